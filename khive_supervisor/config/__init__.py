@@ -1,0 +1,1 @@
+"""The configuration: dataclasses, discovery, validation, provenance."""

@@ -1,0 +1,1 @@
+"""Texts to unit vectors: the bundled model, its tokenizer, and the client of its process."""

@@ -1,0 +1,158 @@
+"""Every error that a person or an agent can meet, with one root.
+
+An error says what happened and why (the message) and what to do next (the hint). `code` is a
+stable token for programs; `retryable` says whether the same call can succeed later unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from khive_supervisor import exitcodes
+
+
+class KhiveError(Exception):
+    """The root of all errors that leave this project on purpose."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = exitcodes.FAILURE
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form in which errors cross process borders."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "retryable": self.retryable,
+        }
+
+
+class InvalidInput(KhiveError):
+    """Arguments that a verb does not take; nothing was changed."""
+
+    code = "invalid_input"
+    exit_code = exitcodes.USAGE
+
+
+class NotFound(KhiveError):
+    """Something was named that does not exist."""
+
+    code = "not_found"
+
+
+class Denied(KhiveError):
+    """The configuration does not allow this."""
+
+    code = "denied"
+
+
+class ConfigError(KhiveError):
+    """The configuration is invalid: all problems at once, each with its file and key."""
+
+    code = "config_invalid"
+    exit_code = exitcodes.CONFIG
+
+    def __init__(self, problems: Sequence[str], *, hint: str = "") -> None:
+        count = len(problems)
+        head = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__(
+            f"The configuration has {head}:\n" + "\n".join(f"  - {p}" for p in problems),
+            hint=hint,
+        )
+        self.problems = tuple(problems)
+
+
+class StoreError(KhiveError):
+    """The store could not do what was asked; nothing was changed."""
+
+    code = "store_error"
+
+
+class StoreRefused(StoreError):
+    """The store will not be opened as it is; the file was left untouched."""
+
+    code = "store_refused"
+    exit_code = exitcodes.STORE_REFUSED
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be written now (disk full, read-only, busy); nothing was changed."""
+
+    code = "store_unavailable"
+    exit_code = exitcodes.TEMPORARY
+    retryable = True
+
+
+class IndexFileError(KhiveError):
+    """A generation file is missing, truncated, damaged or foreign."""
+
+    code = "index_damaged"
+
+
+class EmbedderUnavailable(KhiveError):
+    """No embedding can be had now; search goes on with full text."""
+
+    code = "embedder_unavailable"
+    exit_code = exitcodes.TEMPORARY
+    retryable = True
+
+
+class ProtocolError(KhiveError):
+    """The other side sent something that is not the protocol."""
+
+    code = "protocol_error"
+
+
+class VersionMismatch(ProtocolError):
+    """The two sides are of different releases that cannot talk to each other."""
+
+    code = "version_mismatch"
+    exit_code = exitcodes.VERSION_MISMATCH
+
+
+class NotRunning(KhiveError):
+    """There is no supervisor at the socket."""
+
+    code = "not_running"
+    exit_code = exitcodes.NOT_RUNNING
+    retryable = True
+
+
+class AlreadyRunning(KhiveError):
+    """Another supervisor owns the store or the socket."""
+
+    code = "already_running"
+    exit_code = exitcodes.ALREADY_RUNNING
+
+
+class BootFailure(KhiveError):
+    """A process could not start, and starting it again unchanged will not help."""
+
+    code = "boot_failure"
+    exit_code = exitcodes.BOOT_FAILURE
+
+
+_BY_CODE: dict[str, type[KhiveError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
+        IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
+        AlreadyRunning, BootFailure,
+    )
+}  # fmt: skip
+
+
+def from_dict(data: dict[str, Any]) -> KhiveError:
+    """Rebuild an error that crossed a process border; an unknown code becomes the root."""
+    kind = _BY_CODE.get(str(data.get("code")), KhiveError)
+    return kind(str(data.get("message", "unknown error")), hint=str(data.get("hint", "")))

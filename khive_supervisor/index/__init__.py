@@ -1,0 +1,1 @@
+"""Immutable index generations and the search of what is newer than them."""

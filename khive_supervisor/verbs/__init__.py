@@ -1,0 +1,1 @@
+"""The verbs, their schemas, and the registry that every surface calls."""
