@@ -1,0 +1,171 @@
+"""What the full-text index holds, and how a query is asked of it: one analysis for both sides.
+
+The store writes `index_text(text)` into an FTS5 table with the tokenizer `porter unicode61`; the
+search turns a user's text into `query_terms` and these into a `match_expression`. Text of a user
+never is query syntax: a term reaches FTS5 only between double quotes, and holds none itself.
+
+Limits: every string is valid, also one with NULs, lone surrogates, or no word at all; a query
+without a word has no terms, and `match_expression` of no terms is empty: there is nothing to ask
+the index. The caller bounds the length of a query (20,000 characters); a term has at most
+`MAX_TERM_CHARACTERS`, an expression at most `MAX_EXPRESSION_TERMS` terms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+
+#: Characters of a word that a query looks up; what follows is left out. A longer one (a pasted
+#: key, base64) is looked up by its beginning, and so not found: it says nothing about meaning.
+MAX_TERM_CHARACTERS = 256
+
+#: Terms that an expression takes; the rest is left out. FTS5 has no such limit of its own for OR,
+#: but every term costs a lookup. `search.lexical` chooses far fewer, by their worth.
+MAX_EXPRESSION_TERMS = 1024
+
+#: The columns that a user's words are looked up in: all but `scope`.
+TEXT_COLUMNS = ("title", "content", "tags")
+
+#: Scripts that write words without spaces (or, Korean, glue particles to them): Thai, Lao,
+#: Myanmar, Khmer, Hangul, kana, bopomofo, Yi, and Han with its extensions.
+_UNSPACED = re.compile(
+    "[\u0e01-\u0e30\u0e32\u0e33\u0e40-\u0e46\u0e81-\u0ec6\u1000-\u102a\u1780-\u17b3"
+    "\u1100-\u11ff\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u3105-\u318e"
+    "\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48c\uac00-\ud7a3\uf900-\ufaff"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+
+#: Where an identifier such as `parseHTTPHeader` or `utf8Decode` is put together.
+_CAMEL_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+#: A word of letters and digits with a capital after its first letter: worth looking for joints.
+_CAMEL_WORD = re.compile(r"\b[A-Za-z][a-z0-9]*[A-Z][A-Za-z0-9]*\b")
+
+_ASCII_WORD = re.compile("[a-z0-9]+")
+
+#: Function words of English, and what unicode61 leaves of their contractions ("don't": don, t).
+#: They carry no meaning for BM25 and are the longest lists of the index. Other languages need no
+#: list: `search.lexical` leaves out what is in too many entries.
+_STOP_WORDS = """
+    a about above after again against all am an and any are aren as at be because been before
+    being below between both but by can cannot could couldn d did didn do does doesn doing don
+    down during each few for from further had hadn has hasn have haven having he her here hers
+    herself him himself his how i if in into is isn it its itself just let ll m me more most
+    mustn my myself no nor not of off on once only or other ought our ours ourselves out over own
+    re s same shall shan she should shouldn so some such t than that the their theirs them
+    themselves then there these they this those through to too under until up upon ve very was
+    wasn we were weren what when where which while who whom whose why will with won would wouldn
+    you your yours yourself yourselves
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+
+
+def index_text(text: str) -> str:
+    """The form of `text` that goes into the full-text index; never shown to anybody.
+
+    Compatibility forms are unified (NFKC) and case is folded; the parts of an identifier such as
+    `getUserName` follow it (snake_case the tokenizer takes apart itself); characters of scripts
+    that write without spaces stand alone, so that a run of them can be found as a phrase.
+    """
+    return _spaced(_folded(_with_parts(text)))
+
+
+def query_terms(text: str) -> tuple[str, ...]:
+    """The distinct terms of a query in order of appearance, folded, without stop words.
+
+    A text of nothing but stop words keeps them all ("The Who"). A run of a script without spaces
+    becomes its overlapping pairs of characters, each a term. No word at all: no terms.
+    """
+    words = tuple(dict.fromkeys(_terms(_folded(_with_parts(text)))))
+    return tuple(word for word in words if word not in STOP_WORDS) or words
+
+
+def term_counts(text: str) -> dict[str, int]:
+    """How often each of `query_terms` occurs in the text, in the same order."""
+    counts: dict[str, int] = dict.fromkeys(query_terms(text), 0)
+    for term in _terms(_folded(_with_parts(text))):
+        if term in counts:
+            counts[term] += 1
+    return counts
+
+
+def match_expression(terms: Iterable[str], scope: Sequence[str] = ()) -> str:
+    """The FTS5 expression for entries with any of the terms, and all of the scope's tokens.
+
+    Terms come from `query_terms`, tokens from `scope_token`. No terms give an empty expression,
+    which FTS5 would refuse: ask nothing then.
+    """
+    chosen = [quoted(term) for term, _ in zip(terms, range(MAX_EXPRESSION_TERMS), strict=False)]
+    if not chosen:
+        return ""
+    words = f"{{{' '.join(TEXT_COLUMNS)}}} : ({' OR '.join(chosen)})"
+    return " AND ".join([*(f"scope : {quoted(token)}" for token in scope), words])
+
+
+def quoted(term: str) -> str:
+    """A term as an FTS5 string: data, whatever it holds."""
+    return '"' + _spaced(term).replace('"', '""') + '"'
+
+
+def scope_token(kind: str, name: str) -> str:
+    """One alphanumeric token for a collection or namespace, for the `scope` column.
+
+    A hash, so that no two names share a token whatever their letters are; it ends in a digit,
+    so that the stemmer leaves it alone.
+    """
+    data = f"{kind}\0{name}".encode("utf-8", "surrogatepass")
+    return f"z{blake2b(data, digest_size=10).hexdigest()}0"
+
+
+def _with_parts(text: str) -> str:
+    """The text with the parts of every camelCase word after it."""
+    return _CAMEL_WORD.sub(_word_and_parts, text)
+
+
+def _word_and_parts(word: re.Match[str]) -> str:
+    parts = _CAMEL_JOINT.sub(" ", word[0])
+    return f"{word[0]} {parts}" if " " in parts else word[0]
+
+
+def _folded(text: str) -> str:
+    """NFKC and case folding; NULs and lone surrogates, which SQLite cannot hold, become spaces."""
+    if text.isascii():
+        return text.replace("\0", " ").lower()
+    clean = re.sub("[\0\ud800-\udfff]", " ", text)
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean).casefold())
+
+
+def _spaced(text: str) -> str:
+    """Each character of an unspaced script between spaces; other text as it is."""
+    return text if text.isascii() else _UNSPACED.sub(r" \g<0> ", text)
+
+
+def _terms(folded: str) -> Iterator[str]:
+    """Every term of a folded text, with repetitions."""
+    if folded.isascii():
+        for match in _ASCII_WORD.finditer(folded):
+            yield match[0][:MAX_TERM_CHARACTERS]
+        return
+    for word in "".join(c if _in_word(c) else " " for c in folded).split():
+        yield from _word_terms(word[:MAX_TERM_CHARACTERS])
+
+
+def _in_word(character: str) -> bool:
+    """Whether a character continues a word: what unicode61 indexes, and marks between letters."""
+    return character.isalnum() or unicodedata.category(character) in ("Mn", "Mc", "Me", "Co", "No")
+
+
+def _word_terms(word: str) -> Iterator[str]:
+    """The word itself, or for its unspaced runs the overlapping pairs of characters."""
+    start = 0
+    for run in re.finditer(f"(?:{_UNSPACED.pattern})+", word):
+        if run.start() > start:
+            yield word[start : run.start()]
+        characters = run[0]
+        for at in range(max(len(characters) - 1, 1)):
+            yield characters[at : at + 2]
+        start = run.end()
+    if start < len(word):
+        yield word[start:]
