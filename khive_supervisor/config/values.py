@@ -1,0 +1,291 @@
+"""The kinds of values that a setting can have: how each is read, bounded, and written again.
+
+Pure: nothing here knows which settings exist, where a value came from, or the environment.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["text", "path", "boolean", "integer", "number", "duration", "size", "list"]
+Applies = Literal["start", "session"]
+
+#: Seconds of each unit of a duration, longest first (the order in which one is written).
+DURATION_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+#: Bytes of each unit of a size, largest first; the decimal ones are read and never written.
+SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+DECIMAL_SIZE_UNITS = {"GB": 10**9, "MB": 10**6, "KB": 10**3}
+#: Characters of a wrong value that an error repeats.
+SHOWN_CHARACTERS = 60
+
+_AMOUNT = r"([0-9]+(?:\.[0-9]+)?)\s*"
+_DURATION = re.compile(rf"(?:{_AMOUNT}(ms|d|h|m|s)\s*)+")
+_DURATION_PART = re.compile(rf"{_AMOUNT}(ms|d|h|m|s)")
+_SIZE = re.compile(rf"{_AMOUNT}([A-Za-z]+)")
+
+
+class Unfit(ValueError):
+    """A value that a setting does not take; `found` says what it was, without quoting a secret."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one setting is: everything that validation, the docs and `config show` need.
+
+    Attributes:
+        kind: how the value is read.
+        help: one sentence, for the docs.
+        applies: "start" (when the supervisor starts) or "session" (in sessions attached later).
+        minimum, maximum: bounds, both allowed; of a text or a list they bound its length.
+        choices: the only values, if there are few.
+        pattern: what the whole text (or each text of a list) must match.
+        form: the pattern in words.
+        optional: whether an empty text is allowed and means "not set".
+        shown_default: the default for the docs when it depends on the environment.
+        private: a wrong value is never repeated in an error (it may be a pasted secret).
+        supervisor_only: whether no worker depends on it.
+    """
+
+    kind: Kind
+    help: str
+    applies: Applies = "start"
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    form: str = ""
+    optional: bool = False
+    shown_default: str = ""
+    private: bool = False
+    supervisor_only: bool = False
+
+    def parse(self, value: object) -> Any:
+        """The value in its own type: seconds for a duration, bytes for a size, a tuple for a list.
+
+        Raises:
+            Unfit: the value is of another type, not readable, or out of bounds.
+        """
+        try:
+            parsed = _PARSERS[self.kind](value)
+            self._check(parsed)
+        except (TypeError, ValueError):
+            raise Unfit(_kind_of(value) if self.private else describe(value)) from None
+        return parsed
+
+    def _check(self, parsed: Any) -> None:
+        if self.optional and parsed == "":
+            return
+        texts = parsed if isinstance(parsed, tuple) else (parsed,)
+        if self.choices and not set(texts) <= set(self.choices):
+            raise ValueError
+        if self.pattern and not all(re.fullmatch(self.pattern, text) for text in texts):
+            raise ValueError
+        measure = len(parsed) if isinstance(parsed, str | tuple) else parsed
+        if self.minimum is not None and measure < self.minimum:
+            raise ValueError
+        if self.maximum is not None and measure > self.maximum:
+            raise ValueError
+
+    def allowed(self) -> str:
+        """What the setting takes, in words."""
+        if self.choices:
+            return " or ".join(f'"{choice}"' for choice in self.choices)
+        words = [_KIND_WORDS[self.kind]]
+        if self.form:
+            words.append(f"({self.form})")
+        if bounds := self.bounds():
+            words.append(bounds)
+        if self.optional:
+            words.append('or "" for none')
+        return " ".join(words)
+
+    def bounds(self) -> str:
+        """The bounds in words; empty if there are none."""
+        unit = {"text": " characters", "path": " characters", "list": " items"}.get(self.kind, "")
+        low, high = (
+            None if bound is None else self._bare(bound) for bound in (self.minimum, self.maximum)
+        )
+        if low is not None and high is not None:
+            return f"from {low} to {high}{unit}"
+        if low is not None:
+            return f"at least {low}{unit}"
+        return "" if high is None else f"at most {high}{unit}"
+
+    def _bare(self, bound: float) -> str:
+        if self.kind in ("duration", "size"):
+            return self.write(bound).strip('"')
+        return f"{bound:g}" if abs(bound) < 1e6 else str(int(bound))
+
+    def write(self, value: Any) -> str:
+        """The value as TOML; `parse` of what TOML reads from it gives the value back."""
+        return _WRITERS[self.kind](value)
+
+
+def describe(value: object) -> str:
+    """A wrong value in words, short enough for one line."""
+    if isinstance(value, str | bool | int | float):
+        shown = _quoted(value) if isinstance(value, str) else str(value).lower()
+        return shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"
+    return _kind_of(value)
+
+
+def _kind_of(value: object) -> str:
+    names = {dict: "a table", list: "a list", tuple: "a list", str: "a text", bool: "a boolean"}
+    names |= {int: "a number", float: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _quoted(text: str) -> str:
+    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return '"' + "".join(escapes.get(c) or _plain_or_escaped(c) for c in text) + '"'
+
+
+def _plain_or_escaped(character: str) -> str:
+    code = ord(character)
+    control = code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000
+    return f"\\u{code:04x}" if control else character
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _path(value: object) -> str:
+    text = _text(value)
+    if not text:
+        raise ValueError
+    return text
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError from None
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    _number(value)
+    return value
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from a number of seconds or a text such as "15m", "500ms", "1h 30m".
+
+    Raises:
+        TypeError, ValueError: it is neither.
+    """
+    if not isinstance(value, str):
+        return _number(value)
+    text = value.strip()
+    if not _DURATION.fullmatch(text):
+        raise ValueError
+    parts = _DURATION_PART.findall(text)
+    # Rounded so that "0.1s" and "100ms" are one value; finer than a microsecond nothing waits.
+    return _number(round(sum(float(n) * DURATION_UNITS[unit] for n, unit in parts), 6))
+
+
+def parse_size(value: object) -> int:
+    """Bytes from a number of bytes or a text such as "16MiB", "64 kB".
+
+    Raises:
+        TypeError, ValueError: it is neither, or not a whole number of bytes.
+    """
+    if not isinstance(value, str):
+        return _integer(value)
+    match = _SIZE.fullmatch(value.strip())
+    if not match:
+        raise ValueError
+    units = {name.lower(): size for name, size in (SIZE_UNITS | DECIMAL_SIZE_UNITS).items()}
+    factor = units.get(match[2].lower())
+    if factor is None:
+        raise ValueError
+    size = _number(float(match[1]) * factor)
+    if not size.is_integer():
+        raise ValueError
+    return int(size)
+
+
+def _list(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    return tuple(_path(item) for item in value)
+
+
+def write_duration(seconds: float) -> str:
+    """A duration as people write it: "15m", "0.5s"."""
+    for unit, length in DURATION_UNITS.items():
+        if seconds >= length >= 1 and (seconds / length).is_integer():
+            return f"{int(seconds / length)}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def write_size(size: float) -> str:
+    """A size as people write it: "16MiB"."""
+    for unit, length in SIZE_UNITS.items():
+        if size >= length and size % length == 0:
+            return f"{int(size // length)}{unit}"
+    return f"{int(size)}B"
+
+
+def _write_number(value: float) -> str:
+    return repr(float(value))
+
+
+def _write_list(value: tuple[str, ...]) -> str:
+    return "[" + ", ".join(_quoted(item) for item in value) + "]"
+
+
+_PARSERS: dict[Kind, Callable[[object], Any]] = {
+    "text": _text,
+    "path": _path,
+    "boolean": _boolean,
+    "integer": _integer,
+    "number": _number,
+    "duration": parse_duration,
+    "size": parse_size,
+    "list": _list,
+}
+_WRITERS: dict[Kind, Callable[[Any], str]] = {
+    "text": _quoted,
+    "path": _quoted,
+    "boolean": lambda value: str(value).lower(),
+    "integer": str,
+    "number": _write_number,
+    "duration": lambda value: f'"{write_duration(value)}"',
+    "size": lambda value: f'"{write_size(value)}"',
+    "list": _write_list,
+}
+_KIND_WORDS: dict[Kind, str] = {
+    "text": "a text",
+    "path": "a path",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "duration": 'a duration such as "500ms", "10s", "15m" (a bare number is seconds)',
+    "size": 'a size such as "64KiB", "16MiB" (a bare number is bytes)',
+    "list": "a list of texts",
+}
