@@ -5,6 +5,7 @@ Pure: nothing here knows which settings exist, where a value came from, or the e
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
 from collections.abc import Callable
@@ -76,6 +77,8 @@ class Setting:
         try:
             parsed = _PARSERS[self.kind](value)
             self._check(parsed)
+        except Unfit:
+            raise
         except (TypeError, ValueError):
             raise Unfit(_kind_of(value) if self.private else describe(value)) from None
         return parsed
@@ -83,11 +86,13 @@ class Setting:
     def _check(self, parsed: Any) -> None:
         if self.optional and parsed == "":
             return
-        texts = parsed if isinstance(parsed, tuple) else (parsed,)
-        if self.choices and not set(texts) <= set(self.choices):
+        if self.choices and parsed not in self.choices:
             raise ValueError
-        if self.pattern and not all(re.fullmatch(self.pattern, text) for text in texts):
-            raise ValueError
+        for text in parsed if isinstance(parsed, tuple) else (parsed,):
+            if self.pattern and not re.fullmatch(self.pattern, text):
+                raise (
+                    Unfit(f"the item {describe(text)}") if isinstance(parsed, tuple) else ValueError
+                )
         measure = len(parsed) if isinstance(parsed, str | tuple) else parsed
         if self.minimum is not None and measure < self.minimum:
             raise ValueError
@@ -132,8 +137,10 @@ class Setting:
 def describe(value: object) -> str:
     """A wrong value in words, short enough for one line."""
     if isinstance(value, str | bool | int | float):
-        shown = _quoted(value) if isinstance(value, str) else str(value).lower()
+        shown = quoted(value) if isinstance(value, str) else str(value).lower()
         return shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"
+    if isinstance(value, datetime.date | datetime.time):
+        return str(value)
     return _kind_of(value)
 
 
@@ -143,7 +150,8 @@ def _kind_of(value: object) -> str:
     return names.get(type(value), f"a {type(value).__name__}")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as a TOML string on one line, with every control character escaped."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(escapes.get(c) or _plain_or_escaped(c) for c in text) + '"'
 
@@ -232,7 +240,10 @@ def parse_size(value: object) -> int:
 def _list(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError
-    return tuple(_path(item) for item in value)
+    for item in value:
+        if not isinstance(item, str) or not item or not item.isprintable():
+            raise Unfit(f"the item {describe(item)}")
+    return tuple(value)
 
 
 def write_duration(seconds: float) -> str:
@@ -256,7 +267,7 @@ def _write_number(value: float) -> str:
 
 
 def _write_list(value: tuple[str, ...]) -> str:
-    return "[" + ", ".join(_quoted(item) for item in value) + "]"
+    return "[" + ", ".join(quoted(item) for item in value) + "]"
 
 
 _PARSERS: dict[Kind, Callable[[object], Any]] = {
@@ -270,8 +281,8 @@ _PARSERS: dict[Kind, Callable[[object], Any]] = {
     "list": _list,
 }
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
-    "text": _quoted,
-    "path": _quoted,
+    "text": quoted,
+    "path": quoted,
     "boolean": lambda value: str(value).lower(),
     "integer": str,
     "number": _write_number,

@@ -1,0 +1,277 @@
+"""From a file and the environment to a `Config`, or to a list of everything that is wrong.
+
+Nothing is ever applied in part: either the whole configuration is valid, or one `ConfigError`
+names every problem with its file, line and key, what was found, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from khive_supervisor import paths
+from khive_supervisor.config.locate import line_numbers
+from khive_supervisor.config.model import TABLES, Config, every_setting, settings_of
+from khive_supervisor.config.values import Setting, Unfit, describe, quoted
+from khive_supervisor.errors import ConfigError
+
+#: Bytes of the largest file that is read: far above any configuration, far below a mistake.
+MAX_FILE_BYTES = 256 * 1024
+#: Environment variables that override one setting each.
+OVERRIDES = {
+    "KHIVE_STORE": ("store", "path"),
+    "KHIVE_NAMESPACE": ("session", "namespace"),
+    "KHIVE_LOG_LEVEL": ("log", "level"),
+}
+DEFAULT = "default"
+
+_HINT = "Nothing was applied. Every setting is described in docs/settings.md."
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A valid configuration and where it came from.
+
+    Attributes:
+        config: the configuration.
+        file: the absolute path of the file in force; None when there is none.
+        origins: for each "table.key": "default", "FILE:LINE" or "environment NAME".
+    """
+
+    config: Config
+    file: str | None
+    origins: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is collected while a configuration is read."""
+
+    file: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+    values: dict[str, dict[str, Any]] = field(default_factory=lambda: {t: {} for t in TABLES})
+    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def where(self, key: str) -> str:
+        """The file, with the line of a key (or of its table) when it is known."""
+        line = self.lines.get(key) or self.lines.get(key.partition(".")[0])
+        return f"{self.file}:{line}" if line else self.file
+
+    def problem(self, table: str, name: str | None, text: str) -> None:
+        """Note what is wrong with a key; its name is quoted if it is not a plain one."""
+        shown = ".".join(_plain(part) for part in (table, name) if part is not None)
+        self.problems.append(f"{self.where(_key(table, name))}: {shown}: {text}")
+
+
+def _key(table: str, name: str | None) -> str:
+    return table if name is None else f"{table}.{name}"
+
+
+def _plain(part: str) -> str:
+    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else quoted(part)
+
+
+def load(
+    explicit: str | None = None, cwd: str | None = None, environ: Mapping[str, str] | None = None
+) -> LoadedConfig:
+    """The configuration in force.
+
+    Args:
+        explicit: the file named by --config; it must exist.
+        cwd: the directory whose khive.toml counts, and that relative names start from.
+        environ: where KHIVE_STORE, KHIVE_NAMESPACE and KHIVE_LOG_LEVEL are looked up.
+
+    Raises:
+        ConfigError: everything that is wrong, at once.
+    """
+    here = cwd or _working_directory()
+    found = paths.find_config(explicit, here)
+    reading = _Reading(file=found or "")
+    if found is not None:
+        data, text = _parse(found)
+        reading.lines = line_numbers(text)
+        _read_tables(reading, data)
+    _read_environment(reading, os.environ if environ is None else environ, here)
+    return LoadedConfig(_build(reading), found, _all_origins(reading))
+
+
+def from_dict(data: Mapping[str, Any], *, source: str = "configuration") -> Config:
+    """A configuration from plain data as `show.as_dict` makes it; absent settings are defaults.
+
+    Raises:
+        ConfigError: everything that is wrong, at once; `source` stands for the file's name.
+    """
+    reading = _Reading(file=source)
+    _read_tables(reading, data)
+    return _build(reading)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return paths.home()  # it was removed under us; no khive.toml can be in it
+
+
+def _parse(file: str) -> tuple[dict[str, Any], str]:
+    text = _read_text(file)
+    try:
+        return tomllib.loads(text), text
+    except RecursionError:
+        raise _unreadable(file, "is nested too deeply") from None
+    except ValueError as error:
+        raise _unreadable(file, f"is not valid TOML: {error}") from None
+
+
+def _read_text(file: str) -> str:
+    # Not blocking: a FIFO or a device must become an error, not a process that waits for ever.
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, f"cannot be opened: {_reason(error)}") from None
+    with os.fdopen(descriptor, "rb", closefd=True) as stream:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
+            raise _unreadable(file, kind)
+        try:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise _unreadable(file, f"cannot be read: {_reason(error)}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _unreadable(file, f"is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _unreadable(file, f"is not UTF-8 (line {line})") from None
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _unreadable(file: str, why: str) -> ConfigError:
+    return ConfigError([f"{file}: {why}"], hint=_HINT)
+
+
+def _read_tables(reading: _Reading, data: Mapping[str, Any]) -> None:
+    for table, content in data.items():
+        if table not in TABLES:
+            reading.problem(table, None, _unknown(table, "", isinstance(content, dict)))
+        elif not isinstance(content, Mapping):
+            reading.problem(table, None, f"found {describe(content)}; allowed: a table, [{table}]")
+        else:
+            _read_table(reading, table, content)
+
+
+def _read_table(reading: _Reading, table: str, content: Mapping[str, Any]) -> None:
+    known = settings_of(table)
+    for name, value in content.items():
+        key = f"{table}.{name}"
+        if name in known:
+            _accept(reading, table, name, known[name], value, reading.where(key))
+        else:
+            reading.problem(table, name, _unknown(name, table, False))
+
+
+def _accept(
+    reading: _Reading, table: str, name: str, setting: Setting, value: object, origin: str
+) -> None:
+    """Take one value, or note what is wrong with it."""
+    key = f"{table}.{name}"
+    try:
+        parsed = setting.parse(value)
+        if setting.kind == "path":
+            parsed = _absolute(parsed, os.path.dirname(os.path.abspath(reading.file)))
+    except Unfit as unfit:
+        reading.problems.append(
+            f"{origin}: {key}: found {unfit.found}; allowed: {setting.allowed()}"
+        )
+        return
+    reading.values[table][name] = parsed
+    reading.origins[key] = origin
+
+
+def _absolute(path: str, base: str) -> str:
+    if path == "~" or path.startswith("~/"):
+        path = paths.home() + path[1:]
+    elif path.startswith("~"):
+        raise Unfit(f'{describe(path)} (only "~/" is expanded, not another user\'s home)')
+    return os.path.normpath(os.path.join(base, path))
+
+
+def _unknown(name: str, table: str, is_table: bool) -> str:
+    """What to say about a name that is none of ours; its value is not repeated."""
+    kind = "table" if is_table else "setting"
+    if table:
+        names = {known: f"{table}.{known}" for known in settings_of(table)}
+    else:
+        names = {known: f"[{known}]" for known in TABLES}
+    elsewhere = {known: f"{other}.{known}" for other, known, _ in every_setting()}
+    for candidates in (names, elsewhere):
+        if close := difflib.get_close_matches(name, candidates, n=1, cutoff=0.6):
+            return f"there is no such {kind}; did you mean {candidates[close[0]]}?"
+    return f"there is no such {kind}; allowed: {', '.join(names.values())}"
+
+
+def _read_environment(reading: _Reading, environ: Mapping[str, str], cwd: str) -> None:
+    for variable, (table, name) in OVERRIDES.items():
+        if not (value := environ.get(variable)):
+            continue
+        if name == "path" and not value.startswith(("/", "~")):
+            value = os.path.join(cwd, value)
+        setting = settings_of(table)[name]
+        _accept(reading, table, name, setting, value, f"environment {variable}")
+
+
+def _build(reading: _Reading) -> Config:
+    if reading.problems:
+        raise ConfigError(reading.problems, hint=_HINT)
+    config = Config(**{name: kind(**reading.values[name]) for name, kind in TABLES.items()})
+    for key, text in _contradictions(config):
+        origin = reading.origins.get(key, reading.file or DEFAULT)
+        reading.problems.append(f"{origin}: {key}: {text}")
+    if reading.problems:
+        raise ConfigError(reading.problems, hint=_HINT)
+    return config
+
+
+def _contradictions(config: Config) -> list[tuple[str, str]]:
+    """Settings that are valid alone and not together: (key, what is wrong)."""
+    found = []
+    if config.supervisor.restart_backoff_max < config.supervisor.restart_backoff:
+        found.append(("supervisor.restart_backoff_max", "is shorter than restart_backoff"))
+    if not namespace_allowed(config, config.session.namespace):
+        found.append(
+            ("session.namespace", "matches none of the patterns in session.allowed_namespaces")
+        )
+    if config.search.salience_weight + config.search.recency_weight >= 1:
+        found.append(("search.salience_weight", "leaves nothing for relevance with recency_weight"))
+    found += [
+        (f"embedder.{name}", 'is needed by kind = "openai"')
+        for name in ("url", "model", "dimensions")
+        if config.embedder.kind == "openai" and not getattr(config.embedder, name)
+    ]
+    return found
+
+
+def namespace_allowed(config: Config, namespace: str) -> bool:
+    """Whether sessions may use a namespace; letter case counts."""
+    return any(
+        re.fullmatch(fnmatch.translate(pattern), namespace)
+        for pattern in config.session.allowed_namespaces
+    )
+
+
+def _all_origins(reading: _Reading) -> dict[str, str]:
+    keys = (f"{table}.{name}" for table, name, _ in every_setting())
+    return {key: reading.origins.get(key, DEFAULT) for key in keys}

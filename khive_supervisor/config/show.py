@@ -1,0 +1,110 @@
+"""A configuration as plain data, as TOML, as a fingerprint, and as the table of the docs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.config.model import (
+    TABLES,
+    Config,
+    default_of,
+    every_setting,
+    settings_of,
+)
+from khive_supervisor.config.values import Setting
+
+_APPLIES = {
+    "start": "next start",
+    "session": "new sessions",
+}
+
+
+def as_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """Plain data that JSON can carry (seconds, bytes, lists); `load.from_dict` reads it back."""
+    data: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+    for table, name, _ in every_setting():
+        value = getattr(getattr(config, table), name)
+        data[table][name] = list(value) if isinstance(value, tuple) else value
+    return data
+
+
+def as_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
+    """The whole configuration as a valid file; each setting's origin in a comment if given."""
+    blocks = []
+    for table in TABLES:
+        lines = [f"[{table}]"]
+        for name, setting in settings_of(table).items():
+            line = f"{name} = {setting.write(getattr(getattr(config, table), name))}"
+            origin = (origins or {}).get(f"{table}.{name}")
+            lines.append(f"{line}  # {_one_line(origin)}" if origin else line)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def loaded_as_dict(loaded: LoadedConfig) -> dict[str, Any]:
+    """What `config show --json` prints: the file, and each setting with its value and origin."""
+    values = as_dict(loaded.config)
+    settings = {
+        f"{table}.{name}": {
+            "value": values[table][name],
+            "origin": loaded.origins[f"{table}.{name}"],
+        }
+        for table, name, _ in every_setting()
+    }
+    return {"file": loaded.file, "settings": settings}
+
+
+def fingerprint(config: Config) -> str:
+    """A stable hash of what a worker depends on: workers of another one must be replaced."""
+    values = as_dict(config)
+    relevant = {
+        f"{table}.{name}": values[table][name]
+        for table, name, setting in every_setting()
+        if not setting.supervisor_only
+    }
+    text = json.dumps(relevant, sort_keys=True)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def reference() -> str:
+    """The settings as Markdown, one table each: the generated part of docs/settings.md."""
+    return "\n\n".join(_reference_of(table) for table in TABLES) + "\n"
+
+
+def _reference_of(table: str) -> str:
+    purpose = (TABLES[table].__doc__ or "").strip()
+    rows = [
+        f"### [{table}]",
+        "",
+        purpose,
+        "",
+        "| setting | type | default | bounds | takes effect | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, setting in settings_of(table).items():
+        rows.append(_row(name, setting, default_of(table, name)))
+    return "\n".join(rows)
+
+
+def _row(name: str, setting: Setting, default: Any) -> str:
+    shown = setting.shown_default or setting.write(default)
+    bounds = setting.bounds() or " or ".join(f"`{choice}`" for choice in setting.choices) or "-"
+    if setting.form:
+        bounds = f"{bounds}; {setting.form}" if bounds != "-" else setting.form
+    cells = [
+        f"`{name}`",
+        setting.kind,
+        f"`{shown}`",
+        bounds,
+        _APPLIES[setting.applies],
+        setting.help,
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
