@@ -1,0 +1,254 @@
+"""What the rest of the project may ask of a store, whatever engine is behind it.
+
+`store.sqlite.SqliteStore` is the one implementation. Every method is one transaction that is over
+when it returns: no method leaves a cursor, a snapshot or a lock behind, so an idle process never
+holds back a checkpoint. A store belongs to the process that opened it, and is used by one thread
+at a time (calls of other threads wait).
+
+Errors of every method: `StoreUnavailable` (busy, full, read-only: the same call can succeed later;
+nothing was changed) and `StoreError` (damage, misuse; nothing was changed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from khive_supervisor.store.model import (
+    EVERYTHING,
+    Added,
+    Checkpoint,
+    Entry,
+    EntryFilter,
+    Generation,
+    MissingVector,
+    NewEntry,
+    StoreStats,
+    VectorRow,
+    VectorStats,
+)
+
+
+class EntryStore(Protocol):
+    """Entries: what is remembered and learned."""
+
+    def add(
+        self,
+        entries: Sequence[NewEntry],
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> list[Added]:
+        """Add entries with their vectors (None: not embedded yet), all or none; in their order.
+
+        When it returns, the entries survive a power cut. An exact duplicate (same content hash)
+        of a live entry is recognised, one of a deleted entry restores it; a vector that such an
+        entry lacks is stored.
+        """
+        ...
+
+    def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        """The ids of the live entries with these content hashes; unknown hashes are left out."""
+        ...
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        """The entries with these ids in the order asked, live or not; unknown ids are left out."""
+        ...
+
+    def forget(self, ids: Sequence[int]) -> list[int]:
+        """Delete entries; the ids that were live until now. They can be restored."""
+        ...
+
+    def restore(self, ids: Sequence[int]) -> list[int]:
+        """Bring deleted entries back; the ids that live again.
+
+        One that has a live twin by now, or was superseded, stays as it is.
+        """
+        ...
+
+    def supersede(
+        self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
+    ) -> Added:
+        """Put `new` in the place of the live entry `old_id`; `NotFound` if there is none.
+
+        If `new` says nothing new (same content, kind, tags, salience, decay, source), the old one
+        stays, and is the answer.
+        """
+        ...
+
+    def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
+        """The newest live entries, newest first."""
+        ...
+
+    def page(
+        self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
+    ) -> list[Entry]:
+        """The next entries in the order of their ids: for exports, one short transaction each.
+
+        Without a filter all entries, also deleted and superseded ones.
+        """
+        ...
+
+
+class FullText(Protocol):
+    """The lexical arm, and the filters."""
+
+    def match(
+        self,
+        expression: str,
+        limit: int,
+        where: EntryFilter = EVERYTHING,
+        weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> list[tuple[int, float]]:
+        """Live entries that match an expression of `text.match_expression`, best first.
+
+        Scores are BM25, greater is better (never negative for a match that counts); `weights`
+        are those of title, content and tags. An empty expression matches nothing.
+        """
+        ...
+
+    def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
+        """In how many entries each term of `text.query_terms` occurs (0: in none).
+
+        Entries that were deleted a short while ago may still be counted.
+        """
+        ...
+
+    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
+        """How many live entries there are."""
+        ...
+
+    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
+        """The ids of the live entries, in order, or None if there are more than `limit`."""
+        ...
+
+    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
+        """Those of the ids that are live and pass the filter."""
+        ...
+
+
+class VectorStore(Protocol):
+    """Vectors, opaque to the store but for their length: equal for all of a model."""
+
+    def put_vectors(self, model_id: str, vectors: Sequence[tuple[int, bytes]]) -> int:
+        """Store vectors of entries; how many were stored.
+
+        An entry that has one already, or that no longer exists, is passed over: the call can be
+        repeated. `InvalidInput` if a length is not the model's.
+        """
+        ...
+
+    def vectors_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """The next vectors of a model above a sequence number, in order; dead entries' too."""
+        ...
+
+    def newest_vectors(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """The last `limit` vectors of a model above a sequence number, in order."""
+        ...
+
+    def live_vectors_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """Like `vectors_after`, of live entries only."""
+        ...
+
+    def vectors_of(self, model_id: str, ids: Iterable[int]) -> list[VectorRow]:
+        """The vectors of these entries, in no particular order."""
+        ...
+
+    def missing_vectors(self, model_id: str, limit: int, after_id: int = 0) -> list[MissingVector]:
+        """The next live entries above `after_id` without a vector of the model, by id."""
+        ...
+
+    def drop_vectors_except(self, model_id: str, limit: int = 2000) -> int:
+        """Remove up to `limit` vectors of other models; how many went (0: none is left)."""
+        ...
+
+    def vector_stats(self, model_id: str) -> VectorStats:
+        """How far the model covers the live entries; counts, so not for every request."""
+        ...
+
+    def last_seq(self, model_id: str) -> int:
+        """The highest sequence number of the model's vectors, 0 without any; cheap."""
+        ...
+
+
+class GenerationStore(Protocol):
+    """The index generations' rows."""
+
+    def current_generation(self, model_id: str) -> Generation | None:
+        """The generation that serves the model, or None."""
+        ...
+
+    def generations(self) -> list[Generation]:
+        """All rows, oldest first."""
+        ...
+
+    def next_generation(self) -> int:
+        """The number that the next generation has to take; the builder's lock reserves it."""
+        ...
+
+    def publish_generation(self, generation: Generation) -> None:
+        """Make it the current one of its model, in one transaction; the one before retires.
+
+        `StoreError` if the number is taken.
+        """
+        ...
+
+    def retire_generations_except(self, model_id: str) -> int:
+        """After a change of model: those of other models are current no more; how many."""
+        ...
+
+    def remove_generation(self, generation: int) -> bool:
+        """Forget a retired generation whose file is gone; whether it was there and retired."""
+        ...
+
+
+class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
+    """All of it."""
+
+    @property
+    def path(self) -> str:
+        """The absolute path of the store; the index lives in `index/` beside it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; again is harmless."""
+        ...
+
+    def data_version(self) -> int:
+        """A number that changes with every commit of any *other* connection (1-2 µs).
+
+        Own commits do not change it, and numbers of two connections are not comparable. It is
+        to be read before the rows that it stands for.
+        """
+        ...
+
+    def change_token(self) -> tuple[int, int]:
+        """`data_version` and a count of own commits: changes with every commit, own ones too."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """All calls inside commit together or not at all; takes the write lock at once."""
+        ...
+
+    def stats(self) -> StoreStats:
+        """The store in numbers; counts, so not for every request."""
+        ...
+
+    def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
+        """How many live entries each namespace has."""
+        ...
+
+    def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
+        """Move the write-ahead log into the file without waiting for readers (PASSIVE).
+
+        With `truncate`, wait for them up to the busy timeout and shrink the log to nothing.
+        """
+        ...
+
+    def quick_check(self) -> list[str]:
+        """Problems of the file, its full-text index and its references; empty: none."""
+        ...
+
+    def backup(self, target: str) -> None:
+        """Write a consistent copy to a new file, durable when it returns, while others go on."""
+        ...

@@ -1,0 +1,206 @@
+"""What the store holds, as plain values; no SQL, no engine, no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+#: Bytes of a content hash: 128 bits, so that two different contents never meet by chance.
+CONTENT_HASH_BYTES = 16
+
+#: Bytes of one component of a stored vector: float16, little-endian.
+VECTOR_COMPONENT_BYTES = 2
+
+
+def content_hash(collection: str, namespace: str, title: str, content: str) -> bytes:
+    """The identity of what an entry says: equal only if all four are equal, character by character.
+
+    Each part is preceded by its length, so that no part can run into the next.
+    """
+    digest = blake2b(digest_size=CONTENT_HASH_BYTES)
+    for part in (collection, namespace, title, content):
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to be added.
+
+    `salience` is 0..1, `decay` is per day, `created_at` in unix seconds (None: now; given by an
+    import that keeps the dates of its source).
+    """
+
+    collection: str
+    namespace: str
+    kind: str
+    title: str
+    content: str
+    tags: tuple[str, ...] = ()
+    salience: float = 0.5
+    decay: float = 0.0
+    source: str | None = None
+    created_at: float | None = None
+
+    @property
+    def content_hash(self) -> bytes:
+        """What exact duplicates have in common."""
+        return content_hash(self.collection, self.namespace, self.title, self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as stored. Times are unix seconds of the wall clock."""
+
+    id: int
+    collection: str
+    namespace: str
+    kind: str
+    title: str
+    content: str
+    tags: tuple[str, ...]
+    salience: float
+    decay: float
+    source: str | None
+    content_hash: bytes
+    created_at: float
+    updated_at: float
+    deleted_at: float | None
+    superseded_by: int | None
+
+    @property
+    def live(self) -> bool:
+        """Whether searches may return it: neither deleted nor superseded."""
+        return self.deleted_at is None and self.superseded_by is None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of one entry of `Store.add`.
+
+    `created`: it is new. `restored`: it had been deleted, and lives again under its old id.
+    Neither: the same content was there already, under this id.
+    """
+
+    id: int
+    created: bool
+    restored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which live entries; every condition must hold, and one that is None does not count.
+
+    `namespaces` and `kinds` name alternatives (an empty tuple matches nothing); an entry has all
+    of `tags`; `since <= created_at < until`, in unix seconds.
+    """
+
+    collection: str | None = None
+    namespaces: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it lets every live entry through."""
+        return self == EntryFilter()
+
+
+#: Lets every live entry through.
+EVERYTHING = EntryFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One immutable index file, and all that is needed to trust it before it is mapped.
+
+    `file` is a name inside the index directory; `sha256` and `fingerprint` are hexadecimal, of the
+    whole file and of a sample of its bytes; `items` counts the vectors in it, whose item ids are
+    entry ids up to `max_entry_id`; the vectors with a sequence number above `covered_seq` are not
+    in it. `direct` says that the builder saw the vectors at the offsets that `index.layout`
+    computes, so that a reader may take them from the file without Annoy.
+    """
+
+    generation: int
+    model_id: str
+    file: str
+    sha256: str
+    fingerprint: str
+    bytes: int
+    dimensions: int
+    metric: str
+    items: int
+    trees: int
+    covered_seq: int
+    max_entry_id: int
+    direct: bool
+    created_at: float
+    current: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """A stored vector: its sequence number, whose it is, and its bytes."""
+
+    seq: int
+    entry_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MissingVector:
+    """A live entry that has no vector of a model yet, with the text to embed."""
+
+    entry_id: int
+    title: str
+    content: str
+
+    @property
+    def text(self) -> str:
+        """What is given to the embedder: the same for an entry at its birth and in a rebuild."""
+        return f"{self.title}\n{self.content}"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStats:
+    """How far the vectors of one model cover the live entries.
+
+    `vectors`: stored ones of live entries; `missing`: live entries without; `last_seq`: the
+    highest sequence number of the model (0: none); `other_models`: vectors of other models.
+    """
+
+    model_id: str
+    vectors: int
+    missing: int
+    last_seq: int
+    other_models: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint did: pages in the write-ahead log, and how many are in the file now.
+
+    `complete` is false while a reader or writer kept the rest in the log.
+    """
+
+    pages: int
+    moved: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """The store in numbers. `live` counts live entries by collection; sizes are bytes."""
+
+    live: Mapping[str, int]
+    namespaces: Mapping[str, int]
+    deleted: int
+    superseded: int
+    schema_version: int
+    file_bytes: int
+    wal_bytes: int
