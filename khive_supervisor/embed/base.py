@@ -1,0 +1,41 @@
+"""What every embedder is, wherever its vectors are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Rows of unit vectors: float32, shape (texts, dimensions).
+Vectors = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors whose inner product is their likeness (cosine, -1 to 1).
+
+    Vectors of two models never meet: `model_id` is stored with each.
+    """
+
+    @property
+    def model_id(self) -> str:
+        """What names the vector space; equal ids mean comparable vectors."""
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a vector has."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One unit vector for each text, in order: float32, shape (len(texts), dimensions).
+
+        Only the beginning of a long text counts (the bundled model: its first 256 word pieces,
+        about 180 English words). Raises EmbedderUnavailable when no vectors can be had now.
+        """
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """Every row scaled to length one; a row of zeros stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return scaled

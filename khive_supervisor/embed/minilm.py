@@ -1,0 +1,79 @@
+"""The bundled model, run in the calling process: all-MiniLM-L6-v2 in int8 on onnxruntime.
+
+The graph takes the word pieces of one text, int64 (1, pieces), and gives its unit vector, float32
+(1, 384). One text a run, because the graph quantises its activations by the largest value in the
+run: in a batch, a text's vector would depend on its neighbours (cosine between alone and in a
+batch: down to 0.978). So equal texts have equal vectors, nothing is padded, and the order of the
+texts does not matter for speed. Batches would be at most a tenth faster; several threads each run
+their own text instead.
+
+A process that has an inference session open must never fork.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from khive_supervisor.embed.base import Vectors
+from khive_supervisor.embed.wordpiece import WordPiece, read_vocabulary
+from khive_supervisor.errors import BootFailure
+
+#: Where the graph, the vocabulary and their description lie.
+MODEL_DIRECTORY = Path(__file__).parent / "model"
+
+
+class MiniLM:
+    """An Embedder that computes here; see `khive_supervisor.embed.base.Embedder`.
+
+    `threads` texts are computed at the same time. Loading takes about 70 ms and 60 MB. Threads
+    may share one instance. Raises BootFailure when the model's files cannot be loaded.
+    """
+
+    def __init__(self, threads: int = 1, directory: Path = MODEL_DIRECTORY) -> None:
+        try:
+            about = json.loads((directory / "MODEL.json").read_text(encoding="utf-8"))
+            vocabulary = read_vocabulary(directory / about["vocabulary"]["file"])
+            self._session = _open_session(directory / about["graph"]["file"])
+        except Exception as error:  # onnxruntime's errors share no root below Exception
+            raise BootFailure(
+                f"The embedding model in {directory} cannot be loaded: {error}",
+                hint="Install khive-supervisor again; its package data is damaged.",
+            ) from error
+        self.model_id: str = about["model_id"]
+        self.dimensions: int = about["dimensions"]
+        self._max_pieces: int = about["max_pieces"]
+        self._tokenizer = WordPiece(vocabulary)
+        self._pool = ThreadPoolExecutor(threads, "minilm") if threads > 1 else None
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of the texts; see `Embedder.embed`."""
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        each = map if self._pool is None or len(texts) < 2 else self._pool.map
+        for row, vector in enumerate(each(self.embed_one, texts)):
+            vectors[row] = vector
+        return vectors
+
+    def embed_one(self, text: str) -> Vectors:
+        """The unit vector of one text, float32 (dimensions,), computed in the calling thread."""
+        pieces = np.array([self._tokenizer.encode(text, self._max_pieces)], np.int64)
+        vector: Vectors = self._session.run(None, {"ids": pieces})[0][0]
+        return vector
+
+
+def _open_session(graph: Path) -> Any:
+    # Imported here: it costs 100 ms and 30 MB, which only a process that computes should pay.
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; warnings about the host's hardware help nobody
+    # Waiting threads sleep: spinning would burn the cores of everybody else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
