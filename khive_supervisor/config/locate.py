@@ -1,70 +1,107 @@
-"""On which line of a TOML file each key stands; the standard parser does not say."""
+"""Which lines of a TOML file say what; the standard parser tells only the result."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-#: Lines of one value after which the search ends: each line of a value costs one more parse, and
-#: line numbers are a courtesy that must never make the loader slow.
+#: A key's place in a document: names, and positions in lists of tables.
+Path = tuple[str | int, ...]
+
+#: Lines of one value after which line numbers are given up: each line of a value costs one more
+#: parse, and they are a courtesy that must never make the loader slow.
 LONGEST_VALUE = 50
 
 
-def line_numbers(text: str) -> dict[str, int]:
-    """The line (from 1) of each key of a valid TOML document: "table.key", "roles[0].role".
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Some lines of a document that are one table header, one setting, or a blank or comment.
 
-    A document is a sequence of statements, and a statement that is cut short is not valid TOML.
-    So the shortest run of lines that parses alone is one statement, and its keys are on its line.
+    Attributes:
+        first, end: its lines, from 0; `end` is the line after it.
+        header: the path that a [table] or [[list of tables]] line opens; None for the rest.
+        keys: the paths that a setting gives a value to, and the tables on the way to them.
+    """
+
+    first: int
+    end: int
+    header: Path | None = None
+    keys: tuple[Path, ...] = ()
+
+
+def statements(text: str, longest: int = LONGEST_VALUE) -> Iterator[Statement]:
+    """The statements of a valid TOML document in order; ends early at one of more lines.
+
+    A statement that is cut short is not valid TOML, so the shortest run of lines that parses
+    alone is one statement.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    arrays: dict[Path, int] = {}
+    table: Path = ()
+    first = 0
+    while first < len(lines):
+        end, parsed = _shortest(lines, first, longest)
+        if end is None:
+            return
+        if lines[first].lstrip(" \t").startswith("["):
+            table = _header(parsed, arrays)
+            yield Statement(first, end, header=table)
+        else:
+            yield Statement(first, end, keys=tuple(_keys(parsed, table)))
+        first = end
+
+
+def line_numbers(text: str) -> dict[str, int]:
+    """The line (from 1) of each key of a valid document: "table.key", "roles[0].role".
+
     Keys after a value of more than `LONGEST_VALUE` lines are left out.
     """
     found: dict[str, int] = {}
-    arrays: dict[str, int] = {}
-    header, start = "", 0
-    lines = text.replace("\r\n", "\n").split("\n")
-    while start < len(lines):
-        end, parsed = _statement(lines, start)
-        if end is None:
-            break
-        if lines[start].lstrip().startswith("["):
-            header = _header(parsed, arrays)
-            found.setdefault(header, start + 1)
-        else:
-            for key in _keys(parsed, header):
-                found.setdefault(key, start + 1)
-        start = end
+    for statement in statements(text):
+        paths = statement.keys if statement.header is None else (statement.header,)
+        for path in paths:
+            found.setdefault(dotted(path), statement.first + 1)
     return found
 
 
-def _statement(lines: list[str], start: int) -> tuple[int | None, dict[str, Any]]:
-    """The line after the statement that begins at `start`, and what it says; None: too long."""
-    for end in range(start + 1, min(start + LONGEST_VALUE, len(lines)) + 1):
+def dotted(path: Path) -> str:
+    """A path as people write it: `roles[0].role`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _shortest(lines: list[str], first: int, longest: int) -> tuple[int | None, dict[str, Any]]:
+    """The line after the statement that begins at `first`, and what it says; None: too long."""
+    for end in range(first + 1, min(first + longest, len(lines)) + 1):
         try:
-            return end, tomllib.loads("\n".join(lines[start:end]))
+            return end, tomllib.loads("\n".join(lines[first:end]))
         except (ValueError, RecursionError):
             continue
     return None, {}
 
 
-def _header(parsed: dict[str, Any], arrays: dict[str, int]) -> str:
-    """The path that a [table] or [[list of tables]] line opens; counts the latter's items."""
-    path, level = "", parsed
-    while level:
-        key, inner = next(iter(level.items()))
-        path = f"{path}.{key}" if path else key
+def _header(parsed: dict[str, Any], arrays: dict[Path, int]) -> Path:
+    """The path that a header line opens; counts the items of lists of tables."""
+    path: Path = ()
+    while parsed:
+        key, inner = next(iter(parsed.items()))
+        path = (*path, key)
         if isinstance(inner, list):
             arrays[path] = arrays.get(path, -1) + 1
             inner = inner[0]
         if path in arrays:
-            path = f"{path}[{arrays[path]}]"
-        level = inner
+            path = (*path, arrays[path])
+        parsed = inner
     return path
 
 
-def _keys(parsed: dict[str, Any], prefix: str) -> list[str]:
-    keys = []
+def _keys(parsed: dict[str, Any], prefix: Path) -> Iterator[Path]:
     for key, value in parsed.items():
-        path = f"{prefix}.{key}" if prefix else key
-        keys.append(path)
+        path = (*prefix, key)
+        yield path
         if isinstance(value, dict):
-            keys.extend(_keys(value, path))
-    return keys
+            yield from _keys(value, path)

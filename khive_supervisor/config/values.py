@@ -5,7 +5,7 @@ Pure: nothing here knows which settings exist, where a value came from, or the e
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -139,7 +139,7 @@ def describe(value: object) -> str:
     if isinstance(value, str | bool | int | float):
         shown = quoted(value) if isinstance(value, str) else str(value).lower()
         return shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return str(value)
     return _kind_of(value)
 

@@ -1,0 +1,97 @@
+"""`connect`: put the supervisor into an MCP client's configuration, or take it out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from typing import Any
+
+import click
+
+from khive_supervisor.cli import clients, output
+from khive_supervisor.errors import KhiveError
+
+_DONE = {
+    "added": "Added to",
+    "updated": "Updated in",
+    "unchanged": "Already in",
+    "removed": "Removed from",
+    "absent": "Not in",
+}
+
+
+@click.command("connect")
+@click.argument("client", type=click.Choice(list(clients.CLIENTS)))
+@click.option("--print", "only_print", is_flag=True, help="Print the entry; change nothing.")
+@click.option("--project", is_flag=True, help="In this directory's project, not for all projects.")
+@click.option(
+    "--config",
+    "files",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(dir_okay=False),
+    help="Edit this file of the client instead of its usual one (repeatable).",
+)
+@click.option("--remove", is_flag=True, help="Take the entry out again.")
+@output.as_json_option
+def command(
+    client: str,
+    only_print: bool,
+    project: bool,
+    files: tuple[str, ...],
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Connect an MCP client: write the entry that starts `attach` into its configuration.
+
+    Nothing else in the file changes; the first time, a copy of it is kept beside it.
+    """
+    chosen = clients.CLIENTS[client]
+    cwd = os.getcwd()
+    targets = [os.path.abspath(file) for file in files] or [
+        clients.configuration_file(chosen, cwd if project else None, os.environ)
+    ]
+    argv = clients.command(sys.argv[0], portable=project)
+    wanted = clients.wanted_entry(chosen, argv, clients.environment(os.environ, cwd))
+    try:
+        if only_print:
+            _print(chosen, targets, wanted, as_json)
+        else:
+            outcomes = [_apply(chosen, file, wanted, project, remove) for file in targets]
+            output.emit([dataclasses.asdict(outcome) for outcome in outcomes], as_json, _render)
+    except KhiveError as error:
+        output.fail(error, as_json)
+
+
+def _apply(
+    client: clients.Client, file: str, wanted: dict[str, Any], project: bool, remove: bool
+) -> clients.Outcome:
+    if remove:
+        return clients.disconnect(client, file)
+    outcome = clients.connect(client, file, wanted, shared=project)
+    after = client.after_project if project else ""
+    notes = [*outcome.notes, after or client.after]
+    if project and os.sep in wanted["command"]:
+        notes.append(
+            f"The entry names {wanted['command']}, a path of this machine: others who share "
+            f"the file need {clients.PROGRAM} on their PATH and its bare name here."
+        )
+    return dataclasses.replace(outcome, notes=tuple(note for note in notes if note))
+
+
+def _print(client: clients.Client, files: list[str], wanted: dict[str, Any], as_json: bool) -> None:
+    data = {"client": client.name, "files": files, "entry": wanted}
+    if not as_json:
+        output.note(f"For {', '.join(files)}:")
+    output.emit(data, as_json, lambda _: clients.snippet(client, wanted).rstrip("\n"))
+
+
+def _render(outcomes: list[dict[str, Any]]) -> str:
+    lines = []
+    for outcome in outcomes:
+        lines.append(f"{_DONE[outcome['action']]} {outcome['file']}.")
+        if outcome["backup"]:
+            lines.append(f"The file as it was: {outcome['backup']}.")
+        lines += outcome["notes"]
+    return "\n".join(lines)

@@ -1,0 +1,151 @@
+"""How every command prints: one place for JSON, tables, progress, colour and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, TextIO, TypeVar
+
+import click
+
+from khive_supervisor.errors import KhiveError
+
+T = TypeVar("T")
+
+#: Columns of a table's last column when nothing says how wide the terminal is.
+DEFAULT_WIDTH = 100
+#: Columns that a table's last column keeps even in a narrow terminal.
+NARROWEST = 20
+
+
+def emit(data: T, as_json: bool, render: Callable[[T], str]) -> None:
+    """Print a command's result: one JSON document, or what `render` makes of the same data."""
+    text = json.dumps(data, ensure_ascii=False, indent=2) if as_json else render(data)
+    if text:
+        _write(sys.stdout, text + "\n")
+
+
+def print_error(error: KhiveError, as_json: bool = False) -> None:
+    """Print an error to stderr: what happened and why, then what to do next."""
+    if as_json:
+        _write(sys.stderr, json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
+        return
+    lines = [style("error: ", "red", sys.stderr) + error.message]
+    if error.hint:
+        lines.append(style("what to do: ", "yellow", sys.stderr) + error.hint)
+    _write(sys.stderr, "\n".join(lines) + "\n")
+
+
+def fail(error: KhiveError, as_json: bool = False) -> NoReturn:
+    """Print an error and leave with its exit code."""
+    print_error(error, as_json)
+    raise SystemExit(error.exit_code)
+
+
+def note(text: str) -> None:
+    """Print a line for people to stderr, so that stdout stays what was asked for."""
+    _write(sys.stderr, text + "\n")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> str:
+    """Left-aligned columns; the last one is cut to the terminal's width.
+
+    Control characters of foreign text are made visible so that they cannot act on the terminal.
+
+    Args:
+        headers: the columns' names.
+        rows: as many cells each.
+        width: columns of the screen; 0 asks the terminal. A pipe gets everything.
+    """
+    cells = [[_visible(str(cell)) for cell in row] for row in rows]
+    widths = [
+        max([len(header), *(len(row[i]) for row in cells)]) for i, header in enumerate(headers)
+    ]
+    limit = _last_width(widths, width)
+    lines = [_line([header.upper() for header in headers], widths, limit)]
+    lines += [_line(row, widths, limit) for row in cells]
+    return "\n".join(lines)
+
+
+def _last_width(widths: Sequence[int], width: int) -> int | None:
+    if not width and not sys.stdout.isatty():
+        return None
+    screen = width or _screen_width()
+    return max(NARROWEST, screen - sum(widths[:-1]) - 2 * (len(widths) - 1))
+
+
+def _screen_width() -> int:
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return DEFAULT_WIDTH
+
+
+def _line(row: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
+    last = row[-1]
+    if limit is not None and len(last) > limit:
+        last = last[: limit - 1] + "…"
+    padded = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
+    return "  ".join([*padded, last]).rstrip()
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def style(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Coloured text on a terminal; plain text elsewhere, with NO_COLOR, and on a dumb terminal."""
+    return click.style(text, fg=colour, bold=True) if _coloured(stream or sys.stdout) else text
+
+
+def _coloured(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+@contextmanager
+def progress(label: str, length: int | None = None) -> Generator[Callable[[int], None], None, None]:
+    """A progress bar on stderr for long work; nothing at all when stderr is not a terminal.
+
+    Args:
+        label: what is being done.
+        length: how many steps there are; None when unknown.
+
+    Yields:
+        a function to call with the number of steps done since the last call.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _steps: None
+        return
+    with click.progressbar(
+        length=length or 0,
+        label=label,
+        file=sys.stderr,
+        show_eta=length is not None,
+        show_pos=length is None,
+        color=_coloured(sys.stderr),
+    ) as bar:
+        yield bar.update
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write all of it; what the stream's encoding lacks is escaped, a closed pipe ends quietly."""
+    encoding = stream.encoding or "utf-8"
+    safe = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        stream.write(safe)
+        stream.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has enough; point the descriptor elsewhere so that the
+        # interpreter's own flush at exit does not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise SystemExit(0) from None
+
+
+def as_json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The `--json` flag, spelt the same for every command (argument `as_json`)."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)

@@ -1,0 +1,177 @@
+"""Replace a small file of another program: whole or not at all, and never over its own changes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from khive_supervisor.errors import KhiveError
+
+#: Bytes of the largest file that is edited; clients keep history in some of theirs.
+MAX_BYTES = 64 * 1024 * 1024
+#: Seconds after which another program's lock directory counts as left behind, and to wait for it.
+LOCK_STALE, LOCK_WAIT = 10.0, 3.0
+BACKUP_SUFFIX = ".khive-backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A file as it was read: where it really is, its bytes (None: no file), and its mode."""
+
+    target: str
+    data: bytes | None
+    mode: int
+
+    @property
+    def text(self) -> str:
+        """The content; empty when there is no file.
+
+        Raises:
+            KhiveError: it is not UTF-8.
+        """
+        try:
+            return (self.data or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            raise _refused(self.target, "it is not UTF-8") from None
+
+
+def read(path: str, *, new_mode: int = 0o600) -> Original:
+    """The file that a path leads to, through symbolic links; it need not exist.
+
+    Raises:
+        KhiveError: it is not a regular file, too large, or cannot be read.
+    """
+    target = os.path.realpath(path)
+    try:
+        descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        return Original(target, None, new_mode)
+    except OSError as error:
+        raise _refused(target, error.strerror or str(error)) from None
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused(target, "it is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise _refused(target, f"it is larger than {MAX_BYTES >> 20} MiB")
+        return Original(target, stream.read(), stat.S_IMODE(status.st_mode))
+
+
+def replace(original: Original, text: str) -> str | None:
+    """Put `text` in the place of what was read; returns the backup's path if one was made now.
+
+    The file is another program's: when it changed since it was read, nothing is written.
+
+    Raises:
+        KhiveError: it changed meanwhile, is locked, or cannot be written; it is as it was.
+    """
+    target = original.target
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with _locked(target):
+            temporary = _write_beside(original, text.encode("utf-8"))
+            try:
+                if read(target, new_mode=original.mode).data != original.data:
+                    raise _refused(target, "another program changed it meanwhile")
+                backup = _backup(original)
+                os.replace(temporary, target)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            _sync_directory(os.path.dirname(target))
+            return backup
+    except OSError as error:
+        raise _refused(target, error.strerror or str(error)) from None
+
+
+def _write_beside(original: Original, data: bytes) -> str:
+    name = f".{os.path.basename(original.target)}.khive-{os.getpid()}"
+    temporary = os.path.join(os.path.dirname(original.target), name)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # left behind by a killed process that had our id
+    _create(temporary, data, original)
+    return temporary
+
+
+def _create(path: str, data: bytes, like: Original) -> None:
+    """Write a new file with the mode and, where allowed, the owner of another; durable."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(descriptor, like.mode)
+            if like.data is not None:
+                _keep_owner(descriptor, like.target)
+            os.fsync(descriptor)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def _keep_owner(descriptor: int, target: str) -> None:
+    status = os.stat(target)
+    if os.geteuid() == 0 and status.st_uid != 0:
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
+def _backup(original: Original) -> str | None:
+    if original.data is None:
+        return None
+    path = original.target + BACKUP_SUFFIX
+    try:
+        _create(path, original.data, original)
+    except FileExistsError:
+        return None  # the first one shows the file as it was before any of our changes
+    return path
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(
+    target: str,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Generator[None, None, None]:
+    """Hold the lock that Claude Code uses on its files, a directory `FILE.lock`."""
+    lock = target + ".lock"
+    deadline = clock() + LOCK_WAIT
+    while not _make_lock(lock):
+        if clock() >= deadline:
+            raise _refused(target, f"another program holds {lock}")
+        pause(0.05)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(lock)
+
+
+def _make_lock(lock: str) -> bool:
+    try:
+        os.mkdir(lock)
+    except FileExistsError:
+        with contextlib.suppress(OSError):
+            if time.time() - os.stat(lock).st_mtime > LOCK_STALE:
+                os.rmdir(lock)
+        return False
+    return True
+
+
+def _refused(path: str, why: str) -> KhiveError:
+    return KhiveError(
+        f"{path} was not changed: {why}.",
+        hint="Try again, or add the entry by hand: `khive-supervisor connect CLIENT --print`.",
+    )
