@@ -1,1 +1,24 @@
 """The durable store; the only place with SQL."""
+
+from __future__ import annotations
+
+from khive_supervisor.config.model import Config
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.sqlite import SqliteStore
+
+__all__ = ["Store", "open_store"]
+
+
+def open_store(config: Config) -> SqliteStore:
+    """Open the store that the configuration names; made and migrated if need be.
+
+    Raises:
+        StoreRefused: it must not be opened; nothing was touched.
+        StoreUnavailable: busy, full or read-only now.
+        StoreError: damaged.
+    """
+    return SqliteStore(
+        config.store.path,
+        busy_timeout=config.store.busy_timeout,
+        allow_network=config.store.allow_network_filesystem,
+    )

@@ -238,7 +238,7 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
         """How many live entries each namespace has."""
         ...
 
-    def checkpoint(self, *, truncate: bool = False) -> Checkpoint:
+    def checkpoint(self, truncate: bool = False) -> Checkpoint:
         """Move the write-ahead log into the file without waiting for readers (PASSIVE).
 
         With `truncate`, wait for them up to the busy timeout and shrink the log to nothing.

@@ -170,12 +170,14 @@ class MissingVector:
 class VectorStats:
     """How far the vectors of one model cover the live entries.
 
-    `vectors`: stored ones of live entries; `missing`: live entries without; `last_seq`: the
-    highest sequence number of the model (0: none); `other_models`: vectors of other models.
+    `vectors`: stored ones of live entries, of which `newer` are not in the current generation;
+    `missing`: live entries without; `last_seq`: the highest sequence number of the model (0:
+    none); `other_models`: vectors of other models.
     """
 
     model_id: str
     vectors: int
+    newer: int
     missing: int
     last_seq: int
     other_models: int

@@ -1,0 +1,176 @@
+"""Opening a connection: guards first, then one named function for each setting, with its reason."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import apsw
+
+from khive_supervisor.errors import StoreRefused, StoreUnavailable
+from khive_supervisor.store import guards, migrations
+from khive_supervisor.store.errors import translated
+
+#: KiB of pages that a connection caches. A session has its own connection and should cost little;
+#: what is read often is in the kernel's cache, which all share.
+CACHE_KIB = 1024
+
+#: Pages in the write-ahead log at which a commit also checkpoints (16 MB). Four times SQLite's
+#: own value: the supervisor checkpoints in quiet moments; this is for a store without one.
+CHECKPOINT_PAGES = 4000
+
+#: Bytes to which the log's file is cut back when it has been emptied.
+LOG_LIMIT_BYTES = 64 * 1024 * 1024
+
+#: Seconds between two attempts to turn the write-ahead log on while another process does so:
+#: SQLite does not wait by itself there.
+_RETRY_SECONDS = 0.01
+
+
+def wait_for_locks(connection: apsw.Connection, seconds: float) -> None:
+    """Wait for another process's write rather than fail at once."""
+    connection.set_busy_timeout(int(seconds * 1000))
+
+
+def write_ahead(connection: apsw.Connection, seconds: float) -> None:
+    """Readers and a writer do not block each other (https://www.sqlite.org/wal.html)."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def sync_every_commit(connection: apsw.Connection) -> None:
+    """An acknowledged write survives a power cut, not only a killed process."""
+    connection.execute("PRAGMA synchronous = FULL").fetchall()
+
+
+def enforce_references(connection: apsw.Connection) -> None:
+    """No vector without its entry."""
+    connection.execute("PRAGMA foreign_keys = ON").fetchall()
+
+
+def distrust_schema(connection: apsw.Connection) -> None:
+    """A tampered file cannot make SQLite call functions or write to shadow tables by itself."""
+    connection.execute("PRAGMA trusted_schema = OFF").fetchall()
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+
+
+def keep_temporaries_in_memory(connection: apsw.Connection) -> None:
+    """Sorting never needs a second disk, nor leaves content in /tmp."""
+    connection.execute("PRAGMA temp_store = MEMORY").fetchall()
+
+
+def map_nothing(connection: apsw.Connection) -> None:
+    """An I/O error in a mapped page is a signal that kills the process; in a read, an error."""
+    connection.execute("PRAGMA mmap_size = 0").fetchall()
+
+
+def stay_small(connection: apsw.Connection) -> None:
+    """See CACHE_KIB."""
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}").fetchall()
+
+
+def bound_log(connection: apsw.Connection) -> None:
+    """See CHECKPOINT_PAGES and LOG_LIMIT_BYTES."""
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}").fetchall()
+
+
+#: Applied in this order to every connection; each may be called again without harm.
+SETTINGS: tuple[Callable[[apsw.Connection], None], ...] = (
+    distrust_schema,
+    keep_temporaries_in_memory,
+    map_nothing,
+    stay_small,
+    sync_every_commit,
+    enforce_references,
+    bound_log,
+)
+
+
+def connect(
+    path: str,
+    *,
+    busy_timeout: float,
+    allow_network: bool = False,
+    filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
+    library_version: Callable[[], str] = apsw.sqlite_lib_version,
+) -> apsw.Connection:
+    """Open the store at `path` (absolute), made and migrated if need be.
+
+    `busy_timeout` is in seconds. Missing directories are made with mode 0700, the file with 0600;
+    the permissions of what exists are never changed.
+
+    Raises:
+        StoreRefused: a guard says no; nothing was written.
+        StoreUnavailable: busy, full or read-only now.
+        StoreError: damaged.
+    """
+    guards.check_library(library_version())
+    guards.check_place(path, allow_network=allow_network, filesystem_of=filesystem_of)
+    guards.check_file(path, migrations.NEWEST)
+    try:
+        _make_file(path)
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The store {path} cannot be created: {error.strerror}.",
+            hint="Make room or choose another store.path.",
+        ) from error
+    except apsw.Error as error:
+        raise translated(error, path) from error
+    try:
+        _prepare(connection, path, busy_timeout)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, apsw.Error):
+            raise translated(error, path) from error
+        raise
+    return connection
+
+
+def _prepare(connection: apsw.Connection, path: str, busy_timeout: float) -> None:
+    """Check the identity once more, now with what is only in the log; then settings, migrations."""
+    wait_for_locks(connection, busy_timeout)
+    try:
+        guards.check_identity(connection, path, migrations.NEWEST)
+    except StoreRefused:
+        # A refused file is not checkpointed by the closing of this connection either.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        raise
+    write_ahead(connection, busy_timeout)
+    for setting in SETTINGS:
+        setting(connection)
+    migrations.migrate(connection)
+
+
+def _make_file(path: str) -> None:
+    """Make the directory and an empty file, private to the user, unless they exist.
+
+    SQLite gives its log and shared memory the mode of the file.
+    """
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        _make_private_directories(directory)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+
+
+def _make_private_directories(directory: str) -> None:
+    parent = os.path.dirname(directory)
+    if not os.path.isdir(parent):
+        _make_private_directories(parent)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        return

@@ -1,0 +1,136 @@
+"""One connection, used by one process and one thread at a time, with no statement left open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from khive_supervisor.errors import InvalidInput, StoreError
+from khive_supervisor.store.errors import translated
+
+#: What can be bound to a statement.
+Value = None | int | float | str | bytes
+
+#: Statements kept prepared; more than the store has.
+_STATEMENTS = 100
+
+
+class Database:
+    """The tables' way to SQLite: whole results, whole transactions, our errors."""
+
+    def __init__(self, connection: apsw.Connection, path: str) -> None:
+        self.path = path
+        self._connection: apsw.Connection | None = connection
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._own_commits = 0
+
+    def rows(self, sql: str, bindings: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement; it is finished when this returns."""
+        with self._lock:
+            try:
+                return self._open().execute(sql, bindings).fetchall()
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+            except (UnicodeEncodeError, OverflowError) as error:
+                raise InvalidInput(
+                    f"A value cannot be stored: {error}.",
+                    hint="Use valid Unicode and numbers of at most 64 bits.",
+                ) from error
+
+    def value(self, sql: str, bindings: Sequence[Value] = ()) -> Any:
+        """The first column of the first row, or None without a row."""
+        found = self.rows(sql, bindings)
+        return found[0][0] if found else None
+
+    def changed(self, sql: str, bindings: Sequence[Value] = ()) -> int:
+        """Run a statement that writes; how many rows it changed."""
+        with self._lock:
+            self.rows(sql, bindings)
+            return self._open().changes()
+
+    def inserted(self, sql: str, bindings: Sequence[Value] = ()) -> int:
+        """Run an INSERT; the rowid that it gave."""
+        with self._lock:
+            self.rows(sql, bindings)
+            return self._open().last_insert_rowid()
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """A transaction that takes the write lock at once: all of it is committed, or nothing.
+
+        Inside another one of the same thread it is a part of it, which fails or succeeds alone
+        (a savepoint) and becomes durable with the whole.
+        """
+        with self._lock:
+            connection = self._open()
+            nested = connection.in_transaction
+            self.rows("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
+            try:
+                yield
+                self.rows("RELEASE part" if nested else "COMMIT")
+            except BaseException:
+                self._undo(connection, nested=nested)
+                raise
+            finally:
+                self._own_commits += not nested
+
+    def _undo(self, connection: apsw.Connection, *, nested: bool) -> None:
+        """Roll back, unless SQLite has done so by itself (full disk, I/O error)."""
+        if connection.in_transaction:
+            if nested:
+                self.rows("ROLLBACK TO part")
+                self.rows("RELEASE part")
+            else:
+                self.rows("ROLLBACK")
+
+    def data_version(self) -> int:
+        """See `Store.data_version`; asked of SQLite, outside of any transaction.
+
+        Not apsw's `Connection.data_version()`, which is stale until a read has run.
+        """
+        with self._lock:
+            assert not self._open().in_transaction, "data_version is frozen inside a transaction"
+            return int(self.value("PRAGMA data_version"))
+
+    def change_token(self) -> tuple[int, int]:
+        """See `Store.change_token`."""
+        with self._lock:
+            return self.data_version(), self._own_commits
+
+    @contextmanager
+    def raw(self) -> Iterator[apsw.Connection]:
+        """The connection itself, for what only apsw's interface offers (checkpoint, backup)."""
+        with self._lock:
+            try:
+                yield self._open()
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+
+    def close(self) -> None:
+        """Close the connection; again is harmless.
+
+        After a fork the child only forgets it: closing would end the locks of the parent.
+        """
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None and os.getpid() == self._process:
+                try:
+                    connection.close()
+                except apsw.Error as error:
+                    raise translated(error, self.path) from error
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            raise StoreError(f"The store {self.path} is closed.", hint="Open it again.")
+        if os.getpid() != self._process:
+            raise StoreError(
+                f"The store {self.path} was opened before a fork, by process {self._process}.",
+                hint="A process opens its own store; this is a defect, report it.",
+            )
+        return self._connection

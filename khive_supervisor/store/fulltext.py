@@ -1,0 +1,99 @@
+"""The full-text index and the filters: reading only."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import apsw
+
+from khive_supervisor.store.conditions import dates, impossible, live, scope_expression
+from khive_supervisor.store.database import Database, Value
+from khive_supervisor.store.model import EVERYTHING, EntryFilter
+from khive_supervisor.store.schema import LIVE
+from khive_supervisor.text import match_expression
+
+
+class FullTextIndex:
+    """See `interface.FullText`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def match(
+        self,
+        expression: str,
+        limit: int,
+        where: EntryFilter = EVERYTHING,
+        weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> list[tuple[int, float]]:
+        """See `FullText.match`."""
+        if not expression or impossible(where):
+            return []
+        scope = scope_expression(where)
+        whole = f"{scope} AND ({expression})" if scope else expression
+        date_sql, date_bindings = dates(where)
+        # The + keeps SQLite from asking the full-text index once for every id in the range.
+        dated = f" AND +rowid IN (SELECT id FROM entries WHERE {LIVE}{date_sql})"
+        return self._database.rows(
+            "SELECT rowid, -bm25(entries_fts, 0.0, ?, ?, ?) AS score FROM entries_fts "
+            f"WHERE entries_fts MATCH ?{dated if date_sql else ''} "
+            "ORDER BY score DESC, rowid DESC LIMIT ?",
+            [*weights, whole, *date_bindings, limit],
+        )
+
+    def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
+        """See `FullText.document_frequencies`."""
+        return {term: self._frequency(term) for term in dict.fromkeys(terms)}
+
+    def _frequency(self, term: str) -> int:
+        """One token is looked up in the vocabulary; a phrase has to be searched for."""
+        tokens = self._tokens(term)
+        if len(tokens) == 1:
+            found = self._database.value("SELECT doc FROM entries_terms WHERE term = ?", tokens)
+            return found or 0
+        expression = match_expression([term])
+        if not expression or not tokens:
+            return 0
+        return int(
+            self._database.value(
+                "SELECT count(*) FROM entries_fts WHERE entries_fts MATCH ?", [expression]
+            )
+        )
+
+    def _tokens(self, term: str) -> list[str]:
+        """The index's own tokens of a term: stemmed, without diacritics."""
+        with self._database.raw() as connection:
+            tokenizer = connection.fts5_tokenizer("porter", ["unicode61"])
+            found = tokenizer(
+                term.encode("utf-8", "replace"),
+                apsw.FTS5_TOKENIZE_QUERY,
+                None,
+                include_offsets=False,
+                include_colocated=False,
+            )
+        return [token for token in found if isinstance(token, str)]
+
+    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
+        """See `FullText.live_count`."""
+        sql, bindings = live(where, many=True)
+        return int(self._database.value(f"SELECT count(*) FROM entries WHERE {sql}", bindings))
+
+    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
+        """See `FullText.live_ids`."""
+        sql, bindings = live(where, many=True)
+        rows = self._database.rows(
+            f"SELECT id FROM entries WHERE {sql} LIMIT ?", [*bindings, limit + 1]
+        )
+        return sorted(row[0] for row in rows) if len(rows) <= limit else None
+
+    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
+        """See `FullText.filter_ids`."""
+        sql, bindings = live(where, many=False)
+        given: list[Value] = [json.dumps(list(ids))]
+        rows = self._database.rows(
+            f"SELECT id FROM entries WHERE id IN (SELECT value FROM json_each(?)) AND {sql}",
+            given + bindings,
+        )
+        return {row[0] for row in rows}

@@ -1,0 +1,284 @@
+"""The store on SQLite: one file, its log, and the tables of this package put together."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Self
+
+import apsw
+
+from khive_supervisor.store import guards
+from khive_supervisor.store.backup import copy_to
+from khive_supervisor.store.checks import problems
+from khive_supervisor.store.connection import connect
+from khive_supervisor.store.database import Database
+from khive_supervisor.store.entries import EntryTable
+from khive_supervisor.store.fulltext import FullTextIndex
+from khive_supervisor.store.generations import GenerationTable
+from khive_supervisor.store.model import (
+    EVERYTHING,
+    Added,
+    Checkpoint,
+    Entry,
+    EntryFilter,
+    Generation,
+    MissingVector,
+    NewEntry,
+    StoreStats,
+    VectorRow,
+    VectorStats,
+)
+from khive_supervisor.store.schema import LIVE
+from khive_supervisor.store.vectors import VectorTable
+
+#: Seconds that a write waits for another one, unless the configuration says otherwise.
+BUSY_TIMEOUT = 10.0
+
+
+class SqliteStore:
+    """`interface.Store` on one SQLite file; its docstrings hold.
+
+    Further tables of other parts take `database` and share its transactions.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        busy_timeout: float = BUSY_TIMEOUT,
+        allow_network: bool = False,
+        clock: Callable[[], float] = time.time,
+        filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
+        library_version: Callable[[], str] = apsw.sqlite_lib_version,
+    ) -> None:
+        self._path = os.path.realpath(path)
+        connection = connect(
+            self._path,
+            busy_timeout=busy_timeout,
+            allow_network=allow_network,
+            filesystem_of=filesystem_of,
+            library_version=library_version,
+        )
+        self.database = Database(connection, self._path)
+        self._vectors = VectorTable(self.database)
+        self._entries = EntryTable(self.database, self._vectors, clock)
+        self._full_text = FullTextIndex(self.database)
+        self._generations = GenerationTable(self.database)
+
+    # --- entries --------------------------------------------------------------------------------
+
+    def add(
+        self,
+        entries: Sequence[NewEntry],
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> list[Added]:
+        """See `EntryStore.add`."""
+        return self._entries.add(entries, vectors, model_id)
+
+    def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        """See `EntryStore.known`."""
+        return self._entries.known(hashes)
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        """See `EntryStore.get`."""
+        return self._entries.get(ids)
+
+    def forget(self, ids: Sequence[int]) -> list[int]:
+        """See `EntryStore.forget`."""
+        return self._entries.forget(ids)
+
+    def restore(self, ids: Sequence[int]) -> list[int]:
+        """See `EntryStore.restore`."""
+        return self._entries.restore(ids)
+
+    def supersede(
+        self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
+    ) -> Added:
+        """See `EntryStore.supersede`."""
+        return self._entries.supersede(old_id, new, vector, model_id)
+
+    def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
+        """See `EntryStore.recent`."""
+        return self._entries.recent(where, limit)
+
+    def page(
+        self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
+    ) -> list[Entry]:
+        """See `EntryStore.page`."""
+        return self._entries.page(after_id, limit, where)
+
+    # --- full text and filters ------------------------------------------------------------------
+
+    def match(
+        self,
+        expression: str,
+        limit: int,
+        where: EntryFilter = EVERYTHING,
+        weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> list[tuple[int, float]]:
+        """See `FullText.match`."""
+        return self._full_text.match(expression, limit, where, weights)
+
+    def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
+        """See `FullText.document_frequencies`."""
+        return self._full_text.document_frequencies(terms)
+
+    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
+        """See `FullText.live_count`."""
+        return self._full_text.live_count(where)
+
+    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
+        """See `FullText.live_ids`."""
+        return self._full_text.live_ids(where, limit)
+
+    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
+        """See `FullText.filter_ids`."""
+        return self._full_text.filter_ids(ids, where)
+
+    # --- vectors --------------------------------------------------------------------------------
+
+    def put_vectors(self, model_id: str, vectors: Sequence[tuple[int, bytes]]) -> int:
+        """See `VectorStore.put_vectors`."""
+        return self._vectors.put(model_id, vectors)
+
+    def vectors_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """See `VectorStore.vectors_after`."""
+        return self._vectors.after(model_id, seq, limit)
+
+    def newest_vectors(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """See `VectorStore.newest_vectors`."""
+        return self._vectors.newest(model_id, seq, limit)
+
+    def live_vectors_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """See `VectorStore.live_vectors_after`."""
+        return self._vectors.live_after(model_id, seq, limit)
+
+    def vectors_of(self, model_id: str, ids: Iterable[int]) -> list[VectorRow]:
+        """See `VectorStore.vectors_of`."""
+        return self._vectors.of(model_id, ids)
+
+    def missing_vectors(self, model_id: str, limit: int, after_id: int = 0) -> list[MissingVector]:
+        """See `VectorStore.missing_vectors`."""
+        return self._vectors.missing(model_id, limit, after_id)
+
+    def drop_vectors_except(self, model_id: str, limit: int = 2000) -> int:
+        """See `VectorStore.drop_vectors_except`."""
+        return self._vectors.drop_except(model_id, limit)
+
+    def vector_stats(self, model_id: str) -> VectorStats:
+        """See `VectorStore.vector_stats`."""
+        return self._vectors.stats(model_id)
+
+    def last_seq(self, model_id: str) -> int:
+        """See `VectorStore.last_seq`."""
+        return self._vectors.last_seq(model_id)
+
+    # --- generations ----------------------------------------------------------------------------
+
+    def current_generation(self, model_id: str) -> Generation | None:
+        """See `GenerationStore.current_generation`."""
+        return self._generations.current(model_id)
+
+    def generations(self) -> list[Generation]:
+        """See `GenerationStore.generations`."""
+        return self._generations.all()
+
+    def next_generation(self) -> int:
+        """See `GenerationStore.next_generation`."""
+        return self._generations.next_number()
+
+    def publish_generation(self, generation: Generation) -> None:
+        """See `GenerationStore.publish_generation`."""
+        self._generations.publish(generation)
+
+    def retire_generations_except(self, model_id: str) -> int:
+        """See `GenerationStore.retire_generations_except`."""
+        return self._generations.retire_except(model_id)
+
+    def remove_generation(self, generation: int) -> bool:
+        """See `GenerationStore.remove_generation`."""
+        return self._generations.remove(generation)
+
+    # --- the whole ------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """See `Store.path`."""
+        return self._path
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def data_version(self) -> int:
+        """See `Store.data_version`."""
+        return self.database.data_version()
+
+    def change_token(self) -> tuple[int, int]:
+        """See `Store.change_token`."""
+        return self.database.change_token()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """See `Store.transaction`."""
+        return self.database.write()
+
+    def stats(self) -> StoreStats:
+        """See `Store.stats`."""
+        live = self.database.rows(
+            f"SELECT collection, count(*) FROM entries WHERE {LIVE} GROUP BY collection"
+        )
+        deleted, superseded = self.database.rows(
+            "SELECT ifnull(sum(deleted_at IS NOT NULL AND superseded_by IS NULL), 0), "
+            "ifnull(sum(superseded_by IS NOT NULL), 0) FROM entries"
+        )[0]
+        return StoreStats(
+            live=dict(live),
+            namespaces=self.namespaces(),
+            deleted=deleted,
+            superseded=superseded,
+            schema_version=self.database.value("PRAGMA user_version"),
+            file_bytes=_size(self._path),
+            wal_bytes=_size(self._path + "-wal"),
+        )
+
+    def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
+        """See `Store.namespaces`."""
+        return dict(
+            self.database.rows(
+                f"SELECT namespace, count(*) FROM entries WHERE {LIVE} "
+                "AND collection = ifnull(?, collection) GROUP BY namespace ORDER BY namespace",
+                [collection],
+            )
+        )
+
+    def checkpoint(self, truncate: bool = False) -> Checkpoint:
+        """See `Store.checkpoint`."""
+        mode = "TRUNCATE" if truncate else "PASSIVE"
+        busy, pages, moved = self.database.rows(f"PRAGMA wal_checkpoint({mode})")[0]
+        return Checkpoint(max(pages, 0), max(moved, 0), complete=not busy and pages == moved)
+
+    def quick_check(self) -> list[str]:
+        """See `Store.quick_check`."""
+        return problems(self.database)
+
+    def backup(self, target: str) -> None:
+        """See `Store.backup`."""
+        copy_to(self.database, target)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
