@@ -118,6 +118,8 @@ class VersionMismatch(ProtocolError):
 
     code = "version_mismatch"
     exit_code = exitcodes.VERSION_MISMATCH
+    #: What the other side's hello wanted to be, so that it can be told in its own form.
+    kind = ""
 
 
 class NotRunning(KhiveError):

@@ -5,12 +5,12 @@ A child that read the file by itself could see a later edit than its supervisor.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-from typing import Any
 
+from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.model import Config
+from khive_supervisor.config.show import as_dict
 
 #: The environment variable that carries it.
 VARIABLE = "KHIVE_RESOLVED_CONFIG"
@@ -18,24 +18,13 @@ VARIABLE = "KHIVE_RESOLVED_CONFIG"
 
 def dumps(config: Config) -> str:
     """A configuration as one line of JSON."""
-    return json.dumps(dataclasses.asdict(config), separators=(",", ":"))
-
-
-def loads(text: str) -> Config:
-    """The configuration that `dumps` was given."""
-    data = json.loads(text)
-    sections = {
-        section.name: _section(type(getattr(Config(), section.name)), data[section.name])
-        for section in dataclasses.fields(Config)
-    }
-    return Config(**sections)
-
-
-def _section(kind: type[Any], values: dict[str, Any]) -> Any:
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return json.dumps(as_dict(config), separators=(",", ":"))
 
 
 def from_environment() -> Config:
-    """The configuration that the supervisor gave this child; the defaults when there is none."""
-    text = os.environ.get(VARIABLE)
-    return loads(text) if text else Config()
+    """The configuration that the supervisor gave this child.
+
+    Raises:
+        ConfigError: there is none, or not a valid one: the child was not started by a supervisor.
+    """
+    return from_dict(json.loads(os.environ.get(VARIABLE, "{}")), source=VARIABLE)

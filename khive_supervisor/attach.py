@@ -1,0 +1,286 @@
+"""`khive-supervisor attach`: pass this process's pipes to a session worker, wait, exit as it did.
+
+Imports C modules only, so that a session starts in milliseconds: no json, no socket module, no
+click. The slow paths (starting a supervisor, serving without one) are other processes.
+
+After the hello the connection is the session channel: records of one kind byte, a 4-byte
+big-endian length and a payload (docs/protocol.md). Its end tells each side that the other is gone.
+"""
+
+import _signal
+import sys
+from _json import encode_basestring_ascii as quoted
+from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+from posix import (
+    O_CREAT,
+    O_RDONLY,
+    O_RDWR,
+    _exit,
+    close,
+    dup2,
+    environ,
+    execv,
+    fork,
+    getcwd,
+    getpid,
+    getuid,
+    open,
+    read,
+    setsid,
+    waitpid,
+    waitstatus_to_exitcode,
+    write,
+)
+
+from khive_supervisor import __version__, paths
+from khive_supervisor.exitcodes import NOT_RUNNING, PERMANENT
+
+#: The protocol's number; protocol.py has the same (a test compares).
+PROTOCOL = 1
+#: Environment variables that reach the worker when no supervisor has said otherwise.
+FORWARDED = (
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_PROJECT_DIR",
+    "CLAUDECODE",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "KHIVE_NAMESPACE",
+    "KHIVE_ACTOR",
+)
+#: Attempts to reach a new worker after one was lost, before a supervisor is started again.
+QUICK_RETRIES = 3
+#: Lost workers in a row, each without having answered anything, before giving up.
+MAX_FUTILE = 5
+#: Failures in a row to find anybody at the socket, starts of a supervisor included.
+MAX_ABSENT = 10
+#: errno values that mean "nobody is there": ENOENT, ECONNREFUSED.
+ABSENT = (2, 111, 61)
+#: errno values of a sandbox that forbids the socket: EPERM, EACCES.
+FORBIDDEN = (1, 13)
+_SO_PEERCRED = 17
+_LOCK_EX = 2
+
+
+def say(text: str) -> None:
+    """One line to the client's stderr."""
+    write(2, ("khive-supervisor attach: " + text + "\n").encode("utf-8", "backslashreplace"))
+
+
+class Channel:
+    """What must outlive a worker: the handshake to replay and the calls in flight."""
+
+    def __init__(self) -> None:
+        self.state = b""
+        self.open: dict[bytes, bool] = {}
+        self.answered = False
+
+    def hello(self, config: "str | None", names: "tuple[str, ...]") -> bytes:
+        """The hello frame: where we are, what is forwarded, what the last worker left behind."""
+        forwarded = [(n, paths.env(n)) for n in names]
+        env = ",".join(quoted(n) + ":" + quoted(v) for n, v in forwarded if v is not None)
+        lost = ",".join(quoted(i.decode()) for i in self.open)
+        body = (
+            f'{{"v":{PROTOCOL},"kind":"attach","release":{quoted(__version__)},"pid":{getpid()},'
+            f'"cwd":{quoted(working_directory())},"config":{quoted(config) if config else "null"},'
+            f'"env":{{{env}}},"state":{quoted(self.state.decode())},"lost":[{lost}]}}'
+        ).encode()
+        self.open.clear()
+        return len(body).to_bytes(4, "big") + body
+
+    def take(self, kind: bytes, payload: bytes) -> None:
+        """React to one record from the worker."""
+        if kind == b"X":
+            _exit(payload[0])
+        elif kind == b"E":
+            say(payload[1:].decode("utf-8", "replace"))
+            _exit(payload[0])
+        elif kind == b"S":
+            self.state = payload
+        elif kind == b"I":
+            self.open[payload] = True
+        elif kind == b"D":
+            self.open.pop(payload, None)
+            self.answered = True
+
+    def follow(self, sock: socket) -> None:
+        """Read records until the worker is gone."""
+        buffer = b""
+        while data := sock.recv(65536):
+            buffer += data
+            while len(buffer) >= 5:
+                end = 5 + int.from_bytes(buffer[1:5], "big")
+                if len(buffer) < end:
+                    break
+                self.take(buffer[:1], buffer[5:end])
+                buffer = buffer[end:]
+
+
+def working_directory() -> str:
+    """The client's working directory; "/" when it was removed."""
+    try:
+        return getcwd()
+    except OSError:
+        return "/"
+
+
+def forwarded_names(socket_path: str) -> "tuple[str, ...]":
+    """The allow-list: the supervisor writes its own beside the socket when it differs."""
+    try:
+        fd = open(socket_path + ".env", O_RDONLY)
+    except OSError:
+        return FORWARDED
+    try:
+        return tuple(read(fd, 65536).decode("utf-8", "replace").split())
+    finally:
+        close(fd)
+
+
+def check_peer(sock: socket) -> None:
+    """Never hand the client's pipes to another user's process."""
+    if sys.platform != "linux":
+        return  # the socket's directory is ours alone there, which the supervisor checks
+    credentials = sock.getsockopt(SOL_SOCKET, _SO_PEERCRED, 12)
+    uid = int.from_bytes(credentials[4:8], sys.byteorder)
+    if uid != getuid():
+        say(f"the socket belongs to another user (uid {uid}). Set KHIVE_SOCKET to one of yours.")
+        _exit(PERMANENT)
+
+
+def pass_pipes(sock: socket, hello: bytes) -> None:
+    """Send the hello with stdin, stdout and stderr."""
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
+    sent = sock.sendmsg([hello], [(SOL_SOCKET, SCM_RIGHTS, fds)])
+    if sent < len(hello):
+        sock.sendall(hello[sent:])
+
+
+def run_and_wait(argv: "list[str]") -> int:
+    """Run a command away from this process group and the client's pipes; its exit code."""
+    pid = fork()
+    if pid == 0:
+        try:
+            setsid()
+            null = open("/dev/null", O_RDWR)
+            dup2(null, 0)
+            dup2(2, 1)
+            execv(argv[0], argv)
+        finally:
+            _exit(127)
+    return waitstatus_to_exitcode(waitpid(pid, 0)[1])
+
+
+def reachable(path: str) -> bool:
+    """Whether somebody listens at the socket."""
+    probe = socket(AF_UNIX, SOCK_STREAM, 0)
+    try:
+        probe.connect(path)
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+def start_supervisor(path: str, config: "str | None") -> int:
+    """Start a supervisor, unless one of many clients that came at once has done so already."""
+    import fcntl
+
+    make_directory(path)
+    lock = open(path + ".starting", O_RDWR | O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, _LOCK_EX)
+        if reachable(path):
+            return 0
+        argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
+        return run_and_wait(argv + (["--config", config] if config else []))
+    finally:
+        close(lock)
+
+
+def make_directory(path: str) -> None:
+    """Create the socket's directory, for its owner only, if it is not there."""
+    from posix import mkdir
+
+    parts = path.split("/")[1:-1]
+    for depth in range(1, len(parts) + 1):
+        try:
+            mkdir("/" + "/".join(parts[:depth]), 0o700)
+        except OSError:
+            continue  # it is there, or what needs it will say why it could not be made
+
+
+def serve_alone(config: "str | None") -> None:
+    """Become a process that serves this session by itself; does not return."""
+    argv = [sys.executable, "-P", "-m", "khive_workers.session", "--standalone"]
+    execv(sys.executable, argv + (["--config", config] if config else []))
+
+
+def argument(argv: "list[str]", name: str) -> "str | None":
+    """The value of `--name VALUE` or `--name=VALUE`, if given."""
+    for position, word in enumerate(argv):
+        if word == name and position + 1 < len(argv):
+            return argv[position + 1]
+        if word.startswith(name + "="):
+            return word[len(name) + 1 :]
+    return None
+
+
+def attach(path: str, config: "str | None") -> None:
+    """Attach, and again whenever the worker is lost; leaves only by exiting."""
+    from time import sleep
+
+    channel = Channel()
+    futile = 0
+    absent = 0
+    while True:
+        sock = socket(AF_UNIX, SOCK_STREAM, 0)
+        try:
+            sock.connect(path)
+            check_peer(sock)
+            absent = 0
+            channel.answered = False
+            pass_pipes(sock, channel.hello(config, forwarded_names(path)))
+            channel.follow(sock)
+            futile = 0 if channel.answered else futile + 1
+        except OSError as error:
+            if error.errno in FORBIDDEN:
+                serve_alone(config)
+            if error.errno in ABSENT:
+                absent += 1
+            else:
+                futile += 1
+        finally:
+            sock.close()
+        if futile > MAX_FUTILE:
+            say("the session's worker keeps dying. `khive-supervisor logs` says why.")
+            _exit(NOT_RUNNING)
+        if absent > MAX_ABSENT:
+            say(f"a supervisor was started, but nobody listens at {path}. Run doctor.")
+            _exit(NOT_RUNNING)
+        if absent and (absent > QUICK_RETRIES or not channel.state):
+            code = start_supervisor(path, config)
+            if code:
+                say("no supervisor could be started; its message is above.")
+                _exit(code if code > 0 else NOT_RUNNING)
+        sleep(0.02 * (futile + absent))
+
+
+def main(argv: "list[str]") -> None:
+    """The command; `argv` is what follows `attach`."""
+    if "--help" in argv or "-h" in argv:
+        write(1, __doc__.split("\n\n")[0].encode() + b"\n\nUsage: attach [--config FILE]\n")
+        _exit(0)
+    # Die quietly as any program would; the worker sees the channel end.
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        _signal.signal(number, _signal.SIG_DFL)
+    config = paths.find_config(argument(argv, "--config"), working_directory())
+    flag = environ.get(b"KHIVE_NO_DAEMON", b"").lower()
+    if flag not in (b"", b"0", b"false"):
+        serve_alone(config)
+    path = paths.socket_path(config)
+    if len(path.encode("utf-8", "surrogateescape")) > paths.SOCKET_PATH_LIMIT:
+        say(
+            f"the socket path is longer than {paths.SOCKET_PATH_LIMIT} bytes: {path}. "
+            "Set KHIVE_SOCKET to a shorter path, the same for every client."
+        )
+        _exit(PERMANENT)
+    attach(path, config)

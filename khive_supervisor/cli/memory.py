@@ -1,0 +1,172 @@
+"""remember, recall, search, suggest, get, forget, restore: the common verbs as short commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from khive_supervisor.cli.output import as_json_option, emit, style, table
+from khive_supervisor.cli.session import config_option, verbs
+
+Command = Callable[..., Any]
+
+
+def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in args.items() if value not in (None, ())}
+    with verbs(config_file) as (session, *_):
+        return session.request(verb, given)
+
+
+def _lists(args: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) and v else v for k, v in args.items()}
+
+
+def filter_options(function: Command) -> Command:
+    """The filters of every search."""
+    for option in (
+        click.option("--namespace", help="Where to search; the configured one by default."),
+        click.option("--kind", help="Only entries of this kind."),
+        click.option("--tag", "tags", multiple=True, help="Only entries with this tag; repeatable."),
+        click.option("--since", help="Only entries made since then (2026-11-21, 7d, 12h)."),
+        click.option("--until", help="Only entries made before then."),
+        click.option("--limit", "-n", type=click.IntRange(1, 100), help="How many results (10)."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("content", required=False)
+@click.option("--title", help="A short headline.")
+@click.option("--tag", "tags", multiple=True, help="A label to filter by; repeatable.")
+@click.option("--kind", help="semantic (default), episodic, or a word of your own.")
+@click.option("--salience", type=float, help="How much it matters, 0 to 1.")
+@click.option("--namespace", help="Where it belongs.")
+@config_option
+@as_json_option
+def remember(content: str | None, config_file: str | None, as_json: bool, **args: Any) -> None:
+    """Store one memory: CONTENT, or standard input."""
+    text = sys.stdin.read() if content in (None, "-") else content
+    answer = _run(config_file, "memory.remember", {"content": text, **_lists(args)})
+    emit(answer, as_json, lambda a: f"{a['id']} {a['status']} (namespace {a['namespace']})")
+
+
+@click.command()
+@click.argument("query")
+@filter_options
+@click.option("--explain", is_flag=True, help="Say how each result was ranked.")
+@config_option
+@as_json_option
+def recall(query: str, config_file: str | None, as_json: bool, **args: Any) -> None:
+    """Find memories by words and by meaning."""
+    answer = _run(config_file, "memory.recall", {"query": query, **_lists(args)})
+    emit(answer, as_json, _found_text)
+
+
+@click.command()
+@click.argument("query")
+@filter_options
+@click.option("--in", "where", type=click.Choice(("knowledge", "memory", "all")), help="Where.")
+@click.option("--explain", is_flag=True, help="Say how each result was ranked.")
+@config_option
+@as_json_option
+def search(
+    query: str, where: str | None, config_file: str | None, as_json: bool, **args: Any
+) -> None:
+    """Search learned documents by words and by meaning."""
+    wanted = {"query": query, "in": where, **_lists(args)}
+    emit(_run(config_file, "knowledge.search", wanted), as_json, _found_text)
+
+
+@click.command()
+@click.argument("task")
+@filter_options
+@config_option
+@as_json_option
+def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> None:
+    """Name what is worth reading for a task."""
+    answer = _run(config_file, "knowledge.suggest", {"task": task, **_lists(args)})
+    rows = [(s["id"], s["why"], s["line"]) for s in answer["suggestions"]]
+    emit(answer, as_json, lambda _: table(("id", "why", "what"), rows) if rows else "Nothing.")
+
+
+def _found_text(answer: dict[str, Any]) -> str:
+    blocks = [_result_text(result) for result in answer["results"]]
+    notes = [style("note: ", "yellow") + note for note in answer.get("notes", ())]
+    return "\n\n".join((blocks or ["Nothing was found."]) + notes)
+
+
+def _result_text(result: dict[str, Any]) -> str:
+    head = f"{style(result['id'], 'green')}  {result['score']:.3f}  {result['why']}"
+    labels = [result["created_at"][:10], result["kind"], *result.get("tags", ())]
+    lines = [head, "    " + "  ".join(labels)]
+    if "title" in result:
+        lines.append("    " + result["title"])
+    lines += ["    " + line for line in result["content"].splitlines()[:8]]
+    if "source" in result:
+        lines.append("    from " + result["source"])
+    if "ranking" in result:
+        lines.append("    " + "  ".join(f"{k}={v}" for k, v in result["ranking"].items()))
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@config_option
+@as_json_option
+def get(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+    """Show entries in full."""
+    answer = _run(config_file, "memory.get", {"ids": list(ids)})
+    emit(answer, as_json, lambda a: "\n\n".join(_entry_text(e) for e in a["entries"]))
+
+
+def _entry_text(entry: dict[str, Any]) -> str:
+    head = "\n".join(f"{k}: {v}" for k, v in entry.items() if k != "content")
+    return f"{head}\n\n{entry['content']}"
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@config_option
+@as_json_option
+def forget(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+    """Take entries out of every search; `restore` brings them back."""
+    answer = _run(config_file, "memory.forget", {"ids": list(ids)})
+    emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"]))
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@config_option
+@as_json_option
+def restore(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+    """Bring forgotten entries back."""
+    answer = _run(config_file, "memory.restore", {"ids": list(ids)})
+    emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"]))
+
+
+def _changed_text(what: str, done: list[str], not_done: list[str]) -> str:
+    text = f"{what}: {', '.join(done) or 'nothing'}."
+    return f"{text} Unchanged: {', '.join(not_done)}." if not_done else text
+
+
+@click.command()
+@click.argument("entry")
+@click.argument("content", required=False)
+@click.option("--title", help="A short headline.")
+@config_option
+@as_json_option
+def supersede(
+    entry: str, content: str | None, title: str | None, config_file: str | None, as_json: bool
+) -> None:
+    """Replace the memory ENTRY by CONTENT, or standard input."""
+    text = sys.stdin.read() if content in (None, "-") else content
+    wanted = {"id": entry, "content": text, "title": title}
+    answer = _run(config_file, "memory.supersede", wanted)
+    emit(answer, as_json, lambda a: f"{a['id']} supersedes {a['supersedes']}")
+
+
+COMMANDS = (remember, recall, search, suggest, get, forget, restore, supersede)

@@ -1,0 +1,130 @@
+"""How a command reaches the verbs: through the supervisor, or in this process without one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import click
+
+from khive_supervisor import paths
+from khive_supervisor.client import ControlClient
+from khive_supervisor.config.load import LoadedConfig, load
+from khive_supervisor.errors import BootFailure, NotRunning
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Verbs(Protocol):
+    """Something that runs verbs."""
+
+    def request(
+        self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Run a verb and return its answer; raises KhiveError."""
+
+
+def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The `--config` option, spelt the same for every command (argument `config_file`)."""
+    return click.option(
+        "--config", "config_file", type=click.Path(), help="The configuration file to use."
+    )(function)
+
+
+def loaded(config_file: str | None) -> LoadedConfig:
+    """The configuration in force here; raises ConfigError with every problem."""
+    return load(config_file, os.getcwd(), os.environ)
+
+
+def socket_of(config_file: str | None) -> str:
+    """The socket of the supervisor that this configuration belongs to."""
+    return paths.socket_path(paths.find_config(config_file, os.getcwd()))
+
+
+def control(config_file: str | None) -> ControlClient:
+    """A conversation with the supervisor itself; raises NotRunning."""
+    return ControlClient(socket_of(config_file))
+
+
+def start_in_background(config_file: str | None) -> None:
+    """Start a supervisor and wait until it is ready.
+
+    Raises:
+        BootFailure: it did not become ready; its message is on stderr.
+    """
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
+    if config_file:
+        argv += ["--config", config_file]
+    code = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL).returncode
+    if code:
+        raise BootFailure(
+            f"No supervisor runs, and none could be started (exit code {code}).",
+            hint="Its message is above; `khive-supervisor doctor` checks everything.",
+        )
+
+
+def without_daemon() -> bool:
+    """Whether the user wants no supervisor."""
+    return os.environ.get("KHIVE_NO_DAEMON", "").lower() not in ("", "0", "false")
+
+
+@contextmanager
+def verbs(config_file: str | None, count: int = 1) -> Iterator[list[Verbs]]:
+    """`count` conversations that run verbs; starts a supervisor if none runs."""
+    if without_daemon():
+        with _local(config_file) as local:
+            yield [local]
+        return
+    forwarded = {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))}
+    fields = {"pid": os.getpid(), "cwd": os.getcwd(), "env": forwarded}
+    path = socket_of(config_file)
+    try:
+        clients = [ControlClient(path, "verbs", **fields)]
+    except NotRunning:
+        start_in_background(config_file)
+        clients = [ControlClient(path, "verbs", **fields)]
+    try:
+        clients += [ControlClient(path, "verbs", **fields) for _ in range(count - 1)]
+        yield list(clients)
+    finally:
+        for client in clients:
+            client.close()
+
+
+class _Local:
+    """Verbs in this process: KHIVE_NO_DAEMON=1."""
+
+    def __init__(self, config_file: str | None) -> None:
+        from khive_supervisor.embed import in_process
+        from khive_supervisor.verbs import packs
+        from khive_supervisor.verbs.context import Context, SessionInfo
+
+        config = loaded(config_file).config
+        self._registry = packs.load()
+        info = SessionInfo(cwd=os.getcwd(), namespace=os.environ.get("KHIVE_NAMESPACE"))
+        self.context = Context(
+            config, info, socket_path=None, make_embedder=lambda: in_process(config.embedder)
+        )
+
+    def request(
+        self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Run a verb here."""
+        if progress is not None:
+            self.context.progress = lambda done, total, text: progress(
+                {"done": done, "total": total, "text": text}
+            )
+        return self._registry.call(self.context, operation, args)
+
+
+@contextmanager
+def _local(config_file: str | None) -> Iterator[_Local]:
+    local = _Local(config_file)
+    try:
+        yield local
+    finally:
+        local.context.close()

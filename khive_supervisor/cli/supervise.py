@@ -1,0 +1,325 @@
+"""start, stop, status, logs: the life of the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from khive_supervisor import exitcodes
+from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.session import config_option, control, loaded, socket_of
+from khive_supervisor.client import ControlClient
+from khive_supervisor.errors import KhiveError, NotFound, NotRunning
+
+#: Seconds that a background start may take until it is ready.
+START_DEADLINE = 60.0
+#: Seconds that a stop may take.
+STOP_DEADLINE = 30.0
+#: Seconds between looks at a file or socket that gives no event.
+LOOK_AGAIN = 0.1
+
+
+@click.command()
+@click.option("--background", is_flag=True, help="Return as soon as it is ready.")
+@click.option("--quiet", is_flag=True, help="Print nothing when all is well.")
+@click.option("--ready-fd", type=int, hidden=True, help="Write a line there when ready.")
+@config_option
+@as_json_option
+def start(
+    background: bool,
+    quiet: bool,
+    ready_fd: int | None,
+    config_file: str | None,
+    as_json: bool,
+) -> None:
+    """Start the supervisor; in the foreground this process is it, and takes the signals."""
+    configuration = loaded(config_file)
+    path = socket_of(config_file)
+    if background:
+        _start_in_background(config_file, path, quiet, as_json)
+        return
+    from khive_supervisor.supervision.app import Supervisor
+
+    def announce(status: dict[str, Any]) -> None:
+        if ready_fd is not None:
+            _let_go_of_starter(ready_fd)
+        elif not quiet:
+            emit(status, as_json, _ready_text)
+
+    async def run() -> None:
+        await Supervisor(configuration, path).run(announce)
+
+    asyncio.run(run())
+
+
+def _start_in_background(
+    config_file: str | None, path: str, quiet: bool, as_json: bool
+) -> None:
+    status = _status_or_none(path)
+    if status is None:
+        _launch(config_file, path)
+        status = _status_or_none(path)
+    elif not quiet:
+        note("A supervisor is running already.")
+    if status is None:
+        raise NotRunning("The supervisor started, and is gone already.", hint="See its log.")
+    if not quiet:
+        emit(status, as_json, _ready_text)
+
+
+def _launch(config_file: str | None, path: str) -> None:
+    """Start one in a session of its own and wait for its announcement, or its end."""
+    ours, theirs = os.pipe()
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(theirs)]
+    argv += ["--config", os.path.abspath(config_file)] if config_file else []
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=[theirs],
+    )
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as ready:
+        if ready.read(1):
+            assert child.stderr is not None
+            child.stderr.close()
+            return
+    _, complaint = child.communicate()
+    if child.returncode == exitcodes.ALREADY_RUNNING:
+        return _wait_for_winner(path)
+    sys.stderr.write(complaint.decode("utf-8", "replace"))
+    raise SystemExit(child.returncode or exitcodes.FAILURE)
+
+
+def _let_go_of_starter(ready_fd: int) -> None:
+    """Tell who started this that it is ready, and keep nothing of its terminal."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    os.write(ready_fd, b"ready\n")
+    os.close(ready_fd)
+
+
+def _status_or_none(path: str) -> dict[str, Any] | None:
+    try:
+        with ControlClient(path) as client:
+            return client.request("status")
+    except NotRunning:
+        return None
+
+
+def _wait_for_winner(path: str) -> None:
+    """Another start holds the lock but may not listen yet: wait until it does."""
+    deadline = time.monotonic() + START_DEADLINE
+    while _status_or_none(path) is None:
+        if time.monotonic() > deadline:
+            raise NotRunning(
+                f"Another supervisor owns the store, but nobody answers at {path}.",
+                hint="It may use another socket; look for it with `khive-supervisor doctor`.",
+            )
+        time.sleep(LOOK_AGAIN)
+
+
+def _ready_text(status: dict[str, Any]) -> str:
+    return "\n".join(
+        (
+            f"khive-supervisor {status['version']} is {status['state']} (pid {status['pid']}).",
+            f"  store   {status['store']}",
+            f"  socket  {status['socket']}",
+            f"  log     {status['log']}",
+            "Connect a client with `khive-supervisor connect claude-code` (or codex, cursor, "
+            "vscode, gemini).",
+        )
+    )
+
+
+@click.command()
+@click.option("--sessions", is_flag=True, help="End the open sessions, too.")
+@config_option
+@as_json_option
+def stop(sessions: bool, config_file: str | None, as_json: bool) -> None:
+    """Stop the supervisor. Open sessions go on by themselves, unless --sessions ends them."""
+    try:
+        with control(config_file) as client:
+            answer = client.request("stop", {"sessions": sessions})
+    except NotRunning:
+        emit({"stopped": False}, as_json, lambda _: "No supervisor is running.")
+        return
+    _wait_until_gone(int(answer["pid"]), socket_of(config_file))
+    emit({"stopped": True, **answer}, as_json, lambda a: f"Stopped (pid {a['pid']}).")
+
+
+def _wait_until_gone(pid: int, path: str) -> None:
+    deadline = time.monotonic() + STOP_DEADLINE
+    while os.path.exists(path) or _alive(pid):
+        if time.monotonic() > deadline:
+            raise KhiveError(
+                f"The supervisor (pid {pid}) is still stopping after {STOP_DEADLINE:g} s.",
+                hint="`khive-supervisor logs` says what it waits for.",
+            )
+        time.sleep(LOOK_AGAIN)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return not os.path.isdir("/proc/self")
+
+
+@click.command()
+@config_option
+@as_json_option
+def status(config_file: str | None, as_json: bool) -> None:
+    """Show the supervisor, its processes, the index and the open sessions."""
+    with control(config_file) as client:
+        emit(client.request("status"), as_json, _status_text)
+
+
+def _status_text(status: dict[str, Any]) -> str:
+    return "\n\n".join(
+        part
+        for part in (
+            _head(status),
+            _index_line(status["index"], status["builder"]),
+            table(
+                ("process", "state", "pid", "restarts", "last exit"),
+                [
+                    (c["name"], c["state"], c["pid"] or "-", c["restarts"], c["last_exit"] or "-")
+                    for c in status["children"]
+                ],
+            ),
+            _sessions_text(status["sessions"]),
+        )
+        if part
+    )
+
+
+def _head(status: dict[str, Any]) -> str:
+    colour = {"ready": "green", "degraded": "red"}.get(status["state"], "yellow")
+    return "\n".join(
+        (
+            f"khive-supervisor {status['version']}: {style(status['state'], colour)}, "
+            f"pid {status['pid']}, up {duration(status['uptime_seconds'])}",
+            f"store   {status['store']}",
+            f"config  {status['config_file'] or 'defaults (no file)'}",
+            f"log     {status['log']}",
+        )
+    )
+
+
+def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
+    if index["state"] in ("off", "unknown"):
+        return f"index   {index['state']}"
+    line = f"index   {index['state']}: {index['vectors']} vectors of {index['model']}"
+    if index["generation"]:
+        line += f", generation {index['generation']} holds {index['items']}"
+    if index["waiting_to_be_embedded"]:
+        line += f", {index['waiting_to_be_embedded']} entries wait to be embedded"
+    if index["problem"]:
+        line += f"\n        {index['problem']}"
+    if builder["running"]:
+        line += f"\n        being built: {json.dumps(builder['progress'])}"
+    elif builder["failures"]:
+        line += f"\n        the builder failed {builder['failures']} times ({builder['last_exit']})"
+    return line
+
+
+def _sessions_text(sessions: list[dict[str, Any]]) -> str:
+    if not sessions:
+        return "No sessions are open."
+    return table(
+        ("session", "pid", "kind", "client", "namespace", "age", "directory"),
+        [
+            (
+                s["id"],
+                s["pid"],
+                s["kind"],
+                s.get("client", "-"),
+                s.get("namespace", "-"),
+                duration(s["seconds"]),
+                s.get("cwd", "-"),
+            )
+            for s in sessions
+        ],
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds, for people."""
+    whole = int(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on as lines arrive.")
+@click.option("--lines", "-n", default=50, show_default=True, help="How many of the last lines.")
+@config_option
+@as_json_option
+def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> None:
+    """Show the log of the supervisor and all its processes."""
+    path = loaded(config_file).config.log.file
+    if not os.path.exists(path):
+        raise NotFound(f"There is no log at {path}.", hint="It begins with the first start.")
+    for line in _tail(path, lines, follow):
+        click.echo(line if as_json else _log_text(line))
+
+
+def _tail(path: str, count: int, follow: bool) -> Iterator[str]:
+    """The last lines of a file, then new ones; survives rotation."""
+    file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 - replaced on rotation
+    try:
+        yield from [line.rstrip("\n") for line in file][-count:]
+        while follow:
+            line = file.readline()
+            if line:
+                yield line.rstrip("\n")
+                continue
+            if os.fstat(file.fileno()).st_ino != _inode(path):
+                file.close()
+                file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 - as above
+            time.sleep(LOOK_AGAIN)
+    finally:
+        file.close()
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return -1
+
+
+def _log_text(line: str) -> str:
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(data, dict):
+        return line
+    head = [str(data.pop(k, "-")) for k in ("ts", "level", "process", "pid", "event")]
+    data.pop("logger", None)
+    rest = " ".join(f"{k}={v}" for k, v in data.items())
+    return f"{head[0]} {head[1]:7} {head[2]}[{head[3]}] {head[4]} {rest}".rstrip()
+
+
+COMMANDS = (start, stop, status, logs)

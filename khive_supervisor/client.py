@@ -1,0 +1,118 @@
+"""The client's side of the control socket: used by the command line and by workers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from khive_supervisor import paths, protocol
+from khive_supervisor.errors import KhiveError, NotRunning, ProtocolError, from_dict
+
+#: Seconds to wait for an answer of the supervisor's own (status, stop): it never blocks on work.
+CONTROL_DEADLINE = 30.0
+#: Seconds to wait for one step of a verb (an answer or a progress report).
+VERB_DEADLINE = 600.0
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def connect(path: str, *, deadline: float = CONTROL_DEADLINE) -> socket.socket:
+    """A connected socket to the supervisor.
+
+    Raises:
+        NotRunning: nobody listens there.
+    """
+    check_socket_path(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(deadline)
+    try:
+        sock.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        raise NotRunning(
+            f"No supervisor is running at {path}.",
+            hint="Start one with `khive-supervisor start --background`.",
+        ) from None
+    except OSError as error:
+        sock.close()
+        raise NotRunning(
+            f"The supervisor's socket {path} cannot be reached: {error.strerror or error}.",
+            hint="Run `khive-supervisor doctor`; a sandbox may forbid it (KHIVE_NO_DAEMON=1 works).",
+        ) from error
+    return sock
+
+
+def check_socket_path(path: str) -> None:
+    """Refuse a path that the kernel would.
+
+    Raises:
+        KhiveError: longer than a Unix socket's path may be.
+    """
+    length = len(path.encode("utf-8", "surrogateescape"))
+    if length > paths.SOCKET_PATH_LIMIT:
+        raise KhiveError(
+            f"The socket path has {length} bytes; {paths.SOCKET_PATH_LIMIT} are allowed: {path}",
+            hint="Set KHIVE_SOCKET to a shorter path, the same for every client.",
+        )
+
+
+class ControlClient:
+    """One conversation with the supervisor, or with a worker that it hands the connection to."""
+
+    def __init__(self, path: str, kind: str = "control", **fields: Any) -> None:
+        deadline = CONTROL_DEADLINE if kind == "control" else VERB_DEADLINE
+        self._connection = protocol.Connection(connect(path, deadline=deadline))
+        self._connection.sock.sendall(protocol.hello(kind, **fields))
+        self._next = 0
+
+    def request(
+        self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Ask and wait for the answer; progress reports go to `progress`.
+
+        Raises:
+            KhiveError: what the other side answered, with its own type.
+            ProtocolError: the connection ended before the answer. The request may have taken
+                effect: it is never sent again by itself.
+        """
+        self._next += 1
+        try:
+            self._connection.send({"id": self._next, "op": operation, "args": args or {}})
+            while (message := self._connection.receive()) is not None:
+                if "error" in message:
+                    raise from_dict(message["error"])
+                if message.get("id") != self._next:
+                    continue
+                if "progress" in message:
+                    if progress is not None:
+                        progress(message["progress"])
+                    continue
+                result: dict[str, Any] = message["result"]
+                return result
+        except TimeoutError:
+            raise ProtocolError(
+                f"The supervisor did not answer `{operation}` in time.",
+                hint="It may still be at it; look with `khive-supervisor status`.",
+            ) from None
+        except ConnectionError as error:
+            raise self._lost(operation, error) from error
+        raise self._lost(operation, None)
+
+    @staticmethod
+    def _lost(operation: str, error: OSError | None) -> ProtocolError:
+        why = f" ({error})" if error else ""
+        return ProtocolError(
+            f"The connection ended before `{operation}` was answered{why}.",
+            hint="It may or may not have taken effect; look before you repeat it.",
+        )
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self._connection.close()
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,18 @@
+"""The console script: `attach` goes straight to its own small module, all else to click."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    if len(sys.argv) > 1 and sys.argv[1] == "attach":
+        from khive_supervisor.attach import main as attach
+
+        attach(sys.argv[2:])
+    from khive_supervisor.cli.main import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+"""Log collection: every process sends records, the supervisor alone writes the file.
+
+multiprocessing-logging gives the handler pair; its one `multiprocessing.Queue` is replaced, since
+a process killed while it holds that queue's lock would silence all others. Here each process has a
+socket pair of its own: the kernel keeps a record whole, nobody holds a lock, a full
+socket costs only its own process's lines (counted, and said in the next record).
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+import logging.handlers
+import os
+import queue
+import selectors
+import socket
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+from multiprocessing_logging import MultiProcessingHandler
+
+#: Bytes of one record; longer messages are cut. Below Linux's default datagram limit (208 KiB).
+MAX_RECORD = 32 * 1024
+#: Records taken from one process before the next one's turn: a chatty process cannot starve others.
+FAIR_BATCH = 64
+
+#: Keeps records whole like a datagram, and tells the reader when the sender is gone. macOS has no
+#: such Unix socket; there the end of a sender is noticed when its session is.
+RECORD_SOCKET = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+
+
+def get(name: str) -> EventLogger:
+    """The logger of a module; events are tokens with fields, not sentences."""
+    return EventLogger(logging.getLogger(name))
+
+
+class EventLogger:
+    """`log.info("child.exited", pid=1, code=0)`: an event's name and its fields."""
+
+    __slots__ = ("_logger",)
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def _emit(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", event, extra={"fields": fields})
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Detail for a developer."""
+        self._emit(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Something that an operator may want to know."""
+        self._emit(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Something went wrong and was dealt with."""
+        self._emit(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Something went wrong and needs somebody."""
+        self._emit(logging.ERROR, event, fields)
+
+
+def as_dict(record: logging.LogRecord) -> dict[str, Any]:
+    """A record as the JSON object that is one line of the log file."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    line: dict[str, Any] = {
+        "ts": f"{stamp}.{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+        "logger": record.name,
+        "pid": record.process,
+        "process": record.processName,
+    }
+    line.update(getattr(record, "fields", None) or {})
+    if record.exc_info and record.exc_info[0] is not None:
+        line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+    return line
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for a record; a record that came from another process is a line already."""
+        line = getattr(record, "line", None)
+        return json.dumps(as_dict(record) if line is None else line, default=str)
+
+
+class RecordSender:
+    """The queue of a sending process: never blocks, never raises, counts what it had to drop."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self.dropped = 0
+
+    def put_nowait(self, record: logging.LogRecord) -> None:
+        """Send one record, or count it as dropped."""
+        line = as_dict(record)
+        if self.dropped:
+            line["dropped_before"] = self.dropped
+        data = json.dumps(line, default=str).encode()
+        if len(data) > MAX_RECORD:
+            line["event"] = str(line["event"])[:1000]
+            cut = {k: v for k, v in line.items() if k in ("ts", "level", "event", "logger", "pid")}
+            data = json.dumps({**cut, "cut": True}).encode()
+        try:
+            self._sock.send(data)
+            self.dropped = 0
+        except OSError:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Close the sending end; idempotent."""
+        self._sock.close()
+
+
+class SendingHandler(MultiProcessingHandler):  # type: ignore[misc]  # the package has no types
+    """The handler of every process but the supervisor; starts no thread."""
+
+    def __init__(self, sender: RecordSender) -> None:
+        logging.Handler.__init__(self)
+        self.queue = sender
+        self.sub_handler = logging.NullHandler()
+        self._is_closed = False
+
+    def _format_record(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+    def close(self) -> None:
+        """Close the sending end; idempotent."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.queue.close()
+            logging.Handler.close(self)
+
+
+class Collector:
+    """The queue of the supervisor: one consumer thread takes records from every process's socket."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._local: collections.deque[logging.LogRecord] = collections.deque()
+        self._batch: collections.deque[logging.LogRecord] = collections.deque()
+        self._new: collections.deque[socket.socket] = collections.deque()
+        self._waker, self._woken = socket.socketpair()
+        for end in (self._waker, self._woken):
+            end.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._closed = False
+
+    def add(self, sock: socket.socket) -> None:
+        """Take over a process's receiving end; it is closed when the process is gone."""
+        self._new.append(sock)
+        self._wake()
+
+    def put_nowait(self, record: logging.LogRecord) -> None:
+        """A record of the supervisor's own, from any of its threads."""
+        self._local.append(record)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._waker.send(b"\0")
+        except OSError:
+            return  # a full waker is already awake; a closed one has nobody to wake
+
+    def get(self, timeout: float | None = None) -> logging.LogRecord:  # noqa: ARG002 - see below
+        """The next record; raises queue.Empty when woken without one.
+
+        `timeout` is ignored on purpose: the base class polls five times a second to see whether
+        it was closed; closing wakes this wait instead, so that an idle supervisor stays idle.
+        """
+        while True:
+            if self._local:
+                return self._local.popleft()
+            if self._batch:
+                return self._batch.popleft()
+            if self._closed:
+                raise queue.Empty
+            self._wait()
+
+    def _wait(self) -> None:
+        for key, _ in self._selector.select():
+            if key.fileobj is self._woken:
+                self._drain_waker()
+            else:
+                self._receive(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
+
+    def _drain_waker(self) -> None:
+        try:
+            while self._woken.recv(4096):
+                continue
+        except OSError:
+            pass
+        while self._new:
+            sock = self._new.popleft()
+            sock.setblocking(False)
+            self._selector.register(sock, selectors.EVENT_READ)
+
+    def _receive(self, sock: socket.socket) -> None:
+        for _ in range(FAIR_BATCH):
+            try:
+                data = sock.recv(MAX_RECORD + 1024)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._selector.unregister(sock)
+                sock.close()
+                return
+            self._batch.append(_foreign_record(data))
+
+    def qsize(self) -> int:
+        """Records that are here and not yet written."""
+        return len(self._local) + len(self._batch)
+
+    def shut(self) -> None:
+        """Let the consumer finish what is here and end."""
+        self._closed = True
+        self._wake()
+
+    def close(self) -> None:
+        """Close every socket; the consumer calls it as it ends."""
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]  # only sockets are registered
+        while self._new:
+            self._new.popleft().close()
+        self._selector.close()
+        self._waker.close()
+
+    def join_thread(self) -> None:
+        """Nothing to join: there is no feeder thread."""
+
+
+def _foreign_record(data: bytes) -> logging.LogRecord:
+    """A record from another process; what is not JSON is kept as text."""
+    try:
+        line = json.loads(data)
+        if not isinstance(line, dict):
+            raise TypeError
+    except (ValueError, TypeError):
+        line = {"event": "log.garbled", "level": "warning", "text": repr(data[:200])}
+    level = logging.getLevelNamesMapping().get(str(line.get("level", "")).upper(), logging.INFO)
+    return logging.makeLogRecord(
+        {"name": str(line.get("logger", "")), "levelno": level, "msg": "", "line": line}
+    )
+
+
+class CollectingHandler(MultiProcessingHandler):  # type: ignore[misc]  # the package has no types
+    """The supervisor's handler: one thread writes everybody's records to one rotating file."""
+
+    def __init__(self, collector: Collector, sub_handler: logging.Handler) -> None:
+        logging.Handler.__init__(self)
+        self.sub_handler = sub_handler
+        self.setLevel(sub_handler.level)
+        self.setFormatter(sub_handler.formatter)
+        self.filters = sub_handler.filters
+        self.queue = collector
+        self._is_closed = False
+        self._receive_thread = threading.Thread(target=self._receive, name="log", daemon=True)
+        self._receive_thread.start()
+
+    def _format_record(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+    def close(self) -> None:
+        """Write what is here, then close the file; idempotent."""
+        if not self._is_closed:
+            self.queue.shut()
+        super().close()
+
+
+def collect_into(path: str, *, level: str, max_bytes: int, backups: int) -> Collector:
+    """Make this process the one that writes the log file; returns where others' sockets go."""
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace"
+    )
+    handler.setFormatter(JsonLines())
+    collector = Collector()
+    _replace_handlers(CollectingHandler(collector, handler), level)
+    return collector
+
+
+def send_to_supervisor(level: str, name: str) -> socket.socket:
+    """Send this process's records from now on; returns the end that the supervisor must get.
+
+    The process's name ("session", "zygote") is in every record.
+    """
+    receiving, sending = socket.socketpair(socket.AF_UNIX, RECORD_SOCKET)
+    _replace_handlers(SendingHandler(RecordSender(sending)), level)
+    import multiprocessing
+
+    multiprocessing.current_process().name = name
+    return receiving
+
+
+def to_stderr(level: str) -> None:
+    """Log to stderr, for a process that has no supervisor."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("khive-supervisor: %(levelname)s %(message)s"))
+    _replace_handlers(handler, level)
+
+
+def _replace_handlers(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    # A handler that cannot write must not write tracebacks onto a session's stderr.
+    logging.raiseExceptions = bool(os.environ.get("KHIVE_DEBUG"))

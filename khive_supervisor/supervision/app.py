@@ -1,0 +1,347 @@
+"""The supervisor: owns the lock, the socket, the log file and every child; answers and restarts.
+
+One asyncio loop; signal handlers only set events; the slow work is in one maintenance thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from khive_supervisor import __version__, logs
+from khive_supervisor.attach import FORWARDED
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.embed import model_id_of
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.supervision.builder import Builder
+from khive_supervisor.supervision.children import Child
+from khive_supervisor.supervision.control import (
+    Arrival,
+    ControlServer,
+    answer_requests,
+    streams,
+)
+from khive_supervisor.supervision.lock import StoreLock
+from khive_supervisor.supervision.maintenance import IndexState, Maintenance
+from khive_supervisor.supervision.rendezvous import Rendezvous
+from khive_supervisor.supervision.restart import RestartPolicy, State
+from khive_supervisor.supervision.sessions import Sessions
+from khive_supervisor.supervision.spawner import ExecSpawner, ForkSpawner, Spawner
+
+log = logs.get("khive.supervisor")
+
+#: Seconds after which `start` says ready although a child is not: full text serves meanwhile.
+READY_PATIENCE = 10.0
+
+
+class Supervisor:
+    """One run of the supervisor, from lock to unlock."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        socket_path: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = loaded.config
+        self.config_file = loaded.file
+        self.socket_path = socket_path
+        self.clock = clock
+        self.started = clock()
+        self.sessions = Sessions(clock=clock)
+        self.stop_requested = asyncio.Event()
+        self._end_sessions = False
+        self._forget = False
+        self.index_state = IndexState()
+        self._collector: logs.Collector | None = None
+        self._lock = StoreLock(self.config.store.path)
+        self._rendezvous = Rendezvous(socket_path)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
+        self._model_id = model_id_of(self.config.embedder)
+        self._wake_maintenance = asyncio.Event()
+        self._environment = {
+            snapshot.VARIABLE: snapshot.dumps(self.config),
+            "KHIVE_SOCKET": socket_path,
+        }
+        self._policy = RestartPolicy(
+            backoff=self.config.supervisor.restart_backoff,
+            backoff_max=self.config.supervisor.restart_backoff_max,
+            limit=self.config.supervisor.restart_limit,
+            window=self.config.supervisor.restart_window,
+        )
+        self.spawner = self._make_spawner()
+        self.children = self._make_children()
+        self.builder = Builder(
+            "khive_workers.index_builder", [], self._environment, self._builder_ended, clock
+        )
+
+    # --- what there is to run -----------------------------------------------------------------
+
+    def _make_spawner(self) -> Spawner:
+        by_exec = ExecSpawner(self._worker_exited, self._environment, "khive_workers.session")
+        how = self.config.supervisor.worker_start
+        forks = how == "fork" or (how == "auto" and sys.platform == "linux")
+        return ForkSpawner(self._worker_exited, by_exec) if forks else by_exec
+
+    def _make_children(self) -> dict[str, Child]:
+        children = {}
+        if isinstance(self.spawner, ForkSpawner):
+            zygote = children["zygote"] = self._child("zygote", "khive_workers.zygote")
+            zygote.open_channels = self.spawner.open_channels
+            zygote.on_ready = self.spawner.flush
+            self.spawner.zygote = zygote
+        if self.config.embedder.kind == "minilm":
+            children["embedder"] = self._child("embedder", "khive_workers.embedder")
+            children["embedder"].on_ready = self._wake_maintenance.set
+        return children
+
+    def _child(self, name: str, module: str) -> Child:
+        return Child(
+            name, module, [], self._policy, environment=self._environment, clock=self.clock
+        )
+
+    # --- life ---------------------------------------------------------------------------------
+
+    async def run(self, announce: Callable[[dict[str, Any]], None]) -> None:
+        """Serve until told to stop; `announce` gets the status once, when everything is ready.
+
+        Raises:
+            KhiveError: it could not start; nothing was left behind.
+        """
+        maintenance = self._open_store()
+        try:
+            listener = self._rendezvous.bind()
+            self._write_allow_list()
+            self._start_log()
+            self._install_signals()
+            control = ControlServer(listener, self._handlers())
+            for child in self.children.values():
+                child.start()
+            control.start()
+            log.info("supervisor.started", version=__version__, store=self.config.store.path)
+            task = asyncio.create_task(self._maintain(maintenance))
+            await self._until_ready()
+            announce(await self._status({}))
+            await self.stop_requested.wait()
+            log.info("supervisor.stopping")
+            await control.stop()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._stop_children()
+        finally:
+            self._rendezvous.remove()
+            self._remove_allow_list()
+            self._thread.submit(maintenance.close).result()
+            self._thread.shutdown()
+            self._lock.release()
+            log.info("supervisor.stopped")
+
+    def _open_store(self) -> Maintenance:
+        """The store first: its guards refuse before a lock file is made beside a foreign file."""
+        directory = os.path.dirname(os.path.realpath(self.config.store.path))
+        if os.path.isdir(directory) and os.access(directory, os.W_OK):
+            self._lock.acquire()
+        maintenance = self._thread.submit(Maintenance, self.config, self._model_id).result()
+        self._lock.acquire()
+        return maintenance
+
+    def _start_log(self) -> None:
+        settings = self.config.log
+        os.makedirs(os.path.dirname(settings.file), mode=0o700, exist_ok=True)
+        self._collector = logs.collect_into(
+            settings.file,
+            level=settings.level,
+            max_bytes=settings.max_bytes,
+            backups=settings.backups,
+        )
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop_requested.set)
+        loop.add_signal_handler(signal.SIGINT, self.stop_requested.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+
+    def _hang_up(self) -> None:
+        # A terminal that closes sends it as well: never a reason to end.
+        log.info("supervisor.hangup", note="settings are read at start; nothing was changed")
+
+    def _reap(self) -> None:
+        for child in self.children.values():
+            child.reap()
+        self.builder.reap()
+        self.spawner.reap()
+
+    async def _until_ready(self) -> None:
+        waits = [child.ready.wait() for child in self.children.values()]
+        waits.append(self.stop_requested.wait())
+        *ready, stopped = [asyncio.ensure_future(w) for w in waits]
+        everything = asyncio.gather(*ready)
+        await asyncio.wait(
+            [everything, stopped], timeout=READY_PATIENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        everything.cancel()
+        stopped.cancel()
+
+    async def _stop_children(self) -> None:
+        if self._end_sessions:
+            self.sessions.tell_all({"hint": "end"})
+        self.builder.stop()
+        if isinstance(self.spawner, ForkSpawner):
+            self.spawner.close()
+        for child in self.children.values():
+            child.stop()
+        done = asyncio.gather(*(child.stopped.wait() for child in self.children.values()))
+        try:
+            await asyncio.wait_for(done, self.config.supervisor.stop_timeout)
+        except TimeoutError:
+            for child in self.children.values():
+                log.warning("child.killed", child=child.name)
+                child.kill()
+        self.builder.kill()
+
+    # --- the allow-list for attach --------------------------------------------------------------
+
+    def _write_allow_list(self) -> None:
+        """attach reads no configuration; names that differ from its own stand beside the socket."""
+        names = self.config.session.env_allow
+        if tuple(names) == FORWARDED:
+            self._remove_allow_list()
+            return
+        fd = os.open(
+            self.socket_path + ".env", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
+        with os.fdopen(fd, "w") as file:
+            file.write("\n".join(names))
+
+    def _remove_allow_list(self) -> None:
+        try:
+            os.unlink(self.socket_path + ".env")
+        except FileNotFoundError:
+            return
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def _handlers(self) -> dict[str, Callable[[Arrival], Any]]:
+        return {
+            "attach": self._attach,
+            "verbs": self._verbs,
+            "worker": self._worker,
+            "control": self._control,
+        }
+
+    async def _attach(self, arrival: Arrival) -> None:
+        if len(arrival.fds) != 3:
+            raise InvalidInput(f"A session needs 3 descriptors; {len(arrival.fds)} came.")
+        self._spawn(arrival, [*arrival.fds, arrival.conn.fileno()])
+
+    async def _verbs(self, arrival: Arrival) -> None:
+        self._spawn(arrival, [arrival.conn.fileno()])
+
+    def _spawn(self, arrival: Arrival, fds: list[int]) -> None:
+        allowed = set(self.config.session.env_allow)
+        env = arrival.hello.get("env") or {}
+        request = {
+            **arrival.hello,
+            "env": {name: value for name, value in env.items() if name in allowed},
+            "session": secrets.token_hex(4),
+        }
+        self.spawner.spawn(request, fds)
+
+    async def _worker(self, arrival: Arrival) -> None:
+        assert self._collector is not None
+        if arrival.fds:
+            import socket
+
+            self._collector.add(socket.socket(fileno=arrival.fds.pop()))
+        reader, writer = await streams(arrival)
+        try:
+            await self.sessions.follow(arrival.hello, reader, writer)
+        finally:
+            writer.close()
+
+    def _worker_exited(self, pid: int, how: str) -> None:
+        level = log.info if how == "exit code 0" else log.warning
+        level("session.exited", worker=pid, exit=how)
+
+    async def _control(self, arrival: Arrival) -> None:
+        await answer_requests(
+            arrival,
+            {
+                "status": self._status,
+                "stop": self._stop,
+                "index.build": self._index_build,
+                "index.damaged": self._index_damaged,
+            },
+        )
+
+    # --- operations -----------------------------------------------------------------------------
+
+    async def _stop(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        self._end_sessions = bool(args.get("sessions"))
+        # The answer must leave before the socket does.
+        asyncio.get_running_loop().call_later(0.05, self.stop_requested.set)
+        return {"pid": os.getpid(), "sessions": len(self.sessions)}
+
+    async def _index_build(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        if self._model_id is None:
+            raise InvalidInput(
+                "There is no embedder, so there are no vectors to build an index of.",
+                hint='Set embedder.kind to "minilm" or "openai".',
+            )
+        started = self.builder.start("asked for", force=True)
+        return {"started": started, "running": self.builder.running}
+
+    async def _index_damaged(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        log.warning("index.reported", error=str(args.get("error", ""))[:500])
+        self._forget = True
+        self._wake_maintenance.set()
+        return {}
+
+    async def _status(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        from khive_supervisor.supervision.status import describe
+
+        return describe(self)
+
+    # --- maintenance ----------------------------------------------------------------------------
+
+    async def _maintain(self, maintenance: Maintenance) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._forget:
+                self._forget = False
+                await loop.run_in_executor(self._thread, maintenance.forget_verdict)
+            await loop.run_in_executor(self._thread, maintenance.checkpoint)
+            state = await loop.run_in_executor(self._thread, maintenance.look)
+            self.index_state = state
+            if state.reason is not None and self._can_build():
+                self.builder.start(state.reason.value)
+            await self._pause()
+
+    def _can_build(self) -> bool:
+        embedder = self.children.get("embedder")
+        return embedder is None or embedder.state is State.READY
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(
+                self._wake_maintenance.wait(), self.config.supervisor.checkpoint_interval
+            )
+        except TimeoutError:
+            return
+        self._wake_maintenance.clear()
+
+    def _builder_ended(self) -> None:
+        self._forget = True
+        self._wake_maintenance.set()
+
+

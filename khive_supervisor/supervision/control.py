@@ -1,0 +1,231 @@
+"""The control socket: who connects, and what becomes of the connection.
+
+attach and verbs connections are handed to a worker; a worker's stays as its link; control
+connections are answered here. docs/protocol.md describes the messages.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from khive_supervisor import logs, protocol
+from khive_supervisor.errors import (
+    Denied,
+    InvalidInput,
+    KhiveError,
+    ProtocolError,
+    VersionMismatch,
+)
+from khive_supervisor.supervision.rendezvous import peer_uid
+
+log = logs.get("khive.control")
+
+#: Seconds in which a client must have sent its hello.
+HELLO_DEADLINE = 10.0
+#: A hello is small; nobody needs more before it is known who is there.
+MAX_HELLO = 1 << 20
+#: Closed on exec, so that no child gets a client's pipe by accident (Linux's value).
+_MSG_CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+Operation = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A connection whose hello has been read; owns its descriptors until they are given away."""
+
+    conn: socket.socket
+    hello: dict[str, Any]
+    fds: list[int]
+
+    @property
+    def kind(self) -> str:
+        """What the client wants to be."""
+        return str(self.hello.get("kind"))
+
+    def close(self) -> None:
+        """Close the descriptors and the connection; idempotent."""
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+        self.conn.close()
+
+
+#: Takes over an arrival of one kind.
+Handler = Callable[[Arrival], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class ControlServer:
+    """Accepts connections, reads each one's hello and hands it to the handler of its kind."""
+
+    listener: socket.socket
+    handlers: Mapping[str, Handler]
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def start(self) -> None:
+        """Serve from now on."""
+        asyncio.get_running_loop().add_reader(self.listener, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            conn, _ = self.listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:  # out of descriptors: the client's connect waits and retries
+            log.error("control.accept_failed", error=str(error))
+            return
+        conn.setblocking(False)
+        task = asyncio.create_task(self._serve(conn))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, conn: socket.socket) -> None:
+        arrival = Arrival(conn, {}, [])
+        try:
+            _check_user(conn)
+            await asyncio.wait_for(_read_hello(arrival), HELLO_DEADLINE)
+            protocol.check_release(arrival.hello)
+            handler = self.handlers.get(arrival.kind)
+            if handler is None:
+                raise ProtocolError(f"A hello of the unknown kind {arrival.kind!r}.")
+            await handler(arrival)
+        except TimeoutError:
+            log.warning("control.no_hello", seconds=HELLO_DEADLINE)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            log.debug("control.client_left", kind=arrival.kind)
+        except KhiveError as error:
+            log.warning("control.refused", kind=arrival.kind, error=str(error))
+            await _tell(arrival, error)
+        finally:
+            arrival.close()
+
+    async def stop(self) -> None:
+        """Accept nobody any more and end what is being answered."""
+        asyncio.get_running_loop().remove_reader(self.listener)
+        self.listener.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _check_user(conn: socket.socket) -> None:
+    uid = peer_uid(conn)
+    if uid is not None and uid != os.getuid():
+        raise Denied(f"uid {uid} is not this supervisor's user.", hint="Start your own.")
+
+
+async def _read_hello(arrival: Arrival) -> None:
+    """Read the first frame and not a byte more: what follows is for whom the client is given to."""
+    head = await _read_exactly(arrival, 4)
+    length = int.from_bytes(head, "big")
+    if length > MAX_HELLO:
+        raise ProtocolError(f"A hello of {length} bytes; at most {MAX_HELLO} are allowed.")
+    try:
+        (arrival.hello,) = protocol.FrameDecoder().feed(head + await _read_exactly(arrival, length))
+    except VersionMismatch as error:
+        arrival.hello = {"kind": error.kind}
+        raise
+
+
+async def _read_exactly(arrival: Arrival, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        await _readable(arrival.conn)
+        received = _receive(arrival, count - len(data))
+        if received == b"":
+            raise ConnectionResetError
+        data += received or b""
+    return data
+
+
+def _receive(arrival: Arrival, count: int) -> bytes | None:
+    """recv with descriptors, closed on exec; None when there is nothing yet after all."""
+    numbers = array.array("i")
+    room = socket.CMSG_SPACE(protocol.MAX_FDS * numbers.itemsize)
+    try:
+        data, ancillary, _, _ = arrival.conn.recvmsg(count, room, _MSG_CMSG_CLOEXEC)
+    except BlockingIOError:
+        return None
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
+    arrival.fds += numbers.tolist()
+    return data
+
+
+async def _readable(conn: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(conn, wake)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(conn)
+
+
+def session_record(kind: bytes, payload: bytes) -> bytes:
+    """One record of the session channel."""
+    return kind + len(payload).to_bytes(4, "big") + payload
+
+
+async def _tell(arrival: Arrival, error: KhiveError) -> None:
+    """Say why, in the form that the other side reads."""
+    if arrival.kind == "attach":
+        code = bytes([error.exit_code & 0xFF])
+        data = session_record(b"E", code + str(error).encode())
+    else:
+        data = protocol.encode({"error": error.as_dict()})
+    try:
+        await asyncio.wait_for(
+            asyncio.get_running_loop().sock_sendall(arrival.conn, data), HELLO_DEADLINE
+        )
+    except (OSError, TimeoutError):
+        log.debug("control.client_left", kind=arrival.kind)
+
+
+async def streams(arrival: Arrival) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The arrival's connection as asyncio streams, which own it from now on."""
+    conn = arrival.conn
+    arrival.conn = conn.dup()  # the arrival closes its own copy
+    return await asyncio.open_connection(sock=conn)
+
+
+async def answer_requests(arrival: Arrival, operations: Mapping[str, Operation]) -> None:
+    """Answer a control connection until the client leaves."""
+    reader, writer = await streams(arrival)
+    decoder = protocol.FrameDecoder()
+    try:
+        while data := await reader.read(65536):
+            for message in decoder.feed(data):
+                writer.write(protocol.encode(await _answer(message, operations)))
+                await writer.drain()
+    finally:
+        writer.close()
+
+
+async def _answer(
+    message: dict[str, Any], operations: Mapping[str, Operation]
+) -> dict[str, Any]:
+    name = str(message.get("op"))
+    operation = operations.get(name)
+    try:
+        if operation is None:
+            raise InvalidInput(
+                f"The supervisor has no operation {name!r}.",
+                hint=f"It has: {', '.join(sorted(operations))}.",
+            )
+        return {"id": message.get("id"), "result": await operation(message.get("args") or {})}
+    except KhiveError as error:
+        return {"id": message.get("id"), "error": error.as_dict()}

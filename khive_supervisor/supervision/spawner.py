@@ -1,0 +1,182 @@
+"""Starting session workers: forked by the zygote, or as fresh interpreters.
+
+A request carries the client's hello and descriptors: for a session its stdin, stdout, stderr and
+the channel to `attach`; for verbs only the connection itself. Descriptors stay the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from khive_supervisor import logs
+from khive_supervisor.errors import KhiveError, StoreUnavailable
+from khive_supervisor.supervision.children import SINGLE_THREADED, Child, describe_exit
+from khive_supervisor.supervision.restart import State
+
+log = logs.get("khive.spawner")
+
+#: Bytes of one request to the zygote; well below a sequenced packet's limit (208 KiB on Linux).
+MAX_REQUEST = 128 * 1024
+#: Requests that may wait for a zygote that is being restarted.
+MAX_WAITING = 256
+
+#: Called with a worker's pid and how it ended.
+OnExit = Callable[[int, str], None]
+
+
+class Spawner(Protocol):
+    """Something that starts workers."""
+
+    def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
+        """Start a worker for a client; raises KhiveError when that is impossible now."""
+
+    def reap(self) -> None:
+        """Notice workers that have ended."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A request that the zygote has not got yet, with descriptors of its own."""
+
+    data: bytes
+    fds: list[int]
+
+
+@dataclass(slots=True)
+class ForkSpawner:
+    """Ask the zygote to fork; requests wait while it is being restarted."""
+
+    on_exit: OnExit
+    fallback: Spawner
+    zygote: Child | None = None
+    _channel: socket.socket | None = None
+    _waiting: collections.deque[Waiting] = field(default_factory=collections.deque)
+
+    def open_channels(self) -> dict[str, socket.socket]:
+        """A fresh channel for a zygote that is about to start."""
+        self._drop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._channel = ours
+        asyncio.get_running_loop().add_reader(ours, self._on_message)
+        return {"requests": theirs}
+
+    def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
+        """Pass a request on, now or as soon as there is a zygote."""
+        if self.zygote is not None and self.zygote.state is State.FATAL:
+            self.fallback.spawn(request, fds)
+            return
+        data = json.dumps(request).encode()
+        if len(data) > MAX_REQUEST:
+            raise KhiveError(
+                f"The session's hello has {len(data)} bytes; at most {MAX_REQUEST} are allowed.",
+                hint="Forward fewer or shorter environment variables.",
+            )
+        if len(self._waiting) >= MAX_WAITING:
+            raise StoreUnavailable(
+                f"{MAX_WAITING} sessions already wait for a worker.",
+                hint="Try again; `khive-supervisor status` shows the state of the zygote.",
+            )
+        self._waiting.append(Waiting(data, [os.dup(fd) for fd in fds]))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits; called when the zygote is ready, too."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._channel is not None:
+            request = self._waiting[0]
+            try:
+                socket.send_fds(self._channel, [request.data], request.fds)
+            except BlockingIOError:
+                loop.add_writer(self._channel, self._on_writable)
+                return
+            except OSError:
+                return  # the zygote has died; its successor gets the request
+            self._waiting.popleft()
+            for fd in request.fds:
+                os.close(fd)
+
+    def _on_writable(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_writer(self._channel)
+        self.flush()
+
+    def _on_message(self) -> None:
+        assert self._channel is not None
+        try:
+            data = self._channel.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop()
+            return
+        message = json.loads(data)
+        if "exited" in message:
+            self.on_exit(message["exited"], describe_exit(message["code"]))
+
+    def _drop(self) -> None:
+        if self._channel is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._channel)
+            loop.remove_writer(self._channel)
+            self._channel.close()
+            self._channel = None
+
+    def reap(self) -> None:
+        """The zygote reaps its own; the fallback's are ours."""
+        self.fallback.reap()
+
+    def close(self) -> None:
+        """Let go of everything; the zygote ends when it sees that."""
+        self._drop()
+        while self._waiting:
+            for fd in self._waiting.popleft().fds:
+                os.close(fd)
+
+
+@dataclass(slots=True)
+class ExecSpawner:
+    """Start each worker as a fresh interpreter: slower and larger, and safe everywhere."""
+
+    on_exit: OnExit
+    environment: dict[str, str]
+    module: str
+    _workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
+        """Start one worker that owns copies of the descriptors."""
+        numbers = ",".join(str(fd) for fd in fds)
+        argv = [sys.executable, "-P", "-m", self.module, "--fds", numbers]
+        data = json.dumps(request).encode()
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=tuple(fds),
+            start_new_session=True,
+            env={**os.environ, **SINGLE_THREADED, **self.environment},
+        )
+        assert process.stdin is not None
+        # The request fits into the pipe's buffer (64 KiB) but for a very large hello; the worker
+        # reads it first of all, so that this write is short.
+        process.stdin.write(data)
+        process.stdin.close()
+        self._workers.append(process)
+
+    def reap(self) -> None:
+        """Forget workers that have ended."""
+        for process in list(self._workers):
+            if process.poll() is not None:
+                self._workers.remove(process)
+                self.on_exit(process.pid, describe_exit(process.returncode))

@@ -1,0 +1,60 @@
+"""What `status` says, as plain data."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from khive_supervisor import __version__
+from khive_supervisor.supervision.restart import State
+
+if TYPE_CHECKING:
+    from khive_supervisor.supervision.app import Supervisor
+
+
+def describe(supervisor: Supervisor) -> dict[str, Any]:
+    """The whole supervisor."""
+    now = supervisor.clock()
+    config = supervisor.config
+    children = [child.describe() for child in supervisor.children.values()]
+    return {
+        "state": _overall(supervisor),
+        "version": __version__,
+        "pid": os.getpid(),
+        "uptime_seconds": round(now - supervisor.started, 1),
+        "config_file": supervisor.config_file,
+        "socket": supervisor.socket_path,
+        "store": config.store.path,
+        "log": config.log.file,
+        "worker_start": type(supervisor.spawner).__name__.removesuffix("Spawner").lower(),
+        "children": children,
+        "builder": supervisor.builder.describe(),
+        "index": _index(supervisor),
+        "sessions": [session.describe(now) for session in supervisor.sessions],
+        "sessions_served": supervisor.sessions.served,
+    }
+
+
+def _overall(supervisor: Supervisor) -> str:
+    states = {child.state for child in supervisor.children.values()}
+    if states <= {State.READY}:
+        return "ready"
+    return "degraded" if State.FATAL in states or State.BACKOFF in states else "starting"
+
+
+def _index(supervisor: Supervisor) -> dict[str, Any]:
+    state = supervisor.index_state
+    if state.vectors is None:
+        kind = supervisor.config.embedder.kind
+        return {"state": "off" if kind == "none" else "unknown", "embedder": kind}
+    generation = state.generation
+    return {
+        "state": "damaged" if state.damaged else "in use" if generation else "none yet",
+        "problem": state.damaged,
+        "generation": generation.generation if generation else None,
+        "items": generation.items if generation else 0,
+        "vectors": state.vectors.vectors,
+        "waiting_to_be_embedded": state.vectors.missing,
+        "model": state.vectors.model_id,
+        "next_build": state.reason.value if state.reason else None,
+    }

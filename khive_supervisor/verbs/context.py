@@ -1,0 +1,127 @@
+"""What a verb works with: the store, the search, the session it serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from khive_supervisor import client
+from khive_supervisor.config.load import namespace_allowed
+from khive_supervisor.config.model import Config
+from khive_supervisor.embed.base import Embedder
+from khive_supervisor.errors import Denied, KhiveError, NotRunning
+from khive_supervisor.search.engine import SearchEngine
+from khive_supervisor.store import open_store
+from khive_supervisor.store.interface import Store
+
+Progress = Callable[[int, int, str], None]
+
+
+def _silent(done: int, total: int, text: str) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """Who is being served."""
+
+    id: str = ""
+    cwd: str = "/"
+    namespace: str | None = None
+    actor: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Context:
+    """One worker's store, search and session; opened at first use, after the fork, by one thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        session: SessionInfo,
+        *,
+        socket_path: str | None,
+        make_embedder: Callable[[], Embedder | None],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.session = session
+        self.now = wall_clock
+        self.progress: Progress = _silent
+        self._socket_path = socket_path
+        self._make_embedder = make_embedder
+        self._store: Store | None = None
+        self._search: SearchEngine | None = None
+        self._embedder: Embedder | None = None
+        self._embedder_made = False
+
+    @property
+    def store(self) -> Store:
+        """The store, through a connection of this process."""
+        if self._store is None:
+            self._store = open_store(self.config)
+        return self._store
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """The embedder, or None when the configuration has none."""
+        if not self._embedder_made:
+            self._embedder = self._make_embedder()
+            self._embedder_made = True
+        return self._embedder
+
+    @property
+    def search(self) -> SearchEngine:
+        """The hybrid search over the store."""
+        if self._search is None:
+            self._search = SearchEngine(
+                self.store, self.embedder, self.config, report_damage=self._report_damage
+            )
+        return self._search
+
+    def namespace(self, asked: str | None) -> str:
+        """The namespace of a call: what it names, else the session's, else the configuration's.
+
+        Raises:
+            Denied: the configuration does not allow it.
+        """
+        name = asked or self.session.namespace or self.config.session.namespace
+        if not namespace_allowed(self.config, name):
+            patterns = self.config.session.allowed_namespaces
+            raise Denied(
+                f"The namespace {name!r} is not allowed here.",
+                hint=f"session.allowed_namespaces allows: {', '.join(patterns)}.",
+            )
+        return name
+
+    def ask_supervisor(self, operation: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask the supervisor itself.
+
+        Raises:
+            NotRunning: this session is served without one.
+        """
+        if self._socket_path is None:
+            raise NotRunning(
+                "This session is served by a process of its own, without a supervisor.",
+                hint="Unset KHIVE_NO_DAEMON to attach to one.",
+            )
+        with client.ControlClient(self._socket_path) as control:
+            return control.request(operation, args)
+
+    def _report_damage(self, error: KhiveError) -> None:
+        """Tell the supervisor that a generation cannot be used, so that it is rebuilt."""
+        try:
+            self.ask_supervisor("index.damaged", {"error": str(error)})
+        except KhiveError:
+            return  # it checks by itself at its next look
+
+    def close(self) -> None:
+        """Close what is open; idempotent."""
+        if self._search is not None:
+            self._search.close()
+            self._search = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None

@@ -1,0 +1,184 @@
+"""How ids, times, entries and filters look from outside, and what they are inside."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.verbs.context import Context
+
+_ID = re.compile(r"([mk])([1-9][0-9]{0,17})")
+_AGO = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LETTER = {"memory": "m", "knowledge": "k"}
+
+#: Characters of a namespace: it is a name, not a text.
+NAMESPACE_LIMIT = 128
+#: Tags on one entry, and characters of one.
+TAGS_LIMIT, TAG_LENGTH = 32, 64
+
+ID = {"type": "string", "description": "An id from an earlier answer, such as m12 or k7."}
+IDS = {
+    "type": "array",
+    "items": {"type": "string"},
+    "minItems": 1,
+    "maxItems": 100,
+    "description": "Ids from earlier answers, such as m12 or k7.",
+}
+NAMESPACE = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": NAMESPACE_LIMIT,
+    "pattern": r"^[^\s\x00-\x1f]+$",
+    "description": "Where it belongs; the session's own when left out.",
+}
+TAGS = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": TAG_LENGTH},
+    "maxItems": TAGS_LIMIT,
+    "description": "Short labels to filter by.",
+}
+KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$"
+FILTERS: dict[str, Any] = {
+    "namespace": NAMESPACE,
+    "kind": {"type": "string", "pattern": KIND_PATTERN, "description": "Only entries of this kind."},
+    "tags": {**TAGS, "description": "Only entries that have all of these tags."},
+    "since": {
+        "type": "string",
+        "description": "Only entries made since then: ISO 8601, or an age such as 7d or 12h.",
+    },
+    "until": {"type": "string", "description": "Only entries made before then; same forms."},
+}
+LIMIT = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": 100,
+    "description": "How many results at most (10).",
+}
+
+
+def entry_id(text: str) -> int:
+    """The number behind an id.
+
+    Raises:
+        InvalidInput: not an id.
+    """
+    found = _ID.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInput(
+            f"{text[:80]!r} is not an id.",
+            hint="Ids look like m12 (a memory) or k7 (knowledge); recall and search give them.",
+        )
+    return int(found[2])
+
+
+def show_id(collection: str, number: int) -> str:
+    """The id of an entry, as agents and people see it."""
+    return f"{_LETTER.get(collection, 'm')}{number}"
+
+
+def existing(store: Store, ids: list[str]) -> list[Entry]:
+    """The entries of ids, in order, live or not.
+
+    Raises:
+        InvalidInput: not an id.
+        NotFound: any of them does not exist, or the letter is another collection's.
+    """
+    entries = {entry.id: entry for entry in store.get([entry_id(text) for text in ids])}
+    found = []
+    for text in ids:
+        entry = entries.get(entry_id(text))
+        if entry is None or show_id(entry.collection, entry.id) != text.strip():
+            raise NotFound(
+                f"There is no entry {text.strip()}.", hint="Search again; ids never change."
+            )
+        found.append(entry)
+    return found
+
+
+def allowed(context: Context, entries: list[Entry]) -> list[Entry]:
+    """The same entries, if their namespaces are allowed here; raises Denied or NotFound."""
+    for entry in entries:
+        context.namespace(entry.namespace)
+    return entries
+
+
+def timestamp(seconds: float) -> str:
+    """Unix seconds as ISO 8601 in UTC."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def moment(text: str, now: float) -> float:
+    """A time or an age as unix seconds.
+
+    Raises:
+        InvalidInput: neither.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago:
+        return now - int(ago[1]) * _SECONDS[ago[2]]
+    try:
+        parsed = datetime.datetime.fromisoformat(text.strip())
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=datetime.UTC)
+        return parsed.timestamp()
+    except (ValueError, OverflowError):
+        raise InvalidInput(
+            f"{text[:80]!r} is neither a time nor an age.",
+            hint="Use ISO 8601 (2026-11-21, 2026-11-21T08:00Z) or an age such as 7d, 12h, 30m.",
+        ) from None
+
+
+def entry_filter(context: Context, args: Mapping[str, Any], collection: str | None) -> EntryFilter:
+    """The filter that a call's arguments ask for; never wider than one allowed namespace."""
+    now = context.now()
+    return EntryFilter(
+        collection=collection,
+        namespaces=(context.namespace(args.get("namespace")),),
+        kinds=(args["kind"],) if "kind" in args else None,
+        tags=tuple(args.get("tags", ())),
+        since=moment(args["since"], now) if "since" in args else None,
+        until=moment(args["until"], now) if "until" in args else None,
+    )
+
+
+def show(entry: Entry, max_characters: int | None = None) -> dict[str, Any]:
+    """An entry as agents and people see it; a cut content says so."""
+    content = entry.content
+    cut = max_characters is not None and len(content) > max_characters
+    shown: dict[str, Any] = {
+        "id": show_id(entry.collection, entry.id),
+        "content": content[:max_characters] if cut else content,
+        "kind": entry.kind,
+        "namespace": entry.namespace,
+        "created_at": timestamp(entry.created_at),
+    }
+    if entry.title:
+        shown["title"] = entry.title
+    if entry.tags:
+        shown["tags"] = list(entry.tags)
+    if entry.source:
+        shown["source"] = entry.source
+    if cut:
+        shown["cut"] = f"{max_characters} of {len(content)} characters; memory_get has all"
+    if entry.deleted_at is not None:
+        shown["forgotten_at"] = timestamp(entry.deleted_at)
+    if entry.superseded_by is not None:
+        shown["superseded_by"] = show_id(entry.collection, entry.superseded_by)
+    return shown
+
+
+def show_whole(entry: Entry) -> dict[str, Any]:
+    """An entry with everything that is known of it."""
+    return {
+        **show(entry),
+        "salience": entry.salience,
+        "decay_per_day": entry.decay,
+        "updated_at": timestamp(entry.updated_at),
+    }

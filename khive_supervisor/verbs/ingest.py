@@ -1,0 +1,77 @@
+"""Storing entries with their vectors: the one way in for remember, supersede and learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from khive_supervisor.embed.base import Vectors
+from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
+from khive_supervisor.store.model import Added, MissingVector, NewEntry
+from khive_supervisor.verbs.context import Context
+
+
+def check_content(context: Context, content: str, where: str = "content") -> str:
+    """The content, if it can be stored.
+
+    Raises:
+        InvalidInput: empty, too large, or not text.
+    """
+    limit = context.config.store.max_content_bytes
+    if not content.strip():
+        raise InvalidInput(f"{where} is empty; there is nothing to store.")
+    try:
+        size = len(content.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            f"{where} holds characters that are not text (lone surrogates).",
+            hint="Send valid Unicode.",
+        ) from None
+    if size > limit:
+        raise InvalidInput(
+            f"{where} has {size} bytes; at most {limit} can be one entry.",
+            hint="Store the gist, or split it; `khive-supervisor learn` splits documents.",
+        )
+    return content
+
+
+def check_text(text: str, where: str) -> str:
+    """A short text, if it is Unicode; raises InvalidInput otherwise."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            f"{where} holds characters that are not text (lone surrogates).",
+            hint="Send valid Unicode.",
+        ) from None
+    return text
+
+
+def embed(context: Context, entries: Sequence[NewEntry]) -> list[bytes | None]:
+    """A stored vector for each entry; None for all when no embedder answers now.
+
+    They are embedded later then, in the background; full text finds them meanwhile.
+    """
+    if context.embedder is None or not entries:
+        return [None] * len(entries)
+    texts = [MissingVector(0, entry.title, entry.content).text for entry in entries]
+    try:
+        return stored_form(context.embedder.embed(texts))
+    except EmbedderUnavailable:
+        return [None] * len(entries)
+
+
+def stored_form(vectors: Vectors) -> list[bytes | None]:
+    """Vectors as the store keeps them: float16, little-endian."""
+    return [row.astype("<f2").tobytes() for row in vectors]
+
+
+def add(context: Context, entries: Sequence[NewEntry]) -> list[Added]:
+    """Store entries; what is there already is not embedded again."""
+    known = context.store.known(entry.content_hash for entry in entries)
+    fresh = [entry for entry in entries if entry.content_hash not in known]
+    embedded = dict(
+        zip((entry.content_hash for entry in fresh), embed(context, fresh), strict=True)
+    )
+    vectors = [embedded.get(entry.content_hash) for entry in entries]
+    model_id = context.embedder.model_id if any(vectors) and context.embedder else None
+    return context.store.add(entries, vectors if model_id else None, model_id)

@@ -1,0 +1,197 @@
+"""The memory pack: what agents remember, and find again by words and by meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.verbs import answers, forms, ingest
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+
+#: What the kinds of memory start with: salience 0 to 1, and its loss per day. An episode (what
+#: happened) fades within months, a semantic memory (what holds) within a year or so.
+KINDS = {"episodic": (0.3, 0.02), "semantic": (0.5, 0.005)}
+
+_CONTENT = {
+    "type": "string",
+    "description": "One self-contained fact, in plain words: who reads it later knows nothing of "
+    "this conversation.",
+}
+_TITLE = {"type": "string", "maxLength": 300, "description": "A short headline; optional."}
+_SALIENCE = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": 1,
+    "description": "How much it matters, 0 to 1; it breaks near ties in recall.",
+}
+_KIND = {
+    "type": "string",
+    "pattern": forms.KIND_PATTERN,
+    "description": "semantic (a fact that holds; the default), episodic (something that "
+    "happened), or a word of your own.",
+}
+
+
+def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
+    kind = args.get("kind", "semantic")
+    salience, decay = KINDS.get(kind, KINDS["semantic"])
+    return NewEntry(
+        collection="memory",
+        namespace=namespace,
+        kind=kind,
+        title=ingest.check_text(args.get("title", ""), "title"),
+        content=ingest.check_content(context, args["content"]),
+        tags=tuple(ingest.check_text(tag, "a tag") for tag in args.get("tags", ())),
+        salience=float(args.get("salience", salience)),
+        decay=float(args.get("decay", decay)),
+        source=ingest.check_text(args["source"], "source") if "source" in args else None,
+    )
+
+
+def remember(context: Context, args: Arguments) -> dict[str, Any]:
+    """Store a memory; the same content in the same namespace is recognised."""
+    entry = _new_entry(context, args, context.namespace(args.get("namespace")))
+    (added,) = ingest.add(context, [entry])
+    return {
+        "id": forms.show_id("memory", added.id),
+        "status": answers.status_of(added),
+        "namespace": entry.namespace,
+    }
+
+
+def recall(context: Context, args: Arguments) -> dict[str, Any]:
+    """Find memories by words and by meaning."""
+    where = forms.entry_filter(context, args, "memory")
+    return answers.search(context, args, where)
+
+
+def get(context: Context, args: Arguments) -> dict[str, Any]:
+    """Entries in full, forgotten and superseded ones too."""
+    entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    return {"entries": [forms.show_whole(entry) for entry in entries]}
+
+
+def forget(context: Context, args: Arguments) -> dict[str, Any]:
+    """Take entries out of every search; restore brings them back."""
+    entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    gone = set(context.store.forget([entry.id for entry in entries]))
+    return {
+        "forgotten": [forms.show_id(e.collection, e.id) for e in entries if e.id in gone],
+        "not_live": [forms.show_id(e.collection, e.id) for e in entries if e.id not in gone],
+    }
+
+
+def restore(context: Context, args: Arguments) -> dict[str, Any]:
+    """Bring forgotten entries back."""
+    entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    back = set(context.store.restore([entry.id for entry in entries]))
+    return {
+        "restored": [forms.show_id(e.collection, e.id) for e in entries if e.id in back],
+        "unchanged": [forms.show_id(e.collection, e.id) for e in entries if e.id not in back],
+    }
+
+
+def supersede(context: Context, args: Arguments) -> dict[str, Any]:
+    """Put a corrected memory in the place of one that has become wrong."""
+    (old,) = forms.allowed(context, forms.existing(context.store, [args["id"]]))
+    if old.collection != "memory":
+        raise InvalidInput(
+            f"{args['id']} is learned knowledge, not a memory.",
+            hint="Learn the corrected document instead, and forget this entry.",
+        )
+    entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace)
+    (vector,) = ingest.embed(context, [entry])
+    model_id = context.embedder.model_id if vector and context.embedder else None
+    added = context.store.supersede(old.id, entry, vector, model_id)
+    return {
+        "id": forms.show_id("memory", added.id),
+        "status": answers.status_of(added),
+        "supersedes": args["id"],
+    }
+
+
+PACK = Pack(
+    "memory",
+    "What agents remember.",
+    (
+        Verb(
+            "memory.remember",
+            "Store one fact for all later sessions of this user.",
+            remember,
+            {
+                "content": _CONTENT,
+                "title": _TITLE,
+                "tags": forms.TAGS,
+                "kind": _KIND,
+                "salience": _SALIENCE,
+                "decay": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 10,
+                    "description": "How fast its salience fades, per day.",
+                },
+                "source": {"type": "string", "maxLength": 1000, "description": "Where it is from."},
+                "namespace": forms.NAMESPACE,
+            },
+            ("content",),
+            output=answers.STORED,
+            description="A decision and its reason, a preference, a fix, a place. Storing the "
+            "same content twice is recognised. Never store secrets.",
+            idempotent=True,
+            tool=True,
+        ),
+        Verb(
+            "memory.recall",
+            "Find what earlier sessions remembered, by words and by meaning.",
+            recall,
+            {**answers.QUERY, **forms.FILTERS},
+            ("query",),
+            output=answers.FOUND,
+            description="Ask in natural language. Each result says why it is here.",
+            read_only=True,
+            tool=True,
+        ),
+        Verb(
+            "memory.get",
+            "Read entries in full by their ids.",
+            get,
+            {"ids": forms.IDS},
+            ("ids",),
+            read_only=True,
+            tool=True,
+        ),
+        Verb(
+            "memory.forget",
+            "Take entries out of every search.",
+            forget,
+            {"ids": forms.IDS},
+            ("ids",),
+            description="Nothing is destroyed: memory.restore brings them back.",
+            destructive=True,
+            idempotent=True,
+            tool=True,
+        ),
+        Verb(
+            "memory.restore",
+            "Bring forgotten entries back.",
+            restore,
+            {"ids": forms.IDS},
+            ("ids",),
+            idempotent=True,
+        ),
+        Verb(
+            "memory.supersede",
+            "Replace a memory that has become wrong by a correct one.",
+            supersede,
+            {"id": forms.ID, "content": _CONTENT, "title": _TITLE, "tags": forms.TAGS,
+             "kind": _KIND, "salience": _SALIENCE},
+            ("id", "content"),
+            output=answers.STORED,
+            description="The old one is kept, points to its successor, and is no longer found.",
+            destructive=True,
+            tool=True,
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,171 @@
+"""The registry of verbs: one name, one schema, one handler for MCP, command line and socket.
+
+A pack groups verbs. Packs of other distributions register under the entry point group
+`khive.packs`: a callable without arguments that returns a `Pack`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+
+from khive_supervisor import logs
+from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
+
+if TYPE_CHECKING:
+    from khive_supervisor.verbs.context import Context
+
+log = logs.get("khive.verbs")
+
+#: Entry point group for packs of other distributions.
+ENTRY_POINTS = "khive.packs"
+#: Characters of an offending value that an error repeats.
+SHOWN = 80
+
+Arguments = Mapping[str, Any]
+Handler = Callable[["Context", Arguments], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. Schemas are JSON Schema 2020-12; `properties` have a description each."""
+
+    name: str
+    summary: str
+    handler: Handler
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    output: Mapping[str, Any] | None = None
+    #: Longer text for the model that decides whether to call it.
+    description: str = ""
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+    #: Offered as an MCP tool of its own, not only through `khive_call`.
+    tool: bool = False
+
+    @property
+    def tool_name(self) -> str:
+        """The MCP spelling: clients allow no dots."""
+        return self.name.replace(".", "_")
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        """The schema of its arguments; unknown ones are refused."""
+        return {
+            "type": "object",
+            "properties": dict(self.properties),
+            "required": list(self.required),
+            "additionalProperties": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A group of verbs, and what should be loaded before the first session."""
+
+    name: str
+    summary: str
+    verbs: tuple[Verb, ...]
+    #: Run once in the zygote, before it forks: import, precompute; open nothing.
+    warm: Callable[[], None] | None = None
+
+
+class Registry:
+    """All verbs, by name."""
+
+    def __init__(self, packs: Iterable[Pack]) -> None:
+        self.packs = tuple(packs)
+        self._verbs: dict[str, Verb] = {}
+        self._validators: dict[str, Any] = {}
+        for verb in (verb for pack in self.packs for verb in pack.verbs):
+            if self._verbs.setdefault(verb.name, verb) is not verb:
+                raise ValueError(f"two packs declare the verb {verb.name}")
+            self._validators[verb.name] = Draft202012Validator(verb.input_schema)
+
+    def __iter__(self) -> Iterator[Verb]:
+        return iter(self._verbs.values())
+
+    def get(self, name: str) -> Verb:
+        """The verb of a name, in the dotted or the MCP spelling.
+
+        Raises:
+            NotFound: there is none; the hint names the nearest.
+        """
+        verb = self._verbs.get(name) or self._verbs.get(name.replace("_", ".", 1))
+        if verb is None:
+            near = difflib.get_close_matches(name, self._verbs, n=3, cutoff=0.5)
+            known = f"Did you mean {' or '.join(near)}?" if near else "`khive_help` lists all."
+            raise NotFound(f"There is no verb {name[:SHOWN]!r}.", hint=known)
+        return verb
+
+    def call(self, context: Context, name: str, arguments: Any) -> dict[str, Any]:
+        """Validate the arguments and run the verb.
+
+        Raises:
+            InvalidInput: every problem of the arguments at once; nothing was done.
+            KhiveError: what the verb says.
+        """
+        verb = self.get(name)
+        arguments = {} if arguments is None else arguments
+        problems = [_explain(error) for error in self._validators[verb.name].iter_errors(arguments)]
+        if problems:
+            raise InvalidInput(
+                f"{verb.name} was not called: " + "; ".join(sorted(problems)) + ".",
+                hint=f"It takes: {_signature(verb)}.",
+            )
+        return verb.handler(context, arguments)
+
+    def warm(self) -> None:
+        """Run every pack's warm hook; one that fails is reported and left cold."""
+        for pack in self.packs:
+            if pack.warm is None:
+                continue
+            try:
+                pack.warm()
+            except Exception as error:  # noqa: BLE001 - a foreign pack must not stop the zygote
+                log.error("pack.warm_failed", pack=pack.name, error=repr(error))
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    message = str(error.message)
+    if error.validator == "type":
+        value = repr(error.instance)
+        shown = value if len(value) <= SHOWN else value[:SHOWN] + "..."
+        message = f"{shown} is not of type {error.validator_value}"
+    elif error.validator in ("maxLength", "maxItems"):
+        message = f"is longer than {error.validator_value}"
+    elif error.validator == "minLength":
+        message = "is empty"
+    elif len(message) > 3 * SHOWN:
+        message = message[: 3 * SHOWN] + "..."
+    return f"{where}: {message}" if where else message
+
+
+def _signature(verb: Verb) -> str:
+    parts = [name if name in verb.required else f"[{name}]" for name in verb.properties]
+    return ", ".join(parts) or "no arguments"
+
+
+def load(builtin: Iterable[Pack]) -> Registry:
+    """The built-in packs and those of other distributions; a broken one is reported and left out."""
+    packs = list(builtin)
+    names = {verb.name for pack in packs for verb in pack.verbs}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            pack: Pack = point.load()()
+            clash = names & {verb.name for verb in pack.verbs}
+            if clash:
+                raise KhiveError(f"it declares verbs that exist: {', '.join(sorted(clash))}")
+        except Exception as error:  # noqa: BLE001 - a foreign pack must not stop a session
+            log.error("pack.broken", pack=point.name, error=repr(error))
+            continue
+        names |= {verb.name for verb in pack.verbs}
+        packs.append(pack)
+    return Registry(packs)

@@ -1,0 +1,239 @@
+"""MCP over two descriptors, as asyncio: lines of JSON-RPC in, lines out, no threads.
+
+Bad input is answered, never fatal: a line that is not JSON-RPC gets a parse error, a line that is
+too long is skipped and answered, half a line before the end is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCMessage, jsonrpc_message_adapter
+from pydantic import ValidationError
+
+#: Bytes taken from the pipe at once; a Linux pipe holds as many.
+CHUNK = 1 << 16
+#: Seconds that answers to requests already received may take after the client closed its stdin:
+#: below the 2 s after which clients end the process.
+LINGER = 1.5
+
+#: Requests that are answered only when their stream ends: nobody waits for them at the end.
+ENDLESS = frozenset({"subscriptions/listen"})
+
+_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
+
+
+@dataclass(slots=True)
+class Lines:
+    """Cut a byte stream into lines; pure. A line longer than `limit` becomes None."""
+
+    limit: int
+    _buffer: bytearray = field(default_factory=bytearray)
+    _scanned: int = 0
+    _skipping: bool = False
+
+    def feed(self, data: bytes) -> list[bytes | None]:
+        """The lines that are complete now, without their ends; None stands for one too long."""
+        self._buffer += data
+        lines: list[bytes | None] = []
+        while (end := self._buffer.find(b"\n", self._scanned)) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            self._scanned = 0
+            too_long, self._skipping = self._skipping or len(line) > self.limit, False
+            lines.append(None if too_long else line)
+        self._scanned = len(self._buffer)
+        if self._scanned > self.limit:
+            self._buffer.clear()
+            self._scanned = 0
+            self._skipping = True
+        return lines
+
+
+@dataclass(slots=True)
+class Observer:
+    """What the session channel wants to know of the traffic."""
+
+    on_handshake: Callable[[bytes], None]
+    on_request: Callable[[Any], None]
+    on_answer: Callable[[Any], None]
+
+
+class FdTransport:
+    """The client's stdin and stdout as the streams that the SDK's server takes."""
+
+    def __init__(self, read_fd: int, write_fd: int, limit: int, observer: Observer) -> None:
+        self._read_fd, self._write_fd = read_fd, write_fd
+        self._lines = Lines(limit)
+        self._limit = limit
+        self._observer = observer
+        self._open: set[Any] = set()
+        self._swallow: set[Any] = set()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._write_lock = asyncio.Lock()
+        self._incoming, self.read_stream = anyio.create_memory_object_stream[
+            SessionMessage | Exception
+        ](0)
+        self.write_stream, self._outgoing = anyio.create_memory_object_stream[SessionMessage](0)
+        os.set_blocking(read_fd, False)
+        os.set_blocking(write_fd, False)
+
+    # --- in -------------------------------------------------------------------------------------
+
+    async def read(self, resume: bytes, lost: list[str]) -> None:
+        """Feed the server until the client closes; returns after its last answer (or LINGER)."""
+        async with self._incoming:
+            try:
+                for identifier in lost:
+                    await self._answer_lost(json.loads(identifier))
+                if resume:
+                    await self._replay(resume)
+                async for line in self._read_lines():
+                    await self._take(line)
+                with anyio.move_on_after(LINGER):
+                    await self._settled.wait()
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return  # the server has ended first
+
+    async def _read_lines(self) -> AsyncIterator[bytes | None]:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        try:
+            loop.add_reader(self._read_fd, ready.set)
+        except PermissionError:
+            pass  # a regular file or /dev/null: never blocks, and epoll refuses it
+        try:
+            while True:
+                try:
+                    chunk = os.read(self._read_fd, CHUNK)
+                except BlockingIOError:
+                    ready.clear()
+                    await ready.wait()
+                    continue
+                except OSError:
+                    return
+                if not chunk:
+                    return
+                for line in self._lines.feed(chunk):
+                    yield line
+        finally:
+            loop.remove_reader(self._read_fd)
+
+    async def _take(self, line: bytes | None) -> None:
+        if line is None:
+            why = f"a message may have at most {self._limit} bytes"
+            await self._answer_error(None, _INVALID_REQUEST, f"Message too large: {why}.")
+            return
+        if not line.strip():
+            return
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except (ValidationError, ValueError, RecursionError) as error:
+            await self._answer_malformed(line, error)
+            return
+        method = getattr(message, "method", None)
+        identifier = getattr(message, "id", None)
+        if method == "initialize":
+            self._observer.on_handshake(line)
+        if method == "notifications/cancelled":
+            self._finish((getattr(message, "params", None) or {}).get("requestId"))
+        if method is not None and identifier is not None:
+            self._observer.on_request(identifier)
+            if method not in ENDLESS:
+                self._open.add(identifier)
+                self._settled.clear()
+        await self._incoming.send(SessionMessage(message))
+
+    async def _answer_malformed(self, line: bytes, error: Exception) -> None:
+        """JSON that is no JSON-RPC gets an invalid-request error with its id, if it has one."""
+        try:
+            data = json.loads(line)
+        except (ValueError, RecursionError):
+            await self._answer_error(None, _PARSE_ERROR, "Parse error: the line is not JSON.")
+            return
+        identifier = data.get("id") if isinstance(data, dict) else None
+        if not isinstance(identifier, str | int):
+            identifier = None
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        await self._answer_error(
+            identifier, _INVALID_REQUEST, f"Invalid request: no JSON-RPC 2.0 message ({why})."
+        )
+
+    # --- a worker that follows another ----------------------------------------------------------
+
+    async def _replay(self, handshake: bytes) -> None:
+        """Give the server the handshake that the client made with the last worker."""
+        message = jsonrpc_message_adapter.validate_json(handshake, by_name=False)
+        self._swallow.add(getattr(message, "id", None))
+        self._observer.on_handshake(handshake)
+        await self._incoming.send(SessionMessage(message))
+        initialized = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+        await self._incoming.send(
+            SessionMessage(jsonrpc_message_adapter.validate_json(initialized, by_name=False))
+        )
+
+    async def _answer_lost(self, identifier: Any) -> None:
+        await self._answer_error(
+            identifier,
+            -32603,
+            "The session's worker was lost during this call and has been replaced. The call may "
+            "or may not have taken effect: look before you repeat it.",
+        )
+
+    # --- out ------------------------------------------------------------------------------------
+
+    async def write(self) -> None:
+        """Write what the server sends until it is done or the client is gone."""
+        async with self._outgoing:
+            async for item in self._outgoing:
+                message: JSONRPCMessage = item.message
+                identifier = getattr(message, "id", None)
+                answer = identifier is not None and not hasattr(message, "method")
+                if answer and identifier in self._swallow:
+                    self._swallow.discard(identifier)
+                    continue
+                data = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                if not await self._write_line(data):
+                    return
+                if answer:
+                    self._finish(identifier)
+
+    def _finish(self, identifier: Any) -> None:
+        self._observer.on_answer(identifier)
+        self._open.discard(identifier)
+        if not self._open:
+            self._settled.set()
+
+    async def _answer_error(self, identifier: Any, code: int, text: str) -> None:
+        error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
+        await self._write_line(json.dumps(error).encode())
+
+    async def _write_line(self, line: bytes) -> bool:
+        """Write one line whole; False when the client is gone."""
+        async with self._write_lock:
+            rest = memoryview(line + b"\n")
+            while rest:
+                try:
+                    rest = rest[os.write(self._write_fd, rest) :]
+                except BlockingIOError:
+                    await self._writable()
+                except OSError:
+                    return False
+        return True
+
+    async def _writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        loop.add_writer(self._write_fd, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_writer(self._write_fd)

@@ -1,0 +1,253 @@
+"""The MCP server: tools from the registry, and one door to every verb.
+
+Built once in the zygote, before any fork; what a session needs hangs on `SessionRuntime`, which
+each worker sets for itself. Arguments are validated by the registry (the SDK only advertises
+schemas), and errors are answers that a model can read and act on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import mcp.types as types
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+
+from khive_supervisor import __version__, logs
+from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Registry, Verb
+
+log = logs.get("khive.mcp")
+
+#: Characters of a result that a client shows to the model whole; Claude Code's default is 50,000.
+MAX_RESULT_CHARACTERS = 200_000
+
+INSTRUCTIONS = """\
+khive is a memory that lasts across sessions and is shared by all agents of this user.
+
+Use it like this:
+- At the start of a task, call memory_recall with a sentence about the task: decisions, \
+preferences, pitfalls and fixes found in earlier sessions are there. Recall again when you meet \
+an error or a decision that may have come up before.
+- When you learn something that a later session should know (a decision and its reason, a \
+preference of the user, a fix that took effort, where something is), call memory_remember with one \
+self-contained fact: name the project, file or tool, since the reader has none of your context.
+- When a memory has become wrong, call memory_supersede with the correct one; memory_forget only \
+removes.
+- knowledge_search searches documents that were learned (knowledge_learn); knowledge_suggest names \
+what is worth reading for a task, in a few lines.
+- Results are found by words and by meaning; ask in natural language. Ids such as m12 or k7 can be \
+given to memory_get for the whole text.
+- khive_help lists every other verb, and khive_call runs it.
+Never store secrets.
+"""
+
+CALL_TOOL = "khive_call"
+HELP_TOOL = "khive_help"
+
+
+@dataclass(slots=True)
+class SessionRuntime:
+    """What the handlers of one worker need; filled in after the fork."""
+
+    context: Context | None = None
+    executor: ThreadPoolExecutor | None = None
+    on_client: Callable[[dict[str, Any]], None] | None = None
+    client_seen: bool = False
+    calls: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def _annotations(verb: Verb) -> types.ToolAnnotations:
+    return types.ToolAnnotations(
+        title=verb.summary.rstrip("."),
+        read_only_hint=verb.read_only,
+        destructive_hint=verb.destructive,
+        idempotent_hint=verb.idempotent or verb.read_only,
+        open_world_hint=False,
+    )
+
+
+def _tool(verb: Verb) -> types.Tool:
+    return types.Tool(
+        name=verb.tool_name,
+        title=verb.summary.rstrip("."),
+        description=f"{verb.summary} {verb.description}".strip(),
+        input_schema=verb.input_schema,
+        output_schema=dict(verb.output) if verb.output else None,
+        annotations=_annotations(verb),
+        _meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
+    )
+
+
+def _door_tools() -> list[types.Tool]:
+    return [
+        types.Tool(
+            name=CALL_TOOL,
+            title="Call any khive verb",
+            description="Run a verb that has no tool of its own. khive_help lists the verbs and "
+            "what each takes.",
+            input_schema={
+                "type": "object",
+                "properties": {
+                    "verb": {"type": "string", "description": "Its name, such as index.status."},
+                    "args": {"type": "object", "description": "Its arguments by name."},
+                },
+                "required": ["verb"],
+                "additionalProperties": False,
+            },
+            annotations=types.ToolAnnotations(
+                title="Call any khive verb", read_only_hint=False, open_world_hint=False
+            ),
+        ),
+        types.Tool(
+            name=HELP_TOOL,
+            title="List the khive verbs",
+            description="What khive can do: all verbs with a line each, or one verb's arguments.",
+            input_schema={
+                "type": "object",
+                "properties": {
+                    "verb": {"type": "string", "description": "Only this verb, in full."}
+                },
+                "additionalProperties": False,
+            },
+            annotations=types.ToolAnnotations(
+                title="List the khive verbs", read_only_hint=True, open_world_hint=False
+            ),
+        ),
+    ]
+
+
+def describe_verbs(registry: Registry, name: str | None) -> dict[str, Any]:
+    """What `khive_help` answers."""
+    if name is None:
+        return {
+            "packs": [
+                {
+                    "pack": pack.name,
+                    "summary": pack.summary,
+                    "verbs": {verb.name: verb.summary for verb in pack.verbs},
+                }
+                for pack in registry.packs
+            ],
+            "note": "Call one with khive_call, or its tool; khive_help with `verb` shows arguments.",
+        }
+    verb = registry.get(name)
+    return {
+        "verb": verb.name,
+        "summary": verb.summary,
+        "description": verb.description,
+        "arguments": verb.input_schema,
+        "read_only": verb.read_only,
+    }
+
+
+class McpServer:
+    """The server of one worker (or, before the fork, of all)."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.runtime = SessionRuntime()
+        self._tools = [_tool(verb) for verb in registry if verb.tool] + _door_tools()
+        self.server: Server[Any] = Server(
+            "khive",
+            version=__version__,
+            title="khive memory",
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+        )
+
+    def options(self) -> InitializationOptions:
+        """What `Server.run` wants."""
+        return self.server.create_initialization_options(NotificationOptions())
+
+    async def _list_tools(self, ctx: Any, params: Any) -> types.ListToolsResult:
+        self._note_client(ctx)
+        return types.ListToolsResult(tools=self._tools)
+
+    async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> Any:
+        self._note_client(ctx)
+        arguments = params.arguments or {}
+        try:
+            result = await self._dispatch(params.name, arguments, ctx)
+        except KhiveError as error:
+            return _failure(error)
+        except Exception as error:  # noqa: BLE001 - the SDK would hide it from the model
+            log.error("verb.crashed", verb=params.name, error=repr(error))
+            return _failure(
+                KhiveError(
+                    f"{params.name} failed unexpectedly: {error!r}.",
+                    hint="This is a bug; `khive-supervisor logs` has more.",
+                )
+            )
+        text = json.dumps(result, ensure_ascii=False)
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=text)], structured_content=result
+        )
+
+    async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        if name == HELP_TOOL:
+            verb = arguments.get("verb")
+            if verb is not None and not isinstance(verb, str):
+                raise InvalidInput("verb must be a string.", hint='For example "memory.recall".')
+            return describe_verbs(self.registry, verb)
+        if name == CALL_TOOL:
+            verb, inner = arguments.get("verb"), arguments.get("args") or {}
+            if not isinstance(verb, str) or not isinstance(inner, dict):
+                raise InvalidInput(
+                    "khive_call takes `verb` (a string) and `args` (an object).",
+                    hint='For example {"verb": "index.status", "args": {}}.',
+                )
+            return await self._run(verb, inner, ctx)
+        return await self._run(name, arguments, ctx)
+
+    async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        """Run a verb in the verb thread, so that the session notices its client all the while."""
+        runtime = self.runtime
+        assert runtime.context is not None
+        assert runtime.executor is not None
+        self.registry.get(name)
+        runtime.calls += 1
+        loop = asyncio.get_running_loop()
+        runtime.context.progress = _progress_of(ctx, loop)
+        return await loop.run_in_executor(
+            runtime.executor, self.registry.call, runtime.context, name, arguments
+        )
+
+    def _note_client(self, ctx: Any) -> None:
+        """Tell the supervisor once who the client is."""
+        runtime = self.runtime
+        if runtime.client_seen or runtime.on_client is None:
+            return
+        runtime.client_seen = True
+        params = getattr(ctx.session, "client_params", None)
+        info = getattr(params, "client_info", None)
+        if info is not None:
+            runtime.on_client({"client": f"{info.name} {info.version}"})
+
+
+def _progress_of(ctx: Any, loop: asyncio.AbstractEventLoop) -> Callable[[int, int, str], None]:
+    """A verb's progress as MCP notifications, if the client asked for them."""
+
+    def report(done: int, total: int, text: str) -> None:
+        asyncio.run_coroutine_threadsafe(
+            ctx.session.report_progress(float(done), float(total), text), loop
+        )
+
+    return report
+
+
+def _failure(error: KhiveError) -> types.CallToolResult:
+    """An error that the model reads: what happened, why, what to do next."""
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=str(error))],
+        structured_content={"error": error.as_dict()},
+        is_error=True,
+    )

@@ -1,0 +1,369 @@
+"""A session worker: serves one client, over MCP on its pipes or with verbs on its connection.
+
+Forked by the zygote, started by exec, or alone without a supervisor (`--standalone`): the same
+code serves in all three. It ends when its client does, in well under a second, and outlives the
+supervisor: it goes on with its own connection to the store, and registers again when one is back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+
+from khive_supervisor import exitcodes, logs, paths, protocol
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.load import load
+from khive_supervisor.config.model import Config
+from khive_supervisor.embed import for_worker, in_process
+from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.verbs import packs
+from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_supervisor.verbs.registry import Registry
+from khive_workers import runtime
+from khive_workers.fd_transport import FdTransport, Observer
+from khive_workers.mcp_server import McpServer
+
+log = logs.get("khive.session")
+
+#: Seconds between attempts to find a supervisor that has gone; doubled up to the second number.
+FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 30.0
+
+_registry: Registry | None = None
+_server: McpServer | None = None
+
+
+def prepared() -> tuple[Registry, McpServer]:
+    """The registry and server of this process; made by the zygote before it forks."""
+    global _registry, _server
+    if _registry is None or _server is None:
+        _registry = packs.load()
+        _server = McpServer(_registry)
+    return _registry, _server
+
+
+def warm() -> None:
+    """Import and build everything a session needs, and serve one session, before any fork.
+
+    The rehearsal makes pages that every session would dirty part of what is shared.
+    """
+    registry, server = prepared()
+    registry.warm()
+    asyncio.run(_rehearse(server))
+
+
+async def _rehearse(server: McpServer) -> None:
+    """One handshake and one listing of the tools, over pipes, without store or supervisor."""
+    to_server, from_server = os.pipe(), os.pipe()
+    transport = FdTransport(to_server[0], from_server[1], 1 << 16, Observer(_no, _no, _no))
+    lines = (
+        b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
+        b'"capabilities":{},"clientInfo":{"name":"rehearsal","version":"0"}}}\n'
+        b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+        b'{"jsonrpc":"2.0","id":2,"method":"tools/list"}\n'
+    )
+    os.write(to_server[1], lines)
+    os.close(to_server[1])
+    await _run_server(server, transport, b"", [])
+    for fd in (to_server[0], *from_server):
+        os.close(fd)
+
+
+def _no(_: Any) -> None:
+    """Nobody observes the rehearsal."""
+
+
+async def _run_server(
+    server: McpServer, transport: FdTransport, resume: bytes, lost: list[str]
+) -> None:
+    """Serve until the client closes its stdin or is gone."""
+    async with anyio.create_task_group() as group:
+
+        async def read() -> None:
+            await transport.read(resume, lost)
+
+        async def write() -> None:
+            await transport.write()
+            group.cancel_scope.cancel()  # the client reads no more
+
+        group.start_soon(read)
+        group.start_soon(write)
+        await server.server.run(transport.read_stream, transport.write_stream, server.options())
+
+
+# --- one client ------------------------------------------------------------------------------
+
+
+def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
+    """Serve the client of a request until it ends; the exit code. Owns the descriptors."""
+    if request["kind"] == "verbs":
+        runtime.name_process("khive-verbs")
+        return VerbWorker(config, request, fds[0]).run()
+    runtime.name_process("khive-session")
+    return SessionWorker(config, request, fds).run()
+
+
+def _session_info(request: dict[str, Any]) -> SessionInfo:
+    environment = {str(k): str(v) for k, v in (request.get("env") or {}).items()}
+    return SessionInfo(
+        id=str(request.get("session", "")),
+        cwd=str(request.get("cwd", "/")),
+        namespace=environment.get("KHIVE_NAMESPACE"),
+        actor=environment.get("KHIVE_ACTOR") or environment.get("CLAUDE_CODE_SESSION_ID", ""),
+        environment=environment,
+    )
+
+
+def _make_context(config: Config, request: dict[str, Any], socket_path: str | None) -> Context:
+    make: Callable[[], Any]
+    if socket_path is None:
+        make = lambda: in_process(config.embedder)  # noqa: E731 - one expression, bound late
+    else:
+        make = lambda: for_worker(config.embedder, socket_path)  # noqa: E731 - as above
+    return Context(
+        config, _session_info(request), socket_path=socket_path, make_embedder=make
+    )
+
+
+class Link:
+    """The registration with the supervisor: a hint for it, never needed to serve."""
+
+    def __init__(self, config: Config, request: dict[str, Any], kind: str, path: str) -> None:
+        self._path = path
+        self._info: dict[str, Any] = {
+            "client_pid": request.get("pid"),
+            "cwd": request.get("cwd"),
+            "namespace": _session_info(request).namespace or config.session.namespace,
+        }
+        self._config = config
+        self._kind = kind
+        self._session = str(request.get("session") or os.getpid())
+        self.sock: socket.socket | None = None
+
+    def connect(self) -> bool:
+        """Register with a supervisor if there is one; whether there was."""
+        hello, log_end = runtime.registration(self._config, self._kind, self._session, self._info)
+        with log_end:
+            self.sock = runtime.register(self._path, hello, log_end)
+        return self.sock is not None
+
+    def update(self, info: dict[str, Any]) -> None:
+        """Tell the supervisor something new about this session."""
+        self._info.update(info)
+        if self.sock is not None:
+            try:
+                self.sock.send(protocol.encode({"info": info}))
+            except OSError:
+                return  # it learns it at the next registration
+
+
+class SessionWorker:
+    """MCP on the client's own pipes."""
+
+    def __init__(self, config: Config, request: dict[str, Any], fds: list[int]) -> None:
+        self._config = config
+        self._request = request
+        self._read_fd, self._write_fd = _take_pipes(fds[:3])
+        self._channel = socket.socket(fileno=fds[3]) if len(fds) > 3 else None
+        self._socket_path = paths.env("KHIVE_SOCKET") if self._channel is not None else None
+        self._link: Link | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self) -> int:
+        """Serve until the client ends; the exit code is on the channel when this returns."""
+        try:
+            os.chdir(self._request.get("cwd") or "/")
+        except OSError:
+            log.debug("session.no_cwd", cwd=self._request.get("cwd"))
+        os.environ.update(_session_info(self._request).environment)
+        asyncio.run(self._serve())
+        self._record(b"X", bytes([exitcodes.OK]))
+        return exitcodes.OK
+
+    async def _serve(self) -> None:
+        _, server = prepared()
+        context = _make_context(self._config, self._request, self._socket_path)
+        server.runtime.context = context
+        server.runtime.executor = ThreadPoolExecutor(1, thread_name_prefix="verbs")
+        observer = Observer(
+            on_handshake=lambda line: self._record(b"S", line),
+            on_request=lambda identifier: self._record(b"I", json.dumps(identifier).encode()),
+            on_answer=lambda identifier: self._record(b"D", json.dumps(identifier).encode()),
+        )
+        limit = self._config.session.max_line_bytes
+        transport = FdTransport(self._read_fd, self._write_fd, limit, observer)
+        self._watch_channel()
+        if self._socket_path is not None:
+            self._link = Link(self._config, self._request, "session", self._socket_path)
+            server.runtime.on_client = self._link.update
+            self._start(self._stay_registered())
+        await _run_server(
+            server,
+            transport,
+            str(self._request.get("state") or "").encode(),
+            list(self._request.get("lost") or []),
+        )
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the channel to attach ------------------------------------------------------------------
+
+    def _record(self, kind: bytes, payload: bytes) -> None:
+        if self._channel is None:
+            return
+        try:
+            self._channel.sendall(kind + len(payload).to_bytes(4, "big") + payload)
+        except OSError:
+            os._exit(exitcodes.OK)  # attach is gone, and so is the client
+
+    def _watch_channel(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().add_reader(self._channel, self._channel_ended)
+
+    def _channel_ended(self) -> None:
+        # attach was killed: let go of the client's pipes at once. Unwinding could take a second,
+        # and a transaction under way is rolled back by the store, as after any crash.
+        os._exit(exitcodes.OK)
+
+    # --- the link to the supervisor -------------------------------------------------------------
+
+    async def _stay_registered(self) -> None:
+        assert self._link is not None
+        delay = FIND_AGAIN
+        while True:
+            if self._link.connect():
+                delay = FIND_AGAIN
+                await self._follow_hints(self._link.sock)
+            await asyncio.sleep(delay)
+            delay = min(FIND_AGAIN_MAX, delay * 2)
+
+    async def _follow_hints(self, sock: socket.socket | None) -> None:
+        """Act on what the supervisor says, until it is gone."""
+        assert sock is not None
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        decoder = protocol.FrameDecoder()
+        try:
+            while data := await loop.sock_recv(sock, 65536):
+                for message in decoder.feed(data):
+                    if message.get("hint") == "end":
+                        self._record(b"X", bytes([exitcodes.OK]))
+                        os._exit(exitcodes.OK)
+        except (OSError, KhiveError):
+            return
+        finally:
+            sock.close()
+
+
+def _take_pipes(fds: list[int]) -> tuple[int, int]:
+    """Make the client's pipes ours: the wire on private numbers, 0 and 1 harmless, 2 its stderr.
+
+    Whatever prints to stdout by accident reaches the client's stderr, never the protocol.
+    """
+    read_fd, write_fd = os.dup(fds[0]), os.dup(fds[1])
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(fds[2], 2)
+    os.dup2(2, 1)
+    for fd in {null, *fds} - {0, 1, 2}:
+        os.close(fd)
+    return read_fd, write_fd
+
+
+class VerbWorker:
+    """Verbs on a control connection: one request at a time, until the client leaves."""
+
+    def __init__(self, config: Config, request: dict[str, Any], fd: int) -> None:
+        self._config = config
+        self._request = request
+        conn = socket.socket(fileno=fd)
+        conn.setblocking(True)
+        self._connection = protocol.Connection(conn)
+
+    def run(self) -> int:
+        """Serve until the client leaves; the exit code."""
+        registry, _ = prepared()
+        path = paths.env("KHIVE_SOCKET")
+        assert path is not None
+        link = Link(self._config, self._request, "verbs", path)
+        link.connect()
+        context = _make_context(self._config, self._request, path)
+        try:
+            while (message := self._connection.receive()) is not None:
+                self._connection.send(self._answer(registry, context, message))
+        except (ConnectionError, KhiveError) as error:
+            log.debug("verbs.client_left", error=str(error))
+        finally:
+            context.close()
+        return exitcodes.OK
+
+    def _answer(
+        self, registry: Registry, context: Context, message: dict[str, Any]
+    ) -> dict[str, Any]:
+        identifier = message.get("id")
+
+        def report(done: int, total: int, text: str) -> None:
+            progress = {"done": done, "total": total, "text": text}
+            self._connection.send({"id": identifier, "progress": progress})
+
+        context.progress = report
+        try:
+            name = message.get("op")
+            if not isinstance(name, str):
+                raise InvalidInput("A request names no verb.", hint='Its "op" must be a string.')
+            result = registry.call(context, name, message.get("args"))
+            frame = {"id": identifier, "result": result}
+            protocol.encode(frame)
+        except KhiveError as error:
+            return {"id": identifier, "error": error.as_dict()}
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a verb's bug must reach the client as an answer
+            log.error("verb.crashed", verb=str(message.get("op")), error=repr(error))
+            unexpected = KhiveError(f"The verb failed unexpectedly: {error!r}.")
+            return {"id": identifier, "error": unexpected.as_dict()}
+        return frame
+
+
+# --- started by exec -----------------------------------------------------------------------------
+
+
+def main(argv: list[str]) -> int:
+    """`python -P -m khive_workers.session --fds A,B,C,D` (request on stdin) or `--standalone`."""
+    parser = argparse.ArgumentParser(prog="khive session")
+    parser.add_argument("--fds", help="descriptors of the client, after a request on stdin")
+    parser.add_argument("--standalone", action="store_true", help="serve on 0, 1, 2 alone")
+    parser.add_argument("--config", help="configuration file, with --standalone")
+    options = parser.parse_args(argv)
+    runtime.reset_signals()
+    if options.standalone:
+        return _serve_alone(options.config)
+    request = json.load(sys.stdin)
+    return serve(snapshot.from_environment(), request, [int(n) for n in options.fds.split(",")])
+
+
+def _serve_alone(config_file: str | None) -> int:
+    try:
+        config = load(config_file, os.getcwd(), os.environ).config
+    except KhiveError as error:
+        sys.stderr.write(f"khive-supervisor: {error}\n")
+        return error.exit_code
+    logs.to_stderr("warning")
+    environment = {n: v for n in config.session.env_allow if (v := os.environ.get(n))}
+    request = {"kind": "attach", "cwd": os.getcwd(), "env": environment}
+    return serve(config, request, [os.dup(fd) for fd in (0, 1, 2)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
