@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from khive_supervisor.cli import clients, output
-from khive_supervisor.errors import KhiveError
 
 _DONE = {
     "added": "Added to",
@@ -35,7 +34,7 @@ _DONE = {
 )
 @click.option("--remove", is_flag=True, help="Take the entry out again.")
 @output.as_json_option
-def command(
+def connect(
     client: str,
     only_print: bool,
     project: bool,
@@ -54,14 +53,11 @@ def command(
     ]
     argv = clients.command(sys.argv[0], portable=project)
     wanted = clients.wanted_entry(chosen, argv, clients.environment(os.environ, cwd))
-    try:
-        if only_print:
-            _print(chosen, targets, wanted, as_json)
-        else:
-            outcomes = [_apply(chosen, file, wanted, project, remove) for file in targets]
-            output.emit([dataclasses.asdict(outcome) for outcome in outcomes], as_json, _render)
-    except KhiveError as error:
-        output.fail(error, as_json)
+    if only_print:
+        _print(chosen, targets, wanted, as_json)
+    else:
+        outcomes = [_apply(chosen, file, wanted, project, remove) for file in targets]
+        output.emit([dataclasses.asdict(outcome) for outcome in outcomes], as_json, _render)
 
 
 def _apply(

@@ -1,0 +1,248 @@
+"""The checks of `doctor` that follow one configuration: store, index, socket, clients and more."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from khive_supervisor import __version__
+from khive_supervisor.cli import clients
+from khive_supervisor.cli.checks import Check, Status
+from khive_supervisor.client import ControlClient, check_socket_path
+from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.config.model import Config, EmbedderSettings
+from khive_supervisor.config.values import write_size
+from khive_supervisor.embed import model_id_of
+from khive_supervisor.errors import KhiveError, NotRunning, VersionMismatch
+from khive_supervisor.index.generation import Generations
+from khive_supervisor.store import guards, migrations, open_store
+from khive_supervisor.store.interface import Store
+
+#: Free bytes below which the store's disk is reported, and below which it will fail soon.
+FREE_WARN, FREE_FAIL = 1 << 30, 64 << 20
+#: Where the schema's number stands in a SQLite file (https://www.sqlite.org/fileformat2.html).
+_SCHEMA_BYTES = slice(60, 64)
+
+
+def check_configuration(loaded: LoadedConfig) -> Iterable[Check]:
+    """Where the configuration comes from; that it is valid was seen when it was loaded."""
+    changed = sum(origin != "default" for origin in loaded.origins.values())
+    source = loaded.file or "no file, the defaults"
+    yield Check("configuration", "ok", f"{source}; {changed} settings differ from the defaults")
+
+
+def check_embedder(settings: EmbedderSettings, environ: Mapping[str, str]) -> Iterable[Check]:
+    """What the configured embedder needs and this machine may lack."""
+    if settings.kind == "none":
+        why = "Search is full text only."
+        yield Check("embedder", "ok", "None is configured", why)
+    if settings.kind != "openai":
+        return
+    name = settings.api_key_env
+    if name and not environ.get(name):
+        why = f"embedder.api_key_env names {name}, and it is not set here."
+        fix = "Set it where the supervisor starts."
+        yield Check("embedder", "warn", "The endpoint's key is missing", why, fix)
+    url = urlsplit(settings.url)
+    if url.scheme == "http" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+        why = "What is remembered travels to the endpoint as plain text."
+        yield Check("embedder", "warn", f"{settings.url} is not encrypted", why, "Use https.")
+    yield Check("embedder", "ok", f"{settings.model} at {settings.url}")
+
+
+def check_place(config: Config) -> Iterable[Check]:
+    """The store's directory: there, ours, local, with room."""
+    path = os.path.realpath(config.store.path)
+    guards.check_place(
+        path,
+        allow_network=config.store.allow_network_filesystem,
+        filesystem_of=guards.filesystem_type,
+    )
+    existing = _existing(os.path.dirname(path))
+    kind = guards.filesystem_type(existing) or "unknown filesystem"
+    found = os.statvfs(existing)
+    free = found.f_bavail * found.f_frsize
+    what = f"{os.path.dirname(path)} on {kind}, {free / (1 << 30):.1f} GiB free"
+    if free < FREE_WARN:
+        status: Status = "fail" if free < FREE_FAIL else "warn"
+        yield Check("store place", status, what, "Writes fail when it is full.", "Make room.")
+    elif guards.is_network(kind):
+        why = "store.allow_network_filesystem is set: only this host may ever open it."
+        yield Check("store place", "warn", what, why)
+    else:
+        yield Check("store place", "ok", what)
+
+
+def _existing(directory: str) -> str:
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    return directory
+
+
+def check_store(config: Config, deep: bool) -> Iterable[Check]:
+    """The store's file: ours, of a known schema, private, and (deep) undamaged."""
+    path = os.path.realpath(config.store.path)
+    guards.check_file(path, migrations.NEWEST)
+    if not os.path.exists(path) or os.path.getsize(path) == 0:
+        yield Check("store", "ok", f"{path} does not exist yet; the first start makes it")
+        return
+    if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+        why = "Other users of this machine can read what is remembered."
+        yield Check("store", "warn", f"{path} is not private", why, f"chmod 600 {path}")
+    schema = _schema(path)
+    if schema < migrations.NEWEST and not os.path.exists(path + "-wal"):
+        what = f"{path} has schema {schema}; the next start brings it to {migrations.NEWEST}"
+        yield Check("store", "ok", what)
+        return
+    yield from _opened(config, deep)
+
+
+def _schema(path: str) -> int:
+    # Read before this process opens the store: closing a descriptor of it would drop its locks.
+    with open(path, "rb") as file:
+        return int.from_bytes(file.read(100)[_SCHEMA_BYTES], "big")
+
+
+def _opened(config: Config, deep: bool) -> Iterable[Check]:
+    store = open_store(config)
+    try:
+        stats = store.stats()
+        size = write_size(stats.file_bytes >> 10 << 10)
+        entries = ", ".join(f"{count} {name}" for name, count in stats.live.items()) or "empty"
+        yield Check("store", "ok", f"{config.store.path} opens: {entries}; {size}")
+        if deep:
+            yield from _deep(store)
+        yield from _generation(config, store)
+    finally:
+        store.close()
+
+
+def _deep(store: Store) -> Iterable[Check]:
+    problems = store.quick_check()
+    if problems:
+        why = " ".join(problems[:5])
+        yield Check("store contents", "fail", "The store is damaged", why, "Restore a backup.")
+    else:
+        yield Check("store contents", "ok", "Every page, reference and full-text row is right")
+
+
+def _generation(config: Config, store: Store) -> Iterable[Check]:
+    """The index file that readers are told to map."""
+    model = model_id_of(config.embedder)
+    generation = store.current_generation(model) if model else None
+    if generation is None:
+        yield Check("index", "ok", "None yet; new vectors are searched exactly")
+        return
+    fix = "Search is full text until it is built again: khive-supervisor index build"
+    try:
+        Generations(config.store.path).verify(generation)
+    except KhiveError as error:
+        yield Check("index", "fail", f"Generation {generation.generation}", error.message, fix)
+        return
+    what = f"Generation {generation.generation} is intact: {generation.items} vectors"
+    yield Check("index", "ok", what)
+
+
+def check_log(config: Config) -> Iterable[Check]:
+    """Whether the log file can be written."""
+    file = config.log.file
+    target = file if os.path.exists(file) else _existing(os.path.dirname(file))
+    if os.access(target, os.W_OK):
+        yield Check("log", "ok", file)
+    else:
+        fix = "Change its permissions, or log.file."
+        yield Check("log", "fail", f"{file} cannot be written", f"{target} is read-only.", fix)
+
+
+def check_socket(path: str) -> Iterable[Check]:
+    """The socket's path and its directory: short enough, and nobody else's to change."""
+    check_socket_path(path)
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        yield Check("socket", "ok", f"{path}; the first start makes its directory")
+        return
+    found = os.stat(directory)
+    mode = f"{stat.S_IMODE(found.st_mode):04o}"
+    if found.st_uid not in (os.getuid(), 0):
+        why = "Its owner could put a socket of his own there."
+        fix = "Set KHIVE_SOCKET to a path in a directory of yours."
+        what = f"{directory} belongs to uid {found.st_uid}"
+        yield Check("socket", "fail", what, why, fix)
+    elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        why = "Others could replace the socket."
+        yield Check(
+            "socket", "fail", f"{directory} has mode {mode}", why, f"chmod go-w {directory}"
+        )
+    else:
+        yield Check("socket", "ok", f"{path} (directory mode {mode})")
+
+
+def check_supervisor(path: str) -> Iterable[Check]:
+    """Whether a supervisor answers, is of this release, and has all its children."""
+    try:
+        with ControlClient(path) as control:
+            status = control.request("status")
+    except NotRunning:
+        yield Check("supervisor", "ok", "Not running; the next attach starts it")
+        return
+    except VersionMismatch as error:
+        fix = "Restart it: khive-supervisor stop, then start"
+        yield Check("supervisor", "fail", "It is of another release", error.message, fix)
+        return
+    what = f"pid {status['pid']}, release {status['version']}, {status['state']}"
+    down = [c["name"] for c in status["children"] if c["state"] in ("backoff", "fatal")]
+    if down:
+        why = f"These keep ending: {', '.join(down)}."
+        fix = f"khive-supervisor logs ({status['log']}) says why."
+        yield Check("supervisor", "fail", what, why, fix)
+    elif status["version"] != __version__:
+        why = f"This command is of release {__version__}."
+        fix = "Restart it: khive-supervisor stop, then start"
+        yield Check("supervisor", "warn", what, why, fix)
+    else:
+        yield Check("supervisor", "ok", what)
+
+
+def check_clients(cwd: str, environ: Mapping[str, str]) -> Iterable[Check]:
+    """Which clients have our entry, and whether what it starts is there."""
+    connected = False
+    for client in clients.CLIENTS.values():
+        for project in (None, cwd):
+            file = clients.configuration_file(client, project, environ)
+            for check in _client(client, file):
+                connected = True
+                yield check
+    if not connected:
+        fix = f"khive-supervisor connect {{{','.join(clients.CLIENTS)}}}"
+        yield Check("clients", "warn", "No client is connected", "None has our entry.", fix)
+
+
+def _client(client: clients.Client, file: str) -> Iterable[Check]:
+    if not os.path.exists(file):
+        return
+    name = f"client {client.name}"
+    try:
+        entry = clients.present_entry(client, file)
+    except KhiveError as error:
+        yield Check(name, "warn", error.message, fix=error.hint)
+        return
+    if entry is None:
+        return
+    fix = f"khive-supervisor connect {client.name}"
+    if not isinstance(entry, dict) or not clients.is_ours(entry):
+        what = f'The entry "{clients.NAME}" in {file} starts something else'
+        yield Check(name, "warn", what, "This client does not use this supervisor.", fix)
+        return
+    yield _entry(name, file, entry, fix)
+
+
+def _entry(name: str, file: str, entry: Mapping[str, object], fix: str) -> Check:
+    command = str(entry.get("command"))
+    if os.sep in command and not os.access(command, os.X_OK):
+        return Check(name, "fail", f"{file} starts {command}", "There is no such program.", fix)
+    off = entry.get("disabled") is True or entry.get("enabled") is False
+    if off:
+        return Check(name, "warn", f"{file} has it", "It is switched off there.")
+    return Check(name, "ok", f"Connected in {file}")
