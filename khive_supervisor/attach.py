@@ -24,7 +24,7 @@ from posix import (
     getcwd,
     getpid,
     getuid,
-    open,
+    open,  # noqa: A004 - the descriptor-level open: this module has no file objects
     read,
     setsid,
     waitpid,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from khive_supervisor import paths, protocol
 from khive_supervisor.errors import KhiveError, NotRunning, ProtocolError, from_dict
@@ -38,7 +38,7 @@ def connect(path: str, *, deadline: float = CONTROL_DEADLINE) -> socket.socket:
         sock.close()
         raise NotRunning(
             f"The supervisor's socket {path} cannot be reached: {error.strerror or error}.",
-            hint="Run `khive-supervisor doctor`; a sandbox may forbid it (KHIVE_NO_DAEMON=1 works).",
+            hint="Run `khive-supervisor doctor`; in a sandbox, set KHIVE_NO_DAEMON=1.",
         ) from error
     return sock
 
@@ -111,7 +111,7 @@ class ControlClient:
         """Close the connection; idempotent."""
         self._connection.close()
 
-    def __enter__(self) -> ControlClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -144,7 +144,7 @@ class SendingHandler(MultiProcessingHandler):  # type: ignore[misc]  # the packa
 
 
 class Collector:
-    """The queue of the supervisor: one consumer thread takes records from every process's socket."""
+    """The supervisor's queue: one consumer thread takes records from every process's socket."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from typing import Any
+from typing import Any, Self
 
 from khive_supervisor import __version__
 from khive_supervisor.errors import ProtocolError, VersionMismatch
@@ -92,12 +92,12 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ProtocolError("A frame holds JSON that is not an object.")
     if message.get("v") != PROTOCOL:
-        error = VersionMismatch(
+        mismatch = VersionMismatch(
             f"The other side speaks protocol {message.get('v')!r}, this side {PROTOCOL}.",
             hint=RESTART_HINT,
         )
-        error.kind = str(message.get("kind"))
-        raise error
+        mismatch.kind = str(message.get("kind"))
+        raise mismatch
     return message
 
 
@@ -146,7 +146,7 @@ class Connection:
         """Close the connection; idempotent."""
         self.sock.close()
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

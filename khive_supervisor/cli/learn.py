@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -95,7 +94,7 @@ def learn(
     """
     tally = Tally()
     sources = list(find_sources(paths, form, tally.problems))
-    extra = {"tags": list(tags)} if tags else {}
+    extra: dict[str, Any] = {"tags": list(tags)} if tags else {}
     if kind:
         extra["kind"] = kind
     shared = {"namespace": namespace} if namespace else {}
@@ -138,7 +137,7 @@ def _learn_all(
 
 
 def _send(session: Verbs, args: dict[str, Any], tally: Tally) -> dict[str, Any]:
-    """Learn a batch; if something in it is refused, each entry by itself, so that the rest stays."""
+    """Learn a batch; if something in it is refused, each entry by itself: the rest stays."""
     try:
         return session.request("knowledge.learn", args)
     except InvalidInput as error:
@@ -157,9 +156,7 @@ def _collect(future: Future[dict[str, Any]] | None, tally: Tally) -> None:
         tally.add(future.result())
 
 
-def find_sources(
-    paths: Iterable[str], form: str, problems: list[Problem]
-) -> Iterator[Source]:
+def find_sources(paths: Iterable[str], form: str, problems: list[Problem]) -> Iterator[Source]:
     """The files of the given paths; folders are walked, their hidden and foreign files left out."""
     for path in paths:
         if path == "-":
@@ -222,7 +219,7 @@ def _read(source: Source) -> Iterator[Entry | Problem]:
 
 def _open(path: str) -> io.BufferedReader:
     if path == "-":
-        return io.BufferedReader(sys.stdin.buffer.raw)  # type: ignore[attr-defined]  # a raw stream
+        return open(0, "rb", closefd=False)
     return open(path, "rb")
 
 
@@ -243,12 +240,11 @@ def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 def _summary(tally: Tally) -> str:
     lines = [f"Learned {tally.stored + tally.restored} entries; {tally.already_known} were known."]
-    for problem in tally.problems[:SHOWN_PROBLEMS]:
-        lines.append(f"not learned: {problem.source}: {problem.why}")
+    shown = tally.problems[:SHOWN_PROBLEMS]
+    lines += [f"not learned: {problem.source}: {problem.why}" for problem in shown]
     if len(tally.problems) > SHOWN_PROBLEMS:
         lines.append(f"... and {len(tally.problems) - SHOWN_PROBLEMS} more; --json lists all")
     return "\n".join(lines)
 
 
 COMMANDS = (learn,)
-

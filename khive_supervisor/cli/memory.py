@@ -29,7 +29,9 @@ def filter_options(function: Command) -> Command:
     for option in (
         click.option("--namespace", help="Where to search; the configured one by default."),
         click.option("--kind", help="Only entries of this kind."),
-        click.option("--tag", "tags", multiple=True, help="Only entries with this tag; repeatable."),
+        click.option(
+            "--tag", "tags", multiple=True, help="Only with this tag; repeatable."
+        ),
         click.option("--since", help="Only entries made since then (2026-11-21, 7d, 12h)."),
         click.option("--until", help="Only entries made before then."),
         click.option("--limit", "-n", type=click.IntRange(1, 100), help="How many results (10)."),

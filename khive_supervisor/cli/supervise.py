@@ -60,9 +60,7 @@ def start(
     asyncio.run(run())
 
 
-def _start_in_background(
-    config_file: str | None, path: str, quiet: bool, as_json: bool
-) -> None:
+def _start_in_background(config_file: str | None, path: str, quiet: bool, as_json: bool) -> None:
     status = _status_or_none(path)
     if status is None:
         _launch(config_file, path)
@@ -93,7 +91,7 @@ def _launch(config_file: str | None, path: str) -> None:
         if ready.read(1):
             assert child.stderr is not None
             child.stderr.close()
-            return
+            return None
     _, complaint = child.communicate()
     if child.returncode == exitcodes.ALREADY_RUNNING:
         return _wait_for_winner(path)
@@ -137,8 +135,7 @@ def _ready_text(status: dict[str, Any]) -> str:
             f"  store   {status['store']}",
             f"  socket  {status['socket']}",
             f"  log     {status['log']}",
-            "Connect a client with `khive-supervisor connect claude-code` (or codex, cursor, "
-            "vscode, gemini).",
+            "Connect a client with `khive-supervisor connect CLIENT`: claude-code, codex, ...",
         )
     )
 
@@ -215,8 +212,8 @@ def _head(status: dict[str, Any]) -> str:
     colour = {"ready": "green", "degraded": "red"}.get(status["state"], "yellow")
     return "\n".join(
         (
-            f"khive-supervisor {status['version']}: {style(status['state'], colour)}, "
-            f"pid {status['pid']}, up {duration(status['uptime_seconds'])}",
+            f"khive-supervisor {status['version']}: {style(status['state'], colour)}",
+            f"pid     {status['pid']}, up {duration(status['uptime_seconds'])}",
             f"store   {status['store']}",
             f"config  {status['config_file'] or 'defaults (no file)'}",
             f"log     {status['log']}",

@@ -8,8 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from khive_supervisor.errors import EmbedderUnavailable
+
 #: Rows of unit vectors: float32, shape (texts, dimensions).
 Vectors = NDArray[np.float32]
+
+#: Characters of a text that any embedder looks at; the rest is never sent or read. Far more than
+#: the bundled model takes (256 word pieces, about 180 English words).
+TEXT_LIMIT = 32_768
 
 
 class Embedder(Protocol):
@@ -29,9 +35,18 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector for each text, in order: float32, shape (len(texts), dimensions).
 
-        Only the beginning of a long text counts (the bundled model: its first 256 word pieces,
-        about 180 English words). Raises EmbedderUnavailable when no vectors can be had now.
+        Only the beginning of a long text counts: TEXT_LIMIT characters, and of them what the model
+        takes (the bundled one: 256 word pieces). Any text is allowed, the empty one too.
+
+        Raises:
+            EmbedderUnavailable: no vectors can be had now.
         """
+
+
+class EmbedderBusy(EmbedderUnavailable):
+    """The embedder has as much waiting as it accepts; nothing of this request was computed."""
+
+    code = "embedder_busy"
 
 
 def unit_rows(vectors: Vectors) -> Vectors:

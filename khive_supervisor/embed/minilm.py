@@ -12,7 +12,6 @@ A process that has an inference session open must never fork.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,12 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from khive_supervisor.embed.base import Vectors
+from khive_supervisor.embed.base import TEXT_LIMIT, Vectors
+from khive_supervisor.embed.bundled import MODEL_DIRECTORY, model_files
 from khive_supervisor.embed.wordpiece import WordPiece, read_vocabulary
 from khive_supervisor.errors import BootFailure
-
-#: Where the graph, the vocabulary and their description lie.
-MODEL_DIRECTORY = Path(__file__).parent / "model"
 
 
 class MiniLM:
@@ -37,18 +34,17 @@ class MiniLM:
 
     def __init__(self, threads: int = 1, directory: Path = MODEL_DIRECTORY) -> None:
         try:
-            about = json.loads((directory / "MODEL.json").read_text(encoding="utf-8"))
-            vocabulary = read_vocabulary(directory / about["vocabulary"]["file"])
-            self._session = _open_session(directory / about["graph"]["file"])
+            model = model_files(directory)
+            self._tokenizer = WordPiece(read_vocabulary(model.vocabulary))
+            self._session = _open_session(model.graph)
         except Exception as error:  # onnxruntime's errors share no root below Exception
             raise BootFailure(
                 f"The embedding model in {directory} cannot be loaded: {error}",
                 hint="Install khive-supervisor again; its package data is damaged.",
             ) from error
-        self.model_id: str = about["model_id"]
-        self.dimensions: int = about["dimensions"]
-        self._max_pieces: int = about["max_pieces"]
-        self._tokenizer = WordPiece(vocabulary)
+        self.model_id = model.model_id
+        self.dimensions = model.dimensions
+        self._max_pieces = model.max_pieces
         self._pool = ThreadPoolExecutor(threads, "minilm") if threads > 1 else None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -61,7 +57,7 @@ class MiniLM:
 
     def embed_one(self, text: str) -> Vectors:
         """The unit vector of one text, float32 (dimensions,), computed in the calling thread."""
-        pieces = np.array([self._tokenizer.encode(text, self._max_pieces)], np.int64)
+        pieces = np.array([self._tokenizer.encode(text[:TEXT_LIMIT], self._max_pieces)], np.int64)
         vector: Vectors = self._session.run(None, {"ids": pieces})[0][0]
         return vector
 

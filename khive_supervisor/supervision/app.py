@@ -182,15 +182,14 @@ class Supervisor:
         self.spawner.reap()
 
     async def _until_ready(self) -> None:
-        waits = [child.ready.wait() for child in self.children.values()]
-        waits.append(self.stop_requested.wait())
-        *ready, stopped = [asyncio.ensure_future(w) for w in waits]
-        everything = asyncio.gather(*ready)
-        await asyncio.wait(
-            [everything, stopped], timeout=READY_PATIENCE, return_when=asyncio.FIRST_COMPLETED
-        )
-        everything.cancel()
-        stopped.cancel()
+        """Wait until every child is ready, somebody wants to stop, or patience ends."""
+        ready = asyncio.gather(*(child.ready.wait() for child in self.children.values()))
+        stopped = asyncio.ensure_future(self.stop_requested.wait())
+        waits: list[asyncio.Future[Any]] = [ready, stopped]
+        await asyncio.wait(waits, timeout=READY_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
     async def _stop_children(self) -> None:
         if self._end_sessions:
@@ -212,7 +211,7 @@ class Supervisor:
     # --- the allow-list for attach --------------------------------------------------------------
 
     def _write_allow_list(self) -> None:
-        """attach reads no configuration; names that differ from its own stand beside the socket."""
+        """Attach reads no configuration; names that differ from its own stand beside the socket."""
         names = self.config.session.env_allow
         if tuple(names) == FORWARDED:
             self._remove_allow_list()
@@ -292,7 +291,7 @@ class Supervisor:
         asyncio.get_running_loop().call_later(0.05, self.stop_requested.set)
         return {"pid": os.getpid(), "sessions": len(self.sessions)}
 
-    async def _index_build(self, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _index_build(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         if self._model_id is None:
             raise InvalidInput(
                 "There is no embedder, so there are no vectors to build an index of.",
@@ -307,7 +306,7 @@ class Supervisor:
         self._wake_maintenance.set()
         return {}
 
-    async def _status(self, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         from khive_supervisor.supervision.status import describe
 
         return describe(self)
@@ -343,5 +342,3 @@ class Supervisor:
     def _builder_ended(self) -> None:
         self._forget = True
         self._wake_maintenance.set()
-
-

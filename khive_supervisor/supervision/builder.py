@@ -86,7 +86,7 @@ class Builder:
                 log.warning("builder.garbled", text=repr(line[:200]))
                 continue
             if self.progress.get("event") != "embedding":
-                log.info("builder.progress", **{"step": self.progress})
+                log.info("builder.progress", step=self.progress)
 
     def reap(self) -> None:
         """Notice that it has ended; called on SIGCHLD, harmless at any time."""

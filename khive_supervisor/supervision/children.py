@@ -28,6 +28,7 @@ from khive_supervisor.supervision.restart import (
 )
 
 log = logs.get("khive.children")
+_JITTER = random.SystemRandom()
 
 #: Libraries that start a thread per core unless told: one thread each, we have many processes.
 SINGLE_THREADED = {
@@ -148,7 +149,7 @@ class Child:
             self._become_stopped()
             return
         verdict = after_death(
-            self.policy, self._history, now=self.clock(), code=code, jitter=random.random()
+            self.policy, self._history, now=self.clock(), code=code, jitter=_JITTER.random()
         )
         self._history = verdict.history
         log.warning(

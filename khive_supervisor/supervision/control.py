@@ -146,7 +146,7 @@ async def _read_exactly(arrival: Arrival, count: int) -> bytes:
 
 
 def _receive(arrival: Arrival, count: int) -> bytes | None:
-    """recv with descriptors, closed on exec; None when there is nothing yet after all."""
+    """Recv with descriptors, closed on exec; None when there is nothing yet after all."""
     numbers = array.array("i")
     room = socket.CMSG_SPACE(protocol.MAX_FDS * numbers.itemsize)
     try:
@@ -215,9 +215,7 @@ async def answer_requests(arrival: Arrival, operations: Mapping[str, Operation])
         writer.close()
 
 
-async def _answer(
-    message: dict[str, Any], operations: Mapping[str, Operation]
-) -> dict[str, Any]:
+async def _answer(message: dict[str, Any], operations: Mapping[str, Operation]) -> dict[str, Any]:
     name = str(message.get("op"))
     operation = operations.get(name)
     try:

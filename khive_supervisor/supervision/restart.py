@@ -92,7 +92,7 @@ def after_death(
         code: exit code; negative for a signal.
         jitter: 0 to 1, a random number: children that died together do not return together.
     """
-    recent = tuple(t for t in history.deaths if now - t < policy.window) + (now,)
+    recent = (*(t for t in history.deaths if now - t < policy.window), now)
     kept = replace(history, deaths=recent)
     if code in PERMANENT_EXITS:
         return Verdict(None, f"exit code {code} says that another start cannot help", kept)

@@ -35,7 +35,7 @@ class SessionInfo:
 
 
 class Context:
-    """One worker's store, search and session; opened at first use, after the fork, by one thread."""
+    """One worker's store, search and session; opened at first use, after the fork."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -46,7 +46,11 @@ TAGS = {
 KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$"
 FILTERS: dict[str, Any] = {
     "namespace": NAMESPACE,
-    "kind": {"type": "string", "pattern": KIND_PATTERN, "description": "Only entries of this kind."},
+    "kind": {
+        "type": "string",
+        "pattern": KIND_PATTERN,
+        "description": "Only this kind.",
+    },
     "tags": {**TAGS, "description": "Only entries that have all of these tags."},
     "since": {
         "type": "string",
@@ -110,7 +114,7 @@ def allowed(context: Context, entries: list[Entry]) -> list[Entry]:
 
 def timestamp(seconds: float) -> str:
     """Unix seconds as ISO 8601 in UTC."""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -124,9 +128,9 @@ def moment(text: str, now: float) -> float:
     if ago:
         return now - int(ago[1]) * _SECONDS[ago[2]]
     try:
-        parsed = datetime.datetime.fromisoformat(text.strip())
+        parsed = dt.datetime.fromisoformat(text.strip())
         if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=datetime.UTC)
+            parsed = parsed.replace(tzinfo=dt.UTC)
         return parsed.timestamp()
     except (ValueError, OverflowError):
         raise InvalidInput(

@@ -11,7 +11,7 @@ from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
 
-def status(context: Context, args: Arguments) -> dict[str, Any]:
+def status(context: Context, _args: Arguments) -> dict[str, Any]:
     """The generation in force, and what is newer than it."""
     if context.embedder is None:
         return {"state": "off", "why": 'embedder.kind is "none": search is full text only'}
@@ -40,12 +40,12 @@ def status(context: Context, args: Arguments) -> dict[str, Any]:
     return state
 
 
-def build(context: Context, args: Arguments) -> dict[str, Any]:
+def build(context: Context, _args: Arguments) -> dict[str, Any]:
     """Have the supervisor build a new generation now."""
     return context.ask_supervisor("index.build")
 
 
-def verify(context: Context, args: Arguments) -> dict[str, Any]:
+def verify(context: Context, _args: Arguments) -> dict[str, Any]:
     """Compare the current generation's file with its checksum."""
     if context.embedder is None:
         raise NotFound("There is no embedder, and so no index.")

@@ -154,7 +154,7 @@ def _signature(verb: Verb) -> str:
 
 
 def load(builtin: Iterable[Pack]) -> Registry:
-    """The built-in packs and those of other distributions; a broken one is reported and left out."""
+    """The built-in packs and other distributions'; a broken one is reported and left out."""
     packs = list(builtin)
     names = {verb.name for pack in packs for verb in pack.verbs}
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):

@@ -10,8 +10,8 @@ from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
 
-def status(context: Context, args: Arguments) -> dict[str, Any]:
-    """This session, the store in numbers, and the supervisor if there is one."""
+def status(context: Context, _args: Arguments) -> dict[str, Any]:
+    """The session, the store in numbers, and the supervisor if there is one."""
     stats = context.store.stats()
     answer: dict[str, Any] = {
         "version": __version__,

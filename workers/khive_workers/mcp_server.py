@@ -136,7 +136,7 @@ def describe_verbs(registry: Registry, name: str | None) -> dict[str, Any]:
                 }
                 for pack in registry.packs
             ],
-            "note": "Call one with khive_call, or its tool; khive_help with `verb` shows arguments.",
+            "note": "khive_call runs any of them; khive_help with `verb` shows its arguments.",
         }
     verb = registry.get(name)
     return {
@@ -168,7 +168,7 @@ class McpServer:
         """What `Server.run` wants."""
         return self.server.create_initialization_options(NotificationOptions())
 
-    async def _list_tools(self, ctx: Any, params: Any) -> types.ListToolsResult:
+    async def _list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
         self._note_client(ctx)
         return types.ListToolsResult(tools=self._tools)
 

@@ -16,7 +16,7 @@ REGISTER_DEADLINE = 2.0
 
 
 def reset_signals() -> None:
-    """Undo what exec and fork inherit: the mask, ignored signals, handlers, the wakeup descriptor."""
+    """Undo what exec and fork inherit: mask, ignored signals, handlers, wakeup descriptor."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
         default = signal.SIG_IGN if number is signal.SIGPIPE else signal.SIG_DFL

@@ -128,9 +128,7 @@ def _make_context(config: Config, request: dict[str, Any], socket_path: str | No
         make = lambda: in_process(config.embedder)  # noqa: E731 - one expression, bound late
     else:
         make = lambda: for_worker(config.embedder, socket_path)  # noqa: E731 - as above
-    return Context(
-        config, _session_info(request), socket_path=socket_path, make_embedder=make
-    )
+    return Context(config, _session_info(request), socket_path=socket_path, make_embedder=make)
 
 
 class Link:

@@ -111,7 +111,9 @@ def main(argv: list[str]) -> None:
     runtime.reset_signals()
     runtime.name_process("khive-zygote")
     session.warm()
-    zygote = Zygote(socket.socket(fileno=options.parent_fd), socket.socket(fileno=options.requests_fd))
+    zygote = Zygote(
+        socket.socket(fileno=options.parent_fd), socket.socket(fileno=options.requests_fd)
+    )
     zygote.run()
 
 
