@@ -1,0 +1,218 @@
+"""The embedder for every process but one: asks the embedder process over its Unix socket.
+
+Cheap to make and to import: it connects when it is first asked, and onnxruntime is never loaded
+here. What crosses the socket is described in `khive_supervisor.embed.wire`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from khive_supervisor.embed import wire
+from khive_supervisor.embed.base import TEXT_LIMIT, Vectors
+from khive_supervisor.errors import EmbedderUnavailable, KhiveError, ProtocolError
+
+#: Seconds that a connection may take to be accepted and greeted.
+CONNECT_DEADLINE = 1.0
+#: Seconds for one request (MAX_TEXTS texts at most), waiting behind others included.
+REQUEST_DEADLINE = 10.0
+#: Seconds in which nobody asks again after a deadline has passed, so that a hung embedder delays
+#: one search and not every one.
+COOL_DOWN = 2.0
+_RECEIVE_BYTES = 1 << 18
+_HINT = "Search goes on with full text. `khive-supervisor status` says how the embedder is."
+
+
+class EmbedderClient:
+    """An Embedder that asks the embedder process; see `khive_supervisor.embed.base.Embedder`.
+
+    Threads may share one: each request in flight has a connection of its own. A forked child that
+    inherits one makes its own connections. A process that runs another model than `model_id` counts
+    as away: vectors of two models must not meet.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        model_id: str,
+        dimensions: int,
+        *,
+        deadline: float = REQUEST_DEADLINE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.model_id = model_id
+        self.dimensions = dimensions
+        self._path = path
+        self._deadline = deadline
+        self._clock = clock
+        self._pid = os.getpid()
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._away_until = -float("inf")
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of the texts, 1-2 ms for one short text; see `Embedder.embed`.
+
+        Raises:
+            EmbedderUnavailable: nobody answers at the socket, or not in time.
+            EmbedderBusy: too much is waiting there (a subclass of EmbedderUnavailable).
+        """
+        parts = [self._ask(part) for part in _parts(texts)]
+        return np.concatenate(parts) if parts else np.empty((0, self.dimensions), np.float32)
+
+    def close(self) -> None:
+        """Close the idle connections; the next request opens one again."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _ask(self, texts: list[str]) -> Vectors:
+        question = wire.request(texts)
+        connection = self._take() or self._connect()
+        try:
+            answer = connection.exchange(question, self._clock() + self._deadline)
+        except (OSError, ProtocolError) as error:
+            connection.close()
+            raise self._failed(error) from None
+        return self._understood(connection, answer, len(texts))
+
+    def _understood(self, connection: _Connection, answer: bytes, count: int) -> Vectors:
+        try:
+            vectors = wire.read_vectors(answer, count, self.dimensions)
+        except ProtocolError as error:
+            connection.close()
+            raise self._failed(error) from None
+        except KhiveError as error:
+            self._put_back(connection)
+            raise self._failed(error) from None
+        self._put_back(connection)
+        return vectors
+
+    def _take(self) -> _Connection | None:
+        """An idle connection that still stands; those that broke meanwhile are closed."""
+        if os.getpid() != self._pid:
+            self._forget_parents_connections()
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if connection.stands():
+                return connection
+            connection.close()
+
+    def _forget_parents_connections(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # the parent's may have been held while it forked
+        self.close()
+
+    def _put_back(self, connection: _Connection) -> None:
+        with self._lock:
+            self._idle.append(connection)
+
+    def _connect(self) -> _Connection:
+        if self._clock() < self._away_until:
+            raise self._unavailable("It did not answer in time just now.")
+        connection = _Connection(self._clock)
+        try:
+            greeting = connection.open(self._path, self._clock() + CONNECT_DEADLINE)
+            self._check_model(*wire.read_hello(greeting))
+        except (OSError, KhiveError) as error:
+            connection.close()
+            raise self._failed(error) from None
+        return connection
+
+    def _check_model(self, model_id: str, dimensions: int) -> None:
+        if (model_id, dimensions) != (self.model_id, self.dimensions):
+            raise self._unavailable(
+                f"It runs the model {model_id!r} ({dimensions} dimensions), and this process was "
+                f"configured for {self.model_id!r} ({self.dimensions})."
+            )
+
+    def _failed(self, error: OSError | KhiveError) -> EmbedderUnavailable:
+        """What the caller is told about an error; a passed deadline starts the cool-down."""
+        if isinstance(error, TimeoutError):
+            self._away_until = self._clock() + COOL_DOWN
+        return error if isinstance(error, EmbedderUnavailable) else self._unavailable(str(error))
+
+    def _unavailable(self, reason: str) -> EmbedderUnavailable:
+        return EmbedderUnavailable(
+            f"The embedder at {self._path} is not available: {reason}", hint=_HINT
+        )
+
+
+class _Connection:
+    """One socket to the embedder process; one request at a time."""
+
+    __slots__ = ("_clock", "_frames", "_socket")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._frames = wire.Frames()
+
+    def open(self, path: str, deadline: float) -> bytes:
+        """Connect; returns the server's greeting."""
+        self._wait_until(deadline)
+        self._socket.connect(path)
+        return self._receive(deadline)
+
+    def exchange(self, question: bytes, deadline: float) -> bytes:
+        """Send a frame whole and return the frame that answers."""
+        self._wait_until(deadline)
+        self._socket.sendall(question)
+        return self._receive(deadline)
+
+    def stands(self) -> bool:
+        """Whether the server is still there and owes nothing."""
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # the end, or bytes that nobody asked for
+
+    def close(self) -> None:
+        """Close the socket; idempotent."""
+        self._socket.close()
+
+    def _receive(self, deadline: float) -> bytes:
+        while True:
+            self._wait_until(deadline)
+            data = self._socket.recv(_RECEIVE_BYTES)
+            if not data:
+                raise ConnectionResetError("It closed the connection.")
+            frames = self._frames.feed(data)
+            if frames:
+                return frames[0]
+
+    def _wait_until(self, deadline: float) -> None:
+        remaining = deadline - self._clock()
+        if remaining <= 0:
+            raise TimeoutError("It did not answer in time.")
+        self._socket.settimeout(remaining)
+
+
+def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in order, cut into requests that the process accepts."""
+    part: list[str] = []
+    characters = 0
+    for text in texts:
+        cut = text[:TEXT_LIMIT]
+        full = len(part) == wire.MAX_TEXTS or characters + len(cut) > wire.MAX_CHARACTERS
+        if part and full:
+            yield part
+            part, characters = [], 0
+        part.append(cut)
+        characters += len(cut)
+    if part:
+        yield part
