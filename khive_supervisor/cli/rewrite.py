@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+from khive_supervisor.config.reading import read_regular
 from khive_supervisor.errors import KhiveError
 
 #: Bytes of the largest file that is edited; clients keep history in some of theirs.
@@ -47,18 +48,12 @@ def read(path: str, *, new_mode: int = 0o600) -> Original:
     """
     target = os.path.realpath(path)
     try:
-        descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        data, status = read_regular(target, MAX_BYTES)
     except FileNotFoundError:
         return Original(target, None, new_mode)
     except OSError as error:
         raise _refused(target, error.strerror or str(error)) from None
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(target, "it is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise _refused(target, f"it is larger than {MAX_BYTES >> 20} MiB")
-        return Original(target, stream.read(), stat.S_IMODE(status.st_mode))
+    return Original(target, data, stat.S_IMODE(status.st_mode))
 
 
 def replace(original: Original, text: str) -> str | None:

@@ -10,7 +10,6 @@ import difflib
 import fnmatch
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 from khive_supervisor import paths
 from khive_supervisor.config.locate import line_numbers
 from khive_supervisor.config.model import TABLES, Config, every_setting, settings_of
+from khive_supervisor.config.reading import read_regular
 from khive_supervisor.config.values import Setting, Unfit, describe, quoted
 from khive_supervisor.errors import ConfigError
 
@@ -132,31 +132,15 @@ def _parse(file: str) -> tuple[dict[str, Any], str]:
 
 
 def _read_text(file: str) -> str:
-    # Not blocking: a FIFO or a device must become an error, not a process that waits for ever.
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        raise _unreadable(file, f"cannot be opened: {_reason(error)}") from None
-    with os.fdopen(descriptor, "rb", closefd=True) as stream:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
-            raise _unreadable(file, kind)
-        try:
-            data = stream.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise _unreadable(file, f"cannot be read: {_reason(error)}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise _unreadable(file, f"is larger than {MAX_FILE_BYTES} bytes")
+        data, _ = read_regular(file, MAX_FILE_BYTES)
+    except OSError as error:
+        raise _unreadable(file, f"cannot be read: {error.strerror}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _unreadable(file, f"is not UTF-8 (line {line})") from None
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _unreadable(file: str, why: str) -> ConfigError:
