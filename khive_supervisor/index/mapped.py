@@ -1,0 +1,124 @@
+"""One generation, mapped: the nearest items by Annoy, and the items' own vectors.
+
+The pages are the kernel's, shared by all processes that map the file. Annoy reads a mapping
+without any check, so nothing is mapped that was not looked at, and a file that has become shorter
+since (nobody of ours does that) is not touched again: reading beyond its end kills the process.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from annoy import AnnoyIndex
+from numpy.typing import NDArray
+
+from khive_supervisor.errors import IndexFileError
+from khive_supervisor.index.generation import Generations
+from khive_supervisor.index.layout import METRIC, check_geometry, nodes
+from khive_supervisor.store.interface import GenerationStore
+from khive_supervisor.store.model import Generation
+
+#: Times that the store is asked anew when the file has gone between reading its row and opening
+#: it: each time, a newer generation was published and the old one removed in that moment.
+_ATTEMPTS = 5
+
+#: How a descriptor is opened again by name: the very file that was checked, whatever its path is
+#: by now.
+_BY_DESCRIPTOR = "/proc/self/fd"
+
+
+class MappedGeneration:
+    """A generation that can be searched; processes forked from this one share the mapping.
+
+    Raises FileNotFoundError and IndexFileError like `Generations.open`.
+    """
+
+    def __init__(self, generations: Generations, row: Generation) -> None:
+        self.row = row
+        if row.metric != METRIC:
+            raise IndexFileError(f"The metric of generation {row.generation} is {row.metric}.")
+        self._descriptor = generations.open(row)
+        try:
+            check_geometry(self._descriptor, row.dimensions, row.max_entry_id + 1, row.trees)
+            self._annoy = _load(self._descriptor, generations.path(row), row)
+            self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def intact(self) -> bool:
+        """Whether the mapped file still has all its bytes (one system call)."""
+        return self._descriptor >= 0 and os.fstat(self._descriptor).st_size == self.row.bytes
+
+    def nearest(
+        self, vector: NDArray[np.float32], count: int, search_k: int
+    ) -> list[tuple[int, float]]:
+        """The item ids that look nearest to a unit vector, best first, with their cosines.
+
+        Approximate: Annoy inspects about `search_k` nodes.
+        """
+        ids, distances = self._annoy.get_nns_by_vector(
+            vector.tolist(), count, search_k, include_distances=True
+        )
+        return [(item, 1.0 - d * d / 2.0) for item, d in zip(ids, distances, strict=True)]
+
+    def cosines(
+        self, vector: NDArray[np.float32], ids: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Those of the ids that are in this generation, and their exact cosines.
+
+        Nothing if vectors cannot be taken from the file here: ask the store for them.
+        """
+        if self._nodes is None:
+            return ids[:0], np.empty(0, np.float32)
+        known = ids[(ids >= 0) & (ids <= self.row.max_entry_id)]
+        known = known[self._nodes["descendants"][known] == 1]
+        found: NDArray[np.float32] = self._nodes["vector"][known] @ vector
+        return known, found
+
+    def close(self) -> None:
+        """Unmap and let the file go; again is harmless."""
+        if self._descriptor >= 0:
+            self._annoy.unload()
+            self._nodes = None
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def map_current(
+    store: GenerationStore, model_id: str, generations: Generations
+) -> MappedGeneration | None:
+    """Map the generation that is current now; None if there is none.
+
+    Raises IndexFileError when it cannot be used.
+    """
+    row = store.current_generation(model_id)
+    for _ in range(_ATTEMPTS):
+        if row is None:
+            return None
+        try:
+            return MappedGeneration(generations, row)
+        except FileNotFoundError:
+            before, row = row, store.current_generation(model_id)
+            if row == before:
+                break
+        except OSError as error:
+            raise IndexFileError(
+                f"The index file {generations.path(row)} cannot be opened: {error.strerror}."
+            ) from error
+    raise IndexFileError(f"The index file {generations.path(before)} is missing.")
+
+
+def _load(descriptor: int, path: str, row: Generation) -> Any:
+    annoy = AnnoyIndex(row.dimensions, METRIC)
+    checked = f"{_BY_DESCRIPTOR}/{descriptor}"
+    try:
+        annoy.load(checked if os.path.exists(checked) else path)
+    except OSError as error:
+        raise IndexFileError(f"Annoy cannot load {path}: {error}.") from error
+    if annoy.get_n_items() != row.max_entry_id + 1 or annoy.get_n_trees() != row.trees:
+        annoy.unload()
+        raise IndexFileError(f"{path} holds other trees or items than were published.")
+    return annoy

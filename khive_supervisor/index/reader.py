@@ -1,0 +1,239 @@
+"""Nearest entries: the current generation and what is newer, as one answer that is never stale.
+
+Every search asks the store first whether anything has changed (two microseconds). A generation
+that is missing or damaged never fails a search: what is left of it answers, and `state` says so.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from khive_supervisor.errors import IndexFileError, InvalidInput
+from khive_supervisor.index.delta import Delta
+from khive_supervisor.index.generation import Generations
+from khive_supervisor.index.mapped import MappedGeneration, map_current
+from khive_supervisor.index.merge import Arm, certain
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter
+
+#: Vectors newer than the generation that a process keeps: 15 MB at 384 dimensions. A rebuild is
+#: due long before; only after a mass import, or without any generation, there can be more, and
+#: then the newest are searched and `IndexState.complete` is false.
+DELTA_LIMIT = 20_000
+
+#: A filter that lets no more entries through than this is searched exactly, entry by entry: few
+#: enough for 2 ms, and too few for the nearest of all to have many of them among it.
+EXACT_LIMIT = 4096
+
+#: Nodes that Annoy inspects when the configuration does not say. Measured on 100,000 real texts
+#: with 50 trees: recall@10 0.96 in 1.7 ms.
+SEARCH_K = 20_000
+
+#: Candidates for each wanted result, but at least so many (they cost nothing beside the search
+#: itself), and how many times more when too many of them are dead or filtered out.
+_OVERFETCH, _FIRST_CANDIDATES, _GROWTH = 4, 200, 4
+
+#: Nodes to inspect for each candidate, where that is more than SEARCH_K: deeper ranks need more.
+_NODES_A_HIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """What the last search could see.
+
+    `generation`: the number of the mapped one (None: none); `items`: vectors in it; `newer`:
+    vectors searched exactly beside it; `complete`: nothing that has a vector was left out;
+    `problem`: why the current generation does not serve (empty: it does, or there is none).
+    """
+
+    generation: int | None
+    items: int
+    newer: int
+    complete: bool
+    problem: str
+
+
+class VectorIndex:
+    """Searches the vectors of one model in one store; for any thread, one at a time.
+
+    `mapped` is a generation that is mapped already (by the process that this one was forked
+    from). `search_k` 0 chooses by itself.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model_id: str,
+        dimensions: int,
+        *,
+        search_k: int = 0,
+        delta_limit: int = DELTA_LIMIT,
+        mapped: MappedGeneration | None = None,
+    ) -> None:
+        self.model_id = model_id
+        self.dimensions = dimensions
+        self._store = store
+        self._generations = Generations(store.path)
+        self._search_k = search_k or SEARCH_K
+        self._delta = Delta(store, model_id, dimensions, delta_limit)
+        self._mapped = mapped
+        self._problem = ""
+        self._token: tuple[int, int] | None = None
+        self._lock = threading.RLock()
+
+    def state(self) -> IndexState:
+        """What there is to search, as of the last refresh."""
+        with self._lock:
+            row = self._mapped.row if self._mapped else None
+            return IndexState(
+                generation=row.generation if row else None,
+                items=row.items if row else 0,
+                newer=len(self._delta),
+                complete=self._delta.complete,
+                problem=self._problem,
+            )
+
+    def refresh(self) -> bool:
+        """See what the store holds now, if it has changed since the last look; whether it had."""
+        with self._lock:
+            broken = self._mapped is not None and not self._mapped.intact()
+            token = self._store.change_token()
+            if token == self._token and not broken:
+                return False
+            if broken:
+                self._let_go("The index file has lost bytes while it was in use.")
+            self._adopt()
+            self._delta.refresh(self._mapped.row.covered_seq if self._mapped else 0)
+            self._token = token
+            return True
+
+    def _adopt(self) -> None:
+        """Map the current generation; the one before serves until then, or if that fails."""
+        row = self._store.current_generation(self.model_id)
+        if self._mapped is not None and row == self._mapped.row:
+            self._problem = ""
+            return
+        try:
+            fresh = map_current(self._store, self.model_id, self._generations)
+            if fresh is not None and fresh.row.dimensions != self.dimensions:
+                fresh.close()
+                raise IndexFileError(f"Generation {fresh.row.generation} has other dimensions.")
+        except IndexFileError as error:
+            self._problem = self._problem or str(error)
+            return
+        self._let_go("")
+        self._mapped = fresh
+
+    def _let_go(self, problem: str) -> None:
+        mapped, self._mapped = self._mapped, None
+        self._problem = problem
+        if mapped is not None:
+            mapped.close()
+
+    def search(
+        self, vector: NDArray[np.float32], limit: int, where: EntryFilter = EVERYTHING
+    ) -> list[tuple[int, float]]:
+        """The live entries nearest to a vector, best first, with their cosines (-1 to 1).
+
+        Exact when the filter lets at most EXACT_LIMIT entries through, and for what is newer than
+        the generation; else approximate. A vector of zeros is near to nothing.
+
+        Raises InvalidInput for a vector of another shape, or that is not finite.
+        """
+        query = _unit(vector, self.dimensions)
+        if query is None or limit <= 0:
+            return []
+        with self._lock:
+            self.refresh()
+            ids = None if where.empty else self._store.live_ids(where, EXACT_LIMIT)
+            if ids is not None:
+                return self._search_among(query, limit, np.array(ids, np.int64))
+            return self._search_all(query, limit, where)
+
+    def _search_among(
+        self, query: NDArray[np.float32], limit: int, ids: NDArray[np.int64]
+    ) -> list[tuple[int, float]]:
+        """The nearest of a few entries: from the delta, the file, and for the rest the store."""
+        rows = np.flatnonzero(np.isin(self._delta.ids, ids))
+        parts = [(self._delta.ids[rows], self._delta.cosines(query, rows))]
+        rest = np.setdiff1d(ids, parts[0][0])
+        if self._mapped is not None:
+            parts.append(self._mapped.cosines(query, rest))
+            rest = np.setdiff1d(rest, parts[1][0], assume_unique=True)
+        parts.append(self._from_store(query, rest.tolist()))
+        found = np.concatenate([part[0] for part in parts])
+        cosines = np.concatenate([part[1] for part in parts])
+        return _best(found, cosines, limit)
+
+    def _from_store(
+        self, query: NDArray[np.float32], ids: list[int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The cosines of entries whose vectors are not at hand; those without one are left out."""
+        length = self.dimensions * VECTOR_COMPONENT_BYTES
+        rows = self._store.vectors_of(self.model_id, ids) if ids else []
+        rows = [row for row in rows if len(row.data) == length]
+        data = np.frombuffer(b"".join(row.data for row in rows), "<f2").astype(np.float32)
+        cosines: NDArray[np.float32] = data.reshape(len(rows), self.dimensions) @ query
+        return np.array([row.entry_id for row in rows], np.int64), cosines
+
+    def _search_all(
+        self, query: NDArray[np.float32], limit: int, where: EntryFilter
+    ) -> list[tuple[int, float]]:
+        """Ask both for ever more until enough that live and pass the filter are certain."""
+        newer = self._delta.cosines(query)
+        count = max(limit * _OVERFETCH, _FIRST_CANDIDATES)
+        while True:
+            delta = Arm(_best(self._delta.ids, newer, count), exhausted=count >= len(newer))
+            index = self._nearest(query, count)
+            # Item by item the newer vector counts.
+            merged = dict(index.hits) | dict(delta.hits)
+            passed = self._store.filter_ids(merged, where)
+            hits = sorted(((i, c) for i, c in merged.items() if i in passed), key=_best_first)
+            if certain(hits, (delta, index)) >= limit or (delta.exhausted and index.exhausted):
+                return hits[:limit]
+            count *= _GROWTH
+
+    def _nearest(self, query: NDArray[np.float32], count: int) -> Arm:
+        if self._mapped is None:
+            return Arm([], exhausted=True)
+        items = self._mapped.row.items
+        wanted = min(count, items)
+        hits = self._mapped.nearest(query, wanted, max(self._search_k, wanted * _NODES_A_HIT))
+        return Arm(hits, exhausted=wanted == items or len(hits) < wanted)
+
+    def close(self) -> None:
+        """Unmap; again is harmless. The store stays open."""
+        with self._lock:
+            self._let_go("")
+            self._token = None
+
+
+def _best(
+    ids: NDArray[np.int64], cosines: NDArray[np.float32], count: int
+) -> list[tuple[int, float]]:
+    """The `count` best of ids and cosines in parallel, best first."""
+    if count < len(ids):
+        kept = np.argpartition(-cosines, count)[:count]
+        ids, cosines = ids[kept], cosines[kept]
+    return sorted(zip(ids.tolist(), cosines.tolist(), strict=True), key=_best_first)
+
+
+def _best_first(hit: tuple[int, float]) -> tuple[float, int]:
+    """By cosine; of equals, the newer entry."""
+    return -hit[1], -hit[0]
+
+
+def _unit(vector: NDArray[np.float32], dimensions: int) -> NDArray[np.float32] | None:
+    """The vector at length one, or None if it has no direction."""
+    query = np.asarray(vector, np.float32)
+    if query.shape != (dimensions,):
+        raise InvalidInput(f"A vector of shape {query.shape} was given instead of ({dimensions},).")
+    length = float(np.linalg.norm(query))
+    if not math.isfinite(length):
+        raise InvalidInput("A vector was given that is not finite.")
+    return query / np.float32(length) if length > 0 else None
