@@ -6,7 +6,7 @@ from khive_supervisor.config.model import Config
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.sqlite import SqliteStore
 
-__all__ = ["Store", "open_store"]
+__all__ = ["SqliteStore", "Store", "open_store"]
 
 
 def open_store(config: Config) -> SqliteStore:
