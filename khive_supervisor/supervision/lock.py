@@ -20,11 +20,13 @@ class StoreLock:
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or say who has it.
+        """Take the lock, or say who has it; idempotent.
 
         Raises:
             AlreadyRunning: another supervisor owns this store.
         """
+        if self._fd is not None:
+            return
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,85 @@
+"""Run the supervisor, and show two MCP sessions sharing one memory by meaning.
+
+The example lives in the namespace `example` and is forgotten again at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+import mcp
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+COMMAND = [sys.executable, "-P", "-m", "khive_supervisor"]
+FACT = "Releases are cut on Thursdays, because the support desk is fully staffed on Fridays."
+QUESTION = "Which weekday do we ship a new version, and why?"
+
+
+def session() -> mcp.Client:
+    """An MCP client with a session of its own: what Claude Code or Codex would start."""
+    environment = {**os.environ, "KHIVE_NAMESPACE": "example"}
+    server = StdioServerParameters(
+        command=COMMAND[0], args=[*COMMAND[1:], "attach"], env=environment
+    )
+    return mcp.Client(stdio_client(server))
+
+
+async def show() -> None:
+    """Store in one session, find in the other."""
+    async with session() as first, session() as second:
+        stored = await first.call_tool("memory_remember", {"content": FACT})
+        assert stored.structured_content is not None
+        print(f"\n  session 1 remembers: {FACT}")
+        found = await second.call_tool("memory_recall", {"query": QUESTION, "limit": 1})
+        assert found.structured_content is not None
+        (result,) = found.structured_content["results"]
+        print(f"  session 2 asks:      {QUESTION}")
+        print(f"  session 2 is told:   {result['content']}")
+        print(f"                       ({result['why']})\n")
+        await first.call_tool("memory_forget", {"ids": [stored.structured_content["id"]]})
+        assert result["content"] == FACT
+
+
+def main() -> int:
+    """Start it, show the example, and stay until told to stop."""
+    background = "--background" in sys.argv[1:]
+    was_running = (
+        subprocess.run([*COMMAND, "status", "--json"], capture_output=True, check=False).returncode
+        == 0
+    )
+    started = subprocess.run([*COMMAND, "start", "--background"], check=False).returncode
+    if started:
+        return started
+    asyncio.run(show())
+    if background or was_running:
+        print("The supervisor goes on in the background; `khive-supervisor stop` ends it.")
+        print(f"The command is {os.path.dirname(sys.executable)}/khive-supervisor.", flush=True)
+        return 0
+    return wait()
+
+
+def wait() -> int:
+    """Follow the log until Ctrl-C, then stop the supervisor."""
+    print("Ready. Ctrl-C stops the supervisor; its log follows.", flush=True)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)
+    log = subprocess.Popen([*COMMAND, "logs", "--follow", "-n", "0"], start_new_session=True)
+    try:
+        return log.wait()
+    except KeyboardInterrupt:
+        log.terminate()
+        log.wait()
+        return subprocess.run([*COMMAND, "stop"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""What tests of whole processes share: an installation in a directory of its own.
+
+Nothing here sleeps for a fixed time: every wait is for a condition, with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mcp
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+from khive_supervisor.client import ControlClient
+from khive_supervisor.errors import KhiveError
+
+ROOT = Path(__file__).parents[1]
+#: Seconds for anything that should take milliseconds; a machine that is busy gets its time.
+DEADLINE = 60.0
+
+
+def wait_until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
+    """Wait until a condition holds and return what it returned; fail with `what` otherwise."""
+    end = time.monotonic() + deadline
+    pause = __import__("threading").Event()
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline:g} s in vain until {what}")
+        pause.wait(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Signal a process that the test started; one that is gone already is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+class Installation:
+    """A HOME of its own with everything that runs in it."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KHIVE_", "XDG_", "CLAUDE"))
+        }
+        self.env = {
+            **inherited,
+            "HOME": str(home),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "workers"))),
+            "PYTHONWARNINGS": "default",
+            **environment,
+        }
+        self.argv = [sys.executable, "-P", "-m", "khive_supervisor"]
+
+    # --- paths ----------------------------------------------------------------------------------
+
+    @property
+    def socket(self) -> str:
+        """The control socket."""
+        return self.env.get("KHIVE_SOCKET") or str(
+            self.home / ".local/state/khive/run/supervisor.sock"
+        )
+
+    @property
+    def store(self) -> Path:
+        """The database."""
+        return self.home / ".local/share/khive/khive.db"
+
+    @property
+    def log(self) -> Path:
+        """The log file."""
+        return self.home / ".local/state/khive/khive.log"
+
+    def configure(self, text: str) -> None:
+        """Write the user's configuration."""
+        file = self.home / ".config/khive/khive.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    # --- commands -------------------------------------------------------------------------------
+
+    def run(
+        self, *words: str, code: int | None = 0, stdin: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; fails unless it exits with `code` (None: any)."""
+        done = subprocess.run(
+            [*self.argv, *words],
+            env={**self.env, **environment},
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+        )
+        if code is not None and done.returncode != code:
+            raise AssertionError(
+                f"{words} exited with {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+                f"\n{self.log_tail()}"
+            )
+        return done
+
+    def json(self, *words: str, **environment: str) -> Any:
+        """Run a command with --json and parse what it prints."""
+        return json.loads(self.run(*words, "--json", **environment).stdout)
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The end of the log, for a failure's message."""
+        try:
+            return "\n".join(self.log.read_text(encoding="utf-8").splitlines()[-lines:])
+        except OSError:
+            return "(no log)"
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's events of a name."""
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    # --- the supervisor -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the supervisor in the background and wait until it is ready."""
+        self.run("start", "--background", "--quiet")
+
+    def stop(self) -> None:
+        """Stop the supervisor and end the sessions, if there are any."""
+        self.run("stop", "--sessions", code=None)
+
+    def status(self) -> dict[str, Any]:
+        """The supervisor's status."""
+        with ControlClient(self.socket) as client:
+            return client.request("status")
+
+    def status_or_none(self) -> dict[str, Any] | None:
+        """The status, or None while nobody answers."""
+        try:
+            return self.status()
+        except (KhiveError, OSError):
+            return None
+
+    def child(self, name: str) -> dict[str, Any]:
+        """One supervised child's status."""
+        return next(c for c in self.status()["children"] if c["name"] == name)
+
+    def call(self, verb: str, **args: Any) -> dict[str, Any]:
+        """Run a verb over the control socket."""
+        with ControlClient(self.socket, "verbs", pid=os.getpid(), cwd="/", env={}) as client:
+            return client.request(verb, args)
+
+    def processes(self) -> list[int]:
+        """Every living process that works in this installation, attach included."""
+        mark = f"HOME={self.home}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                environ = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if mark in environ and alive(int(entry.name)):
+                found.append(int(entry.name))
+        return found
+
+    def gone(self) -> bool:
+        """Whether nothing runs in this installation any more."""
+        return not self.processes()
+
+    def clean_up(self) -> None:
+        """Stop everything, and fail if something stays behind."""
+        self.stop()
+        try:
+            wait_until(self.gone, "every process of the installation is gone", 20)
+        finally:
+            for pid in self.processes():
+                kill(pid)
+
+    # --- MCP ------------------------------------------------------------------------------------
+
+    def parameters(self, **environment: str) -> StdioServerParameters:
+        """What an MCP client needs to start a session."""
+        return StdioServerParameters(
+            command=self.argv[0],
+            args=[*self.argv[1:], "attach"],
+            env={**self.env, **environment},
+            cwd=str(self.home),
+        )
+
+    @contextlib.asynccontextmanager
+    async def session(self, mode: str = "auto", **environment: str) -> AsyncIterator[mcp.Client]:
+        """An MCP session by the official client."""
+        transport = stdio_client(self.parameters(**environment))
+        async with mcp.Client(transport, mode=mode) as client:  # type: ignore[arg-type]
+            yield client
+
+
+class RawSession:
+    """An MCP session by hand, to send what no client would."""
+
+    def __init__(self, installation: Installation, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [*installation.argv, "attach"],
+            env={**installation.env, **environment},
+            cwd=installation.home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self._next = 0
+
+    def send(self, data: bytes) -> None:
+        """Write raw bytes."""
+        self.stdin.write(data)
+        self.stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        """The next line, parsed."""
+        line = self.stdout.readline()
+        assert line, f"the session ended: {self.process.stderr and self.process.stderr.read()!r}"
+        return dict(json.loads(line))
+
+    def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and read until its answer."""
+        self._next += 1
+        message = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
+        self.send(json.dumps(message).encode() + b"\n")
+        while True:
+            answer = self.read()
+            if answer.get("id") == self._next:
+                return answer
+
+    def initialize(self) -> dict[str, Any]:
+        """Make the handshake."""
+        answer = self.request(
+            "initialize",
+            {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": {"name": "raw", "version": "1"},
+            },
+        )
+        self.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+        return answer
+
+    def tool(self, name: str, **args: Any) -> dict[str, Any]:
+        """Call a tool; its result."""
+        answer = self.request("tools/call", {"name": name, "arguments": args})
+        return dict(answer["result"])
+
+    def close(self) -> int:
+        """Close stdin and wait for the end; the exit code."""
+        self.stdin.close()
+        try:
+            code = self.process.wait(DEADLINE)
+        finally:
+            self.stdout.close()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+        return code
+
+    def __enter__(self) -> RawSession:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        kill(self.process.pid)
+        self.process.wait(DEADLINE)
+        for stream in (self.stdin, self.stdout, self.process.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                assert stream is not None
+                stream.close()
+
+
+def run(main: Any) -> Any:
+    """Run a coroutine, with a deadline for the whole."""
+
+    async def bounded() -> Any:
+        return await asyncio.wait_for(main, DEADLINE * 3)
+
+    return asyncio.run(bounded())
+
+
+@contextlib.contextmanager
+def installed(home: Path, **environment: str) -> Iterator[Installation]:
+    """An installation that is cleaned up at the end."""
+    home.mkdir(parents=True, exist_ok=True)
+    installation = Installation(home, **environment)
+    try:
+        yield installation
+    finally:
+        installation.clean_up()
