@@ -106,7 +106,12 @@ def check_model_runs() -> Iterable[Check]:
 
 
 def _in_child(name: str, what: str, code: str, fix: str) -> Iterable[Check]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        # onnxruntime 1.29 and later report to their maker unless this is set before the import.
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
     try:
         child = subprocess.run(
             [sys.executable, "-P", "-c", code],
@@ -193,13 +198,16 @@ def check_inotify(
 
 def _inotify_instances(processes: str) -> int:
     """Descriptors of inotify in those processes of this user that can be looked into."""
-    count = 0
-    for entry in os.scandir(processes):
-        try:
-            if not entry.name.isdigit() or entry.stat().st_uid != os.getuid():
-                continue
-            for descriptor in os.scandir(f"{entry.path}/fd"):
-                count += os.readlink(descriptor.path) == "anon_inode:inotify"
-        except OSError:
-            continue  # it ended, or is not ours to look into
-    return count
+    with os.scandir(processes) as entries:
+        ids = [entry.name for entry in entries if entry.name.isdigit()]
+    return sum(_instances_of(f"{processes}/{pid}") for pid in ids)
+
+
+def _instances_of(process: str) -> int:
+    try:
+        if os.stat(process).st_uid != os.getuid():
+            return 0
+        links = [os.readlink(f"{process}/fd/{name}") for name in os.listdir(f"{process}/fd")]
+    except OSError:
+        return 0  # it ended, or is not ours to look into
+    return links.count("anon_inode:inotify")

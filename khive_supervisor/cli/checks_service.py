@@ -92,11 +92,12 @@ def check_store(config: Config, deep: bool) -> Iterable[Check]:
         why = "Other users of this machine can read what is remembered."
         yield Check("store", "warn", f"{path} is not private", why, f"chmod 600 {path}")
     schema = _schema(path)
-    if schema < migrations.NEWEST and not os.path.exists(path + "-wal"):
+    # Opening would migrate it. A new store has its schema in the log only, and 0 in the file.
+    if schema == migrations.NEWEST or (schema == 0 and os.path.exists(path + "-wal")):
+        yield from _opened(config, deep)
+    else:
         what = f"{path} has schema {schema}; the next start brings it to {migrations.NEWEST}"
         yield Check("store", "ok", what)
-        return
-    yield from _opened(config, deep)
 
 
 def _schema(path: str) -> int:
