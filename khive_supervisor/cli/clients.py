@@ -136,7 +136,8 @@ CLIENTS: dict[str, Client] = {
             editor=tomltext,
             # Older releases gave a server 10 seconds; the first start after a boot may take some.
             once={"startup_timeout_sec": 30},
-            after="New sessions have it; `codex mcp list` shows it.",
+            after="New sessions have it; `codex mcp list` shows it. Codex does not wait for a "
+            "supervisor that is only starting: keep one running (`start --background`).",
             after_project="Codex reads it in projects that the user trusts.",
         ),
         Client(
@@ -162,7 +163,7 @@ CLIENTS: dict[str, Client] = {
             lambda environ: _home(environ) + "/.gemini/settings.json",
             ".gemini/settings.json",
             "mcpServers",
-            after="New sessions have it; `gemini mcp list` shows it.",
+            after="New sessions in folders that you trust have it; `gemini mcp list` shows it.",
         ),
     )
 }
