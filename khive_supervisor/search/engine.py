@@ -167,7 +167,7 @@ class SearchEngine:
     def close(self) -> None:
         """Let go of the index and the helper thread; idempotent."""
         if self._asking is not None:
-            self._asking.shutdown(wait=False, cancel_futures=True)
+            self._asking.shutdown(cancel_futures=True)
         if self._index is not None:
             self._index.close()
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from khive_supervisor.verbs import index, knowledge, memory, registry, system
 
-BUILTIN = (memory.PACK, knowledge.PACK, index.PACK, system.PACK)
+
+
+def _rehearse() -> None:
+    # Imported here: only the zygote rehearses, and the command line need not load numpy for it.
+    from khive_supervisor.verbs.rehearsal import rehearse
+
+    rehearse()
+
+
+BUILTIN = (replace(memory.PACK, warm=_rehearse), knowledge.PACK, index.PACK, system.PACK)
 
 
 def load() -> registry.Registry:
