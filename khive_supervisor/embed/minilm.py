@@ -12,6 +12,7 @@ A process that has an inference session open must never fork.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,6 +64,9 @@ class MiniLM:
 
 
 def _open_session(graph: Path) -> Any:
+    # From 1.29 on the library reports to its maker and leaves an id below HOME as it is imported;
+    # nothing of a memory leaves the machine, and HOME is not ours to write to.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # Imported here: it costs 100 ms and 30 MB, which only a process that computes should pay.
     import onnxruntime
 
