@@ -12,7 +12,7 @@ from khive_supervisor.store.conditions import dates, impossible, live, scope_exp
 from khive_supervisor.store.database import Database, Value
 from khive_supervisor.store.model import EVERYTHING, EntryFilter
 from khive_supervisor.store.schema import LIVE
-from khive_supervisor.text import match_expression
+from khive_supervisor.text import index_text, match_expression
 
 
 class FullTextIndex:
@@ -67,7 +67,7 @@ class FullTextIndex:
         with self._database.raw() as connection:
             tokenizer = connection.fts5_tokenizer("porter", ["unicode61"])
             found = tokenizer(
-                term.encode("utf-8", "replace"),
+                index_text(term).encode(),
                 apsw.FTS5_TOKENIZE_QUERY,
                 None,
                 include_offsets=False,

@@ -25,6 +25,9 @@ APPLICATION_ID = 0x6B686976
 #: writers (https://www.sqlite.org/releaselog/3_51_3.html).
 MINIMUM_SQLITE = (3, 51, 3)
 
+#: Bytes of the smallest page that SQLite knows.
+SMALLEST_DATABASE = 512
+
 #: Filesystems whose locks or shared memory do not hold between hosts; fuse.* are refused as well,
 #: but for the local ones below. WAL needs the memory of one host
 #: (https://www.sqlite.org/wal.html, "All processes using a database must be on the same host").
@@ -135,6 +138,9 @@ def check_file(path: str, newest_schema: int) -> None:
             f"{path} cannot be written by this user.",
             hint="Change the file's permissions or owner; nothing was changed.",
         )
+    if 0 < found.st_size < SMALLEST_DATABASE:
+        # SQLite would take it for an empty database, and overwrite it.
+        raise _not_a_database(path)
     if found.st_size:
         _check_header(path, newest_schema)
 
@@ -151,10 +157,7 @@ def _check_header(path: str, newest_schema: int) -> None:
         finally:
             connection.close()
     except apsw.NotADBError:
-        raise StoreRefused(
-            f"{path} is not a SQLite database.",
-            hint="Choose another store.path; the file was left untouched.",
-        ) from None
+        raise _not_a_database(path) from None
     except (apsw.CorruptError, apsw.CantOpenError, apsw.IOError):
         # A log beside the file may complete it; the real opening tells.
         if not os.path.exists(path + "-wal"):
@@ -162,6 +165,13 @@ def _check_header(path: str, newest_schema: int) -> None:
                 f"{path} is damaged: its first pages cannot be read.",
                 hint="Restore it from a backup: khive-supervisor restore",
             ) from None
+
+
+def _not_a_database(path: str) -> StoreRefused:
+    return StoreRefused(
+        f"{path} is not a SQLite database.",
+        hint="Choose another store.path; the file was left untouched.",
+    )
 
 
 def check_identity(connection: apsw.Connection, path: str, newest_schema: int) -> None:

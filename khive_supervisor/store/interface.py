@@ -217,8 +217,8 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
     def data_version(self) -> int:
         """A number that changes with every commit of any *other* connection (1-2 µs).
 
-        Own commits do not change it, and numbers of two connections are not comparable. It is
-        to be read before the rows that it stands for.
+        Own commits do not change it, a checkpoint that empties the log may, and numbers of two
+        connections are not comparable. It is to be read before the rows that it stands for.
         """
         ...
 
