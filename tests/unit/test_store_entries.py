@@ -190,9 +190,13 @@ def test_recent_and_pages(store: SqliteStore) -> None:
 
 
 def test_a_transaction_is_all_or_nothing_and_its_parts_fail_alone(store: SqliteStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.transaction():
-        store.add([entry("a")])
-        raise ZeroDivisionError
+    def fail_halfway() -> None:
+        with store.transaction():
+            store.add([entry("a")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
     assert store.live_count() == 0
     with store.transaction():
         store.add([entry("a")])
@@ -252,7 +256,7 @@ def test_every_way_of_filtering_agrees(
         with store.transaction():
             added = store.add(entries)
             store.forget(list(forgotten))
-        first = {}
+        first: dict[int, NewEntry] = {}
         for one, new in zip(added, entries, strict=True):
             first.setdefault(one.id, new)
         expected = {

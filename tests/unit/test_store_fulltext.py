@@ -47,7 +47,7 @@ def test_columns_have_weights(store: SqliteStore) -> None:
     store.add([new("apple", "x y z"), new("x y z", "apple"), new("x", "y z", "n1", "apple")])
     expression = match_expression(["apple"])
     orders = [
-        [found for found, _ in store.match(expression, 10, weights=weights)][0]
+        next(found for found, _ in store.match(expression, 10, weights=weights))
         for weights in ((9.0, 1.0, 1.0), (1.0, 9.0, 1.0), (1.0, 1.0, 9.0))
     ]
     assert orders == [1, 2, 3]
