@@ -54,11 +54,11 @@ class WordPiece:
         self._unknown = (vocabulary[UNKNOWN],)
 
     def encode(self, text: str, limit: int) -> list[int]:
-        """The ids of a text between the two markers, `limit` at most with them.
+        """The ids of a text between the two markers, `limit` (at least 2) at most with them.
 
         The work is bounded by the limit, not by the length of the text (but for copying it).
         """
-        room = limit - 2
+        room = max(limit - 2, 1)
         ids = [self._first]
         for pieces in self._stretches(_CONTROLS.sub("", text), room):
             ids += pieces
