@@ -24,22 +24,22 @@ def scope_text(entry: NewEntry) -> str:
     return " ".join(tokens)
 
 
-def scope_expression(where: EntryFilter) -> str:
-    """The full-text expression for all of the filter but its dates; empty: no condition."""
-    parts = []
+def scope_parts(where: EntryFilter) -> list[tuple[str, ...]]:
+    """The filter but for its dates: for each condition, the tokens of which one must be there."""
+    parts: list[tuple[str, Sequence[str]]] = []
     if where.collection is not None:
-        parts.append(_any_of("collection", [where.collection]))
+        parts.append(("collection", [where.collection]))
     if where.namespaces is not None:
-        parts.append(_any_of("namespace", where.namespaces))
+        parts.append(("namespace", where.namespaces))
     if where.kinds is not None:
-        parts.append(_any_of("kind", where.kinds))
-    parts += [_any_of("tag", [tag]) for tag in where.tags]
-    return " AND ".join(parts)
+        parts.append(("kind", where.kinds))
+    parts += [("tag", [tag]) for tag in where.tags]
+    return [tuple(scope_token(kind, name) for name in names) for kind, names in parts]
 
 
-def _any_of(kind: str, names: Sequence[str]) -> str:
-    tokens = " OR ".join(quoted(scope_token(kind, name)) for name in names)
-    return f"(scope : ({tokens}))"
+def scope_expression(parts: Sequence[Sequence[str]]) -> str:
+    """The full-text expression for conditions of `scope_parts`; empty: no condition."""
+    return " AND ".join(f"(scope : ({' OR '.join(map(quoted, tokens))}))" for tokens in parts)
 
 
 def impossible(where: EntryFilter) -> bool:
@@ -82,7 +82,7 @@ def live(where: EntryFilter, *, many: bool) -> Condition:
 
 def _tagged(tags: Sequence[str], *, many: bool) -> Condition:
     if many and tags:
-        expression = scope_expression(EntryFilter(tags=tuple(tags)))
+        expression = scope_expression(scope_parts(EntryFilter(tags=tuple(tags))))
         return " AND id IN (SELECT rowid FROM entries_fts WHERE entries_fts MATCH ?)", [expression]
     one = " AND EXISTS (SELECT 1 FROM json_each(entries.tags) WHERE value = ?)"
     return one * len(tags), list(tags)
