@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from annoy import AnnoyIndex
 
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
 from khive_supervisor.index import build as build_module
 from khive_supervisor.index.build import build
 from khive_supervisor.index.generation import Generations
-from khive_supervisor.index.layout import node_bytes
+from khive_supervisor.index.layout import fingerprint, node_bytes
 from khive_supervisor.index.mapped import MappedGeneration, map_current
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import Generation, NewEntry
@@ -158,11 +159,11 @@ def test_no_room_is_said_before_and_after(
     generations.prepare()
     with monkeypatch.context() as patch:
         none = os.statvfs_result((1, 1, 0, 0, 0, 0, 0, 0, 0, 255))
-        patch.setattr(build_module.os, "statvfs", lambda path: none)
+        patch.setattr(os, "statvfs", lambda path: none)
         with pytest.raises(StoreUnavailable, match="MB left"):
             made(store, generations)
     with pytest.raises(StoreUnavailable, match="cannot be written"):
-        build_module._save(build_module.AnnoyIndex(4, "angular"), "/nowhere/x.ann.tmp")
+        build_module._save(AnnoyIndex(4, "angular"), "/nowhere/x.ann.tmp")
     assert store.generations() == []
 
 
@@ -272,7 +273,7 @@ def test_roots_that_lead_outside_are_not_followed(
     data[-node_bytes(DIMENSIONS) + 4 : -node_bytes(DIMENSIONS) + 8] = b"\xff\xff\xff\x7f"
     overwrite(path, bytes(data))
     descriptor = os.open(path, os.O_RDONLY)
-    false_row = replace(row, fingerprint=build_module.fingerprint(descriptor))
+    false_row = replace(row, fingerprint=fingerprint(descriptor))
     os.close(descriptor)
     with pytest.raises(IndexFileError, match="roots"):
         MappedGeneration(generations, false_row)
