@@ -26,8 +26,12 @@ from multiprocessing_logging import MultiProcessingHandler
 
 #: Bytes of one record; longer messages are cut. Below Linux's default datagram limit (208 KiB).
 MAX_RECORD = 32 * 1024
+#: What is left of a longer one.
+KEPT_WHEN_CUT = frozenset({"ts", "level", "event", "logger", "pid", "dropped_before"})
 #: Records taken from one process before the next one's turn: a chatty process cannot starve others.
 FAIR_BATCH = 64
+#: Records taken from each process at the end: more than its socket can hold.
+LAST_BATCH = 4096
 
 #: Keeps records whole like a datagram, and tells the reader when the sender is gone. macOS has no
 #: such Unix socket; there the end of a sender is noticed when its session is.
@@ -110,7 +114,7 @@ class RecordSender:
         data = json.dumps(line, default=str).encode()
         if len(data) > MAX_RECORD:
             line["event"] = str(line["event"])[:1000]
-            cut = {k: v for k, v in line.items() if k in ("ts", "level", "event", "logger", "pid")}
+            cut = {name: value for name, value in line.items() if name in KEPT_WHEN_CUT}
             data = json.dumps({**cut, "cut": True}).encode()
         try:
             self._sock.send(data)
@@ -156,6 +160,7 @@ class Collector:
             end.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._closed = False
+        self._drained = False
 
     def add(self, sock: socket.socket) -> None:
         """Take over a process's receiving end; it is closed when the process is gone."""
@@ -184,16 +189,25 @@ class Collector:
                 return self._local.popleft()
             if self._batch:
                 return self._batch.popleft()
-            if self._closed:
+            if self._drained:
                 raise queue.Empty
-            self._wait()
+            if self._closed:
+                self._take_the_last()
+            else:
+                self._take(None, FAIR_BATCH)
 
-    def _wait(self) -> None:
-        for key, _ in self._selector.select():
+    def _take_the_last(self) -> None:
+        """What was sent before the end is written, if it is in a socket still."""
+        self._drained = True
+        self._drain_waker()
+        self._take(0, LAST_BATCH)
+
+    def _take(self, timeout: float | None, count: int) -> None:
+        for key, _ in self._selector.select(timeout):
             if key.fileobj is self._woken:
                 self._drain_waker()
             else:
-                self._receive(key.fileobj)  # type: ignore[arg-type]  # only sockets are registered
+                self._receive(key.fileobj, count)  # type: ignore[arg-type]  # only sockets are there
 
     def _drain_waker(self) -> None:
         try:
@@ -206,8 +220,8 @@ class Collector:
             sock.setblocking(False)
             self._selector.register(sock, selectors.EVENT_READ)
 
-    def _receive(self, sock: socket.socket) -> None:
-        for _ in range(FAIR_BATCH):
+    def _receive(self, sock: socket.socket, count: int) -> None:
+        for _ in range(count):
             try:
                 data = sock.recv(MAX_RECORD + 1024)
             except BlockingIOError:
@@ -221,8 +235,8 @@ class Collector:
             self._batch.append(_foreign_record(data))
 
     def qsize(self) -> int:
-        """Records that are here and not yet written."""
-        return len(self._local) + len(self._batch)
+        """Records that are here and not yet written; at the end, one more until all are here."""
+        return len(self._local) + len(self._batch) + (self._closed and not self._drained)
 
     def shut(self) -> None:
         """Let the consumer finish what is here and end."""
@@ -248,7 +262,7 @@ def _foreign_record(data: bytes) -> logging.LogRecord:
         line = json.loads(data)
         if not isinstance(line, dict):
             raise TypeError
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         line = {"event": "log.garbled", "level": "warning", "text": repr(data[:200])}
     level = logging.getLevelNamesMapping().get(str(line.get("level", "")).upper(), logging.INFO)
     return logging.makeLogRecord(
