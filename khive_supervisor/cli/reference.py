@@ -1,0 +1,64 @@
+"""The commands as Markdown: the generated part of docs/cli.md."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import click
+
+PROGRAM = "khive-supervisor"
+
+
+def reference() -> str:
+    """Every command with its arguments and options, in alphabetical order, groups with theirs."""
+    from khive_supervisor.cli.main import cli
+
+    return "\n\n".join(_section(path, command) for path, command in commands(cli)) + "\n"
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """The commands that do something, as ("index build", command); groups stand for theirs."""
+    for name, command in sorted(group.commands.items()):
+        path = f"{prefix}{name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} ")
+        elif not command.hidden:
+            yield path, command
+
+
+def _section(path: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=path)
+    usage = " ".join([PROGRAM, path, *command.collect_usage_pieces(context)])
+    parts = [f"### {path}", inspect.cleandoc(command.help or ""), f"```\n{usage}\n```"]
+    rows = [_row(param) for param in command.params if isinstance(param, click.Option)]
+    rows = [row for row in rows if row]
+    if rows:
+        parts.append("\n".join(["| option | value | meaning |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+def _row(option: click.Option) -> str:
+    if option.hidden:
+        return ""
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    meaning = option.help or ""
+    if option.show_default:
+        meaning += f" Default: `{option.default}`."
+    return "| " + " | ".join(_cell(part) for part in (names, _value(option), meaning)) + " |"
+
+
+def _value(option: click.Option) -> str:
+    """What is written after the option; a flag takes nothing."""
+    kind = option.type
+    if option.is_flag:
+        return "-"
+    if isinstance(kind, click.Choice):
+        return " or ".join(f"`{choice}`" for choice in kind.choices)
+    if isinstance(kind, click.IntRange):
+        return f"{kind.min} to {kind.max}"
+    return {"integer": "a number", "float": "a number", "path": "a path"}.get(kind.name, "text")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
