@@ -1,4 +1,4 @@
-"""remember, recall, search, suggest, get, forget, restore: the common verbs as short commands."""
+"""remember, recall, search, suggest, get, forget, supersede: the common verbs as short commands."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def filter_options(function: Command) -> Command:
     for option in (
         click.option("--namespace", help="Where to search; the configured one by default."),
         click.option("--kind", help="Only entries of this kind."),
-        click.option(
-            "--tag", "tags", multiple=True, help="Only with this tag; repeatable."
-        ),
+        click.option("--tag", "tags", multiple=True, help="Only with this tag; repeatable."),
         click.option("--since", help="Only entries made since then (2026-11-21, 7d, 12h)."),
         click.option("--until", help="Only entries made before then."),
         click.option("--limit", "-n", type=click.IntRange(1, 100), help="How many results (10)."),
@@ -132,22 +130,17 @@ def _entry_text(entry: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
+@click.option("--undo", is_flag=True, help="Bring forgotten entries back.")
 @config_option
 @as_json_option
-def forget(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
-    """Take entries out of every search; `restore` brings them back."""
+def forget(ids: tuple[str, ...], undo: bool, config_file: str | None, as_json: bool) -> None:
+    """Take entries out of every search; --undo brings them back."""
+    if undo:
+        answer = _run(config_file, "memory.restore", {"ids": list(ids)})
+        emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"]))
+        return
     answer = _run(config_file, "memory.forget", {"ids": list(ids)})
     emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"]))
-
-
-@click.command()
-@click.argument("ids", nargs=-1, required=True)
-@config_option
-@as_json_option
-def restore(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
-    """Bring forgotten entries back."""
-    answer = _run(config_file, "memory.restore", {"ids": list(ids)})
-    emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"]))
 
 
 def _changed_text(what: str, done: list[str], not_done: list[str]) -> str:
@@ -171,4 +164,4 @@ def supersede(
     emit(answer, as_json, lambda a: f"{a['id']} supersedes {a['supersedes']}")
 
 
-COMMANDS = (remember, recall, search, suggest, get, forget, restore, supersede)
+COMMANDS = (remember, recall, search, suggest, get, forget, supersede)

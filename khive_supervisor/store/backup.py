@@ -1,4 +1,4 @@
-"""A consistent copy of the store while everybody goes on."""
+"""A consistent copy of the store, and the way back, while everybody goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import apsw
 
 from khive_supervisor.errors import InvalidInput, StoreUnavailable
+from khive_supervisor.store import guards, migrations
 from khive_supervisor.store.database import Database
 
 #: Pages that are copied between two looks at the lock (4 MB): writers wait no longer than that.
@@ -49,6 +50,33 @@ def _copy_pages(database: Database, part: str) -> None:
         copy.execute("PRAGMA journal_mode = DELETE").fetchall()
     finally:
         copy.close()
+
+
+def restore_from(database: Database, source: str) -> None:
+    """Put a backup's content in the place of everything in the store, in one transaction.
+
+    Other processes see it as a commit like any other: nobody has to be stopped. The pages are
+    written through the log, so that a crash leaves either the old content or the new.
+
+    Raises:
+        StoreRefused: the source is no backup of ours, or of a newer release.
+        InvalidInput: there is no such file, or it is damaged.
+    """
+    if not os.path.isfile(source):
+        raise InvalidInput(f"There is no file {source}.", hint="Name a file that `backup` made.")
+    guards.check_file(source, migrations.NEWEST)
+    origin = apsw.Connection(source, flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        problems = [row[0] for row in origin.execute("PRAGMA quick_check(1)")]
+        if problems != ["ok"]:
+            raise InvalidInput(f"{source} is damaged: {problems[0]}.", hint="Use another backup.")
+        with database.raw() as connection:
+            with connection.backup("main", origin, "main") as backup:
+                backup.step(-1)
+            migrations.migrate(connection)
+    finally:
+        origin.close()
+    database.committed()
 
 
 def _sync(path: str) -> None:

@@ -112,6 +112,10 @@ class Database:
             except apsw.Error as error:
                 raise translated(error, self.path) from error
 
+    def committed(self) -> None:
+        """Count a commit that was made on the raw connection."""
+        self._own_commits += 1
+
     def close(self) -> None:
         """Close the connection; again is harmless.
 

@@ -176,9 +176,11 @@ def _not_a_database(path: str) -> StoreRefused:
 
 def check_identity(connection: apsw.Connection, path: str, newest_schema: int) -> None:
     """Refuse another application's database, and one that a newer release has migrated."""
-    application = _number(connection, "PRAGMA application_id")
-    schema = _number(connection, "PRAGMA user_version")
+    # In this order: another process may be making the store at this moment, and commits its
+    # tables together with the mark that they are ours.
     tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
+    schema = _number(connection, "PRAGMA user_version")
+    application = _number(connection, "PRAGMA application_id")
     if application != APPLICATION_ID and (application or schema or tables):
         raise StoreRefused(
             f"{path} is the database of another application.",

@@ -252,3 +252,7 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
     def backup(self, target: str) -> None:
         """Write a consistent copy to a new file, durable when it returns, while others go on."""
         ...
+
+    def restore_backup(self, source: str) -> None:
+        """Replace everything by what a backup holds, in one transaction, while others go on."""
+        ...

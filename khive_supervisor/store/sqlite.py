@@ -12,7 +12,7 @@ from typing import Self
 import apsw
 
 from khive_supervisor.store import guards
-from khive_supervisor.store.backup import copy_to
+from khive_supervisor.store.backup import copy_to, restore_from
 from khive_supervisor.store.checks import problems
 from khive_supervisor.store.connection import connect
 from khive_supervisor.store.database import Database
@@ -271,6 +271,10 @@ class SqliteStore:
     def quick_check(self) -> list[str]:
         """See `Store.quick_check`."""
         return problems(self.database)
+
+    def restore_backup(self, source: str) -> None:
+        """See `Store.restore_backup`."""
+        restore_from(self.database, source)
 
     def backup(self, target: str) -> None:
         """See `Store.backup`."""
