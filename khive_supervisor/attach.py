@@ -7,7 +7,7 @@ After the hello the connection is the session channel: records of one kind byte,
 big-endian length and a payload (docs/protocol.md). Its end tells each side that the other is gone.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # the C module has no stub
 import sys
 from _json import encode_basestring_ascii as quoted
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
