@@ -51,6 +51,7 @@ class EmbedderBusy(EmbedderUnavailable):
 
 def unit_rows(vectors: Vectors) -> Vectors:
     """Every row scaled to length one; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # In float64, where no float32 squared overflows.
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     scaled: Vectors = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return scaled

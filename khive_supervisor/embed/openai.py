@@ -110,7 +110,8 @@ class OpenAIEmbedder:
     def _vectors(self, answer: bytes, count: int) -> Vectors:
         try:
             items = json.loads(answer)["data"]
-            rows = np.array(list(_in_order(items, count)), np.float32)
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, refused below
+                rows = np.array(list(_in_order(items, count)), np.float32)
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise self._unavailable(
                 f"its answer is not an embeddings answer ({error!r}).", "Check embedder.url."
