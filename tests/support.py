@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mcp
 from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -54,6 +54,17 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Signal a process that the test started; one that is gone already is fine."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def write_distribution(directory: Path, name: str, source: str, attribute: str = "pack") -> None:
+    """An installed distribution with one module that offers a pack; put `directory` on the path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{name}.py").write_text(source, encoding="utf-8")
+    information = directory / f"{name}-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    entry = f"[khive.packs]\n{name} = {name}:{attribute}\n"
+    (information / "entry_points.txt").write_text(entry)
 
 
 class Installation:
@@ -283,7 +294,7 @@ class RawSession:
             self.process.stderr.close()
         return code
 
-    def __enter__(self) -> RawSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

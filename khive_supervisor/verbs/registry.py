@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ log = logs.get("khive.verbs")
 
 #: Entry point group for packs of other distributions.
 ENTRY_POINTS = "khive.packs"
+#: A verb's name: its pack and what it does. Every client takes the MCP spelling of such a name.
+NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+NAME_LIMIT = 40
 #: Characters of an offending value that an error repeats.
 SHOWN = 80
 
@@ -82,10 +86,12 @@ class Registry:
     def __init__(self, packs: Iterable[Pack]) -> None:
         self.packs = tuple(packs)
         self._verbs: dict[str, Verb] = {}
+        self._by_tool_name: dict[str, Verb] = {}
         self._validators: dict[str, Any] = {}
         for verb in (verb for pack in self.packs for verb in pack.verbs):
-            if self._verbs.setdefault(verb.name, verb) is not verb:
+            if self._by_tool_name.setdefault(verb.tool_name, verb) is not verb:
                 raise ValueError(f"two packs declare the verb {verb.name}")
+            self._verbs[verb.name] = verb
             self._validators[verb.name] = Draft202012Validator(verb.input_schema)
 
     def __iter__(self) -> Iterator[Verb]:
@@ -97,7 +103,7 @@ class Registry:
         Raises:
             NotFound: there is none; the hint names the nearest.
         """
-        verb = self._verbs.get(name) or self._verbs.get(name.replace("_", ".", 1))
+        verb = self._verbs.get(name) or self._by_tool_name.get(name)
         if verb is None:
             near = difflib.get_close_matches(name, self._verbs, n=3, cutoff=0.5)
             known = f"Did you mean {' or '.join(near)}?" if near else "`khive_help` lists all."
@@ -156,16 +162,27 @@ def _signature(verb: Verb) -> str:
 def load(builtin: Iterable[Pack]) -> Registry:
     """The built-in packs and other distributions'; a broken one is reported and left out."""
     packs = list(builtin)
-    names = {verb.name for pack in packs for verb in pack.verbs}
+    taken = {verb.tool_name for pack in packs for verb in pack.verbs}
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             pack: Pack = point.load()()
-            clash = names & {verb.name for verb in pack.verbs}
-            if clash:
-                raise KhiveError(f"it declares verbs that exist: {', '.join(sorted(clash))}")
+            _check(pack, taken)
         except Exception as error:  # noqa: BLE001 - a foreign pack must not stop a session
             log.error("pack.broken", pack=point.name, error=repr(error))
             continue
-        names |= {verb.name for verb in pack.verbs}
+        taken |= {verb.tool_name for verb in pack.verbs}
         packs.append(pack)
     return Registry(packs)
+
+
+def _check(pack: Pack, taken: Iterable[str]) -> None:
+    """Refuse a pack that would break the others, or clients; raises what is wrong with it."""
+    names = set(taken)
+    for verb in pack.verbs:
+        if len(verb.name) > NAME_LIMIT or NAME.fullmatch(verb.name) is None:
+            raise KhiveError(f"{verb.name!r} is not pack.verb in at most {NAME_LIMIT} characters")
+        if verb.tool_name in names:
+            raise KhiveError(f"it declares a verb that exists: {verb.name}")
+        names.add(verb.tool_name)
+        Draft202012Validator.check_schema(verb.input_schema)
+        Draft202012Validator.check_schema(verb.output or {})
