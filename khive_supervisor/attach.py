@@ -20,6 +20,7 @@ from posix import (
     dup2,
     environ,
     execv,
+    execve,
     fork,
     getcwd,
     getpid,
@@ -27,6 +28,7 @@ from posix import (
     open,  # noqa: A004 - the descriptor-level open: this module has no file objects
     read,
     setsid,
+    unlink,
     waitpid,
     waitstatus_to_exitcode,
     write,
@@ -83,7 +85,6 @@ class Channel:
             f'"cwd":{quoted(working_directory())},"config":{quoted(config) if config else "null"},'
             f'"env":{{{env}}},"state":{quoted(self.state.decode())},"lost":[{lost}]}}'
         ).encode()
-        self.open.clear()
         return len(body).to_bytes(4, "big") + body
 
     def take(self, kind: bytes, payload: bytes) -> None:
@@ -153,7 +154,7 @@ def pass_pipes(sock: socket, hello: bytes) -> None:
         sock.sendall(hello[sent:])
 
 
-def run_and_wait(argv: "list[str]") -> int:
+def run_and_wait(argv: "list[str]", env: "dict[bytes, bytes]") -> int:
     """Run a command away from this process group and the client's pipes; its exit code."""
     pid = fork()
     if pid == 0:
@@ -162,7 +163,7 @@ def run_and_wait(argv: "list[str]") -> int:
             null = open("/dev/null", O_RDWR)
             dup2(null, 0)
             dup2(2, 1)
-            execv(argv[0], argv)
+            execve(argv[0], argv, env)
         finally:
             _exit(127)
     return waitstatus_to_exitcode(waitpid(pid, 0)[1])
@@ -185,15 +186,27 @@ def start_supervisor(path: str, config: "str | None") -> int:
     import fcntl
 
     make_directory(path)
+    # What this session is known by must not become everybody's: the supervisor serves all.
+    env = {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in FORWARDED}
     lock = open(path + ".starting", O_RDWR | O_CREAT, 0o600)
     try:
         fcntl.flock(lock, _LOCK_EX)
         if reachable(path):
             return 0
         argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
-        return run_and_wait(argv + (["--config", config] if config else []))
+        return run_and_wait(argv + (["--config", config] if config else []), env)
     finally:
+        # Who waits for a lock that is gone meets the store's lock at worst, which is what counts.
+        discard(path + ".starting")
         close(lock)
+
+
+def discard(path: str) -> None:
+    """Remove a file; one that is gone already is fine."""
+    try:
+        unlink(path)
+    except OSError:
+        return
 
 
 def make_directory(path: str) -> None:
@@ -233,23 +246,22 @@ def attach(path: str, config: "str | None") -> None:
     absent = 0
     while True:
         sock = socket(AF_UNIX, SOCK_STREAM, 0)
+        channel.answered = False
+        present = True
         try:
             sock.connect(path)
             check_peer(sock)
-            absent = 0
-            channel.answered = False
             pass_pipes(sock, channel.hello(config, forwarded_names(path)))
             channel.follow(sock)
-            futile = 0 if channel.answered else futile + 1
         except OSError as error:
             if error.errno in FORBIDDEN:
                 serve_alone(config)
-            if error.errno in ABSENT:
-                absent += 1
-            else:
-                futile += 1
+            present = error.errno not in ABSENT
         finally:
             sock.close()
+        absent = 0 if present else absent + 1
+        if present:
+            futile = 0 if channel.answered else futile + 1
         if futile > MAX_FUTILE:
             say("the session's worker keeps dying. `khive-supervisor logs` says why.")
             _exit(NOT_RUNNING)

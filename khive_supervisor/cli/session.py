@@ -14,6 +14,7 @@ import click
 from khive_supervisor import paths
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.load import LoadedConfig, load
+from khive_supervisor.config.model import ENVIRONMENT_ALLOWED
 from khive_supervisor.errors import BootFailure, NotRunning
 
 Progress = Callable[[dict[str, Any]], None]
@@ -59,7 +60,9 @@ def start_in_background(config_file: str | None) -> None:
     argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
     if config_file:
         argv += ["--config", config_file]
-    code = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL).returncode
+    # What this session is known by must not become everybody's: the supervisor serves all.
+    env = {n: v for n, v in os.environ.items() if n not in ENVIRONMENT_ALLOWED}
+    code = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, env=env).returncode
     if code:
         raise BootFailure(
             f"No supervisor runs, and none could be started (exit code {code}).",

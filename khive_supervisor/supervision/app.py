@@ -29,6 +29,7 @@ from khive_supervisor.supervision.control import (
     answer_requests,
     streams,
 )
+from khive_supervisor.supervision.environment import for_children
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance import IndexState, Maintenance
 from khive_supervisor.supervision.rendezvous import Rendezvous
@@ -69,6 +70,7 @@ class Supervisor:
         self._model_id = model_id_of(self.config.embedder)
         self._wake_maintenance = asyncio.Event()
         self._environment = {
+            **for_children(os.environ, self.config),
             snapshot.VARIABLE: snapshot.dumps(self.config),
             "KHIVE_SOCKET": socket_path,
         }

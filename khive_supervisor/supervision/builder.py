@@ -57,7 +57,7 @@ class Builder:
             stdout=subprocess.PIPE,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
-            env={**os.environ, **SINGLE_THREADED, **self.environment},
+            env={**SINGLE_THREADED, **self.environment},
         )
         theirs.close()
         self._link = ours

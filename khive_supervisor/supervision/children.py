@@ -82,7 +82,7 @@ class Child:
             stderr=subprocess.PIPE,
             pass_fds=[channel.fileno() for channel in channels.values()],
             start_new_session=True,
-            env={**os.environ, **SINGLE_THREADED, **self.environment},
+            env={**SINGLE_THREADED, **self.environment},
         )
         for channel in channels.values():
             channel.close()

@@ -165,7 +165,7 @@ class ExecSpawner:
             stdout=subprocess.DEVNULL,
             pass_fds=tuple(fds),
             start_new_session=True,
-            env={**os.environ, **SINGLE_THREADED, **self.environment},
+            env={**SINGLE_THREADED, **self.environment},
         )
         assert process.stdin is not None
         # The request fits into the pipe's buffer (64 KiB) but for a very large hello; the worker

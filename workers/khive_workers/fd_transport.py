@@ -92,10 +92,7 @@ class FdTransport:
         """Feed the server until the client closes; returns after its last answer (or LINGER)."""
         async with self._incoming:
             try:
-                for identifier in lost:
-                    await self._answer_lost(json.loads(identifier))
-                if resume:
-                    await self._replay(resume)
+                await self._succeed(resume, [json.loads(identifier) for identifier in lost])
                 async for line in self._read_lines():
                     await self._take(line)
                 with anyio.move_on_after(LINGER):
@@ -169,10 +166,23 @@ class FdTransport:
 
     # --- a worker that follows another ----------------------------------------------------------
 
-    async def _replay(self, handshake: bytes) -> None:
-        """Give the server the handshake that the client made with the last worker."""
-        message = jsonrpc_message_adapter.validate_json(handshake, by_name=False)
-        self._swallow.add(getattr(message, "id", None))
+    async def _succeed(self, handshake: bytes, lost: list[Any]) -> None:
+        """Answer what the last worker owes, and give the server the handshake made with it."""
+        message = None
+        if handshake:
+            message = jsonrpc_message_adapter.validate_json(handshake, by_name=False)
+        identifier = getattr(message, "id", None)
+        for one in lost:
+            if message is None or one != identifier:
+                await self._answer_lost(one)
+        if message is not None and identifier in lost:
+            await self._take(handshake)  # it was never answered: the server does that now
+        elif message is not None:
+            self._swallow.add(identifier)
+            await self._replay(handshake, message)
+
+    async def _replay(self, handshake: bytes, message: JSONRPCMessage) -> None:
+        """The handshake and its end, with an answer that the client has got already."""
         self._observer.on_handshake(handshake)
         await self._incoming.send(SessionMessage(message))
         initialized = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
@@ -187,6 +197,7 @@ class FdTransport:
             "The session's worker was lost during this call and has been replaced. The call may "
             "or may not have taken effect: look before you repeat it.",
         )
+        self._observer.on_answer(identifier)
 
     # --- out ------------------------------------------------------------------------------------
 
