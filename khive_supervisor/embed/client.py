@@ -20,10 +20,12 @@ from khive_supervisor.errors import EmbedderUnavailable, KhiveError, ProtocolErr
 
 #: Seconds that a connection may take to be accepted and greeted.
 CONNECT_DEADLINE = 1.0
-#: Seconds for one request (MAX_TEXTS texts at most), waiting behind others included.
+#: Texts of one request: 0.2 s of work at most, so that the deadline holds in a crowd, too.
+PART_TEXTS = 16
+#: Seconds for one request, waiting behind others included.
 REQUEST_DEADLINE = 10.0
-#: Seconds in which nobody asks again after a deadline has passed, so that a hung embedder delays
-#: one search and not every one.
+#: Seconds in which nobody asks again after a connection or a single text has met its deadline, so
+#: that a hung embedder delays one search and not every one.
 COOL_DOWN = 2.0
 _RECEIVE_BYTES = 1 << 18
 _HINT = "Search goes on with full text. `khive-supervisor status` says how the embedder is."
@@ -80,6 +82,8 @@ class EmbedderClient:
             answer = connection.exchange(question, self._clock() + self._deadline)
         except (OSError, ProtocolError) as error:
             connection.close()
+            if len(texts) == 1:
+                self._cool_down_after(error)
             raise self._failed(error) from None
         return self._understood(connection, answer, len(texts))
 
@@ -126,6 +130,7 @@ class EmbedderClient:
             self._check_model(*wire.read_hello(greeting))
         except (OSError, KhiveError) as error:
             connection.close()
+            self._cool_down_after(error)
             raise self._failed(error) from None
         return connection
 
@@ -136,10 +141,12 @@ class EmbedderClient:
                 f"configured for {self.model_id!r} ({self.dimensions})."
             )
 
-    def _failed(self, error: OSError | KhiveError) -> EmbedderUnavailable:
-        """What the caller is told about an error; a passed deadline starts the cool-down."""
+    def _cool_down_after(self, error: OSError | KhiveError) -> None:
         if isinstance(error, TimeoutError):
             self._away_until = self._clock() + COOL_DOWN
+
+    def _failed(self, error: OSError | KhiveError) -> EmbedderUnavailable:
+        """What the caller is told about an error."""
         return error if isinstance(error, EmbedderUnavailable) else self._unavailable(str(error))
 
     def _unavailable(self, reason: str) -> EmbedderUnavailable:
@@ -208,7 +215,7 @@ def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
     characters = 0
     for text in texts:
         cut = text[:TEXT_LIMIT]
-        full = len(part) == wire.MAX_TEXTS or characters + len(cut) > wire.MAX_CHARACTERS
+        full = len(part) == PART_TEXTS or characters + len(cut) > wire.MAX_CHARACTERS
         if part and full:
             yield part
             part, characters = [], 0

@@ -29,7 +29,7 @@ from khive_supervisor.errors import InvalidInput, KhiveError, ProtocolError, fro
 PROTOCOL = 1
 #: Bytes of one frame, either way.
 MAX_FRAME = 8 * 1024 * 1024
-#: Texts of one request: about half a second of work, so that no answer is long in coming.
+#: Texts of one request: half a second of work, or more for the longest.
 MAX_TEXTS = 64
 #: Characters of one request's texts; JSON needs up to twelve bytes for each.
 MAX_CHARACTERS = 512 * 1024

@@ -17,9 +17,11 @@ import pytest
 
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy
-from khive_supervisor.embed.client import COOL_DOWN, EmbedderClient
+from khive_supervisor.embed.client import COOL_DOWN, PART_TEXTS, EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
 
+#: Seconds for an answer that does come; a busy machine gets its time.
+PATIENCE = 60.0
 HELLO = wire.hello("model", 3)
 Behaviour = Callable[[socket.socket], None]
 
@@ -151,10 +153,10 @@ def test_many_texts_are_asked_for_in_parts(path: str) -> None:
             seen.append(len(texts))
             sock.sendall(lengths(texts))
 
-    texts = ["x" * (number % 7) for number in range(wire.MAX_TEXTS * 2 + 5)]
+    texts = ["x" * (number % 7) for number in range(PART_TEXTS * 2 + 5)]
     with Server(path, counting), client(path) as embedder:
         assert embedder.embed(texts)[:, 0].tolist() == [len(text) for text in texts]
-        assert seen == [wire.MAX_TEXTS, wire.MAX_TEXTS, 5]
+        assert seen == [PART_TEXTS, PART_TEXTS, 5]
         seen.clear()
         long = ["🙂" * TEXT_LIMIT + "never sent"] * 40
         assert embedder.embed(long)[:, 0].tolist() == [TEXT_LIMIT] * 40
@@ -238,7 +240,22 @@ def test_a_hung_server_meets_a_deadline_and_then_delays_nobody(path: str, said: 
         assert server.connections == 1
         clock.now += COOL_DOWN
         patch.undo()
+        embedder._deadline = PATIENCE
         assert embedder.embed(["a"]).tolist() == [[1.0] * 3]
+
+
+def test_an_import_that_is_late_does_not_keep_searches_away(path: str) -> None:
+    def slow_with_many(sock: socket.socket) -> None:
+        sock.sendall(HELLO)
+        for texts in requests(sock):
+            if len(texts) == 1:
+                sock.sendall(lengths(texts))
+
+    with Server(path, slow_with_many), client(path, deadline=0.05) as embedder:
+        with pytest.raises(EmbedderUnavailable, match=r"timed out|in time"):
+            embedder.embed(["a", "b"])
+        embedder._deadline = PATIENCE
+        embedder.embed(["abc"])
 
 
 def test_threads_share_one_client(path: str) -> None:
