@@ -28,6 +28,8 @@ Process = subprocess.Popen[bytes]
 def start(*arguments: str, before: tuple[str, ...] = ()) -> Process:
     return subprocess.Popen(
         [*before, sys.executable, CHILD, *arguments],
+        # Unbuffered: `communicate` would not see what `readline` has read ahead.
+        bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
