@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -57,14 +60,29 @@ def check_socket_path(path: str) -> None:
         )
 
 
+def owner(path: str) -> int | None:
+    """The process that listens at a socket, where the kernel tells; raises NotRunning."""
+    with connect(path) as sock:
+        if sys.platform != "linux":
+            return None
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid: int = struct.unpack("3i", credentials)[0]
+        return pid
+
+
 class ControlClient:
     """One conversation with the supervisor, or with a worker that it hands the connection to."""
 
     def __init__(self, path: str, kind: str = "control", **fields: Any) -> None:
         deadline = CONTROL_DEADLINE if kind == "control" else VERB_DEADLINE
         self._connection = protocol.Connection(connect(path, deadline=deadline))
-        self._connection.sock.sendall(protocol.hello(kind, **fields))
+        self._send(protocol.hello(kind, **fields))
         self._next = 0
+
+    def _send(self, frame: bytes) -> None:
+        """Send a frame; if the other side has ended already, what it said is still to be read."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.sock.sendall(frame)
 
     def request(
         self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
@@ -78,7 +96,7 @@ class ControlClient:
         """
         self._next += 1
         try:
-            self._connection.send({"id": self._next, "op": operation, "args": args or {}})
+            self._send(protocol.encode({"id": self._next, "op": operation, "args": args or {}}))
             while (message := self._connection.receive()) is not None:
                 if "error" in message:
                     raise from_dict(message["error"])

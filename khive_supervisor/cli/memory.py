@@ -10,6 +10,7 @@ import click
 
 from khive_supervisor.cli.output import as_json_option, emit, style, table
 from khive_supervisor.cli.session import config_option, verbs
+from khive_supervisor.errors import InvalidInput
 
 Command = Callable[..., Any]
 
@@ -22,6 +23,23 @@ def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, 
 
 def _lists(args: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) and v else v for k, v in args.items()}
+
+
+def _text(content: str | None) -> str:
+    """What is to be stored: the argument, or standard input.
+
+    Raises:
+        InvalidInput: standard input is not UTF-8.
+    """
+    if content not in (None, "-"):
+        return str(content)
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"Standard input is not UTF-8: {error.reason} at byte {error.start}.",
+            hint="Convert it first, for example with iconv.",
+        ) from None
 
 
 def filter_options(function: Command) -> Command:
@@ -49,7 +67,7 @@ def filter_options(function: Command) -> Command:
 @as_json_option
 def remember(content: str | None, config_file: str | None, as_json: bool, **args: Any) -> None:
     """Store one memory: CONTENT, or standard input."""
-    text = sys.stdin.read() if content in (None, "-") else content
+    text = _text(content)
     answer = _run(config_file, "memory.remember", {"content": text, **_lists(args)})
     emit(answer, as_json, lambda a: f"{a['id']} {a['status']} (namespace {a['namespace']})")
 
@@ -158,7 +176,7 @@ def supersede(
     entry: str, content: str | None, title: str | None, config_file: str | None, as_json: bool
 ) -> None:
     """Replace the memory ENTRY by CONTENT, or standard input."""
-    text = sys.stdin.read() if content in (None, "-") else content
+    text = _text(content)
     wanted = {"id": entry, "content": text, "title": title}
     answer = _run(config_file, "memory.supersede", wanted)
     emit(answer, as_json, lambda a: f"{a['id']} supersedes {a['supersedes']}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +17,8 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
-from khive_supervisor.client import ControlClient
-from khive_supervisor.errors import KhiveError, NotFound, NotRunning
+from khive_supervisor.client import ControlClient, owner
+from khive_supervisor.errors import KhiveError, NotFound, NotRunning, VersionMismatch
 
 #: Seconds that a background start may take until it is ready.
 START_DEADLINE = 60.0
@@ -96,6 +97,8 @@ def _launch(config_file: str | None, path: str) -> None:
     if child.returncode == exitcodes.ALREADY_RUNNING:
         return _wait_for_winner(path)
     sys.stderr.write(complaint.decode("utf-8", "replace"))
+    if child.returncode == exitcodes.OK:
+        raise NotRunning("The supervisor was stopped before it was ready.")
     raise SystemExit(child.returncode or exitcodes.FAILURE)
 
 
@@ -147,13 +150,25 @@ def _ready_text(status: dict[str, Any]) -> str:
 def stop(sessions: bool, config_file: str | None, as_json: bool) -> None:
     """Stop the supervisor. Open sessions go on by themselves, unless --sessions ends them."""
     try:
-        with control(config_file) as client:
-            answer = client.request("stop", {"sessions": sessions})
+        answer = _ask_to_stop(config_file, sessions)
     except NotRunning:
         emit({"stopped": False}, as_json, lambda _: "No supervisor is running.")
         return
     _wait_until_gone(int(answer["pid"]), socket_of(config_file))
     emit({"stopped": True, **answer}, as_json, lambda a: f"Stopped (pid {a['pid']}).")
+
+
+def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, Any]:
+    try:
+        with control(config_file) as client:
+            return client.request("stop", {"sessions": sessions})
+    except VersionMismatch:
+        # It speaks another protocol; a signal means the same in all of them.
+        pid = owner(socket_of(config_file))
+        if pid is None:
+            raise
+        os.kill(pid, signal.SIGTERM)
+        return {"pid": pid}
 
 
 def _wait_until_gone(pid: int, path: str) -> None:

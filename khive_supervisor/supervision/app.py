@@ -119,12 +119,12 @@ class Supervisor:
         Raises:
             KhiveError: it could not start; nothing was left behind.
         """
+        self._install_signals()
         maintenance = self._open_store()
         try:
             listener = self._rendezvous.bind()
             self._write_allow_list()
             self._start_log()
-            self._install_signals()
             control = ControlServer(listener, self._handlers())
             for child in self.children.values():
                 child.start()
@@ -132,16 +132,19 @@ class Supervisor:
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
             task = asyncio.create_task(self._maintain(maintenance))
             await self._until_ready()
-            announce(await self._status({}))
+            if not self.stop_requested.is_set():
+                announce(await self._status({}))
             await self.stop_requested.wait()
             log.info("supervisor.stopping")
+            if self._end_sessions:
+                self.sessions.tell_all({"hint": "end"})  # while their links still stand
             await control.stop()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await self._stop_children()
         finally:
-            self._rendezvous.remove()
-            self._remove_allow_list()
+            if self._rendezvous.remove():
+                self._remove_allow_list()
             self._thread.submit(maintenance.close).result()
             self._thread.shutdown()
             self._lock.release()
@@ -194,8 +197,6 @@ class Supervisor:
         await asyncio.gather(*waits, return_exceptions=True)
 
     async def _stop_children(self) -> None:
-        if self._end_sessions:
-            self.sessions.tell_all({"hint": "end"})
         self.builder.stop()
         if isinstance(self.spawner, ForkSpawner):
             self.spawner.close()

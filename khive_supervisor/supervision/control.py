@@ -20,6 +20,7 @@ from khive_supervisor.errors import (
     InvalidInput,
     KhiveError,
     ProtocolError,
+    StoreUnavailable,
     VersionMismatch,
 )
 from khive_supervisor.supervision.rendezvous import peer_uid
@@ -28,10 +29,25 @@ log = logs.get("khive.control")
 
 #: Seconds in which a client must have sent its hello.
 HELLO_DEADLINE = 10.0
+#: Seconds without accepting when there are no descriptors left; clients wait in the queue.
+ACCEPT_PAUSE = 0.2
 #: A hello is small; nobody needs more before it is known who is there.
 MAX_HELLO = 1 << 20
 #: Closed on exec, so that no child gets a client's pipe by accident (Linux's value).
 _MSG_CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+#: What a hello may say, and of which type; frames of others than this project are possible.
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "pid": int,
+    "cwd": str,
+    "config": (str, type(None)),
+    "env": dict,
+    "state": str,
+    "lost": list,
+    "session": str,
+    "worker": str,
+    "info": dict,
+}
 
 Operation = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -78,20 +94,27 @@ class ControlServer:
             conn, _ = self.listener.accept()
         except BlockingIOError:
             return
-        except OSError as error:  # out of descriptors: the client's connect waits and retries
+        except OSError as error:  # out of descriptors: asking again at once would only spin
             log.error("control.accept_failed", error=str(error))
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.listener)
+            loop.call_later(ACCEPT_PAUSE, self._accept_again)
             return
         conn.setblocking(False)
         task = asyncio.create_task(self._serve(conn))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _accept_again(self) -> None:
+        if self.listener.fileno() >= 0:
+            self.start()
+
     async def _serve(self, conn: socket.socket) -> None:
         arrival = Arrival(conn, {}, [])
         try:
             _check_user(conn)
             await asyncio.wait_for(_read_hello(arrival), HELLO_DEADLINE)
-            protocol.check_release(arrival.hello)
+            _check_hello(arrival)
             handler = self.handlers.get(arrival.kind)
             if handler is None:
                 raise ProtocolError(f"A hello of the unknown kind {arrival.kind!r}.")
@@ -103,6 +126,9 @@ class ControlServer:
         except KhiveError as error:
             log.warning("control.refused", kind=arrival.kind, error=str(error))
             await _tell(arrival, error)
+        except OSError as error:  # no process or descriptor could be had for this one
+            log.error("control.failed", kind=arrival.kind, error=str(error))
+            await _tell(arrival, StoreUnavailable(f"The supervisor could not do this: {error}."))
         finally:
             arrival.close()
 
@@ -119,6 +145,23 @@ def _check_user(conn: socket.socket) -> None:
     uid = peer_uid(conn)
     if uid is not None and uid != os.getuid():
         raise Denied(f"uid {uid} is not this supervisor's user.", hint="Start your own.")
+
+
+def _check_hello(arrival: Arrival) -> None:
+    """Refuse another release, and what no release says.
+
+    The supervisor's own operations are the same in all releases of a protocol: who has installed
+    another one must be able to ask for the status, and to stop it.
+    """
+    hello = arrival.hello
+    if arrival.kind != "control":
+        protocol.check_release(hello)
+    wrong = [n for n, kind in _FIELDS.items() if n in hello and not isinstance(hello[n], kind)]
+    texts = [*hello.get("env", {}).values(), *hello.get("lost", ())] if not wrong else []
+    missing = [n for n in ("session", "pid") if arrival.kind == "worker" and n not in hello]
+    if wrong or missing or not all(isinstance(text, str) for text in texts):
+        named = ", ".join(wrong + missing) or "env, lost"
+        raise ProtocolError(f"The hello's {named} cannot be understood.")
 
 
 async def _read_hello(arrival: Arrival) -> None:
@@ -224,6 +267,9 @@ async def _answer(message: dict[str, Any], operations: Mapping[str, Operation]) 
                 f"The supervisor has no operation {name!r}.",
                 hint=f"It has: {', '.join(sorted(operations))}.",
             )
-        return {"id": message.get("id"), "result": await operation(message.get("args") or {})}
+        args = message.get("args") or {}
+        if not isinstance(args, dict):
+            raise InvalidInput(f"The arguments of {name!r} are no object.")
+        return {"id": message.get("id"), "result": await operation(args)}
     except KhiveError as error:
         return {"id": message.get("id"), "error": error.as_dict()}

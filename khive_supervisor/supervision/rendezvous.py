@@ -79,17 +79,19 @@ class Rendezvous:
             hint="It serves another store. Stop it, or set KHIVE_SOCKET for one of the two.",
         )
 
-    def remove(self) -> None:
-        """Remove the file if it is still the one that we bound; idempotent."""
-        if self._identity is None:
-            return
+    def remove(self) -> bool:
+        """Remove the file if it is still the one that we bound, and say whether it was."""
+        identity, self._identity = self._identity, None
+        if identity is None:
+            return False
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
-            return
-        if (found.st_dev, found.st_ino) == self._identity:
-            os.unlink(self.path)
-        self._identity = None
+            return False
+        if (found.st_dev, found.st_ino) != identity:
+            return False
+        os.unlink(self.path)
+        return True
 
 
 def prepare_directory(directory: str) -> None:

@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -102,8 +103,7 @@ class ForkSpawner:
             except OSError:
                 return  # the zygote has died; its successor gets the request
             self._waiting.popleft()
-            for fd in request.fds:
-                os.close(fd)
+            _close(request.fds)
 
     def _on_writable(self) -> None:
         if self._channel is not None:
@@ -134,15 +134,27 @@ class ForkSpawner:
             self._channel = None
 
     def reap(self) -> None:
-        """The zygote reaps its own; the fallback's are ours."""
+        """The zygote reaps its own; the fallback's are ours, and its work if there is none left."""
         self.fallback.reap()
+        while self._waiting and self.zygote is not None and self.zygote.state is State.FATAL:
+            request = self._waiting.popleft()
+            try:
+                self.fallback.spawn(json.loads(request.data), request.fds)
+            except OSError as error:
+                log.error("spawner.failed", error=str(error))
+            finally:
+                _close(request.fds)
 
     def close(self) -> None:
         """Let go of everything; the zygote ends when it sees that."""
         self._drop()
         while self._waiting:
-            for fd in self._waiting.popleft().fds:
-                os.close(fd)
+            _close(self._waiting.popleft().fds)
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 @dataclass(slots=True)
@@ -158,20 +170,18 @@ class ExecSpawner:
         """Start one worker that owns copies of the descriptors."""
         numbers = ",".join(str(fd) for fd in fds)
         argv = [sys.executable, "-P", "-m", self.module, "--fds", numbers]
-        data = json.dumps(request).encode()
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=tuple(fds),
-            start_new_session=True,
-            env={**SINGLE_THREADED, **self.environment},
-        )
-        assert process.stdin is not None
-        # The request fits into the pipe's buffer (64 KiB) but for a very large hello; the worker
-        # reads it first of all, so that this write is short.
-        process.stdin.write(data)
-        process.stdin.close()
+        # A file, since a pipe that is full would make the supervisor wait for the worker.
+        with tempfile.TemporaryFile() as file:
+            file.write(json.dumps(request).encode())
+            file.seek(0)
+            process = subprocess.Popen(
+                argv,
+                stdin=file,
+                stdout=subprocess.DEVNULL,
+                pass_fds=tuple(fds),
+                start_new_session=True,
+                env={**SINGLE_THREADED, **self.environment},
+            )
         self._workers.append(process)
 
     def reap(self) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -195,14 +196,18 @@ class McpServer:
     async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
         if name == HELP_TOOL:
             verb = arguments.get("verb")
-            if verb is not None and not isinstance(verb, str):
-                raise InvalidInput("verb must be a string.", hint='For example "memory.recall".')
+            if arguments.keys() - {"verb"} or not isinstance(verb, str | None):
+                raise InvalidInput(
+                    "khive_help takes `verb` (a string) or nothing.",
+                    hint='For example {"verb": "memory.recall"}.',
+                )
             return describe_verbs(self.registry, verb)
         if name == CALL_TOOL:
-            verb, inner = arguments.get("verb"), arguments.get("args") or {}
-            if not isinstance(verb, str) or not isinstance(inner, dict):
+            verb, inner = arguments.get("verb"), arguments.get("args", {})
+            foreign = arguments.keys() - {"verb", "args"}
+            if foreign or not isinstance(verb, str) or not isinstance(inner, dict):
                 raise InvalidInput(
-                    "khive_call takes `verb` (a string) and `args` (an object).",
+                    "khive_call takes `verb` (a string) and `args` (an object), nothing else.",
                     hint='For example {"verb": "index.status", "args": {}}.',
                 )
             return await self._run(verb, inner, ctx)
@@ -211,15 +216,24 @@ class McpServer:
     async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
         """Run a verb in the verb thread, so that the session notices its client all the while."""
         runtime = self.runtime
-        assert runtime.context is not None
+        context = runtime.context
+        assert context is not None
         assert runtime.executor is not None
         self.registry.get(name)
         runtime.calls += 1
         loop = asyncio.get_running_loop()
-        runtime.context.progress = _progress_of(ctx, loop)
-        return await loop.run_in_executor(
-            runtime.executor, self.registry.call, runtime.context, name, arguments
-        )
+        cancelled = threading.Event()
+        report = _progress_of(ctx, loop, cancelled)
+
+        def work() -> dict[str, Any]:
+            context.progress = report  # here, since other calls may wait for the thread
+            return self.registry.call(context, name, arguments)
+
+        try:
+            return await loop.run_in_executor(runtime.executor, work)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
 
     def _note_client(self, ctx: Any) -> None:
         """Tell the supervisor once who the client is."""
@@ -233,10 +247,17 @@ class McpServer:
             runtime.on_client({"client": f"{info.name} {info.version}"})
 
 
-def _progress_of(ctx: Any, loop: asyncio.AbstractEventLoop) -> Callable[[int, int, str], None]:
-    """A verb's progress as MCP notifications, if the client asked for them."""
+def _progress_of(
+    ctx: Any, loop: asyncio.AbstractEventLoop, cancelled: threading.Event
+) -> Callable[[int, int, str], None]:
+    """A verb's progress as MCP notifications, if the client asked for them.
+
+    A call that was cancelled ends there: what it has stored by then stays.
+    """
 
     def report(done: int, total: int, text: str) -> None:
+        if cancelled.is_set():
+            raise CancelledError
         asyncio.run_coroutine_threadsafe(
             ctx.session.report_progress(float(done), float(total), text), loop
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -240,14 +241,13 @@ class SessionWorker:
         assert self._link is not None
         delay = FIND_AGAIN
         while True:
-            if self._link.connect():
+            if self._link.connect() and await self._follow_hints(self._link.sock):
                 delay = FIND_AGAIN
-                await self._follow_hints(self._link.sock)
             await asyncio.sleep(delay)
             delay = min(FIND_AGAIN_MAX, delay * 2)
 
-    async def _follow_hints(self, sock: socket.socket | None) -> None:
-        """Act on what the supervisor says, until it is gone."""
+    async def _follow_hints(self, sock: socket.socket | None) -> bool:
+        """Act on what the supervisor says, until it is gone; False if it is of another release."""
         assert sock is not None
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -258,10 +258,15 @@ class SessionWorker:
                     if message.get("hint") == "end":
                         self._record(b"X", bytes([exitcodes.OK]))
                         os._exit(exitcodes.OK)
-        except (OSError, KhiveError):
-            return
+                    if "error" in message:
+                        return False
+        except KhiveError:
+            return False
+        except OSError:
+            return True
         finally:
             sock.close()
+        return True
 
 
 def _take_pipes(fds: list[int]) -> tuple[int, int]:
@@ -300,7 +305,11 @@ class VerbWorker:
         try:
             while (message := self._connection.receive()) is not None:
                 self._connection.send(self._answer(registry, context, message))
-        except (ConnectionError, KhiveError) as error:
+        except KhiveError as error:  # no frame: say so, since what follows cannot be understood
+            log.warning("verbs.garbled", error=str(error))
+            with contextlib.suppress(ConnectionError):
+                self._connection.send({"error": error.as_dict()})
+        except ConnectionError as error:
             log.debug("verbs.client_left", error=str(error))
         finally:
             context.close()
