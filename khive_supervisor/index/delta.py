@@ -49,17 +49,17 @@ class Delta:
         rows = self._store.newest_vectors(self._model_id, since, self._limit + 1)
         length = self._dimensions * VECTOR_COMPONENT_BYTES
         rows = [row for row in rows if len(row.data) == length]
-        first = int(np.searchsorted(self._seqs, covered_seq, side="right"))
-        if rows:
-            self._last = rows[-1].seq
-            data = np.frombuffer(b"".join(row.data for row in rows), "<f2")
-            fresh = data.reshape(len(rows), self._dimensions)
-            self._seqs = np.append(self._seqs[first:], [row.seq for row in rows])
-            self.ids = np.append(self.ids[first:], [row.entry_id for row in rows])
-            self._matrix = np.concatenate([self._matrix[first:], fresh])
-        elif first:
-            self._seqs, self.ids = self._seqs[first:].copy(), self.ids[first:].copy()
-            self._matrix = self._matrix[first:].copy()
+        fresh = np.array([row.entry_id for row in rows], np.int64)
+        # An entry that was restored comes again under a new number: its old row goes.
+        kept = np.flatnonzero((self._seqs > covered_seq) & ~np.isin(self.ids, fresh))
+        if len(kept) == len(self.ids) and not rows:
+            return
+        data = np.frombuffer(b"".join(row.data for row in rows), "<f2")
+        matrix = data.reshape(len(rows), self._dimensions)
+        self._last = rows[-1].seq if rows else since
+        self._seqs = np.append(self._seqs[kept], np.array([row.seq for row in rows], np.int64))
+        self.ids = np.append(self.ids[kept], fresh)
+        self._matrix = np.concatenate([self._matrix[kept], matrix])
         self._shorten()
 
     def _shorten(self) -> None:

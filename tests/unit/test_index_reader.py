@@ -165,6 +165,18 @@ def test_what_was_deleted_at_the_build_is_found_when_restored(
     assert set(found(index, QUERY, 30, namespaces=("n",))) == set(ids[5:]) | set(ids[:3])
 
 
+def test_an_entry_that_is_restored_again_and_again_is_found_once(
+    store: SqliteStore, writer: SqliteStore, index: VectorIndex
+) -> None:
+    ids = add(writer, range(3))
+    for _ in range(3):
+        writer.forget(ids[:1])
+        writer.restore(ids[:1])
+        assert found(index, QUERY) == truth(store, QUERY, 10)
+        assert found(index, QUERY, 10, kinds=("k",)) == truth(store, QUERY, 10)
+    assert index.state().newer == 3
+
+
 def test_filters_exact_and_approximate(
     store: SqliteStore, index: VectorIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,7 +380,7 @@ def test_any_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=25,
+            max_examples=60,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
