@@ -101,6 +101,11 @@ def supersede(context: Context, args: Arguments) -> dict[str, Any]:
             f"{args['id']} is learned knowledge, not a memory.",
             hint="Learn the corrected document instead, and forget this entry.",
         )
+    if not old.live:
+        raise InvalidInput(
+            f"{args['id']} is no longer live: it was forgotten or superseded.",
+            hint="memory_get shows what became of it; supersede its successor.",
+        )
     entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace)
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None
