@@ -54,7 +54,8 @@ for command in (
 def main() -> None:
     """Run the command line; errors become messages and exit codes, never tracebacks."""
     try:
-        cli.main(standalone_mode=True)
+        # Named so that completion works however the command was started.
+        cli.main(prog_name="khive-supervisor")
     except KhiveError as error:
         fail(error, as_json="--json" in sys.argv)
     except KeyboardInterrupt:

@@ -31,16 +31,16 @@ def parse_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
     """key=value words as arguments.
 
     Raises:
-        InvalidInput: a word without `=`.
+        InvalidInput: a word without a name and `=`.
     """
     parsed: dict[str, Any] = {}
     for word in arguments:
         name, equals, value = word.partition("=")
-        if not equals:
+        if not equals or not name:
             raise InvalidInput(f"{word!r} is not key=value.", hint="For example limit=3.")
         try:
             parsed[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed[name] = value
     return parsed
 
