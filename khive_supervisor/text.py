@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 #: Characters of a word that a query looks up; what follows is left out. A longer one (a pasted
 #: key, base64) is looked up by its beginning, and so not found: it says nothing about meaning.
@@ -45,6 +46,14 @@ _CAMEL_WORD = re.compile(r"\b[A-Za-z][a-z0-9]*[A-Z][A-Za-z0-9]*\b")
 
 _ASCII_WORD = re.compile("[a-z0-9]+")
 
+#: Names that are written in parts: `max_retries`, `os.path.join`, `src/main.rs`, `std::vec`. The
+#: parts alone are often common words; as a phrase they are what was meant. A hyphen joins English
+#: words rather than names, and measurably does not help.
+_COMPOUND = re.compile(r"[^\W_]+(?:(?:[_./]|::)[^\W_]+){1,5}")
+
+#: Characters from which on a compound is a name: "e.g" and "a/b" are none.
+_SHORTEST_COMPOUND = 4
+
 #: Function words of English, and what unicode61 leaves of their contractions ("don't": don, t).
 #: They carry no meaning for BM25 and are the longest lists of the index. Other languages need no
 #: list: `search.lexical` leaves out what is in too many entries.
@@ -73,35 +82,50 @@ def index_text(text: str) -> str:
 
 
 def query_terms(text: str) -> tuple[str, ...]:
-    """The distinct terms of a query in order of appearance, folded, without stop words.
+    """The distinct terms of a query, folded, without stop words: words, then compound names.
 
-    A text of nothing but stop words keeps them all ("The Who"). A run of a script without spaces
-    becomes its overlapping pairs of characters, each a term. No word at all: no terms.
+    Words come in order of appearance; a name in parts (`max_retries`) follows them whole, and is
+    found as a phrase. A text of nothing but stop words keeps them all ("The Who"). A run of a
+    script without spaces becomes its overlapping pairs of characters, each a term. No word at all:
+    no terms.
     """
-    words = tuple(dict.fromkeys(_terms(_folded(_with_parts(text)))))
-    return tuple(word for word in words if word not in STOP_WORDS) or words
+    return tuple(term_counts(text))
 
 
 def term_counts(text: str) -> dict[str, int]:
     """How often each of `query_terms` occurs in the text, in the same order."""
-    counts: dict[str, int] = dict.fromkeys(query_terms(text), 0)
-    for term in _terms(_folded(_with_parts(text))):
-        if term in counts:
-            counts[term] += 1
+    folded = _folded(_with_parts(text))
+    counts: dict[str, int] = {}
+    for term in _terms(folded):
+        counts[term] = counts.get(term, 0) + 1
+    counts = {term: n for term, n in counts.items() if term not in STOP_WORDS} or counts
+    for name in _COMPOUND.finditer(folded):
+        term = name[0][:MAX_TERM_CHARACTERS]
+        if len(term) >= _SHORTEST_COMPOUND:
+            counts[term] = counts.get(term, 0) + 1
     return counts
 
 
-def match_expression(terms: Iterable[str], scope: Sequence[str] = ()) -> str:
+def match_expression(
+    terms: Iterable[str], scope: Sequence[str] = (), also: Iterable[str] = ()
+) -> str:
     """The FTS5 expression for entries with any of the terms, and all of the scope's tokens.
 
-    Terms come from `query_terms`, tokens from `scope_token`. No terms give an empty expression,
-    which FTS5 would refuse: ask nothing then.
+    With `also`, an entry must have any of those terms too. Terms come from `query_terms`, tokens
+    from `scope_token`. No terms give an empty expression, which FTS5 would refuse: ask nothing
+    then.
     """
-    chosen = [quoted(term) for term, _ in zip(terms, range(MAX_EXPRESSION_TERMS), strict=False)]
-    if not chosen:
+    words = _any_of(terms)
+    if not words:
         return ""
-    words = f"{{{' '.join(TEXT_COLUMNS)}}} : ({' OR '.join(chosen)})"
-    return " AND ".join([*(f"scope : {quoted(token)}" for token in scope), words])
+    others = _any_of(also)
+    inside = f"({words}) AND ({others})" if others else words
+    parts = [*(f"scope : {quoted(token)}" for token in scope)]
+    return " AND ".join([*parts, f"{{{' '.join(TEXT_COLUMNS)}}} : ({inside})"])
+
+
+def _any_of(terms: Iterable[str]) -> str:
+    return " OR ".join(quoted(term) for term in islice(terms, MAX_EXPRESSION_TERMS))
 
 
 def quoted(term: str) -> str:

@@ -1,0 +1,126 @@
+"""Which words of a query the full-text index is asked for, so that no query is slow.
+
+FTS5 reads and scores every entry that has any word of an OR (0.3 to 0.6 µs each), so a pasted page,
+or two words that every other entry has, cost tens of milliseconds at 100,000 entries. But an entry
+that has only the commonest words of a query is no good answer to it. So the words are split:
+
+- *required*: the words worth most (idf x occurrences in the query), as long as the entries that
+  have them are few;
+- *optional*: the next best. They add to the score of an entry with a required word, and do not
+  bring in others.
+
+This is the pruning of MaxScore (Turtle and Flood, 1995) with FTS5's means: one expression for
+entries with a required *and* an optional word, one for those with a required word alone. The best
+of both scores is an entry's exact BM25 for the chosen words. Measured: docs/adr/0003-fusion.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from khive_supervisor.text import match_expression
+
+#: (entry id, BM25), best first.
+Scored = list[tuple[int, float]]
+
+#: Asks the index: an expression and how many entries at most.
+Match = Callable[[str, int], Scored]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a query may cost.
+
+    `postings`: entries that the required words may have in all; one word at least is required
+    whatever it costs. `required` and `optional`: words. `lookups`: words of a long query whose
+    frequency is looked up (about 15 µs each).
+    """
+
+    postings: int = 1500
+    required: int = 24
+    optional: int = 24
+    lookups: int = 192
+
+
+DEFAULT_BUDGET = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The words to ask for, each group by falling worth, and what is known of them.
+
+    `postings`: entries that have a required word, counted once for each such word.
+    `unknown`: how many words of the query no entry has.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    postings: int
+    unknown: int
+
+
+def worth_looking_up(counts: Mapping[str, int], budget: Budget = DEFAULT_BUDGET) -> list[str]:
+    """The terms of `text.term_counts` whose frequencies `select` wants; the most repeated first.
+
+    Of equally frequent ones, those that come first in the query.
+    """
+    return list(islice(sorted(counts, key=lambda term: -counts[term]), budget.lookups))
+
+
+def select(
+    counts: Mapping[str, int],
+    frequencies: Mapping[str, int],
+    entries: int,
+    budget: Budget = DEFAULT_BUDGET,
+) -> Selection:
+    """Choose among the terms of `counts` (occurrences in the query) those with a frequency.
+
+    `frequencies`: in how many of the `entries` a term occurs; those of 0 cannot match and are left
+    out. As long as everything fits the budget, all words are required: that is a plain OR.
+    """
+    known = [term for term in counts if frequencies.get(term, 0) > 0]
+    worth = {term: counts[term] * inverse_frequency(frequencies[term], entries) for term in known}
+    ordered = sorted(known, key=lambda term: -worth[term])
+    required: list[str] = []
+    optional: list[str] = []
+    postings = 0
+    for term in ordered:
+        fits = not required or postings + frequencies[term] <= budget.postings
+        if fits and len(required) < budget.required:
+            required.append(term)
+            postings += frequencies[term]
+        elif len(optional) < budget.optional:
+            optional.append(term)
+    unknown = sum(1 for term in counts if frequencies.get(term) == 0)
+    return Selection(tuple(required), tuple(optional), postings, unknown)
+
+
+def inverse_frequency(frequency: int, entries: int) -> float:
+    """The idf that FTS5's bm25() uses: ln((N - n + 1/2) / (n + 1/2)), never below 1e-6."""
+    ratio = (entries - frequency + 0.5) / (frequency + 0.5)
+    return max(math.log(ratio), 1e-6) if ratio > 0 else 1e-6
+
+
+def retrieve(
+    selection: Selection, match: Match, limit: int, budget: Budget = DEFAULT_BUDGET
+) -> Scored:
+    """The best entries for the chosen words, best first; equal ones newest (highest id) first.
+
+    Asks the index once or twice. `match` answers an expression of `text.match_expression`.
+    """
+    alone = match_expression(selection.required)
+    if not alone:
+        return []
+    if not selection.optional:
+        return match(alone, limit)
+    both = match(match_expression(selection.required, also=selection.optional), limit)
+    # A single required word that is everywhere: entries with a second word are enough of them.
+    if selection.postings > budget.postings and len(both) >= limit:
+        return both
+    best = dict(match(alone, limit))
+    for entry, score in both:
+        best[entry] = max(score, best.get(entry, score))
+    return sorted(best.items(), key=lambda found: (-found[1], -found[0]))[:limit]
