@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,12 +16,12 @@ import click
 from khive_supervisor import documents, exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, progress
 from khive_supervisor.cli.session import Verbs, config_option, verbs
-from khive_supervisor.documents import Entry, Problem
+from khive_supervisor.documents import TITLE_LIMIT, Entry, Problem
 from khive_supervisor.errors import InvalidInput
 
 #: Entries in one call: what is lost at most when it is interrupted, and then learned again.
 BATCH = 128
-#: Bytes of content in one call, well below a frame.
+#: Bytes of one call's entries as they are sent, well below a frame; a larger entry is refused.
 BATCH_BYTES = 2 * 1024 * 1024
 #: Conversations at once: while one waits for the embedder, the other one writes.
 PARALLEL = 2
@@ -191,8 +192,14 @@ def _entries(sources: Iterable[Source], problems: list[Problem]) -> Iterator[Ent
         for item in _read(source):
             if isinstance(item, Problem):
                 problems.append(item)
+            elif _bytes_sent(item) > BATCH_BYTES:
+                problems.append(Problem(str(item.get("source"))[:TITLE_LIMIT], "too large"))
             else:
                 yield item
+
+
+def _bytes_sent(entry: Entry) -> int:
+    return len(json.dumps(entry))
 
 
 def _read(source: Source) -> Iterator[Entry | Problem]:
@@ -224,11 +231,11 @@ def _open(path: str) -> io.BufferedReader:
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Entries in calls of at most BATCH entries and BATCH_BYTES of content."""
+    """Entries in calls of at most BATCH entries and BATCH_BYTES."""
     batch: list[Entry] = []
     size = 0
     for entry in entries:
-        length = len(entry["content"].encode("utf-8", "replace"))
+        length = _bytes_sent(entry)
         if batch and (len(batch) >= BATCH or size + length > BATCH_BYTES):
             yield batch
             batch, size = [], 0

@@ -67,7 +67,7 @@ def test_every_command_has_help_that_says_what_it_does(path: tuple[str, ...]) ->
         assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize(("path", "command"), ALL, ids=lambda value: str(value))
+@pytest.mark.parametrize(("path", "command"), ALL, ids=str)
 def test_every_option_is_explained(path: tuple[str, ...], command: click.Command) -> None:
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden:
