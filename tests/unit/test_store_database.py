@@ -12,6 +12,7 @@ import pytest
 
 from khive_supervisor.errors import InvalidInput, StoreError, StoreUnavailable
 from khive_supervisor.store import SqliteStore
+from khive_supervisor.store.connection import CACHE_KIB
 from khive_supervisor.store.errors import translated
 from khive_supervisor.store.model import NewEntry
 
@@ -46,7 +47,7 @@ def other(store: SqliteStore) -> Iterator[SqliteStore]:
         ("trusted_schema", 0),
         ("temp_store", 2),
         ("mmap_size", 0),
-        ("cache_size", -1024),
+        ("cache_size", -CACHE_KIB),
         ("wal_autocheckpoint", 4000),
         ("journal_size_limit", 64 * 2**20),
         ("busy_timeout", 50),
