@@ -24,6 +24,8 @@ CONNECT_DEADLINE = 1.0
 PART_TEXTS = 16
 #: Seconds for one request, waiting behind others included.
 REQUEST_DEADLINE = 10.0
+#: Seconds for a single text, which takes 1 ms: a search would rather answer without vectors.
+QUERY_DEADLINE = 1.0
 #: Seconds in which nobody asks again after a connection or a single text has met its deadline, so
 #: that a hung embedder delays one search and not every one.
 COOL_DOWN = 2.0
@@ -78,8 +80,9 @@ class EmbedderClient:
     def _ask(self, texts: list[str]) -> Vectors:
         question = wire.request(texts)
         connection = self._take() or self._connect()
+        patience = min(self._deadline, QUERY_DEADLINE) if len(texts) == 1 else self._deadline
         try:
-            answer = connection.exchange(question, self._clock() + self._deadline)
+            answer = connection.exchange(question, self._clock() + patience)
         except (OSError, ProtocolError) as error:
             connection.close()
             if len(texts) == 1:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor import logs, text
 from khive_supervisor.config.model import Config
-from khive_supervisor.embed.base import Embedder, Vectors
+from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.index.reader import VectorIndex
-from khive_supervisor.search import draft as fusion
+from khive_supervisor.search import fusion, lexical, ranking
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 
@@ -75,16 +74,21 @@ class SearchEngine:
         self._store = store
         self._embedder = embedder
         self._settings = config.search
+        salience, recency = config.search.salience_weight, config.search.recency_weight
+        self._weights = ranking.RankWeights(1.0 - salience - recency, salience, recency)
         self._report_damage = report_damage
         self._reported = ""
         self._clock = clock
         self._index = (
-            VectorIndex(store, embedder.model_id, embedder.dimensions)
+            VectorIndex(
+                store,
+                embedder.model_id,
+                embedder.dimensions,
+                search_k=config.index.search_k,
+            )
             if embedder is not None
             else None
         )
-        # The embedder's answer takes as long as the full-text search: ask it meanwhile.
-        self._asking = ThreadPoolExecutor(1, thread_name_prefix="embed") if embedder else None
 
     def search(self, query: str, where: EntryFilter, *, limit: int, now: float) -> Answer:
         """The best entries for a query, which may be any string.
@@ -100,9 +104,8 @@ class SearchEngine:
                 hint="Ask with the part that matters.",
             )
         depth = max(self._settings.candidates, limit)
-        question = self._ask(query)
         words = self._words(query, where, depth)
-        meaning = self._meaning(question, where, depth)
+        meaning = self._meaning(query, where, depth)
         fused = fusion.fuse(words.found, meaning.found)
         hits = self._ranked(fused, limit, now)
         return Answer(
@@ -117,28 +120,28 @@ class SearchEngine:
     # --- full text ------------------------------------------------------------------------------
 
     def _words(self, query: str, where: EntryFilter, depth: int) -> Arm:
-        terms = text.query_terms(query)
-        if not terms:
+        counts = text.term_counts(query)
+        if not counts:
             return Arm([], "no words in the query")
-        chosen = terms[:64]
-        expression = text.match_expression(chosen)
-        found = self._store.match(expression, depth, where, COLUMN_WEIGHTS)
-        return Arm(found, f"{len(found)} candidates for {len(chosen)} of {len(terms)} words")
+        frequencies = self._store.document_frequencies(lexical.worth_looking_up(counts))
+        selection = lexical.select(counts, frequencies, self._store.highest_id())
+        found = lexical.retrieve(
+            selection,
+            lambda expression, limit: self._store.match(expression, limit, where, COLUMN_WEIGHTS),
+            depth,
+        )
+        used = len(selection.required) + len(selection.optional)
+        return Arm(found, f"{len(found)} candidates for {used} of {len(counts)} words")
 
     # --- vectors --------------------------------------------------------------------------------
 
-    def _ask(self, query: str) -> Future[Vectors] | None:
-        if self._asking is None or self._embedder is None or not query.strip():
-            return None
-        return self._asking.submit(self._embedder.embed, [query])
-
-    def _meaning(self, question: Future[Vectors] | None, where: EntryFilter, depth: int) -> Arm:
-        if self._index is None:
+    def _meaning(self, query: str, where: EntryFilter, depth: int) -> Arm:
+        if self._index is None or self._embedder is None:
             return Arm([], "off", "")
-        if question is None:
+        if not query.strip():
             return Arm([], "an empty query has no meaning")
         try:
-            vector = question.result()[0]
+            vector = self._embedder.embed([query])[0]
             found = self._index.search(vector, depth, where)
         except EmbedderUnavailable as error:
             return Arm([], "skipped", f"Searched by words only: {error.message}")
@@ -161,16 +164,54 @@ class SearchEngine:
     # --- ranking --------------------------------------------------------------------------------
 
     def _ranked(self, fused: Sequence[fusion.Fused], limit: int, now: float) -> list[Hit]:
-        entries = {e.id: e for e in self._store.get([f.id for f in fused])}
-        return [_hit(entries[f.id], f) for f in fused if f.id in entries][:limit]
+        contenders = ranking.contenders(fused, limit)
+        standings = self._store.standings([candidate.id for candidate in contenders])
+
+        def age_of(entry: int) -> ranking.Age | None:
+            found = standings.get(entry)
+            if found is None:
+                return None
+            return ranking.Age.at(
+                now, created_at=found.created_at, salience=found.salience, decay=found.decay
+            )
+
+        best = ranking.rank(contenders, age_of, self._weights)[:limit]
+        entries = {entry.id: entry for entry in self._store.get([r.fused.id for r in best])}
+        return [_hit(entries[r.fused.id], r) for r in best if r.fused.id in entries]
 
     def close(self) -> None:
-        """Let go of the index and the helper thread; idempotent."""
-        if self._asking is not None:
-            self._asking.shutdown(cancel_futures=True)
+        """Let go of the index; idempotent."""
         if self._index is not None:
             self._index.close()
 
 
-def _hit(entry: Entry, fused: Any) -> Hit:
-    return Hit(entry, fused.score, "w", {})
+def _hit(entry: Entry, ranked: ranking.Ranked) -> Hit:
+    return Hit(entry, ranked.score, _why(ranked.fused), _details(ranked))
+
+
+def _why(fused: fusion.Fused) -> str:
+    """Why an entry is among the results, in a few words."""
+    reasons = []
+    if fused.lexical_rank is not None:
+        reasons.append(f"words #{fused.lexical_rank}")
+    if fused.vector_rank is not None:
+        reasons.append(f"meaning #{fused.vector_rank} ({fused.vector_score:.2f})")
+    return ", ".join(reasons)
+
+
+def _details(ranked: ranking.Ranked) -> dict[str, Any]:
+    """The numbers behind a score: score = lift * (the two weighted parts together)."""
+    fused = ranked.fused
+    return {
+        "words_rank": fused.lexical_rank,
+        "words_bm25": _rounded(fused.lexical_score),
+        "words_part": _rounded(fused.lexical_part * fused.lexical_weight),
+        "meaning_rank": fused.vector_rank,
+        "meaning_cosine": _rounded(fused.vector_score),
+        "meaning_part": _rounded(fused.vector_part * fused.vector_weight),
+        "lift": _rounded(ranked.lift),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -84,6 +84,17 @@ def lift(age: Age, weights: RankWeights = DEFAULT_WEIGHTS) -> float:
     return 1.0 + LIFT * age.kept * (weights.salience * salience + weights.recency) / total
 
 
+def contenders(fused: Sequence[Fused], limit: int) -> Sequence[Fused]:
+    """Those of a fused list that can be among the first `limit` of the ranked one.
+
+    Nobody is lifted by more than LIFT, so the others need not be weighed at all.
+    """
+    if len(fused) <= limit:
+        return fused
+    needed = fused[limit - 1].score / (1.0 + LIFT)
+    return [candidate for candidate in fused if candidate.score >= needed]
+
+
 def rank(
     fused: Sequence[Fused],
     age_of: Callable[[int], Age | None],

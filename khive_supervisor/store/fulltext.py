@@ -138,10 +138,12 @@ class FullTextIndex:
     def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
         """See `FullText.live_ids`."""
         sql, bindings = live(where, many=True)
-        rows = self._database.rows(
-            f"SELECT id FROM entries WHERE {sql} LIMIT ?", [*bindings, limit + 1]
-        )
-        return sorted(row[0] for row in rows) if len(rows) <= limit else None
+        # Counted first: most filters let through far more, and rows cost more than counting them.
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM entries WHERE {sql} LIMIT ?)"
+        if self._database.value(counted, [*bindings, limit + 1]) > limit:
+            return None
+        rows = self._database.rows(f"SELECT id FROM entries WHERE {sql}", bindings)
+        return sorted(row[0] for row in rows)
 
     def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
         """See `FullText.filter_ids`."""

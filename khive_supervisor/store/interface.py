@@ -24,6 +24,7 @@ from khive_supervisor.store.model import (
     Generation,
     MissingVector,
     NewEntry,
+    Standing,
     StoreStats,
     VectorRow,
     VectorStats,
@@ -53,6 +54,14 @@ class EntryStore(Protocol):
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """The entries with these ids in the order asked, live or not; unknown ids are left out."""
+        ...
+
+    def standings(self, ids: Sequence[int]) -> dict[int, Standing]:
+        """What a ranking needs of these entries, live or not; unknown ids are left out."""
+        ...
+
+    def highest_id(self) -> int:
+        """The newest entry's id, 0 without any: about how many entries there are; cheap."""
         ...
 
     def forget(self, ids: Sequence[int]) -> list[int]:

@@ -28,6 +28,7 @@ from khive_supervisor.store.model import (
     Generation,
     MissingVector,
     NewEntry,
+    Standing,
     StoreStats,
     VectorRow,
     VectorStats,
@@ -87,6 +88,14 @@ class SqliteStore:
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """See `EntryStore.get`."""
         return self._entries.get(ids)
+
+    def standings(self, ids: Sequence[int]) -> dict[int, Standing]:
+        """See `EntryStore.standings`."""
+        return self._entries.standings(ids)
+
+    def highest_id(self) -> int:
+        """See `EntryStore.highest_id`."""
+        return self._entries.highest_id()
 
     def forget(self, ids: Sequence[int]) -> list[int]:
         """See `EntryStore.forget`."""

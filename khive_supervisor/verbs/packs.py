@@ -7,7 +7,6 @@ from dataclasses import replace
 from khive_supervisor.verbs import index, knowledge, memory, registry, system
 
 
-
 def _rehearse() -> None:
     # Imported here: only the zygote rehearses, and the command line need not load numpy for it.
     from khive_supervisor.verbs.rehearsal import rehearse

@@ -11,7 +11,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from khive_supervisor import __version__, logs
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry, Verb
+from khive_workers.verb_thread import VerbThread
 
 log = logs.get("khive.mcp")
 
@@ -58,7 +59,7 @@ class SessionRuntime:
     """What the handlers of one worker need; filled in after the fork."""
 
     context: Context | None = None
-    executor: ThreadPoolExecutor | None = None
+    thread: VerbThread | None = None
     on_client: Callable[[dict[str, Any]], None] | None = None
     client_seen: bool = False
     calls: int = 0
@@ -218,7 +219,7 @@ class McpServer:
         runtime = self.runtime
         context = runtime.context
         assert context is not None
-        assert runtime.executor is not None
+        assert runtime.thread is not None
         self.registry.get(name)
         runtime.calls += 1
         loop = asyncio.get_running_loop()
@@ -230,7 +231,7 @@ class McpServer:
             return self.registry.call(context, name, arguments)
 
         try:
-            return await loop.run_in_executor(runtime.executor, work)
+            return await runtime.thread.run(work)
         except asyncio.CancelledError:
             cancelled.set()
             raise

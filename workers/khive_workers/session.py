@@ -15,7 +15,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -32,6 +31,7 @@ from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.fd_transport import FdTransport, Observer
 from khive_workers.mcp_server import McpServer
+from khive_workers.verb_thread import VerbThread
 
 log = logs.get("khive.session")
 
@@ -191,7 +191,7 @@ class SessionWorker:
         _, server = prepared()
         context = _make_context(self._config, self._request, self._socket_path)
         server.runtime.context = context
-        server.runtime.executor = ThreadPoolExecutor(1, thread_name_prefix="verbs")
+        server.runtime.thread = VerbThread()
         observer = Observer(
             on_handshake=lambda line: self._record(b"S", line),
             on_request=lambda identifier: self._record(b"I", json.dumps(identifier).encode()),
