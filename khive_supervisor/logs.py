@@ -98,6 +98,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(as_dict(record) if line is None else line, default=str)
 
 
+class TextLines(logging.Formatter):
+    """One line for people: the level, the event and its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for a record."""
+        fields = getattr(record, "fields", None) or {}
+        shown = "".join(f" {name}={value!r}" for name, value in fields.items())
+        return f"khive-supervisor: {record.levelname} {super().format(record)}{shown}"
+
+
 class RecordSender:
     """The queue of a sending process: never blocks, never raises, counts what it had to drop."""
 
@@ -319,9 +329,9 @@ def send_to_supervisor(level: str, name: str) -> socket.socket:
 
 
 def to_stderr(level: str) -> None:
-    """Log to stderr, for a process that has no supervisor."""
+    """Log to stderr: the user's, or the pipe that the supervisor reads a child's from."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("khive-supervisor: %(levelname)s %(message)s"))
+    handler.setFormatter(TextLines())
     _replace_handlers(handler, level)
 
 

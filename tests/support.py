@@ -67,6 +67,16 @@ def write_distribution(directory: Path, name: str, source: str, attribute: str =
     (information / "entry_points.txt").write_text(entry)
 
 
+def limited(argv: list[str], limit: str, value: int) -> list[str]:
+    """A command that runs with a resource limit, such as RLIMIT_NOFILE."""
+    program = (
+        "import os, resource, sys; "
+        f"resource.setrlimit(resource.{limit}, ({value}, {value})); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", program, *argv]
+
+
 class Installation:
     """A HOME of its own with everything that runs in it."""
 

@@ -17,7 +17,7 @@ import sys
 import threading
 from typing import Any
 
-from khive_supervisor import exitcodes
+from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.protocol import MAX_FDS
 from khive_workers import runtime, session
@@ -110,6 +110,7 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     runtime.reset_signals()
     runtime.name_process("khive-zygote")
+    logs.to_stderr("warning")
     session.warm()
     zygote = Zygote(
         socket.socket(fileno=options.parent_fd), socket.socket(fileno=options.requests_fd)
