@@ -3,8 +3,8 @@
 Imports C modules only, so that a session starts in milliseconds: no json, no socket module, no
 click. The slow paths (starting a supervisor, serving without one) are other processes.
 
-After the hello the connection is the session channel: records of one kind byte, a 4-byte
-big-endian length and a payload (docs/protocol.md). Its end tells each side that the other is gone.
+After the hello the connection is the session channel: its end tells each side that the other is
+gone. What must survive a worker is in the journal, which this process only keeps open.
 """
 
 import _signal  # type: ignore[import-not-found]  # the C module has no stub
@@ -13,6 +13,7 @@ from _json import encode_basestring_ascii as quoted
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 from posix import (
     O_CREAT,
+    O_EXCL,
     O_RDONLY,
     O_RDWR,
     _exit,
@@ -22,11 +23,15 @@ from posix import (
     execv,
     execve,
     fork,
+    fstat,
     getcwd,
     getpid,
     getuid,
     open,  # noqa: A004 - the descriptor-level open: this module has no file objects
+    pread,
+    pwrite,
     read,
+    set_inheritable,
     setsid,
     unlink,
     waitpid,
@@ -54,8 +59,15 @@ QUICK_RETRIES = 3
 MAX_FUTILE = 5
 #: Failures in a row to find anybody at the socket, starts of a supervisor included.
 MAX_ABSENT = 10
-#: errno values that mean "nobody is there": ENOENT, ECONNREFUSED.
-ABSENT = (2, 111, 61)
+#: Descriptors of the channel and the journal while a shell waits: dash names only single digits.
+CHANNEL, JOURNAL = 9, 8
+#: What waits: a record of one line (docs/protocol.md) ends the session; the channel's end without
+#: one means that the worker is lost, and attaches again.
+WAIT = f"""\
+IFS=' ' read -r kind code text <&{CHANNEL} || exec "$@" {CHANNEL}<&-
+[ "$kind" = E ] && echo "khive-supervisor attach: $text" >&2
+exit "$code"
+"""
 #: errno values of a sandbox that forbids the socket: EPERM, EACCES.
 FORBIDDEN = (1, 13)
 _SO_PEERCRED = 17
@@ -67,52 +79,61 @@ def say(text: str) -> None:
     write(2, ("khive-supervisor attach: " + text + "\n").encode("utf-8", "backslashreplace"))
 
 
-class Channel:
-    """What must outlive a worker: the handshake to replay and the calls in flight."""
+def hello(config: "str | None", names: "tuple[str, ...]") -> bytes:
+    """The hello frame: who and where we are, and the environment that is forwarded."""
+    forwarded = [(n, paths.env(n)) for n in names]
+    env = ",".join(quoted(n) + ":" + quoted(v) for n, v in forwarded if v is not None)
+    body = (
+        f'{{"v":{PROTOCOL},"kind":"attach","release":{quoted(__version__)},"pid":{getpid()},'
+        f'"cwd":{quoted(working_directory())},"config":{quoted(config) if config else "null"},'
+        f'"env":{{{env}}}}}'
+    ).encode()
+    return len(body).to_bytes(4, "big") + body
 
-    def __init__(self) -> None:
-        self.state = b""
-        self.open: dict[bytes, bool] = {}
-        self.answered = False
 
-    def hello(self, config: "str | None", names: "tuple[str, ...]") -> bytes:
-        """The hello frame: where we are, what is forwarded, what the last worker left behind."""
-        forwarded = [(n, paths.env(n)) for n in names]
-        env = ",".join(quoted(n) + ":" + quoted(v) for n, v in forwarded if v is not None)
-        lost = ",".join(quoted(i.decode()) for i in self.open)
-        body = (
-            f'{{"v":{PROTOCOL},"kind":"attach","release":{quoted(__version__)},"pid":{getpid()},'
-            f'"cwd":{quoted(working_directory())},"config":{quoted(config) if config else "null"},'
-            f'"env":{{{env}}},"state":{quoted(self.state.decode())},"lost":[{lost}]}}'
-        ).encode()
-        return len(body).to_bytes(4, "big") + body
+def open_journal() -> None:
+    """Make memory that outlives every worker of this session; see khive_workers.journal."""
+    try:
+        from posix import memfd_create
+    except ImportError:  # not Linux: a file without a name
+        path = f"/tmp/khive-journal-{getpid()}"  # noqa: S108 - O_EXCL, and unlinked at once
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
+        unlink(path)
+    else:
+        fd = memfd_create("khive-journal")
+    if fd != JOURNAL:
+        dup2(fd, JOURNAL)
+        close(fd)
+    set_inheritable(JOURNAL, True)
 
-    def take(self, kind: bytes, payload: bytes) -> None:
-        """React to one record from the worker."""
-        if kind == b"X":
-            _exit(payload[0])
-        elif kind == b"E":
-            say(payload[1:].decode("utf-8", "replace"))
-            _exit(payload[0])
-        elif kind == b"S":
-            self.state = payload
-        elif kind == b"I":
-            self.open[payload] = True
-        elif kind == b"D":
-            self.open.pop(payload, None)
-            self.answered = True
 
-    def follow(self, sock: socket) -> None:
-        """Read records until the worker is gone."""
-        buffer = b""
-        while data := sock.recv(65536):
-            buffer += data
-            while len(buffer) >= 5:
-                end = 5 + int.from_bytes(buffer[1:5], "big")
-                if len(buffer) < end:
-                    break
-                self.take(buffer[:1], buffer[5:end])
-                buffer = buffer[end:]
+def futile_attaches(journal: int) -> int:
+    """How many workers in a row were lost without having answered anything."""
+    return lines(journal).count(b"A")
+
+
+def lines(journal: int) -> "list[bytes]":
+    """What a journal holds."""
+    return pread(journal, fstat(journal).st_size, 0).split(b"\n")
+
+
+def note_attach(journal: int) -> None:
+    """Count this attach; the worker's next answer takes the count away."""
+    pwrite(journal, b"A\n", fstat(journal).st_size)
+
+
+def wait_for_end(sock: socket, config: "str | None") -> None:
+    """Become a shell that waits for the session's end; leaves only by exiting or attaching again.
+
+    A shell that waits takes a tenth of an interpreter's memory, and most of attach's life is this.
+    """
+    if sock.fileno() != CHANNEL:
+        dup2(sock.fileno(), CHANNEL)
+    set_inheritable(CHANNEL, True)
+    again = [sys.executable, "-P", "-m", "khive_supervisor", "attach", "--again"]
+    if config:
+        again += ["--config", config]
+    execv("/bin/sh", ["khive-attach", "-c", WAIT, "khive-attach", *again])
 
 
 def working_directory() -> str:
@@ -146,12 +167,12 @@ def check_peer(sock: socket) -> None:
         _exit(PERMANENT)
 
 
-def pass_pipes(sock: socket, hello: bytes) -> None:
-    """Send the hello with stdin, stdout and stderr."""
-    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
-    sent = sock.sendmsg([hello], [(SOL_SOCKET, SCM_RIGHTS, fds)])
-    if sent < len(hello):
-        sock.sendall(hello[sent:])
+def pass_pipes(sock: socket, journal: int, frame: bytes) -> None:
+    """Send the hello with stdin, stdout, stderr and the journal."""
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, journal))
+    sent = sock.sendmsg([frame], [(SOL_SOCKET, SCM_RIGHTS, fds)])
+    if sent < len(frame):
+        sock.sendall(frame[sent:])
 
 
 def run_and_wait(argv: "list[str]", env: "dict[bytes, bytes]") -> int:
@@ -238,42 +259,37 @@ def argument(argv: "list[str]", name: str) -> "str | None":
 
 
 def attach(path: str, config: "str | None") -> None:
-    """Attach, and again whenever the worker is lost; leaves only by exiting."""
+    """Attach; leaves by becoming what waits for the session's end, or by exiting."""
     from time import sleep
 
-    channel = Channel()
-    futile = 0
-    absent = 0
-    while True:
+    futile = futile_attaches(JOURNAL)
+    if futile > MAX_FUTILE:
+        say("the session's worker keeps dying. `khive-supervisor logs` says why.")
+        _exit(NOT_RUNNING)
+    sleep(0.02 * futile)
+    resumed = lines(JOURNAL)[0].startswith(b"H ")
+    for attempt in range(1, MAX_ABSENT + 1):
         sock = socket(AF_UNIX, SOCK_STREAM, 0)
-        channel.answered = False
-        present = True
         try:
             sock.connect(path)
             check_peer(sock)
-            pass_pipes(sock, channel.hello(config, forwarded_names(path)))
-            channel.follow(sock)
+            note_attach(JOURNAL)
+            pass_pipes(sock, JOURNAL, hello(config, forwarded_names(path)))
+            wait_for_end(sock, config)
         except OSError as error:
             if error.errno in FORBIDDEN:
                 serve_alone(config)
-            present = error.errno not in ABSENT
         finally:
             sock.close()
-        absent = 0 if present else absent + 1
-        if present:
-            futile = 0 if channel.answered else futile + 1
-        if futile > MAX_FUTILE:
-            say("the session's worker keeps dying. `khive-supervisor logs` says why.")
-            _exit(NOT_RUNNING)
-        if absent > MAX_ABSENT:
-            say(f"a supervisor was started, but nobody listens at {path}. Run doctor.")
-            _exit(NOT_RUNNING)
-        if absent and (absent > QUICK_RETRIES or not channel.state):
+        # A worker that was lost with its supervisor: that may be back in a moment.
+        if attempt > QUICK_RETRIES or not resumed:
             code = start_supervisor(path, config)
             if code:
                 say("no supervisor could be started; its message is above.")
                 _exit(code if code > 0 else NOT_RUNNING)
-        sleep(0.02 * (futile + absent))
+        sleep(0.02 * attempt)
+    say(f"a supervisor was started, but nobody listens at {path}. Run doctor.")
+    _exit(NOT_RUNNING)
 
 
 def main(argv: "list[str]") -> None:
@@ -295,4 +311,6 @@ def main(argv: "list[str]") -> None:
             "Set KHIVE_SOCKET to a shorter path, the same for every client."
         )
         _exit(PERMANENT)
+    if "--again" not in argv:
+        open_journal()
     attach(path, config)

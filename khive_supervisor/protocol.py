@@ -19,8 +19,9 @@ from khive_supervisor.errors import ProtocolError, VersionMismatch
 PROTOCOL = 1
 #: Bytes of JSON in one frame. Larger answers must be asked for in parts.
 MAX_FRAME = 8 * 1024 * 1024
-#: Descriptors that one hello may carry (stdin, stdout, stderr of a session).
-MAX_FDS = 4
+#: Descriptors that one hello may carry, and a request to a worker beside it: stdin, stdout, stderr,
+#: the journal and the channel of a session.
+MAX_FDS = 5
 
 _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES = 1 << 16

@@ -242,8 +242,8 @@ class Supervisor:
         }
 
     async def _attach(self, arrival: Arrival) -> None:
-        if len(arrival.fds) != 3:
-            raise InvalidInput(f"A session needs 3 descriptors; {len(arrival.fds)} came.")
+        if len(arrival.fds) != 4:
+            raise InvalidInput(f"A session needs 4 descriptors; {len(arrival.fds)} came.")
         self._spawn(arrival, [*arrival.fds, arrival.conn.fileno()])
 
     async def _verbs(self, arrival: Arrival) -> None:

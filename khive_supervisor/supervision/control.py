@@ -218,16 +218,11 @@ async def _readable(conn: socket.socket) -> None:
         loop.remove_reader(conn)
 
 
-def session_record(kind: bytes, payload: bytes) -> bytes:
-    """One record of the session channel."""
-    return kind + len(payload).to_bytes(4, "big") + payload
-
-
 async def _tell(arrival: Arrival, error: KhiveError) -> None:
     """Say why, in the form that the other side reads."""
     if arrival.kind == "attach":
-        code = bytes([error.exit_code & 0xFF])
-        data = session_record(b"E", code + str(error).encode())
+        text = " ".join(str(error).split())
+        data = f"E {error.exit_code} {text}\n".encode("utf-8", "backslashreplace")
     else:
         data = protocol.encode({"error": error.as_dict()})
     try:

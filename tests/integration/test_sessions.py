@@ -44,7 +44,7 @@ def test_fifty_sessions_at_once_start_one_supervisor(khive: Installation) -> Non
         for session in sessions:
             session.initialize()
         assert (
-            len(wait_until(lambda: [s for s in khive.status()["sessions"]][49:], "50 sessions"))
+            len(wait_until(lambda: list(khive.status()["sessions"])[49:], "50 sessions"))
             == 1
         )
         assert [session.close() for session in sessions] == [0] * 50

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from khive_workers.journal import Journal
 from support import ROOT
 
 from khive_supervisor import __version__, attach, client, paths, protocol
@@ -75,7 +74,7 @@ def test_attach_agrees_with_the_modules_that_it_does_not_import() -> None:
 
 def test_the_hello_is_a_frame_as_the_protocol_encodes_it() -> None:
     with environment(KHIVE_ACTOR="me"):
-        message = decoded(attach.Channel().hello("/c.toml", ("KHIVE_ACTOR", "KHIVE_MISSING_X")))
+        message = decoded(attach.hello("/c.toml", ("KHIVE_ACTOR", "KHIVE_MISSING_X")))
     assert message == decoded(
         protocol.hello(
             "attach",
@@ -83,67 +82,37 @@ def test_the_hello_is_a_frame_as_the_protocol_encodes_it() -> None:
             cwd=os.getcwd(),
             config="/c.toml",
             env={"KHIVE_ACTOR": "me"},
-            state="",
-            lost=[],
         )
     )
     assert message["release"] == __version__
-    assert decoded(attach.Channel().hello(None, ()))["config"] is None
+    assert decoded(attach.hello(None, ()))["config"] is None
 
 
-@given(
-    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
-    st.text(),
-    st.lists(st.integers() | st.text(), unique_by=json.dumps),
-)
-def test_any_text_survives_the_hello(value: str, state: str, lost: list[int | str]) -> None:
-    channel = attach.Channel()
-    channel.take(b"S", json.dumps(state).encode())
-    for identifier in lost:
-        channel.take(b"I", json.dumps(identifier).encode())
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_any_text_survives_the_hello(value: str) -> None:
     with environment(KHIVE_ACTOR=value):
-        message = decoded(channel.hello(None, ("KHIVE_ACTOR",)))
+        message = decoded(attach.hello(None, ("KHIVE_ACTOR",)))
     assert message["env"] == {"KHIVE_ACTOR": value}
-    assert json.loads(str(message["state"])) == state
-    assert [json.loads(item) for item in message["lost"]] == lost  # type: ignore[attr-defined]
 
 
 def test_a_variable_that_is_not_text_still_crosses() -> None:
     with environment(KHIVE_ACTOR="\udcff"):
-        assert decoded(attach.Channel().hello(None, ("KHIVE_ACTOR",)))["env"] == {
-            "KHIVE_ACTOR": "\udcff"
-        }
+        assert decoded(attach.hello(None, ("KHIVE_ACTOR",)))["env"] == {"KHIVE_ACTOR": "\udcff"}
 
 
-def test_a_call_in_flight_is_lost_until_somebody_has_answered_it() -> None:
-    channel = attach.Channel()
-    for number in (b"1", b"2"):
-        channel.take(b"I", number)
-    channel.take(b"D", b"1")
-    assert decoded(channel.hello(None, ()))["lost"] == ["2"]
-    # The worker that was told may die before it has answered: the next one is told again.
-    assert decoded(channel.hello(None, ()))["lost"] == ["2"]
-    channel.take(b"D", b"2")
-    assert decoded(channel.hello(None, ()))["lost"] == []
-
-
-@given(st.lists(st.integers(1, 9), max_size=30))
-def test_records_are_read_in_any_chunking(sizes: list[int]) -> None:
-    data = b"".join(
-        kind + len(payload).to_bytes(4, "big") + payload
-        for kind, payload in ((b"S", b"state"), (b"I", b"7"), (b"I", b'"x"'), (b"D", b"7"))
-    )
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    channel = attach.Channel()
-    with ours, theirs:
-        for size in sizes:
-            theirs.sendall(data[:size])
-            data = data[size:]
-        theirs.sendall(data)
-        theirs.shutdown(socket.SHUT_WR)
-        channel.follow(ours)  # type: ignore[arg-type]  # a subclass of _socket.socket
-    assert channel.state == b"state"
-    assert list(channel.open) == [b'"x"']
+def test_attaches_are_counted_until_a_worker_has_answered() -> None:
+    fd = os.memfd_create("test")
+    journal = Journal(fd)
+    assert attach.futile_attaches(fd) == 0
+    attach.note_attach(fd)
+    attach.note_attach(fd)
+    assert attach.futile_attaches(fd) == 2
+    journal = Journal(fd)
+    journal.receive(1)
+    assert attach.futile_attaches(fd) == 2
+    journal.answer(1)
+    assert attach.futile_attaches(fd) == 0
+    os.close(fd)
 
 
 def test_the_supervisor_s_own_allow_list_goes_before(tmp_path: Path) -> None:

@@ -88,11 +88,11 @@ class FdTransport:
 
     # --- in -------------------------------------------------------------------------------------
 
-    async def read(self, resume: bytes, lost: list[str]) -> None:
+    async def read(self, resume: bytes, lost: list[Any]) -> None:
         """Feed the server until the client closes; returns after its last answer (or LINGER)."""
         async with self._incoming:
             try:
-                await self._succeed(resume, [json.loads(identifier) for identifier in lost])
+                await self._succeed(resume, lost)
                 async for line in self._read_lines():
                     await self._take(line)
                 with anyio.move_on_after(LINGER):

@@ -30,6 +30,7 @@ from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.fd_transport import FdTransport, Observer
+from khive_workers.journal import Journal
 from khive_workers.mcp_server import McpServer
 from khive_workers.verb_thread import VerbThread
 
@@ -37,6 +38,9 @@ log = logs.get("khive.session")
 
 #: Seconds between attempts to find a supervisor that has gone; doubled up to the second number.
 FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 30.0
+
+#: Descriptors of an attached session: stdin, stdout, stderr, the journal, the channel.
+ATTACHED = 5
 
 _registry: Registry | None = None
 _server: McpServer | None = None
@@ -83,7 +87,7 @@ def _no(_: Any) -> None:
 
 
 async def _run_server(
-    server: McpServer, transport: FdTransport, resume: bytes, lost: list[str]
+    server: McpServer, transport: FdTransport, resume: bytes, lost: list[Any]
 ) -> None:
     """Serve until the client closes its stdin or is gone."""
     async with anyio.create_task_group() as group:
@@ -171,7 +175,9 @@ class SessionWorker:
         self._config = config
         self._request = request
         self._read_fd, self._write_fd = _take_pipes(fds[:3])
-        self._channel = socket.socket(fileno=fds[3]) if len(fds) > 3 else None
+        attached = len(fds) == ATTACHED
+        self._journal = Journal(fds[3] if attached else os.memfd_create("khive-journal"))
+        self._channel = socket.socket(fileno=fds[4]) if attached else None
         self._socket_path = paths.env("KHIVE_SOCKET") if self._channel is not None else None
         self._link: Link | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,7 +190,7 @@ class SessionWorker:
             log.debug("session.no_cwd", cwd=self._request.get("cwd"))
         os.environ.update(_session_info(self._request).environment)
         asyncio.run(self._serve())
-        self._record(b"X", bytes([exitcodes.OK]))
+        self._say_end()
         return exitcodes.OK
 
     async def _serve(self) -> None:
@@ -192,11 +198,8 @@ class SessionWorker:
         context = _make_context(self._config, self._request, self._socket_path)
         server.runtime.context = context
         server.runtime.thread = VerbThread()
-        observer = Observer(
-            on_handshake=lambda line: self._record(b"S", line),
-            on_request=lambda identifier: self._record(b"I", json.dumps(identifier).encode()),
-            on_answer=lambda identifier: self._record(b"D", json.dumps(identifier).encode()),
-        )
+        journal = self._journal
+        observer = Observer(journal.shake_hands, journal.receive, journal.answer)
         limit = self._config.session.max_line_bytes
         transport = FdTransport(self._read_fd, self._write_fd, limit, observer)
         self._watch_channel()
@@ -204,12 +207,7 @@ class SessionWorker:
             self._link = Link(self._config, self._request, "session", self._socket_path)
             server.runtime.on_client = self._link.update
             self._start(self._stay_registered())
-        await _run_server(
-            server,
-            transport,
-            str(self._request.get("state") or "").encode(),
-            list(self._request.get("lost") or []),
-        )
+        await _run_server(server, transport, journal.handshake, journal.owed)
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -218,11 +216,12 @@ class SessionWorker:
 
     # --- the channel to attach ------------------------------------------------------------------
 
-    def _record(self, kind: bytes, payload: bytes) -> None:
+    def _say_end(self) -> None:
+        """Let attach exit, too."""
         if self._channel is None:
             return
         try:
-            self._channel.sendall(kind + len(payload).to_bytes(4, "big") + payload)
+            self._channel.sendall(f"X {exitcodes.OK}\n".encode())
         except OSError:
             os._exit(exitcodes.OK)  # attach is gone, and so is the client
 
@@ -256,7 +255,7 @@ class SessionWorker:
             while data := await loop.sock_recv(sock, 65536):
                 for message in decoder.feed(data):
                     if message.get("hint") == "end":
-                        self._record(b"X", bytes([exitcodes.OK]))
+                        self._say_end()
                         os._exit(exitcodes.OK)
                     if "error" in message:
                         return False
