@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -54,6 +55,9 @@ _COMPOUND = re.compile(r"[^\W_]+(?:(?:[_./]|::)[^\W_]+){1,5}")
 #: Characters from which on a compound is a name: "e.g" and "a/b" are none.
 _SHORTEST_COMPOUND = 4
 
+#: A word such as `sha256`, `e4021` or `3d`.
+_LETTERS_DIGITS = re.compile("[a-z]+[0-9]|[0-9]+[a-z]")
+
 #: Function words of English, and what unicode61 leaves of their contractions ("don't": don, t).
 #: They carry no meaning for BM25 and are the longest lists of the index. Other languages need no
 #: list: `search.lexical` leaves out what is in too many entries.
@@ -81,29 +85,48 @@ def index_text(text: str) -> str:
     return _spaced(_folded(_with_parts(text)))
 
 
-def query_terms(text: str) -> tuple[str, ...]:
-    """The distinct terms of a query, folded, without stop words: words, then compound names.
+class Query(dict[str, int]):
+    """A query as terms: how often each occurs, in order; `names` says which of them are names.
 
-    Words come in order of appearance; a name in parts (`max_retries`) follows them whole, and is
-    found as a phrase. A text of nothing but stop words keeps them all ("The Who"). A run of a
-    script without spaces becomes its overlapping pairs of characters, each a term. No word at all:
-    no terms.
+    Terms are folded and distinct; words come first, then the compound names (`max_retries`), which
+    are found as phrases. `names` has those, camelCase words, and words of letters and digits.
     """
-    return tuple(term_counts(text))
+
+    __slots__ = ("names",)
+
+    def __init__(self, counts: Mapping[str, int], names: Iterable[str] = ()) -> None:
+        super().__init__(counts)
+        self.names = frozenset(names)
 
 
-def term_counts(text: str) -> dict[str, int]:
-    """How often each of `query_terms` occurs in the text, in the same order."""
+def read_query(text: str) -> Query:
+    """The terms of a text, without stop words.
+
+    A text of nothing but stop words keeps them all ("The Who"). A run of a script without spaces
+    becomes its overlapping pairs of characters, each a term. No word at all: no terms.
+    """
     folded = _folded(_with_parts(text))
-    counts: dict[str, int] = {}
-    for term in _terms(folded):
-        counts[term] = counts.get(term, 0) + 1
-    counts = {term: n for term, n in counts.items() if term not in STOP_WORDS} or counts
-    for name in _COMPOUND.finditer(folded):
-        term = name[0][:MAX_TERM_CHARACTERS]
+    words = Counter(_terms(folded))
+    counts = {term: n for term, n in words.items() if term not in STOP_WORDS} or dict(words)
+    compounds = Counter(name[0][:MAX_TERM_CHARACTERS] for name in _COMPOUND.finditer(folded))
+    for term, count in compounds.items():
         if len(term) >= _SHORTEST_COMPOUND:
-            counts[term] = counts.get(term, 0) + 1
-    return counts
+            counts[term] = counts.get(term, 0) + count
+    camel = {word[0].lower() for word in _CAMEL_WORD.finditer(text) if _CAMEL_JOINT.search(word[0])}
+    names = {
+        term for term in counts if term in compounds or term in camel or _LETTERS_DIGITS.match(term)
+    }
+    return Query(counts, names)
+
+
+def query_terms(text: str) -> tuple[str, ...]:
+    """The distinct terms of `read_query`."""
+    return tuple(read_query(text))
+
+
+def term_counts(text: str) -> Query:
+    """How often each of `query_terms` occurs in the text: `read_query` by its older name."""
+    return read_query(text)
 
 
 def match_expression(

@@ -13,11 +13,12 @@ round. Two changes keep its shape and its two-number explanation, and mend that:
 
 2. The weights are a function of how sharp each arm's list is. With the *sharpness* of an arm as the
    distance of its best score from the mean of the next nineteen (for BM25, which has no scale, in
-   proportion to the best; for cosines as it is), and *best* the highest cosine,
+   proportion to the best; for cosines as it is), *best* the highest cosine, and *names* the share
+   of identifiers and the like in the idf of the query's words,
 
        log(w_vector / w_lexical) = balance
            + power * log((sharpness_vector + 0.02) / (sharpness_lexical + 0.1))
-           + confidence * best
+           + confidence * best - exactness * names
 
    and w_vector + w_lexical = 1. The score of a candidate is the weighted sum of its two parts, in
    0..1; 1 means the first of both arms.
@@ -25,7 +26,7 @@ round. Two changes keep its shape and its two-number explanation, and mend that:
 A candidate that an arm does not list gets the part of a shortfall of 1 (full text: none of the
 words) or of a cosine a little below the last one listed (vectors: everything has a cosine).
 
-The five numbers were chosen on sets of many kinds, each left out in turn; what was tried and the
+The numbers were chosen on sets of many kinds, each left out in turn; what was tried and the
 results are in docs/adr/0003-fusion.md; scripts/bench_quality measures them again.
 """
 
@@ -42,9 +43,10 @@ Scored = Sequence[tuple[int, float]]
 class FusionConfig:
     """The constants of the formula above; the defaults are measured."""
 
-    balance: float = 0.91
-    power: float = 1.46
-    confidence: float = 2.24
+    balance: float = 1.0
+    power: float = 1.85
+    confidence: float = 3.2
+    exactness: float = 4.2
     lexical_steepness: float = 2.0
     vector_steepness: float = 2.0
 
@@ -98,30 +100,35 @@ class _Arm:
     weight: float
 
 
-def fuse(lexical: Scored, vector: Scored, config: FusionConfig = DEFAULT_FUSION) -> list[Fused]:
+def fuse(
+    lexical: Scored, vector: Scored, names: float = 0.0, config: FusionConfig = DEFAULT_FUSION
+) -> list[Fused]:
     """Fuse two lists, each best first with greater scores better, into one, best first.
 
     `lexical` has BM25 scores (>= 0), `vector` cosines; an id occurs at most once in a list.
+    `names` is `lexical.Selection.names`, 0..1.
     Either may be empty: the order is then that of the other. Equal scores: newest (highest id)
     first, so the order never depends on anything else.
     """
-    weight = vector_weight(lexical, vector, config)
+    weight = vector_weight(lexical, vector, names, config)
     words = _lexical_arm(lexical, 1.0 - weight, config)
     meaning = _vector_arm(vector, weight, config)
     fused = [_fused(i, words, meaning) for i in words.listed.keys() | meaning.listed.keys()]
     return sorted(fused, key=lambda f: (-f.score, -f.id))
 
 
-def vector_weight(lexical: Scored, vector: Scored, config: FusionConfig = DEFAULT_FUSION) -> float:
+def vector_weight(
+    lexical: Scored, vector: Scored, names: float = 0.0, config: FusionConfig = DEFAULT_FUSION
+) -> float:
     """The weight of the vector arm, 0..1, that of the lexical one being the rest."""
     if not vector:
         return 0.0
     if not lexical:
         return 1.0
-    ratio = (vector_sharpness(vector) + _VECTOR_FLOOR) / (
-        lexical_sharpness(lexical) + _LEXICAL_FLOOR
-    )
-    log_odds = config.balance + config.power * math.log(ratio) + config.confidence * vector[0][1]
+    sharper = vector_sharpness(vector) + _VECTOR_FLOOR
+    sharper /= lexical_sharpness(lexical) + _LEXICAL_FLOOR
+    sure = config.confidence * vector[0][1] - config.exactness * names
+    log_odds = config.balance + config.power * math.log(sharper) + sure
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 

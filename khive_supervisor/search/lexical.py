@@ -19,9 +19,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
-from khive_supervisor.text import match_expression
+from khive_supervisor.text import Query, match_expression
 
 #: (entry id, BM25), best first.
 Scored = list[tuple[int, float]]
@@ -52,38 +51,39 @@ DEFAULT_BUDGET = Budget()
 class Selection:
     """The words to ask for, each group by falling worth, and what is known of them.
 
-    `postings`: entries that have a required word, counted once for each such word.
-    `unknown`: how many words of the query no entry has.
+    `postings`: entries that have a required word, counted once for each such word. `names`: the
+    share of names (`text.Query`) in the idf of all the query's words that some entry has, 0..1.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
     postings: int
-    unknown: int
+    names: float
 
 
-def worth_looking_up(counts: Mapping[str, int], budget: Budget = DEFAULT_BUDGET) -> list[str]:
-    """The terms of `text.term_counts` whose frequencies `select` wants; the most repeated first.
+def worth_looking_up(query: Query, budget: Budget = DEFAULT_BUDGET) -> list[str]:
+    """The terms whose frequencies `select` wants: names, then the most repeated ones.
 
     Of equally frequent ones, those that come first in the query.
     """
-    return list(islice(sorted(counts, key=lambda term: -counts[term]), budget.lookups))
+    ordered = sorted(query, key=lambda t: (t not in query.names, -query[t]))
+    return ordered[: budget.lookups]
 
 
 def select(
-    counts: Mapping[str, int],
+    query: Query,
     frequencies: Mapping[str, int],
     entries: int,
     budget: Budget = DEFAULT_BUDGET,
 ) -> Selection:
-    """Choose among the terms of `counts` (occurrences in the query) those with a frequency.
+    """Choose among the terms of a query those with a frequency.
 
     `frequencies`: in how many of the `entries` a term occurs; those of 0 cannot match and are left
     out. As long as everything fits the budget, all words are required: that is a plain OR.
     """
-    known = [term for term in counts if frequencies.get(term, 0) > 0]
-    worth = {term: counts[term] * inverse_frequency(frequencies[term], entries) for term in known}
-    ordered = sorted(known, key=lambda term: -worth[term])
+    known = [term for term in query if frequencies.get(term, 0) > 0]
+    idf = {term: inverse_frequency(frequencies[term], entries) for term in known}
+    ordered = sorted(known, key=lambda term: -idf[term] * query[term])
     required: list[str] = []
     optional: list[str] = []
     postings = 0
@@ -94,8 +94,9 @@ def select(
             postings += frequencies[term]
         elif len(optional) < budget.optional:
             optional.append(term)
-    unknown = sum(1 for term in counts if frequencies.get(term) == 0)
-    return Selection(tuple(required), tuple(optional), postings, unknown)
+    named = sum(idf[term] for term in known if term in query.names)
+    names = named / sum(idf.values()) if known else 0.0
+    return Selection(tuple(required), tuple(optional), postings, names)
 
 
 def inverse_frequency(frequency: int, entries: int) -> float:
