@@ -153,8 +153,8 @@ def test_bad_arguments_are_answers_that_a_model_can_read(shared: Installation, m
                 assert result.is_error, name
                 assert why in text_of(result)
                 assert len(text_of(result)) < 1500
-                assert result.structured_content is not None
-                assert result.structured_content["error"]["code"]
+                # The schema of a tool's output is of its answers: some clients check errors, too.
+                assert result.structured_content is None
             # And the session is none the worse for it.
             assert not (await client.call_tool("system_status", {})).is_error
 

@@ -267,9 +267,12 @@ def _progress_of(
 
 
 def _failure(error: KhiveError) -> types.CallToolResult:
-    """An error that the model reads: what happened, why, what to do next."""
+    """An error that the model reads: what happened, why, what to do next.
+
+    Text alone: some clients hold the structured content of an error, too, to the tool's output
+    schema, and then show that complaint instead of the error.
+    """
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=str(error))],
-        structured_content={"error": error.as_dict()},
         is_error=True,
     )

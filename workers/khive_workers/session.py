@@ -224,6 +224,7 @@ class SessionWorker:
             self._channel.sendall(f"X {exitcodes.OK}\n".encode())
         except OSError:
             os._exit(exitcodes.OK)  # attach is gone, and so is the client
+        self._channel.close()
 
     def _watch_channel(self) -> None:
         if self._channel is not None:
