@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 #: Where the graph, the vocabulary and their description lie.
@@ -22,6 +23,7 @@ class ModelFiles:
     vocabulary: Path
 
 
+@cache
 def model_files(directory: Path = MODEL_DIRECTORY) -> ModelFiles:
     """The description of the model in a directory; OSError, ValueError, KeyError if damaged."""
     about = json.loads((directory / "MODEL.json").read_text(encoding="utf-8"))

@@ -25,6 +25,10 @@ class Delta:
         self._limit = limit
         self._reset(0)
 
+    def forget(self) -> None:
+        """Hold nothing: what was read belongs to another past of the store."""
+        self._reset(0)
+
     def _reset(self, covered_seq: int) -> None:
         self._covered = self._last = covered_seq
         self._left_out = 0

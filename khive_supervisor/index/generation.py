@@ -28,7 +28,7 @@ _OURS = re.compile(r"[0-9]+\.ann(\.tmp)?")
 #: Taken by the one builder of a store; the file stays.
 _BUILDER_LOCK = ".builder.lock"
 
-_REBUILD = "It is built again by itself; or now: khive-supervisor index --rebuild"
+_REBUILD = "It is built again by itself; or now: khive-supervisor index build"
 
 
 @dataclass(frozen=True, slots=True)

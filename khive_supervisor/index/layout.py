@@ -9,6 +9,7 @@ items. Annoy trusts every byte of it: what is checked here is what keeps it from
 
 from __future__ import annotations
 
+import mmap  # noqa: F401 - numpy imports it at the first memmap: once, not in each session
 import os
 from hashlib import blake2b, sha256
 from typing import Any, Final

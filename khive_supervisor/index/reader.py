@@ -67,8 +67,7 @@ class IndexState:
 class VectorIndex:
     """Searches the vectors of one model in one store; for any thread, one at a time.
 
-    `mapped` is a generation that is mapped already (by the process that this one was forked
-    from). `search_k` 0 chooses by itself.
+    `search_k` 0 chooses by itself.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class VectorIndex:
         *,
         search_k: int = 0,
         delta_limit: int = DELTA_LIMIT,
-        mapped: MappedGeneration | None = None,
     ) -> None:
         self.model_id = model_id
         self.dimensions = dimensions
@@ -87,9 +85,10 @@ class VectorIndex:
         self._generations = Generations(store.path)
         self._search_k = search_k
         self._delta = Delta(store, model_id, dimensions, delta_limit)
-        self._mapped = mapped
+        self._mapped: MappedGeneration | None = None
         self._problem = ""
         self._token: tuple[int, int] | None = None
+        self._past = b""
         self._lock = threading.RLock()
 
     def state(self) -> IndexState:
@@ -113,6 +112,11 @@ class VectorIndex:
                 return False
             if broken:
                 self._let_go("The index file has lost bytes while it was in use.")
+            past = self._store.past()
+            if past != self._past:
+                self._let_go("")
+                self._delta.forget()
+                self._past = past
             self._adopt()
             self._delta.refresh(self._mapped.row.covered_seq if self._mapped else 0)
             self._token = token

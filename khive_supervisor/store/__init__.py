@@ -9,8 +9,11 @@ from khive_supervisor.store.sqlite import SqliteStore
 __all__ = ["SqliteStore", "Store", "open_store"]
 
 
-def open_store(config: Config) -> SqliteStore:
+def open_store(config: Config, *, guarded: bool = True) -> SqliteStore:
     """Open the store that the configuration names; made and migrated if need be.
+
+    A worker leaves the guards to its supervisor, which holds the store's lock; its store must exist
+    then.
 
     Raises:
         StoreRefused: it must not be opened; nothing was touched.
@@ -21,4 +24,5 @@ def open_store(config: Config) -> SqliteStore:
         config.store.path,
         busy_timeout=config.store.busy_timeout,
         allow_network=config.store.allow_network_filesystem,
+        guarded=guarded,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import apsw
 
@@ -65,18 +67,44 @@ def restore_from(database: Database, source: str) -> None:
     if not os.path.isfile(source):
         raise InvalidInput(f"There is no file {source}.", hint="Name a file that `backup` made.")
     guards.check_file(source, migrations.NEWEST)
-    origin = apsw.Connection(source, flags=apsw.SQLITE_OPEN_READONLY)
+    part = database.path + ".restore-part"
     try:
+        _prepare_past(source, part)
+        with (
+            database.raw() as connection,
+            _opened(part) as origin,
+            connection.backup("main", origin, "main") as backup,
+        ):
+            backup.step(-1)
+    finally:
+        if os.path.exists(part):
+            os.unlink(part)
+    database.committed()
+
+
+def _prepare_past(source: str, part: str) -> None:
+    """A copy of a backup as this release reads it, under a name of its own for its past.
+
+    Made aside, so that the store changes from one whole state to the other in one commit.
+    """
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+    with _opened(source, apsw.SQLITE_OPEN_READONLY) as origin, _opened(part) as copy:
         problems = [row[0] for row in origin.execute("PRAGMA quick_check(1)")]
         if problems != ["ok"]:
             raise InvalidInput(f"{source} is damaged: {problems[0]}.", hint="Use another backup.")
-        with database.raw() as connection:
-            with connection.backup("main", origin, "main") as backup:
-                backup.step(-1)
-            migrations.migrate(connection)
+        with copy.backup("main", origin, "main") as backup:
+            backup.step(-1)
+        migrations.migrate(copy)
+        copy.execute("UPDATE past SET name = randomblob(16)").fetchall()
+
+
+@contextmanager
+def _opened(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE) -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(path, flags=flags)
+    try:
+        yield connection
     finally:
-        origin.close()
-    database.committed()
+        connection.close()
 
 
 def _sync(path: str) -> None:

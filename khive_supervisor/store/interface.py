@@ -235,6 +235,13 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
         """`data_version` and a count of own commits: changes with every commit, own ones too."""
         ...
 
+    def past(self) -> bytes:
+        """A name for the store's past: another one once a backup has taken the store's place.
+
+        Ids and numbers that were read under another name mean nothing any more.
+        """
+        ...
+
     def transaction(self) -> AbstractContextManager[object]:
         """All calls inside commit together or not at all; takes the write lock at once."""
         ...

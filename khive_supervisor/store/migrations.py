@@ -26,6 +26,7 @@ class Migration:
 #: Every migration, without gaps. A new one is added at the end.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "entries, their full-text index, vectors, generations", schema.FIRST),
+    Migration(2, "a name for the store's past, which a restored backup replaces", schema.SECOND),
 )
 
 #: The schema that this release reads and writes.

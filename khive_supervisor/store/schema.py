@@ -89,3 +89,15 @@ FIRST: tuple[str, ...] = (
     """,
     "CREATE UNIQUE INDEX generations_current ON generations (model_id) WHERE state = 'current'",
 )
+
+#: A name for the store's past: another one when a backup takes its place, since numbers (ids,
+#: sequence numbers, generations) that were read before then mean other things.
+SECOND: tuple[str, ...] = (
+    """
+    CREATE TABLE past (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        name BLOB NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO past VALUES (1, randomblob(16))",
+)

@@ -52,6 +52,7 @@ class SqliteStore:
         *,
         busy_timeout: float = BUSY_TIMEOUT,
         allow_network: bool = False,
+        guarded: bool = True,
         clock: Callable[[], float] = time.time,
         filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
         library_version: Callable[[], str] = apsw.sqlite_lib_version,
@@ -61,6 +62,7 @@ class SqliteStore:
             self._path,
             busy_timeout=busy_timeout,
             allow_network=allow_network,
+            guarded=guarded,
             filesystem_of=filesystem_of,
             library_version=library_version,
         )
@@ -280,6 +282,10 @@ class SqliteStore:
     def quick_check(self) -> list[str]:
         """See `Store.quick_check`."""
         return problems(self.database)
+
+    def past(self) -> bytes:
+        """See `Store.past`."""
+        return bytes(self.database.value("SELECT name FROM past"))
 
     def restore_backup(self, source: str) -> None:
         """See `Store.restore_backup`."""

@@ -61,7 +61,7 @@ class Context:
     def store(self) -> Store:
         """The store, through a connection of this process."""
         if self._store is None:
-            self._store = open_store(self.config)
+            self._store = open_store(self.config, guarded=self._socket_path is None)
         return self._store
 
     @property

@@ -17,7 +17,6 @@ from khive_supervisor.errors import InvalidInput
 from khive_supervisor.index import reader
 from khive_supervisor.index.build import build
 from khive_supervisor.index.generation import Generations
-from khive_supervisor.index.mapped import map_current
 from khive_supervisor.index.reader import VectorIndex
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
@@ -232,19 +231,6 @@ def test_a_stored_vector_of_zeros_does_no_harm(store: SqliteStore, index: Vector
     add(store, range(10, 15))
     publish(store)
     assert len(found(index, QUERY, 10)) == 6
-
-
-def test_a_mapping_can_be_handed_over(store: SqliteStore, generations: Generations) -> None:
-    add(store, range(20))
-    publish(store)
-    mapped = map_current(store, MODEL, generations)
-    index = VectorIndex(store, MODEL, DIMENSIONS, mapped=mapped)
-    assert found(index, QUERY) == truth(store, QUERY, 10)
-    assert index._mapped is mapped
-    publish(store)
-    assert found(index, QUERY) == truth(store, QUERY, 10)
-    assert index.state().generation == 2
-    index.close()
 
 
 def test_a_generation_of_other_dimensions_is_not_used(store: SqliteStore) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from khive_supervisor.errors import InvalidInput, StoreRefused
+from khive_supervisor.index.reader import VectorIndex
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 
@@ -51,3 +53,25 @@ def test_only_a_sound_backup_of_ours_is_restored(tmp_path: Path) -> None:
         with pytest.raises((InvalidInput, StoreRefused)):
             store.restore_backup(str(copy))
         assert [e.content for e in store.recent()] == ["kept"]
+
+
+def test_an_open_index_forgets_the_past_that_a_backup_replaces(tmp_path: Path) -> None:
+    """Numbers that were given out again mean other entries: nothing read before may count."""
+
+    def vector(axis: int) -> bytes:
+        data = np.zeros(4, np.float16)
+        data[axis] = 1
+        return data.tobytes()
+
+    path, copy = str(tmp_path / "k.db"), str(tmp_path / "copy.db")
+    with SqliteStore(path) as store, SqliteStore(path) as reader:
+        store.add([entry("first")], [vector(0)], "m")
+        store.backup(copy)
+        store.add([entry("second, old")], [vector(1)], "m")
+        index = VectorIndex(reader, "m", 4)
+        query = np.array([0, 0, 1, 0], np.float32)
+        assert index.search(query, 5)
+        store.restore_backup(copy)
+        (added,) = store.add([entry("second, new")], [vector(2)], "m")
+        assert index.search(query, 1) == [(added.id, pytest.approx(1.0))]
+        index.close()
