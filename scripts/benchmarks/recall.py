@@ -55,8 +55,8 @@ def measure(context: Context) -> list[Row]:
             met=min(alone, within, near) >= TARGET,
             notes=(
                 (
-                    "Queries that people typed, which are no entries and far from most of them; and "
-                    "titles of entries, which are near. The index alone, without the query's "
+                    "Queries that people typed, which are no entries and far from most of them, "
+                    "and titles of entries, which are near. The index alone, without the query's "
                     "embedding."
                 ),
             ),

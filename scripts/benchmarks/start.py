@@ -43,8 +43,8 @@ def measure(context: Context) -> list[Row]:
             met=max(ready) <= LIMIT and max(answered) <= LIMIT,
             notes=(
                 (
-                    "From the start of the command; the search is sent as soon as the socket can be "
-                    "reached. Its first answers said of the vectors: "
+                    "From the start of the command; the search is sent as soon as the socket can "
+                    "be reached. Its first answers said of the vectors: "
                     f"{'; '.join(sorted(set(states)))}. The files are in the system's cache."
                 ),
             ),
