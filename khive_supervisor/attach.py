@@ -206,7 +206,11 @@ def start_supervisor(path: str, config: "str | None") -> int:
     """Start a supervisor, unless one of many clients that came at once has done so already."""
     import fcntl
 
-    make_directory(path)
+    try:
+        paths.make_private_directory(path.rpartition("/")[0])
+    except OSError as error:
+        say(f"the socket's directory cannot be made: {error}. Set KHIVE_SOCKET to another path.")
+        return PERMANENT
     # What this session is known by must not become everybody's: the supervisor serves all.
     env = {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in FORWARDED}
     lock = open(path + ".starting", O_RDWR | O_CREAT, 0o600)
@@ -228,18 +232,6 @@ def discard(path: str) -> None:
         unlink(path)
     except OSError:
         return
-
-
-def make_directory(path: str) -> None:
-    """Create the socket's directory, for its owner only, if it is not there."""
-    from posix import mkdir
-
-    parts = path.split("/")[1:-1]
-    for depth in range(1, len(parts) + 1):
-        try:
-            mkdir("/" + "/".join(parts[:depth]), 0o700)
-        except OSError:
-            continue  # it is there, or what needs it will say why it could not be made
 
 
 def serve_alone(config: "str | None") -> None:

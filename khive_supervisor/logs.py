@@ -9,6 +9,7 @@ socket costs only its own process's lines (counted, and said in the next record)
 from __future__ import annotations
 
 import collections
+import io
 import json
 import logging
 import logging.handlers
@@ -304,9 +305,20 @@ class CollectingHandler(MultiProcessingHandler):  # type: ignore[misc]  # the pa
         super().close()
 
 
+class PrivateRotatingFile(logging.handlers.RotatingFileHandler):
+    """A rotating log that only its owner reads: what agents do is nobody else's business."""
+
+    def _open(self) -> io.TextIOWrapper:
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+        raw = io.FileIO(self.baseFilename, self.mode, opener=private)
+        return io.TextIOWrapper(io.BufferedWriter(raw), self.encoding, self.errors)
+
+
 def collect_into(path: str, *, level: str, max_bytes: int, backups: int) -> Collector:
     """Make this process the one that writes the log file; returns where others' sockets go."""
-    handler = logging.handlers.RotatingFileHandler(
+    handler = PrivateRotatingFile(
         path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", errors="backslashreplace"
     )
     handler.setFormatter(JsonLines())

@@ -8,7 +8,7 @@ terminal that started the supervisor.
 """
 
 from _blake2 import blake2s
-from posix import environ, getuid, stat
+from posix import environ, getuid, mkdir, stat
 
 #: The most bytes that a Unix socket's path may have (108 with its NUL on Linux, 104 on macOS).
 SOCKET_PATH_LIMIT = 103
@@ -51,6 +51,22 @@ def _exists(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def make_private_directory(directory: str) -> None:
+    """Make a directory and what is missing above it, for their owner alone.
+
+    The permissions of what exists are never changed. Raises OSError.
+    """
+    if _exists(directory):
+        return
+    parent = directory.rpartition("/")[0]
+    if parent:
+        make_private_directory(parent)
+    try:
+        mkdir(directory, 0o700)
+    except FileExistsError:
+        return  # made by another process in between
 
 
 def find_config(explicit: str | None, cwd: str) -> str | None:

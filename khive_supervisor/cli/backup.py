@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.output import as_json_option, emit
+from khive_supervisor.cli.output import as_json_option, emit, note
 from khive_supervisor.cli.session import config_option, loaded
+from khive_supervisor.config.model import Config
+from khive_supervisor.errors import StoreError, StoreUnavailable
 from khive_supervisor.store import open_store
+from khive_supervisor.supervision.lock import StoreLock
 
 
 @click.command()
@@ -32,18 +35,42 @@ def backup(file: str, config_file: str | None, as_json: bool) -> None:
 @config_option
 @as_json_option
 def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> None:
-    """Replace everything in the store by the backup FILE; what it held is backed up first.
+    """Replace everything in the store by the backup FILE; what it held is kept beside it.
 
-    Sessions go on, and see the restored content in their next call.
+    Sessions go on, and see the restored content in their next call. A store that is damaged can
+    only be replaced while no supervisor runs.
     """
     if not yes:
         click.confirm(f"Replace everything in the store by {file}?", abort=True, err=True)
-    with open_store(loaded(config_file).config) as store:
-        before = f"{store.path}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
-        store.backup(before)
+    config = loaded(config_file).config
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        with open_store(config) as store:
+            before = f"{store.path}.before-restore-{stamp}"
+            store.backup(before)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        note(f"The store cannot be opened: {error.message}")
+        before = _move_aside(config, stamp)
+    with open_store(config) as store:
         store.restore_backup(os.path.abspath(file))
     data: dict[str, Any] = {"restored": os.path.abspath(file), "before": before}
     emit(data, as_json, lambda d: f"Restored {d['restored']}. What was there: {d['before']}")
+
+
+def _move_aside(config: Config, stamp: str) -> str:
+    """Put a damaged store out of the way; raises AlreadyRunning while a supervisor has it."""
+    path = os.path.realpath(config.store.path)
+    lock = StoreLock(path)
+    lock.acquire()
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            if os.path.exists(path + suffix):
+                os.rename(path + suffix, f"{path}.damaged-{stamp}{suffix}")
+    finally:
+        lock.release()
+    return f"{path}.damaged-{stamp}"
 
 
 COMMANDS = (backup, restore)

@@ -38,7 +38,11 @@ def build(config_file: str | None, as_json: bool) -> None:
         emit(
             session.request("index.build"),
             as_json,
-            lambda a: "Building; `index status` follows it." if a["running"] else "Not started.",
+            lambda a: (
+                "Building; `khive-supervisor status` follows it."
+                if a["running"]
+                else "Not started."
+            ),
         )
 
 

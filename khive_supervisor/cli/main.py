@@ -11,6 +11,7 @@ from khive_supervisor.cli import backup, index, learn, memory, settings, supervi
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
+from khive_supervisor.cli.session import config_option
 from khive_supervisor.errors import KhiveError
 
 
@@ -28,8 +29,9 @@ def cli() -> None:
     """
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-def attach() -> None:
+@cli.command()
+@config_option
+def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the help
     """Serve one MCP session on stdin and stdout (MCP clients run this).
 
     Starts a supervisor if none runs. KHIVE_NO_DAEMON=1 serves the session without one.

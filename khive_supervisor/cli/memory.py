@@ -87,7 +87,12 @@ def recall(query: str, config_file: str | None, as_json: bool, **args: Any) -> N
 @click.command()
 @click.argument("query")
 @filter_options
-@click.option("--in", "where", type=click.Choice(("knowledge", "memory", "all")), help="Where.")
+@click.option(
+    "--in",
+    "where",
+    type=click.Choice(("knowledge", "memory", "all")),
+    help="What to search (knowledge).",
+)
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
 @config_option
 @as_json_option
@@ -114,6 +119,8 @@ def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> N
 def _found_text(answer: dict[str, Any]) -> str:
     blocks = [_result_text(result) for result in answer["results"]]
     notes = [style("note: ", "yellow") + note for note in answer.get("notes", ())]
+    if "search" in answer:
+        notes.append("  ".join(f"{k}: {v}" for k, v in answer["search"].items()))
     return "\n\n".join((blocks or ["Nothing was found."]) + notes)
 
 
@@ -127,7 +134,8 @@ def _result_text(result: dict[str, Any]) -> str:
     if "source" in result:
         lines.append("    from " + result["source"])
     if "ranking" in result:
-        lines.append("    " + "  ".join(f"{k}={v}" for k, v in result["ranking"].items()))
+        known = {k: v for k, v in result["ranking"].items() if v is not None}
+        lines.append("    " + "  ".join(f"{k}={v}" for k, v in known.items()))
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from khive_supervisor import paths
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.model import ENVIRONMENT_ALLOWED
-from khive_supervisor.errors import BootFailure, NotRunning
+from khive_supervisor.errors import NotRunning
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -55,7 +55,7 @@ def start_in_background(config_file: str | None) -> None:
     """Start a supervisor and wait until it is ready.
 
     Raises:
-        BootFailure: it did not become ready; its message is on stderr.
+        SystemExit: it did not become ready; its message is on stderr, and its code is this.
     """
     argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
     if config_file:
@@ -64,10 +64,7 @@ def start_in_background(config_file: str | None) -> None:
     env = {n: v for n, v in os.environ.items() if n not in ENVIRONMENT_ALLOWED}
     code = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, env=env).returncode
     if code:
-        raise BootFailure(
-            f"No supervisor runs, and none could be started (exit code {code}).",
-            hint="Its message is above; `khive-supervisor doctor` checks everything.",
-        )
+        raise SystemExit(code)  # what is wrong has been said
 
 
 def without_daemon() -> bool:

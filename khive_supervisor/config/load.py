@@ -32,7 +32,7 @@ OVERRIDES = {
 }
 DEFAULT = "default"
 
-_HINT = "Nothing was applied. Every setting is described in docs/settings.md."
+_HINT = "Nothing was applied. `khive-supervisor config show` lists every setting."
 
 
 @dataclass(frozen=True, slots=True)

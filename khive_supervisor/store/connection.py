@@ -9,6 +9,7 @@ from collections.abc import Callable
 import apsw
 
 from khive_supervisor.errors import StoreRefused, StoreUnavailable
+from khive_supervisor.paths import make_private_directory
 from khive_supervisor.store import guards, migrations
 from khive_supervisor.store.errors import translated
 
@@ -161,20 +162,8 @@ def _make_file(path: str) -> None:
 
     SQLite gives its log and shared memory the mode of the file.
     """
-    directory = os.path.dirname(path)
-    if not os.path.isdir(directory):
-        _make_private_directories(directory)
+    make_private_directory(os.path.dirname(path))
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return
-
-
-def _make_private_directories(directory: str) -> None:
-    parent = os.path.dirname(directory)
-    if not os.path.isdir(parent):
-        _make_private_directories(parent)
-    try:
-        os.mkdir(directory, 0o700)
     except FileExistsError:
         return

@@ -20,7 +20,8 @@ from khive_supervisor.attach import FORWARDED
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.embed import model_id_of
-from khive_supervisor.errors import InvalidInput
+from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.paths import make_private_directory
 from khive_supervisor.supervision.builder import Builder
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
@@ -36,9 +37,12 @@ from khive_supervisor.supervision.rendezvous import Rendezvous
 from khive_supervisor.supervision.restart import RestartPolicy, State
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import ExecSpawner, ForkSpawner, Spawner
+from khive_supervisor.supervision.status import describe
 
 log = logs.get("khive.supervisor")
 
+#: Seconds that `status` waits for a fresh look at the store.
+STATUS_PATIENCE = 0.5
 #: Seconds after which `start` says ready although a child is not: full text serves meanwhile.
 READY_PATIENCE = 10.0
 
@@ -63,6 +67,7 @@ class Supervisor:
         self._end_sessions = False
         self._forget = False
         self.index_state = IndexState()
+        self._maintenance: Maintenance | None = None
         self._collector: logs.Collector | None = None
         self._lock = StoreLock(self.config.store.path)
         self._rendezvous = Rendezvous(socket_path)
@@ -161,7 +166,7 @@ class Supervisor:
 
     def _start_log(self) -> None:
         settings = self.config.log
-        os.makedirs(os.path.dirname(settings.file), mode=0o700, exist_ok=True)
+        make_private_directory(os.path.dirname(settings.file))
         self._collector = logs.collect_into(
             settings.file,
             level=settings.level,
@@ -310,24 +315,39 @@ class Supervisor:
         return {}
 
     async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        from khive_supervisor.supervision.status import describe
-
+        # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
+        look = asyncio.ensure_future(self._look())
+        look.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([look], timeout=STATUS_PATIENCE)
         return describe(self)
 
     # --- maintenance ----------------------------------------------------------------------------
 
     async def _maintain(self, maintenance: Maintenance) -> None:
-        loop = asyncio.get_running_loop()
+        self._maintenance = maintenance
         while True:
-            if self._forget:
-                self._forget = False
-                await loop.run_in_executor(self._thread, maintenance.forget_verdict)
-            await loop.run_in_executor(self._thread, maintenance.checkpoint)
-            state = await loop.run_in_executor(self._thread, maintenance.look)
-            self.index_state = state
-            if state.reason is not None and self._can_build():
-                self.builder.start(state.reason.value)
+            try:
+                await self._tend(maintenance)
+            except KhiveError as error:  # busy, full, damaged: the next round may do better
+                log.warning("maintenance.failed", error=str(error))
             await self._pause()
+
+    async def _tend(self, maintenance: Maintenance) -> None:
+        loop = asyncio.get_running_loop()
+        if self._forget:
+            self._forget = False
+            await loop.run_in_executor(self._thread, maintenance.forget_verdict)
+        await loop.run_in_executor(self._thread, maintenance.checkpoint)
+        state = await self._look()
+        if state.reason is not None and self._can_build():
+            self.builder.start(state.reason.value)
+
+    async def _look(self) -> IndexState:
+        """The state of the index as of now."""
+        assert self._maintenance is not None
+        loop = asyncio.get_running_loop()
+        self.index_state = await loop.run_in_executor(self._thread, self._maintenance.look)
+        return self.index_state
 
     def _can_build(self) -> bool:
         embedder = self.children.get("embedder")

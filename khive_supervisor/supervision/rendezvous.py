@@ -10,6 +10,7 @@ import sys
 
 from khive_supervisor.client import check_socket_path
 from khive_supervisor.errors import AlreadyRunning, BootFailure
+from khive_supervisor.paths import make_private_directory
 
 #: Connections that may wait: fifty sessions at once, twice.
 BACKLOG = 128
@@ -101,7 +102,7 @@ def prepare_directory(directory: str) -> None:
         BootFailure: others may write there, so that they could put a socket of theirs in place.
     """
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private_directory(directory)
         found = os.stat(directory)
     except OSError as error:
         raise BootFailure(

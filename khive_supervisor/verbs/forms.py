@@ -45,7 +45,7 @@ TAGS = {
 }
 KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$"
 FILTERS: dict[str, Any] = {
-    "namespace": NAMESPACE,
+    "namespace": {**NAMESPACE, "description": "Where to search; the session's own by default."},
     "kind": {
         "type": "string",
         "pattern": KIND_PATTERN,

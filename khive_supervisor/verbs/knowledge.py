@@ -15,8 +15,8 @@ LEARN_LIMIT = 500
 BATCH = 64
 #: Documents do not fade: what is outdated is learned anew.
 SALIENCE, DECAY = 0.5, 0.0
-#: Results of suggest, and characters of each.
-SUGGEST_LIMIT, SUGGEST_CHARACTERS = 8, 160
+#: Characters of a suggestion.
+SUGGEST_CHARACTERS = 160
 
 _ENTRY = {
     "type": "object",
@@ -81,7 +81,7 @@ def suggest(context: Context, args: Arguments) -> dict[str, Any]:
     """What is worth reading for a task: ids and a line each, of memories and documents."""
     where = forms.entry_filter(context, args, None)
     answer = context.search.search(
-        args["task"], where, limit=args.get("limit", SUGGEST_LIMIT), now=context.now()
+        args["task"], where, limit=args.get("limit", answers.DEFAULT_LIMIT), now=context.now()
     )
     suggestions = [
         {
@@ -146,8 +146,7 @@ PACK = Pack(
             suggest,
             {
                 "task": {"type": "string", "description": "What you are about to do."},
-                "limit": {"type": "integer", "minimum": 1, "maximum": 50, "description": "How many"
-                          f" at most ({SUGGEST_LIMIT})."},
+                "limit": forms.LIMIT,
                 **forms.FILTERS,
             },
             ("task",),

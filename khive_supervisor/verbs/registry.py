@@ -106,7 +106,11 @@ class Registry:
         verb = self._verbs.get(name) or self._by_tool_name.get(name)
         if verb is None:
             near = difflib.get_close_matches(name, self._verbs, n=3, cutoff=0.5)
-            known = f"Did you mean {' or '.join(near)}?" if near else "`khive_help` lists all."
+            known = (
+                f"Did you mean {' or '.join(near)}?"
+                if near
+                else "khive_help (on the command line: `khive-supervisor verbs`) lists all."
+            )
             raise NotFound(f"There is no verb {name[:SHOWN]!r}.", hint=known)
         return verb
 

@@ -141,7 +141,7 @@ def test_the_config_option(argv: list[str], expected: str | None) -> None:
 
 def test_directories_are_made_for_the_owner_only_and_never_changed(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir(mode=0o755)
-    attach.make_directory(str(tmp_path / "there" / "a" / "b" / "s.sock"))
+    paths.make_private_directory(str(tmp_path / "there" / "a" / "b"))
     modes = [(tmp_path / part).stat().st_mode & 0o777 for part in ("there", "there/a", "there/a/b")]
     assert modes == [0o755, 0o700, 0o700]
 

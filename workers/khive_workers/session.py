@@ -158,6 +158,12 @@ class Link:
             self.sock = runtime.register(self._path, hello, log_end)
         return self.sock is not None
 
+    def close(self) -> None:
+        """Let the supervisor know that this session has ended; idempotent."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
     def update(self, info: dict[str, Any]) -> None:
         """Tell the supervisor something new about this session."""
         self._info.update(info)
@@ -313,6 +319,8 @@ class VerbWorker:
             log.debug("verbs.client_left", error=str(error))
         finally:
             context.close()
+            self._connection.close()
+            link.close()
         return exitcodes.OK
 
     def _answer(
