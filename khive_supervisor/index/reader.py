@@ -36,13 +36,12 @@ EXACT_LIMIT = 8192
 #: add two.
 SEARCH_K, SEARCH_K_ITEMS = 18_000, 100_000
 
-#: What a filter leaves is found deeper down: so many times the nodes.
-_FILTERED = 2
+#: Candidates for each wanted result, because some of them may be dead, or not pass the filter: most
+#: filters (a namespace that holds nearly everything) leave enough of these.
+_OVERFETCH = 2
 
-#: Candidates for each wanted result, because some of them may be dead; with a filter, which leaves
-#: most of them out, more for each and in all; and how many times more, of the nodes too, when it
-#: was too few.
-_OVERFETCH, _OVERFETCH_FILTERED, _FIRST_FILTERED, _GROWTH = 2, 8, 200, 4
+#: How many times more candidates, and more nodes, are looked at when too few have passed.
+_MORE_CANDIDATES, _MORE_NODES = 4, 2
 
 #: Nodes to inspect at least for each candidate.
 _NODES_A_CANDIDATE = 20
@@ -197,8 +196,6 @@ class VectorIndex:
         """Ask both for ever more until enough that live and pass the filter are certain."""
         newer = self._delta.cosines(query)
         count, nodes = limit * _OVERFETCH, self._nodes()
-        if not where.empty:
-            count, nodes = max(limit * _OVERFETCH_FILTERED, _FIRST_FILTERED), nodes * _FILTERED
         while True:
             delta = Arm(_best(self._delta.ids, newer, count), exhausted=count >= len(newer))
             index = self._nearest(query, count, nodes)
@@ -208,7 +205,7 @@ class VectorIndex:
             hits = sorted(((i, c) for i, c in merged.items() if i in passed), key=_best_first)
             if certain(hits, (delta, index)) >= limit or (delta.exhausted and index.exhausted):
                 return hits[:limit]
-            count, nodes = count * _GROWTH, nodes * _GROWTH
+            count, nodes = count * _MORE_CANDIDATES, nodes * _MORE_NODES
 
     def _nodes(self) -> int:
         """How many nodes of the generation a search inspects at first."""

@@ -17,7 +17,7 @@ of both scores is an entry's exact BM25 for the chosen words. Measured: docs/adr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from khive_supervisor.text import Query, match_expression
@@ -27,6 +27,13 @@ Scored = list[tuple[int, float]]
 
 #: Asks the index: an expression and how many entries at most.
 Match = Callable[[str, int], Scored]
+
+
+#: Entries from which on a term is common: looking it up takes as long as reading their list.
+_COMMON = 100
+
+#: Common terms that a cache holds before it starts anew; about 2 MB.
+_CACHED_TERMS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,37 @@ def select(
     named = sum(idf[term] for term in known if term in query.names)
     names = named / sum(idf.values()) if known else 0.0
     return Selection(tuple(required), tuple(optional), postings, names)
+
+
+class FrequencyCache:
+    """Frequencies of common terms, remembered for a while: they are the slow ones to look up.
+
+    A rare term is looked up every time, so that one which was just written is never taken for
+    unknown; a common one may be off by what was written in the last `seconds`, which shifts what
+    is asked for, never what is found for it. Used by one thread at a time.
+    """
+
+    def __init__(
+        self,
+        lookup: Callable[[list[str]], Mapping[str, int]],
+        clock: Callable[[], float],
+        seconds: float = 300.0,
+    ) -> None:
+        self._lookup = lookup
+        self._clock = clock
+        self._seconds = seconds
+        self._common: dict[str, int] = {}
+        self._until = 0.0
+
+    def __call__(self, terms: Sequence[str]) -> dict[str, int]:
+        """The frequency of each of the terms."""
+        now = self._clock()
+        if now >= self._until or len(self._common) > _CACHED_TERMS:
+            self._common, self._until = {}, now + self._seconds
+        found = {term: self._common[term] for term in terms if term in self._common}
+        fresh = self._lookup([term for term in terms if term not in found])
+        self._common.update({term: n for term, n in fresh.items() if n >= _COMMON})
+        return {**found, **fresh}
 
 
 def inverse_frequency(frequency: int, entries: int) -> float:
