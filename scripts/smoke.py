@@ -43,7 +43,12 @@ def main() -> None:
 
         def run(*words: str, stdin: str = "") -> str:
             done = subprocess.run(
-                [str(script), *words], env=env, input=stdin, capture_output=True, text=True
+                [str(script), *words],
+                env=env,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
             return done.stdout
