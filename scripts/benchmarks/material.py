@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,11 @@ def read_texts(corpus: Path, limit: int) -> list[Text]:
 
 def read_vectors(corpus: Path, texts: Sequence[Text], scratch: Path) -> Vectors:
     """The texts' vectors: from `vectors.npy` beside them, or computed once and kept in scratch."""
-    for file in (corpus / "vectors.npy", scratch / f"vectors-{len(texts)}.npy"):
+    digest = blake2b(digest_size=8)
+    for entry in texts:
+        digest.update(entry.whole.encode("utf-8", "surrogatepass"))
+    # Named for what they are vectors of: another corpus of the same size must not get them.
+    for file in (corpus / "vectors.npy", scratch / f"vectors-{digest.hexdigest()}.npy"):
         if file.exists():
             vectors: Vectors = np.load(file)[: len(texts)]
             if len(vectors) == len(texts):
