@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -248,21 +249,31 @@ class RawSession:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self._next = 0
+        self._unread = b""
 
     def send(self, data: bytes) -> None:
-        """Write raw bytes."""
-        self.stdin.write(data)
-        self.stdin.flush()
+        """Write raw bytes, all of them."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.stdin.fileno(), rest) :]
 
     def read(self) -> dict[str, Any]:
         """The next line, parsed."""
-        line = self.stdout.readline()
-        assert line, f"the session ended: {self.process.stderr and self.process.stderr.read()!r}"
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([self.stdout], [], [], DEADLINE)
+            assert ready, f"nothing was said within {DEADLINE:g} s"
+            data = os.read(self.stdout.fileno(), 1 << 16)
+            assert data, (
+                f"the session ended: {self.process.stderr and self.process.stderr.read()!r}"
+            )
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
         return dict(json.loads(line))
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:

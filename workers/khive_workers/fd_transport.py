@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCMessage, jsonrpc_message_adapter
+from mcp.types import JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 #: Bytes taken from the pipe at once; a Linux pipe holds as many.
@@ -23,6 +24,9 @@ CHUNK = 1 << 16
 #: Seconds that answers to requests already received may take after the client closed its stdin:
 #: below the 2 s after which clients end the process.
 LINGER = 1.5
+#: Calls in work at once; more are not read meanwhile, so that a client that asks and never reads
+#: the answers fills its own pipe and not our memory.
+MAX_OPEN = 256
 
 #: Requests that are answered only when their stream ends: nobody waits for them at the end.
 ENDLESS = frozenset({"subscriptions/listen"})
@@ -57,6 +61,13 @@ class Lines:
         return lines
 
 
+def _hung_up(fd: int) -> bool:
+    """Whether the other end of a pipe is closed, although there may be more to read."""
+    poll = select.poll()
+    poll.register(fd, 0)  # the end is always reported
+    return bool(poll.poll(0))
+
+
 @dataclass(slots=True)
 class Observer:
     """What the session channel wants to know of the traffic."""
@@ -78,6 +89,7 @@ class FdTransport:
         self._swallow: set[Any] = set()
         self._settled = asyncio.Event()
         self._settled.set()
+        self._answered = asyncio.Event()
         self._write_lock = asyncio.Lock()
         self._incoming, self.read_stream = anyio.create_memory_object_stream[
             SessionMessage | Exception
@@ -98,7 +110,7 @@ class FdTransport:
                 with anyio.move_on_after(LINGER):
                     await self._settled.wait()
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return  # the server has ended first
+                return  # the server has ended first, or nobody waits for answers
 
     async def _read_lines(self) -> AsyncIterator[bytes | None]:
         loop = asyncio.get_running_loop()
@@ -133,6 +145,8 @@ class FdTransport:
             return
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            if isinstance(message, JSONRPCNotification) and "id" in json.loads(line):
+                raise ValueError("the id is neither text nor a number")
         except (ValidationError, ValueError, RecursionError) as error:
             await self._answer_malformed(line, error)
             return
@@ -148,6 +162,17 @@ class FdTransport:
                 self._open.add(identifier)
                 self._settled.clear()
         await self._incoming.send(SessionMessage(message))
+        await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        """Wait until there are fewer open calls; raises when nobody can want them any more."""
+        while len(self._open) >= MAX_OPEN:
+            self._answered.clear()
+            with anyio.move_on_after(LINGER):
+                await self._answered.wait()
+                continue
+            if _hung_up(self._read_fd):
+                raise anyio.ClosedResourceError
 
     async def _answer_malformed(self, line: bytes, error: Exception) -> None:
         """JSON that is no JSON-RPC gets an invalid-request error with its id, if it has one."""
@@ -220,6 +245,7 @@ class FdTransport:
     def _finish(self, identifier: Any) -> None:
         self._observer.on_answer(identifier)
         self._open.discard(identifier)
+        self._answered.set()
         if not self._open:
             self._settled.set()
 

@@ -29,7 +29,7 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
-from khive_workers.fd_transport import FdTransport, Observer
+from khive_workers.fd_transport import LINGER, FdTransport, Observer
 from khive_workers.journal import Journal
 from khive_workers.mcp_server import McpServer
 from khive_workers.verb_thread import VerbThread
@@ -90,6 +90,7 @@ async def _run_server(
     server: McpServer, transport: FdTransport, resume: bytes, lost: list[Any]
 ) -> None:
     """Serve until the client closes its stdin or is gone."""
+    written = anyio.Event()
     async with anyio.create_task_group() as group:
 
         async def read() -> None:
@@ -97,11 +98,15 @@ async def _run_server(
 
         async def write() -> None:
             await transport.write()
+            written.set()
             group.cancel_scope.cancel()  # the client reads no more
 
         group.start_soon(read)
         group.start_soon(write)
         await server.server.run(transport.read_stream, transport.write_stream, server.options())
+        with anyio.move_on_after(LINGER):  # no longer: a client that never reads must not keep us
+            await written.wait()
+        group.cancel_scope.cancel()
 
 
 # --- one client ------------------------------------------------------------------------------
