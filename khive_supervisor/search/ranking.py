@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.search.fusion import Fused
 
-#: The largest lift, when salience and recency have all the weight. Measured with saliences and
-#: ages drawn at random, the worst case: scripts/bench_quality --salience.
+#: The largest lift, when salience and recency have all the weight. With saliences and ages drawn
+#: at random, which says nothing about relevance, the default weights cost at most 0.7 points of
+#: nDCG@10 on any set, and 0 on average: the last column of scripts/bench_quality.
 LIFT = 0.3
 
 _DAY = 86400.0
