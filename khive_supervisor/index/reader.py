@@ -63,6 +63,14 @@ class IndexState:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a search may find: the filter, and the entries that pass it if these are few."""
+
+    where: EntryFilter
+    few: NDArray[np.int64] | None
+
+
 class VectorIndex:
     """Searches the vectors of one model in one store; for any thread, one at a time.
 
@@ -154,15 +162,26 @@ class VectorIndex:
 
         Raises InvalidInput for a vector of another shape, or that is not finite.
         """
+        return self.search_in(self.scope(where), vector, limit)
+
+    def scope(self, where: EntryFilter = EVERYTHING) -> Scope:
+        """See what the store holds now, and who passes the filter: what a search asks it first."""
+        with self._lock:
+            self.refresh()
+            ids = None if where.empty else self._store.live_ids(where, EXACT_LIMIT)
+        return Scope(where, None if ids is None else np.array(ids, np.int64))
+
+    def search_in(
+        self, scope: Scope, vector: NDArray[np.float32], limit: int
+    ) -> list[tuple[int, float]]:
+        """Like `search`, in a scope that was seen a moment ago."""
         query = _unit(vector, self.dimensions)
         if query is None or limit <= 0:
             return []
         with self._lock:
-            self.refresh()
-            ids = None if where.empty else self._store.live_ids(where, EXACT_LIMIT)
-            if ids is not None:
-                return self._search_among(query, limit, np.array(ids, np.int64))
-            return self._search_all(query, limit, where)
+            if scope.few is not None:
+                return self._search_among(query, limit, scope.few)
+            return self._search_all(query, limit, scope.where)
 
     def _search_among(
         self, query: NDArray[np.float32], limit: int, ids: NDArray[np.int64]
@@ -201,11 +220,23 @@ class VectorIndex:
             index = self._nearest(query, count, nodes)
             # Item by item the newer vector counts.
             merged = dict(index.hits) | dict(delta.hits)
-            passed = self._store.filter_ids(merged, where)
-            hits = sorted(((i, c) for i, c in merged.items() if i in passed), key=_best_first)
+            hits = self._first_passing(sorted(merged.items(), key=_best_first), limit, where)
             if certain(hits, (delta, index)) >= limit or (delta.exhausted and index.exhausted):
                 return hits[:limit]
             count, nodes = count * _MORE_CANDIDATES, nodes * _MORE_NODES
+
+    def _first_passing(
+        self, ordered: list[tuple[int, float]], limit: int, where: EntryFilter
+    ) -> list[tuple[int, float]]:
+        """The first hits that live and pass the filter; asks the store for no more than needed."""
+        hits: list[tuple[int, float]] = []
+        for start in range(0, len(ordered), limit):
+            some = ordered[start : start + limit]
+            passed = self._store.filter_ids((i for i, _ in some), where)
+            hits += [hit for hit in some if hit[0] in passed]
+            if len(hits) >= limit:
+                break
+        return hits
 
     def _nodes(self) -> int:
         """How many nodes of the generation a search inspects at first."""

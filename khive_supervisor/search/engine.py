@@ -15,8 +15,9 @@ from khive_supervisor import logs, text
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
-from khive_supervisor.index.reader import VectorIndex
+from khive_supervisor.index.reader import Scope, VectorIndex
 from khive_supervisor.search import fusion, lexical, ranking
+from khive_supervisor.search.beside import Beside
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 
@@ -74,6 +75,7 @@ class SearchEngine:
         self._store = store
         self._embedder = embedder
         self._settings = config.search
+        self._beside = Beside("words")
         salience, recency = config.search.salience_weight, config.search.recency_weight
         self._weights = ranking.RankWeights(1.0 - salience - recency, salience, recency)
         self._report_damage = report_damage
@@ -104,8 +106,13 @@ class SearchEngine:
                 hint="Ask with the part that matters.",
             )
         depth = max(self._settings.candidates, limit)
-        words = self._words(query, where, depth)
-        meaning = self._meaning(query, where, depth)
+        # What the index asks the store comes first: the two arms share one connection.
+        scope = self._index.scope(where) if self._index else None
+        pending = self._beside.start(lambda: self._words(query, where, depth))
+        try:
+            meaning = self._meaning(query, scope, depth)
+        finally:
+            words = pending.result()
         fused = fusion.fuse(words.found, meaning.found)
         hits = self._ranked(fused, limit, now)
         return Answer(
@@ -135,14 +142,14 @@ class SearchEngine:
 
     # --- vectors --------------------------------------------------------------------------------
 
-    def _meaning(self, query: str, where: EntryFilter, depth: int) -> Arm:
-        if self._index is None or self._embedder is None:
+    def _meaning(self, query: str, scope: Scope | None, depth: int) -> Arm:
+        if self._index is None or self._embedder is None or scope is None:
             return Arm([], "off", "")
         if not query.strip():
             return Arm([], "an empty query has no meaning")
         try:
             vector = self._embedder.embed([query])[0]
-            found = self._index.search(vector, depth, where)
+            found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
             return Arm([], "skipped", f"Searched by words only: {error.message}")
         state = self._index.state()
@@ -180,7 +187,8 @@ class SearchEngine:
         return [_hit(entries[r.fused.id], r) for r in best if r.fused.id in entries]
 
     def close(self) -> None:
-        """Let go of the index; idempotent."""
+        """Let go of the index and the thread; idempotent."""
+        self._beside.close()
         if self._index is not None:
             self._index.close()
 

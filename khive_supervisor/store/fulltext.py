@@ -33,11 +33,18 @@ _SHARES_AGE = 60.0
 _GROWTH = 4
 
 
+_WORD_FREQUENCIES = (
+    "SELECT known.term, known.doc FROM json_each(?) AS asked "
+    "JOIN entries_terms AS known ON known.term = asked.value"
+)
+
+
 class FullTextIndex:
     """See `interface.FullText`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tokenizer: apsw.FTS5Tokenizer | None = None
         self._shares: dict[str, float] = {}
         self._shares_from = -_SHARES_AGE
 
@@ -75,7 +82,7 @@ class FullTextIndex:
         for token in tokens:
             if token not in self._shares:
                 total = self._database.value("SELECT max(id) FROM entries") or 1
-                self._shares[token] = self._frequency(token) / total
+                self._shares[token] = self.document_frequencies([token])[token] / total
         return sum(self._shares[token] for token in tokens) < _BROAD
 
     def _match(
@@ -100,14 +107,20 @@ class FullTextIndex:
 
     def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
         """See `FullText.document_frequencies`."""
-        return {term: self._frequency(term) for term in dict.fromkeys(terms)}
+        tokens = {term: self._tokens(term) for term in dict.fromkeys(terms)}
+        words = {found[0] for found in tokens.values() if len(found) == 1}
+        counts: dict[str, int] = dict(
+            self._database.rows(_WORD_FREQUENCIES, [json.dumps([*words])])
+        )
+        return {
+            term: counts.get(found[0], 0)
+            if len(found) == 1
+            else self._phrase_frequency(term, found)
+            for term, found in tokens.items()
+        }
 
-    def _frequency(self, term: str) -> int:
-        """One token is looked up in the vocabulary; a phrase has to be searched for."""
-        tokens = self._tokens(term)
-        if len(tokens) == 1:
-            found = self._database.value("SELECT doc FROM entries_terms WHERE term = ?", tokens)
-            return found or 0
+    def _phrase(self, term: str, tokens: Sequence[str]) -> int:
+        """The vocabulary knows words only: a phrase has to be searched for."""
         expression = match_expression([term])
         if not expression or not tokens:
             return 0
@@ -120,8 +133,9 @@ class FullTextIndex:
     def _tokens(self, term: str) -> list[str]:
         """The index's own tokens of a term: stemmed, without diacritics."""
         with self._database.raw() as connection:
-            tokenizer = connection.fts5_tokenizer("porter", ["unicode61"])
-            found = tokenizer(
+            if self._tokenizer is None:
+                self._tokenizer = connection.fts5_tokenizer("porter", ["unicode61"])
+            found = self._tokenizer(
                 index_text(term).encode(),
                 apsw.FTS5_TOKENIZE_QUERY,
                 None,

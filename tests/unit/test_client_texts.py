@@ -17,7 +17,13 @@ from khive_supervisor.cli.jsontext import CannotEdit
 ENTRY = {"command": "/bin/x", "args": ["attach"]}
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-_SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXT
+_SCALAR = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT
+)
 _JSON = st.recursive(
     _SCALAR,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
@@ -203,7 +209,7 @@ def test_any_toml_is_edited_in_one_place_or_refused(text: str) -> None:
 
 
 _TOML = st.recursive(
-    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | _TEXT
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | _FINITE | _TEXT
     | st.datetimes() | st.dates() | st.times(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=5,
