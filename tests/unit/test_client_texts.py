@@ -17,13 +17,8 @@ from khive_supervisor.cli.jsontext import CannotEdit
 ENTRY = {"command": "/bin/x", "args": ["attach"]}
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-_SCALAR = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | _TEXT
-)
+_FINITE = st.floats(allow_nan=False, allow_infinity=False)
+_SCALAR = st.none() | st.booleans() | st.integers() | _FINITE | _TEXT
 _JSON = st.recursive(
     _SCALAR,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
