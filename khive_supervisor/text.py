@@ -124,11 +124,6 @@ def query_terms(text: str) -> tuple[str, ...]:
     return tuple(read_query(text))
 
 
-def term_counts(text: str) -> Query:
-    """How often each of `query_terms` occurs in the text: `read_query` by its older name."""
-    return read_query(text)
-
-
 def match_expression(
     terms: Iterable[str], scope: Sequence[str] = (), also: Iterable[str] = ()
 ) -> str:

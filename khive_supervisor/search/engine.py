@@ -23,8 +23,8 @@ from khive_supervisor.store.model import Entry, EntryFilter
 
 log = logs.get("khive.search")
 
-#: Weights of title, content and tags in BM25; measured by scripts/bench_quality.
-COLUMN_WEIGHTS = (1.0, 1.0, 1.0)
+#: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
+COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
 
 Scored = list[tuple[int, float]]
 
@@ -46,6 +46,8 @@ class Arm:
     found: Scored
     state: str
     note: str = ""
+    #: The share of names in the query; see `lexical.Selection`.
+    names: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class SearchEngine:
         self._embedder = embedder
         self._settings = config.search
         self._beside = Beside("words")
+        self._frequencies = lexical.FrequencyCache(store.document_frequencies, clock)
         salience, recency = config.search.salience_weight, config.search.recency_weight
         self._weights = ranking.RankWeights(1.0 - salience - recency, salience, recency)
         self._report_damage = report_damage
@@ -113,7 +116,7 @@ class SearchEngine:
             meaning = self._meaning(query, scope, depth)
         finally:
             words = pending.result()
-        fused = fusion.fuse(words.found, meaning.found)
+        fused = fusion.fuse(words.found, meaning.found, words.names)
         hits = self._ranked(fused, limit, now)
         return Answer(
             hits=hits,
@@ -127,18 +130,19 @@ class SearchEngine:
     # --- full text ------------------------------------------------------------------------------
 
     def _words(self, query: str, where: EntryFilter, depth: int) -> Arm:
-        counts = text.term_counts(query)
-        if not counts:
+        terms = text.read_query(query)
+        if not terms:
             return Arm([], "no words in the query")
-        frequencies = self._store.document_frequencies(lexical.worth_looking_up(counts))
-        selection = lexical.select(counts, frequencies, self._store.highest_id())
+        frequencies = self._frequencies(lexical.worth_looking_up(terms))
+        selection = lexical.select(terms, frequencies, self._store.highest_id())
         found = lexical.retrieve(
             selection,
             lambda expression, limit: self._store.match(expression, limit, where, COLUMN_WEIGHTS),
             depth,
         )
         used = len(selection.required) + len(selection.optional)
-        return Arm(found, f"{len(found)} candidates for {used} of {len(counts)} words")
+        state = f"{len(found)} candidates for {used} of {len(terms)} words"
+        return Arm(found, state, names=selection.names)
 
     # --- vectors --------------------------------------------------------------------------------
 

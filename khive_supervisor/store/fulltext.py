@@ -113,9 +113,7 @@ class FullTextIndex:
             self._database.rows(_WORD_FREQUENCIES, [json.dumps([*words])])
         )
         return {
-            term: counts.get(found[0], 0)
-            if len(found) == 1
-            else self._phrase_frequency(term, found)
+            term: counts.get(found[0], 0) if len(found) == 1 else self._phrase(term, found)
             for term, found in tokens.items()
         }
 
