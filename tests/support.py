@@ -69,10 +69,11 @@ def write_distribution(directory: Path, name: str, source: str, attribute: str =
 
 
 def limited(argv: list[str], limit: str, value: int) -> list[str]:
-    """A command that runs with a resource limit, such as RLIMIT_NOFILE."""
+    """A command that runs with a (soft) resource limit, such as RLIMIT_NOFILE."""
     program = (
         "import os, resource, sys; "
-        f"resource.setrlimit(resource.{limit}, ({value}, {value})); "
+        f"_, hard = resource.getrlimit(resource.{limit}); "
+        f"resource.setrlimit(resource.{limit}, ({value}, hard)); "
         "os.execv(sys.argv[1], sys.argv[1:])"
     )
     return [sys.executable, "-c", program, *argv]

@@ -20,7 +20,7 @@ from khive_supervisor.attach import FORWARDED
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.embed import model_id_of
-from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.errors import BootFailure, InvalidInput, KhiveError
 from khive_supervisor.paths import make_private_directory
 from khive_supervisor.supervision.builder import Builder
 from khive_supervisor.supervision.children import Child
@@ -166,13 +166,19 @@ class Supervisor:
 
     def _start_log(self) -> None:
         settings = self.config.log
-        make_private_directory(os.path.dirname(settings.file))
-        self._collector = logs.collect_into(
-            settings.file,
-            level=settings.level,
-            max_bytes=settings.max_bytes,
-            backups=settings.backups,
-        )
+        try:
+            make_private_directory(os.path.dirname(settings.file))
+            self._collector = logs.collect_into(
+                settings.file,
+                level=settings.level,
+                max_bytes=settings.max_bytes,
+                backups=settings.backups,
+            )
+        except OSError as error:
+            raise BootFailure(
+                f"The log {settings.file} cannot be written: {error.strerror}.",
+                hint="Set log.file to a path in a directory of yours.",
+            ) from error
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -24,6 +24,7 @@ class Rendezvous:
     def __init__(self, path: str) -> None:
         self.path = path
         self._identity: tuple[int, int] | None = None
+        self._listener: socket.socket | None = None
 
     def bind(self) -> socket.socket:
         """Bind and listen; call with the store's lock held.
@@ -51,6 +52,7 @@ class Rendezvous:
         listener.setblocking(False)
         found = os.stat(self.path)
         self._identity = (found.st_dev, found.st_ino)
+        self._listener = listener
         return listener
 
     def _clear_stale(self) -> None:
@@ -81,7 +83,9 @@ class Rendezvous:
         )
 
     def remove(self) -> bool:
-        """Remove the file if it is still the one that we bound, and say whether it was."""
+        """Listen no more; remove the file if it is still ours, and say whether it was."""
+        if self._listener is not None:
+            self._listener.close()
         identity, self._identity = self._identity, None
         if identity is None:
             return False
