@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from khive_supervisor.index.build import BuildReason, decide
 from khive_supervisor.index.merge import Arm, certain
-from khive_supervisor.index.reader import search_k_for
+from khive_supervisor.index.reader import SEARCH_K, search_k_for
 from khive_supervisor.store.model import Generation, VectorStats
 
 
@@ -84,5 +84,5 @@ def test_certain_hits_are_those_of_the_whole(
 
 
 def test_more_items_are_searched_deeper() -> None:
-    assert search_k_for(10) == search_k_for(100_000) == 18_000
-    assert search_k_for(400_000) == 36_000
+    assert search_k_for(10) == search_k_for(100_000) == SEARCH_K
+    assert search_k_for(400_000) == 2 * SEARCH_K
