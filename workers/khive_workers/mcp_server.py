@@ -227,6 +227,8 @@ class McpServer:
         report = _progress_of(ctx, loop, cancelled)
 
         def work() -> dict[str, Any]:
+            if cancelled.is_set():
+                raise CancelledError
             context.progress = report  # here, since other calls may wait for the thread
             return self.registry.call(context, name, arguments)
 

@@ -38,6 +38,8 @@ log = logs.get("khive.session")
 
 #: Seconds between attempts to find a supervisor that has gone; doubled up to the second number.
 FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 30.0
+#: Seconds that closing the store may take, a verb that still runs included; a crash is safe, too.
+CLOSE_DEADLINE = 1.0
 
 #: Descriptors of an attached session: stdin, stdout, stderr, the journal, the channel.
 ATTACHED = 5
@@ -194,21 +196,20 @@ class SessionWorker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self) -> int:
-        """Serve until the client ends; the exit code is on the channel when this returns."""
+        """Serve until the client ends; returns the exit code, which attach has got by then."""
         try:
             os.chdir(self._request.get("cwd") or "/")
         except OSError:
             log.debug("session.no_cwd", cwd=self._request.get("cwd"))
         os.environ.update(_session_info(self._request).environment)
         asyncio.run(self._serve())
-        self._say_end()
         return exitcodes.OK
 
     async def _serve(self) -> None:
         _, server = prepared()
         context = _make_context(self._config, self._request, self._socket_path)
         server.runtime.context = context
-        server.runtime.thread = VerbThread()
+        server.runtime.thread = thread = VerbThread()
         journal = self._journal
         observer = Observer(journal.shake_hands, journal.receive, journal.answer)
         limit = self._config.session.max_line_bytes
@@ -219,6 +220,9 @@ class SessionWorker:
             server.runtime.on_client = self._link.update
             self._start(self._stay_registered())
         await _run_server(server, transport, journal.handshake, journal.owed)
+        self._let_go()
+        with anyio.move_on_after(CLOSE_DEADLINE):
+            await thread.end(context.close)
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -227,10 +231,14 @@ class SessionWorker:
 
     # --- the channel to attach ------------------------------------------------------------------
 
-    def _say_end(self) -> None:
-        """Let attach exit, too."""
+    def _let_go(self) -> None:
+        """Give the client's pipes back and let attach exit: nobody waits for what is left to do."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (1, 2, self._read_fd, self._write_fd):
+            os.dup2(null, fd)
         if self._channel is None:
             return
+        asyncio.get_running_loop().remove_reader(self._channel)
         try:
             self._channel.sendall(f"X {exitcodes.OK}\n".encode())
         except OSError:
@@ -267,7 +275,7 @@ class SessionWorker:
             while data := await loop.sock_recv(sock, 65536):
                 for message in decoder.feed(data):
                     if message.get("hint") == "end":
-                        self._say_end()
+                        self._let_go()
                         os._exit(exitcodes.OK)
                     if "error" in message:
                         return False

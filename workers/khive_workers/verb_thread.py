@@ -33,6 +33,17 @@ class VerbThread:
             self._thread.start()
         return await done
 
+    async def end(self, last: Callable[[], None]) -> None:
+        """Run what closes things where they were opened, after everything else, if anything ran."""
+        if self._thread is None:
+            return
+
+        def work() -> dict[str, Any]:
+            last()
+            return {}
+
+        await self.run(work)
+
     def _serve(self) -> None:
         while True:
             work, done = self._waiting.get()
