@@ -334,7 +334,7 @@ class Supervisor:
         while True:
             try:
                 await self._tend(maintenance)
-            except KhiveError as error:  # busy, full, damaged: the next round may do better
+            except (KhiveError, OSError) as error:  # busy, full, damaged: the next may do better
                 log.warning("maintenance.failed", error=str(error))
             await self._pause()
 

@@ -70,27 +70,44 @@ class Child:
         """Start it (from STOPPED, BACKOFF or FATAL)."""
         self.state = change(self.state, State.STARTING)
         self.stopped.clear()
-        ours, theirs = socket.socketpair()
-        channels = {"parent": theirs, **(self.open_channels() if self.open_channels else {})}
-        argv = [sys.executable, "-P", "-m", self.module, *self.arguments]
-        for name, channel in channels.items():
-            argv += [f"--{name}-fd", str(channel.fileno())]
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=[channel.fileno() for channel in channels.values()],
-            start_new_session=True,
-            env={**SINGLE_THREADED, **self.environment},
-        )
-        for channel in channels.values():
-            channel.close()
-        ours.setblocking(False)
-        self._link = ours
-        asyncio.get_running_loop().add_reader(ours, self._on_link)
+        try:
+            self._process, self._link = self._launch()
+        except OSError as error:  # no process or descriptor is to be had: later, perhaps
+            log.error("child.not_started", child=self.name, error=str(error))
+            self.state = change(self.state, State.BACKOFF)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.policy.backoff_max, self._restart)
+            return
+        asyncio.get_running_loop().add_reader(self._link, self._on_link)
         self._follow_stderr(self._process)
         log.info("child.started", child=self.name, child_pid=self._process.pid)
+
+    def _launch(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """The process, and our end of its link."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        channels = {"parent": theirs}
+        argv = [sys.executable, "-P", "-m", self.module, *self.arguments]
+        try:
+            channels |= self.open_channels() if self.open_channels else {}
+            for name, channel in channels.items():
+                argv += [f"--{name}-fd", str(channel.fileno())]
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[channel.fileno() for channel in channels.values()],
+                start_new_session=True,
+                env={**SINGLE_THREADED, **self.environment},
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            for channel in channels.values():
+                channel.close()
+        return process, ours
 
     def _follow_stderr(self, process: subprocess.Popen[bytes]) -> None:
         """What a child says outside of its log (a traceback, a C library) goes to the log, too."""

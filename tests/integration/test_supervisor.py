@@ -297,15 +297,19 @@ def test_a_zygote_that_is_given_up_leaves_nobody_waiting(khive: Installation) ->
 
 
 def test_out_of_descriptors_it_waits_and_goes_on(khive: Installation) -> None:
+    khive.configure("[supervisor]\nrestart_backoff = 0.1\nrestart_backoff_max = 0.2\n")
     khive.argv = limited(khive.argv, "RLIMIT_NOFILE", 64)
     khive.start()
+    embedder = khive.child("embedder")["pid"]
     clients = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(80)]
     with contextlib.ExitStack() as stack:
         for client in clients:
             stack.enter_context(client)
             client.connect(khive.socket)
         wait_until(lambda: khive.events("control.accept_failed"), "it ran out")
-    wait_until(khive.status_or_none, "it answers again")
+        kill(embedder)
+        wait_until(lambda: khive.events("child.not_started"), "its child could not be started")
+    wait_until(lambda: (khive.status_or_none() or {}).get("state") == "ready", "all is well again")
     # It asked now and then, and did not spin: ten seconds are fifty times at most.
     assert len(khive.events("control.accept_failed")) < 60
 
