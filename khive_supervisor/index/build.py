@@ -12,7 +12,8 @@ from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
-from khive_supervisor.index.generation import Generations, file_name
+from khive_supervisor.index import sketch
+from khive_supervisor.index.generation import Generations, file_name, sync
 from khive_supervisor.index.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, VectorStats
@@ -116,8 +117,30 @@ def build(
     _save(annoy, path)
     row = _describe(annoy, path, number, model_id, dimensions, items, covered, clock())
     annoy.unload()
+    if row.direct and sketch.worth_it(row.max_entry_id + 1, dimensions):
+        _write_sketch(generations, row, path)
     generations.publish(store, row)
     return row
+
+
+def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
+    """Put the sketch beside the file that is about to be published."""
+    final = generations.sketch(row)
+    temporary = final + ".tmp"
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        vectors = nodes(descriptor, row.dimensions)["vector"][: row.max_entry_id + 1]
+        sketch.write(temporary, row, vectors)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The sketch {temporary} cannot be written: {error}.",
+            hint="Make room; until then the present index serves.",
+        ) from error
+    finally:
+        os.close(descriptor)
+    os.chmod(temporary, 0o400)
+    sync(temporary)
+    os.rename(temporary, final)
 
 
 def _fill(annoy: AnnoyIndex, store: Store, model_id: str, dimensions: int, covered: int) -> int:

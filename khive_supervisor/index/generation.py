@@ -18,12 +18,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from khive_supervisor.errors import IndexFileError
+from khive_supervisor.index import sketch
 from khive_supervisor.index.layout import checksum, fingerprint
 from khive_supervisor.store.interface import GenerationStore
 from khive_supervisor.store.model import Generation
 
 #: Files that this module made, finished or not; nothing else in the directory is ever touched.
-_OURS = re.compile(r"[0-9]+\.ann(\.tmp)?")
+_OURS = re.compile(r"[0-9]+\.(ann|sketch)(\.tmp)?")
 
 #: Taken by the one builder of a store; the file stays.
 _BUILDER_LOCK = ".builder.lock"
@@ -66,13 +67,20 @@ class Generations:
         finally:
             os.close(descriptor)
 
+    def sketch(self, generation: Generation) -> str:
+        """Where the sketch of a generation is, if it has one."""
+        return os.path.join(self.directory, sketch.file_name(generation))
+
     def publish(self, store: GenerationStore, generation: Generation) -> None:
-        """Make the temporary file of `generation` the current index of its model."""
+        """Make the temporary file of `generation` the current index of its model.
+
+        Its sketch, if it has one, is in place already.
+        """
         temporary = self.temporary(generation.generation)
         os.chmod(temporary, 0o400)
-        _sync(temporary)
+        sync(temporary)
         os.rename(temporary, self.path(generation))
-        _sync(self.directory)
+        sync(self.directory)
         store.publish_generation(generation)
 
     def open(self, generation: Generation) -> int:
@@ -115,6 +123,20 @@ class Generations:
                 raise IndexFileError(f"The index file {path} is damaged.", hint=_REBUILD)
         finally:
             os.close(descriptor)
+        self._verify_sketch(generation)
+
+    def _verify_sketch(self, generation: Generation) -> None:
+        try:
+            found = sketch.Sketch(self.sketch(generation), generation)
+        except FileNotFoundError:
+            return
+        try:
+            if not found.sound():
+                raise IndexFileError(
+                    f"The sketch {self.sketch(generation)} is damaged.", hint=_REBUILD
+                )
+        finally:
+            found.close()
 
     def clean(self, store: GenerationStore) -> list[str]:
         """Remove what nobody needs; the names. Only for the holder of the builder's lock.
@@ -122,9 +144,10 @@ class Generations:
         Unfinished files, files without a row, and retired generations that nobody maps.
         """
         rows = {row.file: row for row in store.generations()}
+        sketches = {sketch.file_name(row): row for row in rows.values()}
         removed = []
         for name in self._files():
-            row = rows.get(name)
+            row = rows.get(name) or sketches.get(name)
             if (row is None or not row.current) and self._remove(name):
                 removed.append(name)
         left = set(self._files())
@@ -175,7 +198,8 @@ def _locked(descriptor: int, how: int) -> bool:
     return True
 
 
-def _sync(path: str) -> None:
+def sync(path: str) -> None:
+    """Make a file, or the names in a directory, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from khive_supervisor.errors import IndexFileError
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.index.layout import METRIC, check_geometry, nodes
+from khive_supervisor.index.sketch import Sketch
 from khive_supervisor.store.interface import GenerationStore
 from khive_supervisor.store.model import Generation
 
@@ -27,6 +28,11 @@ _ATTEMPTS = 5
 #: How a descriptor is opened again by name: the very file that was checked, whatever its path is
 #: by now.
 _BY_DESCRIPTOR = "/proc/self/fd"
+
+
+#: Candidates of the sketch that are scored in full, for each wanted one and at least: the order of
+#: the sketch is near enough for these to hold the nearest.
+_RESCORED, _RESCORED_AT_LEAST = 2, 400
 
 
 class MappedGeneration:
@@ -44,13 +50,32 @@ class MappedGeneration:
             check_geometry(self._descriptor, row.dimensions, row.max_entry_id + 1, row.trees)
             self._annoy = _load(self._descriptor, generations.path(row), row)
             self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
+            self._sketch = _sketch_of(generations, row) if row.direct else None
         except BaseException:
             os.close(self._descriptor)
             raise
 
     def intact(self) -> bool:
-        """Whether the mapped file still has all its bytes (one system call)."""
-        return self._descriptor >= 0 and os.fstat(self._descriptor).st_size == self.row.bytes
+        """Whether the mapped files still have all their bytes (two system calls)."""
+        return (
+            self._descriptor >= 0
+            and os.fstat(self._descriptor).st_size == self.row.bytes
+            and (self._sketch is None or self._sketch.intact())
+        )
+
+    @property
+    def has_sketch(self) -> bool:
+        """Whether `scan` can be asked."""
+        return self._sketch is not None and self._nodes is not None
+
+    def scan(self, vector: NDArray[np.float32], count: int) -> tuple[list[tuple[int, float]], bool]:
+        """Like `nearest`, by the sketch; and whether these are all that there are."""
+        assert self._sketch is not None
+        wanted = max(count * _RESCORED, _RESCORED_AT_LEAST)
+        ids, cosines = self.cosines(vector, self._sketch.candidates(vector, wanted))
+        order = np.argsort(-cosines, kind="stable")[:count]
+        hits = list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))
+        return hits, wanted > self.row.max_entry_id and len(hits) == len(ids)
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, search_k: int
@@ -83,8 +108,18 @@ class MappedGeneration:
         if self._descriptor >= 0:
             self._annoy.unload()
             self._nodes = None
+            if self._sketch is not None:
+                self._sketch.close()
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _sketch_of(generations: Generations, row: Generation) -> Sketch | None:
+    """The sketch of a generation; without one, or with one that is not its own, trees serve."""
+    try:
+        return Sketch(generations.sketch(row), row)
+    except (OSError, IndexFileError):
+        return None
 
 
 def map_current(

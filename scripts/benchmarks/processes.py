@@ -51,7 +51,7 @@ def memory_of(pid: int) -> Memory:
 
 
 def _is_index(mapped: str) -> bool:
-    return mapped.removesuffix(" (deleted)").endswith(".ann")
+    return mapped.removesuffix(" (deleted)").endswith((".ann", ".sketch"))
 
 
 def _bytes(value: str) -> int:

@@ -1,0 +1,132 @@
+"""The sketch: quick, near enough, and never trusted blindly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from khive_supervisor.errors import IndexFileError
+from khive_supervisor.index.build import build
+from khive_supervisor.index.generation import Generations
+from khive_supervisor.index.mapped import MappedGeneration
+from khive_supervisor.index.reader import VectorIndex
+from khive_supervisor.index.sketch import LEADING, Sketch, worth_it
+from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
+from khive_supervisor.store.sqlite import SqliteStore
+
+DIMENSIONS, COUNT = 128, 3000
+
+
+def vectors() -> NDArray[np.float32]:
+    """Unit vectors whose dimensions matter less and less, as those of a model do."""
+    draw = np.random.default_rng(5)
+    data = draw.normal(size=(COUNT, DIMENSIONS)) * np.linspace(1, 0.1, DIMENSIONS)
+    return (data / np.linalg.norm(data, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generation]:
+    path = tmp_path_factory.mktemp("sketch") / "k.db"
+    with SqliteStore(str(path)) as store:
+        entries = [NewEntry("knowledge", f"n{i % 2}", "document", "", str(i)) for i in range(COUNT)]
+        store.add(entries, [v.astype("<f2").tobytes() for v in vectors()], "m")
+        store.forget(range(1, 40))
+        row = build(store, Generations(str(path)), "m", DIMENSIONS, trees=5)
+    assert row is not None
+    return path, row
+
+
+def test_a_scan_finds_what_exact_search_finds(built: tuple[Path, Generation]) -> None:
+    path, _ = built
+    whole = vectors().astype(np.float16).astype(np.float32)
+    with SqliteStore(str(path)) as store:
+        index = VectorIndex(store, "m", DIMENSIONS)
+        for number in range(50, 80):
+            query = whole[number]
+            exact = [i + 1 for i in np.argsort(-(whole @ query)).tolist() if i >= 39][:10]
+            found = index.search(query, 10)
+            assert len(set(exact) & {i for i, _ in found}) >= 9
+            assert found[0] == (number + 1, pytest.approx(1.0, abs=1e-3))
+            assert len(index.search(query, 3000, EntryFilter(namespaces=("n0",)))) == 1480
+        assert len(index.search(whole[60], COUNT)) == COUNT - 39
+        index.close()
+
+
+def test_the_files_are_verified_and_removed_together(built: tuple[Path, Generation]) -> None:
+    path, row = built
+    generations = Generations(str(path))
+    sketch = generations.sketch(row)
+    generations.verify(row)
+    original = Path(sketch).read_bytes()
+    for damaged in (original[:-4] + b"\0\0\0\1", original[:200]):
+        replace(sketch, damaged)
+        if len(damaged) == len(original):
+            with pytest.raises(IndexFileError, match="sketch"):
+                generations.verify(row)
+    replace(sketch, original)
+    generations.verify(row)
+
+
+def replace(path: str, data: bytes) -> None:
+    part = path + ".part"
+    Path(part).write_bytes(data)
+    os.replace(part, path)
+
+
+@pytest.mark.parametrize("content", [b"", b"KHIVESK1", b"x" * 5000, None])
+def test_without_a_sketch_of_its_own_the_trees_serve(
+    built: tuple[Path, Generation], content: bytes | None
+) -> None:
+    path, row = built
+    generations = Generations(str(path))
+    place = generations.sketch(row)
+    original = Path(place).read_bytes()
+    try:
+        os.unlink(place) if content is None else replace(place, content)
+        mapped = MappedGeneration(generations, row)
+        assert not mapped.has_sketch
+        mapped.close()
+        with SqliteStore(str(path)) as store:
+            index = VectorIndex(store, "m", DIMENSIONS)
+            assert index.search(vectors()[100], 1)[0][0] == 101
+            assert index.state().problem == ""
+            index.close()
+    finally:
+        replace(place, original)
+
+
+def test_a_sketch_that_shrinks_while_it_is_in_use_is_let_go(
+    built: tuple[Path, Generation],
+) -> None:
+    path, row = built
+    place = Generations(str(path)).sketch(row)
+    original = Path(place).read_bytes()
+    try:
+        with SqliteStore(str(path)) as store:
+            index = VectorIndex(store, "m", DIMENSIONS)
+            assert index.search(vectors()[100], 1)[0][0] == 101
+            os.chmod(place, 0o600)
+            os.truncate(place, 100)
+            assert index.search(vectors()[100], 1)[0][0] == 101
+            index.close()
+    finally:
+        replace(place, original)
+
+
+def test_a_sketch_of_another_generation_is_refused(built: tuple[Path, Generation]) -> None:
+    path, row = built
+    place = Generations(str(path)).sketch(row)
+    from dataclasses import replace as changed
+
+    with pytest.raises(IndexFileError, match="not the sketch"):
+        Sketch(place, changed(row, sha256="00" * 32))
+
+
+def test_large_generations_and_small_vectors_have_none() -> None:
+    assert worth_it(100_000, 384)
+    assert not worth_it(10_000_000, 384)
+    assert not worth_it(1000, LEADING)
