@@ -26,6 +26,10 @@ log = logs.get("khive.search")
 #: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
 COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
 
+#: Characters of a query whose meaning is looked for: a pasted page says what it is about at its
+#: beginning. Its cost is in proportion (12 ms for 1,500), its loss at most 0.5 points of nDCG@10.
+EMBEDDED = 700
+
 Scored = list[tuple[int, float]]
 
 
@@ -152,7 +156,7 @@ class SearchEngine:
         if not query.strip():
             return Arm([], "an empty query has no meaning")
         try:
-            vector = self._embedder.embed([query])[0]
+            vector = self._embedder.embed([query[:EMBEDDED]])[0]
             found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
             return Arm([], "skipped", f"Searched by words only: {error.message}")

@@ -29,7 +29,7 @@ import numpy as np
 
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.search import fusion, lexical, ranking
-from khive_supervisor.search.engine import COLUMN_WEIGHTS
+from khive_supervisor.search.engine import COLUMN_WEIGHTS, EMBEDDED
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 from khive_supervisor.text import read_query
@@ -146,7 +146,7 @@ def queries_of(stores: Sequence[dict[str, Any]], vectors: Vectors) -> Iterator[F
             memory = Memory(directory)
             memory.add(given["docs"], vectors.of(given["docs"]))
             position = {name: at for at, name in enumerate(given["ids"])}
-            asked = vectors.of([query["text"] for query in given["queries"]])
+            asked = vectors.of([query["text"][:EMBEDDED] for query in given["queries"]])
             for query, vector in zip(given["queries"], asked, strict=True):
                 relevant = {position[k]: v for k, v in query["rel"].items() if k in position}
                 yield searched(memory, query["text"], vector, relevant)
@@ -239,7 +239,8 @@ def measure_sessions(
     lines = (directory / "tasks.jsonl").read_text("utf-8").splitlines()
     tasks = sorted((json.loads(line) for line in lines), key=lambda task: str(task["id"]))
     embedded = vectors.of([task["problem"] for task in tasks])
-    rows = list(earlier_tasks(tasks, embedded, within=within))
+    asked = vectors.of([task["problem"][:EMBEDDED] for task in tasks])
+    rows = list(earlier_tasks(tasks, embedded, asked, within=within))
     found = {}
     for arm in ("words", "meaning", "fused"):
         places = [first_hit(getattr(row, arm), row.relevant) for row in rows]
@@ -258,7 +259,7 @@ def show_sessions(directory: Path, vectors: Vectors) -> None:
 
 
 def earlier_tasks(
-    tasks: Sequence[dict[str, Any]], embedded: Any, *, within: bool
+    tasks: Sequence[dict[str, Any]], embedded: Any, asked: Any, *, within: bool
 ) -> Iterator[Found]:
     """Remember task after task, a namespace a repo; before each, ask for the like of it."""
     with tempfile.TemporaryDirectory() as directory:
@@ -271,7 +272,7 @@ def earlier_tasks(
             }
             repo = task["repo"] if within else None
             if relevant:
-                yield searched(memory, task["problem"], embedded[at], relevant, repo)
+                yield searched(memory, task["problem"], asked[at], relevant, repo)
             memory.add([task["problem"]], embedded[at : at + 1], task["repo"])
         memory.close()
 
