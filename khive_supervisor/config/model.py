@@ -325,7 +325,8 @@ class IndexSettings:
         0,
         Setting(
             "integer",
-            "Nodes that one search inspects: more find more and take longer; 0 chooses by itself.",
+            "Nodes of the trees that one search inspects: more find more and take longer; 0 "
+            "chooses by itself, and scans a small index instead.",
             minimum=0,
             maximum=10_000_000,
         ),
