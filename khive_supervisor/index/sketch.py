@@ -107,16 +107,30 @@ class Sketch:
     def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         """The item ids that look nearest to a unit vector, in no order."""
         assert self._rows is not None, "a closed sketch is not asked"
-        likeness = self._rows @ (vector @ self._axes)
-        if count >= len(likeness):
-            return np.arange(len(likeness), dtype=np.int64)
-        return np.argpartition(likeness, -count)[-count:].astype(np.int64)
+        query = vector @ self._axes
+        if count >= len(self._rows):
+            return np.arange(len(self._rows), dtype=np.int64)
+        # Block by block: a session should not keep a megabyte for what is over in a millisecond.
+        ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        for start in range(0, len(self._rows), _CHUNK):
+            block = self._rows[start : start + _CHUNK] @ query
+            best = _largest(block, count)
+            ids = np.append(ids, best + start)
+            scores = np.append(scores, block[best])
+        return ids[_largest(scores, count)]
 
     def close(self) -> None:
         """Unmap; again is harmless."""
         if self._rows is not None:
             self._rows = None
             os.close(self._descriptor)
+
+
+def _largest(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Where the largest scores are, in no order."""
+    if count >= len(scores):
+        return np.arange(len(scores), dtype=np.int64)
+    return np.argpartition(scores, -count)[-count:].astype(np.int64)
 
 
 def _read_header(descriptor: int, generation: Generation, path: str) -> tuple[int, int, bytes]:

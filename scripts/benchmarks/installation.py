@@ -144,7 +144,8 @@ def _copy(prepared: Prepared, store: Path) -> None:
     shutil.copy2(prepared.store, store)
     index = store.parent / "index"
     index.mkdir(mode=0o700)
-    os.link(prepared.index, index / prepared.index.name)
+    for file in prepared.index.parent.glob("[0-9]*"):
+        os.link(file, index / file.name)
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:
