@@ -18,10 +18,20 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.client import ControlClient, owner
-from khive_supervisor.errors import KhiveError, NotFound, NotRunning, VersionMismatch
+from khive_supervisor.errors import (
+    KhiveError,
+    NotFound,
+    NotRunning,
+    ProtocolError,
+    VersionMismatch,
+)
 
 #: Seconds that a background start may take until it is ready.
 START_DEADLINE = 60.0
+#: How often one is started that is killed before it answers.
+START_ATTEMPTS = 3
+#: Seconds that another start gets to listen, before it is looked whether it still has the lock.
+WINNER_PATIENCE = 2.0
 #: Seconds that a stop may take.
 STOP_DEADLINE = 30.0
 #: Seconds between looks at a file or socket that gives no event.
@@ -63,19 +73,28 @@ def start(
 
 def _start_in_background(config_file: str | None, path: str, quiet: bool, as_json: bool) -> None:
     status = _status_or_none(path)
-    if status is None:
-        _launch(config_file, path)
-        status = _status_or_none(path)
-    elif not quiet:
+    if status is not None and not quiet:
         note("A supervisor is running already.")
-    if status is None:
-        raise NotRunning("The supervisor started, and is gone already.", hint="See its log.")
+    attempts = 0
+    deadline = time.monotonic() + START_DEADLINE
+    while status is None:
+        # One that was killed while it started, or just after, is no reason to give up at once.
+        if attempts == START_ATTEMPTS or time.monotonic() > deadline:
+            raise NotRunning(
+                f"A supervisor was started, but nobody answers at {path}.",
+                hint="`khive-supervisor logs` says why; `khive-supervisor doctor` looks for it.",
+            )
+        attempts += _launch(config_file, path)
+        status = _status_or_none(path)
     if not quiet:
         emit(status, as_json, _ready_text)
 
 
-def _launch(config_file: str | None, path: str) -> None:
-    """Start one in a session of its own and wait for its announcement, or its end."""
+def _launch(config_file: str | None, path: str) -> bool:
+    """Start one in a session of its own and wait for its announcement, or its end.
+
+    Returns whether it was the one; otherwise another start was before it.
+    """
     ours, theirs = os.pipe()
     argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(theirs)]
     argv += ["--config", os.path.abspath(config_file)] if config_file else []
@@ -92,10 +111,13 @@ def _launch(config_file: str | None, path: str) -> None:
         if ready.read(1):
             assert child.stderr is not None
             child.stderr.close()
-            return None
+            return True
     _, complaint = child.communicate()
     if child.returncode == exitcodes.ALREADY_RUNNING:
-        return _wait_for_winner(path)
+        _wait_for_winner(path)
+        return False
+    if child.returncode < 0:
+        return True
     sys.stderr.write(complaint.decode("utf-8", "replace"))
     if child.returncode == exitcodes.OK:
         raise NotRunning("The supervisor was stopped before it was ready.")
@@ -115,19 +137,16 @@ def _status_or_none(path: str) -> dict[str, Any] | None:
     try:
         with ControlClient(path) as client:
             return client.request("status")
-    except NotRunning:
+    except VersionMismatch:
+        raise
+    except (NotRunning, ProtocolError):  # nobody, or somebody who is ending
         return None
 
 
 def _wait_for_winner(path: str) -> None:
-    """Another start holds the lock but may not listen yet: wait until it does."""
-    deadline = time.monotonic() + START_DEADLINE
-    while _status_or_none(path) is None:
-        if time.monotonic() > deadline:
-            raise NotRunning(
-                f"Another supervisor owns the store, but nobody answers at {path}.",
-                hint="It may use another socket; look for it with `khive-supervisor doctor`.",
-            )
+    """Another start holds the lock but may not listen yet: give it a while."""
+    deadline = time.monotonic() + WINNER_PATIENCE
+    while _status_or_none(path) is None and time.monotonic() < deadline:
         time.sleep(LOOK_AGAIN)
 
 
