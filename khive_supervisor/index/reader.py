@@ -62,6 +62,10 @@ class IndexState:
     problem: str
 
 
+#: Filters that are remembered as letting many entries through.
+_BROAD_FILTERS = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a search may find: the filter, and the entries that pass it if these are few."""
@@ -95,6 +99,7 @@ class VectorIndex:
         self._problem = ""
         self._token: tuple[int, int] | None = None
         self._past = b""
+        self._broad: set[EntryFilter] = set()
         self._lock = threading.RLock()
 
     def state(self) -> IndexState:
@@ -166,8 +171,15 @@ class VectorIndex:
     def scope(self, where: EntryFilter = EVERYTHING) -> Scope:
         """See what the store holds now, and who passes the filter: what a search asks it first."""
         with self._lock:
-            self.refresh()
-            ids = None if where.empty else self._store.live_ids(where, EXACT_LIMIT)
+            if self.refresh():
+                self._broad.clear()
+            ids = None
+            if not where.empty and where not in self._broad:
+                ids = self._store.live_ids(where, EXACT_LIMIT)
+                # Which filters let many through is known until something changes; a session has
+                # few filters, but their times may differ in each call.
+                if ids is None and len(self._broad) < _BROAD_FILTERS:
+                    self._broad.add(where)
         return Scope(where, None if ids is None else np.array(ids, np.int64))
 
     def search_in(

@@ -179,7 +179,7 @@ class SearchEngine:
     # --- ranking --------------------------------------------------------------------------------
 
     def _ranked(self, fused: Sequence[fusion.Fused], limit: int, now: float) -> list[Hit]:
-        contenders = ranking.contenders(fused, limit)
+        contenders = ranking.contenders(fused, limit, self._weights)
         standings = self._store.standings([candidate.id for candidate in contenders])
 
         def age_of(entry: int) -> ranking.Age | None:

@@ -85,14 +85,20 @@ def lift(age: Age, weights: RankWeights = DEFAULT_WEIGHTS) -> float:
     return 1.0 + LIFT * age.kept * (weights.salience * salience + weights.recency) / total
 
 
-def contenders(fused: Sequence[Fused], limit: int) -> Sequence[Fused]:
+#: Nobody is lifted more: of full salience, and new.
+_MOST_LIFTED = Age(salience=1.0, decay=0.0, days=0.0)
+
+
+def contenders(
+    fused: Sequence[Fused], limit: int, weights: RankWeights = DEFAULT_WEIGHTS
+) -> Sequence[Fused]:
     """Those of a fused list that can be among the first `limit` of the ranked one.
 
-    Nobody is lifted by more than LIFT, so the others need not be weighed at all.
+    Nobody is lifted by more than the weights allow, so the others need not be weighed at all.
     """
     if len(fused) <= limit:
         return fused
-    needed = fused[limit - 1].score / (1.0 + LIFT)
+    needed = fused[limit - 1].score / lift(_MOST_LIFTED, weights)
     return [candidate for candidate in fused if candidate.score >= needed]
 
 

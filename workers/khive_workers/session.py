@@ -41,6 +41,9 @@ FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 30.0
 #: Seconds that closing the store may take, a verb that still runs included; a crash is safe, too.
 CLOSE_DEADLINE = 1.0
 
+#: Seconds after which a thread that runs Python gives way to one that waits.
+SWITCH_INTERVAL = 0.001
+
 #: Descriptors of an attached session: stdin, stdout, stderr, the journal, the channel.
 ATTACHED = 5
 
@@ -116,6 +119,9 @@ async def _run_server(
 
 def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
     """Serve the client of a request until it ends; the exit code. Owns the descriptors."""
+    # A search runs in two threads: with Python's own 5 ms, one may wait for the other to give way
+    # for as long as the whole search takes.
+    sys.setswitchinterval(SWITCH_INTERVAL)
     if request["kind"] == "verbs":
         runtime.name_process("khive-verbs")
         return VerbWorker(config, request, fds[0]).run()
