@@ -63,7 +63,7 @@ def test_contenders_hold_all_that_can_win(
     fused = candidates()
     of = {f.id: age for f, age in zip(fused, ages, strict=True)}
     whole = rank(fused, of.get, weights)[:limit]
-    assert rank(contenders(fused, limit), of.get, weights)[:limit] == whole
+    assert rank(contenders(fused, limit, weights), of.get, weights)[:limit] == whole
 
 
 @pytest.mark.parametrize(
