@@ -101,3 +101,141 @@ SECOND: tuple[str, ...] = (
     """,
     "INSERT INTO past VALUES (1, randomblob(16))",
 )
+
+#: What a cached copy in some process was made of: one row counts the commits that changed that kind
+#: of thing. Triggers count, so that no way to write can forget it.
+_KINDS: dict[str, tuple[tuple[str, str], ...]] = {
+    # kind: tables, and the columns whose updates count (empty: all)
+    "generations": (("generations", ""),),
+    "profiles": (("profiles", "name, description, consumer_kind, lifecycle, epoch"),),
+    "posteriors": (("posteriors", ""),),
+    "bindings": (("bindings", ""),),
+}
+
+
+def counted(kind: str, table: str, columns: str = "") -> tuple[str, ...]:
+    """The triggers that count what happens to a table as changes of a kind."""
+    happenings = {
+        "inserted": "INSERT",
+        "updated": f"UPDATE OF {columns}" if columns else "UPDATE",
+        "deleted": "DELETE",
+    }
+    return tuple(
+        f"CREATE TRIGGER {table}_{name} AFTER {happening} ON {table} BEGIN "
+        f"UPDATE changes SET count = count + 1 WHERE kind = '{kind}'; END"
+        for name, happening in happenings.items()
+    )
+
+
+#: Profiles: what feedback has taught about ranking. State in rows, changed by arithmetic in the
+#: transaction that logs the event, so that two writers never overwrite each other. Every number
+#: can be computed again from `profile_events`.
+THIRD: tuple[str, ...] = (
+    """
+    CREATE TABLE changes (
+        kind  TEXT PRIMARY KEY,
+        count INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE profiles (
+        id            INTEGER PRIMARY KEY AUTOINCREMENT,
+        name          TEXT NOT NULL UNIQUE,
+        description   TEXT NOT NULL DEFAULT '',
+        consumer_kind TEXT NOT NULL,
+        lifecycle     TEXT NOT NULL DEFAULT 'active'
+                      CHECK (lifecycle IN ('active', 'inactive', 'archived')),
+        builtin       INTEGER NOT NULL DEFAULT 0 CHECK (builtin IN (0, 1)),
+        epoch         INTEGER NOT NULL DEFAULT 0,
+        events        INTEGER NOT NULL DEFAULT 0,
+        created_at    REAL NOT NULL,
+        updated_at    REAL NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE posteriors (
+        profile_id  INTEGER NOT NULL REFERENCES profiles (id),
+        weight      TEXT NOT NULL CHECK (weight IN ('relevance', 'salience', 'temporal')),
+        prior_alpha REAL NOT NULL CHECK (prior_alpha > 0),
+        prior_beta  REAL NOT NULL CHECK (prior_beta > 0),
+        alpha       REAL NOT NULL CHECK (alpha > 0),
+        beta        REAL NOT NULL CHECK (beta > 0),
+        PRIMARY KEY (profile_id, weight)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE profile_targets (
+        profile_id INTEGER NOT NULL REFERENCES profiles (id),
+        entry_id   INTEGER NOT NULL REFERENCES entries (id),
+        alpha      REAL NOT NULL CHECK (alpha > 0),
+        beta       REAL NOT NULL CHECK (beta > 0),
+        events     INTEGER NOT NULL,
+        PRIMARY KEY (profile_id, entry_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # How much one source has said of late about one target: '' is all implicit feedback together.
+    """
+    CREATE TABLE feedback_mass (
+        profile_id INTEGER NOT NULL REFERENCES profiles (id),
+        entry_id   INTEGER NOT NULL REFERENCES entries (id),
+        source     TEXT NOT NULL,
+        mass       REAL NOT NULL CHECK (mass >= 0),
+        at         REAL NOT NULL,
+        PRIMARY KEY (profile_id, entry_id, source)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE bindings (
+        id            INTEGER PRIMARY KEY AUTOINCREMENT,
+        profile_id    INTEGER NOT NULL REFERENCES profiles (id),
+        actor         TEXT NOT NULL,
+        namespace     TEXT NOT NULL,
+        consumer_kind TEXT NOT NULL,
+        priority      INTEGER NOT NULL,
+        created_at    REAL NOT NULL,
+        UNIQUE (actor, namespace, consumer_kind)
+    ) STRICT
+    """,
+    # weight: what the signal says; counted: what of it entered the posteriors.
+    """
+    CREATE TABLE profile_events (
+        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+        profile_id INTEGER NOT NULL REFERENCES profiles (id),
+        at         REAL NOT NULL,
+        kind       TEXT NOT NULL,
+        signal     TEXT,
+        entry_id   INTEGER,
+        weight     REAL NOT NULL DEFAULT 0,
+        counted    REAL NOT NULL DEFAULT 0,
+        actor      TEXT NOT NULL DEFAULT '',
+        namespace  TEXT NOT NULL DEFAULT '',
+        session    TEXT NOT NULL DEFAULT '',
+        scorer_run TEXT,
+        serve      TEXT,
+        detail     TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(detail))
+    ) STRICT
+    """,
+    "CREATE INDEX profile_events_profile ON profile_events (profile_id, seq)",
+    "CREATE INDEX profile_events_at ON profile_events (at)",
+    """
+    CREATE UNIQUE INDEX profile_events_scorer ON profile_events (scorer_run, serve)
+        WHERE scorer_run IS NOT NULL
+    """,
+    *(f"INSERT INTO changes (kind) VALUES ('{kind}')" for kind in _KINDS),
+    *(
+        trigger
+        for kind, tables in _KINDS.items()
+        for table, columns in tables
+        for trigger in counted(kind, table, columns)
+    ),
+    # The profile that serves what no binding names. Its priors' means are 0.7, 0.2 and 0.1.
+    """
+    INSERT INTO profiles (id, name, description, consumer_kind, builtin, created_at, updated_at)
+    VALUES (1, 'balanced-recall-v1', 'Serves whatever no binding names.', 'recall', 1,
+            unixepoch('subsec'), unixepoch('subsec'))
+    """,
+    """
+    INSERT INTO posteriors (profile_id, weight, prior_alpha, prior_beta, alpha, beta)
+    VALUES (1, 'relevance', 7, 3, 7, 3), (1, 'salience', 2, 8, 2, 8), (1, 'temporal', 1, 9, 1, 9)
+    """,
+)
