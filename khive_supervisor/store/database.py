@@ -80,6 +80,20 @@ class Database:
             finally:
                 self._own_commits += not nested
 
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """All statements inside see one state of the store; inside `write`, a part of that."""
+        with self._lock:
+            connection = self._open()
+            nested = connection.in_transaction
+            if not nested:
+                self.rows("BEGIN")
+            try:
+                yield
+            finally:
+                if not nested and connection.in_transaction:
+                    self.rows("ROLLBACK")
+
     def _undo(self, connection: apsw.Connection, *, nested: bool) -> None:
         """Roll back, unless SQLite has done so by itself (full disk, I/O error)."""
         if connection.in_transaction:

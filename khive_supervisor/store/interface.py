@@ -15,6 +15,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from khive_supervisor.profiles.model import (
+    ALL_BINDINGS,
+    Binding,
+    BindingFilter,
+    ChangeCounts,
+    Event,
+    EventCount,
+    NewEvent,
+    Profile,
+    Recorded,
+    State,
+    Target,
+    Weights,
+)
+from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
@@ -211,7 +226,99 @@ class GenerationStore(Protocol):
         ...
 
 
-class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
+class ProfileStore(Protocol):
+    """Profiles, what feedback has taught them, and who is served by which.
+
+    Every change that a name asks for is `NotFound` without that profile. Feedback is an event and
+    an addition in one transaction, so two writers never overwrite each other.
+    """
+
+    def create_profile(
+        self,
+        name: str,
+        description: str = "",
+        consumer_kind: str = "recall",
+        priors: Weights | None = None,
+    ) -> Profile:
+        """Make an active profile; `InvalidInput` if the name is taken or cannot be one."""
+        ...  # fmt: skip
+
+    def profile(self, name: str) -> Profile | None:
+        """The profile of a name, or None."""
+        ...
+
+    def profiles(self, lifecycle: str | None = None) -> list[Profile]:
+        """All profiles, oldest first, or those of a lifecycle."""
+        ...
+
+    def set_lifecycle(self, name: str, lifecycle: str) -> Profile:
+        """Activate, deactivate or archive; `InvalidInput` or `Denied` if there is no such way."""
+        ...
+
+    def reset_profile(self, name: str) -> Profile:
+        """Back to the priors, targets and masses forgotten; the events stay."""
+        ...
+
+    def bind(self, binding: Binding) -> Binding | None:
+        """Let a profile serve what the binding matches; the one of the same key that it replaces.
+
+        `InvalidInput` if it would tie with another one, `Denied` if the profile is archived.
+        """
+        ...
+
+    def unbind(self, where: BindingFilter) -> list[Binding]:
+        """Remove bindings; those that were removed."""
+        ...
+
+    def bindings(self, where: BindingFilter = ALL_BINDINGS) -> list[Binding]:
+        """Bindings in the order in which they were made."""
+        ...
+
+    def record(self, event: NewEvent) -> Recorded:
+        """Log feedback and let it count, as far as its source's mass allows.
+
+        When it returns, the event survives a power cut, and is counted exactly once. `NotFound`
+        without the profile or the target, `Denied` if the profile is archived; an entry that was
+        forgotten is `InvalidInput`. A judgement that is there already is answered as a duplicate.
+        """
+        ...
+
+    def record_many(self, events: Sequence[NewEvent]) -> list[Recorded]:
+        """Like `record` for each, in one transaction: all or none."""
+        ...
+
+    def profile_events(self, name: str, after_seq: int = 0, limit: int = 500) -> list[Event]:
+        """The next events of a profile above a number, in order."""
+        ...
+
+    def event_counts(
+        self,
+        since: float,
+        until: float | None = None,
+        group: str = "kind",
+        actor: str | None = None,
+    ) -> list[EventCount]:
+        """How many events there were by kind, signal, profile, day (UTC) or actor."""
+        ...  # fmt: skip
+
+    def targets_of(self, profile_id: int, entry_ids: Sequence[int]) -> dict[int, Beta]:
+        """What a profile has learned of these entries; unknown ones are left out. Cheap."""
+        ...
+
+    def top_targets(self, profile_id: int, limit: int = 10) -> list[tuple[int, Target]]:
+        """The entries that a profile holds in the highest esteem, best first."""
+        ...
+
+    def profile_state(self, name: str) -> tuple[State, list[Event]]:
+        """What the tables say of a profile, and all of its events, as of one moment."""
+        ...
+
+    def change_counts(self) -> ChangeCounts:
+        """The counters of what caches are made of, with the name of the store's past; cheap."""
+        ...
+
+
+class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Protocol):
     """All of it."""
 
     @property

@@ -4,6 +4,7 @@ Live entries are those with `deleted_at IS NULL AND superseded_by IS NULL`; only
 in the full-text index. Dead ones keep their vectors, so that a restored entry is found at once.
 """
 
+# ruff: noqa: S608 - statements are put together from this module's constants
 from __future__ import annotations
 
 from khive_supervisor.store.guards import APPLICATION_ID
@@ -173,11 +174,12 @@ THIRD: tuple[str, ...] = (
         PRIMARY KEY (profile_id, entry_id)
     ) STRICT, WITHOUT ROWID
     """,
-    # How much one source has said of late about one target: '' is all implicit feedback together.
+    # How much one source has said of late about one target: source '' is all implicit feedback
+    # together, entry 0 what is about no entry.
     """
     CREATE TABLE feedback_mass (
         profile_id INTEGER NOT NULL REFERENCES profiles (id),
-        entry_id   INTEGER NOT NULL REFERENCES entries (id),
+        entry_id   INTEGER NOT NULL,
         source     TEXT NOT NULL,
         mass       REAL NOT NULL CHECK (mass >= 0),
         at         REAL NOT NULL,
@@ -237,5 +239,10 @@ THIRD: tuple[str, ...] = (
     """
     INSERT INTO posteriors (profile_id, weight, prior_alpha, prior_beta, alpha, beta)
     VALUES (1, 'relevance', 7, 3, 7, 3), (1, 'salience', 2, 8, 2, 8), (1, 'temporal', 1, 9, 1, 9)
+    """,
+    """
+    INSERT INTO profile_events (profile_id, at, kind, detail)
+    VALUES (1, unixepoch('subsec'), 'created',
+            '{"priors": {"relevance": [7, 3], "salience": [2, 8], "temporal": [1, 9]}}')
     """,
 )

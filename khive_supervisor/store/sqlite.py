@@ -11,12 +11,29 @@ from typing import Self
 
 import apsw
 
+from khive_supervisor.profiles.model import (
+    ALL_BINDINGS,
+    Binding,
+    BindingFilter,
+    ChangeCounts,
+    Event,
+    EventCount,
+    NewEvent,
+    Profile,
+    Recorded,
+    State,
+    Target,
+    Weights,
+)
+from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.store import guards
 from khive_supervisor.store.backup import copy_to, restore_from
+from khive_supervisor.store.bindings import BindingTable
 from khive_supervisor.store.checks import problems
 from khive_supervisor.store.connection import connect
 from khive_supervisor.store.database import Database
 from khive_supervisor.store.entries import EntryTable
+from khive_supervisor.store.feedback import FeedbackTable
 from khive_supervisor.store.fulltext import FullTextIndex
 from khive_supervisor.store.generations import GenerationTable
 from khive_supervisor.store.model import (
@@ -33,6 +50,7 @@ from khive_supervisor.store.model import (
     VectorRow,
     VectorStats,
 )
+from khive_supervisor.store.profiles import ProfileTable
 from khive_supervisor.store.schema import LIVE
 from khive_supervisor.store.vectors import VectorTable
 
@@ -71,6 +89,9 @@ class SqliteStore:
         self._entries = EntryTable(self.database, self._vectors, clock)
         self._full_text = FullTextIndex(self.database)
         self._generations = GenerationTable(self.database)
+        self._profiles = ProfileTable(self.database, clock)
+        self._bindings = BindingTable(self.database, clock)
+        self._feedback = FeedbackTable(self.database, clock)
 
     # --- entries --------------------------------------------------------------------------------
 
@@ -215,6 +236,80 @@ class SqliteStore:
         """See `GenerationStore.remove_generation`."""
         return self._generations.remove(generation)
 
+    # --- profiles -------------------------------------------------------------------------------
+
+    def create_profile(
+        self,
+        name: str,
+        description: str = "",
+        consumer_kind: str = "recall",
+        priors: Weights | None = None,
+    ) -> Profile:
+        """See `ProfileStore.create_profile`."""
+        return self._profiles.create(name, description, consumer_kind, priors or Weights())
+
+    def profile(self, name: str) -> Profile | None:
+        """See `ProfileStore.profile`."""
+        return self._profiles.find(name)
+
+    def profiles(self, lifecycle: str | None = None) -> list[Profile]:
+        """See `ProfileStore.profiles`."""
+        return self._profiles.all(lifecycle)
+
+    def set_lifecycle(self, name: str, lifecycle: str) -> Profile:
+        """See `ProfileStore.set_lifecycle`."""
+        return self._profiles.set_lifecycle(name, lifecycle)
+
+    def reset_profile(self, name: str) -> Profile:
+        """See `ProfileStore.reset_profile`."""
+        return self._profiles.reset(name)
+
+    def bind(self, binding: Binding) -> Binding | None:
+        """See `ProfileStore.bind`."""
+        return self._bindings.bind(binding)
+
+    def unbind(self, where: BindingFilter) -> list[Binding]:
+        """See `ProfileStore.unbind`."""
+        return self._bindings.unbind(where)
+
+    def bindings(self, where: BindingFilter = ALL_BINDINGS) -> list[Binding]:
+        """See `ProfileStore.bindings`."""
+        return self._bindings.all(where)
+
+    def record(self, event: NewEvent) -> Recorded:
+        """See `ProfileStore.record`."""
+        return self._feedback.record([event])[0]
+
+    def record_many(self, events: Sequence[NewEvent]) -> list[Recorded]:
+        """See `ProfileStore.record_many`."""
+        return self._feedback.record(events)
+
+    def profile_events(self, name: str, after_seq: int = 0, limit: int = 500) -> list[Event]:
+        """See `ProfileStore.profile_events`."""
+        return self._profiles.events(name, after_seq, limit)
+
+    def event_counts(
+        self,
+        since: float,
+        until: float | None = None,
+        group: str = "kind",
+        actor: str | None = None,
+    ) -> list[EventCount]:
+        """See `ProfileStore.event_counts`."""
+        return self._profiles.event_counts(since, until, group, actor)
+
+    def targets_of(self, profile_id: int, entry_ids: Sequence[int]) -> dict[int, Beta]:
+        """See `ProfileStore.targets_of`."""
+        return self._profiles.targets_of(profile_id, entry_ids)
+
+    def top_targets(self, profile_id: int, limit: int = 10) -> list[tuple[int, Target]]:
+        """See `ProfileStore.top_targets`."""
+        return self._profiles.top_targets(profile_id, limit)
+
+    def profile_state(self, name: str) -> tuple[State, list[Event]]:
+        """See `ProfileStore.profile_state`."""
+        return self._profiles.state(name)
+
     # --- the whole ------------------------------------------------------------------------------
 
     @property
@@ -286,6 +381,11 @@ class SqliteStore:
     def past(self) -> bytes:
         """See `Store.past`."""
         return bytes(self.database.value("SELECT name FROM past"))
+
+    def change_counts(self) -> ChangeCounts:
+        """See `ProfileStore.change_counts`."""
+        rows = self.database.rows("SELECT name, kind, count FROM past, changes")
+        return ChangeCounts(bytes(rows[0][0]), {row[1]: row[2] for row in rows})
 
     def restore_backup(self, source: str) -> None:
         """See `Store.restore_backup`."""

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "khive_supervisor"
 LAYERS = (
     {"__init__", "errors", "exitcodes", "paths", "text", "documents"},
     {"protocol", "config", "logs", "client", "attach"},
+    {"profiles"},
     {"store", "embed"},
     {"index"},
     {"search"},

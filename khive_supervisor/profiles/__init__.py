@@ -1,0 +1,1 @@
+"""Profiles: what feedback has taught about ranking. Pure: no engine, no clock, no connection."""

@@ -1,0 +1,138 @@
+"""A profile computed again from its events alone, with the functions that recorded them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from khive_supervisor.profiles import admission, signals
+from khive_supervisor.profiles.model import (
+    COUNTED_KINDS,
+    CREATED,
+    LIFECYCLE,
+    RESET,
+    Event,
+    Mass,
+    State,
+    Target,
+    Weights,
+)
+from khive_supervisor.profiles.names import ACTIVE
+from khive_supervisor.profiles.posterior import UNKNOWN, Beta
+
+
+class Replay:
+    """The state of one profile after each of its events; they come in the order of their numbers.
+
+    Every sum is formed from the same numbers in the same order as in the store, so that the result
+    is equal to the last bit.
+    """
+
+    def __init__(self) -> None:
+        self._priors = Weights()
+        self._weights = Weights()
+        self._targets: dict[int, Target] = {}
+        self._masses: dict[tuple[int, str], Mass] = {}
+        self._events = 0
+        self._epoch = 0
+        self._lifecycle = ACTIVE
+
+    def take(self, event: Event) -> None:
+        """Apply the next event."""
+        if event.kind in COUNTED_KINDS:
+            self._events += 1
+            self._learn(event)
+        elif event.kind == CREATED:
+            self._priors = self._weights = weights_from(event.detail["priors"])
+        elif event.kind == RESET:
+            self._weights = self._priors
+            self._targets.clear()
+            self._masses.clear()
+            self._epoch += 1
+        elif event.kind == LIFECYCLE:
+            self._lifecycle = event.detail["to"]
+
+    @property
+    def state(self) -> State:
+        """What the events so far have made."""
+        return State(
+            self._weights,
+            dict(self._targets),
+            dict(self._masses),
+            self._events,
+            self._epoch,
+            self._lifecycle,
+        )
+
+    def _learn(self, event: Event) -> None:
+        if event.signal is None:
+            return
+        signal = signals.named(event.signal)
+        counted = self._admit(event, signal)
+        effect = signals.effect(signal, counted, event.detail.get("latency_us"))
+        for name, (alpha, beta) in effect.weights.items():
+            posterior: Beta = getattr(self._weights, name)
+            self._weights = replace(self._weights, **{name: posterior.plus(alpha, beta)})
+        if effect.target is not None and event.entry_id is not None:
+            before = self._targets.get(event.entry_id, Target(UNKNOWN, 0))
+            self._targets[event.entry_id] = Target(
+                before.posterior.plus(*effect.target), before.events + 1
+            )
+
+    def _admit(self, event: Event, signal: signals.Signal) -> float:
+        account = admission.account(signal, event.entry_id, event.session, event.actor)
+        key = (account.entry_id, account.source)
+        before = self._masses.get(key, Mass(0.0, event.at))
+        counted, mass = admission.admitted(
+            before.mass, before.at, event.at, event.weight, account.cap
+        )
+        if counted > 0.0:
+            self._masses[key] = Mass(mass, event.at)
+        return counted
+
+
+def replay(events: Iterable[Event]) -> State:
+    """The state that a profile's events make, all of them and in order."""
+    run = Replay()
+    for event in events:
+        run.take(event)
+    return run.state
+
+
+def differences(stored: State, replayed: State) -> list[str]:
+    """What is not equal to the last bit, in words; empty: nothing."""
+    found = [
+        f"{name} is {_show(mine)} in the tables and {_show(theirs)} by the events"
+        for (name, mine), (_, theirs) in zip(
+            stored.weights.items(), replayed.weights.items(), strict=True
+        )
+        if mine != theirs
+    ]
+    for name in ("targets", "masses"):
+        mine_all, theirs_all = getattr(stored, name), getattr(replayed, name)
+        wrong = {
+            key for key in {*mine_all, *theirs_all} if mine_all.get(key) != theirs_all.get(key)
+        }
+        if wrong:
+            found.append(f"{len(wrong)} of {len({*mine_all, *theirs_all})} {name} differ")
+    found += [
+        f"{name} is {getattr(stored, name)} in the table and {getattr(replayed, name)} "
+        f"by the events"
+        for name in ("events", "epoch", "lifecycle")
+        if getattr(stored, name) != getattr(replayed, name)
+    ]
+    return found
+
+
+def _show(beta: Beta) -> str:
+    return f"Beta({beta.alpha!r}, {beta.beta!r})"
+
+
+def weights_from(detail: dict[str, list[float]]) -> Weights:
+    """Weights as an event holds them."""
+    return Weights(**{name: Beta(*pair) for name, pair in detail.items()})
+
+
+def weights_detail(weights: Weights) -> dict[str, list[float]]:
+    """Weights as an event holds them."""
+    return {name: [beta.alpha, beta.beta] for name, beta in weights.items()}
