@@ -24,7 +24,8 @@ CREATED, RESET, LIFECYCLE = "created", "reset", "lifecycle"
 FEEDBACK, AUTO_FEEDBACK = "feedback", "auto_feedback"
 #: Those that a profile's `events` counts.
 COUNTED_KINDS = (FEEDBACK, AUTO_FEEDBACK)
-EVENT_KINDS = (*COUNTED_KINDS, CREATED, RESET, LIFECYCLE)
+#: What events can be counted by.
+EVENT_GROUPS = ("kind", "signal", "profile", "day", "actor")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from khive_supervisor.errors import Denied, InvalidInput
+from khive_supervisor.errors import Denied, InvalidInput, NotFound
 
 NAME_LIMIT = 64
 _NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -54,4 +54,20 @@ def check_transition(name: str, now: str, wanted: str, *, builtin: bool) -> bool
     raise InvalidInput(
         f"{name} is {now}; it cannot become {wanted} at once.",
         hint="Deactivate it first (brain.deactivate), so that nothing is served by it any more.",
+    )
+
+
+def missing(name: str) -> NotFound:
+    """There is no profile of a name."""
+    return NotFound(
+        f"There is no profile {name[:NAME_LIMIT]!r}.",
+        hint="brain.profiles lists them; brain.create_profile makes one.",
+    )
+
+
+def archived(name: str) -> Denied:
+    """A profile that is archived learns and serves nothing."""
+    return Denied(
+        f"The profile {name} is archived: it serves and learns nothing any more.",
+        hint="Name another one, or create a new profile.",
     )

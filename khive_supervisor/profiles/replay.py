@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from khive_supervisor.profiles import admission, signals
 from khive_supervisor.profiles.model import (
@@ -19,6 +20,9 @@ from khive_supervisor.profiles.model import (
 )
 from khive_supervisor.profiles.names import ACTIVE
 from khive_supervisor.profiles.posterior import UNKNOWN, Beta
+
+#: Events that are read at once.
+PAGE = 2000
 
 
 class Replay:
@@ -89,6 +93,33 @@ class Replay:
         if counted > 0.0:
             self._masses[key] = Mass(mass, event.at)
         return counted
+
+
+class Source(Protocol):
+    """What a profile is verified against; a store is one."""
+
+    def profile_state(self, name: str) -> tuple[State, int]:
+        """See `store.interface.ProfileStore.profile_state`."""
+        ...
+
+    def profile_events(self, name: str, after_seq: int, limit: int) -> list[Event]:
+        """See `store.interface.ProfileStore.profile_events`."""
+        ...
+
+
+def verify(source: Source, name: str) -> list[str]:
+    """Compute a profile again from its events, page by page; what differs from its tables.
+
+    Others may go on writing: what came after the look at the tables is left out.
+    """
+    stored, last = source.profile_state(name)
+    run, seq = Replay(), 0
+    while seq < last:
+        for event in source.profile_events(name, seq, PAGE):
+            seq = event.seq
+            if seq <= last:
+                run.take(event)
+    return differences(stored, run.state)
 
 
 def replay(events: Iterable[Event]) -> State:

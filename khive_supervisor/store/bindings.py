@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from khive_supervisor.profiles.model import Binding, BindingFilter
-from khive_supervisor.profiles.names import ARCHIVED
+from khive_supervisor.profiles.names import ARCHIVED, archived, missing
 from khive_supervisor.profiles.resolve import check_ties
 from khive_supervisor.store.database import Database
-from khive_supervisor.store.profiles import archived, missing
 
 _SELECT = (
     "SELECT p.name, b.actor, b.namespace, b.consumer_kind, b.priority, b.created_at "

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.profiles import admission, signals
 from khive_supervisor.profiles.model import NewEvent, Recorded
-from khive_supervisor.profiles.names import ARCHIVED
+from khive_supervisor.profiles.names import ARCHIVED, archived, missing
 from khive_supervisor.profiles.posterior import UNKNOWN
 from khive_supervisor.store.database import Database
-from khive_supervisor.store.profiles import archived, missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,8 +309,8 @@ class ProfileStore(Protocol):
         """The entries that a profile holds in the highest esteem, best first."""
         ...
 
-    def profile_state(self, name: str) -> tuple[State, list[Event]]:
-        """What the tables say of a profile, and all of its events, as of one moment."""
+    def profile_state(self, name: str) -> tuple[State, int]:
+        """What the tables say of a profile, and the number of its last event that they hold."""
         ...
 
     def change_counts(self) -> ChangeCounts:

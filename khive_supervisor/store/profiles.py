@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from khive_supervisor.errors import Denied, InvalidInput, NotFound
+from khive_supervisor.errors import InvalidInput
 from khive_supervisor.profiles import names, signals
 from khive_supervisor.profiles.model import (
     CREATED,
@@ -40,11 +40,8 @@ _EVENTS = (
     "seq, at, kind, signal, entry_id, weight, counted, actor, namespace, session, "
     "scorer_run, serve, detail"
 )
-#: More than there can be.
-_ALL = 2**62
-
-#: What events can be counted by, in SQL.
-GROUPS: Mapping[str, str] = {
+#: `EVENT_GROUPS` in SQL.
+_GROUPS: Mapping[str, str] = {
     "kind": "e.kind",
     "signal": "ifnull(e.signal, 'none')",
     "profile": "p.name",
@@ -94,7 +91,7 @@ class ProfileTable:
         """The profile of a name; `NotFound` if there is none."""
         profile = self.find(name)
         if profile is None:
-            raise missing(name)
+            raise names.missing(name)
         return profile
 
     def all(self, lifecycle: str | None) -> list[Profile]:
@@ -124,7 +121,7 @@ class ProfileTable:
         with self._database.write():
             found = self.named(name)
             if found.lifecycle == names.ARCHIVED:
-                raise archived(name)
+                raise names.archived(name)
             now = self._clock()
             for statement in (
                 "UPDATE posteriors SET alpha = prior_alpha, beta = prior_beta WHERE profile_id = ?",
@@ -154,12 +151,12 @@ class ProfileTable:
         self, since: float, until: float | None, group: str, actor: str | None
     ) -> list[EventCount]:
         """See `ProfileStore.event_counts`."""
-        if group not in GROUPS:
+        if group not in _GROUPS:
             raise InvalidInput(
-                f"Events cannot be counted by {group!r}.", hint=f"Use one of: {', '.join(GROUPS)}."
+                f"Events cannot be counted by {group!r}.", hint=f"Use one of: {', '.join(_GROUPS)}."
             )
         rows = self._database.rows(
-            f"SELECT {GROUPS[group]} AS what, count(*), total(e.counted) FROM profile_events e "
+            f"SELECT {_GROUPS[group]} AS what, count(*), total(e.counted) FROM profile_events e "
             "JOIN profiles p ON p.id = e.profile_id WHERE e.at >= ?1 "
             "AND (?2 IS NULL OR e.at < ?2) AND e.actor = ifnull(?3, e.actor) "
             "GROUP BY what ORDER BY what",
@@ -185,7 +182,7 @@ class ProfileTable:
         )
         return [(row[0], _target(row)) for row in rows]
 
-    def state(self, name: str) -> tuple[State, list[Event]]:
+    def state(self, name: str) -> tuple[State, int]:
         """See `ProfileStore.profile_state`."""
         with self._database.read():
             found = self.named(name)
@@ -197,7 +194,9 @@ class ProfileTable:
                 "SELECT entry_id, source, mass, at FROM feedback_mass WHERE profile_id = ?",
                 [found.id],
             )
-            events = self.events(name, 0, _ALL)
+            last = self._database.value(
+                "SELECT ifnull(max(seq), 0) FROM profile_events WHERE profile_id = ?", [found.id]
+            )
         state = State(
             found.weights,
             {row[0]: _target(row) for row in targets},
@@ -206,29 +205,13 @@ class ProfileTable:
             found.epoch,
             found.lifecycle,
         )
-        return state, events
+        return state, int(last)
 
     def _log(self, profile_id: int, at: float, kind: str, detail: Mapping[str, Any]) -> None:
         self._database.rows(
             "INSERT INTO profile_events (profile_id, at, kind, detail) VALUES (?, ?, ?, ?)",
             [profile_id, at, kind, json.dumps(detail)],
         )
-
-
-def missing(name: str) -> NotFound:
-    """There is no profile of a name."""
-    return NotFound(
-        f"There is no profile {name[: names.NAME_LIMIT]!r}.",
-        hint="brain.profiles lists them; brain.create_profile makes one.",
-    )
-
-
-def archived(name: str) -> Denied:
-    """A profile that is archived learns and serves nothing."""
-    return Denied(
-        f"The profile {name} is archived: it serves and learns nothing any more.",
-        hint="Name another one, or create a new profile.",
-    )
 
 
 def _profile(row: tuple[Any, ...]) -> Profile:

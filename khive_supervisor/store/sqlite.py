@@ -306,7 +306,7 @@ class SqliteStore:
         """See `ProfileStore.top_targets`."""
         return self._profiles.top_targets(profile_id, limit)
 
-    def profile_state(self, name: str) -> tuple[State, list[Event]]:
+    def profile_state(self, name: str) -> tuple[State, int]:
         """See `ProfileStore.profile_state`."""
         return self._profiles.state(name)
 

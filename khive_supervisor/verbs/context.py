@@ -5,16 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import client
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import Denied, KhiveError, NotRunning
+from khive_supervisor.profiles.model import Profile
+from khive_supervisor.profiles.names import missing
+from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.store import open_store
 from khive_supervisor.store.interface import Store
+
+if TYPE_CHECKING:
+    from khive_supervisor.verbs.registry import Registry
 
 Progress = Callable[[int, int, str], None]
 
@@ -34,6 +40,31 @@ class SessionInfo:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+class Profiles:
+    """The profiles and bindings that this worker answers from."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def snapshot(self) -> Snapshot:
+        """All of them, as of now."""
+        return load_snapshot(self._store)
+
+    def find(self, name: str) -> Profile:
+        """The profile of a name; what the snapshot does not know is looked up in the store.
+
+        Raises:
+            NotFound: the store does not know it either.
+        """
+        found = self.snapshot().find(name) or self._store.profile(name)
+        if found is None:
+            raise missing(name)
+        return found
+
+    def changed(self) -> None:
+        """Own commits have changed them: forget what is cached."""
+
+
 class Context:
     """One worker's store, search and session; opened at first use, after the fork."""
 
@@ -50,10 +81,13 @@ class Context:
         self.session = session
         self.now = wall_clock
         self.progress: Progress = _silent
+        #: The registry that the running verb was called through.
+        self.registry: Registry | None = None
         self._socket_path = socket_path
         self._make_embedder = make_embedder
         self._store: Store | None = None
         self._search: SearchEngine | None = None
+        self._profiles: Profiles | None = None
         self._embedder: Embedder | None = None
         self._embedder_made = False
 
@@ -80,6 +114,13 @@ class Context:
                 self.store, self.embedder, self.config, report_damage=self._report_damage
             )
         return self._search
+
+    @property
+    def profiles(self) -> Profiles:
+        """The profiles that rank, and who is served by which."""
+        if self._profiles is None:
+            self._profiles = Profiles(self.store)
+        return self._profiles
 
     def namespace(self, asked: str | None) -> str:
         """The namespace of a call: what it names, else the session's, else the configuration's.
@@ -122,6 +163,7 @@ class Context:
         if self._search is not None:
             self._search.close()
             self._search = None
+        self._profiles = None
         if self._store is not None:
             self._store.close()
             self._store = None

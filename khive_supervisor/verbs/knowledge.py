@@ -156,4 +156,5 @@ PACK = Pack(
             tool=True,
         ),
     ),
+    consumer_kinds=("search",),
 )  # fmt: skip

@@ -199,4 +199,5 @@ PACK = Pack(
             tool=True,
         ),
     ),
+    consumer_kinds=("recall",),
 )  # fmt: skip

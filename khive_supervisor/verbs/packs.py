@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from khive_supervisor.verbs import index, knowledge, memory, registry, system
+from khive_supervisor.verbs import brain, index, knowledge, memory, registry, system
 
 
 def _rehearse() -> None:
@@ -14,7 +14,13 @@ def _rehearse() -> None:
     rehearse()
 
 
-BUILTIN = (replace(memory.PACK, warm=_rehearse), knowledge.PACK, index.PACK, system.PACK)
+BUILTIN = (
+    replace(memory.PACK, warm=_rehearse),
+    knowledge.PACK,
+    brain.PACK,
+    index.PACK,
+    system.PACK,
+)
 
 
 def load() -> registry.Registry:

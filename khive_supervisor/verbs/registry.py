@@ -78,6 +78,8 @@ class Pack:
     verbs: tuple[Verb, ...]
     #: Run once in the zygote, before it forks: import, precompute; open nothing.
     warm: Callable[[], None] | None = None
+    #: The kinds of consumers that profiles can be bound to for this pack's verbs.
+    consumer_kinds: tuple[str, ...] = ()
 
 
 class Registry:
@@ -96,6 +98,11 @@ class Registry:
 
     def __iter__(self) -> Iterator[Verb]:
         return iter(self._verbs.values())
+
+    @property
+    def consumer_kinds(self) -> tuple[str, ...]:
+        """The kinds that any pack declares, each once."""
+        return tuple(dict.fromkeys(kind for pack in self.packs for kind in pack.consumer_kinds))
 
     def get(self, name: str) -> Verb:
         """The verb of a name, in the dotted or the MCP spelling.
@@ -129,6 +136,7 @@ class Registry:
                 f"{verb.name} was not called: " + "; ".join(sorted(problems)) + ".",
                 hint=f"It takes: {_signature(verb)}.",
             )
+        context.registry = self
         return verb.handler(context, arguments)
 
     def warm(self) -> None:

@@ -44,6 +44,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("knowledge_search", {"query": "x", "in": "nowhere"}, "nowhere"),
     ("knowledge_search", {"query": ["x"]}, "query"),
     ("knowledge_suggest", {"task": 1}, "task"),
+    ("brain_feedback", {"target": "m1"}, "signal"),
+    ("brain_feedback", {"target": "m999999", "signal": "useful"}, "no entry"),
+    ("brain_feedback", {"target": "m1", "signal": "lovely"}, "lovely"),
+    ("brain_profiles", {"lifecycle": "gone"}, "gone"),
+    ("brain_create_profile", {"name": "no spaces"}, "no spaces"),
+    ("brain_create_profile", {"name": "a", "consumer_kind": "none"}, "recall, search"),
+    ("brain_create_profile", {"name": "a", "seed_priors": {"salience": {"alpha": 1}}}, "beta"),
     ("system_status", {"verbose": True}, "verbose"),
     ("khive_call", {}, "verb"),
     ("khive_call", {"verb": "index.status", "args": [1]}, "args"),
@@ -60,6 +67,9 @@ ANSWERED: list[tuple[str, dict[str, Any]]] = [
     ("memory_remember", {"content": "kept by every test", "kind": "episodic", "salience": 1}),
     ("memory_recall", {"query": "kept by every test", "explain": True}),
     ("memory_get", {"ids": ["m1"]}),
+    ("brain_create_profile", {"name": "team-1", "description": "For the team."}),
+    ("brain_feedback", {"target": "m1", "signal": "useful", "profile": "team-1"}),
+    ("brain_profiles", {"lifecycle": "active"}),
     ("memory_supersede", {"id": "m1", "content": "kept by every test, corrected"}),
     ("memory_forget", {"ids": ["m1", "m2"]}),
     ("knowledge_learn", {"entries": [{"content": "a document", "title": "T", "tags": ["t"]}]}),
@@ -116,8 +126,8 @@ def test_every_tool_is_one_that_all_clients_take(tools: list[mcp.types.Tool]) ->
 def test_only_what_changes_nothing_says_that_it_only_reads(tools: list[mcp.types.Tool]) -> None:
     reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
     assert reading == {
-        "memory_recall", "memory_get", "knowledge_search", "knowledge_suggest", "system_status",
-        "khive_help",
+        "memory_recall", "memory_get", "knowledge_search", "knowledge_suggest", "brain_profiles",
+        "system_status", "khive_help",
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.registry import Pack, Registry, Verb, load
 
-CONTEXT: Any = None
+CONTEXT: Any = SimpleNamespace(registry=None)
 CALLS: list[dict[str, Any]] = []
 
 

@@ -50,7 +50,6 @@ def other(store: SqliteStore) -> Iterator[SqliteStore]:
         ("cache_size", -CACHE_KIB),
         ("wal_autocheckpoint", 4000),
         ("journal_size_limit", 64 * 2**20),
-        ("busy_timeout", 50),
     ],
 )
 def test_settings(store: SqliteStore, pragma: str, value: object) -> None:
