@@ -29,8 +29,8 @@ log = logs.get("khive.search")
 COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
 
 #: Words and signs of a query whose meaning is looked for, and characters at most: a pasted page
-#: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 6 ms for 100);
-#: measured, nothing is lost: docs/adr/0003-fusion.md.
+#: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 6 ms for
+#: 100); measured, nothing is lost: docs/adr/0003-fusion.md.
 EMBEDDED_WORDS, EMBEDDED_CHARACTERS = 100, 1500
 
 _WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
