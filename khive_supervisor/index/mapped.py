@@ -32,7 +32,7 @@ _BY_DESCRIPTOR = "/proc/self/fd"
 
 #: Candidates of the sketch that are scored in full, for each wanted one and at least: the order of
 #: the sketch is near enough for these to hold the nearest.
-_RESCORED, _RESCORED_AT_LEAST = 2, 400
+_RESCORED, _RESCORED_AT_LEAST = 5, 1000
 
 
 #: Vectors that are taken from the file at once: 100 KB at 384 dimensions, which a session hardly

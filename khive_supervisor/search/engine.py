@@ -6,9 +6,11 @@ The search then answers from the other one, and its notes say so; it never waits
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from khive_supervisor import logs, text
@@ -26,9 +28,12 @@ log = logs.get("khive.search")
 #: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
 COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
 
-#: Characters of a query whose meaning is looked for: a pasted page says what it is about at its
-#: beginning. Its cost is in proportion (12 ms for 1,500), its loss at most 0.5 points of nDCG@10.
-EMBEDDED = 700
+#: Words and signs of a query whose meaning is looked for, and characters at most: a pasted page
+#: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 6 ms for
+#: 100); measured, nothing is lost: docs/adr/0003-fusion.md.
+EMBEDDED_WORDS, EMBEDDED_CHARACTERS = 100, 1500
+
+_WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 
 Scored = list[tuple[int, float]]
 
@@ -156,7 +161,7 @@ class SearchEngine:
         if not query.strip():
             return Arm([], "an empty query has no meaning")
         try:
-            vector = self._embedder.embed([query[:EMBEDDED]])[0]
+            vector = self._embedder.embed([embedded_part(query)])[0]
             found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
             return Arm([], "skipped", f"Searched by words only: {error.message}")
@@ -199,6 +204,13 @@ class SearchEngine:
         self._beside.close()
         if self._index is not None:
             self._index.close()
+
+
+def embedded_part(query: str) -> str:
+    """The beginning of a query that stands for its meaning."""
+    text = query[:EMBEDDED_CHARACTERS]
+    beyond = next(islice(_WORD_OR_SIGN.finditer(text), EMBEDDED_WORDS, None), None)
+    return text if beyond is None else text[: beyond.start()]
 
 
 def _hit(entry: Entry, ranked: ranking.Ranked) -> Hit:

@@ -138,6 +138,14 @@ class FullText(Protocol):
         """
         ...
 
+    def tidy(self, *, begin: bool) -> bool:
+        """Put the index's parts together in one short step; whether another one has more to do.
+
+        Every search looks into every part: after a large import, tidying makes searches almost
+        twice as quick. `begin` with the first step of a series, not with the others.
+        """
+        ...
+
     def live_count(self, where: EntryFilter = EVERYTHING) -> int:
         """How many live entries there are."""
         ...

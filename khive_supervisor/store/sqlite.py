@@ -160,6 +160,10 @@ class SqliteStore:
         """See `FullText.document_frequencies`."""
         return self._full_text.document_frequencies(terms)
 
+    def tidy(self, *, begin: bool) -> bool:
+        """See `FullText.tidy`."""
+        return self._full_text.tidy(begin=begin)
+
     def live_count(self, where: EntryFilter = EVERYTHING) -> int:
         """See `FullText.live_count`."""
         return self._full_text.live_count(where)

@@ -29,7 +29,7 @@ import numpy as np
 
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.search import fusion, lexical, ranking
-from khive_supervisor.search.engine import COLUMN_WEIGHTS, EMBEDDED
+from khive_supervisor.search.engine import COLUMN_WEIGHTS, embedded_part
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 from khive_supervisor.text import read_query
@@ -146,7 +146,7 @@ def queries_of(stores: Sequence[dict[str, Any]], vectors: Vectors) -> Iterator[F
             memory = Memory(directory)
             memory.add(given["docs"], vectors.of(given["docs"]))
             position = {name: at for at, name in enumerate(given["ids"])}
-            asked = vectors.of([query["text"][:EMBEDDED] for query in given["queries"]])
+            asked = vectors.of([embedded_part(query["text"]) for query in given["queries"]])
             for query, vector in zip(given["queries"], asked, strict=True):
                 relevant = {position[k]: v for k, v in query["rel"].items() if k in position}
                 yield searched(memory, query["text"], vector, relevant)
@@ -239,7 +239,7 @@ def measure_sessions(
     lines = (directory / "tasks.jsonl").read_text("utf-8").splitlines()
     tasks = sorted((json.loads(line) for line in lines), key=lambda task: str(task["id"]))
     embedded = vectors.of([task["problem"] for task in tasks])
-    asked = vectors.of([task["problem"][:EMBEDDED] for task in tasks])
+    asked = vectors.of([embedded_part(task["problem"]) for task in tasks])
     rows = list(earlier_tasks(tasks, embedded, asked, within=within))
     found = {}
     for arm in ("words", "meaning", "fused"):

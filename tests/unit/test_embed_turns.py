@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from khive_workers.embed_turns import (
+    COMPANY,
     SHORT_CHARACTERS,
     SHORT_TEXTS,
     WAITING_LIMIT,
+    Company,
     Job,
     Slice,
     Turns,
@@ -142,3 +144,13 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_who_asks_by_turns_with_others_is_not_alone() -> None:
+    company = Company()
+    assert company.alone("a", 0.0)
+    assert company.alone("a", 0.001)
+    assert not company.alone("b", COMPANY / 2)
+    assert not company.alone("a", COMPANY)
+    assert company.alone("a", COMPANY * 2)
+    assert company.alone("b", COMPANY * 9)

@@ -14,17 +14,18 @@ from khive_supervisor.index.build import build
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.index.mapped import MappedGeneration
 from khive_supervisor.index.reader import VectorIndex
-from khive_supervisor.index.sketch import LEADING, Sketch, worth_it
+from khive_supervisor.index.sketch import Sketch, worth_it
 from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 
-DIMENSIONS, COUNT = 128, 3000
+DIMENSIONS, COUNT = 300, 3000
 
 
 def vectors() -> NDArray[np.float32]:
-    """Unit vectors whose dimensions matter less and less, as those of a model do."""
+    """Unit vectors in groups, with a mean that is not zero, as those of a model are."""
     draw = np.random.default_rng(5)
-    data = draw.normal(size=(COUNT, DIMENSIONS)) * np.linspace(1, 0.1, DIMENSIONS)
+    centres = draw.normal(size=(60, DIMENSIONS)) + 0.5
+    data = centres[np.arange(COUNT) % 60] + draw.normal(size=(COUNT, DIMENSIONS))
     return (data / np.linalg.norm(data, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -77,7 +78,7 @@ def replace(path: str, data: bytes) -> None:
     os.replace(part, path)
 
 
-@pytest.mark.parametrize("content", [b"", b"KHIVESK1", b"x" * 5000, None])
+@pytest.mark.parametrize("content", [b"", b"KHIVESK2", b"x" * 5000, None])
 def test_without_a_sketch_of_its_own_the_trees_serve(
     built: tuple[Path, Generation], content: bytes | None
 ) -> None:
@@ -129,4 +130,4 @@ def test_a_sketch_of_another_generation_is_refused(built: tuple[Path, Generation
 def test_large_generations_and_small_vectors_have_none() -> None:
     assert worth_it(100_000, 384)
     assert not worth_it(10_000_000, 384)
-    assert not worth_it(1000, LEADING)
+    assert not worth_it(1000, 64)

@@ -109,3 +109,19 @@ def test_any_text_can_be_indexed_and_found_by_its_words(
         if terms and text.isascii():
             assert search(store, text) == [1]
         assert store.quick_check() == []
+
+
+def test_tidying_ends_and_changes_nothing_that_is_found(store: SqliteStore) -> None:
+    for number in range(40):
+        store.add([new("", f"entry number {number} about {'foxes' if number % 3 else 'owls'}")])
+    store.forget([7, 8])
+    expression = match_expression(["fox", "owls"])
+    before = store.match(expression, 50)
+    steps, more = 1, store.tidy(begin=True)
+    while more:
+        steps, more = steps + 1, store.tidy(begin=False)
+        assert steps < 1000
+    assert store.match(expression, 50) == before
+    assert len(before) == 38
+    assert not store.tidy(begin=True)
+    assert store.quick_check() == []

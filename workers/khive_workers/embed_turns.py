@@ -22,6 +22,28 @@ SHORT_CHARACTERS = 4_000
 WAITING_LIMIT = 8_192
 
 
+#: Seconds after another client's request in which a client is not alone.
+COMPANY = 0.05
+
+
+class Company:
+    """Who has asked of late: one who asks alone is answered without a change of threads.
+
+    That saves it 0.7 ms of 2, and costs the others, if any come meanwhile, the time of one text.
+    """
+
+    def __init__(self) -> None:
+        self._last: object = None
+        self._last_at = self._other_at = -COMPANY
+
+    def alone(self, client: object, now: float) -> bool:
+        """Note that a client asks, at a monotonic time; whether no other has a moment ago."""
+        if client is not self._last:
+            self._last, self._other_at = client, self._last_at
+        self._last_at = now
+        return now - self._other_at >= COMPANY
+
+
 class Job:
     """One request: its texts, the rows of their vectors, and whom to tell when all are there."""
 

@@ -3,7 +3,8 @@
 What crosses the socket is described in `khive_supervisor.embed.wire`, whose turn it is in
 `khive_workers.embed_turns`. The loop's thread reads and writes; others compute: one serves only
 short requests, so that a search never waits behind a text that is being stored, and as many as
-configured serve all. When nobody asks, everything sleeps.
+configured serve all. The single text of a client that asks alone is computed by the loop itself.
+When nobody asks, everything sleeps.
 
     python -P -m khive_workers.embedder [--parent-fd N] [--socket PATH]
 
@@ -30,16 +31,15 @@ from khive_supervisor import exitcodes, logs, paths
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.model import EmbedderSettings
 from khive_supervisor.embed import embedder_socket, in_process, wire
-from khive_supervisor.embed.base import TEXT_LIMIT, Embedder, EmbedderBusy
+from khive_supervisor.embed.base import TEXT_LIMIT, Embedder, EmbedderBusy, Vectors
 from khive_supervisor.errors import (
     BootFailure,
     EmbedderUnavailable,
-    InvalidInput,
     KhiveError,
     ProtocolError,
 )
 from khive_workers import runtime
-from khive_workers.embed_turns import Job, Slice, Turns
+from khive_workers.embed_turns import Company, Job, Slice, Turns
 
 log = logs.get("khive.embedder")
 
@@ -90,6 +90,17 @@ class Computer:
             else:
                 self._any.notify_all()
 
+    def now(self, text: str) -> Vectors:
+        """Compute one text in the calling thread.
+
+        Raises:
+            KhiveError: the model failed.
+        """
+        try:
+            return self._embedder.embed([text])
+        except Exception as error:
+            raise _told(error) from error
+
     def drop(self, job: Job) -> None:
         """Compute no more of a job; it is not told."""
         with self._lock:
@@ -139,23 +150,33 @@ def _told(error: Exception) -> KhiveError:
 
 
 class Answers:
-    """Finds the answer to a request: remembered, computed, or an error. Used by the loop alone."""
+    """Finds the answer to a request: remembered, computed, or an error. Used by the loop alone.
 
-    def __init__(self, embedder: Embedder, computer: Computer) -> None:
+    `at_once`: whether a text is computed so quickly that the loop may do it for a lone client.
+    """
+
+    def __init__(self, embedder: Embedder, computer: Computer, *, at_once: bool) -> None:
         self.hello = wire.hello(embedder.model_id, embedder.dimensions)
         self._dimensions = embedder.dimensions
         self._computer = computer
+        self._at_once = at_once
+        self._company = Company()
         self._loop = asyncio.get_running_loop()
         self._remembered: OrderedDict[str, bytes] = OrderedDict()
 
-    def ask(self, received: bytes, answer: Callable[[bytes], None]) -> Job | None:
+    def ask(
+        self, client: object, received: bytes, answer: Callable[[bytes], None]
+    ) -> Job | None:
         """Answer a request's frame, now or later; the job if it is later."""
+        alone = self._company.alone(client, self._loop.time())
         try:
             texts = [text[:TEXT_LIMIT] for text in wire.read_request(received)]
             known = self._known(texts)
+            if known is None and self._at_once and alone and len(texts) == 1:
+                known = self._answered(texts, self._computer.now(texts[0]))
             if known is None:
                 return self._submit(texts, answer)
-        except (InvalidInput, EmbedderBusy) as error:
+        except KhiveError as error:
             known = wire.failure(error)
         answer(known)
         return None
@@ -189,9 +210,12 @@ class Answers:
     def _answer(self, job: Job) -> bytes:
         if job.error is not None:
             return wire.failure(job.error)
-        answer = wire.vectors(job.vectors)
-        if len(job.texts) == 1 and len(job.texts[0]) <= CACHED_CHARACTERS:
-            self._remembered[job.texts[0]] = answer
+        return self._answered(job.texts, job.vectors)
+
+    def _answered(self, texts: list[str], vectors: Vectors) -> bytes:
+        answer = wire.vectors(vectors)
+        if len(texts) == 1 and len(texts[0]) <= CACHED_CHARACTERS:
+            self._remembered[texts[0]] = answer
             if len(self._remembered) > CACHED_QUERIES:
                 self._remembered.popitem(last=False)
         return answer
@@ -238,7 +262,7 @@ class Client(asyncio.Protocol):
     def _request(self, received: bytes) -> None:
         if self._job is not None or self._unread:
             raise ProtocolError("A request came before the last answer was read.")
-        self._job = self._answers.ask(received, self._answer)
+        self._job = self._answers.ask(self, received, self._answer)
 
     def _answer(self, answer: bytes) -> None:
         self._job = None
@@ -344,7 +368,7 @@ async def serve(
     if embedder is None:
         raise BootFailure('embedder.kind is "none": there is nothing to serve.')
     computer = Computer(embedder, threads=settings.threads, batch=1 if bundled else ENDPOINT_BATCH)
-    answers = Answers(embedder, computer)
+    answers = Answers(embedder, computer, at_once=bundled)
     clients: set[Client] = set()
     server = await loop.create_unix_server(lambda: Client(answers, clients), sock=listening)
     gc.collect()

@@ -146,6 +146,7 @@ class Work:
         due = due_to_build(stats, current, share=plan.share, minimum=plan.minimum)
         if not stats.vectors or not (plan.force or due or self._damaged(generations)):
             return
+        self._tidy_words()
         began = self.clock()
         self.report({"event": "building", "items": stats.vectors})
         row = build(self.store, generations, plan.model_id, plan.dimensions, trees=plan.trees)
@@ -160,6 +161,12 @@ class Work:
                     "seconds": seconds,
                 }
             )
+
+    def _tidy_words(self) -> None:
+        """What has outgrown its vectors' index has outgrown its full-text index, too."""
+        more = self.store.tidy(begin=True)
+        while more:
+            more = self.store.tidy(begin=False)
 
     def _damaged(self, generations: Generations) -> bool:
         current = self.store.current_generation(self.plan.model_id)
