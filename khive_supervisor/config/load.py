@@ -238,8 +238,6 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
         found.append(
             ("session.namespace", "matches none of the patterns in session.allowed_namespaces")
         )
-    if config.search.salience_weight + config.search.recency_weight >= 1:
-        found.append(("search.salience_weight", "leaves nothing for relevance with recency_weight"))
     found += [
         (f"embedder.{name}", 'is needed by kind = "openai"')
         for name in ("url", "model", "dimensions")

@@ -357,24 +357,18 @@ class SearchSettings:
             maximum=1_000_000,
         ),
     )
-    salience_weight: float = _declare(
-        0.2,
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """What profiles learn from."""
+
+    implicit_feedback: bool = _declare(
+        True,
         Setting(
-            "number",
-            "The share of a memory's salience in its rank.",
+            "boolean",
+            "Learn from what agents do with what they recalled: reading, citing, correcting it.",
             applies="session",
-            minimum=0,
-            maximum=0.9,
-        ),
-    )
-    recency_weight: float = _declare(
-        0.1,
-        Setting(
-            "number",
-            "The share of a memory's age in its rank.",
-            applies="session",
-            minimum=0,
-            maximum=0.9,
         ),
     )
 
@@ -432,6 +426,7 @@ class Config:
     embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    profiles: ProfileSettings = field(default_factory=ProfileSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
 
@@ -443,6 +438,7 @@ TABLES: dict[str, type[Any]] = {
     "embedder": EmbedderSettings,
     "index": IndexSettings,
     "search": SearchSettings,
+    "profiles": ProfileSettings,
     "log": LogSettings,
 }
 

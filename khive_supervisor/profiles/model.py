@@ -21,9 +21,9 @@ RELEVANCE, SALIENCE, TEMPORAL = Beta(7.0, 3.0), Beta(2.0, 8.0), Beta(1.0, 9.0)
 # --- kinds of events ------------------------------------------------------------------------------
 
 CREATED, RESET, LIFECYCLE = "created", "reset", "lifecycle"
-FEEDBACK, AUTO_FEEDBACK = "feedback", "auto_feedback"
+FEEDBACK, AUTO_FEEDBACK, IMPLICIT = "feedback", "auto_feedback", "implicit"
 #: Those that a profile's `events` counts.
-COUNTED_KINDS = (FEEDBACK, AUTO_FEEDBACK)
+COUNTED_KINDS = (FEEDBACK, AUTO_FEEDBACK, IMPLICIT)
 #: What events can be counted by.
 EVENT_GROUPS = ("kind", "signal", "profile", "day", "actor")
 

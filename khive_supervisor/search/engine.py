@@ -71,6 +71,17 @@ class Answer:
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """How a profile ranks: its weights, and its posterior means of those entries it knows of."""
+
+    weights: ranking.RankWeights = ranking.DEFAULT_WEIGHTS
+    means: Callable[[Sequence[int]], ranking.Means] | None = None
+
+
+NEUTRAL = Taste()
+
+
 class SearchEngine:
     """Searches one store; used by one thread at a time."""
 
@@ -88,8 +99,6 @@ class SearchEngine:
         self._settings = config.search
         self._beside = Beside("words")
         self._frequencies = lexical.FrequencyCache(store.document_frequencies, clock)
-        salience, recency = config.search.salience_weight, config.search.recency_weight
-        self._weights = ranking.RankWeights(1.0 - salience - recency, salience, recency)
         self._report_damage = report_damage
         self._reported = ""
         self._clock = clock
@@ -104,7 +113,9 @@ class SearchEngine:
             else None
         )
 
-    def search(self, query: str, where: EntryFilter, *, limit: int, now: float) -> Answer:
+    def search(
+        self, query: str, where: EntryFilter, *, limit: int, now: float, taste: Taste = NEUTRAL
+    ) -> Answer:
         """The best entries for a query, which may be any string.
 
         Raises:
@@ -126,7 +137,7 @@ class SearchEngine:
         finally:
             words = pending.result()
         fused = fusion.fuse(words.found, meaning.found, words.names)
-        hits = self._ranked(fused, limit, now)
+        hits = self._ranked(fused, limit, now, taste)
         return Answer(
             hits=hits,
             notes=tuple(note for note in (words.note, meaning.note) if note),
@@ -183,8 +194,13 @@ class SearchEngine:
 
     # --- ranking --------------------------------------------------------------------------------
 
-    def _ranked(self, fused: Sequence[fusion.Fused], limit: int, now: float) -> list[Hit]:
-        contenders = ranking.contenders(fused, limit, self._weights)
+    def _ranked(
+        self, fused: Sequence[fusion.Fused], limit: int, now: float, taste: Taste
+    ) -> list[Hit]:
+        means: ranking.Means = {}
+        if taste.means is not None:
+            means = taste.means([candidate.id for candidate in fused])
+        contenders = ranking.contenders(fused, limit, taste.weights, means)
         standings = self._store.standings([candidate.id for candidate in contenders])
 
         def age_of(entry: int) -> ranking.Age | None:
@@ -195,7 +211,7 @@ class SearchEngine:
                 now, created_at=found.created_at, salience=found.salience, decay=found.decay
             )
 
-        best = ranking.rank(contenders, age_of, self._weights)[:limit]
+        best = ranking.rank(contenders, age_of, taste.weights, means)[:limit]
         entries = {entry.id: entry for entry in self._store.get([r.fused.id for r in best])}
         return [_hit(entries[r.fused.id], r) for r in best if r.fused.id in entries]
 
@@ -228,7 +244,7 @@ def _why(fused: fusion.Fused) -> str:
 
 
 def _details(ranked: ranking.Ranked) -> dict[str, Any]:
-    """The numbers behind a score: score = lift * (the two weighted parts together)."""
+    """The numbers behind a score: score = lift * liking * (the two weighted parts together)."""
     fused = ranked.fused
     return {
         "words_rank": fused.lexical_rank,
@@ -238,6 +254,7 @@ def _details(ranked: ranking.Ranked) -> dict[str, Any]:
         "meaning_cosine": _rounded(fused.vector_score),
         "meaning_part": _rounded(fused.vector_part * fused.vector_weight),
         "lift": _rounded(ranked.lift),
+        "liking": _rounded(ranked.liking),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from khive_supervisor.search.engine import Answer, Hit
 from khive_supervisor.store.model import Added, EntryFilter
-from khive_supervisor.verbs import forms
+from khive_supervisor.verbs import forms, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
 
@@ -49,8 +49,17 @@ FOUND: dict[str, Any] = {
             },
         },
         "notes": {"type": "array", "items": {"type": "string"}},
+        "served_by": {
+            "type": "object",
+            "properties": {
+                "profile": {"type": "string"},
+                "binding": {"type": "string"},
+                "serve": {"type": "string"},
+            },
+            "required": ["profile", "serve"],
+        },
     },
-    "required": ["results"],
+    "required": ["results", "served_by"],
 }
 
 STORED: dict[str, Any] = {
@@ -70,15 +79,16 @@ def status_of(added: Added) -> str:
     return "restored" if added.restored else "already known"
 
 
-def search(context: Context, args: Arguments, where: EntryFilter) -> dict[str, Any]:
-    """Search, and show the results."""
+def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> dict[str, Any]:
+    """Search for a kind of consumer, and show the results."""
     explain = bool(args.get("explain"))
-    answer = context.search.search(
-        args["query"], where, limit=args.get("limit", DEFAULT_LIMIT), now=context.now()
+    answer, served_by = serving.serve(
+        context, args["query"], where, kind, limit=args.get("limit", DEFAULT_LIMIT)
     )
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
     shown: dict[str, Any] = {
         "results": [_result(hit, characters, explain) for hit in answer.hits],
+        "served_by": served_by,
     }
     if answer.notes:
         shown["notes"] = list(answer.notes)

@@ -18,6 +18,7 @@ from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.store import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.verbs.usage import Served
 
 if TYPE_CHECKING:
     from khive_supervisor.verbs.registry import Registry
@@ -88,6 +89,8 @@ class Context:
         self._store: Store | None = None
         self._search: SearchEngine | None = None
         self._profiles: Profiles | None = None
+        #: What the session was served; see `usage`.
+        self.served = Served()
         self._embedder: Embedder | None = None
         self._embedder_made = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from khive_supervisor.store.model import NewEntry
-from khive_supervisor.verbs import answers, forms, ingest
+from khive_supervisor.verbs import answers, forms, ingest, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
@@ -74,15 +74,15 @@ def search(context: Context, args: Arguments) -> dict[str, Any]:
     collection = {"knowledge": "knowledge", "memory": "memory", "all": None}[
         args.get("in", "knowledge")
     ]
-    return answers.search(context, args, forms.entry_filter(context, args, collection))
+    where = forms.entry_filter(context, args, collection)
+    return answers.search(context, args, where, serving.SEARCH)
 
 
 def suggest(context: Context, args: Arguments) -> dict[str, Any]:
     """What is worth reading for a task: ids and a line each, of memories and documents."""
     where = forms.entry_filter(context, args, None)
-    answer = context.search.search(
-        args["task"], where, limit=args.get("limit", answers.DEFAULT_LIMIT), now=context.now()
-    )
+    limit = args.get("limit", answers.DEFAULT_LIMIT)
+    answer, served_by = serving.serve(context, args["task"], where, serving.SEARCH, limit=limit)
     suggestions = [
         {
             "id": forms.show_id(hit.entry.collection, hit.entry.id),
@@ -91,7 +91,7 @@ def suggest(context: Context, args: Arguments) -> dict[str, Any]:
         }
         for hit in answer.hits
     ]
-    shown: dict[str, Any] = {"suggestions": suggestions}
+    shown: dict[str, Any] = {"suggestions": suggestions, "served_by": served_by}
     if suggestions:
         shown["next"] = "memory_get with the ids that look useful"
     if answer.notes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import NewEntry
-from khive_supervisor.verbs import answers, forms, ingest
+from khive_supervisor.verbs import answers, forms, ingest, serving, usage
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
@@ -54,6 +54,8 @@ def remember(context: Context, args: Arguments) -> dict[str, Any]:
     """Store a memory; the same content in the same namespace is recognised."""
     entry = _new_entry(context, args, context.namespace(args.get("namespace")))
     (added,) = ingest.add(context, [entry])
+    usage.used(context, [] if added.created else [added.id], "remembered again")
+    usage.used(context, usage.cited(entry.content), "cited")
     return {
         "id": forms.show_id("memory", added.id),
         "status": answers.status_of(added),
@@ -64,12 +66,13 @@ def remember(context: Context, args: Arguments) -> dict[str, Any]:
 def recall(context: Context, args: Arguments) -> dict[str, Any]:
     """Find memories by words and by meaning."""
     where = forms.entry_filter(context, args, "memory")
-    return answers.search(context, args, where)
+    return answers.search(context, args, where, serving.RECALL)
 
 
 def get(context: Context, args: Arguments) -> dict[str, Any]:
     """Entries in full, forgotten and superseded ones too."""
     entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    usage.used(context, (entry.id for entry in entries), "read")
     return {"entries": [forms.show_whole(entry) for entry in entries]}
 
 
@@ -110,6 +113,8 @@ def supersede(context: Context, args: Arguments) -> dict[str, Any]:
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None
     added = context.store.supersede(old.id, entry, vector, model_id)
+    usage.corrected(context, old.id, added.id)
+    usage.used(context, usage.cited(entry.content), "cited")
     return {
         "id": forms.show_id("memory", added.id),
         "status": answers.status_of(added),

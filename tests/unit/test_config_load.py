@@ -178,7 +178,6 @@ def test_no_secret_is_repeated(tmp_path: Path) -> None:
     [
         ('[supervisor]\nrestart_backoff = "1m"\n', "supervisor.restart_backoff_max"),
         ('[session]\nallowed_namespaces = ["a*"]\n', "session.namespace"),
-        ("[search]\nsalience_weight = 0.5\nrecency_weight = 0.5\n", "search.salience_weight"),
         ('[embedder]\nkind = "openai"\nurl = "http://h"\ndimensions = 3\n', "embedder.model"),
     ],
 )

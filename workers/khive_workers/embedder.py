@@ -164,9 +164,7 @@ class Answers:
         self._loop = asyncio.get_running_loop()
         self._remembered: OrderedDict[str, bytes] = OrderedDict()
 
-    def ask(
-        self, client: object, received: bytes, answer: Callable[[bytes], None]
-    ) -> Job | None:
+    def ask(self, client: object, received: bytes, answer: Callable[[bytes], None]) -> Job | None:
         """Answer a request's frame, now or later; the job if it is later."""
         alone = self._company.alone(client, self._loop.time())
         try:

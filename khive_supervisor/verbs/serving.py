@@ -1,0 +1,49 @@
+"""Searches as a profile ranks them: the learned weights are read when a result is served."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from khive_supervisor.profiles.model import Profile
+from khive_supervisor.profiles.resolve import describe
+from khive_supervisor.search.engine import Answer, Taste
+from khive_supervisor.search.ranking import Means, RankWeights
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import EntryFilter
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.usage import Serve
+
+#: The kinds of consumer that the built-in packs serve.
+RECALL, SEARCH = "recall", "search"
+
+
+def taste(store: Store, profile: Profile) -> Taste:
+    """How a profile ranks."""
+    weights = profile.weights
+    means = RankWeights(weights.relevance.mean, weights.salience.mean, weights.temporal.mean)
+
+    def of_targets(entries: Sequence[int]) -> Means:
+        found = store.targets_of(profile.id, entries)
+        return {entry: beta.mean for entry, beta in found.items()}
+
+    # A profile without a single event knows no entry: nothing to look up.
+    return Taste(means, of_targets if profile.events else None)
+
+
+def serve(
+    context: Context, query: str, where: EntryFilter, kind: str, *, limit: int
+) -> tuple[Answer, dict[str, Any]]:
+    """Search as the profile that serves this session ranks; and by which one it was, and why."""
+    (namespace,) = where.namespaces or (context.namespace(None),)
+    found = context.profiles.snapshot().resolve(context.session.actor, namespace, kind)
+    answer = context.search.search(
+        query, where, limit=limit, now=context.now(), taste=taste(context.store, found.profile)
+    )
+    name = secrets.token_hex(4)
+    context.served.add((hit.entry.id for hit in answer.hits), Serve(name, found.profile.name))
+    served_by = {"profile": found.profile.name, "serve": name}
+    if found.binding is not None:
+        served_by["binding"] = describe(found.binding)
+    return answer, served_by

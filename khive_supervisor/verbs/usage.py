@@ -1,0 +1,98 @@
+"""What a session does with what it was served: learning that asks nothing of the agent.
+
+Whoever reads an entry in full, cites it, corrects it or remembers it once more after it was
+recalled has found it useful. Such feedback counts half a clear word, and all of it together for one
+entry never more than one (`profiles.admission`). `profiles.implicit_feedback` switches it off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from khive_supervisor import logs
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.profiles.model import IMPLICIT, NewEvent
+
+if TYPE_CHECKING:
+    from khive_supervisor.verbs.context import Context
+
+log = logs.get("khive.usage")
+
+#: Served entries that a session remembers; the oldest are forgotten.
+_REMEMBERED = 512
+
+_CITED = re.compile(r"(?<![\w-])([mk])([1-9][0-9]{0,17})(?![\w-])")
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """One recall: its own name, and the profile that ranked it."""
+
+    name: str
+    profile: str
+
+
+class Served:
+    """The entries that a session was served of late, each with the recall that served it last."""
+
+    def __init__(self) -> None:
+        self._by_entry: OrderedDict[int, Serve] = OrderedDict()
+
+    def add(self, entries: Iterable[int], serve: Serve) -> None:
+        """Note what a recall has served."""
+        for entry in entries:
+            self._by_entry.pop(entry, None)
+            self._by_entry[entry] = serve
+        while len(self._by_entry) > _REMEMBERED:
+            self._by_entry.popitem(last=False)
+
+    def take(self, entries: Iterable[int]) -> dict[int, Serve]:
+        """Those of the entries that were served; each serve of an entry is used once."""
+        asked = dict.fromkeys(entries)
+        return {one: self._by_entry.pop(one) for one in asked if one in self._by_entry}
+
+
+def cited(text: str) -> list[int]:
+    """The numbers of the ids that a text names, such as m12."""
+    return [int(number) for _, number in _CITED.findall(text)]
+
+
+def used(context: Context, entries: Iterable[int], how: str) -> None:
+    """Learn that entries were of use to the session, as far as it was served them."""
+    _learn(context, context.served.take(entries), how)
+
+
+def corrected(context: Context, old: int, new: int) -> None:
+    """Learn that an entry was worth correcting: it speaks for its successor."""
+    serve = context.served.take([old]).get(old)
+    _learn(context, {new: serve} if serve else {}, "corrected")
+
+
+def _learn(context: Context, found: Mapping[int, Serve], how: str) -> None:
+    if not found or not context.config.profiles.implicit_feedback:
+        return
+    session = context.session
+    events = [
+        NewEvent(
+            profile=serve.profile,
+            kind=IMPLICIT,
+            signal="implicit_positive",
+            entry_id=entry,
+            actor=session.actor,
+            namespace=session.namespace or context.config.session.namespace,
+            session=session.id,
+            serve=serve.name,
+            detail={"by": how},
+        )
+        for entry, serve in found.items()
+    ]
+    try:
+        context.store.record_many(events)
+    except KhiveError as error:  # the profile is gone, the disk full: what was asked for is done
+        log.info("usage.not_recorded", error=str(error))
+        return
+    context.profiles.changed()
