@@ -15,8 +15,9 @@ from khive_supervisor.verbs import forms, ingest
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
 
-#: A prior that is worth more observations than that would not learn any more.
-SEED_LIMIT = 1000
+#: A prior that is worth more observations than that would not learn any more; with less than the
+#: least one, all weights could be too small to rank with.
+SEED_LEAST, SEED_LIMIT = 0.01, 1000
 
 NAME = {
     "type": "string",
@@ -39,7 +40,7 @@ CONSUMER_KIND = {
 _BETA = {
     "type": "object",
     "properties": {
-        name: {"type": "number", "description": f"Above 0, at most {SEED_LIMIT}."}
+        name: {"type": "number", "description": f"From {SEED_LEAST} to {SEED_LIMIT}."}
         for name in ("alpha", "beta")
     },
     "required": ["alpha", "beta"],
@@ -50,7 +51,7 @@ SEEDS = {
     "properties": dict.fromkeys(WEIGHTS, _BETA),
     "additionalProperties": False,
     "description": "What it starts with: relevance, salience or temporal, each as {alpha, beta} "
-    f"above 0 and at most {SEED_LIMIT}. Defaults: 7 and 3, 2 and 8, 1 and 9.",
+    f"from {SEED_LEAST} to {SEED_LIMIT}. Defaults: 7 and 3, 2 and 8, 1 and 9.",
 }
 #: Which bindings: for unbind and bindings.
 BINDING_FILTERS = {
@@ -71,10 +72,10 @@ def seeds(args: Arguments) -> Weights:
     for weight, pair in given.items():
         for name, value in pair.items():
             # Also refuses what is no number at all (NaN compares with nothing).
-            if not 0 < value <= SEED_LIMIT:
+            if not SEED_LEAST <= value <= SEED_LIMIT:
                 raise InvalidInput(
                     f"seed_priors.{weight}.{name} is {str(value)[:40]}, which no prior can be.",
-                    hint=f"Use a number above 0, at most {SEED_LIMIT}; alpha / (alpha + beta) is "
+                    hint=f"Use a number from {SEED_LEAST} to {SEED_LIMIT}; alpha / (alpha + beta) is "
                     "the weight, and their sum is how many observations it is worth.",
                 )
     return Weights(

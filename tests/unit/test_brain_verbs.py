@@ -90,7 +90,7 @@ def test_names_that_are_not_allowed(context: Context, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, -1, 1001, math.nan, math.inf, -math.inf, 10**400, "7", True, None]
+    "value", [0, 5e-324, -1, 1001, math.nan, math.inf, -math.inf, 10**400, "7", True, None]
 )
 def test_seeds_that_no_prior_can_be(context: Context, value: Any) -> None:
     with pytest.raises(InvalidInput, match="seed_priors"):
@@ -107,7 +107,7 @@ def test_seeds_of_another_form(context: Context, seeds: Any) -> None:
 
 
 def test_seeds_at_the_edges_are_taken(context: Context) -> None:
-    made = make_profile(context, seed_priors={"salience": {"alpha": 1000, "beta": 5e-324}})
+    made = make_profile(context, seed_priors={"salience": {"alpha": 1000, "beta": 0.01}})
     assert made["weights"]["salience"]["mean"] == 1.0
 
 

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.search.fusion import Fused, fuse
-from khive_supervisor.search.ranking import LIFT, Age, RankWeights, contenders, lift, rank
+from khive_supervisor.search.ranking import (
+    LIFT,
+    LIKING,
+    Age,
+    RankWeights,
+    contenders,
+    lift,
+    liking,
+    rank,
+)
 
 DAY = 86400.0
 AGES = st.builds(Age, st.floats(0, 1), st.floats(0, 1), st.floats(0, 5000))
@@ -56,14 +65,26 @@ def test_age_comes_from_the_clock(days: float) -> None:
     assert Age.at(0.0, created_at=DAY, salience=0.5, decay=0.02).days == 0.0
 
 
-@given(st.lists(AGES, min_size=20, max_size=20), st.integers(1, 20), WEIGHTS)
+@given(
+    st.lists(AGES, min_size=20, max_size=20),
+    st.integers(1, 20),
+    WEIGHTS,
+    st.dictionaries(st.integers(1, 20), st.floats(0, 1)),
+)
 def test_contenders_hold_all_that_can_win(
-    ages: list[Age], limit: int, weights: RankWeights
+    ages: list[Age], limit: int, weights: RankWeights, means: dict[int, float]
 ) -> None:
     fused = candidates()
     of = {f.id: age for f, age in zip(fused, ages, strict=True)}
-    whole = rank(fused, of.get, weights)[:limit]
-    assert rank(contenders(fused, limit, weights), of.get, weights)[:limit] == whole
+    whole = rank(fused, of.get, weights, means)[:limit]
+    chosen = contenders(fused, limit, weights, means)
+    assert rank(chosen, of.get, weights, means)[:limit] == whole
+
+
+@given(st.floats(0, 1))
+def test_liking_is_bounded_and_neutral_without_feedback(mean: float) -> None:
+    assert 1 - LIKING / 2 <= liking(mean) <= 1 + LIKING / 2
+    assert liking(0.5) == 1.0
 
 
 @pytest.mark.parametrize(
