@@ -35,6 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Scored = Sequence[tuple[int, float]]
 
@@ -71,9 +72,8 @@ _UNSEEN_COSINE = 0.9
 _SMALLEST_COSINE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Fused:
-    """A candidate, its score, and all that explains it.
+class Fused(NamedTuple):
+    """A candidate, its score, and all that explains it; a tuple, since every search makes hundreds.
 
     Ranks count from 1; rank and raw score (BM25, cosine) are None where the arm does not list the
     candidate. score = lexical_weight * lexical_part + vector_weight * vector_part.
@@ -191,14 +191,14 @@ def _fused(entry: int, words: _Arm, meaning: _Arm) -> Fused:
     lexical_part = word[2] if word else words.unlisted
     vector_part = near[2] if near else meaning.unlisted
     return Fused(
-        id=entry,
-        score=words.weight * lexical_part + meaning.weight * vector_part,
-        lexical_rank=word[0] if word else None,
-        lexical_score=word[1] if word else None,
-        lexical_part=lexical_part,
-        lexical_weight=words.weight,
-        vector_rank=near[0] if near else None,
-        vector_score=near[1] if near else None,
-        vector_part=vector_part,
-        vector_weight=meaning.weight,
+        entry,
+        words.weight * lexical_part + meaning.weight * vector_part,
+        word[0] if word else None,
+        word[1] if word else None,
+        lexical_part,
+        words.weight,
+        near[0] if near else None,
+        near[1] if near else None,
+        vector_part,
+        meaning.weight,
     )
