@@ -18,6 +18,7 @@ from typing import Protocol
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
+    ChangeCounts,
     Checkpoint,
     Entry,
     EntryFilter,
@@ -231,8 +232,15 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, Protocol):
         """
         ...
 
-    def change_token(self) -> tuple[int, int]:
-        """`data_version` and a count of own commits: changes with every commit, own ones too."""
+    def change_token(self) -> tuple[int, int] | None:
+        """`data_version` and a count of own commits: changes with every commit, own ones too.
+
+        None inside a transaction, where SQLite's number stands still: nothing can be said there.
+        """
+        ...
+
+    def change_counts(self) -> ChangeCounts:
+        """How often each kind of thing has changed, and in which past: one cheap statement."""
         ...
 
     def past(self) -> bytes:

@@ -13,6 +13,7 @@ import apsw
 
 from khive_supervisor.store import guards
 from khive_supervisor.store.backup import copy_to, restore_from
+from khive_supervisor.store.changes import ChangeTable
 from khive_supervisor.store.checks import problems
 from khive_supervisor.store.connection import connect
 from khive_supervisor.store.database import Database
@@ -22,6 +23,7 @@ from khive_supervisor.store.generations import GenerationTable
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
+    ChangeCounts,
     Checkpoint,
     Entry,
     EntryFilter,
@@ -71,6 +73,7 @@ class SqliteStore:
         self._entries = EntryTable(self.database, self._vectors, clock)
         self._full_text = FullTextIndex(self.database)
         self._generations = GenerationTable(self.database)
+        self._changes = ChangeTable(self.database)
 
     # --- entries --------------------------------------------------------------------------------
 
@@ -236,9 +239,13 @@ class SqliteStore:
         """See `Store.data_version`."""
         return self.database.data_version()
 
-    def change_token(self) -> tuple[int, int]:
+    def change_token(self) -> tuple[int, int] | None:
         """See `Store.change_token`."""
         return self.database.change_token()
+
+    def change_counts(self) -> ChangeCounts:
+        """See `Store.change_counts`."""
+        return self._changes.counts()
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store.transaction`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import Denied, KhiveError, NotRunning
+from khive_supervisor.freshness import GENERATIONS, Versions
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.store import open_store
 from khive_supervisor.store.interface import Store
@@ -53,6 +54,7 @@ class Context:
         self._socket_path = socket_path
         self._make_embedder = make_embedder
         self._store: Store | None = None
+        self._versions: Versions | None = None
         self._search: SearchEngine | None = None
         self._embedder: Embedder | None = None
         self._embedder_made = False
@@ -63,6 +65,29 @@ class Context:
         if self._store is None:
             self._store = open_store(self.config, guarded=self._socket_path is None)
         return self._store
+
+    @property
+    def opened(self) -> bool:
+        """Whether the store has been opened; asking does not open it."""
+        return self._store is not None
+
+    @property
+    def versions(self) -> Versions:
+        """The look at the store that everything kept of it shares; see `freshness`."""
+        if self._versions is None:
+            self._versions = Versions(self.store)
+        return self._versions
+
+    def refresh(self, kinds: Collection[str]) -> None:
+        """Bring up to date what is kept of these kinds, so that the next call need not.
+
+        Opens nothing, and loads nothing that was not loaded before: each use checks by itself.
+        """
+        if self._store is None:
+            return
+        self.versions.refresh(kinds)
+        if self._search is not None and GENERATIONS in kinds:
+            self._search.refresh()
 
     @property
     def embedder(self) -> Embedder | None:
@@ -77,7 +102,11 @@ class Context:
         """The hybrid search over the store."""
         if self._search is None:
             self._search = SearchEngine(
-                self.store, self.embedder, self.config, report_damage=self._report_damage
+                self.store,
+                self.embedder,
+                self.config,
+                report_damage=self._report_damage,
+                versions=self.versions,
             )
         return self._search
 
@@ -125,3 +154,4 @@ class Context:
         if self._store is not None:
             self._store.close()
             self._store = None
+            self._versions = None

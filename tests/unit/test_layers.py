@@ -15,6 +15,7 @@ LAYERS = (
     {"__init__", "errors", "exitcodes", "paths", "text", "documents"},
     {"protocol", "config", "logs", "client", "attach"},
     {"store", "embed"},
+    {"freshness"},
     {"index"},
     {"search"},
     {"verbs"},
