@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from khive_supervisor.config.model import Config, StoreSettings
 from khive_supervisor.freshness import BINDINGS, POSTERIORS, PROFILES, Fresh, Versions
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts, NewEntry
+from khive_supervisor.verbs.context import Context, SessionInfo
 
 STEPS = ("token", "counts", "rows")
 
@@ -285,3 +287,26 @@ def test_the_counters_know_their_kinds_and_their_past(store: SqliteStore) -> Non
     assert before.changed_since(before) == frozenset()
     elsewhere = ChangeCounts(b"another", before.counts)
     assert elsewhere.changed_since(before) == before.counts.keys()
+
+
+# --- in a session ---------------------------------------------------------------------------------
+
+
+def test_a_session_refreshes_what_it_has_and_opens_nothing_for_it(tmp_path: Path) -> None:
+    settings = replace(StoreSettings(), path=str(tmp_path / "khive.db"))
+    config = replace(Config(), store=settings)
+    context = Context(config, SessionInfo(), socket_path=None, make_embedder=lambda: None)
+    context.refresh([POSTERIORS])
+    assert not context.opened
+    value = Fresh(context.versions, (POSTERIORS,), lambda: alpha(context.store))  # type: ignore[arg-type]  # ours
+    assert context.opened
+    assert value.get() == 7
+    with SqliteStore(settings.path) as other:
+        learn(other)
+    before = context.versions.stats.reloads
+    context.refresh([BINDINGS])
+    assert context.versions.stats.reloads == before
+    context.refresh([POSTERIORS])
+    assert context.versions.stats.reloads == before + 1
+    context.close()
+    assert not context.opened

@@ -349,3 +349,82 @@ def test_watchdog_is_loaded_by_nobody_who_does_not_watch(imports: str) -> None:
         timeout=DEADLINE,
     )
     assert done.returncode == 0
+
+
+# --- with the real watch --------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def really_watching(bench: Bench, interval: float) -> AsyncIterator[Watcher]:
+    watcher = Watcher(bench.path, bench.sessions, poll_interval=interval)
+    task = asyncio.create_task(watcher.run())
+    try:
+        await watched(watcher)
+        yield watcher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await watcher.stop()
+
+
+def test_a_real_watch_sees_a_commit_long_before_any_poll(in_bench: Runner) -> None:
+    async def main(bench: Bench) -> None:
+        async with really_watching(bench, NEVER):
+            bench.learn()
+            await bench.sessions.heard.wait()
+            assert bench.sessions.told == [["posteriors"]]
+
+    in_bench(main)
+
+
+@pytest.mark.parametrize("victim", ["observer", "emitter"])
+def test_a_real_watch_whose_thread_ends_is_made_anew(in_bench: Runner, victim: str) -> None:
+    async def main(bench: Bench) -> None:
+        async with really_watching(bench, SOON) as watcher:
+            observer: Any = watcher._observer
+            thread = observer if victim == "observer" else next(iter(observer.emitters))
+            thread.stop()
+            await until(lambda: watcher.describe()["last_rebuild_reason"] == DIED)
+            await watched(watcher)
+            hints = watcher.describe()["hints"]
+            bench.learn()
+            await bench.sessions.heard.wait()
+            await until(lambda: watcher.describe()["hints"] > hints)
+
+    in_bench(main)
+
+
+def test_fifty_thousand_real_events_lose_no_change(in_bench: Runner) -> None:
+    async def main(bench: Bench) -> None:
+        names = [bench.path + ".lock", bench.path + ".other"]
+
+        def storm() -> None:
+            files = [os.open(name, os.O_WRONLY | os.O_CREAT) for name in names]
+            for number in range(50_000):  # in turns: the same event twice in a row is one
+                os.write(files[number % 2], b"x")
+            for file in files:
+                os.close(file)
+
+        async with really_watching(bench, 0.5) as watcher:
+            await asyncio.to_thread(storm)
+            bench.learn()
+            await until(lambda: ["posteriors"] in bench.sessions.told)
+            await watched(watcher)
+
+    in_bench(main)
+
+
+def test_when_it_stops_no_thread_and_no_descriptor_is_left(in_bench: Runner) -> None:
+    async def main(bench: Bench) -> None:
+        async with really_watching(bench, NEVER):
+            assert inotify_instances() == 1
+        assert inotify_instances() == 0
+        names = {thread.name for thread in threading.enumerate()}
+        assert not any("Emitter" in name or "Inotify" in name for name in names)
+
+    in_bench(main)
+
+
+def inotify_instances() -> int:
+    entries = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum("inotify" in os.readlink(entry) for entry in entries if os.path.exists(entry))
