@@ -205,14 +205,3 @@ class EventCount:
     group: str
     events: int
     counted: float
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeCounts:
-    """What a cached copy was made of: equal means that nothing of a kind has changed since.
-
-    Counts are comparable only under the same name of the store's past.
-    """
-
-    past: bytes
-    counts: Mapping[str, int]
