@@ -229,6 +229,7 @@ def _status_text(status: dict[str, Any]) -> str:
         for part in (
             _head(status),
             _index_line(status["index"], status["builder"]),
+            _freshness_line(status["freshness"]),
             table(
                 ("process", "state", "pid", "restarts", "last exit"),
                 [
@@ -269,6 +270,16 @@ def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
         line += f"\n        being built: {json.dumps(builder['progress'])}"
     elif builder["failures"]:
         line += f"\n        the builder failed {builder['failures']} times ({builder['last_exit']})"
+    return line
+
+
+def _freshness_line(freshness: dict[str, Any]) -> str:
+    line = f"changes are seen by {freshness['path']}, told {freshness['pushes']} times"
+    if freshness["reason"]:
+        line += f"\n        {freshness['reason']}"
+    if freshness["rebuilds"]:
+        line += f"\n        watched anew {freshness['rebuilds']} times"
+        line += f", last because {freshness['last_rebuild_reason']}"
     return line
 
 

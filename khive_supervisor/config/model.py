@@ -151,6 +151,17 @@ class SupervisorSettings:
             supervisor_only=True,
         ),
     )
+    poll_interval: float = _declare(
+        2.0,
+        Setting(
+            "duration",
+            "How often the store is looked at whether file events come or not: how late an idle "
+            "session hears of a change when they do not.",
+            minimum=0.05,
+            maximum=_HOUR,
+            supervisor_only=True,
+        ),
+    )
     wal_truncate_bytes: int = _declare(
         16 * _MIB,
         Setting(

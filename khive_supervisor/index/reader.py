@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, InvalidInput
+from khive_supervisor.freshness import GENERATIONS, Fresh, Versions
 from khive_supervisor.index.delta import Delta
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.index.mapped import MappedGeneration, map_current
@@ -77,7 +78,7 @@ class Scope:
 class VectorIndex:
     """Searches the vectors of one model in one store; for any thread, one at a time.
 
-    `search_k` 0 chooses by itself.
+    `search_k` 0 chooses by itself; `versions` is the look at the store that others share.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class VectorIndex:
         *,
         search_k: int = 0,
         delta_limit: int = DELTA_LIMIT,
+        versions: Versions | None = None,
     ) -> None:
         self.model_id = model_id
         self.dimensions = dimensions
@@ -97,6 +99,10 @@ class VectorIndex:
         self._delta = Delta(store, model_id, dimensions, delta_limit)
         self._mapped: MappedGeneration | None = None
         self._problem = ""
+        self._versions = versions or Versions(store)
+        self._row = Fresh(
+            self._versions, (GENERATIONS,), lambda: store.current_generation(model_id)
+        )
         self._token: tuple[int, int] | None = None
         self._past = b""
         self._broad: set[EntryFilter] = set()
@@ -118,12 +124,13 @@ class VectorIndex:
         """See what the store holds now, if it has changed since the last look; whether it had."""
         with self._lock:
             broken = self._mapped is not None and not self._mapped.intact()
-            token = self._store.change_token()
+            token = self._versions.token()
+            assert token is not None, "a search inside a transaction would keep what may not stay"
             if token == self._token and not broken:
                 return False
             if broken:
                 self._let_go("The index file has lost bytes while it was in use.")
-            past = self._store.past()
+            past = self._versions.counts(token).past
             if past != self._past:
                 self._let_go("")
                 self._delta.forget()
@@ -135,7 +142,7 @@ class VectorIndex:
 
     def _adopt(self) -> None:
         """Map the current generation; the one before serves until then, or if that fails."""
-        row = self._store.current_generation(self.model_id)
+        row = self._row.get()
         if self._mapped is not None and row == self._mapped.row:
             self._problem = ""
             return

@@ -18,6 +18,9 @@ ANY = "*"
 #: The priors of a profile that is not seeded: their means are 0.7, 0.2 and 0.1.
 RELEVANCE, SALIENCE, TEMPORAL = Beta(7.0, 3.0), Beta(2.0, 8.0), Beta(1.0, 9.0)
 
+#: Priorities of bindings are from minus this to this.
+PRIORITY_LIMIT = 1000
+
 # --- kinds of events ------------------------------------------------------------------------------
 
 CREATED, RESET, LIFECYCLE = "created", "reset", "lifecycle"
@@ -202,14 +205,3 @@ class EventCount:
     group: str
     events: int
     counted: float
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeCounts:
-    """What a cached copy was made of: equal means that nothing of a kind has changed since.
-
-    Counts are comparable only under the same name of the store's past.
-    """
-
-    past: bytes
-    counts: Mapping[str, int]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.profiles.model import ANY, Binding, Profile
+from khive_supervisor.profiles.model import ANY, PRIORITY_LIMIT, Binding, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +110,9 @@ def _free_priorities(new: Binding, existing: list[Binding]) -> str:
         above += 1
     while below in taken:
         below -= 1
-    return f"priority={above} to come before it or priority={below} to come after it"
+    ways = ((above, "before"), (below, "after"))
+    return " or ".join(
+        f"priority={priority} to come {where} it"
+        for priority, where in ways
+        if abs(priority) <= PRIORITY_LIMIT
+    )

@@ -17,6 +17,7 @@ from khive_supervisor import logs, text
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
+from khive_supervisor.freshness import Versions
 from khive_supervisor.index.reader import Scope, VectorIndex
 from khive_supervisor.search import fusion, lexical, ranking
 from khive_supervisor.search.beside import Beside
@@ -92,6 +93,7 @@ class SearchEngine:
         config: Config,
         *,
         report_damage: Callable[[KhiveError], None],
+        versions: Versions | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._store = store
@@ -108,10 +110,16 @@ class SearchEngine:
                 embedder.model_id,
                 embedder.dimensions,
                 search_k=config.index.search_k,
+                versions=versions,
             )
             if embedder is not None
             else None
         )
+
+    def refresh(self) -> None:
+        """See what the store holds now, so that the next search need not: an optimisation."""
+        if self._index is not None:
+            self._index.refresh()
 
     def search(
         self, query: str, where: EntryFilter, *, limit: int, now: float, taste: Taste = NEUTRAL

@@ -26,9 +26,10 @@ CHECKPOINT_PAGES = 4000
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 #: Seconds between two looks at a lock that another process holds: at first about as long as one
-#: commit takes, soon up to ten times that. Shorter ones cost 16 writers a third of their commits a
-#: second on two cores, since looking takes time, too; longer ones leave some waiting for seconds.
-FIRST_SLEEP, LONGEST_SLEEP = 0.001, 0.010
+#: commit takes, soon many times that. Up to 2 ms only, 16 writers on two cores make half as many
+#: commits a second as one does, since looking takes time, too; SQLite's own sleeps left some of
+#: them waiting for seconds.
+FIRST_SLEEP, LONGEST_SLEEP = 0.001, 0.016
 
 #: Seconds between two attempts to turn the write-ahead log on while another process does so:
 #: SQLite does not wait by itself there.

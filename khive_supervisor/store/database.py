@@ -19,6 +19,8 @@ Value = None | int | float | str | bytes
 #: Statements kept prepared; more than the store has.
 _STATEMENTS = 100
 
+_DATA_VERSION = "PRAGMA data_version"
+
 
 class Database:
     """The tables' way to SQLite: whole results, whole transactions, our errors."""
@@ -110,12 +112,19 @@ class Database:
         """
         with self._lock:
             assert not self._open().in_transaction, "data_version is frozen inside a transaction"
-            return int(self.value("PRAGMA data_version"))
+            return int(self.value(_DATA_VERSION))
 
-    def change_token(self) -> tuple[int, int]:
-        """See `Store.change_token`."""
+    def change_token(self) -> tuple[int, int] | None:
+        """See `Store.change_token`; asked before every answer, so without a detour."""
         with self._lock:
-            return self.data_version(), self._own_commits
+            connection = self._open()
+            if connection.in_transaction:
+                return None
+            try:
+                (row,) = connection.execute(_DATA_VERSION)
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+            return row[0], self._own_commits
 
     @contextmanager
     def raw(self) -> Iterator[apsw.Connection]:

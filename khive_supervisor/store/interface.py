@@ -19,7 +19,6 @@ from khive_supervisor.profiles.model import (
     ALL_BINDINGS,
     Binding,
     BindingFilter,
-    ChangeCounts,
     Event,
     EventCount,
     NewEvent,
@@ -33,6 +32,7 @@ from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
+    ChangeCounts,
     Checkpoint,
     Entry,
     EntryFilter,
@@ -321,10 +321,6 @@ class ProfileStore(Protocol):
         """What the tables say of a profile, and the number of its last event that they hold."""
         ...
 
-    def change_counts(self) -> ChangeCounts:
-        """The counters of what caches are made of, with the name of the store's past; cheap."""
-        ...
-
 
 class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Protocol):
     """All of it."""
@@ -346,8 +342,15 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Pr
         """
         ...
 
-    def change_token(self) -> tuple[int, int]:
-        """`data_version` and a count of own commits: changes with every commit, own ones too."""
+    def change_token(self) -> tuple[int, int] | None:
+        """`data_version` and a count of own commits: changes with every commit, own ones too.
+
+        None inside a transaction, where SQLite's number stands still: nothing can be said there.
+        """
+        ...
+
+    def change_counts(self) -> ChangeCounts:
+        """How often each kind of thing has changed, and in which past: one cheap statement."""
         ...
 
     def past(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -215,3 +215,24 @@ class StoreStats:
     schema_version: int
     file_bytes: int
     wal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeCounts:
+    """How often each kind of thing has changed, in a past of the store.
+
+    Numbers of two pasts are not comparable: another past means that everything has changed.
+    """
+
+    past: bytes
+    counts: Mapping[str, int]
+
+    def same(self, other: ChangeCounts, kinds: Iterable[str]) -> bool:
+        """Whether nothing of these kinds has changed between the two."""
+        mine, theirs = self.counts, other.counts
+        return self.past == other.past and all(mine.get(k) == theirs.get(k) for k in kinds)
+
+    def changed_since(self, other: ChangeCounts) -> frozenset[str]:
+        """The kinds that have changed between the two; all of them in another past."""
+        kinds = self.counts.keys() | other.counts.keys()
+        return frozenset(kind for kind in kinds if not self.same(other, (kind,)))

@@ -195,7 +195,8 @@ class ProfileTable:
                 [found.id],
             )
             last = self._database.value(
-                "SELECT ifnull(max(seq), 0) FROM profile_events WHERE profile_id = ?", [found.id]
+                "SELECT seq FROM profile_events WHERE profile_id = ? ORDER BY seq DESC LIMIT 1",
+                [found.id],
             )
         state = State(
             found.weights,

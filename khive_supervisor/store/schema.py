@@ -198,10 +198,12 @@ THIRD: tuple[str, ...] = (
         UNIQUE (actor, namespace, consumer_kind)
     ) STRICT
     """,
-    # weight: what the signal says; counted: what of it entered the posteriors.
+    # weight: what the signal says; counted: what of it entered the posteriors. Events are never
+    # deleted, so their numbers grow without AUTOINCREMENT; and no index leads to those of one
+    # profile, since every page that a feedback writes costs it 20 us and a replay may scan.
     """
     CREATE TABLE profile_events (
-        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+        seq        INTEGER PRIMARY KEY,
         profile_id INTEGER NOT NULL REFERENCES profiles (id),
         at         REAL NOT NULL,
         kind       TEXT NOT NULL,
@@ -217,7 +219,6 @@ THIRD: tuple[str, ...] = (
         detail     TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(detail))
     ) STRICT
     """,
-    "CREATE INDEX profile_events_profile ON profile_events (profile_id, seq)",
     "CREATE INDEX profile_events_at ON profile_events (at)",
     """
     CREATE UNIQUE INDEX profile_events_scorer ON profile_events (scorer_run, serve)

@@ -15,7 +15,6 @@ from khive_supervisor.profiles.model import (
     ALL_BINDINGS,
     Binding,
     BindingFilter,
-    ChangeCounts,
     Event,
     EventCount,
     NewEvent,
@@ -29,6 +28,7 @@ from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.store import guards
 from khive_supervisor.store.backup import copy_to, restore_from
 from khive_supervisor.store.bindings import BindingTable
+from khive_supervisor.store.changes import ChangeTable
 from khive_supervisor.store.checks import problems
 from khive_supervisor.store.connection import connect
 from khive_supervisor.store.database import Database
@@ -39,6 +39,7 @@ from khive_supervisor.store.generations import GenerationTable
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
+    ChangeCounts,
     Checkpoint,
     Entry,
     EntryFilter,
@@ -92,6 +93,7 @@ class SqliteStore:
         self._profiles = ProfileTable(self.database, clock)
         self._bindings = BindingTable(self.database, clock)
         self._feedback = FeedbackTable(self.database, clock)
+        self._changes = ChangeTable(self.database)
 
     # --- entries --------------------------------------------------------------------------------
 
@@ -335,9 +337,13 @@ class SqliteStore:
         """See `Store.data_version`."""
         return self.database.data_version()
 
-    def change_token(self) -> tuple[int, int]:
+    def change_token(self) -> tuple[int, int] | None:
         """See `Store.change_token`."""
         return self.database.change_token()
+
+    def change_counts(self) -> ChangeCounts:
+        """See `Store.change_counts`."""
+        return self._changes.counts()
 
     def transaction(self) -> AbstractContextManager[None]:
         """See `Store.transaction`."""
@@ -385,11 +391,6 @@ class SqliteStore:
     def past(self) -> bytes:
         """See `Store.past`."""
         return bytes(self.database.value("SELECT name FROM past"))
-
-    def change_counts(self) -> ChangeCounts:
-        """See `ProfileStore.change_counts`."""
-        rows = self.database.rows("SELECT name, kind, count FROM past, changes")
-        return ChangeCounts(bytes(rows[0][0]), {row[1]: row[2] for row in rows})
 
     def restore_backup(self, source: str) -> None:
         """See `Store.restore_backup`."""

@@ -38,6 +38,7 @@ from khive_supervisor.supervision.restart import RestartPolicy, State
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import ExecSpawner, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.watcher import Watcher
 
 log = logs.get("khive.supervisor")
 
@@ -63,6 +64,12 @@ class Supervisor:
         self.clock = clock
         self.started = clock()
         self.sessions = Sessions(clock=clock)
+        self.watcher = Watcher(
+            self.config.store.path,
+            self.sessions,
+            poll_interval=self.config.supervisor.poll_interval,
+            clock=clock,
+        )
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
         self._forget = False
@@ -137,7 +144,8 @@ class Supervisor:
                 child.start()
             control.start()
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
-            task = asyncio.create_task(self._maintain(maintenance))
+            tasks = [asyncio.create_task(self._maintain(maintenance))]
+            tasks.append(asyncio.create_task(self.watcher.run()))
             await self._until_ready()
             if not self.stop_requested.is_set():
                 announce(await self._status({}))
@@ -146,8 +154,10 @@ class Supervisor:
             if self._end_sessions:
                 self.sessions.tell_all({"hint": "end"})  # while their links still stand
             await control.stop()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.watcher.stop()
             await self._stop_children()
         finally:
             if self._rendezvous.remove():

@@ -30,6 +30,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "children": children,
         "builder": supervisor.builder.describe(),
         "index": _index(supervisor),
+        "freshness": supervisor.watcher.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "sessions_served": supervisor.sessions.served,
     }

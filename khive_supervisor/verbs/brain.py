@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from khive_supervisor.profiles.model import ANY, EVENT_GROUPS
+from khive_supervisor.profiles.model import ANY, EVENT_GROUPS, PRIORITY_LIMIT
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.profiles.signals import RATINGS, RECALL_HIT, RECALL_MISS
 from khive_supervisor.verbs import feedback, forms, profiles
@@ -155,8 +155,8 @@ PACK = Pack(
                 },
                 "priority": {
                     "type": "integer",
-                    "minimum": -1000,
-                    "maximum": 1000,
+                    "minimum": -PRIORITY_LIMIT,
+                    "maximum": PRIORITY_LIMIT,
                     "description": "Decides among bindings that name equally many fields (0); "
                     "two that could tie are refused.",
                 },

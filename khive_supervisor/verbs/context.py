@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,14 @@ from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import Denied, KhiveError, NotRunning
+from khive_supervisor.freshness import (
+    BINDINGS,
+    GENERATIONS,
+    POSTERIORS,
+    PROFILES,
+    Fresh,
+    Versions,
+)
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
@@ -44,12 +52,15 @@ class SessionInfo:
 class Profiles:
     """The profiles and bindings that this worker answers from."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, versions: Versions) -> None:
         self._store = store
+        self._snapshot = Fresh(
+            versions, (PROFILES, POSTERIORS, BINDINGS), lambda: load_snapshot(store)
+        )
 
     def snapshot(self) -> Snapshot:
         """All of them, as of now."""
-        return load_snapshot(self._store)
+        return self._snapshot.get()
 
     def find(self, name: str) -> Profile:
         """The profile of a name; what the snapshot does not know is looked up in the store.
@@ -64,6 +75,7 @@ class Profiles:
 
     def changed(self) -> None:
         """Own commits have changed them: forget what is cached."""
+        self._snapshot.invalidate()
 
 
 class Context:
@@ -87,6 +99,7 @@ class Context:
         self._socket_path = socket_path
         self._make_embedder = make_embedder
         self._store: Store | None = None
+        self._versions: Versions | None = None
         self._search: SearchEngine | None = None
         self._profiles: Profiles | None = None
         #: What the session was served; see `usage`.
@@ -102,6 +115,29 @@ class Context:
         return self._store
 
     @property
+    def opened(self) -> bool:
+        """Whether the store has been opened; asking does not open it."""
+        return self._store is not None
+
+    @property
+    def versions(self) -> Versions:
+        """The look at the store that everything kept of it shares; see `freshness`."""
+        if self._versions is None:
+            self._versions = Versions(self.store)
+        return self._versions
+
+    def refresh(self, kinds: Collection[str]) -> None:
+        """Bring up to date what is kept of these kinds, so that the next call need not.
+
+        Opens nothing, and loads nothing that was not loaded before: each use checks by itself.
+        """
+        if self._store is None:
+            return
+        self.versions.refresh(kinds)
+        if self._search is not None and GENERATIONS in kinds:
+            self._search.refresh()
+
+    @property
     def embedder(self) -> Embedder | None:
         """The embedder, or None when the configuration has none."""
         if not self._embedder_made:
@@ -114,7 +150,11 @@ class Context:
         """The hybrid search over the store."""
         if self._search is None:
             self._search = SearchEngine(
-                self.store, self.embedder, self.config, report_damage=self._report_damage
+                self.store,
+                self.embedder,
+                self.config,
+                report_damage=self._report_damage,
+                versions=self.versions,
             )
         return self._search
 
@@ -122,7 +162,7 @@ class Context:
     def profiles(self) -> Profiles:
         """The profiles that rank, and who is served by which."""
         if self._profiles is None:
-            self._profiles = Profiles(self.store)
+            self._profiles = Profiles(self.store, self.versions)
         return self._profiles
 
     def namespace(self, asked: str | None) -> str:
@@ -170,3 +210,4 @@ class Context:
         if self._store is not None:
             self._store.close()
             self._store = None
+            self._versions = None

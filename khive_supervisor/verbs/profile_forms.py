@@ -75,8 +75,8 @@ def seeds(args: Arguments) -> Weights:
             if not SEED_LEAST <= value <= SEED_LIMIT:
                 raise InvalidInput(
                     f"seed_priors.{weight}.{name} is {str(value)[:40]}, which no prior can be.",
-                    hint=f"Use a number from {SEED_LEAST} to {SEED_LIMIT}; alpha / (alpha + beta) is "
-                    "the weight, and their sum is how many observations it is worth.",
+                    hint=f"Use a number from {SEED_LEAST} to {SEED_LIMIT}; alpha / (alpha + beta) "
+                    "is the weight, and their sum is how many observations it is worth.",
                 )
     return Weights(
         **{

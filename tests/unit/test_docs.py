@@ -105,6 +105,7 @@ def test_every_field_of_status_is_documented(
     status = describe(supervisor)
     session = Session("a", 1, "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
     told = set(status) | set(off) | set(status["index"]) | set(status["builder"])
+    told |= set(status["freshness"])
     told |= set(status["children"][0]) | set(session.describe(0.0))
     missing = told - first_cells("docs/operations.md")
     assert not missing, f"describe in docs/operations.md: {missing}"

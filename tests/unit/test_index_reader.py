@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.freshness import Versions
 from khive_supervisor.index import reader
 from khive_supervisor.index.build import build
 from khive_supervisor.index.generation import Generations
@@ -115,6 +116,39 @@ def test_what_others_wrote_is_found_at_once_with_and_without_a_generation(
             assert found(index, QUERY) == truth(store, QUERY, 10)
     state = index.state()
     assert (state.generation, state.items, state.newer) == (1, 100, 100)
+
+
+def test_a_commit_of_something_else_does_not_read_the_generation_again(
+    store: SqliteStore, writer: SqliteStore, index: VectorIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = store.current_generation
+    monkeypatch.setattr(store, "current_generation", lambda m: (reads.append(m), read(m))[1])
+    add(writer, range(50))
+    publish(writer)
+    index.search(QUERY, 1)
+    reads.clear()
+    for seed in range(50, 55):
+        add(writer, range(seed, seed + 1))
+        assert found(index, QUERY) == truth(store, QUERY, 10)
+        add(store, range(seed + 100, seed + 101))
+        assert found(index, QUERY) == truth(store, QUERY, 10)
+    assert reads == []
+    publish(writer)
+    assert found(index, QUERY) == truth(store, QUERY, 10)
+    assert reads
+    assert index.state().generation == 2
+
+
+def test_several_searchers_of_a_store_share_one_look_at_its_counters(
+    store: SqliteStore, writer: SqliteStore
+) -> None:
+    versions = Versions(store)
+    indexes = [VectorIndex(store, MODEL, DIMENSIONS, versions=versions) for _ in range(3)]
+    for seed in range(3):
+        add(writer, range(seed, seed + 1))
+        assert all(found(index, QUERY) == truth(store, QUERY, 10) for index in indexes)
+    assert versions.stats.moved == 3
 
 
 def test_own_writes_are_found_at_once(store: SqliteStore, index: VectorIndex) -> None:

@@ -16,6 +16,7 @@ LAYERS = (
     {"protocol", "config", "logs", "client", "attach"},
     {"profiles"},
     {"store", "embed"},
+    {"freshness"},
     {"index"},
     {"search"},
     {"verbs"},

@@ -114,6 +114,10 @@ def test_a_tie_names_the_other_binding() -> None:
     with pytest.raises(InvalidInput, match=r"that of b \(actor \*, namespace n,") as caught:
         check_ties(Binding("a", "ada"), [Binding("b", namespace="n")])
     assert "priority=1" in caught.value.hint
+    highest = Binding("b", namespace="n", priority=1000)
+    with pytest.raises(InvalidInput) as caught:
+        check_ties(Binding("a", "ada", priority=1000), [highest])
+    assert caught.value.hint == "Bind with priority=999 to come after it, or name more fields."
     # The same key replaces, other values never meet, and another number of fields decides.
     check_ties(Binding("a", "ada"), [Binding("b", "ada"), Binding("b", "bob"), Binding("c")])
     check_ties(Binding("a", "ada"), [Binding("b", namespace="n", priority=1)])

@@ -217,3 +217,15 @@ def test_a_warm_hook_that_fails_is_reported_and_the_others_run(
         registry.warm()
     assert ran == ["c"]
     assert [record.message for record in caplog.records] == ["pack.warm_failed"]
+
+
+def test_the_kinds_of_consumers_of_all_packs_are_known_once() -> None:
+    kinds = [Pack("a", "", (), consumer_kinds=("x", "y")), Pack("b", "", (), consumer_kinds=("y",))]
+    assert Registry(kinds).consumer_kinds == ("x", "y")
+    assert REGISTRY.consumer_kinds == ()
+
+
+def test_a_verb_sees_the_registry_that_it_was_called_through() -> None:
+    context: Any = SimpleNamespace(registry=None)
+    REGISTRY.call(context, "test.note", {"name": "abc"})
+    assert context.registry is REGISTRY

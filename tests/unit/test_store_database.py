@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from khive_supervisor.errors import InvalidInput, StoreError, StoreUnavailable
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.store import SqliteStore, connection
 from khive_supervisor.store.connection import CACHE_KIB
 from khive_supervisor.store.errors import translated
 from khive_supervisor.store.model import NewEntry
@@ -111,6 +112,54 @@ def test_a_busy_store_is_unavailable_and_then_works(store: SqliteStore, other: S
         assert caught.value.retryable
         assert other.live_count() == 0
     assert other.add([new("b")])[0].created
+
+
+class Asked:
+    """A connection that keeps the handler it is given."""
+
+    def set_busy_handler(self, handler: Callable[[int], bool]) -> None:
+        self.handler = handler
+
+
+@pytest.mark.parametrize("calls", [0, 1, 7, 10**6])
+def test_waiting_for_a_lock_is_short_jittered_and_ends(
+    monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    now, slept = [100.0], list[float]()
+    monkeypatch.setattr(connection.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(connection.time, "sleep", slept.append)
+    asked: Any = Asked()
+    connection.wait_for_locks(asked, 10.0)
+    assert asked.handler(0)
+    for _ in range(50):
+        assert asked.handler(calls)
+    assert 0 < min(slept) < max(slept) <= connection.LONGEST_SLEEP
+    assert len(set(slept)) > 40
+    # The next wait has its whole time again.
+    now[0] += 10.0
+    assert not asked.handler(calls or 1)
+    assert asked.handler(0)
+
+
+def test_sixteen_writers_wait_for_each_other(store: SqliteStore) -> None:
+    start, problems = threading.Barrier(16), list[str]()
+
+    def work(name: int) -> None:
+        with SqliteStore(store.path, busy_timeout=60) as mine:
+            start.wait()
+            for number in range(10):
+                try:
+                    mine.add([new(f"{name} {number}")])
+                except StoreUnavailable as error:
+                    problems.append(str(error))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert store.live_count() == 160
 
 
 def test_a_forked_child_may_not_use_it(store: SqliteStore) -> None:

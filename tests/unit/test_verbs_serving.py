@@ -86,18 +86,18 @@ def test_feedback_of_one_session_ranks_in_another_at_once(make: Make) -> None:
 
 def test_the_weights_of_the_profile_that_serves_rank(make: Make) -> None:
     context = make()
-    content = "the parser drops tabs, "
-    (plain,) = remember(context, content + "noted")
-    salient = call(context, "memory.remember", content=content + "written", salience=1.0)["id"]
-    fresh = call(context, "memory.remember", content=content + "new", salience=0.0, decay=0.0)["id"]
-    assert recalled(context, "parser tabs")[0] == salient
-    call(
-        context, "brain.create_profile", name="mild",
-        seed_priors={"relevance": {"alpha": 1000, "beta": 1}, "salience": {"alpha": 1, "beta": 1000},
-                     "temporal": {"alpha": 1, "beta": 1000}},
-    )  # fmt: skip
+    call(context, "memory.remember", content="the parser drops tabs", salience=1.0)
+
+    def lift() -> float:
+        found = call(context, "memory.recall", query="parser tabs", explain=True)["results"]
+        return float(found[0]["ranking"]["lift"])
+
+    assert lift() == pytest.approx(1.09, abs=1e-3)  # 1 + 0.3 * (0.2 + 0.1)
+    little = {"alpha": 1, "beta": 1000}
+    seeds = {"relevance": {"alpha": 1000, "beta": 1}, "salience": little, "temporal": little}
+    call(context, "brain.create_profile", name="mild", seed_priors=seeds)
     call(context, "brain.bind", name="mild", namespace="default")
-    assert recalled(context, "parser tabs") != [salient, plain, fresh]
+    assert lift() == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("way", ["read", "cited", "remembered again", "corrected"])
@@ -113,7 +113,7 @@ def test_what_a_session_uses_after_a_recall_is_learned_from(make: Make, way: str
     elif way == "remembered again":
         remember(context, "the parser drops tabs")
     else:
-        expected = call(context, "memory.supersede", id=one, content="It keeps them now.")["id"]
+        expected = call(context, "memory.supersede", id=one, content="The parser keeps tabs.")["id"]
     (event,) = implicit(context)
     assert (event.signal, event.detail["by"]) == ("implicit_positive", way)
     assert event.entry_id == int(expected[1:])

@@ -23,6 +23,7 @@ from khive_supervisor import __version__, logs
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry, Verb
+from khive_workers.resources import Resources
 from khive_workers.verb_thread import VerbThread
 
 log = logs.get("khive.mcp")
@@ -157,6 +158,7 @@ class McpServer:
         self.registry = registry
         self.runtime = SessionRuntime()
         self._tools = [_tool(verb) for verb in registry if verb.tool] + _door_tools()
+        self.resources = Resources(registry, self._run)
         self.server: Server[Any] = Server(
             "khive",
             version=__version__,
@@ -164,11 +166,19 @@ class McpServer:
             instructions=INSTRUCTIONS,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            on_list_resources=self.resources.on_list,
+            on_list_resource_templates=self.resources.on_list_templates,
+            on_read_resource=self.resources.on_read,
+            on_subscribe_resource=self.resources.on_subscribe,
+            on_unsubscribe_resource=self.resources.on_unsubscribe,
+            on_subscriptions_listen=self.resources.on_listen,
         )
 
     def options(self) -> InitializationOptions:
         """What `Server.run` wants."""
-        return self.server.create_initialization_options(NotificationOptions())
+        return self.server.create_initialization_options(
+            NotificationOptions(resources_changed=True)
+        )
 
     async def _list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
         self._note_client(ctx)

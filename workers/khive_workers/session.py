@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -23,16 +21,17 @@ from khive_supervisor import exitcodes, logs, paths, protocol
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.load import load
 from khive_supervisor.config.model import Config
-from khive_supervisor.embed import for_worker, in_process
-from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs import packs
-from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.fd_transport import LINGER, FdTransport, Observer
+from khive_workers.hints import Hints
 from khive_workers.journal import Journal
+from khive_workers.link import Link, make_context, session_info
 from khive_workers.mcp_server import McpServer
 from khive_workers.verb_thread import VerbThread
+from khive_workers.verbs import VerbWorker
 
 log = logs.get("khive.session")
 
@@ -68,6 +67,7 @@ def warm() -> None:
     registry, server = prepared()
     registry.warm()
     asyncio.run(_rehearse(server))
+    server.resources.forget()
 
 
 async def _rehearse(server: McpServer) -> None:
@@ -79,6 +79,7 @@ async def _rehearse(server: McpServer) -> None:
         b'"capabilities":{},"clientInfo":{"name":"rehearsal","version":"0"}}}\n'
         b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
         b'{"jsonrpc":"2.0","id":2,"method":"tools/list"}\n'
+        b'{"jsonrpc":"2.0","id":3,"method":"resources/list"}\n'
     )
     os.write(to_server[1], lines)
     os.close(to_server[1])
@@ -124,67 +125,9 @@ def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     if request["kind"] == "verbs":
         runtime.name_process("khive-verbs")
-        return VerbWorker(config, request, fds[0]).run()
+        return VerbWorker(config, prepared()[0], request, fds[0]).run()
     runtime.name_process("khive-session")
     return SessionWorker(config, request, fds).run()
-
-
-def _session_info(request: dict[str, Any]) -> SessionInfo:
-    environment = {str(k): str(v) for k, v in (request.get("env") or {}).items()}
-    return SessionInfo(
-        id=str(request.get("session", "")),
-        cwd=str(request.get("cwd", "/")),
-        namespace=environment.get("KHIVE_NAMESPACE"),
-        actor=environment.get("KHIVE_ACTOR") or environment.get("CLAUDE_CODE_SESSION_ID", ""),
-        environment=environment,
-    )
-
-
-def _make_context(config: Config, request: dict[str, Any], socket_path: str | None) -> Context:
-    make: Callable[[], Any]
-    if socket_path is None:
-        make = lambda: in_process(config.embedder)  # noqa: E731 - one expression, bound late
-    else:
-        make = lambda: for_worker(config.embedder, socket_path)  # noqa: E731 - as above
-    return Context(config, _session_info(request), socket_path=socket_path, make_embedder=make)
-
-
-class Link:
-    """The registration with the supervisor: a hint for it, never needed to serve."""
-
-    def __init__(self, config: Config, request: dict[str, Any], kind: str, path: str) -> None:
-        self._path = path
-        self._info: dict[str, Any] = {
-            "client_pid": request.get("pid"),
-            "cwd": request.get("cwd"),
-            "namespace": _session_info(request).namespace or config.session.namespace,
-        }
-        self._config = config
-        self._kind = kind
-        self._session = str(request.get("session") or os.getpid())
-        self.sock: socket.socket | None = None
-
-    def connect(self) -> bool:
-        """Register with a supervisor if there is one; whether there was."""
-        hello, log_end = runtime.registration(self._config, self._kind, self._session, self._info)
-        with log_end:
-            self.sock = runtime.register(self._path, hello, log_end)
-        return self.sock is not None
-
-    def close(self) -> None:
-        """Let the supervisor know that this session has ended; idempotent."""
-        if self.sock is not None:
-            self.sock.close()
-            self.sock = None
-
-    def update(self, info: dict[str, Any]) -> None:
-        """Tell the supervisor something new about this session."""
-        self._info.update(info)
-        if self.sock is not None:
-            try:
-                self.sock.send(protocol.encode({"info": info}))
-            except OSError:
-                return  # it learns it at the next registration
 
 
 class SessionWorker:
@@ -199,6 +142,7 @@ class SessionWorker:
         self._channel = socket.socket(fileno=fds[4]) if attached else None
         self._socket_path = paths.env("KHIVE_SOCKET") if self._channel is not None else None
         self._link: Link | None = None
+        self._hints: Hints | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self) -> int:
@@ -207,15 +151,16 @@ class SessionWorker:
             os.chdir(self._request.get("cwd") or "/")
         except OSError:
             log.debug("session.no_cwd", cwd=self._request.get("cwd"))
-        os.environ.update(_session_info(self._request).environment)
+        os.environ.update(session_info(self._request).environment)
         asyncio.run(self._serve())
         return exitcodes.OK
 
     async def _serve(self) -> None:
         _, server = prepared()
-        context = _make_context(self._config, self._request, self._socket_path)
+        context = make_context(self._config, self._request, self._socket_path)
         server.runtime.context = context
         server.runtime.thread = thread = VerbThread()
+        self._hints = Hints(context, thread, server.resources.changed)
         journal = self._journal
         observer = Observer(journal.shake_hands, journal.receive, journal.answer)
         limit = self._config.session.max_line_bytes
@@ -283,6 +228,8 @@ class SessionWorker:
                     if message.get("hint") == "end":
                         self._let_go()
                         os._exit(exitcodes.OK)
+                    if message.get("hint") == "changed" and self._hints is not None:
+                        self._hints.changed(message.get("kinds"))
                     if "error" in message:
                         return False
         except KhiveError:
@@ -307,67 +254,6 @@ def _take_pipes(fds: list[int]) -> tuple[int, int]:
     for fd in {null, *fds} - {0, 1, 2}:
         os.close(fd)
     return read_fd, write_fd
-
-
-class VerbWorker:
-    """Verbs on a control connection: one request at a time, until the client leaves."""
-
-    def __init__(self, config: Config, request: dict[str, Any], fd: int) -> None:
-        self._config = config
-        self._request = request
-        conn = socket.socket(fileno=fd)
-        conn.setblocking(True)
-        self._connection = protocol.Connection(conn)
-
-    def run(self) -> int:
-        """Serve until the client leaves; the exit code."""
-        registry, _ = prepared()
-        path = paths.env("KHIVE_SOCKET")
-        assert path is not None
-        link = Link(self._config, self._request, "verbs", path)
-        link.connect()
-        context = _make_context(self._config, self._request, path)
-        try:
-            while (message := self._connection.receive()) is not None:
-                self._connection.send(self._answer(registry, context, message))
-        except KhiveError as error:  # no frame: say so, since what follows cannot be understood
-            log.warning("verbs.garbled", error=str(error))
-            with contextlib.suppress(ConnectionError):
-                self._connection.send({"error": error.as_dict()})
-        except ConnectionError as error:
-            log.debug("verbs.client_left", error=str(error))
-        finally:
-            context.close()
-            self._connection.close()
-            link.close()
-        return exitcodes.OK
-
-    def _answer(
-        self, registry: Registry, context: Context, message: dict[str, Any]
-    ) -> dict[str, Any]:
-        identifier = message.get("id")
-
-        def report(done: int, total: int, text: str) -> None:
-            progress = {"done": done, "total": total, "text": text}
-            self._connection.send({"id": identifier, "progress": progress})
-
-        context.progress = report
-        try:
-            name = message.get("op")
-            if not isinstance(name, str):
-                raise InvalidInput("A request names no verb.", hint='Its "op" must be a string.')
-            result = registry.call(context, name, message.get("args"))
-            frame = {"id": identifier, "result": result}
-            protocol.encode(frame)
-        except KhiveError as error:
-            return {"id": identifier, "error": error.as_dict()}
-        except ConnectionError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a verb's bug must reach the client as an answer
-            log.error("verb.crashed", verb=str(message.get("op")), error=repr(error))
-            unexpected = KhiveError(f"The verb failed unexpectedly: {error!r}.")
-            return {"id": identifier, "error": unexpected.as_dict()}
-        return frame
 
 
 # --- started by exec -----------------------------------------------------------------------------

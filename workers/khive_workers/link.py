@@ -1,0 +1,74 @@
+"""What both kinds of worker have: their session, its context, the link to the supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from khive_supervisor import protocol
+from khive_supervisor.config.model import Config
+from khive_supervisor.embed import for_worker, in_process
+from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_workers import runtime
+
+
+def session_info(request: dict[str, Any]) -> SessionInfo:
+    """Who is being served, by the request that the worker was started with."""
+    environment = {str(k): str(v) for k, v in (request.get("env") or {}).items()}
+    return SessionInfo(
+        id=str(request.get("session", "")),
+        cwd=str(request.get("cwd", "/")),
+        namespace=environment.get("KHIVE_NAMESPACE"),
+        actor=environment.get("KHIVE_ACTOR") or environment.get("CLAUDE_CODE_SESSION_ID", ""),
+        environment=environment,
+    )
+
+
+def make_context(config: Config, request: dict[str, Any], socket_path: str | None) -> Context:
+    """The session's context; nothing is opened yet."""
+    make: Callable[[], Any]
+    if socket_path is None:
+        make = lambda: in_process(config.embedder)  # noqa: E731 - one expression, bound late
+    else:
+        make = lambda: for_worker(config.embedder, socket_path)  # noqa: E731 - as above
+    return Context(config, session_info(request), socket_path=socket_path, make_embedder=make)
+
+
+class Link:
+    """The registration with the supervisor: a hint for it, never needed to serve."""
+
+    def __init__(self, config: Config, request: dict[str, Any], kind: str, path: str) -> None:
+        self._path = path
+        self._info: dict[str, Any] = {
+            "client_pid": request.get("pid"),
+            "cwd": request.get("cwd"),
+            "namespace": session_info(request).namespace or config.session.namespace,
+        }
+        self._config = config
+        self._kind = kind
+        self._session = str(request.get("session") or os.getpid())
+        self.sock: socket.socket | None = None
+
+    def connect(self) -> bool:
+        """Register with a supervisor if there is one; whether there was."""
+        hello, log_end = runtime.registration(self._config, self._kind, self._session, self._info)
+        with log_end:
+            self.sock = runtime.register(self._path, hello, log_end)
+        return self.sock is not None
+
+    def close(self) -> None:
+        """Let the supervisor know that this session has ended; idempotent."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def update(self, info: dict[str, Any]) -> None:
+        """Tell the supervisor something new about this session."""
+        self._info.update(info)
+        if self.sock is not None:
+            try:
+                self.sock.send(protocol.encode({"info": info}))
+            except OSError:
+                return  # it learns it at the next registration
