@@ -35,9 +35,9 @@ _BY_DESCRIPTOR = "/proc/self/fd"
 _RESCORED, _RESCORED_AT_LEAST = 5, 1000
 
 
-#: Vectors that are taken from the file at once: 100 KB at 384 dimensions, which a session hardly
+#: Vectors that are taken from the file at once: 50 KB at 384 dimensions, which a session hardly
 #: notices.
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 32
 
 
 class MappedGeneration:

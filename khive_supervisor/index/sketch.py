@@ -38,9 +38,9 @@ MOST_SLOTS = 1_000_000
 _WORD_BITS = 64
 _CHUNK = 8192
 
-#: Items that are compared at once: what a session needs for it is over in a tenth of a millisecond
-#: and should not cost it a megabyte.
-_BLOCK = 16384
+#: Items that are compared at once: few enough that all arrays come from memory that the process has
+#: already; new pages would take as long as the comparison.
+_BLOCK = 8192
 
 #: Magic, dimensions, slots, checksum of the generation that it belongs to, and of what follows the
 #: header.
@@ -128,21 +128,30 @@ class Sketch:
         slots = self._words.shape[1]
         if count >= slots:
             return np.arange(slots, dtype=np.int64)
-        differing = self._differing(self._words, _bits(vector[None], self._mean)[0])
+        blocks = self._differing(self._words, _bits(vector[None], self._mean)[0])
         # There are few different counts: the histogram says up to which one it takes.
-        enough = np.searchsorted(np.cumsum(np.bincount(differing)), count)
-        return np.flatnonzero(differing <= enough)
+        most = self._words.shape[0] * _WORD_BITS + 1
+        histogram = np.sum([np.bincount(block, minlength=most) for block in blocks], axis=0)
+        enough = np.searchsorted(np.cumsum(histogram), count)
+        found = [np.flatnonzero(block <= enough) + n * _BLOCK for n, block in enumerate(blocks)]
+        return np.concatenate(found)
 
     @staticmethod
-    def _differing(words: NDArray[Any], query: NDArray[np.uint64]) -> NDArray[np.uint16]:
-        """In how many bits each item differs from the query."""
-        slots = words.shape[1]
-        found = np.zeros(slots, np.uint16)
-        for start in range(0, slots, _BLOCK):
-            block = found[start : start + _BLOCK]
-            for word, asked in zip(words, query, strict=True):
-                block += np.bitwise_count(word[start : start + _BLOCK] ^ asked)
-        return found
+    def _differing(words: NDArray[Any], query: NDArray[np.uint64]) -> list[NDArray[np.uint16]]:
+        """In how many bits each item differs from the query, block by block."""
+        # Made once: fresh arrays for each step would take longer to get than to fill.
+        differences, counts = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.uint8)
+        blocks = []
+        for start in range(0, words.shape[1], _BLOCK):
+            part = words[:, start : start + _BLOCK]
+            block = np.zeros(part.shape[1], np.uint16)
+            xor, bits = differences[: len(block)], counts[: len(block)]
+            for word, asked in zip(part, query, strict=True):
+                np.bitwise_xor(word, asked, out=xor)
+                np.bitwise_count(xor, out=bits)
+                block += bits
+            blocks.append(block)
+        return blocks
 
     def close(self) -> None:
         """Unmap; again is harmless."""

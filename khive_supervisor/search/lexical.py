@@ -32,6 +32,10 @@ Match = Callable[[str, int], Scored]
 #: Entries from which on a term is common: looking it up takes as long as reading their list.
 _COMMON = 100
 
+#: Required words from which on an entry that has none of the optional ones is not looked for: nobody
+#: who pastes a page means one rare word of it. Costs 0.2 points of nDCG@10, saves 2 of 7 ms.
+_MANY = 12
+
 #: Common terms that a cache holds before it starts anew; about 2 MB.
 _CACHED_TERMS = 20_000
 
@@ -156,8 +160,10 @@ def retrieve(
     if not selection.optional:
         return match(alone, limit)
     both = match(match_expression(selection.required, also=selection.optional), limit)
-    # A single required word that is everywhere: entries with a second word are enough of them.
-    if selection.postings > budget.postings and len(both) >= limit:
+    # A single required word that is everywhere, or many of them: entries with a second word are
+    # enough of them.
+    everywhere = selection.postings > budget.postings
+    if (everywhere or len(selection.required) >= _MANY) and len(both) >= limit:
         return both
     best = dict(match(alone, limit))
     for entry, score in both:
