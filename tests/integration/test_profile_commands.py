@@ -43,7 +43,7 @@ def test_one_session_s_feedback_is_shown_to_all(khive: Installation) -> None:
         one.initialize()
         other.initialize()
         one.tool("memory_remember", content="the kettle is upstairs")
-        one.tool("brain_create_profile", name="tea", description="For tea")
+        khive.call("brain.create_profile", name="tea", description="For tea")
         khive.run("bind", "tea", "--namespace", "default")
         with followed(khive, "tea") as lines, followed(khive, "tea", "--json") as documents:
             assert "tea active" in line(lines)

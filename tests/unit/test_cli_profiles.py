@@ -17,7 +17,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli import profile_text, profile_watch, profiles
 from khive_supervisor.cli.main import Sections, cli
 from khive_supervisor.cli.profile_watch import changes, follow
-from khive_supervisor.config.load import load
+from khive_supervisor.config.load import from_dict
 from khive_supervisor.profiles.model import DEFAULT, NewEvent
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
@@ -25,6 +25,10 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 Ask = Callable[..., dict[str, Any]]
+
+
+def entry(content: str) -> NewEntry:
+    return NewEntry("memory", "default", "semantic", "", content)
 
 
 @pytest.fixture
@@ -52,17 +56,16 @@ def khive(home: Path) -> Callable[..., Result]:
 @pytest.fixture
 def store(home: Path) -> Iterator[SqliteStore]:
     with SqliteStore(str(home / "watched.db")) as opened:
-        opened.add([NewEntry("the kettle is upstairs")])
+        opened.add([entry("the kettle is upstairs")])
         yield opened
 
 
 @pytest.fixture
-def ask(store: SqliteStore, home: Path) -> Iterator[Ask]:
-    config = load(None, str(home), {"KHIVE_STORE": store.path}).config
+def ask(store: SqliteStore) -> Iterator[Ask]:
+    config = from_dict({"store": {"path": store.path}})
     context = Context(config, SessionInfo(), socket_path=None, make_embedder=lambda: None)
-    context._store = store
     yield lambda verb, **args: packs.load().call(context, verb, args)
-    context._store = None
+    context.close()
 
 
 # --- what is printed ------------------------------------------------------------------------------
@@ -197,7 +200,8 @@ def test_every_command_is_under_one_heading() -> None:
     headings = re.findall(r"^([A-Z].*):$", output, re.MULTILINE)
     assert headings[0] == "Options"
     assert len(headings) == 6
-    listed = re.findall(r"^  ([a-z-]+) +[A-Z]", output.partition("Supervisor:")[2], re.MULTILINE)
+    names = output.partition("Supervisor:")[2].partition("Start with:")[0]
+    listed = re.findall(r"^  ([a-z-]+) +[A-Z]", names, re.MULTILINE)
     assert sorted(listed) == sorted(cli.commands)
 
 
@@ -221,7 +225,7 @@ def test_only_what_changes_the_profile_is_shown_again(store: SqliteStore, ask: A
     steps = iter(
         (
             lambda: None,
-            lambda: store.add([NewEntry("another entry")]),
+            lambda: store.add([entry("another entry")]),
             lambda: say(store, profile="other"),
             lambda: say(store, signal="wrong"),
         )
