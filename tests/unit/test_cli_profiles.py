@@ -127,6 +127,16 @@ def test_a_binding_that_takes_another_s_place_says_so(khive: Callable[..., Resul
     assert lines[2] == "mate is inactive: it serves once it is activated."
 
 
+def test_without_a_daemon_the_actor_is_the_environment_s(
+    khive: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    khive("create-profile", "tea")
+    khive("bind", "tea", "--actor", "ada")
+    assert khive("resolve").output.startswith(DEFAULT)
+    monkeypatch.setenv("KHIVE_ACTOR", "ada")
+    assert khive("resolve").output.startswith("tea")
+
+
 def test_repeating_oneself_on_the_command_line_counts_up_to_the_limit(
     khive: Callable[..., Result],
 ) -> None:
