@@ -31,7 +31,11 @@ class Sections(click.Group):
             assert command.name is not None
             self._sections.setdefault(title, []).append(command.name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click calls it so
+        formatter: click.HelpFormatter,
+    ) -> None:
         """See click; each section has its own heading, and one width is for all."""
         width = max(map(len, self.commands))
         limit = formatter.width - 6 - width

@@ -268,7 +268,7 @@ def _lifecycle(verb: str, name: str, summary: str) -> click.Command:
         answer = _run(config_file, verb, args)
         emit(answer, as_json, lambda a: f"{a['name']} is {a['lifecycle']}, resets {a['resets']}.")
 
-    decorated = as_json_option(config_option(name_argument()(change)))
+    decorated = config_option(as_json_option(name_argument()(change)))
     return click.command(name, help=summary)(decorated)
 
 
