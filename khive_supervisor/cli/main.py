@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from khive_supervisor import __version__, exitcodes
-from khive_supervisor.cli import backup, index, learn, memory, settings, supervise, verbs
+from khive_supervisor.cli import backup, index, learn, memory, profiles, settings, supervise, verbs
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
@@ -15,7 +17,37 @@ from khive_supervisor.cli.session import config_option
 from khive_supervisor.errors import KhiveError
 
 
+class Sections(click.Group):
+    """A group whose help lists its commands under headings."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sections: dict[str, list[str]] = {}
+
+    def add_section(self, title: str, commands: Sequence[click.Command]) -> None:
+        """Add commands under a heading."""
+        for command in commands:
+            self.add_command(command)
+            assert command.name is not None
+            self._sections.setdefault(title, []).append(command.name)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click calls it so
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """See click; each section has its own heading, and one width is for all."""
+        width = max(map(len, self.commands))
+        limit = formatter.width - 6 - width
+        for title, names in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(n.ljust(width), self.commands[n].get_short_help_str(limit)) for n in names]
+                )
+
+
 @click.group(
+    cls=Sections,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with:  khive-supervisor start --background,  then  khive-supervisor connect "
     "CLIENT.  `khive-supervisor doctor` finds what is wrong.",
@@ -29,7 +61,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@click.command()
 @config_option
 def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the help
     """Serve one MCP session on stdin and stdout (MCP clients run this).
@@ -39,18 +71,13 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
     raise AssertionError("entry.main runs attach before this module is imported")
 
 
-for command in (
-    *supervise.COMMANDS,
-    *memory.COMMANDS,
-    *learn.COMMANDS,
-    *index.COMMANDS,
-    *backup.COMMANDS,
-    *verbs.COMMANDS,
-    *settings.COMMANDS,
-    connect,
-    doctor,
-):
-    cli.add_command(command)
+cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
+cli.add_section("Clients", (connect, attach))
+cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
+cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
+cli.add_section(
+    "Store, index and all the rest", (*backup.COMMANDS, *index.COMMANDS, *verbs.COMMANDS)
+)
 
 
 def main() -> None:

@@ -105,7 +105,11 @@ class _Local:
 
         config = loaded(config_file).config
         self._registry = packs.load()
-        info = SessionInfo(cwd=os.getcwd(), namespace=os.environ.get("KHIVE_NAMESPACE"))
+        info = SessionInfo(
+            cwd=os.getcwd(),
+            namespace=os.environ.get("KHIVE_NAMESPACE"),
+            actor=os.environ.get("KHIVE_ACTOR", ""),
+        )
         self.context = Context(
             config, info, socket_path=None, make_embedder=lambda: in_process(config.embedder)
         )

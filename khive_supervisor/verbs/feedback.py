@@ -112,11 +112,9 @@ def _note(event: model.NewEvent, done: model.Recorded) -> str:
     if event.signal is None:
         return "Noted; without a signal nothing counts."
     if done.counted < done.weight:
-        who = (
-            "Implicit feedback"
-            if signals.SIGNALS[event.signal].implicit
-            else "What this session says"
-        )
+        who = "What this session says" if event.session else "What this actor says"
+        if signals.SIGNALS[event.signal].implicit:
+            who = "Implicit feedback"
         return (
             f"{who} about one target counts up to a limit that frees itself within weeks: of "
             f"{done.weight:g}, {done.counted:.4g} counted. The event is kept."

@@ -19,6 +19,8 @@ _LETTER = {"memory": "m", "knowledge": "k"}
 
 #: Characters of a namespace: it is a name, not a text.
 NAMESPACE_LIMIT = 128
+#: Characters of the line that names an entry.
+LINE_CHARACTERS = 160
 #: Tags on one entry, and characters of one.
 TAGS_LIMIT, TAG_LENGTH = 32, 64
 
@@ -84,6 +86,11 @@ def entry_id(text: str) -> int:
 def show_id(collection: str, number: int) -> str:
     """The id of an entry, as agents and people see it."""
     return f"{_LETTER.get(collection, 'm')}{number}"
+
+
+def line(entry: Entry) -> str:
+    """What an entry is about, in a line: its title, or how it begins."""
+    return (entry.title or " ".join(entry.content.split()))[:LINE_CHARACTERS]
 
 
 def existing(store: Store, ids: list[str]) -> list[Entry]:

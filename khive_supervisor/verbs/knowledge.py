@@ -15,8 +15,6 @@ LEARN_LIMIT = 500
 BATCH = 64
 #: Documents do not fade: what is outdated is learned anew.
 SALIENCE, DECAY = 0.5, 0.0
-#: Characters of a suggestion.
-SUGGEST_CHARACTERS = 160
 
 _ENTRY = {
     "type": "object",
@@ -86,7 +84,7 @@ def suggest(context: Context, args: Arguments) -> dict[str, Any]:
     suggestions = [
         {
             "id": forms.show_id(hit.entry.collection, hit.entry.id),
-            "line": (hit.entry.title or " ".join(hit.entry.content.split()))[:SUGGEST_CHARACTERS],
+            "line": forms.line(hit.entry),
             "why": hit.why,
         }
         for hit in answer.hits

@@ -163,6 +163,7 @@ def show_targets(context: Context, targets: Iterable[tuple[int, Target]]) -> lis
             "id": forms.show_id(entry.collection, entry.id),
             **show_posterior(learned[entry.id].posterior),
             "events": learned[entry.id].events,
+            "line": forms.line(entry),
         }
         for entry in context.store.get(list(learned))
         if namespace_allowed(context.config, entry.namespace)

@@ -10,10 +10,14 @@ import pytest
 from support import ROOT
 
 from khive_supervisor import __version__, exitcodes
+from khive_supervisor.cli import profiles
 from khive_supervisor.cli import reference as commands
 from khive_supervisor.cli.main import cli
 from khive_supervisor.config.load import load
 from khive_supervisor.index.build import BuildReason
+from khive_supervisor.profiles import admission, signals
+from khive_supervisor.profiles.model import DEFAULT, PRIORITY_LIMIT, Weights
+from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.protocol import MAX_FDS, MAX_FRAME, PROTOCOL
 from khive_supervisor.store.migrations import NEWEST
 from khive_supervisor.store.model import VectorStats
@@ -109,6 +113,49 @@ def test_every_field_of_status_is_documented(
     told |= set(status["children"][0]) | set(session.describe(0.0))
     missing = told - first_cells("docs/operations.md")
     assert not missing, f"describe in docs/operations.md: {missing}"
+
+
+def test_every_signal_is_documented_with_what_it_does() -> None:
+    text = text_of("docs/profiles.md")
+    for signal in signals.SIGNALS.values():
+        speaks = "for" if signal.positive else "against"
+        moves = ", ".join([*["the entry"] * signal.target, *[f"`{p}`" for p in signal.posteriors]])
+        row = f"| `{signal.name}` | {signal.weight:g} | {speaks} | {moves} |"
+        assert row in text
+    assert f"up to {signals.PROMPT_US // 1000} ms" in text
+
+
+def test_the_numbers_of_profiles_are_their_own() -> None:
+    text = " ".join(text_of("docs/profiles.md").split())
+    assert f"halves every {admission.HALF_LIFE / 86400:g} days" in text
+    assert f"| an MCP session, about one entry | {admission.EXPLICIT_CAP:g} |" in text
+    assert f"together, about one entry | {admission.IMPLICIT_CAP:g} |" in text
+    assert f"from -{PRIORITY_LIMIT} to {PRIORITY_LIMIT}" in text
+    assert f"`{DEFAULT}` is built in" in text
+    priors = Weights()
+    for prior in (priors.relevance, priors.salience, priors.temporal):
+        assert f"{prior.mean:g} ({prior.alpha:g} and {prior.beta:g})" in text
+    assert set(LIFECYCLES) <= first_cells("docs/profiles.md")
+
+
+def test_every_verb_of_profiles_is_on_their_page() -> None:
+    text = text_of("docs/profiles.md")
+    (brain,) = (pack for pack in BUILTIN if pack.name == "brain")
+    for verb in brain.verbs:
+        assert f"`{verb.name}`" in text
+        assert not verb.tool or f"`{verb.tool_name}`" in text
+    for command in profiles.COMMANDS:
+        assert f"`{command.name}`" in text
+
+
+def test_every_field_of_freshness_is_in_its_own_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    supervisor = Supervisor(load(None, str(tmp_path), {}), str(tmp_path / "s"))
+    table = text_of("docs/operations.md").partition("`freshness`: ")[2].partition("Each of")[0]
+    fields = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(fields) == sorted(describe(supervisor)["freshness"])
 
 
 def test_the_limits_and_numbers_of_the_protocol_are_its_own() -> None:

@@ -43,6 +43,7 @@ preference of the user, a fix that took effort, where something is), call memory
 self-contained fact: name the project, file or tool, since the reader has none of your context.
 - When a memory has become wrong, call memory_supersede with the correct one; memory_forget only \
 removes.
+- When a recalled memory helped or was wrong, say so with brain_feedback: the ranking learns it.
 - knowledge_search searches documents that were learned (knowledge_learn); knowledge_suggest names \
 what is worth reading for a task, in a few lines.
 - Results are found by words and by meaning; ask in natural language. Ids such as m12 or k7 can be \

@@ -35,7 +35,9 @@ class VerbWorker:
         assert path is not None
         link = Link(self._config, self._request, "verbs", path)
         link.connect()
-        context = make_context(self._config, self._request, path)
+        # A command is over after one word: if each were a session of its own, whoever repeats one
+        # would outvote the others. What is said on a command line is its actor's.
+        context = make_context(self._config, {**self._request, "session": ""}, path)
         try:
             while (message := self._connection.receive()) is not None:
                 self._connection.send(self._answer(context, message))
