@@ -49,10 +49,10 @@ class Budget:
     frequency is looked up (about 15 µs each).
     """
 
-    postings: int = 1500
+    postings: int = 1100
     required: int = 24
     optional: int = 24
-    lookups: int = 192
+    lookups: int = 112
 
 
 DEFAULT_BUDGET = Budget()
