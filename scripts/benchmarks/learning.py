@@ -188,7 +188,7 @@ def _row(scope: str, gains: Sequence[dict[str, Any]]) -> Row:
             (
                 f"Points of nDCG@10. {HALVES} random halves: one gives feedback on the ten "
                 "entries shown for each question, each question as a session; the other is "
-                "measured. Bootstrap over questions; with wrong feedback the mean must not be below 0."
+                "measured. Bootstrap over questions; no loss: the mean is not below 0."
             ),
         ),
         data={"crowds": list(gains)},
