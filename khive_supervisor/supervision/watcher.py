@@ -152,6 +152,7 @@ class Watcher:
         self._look_timer: asyncio.TimerHandle | None = None
         self._push_timer: asyncio.TimerHandle | None = None
         self._owed: set[str] = set()
+        self._look_skipped = False
         self._hinted = False
         self._hints = 0
         self._pushes = 0
@@ -235,6 +236,9 @@ class Watcher:
         """Something was written: look soon, and again until a commit must have become visible."""
         self._hints += 1
         self._hinted = True
+        if self._push_timer is not None:
+            self._look_skipped = True  # nobody would be told before the push, which looks itself
+            return
         self._look_in(self._looks.hint())
 
     def _look_in(self, delay: float) -> None:
@@ -247,6 +251,9 @@ class Watcher:
 
     def _look_now(self) -> None:
         self._look_timer = None
+        if self._push_timer is not None:
+            self._look_skipped = True
+            return
         self._look()
         delay = self._looks.looked()
         if delay is not None:
@@ -302,11 +309,16 @@ class Watcher:
                 self._push()
 
     def _push(self) -> None:
+        skipped, self._look_skipped = self._look_skipped, False
+        if skipped:
+            self._look()  # before the timer is forgotten: what is found goes with this push
         self._push_timer = None
         kinds, self._owed = sorted(self._owed), set()
         told = self._sessions.tell_all({"hint": "changed", "kinds": kinds}, kind="session")
         self._pace.sent(self._clock(), told)
         self._pushes += 1
+        if skipped:
+            self._look_in(self._looks.hint())  # a commit may yet have to become visible
 
 
 def _identity(path: str) -> Identity:

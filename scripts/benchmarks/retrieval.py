@@ -69,16 +69,18 @@ class Memory:
     """A store of texts and their vectors, searched as the engine does; ids are positions."""
 
     def __init__(self, directory: str) -> None:
-        self._store = SqliteStore(str(Path(directory) / "khive.db"))
+        self.store = SqliteStore(str(Path(directory) / "khive.db"))
         self._entries: dict[int, list[int]] = {}
+        self._added: list[int] = []
         self._vectors = np.zeros((0, 384), np.float32)
         self._namespaces: list[str] = []
 
     def add(self, texts: Sequence[str], vectors: Any, namespace: str = "bench") -> None:
         """Remember texts; an exact duplicate shares the entry of the first."""
         new = [NewEntry("memory", namespace, "note", "", text or " ") for text in texts]
-        for position, added in enumerate(self._store.add(new), len(self._vectors)):
+        for position, added in enumerate(self.store.add(new), len(self._vectors)):
             self._entries.setdefault(added.id, []).append(position)
+            self._added.append(added.id)
         self._vectors = np.concatenate([self._vectors, vectors])
         self._namespaces += [namespace] * len(texts)
 
@@ -86,10 +88,10 @@ class Memory:
         """The full-text arm, and the share of names in the query."""
         where = EntryFilter(namespaces=(namespace,)) if namespace else EVERYTHING
         terms = read_query(query)
-        frequencies = self._store.document_frequencies(lexical.worth_looking_up(terms))
-        chosen = lexical.select(terms, frequencies, self._store.highest_id())
+        frequencies = self.store.document_frequencies(lexical.worth_looking_up(terms))
+        chosen = lexical.select(terms, frequencies, self.store.highest_id())
         found = lexical.retrieve(
-            chosen, lambda e, n: self._store.match(e, n, where, COLUMN_WEIGHTS), DEPTH
+            chosen, lambda e, n: self.store.match(e, n, where, COLUMN_WEIGHTS), DEPTH
         )
         return [(p, s) for entry, s in found for p in self._entries[entry]], chosen.names
 
@@ -100,9 +102,13 @@ class Memory:
         allowed = [int(i) for i in best if namespace in (None, self._namespaces[i])]
         return [(i, float(cosines[i])) for i in allowed[:DEPTH]]
 
+    def entry(self, position: int) -> int:
+        """The id of a text's entry in the store."""
+        return self._added[position]
+
     def close(self) -> None:
         """Let go of the file."""
-        self._store.close()
+        self.store.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,24 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import attach, learn, memory, quality, recall, rest, search, start
+from benchmarks import (
+    ack,
+    attach,
+    check,
+    eager,
+    feedback,
+    idle,
+    learn,
+    learning,
+    memory,
+    profile_recall,
+    quality,
+    recall,
+    rest,
+    search,
+    stale,
+    start,
+)
 from benchmarks.context import Context
 from benchmarks.material import gather
 from benchmarks.peers import peers
@@ -28,6 +45,14 @@ MEASUREMENTS: dict[str, Callable[[Context], list[Row]]] = {
     "quality": quality.measure,
     "rest": rest.measure,
     "start": start.measure,
+    "stale": stale.measure,
+    "feedback": feedback.measure,
+    "eager": eager.measure,
+    "check": check.measure,
+    "idle100": idle.measure,
+    "ack": ack.measure,
+    "profile-recall": profile_recall.measure,
+    "learning": learning.measure,
 }
 
 

@@ -111,7 +111,7 @@ class Session:
         """The next line that is an answer to the last request, whole and not yet parsed."""
         marks = (f'"id":{self._next}'.encode(), f'"id": {self._next}'.encode())
         while True:
-            line = self._read_line()
+            line = self.next_line()
             if any(mark in line for mark in marks) and json.loads(line).get("id") == self._next:
                 return line
 
@@ -122,7 +122,8 @@ class Session:
             raise RuntimeError(f"{self.server.name} answered with an error: {line[:500]!r}")
         return dict(result.get("structuredContent") or {})
 
-    def _read_line(self) -> bytes:
+    def next_line(self) -> bytes:
+        """The next line, whatever it is."""
         while b"\n" not in self._buffer:
             data = os.read(self.descriptor, 1 << 18)
             if not data:

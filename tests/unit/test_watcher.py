@@ -183,7 +183,7 @@ def test_other_commits_and_other_files_are_told_to_nobody(in_bench: Runner) -> N
 
 def test_what_is_told_late_is_told_together_and_nothing_is_lost(in_bench: Runner) -> None:
     async def main(bench: Bench) -> None:
-        bench.sessions.count = 40  # 0.2 s apart
+        bench.sessions.count = 20  # 0.2 s apart
         async with bench.watching() as watcher:
             await watched(watcher)
             for _ in range(10):
@@ -196,6 +196,34 @@ def test_what_is_told_late_is_told_together_and_nothing_is_lost(in_bench: Runner
             await until(lambda: "profiles" in bench.sessions.told[-1])
             assert bench.sessions.told[0] == ["posteriors"]
             assert len(bench.sessions.told) <= 3
+
+    in_bench(main)
+
+
+def test_while_a_push_waits_nobody_looks_until_it_leaves(in_bench: Runner) -> None:
+    async def main(bench: Bench) -> None:
+        bench.sessions.count = 100  # 1 s apart
+        async with bench.watching() as watcher:
+            await watched(watcher)
+            bench.learn()
+            bench.event()
+            await bench.sessions.heard.wait()
+            bench.learn()
+            bench.event()
+            await until(lambda: watcher._push_timer is not None)
+            looks: list[object] = []
+            store = watcher._store
+            assert store is not None
+            ask = store.change_token
+            store.change_token = lambda: (looks.append(1), ask())[1]  # type: ignore[method-assign]
+            with bench.store.transaction():
+                bench.store.database.rows("UPDATE profiles SET epoch = epoch + 1")
+            bench.event()
+            await until(lambda: watcher.describe()["hints"] == 3)
+            assert looks == []
+            await until(lambda: len(bench.sessions.told) == 2)
+            assert bench.sessions.told == [["posteriors"], ["posteriors", "profiles"]]
+            await until(lambda: len(looks) >= 2)  # what was not yet visible is looked for again
 
     in_bench(main)
 
