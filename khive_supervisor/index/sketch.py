@@ -112,7 +112,9 @@ class Sketch:
 
     def _map(self) -> NDArray[Any]:
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
-            return np.memmap(file, dtype=np.uint8, mode="r", offset=_HEADER.size)
+            mapped = np.memmap(file, dtype=np.uint8, mode="r", offset=_HEADER.size)
+        # A plain view of it: slicing a memmap takes five times as long.
+        return mapped.view(np.ndarray)
 
     def intact(self) -> bool:
         """Whether the file still has all its bytes (one system call)."""

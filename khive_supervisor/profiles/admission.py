@@ -17,8 +17,8 @@ HALF_LIFE = 7 * 86_400.0
 #: All implicit feedback on a target together counts as one explicit `useful`, never more.
 IMPLICIT_CAP = 1.0
 
-#: What one session (or one actor) may say about one target: about three clear words.
-EXPLICIT_CAP = 3.0
+#: What one session (or one actor) may say about one target: two clear words, or one correction.
+EXPLICIT_CAP = 2.0
 
 #: The least share of a weight that is worth counting: without it, one who repeats himself would
 #: have every few seconds' decay counted, and every cached copy of the profile read again.

@@ -251,7 +251,7 @@ def test_feedback_teaches_the_profile_that_serves(context: Context) -> None:
 
 
 def test_what_does_not_count_is_said(context: Context) -> None:
-    for _ in range(3):
+    for _ in range(2):
         assert "note" not in call(context, "brain.feedback", target="m1", signal="wrong")
     told = call(context, "brain.feedback", target="m1", signal="wrong")
     assert told["counted"] == 0.0
