@@ -36,7 +36,7 @@ from khive_supervisor.supervision.maintenance import IndexState, Maintenance
 from khive_supervisor.supervision.rendezvous import Rendezvous
 from khive_supervisor.supervision.restart import RestartPolicy, State
 from khive_supervisor.supervision.sessions import Sessions
-from khive_supervisor.supervision.spawner import ExecSpawner, ForkSpawner, Spawner
+from khive_supervisor.supervision.spawner import ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.supervision.watcher import Watcher
 
@@ -294,9 +294,12 @@ class Supervisor:
         finally:
             writer.close()
 
-    def _worker_exited(self, pid: int, how: str) -> None:
-        level = log.info if how == "exit code 0" else log.warning
-        level("session.exited", worker=pid, exit=how)
+    def _worker_exited(self, ended: Exit) -> None:
+        if ended.worker:
+            self.roles.worker_exited(ended)
+            return
+        level = log.warning if ended.code else log.info
+        level("session.exited", worker=ended.pid, exit=ended.how)
 
     async def _control(self, arrival: Arrival) -> None:
         await answer_requests(

@@ -20,7 +20,7 @@ from typing import Any
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.protocol import MAX_FDS
-from khive_workers import runtime, session
+from khive_workers import role, runtime, session
 
 #: Bytes of one request; a sequenced packet is received whole or cut.
 MAX_REQUEST = 256 * 1024
@@ -35,6 +35,8 @@ class Zygote:
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._config = snapshot.from_environment()
+        #: Who the children are that have a name: workers of roles.
+        self._names: dict[int, str] = {}
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""
@@ -62,9 +64,12 @@ class Zygote:
         data, fds, _, _ = socket.recv_fds(self._requests, MAX_REQUEST, MAX_FDS)
         if not data:
             os._exit(exitcodes.OK)
+        request = json.loads(data)
         pid = os.fork()
         if pid == 0:
-            self._become_worker(json.loads(data), fds)
+            self._become_worker(request, fds)
+        if "worker" in request:
+            self._names[pid] = request["worker"]
         for fd in fds:
             os.close(fd)
 
@@ -78,7 +83,8 @@ class Zygote:
             self._requests.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            code = session.serve(self._config, request, fds)
+            serve = role.serve if request["kind"] == "role" else session.serve
+            code = serve(self._config, request, fds)
         finally:
             # Whatever happened: a forked child never runs on into its parent's loop.
             os._exit(code)
@@ -95,9 +101,11 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            code = os.waitstatus_to_exitcode(status)
+            message = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
+            if pid in self._names:
+                message["worker"] = self._names.pop(pid)
             try:
-                self._requests.send(json.dumps({"exited": pid, "code": code}).encode())
+                self._requests.send(json.dumps(message).encode())
             except OSError:
                 return
 
