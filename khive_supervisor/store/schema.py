@@ -248,8 +248,9 @@ THIRD: tuple[str, ...] = (
     """,
 )
 
-#: Tasks of roles, and what roles have learned. A lease is good until a time of the system's own
-#: clock (it counts while the machine sleeps and cannot be set) in the boot that it names.
+#: Tasks of roles, and what roles have learned. `lease_until` and `not_before` are times of the
+#: system's own clock (it counts while the machine sleeps and cannot be set) in the boot that `boot`
+#: names; `digest` is that of the handler which claimed the task last.
 FOURTH: tuple[str, ...] = (
     """
     CREATE TABLE tasks (
@@ -266,7 +267,8 @@ FOURTH: tuple[str, ...] = (
         token        INTEGER NOT NULL DEFAULT 0,
         worker       TEXT,
         generation   INTEGER,
-        lease_boot   TEXT,
+        digest       TEXT NOT NULL DEFAULT '',
+        boot         TEXT NOT NULL DEFAULT '',
         lease_until  REAL,
         cancel_asked INTEGER NOT NULL DEFAULT 0 CHECK (cancel_asked IN (0, 1)),
         deadline     REAL,
@@ -276,6 +278,7 @@ FOURTH: tuple[str, ...] = (
         error        TEXT,
         log_tail     TEXT,
         chosen       TEXT CHECK (chosen IS NULL OR json_valid(chosen)),
+        quality      REAL CHECK (quality BETWEEN 0 AND 1),
         actor        TEXT NOT NULL DEFAULT '',
         namespace    TEXT NOT NULL DEFAULT '',
         session      TEXT NOT NULL DEFAULT '',
@@ -288,6 +291,11 @@ FOURTH: tuple[str, ...] = (
     CREATE INDEX tasks_queue ON tasks (role, priority DESC, id) WHERE state = 'queued'
     """,
     "CREATE INDEX tasks_leased ON tasks (worker) WHERE state = 'leased'",
+    """
+    CREATE INDEX tasks_deadline ON tasks (deadline)
+        WHERE state = 'queued' AND deadline IS NOT NULL
+    """,
+    "CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL",
     "CREATE UNIQUE INDEX tasks_idempotency ON tasks (idempotency) WHERE idempotency IS NOT NULL",
     # What happened to a task, in order: enqueued, leased, requeued, fenced, done, ...
     """
