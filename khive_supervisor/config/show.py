@@ -18,8 +18,11 @@ from khive_supervisor.config.model import (
 from khive_supervisor.config.values import Setting
 
 _APPLIES = {
-    "start": "next start",
-    "session": "new sessions",
+    "restart": "next start",
+    "session": "reload, new sessions",
+    "live": "reload",
+    "rolling": "reload, new workers",
+    "identity": "another role",
 }
 
 
