@@ -46,6 +46,9 @@ class Why(enum.Enum):
 class Handler(Protocol):
     """Does one task at a time; used only from the loop's thread."""
 
+    #: Whether `stop` ends what is at work, rather than ask it to end.
+    ends: bool
+
     def check(self) -> None:
         """See that tasks can be done at all; raises BootFailure with the reason."""
 
@@ -88,6 +91,8 @@ def tail_of(text: str) -> str | None:
 
 class PythonHandler:
     """Calls `module:function` with a context and the payload."""
+
+    ends = False
 
     def __init__(
         self, name: str, make_context: Callable[[Claim], TaskContext], wake: Callable[[], None]
