@@ -20,7 +20,7 @@ from khive_supervisor import exitcodes, logs, protocol
 from khive_supervisor.errors import InvalidInput, KhiveError, ProtocolError
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.tasks import lease
-from khive_supervisor.tasks.model import CANCELLED, Claim, Claimant, Finished, Outcome
+from khive_supervisor.tasks.model import CANCELLED, DONE, Claim, Claimant, Finished, Outcome
 from khive_workers.role_handlers import Handler, Why, failure
 
 log = logs.get("khive.role")
@@ -115,9 +115,9 @@ class RoleLoop:
         return self._code
 
     def _wait(self) -> float | None:
-        moments = [self._look_at, self._handler.turn(self._clock())]
-        if self._held is not None:
-            moments.append(self._held.due())
+        moments = [self._handler.turn(self._clock())]
+        # A look that becomes due during a task follows it.
+        moments.append(self._look_at if self._held is None else self._held.due())
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - self._clock()) if known else None
 
@@ -272,8 +272,9 @@ class RoleLoop:
                 self._renew(held, now)
             return
         self._held = None
-        ok = finished.accepted and held.outcome.error is None
-        self.tell(ended=held.claim.id, ok=ok, accepted=finished.accepted)
+        ok = held.outcome.state == DONE
+        stopped = held.why in (Why.CANCELLED, Why.LOST)
+        self.tell(ended=held.claim.id, ok=ok, counts=finished.accepted and not stopped)
         if not finished.accepted:
             log.warning("role.fenced", task=held.claim.id, state=finished.state)
         self._take(finished.next)
