@@ -123,7 +123,7 @@ class TaskStore(Protocol):
         """
         ...
 
-    def release(self, worker: str, now: Moment, *, died: bool = True) -> list[Released]:
+    def release(self, worker: str, *, died: bool = True) -> list[Released]:
         """Queue what a worker held: it died, or (not `died`) was stopped before it was through.
 
         A death counts as an attempt: the last one makes the task dead. A task that was to be

@@ -42,5 +42,5 @@ def boot_id() -> str:
 
 
 def now() -> Moment:
-    """This moment."""
+    """The moment that it is."""
     return Moment(boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME))
