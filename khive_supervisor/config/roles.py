@@ -77,7 +77,7 @@ class Role:
             form="each of letters, digits, -, _ and .; 1 to 64 of them",
         ),
     )
-    handler: Handler = required(
+    handler: Handler = required(  # noqa: RUF009 - it has no default, only a declaration
         Setting(
             "text",
             'What does the work: `{ python = "package.module:function" }` or '
