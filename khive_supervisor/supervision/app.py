@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput, KhiveError
 from khive_supervisor.paths import make_private_directory
+from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision.builder import Builder
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
@@ -35,6 +37,7 @@ from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance import IndexState, Maintenance
 from khive_supervisor.supervision.rendezvous import Rendezvous
 from khive_supervisor.supervision.restart import RestartPolicy, State
+from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
@@ -63,12 +66,13 @@ class Supervisor:
         self.socket_path = socket_path
         self.clock = clock
         self.started = clock()
-        self.sessions = Sessions(clock=clock)
+        self.sessions = Sessions(clock=clock, on_tasks=self._tasks_came)
         self.watcher = Watcher(
             self.config.store.path,
             self.sessions,
             poll_interval=self.config.supervisor.poll_interval,
             clock=clock,
+            on_tasks=self._tasks_came,
         )
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
@@ -96,6 +100,9 @@ class Supervisor:
         )
         self.spawner = self._make_spawner()
         self.children = self._make_children()
+        self.roles = Roles(
+            self.config, self.spawner.spawn, self._with_tasks, self._take_log, clock=clock
+        )
         self.builder = Builder(
             "khive_workers.index_builder", [], self._environment, self._builder_ended, clock
         )
@@ -134,7 +141,7 @@ class Supervisor:
             KhiveError: it could not start; nothing was left behind.
         """
         self._install_signals()
-        maintenance = self._open_store()
+        self._maintenance = maintenance = self._open_store()
         try:
             listener = self._rendezvous.bind()
             self._write_allow_list()
@@ -146,6 +153,7 @@ class Supervisor:
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
             tasks = [asyncio.create_task(self._maintain(maintenance))]
             tasks.append(asyncio.create_task(self.watcher.run()))
+            await self.roles.start()
             await self._until_ready()
             if not self.stop_requested.is_set():
                 announce(await self._status({}))
@@ -154,6 +162,7 @@ class Supervisor:
             if self._end_sessions:
                 self.sessions.tell_all({"hint": "end"})  # while their links still stand
             await control.stop()
+            await self.roles.stop(self.config.supervisor.stop_timeout)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -211,7 +220,8 @@ class Supervisor:
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
-        ready = asyncio.gather(*(child.ready.wait() for child in self.children.values()))
+        children = (child.ready.wait() for child in self.children.values())
+        ready = asyncio.gather(*children, self.roles.until_warm())
         stopped = asyncio.ensure_future(self.stop_requested.wait())
         waits: list[asyncio.Future[Any]] = [ready, stopped]
         await asyncio.wait(waits, timeout=READY_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -285,8 +295,6 @@ class Supervisor:
     async def _worker(self, arrival: Arrival) -> None:
         assert self._collector is not None
         if arrival.fds:
-            import socket
-
             self._collector.add(socket.socket(fileno=arrival.fds.pop()))
         reader, writer = await streams(arrival)
         try:
@@ -300,6 +308,21 @@ class Supervisor:
             return
         level = log.warning if ended.code else log.info
         level("session.exited", worker=ended.pid, exit=ended.how)
+
+    # --- roles ----------------------------------------------------------------------------------
+
+    def _tasks_came(self, role: str | None = None) -> None:
+        self.roles.wake(role)
+
+    def _take_log(self, end: socket.socket) -> None:
+        assert self._collector is not None
+        self._collector.add(end)
+
+    async def _with_tasks(self, work: Callable[[TaskStore], Any]) -> Any:
+        """Run something with the tasks of the store, in the maintenance thread."""
+        assert self._maintenance is not None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, work, self._maintenance.tasks)
 
     async def _control(self, arrival: Arrival) -> None:
         await answer_requests(
@@ -345,7 +368,6 @@ class Supervisor:
     # --- maintenance ----------------------------------------------------------------------------
 
     async def _maintain(self, maintenance: Maintenance) -> None:
-        self._maintenance = maintenance
         while True:
             try:
                 await self._tend(maintenance)

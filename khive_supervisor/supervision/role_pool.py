@@ -152,8 +152,10 @@ class RolePool:
     def warm(self) -> bool:
         """Whether nothing is left to wait for: all workers are ready, or it was given up."""
         current = self.current
-        return current is None or current.state in FINAL or all(
-            worker.ready for worker in current.staying
+        return (
+            current is None
+            or current.state in FINAL
+            or all(worker.ready for worker in current.staying)
         )
 
     @property

@@ -137,7 +137,7 @@ class Roles:
         self._store_wanted.set()
         self._warm.set()
 
-    def _release(self, worker: RoleWorker, died: bool) -> None:  # noqa: FBT001 - a callback
+    def _release(self, worker: RoleWorker, died: bool) -> None:
         self._owed.append((worker.name, died))
         self._store_wanted.set()
         self._warm.set()
@@ -159,7 +159,7 @@ class Roles:
             while self._owed:
                 worker, died = self._owed[0]
                 released = await self._in_thread(
-                    lambda tasks: tasks.release(worker, lease.now(), died=died)  # noqa: B023 - awaited
+                    lambda tasks: tasks.release(worker, died=died)  # noqa: B023 - awaited
                 )
                 self._owed.pop(0)
                 self._tell_released(released, worker)

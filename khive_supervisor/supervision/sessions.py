@@ -48,6 +48,8 @@ class Sessions:
     """All registered workers; used only from the supervisor's loop."""
 
     clock: Callable[[], float] = time.monotonic
+    #: Told when a worker says that it has queued tasks, of which role if it says it.
+    on_tasks: Callable[[str | None], None] = lambda _role: None
     served: int = 0
     _by_id: dict[str, Session] = field(default_factory=dict)
 
@@ -83,6 +85,10 @@ class Sessions:
         decoder = protocol.FrameDecoder()
         while data := await reader.read(65536):
             for message in decoder.feed(data):
+                if message.get("hint") == "tasks":
+                    role = message.get("role")
+                    self.on_tasks(role if isinstance(role, str) else None)
+                    continue
                 update = message.get("info")
                 if not isinstance(update, dict):
                     raise ProtocolError("A worker sent something that is not an update.")

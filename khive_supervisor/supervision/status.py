@@ -31,6 +31,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "builder": supervisor.builder.describe(),
         "index": _index(supervisor),
         "freshness": supervisor.watcher.describe(),
+        **supervisor.roles.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "sessions_served": supervisor.sessions.served,
     }

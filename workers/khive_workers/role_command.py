@@ -183,9 +183,7 @@ class CommandHandler:
         if self._why is Why.CANCELLED:
             return Outcome(CANCELLED, error="cancelled", log_tail=log_tail, latency=latency)
         if code == 0:
-            return Outcome(
-                DONE, result=_result(self._output), log_tail=log_tail, latency=latency
-            )
+            return Outcome(DONE, result=_result(self._output), log_tail=log_tail, latency=latency)
         lines = (log_tail or self._output.text()).strip().splitlines()[-ERROR_LINES:]
         text = "\n".join((_how(code, self._memory, "\n".join(lines)), *lines))
         outcome = failure(text, log_tail or "", latency=latency)

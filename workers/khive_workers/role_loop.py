@@ -126,9 +126,9 @@ class RoleLoop:
         held = self._held
         if held is not None:
             self._tend(held, now)
-        if self._held is None and not self._draining and self._active:
-            if self._look_at is not None and now >= self._look_at:
-                self._claim(now)
+        looks = self._held is None and self._active and not self._draining
+        if looks and self._look_at is not None and now >= self._look_at:
+            self._claim(now)
         if self._held is None and self._draining and self._code is None:
             self._code = exitcodes.OK
 
@@ -304,6 +304,7 @@ class Waker:
         selector.register(self._read, selectors.EVENT_READ, self._empty)
 
     def __call__(self) -> None:
+        """Make the selector return."""
         try:
             os.write(self.fd, b"\0")
         except BlockingIOError:

@@ -101,7 +101,7 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            message = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
+            message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
             if pid in self._names:
                 message["worker"] = self._names.pop(pid)
             try:
