@@ -16,15 +16,17 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from khive_supervisor import exitcodes, logs, paths, protocol
 from khive_supervisor.config.load import from_dict
-from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError
 from khive_supervisor.store import open_store
 from khive_supervisor.tasks.model import Claim, Claimant
+from khive_supervisor.verbs import packs
+from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.role_context import Memory, TaskContext
 from khive_workers.role_handlers import Handler, PythonHandler, described
@@ -33,7 +35,9 @@ from khive_workers.role_loop import RoleLoop, Waker
 log = logs.get("khive.role")
 
 
-def serve(_config: Config, request: dict[str, Any], fds: list[int]) -> int:
+def serve(
+    request: dict[str, Any], fds: list[int], make_registry: Callable[[], Registry] = packs.load
+) -> int:
     """Serve the role of a request until its queue ends; the exit code. Owns the descriptors.
 
     The configuration comes with the request: the zygote's own may be older.
@@ -41,7 +45,7 @@ def serve(_config: Config, request: dict[str, Any], fds: list[int]) -> int:
     queue = socket.socket(fileno=fds[0])
     _introduce(request, queue)
     try:
-        return _serve(request, queue)
+        return _serve(request, queue, make_registry)
     except KhiveError as error:
         return _refuse(queue, error)
     except Exception as error:  # noqa: BLE001 - who waits for this start must hear why it failed
@@ -69,7 +73,9 @@ def _refuse(queue: socket.socket, error: KhiveError) -> int:
     return error.exit_code if isinstance(error, BootFailure) else exitcodes.FAILURE
 
 
-def _serve(request: dict[str, Any], queue: socket.socket) -> int:
+def _serve(
+    request: dict[str, Any], queue: socket.socket, make_registry: Callable[[], Registry]
+) -> int:
     config = from_dict(json.loads(request["config"]), source="the role's request")
     role = config.role(request["role"])
     assert role is not None
@@ -78,7 +84,8 @@ def _serve(request: dict[str, Any], queue: socket.socket) -> int:
     os.dup2(2, 1)  # what a handler prints goes where errors go: to the log
     cwd = _enter(role)
     selector = selectors.DefaultSelector()
-    handler = _make_handler(config, role, cwd, selector)
+    memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
+    handler = _make_handler(role, cwd, memory, selector)
     handler.check()
     store = open_store(config, guarded=False)
     claimant = Claimant(role.role, request["worker"], request["generation"], request["digest"])
@@ -103,7 +110,7 @@ def _enter(role: Role) -> str:
 
 
 def _make_handler(
-    config: Config, role: Role, cwd: str, selector: selectors.BaseSelector
+    role: Role, cwd: str, memory: Memory, selector: selectors.BaseSelector
 ) -> Handler:
     waker = Waker(selector)
     if role.handler.command:
@@ -124,7 +131,6 @@ def _make_handler(
     if role.memory:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (role.memory, hard))
-    memory = Memory(config, paths.env("KHIVE_SOCKET"))
 
     def context(claim: Claim) -> TaskContext:
         return TaskContext(claim, memory, waker)
@@ -139,7 +145,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     runtime.reset_signals()
     request = json.load(sys.stdin)
-    return serve(Config(), request, [int(n) for n in options.fds.split(",")])
+    return serve(request, [int(n) for n in options.fds.split(",")])
 
 
 if __name__ == "__main__":

@@ -49,17 +49,18 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 
-#: Limits the memory ($1, in KiB; 0: no limit), leaves a guard in the group, becomes the command.
+#: Limits the memory ($1, in KiB; 0: no limit), leaves a guard in the group that waits for the end of
+#: stdin, and becomes the command, which reads the task from the file $2.
 #: The guard is nobody's child, so that a command that waits for its children never waits for it.
 _LAUNCH = """
 [ "$1" = 0 ] || ulimit -v "$1" || exit 125
-shift
-( ( trap '' HUP INT TERM; read -r _; kill -KILL 0 ) <&{guard} >/dev/null 2>&1 & )
-exec {guard}<&-
+task=$2
+shift 2
+exec 9<&0
+( ( trap '' HUP INT TERM; read -r _; kill -KILL 0 ) <&9 >/dev/null 2>&1 & )
+exec 9<&- <"$task"
 exec "$@"
 """
-#: Shells know descriptors of one digit only.
-_LAST_DESCRIPTOR = 9
 
 
 class CommandHandler:
@@ -83,7 +84,8 @@ class CommandHandler:
         self._environment = {n: v for n, v in environment.items() if n not in _OURS}
         self._selector = selector
         self._clock = clock
-        self._guard, self._alive = _guard_pipe()
+        #: Ends with this process, however it ends: what the guards wait for.
+        self._guard, self._alive = os.pipe()
         self._process: subprocess.Popen[bytes] | None = None
         self._refused: Outcome | None = None
         self._output = Bounded(HEAD, TAIL)
@@ -115,10 +117,11 @@ class CommandHandler:
         self._why = self._kill_at = self._refused = None
         self._started = self._clock()
         try:
-            with tempfile.TemporaryFile() as stdin:
-                stdin.write(_task_as_json(claim))
-                stdin.seek(0)
-                self._process = self._launch(claim, stdin)
+            # A file, since a pipe that is full would make this process wait for the command.
+            with tempfile.TemporaryFile(buffering=0) as task:
+                task.write(_task_as_json(claim))
+                task.seek(0)
+                self._process = self._launch(claim, task.fileno())
         except OSError as error:
             self._refused = failure(f"The command could not be started: {error}.")
             return
@@ -130,12 +133,11 @@ class CommandHandler:
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ, self._reader(pipe, kept))
 
-    def _launch(self, claim: Claim, stdin: IO[bytes]) -> subprocess.Popen[bytes]:
-        script = _LAUNCH.format(guard=self._guard)
-        limit = str(self._memory // 1024)
+    def _launch(self, claim: Claim, task: int) -> subprocess.Popen[bytes]:
+        arguments = [str(self._memory // 1024), f"/dev/fd/{task}"]
         return subprocess.Popen(
-            ["/bin/sh", "-c", script, self._argv[0], limit, self._program, *self._argv[1:]],
-            stdin=stdin,
+            ["/bin/sh", "-c", _LAUNCH, "sh", *arguments, self._program, *self._argv[1:]],
+            stdin=self._guard,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self._cwd,
@@ -146,7 +148,7 @@ class CommandHandler:
                 "KHIVE_ROLE": claim.role,
                 **({"KHIVE_NAMESPACE": claim.namespace} if claim.namespace else {}),
             },
-            pass_fds=(self._guard,),
+            pass_fds=(task,),
             start_new_session=True,
         )
 
@@ -218,6 +220,10 @@ class CommandHandler:
             self._end_group()
             self._process.wait()
             self._process = None
+        if self._alive >= 0:
+            os.close(self._alive)
+            os.close(self._guard)
+            self._alive = -1
 
     def _end_group(self) -> None:
         self._signal(signal.SIGKILL)
@@ -228,27 +234,6 @@ class CommandHandler:
             os.killpg(self._process.pid, number)
         except (ProcessLookupError, PermissionError):
             return  # macOS says the latter of a group of zombies
-
-
-def _guard_pipe() -> tuple[int, int]:
-    """A pipe that ends with this process; the end to read has a number that shells know."""
-    read, write = os.pipe()
-    low = next((n for n in range(3, _LAST_DESCRIPTOR + 1) if not _open(n)), read)
-    if low != read and read > _LAST_DESCRIPTOR:
-        os.dup2(read, low, inheritable=False)
-        os.close(read)
-        read = low
-    if read > _LAST_DESCRIPTOR:
-        raise BootFailure(f"No descriptor up to {_LAST_DESCRIPTOR} is free for a command's guard.")
-    return read, write
-
-
-def _open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
 
 
 def _task_as_json(claim: Claim) -> bytes:

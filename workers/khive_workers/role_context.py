@@ -21,17 +21,21 @@ class Memory:
     """
 
     def __init__(
-        self, config: Config, socket_path: str | None, registry: Registry | None = None
+        self,
+        config: Config,
+        socket_path: str | None,
+        make_registry: Callable[[], Registry] = packs.load,
     ) -> None:
         self._config = config
         self._socket_path = socket_path
-        self._registry = registry
+        self._make_registry = make_registry
+        self._registry: Registry | None = None
         self._context: Context | None = None
 
     def call(self, claim: Claim, verb: str, args: dict[str, Any]) -> dict[str, Any]:
         """Run a verb in the task's namespace, in the name of the role."""
         if self._registry is None:
-            self._registry = packs.load()
+            self._registry = self._make_registry()
         if self._context is None:
             self._context = self._open()
         self._context.session = SessionInfo(

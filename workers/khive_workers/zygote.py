@@ -83,8 +83,10 @@ class Zygote:
             self._requests.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            serve = role.serve if request["kind"] == "role" else session.serve
-            code = serve(self._config, request, fds)
+            if request["kind"] == "role":
+                code = role.serve(request, fds, lambda: session.prepared()[0])
+            else:
+                code = session.serve(self._config, request, fds)
         finally:
             # Whatever happened: a forked child never runs on into its parent's loop.
             os._exit(code)
