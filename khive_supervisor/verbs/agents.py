@@ -152,6 +152,27 @@ PACK = Pack(
             },
             read_only=True,
         ),
+        Verb(
+            "agents.follow",
+            "Wait until something happens to tasks, and say what.",
+            tasks.follow,
+            {
+                "after": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "The `last` of the answer before; from now on by default.",
+                },
+                "role": {**shapes.ROLE, "description": "Only this role's tasks."},
+                "timeout": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": tasks.WAIT_MAX,
+                    "description": f"Seconds to wait at most ({tasks.WAIT}).",
+                },
+            },
+            read_only=True,
+            waits=True,
+        ),
         Verb("agents.cancel", "Cancel a task; one that is being done is asked to stop.",
              tasks.cancel, _TASK, ("task",), idempotent=True),
         Verb("agents.retry", "Queue a task again that failed, died or was cancelled.",

@@ -8,8 +8,9 @@ from typing import Any
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.tasks import selection
-from khive_supervisor.tasks.model import ENDED, NewTask, RoleRow, Task, TaskFilter
+from khive_supervisor.tasks.model import ENDED, NewTask, RoleRow, Task, TaskEvent, TaskFilter
 from khive_supervisor.tasks.records import day_of
+from khive_supervisor.verbs import forms
 from khive_supervisor.verbs import task_forms as shapes
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
@@ -20,6 +21,8 @@ WAIT, WAIT_MAX = 60, 600
 WAIT_TASKS, LISTED, LISTED_MAX = 100, 20, 200
 #: Seconds between two looks at the store while waiting: a few microseconds each.
 LOOK_EVERY = 0.05
+#: Events that one look takes.
+FOLLOWED = 200
 #: Seconds after which a wait says that it is still there.
 SAY_EVERY = 15.0
 
@@ -116,7 +119,7 @@ def task(context: Context, args: Arguments) -> dict[str, Any]:
     found = shapes.existing(context, args["task"])
     events = context.store.tasks.events(task_id=found.id, limit=100)
     happened = [
-        {"what": event.what, "at": shapes.forms.timestamp(event.at), **_detail(event.detail)}
+        {"what": event.what, "at": forms.timestamp(event.at), **_detail(event.detail)}
         for event in events
     ]
     return {**shapes.show_whole(found), "events": happened}
@@ -164,6 +167,43 @@ def feedback(context: Context, args: Arguments) -> dict[str, Any]:
     """Say how good the result of a done task is."""
     found = shapes.existing(context, args["task"])
     return shapes.show(context.store.tasks.feedback(found.id, args["quality"]))
+
+
+def follow(context: Context, args: Arguments) -> dict[str, Any]:
+    """What happens to tasks after a number: waits for something to happen."""
+    store = context.store.tasks
+    after = args["after"] if "after" in args else store.last_event()
+    end = time.monotonic() + args.get("timeout", WAIT)
+    said = time.monotonic()
+    while True:
+        events = store.events(after, FOLLOWED)
+        shown = [line for event in events if (line := _event(context, event, args)) is not None]
+        after = events[-1].seq if events else after
+        if shown or time.monotonic() >= end:
+            return {"events": shown, "last": after}
+        if not events:
+            context.pause(LOOK_EVERY)
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            context.progress(0, 0, "waiting")
+
+
+def _event(context: Context, event: TaskEvent, args: Arguments) -> dict[str, Any] | None:
+    """An event as it is shown, unless it is of a task that is not asked for."""
+    found = context.store.tasks.page(limit=1, before=event.task_id + 1)
+    if not found or found[0].id != event.task_id or not shapes.visible(context, found[0]):
+        return None
+    if args.get("role", found[0].role) != found[0].role:
+        return None
+    shown = {
+        "task": f"t{event.task_id}",
+        "role": found[0].role,
+        "what": event.what,
+        "at": forms.timestamp(event.at),
+    }
+    if event.worker is not None:
+        shown["worker"] = event.worker
+    return {**shown, **_detail(event.detail)}
 
 
 # --- waiting --------------------------------------------------------------------------------------
