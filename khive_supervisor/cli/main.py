@@ -7,7 +7,7 @@ import sys
 import click
 
 from khive_supervisor import __version__, exitcodes
-from khive_supervisor.cli import backup, index, learn, memory, settings, supervise, verbs
+from khive_supervisor.cli import backup, index, learn, memory, settings, supervise, tasks, verbs
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
@@ -43,6 +43,7 @@ for command in (
     *supervise.COMMANDS,
     *memory.COMMANDS,
     *learn.COMMANDS,
+    *tasks.COMMANDS,
     *index.COMMANDS,
     *backup.COMMANDS,
     *verbs.COMMANDS,

@@ -66,13 +66,13 @@ class Supervisor:
         self.socket_path = socket_path
         self.clock = clock
         self.started = clock()
-        self.sessions = Sessions(clock=clock, on_tasks=self._tasks_came)
+        self.sessions = Sessions(clock=clock, on_hint=self._hinted)
         self.watcher = Watcher(
             self.config.store.path,
             self.sessions,
             poll_interval=self.config.supervisor.poll_interval,
             clock=clock,
-            on_tasks=self._tasks_came,
+            on_tasks=self._tasks_changed,
         )
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
@@ -311,8 +311,16 @@ class Supervisor:
 
     # --- roles ----------------------------------------------------------------------------------
 
-    def _tasks_came(self, role: str | None = None) -> None:
-        self.roles.wake(role)
+    def _hinted(self, message: dict[str, Any]) -> None:
+        """A session has changed tasks; what it says is not trusted to be well formed."""
+        if message.get("hint") == "tasks":
+            role, cancelled = message.get("role"), message.get("cancel")
+            if isinstance(cancelled, int):
+                self.roles.cancel(cancelled)
+            self.roles.wake(role if isinstance(role, str) else None)
+
+    def _tasks_changed(self) -> None:
+        self.roles.wake()
 
     def _take_log(self, end: socket.socket) -> None:
         assert self._collector is not None

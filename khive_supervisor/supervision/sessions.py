@@ -48,8 +48,8 @@ class Sessions:
     """All registered workers; used only from the supervisor's loop."""
 
     clock: Callable[[], float] = time.monotonic
-    #: Told when a worker says that it has queued tasks, of which role if it says it.
-    on_tasks: Callable[[str | None], None] = lambda _role: None
+    #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
+    on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
     served: int = 0
     _by_id: dict[str, Session] = field(default_factory=dict)
 
@@ -85,9 +85,8 @@ class Sessions:
         decoder = protocol.FrameDecoder()
         while data := await reader.read(65536):
             for message in decoder.feed(data):
-                if message.get("hint") == "tasks":
-                    role = message.get("role")
-                    self.on_tasks(role if isinstance(role, str) else None)
+                if isinstance(message.get("hint"), str):
+                    self.on_hint(message)
                     continue
                 update = message.get("info")
                 if not isinstance(update, dict):
