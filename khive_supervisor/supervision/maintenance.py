@@ -45,6 +45,11 @@ class Maintenance:
         self._verified: dict[int, str] = {}
         self.state = IndexState()
 
+    def configure(self, config: Config) -> None:
+        """Go by another configuration of the same store and model."""
+        self._config = config
+        self._seen = None
+
     def checkpoint(self) -> None:
         """Copy the log back; empty it when it is large, or when the store has become quiet."""
         try:

@@ -33,6 +33,8 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "freshness": supervisor.watcher.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "sessions_served": supervisor.sessions.served,
+        "reload": supervisor.reloader.describe(),
+        "roles": supervisor.reloader.roles.describe(),
     }
 
 

@@ -18,7 +18,7 @@ import threading
 from typing import Any
 
 from khive_supervisor import exitcodes, logs
-from khive_supervisor.config import snapshot
+from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
 from khive_workers import runtime, session
 
@@ -62,9 +62,13 @@ class Zygote:
         data, fds, _, _ = socket.recv_fds(self._requests, MAX_REQUEST, MAX_FDS)
         if not data:
             os._exit(exitcodes.OK)
+        request = json.loads(data)
+        if request.get("kind") == "config":
+            self._config = from_dict(request["config"], source="the supervisor")
+            return
         pid = os.fork()
         if pid == 0:
-            self._become_worker(json.loads(data), fds)
+            self._become_worker(request, fds)
         for fd in fds:
             os.close(fd)
 
