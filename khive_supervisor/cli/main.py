@@ -7,7 +7,17 @@ import sys
 import click
 
 from khive_supervisor import __version__, exitcodes
-from khive_supervisor.cli import backup, index, learn, memory, settings, supervise, tasks, verbs
+from khive_supervisor.cli import (
+    backup,
+    index,
+    learn,
+    memory,
+    reload,
+    settings,
+    supervise,
+    tasks,
+    verbs,
+)
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
@@ -41,6 +51,7 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
 
 for command in (
     *supervise.COMMANDS,
+    *reload.COMMANDS,
     *memory.COMMANDS,
     *learn.COMMANDS,
     *tasks.COMMANDS,

@@ -93,6 +93,7 @@ def _start_in_background(config_file: str | None, path: str, quiet: bool, as_jso
 def _launch(config_file: str | None, path: str) -> bool:
     """Start one in a session of its own and wait for its announcement, or its end.
 
+    SIGHUP is blocked in it from the first instant, as it is here: see entry.main.
     Returns whether it was the one; otherwise another start was before it.
     """
     ours, theirs = os.pipe()
@@ -105,6 +106,8 @@ def _launch(config_file: str | None, path: str) -> bool:
         stderr=subprocess.PIPE,
         start_new_session=True,
         pass_fds=[theirs],
+        # A service manager that listens to whoever runs this does not mean the supervisor.
+        env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
     )
     os.close(theirs)
     with os.fdopen(ours, "rb") as ready:

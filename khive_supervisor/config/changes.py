@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -147,6 +147,17 @@ def in_force(old: Config, new: Config) -> Config:
             part = tables.get(table, getattr(new, table))
             tables[table] = replace(part, **{name: getattr(getattr(old, table), name)})
     return replace(new, **tables)
+
+
+def keep_roles(old: Config, new: Config, names: Collection[str]) -> Config:
+    """The new configuration with the old form of some roles, or without them if they are new."""
+    kept = [
+        before if role.role in names else role
+        for role in new.roles
+        if (before := old.role(role.role)) or role.role not in names
+    ]
+    kept += [role for role in old.roles if role.role in names and new.role(role.role) is None]
+    return replace(new, roles=tuple(role for role in kept if role is not None))
 
 
 def _setting_changes(old: Config, new: Config) -> Iterator[Change]:

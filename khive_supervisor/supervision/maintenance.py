@@ -51,6 +51,11 @@ class Maintenance:
         """The store's tasks, for what else this thread is asked to do."""
         return self._store.tasks
 
+    def configure(self, config: Config) -> None:
+        """Go by another configuration of the same store and model."""
+        self._config = config
+        self._seen = None
+
     def checkpoint(self) -> None:
         """Copy the log back; empty it when it is large, or when the store has become quiet."""
         try:

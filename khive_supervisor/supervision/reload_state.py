@@ -109,7 +109,7 @@ def after(now: Coordinator, event: Event, *, digest: str = "") -> Coordinator:
         now: where reloads stand.
         event: what happened.
         digest: with VALID, of the configuration that was found to be valid; one that is in force
-            already makes the event UNCHANGED.
+            already makes the event UNCHANGED. With REVERTED, of what is in force after it.
     """
     if event is Event.ASKED:
         return _asked(now)
@@ -120,6 +120,8 @@ def after(now: Coordinator, event: Event, *, digest: str = "") -> Coordinator:
     moved = replace(now, phase=STEPS[step])
     if event is Event.VALID:
         return replace(moved, generation=now.generation + 1, digest=digest)
+    if event is Event.REVERTED:
+        return replace(moved, digest=digest or now.digest)
     return moved
 
 

@@ -149,6 +149,11 @@ class RolePool:
         return sum(worker.serving for worker in self._workers())
 
     @property
+    def known(self) -> bool:
+        """Whether tasks may be given to it: it has worked, or does."""
+        return self.current is not None or not self.in_service
+
+    @property
     def warm(self) -> bool:
         """Whether nothing is left to wait for: all workers are ready, or it was given up."""
         current = self.current

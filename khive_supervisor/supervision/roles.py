@@ -165,7 +165,7 @@ class Roles:
                 self._tell_released(released, worker)
             if self._rows_owed:
                 self._rows_owed = False
-                rows = [self._row(pool) for pool in self._pools.values()]
+                rows = [self._row(pool) for pool in self._pools.values() if pool.known]
                 await self._in_thread(lambda tasks: tasks.set_roles(rows))
         except (KhiveError, OSError) as error:
             self._rows_owed = True
@@ -215,6 +215,7 @@ class Roles:
     async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Mapping[str, Outcome]:
         """See `role_control.RoleControl`."""
         self._config = config
+        self._forget_strangers()
         outcomes: dict[str, Outcome] = {}
         kinds = {change.role: change.kind for change in plan.roles}
         new = await self._stage_all(kinds, config, outcomes)
@@ -289,6 +290,12 @@ class Roles:
             if kind == "removed":
                 self._pools.pop(name, None)
         self._changed()
+
+    def _forget_strangers(self) -> None:
+        """Roles of an earlier reload that never came to work are shown until the next one."""
+        for name, pool in list(self._pools.items()):
+            if pool.in_service and pool.current is None and self._config.role(name) is None:
+                del self._pools[name]
 
     async def _watch_all(
         self,

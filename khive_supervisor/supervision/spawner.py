@@ -31,6 +31,8 @@ MAX_REQUEST = 128 * 1024
 #: Requests that may wait for a zygote that is being restarted.
 MAX_WAITING = 256
 
+#: The kind of a message that is no request: sessions' own are "attach" and "verbs".
+CONFIGURE = "config"
 #: What runs a request of a kind, when it is started as a fresh interpreter; sessions otherwise.
 MODULES = {"role": "khive_workers.role"}
 
@@ -109,13 +111,22 @@ class ForkSpawner:
         self._waiting.append(Waiting(data, [os.dup(fd) for fd in fds]))
         self.flush()
 
+    def configure(self, resolved: str) -> None:
+        """Give the zygote another configuration, for workers that are asked for after this."""
+        data = f'{{"kind": "{CONFIGURE}", "config": {resolved}}}'.encode()
+        self._waiting.append(Waiting(data, []))
+        self.flush()
+
     def flush(self) -> None:
         """Send what waits; called when the zygote is ready, too."""
         loop = asyncio.get_running_loop()
         while self._waiting and self._channel is not None:
             request = self._waiting[0]
             try:
-                socket.send_fds(self._channel, [request.data], request.fds)
+                if request.fds:
+                    socket.send_fds(self._channel, [request.data], request.fds)
+                else:
+                    self._channel.send(request.data)
             except BlockingIOError:
                 loop.add_writer(self._channel, self._on_writable)
                 return
@@ -158,8 +169,11 @@ class ForkSpawner:
         self.fallback.reap()
         while self._waiting and self.zygote is not None and self.zygote.state is State.FATAL:
             request = self._waiting.popleft()
+            hello = json.loads(request.data)
+            if hello.get("kind") == CONFIGURE:
+                continue  # fresh interpreters get it with their environment
             try:
-                self.fallback.spawn(json.loads(request.data), request.fds)
+                self.fallback.spawn(hello, request.fds)
             except OSError as error:
                 log.error("spawner.failed", error=str(error))
             finally:

@@ -34,6 +34,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         **supervisor.roles.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "sessions_served": supervisor.sessions.served,
+        "reload": supervisor.reloader.describe(),
     }
 
 

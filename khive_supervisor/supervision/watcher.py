@@ -158,6 +158,10 @@ class Watcher:
         self._hints = 0
         self._pushes = 0
 
+    def look_every(self, seconds: float) -> None:
+        """Poll at another interval from the next time on."""
+        self._health.poll_interval = seconds
+
     def describe(self) -> dict[str, Any]:
         """What `status` shows."""
         return {**self._health.describe(), "hints": self._hints, "pushes": self._pushes}

@@ -49,8 +49,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 
-#: Limits the memory ($1, in KiB; 0: no limit), leaves a guard in the group that waits for the end of
-#: stdin, and becomes the command, which reads the task from the file $2.
+#: Limits the memory ($1, in KiB; 0: no limit), leaves a guard in the group that waits for the end
+#: of stdin, and becomes the command, which reads the task from the file $2.
 #: The guard is nobody's child, so that a command that waits for its children never waits for it.
 _LAUNCH = """
 [ "$1" = 0 ] || ulimit -v "$1" || exit 125

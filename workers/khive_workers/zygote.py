@@ -18,7 +18,7 @@ import threading
 from typing import Any
 
 from khive_supervisor import exitcodes, logs
-from khive_supervisor.config import snapshot
+from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
 from khive_workers import role, runtime, session
 
@@ -65,6 +65,9 @@ class Zygote:
         if not data:
             os._exit(exitcodes.OK)
         request = json.loads(data)
+        if request.get("kind") == "config":
+            self._config = from_dict(request["config"], source="the supervisor")
+            return
         pid = os.fork()
         if pid == 0:
             self._become_worker(request, fds)
