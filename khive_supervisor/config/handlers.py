@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import os
 import shutil
@@ -50,14 +51,17 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
             yield "env_require", f"the environment variable {name} is not set"
     if role.handler.python:
         top = role.handler.python.partition(":")[0].partition(".")[0]
-        if not _importable(top):
+        if not _importable(top, role.cwd):
             yield "handler.python", f"there is no Python package or module {quoted(top)}"
     elif not _executable(role, environ):
         yield "handler.command", f"there is no program {quoted(role.handler.command[0])}"
 
 
-def _importable(top: str) -> bool:
+def _importable(top: str, cwd: str) -> bool:
+    """Whether a worker would find it: in the role's own directory first, if it has one."""
     try:
+        if cwd and importlib.machinery.PathFinder.find_spec(top, [cwd]) is not None:
+            return True
         return importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return False
