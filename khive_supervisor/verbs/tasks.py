@@ -150,7 +150,7 @@ def cancel(context: Context, args: Arguments) -> dict[str, Any]:
         note = "It is cancelled." if not before.ended else "It was cancelled before."
     elif found.cancel_asked and not found.ended:
         note = "Its worker is asked to stop it; agents.wait tells when it has."
-        context.hint({"hint": "tasks", "role": found.role})
+        context.hint({"hint": "tasks", "role": found.role, "cancel": found.id})
     else:
         note = f"It has ended already ({found.state}): nothing was changed."
     return {**shapes.show(found), "note": note}

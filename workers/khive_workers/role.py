@@ -42,15 +42,15 @@ def serve(
 
     The configuration comes with the request: the zygote's own may be older.
     """
-    queue = socket.socket(fileno=fds[0])
-    _introduce(request, queue)
-    try:
-        return _serve(request, queue, make_registry)
-    except KhiveError as error:
-        return _refuse(queue, error)
-    except Exception as error:  # noqa: BLE001 - who waits for this start must hear why it failed
-        log.error("role.crashed", error="".join(traceback.format_exception(error))[-4000:])
-        return _refuse(queue, KhiveError(f"The worker failed: {described(error)}"))
+    with socket.socket(fileno=fds[0]) as queue:
+        _introduce(request, queue)
+        try:
+            return _serve(request, queue, make_registry)
+        except KhiveError as error:
+            return _refuse(queue, error)
+        except Exception as error:  # noqa: BLE001 - the one who waits for this must hear it
+            log.error("role.crashed", error="".join(traceback.format_exception(error))[-4000:])
+            return _refuse(queue, KhiveError(f"The worker failed: {described(error)}"))
 
 
 def _introduce(request: dict[str, Any], queue: socket.socket) -> None:
