@@ -137,7 +137,7 @@ class Reloader:
         self._notifier.reloading()
         try:
             result = await self._reload(newest)
-        except Exception as error:  # whatever the roles ran into: the next reload must be possible
+        except Exception as error:  # noqa: BLE001 - the next reload must be possible
             log.error("reload.broken", trace=traceback.format_exc())
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
         self._requests = self._requests[len(mine) :]
