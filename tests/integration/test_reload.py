@@ -89,7 +89,7 @@ def test_the_next_session_has_what_was_reloaded(khive: Installation, how: str) -
     for namespace in ("one", "two", "three"):
         khive.configure(f'{text}[session]\nnamespace = "{namespace}"\n')
         khive.run("reload")
-        assert khive.call("system.status")["namespace"] == namespace
+        assert khive.call("system.status")["session"]["namespace"] == namespace
 
 
 def test_what_waits_for_a_restart_is_named_and_stops_nothing_else(khive: Installation) -> None:
