@@ -53,7 +53,7 @@ def _plan_text(plan: dict[str, Any]) -> str:
 
 
 def _result_text(result: dict[str, Any]) -> str:
-    if result["errors"]:
+    if result["state"] == "failed":
         return _errors_text("Nothing was changed:", result["errors"])
     lines = [
         f"Reloaded: generation {result['generation']}."
@@ -67,6 +67,7 @@ def _result_text(result: dict[str, Any]) -> str:
         if outcome != "unchanged"
     ]
     lines += [f"  {key}: waits for a restart" for key in result["waits_for_restart"]]
+    lines += [f"  {error}" for error in result["errors"]]
     return "\n".join(lines)
 
 

@@ -110,7 +110,7 @@ class Role:
         0,
         Setting(
             "size",
-            "The memory that a worker and its handler may take.",
+            "The memory that a worker and its handler may take; 0 for as much as there is.",
             applies="rolling",
             minimum=32 * _MIB,
             maximum=_TIB,

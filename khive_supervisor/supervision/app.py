@@ -417,10 +417,10 @@ class Supervisor:
         return embedder is None or embedder.state is State.READY
 
     async def _pause(self) -> None:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.
         try:
-            await asyncio.wait_for(
-                self._wake_maintenance.wait(), self.config.supervisor.checkpoint_interval
-            )
+            async with asyncio.timeout(self.config.supervisor.checkpoint_interval):
+                await self._wake_maintenance.wait()
         except TimeoutError:
             return
         self._wake_maintenance.clear()

@@ -36,6 +36,8 @@ from khive_supervisor.supervision.systemd import Notifier
 
 log = logs.get("khive.reload")
 
+Outcomes = Mapping[str, Outcome]
+
 _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED})
 
 
@@ -137,7 +139,7 @@ class Reloader:
         self._notifier.reloading()
         try:
             result = await self._reload(newest)
-        except Exception as error:  # whatever the roles ran into: the next reload must be possible
+        except Exception as error:  # noqa: BLE001 - the next reload must be possible
             log.error("reload.broken", trace=traceback.format_exc())
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
         self._requests = self._requests[len(mine) :]
@@ -170,13 +172,14 @@ class Reloader:
         except OSError as error:
             return self._broken(request, [f"{error.filename or 'a file'}: {error.strerror}"])
         self._step(Event.VALID, digest_of(force))
-        outcomes = await self._change_roles(plan, force)
+        outcomes, errors = await self._change_roles(plan, force)
         self._end(old, force, outcomes)
         return replace(
             result,
             state=self._state.phase,
             generation=self._state.generation,
             roles=outcomes,
+            errors=errors,
             timings=self._timings,
         )
 
@@ -185,12 +188,19 @@ class Reloader:
         old = self._host.config
         return await asyncio.to_thread(read, self._host.config_file, old, self._environ)
 
-    async def _change_roles(self, plan: Plan, config: Config) -> Mapping[str, Outcome]:
+    async def _change_roles(self, plan: Plan, config: Config) -> tuple[Outcomes, tuple[str, ...]]:
+        """What became of each role, and what went wrong with all of them at once."""
+        unchanged = {change.role: Outcome.UNCHANGED for change in plan.roles}
         if not plan.changed_roles:
-            return {change.role: Outcome.UNCHANGED for change in plan.roles}
-        return await self.roles.apply(plan, config, self._step)
+            return unchanged, ()
+        try:
+            return await self.roles.apply(plan, config, self._step), ()
+        except Exception as error:  # noqa: BLE001 - the settings have changed; the next may do it
+            log.error("reload.roles_failed", trace=traceback.format_exc())
+            failed = {change.role: Outcome.FAILED for change in plan.changed_roles}
+            return unchanged | failed, (f"{type(error).__name__}: {error}",)
 
-    def _end(self, old: Config, force: Config, outcomes: Mapping[str, Outcome]) -> None:
+    def _end(self, old: Config, force: Config, outcomes: Outcomes) -> None:
         """Roles that did not change keep their old form, so that the next reload tries again."""
         undone = {role for role, outcome in outcomes.items() if outcome in _UNDONE}
         if undone:
