@@ -16,6 +16,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.client import ControlClient, owner
 from khive_supervisor.errors import (
@@ -240,6 +241,7 @@ def _status_text(status: dict[str, Any]) -> str:
                     for c in status["children"]
                 ],
             ),
+            roles_text(status["roles"], status["unserved"]),
             _sessions_text(status["sessions"]),
         )
         if part
