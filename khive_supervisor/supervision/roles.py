@@ -7,6 +7,7 @@ queue is looked at each second; without any, nothing runs here.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,12 +30,15 @@ from khive_supervisor.supervision.role_pool import (
 from khive_supervisor.supervision.role_worker import RoleWorker
 from khive_supervisor.supervision.spawner import Exit
 from khive_supervisor.tasks import lease
-from khive_supervisor.tasks.model import QueueDepth, Released, RoleRow
+from khive_supervisor.tasks.model import LEASED, QueueDepth, Released, RoleRow, TaskFilter
 
 log = logs.get("khive.roles")
 
 #: Seconds between two looks at the queue while tasks are at work, and while they only wait.
 LOOK, LOOK_WAITING = 1.0, 2.0
+
+#: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
+HELD_LIMIT = 1000
 
 #: Runs something with the tasks of the store where that may wait for a disk.
 InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
@@ -77,6 +81,7 @@ class Roles:
     async def start(self) -> None:
         """Start the workers of every role; returns before they are ready."""
         rows = {row.role: row for row in await self._in_thread(lambda tasks: tasks.roles())}
+        await self._in_thread(release_dead)
         for role in self._config.roles:
             newest = rows[role.role].generation if role.role in rows else 0
             self._add(role, self._config, newest).begin()
@@ -138,7 +143,7 @@ class Roles:
         self._warm.set()
 
     def _release(self, worker: RoleWorker, died: bool) -> None:
-        self._owed.append((worker.name, died))
+        self._owed.append((f"{worker.name}:{worker.pid}", died))
         self._store_wanted.set()
         self._warm.set()
 
@@ -372,3 +377,26 @@ class Roles:
             if name not in self._pools and depth.queued
         }
         return {"roles": roles, "unserved": unserved}
+
+
+def release_dead(tasks: TaskStore) -> None:
+    """Queue at once what workers of an earlier supervisor held that are dead, too.
+
+    Those that live finish what they hold. A number that is another process's by now costs the rest
+    of a lease, nothing more.
+    """
+    held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
+    for worker in {task.worker for task in held if task.worker}:
+        pid = worker.rpartition(":")[2]
+        if pid.isdecimal() and not _lives(int(pid)):
+            tasks.release(worker)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -53,6 +53,21 @@ def test_a_killed_supervisor_is_a_drain(roles: RoleBench) -> None:
     assert roles.role("py")["generation"] == 2
 
 
+def test_what_died_with_the_supervisor_is_queued_at_the_next_start(roles: RoleBench) -> None:
+    roles.configure(roles.python("py", "until"))
+    roles.khive.start()
+    gate = roles.gate("one")
+    number = roles.assign("py", gate)
+    worker = roles.began(gate)
+    kill(roles.khive.status()["pid"])
+    kill(worker)
+    roles.open(gate)
+    roles.khive.start()
+    # Long before its lease is over.
+    wait_until(lambda: roles.task(number).ended, "it is done again", 20)
+    assert roles.what_happened(number) == ["enqueued", "leased", "requeued", "leased", "done"]
+
+
 def test_kills_under_load_lose_nothing(roles: RoleBench) -> None:
     settings = QUICK + "\nrestart_limit = 100"
     roles.configure(roles.python("py", workers=2), settings=settings)

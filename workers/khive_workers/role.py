@@ -88,7 +88,9 @@ def _serve(
     handler = _make_handler(role, cwd, memory, selector)
     handler.check()
     store = open_store(config, guarded=False)
-    claimant = Claimant(role.role, request["worker"], request["generation"], request["digest"])
+    # With the process, so that the next supervisor sees who of them has died with this one.
+    name = f"{request['worker']}:{os.getpid()}"
+    claimant = Claimant(role.role, name, request["generation"], request["digest"])
     loop = RoleLoop(store.tasks, handler, claimant, queue, selector, timeout=role.timeout)
     try:
         return loop.run()
