@@ -187,3 +187,16 @@ def test_a_task_that_fails_is_a_command_that_fails(khive: Installation, tasks: T
     finish(tasks, take(tasks), Outcome(FAILED, error="it broke", final=True))
     out, _ = waiting.communicate(timeout=DEADLINE)
     assert (waiting.returncode, out) == (exitcodes.FAILURE, "t1 failed: it broke\n")
+
+
+def test_a_session_without_a_supervisor_waits_too(khive: Installation) -> None:
+    with RawSession(khive, KHIVE_NO_DAEMON="1") as session:
+        session.initialize()
+        assert session.tool("khive_call", verb="agents.roles")["structuredContent"] == {"roles": []}
+        with tasks_of(khive) as tasks:
+            tasks.set_roles([RoleRow("reviewer")])
+            session.tool("agents_assign", role="reviewer")
+            finish(tasks, take(tasks), Outcome(DONE, "result"))
+        answer = session.tool("agents_wait", task="t1")["structuredContent"]
+        assert answer["tasks"][0]["result"] == "result"
+        assert session.close() == 0
