@@ -290,7 +290,7 @@ class RoleLoop:
         try:
             return self._tasks.finish(claim.id, claim.token, outcome, lease.now(), next_claim)
         except InvalidInput as error:  # what it returned is more than the store takes
-            refused = replace(failure(str(error)), latency=outcome.latency)
+            held.outcome = refused = replace(failure(str(error)), latency=outcome.latency)
             return self._tasks.finish(claim.id, claim.token, refused, lease.now(), next_claim)
 
 
