@@ -156,10 +156,11 @@ class Supervisor:
             if self._end_sessions:
                 self.sessions.tell_all({"hint": "end"})  # while their links still stand
             await control.stop()
-            await self.roles.stop(self.config.supervisor.stop_timeout)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # After a reload that was at work: it would start new workers.
+            await self.roles.stop(self.config.supervisor.stop_timeout)
             await self.watcher.stop()
             await self._stop_children()
         finally:

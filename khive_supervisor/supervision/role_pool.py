@@ -21,7 +21,7 @@ from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role, digest
-from khive_supervisor.errors import BootFailure, KhiveError
+from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
 from khive_supervisor.supervision.generation_state import FINAL, Generation, change
 from khive_supervisor.supervision.restart import History, RestartPolicy, after_death
 from khive_supervisor.supervision.role_worker import TERM_GRACE, RoleWorker
@@ -40,12 +40,6 @@ FAILURE_LIMIT = 3
 KILL_PATIENCE = 5.0
 #: Generations that are over and still shown.
 REMEMBERED = 5
-
-
-class StagingFailed(KhiveError):
-    """A new generation's workers could not be made ready; the old one serves on."""
-
-    code = "staging_failed"
 
 
 @dataclass(slots=True, eq=False)
@@ -152,6 +146,11 @@ class RolePool:
     def known(self) -> bool:
         """Whether tasks may be given to it: it has worked, or does."""
         return self.current is not None or not self.in_service
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it stays down until somebody mends it."""
+        return self.current is not None and self.current.state in FINAL
 
     @property
     def warm(self) -> bool:

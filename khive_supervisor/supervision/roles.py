@@ -17,14 +17,13 @@ from khive_supervisor import logs
 from khive_supervisor.config.changes import Plan
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
-from khive_supervisor.errors import KhiveError, NotFound
+from khive_supervisor.errors import KhiveError, NotFound, StagingFailed
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision.reload_state import Event, Outcome
 from khive_supervisor.supervision.role_control import OnPhase
 from khive_supervisor.supervision.role_pool import (
     RoleGeneration,
     RolePool,
-    StagingFailed,
     Surroundings,
 )
 from khive_supervisor.supervision.role_worker import RoleWorker
@@ -192,7 +191,7 @@ class Roles:
             generation=current.number if current else pool.newest,
             workers=role.workers,
             attempts=role.attempts,
-            in_service=pool.in_service,
+            in_service=pool.in_service and not pool.given_up,
         )
 
     async def _keep_queue(self) -> None:

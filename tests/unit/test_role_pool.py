@@ -13,10 +13,10 @@ import pytest
 from khive_supervisor import exitcodes, protocol
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Handler, Role
-from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.errors import StagingFailed, StoreUnavailable
 from khive_supervisor.supervision import role_pool
 from khive_supervisor.supervision.generation_state import Generation
-from khive_supervisor.supervision.role_pool import RolePool, StagingFailed, Surroundings
+from khive_supervisor.supervision.role_pool import RolePool, Surroundings
 from khive_supervisor.supervision.role_worker import RoleWorker
 
 ROLE = Role("py", ("work",), Handler(python="m:f"), workers=2)
