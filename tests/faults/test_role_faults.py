@@ -173,10 +173,10 @@ def test_what_a_killed_worker_ran_goes_with_it(roles: RoleBench) -> None:
 
 
 def test_a_function_that_eats_memory_is_told_so_and_the_worker_goes_on(roles: RoleBench) -> None:
-    roles.configure(roles.python("py", "eat", memory=256 << 20))
+    roles.configure(roles.python("py", "eat", memory=64 << 20))
     roles.khive.start()
     (before,) = roles.workers("py")
-    task = roles.ended(roles.assign("py", 1 << 30, attempts=1))
+    task = roles.ended(roles.assign("py", 80 << 20, attempts=1))
     assert "ran out of memory" in (task.error or "")
-    assert roles.ended(roles.assign("py", 10)).result == 10
+    assert roles.ended(roles.assign("py", 10 << 20)).result == 10 << 20
     assert roles.workers("py")[0]["pid"] == before["pid"]
