@@ -73,14 +73,12 @@ class Roles:
         self._store_wanted = asyncio.Event()
         self._warm = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
 
     # --- start ----------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Start the workers of every role; returns before they are ready."""
         rows = {row.role: row for row in await self._in_thread(lambda tasks: tasks.roles())}
-        await self._in_thread(release_dead)
         for role in self._config.roles:
             newest = rows[role.role].generation if role.role in rows else 0
             self._add(role, self._config, newest).begin()
@@ -106,7 +104,6 @@ class Roles:
 
     async def stop(self, patience: float) -> None:
         """Close every queue, wait for what is at work, and end the rest."""
-        self._stopping = True
         await asyncio.gather(*(pool.end(patience) for pool in self._pools.values()))
         for task in self._tasks:
             task.cancel()
@@ -196,10 +193,14 @@ class Roles:
 
     async def _keep_queue(self) -> None:
         """While there are tasks: take back what nobody holds any more, wake for what is due."""
+        first = True
         while True:
             await self._stirred.wait()
             self._stirred.clear()
             try:
+                if first:
+                    await self._in_thread(release_dead)
+                    first = False
                 released = await self._in_thread(lambda t: t.release_expired(lease.now()))
                 self._tell_released(released, "")
                 self._depths = await self._in_thread(lambda t: t.queue_depths())
