@@ -21,11 +21,8 @@ from khive_supervisor.errors import KhiveError, NotFound, StagingFailed
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision.reload_state import Event, Outcome
 from khive_supervisor.supervision.role_control import OnPhase
-from khive_supervisor.supervision.role_pool import (
-    RoleGeneration,
-    RolePool,
-    Surroundings,
-)
+from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
+from khive_supervisor.supervision.role_pool import RolePool
 from khive_supervisor.supervision.role_worker import RoleWorker
 from khive_supervisor.supervision.spawner import Exit
 from khive_supervisor.tasks import lease

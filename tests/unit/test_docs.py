@@ -23,7 +23,8 @@ from khive_supervisor.supervision.app import Supervisor
 from khive_supervisor.supervision.generation_state import Generation
 from khive_supervisor.supervision.maintenance import IndexState
 from khive_supervisor.supervision.restart import PERMANENT_EXITS, State
-from khive_supervisor.supervision.role_pool import RoleGeneration, RolePool, Surroundings
+from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
+from khive_supervisor.supervision.role_pool import RolePool
 from khive_supervisor.supervision.sessions import Session
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.verbs import reference as verbs

@@ -14,9 +14,10 @@ from khive_supervisor import exitcodes, protocol
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Handler, Role
 from khive_supervisor.errors import StagingFailed, StoreUnavailable
-from khive_supervisor.supervision import role_pool
+from khive_supervisor.supervision import role_generation
 from khive_supervisor.supervision.generation_state import Generation
-from khive_supervisor.supervision.role_pool import RolePool, Surroundings
+from khive_supervisor.supervision.role_generation import Surroundings
+from khive_supervisor.supervision.role_pool import RolePool
 from khive_supervisor.supervision.role_worker import RoleWorker
 
 ROLE = Role("py", ("work",), Handler(python="m:f"), workers=2)
@@ -240,7 +241,7 @@ async def test_failures_and_no_success_bring_the_old_definition_back(fakes: Fake
     new = await staging
     old = fakes.pool.switch(new)
     watch = fakes.pool.watch(new, old)
-    for task in range(role_pool.FAILURE_LIMIT):
+    for task in range(role_generation.FAILURE_LIMIT):
         worker.say(took=task)
         worker.say(ended=task, ok=False, counts=True)
     again = await fakes.ready(3)
