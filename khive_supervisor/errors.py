@@ -144,12 +144,18 @@ class BootFailure(KhiveError):
     exit_code = exitcodes.BOOT_FAILURE
 
 
+class StagingFailed(KhiveError):
+    """New workers of a role could not be made ready; the old ones, if there are any, serve on."""
+
+    code = "staging_failed"
+
+
 _BY_CODE: dict[str, type[KhiveError]] = {
     kind.code: kind
     for kind in (
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
-        AlreadyRunning, BootFailure,
+        AlreadyRunning, BootFailure, StagingFailed,
     )
 }  # fmt: skip
 

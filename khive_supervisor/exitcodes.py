@@ -22,6 +22,8 @@ STORE_REFUSED = 7
 VERSION_MISMATCH = 8
 #: `doctor` found at least one problem.
 UNHEALTHY = 9
+#: A worker of a role ends because a handler did not stop in time; another takes its place.
+RECYCLE = 10
 #: Trying again later can help (disk full, busy).
 TEMPORARY = 75
 #: Starting this again cannot help; a parent must not restart it.

@@ -25,6 +25,7 @@ Token = tuple[int, int]
 
 #: Kinds that the store counts.
 GENERATIONS, PROFILES, POSTERIORS, BINDINGS = "generations", "profiles", "posteriors", "bindings"
+TASKS = "tasks"
 
 
 class Source(Protocol):

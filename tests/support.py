@@ -23,6 +23,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from khive_supervisor.client import ControlClient
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.store import SqliteStore
+from khive_supervisor.store.task_interface import TaskStore
 
 ROOT = Path(__file__).parents[1]
 #: Seconds for anything that should take milliseconds; a machine that is busy gets its time.
@@ -335,6 +337,13 @@ def run(main: Any) -> Any:
         return await asyncio.wait_for(main, DEADLINE * 3)
 
     return asyncio.run(bounded())
+
+
+@contextlib.contextmanager
+def tasks_of(installation: Installation) -> Iterator[TaskStore]:
+    """The tasks of an installation whose supervisor runs: what its roles' workers would see."""
+    with SqliteStore(str(installation.store), guarded=False) as store:
+        yield store.tasks
 
 
 @contextlib.contextmanager

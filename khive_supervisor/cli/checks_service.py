@@ -11,6 +11,7 @@ from khive_supervisor import __version__
 from khive_supervisor.cli import clients
 from khive_supervisor.cli.checks import Check, Status
 from khive_supervisor.client import ControlClient, check_socket_path
+from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config, EmbedderSettings
 from khive_supervisor.config.values import write_size
@@ -50,6 +51,16 @@ def check_embedder(settings: EmbedderSettings, environ: Mapping[str, str]) -> It
         why = "What is remembered travels to the endpoint as plain text."
         yield Check("embedder", "warn", f"{settings.url} is not encrypted", why, "Use https.")
     yield Check("embedder", "ok", f"{settings.model} at {settings.url}")
+
+
+def check_roles(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterable[Check]:
+    """What the roles' handlers need and this machine may lack."""
+    problems = check_handlers(loaded.config, environ)
+    for problem in problems:
+        why = f"{loaded.origins.get(problem.key, loaded.file)}: {problem}"
+        yield Check("roles", "fail", f"The role {problem.role} cannot work here", why)
+    if not problems and loaded.config.roles:
+        yield Check("roles", "ok", f"{len(loaded.config.roles)} roles have what they need")
 
 
 def check_place(config: Config) -> Iterable[Check]:

@@ -27,13 +27,19 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @click.command()
 @click.option("--deep", is_flag=True, help="Read the whole store and look for damage.")
+@click.option("--systemd-unit", is_flag=True, help="Print a user unit for systemd instead.")
 @config_option
 @output.as_json_option
-def doctor(deep: bool, config_file: str | None, as_json: bool) -> None:
+def doctor(deep: bool, systemd_unit: bool, config_file: str | None, as_json: bool) -> None:
     """Check the installation, the store, the supervisor and the clients; change nothing.
 
     Exit code 0 without a failure (warnings are none), 9 with one.
     """
+    if systemd_unit:
+        from khive_supervisor.supervision.systemd import unit
+
+        click.echo(unit(sys.executable), nl=False)
+        return
     from khive_supervisor.cli.checks import run
 
     plan = [*_installation(), *_configured(config_file, deep)]
@@ -87,6 +93,7 @@ def _of(found: LoadedConfig, deep: bool) -> Plan:
         yield "model files", checks.check_model_files
         yield "model", checks.check_model_runs
     yield "embedder", functools.partial(service.check_embedder, config.embedder, os.environ)
+    yield "roles", functools.partial(service.check_roles, found, os.environ)
     yield "store place", functools.partial(service.check_place, config)
     yield "store", functools.partial(service.check_store, config, deep)
     yield "log", functools.partial(service.check_log, config)

@@ -9,7 +9,18 @@ from typing import Any
 import click
 
 from khive_supervisor import __version__, exitcodes
-from khive_supervisor.cli import backup, index, learn, memory, profiles, settings, supervise, verbs
+from khive_supervisor.cli import (
+    backup,
+    index,
+    learn,
+    memory,
+    profiles,
+    reload,
+    settings,
+    supervise,
+    tasks,
+    verbs,
+)
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
@@ -74,6 +85,7 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
 cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
 cli.add_section("Clients", (connect, attach))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
+cli.add_section("Roles and their tasks", (*tasks.COMMANDS, *reload.COMMANDS))
 cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
 cli.add_section(
     "Store, index and all the rest", (*backup.COMMANDS, *index.COMMANDS, *verbs.COMMANDS)

@@ -16,6 +16,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.client import ControlClient, owner
 from khive_supervisor.errors import (
@@ -93,6 +94,7 @@ def _start_in_background(config_file: str | None, path: str, quiet: bool, as_jso
 def _launch(config_file: str | None, path: str) -> bool:
     """Start one in a session of its own and wait for its announcement, or its end.
 
+    SIGHUP is blocked in it from the first instant, as it is here: see entry.main.
     Returns whether it was the one; otherwise another start was before it.
     """
     ours, theirs = os.pipe()
@@ -105,6 +107,8 @@ def _launch(config_file: str | None, path: str) -> bool:
         stderr=subprocess.PIPE,
         start_new_session=True,
         pass_fds=[theirs],
+        # A service manager that listens to whoever runs this does not mean the supervisor.
+        env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
     )
     os.close(theirs)
     with os.fdopen(ours, "rb") as ready:
@@ -237,6 +241,7 @@ def _status_text(status: dict[str, Any]) -> str:
                     for c in status["children"]
                 ],
             ),
+            roles_text(status["roles"], status["unserved"]),
             _sessions_text(status["sessions"]),
         )
         if part

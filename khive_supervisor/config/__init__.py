@@ -11,20 +11,24 @@ from khive_supervisor.config.model import (
     StoreSettings,
     SupervisorSettings,
 )
+from khive_supervisor.config.roles import Handler, Role, digest
 from khive_supervisor.config.show import as_dict, as_toml, fingerprint
 
 __all__ = [
     "Config",
     "EmbedderSettings",
+    "Handler",
     "IndexSettings",
     "LoadedConfig",
     "LogSettings",
+    "Role",
     "SearchSettings",
     "SessionSettings",
     "StoreSettings",
     "SupervisorSettings",
     "as_dict",
     "as_toml",
+    "digest",
     "fingerprint",
     "from_dict",
     "load",

@@ -18,7 +18,9 @@ from typing import Any
 from khive_supervisor import paths
 from khive_supervisor.config.locate import line_numbers
 from khive_supervisor.config.model import TABLES, Config, every_setting, settings_of
+from khive_supervisor.config.read_roles import read_roles
 from khive_supervisor.config.reading import read_regular
+from khive_supervisor.config.roles import Role, every_key
 from khive_supervisor.config.values import Setting, Unfit, describe, quoted
 from khive_supervisor.errors import ConfigError
 
@@ -42,7 +44,8 @@ class LoadedConfig:
     Attributes:
         config: the configuration.
         file: the absolute path of the file in force; None when there is none.
-        origins: for each "table.key": "default", "FILE:LINE" or "environment NAME".
+        origins: for each "table.key" and "roles[0].key": "default", "FILE:LINE" or
+            "environment NAME".
     """
 
     config: Config
@@ -57,18 +60,39 @@ class _Reading:
     file: str
     lines: Mapping[str, int] = field(default_factory=dict)
     values: dict[str, dict[str, Any]] = field(default_factory=lambda: {t: {} for t in TABLES})
+    roles: tuple[Role, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def where(self, key: str) -> str:
-        """The file, with the line of a key (or of its table) when it is known."""
-        line = self.lines.get(key) or self.lines.get(key.partition(".")[0])
-        return f"{self.file}:{line}" if line else self.file
+        """The file, with the line of a key (or of the table it is in) when it is known."""
+        while key and key not in self.lines:
+            key = re.sub(r"(\.|^)[^.\[]+$|\[\d+\]$", "", key)
+        return f"{self.file}:{self.lines[key]}" if key else self.file
 
     def problem(self, table: str, name: str | None, text: str) -> None:
         """Note what is wrong with a key; its name is quoted if it is not a plain one."""
         shown = ".".join(_plain(part) for part in (table, name) if part is not None)
-        self.problems.append(f"{self.where(_key(table, name))}: {shown}: {text}")
+        self.note(_key(table, name), shown, text)
+
+    def note(self, key: str, shown: str, text: str) -> None:
+        """Note what is wrong at a key that is written as `shown`."""
+        self.problems.append(f"{self.where(key)}: {shown}: {text}")
+
+    def parse(self, key: str, setting: Setting, value: object, origin: str = "") -> Any:
+        """The value of a key in its own type; None, and noted, if it is wrong."""
+        origin = origin or self.where(key)
+        try:
+            parsed = setting.parse(value)
+            if setting.kind == "path" and parsed:
+                parsed = _absolute(parsed, os.path.dirname(os.path.abspath(self.file)))
+        except Unfit as unfit:
+            self.problems.append(
+                f"{origin}: {key}: found {unfit.found}; allowed: {setting.allowed()}"
+            )
+            return None
+        self.origins[key] = origin
+        return parsed
 
 
 def _key(table: str, name: str | None) -> str:
@@ -100,7 +124,8 @@ def load(
         reading.lines = line_numbers(text)
         _read_tables(reading, data)
     _read_environment(reading, os.environ if environ is None else environ, here)
-    return LoadedConfig(_build(reading), found, _all_origins(reading))
+    config = _build(reading)
+    return LoadedConfig(config, found, _all_origins(reading, config))
 
 
 def from_dict(data: Mapping[str, Any], *, source: str = "configuration") -> Config:
@@ -149,7 +174,9 @@ def _unreadable(file: str, why: str) -> ConfigError:
 
 def _read_tables(reading: _Reading, data: Mapping[str, Any]) -> None:
     for table, content in data.items():
-        if table not in TABLES:
+        if table == "roles":
+            reading.roles = read_roles(content, reading)
+        elif table not in TABLES:
             reading.problem(table, None, _unknown(table, "", isinstance(content, dict)))
         elif not isinstance(content, Mapping):
             reading.problem(table, None, f"found {describe(content)}; allowed: a table, [{table}]")
@@ -160,29 +187,19 @@ def _read_tables(reading: _Reading, data: Mapping[str, Any]) -> None:
 def _read_table(reading: _Reading, table: str, content: Mapping[str, Any]) -> None:
     known = settings_of(table)
     for name, value in content.items():
-        key = f"{table}.{name}"
         if name in known:
-            _accept(reading, table, name, known[name], value, reading.where(key))
+            _accept(reading, table, name, known[name], value)
         else:
             reading.problem(table, name, _unknown(name, table, False))
 
 
 def _accept(
-    reading: _Reading, table: str, name: str, setting: Setting, value: object, origin: str
+    reading: _Reading, table: str, name: str, setting: Setting, value: object, origin: str = ""
 ) -> None:
     """Take one value, or note what is wrong with it."""
-    key = f"{table}.{name}"
-    try:
-        parsed = setting.parse(value)
-        if setting.kind == "path":
-            parsed = _absolute(parsed, os.path.dirname(os.path.abspath(reading.file)))
-    except Unfit as unfit:
-        reading.problems.append(
-            f"{origin}: {key}: found {unfit.found}; allowed: {setting.allowed()}"
-        )
-        return
-    reading.values[table][name] = parsed
-    reading.origins[key] = origin
+    parsed = reading.parse(f"{table}.{name}", setting, value, origin)
+    if parsed is not None:
+        reading.values[table][name] = parsed
 
 
 def _absolute(path: str, base: str) -> str:
@@ -199,7 +216,7 @@ def _unknown(name: str, table: str, is_table: bool) -> str:
     if table:
         names = {known: f"{table}.{known}" for known in settings_of(table)}
     else:
-        names = {known: f"[{known}]" for known in TABLES}
+        names = {known: f"[{known}]" for known in TABLES} | {"roles": "[[roles]]"}
     elsewhere = {known: f"{other}.{known}" for other, known, _ in every_setting()}
     for candidates in (names, elsewhere):
         if close := difflib.get_close_matches(name, candidates, n=1, cutoff=0.6):
@@ -220,7 +237,8 @@ def _read_environment(reading: _Reading, environ: Mapping[str, str], cwd: str) -
 def _build(reading: _Reading) -> Config:
     if reading.problems:
         raise ConfigError(reading.problems, hint=_HINT)
-    config = Config(**{name: kind(**reading.values[name]) for name, kind in TABLES.items()})
+    tables = {name: kind(**reading.values[name]) for name, kind in TABLES.items()}
+    config = Config(**tables, roles=reading.roles)
     for key, text in _contradictions(config):
         origin = reading.origins.get(key, reading.file or DEFAULT)
         reading.problems.append(f"{origin}: {key}: {text}")
@@ -254,6 +272,8 @@ def namespace_allowed(config: Config, namespace: str) -> bool:
     )
 
 
-def _all_origins(reading: _Reading) -> dict[str, str]:
-    keys = (f"{table}.{name}" for table, name, _ in every_setting())
+def _all_origins(reading: _Reading, config: Config) -> dict[str, str]:
+    keys = [f"{table}.{name}" for table, name, _ in every_setting()]
+    for number in range(len(config.roles)):
+        keys += [f"roles[{number}].{name}" for name, _ in every_key()]
     return {key: reading.origins.get(key, DEFAULT) for key in keys}

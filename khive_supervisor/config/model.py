@@ -11,7 +11,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal
 
 from khive_supervisor import paths
-from khive_supervisor.config.values import Setting
+from khive_supervisor.config.roles import Role
+from khive_supervisor.config.values import Setting, declare
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
@@ -28,19 +29,11 @@ _NAMESPACE = r"[^\s\x00-\x1f*?\[\]]+"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-def _declare(default: Any, setting: Setting) -> Any:
-    """A dataclass field that carries its declaration; the default may be a function."""
-    metadata = {"setting": setting}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """The durable store: one SQLite file."""
 
-    path: str = _declare(
+    path: str = declare(
         lambda: paths.data_home() + "/khive.db",
         Setting(
             "path",
@@ -49,7 +42,7 @@ class StoreSettings:
             shown_default="$XDG_DATA_HOME/khive/khive.db (~/.local/share/khive/khive.db)",
         ),
     )
-    allow_network_filesystem: bool = _declare(
+    allow_network_filesystem: bool = declare(
         False,
         Setting(
             "boolean",
@@ -57,20 +50,22 @@ class StoreSettings:
             "SQLite's log needs the shared memory of one host.",
         ),
     )
-    busy_timeout: float = _declare(
+    busy_timeout: float = declare(
         10.0,
         Setting(
             "duration",
             "How long a write waits for another process's write before it fails as temporary.",
+            applies="session",
             minimum=0.1,
             maximum=10 * _MINUTE,
         ),
     )
-    max_content_bytes: int = _declare(
+    max_content_bytes: int = declare(
         256 * _KIB,
         Setting(
             "size",
             "The longest content of one memory or knowledge entry, in UTF-8.",
+            applies="session",
             minimum=_KIB,
             maximum=4 * _MIB,
         ),
@@ -81,7 +76,7 @@ class StoreSettings:
 class SupervisorSettings:
     """The supervisor process and how it treats its children."""
 
-    worker_start: Literal["auto", "fork", "exec"] = _declare(
+    worker_start: Literal["auto", "fork", "exec"] = declare(
         "auto",
         Setting(
             "text",
@@ -91,82 +86,90 @@ class SupervisorSettings:
             supervisor_only=True,
         ),
     )
-    restart_backoff: float = _declare(
+    restart_backoff: float = declare(
         0.5,
         Setting(
             "duration",
             "The wait before a child that died is started again; doubled at each death.",
+            applies="live",
             minimum=0.01,
             maximum=_HOUR,
             supervisor_only=True,
         ),
     )
-    restart_backoff_max: float = _declare(
+    restart_backoff_max: float = declare(
         30.0,
         Setting(
             "duration",
             "The longest wait between restarts; at least restart_backoff.",
+            applies="live",
             minimum=0.01,
             maximum=_DAY,
             supervisor_only=True,
         ),
     )
-    restart_limit: int = _declare(
+    restart_limit: int = declare(
         5,
         Setting(
             "integer",
             "Deaths of one child within restart_window after which it is left down.",
+            applies="live",
             minimum=1,
             maximum=1000,
             supervisor_only=True,
         ),
     )
-    restart_window: float = _declare(
+    restart_window: float = declare(
         60.0,
         Setting(
             "duration",
             "The time in which deaths are counted against restart_limit.",
+            applies="live",
             minimum=1,
             maximum=_DAY,
             supervisor_only=True,
         ),
     )
-    stop_timeout: float = _declare(
+    stop_timeout: float = declare(
         5.0,
         Setting(
             "duration",
             "How long a child may take to end when asked to, before it is killed.",
+            applies="live",
             minimum=0.1,
             maximum=_HOUR,
             supervisor_only=True,
         ),
     )
-    checkpoint_interval: float = _declare(
+    checkpoint_interval: float = declare(
         5.0,
         Setting(
             "duration",
             "How often the write-ahead log is copied back into the database.",
+            applies="live",
             minimum=0.1,
             maximum=_HOUR,
             supervisor_only=True,
         ),
     )
-    poll_interval: float = _declare(
+    poll_interval: float = declare(
         2.0,
         Setting(
             "duration",
             "How often the store is looked at whether file events come or not: how late an idle "
             "session hears of a change when they do not.",
+            applies="live",
             minimum=0.05,
             maximum=_HOUR,
             supervisor_only=True,
         ),
     )
-    wal_truncate_bytes: int = _declare(
+    wal_truncate_bytes: int = declare(
         16 * _MIB,
         Setting(
             "size",
             "The size of the write-ahead log at which it is also cut back to nothing.",
+            applies="live",
             minimum=64 * _KIB,
             maximum=16 * _GIB,
             supervisor_only=True,
@@ -178,7 +181,7 @@ class SupervisorSettings:
 class SessionSettings:
     """What an attached session sees and sends."""
 
-    namespace: str = _declare(
+    namespace: str = declare(
         "default",
         Setting(
             "text",
@@ -190,7 +193,7 @@ class SessionSettings:
             form="without spaces, *, ? and brackets",
         ),
     )
-    allowed_namespaces: tuple[str, ...] = _declare(
+    allowed_namespaces: tuple[str, ...] = declare(
         ("*",),
         Setting(
             "list",
@@ -200,7 +203,7 @@ class SessionSettings:
             maximum=1000,
         ),
     )
-    env_allow: tuple[str, ...] = _declare(
+    env_allow: tuple[str, ...] = declare(
         ENVIRONMENT_ALLOWED,
         Setting(
             "list",
@@ -212,7 +215,7 @@ class SessionSettings:
             form="each the name of an environment variable",
         ),
     )
-    max_line_bytes: int = _declare(
+    max_line_bytes: int = declare(
         8 * _MIB,
         Setting(
             "size",
@@ -229,7 +232,7 @@ class SessionSettings:
 class EmbedderSettings:
     """Where texts become vectors."""
 
-    kind: Literal["minilm", "openai", "none"] = _declare(
+    kind: Literal["minilm", "openai", "none"] = declare(
         "minilm",
         Setting(
             "text",
@@ -238,7 +241,7 @@ class EmbedderSettings:
             choices=("minilm", "openai", "none"),
         ),
     )
-    threads: int = _declare(
+    threads: int = declare(
         1,
         Setting(
             "integer",
@@ -247,7 +250,7 @@ class EmbedderSettings:
             maximum=64,
         ),
     )
-    url: str = _declare(
+    url: str = declare(
         "",
         Setting(
             "text",
@@ -259,7 +262,7 @@ class EmbedderSettings:
             private=True,
         ),
     )
-    model: str = _declare(
+    model: str = declare(
         "",
         Setting(
             "text",
@@ -268,7 +271,7 @@ class EmbedderSettings:
             optional=True,
         ),
     )
-    dimensions: int = _declare(
+    dimensions: int = declare(
         0,
         Setting(
             "integer",
@@ -277,7 +280,7 @@ class EmbedderSettings:
             maximum=8192,
         ),
     )
-    api_key_env: str = _declare(
+    api_key_env: str = declare(
         "",
         Setting(
             "text",
@@ -290,11 +293,12 @@ class EmbedderSettings:
             private=True,
         ),
     )
-    timeout: float = _declare(
+    timeout: float = declare(
         10.0,
         Setting(
             "duration",
             "How long one batch of texts may take; search goes on with full text after it.",
+            applies="session",
             minimum=0.05,
             maximum=10 * _MINUTE,
         ),
@@ -305,39 +309,43 @@ class EmbedderSettings:
 class IndexSettings:
     """The nearest-neighbour index and when its next generation is built."""
 
-    rebuild_share: float = _declare(
+    rebuild_share: float = declare(
         0.05,
         Setting(
             "number",
             "Build the next generation when this share of the vectors is newer than the index.",
+            applies="live",
             minimum=0.001,
             maximum=1,
         ),
     )
-    rebuild_minimum: int = _declare(
+    rebuild_minimum: int = declare(
         1000,
         Setting(
             "integer",
             "But not before this many vectors are newer: so many are searched exactly in no time.",
+            applies="live",
             minimum=1,
             maximum=1_000_000,
         ),
     )
-    trees: int = _declare(
+    trees: int = declare(
         50,
         Setting(
             "integer",
             "Trees of a generation: more find more and take more disk and building time.",
+            applies="live",
             minimum=1,
             maximum=1000,
         ),
     )
-    search_k: int = _declare(
+    search_k: int = declare(
         0,
         Setting(
             "integer",
             "Nodes of the trees that one search inspects: more find more and take longer; 0 "
             "chooses by itself, and scans a small index instead.",
+            applies="session",
             minimum=0,
             maximum=10_000_000,
         ),
@@ -348,7 +356,7 @@ class IndexSettings:
 class SearchSettings:
     """How results are found and ranked; the weight of relevance is what the others leave of 1."""
 
-    candidates: int = _declare(
+    candidates: int = declare(
         100,
         Setting(
             "integer",
@@ -358,7 +366,7 @@ class SearchSettings:
             maximum=1000,
         ),
     )
-    max_query_characters: int = _declare(
+    max_query_characters: int = declare(
         20_000,
         Setting(
             "integer",
@@ -374,7 +382,7 @@ class SearchSettings:
 class ProfileSettings:
     """What profiles learn from."""
 
-    implicit_feedback: bool = _declare(
+    implicit_feedback: bool = declare(
         True,
         Setting(
             "boolean",
@@ -388,15 +396,16 @@ class ProfileSettings:
 class LogSettings:
     """The log that the supervisor writes for all its processes."""
 
-    level: Literal["debug", "info", "warning", "error"] = _declare(
+    level: Literal["debug", "info", "warning", "error"] = declare(
         "info",
         Setting(
             "text",
             "The least severe events that are logged.",
+            applies="live",
             choices=("debug", "info", "warning", "error"),
         ),
     )
-    file: str = _declare(
+    file: str = declare(
         lambda: paths.state_home() + "/khive.log",
         Setting(
             "path",
@@ -405,7 +414,7 @@ class LogSettings:
             supervisor_only=True,
         ),
     )
-    max_bytes: int = _declare(
+    max_bytes: int = declare(
         10 * _MIB,
         Setting(
             "size",
@@ -415,7 +424,7 @@ class LogSettings:
             supervisor_only=True,
         ),
     )
-    backups: int = _declare(
+    backups: int = declare(
         3,
         Setting(
             "integer",
@@ -439,6 +448,11 @@ class Config:
     search: SearchSettings = field(default_factory=SearchSettings)
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    roles: tuple[Role, ...] = ()
+
+    def role(self, name: str) -> Role | None:
+        """The role of a name, if there is one."""
+        return next((role for role in self.roles if role.role == name), None)
 
 
 #: The tables of the file and their dataclasses, in the order in which they are documented.

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from khive_supervisor.config import roles
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import (
     TABLES,
@@ -15,20 +16,25 @@ from khive_supervisor.config.model import (
     every_setting,
     settings_of,
 )
+from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
 from khive_supervisor.config.values import Setting
 
 _APPLIES = {
-    "start": "next start",
-    "session": "new sessions",
+    "restart": "next start",
+    "session": "reload, new sessions",
+    "live": "reload",
+    "rolling": "reload, new workers",
+    "identity": "another role",
 }
 
 
-def as_dict(config: Config) -> dict[str, dict[str, Any]]:
+def as_dict(config: Config) -> dict[str, Any]:
     """Plain data that JSON can carry (seconds, bytes, lists); `load.from_dict` reads it back."""
-    data: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
+    data: dict[str, Any] = {table: {} for table in TABLES}
     for table, name, _ in every_setting():
         value = getattr(getattr(config, table), name)
         data[table][name] = list(value) if isinstance(value, tuple) else value
+    data["roles"] = [role_as_dict(role) for role in config.roles]
     return data
 
 
@@ -42,7 +48,21 @@ def as_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
             origin = (origins or {}).get(f"{table}.{name}")
             lines.append(f"{line}  # {_one_line(origin)}" if origin else line)
         blocks.append("\n".join(lines))
+    blocks += [_role_as_toml(role, n, origins or {}) for n, role in enumerate(config.roles)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _role_as_toml(role: Role, number: int, origins: Mapping[str, str]) -> str:
+    """One role; the half of the handler that is not set is left out."""
+    lines = ["[[roles]]"]
+    for name, setting in every_key():
+        value = value_of(role, name)
+        if name.startswith("handler.") and not value:
+            continue
+        origin = origins.get(f"roles[{number}].{name}")
+        line = f"{name} = {setting.write(value)}"
+        lines.append(f"{line}  # {_one_line(origin)}" if origin else line)
+    return "\n".join(lines)
 
 
 def _one_line(text: str) -> str:
@@ -59,6 +79,11 @@ def loaded_as_dict(loaded: LoadedConfig) -> dict[str, Any]:
         }
         for table, name, _ in every_setting()
     }
+    for number, role in enumerate(loaded.config.roles):
+        for name, _ in every_key():
+            key, value = f"roles[{number}].{name}", value_of(role, name)
+            plain = list(value) if isinstance(value, tuple) else value
+            settings[key] = {"value": plain, "origin": loaded.origins[key]}
     return {"file": loaded.file, "settings": settings}
 
 
@@ -76,33 +101,43 @@ def fingerprint(config: Config) -> str:
 
 def reference() -> str:
     """The settings as Markdown, one table each: the generated part of docs/settings.md."""
-    return "\n\n".join(_reference_of(table) for table in TABLES) + "\n"
+    blocks = [_reference_of(table) for table in TABLES]
+    return "\n\n".join([*blocks, _reference_of_roles()]) + "\n"
+
+
+def _reference_of_roles() -> str:
+    rows = [*_head_of("[[roles]]", Role.__doc__)]
+    rows += [_row(name, setting, roles.default_of(name)) for name, setting in every_key()]
+    return "\n".join(rows)
 
 
 def _reference_of(table: str) -> str:
-    purpose = (TABLES[table].__doc__ or "").strip()
-    rows = [
-        f"### [{table}]",
-        "",
-        purpose,
-        "",
-        "| setting | type | default | bounds | takes effect | meaning |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = [*_head_of(f"[{table}]", TABLES[table].__doc__)]
     for name, setting in settings_of(table).items():
         rows.append(_row(name, setting, default_of(table, name)))
     return "\n".join(rows)
 
 
+def _head_of(name: str, purpose: str | None) -> list[str]:
+    return [
+        f"### {name}",
+        "",
+        (purpose or "").strip(),
+        "",
+        "| setting | type | default | bounds | takes effect | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+
+
 def _row(name: str, setting: Setting, default: Any) -> str:
-    shown = setting.shown_default or setting.write(default)
+    shown = "must be given" if default is None else setting.shown_default or setting.write(default)
     bounds = setting.bounds() or " or ".join(f"`{choice}`" for choice in setting.choices) or "-"
     if setting.form:
         bounds = f"{bounds}; {setting.form}" if bounds != "-" else setting.form
     cells = [
         f"`{name}`",
         setting.kind,
-        f"`{shown}`",
+        shown if default is None else f"`{shown}`",
         bounds,
         _APPLIES[setting.applies],
         setting.help,

@@ -11,14 +11,27 @@ import os
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.show import as_dict
+from khive_supervisor.errors import ConfigError
 
 #: The environment variable that carries it.
 VARIABLE = "KHIVE_RESOLVED_CONFIG"
+#: Characters of the longest; Linux refuses a variable of more than 128 KiB.
+MAX_LENGTH = 96 * 1024
 
 
 def dumps(config: Config) -> str:
-    """A configuration as one line of JSON."""
-    return json.dumps(as_dict(config), separators=(",", ":"))
+    """A configuration as one line of JSON.
+
+    Raises:
+        ConfigError: it is longer than a process can be given.
+    """
+    text = json.dumps(as_dict(config), separators=(",", ":"))
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(
+            [f"it is too long: {len(text)} characters of at most {MAX_LENGTH}, as JSON"],
+            hint="Put long commands into files of their own.",
+        )
+    return text
 
 
 def from_environment() -> Config:

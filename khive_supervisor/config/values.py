@@ -9,11 +9,14 @@ import datetime as dt
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["text", "path", "boolean", "integer", "number", "duration", "size", "list"]
-Applies = Literal["start", "session"]
+Kind = Literal[
+    "text", "path", "boolean", "integer", "number", "duration", "size", "list", "command"
+]
+#: When a changed value takes effect; config/changes.py and docs/reload.md say what that means.
+Applies = Literal["restart", "session", "live", "rolling", "identity"]
 
 #: Seconds of each unit of a duration, longest first (the order in which one is written).
 DURATION_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -44,12 +47,14 @@ class Setting:
     Attributes:
         kind: how the value is read.
         help: one sentence, for the docs.
-        applies: "start" (when the supervisor starts) or "session" (in sessions attached later).
+        applies: "restart" (when the supervisor starts again), "session" (in sessions that attach
+            after a reload), "live" (at a reload), "rolling" (at a reload, in new workers of the
+            role), or "identity" (another value is another role).
         minimum, maximum: bounds, both allowed; of a text or a list they bound its length.
         choices: the only values, if there are few.
         pattern: what the whole text (or each text of a list) must match.
         form: the pattern in words.
-        optional: whether an empty text is allowed and means "not set".
+        optional: whether an empty text (or 0) is allowed and means "not set".
         shown_default: the default for the docs when it depends on the environment.
         private: a wrong value is never repeated in an error (it may be a pasted secret).
         supervisor_only: whether no worker depends on it.
@@ -57,7 +62,7 @@ class Setting:
 
     kind: Kind
     help: str
-    applies: Applies = "start"
+    applies: Applies = "restart"
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
@@ -75,6 +80,8 @@ class Setting:
             Unfit: the value is of another type, not readable, or out of bounds.
         """
         try:
+            if self.optional and value == "" and self.kind == "path":
+                return value
             parsed = _PARSERS[self.kind](value)
             self._check(parsed)
         except Unfit:
@@ -84,7 +91,7 @@ class Setting:
         return parsed
 
     def _check(self, parsed: Any) -> None:
-        if self.optional and parsed == "":
+        if self.optional and parsed in ("", 0, ()):
             return
         if self.choices and parsed not in self.choices:
             raise ValueError
@@ -109,12 +116,13 @@ class Setting:
         if bounds := self.bounds():
             words.append(bounds)
         if self.optional:
-            words.append('or "" for none')
+            words.append("or 0 for none" if self.kind in _AMOUNTS else 'or "" for none')
         return " ".join(words)
 
     def bounds(self) -> str:
         """The bounds in words; empty if there are none."""
-        unit = {"text": " characters", "path": " characters", "list": " items"}.get(self.kind, "")
+        unit = {"text": " characters", "path": " characters"}.get(self.kind, "")
+        unit = unit or (" items" if self.kind in ("list", "command") else "")
         low, high = (
             None if bound is None else self._bare(bound) for bound in (self.minimum, self.maximum)
         )
@@ -132,6 +140,19 @@ class Setting:
     def write(self, value: Any) -> str:
         """The value as TOML; `parse` of what TOML reads from it gives the value back."""
         return _WRITERS[self.kind](value)
+
+
+def declare(default: Any, setting: Setting) -> Any:
+    """A dataclass field that carries its declaration; the default may be a function."""
+    metadata = {"setting": setting}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def required(setting: Setting) -> Any:
+    """A dataclass field that carries its declaration and must be given."""
+    return field(metadata={"setting": setting})
 
 
 def describe(value: object) -> str:
@@ -173,6 +194,22 @@ def _path(value: object) -> str:
     if not text:
         raise ValueError
     return text
+
+
+def _command(value: object) -> tuple[str, ...]:
+    """A program and its arguments, which may be empty or have several lines."""
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    for item in value:
+        if not isinstance(item, str) or "\0" in item or not _encodable(item):
+            raise Unfit(f"the item {describe(item)}")
+    if not value or not value[0].strip():
+        raise ValueError
+    return tuple(value)
+
+
+def _encodable(text: str) -> bool:
+    return not any(0xD800 <= ord(character) < 0xE000 for character in text)
 
 
 def _boolean(value: object) -> bool:
@@ -279,6 +316,7 @@ _PARSERS: dict[Kind, Callable[[object], Any]] = {
     "duration": parse_duration,
     "size": parse_size,
     "list": _list,
+    "command": _command,
 }
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "text": quoted,
@@ -289,6 +327,7 @@ _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "duration": lambda value: f'"{write_duration(value)}"',
     "size": lambda value: f'"{write_size(value)}"',
     "list": _write_list,
+    "command": _write_list,
 }
 _KIND_WORDS: dict[Kind, str] = {
     "text": "a text",
@@ -299,4 +338,7 @@ _KIND_WORDS: dict[Kind, str] = {
     "duration": 'a duration such as "500ms", "10s", "15m" (a bare number is seconds)',
     "size": 'a size such as "64KiB", "16MiB" (a bare number is bytes)',
     "list": "a list of texts",
+    "command": "a list of texts: a program and its arguments",
 }
+#: Kinds whose "not set" is 0 instead of an empty text.
+_AMOUNTS = frozenset({"integer", "number", "duration", "size"})

@@ -44,6 +44,7 @@ from khive_supervisor.store.model import (
     VectorRow,
     VectorStats,
 )
+from khive_supervisor.store.task_interface import TaskStore
 
 
 class EntryStore(Protocol):
@@ -324,6 +325,11 @@ class ProfileStore(Protocol):
 
 class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Protocol):
     """All of it."""
+
+    @property
+    def tasks(self) -> TaskStore:
+        """Tasks and roles: what is asked of them is in `task_interface`."""
+        ...
 
     @property
     def path(self) -> str:

@@ -28,6 +28,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "entries, their full-text index, vectors, generations", schema.FIRST),
     Migration(2, "a name for the store's past, which a restored backup replaces", schema.SECOND),
     Migration(3, "profiles that learn, and counters of what has changed", schema.THIRD),
+    Migration(4, "tasks of roles, and what roles have learned", schema.FOURTH),
 )
 
 #: The schema that this release reads and writes.

@@ -247,3 +247,99 @@ THIRD: tuple[str, ...] = (
             '{"priors": {"relevance": [7, 3], "salience": [2, 8], "temporal": [1, 9]}}')
     """,
 )
+
+#: Tasks of roles, and what roles have learned. `lease_until` and `not_before` are times of the
+#: system's own clock (it counts while the machine sleeps and cannot be set) in the boot that `boot`
+#: names; `digest` is that of the handler which claimed the task last.
+FOURTH: tuple[str, ...] = (
+    """
+    CREATE TABLE tasks (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        role         TEXT NOT NULL,
+        task_type    TEXT NOT NULL,
+        payload      TEXT NOT NULL CHECK (json_valid(payload)),
+        priority     INTEGER NOT NULL DEFAULT 0,
+        idempotency  TEXT,
+        state        TEXT NOT NULL DEFAULT 'queued'
+                     CHECK (state IN ('queued', 'leased', 'done', 'failed', 'cancelled', 'dead')),
+        attempts     INTEGER NOT NULL DEFAULT 0,
+        attempts_max INTEGER NOT NULL,
+        token        INTEGER NOT NULL DEFAULT 0,
+        worker       TEXT,
+        generation   INTEGER,
+        digest       TEXT NOT NULL DEFAULT '',
+        boot         TEXT NOT NULL DEFAULT '',
+        lease_until  REAL,
+        cancel_asked INTEGER NOT NULL DEFAULT 0 CHECK (cancel_asked IN (0, 1)),
+        deadline     REAL,
+        not_before   REAL NOT NULL DEFAULT 0,
+        progress     TEXT,
+        result       TEXT,
+        error        TEXT,
+        log_tail     TEXT,
+        chosen       TEXT CHECK (chosen IS NULL OR json_valid(chosen)),
+        quality      REAL CHECK (quality BETWEEN 0 AND 1),
+        actor        TEXT NOT NULL DEFAULT '',
+        namespace    TEXT NOT NULL DEFAULT '',
+        session      TEXT NOT NULL DEFAULT '',
+        created_at   REAL NOT NULL,
+        started_at   REAL,
+        ended_at     REAL
+    ) STRICT
+    """,
+    """
+    CREATE INDEX tasks_queue ON tasks (role, priority DESC, id) WHERE state = 'queued'
+    """,
+    "CREATE INDEX tasks_leased ON tasks (worker) WHERE state = 'leased'",
+    """
+    CREATE INDEX tasks_deadline ON tasks (deadline)
+        WHERE state = 'queued' AND deadline IS NOT NULL
+    """,
+    "CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE UNIQUE INDEX tasks_idempotency ON tasks (idempotency) WHERE idempotency IS NOT NULL",
+    # What happened to a task, in order: enqueued, leased, requeued, fenced, done, ...
+    """
+    CREATE TABLE task_events (
+        seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+        task_id INTEGER NOT NULL REFERENCES tasks (id),
+        at      REAL NOT NULL,
+        what    TEXT NOT NULL,
+        token   INTEGER NOT NULL,
+        worker  TEXT,
+        detail  TEXT NOT NULL DEFAULT ''
+    ) STRICT
+    """,
+    "CREATE INDEX task_events_task ON task_events (task_id, seq)",
+    # How a role did, a row for each day: keyed by the role, never by a process. `digest` names the
+    # handler and its settings, so that a changed one does not inherit the record whole.
+    """
+    CREATE TABLE role_records (
+        role        TEXT NOT NULL,
+        task_type   TEXT NOT NULL,
+        digest      TEXT NOT NULL,
+        day         INTEGER NOT NULL,
+        executions  INTEGER NOT NULL DEFAULT 0,
+        successes   INTEGER NOT NULL DEFAULT 0,
+        quality_sum REAL NOT NULL DEFAULT 0,
+        qualities   INTEGER NOT NULL DEFAULT 0,
+        latency_sum REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (role, task_type, digest, day)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # The roles that are served now, as the supervisor has loaded them; any process may read them.
+    """
+    CREATE TABLE roles (
+        role        TEXT PRIMARY KEY,
+        task_types  TEXT NOT NULL CHECK (json_valid(task_types)),
+        digest      TEXT NOT NULL,
+        generation  INTEGER NOT NULL,
+        workers     INTEGER NOT NULL,
+        attempts    INTEGER NOT NULL,
+        in_service  INTEGER NOT NULL CHECK (in_service IN (0, 1)),
+        updated_at  REAL NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO changes (kind) VALUES ('roles'), ('tasks')",
+    *counted("roles", "roles"),
+    *counted("tasks", "tasks", "state, cancel_asked"),
+)

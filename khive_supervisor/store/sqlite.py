@@ -53,6 +53,7 @@ from khive_supervisor.store.model import (
 )
 from khive_supervisor.store.profiles import ProfileTable
 from khive_supervisor.store.schema import LIVE
+from khive_supervisor.store.tasks import TaskTable
 from khive_supervisor.store.vectors import VectorTable
 
 #: Seconds that a write waits for another one, unless the configuration says otherwise.
@@ -93,6 +94,7 @@ class SqliteStore:
         self._profiles = ProfileTable(self.database, clock)
         self._bindings = BindingTable(self.database, clock)
         self._feedback = FeedbackTable(self.database, clock)
+        self._tasks = TaskTable(self.database, clock)
         self._changes = ChangeTable(self.database)
 
     # --- entries --------------------------------------------------------------------------------
@@ -317,6 +319,11 @@ class SqliteStore:
         return self._profiles.state(name)
 
     # --- the whole ------------------------------------------------------------------------------
+
+    @property
+    def tasks(self) -> TaskTable:
+        """See `Store.tasks`."""
+        return self._tasks
 
     @property
     def path(self) -> str:

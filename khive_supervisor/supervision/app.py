@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from khive_supervisor import __version__, logs
-from khive_supervisor.attach import FORWARDED
-from khive_supervisor.config import snapshot
+from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.config.model import Config
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput, KhiveError
 from khive_supervisor.paths import make_private_directory
+from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.supervision import live, systemd
 from khive_supervisor.supervision.builder import Builder
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
@@ -30,13 +33,14 @@ from khive_supervisor.supervision.control import (
     answer_requests,
     streams,
 )
-from khive_supervisor.supervision.environment import for_children
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance import IndexState, Maintenance
+from khive_supervisor.supervision.reload import Reloader
 from khive_supervisor.supervision.rendezvous import Rendezvous
-from khive_supervisor.supervision.restart import RestartPolicy, State
+from khive_supervisor.supervision.restart import State
+from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
-from khive_supervisor.supervision.spawner import ExecSpawner, ForkSpawner, Spawner
+from khive_supervisor.supervision.spawner import ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.supervision.watcher import Watcher
 
@@ -63,12 +67,13 @@ class Supervisor:
         self.socket_path = socket_path
         self.clock = clock
         self.started = clock()
-        self.sessions = Sessions(clock=clock)
+        self.sessions = Sessions(clock=clock, on_hint=self._hinted)
         self.watcher = Watcher(
             self.config.store.path,
             self.sessions,
             poll_interval=self.config.supervisor.poll_interval,
             clock=clock,
+            on_tasks=self._tasks_changed,
         )
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
@@ -81,27 +86,22 @@ class Supervisor:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
         self._model_id = model_id_of(self.config.embedder)
         self._wake_maintenance = asyncio.Event()
-        self._environment = {
-            **for_children(os.environ, self.config),
-            snapshot.VARIABLE: snapshot.dumps(self.config),
-            "KHIVE_SOCKET": socket_path,
-        }
-        self._policy = RestartPolicy(
-            backoff=self.config.supervisor.restart_backoff,
-            backoff_max=self.config.supervisor.restart_backoff_max,
-            limit=self.config.supervisor.restart_limit,
-            window=self.config.supervisor.restart_window,
-        )
+        self.notifier = systemd.from_environment(os.environ)
+        self.environment = live.environment_of(self.config, socket_path, os.environ)
         self.spawner = self._make_spawner()
         self.children = self._make_children()
-        self.builder = Builder(
-            "khive_workers.index_builder", [], self._environment, self._builder_ended, clock
+        self.roles = Roles(
+            self.config, self.spawner.spawn, self._with_tasks, self._take_log, clock=clock
         )
+        self.builder = Builder(
+            "khive_workers.index_builder", [], self.environment, self._builder_ended, clock
+        )
+        self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
 
     # --- what there is to run -----------------------------------------------------------------
 
     def _make_spawner(self) -> Spawner:
-        by_exec = ExecSpawner(self._worker_exited, self._environment, "khive_workers.session")
+        by_exec = ExecSpawner(self._worker_exited, self.environment, "khive_workers.session")
         how = self.config.supervisor.worker_start
         forks = how == "fork" or (how == "auto" and sys.platform == "linux")
         return ForkSpawner(self._worker_exited, by_exec) if forks else by_exec
@@ -119,9 +119,8 @@ class Supervisor:
         return children
 
     def _child(self, name: str, module: str) -> Child:
-        return Child(
-            name, module, [], self._policy, environment=self._environment, clock=self.clock
-        )
+        policy = live.policy_of(self.config)
+        return Child(name, module, [], policy, environment=self.environment, clock=self.clock)
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -132,34 +131,41 @@ class Supervisor:
             KhiveError: it could not start; nothing was left behind.
         """
         self._install_signals()
-        maintenance = self._open_store()
+        self._maintenance = maintenance = self._open_store()
         try:
             listener = self._rendezvous.bind()
-            self._write_allow_list()
+            live.write_allow_list(self.socket_path, self.config)
             self._start_log()
             control = ControlServer(listener, self._handlers())
             for child in self.children.values():
                 child.start()
             control.start()
+            self._warn_of_roles()
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
             tasks = [asyncio.create_task(self._maintain(maintenance))]
             tasks.append(asyncio.create_task(self.watcher.run()))
+            await self.roles.start()
+            tasks.append(asyncio.create_task(self.reloader.run()))
             await self._until_ready()
             if not self.stop_requested.is_set():
                 announce(await self._status({}))
+                self.notifier.ready()
             await self.stop_requested.wait()
             log.info("supervisor.stopping")
+            self.notifier.stopping()
             if self._end_sessions:
                 self.sessions.tell_all({"hint": "end"})  # while their links still stand
             await control.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # After a reload that was at work: it would start new workers.
+            await self.roles.stop(self.config.supervisor.stop_timeout)
             await self.watcher.stop()
             await self._stop_children()
         finally:
             if self._rendezvous.remove():
-                self._remove_allow_list()
+                live.remove_allow_list(self.socket_path)
             self._thread.submit(maintenance.close).result()
             self._thread.shutdown()
             self._lock.release()
@@ -190,16 +196,34 @@ class Supervisor:
                 hint="Set log.file to a path in a directory of yours.",
             ) from error
 
+    def _warn_of_roles(self) -> None:
+        """What a role lacks keeps nobody else from being served; a reload would refuse it."""
+        for problem in check_handlers(self.config, os.environ):
+            log.warning("role.cannot_work", role=problem.role, problem=str(problem))
+
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop_requested.set)
         loop.add_signal_handler(signal.SIGINT, self.stop_requested.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        # Blocked since the first line of this process; one that came meanwhile comes now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 
     def _hang_up(self) -> None:
         # A terminal that closes sends it as well: never a reason to end.
-        log.info("supervisor.hangup", note="settings are read at start; nothing was changed")
+        log.info("supervisor.hangup")
+        self.reloader.ask("SIGHUP")
+
+    def take(self, config: Config) -> None:
+        """Make a configuration the one in force; raises OSError and changes nothing."""
+        live.take(self, config)
+
+    def configure_maintenance(self) -> None:
+        """Let the maintenance thread go by the configuration in force, at once."""
+        if self._maintenance is not None:
+            self._thread.submit(self._maintenance.configure, self.config)
+        self._wake_maintenance.set()
 
     def _reap(self) -> None:
         for child in self.children.values():
@@ -209,7 +233,8 @@ class Supervisor:
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
-        ready = asyncio.gather(*(child.ready.wait() for child in self.children.values()))
+        children = (child.ready.wait() for child in self.children.values())
+        ready = asyncio.gather(*children, self.roles.until_warm())
         stopped = asyncio.ensure_future(self.stop_requested.wait())
         waits: list[asyncio.Future[Any]] = [ready, stopped]
         await asyncio.wait(waits, timeout=READY_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -231,26 +256,6 @@ class Supervisor:
                 log.warning("child.killed", child=child.name)
                 child.kill()
         self.builder.kill()
-
-    # --- the allow-list for attach --------------------------------------------------------------
-
-    def _write_allow_list(self) -> None:
-        """Attach reads no configuration; names that differ from its own stand beside the socket."""
-        names = self.config.session.env_allow
-        if tuple(names) == FORWARDED:
-            self._remove_allow_list()
-            return
-        fd = os.open(
-            self.socket_path + ".env", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(fd, "w") as file:
-            file.write("\n".join(names))
-
-    def _remove_allow_list(self) -> None:
-        try:
-            os.unlink(self.socket_path + ".env")
-        except FileNotFoundError:
-            return
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -283,8 +288,6 @@ class Supervisor:
     async def _worker(self, arrival: Arrival) -> None:
         assert self._collector is not None
         if arrival.fds:
-            import socket
-
             self._collector.add(socket.socket(fileno=arrival.fds.pop()))
         reader, writer = await streams(arrival)
         try:
@@ -292,9 +295,35 @@ class Supervisor:
         finally:
             writer.close()
 
-    def _worker_exited(self, pid: int, how: str) -> None:
-        level = log.info if how == "exit code 0" else log.warning
-        level("session.exited", worker=pid, exit=how)
+    def _worker_exited(self, ended: Exit) -> None:
+        if ended.worker:
+            self.roles.worker_exited(ended)
+            return
+        level = log.warning if ended.code else log.info
+        level("session.exited", worker=ended.pid, exit=ended.how)
+
+    # --- roles ----------------------------------------------------------------------------------
+
+    def _hinted(self, message: dict[str, Any]) -> None:
+        """A session has changed tasks; what it says is not trusted to be well formed."""
+        if message.get("hint") == "tasks":
+            role, cancelled = message.get("role"), message.get("cancel")
+            if isinstance(cancelled, int):
+                self.roles.cancel(cancelled)
+            self.roles.wake(role if isinstance(role, str) else None)
+
+    def _tasks_changed(self) -> None:
+        self.roles.wake()
+
+    def _take_log(self, end: socket.socket) -> None:
+        assert self._collector is not None
+        self._collector.add(end)
+
+    async def _with_tasks(self, work: Callable[[TaskStore], Any]) -> Any:
+        """Run something with the tasks of the store, in the maintenance thread."""
+        assert self._maintenance is not None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, work, self._maintenance.tasks)
 
     async def _control(self, arrival: Arrival) -> None:
         await answer_requests(
@@ -304,6 +333,10 @@ class Supervisor:
                 "stop": self._stop,
                 "index.build": self._index_build,
                 "index.damaged": self._index_damaged,
+                "reload": self._reload,
+                "roles.drain": self._roles_drain,
+                "roles.resume": self._roles_resume,
+                "roles.status": self._roles_status,
             },
         )
 
@@ -330,6 +363,22 @@ class Supervisor:
         self._wake_maintenance.set()
         return {}
 
+    async def _reload(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        if args.get("dry_run"):
+            return await self.reloader.rehearse()
+        result = await self.reloader.ask("reload", str(args.get("digest") or ""))
+        return result.as_dict()
+
+    async def _roles_drain(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        again = bool(args.get("reload"))
+        return await self.reloader.roles.drain(_role_of(args), reload=again)
+
+    async def _roles_resume(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        return await self.reloader.roles.resume(_role_of(args))
+
+    async def _roles_status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {"roles": self.reloader.roles.describe()}
+
     async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
         look = asyncio.ensure_future(self._look())
@@ -340,7 +389,6 @@ class Supervisor:
     # --- maintenance ----------------------------------------------------------------------------
 
     async def _maintain(self, maintenance: Maintenance) -> None:
-        self._maintenance = maintenance
         while True:
             try:
                 await self._tend(maintenance)
@@ -370,10 +418,10 @@ class Supervisor:
         return embedder is None or embedder.state is State.READY
 
     async def _pause(self) -> None:
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.
         try:
-            await asyncio.wait_for(
-                self._wake_maintenance.wait(), self.config.supervisor.checkpoint_interval
-            )
+            async with asyncio.timeout(self.config.supervisor.checkpoint_interval):
+                await self._wake_maintenance.wait()
         except TimeoutError:
             return
         self._wake_maintenance.clear()
@@ -381,3 +429,10 @@ class Supervisor:
     def _builder_ended(self) -> None:
         self._forget = True
         self._wake_maintenance.set()
+
+
+def _role_of(args: Mapping[str, Any]) -> str:
+    role = args.get("role")
+    if not isinstance(role, str) or not role:
+        raise InvalidInput("A role is needed, by its name.")
+    return role

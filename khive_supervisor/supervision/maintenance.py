@@ -17,6 +17,7 @@ from khive_supervisor.index.generation import Generations
 from khive_supervisor.store import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, VectorStats
+from khive_supervisor.store.task_interface import TaskStore
 
 log = logs.get("khive.maintenance")
 
@@ -44,6 +45,16 @@ class Maintenance:
         self._settled = False
         self._verified: dict[int, str] = {}
         self.state = IndexState()
+
+    @property
+    def tasks(self) -> TaskStore:
+        """The store's tasks, for what else this thread is asked to do."""
+        return self._store.tasks
+
+    def configure(self, config: Config) -> None:
+        """Go by another configuration of the same store and model."""
+        self._config = config
+        self._seen = None
 
     def checkpoint(self) -> None:
         """Copy the log back; empty it when it is large, or when the store has become quiet."""

@@ -48,6 +48,8 @@ class Sessions:
     """All registered workers; used only from the supervisor's loop."""
 
     clock: Callable[[], float] = time.monotonic
+    #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
+    on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
     served: int = 0
     _by_id: dict[str, Session] = field(default_factory=dict)
 
@@ -83,6 +85,9 @@ class Sessions:
         decoder = protocol.FrameDecoder()
         while data := await reader.read(65536):
             for message in decoder.feed(data):
+                if isinstance(message.get("hint"), str):
+                    self.on_hint(message)
+                    continue
                 update = message.get("info")
                 if not isinstance(update, dict):
                     raise ProtocolError("A worker sent something that is not an update.")

@@ -1,7 +1,8 @@
-"""Starting session workers: forked by the zygote, or as fresh interpreters.
+"""Starting workers: forked by the zygote, or as fresh interpreters.
 
-A request carries the client's hello and descriptors: for a session its stdin, stdout, stderr and
-the channel to `attach`; for verbs only the connection itself. Descriptors stay the caller's.
+A request carries what the worker is for, and descriptors: for a session the client's stdin, stdout,
+stderr and the channel to `attach`; for verbs only the connection itself; for a role the queue.
+Descriptors stay the caller's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,15 +31,35 @@ MAX_REQUEST = 128 * 1024
 #: Requests that may wait for a zygote that is being restarted.
 MAX_WAITING = 256
 
-#: Called with a worker's pid and how it ended.
-OnExit = Callable[[int, str], None]
+#: The kind of a message that is no request: sessions' own are "attach" and "verbs".
+CONFIGURE = "config"
+#: What runs a request of a kind, when it is started as a fresh interpreter; sessions otherwise.
+MODULES = {"role": "khive_workers.role"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A worker has ended: its process, its exit code (negative: a signal), who it was."""
+
+    pid: int
+    code: int
+    #: The "worker" of its request; empty for a session's.
+    worker: str = ""
+
+    @property
+    def how(self) -> str:
+        """The same for people."""
+        return describe_exit(self.code)
+
+
+OnExit = Callable[[Exit], None]
 
 
 class Spawner(Protocol):
     """Something that starts workers."""
 
     def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
-        """Start a worker for a client; raises KhiveError when that is impossible now."""
+        """Start a worker for a request; raises KhiveError when that is impossible now."""
 
     def reap(self) -> None:
         """Notice workers that have ended."""
@@ -79,7 +100,7 @@ class ForkSpawner:
         data = json.dumps(request).encode()
         if len(data) > MAX_REQUEST:
             raise KhiveError(
-                f"The session's hello has {len(data)} bytes; at most {MAX_REQUEST} are allowed.",
+                f"The worker's request has {len(data)} bytes; at most {MAX_REQUEST} are allowed.",
                 hint="Forward fewer or shorter environment variables.",
             )
         if len(self._waiting) >= MAX_WAITING:
@@ -90,13 +111,22 @@ class ForkSpawner:
         self._waiting.append(Waiting(data, [os.dup(fd) for fd in fds]))
         self.flush()
 
+    def configure(self, resolved: str) -> None:
+        """Give the zygote another configuration, for workers that are asked for after this."""
+        data = f'{{"kind": "{CONFIGURE}", "config": {resolved}}}'.encode()
+        self._waiting.append(Waiting(data, []))
+        self.flush()
+
     def flush(self) -> None:
         """Send what waits; called when the zygote is ready, too."""
         loop = asyncio.get_running_loop()
         while self._waiting and self._channel is not None:
             request = self._waiting[0]
             try:
-                socket.send_fds(self._channel, [request.data], request.fds)
+                if request.fds:
+                    socket.send_fds(self._channel, [request.data], request.fds)
+                else:
+                    self._channel.send(request.data)
             except BlockingIOError:
                 loop.add_writer(self._channel, self._on_writable)
                 return
@@ -123,7 +153,8 @@ class ForkSpawner:
             return
         message = json.loads(data)
         if "exited" in message:
-            self.on_exit(message["exited"], describe_exit(message["code"]))
+            worker = str(message.get("worker", ""))
+            self.on_exit(Exit(message["exited"], message["code"], worker))
 
     def _drop(self) -> None:
         if self._channel is not None:
@@ -138,8 +169,11 @@ class ForkSpawner:
         self.fallback.reap()
         while self._waiting and self.zygote is not None and self.zygote.state is State.FATAL:
             request = self._waiting.popleft()
+            hello = json.loads(request.data)
+            if hello.get("kind") == CONFIGURE:
+                continue  # fresh interpreters get it with their environment
             try:
-                self.fallback.spawn(json.loads(request.data), request.fds)
+                self.fallback.spawn(hello, request.fds)
             except OSError as error:
                 log.error("spawner.failed", error=str(error))
             finally:
@@ -164,12 +198,14 @@ class ExecSpawner:
     on_exit: OnExit
     environment: dict[str, str]
     module: str
-    _workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    modules: Mapping[str, str] = field(default_factory=lambda: MODULES)
+    _workers: dict[int, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
 
     def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         """Start one worker that owns copies of the descriptors."""
         numbers = ",".join(str(fd) for fd in fds)
-        argv = [sys.executable, "-P", "-m", self.module, "--fds", numbers]
+        module = self.modules.get(str(request.get("kind")), self.module)
+        argv = [sys.executable, "-P", "-m", module, "--fds", numbers]
         # A file, since a pipe that is full would make the supervisor wait for the worker.
         with tempfile.TemporaryFile() as file:
             file.write(json.dumps(request).encode())
@@ -182,11 +218,11 @@ class ExecSpawner:
                 start_new_session=True,
                 env={**SINGLE_THREADED, **self.environment},
             )
-        self._workers.append(process)
+        self._workers[process.pid] = process, str(request.get("worker", ""))
 
     def reap(self) -> None:
         """Forget workers that have ended."""
-        for process in list(self._workers):
+        for pid, (process, worker) in list(self._workers.items()):
             if process.poll() is not None:
-                self._workers.remove(process)
-                self.on_exit(process.pid, describe_exit(process.returncode))
+                del self._workers[pid]
+                self.on_exit(Exit(pid, process.returncode, worker))

@@ -31,8 +31,10 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "builder": supervisor.builder.describe(),
         "index": _index(supervisor),
         "freshness": supervisor.watcher.describe(),
+        **supervisor.roles.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "sessions_served": supervisor.sessions.served,
+        "reload": supervisor.reloader.describe(),
     }
 
 

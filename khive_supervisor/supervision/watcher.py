@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, Token
+from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, TASKS, Token
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts
 from khive_supervisor.supervision.pace import FIRST_LOOK, Looks, Pace
@@ -135,12 +135,14 @@ class Watcher:
         poll_interval: float,
         clock: Callable[[], float] = time.monotonic,
         observe: Callable[[Handler, str], Observer] = observe,
+        on_tasks: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = os.path.realpath(store_path)
         self._directory = os.path.dirname(self._path)
         self._sessions = sessions
         self._clock = clock
         self._observe = observe
+        self._on_tasks = on_tasks
         self._observer: Observer | None = None
         self._store: SqliteStore | None = None
         self._opened: Identity = None
@@ -156,6 +158,10 @@ class Watcher:
         self._hinted = False
         self._hints = 0
         self._pushes = 0
+
+    def look_every(self, seconds: float) -> None:
+        """Poll at another interval from the next time on."""
+        self._health.poll_interval = seconds
 
     def describe(self) -> dict[str, Any]:
         """What `status` shows."""
@@ -290,10 +296,14 @@ class Watcher:
             log.debug("watcher.busy", error=str(error))
             self._token = None
             self._owe(PUSHED)
+            self._on_tasks()
             return True
         before, self._counts, self._token = self._counts, counts, token
         if before is not None:
-            self._owe(counts.changed_since(before) & PUSHED)
+            changed = counts.changed_since(before)
+            self._owe(changed & PUSHED)
+            if TASKS in changed:
+                self._on_tasks()
         return before is not None
 
     # --- pushes ---------------------------------------------------------------------------------

@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     from khive_supervisor.verbs.registry import Registry
 
 Progress = Callable[[int, int, str], None]
+#: Something for the supervisor to act on soon; fire and forget.
+Hint = Callable[[dict[str, Any]], None]
 
 
 def _silent(done: int, total: int, text: str) -> None:
     """Nobody wants to know."""
+
+
+def _unheard(hint: dict[str, Any]) -> None:
+    """There is no supervisor to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,11 @@ class Context:
         self.session = session
         self.now = wall_clock
         self.progress: Progress = _silent
+        #: Lets the supervisor know of something at once that it would find out by itself a little
+        #: later; set by whoever has a link to it.
+        self.hint: Hint = _unheard
+        #: Waits for so many seconds; raises what ends the call once nobody waits for its answer.
+        self.pause: Callable[[float], None] = time.sleep
         #: The registry that the running verb was called through.
         self.registry: Registry | None = None
         self._socket_path = socket_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from khive_supervisor.verbs import brain, index, knowledge, memory, registry, system
+from khive_supervisor.verbs import agents, brain, index, knowledge, memory, registry, system
 
 
 def _rehearse() -> None:
@@ -18,6 +18,7 @@ BUILTIN = (
     replace(memory.PACK, warm=_rehearse),
     knowledge.PACK,
     brain.PACK,
+    agents.PACK,
     index.PACK,
     system.PACK,
 )

@@ -73,7 +73,7 @@ def _rows(
 def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{choice}`" for choice in schema["enum"])
-    kind = str(schema["type"])
+    kind = str(schema.get("type", "any JSON"))
     return f"list of {schema['items']['type']}s" if kind == "array" else kind
 
 

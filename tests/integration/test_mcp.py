@@ -10,7 +10,9 @@ from typing import Any
 import mcp
 import pytest
 from jsonschema import Draft202012Validator
-from support import Installation, RawSession, run
+from support import Installation, RawSession, run, tasks_of
+
+from khive_supervisor.tasks.model import RoleRow
 
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -51,6 +53,14 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("brain_create_profile", {"name": "no spaces"}, "no spaces"),
     ("brain_create_profile", {"name": "a", "consumer_kind": "none"}, "recall, search"),
     ("brain_create_profile", {"name": "a", "seed_priors": {"salience": {"alpha": 1}}}, "beta"),
+    ("agents_assign", {}, "role"),
+    ("agents_assign", {"role": "nobody"}, "no role"),
+    ("agents_assign", {"task_type": 5}, "task_type"),
+    ("agents_task", {"task": "12"}, "not a task"),
+    ("agents_task", {"task": "t999999"}, "no task"),
+    ("agents_wait", {}, "task"),
+    ("agents_wait", {"tasks": ["t999999"]}, "no task"),
+    ("agents_wait", {"task": "t1", "timeout": 601}, "timeout"),
     ("system_status", {"verbose": True}, "verbose"),
     ("khive_call", {}, "verb"),
     ("khive_call", {"verb": "index.status", "args": [1]}, "args"),
@@ -75,6 +85,9 @@ ANSWERED: list[tuple[str, dict[str, Any]]] = [
     ("knowledge_learn", {"entries": [{"content": "a document", "title": "T", "tags": ["t"]}]}),
     ("knowledge_search", {"query": "document", "in": "all", "tags": ["t"]}),
     ("knowledge_suggest", {"task": "read the document"}),
+    ("agents_assign", {"role": "reviewer", "payload": {"pr": 1}, "idempotency_key": "k"}),
+    ("agents_task", {"task": "t1"}),
+    ("agents_wait", {"task": "t1", "timeout": 0}),
     ("system_status", {}),
     ("khive_call", {"verb": "index.status"}),
     ("khive_help", {}),
@@ -127,7 +140,7 @@ def test_only_what_changes_nothing_says_that_it_only_reads(tools: list[mcp.types
     reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
     assert reading == {
         "memory_recall", "memory_get", "knowledge_search", "knowledge_suggest", "brain_profiles",
-        "system_status", "khive_help",
+        "system_status", "khive_help", "agents_task", "agents_wait",
     }  # fmt: skip
 
 
@@ -142,6 +155,9 @@ def test_every_tool_answers_as_its_schema_says(
     khive: Installation, tools: list[mcp.types.Tool], mode: str
 ) -> None:
     schemas = {tool.name: tool.output_schema for tool in tools}
+    khive.start()
+    with tasks_of(khive) as tasks:
+        tasks.set_roles([RoleRow("reviewer", ("review",))])
 
     async def main() -> None:
         async with khive.session(mode) as client:

@@ -224,8 +224,9 @@ def test_a_hangup_is_noted_and_changes_nothing(shared: Installation) -> None:
     before = shared.status()
     for _ in range(3):
         kill(before["pid"], signal.SIGHUP)
-    wait_until(lambda: shared.events("supervisor.hangup"), "it is noted")
+    wait_until(lambda: shared.events("reload.done"), "it was answered")
     after = shared.status()
+    assert after["reload"]["generation"] == 1
     assert after["pid"] == before["pid"]
     assert [c["pid"] for c in after["children"]] == [c["pid"] for c in before["children"]]
 

@@ -14,6 +14,8 @@ from khive_supervisor.cli import profiles
 from khive_supervisor.cli import reference as commands
 from khive_supervisor.cli.main import cli
 from khive_supervisor.config.load import load
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Handler, Role
 from khive_supervisor.index.build import BuildReason
 from khive_supervisor.profiles import admission, signals
 from khive_supervisor.profiles.model import DEFAULT, PRIORITY_LIMIT, Weights
@@ -22,8 +24,11 @@ from khive_supervisor.protocol import MAX_FDS, MAX_FRAME, PROTOCOL
 from khive_supervisor.store.migrations import NEWEST
 from khive_supervisor.store.model import VectorStats
 from khive_supervisor.supervision.app import Supervisor
+from khive_supervisor.supervision.generation_state import Generation
 from khive_supervisor.supervision.maintenance import IndexState
 from khive_supervisor.supervision.restart import PERMANENT_EXITS, State
+from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
+from khive_supervisor.supervision.role_pool import RolePool
 from khive_supervisor.supervision.sessions import Session
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.verbs import reference as verbs
@@ -99,6 +104,10 @@ def test_every_child_state_and_build_reason_is_documented() -> None:
         assert f"`{reason.value}`" in text_of("docs/operations.md")
 
 
+def test_every_state_of_a_generation_is_documented() -> None:
+    assert {state.value for state in Generation} <= first_cells("docs/roles.md")
+
+
 def test_every_field_of_status_is_documented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +119,10 @@ def test_every_field_of_status_is_documented(
     session = Session("a", 1, "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
     told = set(status) | set(off) | set(status["index"]) | set(status["builder"])
     told |= set(status["freshness"])
+    role = Role("r", ("t",), Handler(python="m:f"))
+    around = Surroundings(lambda _r, _f: None, lambda _w, _d: None, lambda: None, lambda _fd: None)
+    told |= set(RolePool(role, Config(), around).describe(0.0)) | {"queued", "leased"}
+    told |= set(RoleGeneration(1, role, Config()).describe(0.0))
     told |= set(status["children"][0]) | set(session.describe(0.0))
     missing = told - first_cells("docs/operations.md")
     assert not missing, f"describe in docs/operations.md: {missing}"

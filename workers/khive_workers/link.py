@@ -64,6 +64,18 @@ class Link:
             self.sock.close()
             self.sock = None
 
+    def hint(self, message: dict[str, Any]) -> None:
+        """Tell the supervisor what it can act on, from any thread; it may get lost.
+
+        One `send` of a few bytes is one piece: it does not mix with another thread's.
+        """
+        sock = self.sock
+        if sock is not None:
+            try:
+                sock.send(protocol.encode(message))
+            except OSError:
+                return  # it looks by itself every second
+
     def update(self, info: dict[str, Any]) -> None:
         """Tell the supervisor something new about this session."""
         self._info.update(info)

@@ -24,7 +24,7 @@ from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry, Verb
 from khive_workers.resources import Resources
-from khive_workers.verb_thread import VerbThread
+from khive_workers.verb_thread import VerbThread, run_apart
 
 log = logs.get("khive.mcp")
 
@@ -52,6 +52,9 @@ given to memory_get for the whole text.
 Never store secrets.
 """
 
+#: Calls that may wait at once in a session; each has a thread and a connection to the store.
+WAITING_LIMIT = 8
+
 CALL_TOOL = "khive_call"
 HELP_TOOL = "khive_help"
 
@@ -62,6 +65,10 @@ class SessionRuntime:
 
     context: Context | None = None
     thread: VerbThread | None = None
+    #: Makes a context of its own for a call that waits.
+    make_context: Callable[[], Context] | None = None
+    #: How many such calls wait now.
+    waiting: int = 0
     on_client: Callable[[dict[str, Any]], None] | None = None
     client_seen: bool = False
     calls: int = 0
@@ -231,8 +238,10 @@ class McpServer:
         context = runtime.context
         assert context is not None
         assert runtime.thread is not None
-        self.registry.get(name)
+        verb = self.registry.get(name)
         runtime.calls += 1
+        if verb.waits and runtime.make_context is not None:
+            return await self._run_waiting(runtime.make_context, name, arguments, ctx)
         loop = asyncio.get_running_loop()
         cancelled = threading.Event()
         report = _progress_of(ctx, loop, cancelled)
@@ -248,6 +257,38 @@ class McpServer:
         except asyncio.CancelledError:
             cancelled.set()
             raise
+
+    async def _run_waiting(
+        self, make: Callable[[], Context], name: str, arguments: dict[str, Any], ctx: Any
+    ) -> dict[str, Any]:
+        """Run a verb that waits in a thread and with a store of its own, so that others go on."""
+        runtime = self.runtime
+        if runtime.waiting >= WAITING_LIMIT:
+            raise KhiveError(
+                f"{WAITING_LIMIT} calls of this session wait already.",
+                hint="Wait for several things in one call, or for one of them to end.",
+            )
+        cancelled = threading.Event()
+        report = _progress_of(ctx, asyncio.get_running_loop(), cancelled)
+
+        def pause(seconds: float) -> None:
+            if cancelled.wait(seconds):
+                raise CancelledError
+
+        def work() -> dict[str, Any]:
+            context = make()
+            context.progress, context.pause = report, pause
+            try:
+                return self.registry.call(context, name, arguments)
+            finally:
+                context.close()
+
+        runtime.waiting += 1
+        try:
+            return await run_apart(work)
+        finally:
+            runtime.waiting -= 1
+            cancelled.set()
 
     def _note_client(self, ctx: Any) -> None:
         """Tell the supervisor once who the client is."""

@@ -23,6 +23,7 @@ from khive_supervisor.config.load import load
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs import packs
+from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.fd_transport import LINGER, FdTransport, Observer
@@ -159,6 +160,7 @@ class SessionWorker:
         _, server = prepared()
         context = make_context(self._config, self._request, self._socket_path)
         server.runtime.context = context
+        server.runtime.make_context = self._another_context
         server.runtime.thread = thread = VerbThread()
         self._hints = Hints(context, thread, server.resources.changed)
         journal = self._journal
@@ -169,11 +171,19 @@ class SessionWorker:
         if self._socket_path is not None:
             self._link = Link(self._config, self._request, "session", self._socket_path)
             server.runtime.on_client = self._link.update
+            context.hint = self._link.hint
             self._start(self._stay_registered())
         await _run_server(server, transport, journal.handshake, journal.owed)
         self._let_go()
         with anyio.move_on_after(CLOSE_DEADLINE):
             await thread.end(context.close)
+
+    def _another_context(self) -> Context:
+        """For a call that waits beside the others."""
+        context = make_context(self._config, self._request, self._socket_path)
+        if self._link is not None:
+            context.hint = self._link.hint
+        return context
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -46,13 +46,23 @@ class VerbThread:
 
     def _serve(self) -> None:
         while True:
-            work, done = self._waiting.get()
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001 - it belongs to who waits
-                _tell(done, done.set_exception, error)
-            else:
-                _tell(done, done.set_result, result)
+            _serve_one(*self._waiting.get())
+
+
+async def run_apart(work: Work) -> dict[str, Any]:
+    """Run one piece of work in a thread of its own, which ends with it; as `VerbThread.run`."""
+    done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    threading.Thread(target=_serve_one, args=(work, done), name="waits", daemon=True).start()
+    return await done
+
+
+def _serve_one(work: Work, done: asyncio.Future[dict[str, Any]]) -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - it belongs to who waits
+        _tell(done, done.set_exception, error)
+    else:
+        _tell(done, done.set_result, result)
 
 
 def _tell(done: asyncio.Future[Any], tell: Callable[[Any], None], what: Any) -> None:

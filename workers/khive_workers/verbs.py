@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import time
 from typing import Any
 
 from khive_supervisor import exitcodes, logs, paths, protocol
@@ -38,6 +40,7 @@ class VerbWorker:
         # A command is over after one word: if each were a session of its own, whoever repeats one
         # would outvote the others. What is said on a command line is its actor's.
         context = make_context(self._config, {**self._request, "session": ""}, path)
+        context.hint, context.pause = link.hint, self._pause
         try:
             while (message := self._connection.receive()) is not None:
                 self._connection.send(self._answer(context, message))
@@ -52,6 +55,15 @@ class VerbWorker:
             self._connection.close()
             link.close()
         return exitcodes.OK
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than the client does."""
+        sock = self._connection.sock
+        readable, _, _ = select.select([sock], [], [], seconds)
+        if readable and not sock.recv(1, socket.MSG_PEEK):
+            raise ConnectionResetError("the client has left")
+        if readable:
+            time.sleep(seconds)  # it has sent the next request: that one waits its turn
 
     def _answer(self, context: Context, message: dict[str, Any]) -> dict[str, Any]:
         identifier = message.get("id")

@@ -18,9 +18,9 @@ import threading
 from typing import Any
 
 from khive_supervisor import exitcodes, logs
-from khive_supervisor.config import snapshot
+from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
-from khive_workers import runtime, session
+from khive_workers import role, runtime, session
 
 #: Bytes of one request; a sequenced packet is received whole or cut.
 MAX_REQUEST = 256 * 1024
@@ -61,6 +61,8 @@ class Zygote:
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._config = snapshot.from_environment()
+        #: Who the children are that have a name: workers of roles.
+        self._names: dict[int, str] = {}
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""
@@ -89,9 +91,15 @@ class Zygote:
         data, fds, _, _ = socket.recv_fds(self._requests, MAX_REQUEST, MAX_FDS)
         if not data:
             os._exit(exitcodes.OK)
+        request = json.loads(data)
+        if request.get("kind") == "config":
+            self._config = from_dict(request["config"], source="the supervisor")
+            return
         pid = os.fork()
         if pid == 0:
-            self._become_worker(json.loads(data), fds)
+            self._become_worker(request, fds)
+        if "worker" in request:
+            self._names[pid] = request["worker"]
         for fd in fds:
             os.close(fd)
 
@@ -105,7 +113,10 @@ class Zygote:
             self._requests.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            code = session.serve(self._config, request, fds)
+            if request["kind"] == "role":
+                code = role.serve(request, fds, lambda: session.prepared()[0])
+            else:
+                code = session.serve(self._config, request, fds)
         finally:
             # Whatever happened: a forked child never runs on into its parent's loop.
             os._exit(code)
@@ -122,9 +133,11 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            code = os.waitstatus_to_exitcode(status)
+            message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
+            if pid in self._names:
+                message["worker"] = self._names.pop(pid)
             try:
-                self._requests.send(json.dumps({"exited": pid, "code": code}).encode())
+                self._requests.send(json.dumps(message).encode())
             except OSError:
                 return
 

@@ -1,0 +1,236 @@
+"""assign, tasks, task, cancel, retry, roles: work for roles, from the shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from khive_supervisor import exitcodes
+from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.session import Verbs, config_option, verbs
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.tasks.model import STATES
+
+#: Seconds that one call waits; the command goes on with the next.
+WAIT = 300
+
+
+def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+    with verbs(config_file) as (session, *_):
+        return session.request(verb, _given(args))
+
+
+def _given(args: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in args.items() if value is not None}
+
+
+def _payload(text: str | None) -> dict[str, Any]:
+    """The payload as an argument: JSON is taken as such, anything else is text.
+
+    Raises:
+        InvalidInput: standard input is not UTF-8.
+    """
+    if text is None:
+        return {}
+    if text == "-":
+        try:
+            text = sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"Standard input is not UTF-8: {error.reason} at byte {error.start}.",
+                hint="Convert it first, for example with iconv.",
+            ) from None
+    try:
+        return {"payload": json.loads(text)}
+    except (ValueError, RecursionError):
+        return {"payload": text}
+
+
+@click.command()
+@click.argument("payload", required=False)
+@click.option("--role", help="Who is to do it.")
+@click.option("--type", "task_type", help="What kind of task it is; selects the best role.")
+@click.option("--priority", type=int, help="The highest is done first (0).")
+@click.option("--key", "idempotency_key", help="Repeating a key queues nothing new.")
+@click.option("--deadline", help="When it need not be started any more (30m, 12h, a time).")
+@click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")
+@config_option
+@as_json_option
+def assign(
+    payload: str | None, wait: bool, config_file: str | None, as_json: bool, **args: Any
+) -> None:
+    """Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input."""
+    with verbs(config_file) as (session, *_):
+        answer = session.request("agents.assign", {**_given(args), **_payload(payload)})
+        if not wait:
+            emit(answer, as_json, _assigned_text)
+            return
+        if not as_json:
+            note(_assigned_text(answer))
+        ended = _wait(session, answer["task"], as_json)
+    emit(ended, as_json, _ended_text)
+    if ended["state"] != "done":
+        raise SystemExit(exitcodes.FAILURE)
+
+
+def _wait(session: Verbs, task: str, quiet: bool) -> dict[str, Any]:
+    def report(progress: dict[str, Any]) -> None:
+        if not quiet and progress["text"] != "waiting":
+            note(progress["text"])
+
+    while True:
+        args = {"task": task, "timeout": WAIT}
+        answer = session.request("agents.wait", args, report)
+        if answer["ended"]:
+            found: dict[str, Any] = answer["tasks"][0]
+            return found
+
+
+def _assigned_text(answer: dict[str, Any]) -> str:
+    lines = [f"{answer['task']} {answer['state']} for {answer['role']}"]
+    if "note" in answer:
+        lines.append(style("note: ", "yellow") + answer["note"])
+    return "\n".join(lines)
+
+
+def _ended_text(task: dict[str, Any]) -> str:
+    if task["state"] == "done":
+        result = task.get("result")
+        return result if isinstance(result, str) else json.dumps(result, indent=2)
+    return f"{task['task']} {task['state']}: {task.get('error', 'no reason was given')}"
+
+
+@click.command("tasks")
+@click.option("--role", help="Only this role's.")
+@click.option("--state", type=click.Choice(STATES), help="Only tasks in this state.")
+@click.option("--limit", "-n", type=click.IntRange(1, 200), help="How many at most (20).")
+@click.option("--follow", is_flag=True, help="Print a line for each change, until Ctrl-C.")
+@config_option
+@as_json_option
+def list_tasks(
+    role: str | None,
+    state: str | None,
+    limit: int | None,
+    follow: bool,
+    config_file: str | None,
+    as_json: bool,
+) -> None:
+    """List tasks, newest first."""
+    if follow:
+        _follow(config_file, role, state, as_json)
+        return
+    answer = _run(config_file, "agents.tasks", {"role": role, "state": state, "limit": limit})
+    rows = [
+        (
+            task["task"],
+            task["state"],
+            task["role"],
+            task.get("task_type", ""),
+            task["attempts"],
+            task["created_at"],
+            task.get("error") or task.get("progress", ""),
+        )
+        for task in answer["tasks"]
+    ]
+    headers = ("task", "state", "role", "type", "attempts", "created", "what")
+    emit(answer, as_json, lambda _: table(headers, rows) if rows else "There are no tasks.")
+
+
+def _follow(config_file: str | None, role: str | None, state: str | None, as_json: bool) -> None:
+    """Print what happens; an event of a task that ends is named as its state."""
+    args = _given({"role": role, "timeout": WAIT})
+    with verbs(config_file) as (session, *_):
+        while True:
+            answer = session.request("agents.follow", args)
+            args["after"] = answer["last"]
+            for event in answer["events"]:
+                if state in (None, event["what"]):
+                    _print_event(event, as_json)
+
+
+def _print_event(event: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(event, ensure_ascii=False))
+        return
+    shown = [event["at"], event["task"], event["role"], event["what"]]
+    click.echo("  ".join([*shown, *_visible(event)]))
+
+
+def _visible(event: dict[str, Any]) -> list[str]:
+    more = (event.get("worker"), event.get("detail"))
+    return [repr(text)[1:-1] for text in more if text]
+
+
+@click.command()
+@click.argument("task")
+@config_option
+@as_json_option
+def task(task: str, config_file: str | None, as_json: bool) -> None:
+    """Show a task: state, result, error, and what happened to it."""
+    emit(_run(config_file, "agents.task", {"task": task}), as_json, _task_text)
+
+
+def _task_text(task: dict[str, Any]) -> str:
+    plain = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in task.items()
+        if name not in ("events", "log_tail")
+    }
+    events = [(event["at"], event["what"], event.get("detail", "")) for event in task["events"]]
+    blocks = [table(("what", "value"), list(plain.items())), table(("at", "event", ""), events)]
+    if task.get("log_tail"):
+        blocks.append("\n".join(["LOG", *(repr(x)[1:-1] for x in task["log_tail"].splitlines())]))
+    return "\n\n".join(blocks)
+
+
+@click.command()
+@click.argument("task")
+@config_option
+@as_json_option
+def cancel(task: str, config_file: str | None, as_json: bool) -> None:
+    """Cancel a task; one that is being done is asked to stop."""
+    answer = _run(config_file, "agents.cancel", {"task": task})
+    emit(answer, as_json, lambda a: f"{a['task']} {a['state']}: {a['note']}")
+
+
+@click.command()
+@click.argument("task")
+@config_option
+@as_json_option
+def retry(task: str, config_file: str | None, as_json: bool) -> None:
+    """Queue a task again that failed, died or was cancelled."""
+    answer = _run(config_file, "agents.retry", {"task": task})
+    emit(answer, as_json, lambda a: f"{a['task']} {a['state']} for {a['role']}")
+
+
+@click.command("roles")
+@config_option
+@as_json_option
+def list_roles(config_file: str | None, as_json: bool) -> None:
+    """List the roles: whether they serve, what waits for them, and how they do."""
+    answer = _run(config_file, "agents.roles", {})
+    headers = ("role", "service", "workers", "queued", "leased", "type", "success", "runs")
+    rows = [row for role in answer["roles"] for row in _role_rows(role)]
+    empty = "No roles are configured."
+    emit(answer, as_json, lambda _: table(headers, rows) if rows else empty)
+
+
+def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:
+    """A line for each type of task that it does or did."""
+    service = "in" if role["in_service"] else "out"
+    head = (role["role"], service, role["workers"], role["queued"], role["leased"])
+    return [
+        (
+            *head,
+            known["task_type"],
+            f"{known['success']:.2f} ({known['interval'][0]:.2f}-{known['interval'][1]:.2f})",
+            known["executions"],
+        )
+        for known in role["records"]
+    ] or [(*head, "", "", 0)]
+
+
+COMMANDS = (assign, list_tasks, task, cancel, retry, list_roles)

@@ -1,0 +1,208 @@
+"""What a reload would change: each difference of two configurations, and how it takes effect.
+
+Pure. `live` and `session` changes are taken over at once, roles are changed by their own rules,
+and what only a start can change keeps its old value until then: `in_force` says what results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from khive_supervisor.config.model import Config, every_setting
+from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
+from khive_supervisor.config.values import Setting
+
+SettingClass = Literal["live", "session", "restart"]
+RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
+
+_TAKES_EFFECT = {
+    "live": "now",
+    "session": "in sessions that attach later",
+    "restart": "at the next start of the supervisor",
+}
+_ROLE_WORDS = {
+    "added": "is added",
+    "removed": "is removed after its tasks in flight",
+    "rolling": "gets new workers; the old ones finish what they hold",
+    "live": "changes in place",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key with another value than before; both as they are written in a file."""
+
+    key: str
+    old: str
+    new: str
+    applies: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain data that JSON can carry."""
+        return {"key": self.key, "old": self.old, "new": self.new, "applies": self.applies}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """What becomes of one role; a role that is added or removed has no changed keys."""
+
+    role: str
+    kind: RoleClass
+    changes: tuple[Change, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can carry."""
+        return {
+            "role": self.role,
+            "kind": self.kind,
+            "changes": [change.as_dict() for change in self.changes],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that differs between two configurations.
+
+    Attributes:
+        settings: every setting that differs, in the order of the documentation.
+        roles: every role of either configuration, the unchanged ones among them.
+        digest: a short hash of the configuration that the plan leads from and to.
+    """
+
+    settings: tuple[Change, ...]
+    roles: tuple[RoleChange, ...]
+    digest: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing differs."""
+        return not self.settings and not any(self.changed_roles)
+
+    @property
+    def applies_nothing(self) -> bool:
+        """Whether nothing can be done now: no difference, or only ones that wait for a start."""
+        return len(self.waits_for_restart) == len(self.settings) and not any(self.changed_roles)
+
+    @property
+    def changed_roles(self) -> tuple[RoleChange, ...]:
+        """The roles that something is to be done for."""
+        return tuple(change for change in self.roles if change.kind != "unchanged")
+
+    @property
+    def waits_for_restart(self) -> tuple[str, ...]:
+        """The settings that only a start of the supervisor can change."""
+        return tuple(c.key for c in self.settings if c.applies == "restart")
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The settings that an apply takes over."""
+        return tuple(c.key for c in self.settings if c.applies != "restart")
+
+    def describe(self) -> str:
+        """The difference for people: old -> new, grouped by when it takes effect."""
+        if self.empty:
+            return "Nothing has changed."
+        blocks = []
+        for applies, words in _TAKES_EFFECT.items():
+            if lines := [_line(c) for c in self.settings if c.applies == applies]:
+                blocks.append("\n".join((f"Settings that change {words}:", *lines)))
+        for role in self.changed_roles:
+            head = f"Role {role.role} {_ROLE_WORDS[role.kind]}"
+            lines = [_line(change) for change in role.changes]
+            blocks.append("\n".join((head + (":" if lines else "."), *lines)))
+        return "\n\n".join(blocks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can carry."""
+        return {
+            "empty": self.empty,
+            "digest": self.digest,
+            "settings": [change.as_dict() for change in self.settings],
+            "roles": [change.as_dict() for change in self.roles],
+            "waits_for_restart": list(self.waits_for_restart),
+        }
+
+
+def diff(old: Config, new: Config) -> Plan:
+    """What would change from the configuration in force to another one."""
+    settings = tuple(_setting_changes(old, new))
+    roles = tuple(_role_changes(old, new))
+    return Plan(settings, roles, _hash([_plain(old), _plain(new)]))
+
+
+def digest_of(config: Config) -> str:
+    """A short hash of a whole configuration: equal ones have equal hashes."""
+    return _hash(_plain(config))
+
+
+def in_force(old: Config, new: Config) -> Config:
+    """The new configuration, with the old values of all that waits for a start."""
+    tables: dict[str, Any] = {}
+    for table, name, setting in every_setting():
+        if setting.applies == "restart":
+            part = tables.get(table, getattr(new, table))
+            tables[table] = replace(part, **{name: getattr(getattr(old, table), name)})
+    return replace(new, **tables)
+
+
+def keep_roles(old: Config, new: Config, names: Collection[str]) -> Config:
+    """The new configuration with the old form of some roles, or without them if they are new."""
+    kept = [
+        before if role.role in names else role
+        for role in new.roles
+        if (before := old.role(role.role)) or role.role not in names
+    ]
+    kept += [role for role in old.roles if role.role in names and new.role(role.role) is None]
+    return replace(new, roles=tuple(role for role in kept if role is not None))
+
+
+def _setting_changes(old: Config, new: Config) -> Iterator[Change]:
+    for table, name, setting in every_setting():
+        before, after = getattr(getattr(old, table), name), getattr(getattr(new, table), name)
+        if before != after:
+            yield _change(f"{table}.{name}", setting, before, after)
+
+
+def _role_changes(old: Config, new: Config) -> Iterator[RoleChange]:
+    for role in new.roles:
+        before = old.role(role.role)
+        yield RoleChange(role.role, "added") if before is None else _compared(before, role)
+    for role in old.roles:
+        if new.role(role.role) is None:
+            yield RoleChange(role.role, "removed")
+
+
+def _compared(old: Role, new: Role) -> RoleChange:
+    changes = tuple(
+        _change(name, setting, value_of(old, name), value_of(new, name))
+        for name, setting in every_key()
+        if value_of(old, name) != value_of(new, name)
+    )
+    if not changes:
+        return RoleChange(new.role, "unchanged")
+    rolls = any(change.applies == "rolling" for change in changes)
+    return RoleChange(new.role, "rolling" if rolls else "live", changes)
+
+
+def _change(key: str, setting: Setting, old: Any, new: Any) -> Change:
+    return Change(key, setting.write(old), setting.write(new), setting.applies)
+
+
+def _line(change: Change) -> str:
+    return f"  {change.key}: {change.old} -> {change.new}"
+
+
+def _hash(data: list[Any]) -> str:
+    text = json.dumps(data, sort_keys=True)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _plain(config: Config) -> list[Any]:
+    settings = [
+        [table, name, getattr(getattr(config, table), name)] for table, name, _ in every_setting()
+    ]
+    return [settings, [role_as_dict(role) for role in config.roles]]

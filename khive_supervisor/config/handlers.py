@@ -1,0 +1,74 @@
+"""Whether this machine has what the roles' handlers need; asked at start, reload and by doctor."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from khive_supervisor import paths
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Role
+from khive_supervisor.config.values import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What this machine lacks for a role; the configuration itself is valid."""
+
+    role: str
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}"
+
+
+def check_handlers(config: Config, environ: Mapping[str, str]) -> list[Problem]:
+    """What is missing here for the roles to work: programs, modules, directories, variables.
+
+    Nothing is imported and nothing is started.
+
+    Args:
+        config: a valid configuration.
+        environ: the environment that the supervisor has, or would have.
+    """
+    problems = []
+    for number, role in enumerate(config.roles):
+        for key, text in _lacking(role, environ):
+            problems.append(Problem(role.role, f"roles[{number}].{key}", text))
+    return problems
+
+
+def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    if role.cwd and not os.path.isdir(role.cwd):
+        yield "cwd", f"there is no directory {quoted(role.cwd)}"
+    for name in role.env_require:
+        if name not in environ:
+            yield "env_require", f"the environment variable {name} is not set"
+    if role.handler.python:
+        top = role.handler.python.partition(":")[0].partition(".")[0]
+        if not _importable(top, role.cwd):
+            yield "handler.python", f"there is no Python package or module {quoted(top)}"
+    elif not _executable(role, environ):
+        yield "handler.command", f"there is no program {quoted(role.handler.command[0])}"
+
+
+def _importable(top: str, cwd: str) -> bool:
+    """Whether a worker would find it: in the role's own directory first, if it has one."""
+    try:
+        if cwd and importlib.machinery.PathFinder.find_spec(top, [cwd]) is not None:
+            return True
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _executable(role: Role, environ: Mapping[str, str]) -> bool:
+    program = role.handler.command[0]
+    if os.sep in program:  # relative to where it will be started
+        program = os.path.join(role.cwd or paths.home(), program)
+    return shutil.which(program, path=environ.get("PATH", os.defpath)) is not None

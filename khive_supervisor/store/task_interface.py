@@ -1,0 +1,162 @@
+"""What may be asked of a store's tasks: the part of `interface` that roles' work is made of.
+
+The rules of `interface` hold: each method is one transaction, durable when it returns. `now` is
+always a moment of the clock since boot (`tasks.lease.now()`); the wall clock only fills columns
+for people, and decides whether a task's own deadline has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from khive_supervisor.tasks.lease import Moment
+from khive_supervisor.tasks.model import (
+    ALL_TASKS,
+    Claim,
+    Claimant,
+    Finished,
+    NewTask,
+    Outcome,
+    QueueDepth,
+    Record,
+    Released,
+    RoleRow,
+    Task,
+    TaskEvent,
+    TaskFilter,
+)
+
+
+class TaskStore(Protocol):
+    """Tasks, what happened to them, the roles that do them, and how these did.
+
+    Every change that an id asks for is `NotFound` without that task.
+    """
+
+    # --- who gives work ---
+
+    def assign(self, task: NewTask) -> tuple[Task, bool]:
+        """Queue a task; it, and whether it was made now.
+
+        An idempotency key that is known answers with its task, as that is now. `InvalidInput` if
+        that one is about something else (another payload, type, or role that the caller named),
+        or if the payload is too large.
+        """
+        ...
+
+    def find(self, task_id: int) -> Task | None:
+        """The task of an id, or None."""
+        ...
+
+    def page(
+        self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
+    ) -> list[Task]:
+        """The newest tasks, newest first, without what is large; those before an id."""
+        ...
+
+    def events(
+        self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
+    ) -> list[TaskEvent]:
+        """What happened to all tasks, or to one, after a number, in order."""
+        ...
+
+    def last_event(self) -> int:
+        """The number of the newest event, 0 without any; cheap."""
+        ...
+
+    def cancel(self, task_id: int) -> Task:
+        """Cancel a task that waits; ask the worker of one that is being done to stop it.
+
+        A task that has ended stays as it is. The task as it is now tells which it was.
+        """
+        ...
+
+    def retry(self, task_id: int) -> Task:
+        """Queue a task again that failed, died or was cancelled: all attempts, no deadline.
+
+        `InvalidInput` in any other state.
+        """
+        ...
+
+    def feedback(self, task_id: int, quality: float) -> Task:
+        """Say how good a done task's result is, 0 to 1; again replaces what was said before.
+
+        `InvalidInput` unless the task is done.
+        """
+        ...
+
+    # --- who does it ---
+
+    def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
+        """Take the role's next task: highest priority first, then oldest; None: nothing to do.
+
+        Tasks whose deadline has passed fail on the way. Costs no transaction if none waits.
+        """
+        ...
+
+    def renew(self, task_id: int, token: int, until: Moment) -> bool:
+        """Hold a claim for longer; False: it is no longer the last one, stop working on it."""
+        ...
+
+    def progress(self, task_id: int, token: int, text: str) -> bool:
+        """Say how far it is; False as for `renew`. Not worth more than a few calls a second."""
+        ...
+
+    def cancelled(self, task_id: int, token: int) -> bool:
+        """Whether the holder of this claim should stop: asked to, or the claim is not its own."""
+        ...
+
+    def finish(
+        self,
+        task_id: int,
+        token: int,
+        outcome: Outcome,
+        now: Moment,
+        next_claim: Claimant | None = None,
+    ) -> Finished:
+        """Store what came of an attempt, count it, and claim the next task: one transaction.
+
+        Accepted only from the last claim while it lasts. A failure with attempts left queues the
+        task again after a short wait. A refused outcome leaves an event, and nothing else; the
+        next task is claimed all the same.
+        """
+        ...
+
+    def release(self, worker: str, *, died: bool = True) -> list[Released]:
+        """Queue what a worker held: it died, or (not `died`) was stopped before it was through.
+
+        A death counts as an attempt: the last one makes the task dead. A task that was to be
+        cancelled is.
+        """
+        ...
+
+    def release_expired(self, now: Moment) -> list[Released]:
+        """The same for every lease that is over; and tasks past their deadline fail."""
+        ...
+
+    def due(self, now: Moment) -> list[str]:
+        """The configured roles with a task that could be claimed now; cheap."""
+        ...
+
+    def queue_depths(self) -> dict[str, QueueDepth]:
+        """How much waits and is being done, by role; roles without either are left out."""
+        ...
+
+    # --- roles, and how they did ---
+
+    def set_roles(self, roles: Sequence[RoleRow]) -> None:
+        """These are the roles now; what is as before is not touched, records never are."""
+        ...
+
+    def roles(self) -> list[RoleRow]:
+        """The configured roles, by name."""
+        ...
+
+    def records(self, role: str | None = None) -> list[Record]:
+        """How roles did, oldest first."""
+        ...
+
+    def prune(self, older_than: float, limit: int = 500) -> int:
+        """Remove tasks that ended before a time (unix seconds), oldest first; how many went."""
+        ...

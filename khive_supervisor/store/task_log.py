@@ -1,0 +1,54 @@
+"""What happens to tasks, written down in the transaction that lets it happen."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+from khive_supervisor.store.database import Database
+from khive_supervisor.tasks.model import TaskEvent
+
+
+class TaskLog:
+    """The events of tasks; see `task_interface.TaskStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        task_id: int,
+        wall: float,
+        what: str,
+        token: int,
+        worker: str | None = None,
+        detail: str = "",
+    ) -> None:
+        """Write an event; part of the transaction that it tells of."""
+        self._database.rows(
+            "INSERT INTO task_events (task_id, at, what, token, worker, detail) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            [task_id, wall, what, token, worker, detail],
+        )
+
+    def after(self, after_seq: int, limit: int, task_id: int | None) -> list[TaskEvent]:
+        """See `TaskStore.events`."""
+        one = "" if task_id is None else "AND task_id = ?3"
+        rows = self._database.rows(
+            "SELECT seq, task_id, at, what, token, worker, detail FROM task_events "
+            f"WHERE seq > ?1 {one} ORDER BY seq LIMIT ?2",
+            [after_seq, limit, *([] if task_id is None else [task_id])],
+        )
+        return [TaskEvent(*row) for row in rows]
+
+    def last(self) -> int:
+        """See `TaskStore.last_event`."""
+        return int(self._database.value("SELECT ifnull(max(seq), 0) FROM task_events"))
+
+    def end(
+        self, task_id: int, wall: float, state: str, token: int, error: str | None = None
+    ) -> None:
+        """End a task that waits, and say so."""
+        self._database.rows(
+            "UPDATE tasks SET state = ?, error = ifnull(?, error), ended_at = ? WHERE id = ?",
+            [state, error, wall, task_id],
+        )
+        self.add(task_id, wall, state, token, None, error or "")

@@ -1,0 +1,531 @@
+"""The workers of one role, by generations: staged, switched to, watched, drained, replaced.
+
+A new generation is ready before the old one's queues close, so there are never fewer workers that
+can take tasks than before. What fails before the switch leaves the old one untouched; what fails
+its first tasks is rolled back: the old definition starts again, with a number of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import signal
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from khive_supervisor import exitcodes, logs
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Role
+from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
+from khive_supervisor.supervision.generation_state import FINAL, Generation, change
+from khive_supervisor.supervision.restart import RestartPolicy, after_death
+from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
+from khive_supervisor.supervision.role_worker import TERM_GRACE, RoleWorker
+
+log = logs.get("khive.roles")
+_JITTER = random.SystemRandom()
+_T = TypeVar("_T")
+
+#: Seconds in which every worker of a new generation must say that it is ready.
+WARM_TIMEOUT = 60.0
+#: Seconds for which a new generation is watched, if it does not prove itself before.
+WATCH_SECONDS = 30.0
+#: Seconds in which a group must be gone that was killed.
+KILL_PATIENCE = 5.0
+#: Generations that are over and still shown.
+REMEMBERED = 5
+
+
+class RolePool:
+    """One role; used only from the supervisor's loop, one change at a time (`lock`)."""
+
+    def __init__(
+        self, role: Role, config: Config, surroundings: Surroundings, *, newest: int = 0
+    ) -> None:
+        self.name = role.role
+        self.role = role
+        self.in_service = True
+        self.lock = asyncio.Lock()
+        self.current: RoleGeneration | None = None
+        self.last_error = ""
+        self.newest = newest
+        self._config = config
+        self._around = surroundings
+        self._generations: list[RoleGeneration] = []
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._watching: asyncio.Task[bool] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # --- what there is --------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> int:
+        """Workers that take tasks."""
+        return sum(worker.serving for worker in self._workers())
+
+    @property
+    def known(self) -> bool:
+        """Whether tasks may be given to it: it has worked, or does."""
+        return self.current is not None or not self.in_service
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it stays down until somebody mends it."""
+        return self.current is not None and self.current.state in FINAL
+
+    @property
+    def warm(self) -> bool:
+        """Whether nothing is left to wait for: all workers are ready, or it was given up."""
+        current = self.current
+        return (
+            current is None
+            or current.state in FINAL
+            or all(worker.ready for worker in current.staying)
+        )
+
+    @property
+    def policy(self) -> RestartPolicy:
+        """When its workers are started again."""
+        settings = self._config.supervisor
+        return RestartPolicy(
+            backoff=settings.restart_backoff,
+            backoff_max=settings.restart_backoff_max,
+            limit=settings.restart_limit,
+            window=settings.restart_window,
+        )
+
+    def _workers(self) -> list[RoleWorker]:
+        return [worker for generation in self._generations for worker in generation.alive]
+
+    def find(self, worker: str) -> RoleWorker | None:
+        """A worker that lives, by its name."""
+        return next((w for w in self._workers() if w.name == worker), None)
+
+    def wake(self) -> None:
+        """Tell the workers that have nothing to do."""
+        for worker in self._workers():
+            if worker.idle:
+                worker.wake()
+
+    def cancel(self, task: int) -> None:
+        """Have the worker of this task stop it."""
+        for worker in self._workers():
+            if worker.task == task:
+                worker.cancel(task)
+
+    # --- the first generation -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the first workers; each takes tasks as soon as it is ready."""
+        generation = self._new_generation(self.role, self._config)
+        self.current = generation
+        try:
+            self._start_workers(generation, self.role.workers)
+        except (KhiveError, OSError) as error:
+            self._give_up(generation, str(error))
+            return
+        self._move(generation, Generation.WARMING)
+        if not self.role.workers:
+            self._activate(generation)
+
+    # --- staging --------------------------------------------------------------------------------
+
+    async def stage(self, role: Role, config: Config) -> RoleGeneration:
+        """Start workers by a definition, and wait until all of them are ready.
+
+        Raises:
+            StagingFailed: they cannot be; nothing of it is left.
+        """
+        await self.settle()
+        generation = self._new_generation(role, config)
+        try:
+            self._start_workers(generation, role.workers)
+            self._move(generation, Generation.WARMING)
+            await self._warm(generation)
+        except (KhiveError, OSError, TimeoutError) as error:
+            why = str(error) or f"not all workers were ready within {WARM_TIMEOUT:g} s"
+            await self._discard(generation, why)
+            raise StagingFailed(f"The role {self.name} got no new workers: {why}") from error
+        except asyncio.CancelledError:
+            for worker in generation.alive:
+                worker.terminate()
+            raise
+        self._move(generation, Generation.READY)
+        return generation
+
+    async def _warm(self, generation: RoleGeneration) -> None:
+        waits = [worker.settled.wait() for worker in generation.workers.values()]
+        await asyncio.wait_for(asyncio.gather(*waits), WARM_TIMEOUT)
+        if generation.broken:
+            raise BootFailure(generation.broken)
+
+    async def _discard(self, generation: RoleGeneration, why: str) -> None:
+        """It never had a task: nothing to wait for."""
+        generation.broken = generation.last_error = self.last_error = why
+        log.error("role.staging_failed", role=self.name, number=generation.number, error=why)
+        await self._end(generation, 0.0)
+        self._move(generation, Generation.FAILED)
+
+    def _new_generation(self, role: Role, config: Config) -> RoleGeneration:
+        self.newest += 1
+        generation = RoleGeneration(self.newest, role, config)
+        over = [g for g in self._generations if g.state in FINAL and not g.alive]
+        for old in over[: max(0, len(over) - REMEMBERED)]:
+            self._generations.remove(old)
+        self._generations.append(generation)
+        return generation
+
+    def _start_workers(self, generation: RoleGeneration, count: int) -> None:
+        environment = self._environment(generation.role)
+        for _ in range(count):
+            self._start_worker(generation, environment)
+
+    def _environment(self, role: Role) -> dict[str, str]:
+        environ = self._around.environ()
+        lacking = [name for name in role.env_require if name not in environ]
+        if lacking:
+            raise BootFailure(
+                f"The role {self.name} requires {', '.join(lacking)} in the environment.",
+                hint="Start the supervisor with it, or take it out of env_require.",
+            )
+        return {name: environ[name] for name in role.variables if name in environ}
+
+    def _start_worker(self, generation: RoleGeneration, environment: dict[str, str]) -> RoleWorker:
+        role, config = generation.role, generation.config
+        name = f"{self.name}-{generation.number}-{secrets.token_hex(4)}"
+        worker = RoleWorker(name, self, self._around.take_log)
+        request = {
+            "kind": "role",
+            "worker": name,
+            "role": role.role,
+            "generation": generation.number,
+            "digest": generation.digest,
+            "config": snapshot.dumps(replace(config, roles=(role,))),
+            "env": environment,
+            "log_level": config.log.level,
+        }
+        worker.start(self._around.spawn, request)
+        generation.workers[name] = worker
+        return worker
+
+    # --- the switch -----------------------------------------------------------------------------
+
+    def switch(self, new: RoleGeneration) -> RoleGeneration | None:
+        """Give the tasks to a generation that is ready; the one that had them before.
+
+        Raises:
+            StagingFailed: it has broken since it was ready.
+        """
+        if new.broken:
+            self._spawn_task(self._discard(new, new.broken))
+            raise StagingFailed(f"The role {self.name} got no new workers: {new.broken}")
+        old, self.current = self.current, new
+        self.role, self._config = new.role, new.config
+        self._activate(new)
+        if old is not None and old.state not in FINAL:
+            self._close_queues(old)
+        self._around.changed()
+        return old
+
+    def _activate(self, generation: RoleGeneration) -> None:
+        if generation.state is Generation.WARMING:
+            self._move(generation, Generation.READY)
+        self._move(generation, Generation.ACTIVE)
+        for worker in generation.staying:
+            if worker.ready and not worker.active:
+                worker.go()
+        self._count("switched")
+
+    def _close_queues(self, generation: RoleGeneration) -> None:
+        if generation.state is Generation.ACTIVE:
+            self._move(generation, Generation.DRAINING)
+        for worker in generation.alive:
+            worker.drain()
+        self._count("closed")
+
+    def suspend(self) -> RoleGeneration | None:
+        """Take the role out of service: its tasks wait; the generation that is to be retired."""
+        self.in_service = False
+        self._cancel_timers()
+        old, self.current = self.current, None
+        if old is not None and old.state not in FINAL:
+            self._close_queues(old)
+        self._around.changed()
+        return old
+
+    # --- draining -------------------------------------------------------------------------------
+
+    async def retire(self, generation: RoleGeneration | None) -> None:
+        """See a generation out whose queues are closed: wait up to its deadline, then end it."""
+        if generation is None:
+            return
+        in_time = await self._end(generation, generation.role.drain_deadline)
+        if generation.state in FINAL:
+            return
+        if generation.state in (Generation.ACTIVE, Generation.DRAINING):
+            if generation.state is Generation.ACTIVE:
+                self._move(generation, Generation.DRAINING)
+            self._move(generation, Generation.RETIRED if in_time else Generation.FAILED)
+        else:  # taken out of service before it served
+            self._move(generation, Generation.RETIRED)
+        self._around.changed()
+
+    async def _end(self, generation: RoleGeneration, patience: float) -> bool:
+        """Close, wait, ask, kill; whether waiting was enough."""
+        for worker in generation.alive:
+            worker.drain()
+        if await _all_gone(generation.alive, patience):
+            return True
+        for worker in generation.alive:
+            if patience:
+                log.warning("role.drain_deadline", worker=worker.name, task=worker.task)
+            worker.terminate()
+        await _all_gone(generation.alive, TERM_GRACE + KILL_PATIENCE)
+        return False
+
+    async def end(self, patience: float) -> None:
+        """The supervisor stops: finish what is held within `patience`, then end everything."""
+        self._cancel_timers()
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(
+            *(
+                self._end(generation, min(patience, generation.role.drain_deadline))
+                for generation in self._generations
+            )
+        )
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    # --- watching, and rolling back -------------------------------------------------------------
+
+    def watch(self, new: RoleGeneration, old: RoleGeneration | None) -> asyncio.Task[bool]:
+        """See whether a generation does its first tasks; the result: whether it was kept."""
+        self._watching = self._spawn_task(self._watch(new, old))
+        return self._watching
+
+    async def settle(self) -> None:
+        """End a watch that is still on, since something else is to follow."""
+        task, self._watching = self._watching, None
+        if task is not None and not task.done() and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> bool:
+        end = self._around.clock() + WATCH_SECONDS
+        while not new.failing and not new.proven:
+            left = end - self._around.clock()
+            if left <= 0 or new.state is not Generation.ACTIVE:
+                break
+            new.moved.clear()
+            try:
+                await asyncio.wait_for(new.moved.wait(), left)
+            except TimeoutError:
+                break
+        if not new.failing:
+            return True
+        async with self.lock:
+            await self._roll_back(new, old)
+        return False
+
+    async def _roll_back(self, bad: RoleGeneration, old: RoleGeneration | None) -> None:
+        why = bad.broken or bad.last_error or f"{bad.failures} of its first tasks failed"
+        self.last_error = f"Generation {bad.number} was rolled back: {why}"
+        log.error("role.rolling_back", role=self.name, number=bad.number, error=why)
+        if old is None:
+            return  # there is nothing to go back to; the restart policy decides
+        self._watching = None
+        try:
+            again = await self.stage(old.role, old.config)
+            self.switch(again)
+        except StagingFailed as error:
+            self.last_error += f" The definition before it does not start either: {error}"
+            log.error("role.not_rolled_back", role=self.name, error=str(error))
+            return
+        if bad.state is not Generation.FAILED:
+            self._move(bad, Generation.FAILED)
+        bad.broken = bad.broken or why
+        log.warning("role.rolled_back", role=self.name, bad=bad.number, number=again.number)
+        self._spawn_task(self._end(bad, bad.role.drain_deadline))
+
+    def _spawn_task(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    # --- changes that need no new generation ----------------------------------------------------
+
+    def adjust(self, role: Role, config: Config) -> None:
+        """Take over what may change in place: the number of workers, task types, deadlines."""
+        self.role, self._config = role, config
+        current = self.current
+        if current is None or current.state in FINAL:
+            return
+        current.role, current.config = role, config
+        staying = current.staying
+        surplus = len(staying) - role.workers
+        if surplus > 0:
+            staying.sort(key=lambda worker: (worker.ready, worker.task is not None))
+            for worker in staying[:surplus]:
+                worker.drain()
+                self._spawn_task(self._see_out(worker, role.drain_deadline))
+            self._count("scaled")
+        elif surplus < 0:
+            self._start_workers(current, -surplus)
+        self._around.changed()
+
+    async def _see_out(self, worker: RoleWorker, patience: float) -> None:
+        if not await _all_gone([worker], patience):
+            log.warning("role.drain_deadline", worker=worker.name, task=worker.task)
+            worker.terminate()
+            await worker.ended.wait()
+
+    # --- what workers do ------------------------------------------------------------------------
+
+    def _generation_of(self, worker: RoleWorker) -> RoleGeneration:
+        return next(g for g in self._generations if worker.name in g.workers)
+
+    def worker_ready(self, worker: RoleWorker) -> None:
+        """See `role_worker.Observer`."""
+        generation = self._generation_of(worker)
+        log.info("role.worker_ready", role=self.name, worker=worker.name, worker_pid=worker.pid)
+        if generation is not self.current or worker.leaving:
+            return
+        if generation.state is Generation.WARMING:
+            self._activate(generation)
+        elif generation.state is Generation.ACTIVE:
+            worker.go()
+            self._count("ready")
+        self._around.changed()
+
+    def worker_ended_task(self, worker: RoleWorker, *, ok: bool) -> None:
+        """See `role_worker.Observer`."""
+        generation = self._generation_of(worker)
+        generation.successes += ok
+        generation.failures += not ok
+        generation.moved.set()
+
+    def worker_gone(self, worker: RoleWorker) -> None:
+        """See `role_worker.Observer`."""
+        generation = self._generation_of(worker)
+        del generation.workers[worker.name]
+        asked = worker.leaving
+        level = log.info if asked or not worker.code else log.warning
+        level("role.worker_gone", role=self.name, worker=worker.name, exit=worker.how)
+        recycled = worker.code in (exitcodes.OK, exitcodes.RECYCLE)
+        self._around.release(worker, not asked)
+        if not asked and generation.state not in FINAL:
+            self._lost(generation, worker, recycled=recycled)
+        generation.moved.set()
+        self._count("gone")
+
+    def _lost(self, generation: RoleGeneration, worker: RoleWorker, *, recycled: bool) -> None:
+        """A worker ended that was meant to stay."""
+        why = worker.failed or f"a worker ended with {worker.how}"
+        if not recycled:
+            generation.deaths += 1
+            generation.last_error = self.last_error = why
+        if generation is not self.current:
+            generation.broken = why
+            return
+        code = worker.code if worker.code is not None else -signal.SIGKILL
+        if worker.code == exitcodes.RECYCLE:
+            self._restart(generation)
+            return
+        verdict = after_death(
+            self.policy,
+            generation.history,
+            now=self._around.clock(),
+            code=code,
+            jitter=_JITTER.random(),
+        )
+        generation.history = verdict.history
+        if verdict.at is None:
+            self._give_up(generation, f"{why} ({verdict.reason})")
+            return
+        self._restart_in(max(0.0, verdict.at - self._around.clock()), generation)
+
+    def _restart_in(self, delay: float, generation: RoleGeneration) -> None:
+        def restart() -> None:
+            self._timers.discard(timer)
+            self._restart(generation)
+
+        timer = asyncio.get_running_loop().call_later(delay, restart)
+        self._timers.add(timer)
+
+    def _restart(self, generation: RoleGeneration) -> None:
+        """Bring a generation to its number of workers again."""
+        if generation is not self.current or generation.state in FINAL:
+            return
+        if len(generation.staying) >= generation.role.workers:
+            return
+        generation.restarts += 1
+        try:
+            self._start_workers(generation, 1)
+        except (KhiveError, OSError) as error:
+            generation.last_error = self.last_error = str(error)
+            self._restart_in(self.policy.backoff_max, generation)
+
+    def _give_up(self, generation: RoleGeneration, why: str) -> None:
+        """Leave this role down until somebody mends it; the others go on."""
+        generation.broken = generation.last_error = self.last_error = why
+        log.error("role.gave_up", role=self.name, number=generation.number, error=why)
+        self._move(generation, Generation.FAILED)
+        for worker in generation.alive:
+            worker.drain()
+        generation.moved.set()
+        self._around.changed()
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def _move(self, generation: RoleGeneration, state: Generation) -> None:
+        generation.state = change(generation.state, state)
+        generation.moved.set()
+        log.info("role.generation", role=self.name, number=generation.number, state=state.value)
+
+    def _count(self, why: str) -> None:
+        log.info("role.workers", role=self.name, ready=self.ready, why=why)
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """What `status` shows."""
+        return {
+            "role": self.name,
+            "state": self._state(),
+            "in_service": self.in_service,
+            "generation": self.current.number if self.current else None,
+            "workers_wanted": self.role.workers if self.in_service else 0,
+            "workers_ready": self.ready,
+            "restarts": sum(generation.restarts for generation in self._generations),
+            "last_error": self.last_error,
+            "generations": [generation.describe(now) for generation in self._generations],
+        }
+
+    def _state(self) -> str:
+        if not self.in_service:
+            return "drained"
+        current = self.current
+        if current is None or current.state is Generation.FAILED:
+            return "failed"
+        if self.ready >= self.role.workers:
+            return "ready"
+        return "degraded" if self.ready or current.restarts or current.deaths else "starting"
+
+
+async def _all_gone(workers: Sequence[RoleWorker], patience: float) -> bool:
+    """Wait for their ends; whether all have come."""
+    waits = [asyncio.ensure_future(worker.ended.wait()) for worker in workers]
+    if not waits:
+        return True
+    _, left = await asyncio.wait(waits, timeout=patience)
+    for wait in left:
+        wait.cancel()
+    return not left

@@ -1,0 +1,399 @@
+"""The workers of all roles: started, told of tasks, replaced at a reload, ended.
+
+What is stored of them goes through the maintenance thread. While tasks are at work or wait, the
+queue is looked at each second; without any, nothing runs here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from khive_supervisor import logs
+from khive_supervisor.config.changes import Plan
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Role
+from khive_supervisor.errors import KhiveError, NotFound, StagingFailed
+from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.supervision.reload_state import Event, Outcome
+from khive_supervisor.supervision.role_control import OnPhase
+from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
+from khive_supervisor.supervision.role_pool import RolePool
+from khive_supervisor.supervision.role_worker import RoleWorker
+from khive_supervisor.supervision.spawner import Exit
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.model import LEASED, QueueDepth, Released, RoleRow, TaskFilter
+
+log = logs.get("khive.roles")
+
+#: Seconds between two looks at the queue while tasks are at work, and while they only wait.
+LOOK, LOOK_WAITING = 1.0, 2.0
+
+#: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
+HELD_LIMIT = 1000
+
+#: Runs something with the tasks of the store where that may wait for a disk.
+InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
+
+
+class Roles:
+    """All pools; used only from the supervisor's loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        spawn: Callable[[dict[str, Any], Sequence[int]], None],
+        in_thread: InThread,
+        take_log: Callable[[socket.socket], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._in_thread = in_thread
+        self._clock = clock
+        self._around = Surroundings(
+            spawn,
+            self._release,
+            self._changed,
+            lambda fd: take_log(socket.socket(fileno=fd)),
+            clock=clock,
+        )
+        self._pools: dict[str, RolePool] = {}
+        self._depths: dict[str, QueueDepth] = {}
+        self._stirred = asyncio.Event()
+        self._owed: list[tuple[str, bool]] = []
+        self._rows_owed = False
+        self._store_wanted = asyncio.Event()
+        self._warm = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- start ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the workers of every role; returns before they are ready."""
+        rows = {row.role: row for row in await self._in_thread(lambda tasks: tasks.roles())}
+        for role in self._config.roles:
+            newest = rows[role.role].generation if role.role in rows else 0
+            self._add(role, self._config, newest).begin()
+        self._changed()
+        self._tasks = [
+            asyncio.create_task(self._keep_store()),
+            asyncio.create_task(self._keep_queue()),
+        ]
+        self._stirred.set()
+
+    async def until_warm(self) -> None:
+        """Wait until no role is still starting."""
+        while not all(pool.warm for pool in self._pools.values()):
+            self._warm.clear()
+            await self._warm.wait()
+
+    def _add(self, role: Role, config: Config, newest: int = 0) -> RolePool:
+        pool = RolePool(role, config, self._around, newest=newest)
+        self._pools[role.role] = pool
+        return pool
+
+    # --- the end --------------------------------------------------------------------------------
+
+    async def stop(self, patience: float) -> None:
+        """Close every queue, wait for what is at work, and end the rest."""
+        await asyncio.gather(*(pool.end(patience) for pool in self._pools.values()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._settle_store()
+
+    # --- news -----------------------------------------------------------------------------------
+
+    def worker_exited(self, ended: Exit) -> None:
+        """The spawner says that a worker's process has ended."""
+        for pool in self._pools.values():
+            worker = pool.find(ended.worker)
+            if worker is not None:
+                worker.exited(ended.code, ended.how)
+                return
+
+    def wake(self, role: str | None = None) -> None:
+        """There may be new tasks, of a role or of any."""
+        self._stirred.set()
+        pools = self._pools.values() if role is None else [self._pools.get(role)]
+        for pool in pools:
+            if pool is not None:
+                pool.wake()
+
+    def cancel(self, task: int) -> None:
+        """A task is to stop; its worker hears it now rather than at its next renewal."""
+        for pool in self._pools.values():
+            pool.cancel(task)
+
+    def _changed(self) -> None:
+        self._rows_owed = True
+        self._store_wanted.set()
+        self._warm.set()
+
+    def _release(self, worker: RoleWorker, died: bool) -> None:
+        self._owed.append((f"{worker.name}:{worker.pid}", died))
+        self._store_wanted.set()
+        self._warm.set()
+
+    # --- the store ------------------------------------------------------------------------------
+
+    async def _keep_store(self) -> None:
+        """Store what is owed to it, as it comes."""
+        while True:
+            await self._store_wanted.wait()
+            self._store_wanted.clear()
+            if not await self._settle_store():
+                await asyncio.sleep(LOOK)
+                self._store_wanted.set()
+
+    async def _settle_store(self) -> bool:
+        """Whether everything that is owed could be stored."""
+        try:
+            while self._owed:
+                worker, died = self._owed[0]
+                released = await self._in_thread(
+                    lambda tasks: tasks.release(worker, died=died)  # noqa: B023 - awaited
+                )
+                self._owed.pop(0)
+                self._tell_released(released, worker)
+            if self._rows_owed:
+                self._rows_owed = False
+                rows = [self._row(pool) for pool in self._pools.values() if pool.known]
+                await self._in_thread(lambda tasks: tasks.set_roles(rows))
+        except (KhiveError, OSError) as error:
+            self._rows_owed = True
+            log.warning("roles.not_stored", error=str(error))
+            return False
+        return True
+
+    def _tell_released(self, released: Sequence[Released], worker: str) -> None:
+        for task in released:
+            log.warning("task.released", task=task.id, state=task.state, worker=worker)
+            self.wake(task.role)
+
+    def _row(self, pool: RolePool) -> RoleRow:
+        role, current = pool.role, pool.current
+        return RoleRow(
+            role=role.role,
+            task_types=role.task_types,
+            digest=current.digest if current else "",
+            generation=current.number if current else pool.newest,
+            workers=role.workers,
+            attempts=role.attempts,
+            in_service=pool.in_service and not pool.given_up,
+        )
+
+    async def _keep_queue(self) -> None:
+        """While there are tasks: take back what nobody holds any more, wake for what is due."""
+        first = True
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            try:
+                if first:
+                    await self._in_thread(release_dead)
+                    first = False
+                released = await self._in_thread(lambda t: t.release_expired(lease.now()))
+                self._tell_released(released, "")
+                self._depths = await self._in_thread(lambda t: t.queue_depths())
+                for role in await self._in_thread(lambda t: t.due(lease.now())):
+                    if role in self._pools:
+                        self._pools[role].wake()
+            except (KhiveError, OSError) as error:
+                log.warning("roles.no_look", error=str(error))
+                self._stirred.set()
+            if self._depths:
+                self._stirred.set()
+            at_work = any(depth.leased for depth in self._depths.values())
+            await asyncio.sleep(LOOK if at_work else LOOK_WAITING)
+
+    # --- reload ---------------------------------------------------------------------------------
+
+    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Mapping[str, Outcome]:
+        """See `role_control.RoleControl`."""
+        self._config = config
+        self._forget_strangers()
+        outcomes: dict[str, Outcome] = {}
+        kinds = {change.role: change.kind for change in plan.roles}
+        new = await self._stage_all(kinds, config, outcomes)
+        entered(Event.STAGED)
+        old = self._switch_all(kinds, config, new, outcomes)
+        self._changed()
+        entered(Event.SWITCHED)
+        await asyncio.gather(*(pool.retire(generation) for pool, generation in old))
+        self._forget_removed(kinds)
+        entered(Event.DRAINED)
+        await self._watch_all(new, dict(old), outcomes)
+        return outcomes
+
+    async def _stage_all(
+        self, kinds: Mapping[str, str], config: Config, outcomes: dict[str, Outcome]
+    ) -> dict[RolePool, RoleGeneration]:
+        new: dict[RolePool, RoleGeneration] = {}
+
+        async def stage(name: str, kind: str) -> None:
+            role = config.role(name)
+            assert role is not None
+            pool = self._pools.get(name) or self._add(role, config)
+            if not pool.in_service:
+                pool.adjust(role, config)  # for when it is put back
+                outcomes[name] = Outcome.ROLLED
+                return
+            async with pool.lock:
+                had = pool.current is not None
+                try:
+                    new[pool] = await pool.stage(role, config)
+                except StagingFailed:
+                    outcomes[name] = Outcome.ROLLED_BACK if had else Outcome.FAILED
+                    return
+            outcomes[name] = Outcome.ROLLED if kind == "rolling" else Outcome.ADDED
+
+        wanted = [(n, kind) for n, kind in kinds.items() if kind in ("rolling", "added")]
+        await asyncio.gather(*(stage(name, kind) for name, kind in wanted))
+        return new
+
+    def _switch_all(
+        self,
+        kinds: Mapping[str, str],
+        config: Config,
+        new: dict[RolePool, RoleGeneration],
+        outcomes: dict[str, Outcome],
+    ) -> list[tuple[RolePool, RoleGeneration]]:
+        """All at once: there is no moment at which half of the roles are old."""
+        old: list[tuple[RolePool, RoleGeneration | None]] = []
+        for pool, generation in list(new.items()):
+            try:
+                old.append((pool, pool.switch(generation)))
+            except StagingFailed as error:
+                log.error("role.not_switched", role=pool.name, error=str(error))
+                outcomes[pool.name] = (
+                    Outcome.ROLLED_BACK if pool.current is not None else Outcome.FAILED
+                )
+                del new[pool]
+        for name, kind in kinds.items():
+            if kind == "removed" and name in self._pools:
+                old.append((self._pools[name], self._pools[name].suspend()))
+                outcomes[name] = Outcome.REMOVED
+            elif kind in ("live", "unchanged"):
+                role = config.role(name)
+                assert role is not None
+                pool = self._pools.get(name) or self._add(role, config)
+                pool.adjust(role, config)
+                outcomes[name] = Outcome.LIVE if kind == "live" else Outcome.UNCHANGED
+        return [(pool, generation) for pool, generation in old if generation is not None]
+
+    def _forget_removed(self, kinds: Mapping[str, str]) -> None:
+        for name, kind in kinds.items():
+            if kind == "removed":
+                self._pools.pop(name, None)
+        self._changed()
+
+    def _forget_strangers(self) -> None:
+        """Roles of an earlier reload that never came to work are shown until the next one."""
+        for name, pool in list(self._pools.items()):
+            if pool.in_service and pool.current is None and self._config.role(name) is None:
+                del self._pools[name]
+
+    async def _watch_all(
+        self,
+        new: Mapping[RolePool, RoleGeneration],
+        old: Mapping[RolePool, RoleGeneration],
+        outcomes: dict[str, Outcome],
+    ) -> None:
+        """Wait for the first tasks where there are any; elsewhere the watch goes on by itself."""
+        watches = {pool: pool.watch(g, old.get(pool)) for pool, g in new.items()}
+        if not watches:
+            return
+        depths = await self._in_thread(lambda tasks: tasks.queue_depths())
+
+        async def wait(pool: RolePool, watch: asyncio.Task[bool]) -> None:
+            if pool.name in depths or new[pool].failing:
+                kept = await asyncio.shield(watch)
+                outcomes[pool.name] = outcomes[pool.name] if kept else Outcome.ROLLED_BACK
+
+        await asyncio.gather(*(wait(pool, watch) for pool, watch in watches.items()))
+
+    # --- by hand --------------------------------------------------------------------------------
+
+    async def drain(self, role: str, *, reload: bool) -> dict[str, Any]:
+        """See `role_control.RoleControl`."""
+        pool = self._find(role)
+        if reload:
+            return await self._replace(pool)
+        async with pool.lock:
+            await pool.settle()
+            old = pool.suspend()
+            await pool.retire(old)
+        return {"role": role, "in_service": False, "previous": old.number if old else None}
+
+    async def resume(self, role: str) -> dict[str, Any]:
+        """See `role_control.RoleControl`."""
+        pool = self._find(role)
+        if pool.in_service and pool.current is not None and not pool.current.broken:
+            return {"role": role, "in_service": True, "generation": pool.current.number}
+        return await self._replace(pool)
+
+    async def _replace(self, pool: RolePool) -> dict[str, Any]:
+        """New workers by the same definition, before the old ones end."""
+        async with pool.lock:
+            new = await pool.stage(pool.role, self._config)
+            pool.in_service = True
+            old = pool.switch(new)
+            await pool.retire(old)
+        pool.watch(new, old)
+        return {
+            "role": pool.name,
+            "in_service": True,
+            "generation": new.number,
+            "previous": old.number if old else None,
+        }
+
+    def _find(self, role: str) -> RolePool:
+        if role not in self._pools:
+            known = ", ".join(sorted(self._pools)) or "none"
+            raise NotFound(f"There is no role {role!r}.", hint=f"Configured: {known}.")
+        return self._pools[role]
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """What `status` shows: every role, and queues that no role serves."""
+        now = self._clock()
+        roles = []
+        for pool in self._pools.values():
+            depth = self._depths.get(pool.name, QueueDepth())
+            roles.append({**pool.describe(now), "queued": depth.queued, "leased": depth.leased})
+        unserved = {
+            name: depth.queued
+            for name, depth in self._depths.items()
+            if name not in self._pools and depth.queued
+        }
+        return {"roles": roles, "unserved": unserved}
+
+
+def release_dead(tasks: TaskStore) -> None:
+    """Queue at once what workers of an earlier supervisor held that are dead, too.
+
+    Those that live finish what they hold. A number that is another process's by now costs the rest
+    of a lease, nothing more.
+    """
+    held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
+    for worker in {task.worker for task in held if task.worker}:
+        pid = worker.rpartition(":")[2]
+        if pid.isdecimal() and not _lives(int(pid)):
+            tasks.release(worker)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,238 @@
+"""Tasks, the roles that do them, and how they did, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from khive_supervisor.tasks.lease import LEASE, Moment
+
+# --- states; `states` says which follows which ----------------------------------------------------
+
+QUEUED, LEASED, DONE = "queued", "leased", "done"
+FAILED, CANCELLED, DEAD = "failed", "cancelled", "dead"
+STATES = (QUEUED, LEASED, DONE, FAILED, CANCELLED, DEAD)
+#: Those that only `retry` leads out of.
+ENDED = (DONE, FAILED, CANCELLED, DEAD)
+
+# --- what happens to tasks, as their events say it; a task that ends has its state as an event ----
+
+ENQUEUED, CLAIMED, REQUEUED, FENCED = "enqueued", "leased", "requeued", "fenced"
+CANCEL_ASKED, RETRIED, RATED = "cancel_asked", "retried", "rated"
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+#: Bytes of a payload and of a result as JSON, and of the end of a log that is kept.
+PAYLOAD_LIMIT, RESULT_LIMIT, LOG_LIMIT = 1 << 20, 1 << 20, 16 << 10
+#: Characters of an error and of a line of progress.
+ERROR_LIMIT, PROGRESS_LIMIT = 4000, 500
+#: Priorities are from minus this to this; the highest is served first.
+PRIORITY_LIMIT = 1000
+#: Characters of an idempotency key.
+KEY_LIMIT = 200
+#: How often a task is tried unless its role says otherwise.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to be queued. `payload` is any JSON value; `deadline` is unix seconds.
+
+    `chosen` explains how the role was selected; None if the caller named it.
+    """
+
+    role: str
+    task_type: str = ""
+    payload: Any = None
+    priority: int = 0
+    idempotency: str | None = None
+    deadline: float | None = None
+    attempts_max: int = ATTEMPTS
+    chosen: Mapping[str, Any] | None = None
+    actor: str = ""
+    namespace: str = ""
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as stored.
+
+    Times are unix seconds of the wall clock, for people to read, and for `deadline`, which is one.
+    `lease` and `not_before` are of the clock since boot. `token` counts claims, for ever: a result
+    is accepted from the last one only. In a listing, payload, result and log_tail are None.
+    """
+
+    id: int
+    role: str
+    task_type: str
+    payload: Any
+    priority: int
+    idempotency: str | None
+    state: str
+    attempts: int
+    attempts_max: int
+    token: int
+    worker: str | None
+    generation: int | None
+    digest: str
+    lease: Moment | None
+    cancel_asked: bool
+    deadline: float | None
+    not_before: Moment | None
+    progress: str | None
+    result: Any
+    error: str | None
+    log_tail: str | None
+    chosen: Mapping[str, Any] | None
+    quality: float | None
+    actor: str
+    namespace: str
+    session: str
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing happens to it any more unless somebody retries it."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks; a field that is None does not count."""
+
+    role: str | None = None
+    state: str | None = None
+    task_type: str | None = None
+
+
+#: Lets every task through.
+ALL_TASKS = TaskFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who asks for work: a worker process by a name that no other one ever has.
+
+    `digest` names the handler and settings that will do it: the record is kept for these.
+    """
+
+    role: str
+    worker: str
+    generation: int = 0
+    digest: str = ""
+    lease: float = LEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that a worker now holds, and the token that its result will be accepted with."""
+
+    id: int
+    token: int
+    role: str
+    task_type: str
+    payload: Any
+    attempts: int
+    attempts_max: int
+    lease: Moment
+    deadline: float | None
+    actor: str
+    namespace: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an attempt: `state` is DONE, FAILED or CANCELLED (stopped because asked to).
+
+    `latency` is how long the handler ran, in seconds of a clock that cannot be set; `quality`,
+    0 to 1, is what the handler itself holds of its result. `final`: a failure that no further
+    attempt can mend, so that none is made.
+    """
+
+    state: str
+    result: Any = None
+    error: str | None = None
+    log_tail: str | None = None
+    latency: float = 0.0
+    quality: float | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of an outcome, and the next task if one was asked for and there is one.
+
+    Not `accepted`: the claim was no longer the last one (fenced); nothing was stored. `state` is
+    the task's own then and now; None if the task is gone.
+    """
+
+    accepted: bool
+    state: str | None
+    next: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A task that its worker held no longer, and the state in which that left it."""
+
+    id: int
+    role: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """One thing that happened to a task, in the order of `seq`."""
+
+    seq: int
+    task_id: int
+    at: float
+    what: str
+    token: int
+    worker: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How many tasks of a role wait, and how many are being done."""
+
+    queued: int = 0
+    leased: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """A role that is configured, as the supervisor has loaded it.
+
+    `digest` names its handler and settings; `workers` and `attempts` (at a task) are what they are
+    meant to be. Out of service, tasks wait in its queue.
+    """
+
+    role: str
+    task_types: tuple[str, ...] = ()
+    digest: str = ""
+    generation: int = 1
+    workers: int = 1
+    attempts: int = ATTEMPTS
+    in_service: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a role did at a type of task with one handler on one day (days since 1970, UTC)."""
+
+    role: str
+    task_type: str
+    digest: str
+    day: int
+    executions: int
+    successes: int
+    quality_sum: float = 0.0
+    qualities: int = 0
+    latency_sum: float = 0.0

@@ -1,0 +1,98 @@
+"""Which role gets a task that names only its type.
+
+Each role that declares the type draws from what is believed of it (Thompson sampling): a role that
+is known to be good draws high, one of which little is known draws anything, and so is tried now and
+then. What it draws is divided by how busy it is. The answer explains itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from khive_supervisor.profiles.posterior import Beta
+from khive_supervisor.tasks.model import QueueDepth, Record, RoleRow
+from khive_supervisor.tasks.records import expertise
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How one candidate did in a selection; `n`: how many executions the belief is worth."""
+
+    role: str
+    belief: Beta
+    load: float
+    draw: float
+
+    @property
+    def score(self) -> float:
+        """What it draws, shared among what it has to do."""
+        return self.draw / (1.0 + self.load)
+
+    def explained(self) -> dict[str, Any]:
+        """For people and agents to read."""
+        low, high = self.belief.interval()
+        return {
+            "role": self.role,
+            "mean": round(self.belief.mean, 4),
+            "interval": [round(low, 4), round(high, 4)],
+            "n": round(self.belief.ess, 2),
+            "load": round(self.load, 3),
+            "draw": round(self.draw, 4),
+            "score": round(self.score, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The role that was selected, and how all did, best first."""
+
+    role: str
+    scores: tuple[Score, ...]
+
+    def explained(self) -> dict[str, Any]:
+        """For people and agents to read."""
+        return {
+            "selected": self.role,
+            "because": "the highest score: a draw from what its record is worth, divided by 1 + "
+            "load (tasks for each of its workers)",
+            "candidates": [score.explained() for score in self.scores],
+        }
+
+
+def candidates(roles: Iterable[RoleRow], task_type: str) -> list[RoleRow]:
+    """The roles that declare a type of task: those in service, or if there is none, all."""
+    declared = [role for role in roles if task_type in role.task_types]
+    return [role for role in declared if role.in_service] or declared
+
+
+def load(role: RoleRow, depth: QueueDepth) -> float:
+    """Tasks that wait and are being done, for each worker."""
+    return (depth.queued + depth.leased) / max(1, role.workers)
+
+
+def select(
+    roles: Sequence[RoleRow],
+    task_type: str,
+    records: Sequence[Record],
+    depths: Mapping[str, QueueDepth],
+    today: int,
+    rng: Random,
+) -> Selection | None:
+    """Select a role for a type of task; None if no role declares it."""
+    scores = []
+    for role in candidates(roles, task_type):
+        own = [record for record in records if record.role == role.role]
+        belief = expertise(own, task_type, role.digest, today)
+        draw = rng.betavariate(belief.alpha, belief.beta)
+        scores.append(Score(role.role, belief, load(role, depths.get(role.role, IDLE)), draw))
+    if not scores:
+        return None
+    scores.sort(key=lambda one: (-one.score, one.role))
+    return Selection(scores[0].role, tuple(scores))
+
+
+#: A role with nothing to do.
+IDLE = QueueDepth()

@@ -1,0 +1,157 @@
+"""How tasks and roles look from outside."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from khive_supervisor.config.load import namespace_allowed
+from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.tasks.model import STATES, Task
+from khive_supervisor.tasks.records import Summary
+from khive_supervisor.verbs import forms
+from khive_supervisor.verbs.context import Context
+
+_ID = re.compile(r"t([1-9][0-9]{0,17})")
+_SPAN = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+#: Characters of a role's or a type's name.
+NAME_LIMIT = 64
+
+ID = {"type": "string", "description": "A task's id, such as t12."}
+ROLE = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": NAME_LIMIT,
+    "description": "A role; agents.roles lists them.",
+}
+TYPE = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": NAME_LIMIT,
+    "description": "A type of task that roles declare.",
+}
+STATE = {"type": "string", "enum": list(STATES), "description": "Only tasks in this state."}
+
+#: What a verb answers that shows one task.
+SHOWN: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "task": {"type": "string"},
+        "state": {"type": "string", "enum": list(STATES)},
+        "role": {"type": "string"},
+    },
+    "required": ["task", "state", "role"],
+}
+
+
+def task_id(text: str) -> int:
+    """The number behind a task's id; raises InvalidInput if it is none."""
+    found = _ID.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInput(
+            f"{text[:80]!r} is not a task's id.",
+            hint="They look like t12; agents.assign gives them and agents.tasks lists them.",
+        )
+    return int(found[1])
+
+
+def missing(text: str) -> NotFound:
+    """The error of a task that is not there."""
+    return NotFound(
+        f"There is no task {text.strip()}.",
+        hint="agents.tasks lists them; tasks that ended long ago are removed.",
+    )
+
+
+def existing(context: Context, text: str) -> Task:
+    """The task of an id.
+
+    Raises:
+        InvalidInput: not an id.
+        NotFound: there is none.
+        Denied: it belongs to a namespace that is not allowed here.
+    """
+    found = context.store.tasks.find(task_id(text))
+    if found is None:
+        raise missing(text)
+    context.namespace(found.namespace or None)
+    return found
+
+
+def visible(context: Context, task: Task) -> bool:
+    """Whether a listing may show it."""
+    return not task.namespace or namespace_allowed(context.config, task.namespace)
+
+
+def deadline(text: str, now: float) -> float:
+    """A time, or how long from now, as unix seconds; raises InvalidInput if it is neither."""
+    span = _SPAN.fullmatch(text.strip())
+    if span is None:
+        return forms.moment(text, now)
+    return now + dt.timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds()
+
+
+def show(task: Task) -> dict[str, Any]:
+    """A task in a few fields: all that a listing says, and what is known of its end."""
+    shown: dict[str, Any] = {
+        "task": f"t{task.id}",
+        "state": task.state,
+        "role": task.role,
+        "attempts": f"{task.attempts} of {task.attempts_max}",
+        "created_at": forms.timestamp(task.created_at),
+    }
+    optional: Mapping[str, Any] = {
+        "task_type": task.task_type or None,
+        "priority": task.priority or None,
+        "worker": task.worker if task.state == "leased" else None,
+        "progress": task.progress,
+        "error": task.error,
+        "cancel_asked": task.cancel_asked or None,
+        "quality": task.quality,
+        "idempotency_key": task.idempotency,
+    }
+    shown |= {name: value for name, value in optional.items() if value is not None}
+    for name, at in (
+        ("deadline", task.deadline),
+        ("started_at", task.started_at),
+        ("ended_at", task.ended_at),
+    ):
+        if at is not None:
+            shown[name] = forms.timestamp(at)
+    return shown
+
+
+def show_whole(task: Task) -> dict[str, Any]:
+    """A task with everything that is known of it."""
+    shown = {**show(task), "payload": task.payload}
+    if task.state == "done":
+        shown["result"] = task.result
+    if task.log_tail is not None:
+        shown["log_tail"] = task.log_tail
+    if task.chosen is not None:
+        shown["why"] = dict(task.chosen)
+    return shown
+
+
+def show_summary(known: Summary) -> dict[str, Any]:
+    """How a role does at one type of task."""
+    low, high = known.expertise.interval()
+    shown: dict[str, Any] = {
+        "task_type": known.task_type,
+        "executions": known.executions,
+        "successes": known.successes,
+        "success": round(known.expertise.mean, 4),
+        "interval": [round(low, 4), round(high, 4)],
+    }
+    for name, value in (
+        ("recent_success", known.recent),
+        ("quality", known.quality),
+        ("latency_seconds", known.latency),
+    ):
+        if value is not None:
+            shown[name] = round(value, 4)
+    return shown

@@ -1,0 +1,332 @@
+"""A role's pool over workers that are only sockets: staging, switching, giving up, rolling back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from khive_supervisor import exitcodes, protocol
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Handler, Role
+from khive_supervisor.errors import StagingFailed, StoreUnavailable
+from khive_supervisor.supervision import role_generation
+from khive_supervisor.supervision.generation_state import Generation
+from khive_supervisor.supervision.role_generation import Surroundings
+from khive_supervisor.supervision.role_pool import RolePool
+from khive_supervisor.supervision.role_worker import RoleWorker
+
+ROLE = Role("py", ("work",), Handler(python="m:f"), workers=2)
+DEADLINE = 20.0
+
+
+class FakeWorker:
+    """The other end of a queue."""
+
+    def __init__(self, request: dict[str, Any], fd: int) -> None:
+        self.request = request
+        self.name = str(request["worker"])
+        self.queue = socket.socket(fileno=fd)
+        self.queue.setblocking(False)
+        self._decoder = protocol.FrameDecoder()
+
+    def say(self, **message: Any) -> None:
+        self.queue.send(protocol.encode(message))
+
+    def heard(self) -> list[str]:
+        """What it was told since the last time; "end" if its queue has ended."""
+        told: list[str] = []
+        while True:
+            try:
+                data = self.queue.recv(65536)
+            except BlockingIOError:
+                return told
+            if not data:
+                return [*told, "end"]
+            told += [str(message["do"]) for message in self._decoder.feed(data)]
+
+
+class Fakes:
+    """A pool, its surroundings, and the workers that it has asked for."""
+
+    def __init__(self) -> None:
+        self.workers: list[FakeWorker] = []
+        self.released: list[tuple[str, bool]] = []
+        self.environ = {"TOKEN": "t", "OTHER": "o"}
+        self.refuse: Exception | None = None
+        self.now = 100.0
+        surroundings = Surroundings(
+            self._spawn,
+            self._release,
+            lambda: None,
+            lambda _fd: None,
+            environ=lambda: self.environ,
+            clock=lambda: self.now,
+        )
+        self.pool = RolePool(ROLE, Config(roles=(ROLE,)), surroundings)
+
+    def _spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        (fd,) = fds
+        self.workers.append(FakeWorker(request, socket.dup(fd)))
+
+    def _release(self, worker: RoleWorker, died: bool) -> None:
+        self.released.append((worker.name, died))
+
+    def of(self, number: int) -> list[FakeWorker]:
+        return [w for w in self.workers if w.request["generation"] == number]
+
+    async def started(self, number: int, count: int = 2) -> list[FakeWorker]:
+        await until(lambda: len(self.of(number)) >= count)
+        return self.of(number)
+
+    async def ready(self, number: int, count: int = 2) -> list[FakeWorker]:
+        found = await self.started(number, count)
+        for worker in found:
+            worker.say(pid=0, ready=True)
+        return found
+
+    def exit(self, worker: FakeWorker, code: int = 0) -> None:
+        found = self.pool.find(worker.name)
+        assert found is not None
+        worker.queue.close()
+        found.exited(code, f"exit code {code}")
+
+    async def begun(self) -> list[FakeWorker]:
+        """The first generation, at work."""
+        self.pool.begin()
+        workers = await self.ready(1)
+        await until(lambda: self.pool.ready == 2)
+        return workers
+
+    def state(self, number: int) -> Generation:
+        return next(g.state for g in self.pool._generations if g.number == number)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async def wait() -> None:
+        while not condition():  # noqa: ASYNC110 - of what the loop itself brings about, so it has to turn
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(wait(), DEADLINE)
+
+
+def with_pool(test: Callable[[Fakes], Awaitable[None]]) -> Callable[[], None]:
+    """Run a test in a loop, and let go of everything at its end."""
+
+    async def run() -> None:
+        fakes = Fakes()
+        try:
+            await test(fakes)
+        finally:
+            for worker in fakes.workers:
+                if worker.queue.fileno() >= 0:
+                    if fakes.pool.find(worker.name):
+                        fakes.exit(worker)
+                    worker.queue.close()
+            await fakes.pool.end(0.0)
+
+    def wrapped() -> None:
+        asyncio.run(run())
+
+    wrapped.__name__ = test.__name__
+    return wrapped
+
+
+@with_pool
+async def test_each_first_worker_goes_as_soon_as_it_is_ready(fakes: Fakes) -> None:
+    fakes.pool.begin()
+    first, second = await fakes.started(1)
+    assert not fakes.pool.warm
+    first.say(ready=True)
+    await until(lambda: fakes.pool.ready == 1)
+    assert first.heard() == ["go"]
+    assert second.heard() == []
+    second.say(ready=True)
+    await until(lambda: fakes.pool.ready == 2)
+    assert fakes.pool.warm
+    assert fakes.state(1) is Generation.ACTIVE
+
+
+@with_pool
+async def test_the_new_are_ready_before_the_old_queues_close(fakes: Fakes) -> None:
+    old = await fakes.begun()
+    staging = asyncio.create_task(fakes.pool.stage(replace(ROLE, timeout=5.0), Config()))
+    first, second = await fakes.started(2)
+    first.say(ready=True)
+    await until(lambda: fakes.pool.find(first.name).ready)  # type: ignore[union-attr]
+    assert not staging.done()
+    second.say(ready=True)
+    new = await staging
+    assert fakes.pool.ready == 2
+    assert [worker.heard() for worker in old] == [["go"], ["go"]]  # and nothing else so far
+    assert first.heard() == second.heard() == []
+    before = fakes.pool.switch(new)
+    assert [worker.heard() for worker in old] == [["end"], ["end"]]
+    assert first.heard() == second.heard() == ["go"]
+    assert fakes.pool.ready == 2
+    retiring = asyncio.create_task(fakes.pool.retire(before))
+    for worker in old:
+        fakes.exit(worker)
+    await retiring
+    assert (fakes.state(1), fakes.state(2)) == (Generation.RETIRED, Generation.ACTIVE)
+    assert {died for _, died in fakes.released} == {False}
+
+
+@with_pool
+async def test_a_start_that_fails_changes_nothing(fakes: Fakes) -> None:
+    old = await fakes.begun()
+    staging = asyncio.create_task(fakes.pool.stage(ROLE, Config()))
+    first, second = await fakes.started(2)
+    first.say(ready=True)
+    second.say(failed="it cannot be imported")
+    fakes.exit(second, exitcodes.BOOT_FAILURE)
+    await until(lambda: "end" in first.heard())
+    fakes.exit(first)
+    with pytest.raises(StagingFailed, match="it cannot be imported"):
+        await staging
+    assert fakes.state(2) is Generation.FAILED
+    assert fakes.pool.ready == 2
+    assert [worker.heard() for worker in old] == [["go"], ["go"]]
+
+
+@with_pool
+async def test_a_worker_lost_between_ready_and_switch_stops_the_switch(fakes: Fakes) -> None:
+    await fakes.begun()
+    staging = asyncio.create_task(fakes.pool.stage(ROLE, Config()))
+    first, second = await fakes.ready(2)
+    new = await staging
+    fakes.exit(first, 1)
+    with pytest.raises(StagingFailed, match="exit code 1"):
+        fakes.pool.switch(new)
+    assert fakes.pool.current is not None
+    assert fakes.pool.current.number == 1
+    fakes.exit(second)
+    await until(lambda: fakes.state(2) is Generation.FAILED)
+
+
+@with_pool
+async def test_a_spawner_that_refuses_fails_the_start(fakes: Fakes) -> None:
+    await fakes.begun()
+    fakes.refuse = StoreUnavailable("no process is to be had")
+    with pytest.raises(StagingFailed, match="no process is to be had"):
+        await fakes.pool.stage(ROLE, Config())
+    assert fakes.pool.ready == 2
+
+
+@with_pool
+async def test_variables_are_passed_on_as_declared(fakes: Fakes) -> None:
+    await fakes.begun()
+    role = replace(ROLE, workers=1, env_require=("TOKEN",), env_allow=("ABSENT",))
+    staging = asyncio.create_task(fakes.pool.stage(role, Config()))
+    (worker,) = await fakes.ready(2, 1)
+    await staging
+    assert worker.request["env"] == {"TOKEN": "t"}
+    fakes.environ = {}
+    with pytest.raises(StagingFailed, match="requires TOKEN"):
+        await fakes.pool.stage(role, Config())
+
+
+@with_pool
+async def test_failures_and_no_success_bring_the_old_definition_back(fakes: Fakes) -> None:
+    await fakes.begun()
+    bad = replace(ROLE, workers=1, timeout=5.0)
+    staging = asyncio.create_task(fakes.pool.stage(bad, Config()))
+    (worker,) = await fakes.ready(2, 1)
+    new = await staging
+    old = fakes.pool.switch(new)
+    watch = fakes.pool.watch(new, old)
+    for task in range(role_generation.FAILURE_LIMIT):
+        worker.say(took=task)
+        worker.say(ended=task, ok=False, counts=True)
+    again = await fakes.ready(3)
+    assert await watch is False
+    assert fakes.pool.role == ROLE
+    assert fakes.state(2) is Generation.FAILED
+    assert worker.heard() == ["go", "end"]
+    assert [w.heard() for w in again] == [["go"], ["go"]]
+    assert fakes.pool.last_error.startswith("Generation 2 was rolled back")
+
+
+@with_pool
+async def test_a_success_among_the_first_tasks_keeps_it(fakes: Fakes) -> None:
+    await fakes.begun()
+    staging = asyncio.create_task(fakes.pool.stage(replace(ROLE, workers=1), Config()))
+    (worker,) = await fakes.ready(2, 1)
+    new = await staging
+    watch = fakes.pool.watch(new, fakes.pool.switch(new))
+    for task, ok in enumerate((False, False, True, False, False)):
+        worker.say(ended=task, ok=ok, counts=True)
+    assert await watch is True
+    assert fakes.state(2) is Generation.ACTIVE
+
+
+@with_pool
+async def test_a_worker_that_says_its_start_cannot_help_takes_the_role_down(fakes: Fakes) -> None:
+    fakes.pool.begin()
+    first, second = await fakes.started(1)
+    first.say(failed="no such module")
+    fakes.exit(first, exitcodes.BOOT_FAILURE)
+    assert fakes.state(1) is Generation.FAILED
+    assert "no such module" in fakes.pool.last_error
+    assert fakes.pool.warm  # nobody waits for it
+    assert second.heard() == ["end"]
+    assert len(fakes.workers) == 2
+
+
+@with_pool
+async def test_a_recycled_worker_is_replaced_at_once_and_is_no_death(fakes: Fakes) -> None:
+    first, _ = await fakes.begun()
+    fakes.exit(first, exitcodes.RECYCLE)
+    assert len(fakes.workers) == 3
+    assert fakes.pool.current is not None
+    assert fakes.pool.current.deaths == 0
+
+
+@with_pool
+async def test_what_a_dead_worker_held_is_released_as_a_death(fakes: Fakes) -> None:
+    first, _ = await fakes.begun()
+    fakes.exit(first, 1)
+    assert fakes.released == [(first.name, True)]
+
+
+@with_pool
+async def test_surplus_workers_are_drained_idle_ones_first(fakes: Fakes) -> None:
+    busy, idle = await fakes.begun()
+    busy.say(took=7)
+    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]
+    fakes.pool.adjust(replace(ROLE, workers=1), Config())
+    assert idle.heard() == ["go", "end"]
+    assert busy.heard() == ["go"]
+    fakes.pool.adjust(replace(ROLE, workers=3), Config())
+    assert len(fakes.workers) == 4
+
+
+@with_pool
+async def test_only_the_idle_are_woken_and_only_the_holder_is_told_to_stop(fakes: Fakes) -> None:
+    busy, idle = await fakes.begun()
+    busy.say(took=7)
+    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]
+    fakes.pool.wake()
+    fakes.pool.cancel(7)
+    assert busy.heard() == ["go", "cancel"]
+    assert idle.heard() == ["go", "wake"]
+
+
+@with_pool
+async def test_a_drained_role_has_no_workers_and_a_death_brings_none_back(fakes: Fakes) -> None:
+    workers = await fakes.begun()
+    old = fakes.pool.suspend()
+    retiring = asyncio.create_task(fakes.pool.retire(old))
+    for worker in workers:
+        fakes.exit(worker, 1)
+    await retiring
+    assert fakes.state(1) is Generation.RETIRED
+    assert fakes.pool.ready == 0
+    assert len(fakes.workers) == 2
+    assert fakes.pool.describe(0.0)["state"] == "drained"

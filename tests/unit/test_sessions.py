@@ -1,0 +1,46 @@
+"""The table of workers: what they tell the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from khive_supervisor import protocol
+from khive_supervisor.errors import ProtocolError
+from khive_supervisor.supervision.sessions import Sessions
+
+HELLO = {"session": "s1", "pid": 7, "worker": "session", "info": {"cwd": "/"}}
+
+
+def follow(sessions: Sessions, *messages: dict[str, Any]) -> None:
+    async def main() -> None:
+        reader = asyncio.StreamReader()
+        for message in messages:
+            reader.feed_data(protocol.encode(message))
+        reader.feed_eof()
+        await sessions.follow(HELLO, reader, Mock())
+
+    asyncio.run(main())
+
+
+def test_a_worker_s_hint_is_passed_on_and_its_link_stays() -> None:
+    heard: list[tuple[dict[str, Any], int]] = []
+    sessions = Sessions()
+    sessions.on_hint = lambda message: heard.append((message, len(sessions)))
+    hint = {"hint": "tasks", "role": "reviewer"}
+    follow(sessions, hint, {"info": {"client": "c"}}, hint)
+    assert [(one["role"], count) for one, count in heard] == [("reviewer", 1)] * 2
+    assert len(sessions) == 0
+
+
+def test_without_anybody_who_listens_a_hint_does_no_harm() -> None:
+    follow(Sessions(), {"hint": "tasks", "role": "reviewer"})
+
+
+@pytest.mark.parametrize("message", [{"hint": 5}, {"other": 1}])
+def test_anything_else_ends_the_link(message: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        follow(Sessions(), message)

@@ -1,0 +1,167 @@
+"""A role worker: does one role's tasks, one at a time, until its queue ends.
+
+Forked by the zygote or started by exec. The queue is one end of a socket pair to the supervisor;
+tasks themselves are rows of the store. An idle worker holds a connection to the store and a
+descriptor, and has loaded nothing that its first task would need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from khive_supervisor import exitcodes, logs, paths, protocol
+from khive_supervisor.config.load import from_dict
+from khive_supervisor.config.roles import Role
+from khive_supervisor.errors import BootFailure, KhiveError
+from khive_supervisor.store import open_store
+from khive_supervisor.tasks.model import Claim, Claimant
+from khive_supervisor.verbs import packs
+from khive_supervisor.verbs.registry import Registry
+from khive_workers import runtime
+from khive_workers.role_context import Memory, TaskContext
+from khive_workers.role_handlers import Handler, PythonHandler, described
+from khive_workers.role_loop import RoleLoop, Waker
+
+log = logs.get("khive.role")
+
+
+def serve(
+    request: dict[str, Any], fds: list[int], make_registry: Callable[[], Registry] = packs.load
+) -> int:
+    """Serve the role of a request until its queue ends; the exit code. Owns the descriptors.
+
+    The configuration comes with the request: the zygote's own may be older.
+    """
+    with socket.socket(fileno=fds[0]) as queue:
+        _introduce(request, queue)
+        try:
+            return _serve(request, queue, make_registry)
+        except KhiveError as error:
+            return _refuse(queue, error)
+        except Exception as error:  # noqa: BLE001 - the one who waits for this must hear it
+            log.error("role.crashed", error="".join(traceback.format_exception(error))[-4000:])
+            return _refuse(queue, KhiveError(f"The worker failed: {described(error)}"))
+
+
+def _introduce(request: dict[str, Any], queue: socket.socket) -> None:
+    """Say who this is, and give the supervisor the end of this process's log."""
+    runtime.name_process(f"khive-{request['role']}")
+    receiving = logs.send_to_supervisor(request["log_level"], f"role:{request['worker']}")
+    with receiving:
+        frame = protocol.encode({"pid": os.getpid()})
+        try:
+            socket.send_fds(queue, [frame], [receiving.fileno()])
+        except OSError:
+            return  # the supervisor is gone; the queue's end will say so
+
+
+def _refuse(queue: socket.socket, error: KhiveError) -> int:
+    try:
+        queue.send(protocol.encode({"failed": str(error)}))
+    except OSError:
+        log.error("role.failed", error=str(error))
+    return error.exit_code if isinstance(error, BootFailure) else exitcodes.FAILURE
+
+
+def _serve(
+    request: dict[str, Any], queue: socket.socket, make_registry: Callable[[], Registry]
+) -> int:
+    config = from_dict(json.loads(request["config"]), source="the role's request")
+    role = config.role(request["role"])
+    assert role is not None
+    os.environ.update(request["env"])
+    sys.stdout.flush()
+    os.dup2(2, 1)  # what a handler prints goes where errors go: to the log
+    cwd = _enter(role)
+    selector = selectors.DefaultSelector()
+    memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
+    handler = _make_handler(role, cwd, memory, selector)
+    handler.check()
+    store = open_store(config, guarded=False)
+    # With the process, so that the next supervisor sees who of them has died with this one.
+    name = f"{request['worker']}:{os.getpid()}"
+    claimant = Claimant(role.role, name, request["generation"], request["digest"])
+    loop = RoleLoop(store.tasks, handler, claimant, queue, selector, timeout=role.timeout)
+    try:
+        return loop.run()
+    finally:
+        handler.close()
+        store.close()
+
+
+def _enter(role: Role) -> str:
+    cwd = role.cwd or paths.home()
+    try:
+        os.chdir(cwd)
+    except OSError as error:
+        raise BootFailure(
+            f"The role {role.role} cannot work in {cwd}: {error.strerror}.",
+            hint="Make the directory, or set the role's cwd to one that exists.",
+        ) from error
+    return cwd
+
+
+def _make_handler(
+    role: Role, cwd: str, memory: Memory, selector: selectors.BaseSelector
+) -> Handler:
+    waker = Waker(selector)
+    if role.handler.command:
+        # Here, since a worker that calls functions has no use for it.
+        from khive_workers.role_command import CommandHandler
+
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
+        return CommandHandler(
+            role.handler.command,
+            cwd=cwd,
+            memory=role.memory,
+            environment=os.environ,
+            selector=selector,
+        )
+    if role.cwd:
+        sys.path.insert(0, cwd)
+    if role.memory:
+        _limit_data(role.memory)
+
+    def context(claim: Claim) -> TaskContext:
+        return TaskContext(claim, memory, waker)
+
+    return PythonHandler(role.handler.python, context, waker)
+
+
+def _limit_data(most: int) -> None:
+    """Let this process take so much more than it has now: a fork begins with what is shared."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            begins_with = int(statm.read().split()[5]) * resource.getpagesize()
+    except OSError:
+        begins_with = 0  # not Linux: there, workers are never forked
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = most + begins_with
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def main(argv: list[str]) -> int:
+    """`python -P -m khive_workers.role --fds N`, with the request on stdin."""
+    parser = argparse.ArgumentParser(prog="khive role")
+    parser.add_argument("--fds", required=True, help="the queue's descriptor")
+    options = parser.parse_args(argv)
+    runtime.reset_signals()
+    request = json.load(sys.stdin)
+    return serve(request, [int(n) for n in options.fds.split(",")])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""What a command prints, within bounds: its beginning and its end, and how much was between."""
+
+from __future__ import annotations
+
+import collections
+
+
+class Bounded:
+    """Takes any number of bytes and keeps the first `head` and the last `tail` of them."""
+
+    def __init__(self, head: int, tail: int) -> None:
+        self._head_limit, self._tail_limit = head, tail
+        self._head = bytearray()
+        self._tail: collections.deque[bytes] = collections.deque()
+        self._tail_bytes = 0
+        self.total = 0
+
+    @property
+    def cut(self) -> int:
+        """How many bytes were let go."""
+        return self.total - len(self._head) - min(self._tail_bytes, self._tail_limit)
+
+    def add(self, data: bytes) -> None:
+        """Take what was printed next."""
+        self.total += len(data)
+        room = self._head_limit - len(self._head)
+        self._head += data[:room] if room > 0 else b""
+        rest = data[max(room, 0) :]
+        if not rest:
+            return
+        self._tail.append(rest)
+        self._tail_bytes += len(rest)
+        while self._tail_bytes - len(self._tail[0]) >= self._tail_limit:
+            self._tail_bytes -= len(self._tail.popleft())
+
+    def text(self) -> str:
+        """What is left of it, and a line in the place of what is not."""
+        cut = self.cut
+        tail = b"".join(self._tail)[-self._tail_limit :] if self._tail_limit else b""
+        head = self._head.decode("utf-8", "replace")
+        between = f"\n[... {cut} bytes were left out here ...]\n" if cut else ""
+        if not cut:
+            return (bytes(self._head) + tail).decode("utf-8", "replace")
+        return head + between + tail.decode("utf-8", "replace")
