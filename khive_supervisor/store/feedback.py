@@ -33,7 +33,7 @@ class FeedbackTable:
     def record(self, events: Sequence[NewEvent]) -> list[Recorded]:
         """See `ProfileStore.record_many`."""
         given = [(event, _signal(event)) for event in events]
-        with self._database.write():
+        with self._database.write_small():
             return [self._record(event, signal) for event, signal in given]
 
     def _record(self, event: NewEvent, signal: signals.Signal | None) -> Recorded:
