@@ -63,10 +63,16 @@ class Profiles:
         self._snapshot = Fresh(
             versions, (PROFILES, POSTERIORS, BINDINGS), lambda: load_snapshot(store)
         )
+        # Who serves whom does not change with what is learned: feedback need not read it again.
+        self._routes = Fresh(versions, (PROFILES, BINDINGS), lambda: load_snapshot(store))
 
     def snapshot(self) -> Snapshot:
         """All of them, as of now."""
         return self._snapshot.get()
+
+    def serving(self, actor: str, namespace: str, consumer_kind: str) -> str:
+        """The name of the profile that serves a call, as of now."""
+        return self._routes.get().resolve(actor, namespace, consumer_kind).profile.name
 
     def find(self, name: str) -> Profile:
         """The profile of a name; what the snapshot does not know is looked up in the store.

@@ -12,7 +12,6 @@ from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs import profile_forms as shapes
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.profiles import resolved
 from khive_supervisor.verbs.registry import Arguments
 
 #: Characters of a query that its event keeps.
@@ -85,7 +84,7 @@ def _profile(context: Context, args: Arguments, entry: Entry | None) -> str:
     if "profile" in args:
         return str(args["profile"]).strip()
     kind = SERVED_AS.get(entry.collection, "recall") if entry else "recall"
-    return resolved(context, kind).profile.name
+    return context.profiles.serving(context.session.actor, context.namespace(None), kind)
 
 
 def _record(context: Context, event: model.NewEvent) -> dict[str, Any]:

@@ -282,3 +282,39 @@ def test_a_store_that_is_damaged_says_so_at_use(store: SqliteStore) -> None:
     with pytest.raises(StoreError) as caught, SqliteStore(path) as damaged:
         damaged.recent()
     assert "backup" in caught.value.hint
+
+
+def test_a_small_write_is_forced_to_disk_once_the_lock_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SqliteStore(str(tmp_path / "khive.db")) as store:
+        database, forced = store.database, list[bool]()
+
+        def force(_descriptor: int) -> None:
+            with SqliteStore(store.path, busy_timeout=0) as other, other.transaction():
+                forced.append(True)
+
+        monkeypatch.setattr(os, "fdatasync", force)
+        with database.write_small():
+            database.rows("UPDATE changes SET count = count + 1")
+        assert forced == [True]
+        with database.write(), database.write_small():
+            database.rows("UPDATE changes SET count = count + 1")
+        assert forced == [True], "a part of a larger transaction is forced with it"
+        assert database.value("PRAGMA synchronous") == 2
+
+
+def test_a_small_write_that_cannot_be_forced_to_disk_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with SqliteStore(str(tmp_path / "khive.db")) as store:
+        monkeypatch.setattr(os, "fdatasync", fail)
+        with pytest.raises(StoreUnavailable, match="forced to disk"), store.database.write_small():
+            store.database.rows("UPDATE changes SET count = count + 1")
+        monkeypatch.undo()
+        with pytest.raises(ZeroDivisionError), store.database.write_small():
+            raise ZeroDivisionError
+        assert store.database.value("PRAGMA synchronous") == 2
