@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,28 +13,55 @@ from benchmarks.peers import Peers
 from benchmarks.prepare import Prepared
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Everything that comes of the corpus: the texts, a finished store, and its peers."""
+
+    material: Material
+    prepared: Prepared
+    peers: Peers
+
+
 @dataclass(slots=True)
 class Context:
-    """The material, the finished store, the peers, and how thorough to be.
+    """Where to work, how thorough to be, and what was made of the corpus, if it is needed.
 
     Queries are handed out in turn, so that no two measurements ask the same: the embedder
     remembers vectors of recent queries, and a repeated one would be measured too fast.
     """
 
     work: Path
-    material: Material
-    prepared: Prepared
-    peers: Peers
     quick: bool
     retrieval: Path | None
     sessions: Path | None
+    filled: Filled | None
     _queries: Iterator[str] = field(init=False)
     _pasted: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin at the first query."""
-        self._queries = iter(self.material.queries)
-        self._pasted = iter(self.material.pasted)
+        self._queries = iter(self.filled.material.queries if self.filled else ())
+        self._pasted = iter(self.filled.material.pasted if self.filled else ())
+
+    def _filled(self) -> Filled:
+        if self.filled is None:
+            sys.exit("This is measured with a corpus: name one with --corpus.")
+        return self.filled
+
+    @property
+    def material(self) -> Material:
+        """The texts and queries."""
+        return self._filled().material
+
+    @property
+    def prepared(self) -> Prepared:
+        """The finished store."""
+        return self._filled().prepared
+
+    @property
+    def peers(self) -> Peers:
+        """The servers that khive is measured against."""
+        return self._filled().peers
 
     def times(self, count: int) -> int:
         """How often to measure what should be measured `count` times."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     ack,
+    assign,
     attach,
     check,
     eager,
@@ -19,13 +20,20 @@ from benchmarks import (
     memory,
     profile_recall,
     quality,
+    queue,
     recall,
+    reload,
+    reload_kill,
+    reload_peers,
+    reload_time,
     rest,
+    role_memory,
     search,
+    selection,
     stale,
     start,
 )
-from benchmarks.context import Context
+from benchmarks.context import Context, Filled
 from benchmarks.material import gather
 from benchmarks.peers import peers
 from benchmarks.prepare import prepare
@@ -54,6 +62,18 @@ MEASUREMENTS: dict[str, Callable[[Context], list[Row]]] = {
     "profile-recall": profile_recall.measure,
     "learning": learning.measure,
 }
+#: Those that need no corpus: roles, and their tasks.
+ROLES: dict[str, Callable[[Context], list[Row]]] = {
+    "reload": reload.measure,
+    "reload-kill": reload_kill.measure,
+    "reload-time": reload_time.measure,
+    "reload-peers": reload_peers.measure,
+    "queue": queue.measure,
+    "assign": assign.measure,
+    "selection": selection.measure,
+    "role-memory": role_memory.measure,
+}
+ALL = {**MEASUREMENTS, **ROLES}
 
 
 def main(argv: list[str]) -> int:
@@ -62,9 +82,9 @@ def main(argv: list[str]) -> int:
     about = machine()
     context = _context(options)
     rows: list[Row] = []
-    for name in options.only or MEASUREMENTS:
+    for name in options.only or ALL:
         say(f"measuring: {name}")
-        rows += MEASUREMENTS[name](context)
+        rows += ALL[name](context)
     shutil.rmtree(context.work / "peers", ignore_errors=True)
     print_machine(about)
     print_table(rows)
@@ -82,9 +102,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add(
         "--corpus",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="real texts: texts.jsonl of {title, content}, and vectors.npy if there is one",
+        help="real texts: texts.jsonl of {title, content}, and vectors.npy if there is one; "
+        f"only {', '.join(ROLES)} do without",
     )
     add(
         "--retrieval",
@@ -108,27 +128,37 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add(
         "--only",
         action="append",
-        choices=list(MEASUREMENTS),
+        choices=list(ALL),
         metavar="NAME",
-        help=f"measure only this; repeatable: {', '.join(MEASUREMENTS)}",
+        help=f"measure only this; repeatable: {', '.join(ALL)}",
     )
     add("--quick", action="store_true", help="a small corpus, and each thing less often")
     add("--json", type=Path, metavar="FILE", help="also write every measured value there")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.corpus is None and _fills(options):
+        parser.error("--corpus is needed for all but the measurements of roles")
+    return options
+
+
+def _fills(options: argparse.Namespace) -> bool:
+    """Whether something is measured that needs the corpus."""
+    return any(name not in ROLES for name in options.only or ALL)
 
 
 def _context(options: argparse.Namespace) -> Context:
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    limit = QUICK_ENTRIES if options.quick else ENTRIES
-    material = gather(options.corpus, options.retrieval, options.sessions, work, limit)
-    prepared = prepare(material.texts, material.vectors, work)
     return Context(
         work=work,
-        material=material,
-        prepared=prepared,
-        peers=peers(work, prepared),
         quick=options.quick,
         retrieval=options.retrieval,
         sessions=options.sessions,
+        filled=_fill(options, work) if _fills(options) else None,
     )
+
+
+def _fill(options: argparse.Namespace, work: Path) -> Filled:
+    limit = QUICK_ENTRIES if options.quick else ENTRIES
+    material = gather(options.corpus, options.retrieval, options.sessions, work, limit)
+    prepared = prepare(material.texts, material.vectors, work)
+    return Filled(material, prepared, peers(work, prepared))
