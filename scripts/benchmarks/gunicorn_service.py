@@ -65,11 +65,12 @@ class Gunicorn:
             connection.request("GET", f"/?{number}")
             answer = connection.getresponse()
             right = answer.status == 200 and answer.read() == str(number).encode()
-            return "" if right else f"status {answer.status}"
         except ConnectionRefusedError:
             return "refused"
         except (OSError, http.client.HTTPException) as error:
             return f"lost ({type(error).__name__})"
+        else:
+            return "" if right else f"status {answer.status}"
         finally:
             connection.close()
 

@@ -22,11 +22,10 @@ def measure(context: Context) -> list[Row]:
         bench.configure(ROLES)
         bench.khive.start()
         bench.until_ready(ROLES)
-        rows = [
+        return [
             _row("nothing", NOTHING, bench, times, lambda _: None),
             _row("one role of two workers", ONE_ROLE, bench, times, _Changes(bench)),
         ]
-    return rows
 
 
 class _Changes:

@@ -55,7 +55,8 @@ class RoleWork:
     ) -> None:
         """Roles with so many workers; another `turn` is another definition of each."""
         tables = "".join(
-            f'[[roles]]\nrole = "{name}"\nworkers = {count}\nattempts = 100\n'
+            f'[[roles]]\nrole = "{name}"\ntask_types = ["{name}"]\n'
+            f"workers = {count}\nattempts = 100\n"
             f'timeout = "{100 + turn}s"\ncwd = "{self.directory}"\n'
             f'handler = {{ python = "handlers:{function}" }}\n'
             for name, count in workers.items()

@@ -66,8 +66,8 @@ def measure(context: Context) -> list[Row]:
             notes=(
                 (
                     "Constructed: a task's type is its repository, and at each type the roles' "
-                    f"true success rates lie evenly around the recorded share of resolved tasks (at "
-                    f"most {SPREAD:g} away, which role is good at what drawn once), so that their "
+                    f"true success rates lie evenly around the recorded share of resolved tasks "
+                    f"(at most {SPREAD:g} away, which role is good at what drawn once), so that their "
                     "average is what is recorded. Both selections see the same tasks, the same "
                     f"luck and their own loads; {len(gains)} replays in other orders, bootstrap "
                     "over the replays. Regret: expected successes less than by the best role of "
@@ -132,7 +132,7 @@ def _replay(
             assert chosen is not None
             role = chosen.role
         else:
-            role = min(names, key=lambda one: (depths[one].leased, draw.random()))  # noqa: B023
+            role = min(names, key=lambda one: (depths[one].leased, draw.random()))
         rate = rates[name][names.index(role)]
         success = luck.random() < rate
         at_work.append((number + BUSY, role, name, success))
