@@ -62,7 +62,7 @@ def measure(work: Path, count: int, workers: int, *, fsync: bool) -> tuple[float
     }
     consumer = subprocess.Popen(
         [
-            *(str(python), str(python.with_name("huey_consumer.py")), "bench_tasks.huey"),
+            *(str(python.with_name("huey_consumer")), "bench_tasks.huey"),
             *("-w", str(workers), "-k", "process", "-n", "-q"),
         ],
         env=environment,
@@ -82,6 +82,8 @@ def measure(work: Path, count: int, workers: int, *, fsync: bool) -> tuple[float
             check=False,
             timeout=DEADLINE,
         )
+    except subprocess.TimeoutExpired:
+        return 0.0, f"not through after {DEADLINE:g} s"
     finally:
         consumer.terminate()
         try:

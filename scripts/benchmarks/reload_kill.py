@@ -115,7 +115,8 @@ def measure(context: Context) -> list[Row]:
                     f"agents.assign; what was not acknowledged ({given.repeated} times) was sent "
                     "again with the same idempotency key in a new conversation. Results that were "
                     f"refused since their claim was lost: {found.counts.get('fenced', 0)}. "
-                    f"Reloads: {dict(killer.reloads)}. All was done {after:.1f} s after the last was given."
+                    f"Reloads: {dict(killer.reloads)}. All was done {after:.1f} s after the last "
+                    "was given."
                 ),
             ),
             data={

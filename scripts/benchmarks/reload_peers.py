@@ -49,10 +49,10 @@ def measure(context: Context) -> list[Row]:
 _NOTES = (
     (
         f"{PACE:g} tasks (requests) a second, a reload every {PAUSE:g} s, four workers. khive: the "
-        "role's definition and its module change; a file that is no TOML; a module that imports what "
-        "is not there. gunicorn: SIGHUP with another timeout and application; a configuration that is "
-        "no Python; an application that imports what is not there. Requests are of a connection each "
-        "and are not repeated; tasks are queued, and wait by design."
+        "role's definition and its module change; a file that is no TOML; a module that imports "
+        "what is not there. gunicorn: SIGHUP with another timeout and application; a configuration "
+        "that is no Python; an application that imports what is not there. Requests are of a "
+        "connection each and are not repeated; tasks are queued, and wait by design."
     ),
 )
 

@@ -41,10 +41,11 @@ def measure(context: Context) -> list[Row]:
     if context.sessions is None:
         sys.exit("selection is measured with agents' sessions: name them with --sessions.")
     types = _types(context.sessions)
-    rates = _rates(types)
+    kinds = len({name for name, _ in types})
     learned, by_load = [], []
     for seed in range(context.times(REPLAYS)):
         order = random.Random(seed).sample(types, len(types))
+        rates = _rates(types, seed)
         learned.append(_replay(order, rates, seed, learns=True))
         by_load.append(_replay(order, rates, seed, learns=False))
     gains = [
@@ -56,7 +57,7 @@ def measure(context: Context) -> list[Row]:
     _draw(context.work / "selection-regret.txt", {"learned": ours, "load alone": theirs})
     return [
         Row(
-            what=f"selection by record, {len(types)} tasks of {len(rates)} types, {ROLES} roles",
+            what=f"selection by record, {len(types)} tasks of {kinds} types, {ROLES} roles",
             target="more successes than by load alone, 95 % interval above 0",
             khive=f"{_share(learned, types):.1%} succeed; {_points(sum(gains) / len(gains))} "
             f"points [{_points(low)}, {_points(high)}]; regret at the quarters "
@@ -66,13 +67,14 @@ def measure(context: Context) -> list[Row]:
             notes=(
                 (
                     "Constructed: a task's type is its repository, and at each type the roles' "
-                    f"true success rates lie evenly around the recorded share of resolved tasks "
-                    f"(at most {SPREAD:g} away, which role is good at what drawn once), so that their "
-                    "average is what is recorded. Both selections see the same tasks, the same "
-                    f"luck and their own loads; {len(gains)} replays in other orders, bootstrap "
+                    "true success rates lie evenly around the recorded share of resolved tasks "
+                    f"(at most {SPREAD:g} away; which role is good at what is drawn for each "
+                    "replay), so that their average is what is recorded. Both selections "
+                    "see the same tasks, the same luck and their own "
+                    f"loads; {len(gains)} replays in other orders, bootstrap "
                     "over the replays. Regret: expected successes less than by the best role of "
                     "each type, whatever its load. With "
-                    f"{len(types)} tasks there are {len(types) / len(rates) / ROLES:.0f} for each "
+                    f"{len(types)} tasks there are {len(types) / kinds / ROLES:.0f} for each "
                     "role and type on average: most of them are spent on finding out. Plotted in "
                     "selection-regret.txt below --work."
                 ),
@@ -82,7 +84,6 @@ def measure(context: Context) -> list[Row]:
                 "interval": [low, high],
                 "regret": ours,
                 "regret_by_load": theirs,
-                "rates": rates,
             },
         )
     ]
@@ -95,9 +96,9 @@ def _types(sessions: Path) -> list[tuple[str, bool]]:
     return [(task["repo"], task["resolved"]) for task in tasks]
 
 
-def _rates(types: Sequence[tuple[str, bool]]) -> dict[str, list[float]]:
+def _rates(types: Sequence[tuple[str, bool]], seed: int) -> dict[str, list[float]]:
     """The true success rate of each role at each type; their average is the recorded one."""
-    draw = random.Random(11)
+    draw = random.Random(f"skills {seed}")
     found: dict[str, list[bool]] = defaultdict(list)
     for name, resolved in types:
         found[name].append(resolved)
