@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -49,9 +50,8 @@ def measure(work: Path, count: int, workers: int, *, fsync: bool) -> tuple[float
     if python is None:
         return 0.0, why
     home = work / "huey-run"
-    home.mkdir(exist_ok=True)
-    for file in home.iterdir():
-        file.unlink()
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
     (home / "bench_tasks.py").write_text(TASKS, encoding="utf-8")
     (home / "source.py").write_text(SOURCE, encoding="utf-8")
     environment = {
