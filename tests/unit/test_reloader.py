@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from khive_supervisor.config import Config, load
 from khive_supervisor.config.changes import Plan
 from khive_supervisor.supervision.reload import Reloader
 from khive_supervisor.supervision.reload_state import Event, Outcome, Phase, Result
-from khive_supervisor.supervision.role_control import NoRoles, OnPhase
+from khive_supervisor.supervision.role_control import Applied, NoRoles, OnPhase
 from khive_supervisor.supervision.systemd import Notifier
 
 ROLE = '[[roles]]\nrole = "{}"\ntask_types = ["a"]\nhandler = {{ python = "json:loads" }}\n'
@@ -25,13 +25,14 @@ class Roles(NoRoles):
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
+        self.errors: tuple[str, ...] = ()
         self.plans: list[Plan] = []
         self.began = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.error: Exception | None = None
 
-    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Mapping[str, Outcome]:
+    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Applied:
         self.plans.append(plan)
         self.began.set()
         entered(Event.STAGED)
@@ -39,7 +40,7 @@ class Roles(NoRoles):
         if self.error is not None:
             raise self.error
         found = await NoRoles().apply(plan, config, lambda event: None)
-        return {**found, **self.outcomes}
+        return Applied({**found.outcomes, **self.outcomes}, self.errors)
 
 
 class Host:
