@@ -234,6 +234,50 @@ def test_a_role_that_was_rolled_back_is_tried_again_at_the_next_reload(
     on_bench(tmp_path, test)
 
 
+def test_a_reload_says_why_a_role_did_not_change(tmp_path: Path) -> None:
+    async def test(bench: Bench) -> None:
+        bench.roles.outcomes = {"a": Outcome.FAILED}
+        bench.roles.errors = ("no such module",)
+        result = await bench.reload(ROLE.format("a"))
+        assert (result.state, result.errors) == (Phase.ROLLED_BACK, ("no such module",))
+
+    on_bench(tmp_path, test)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_rollback_after_the_reload_takes_its_definition_out_of_force(
+    tmp_path: Path, busy: bool
+) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.reload(ROLE.format("a"))
+        (old,) = bench.host.config.roles
+        text = ROLE.format("a") + "timeout = 1\n"
+        await bench.reload(text)
+        (bad,) = bench.host.config.roles
+        if busy:  # another reload is at work, which leaves this role alone
+            bench.roles.go_on.clear()
+            bench.roles.began.clear()
+            bench.file.write_text(text + ROLE.format("b"))
+            answer = bench.reloader.ask("test")
+            await bench.roles.began.wait()
+            bench.reloader.rolled_back(bad, old, "its tasks failed")
+            bench.roles.go_on.set()
+            await answer
+        else:
+            bench.reloader.rolled_back(bad, old, "its tasks failed")
+        assert bench.host.config.role("a") == old
+        assert bench.reloader.last is not None
+        assert bench.reloader.last.state is Phase.ROLLED_BACK
+        assert bench.reloader.last.roles["a"] is Outcome.ROLLED_BACK
+        assert bench.reloader.last.errors == ("its tasks failed",)
+        bench.reloader.rolled_back(bad, old, "told twice")
+        assert bench.reloader.last.errors == ("its tasks failed",)
+        again = await bench.reload(text)
+        assert (again.state, again.roles["a"]) == (Phase.DONE, Outcome.ROLLED)
+
+    on_bench(tmp_path, test)
+
+
 def test_whatever_the_roles_run_into_the_next_reload_is_possible(tmp_path: Path) -> None:
     async def test(bench: Bench) -> None:
         bench.roles.error = RuntimeError("out of order")
