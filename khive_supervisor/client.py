@@ -14,6 +14,9 @@ from khive_supervisor.errors import KhiveError, NotRunning, ProtocolError, from_
 
 #: Seconds to wait for an answer of the supervisor's own (status, stop): it never blocks on work.
 CONTROL_DEADLINE = 30.0
+#: The same of those that wait for tasks at work: the longest drain_deadline, and a little.
+WORK_DEADLINE = 86_400.0 + 600.0
+_WAITING = frozenset({"reload", "roles.drain", "roles.resume"})
 #: Seconds to wait for one step of a verb (an answer or a progress report).
 VERB_DEADLINE = 600.0
 
@@ -95,6 +98,8 @@ class ControlClient:
                 effect: it is never sent again by itself.
         """
         self._next += 1
+        if operation in _WAITING:
+            self._connection.sock.settimeout(WORK_DEADLINE)
         try:
             self._send(protocol.encode({"id": self._next, "op": operation, "args": args or {}}))
             while (message := self._connection.receive()) is not None:

@@ -1,6 +1,7 @@
-"""Run the supervisor, and show two MCP sessions sharing one memory by meaning.
+"""Run the supervisor; show two MCP sessions sharing one memory by meaning, and a role at work.
 
-The example lives in the namespace `example` and is forgotten again at the end.
+The example lives in the namespace `example` and is forgotten again at the end; that of the role has
+a directory and a supervisor of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from types import FrameType
 
+import demo_role
 import mcp
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -56,6 +58,7 @@ def main() -> int:
     if started:
         return started
     asyncio.run(show())
+    demo_role.show()
     if background or was_running:
         print("The supervisor goes on in the background; `khive-supervisor stop` ends it.")
         print(f"The command is {os.path.dirname(sys.executable)}/khive-supervisor.", flush=True)

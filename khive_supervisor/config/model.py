@@ -393,6 +393,24 @@ class ProfileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """Tasks that have ended."""
+
+    keep: float = declare(
+        30 * _DAY,
+        Setting(
+            "duration",
+            "How long a task that has ended is kept, with its result and its log; what a role's "
+            "record says of it stays.",
+            applies="live",
+            minimum=_HOUR,
+            maximum=3650 * _DAY,
+            supervisor_only=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log that the supervisor writes for all its processes."""
 
@@ -447,6 +465,7 @@ class Config:
     index: IndexSettings = field(default_factory=IndexSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
 
@@ -464,6 +483,7 @@ TABLES: dict[str, type[Any]] = {
     "index": IndexSettings,
     "search": SearchSettings,
     "profiles": ProfileSettings,
+    "tasks": TaskSettings,
     "log": LogSettings,
 }
 

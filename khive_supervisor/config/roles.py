@@ -117,6 +117,17 @@ class Role:
             optional=True,
         ),
     )
+    warm_timeout: float = declare(
+        60.0,
+        Setting(
+            "duration",
+            "How long a worker may take to be ready, such as for its imports; then it is killed, "
+            "and a reload that waits for it changes nothing.",
+            applies="live",
+            minimum=0.1,
+            maximum=_HOUR,
+        ),
+    )
     drain_deadline: float = declare(
         60.0,
         Setting(

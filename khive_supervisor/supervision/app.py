@@ -97,6 +97,7 @@ class Supervisor:
             "khive_workers.index_builder", [], self.environment, self._builder_ended, clock
         )
         self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
+        self.roles.on_rollback = self.reloader.rolled_back
 
     # --- what there is to run -----------------------------------------------------------------
 
@@ -402,6 +403,7 @@ class Supervisor:
             self._forget = False
             await loop.run_in_executor(self._thread, maintenance.forget_verdict)
         await loop.run_in_executor(self._thread, maintenance.checkpoint)
+        await loop.run_in_executor(self._thread, maintenance.forget_tasks)
         state = await self._look()
         if state.reason is not None and self._can_build():
             self.builder.start(state.reason.value)

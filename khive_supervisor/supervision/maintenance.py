@@ -7,6 +7,8 @@ A tick on an idle store costs two system calls.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from khive_supervisor import logs
@@ -20,6 +22,9 @@ from khive_supervisor.store.model import Generation, VectorStats
 from khive_supervisor.store.task_interface import TaskStore
 
 log = logs.get("khive.maintenance")
+
+#: Seconds between two looks for tasks that ended long ago, and how many are deleted at once.
+FORGET_EVERY, FORGET_AT_ONCE = 600.0, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,14 @@ class IndexState:
 class Maintenance:
     """Checkpoints and the state of the index; every method runs in the maintenance thread."""
 
-    def __init__(self, config: Config, model_id: str | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        model_id: str | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._config = config
         self._model_id = model_id
         self._wal = os.path.realpath(config.store.path) + "-wal"
@@ -43,6 +55,9 @@ class Maintenance:
         self._seen: int | None = None
         self._wal_seen = (0, 0)
         self._settled = False
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._forget_at = clock()
         self._verified: dict[int, str] = {}
         self.state = IndexState()
 
@@ -74,6 +89,15 @@ class Maintenance:
         self._settled = quiet
         found = os.stat(self._wal)
         self._wal_seen = (found.st_size, found.st_mtime_ns)
+
+    def forget_tasks(self) -> None:
+        """Delete some of the tasks that ended long ago; the others at the next calls."""
+        now = self._clock()
+        if now < self._forget_at:
+            return
+        before = self._wall_clock() - self._config.tasks.keep
+        if not self.tasks.prune(before, FORGET_AT_ONCE):
+            self._forget_at = now + FORGET_EVERY
 
     def look(self, *, again: bool = False) -> IndexState:
         """The index's state, read again only when the store has changed (or `again`)."""

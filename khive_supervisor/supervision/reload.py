@@ -20,8 +20,10 @@ from khive_supervisor.config.changes import Plan, diff, digest_of, in_force, kee
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import load
 from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.reload_state import (
+    UNDONE,
     Coordinator,
     Event,
     Outcome,
@@ -37,8 +39,6 @@ from khive_supervisor.supervision.systemd import Notifier
 log = logs.get("khive.reload")
 
 Outcomes = Mapping[str, Outcome]
-
-_UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED})
 
 
 class Host(Protocol):
@@ -82,6 +82,7 @@ class Reloader:
         self._state = Coordinator(digest=digest_of(host.config))
         self._requests: list[Request] = []
         self._asked = asyncio.Event()
+        self._reverted: list[tuple[Role, Role, str]] = []
         self._timings: dict[str, float] = {}
         self._since = 0.0
 
@@ -116,6 +117,41 @@ class Reloader:
             "last_reload": self.last.as_dict() if self.last else None,
         }
 
+    # --- what fails afterwards ------------------------------------------------------------------
+
+    def rolled_back(self, bad: Role, again: Role, why: str) -> None:
+        """A role went back by itself: what is in force names its old definition from now on.
+
+        So the next reload with the same file tries the new one again.
+        """
+        self._reverted.append((bad, again, why))
+        if not self._state.busy:
+            self._revert()
+
+    def _revert(self) -> None:
+        while self._reverted:
+            bad, again, why = self._reverted.pop(0)
+            config = self._host.config
+            if config.role(bad.role) != bad or bad == again:
+                continue  # the reload that brought it has taken it back, or another one came
+            roles = tuple(again if role.role == bad.role else role for role in config.roles)
+            try:
+                self._host.take(replace(config, roles=roles))
+            except OSError as error:
+                log.error("reload.not_reverted", role=bad.role, error=str(error))
+                continue
+            digest = digest_of(self._host.config)
+            self._state = after(self._state, Event.REVERTED, digest=digest)
+            if self.last is not None:
+                self.last = replace(
+                    self.last,
+                    state=self._state.phase,
+                    roles={**self.last.roles, bad.role: Outcome.ROLLED_BACK},
+                    errors=(*self.last.errors, why),
+                )
+            self._notifier.ready("The last reload was rolled back.")
+            log.error("reload.reverted", role=bad.role, error=why)
+
     # --- working ------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -144,6 +180,7 @@ class Reloader:
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
         self._requests = self._requests[len(mine) :]
         self._finish(result, mine)
+        self._revert()
 
     async def _reload(self, request: Request) -> Result:
         old, previous = self._host.config, self._state.generation
@@ -194,15 +231,16 @@ class Reloader:
         if not plan.changed_roles:
             return unchanged, ()
         try:
-            return await self.roles.apply(plan, config, self._step), ()
+            applied = await self.roles.apply(plan, config, self._step)
         except Exception as error:  # noqa: BLE001 - the settings have changed; the next may do it
             log.error("reload.roles_failed", trace=traceback.format_exc())
             failed = {change.role: Outcome.FAILED for change in plan.changed_roles}
             return unchanged | failed, (f"{type(error).__name__}: {error}",)
+        return applied.outcomes, applied.errors
 
     def _end(self, old: Config, force: Config, outcomes: Outcomes) -> None:
         """Roles that did not change keep their old form, so that the next reload tries again."""
-        undone = {role for role, outcome in outcomes.items() if outcome in _UNDONE}
+        undone = {role for role, outcome in outcomes.items() if outcome in UNDONE}
         if undone:
             force = keep_roles(old, force, undone)
             self._host.take(force)

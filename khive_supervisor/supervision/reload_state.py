@@ -52,12 +52,17 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
+#: What leaves a role as it was before.
+UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED})
+
 #: Phases in which nothing is at work.
 RESTING = frozenset({Phase.IDLE, Phase.ROLLED_BACK, Phase.DONE, Phase.FAILED})
 
 #: Every step there is; anything else is a bug and fails loudly.
 STEPS: Mapping[tuple[Phase, Event], Phase] = {
     **{(rest, Event.ASKED): Phase.PARSING for rest in RESTING},
+    # The first tasks came after the reload had ended, and failed.
+    **{(rest, Event.REVERTED): Phase.ROLLED_BACK for rest in RESTING},
     (Phase.PARSING, Event.UNCHANGED): Phase.DONE,
     (Phase.PARSING, Event.VALID): Phase.STAGING,
     (Phase.PARSING, Event.BROKEN): Phase.FAILED,  # nothing was changed
@@ -191,7 +196,4 @@ class Result:
 
 def ending(outcomes: Mapping[str, Outcome]) -> Event:
     """How a reload ends, by what became of the roles."""
-    found = set(outcomes.values())
-    if Outcome.ROLLED_BACK in found or Outcome.FAILED in found:
-        return Event.REVERTED
-    return Event.KEPT
+    return Event.KEPT if UNDONE.isdisjoint(outcomes.values()) else Event.REVERTED

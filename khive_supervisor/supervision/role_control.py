@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from khive_supervisor.config.changes import Plan
@@ -14,11 +15,19 @@ from khive_supervisor.supervision.reload_state import Event, Outcome
 OnPhase = Callable[[Event], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of every role of a plan, and what went wrong with those that did not change."""
+
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+
+
 class RoleControl(Protocol):
     """Runs the workers of all roles; used only from the supervisor's loop."""
 
-    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Mapping[str, Outcome]:
-        """Make the roles what `config` says, without a gap; the outcome of every role of `plan`.
+    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Applied:
+        """Make the roles what `config` says, without a gap.
 
         New workers are started and ready (`entered(Event.STAGED)`), the routes are switched
         (`Event.SWITCHED`), the old ones are drained (`Event.DRAINED`), and the new ones have
@@ -45,7 +54,7 @@ class NoRoles:
         plan: Plan,
         config: Config,  # noqa: ARG002 - the protocol's
         entered: OnPhase,
-    ) -> Mapping[str, Outcome]:
+    ) -> Applied:
         """Every change is taken note of."""
         for event in (Event.STAGED, Event.SWITCHED, Event.DRAINED):
             entered(event)
@@ -56,7 +65,7 @@ class NoRoles:
             "live": Outcome.LIVE,
             "unchanged": Outcome.UNCHANGED,
         }
-        return {change.role: outcomes[change.kind] for change in plan.roles}
+        return Applied({change.role: outcomes[change.kind] for change in plan.roles})
 
     async def drain(self, role: str, *, reload: bool) -> dict[str, Any]:  # noqa: ARG002 - as above
         """There is none to drain."""

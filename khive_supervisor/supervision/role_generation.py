@@ -90,5 +90,7 @@ class Surroundings:
     #: Called when what is told of the roles has changed.
     changed: Callable[[], None]
     take_log: Callable[[int], None]
+    #: Called with the definition that failed, the one that is back, and why.
+    rolled_back: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
     environ: Callable[[], dict[str, str]] = lambda: dict(os.environ)
     clock: Callable[[], float] = time.monotonic

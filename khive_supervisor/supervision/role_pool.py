@@ -8,33 +8,26 @@ its first tasks is rolled back: the old definition starts again, with a number o
 from __future__ import annotations
 
 import asyncio
-import random
-import secrets
-import signal
-from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from khive_supervisor import exitcodes, logs
-from khive_supervisor.config import snapshot
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
+from khive_supervisor.supervision import role_status
 from khive_supervisor.supervision.generation_state import FINAL, Generation, change
-from khive_supervisor.supervision.restart import RestartPolicy, after_death
+from khive_supervisor.supervision.live import policy_of
+from khive_supervisor.supervision.role_end import KILL_PATIENCE, end_generation, see_out
 from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
-from khive_supervisor.supervision.role_worker import TERM_GRACE, RoleWorker
+from khive_supervisor.supervision.role_restarts import Restarts
+from khive_supervisor.supervision.role_start import start_workers
+from khive_supervisor.supervision.role_watch import keeps
+from khive_supervisor.supervision.role_worker import RoleWorker
 
 log = logs.get("khive.roles")
-_JITTER = random.SystemRandom()
 _T = TypeVar("_T")
 
-#: Seconds in which every worker of a new generation must say that it is ready.
-WARM_TIMEOUT = 60.0
-#: Seconds for which a new generation is watched, if it does not prove itself before.
-WATCH_SECONDS = 30.0
-#: Seconds in which a group must be gone that was killed.
-KILL_PATIENCE = 5.0
 #: Generations that are over and still shown.
 REMEMBERED = 5
 
@@ -43,11 +36,17 @@ class RolePool:
     """One role; used only from the supervisor's loop, one change at a time (`lock`)."""
 
     def __init__(
-        self, role: Role, config: Config, surroundings: Surroundings, *, newest: int = 0
+        self,
+        role: Role,
+        config: Config,
+        surroundings: Surroundings,
+        *,
+        newest: int = 0,
+        in_service: bool = True,
     ) -> None:
         self.name = role.role
         self.role = role
-        self.in_service = True
+        self.in_service = in_service
         self.lock = asyncio.Lock()
         self.current: RoleGeneration | None = None
         self.last_error = ""
@@ -55,7 +54,7 @@ class RolePool:
         self._config = config
         self._around = surroundings
         self._generations: list[RoleGeneration] = []
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._restarts = Restarts(self._restart, surroundings.clock)
         self._watching: asyncio.Task[bool] | None = None
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -79,23 +78,8 @@ class RolePool:
     @property
     def warm(self) -> bool:
         """Whether nothing is left to wait for: all workers are ready, or it was given up."""
-        current = self.current
-        return (
-            current is None
-            or current.state in FINAL
-            or all(worker.ready for worker in current.staying)
-        )
-
-    @property
-    def policy(self) -> RestartPolicy:
-        """When its workers are started again."""
-        settings = self._config.supervisor
-        return RestartPolicy(
-            backoff=settings.restart_backoff,
-            backoff_max=settings.restart_backoff_max,
-            limit=settings.restart_limit,
-            window=settings.restart_window,
-        )
+        now = self.current
+        return now is None or now.state in FINAL or all(w.ready for w in now.staying)
 
     def _workers(self) -> list[RoleWorker]:
         return [worker for generation in self._generations for worker in generation.alive]
@@ -146,7 +130,7 @@ class RolePool:
             self._move(generation, Generation.WARMING)
             await self._warm(generation)
         except (KhiveError, OSError, TimeoutError) as error:
-            why = str(error) or f"not all workers were ready within {WARM_TIMEOUT:g} s"
+            why = str(error) or f"not all workers were ready within {role.warm_timeout:g} s"
             await self._discard(generation, why)
             raise StagingFailed(f"The role {self.name} got no new workers: {why}") from error
         except asyncio.CancelledError:
@@ -158,7 +142,8 @@ class RolePool:
 
     async def _warm(self, generation: RoleGeneration) -> None:
         waits = [worker.settled.wait() for worker in generation.workers.values()]
-        await asyncio.wait_for(asyncio.gather(*waits), WARM_TIMEOUT)
+        # Those that are late are killed; this is for what cannot be.
+        await asyncio.wait_for(asyncio.gather(*waits), generation.role.warm_timeout + KILL_PATIENCE)
         if generation.broken:
             raise BootFailure(generation.broken)
 
@@ -166,50 +151,19 @@ class RolePool:
         """It never had a task: nothing to wait for."""
         generation.broken = generation.last_error = self.last_error = why
         log.error("role.staging_failed", role=self.name, number=generation.number, error=why)
-        await self._end(generation, 0.0)
+        await end_generation(generation, 0.0)
         self._move(generation, Generation.FAILED)
 
     def _new_generation(self, role: Role, config: Config) -> RoleGeneration:
         self.newest += 1
-        generation = RoleGeneration(self.newest, role, config)
         over = [g for g in self._generations if g.state in FINAL and not g.alive]
-        for old in over[: max(0, len(over) - REMEMBERED)]:
+        for old in over[:-REMEMBERED]:
             self._generations.remove(old)
-        self._generations.append(generation)
-        return generation
+        self._generations.append(RoleGeneration(self.newest, role, config))
+        return self._generations[-1]
 
     def _start_workers(self, generation: RoleGeneration, count: int) -> None:
-        environment = self._environment(generation.role)
-        for _ in range(count):
-            self._start_worker(generation, environment)
-
-    def _environment(self, role: Role) -> dict[str, str]:
-        environ = self._around.environ()
-        lacking = [name for name in role.env_require if name not in environ]
-        if lacking:
-            raise BootFailure(
-                f"The role {self.name} requires {', '.join(lacking)} in the environment.",
-                hint="Start the supervisor with it, or take it out of env_require.",
-            )
-        return {name: environ[name] for name in role.variables if name in environ}
-
-    def _start_worker(self, generation: RoleGeneration, environment: dict[str, str]) -> RoleWorker:
-        role, config = generation.role, generation.config
-        name = f"{self.name}-{generation.number}-{secrets.token_hex(4)}"
-        worker = RoleWorker(name, self, self._around.take_log)
-        request = {
-            "kind": "role",
-            "worker": name,
-            "role": role.role,
-            "generation": generation.number,
-            "digest": generation.digest,
-            "config": snapshot.dumps(replace(config, roles=(role,))),
-            "env": environment,
-            "log_level": config.log.level,
-        }
-        worker.start(self._around.spawn, request)
-        generation.workers[name] = worker
-        return worker
+        start_workers(generation, count, self, self._around)
 
     # --- the switch -----------------------------------------------------------------------------
 
@@ -249,7 +203,7 @@ class RolePool:
     def suspend(self) -> RoleGeneration | None:
         """Take the role out of service: its tasks wait; the generation that is to be retired."""
         self.in_service = False
-        self._cancel_timers()
+        self._restarts.cancel()
         old, self.current = self.current, None
         if old is not None and old.state not in FINAL:
             self._close_queues(old)
@@ -262,48 +216,29 @@ class RolePool:
         """See a generation out whose queues are closed: wait up to its deadline, then end it."""
         if generation is None:
             return
-        in_time = await self._end(generation, generation.role.drain_deadline)
+        in_time = await end_generation(generation, generation.role.drain_deadline)
         if generation.state in FINAL:
             return
-        if generation.state in (Generation.ACTIVE, Generation.DRAINING):
-            if generation.state is Generation.ACTIVE:
-                self._move(generation, Generation.DRAINING)
-            self._move(generation, Generation.RETIRED if in_time else Generation.FAILED)
-        else:  # taken out of service before it served
-            self._move(generation, Generation.RETIRED)
+        if generation.state is Generation.ACTIVE:
+            self._move(generation, Generation.DRAINING)
+        # One that was taken out of service before it served had nothing to finish.
+        late = generation.state is Generation.DRAINING and not in_time
+        self._move(generation, Generation.FAILED if late else Generation.RETIRED)
         self._around.changed()
-
-    async def _end(self, generation: RoleGeneration, patience: float) -> bool:
-        """Close, wait, ask, kill; whether waiting was enough."""
-        for worker in generation.alive:
-            worker.drain()
-        if await _all_gone(generation.alive, patience):
-            return True
-        for worker in generation.alive:
-            if patience:
-                log.warning("role.drain_deadline", worker=worker.name, task=worker.task)
-            worker.terminate()
-        await _all_gone(generation.alive, TERM_GRACE + KILL_PATIENCE)
-        return False
 
     async def end(self, patience: float) -> None:
         """The supervisor stops: finish what is held within `patience`, then end everything."""
-        self._cancel_timers()
+        self._restarts.cancel()
         tasks = list(self._background)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(
             *(
-                self._end(generation, min(patience, generation.role.drain_deadline))
+                end_generation(generation, min(patience, generation.role.drain_deadline))
                 for generation in self._generations
             )
         )
-
-    def _cancel_timers(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
 
     # --- watching, and rolling back -------------------------------------------------------------
 
@@ -320,17 +255,7 @@ class RolePool:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> bool:
-        end = self._around.clock() + WATCH_SECONDS
-        while not new.failing and not new.proven:
-            left = end - self._around.clock()
-            if left <= 0 or new.state is not Generation.ACTIVE:
-                break
-            new.moved.clear()
-            try:
-                await asyncio.wait_for(new.moved.wait(), left)
-            except TimeoutError:
-                break
-        if not new.failing:
+        if await keeps(new, self._around.clock):
             return True
         async with self.lock:
             await self._roll_back(new, old)
@@ -353,8 +278,9 @@ class RolePool:
         if bad.state is not Generation.FAILED:
             self._move(bad, Generation.FAILED)
         bad.broken = bad.broken or why
+        self._around.rolled_back(bad.role, again.role, self.last_error)
         log.warning("role.rolled_back", role=self.name, bad=bad.number, number=again.number)
-        self._spawn_task(self._end(bad, bad.role.drain_deadline))
+        self._spawn_task(end_generation(bad, bad.role.drain_deadline))
 
     def _spawn_task(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.create_task(work)
@@ -377,17 +303,11 @@ class RolePool:
             staying.sort(key=lambda worker: (worker.ready, worker.task is not None))
             for worker in staying[:surplus]:
                 worker.drain()
-                self._spawn_task(self._see_out(worker, role.drain_deadline))
+                self._spawn_task(see_out(worker, role.drain_deadline))
             self._count("scaled")
         elif surplus < 0:
             self._start_workers(current, -surplus)
         self._around.changed()
-
-    async def _see_out(self, worker: RoleWorker, patience: float) -> None:
-        if not await _all_gone([worker], patience):
-            log.warning("role.drain_deadline", worker=worker.name, task=worker.task)
-            worker.terminate()
-            await worker.ended.wait()
 
     # --- what workers do ------------------------------------------------------------------------
 
@@ -419,8 +339,8 @@ class RolePool:
         generation = self._generation_of(worker)
         del generation.workers[worker.name]
         asked = worker.leaving
-        level = log.info if asked or not worker.code else log.warning
-        level("role.worker_gone", role=self.name, worker=worker.name, exit=worker.how)
+        tell = log.info if asked or not worker.code else log.warning
+        tell("role.worker_gone", role=self.name, worker=worker.name, exit=worker.how)
         recycled = worker.code in (exitcodes.OK, exitcodes.RECYCLE)
         self._around.release(worker, not asked)
         if not asked and generation.state not in FINAL:
@@ -437,30 +357,9 @@ class RolePool:
         if generation is not self.current:
             generation.broken = why
             return
-        code = worker.code if worker.code is not None else -signal.SIGKILL
-        if worker.code == exitcodes.RECYCLE:
-            self._restart(generation)
-            return
-        verdict = after_death(
-            self.policy,
-            generation.history,
-            now=self._around.clock(),
-            code=code,
-            jitter=_JITTER.random(),
-        )
-        generation.history = verdict.history
-        if verdict.at is None:
-            self._give_up(generation, f"{why} ({verdict.reason})")
-            return
-        self._restart_in(max(0.0, verdict.at - self._around.clock()), generation)
-
-    def _restart_in(self, delay: float, generation: RoleGeneration) -> None:
-        def restart() -> None:
-            self._timers.discard(timer)
-            self._restart(generation)
-
-        timer = asyncio.get_running_loop().call_later(delay, restart)
-        self._timers.add(timer)
+        reason = self._restarts.after(generation, worker, policy_of(self._config))
+        if reason:
+            self._give_up(generation, f"{why} ({reason})")
 
     def _restart(self, generation: RoleGeneration) -> None:
         """Bring a generation to its number of workers again."""
@@ -473,7 +372,7 @@ class RolePool:
             self._start_workers(generation, 1)
         except (KhiveError, OSError) as error:
             generation.last_error = self.last_error = str(error)
-            self._restart_in(self.policy.backoff_max, generation)
+            self._restarts.later(policy_of(self._config).backoff_max, generation)
 
     def _give_up(self, generation: RoleGeneration, why: str) -> None:
         """Leave this role down until somebody mends it; the others go on."""
@@ -497,35 +396,4 @@ class RolePool:
 
     def describe(self, now: float) -> dict[str, Any]:
         """What `status` shows."""
-        return {
-            "role": self.name,
-            "state": self._state(),
-            "in_service": self.in_service,
-            "generation": self.current.number if self.current else None,
-            "workers_wanted": self.role.workers if self.in_service else 0,
-            "workers_ready": self.ready,
-            "restarts": sum(generation.restarts for generation in self._generations),
-            "last_error": self.last_error,
-            "generations": [generation.describe(now) for generation in self._generations],
-        }
-
-    def _state(self) -> str:
-        if not self.in_service:
-            return "drained"
-        current = self.current
-        if current is None or current.state is Generation.FAILED:
-            return "failed"
-        if self.ready >= self.role.workers:
-            return "ready"
-        return "degraded" if self.ready or current.restarts or current.deaths else "starting"
-
-
-async def _all_gone(workers: Sequence[RoleWorker], patience: float) -> bool:
-    """Wait for their ends; whether all have come."""
-    waits = [asyncio.ensure_future(worker.ended.wait()) for worker in workers]
-    if not waits:
-        return True
-    _, left = await asyncio.wait(waits, timeout=patience)
-    for wait in left:
-        wait.cancel()
-    return not left
+        return role_status.describe(self, self._generations, now)

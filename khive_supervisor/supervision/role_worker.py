@@ -69,9 +69,15 @@ class RoleWorker:
     _timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
     def start(
-        self, spawn: Callable[[dict[str, Any], Sequence[int]], None], request: dict[str, Any]
+        self,
+        spawn: Callable[[dict[str, Any], Sequence[int]], None],
+        request: dict[str, Any],
+        patience: float,
     ) -> None:
-        """Have it started; raises KhiveError or OSError when that is impossible now."""
+        """Have it started; raises KhiveError or OSError when that is impossible now.
+
+        Killed if it is not ready after `patience`: what hangs at its start may hang for ever.
+        """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -82,7 +88,15 @@ class RoleWorker:
         finally:
             theirs.close()
         self._queue = ours
-        asyncio.get_running_loop().add_reader(ours, self._hear)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ours, self._hear)
+        self._timers.append(loop.call_later(patience, self._late, patience))
+
+    def _late(self, patience: float) -> None:
+        if self.ready or self.leaving or self.gone:
+            return
+        self.failed = f"a worker was not ready within {patience:g} s"
+        self.end(signal.SIGKILL)
 
     @property
     def serving(self) -> bool:

@@ -7,7 +7,6 @@ queue is looked at each second; without any, nothing runs here.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,22 +18,21 @@ from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import KhiveError, NotFound, StagingFailed
 from khive_supervisor.store.task_interface import TaskStore
-from khive_supervisor.supervision.reload_state import Event, Outcome
-from khive_supervisor.supervision.role_control import OnPhase
+from khive_supervisor.supervision.orphans import release_dead
+from khive_supervisor.supervision.reload_state import UNDONE, Event, Outcome
+from khive_supervisor.supervision.role_control import Applied, OnPhase
 from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
 from khive_supervisor.supervision.role_pool import RolePool
+from khive_supervisor.supervision.role_status import row_of, state_of
 from khive_supervisor.supervision.role_worker import RoleWorker
 from khive_supervisor.supervision.spawner import Exit
 from khive_supervisor.tasks import lease
-from khive_supervisor.tasks.model import LEASED, QueueDepth, Released, RoleRow, TaskFilter
+from khive_supervisor.tasks.model import QueueDepth, Released
 
 log = logs.get("khive.roles")
 
 #: Seconds between two looks at the queue while tasks are at work, and while they only wait.
 LOOK, LOOK_WAITING = 1.0, 2.0
-
-#: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
-HELD_LIMIT = 1000
 
 #: Runs something with the tasks of the store where that may wait for a disk.
 InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
@@ -60,13 +58,17 @@ class Roles:
             self._release,
             self._changed,
             lambda fd: take_log(socket.socket(fileno=fd)),
+            self._rolled_back,
             clock=clock,
         )
+        #: Told of each rollback: the definition that failed, the one that is back, and why.
+        self.on_rollback: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
         self._pools: dict[str, RolePool] = {}
         self._depths: dict[str, QueueDepth] = {}
         self._stirred = asyncio.Event()
         self._owed: list[tuple[str, bool]] = []
         self._rows_owed = False
+        self._storing = asyncio.Lock()
         self._store_wanted = asyncio.Event()
         self._warm = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,8 +79,11 @@ class Roles:
         """Start the workers of every role; returns before they are ready."""
         rows = {row.role: row for row in await self._in_thread(lambda tasks: tasks.roles())}
         for role in self._config.roles:
-            newest = rows[role.role].generation if role.role in rows else 0
-            self._add(role, self._config, newest).begin()
+            row = rows.get(role.role)
+            drained = row is not None and row.drained
+            pool = self._add(role, self._config, row.generation if row else 0, drained=drained)
+            if not drained:
+                pool.begin()
         self._changed()
         self._tasks = [
             asyncio.create_task(self._keep_store()),
@@ -92,8 +97,10 @@ class Roles:
             self._warm.clear()
             await self._warm.wait()
 
-    def _add(self, role: Role, config: Config, newest: int = 0) -> RolePool:
-        pool = RolePool(role, config, self._around, newest=newest)
+    def _add(
+        self, role: Role, config: Config, newest: int = 0, *, drained: bool = False
+    ) -> RolePool:
+        pool = RolePool(role, config, self._around, newest=newest, in_service=not drained)
         self._pools[role.role] = pool
         return pool
 
@@ -135,6 +142,9 @@ class Roles:
         self._store_wanted.set()
         self._warm.set()
 
+    def _rolled_back(self, bad: Role, again: Role, why: str) -> None:
+        self.on_rollback(bad, again, why)
+
     def _release(self, worker: RoleWorker, died: bool) -> None:
         self._owed.append((f"{worker.name}:{worker.pid}", died))
         self._store_wanted.set()
@@ -154,39 +164,31 @@ class Roles:
     async def _settle_store(self) -> bool:
         """Whether everything that is owed could be stored."""
         try:
-            while self._owed:
-                worker, died = self._owed[0]
-                released = await self._in_thread(
-                    lambda tasks: tasks.release(worker, died=died)  # noqa: B023 - awaited
-                )
-                self._owed.pop(0)
-                self._tell_released(released, worker)
-            if self._rows_owed:
-                self._rows_owed = False
-                rows = [self._row(pool) for pool in self._pools.values() if pool.known]
-                await self._in_thread(lambda tasks: tasks.set_roles(rows))
+            async with self._storing:
+                await self._store_owed()
         except (KhiveError, OSError) as error:
             self._rows_owed = True
             log.warning("roles.not_stored", error=str(error))
             return False
         return True
 
+    async def _store_owed(self) -> None:
+        while self._owed:
+            worker, died = self._owed[0]
+            released = await self._in_thread(
+                lambda tasks: tasks.release(worker, died=died)  # noqa: B023 - awaited
+            )
+            self._owed.pop(0)
+            self._tell_released(released, worker)
+        if self._rows_owed:
+            self._rows_owed = False
+            rows = [row_of(pool) for pool in self._pools.values() if pool.known]
+            await self._in_thread(lambda tasks: tasks.set_roles(rows))
+
     def _tell_released(self, released: Sequence[Released], worker: str) -> None:
         for task in released:
             log.warning("task.released", task=task.id, state=task.state, worker=worker)
             self.wake(task.role)
-
-    def _row(self, pool: RolePool) -> RoleRow:
-        role, current = pool.role, pool.current
-        return RoleRow(
-            role=role.role,
-            task_types=role.task_types,
-            digest=current.digest if current else "",
-            generation=current.number if current else pool.newest,
-            workers=role.workers,
-            attempts=role.attempts,
-            in_service=pool.in_service and not pool.given_up,
-        )
 
     async def _keep_queue(self) -> None:
         """While there are tasks: take back what nobody holds any more, wake for what is due."""
@@ -198,8 +200,9 @@ class Roles:
                 if first:
                     await self._in_thread(release_dead)
                     first = False
-                released = await self._in_thread(lambda t: t.release_expired(lease.now()))
-                self._tell_released(released, "")
+                if self._depths:
+                    released = await self._in_thread(lambda t: t.release_expired(lease.now()))
+                    self._tell_released(released, "")
                 self._depths = await self._in_thread(lambda t: t.queue_depths())
                 for role in await self._in_thread(lambda t: t.due(lease.now())):
                     if role in self._pools:
@@ -214,7 +217,7 @@ class Roles:
 
     # --- reload ---------------------------------------------------------------------------------
 
-    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Mapping[str, Outcome]:
+    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Applied:
         """See `role_control.RoleControl`."""
         self._config = config
         self._forget_strangers()
@@ -229,7 +232,9 @@ class Roles:
         self._forget_removed(kinds)
         entered(Event.DRAINED)
         await self._watch_all(new, dict(old), outcomes)
-        return outcomes
+        undone = [name for name, outcome in outcomes.items() if outcome in UNDONE]
+        errors = [self._pools[name].last_error for name in undone if name in self._pools]
+        return Applied(outcomes, tuple(error for error in errors if error))
 
     async def _stage_all(
         self, kinds: Mapping[str, str], config: Config, outcomes: dict[str, Outcome]
@@ -328,6 +333,7 @@ class Roles:
         async with pool.lock:
             await pool.settle()
             old = pool.suspend()
+            await self._settle_store()  # before it is answered: it holds for later supervisors, too
             await pool.retire(old)
         return {"role": role, "in_service": False, "previous": old.number if old else None}
 
@@ -359,6 +365,11 @@ class Roles:
             raise NotFound(f"There is no role {role!r}.", hint=f"Configured: {known}.")
         return self._pools[role]
 
+    @property
+    def failed(self) -> bool:
+        """Whether one is down that should work."""
+        return any(state_of(pool) == "failed" for pool in self._pools.values())
+
     # --- telling --------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
@@ -374,26 +385,3 @@ class Roles:
             if name not in self._pools and depth.queued
         }
         return {"roles": roles, "unserved": unserved}
-
-
-def release_dead(tasks: TaskStore) -> None:
-    """Queue at once what workers of an earlier supervisor held that are dead, too.
-
-    Those that live finish what they hold. A number that is another process's by now costs the rest
-    of a lease, nothing more.
-    """
-    held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
-    for worker in {task.worker for task in held if task.worker}:
-        pid = worker.rpartition(":")[2]
-        if pid.isdecimal() and not _lives(int(pid)):
-            tasks.release(worker)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -40,6 +40,8 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
 
 def _overall(supervisor: Supervisor) -> str:
     states = {child.state for child in supervisor.children.values()}
+    if supervisor.roles.failed:
+        return "degraded"
     if states <= {State.READY}:
         return "ready"
     return "degraded" if State.FATAL in states or State.BACKOFF in states else "starting"

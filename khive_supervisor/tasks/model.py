@@ -211,7 +211,8 @@ class RoleRow:
     """A role that is configured, as the supervisor has loaded it.
 
     `digest` names its handler and settings; `workers` and `attempts` (at a task) are what they are
-    meant to be. Out of service, tasks wait in its queue.
+    meant to be. Out of service, tasks wait in its queue: somebody took it out (the digest is empty
+    then, since nothing works by one), or it was given up.
     """
 
     role: str
@@ -221,6 +222,11 @@ class RoleRow:
     workers: int = 1
     attempts: int = ATTEMPTS
     in_service: bool = True
+
+    @property
+    def drained(self) -> bool:
+        """Whether somebody took it out of service, which holds until it is put back."""
+        return not self.in_service and not self.digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,7 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
     other = {
         "role": "q", "task_types": ("b",), "handler.python": "a:c", "handler.command": ("x",),
         "workers": 9, "timeout": 1.0, "memory": 1 << 30, "drain_deadline": 1.0, "attempts": 9,
+        "warm_timeout": 1.0,
         "env_allow": ("A",), "env_require": ("A",), "cwd": "/", "description": "d",
     }  # fmt: skip
     for name, setting in every_key():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from khive_supervisor.config import Config, load
 from khive_supervisor.config.changes import Plan
 from khive_supervisor.supervision.reload import Reloader
 from khive_supervisor.supervision.reload_state import Event, Outcome, Phase, Result
-from khive_supervisor.supervision.role_control import NoRoles, OnPhase
+from khive_supervisor.supervision.role_control import Applied, NoRoles, OnPhase
 from khive_supervisor.supervision.systemd import Notifier
 
 ROLE = '[[roles]]\nrole = "{}"\ntask_types = ["a"]\nhandler = {{ python = "json:loads" }}\n'
@@ -25,13 +25,14 @@ class Roles(NoRoles):
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome] = {}
+        self.errors: tuple[str, ...] = ()
         self.plans: list[Plan] = []
         self.began = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.error: Exception | None = None
 
-    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Mapping[str, Outcome]:
+    async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Applied:
         self.plans.append(plan)
         self.began.set()
         entered(Event.STAGED)
@@ -39,7 +40,7 @@ class Roles(NoRoles):
         if self.error is not None:
             raise self.error
         found = await NoRoles().apply(plan, config, lambda event: None)
-        return {**found, **self.outcomes}
+        return Applied({**found.outcomes, **self.outcomes}, self.errors)
 
 
 class Host:
@@ -229,6 +230,50 @@ def test_a_role_that_was_rolled_back_is_tried_again_at_the_next_reload(
         again = await bench.reload(text)
         assert again.roles == {"a": Outcome.ROLLED, "b": Outcome.ADDED}
         assert again.state is Phase.DONE
+
+    on_bench(tmp_path, test)
+
+
+def test_a_reload_says_why_a_role_did_not_change(tmp_path: Path) -> None:
+    async def test(bench: Bench) -> None:
+        bench.roles.outcomes = {"a": Outcome.FAILED}
+        bench.roles.errors = ("no such module",)
+        result = await bench.reload(ROLE.format("a"))
+        assert (result.state, result.errors) == (Phase.ROLLED_BACK, ("no such module",))
+
+    on_bench(tmp_path, test)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_rollback_after_the_reload_takes_its_definition_out_of_force(
+    tmp_path: Path, busy: bool
+) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.reload(ROLE.format("a"))
+        (old,) = bench.host.config.roles
+        text = ROLE.format("a") + "timeout = 1\n"
+        await bench.reload(text)
+        (bad,) = bench.host.config.roles
+        if busy:  # another reload is at work, which leaves this role alone
+            bench.roles.go_on.clear()
+            bench.roles.began.clear()
+            bench.file.write_text(text + ROLE.format("b"))
+            answer = bench.reloader.ask("test")
+            await bench.roles.began.wait()
+            bench.reloader.rolled_back(bad, old, "its tasks failed")
+            bench.roles.go_on.set()
+            await answer
+        else:
+            bench.reloader.rolled_back(bad, old, "its tasks failed")
+        assert bench.host.config.role("a") == old
+        assert bench.reloader.last is not None
+        assert bench.reloader.last.state is Phase.ROLLED_BACK
+        assert bench.reloader.last.roles["a"] is Outcome.ROLLED_BACK
+        assert bench.reloader.last.errors == ("its tasks failed",)
+        bench.reloader.rolled_back(bad, old, "told twice")
+        assert bench.reloader.last.errors == ("its tasks failed",)
+        again = await bench.reload(text)
+        assert (again.state, again.roles["a"]) == (Phase.DONE, Outcome.ROLLED)
 
     on_bench(tmp_path, test)
 

@@ -284,6 +284,26 @@ def test_leases_end_by_the_clock_since_boot_alone(tasks: TaskTable, clock: Clock
     assert tasks.release_expired(Moment("next boot", 0.0)) == [Released(first, "r", QUEUED)]
 
 
+def test_a_clock_that_is_set_back_moves_nothing_but_deadlines(
+    tasks: TaskTable, clock: Clock
+) -> None:
+    held, waits = add(tasks), add(tasks)
+    late = add(tasks, deadline=clock.now + 60)
+    claim, other = take(tasks), take(tasks, OTHER)
+    tasks.finish(waits, other.token, Outcome(FAILED, error="no"), NOW)
+    clock.now -= 3600
+    assert tasks.renew(held, claim.token, NOW.after(30.0))
+    assert tasks.release_expired(NOW.after(29.0)) == []
+    # The pause of a second between two attempts is one of the clock since boot.
+    assert tasks.claim(OTHER, NOW.after(2.0)) is not None
+    assert tasks.finish(held, claim.token, Outcome(DONE, 1), NOW.after(3.0)).accepted
+    assert tasks.release_expired(NOW.after(32.0)) == [Released(waits, "r", QUEUED)]
+    clock.now += 3600 + 60
+    tasks.release_expired(NOW.after(32.0))
+    assert state(tasks, held) == DONE
+    assert state(tasks, late) == FAILED  # by the wall clock, as people wrote it
+
+
 def test_a_deadline_fails_what_waits_and_leaves_what_is_done(
     tasks: TaskTable, clock: Clock
 ) -> None:

@@ -34,6 +34,9 @@ from khive_workers.role_loop import RoleLoop, Waker
 
 log = logs.get("khive.role")
 
+#: Seconds after a role's warm_timeout at which a worker that is not ready ends by SIGALRM.
+LATE_GRACE = 2.0
+
 
 def serve(
     request: dict[str, Any], fds: list[int], make_registry: Callable[[], Registry] = packs.load
@@ -86,7 +89,10 @@ def _serve(
     selector = selectors.DefaultSelector()
     memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
     handler = _make_handler(role, cwd, memory, selector)
+    # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
+    signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
     handler.check()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     store = open_store(config, guarded=False)
     # With the process, so that the next supervisor sees who of them has died with this one.
     name = f"{request['worker']}:{os.getpid()}"

@@ -1,0 +1,34 @@
+"""Tasks that workers of an earlier supervisor held."""
+
+from __future__ import annotations
+
+import os
+
+from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.tasks.model import LEASED, TaskFilter
+
+#: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
+HELD_LIMIT = 1000
+
+
+def release_dead(tasks: TaskStore) -> None:
+    """Queue at once what workers of an earlier supervisor held that are dead, too.
+
+    Those that live finish what they hold. A number that is another process's by now costs the rest
+    of a lease, nothing more.
+    """
+    held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
+    for worker in {task.worker for task in held if task.worker}:
+        pid = worker.rpartition(":")[2]
+        if pid.isdecimal() and not _lives(int(pid)):
+            tasks.release(worker)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,65 @@
+"""Starting the workers of a role: what each is asked to be, and what it may see."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.roles import Role
+from khive_supervisor.errors import BootFailure
+from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
+from khive_supervisor.supervision.role_worker import Observer, RoleWorker
+
+
+def start_workers(
+    generation: RoleGeneration, count: int, observer: Observer, around: Surroundings
+) -> None:
+    """Have so many workers of a generation started; they say themselves when they are ready.
+
+    Raises:
+        KhiveError, OSError: it is impossible now; those before it are in the generation.
+    """
+    environment = environment_of(generation.role, around.environ())
+    for _ in range(count):
+        _start_worker(generation, environment, observer, around)
+
+
+def environment_of(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a role's handler sees beside the usual ones.
+
+    Raises:
+        BootFailure: one is missing that it cannot do without.
+    """
+    lacking = [name for name in role.env_require if name not in environ]
+    if lacking:
+        raise BootFailure(
+            f"The role {role.role} requires {', '.join(lacking)} in the environment.",
+            hint="Start the supervisor with it, or take it out of env_require.",
+        )
+    return {name: environ[name] for name in role.variables if name in environ}
+
+
+def _start_worker(
+    generation: RoleGeneration,
+    environment: dict[str, str],
+    observer: Observer,
+    around: Surroundings,
+) -> None:
+    role, config = generation.role, generation.config
+    name = f"{role.role}-{generation.number}-{secrets.token_hex(4)}"
+    worker = RoleWorker(name, observer, around.take_log)
+    request: dict[str, Any] = {
+        "kind": "role",
+        "worker": name,
+        "role": role.role,
+        "generation": generation.number,
+        "digest": generation.digest,
+        "config": snapshot.dumps(replace(config, roles=(role,))),
+        "env": environment,
+        "log_level": config.log.level,
+    }
+    worker.start(around.spawn, request, role.warm_timeout)
+    generation.workers[name] = worker
