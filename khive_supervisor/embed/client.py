@@ -29,7 +29,7 @@ QUERY_DEADLINE = 1.0
 #: Seconds in which nobody asks again after a connection or a single text has met its deadline, so
 #: that a hung embedder delays one search and not every one.
 COOL_DOWN = 2.0
-_RECEIVE_BYTES = 1 << 18
+_RECEIVE_BYTES = 1 << 16
 _HINT = "Search goes on with full text. `khive-supervisor status` says how the embedder is."
 
 

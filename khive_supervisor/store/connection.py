@@ -16,7 +16,7 @@ from khive_supervisor.store.errors import translated
 
 #: KiB of pages that a connection caches. A session has its own connection and should cost little;
 #: what is read often is in the kernel's cache, which all share.
-CACHE_KIB = 192
+CACHE_KIB = 128
 
 #: Pages in the write-ahead log at which a commit also checkpoints (16 MB). Four times SQLite's
 #: own value: the supervisor checkpoints in quiet moments; this is for a store without one.

@@ -49,8 +49,9 @@ def environment_of(config: Config, socket_path: str, environ: Mapping[str, str])
         **for_children(environ, config),
         snapshot.VARIABLE: snapshot.dumps(config),
         "KHIVE_SOCKET": socket_path,
-        # Fixed, so that a search's arrays go back at once: 1 MB less for each session.
-        "MALLOC_MMAP_THRESHOLD_": "65536",
+        # Threads keep what a search's arrays take, instead of giving its pages back and getting them
+        # anew each time: 0.7 ms of a search.
+        "MALLOC_TRIM_THRESHOLD_": "1048576",
     }
 
 
