@@ -143,12 +143,19 @@ class FdTransport:
             return
         if not line.strip():
             return
+        # Noted before anything else: a worker that is killed between reading a call and noting it
+        # would leave its client waiting for ever, and understanding the call takes a while.
+        early = _request_id(line)
+        if early is not None:
+            self._observer.on_request(early)
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             if isinstance(message, JSONRPCNotification) and "id" in json.loads(line):
                 raise ValueError("the id is neither text nor a number")
         except (ValidationError, ValueError, RecursionError) as error:
             await self._answer_malformed(line, error)
+            if early is not None:
+                self._observer.on_answer(early)
             return
         method = getattr(message, "method", None)
         identifier = getattr(message, "id", None)
@@ -157,7 +164,8 @@ class FdTransport:
         if method == "notifications/cancelled":
             self._finish((getattr(message, "params", None) or {}).get("requestId"))
         if method is not None and identifier is not None:
-            self._observer.on_request(identifier)
+            if early is None:
+                self._observer.on_request(identifier)
             if method not in ENDLESS:
                 self._open.add(identifier)
                 self._settled.clear()
@@ -274,3 +282,15 @@ class FdTransport:
             await ready.wait()
         finally:
             loop.remove_writer(self._write_fd)
+
+
+def _request_id(line: bytes) -> str | int | None:
+    """The id of a line that looks like a request, or None."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict) or "method" not in message:
+        return None
+    identifier = message.get("id")
+    return identifier if isinstance(identifier, str) or type(identifier) is int else None
