@@ -237,7 +237,7 @@ class Installation:
     async def session(self, mode: str = "auto", **environment: str) -> AsyncIterator[mcp.Client]:
         """An MCP session by the official client."""
         transport = stdio_client(self.parameters(**environment))
-        async with mcp.Client(transport, mode=mode) as client:  # type: ignore[arg-type]
+        async with mcp.Client(transport, mode=mode) as client:  # type: ignore[arg-type]  # a literal
             yield client
 
 

@@ -13,7 +13,8 @@ from khive_supervisor.cli.checks import Check, Status
 from khive_supervisor.client import ControlClient, check_socket_path
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
-from khive_supervisor.config.model import Config, EmbedderSettings
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.search_tables import EmbedderSettings
 from khive_supervisor.config.values import write_size
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import KhiveError, NotRunning, VersionMismatch

@@ -14,7 +14,7 @@ import click
 from khive_supervisor import paths
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.load import LoadedConfig, load
-from khive_supervisor.config.model import ENVIRONMENT_ALLOWED
+from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
 from khive_supervisor.errors import NotRunning
 
 Progress = Callable[[dict[str, Any]], None]

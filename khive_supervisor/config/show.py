@@ -9,13 +9,7 @@ from typing import Any
 
 from khive_supervisor.config import roles
 from khive_supervisor.config.load import LoadedConfig
-from khive_supervisor.config.model import (
-    TABLES,
-    Config,
-    default_of,
-    every_setting,
-    settings_of,
-)
+from khive_supervisor.config.model import TABLES, Config, default_of, every_setting, settings_of
 from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
 from khive_supervisor.config.values import Setting
 

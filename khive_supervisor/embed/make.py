@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from khive_supervisor.config.model import EmbedderSettings
+from khive_supervisor.config.search_tables import EmbedderSettings
 from khive_supervisor.embed.bundled import model_files
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -49,7 +50,7 @@ class Ledger:
             self.acknowledged[content] = identifier
 
 
-class Writer(threading.Thread):
+class Writer(threading.Thread, ABC):
     """Writes until it is told to stop, one entry after the other, and never the same twice."""
 
     def __init__(self, khive: Installation, ledger: Ledger, name: str) -> None:
@@ -69,9 +70,9 @@ class Writer(threading.Thread):
         except BaseException as error:
             self.failure = error
 
+    @abstractmethod
     def converse(self) -> None:
         """One session, until it is lost or there is enough."""
-        raise NotImplementedError
 
     def content(self) -> str:
         """The next entry."""
@@ -166,7 +167,7 @@ def victims(
         return found
 
     def attach() -> int | None:
-        session = writers[0].attach  # type: ignore[attr-defined]
+        session = writers[0].attach  # type: ignore[attr-defined]  # the first writer attaches
         return session.process.pid if session and session.process.poll() is None else None
 
     return {

@@ -21,7 +21,8 @@ from khive_workers.embed_turns import WAITING_LIMIT
 
 from khive_supervisor import exitcodes
 from khive_supervisor.config import snapshot
-from khive_supervisor.config.model import Config, EmbedderSettings
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.search_tables import EmbedderSettings
 from khive_supervisor.embed import embedder_socket, model_id_of, wire
 from khive_supervisor.embed.base import EmbedderBusy
 from khive_supervisor.embed.client import EmbedderClient

@@ -535,6 +535,6 @@ def test_control_answers_bad_requests_and_goes_on(shared: Installation) -> None:
             with pytest.raises(KhiveError, match="has no operation"):
                 client.request(operation, args)
         with pytest.raises(KhiveError, match="no object"):
-            client.request("status", [1])  # type: ignore[arg-type]
+            client.request("status", [1])  # type: ignore[arg-type]  # wrong on purpose
         assert client.request("status")["state"] == "ready"
     assert alive(shared.status()["pid"])

@@ -16,7 +16,7 @@ from khive_workers.journal import Journal
 from support import ROOT
 
 from khive_supervisor import __version__, attach, client, paths, protocol
-from khive_supervisor.config.model import ENVIRONMENT_ALLOWED
+from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
 
 #: What attach may load beside C modules: ours, and what the interpreter has loaded by then.
 OWN = {

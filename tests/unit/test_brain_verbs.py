@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.profiles.model import DEFAULT
+from khive_supervisor.store.sqlite import SqliteStore
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context, SessionInfo
 
@@ -363,7 +364,8 @@ def test_events_are_counted_and_computed_again(context: Context) -> None:
     make_profile(context)
     call(context, "brain.reset", name="team")
     assert call(context, "brain.replay", name="team")["equal"]
-    context.store.database.rows("UPDATE posteriors SET beta = 9.5 WHERE profile_id = 1")  # type: ignore[attr-defined]
+    assert isinstance(context.store, SqliteStore)
+    context.store.database.rows("UPDATE posteriors SET beta = 9.5 WHERE profile_id = 1")
     told = call(context, "brain.replay")
     assert not told["equal"]
     assert [one["equal"] for one in told["profiles"]] == [False, True]

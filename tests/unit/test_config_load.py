@@ -23,13 +23,11 @@ from khive_supervisor.config import (
 )
 from khive_supervisor.config.load import MAX_FILE_BYTES
 from khive_supervisor.config.locate import line_numbers
-from khive_supervisor.config.model import (
+from khive_supervisor.config.model import TABLES, every_setting, settings_of
+from khive_supervisor.config.service_tables import (
     ENVIRONMENT_ALLOWED,
-    TABLES,
     SessionSettings,
     StoreSettings,
-    every_setting,
-    settings_of,
 )
 from khive_supervisor.config.show import loaded_as_dict
 from khive_supervisor.errors import ConfigError

@@ -154,6 +154,7 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")
+        # The names come from the declarations, so no checker knows their types.
         value = Handler(**{inner: other[name]}) if inner else other[name]  # type: ignore[arg-type]
         changed = dataclasses.replace(role, **{first: value})  # type: ignore[arg-type]
         assert (digest(changed) != digest(role)) == (setting.applies == "rolling"), name

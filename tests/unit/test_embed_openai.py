@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from khive_supervisor.config.model import EmbedderSettings
+from khive_supervisor.config.search_tables import EmbedderSettings
 from khive_supervisor.embed import for_worker, in_process, model_id_of
 from khive_supervisor.embed.base import EmbedderBusy
 from khive_supervisor.embed.openai import BATCH, OpenAIEmbedder

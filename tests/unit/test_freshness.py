@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.config.model import Config, StoreSettings
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.service_tables import StoreSettings
 from khive_supervisor.freshness import BINDINGS, POSTERIORS, PROFILES, Fresh, Versions
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts, NewEntry

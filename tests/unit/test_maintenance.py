@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.config.model import Config, StoreSettings, TaskSettings
+from khive_supervisor.config.model import Config
+from khive_supervisor.config.service_tables import StoreSettings, TaskSettings
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.supervision import maintenance
 from khive_supervisor.supervision.maintenance import FORGET_EVERY, Maintenance

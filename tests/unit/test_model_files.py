@@ -109,7 +109,7 @@ def test_a_damaged_installation_is_said(tmp_path: Path) -> None:
 
 
 def test_the_configured_model_is_the_bundled_one(model: MiniLM) -> None:
-    from khive_supervisor.config.model import EmbedderSettings
+    from khive_supervisor.config.search_tables import EmbedderSettings
 
     settings = EmbedderSettings()
     assert model_id_of(settings) == model.model_id == "all-minilm-l6-v2-int8"

@@ -29,7 +29,7 @@ from collections.abc import Callable
 
 from khive_supervisor import exitcodes, logs, paths
 from khive_supervisor.config import snapshot
-from khive_supervisor.config.model import EmbedderSettings
+from khive_supervisor.config.search_tables import EmbedderSettings
 from khive_supervisor.embed import embedder_socket, in_process, wire
 from khive_supervisor.embed.base import TEXT_LIMIT, Embedder, EmbedderBusy, Vectors
 from khive_supervisor.errors import (
