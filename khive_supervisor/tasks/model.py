@@ -146,12 +146,23 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt used: `cost` in millionths of a US dollar, `tokens` of input and output.
+
+    Whole numbers, so that sums are exact in whatever order they are made.
+    """
+
+    cost: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an attempt: `state` is DONE, FAILED or CANCELLED (stopped because asked to).
 
     `latency` is how long the handler ran, in seconds of a clock that cannot be set; `quality`,
     0 to 1, is what the handler itself holds of its result. `final`: a failure that no further
-    attempt can mend, so that none is made.
+    attempt can mend, so that none is made. `usage` is None if nothing is known of it.
     """
 
     state: str
@@ -161,6 +172,7 @@ class Outcome:
     latency: float = 0.0
     quality: float | None = None
     final: bool = False
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
