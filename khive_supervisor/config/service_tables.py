@@ -241,6 +241,20 @@ class TaskSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The chain of hashes over what was done; see audit.md."""
+
+    enabled: bool = declare(
+        True,
+        Setting(
+            "boolean",
+            "Record every change of tasks, profiles and the configuration, and what the supervisor "
+            "was told to do. That it was switched off is recorded at the next start.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log that the supervisor writes for all its processes."""
 

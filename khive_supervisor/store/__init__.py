@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from khive_supervisor.audit import actors
 from khive_supervisor.config.model import Config
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.sqlite import SqliteStore
@@ -9,11 +12,13 @@ from khive_supervisor.store.sqlite import SqliteStore
 __all__ = ["SqliteStore", "Store", "open_store"]
 
 
-def open_store(config: Config, *, guarded: bool = True) -> SqliteStore:
+def open_store(
+    config: Config, *, guarded: bool = True, actor: Callable[[], str] = actors.user
+) -> SqliteStore:
     """Open the store that the configuration names; made and migrated if need be.
 
     A worker leaves the guards to its supervisor, which holds the store's lock; its store must exist
-    then.
+    then. `actor` says who it is that uses the store, each time that something is recorded.
 
     Raises:
         StoreRefused: it must not be opened; nothing was touched.
@@ -25,4 +30,6 @@ def open_store(config: Config, *, guarded: bool = True) -> SqliteStore:
         busy_timeout=config.store.busy_timeout,
         allow_network=config.store.allow_network_filesystem,
         guarded=guarded,
+        audited=config.audit.enabled,
+        actor=actor,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import apsw
@@ -54,11 +54,14 @@ def _copy_pages(database: Database, part: str) -> None:
         copy.close()
 
 
-def restore_from(database: Database, source: str) -> None:
+def restore_from(
+    database: Database, source: str, prepared: Callable[[Database, str], None]
+) -> None:
     """Put a backup's content in the place of everything in the store, in one transaction.
 
     Other processes see it as a commit like any other: nobody has to be stopped. The pages are
-    written through the log, so that a crash leaves either the old content or the new.
+    written through the log, so that a crash leaves either the old content or the new. `prepared`
+    gets what is to be the store, before it is, and the source's name.
 
     Raises:
         StoreRefused: the source is no backup of ours, or of a newer release.
@@ -70,6 +73,8 @@ def restore_from(database: Database, source: str) -> None:
     part = database.path + ".restore-part"
     try:
         _prepare_past(source, part)
+        with _opened(part) as copy:
+            prepared(Database(copy, part), source)
         with (
             database.raw() as connection,
             _opened(part) as origin,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from khive_supervisor.audit import actors
 from khive_supervisor.profiles.model import Binding, BindingFilter
 from khive_supervisor.profiles.names import ARCHIVED, archived, missing
 from khive_supervisor.profiles.resolve import check_ties
+from khive_supervisor.store.audit import AuditTable
 from khive_supervisor.store.database import Database
 
 _SELECT = (
@@ -19,9 +21,10 @@ _SELECT = (
 class BindingTable:
     """See `interface.ProfileStore`."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
+        self._audit = audit
 
     def all(self, where: BindingFilter) -> list[Binding]:
         """See `ProfileStore.bindings`."""
@@ -42,7 +45,9 @@ class BindingTable:
             existing = self.all(BindingFilter())
             check_ties(binding, existing)
             before = next((one for one in existing if one.key == binding.key), None)
-            self._put(replace(binding, created_at=self._clock()), profile_id)
+            now = self._clock()
+            self._put(replace(binding, created_at=now), profile_id)
+            self._tell(now, "profile.bound", binding, before)
             return before
 
     def _put(self, binding: Binding, profile_id: int) -> None:
@@ -63,4 +68,17 @@ class BindingTable:
                     "DELETE FROM bindings WHERE actor = ? AND namespace = ? AND consumer_kind = ?",
                     list(binding.key),
                 )
+                self._tell(self._clock(), "profile.unbound", binding, None)
             return found
+
+    def _tell(self, at: float, kind: str, binding: Binding, before: Binding | None) -> None:
+        """Write the audit chain's entry."""
+        detail: dict[str, object] = {
+            "actor": binding.actor,
+            "namespace": binding.namespace,
+            "consumer_kind": binding.consumer_kind,
+            "priority": binding.priority,
+        }
+        if before is not None:
+            detail["instead_of"] = {"profile": before.profile, "priority": before.priority}
+        self._audit.append(at, kind, actors.profile(binding.profile), detail)

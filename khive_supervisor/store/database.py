@@ -62,6 +62,11 @@ class Database:
             self.rows(sql, bindings)
             return self._open().last_insert_rowid()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this connection is open."""
+        return self._open().in_transaction
+
     @contextmanager
     def write(self) -> Iterator[None]:
         """A transaction that takes the write lock at once: all of it is committed, or nothing.

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.profiles import admission, signals
 from khive_supervisor.profiles.model import NewEvent, Recorded
 from khive_supervisor.profiles.names import ARCHIVED, archived, missing
 from khive_supervisor.profiles.posterior import UNKNOWN
+from khive_supervisor.store.audit import AuditTable
 from khive_supervisor.store.database import Database
 
 
@@ -26,9 +28,10 @@ class _Verdict:
 class FeedbackTable:
     """See `ProfileStore.record`."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
+        self._audit = audit
 
     def record(self, events: Sequence[NewEvent]) -> list[Recorded]:
         """See `ProfileStore.record_many`."""
@@ -54,7 +57,18 @@ class FeedbackTable:
             "UPDATE profiles SET events = events + 1, updated_at = ? WHERE id = ?",
             [now, profile_id],
         )
+        self._tell(now, event, seq, verdict)
         return Recorded(seq, verdict.weight, verdict.counted)
+
+    def _tell(self, now: float, event: NewEvent, seq: int, verdict: _Verdict) -> None:
+        """Write the audit chain's entry; all that its event says besides stays in that one."""
+        detail = {
+            "event": seq,
+            "signal": event.signal,
+            "entry": event.entry_id,
+            "counted": verdict.counted,
+        }
+        self._audit.append(now, f"feedback.{event.kind}", actors.profile(event.profile), detail)
 
     def _judged(self, event: NewEvent) -> Recorded | None:
         """What was recorded of the same judgement before, or None."""

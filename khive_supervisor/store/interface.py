@@ -29,6 +29,7 @@ from khive_supervisor.profiles.model import (
     Weights,
 )
 from khive_supervisor.profiles.posterior import Beta
+from khive_supervisor.store.audit_interface import AuditLog
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
@@ -329,6 +330,11 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Pr
     @property
     def tasks(self) -> TaskStore:
         """Tasks and roles: what is asked of them is in `task_interface`."""
+        ...
+
+    @property
+    def audit(self) -> AuditLog:
+        """What was done, as a chain of hashes: see `audit_interface`."""
         ...
 
     @property

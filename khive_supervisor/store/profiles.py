@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.profiles import names, signals
 from khive_supervisor.profiles.model import (
@@ -23,6 +24,7 @@ from khive_supervisor.profiles.model import (
 )
 from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.profiles.replay import weights_detail
+from khive_supervisor.store.audit import AuditTable
 from khive_supervisor.store.database import Database
 
 _ONES = ", ".join(
@@ -53,9 +55,10 @@ _GROUPS: Mapping[str, str] = {
 class ProfileTable:
     """See `interface.ProfileStore`."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
+        self._audit = audit
 
     # --- profiles -------------------------------------------------------------------------------
 
@@ -79,7 +82,7 @@ class ProfileTable:
                     "beta) VALUES (?1, ?2, ?3, ?4, ?3, ?4)",
                     [profile_id, weight, prior.alpha, prior.beta],
                 )
-            self._log(profile_id, now, CREATED, {"priors": weights_detail(priors)})
+            self._log(name, profile_id, now, CREATED, {"priors": weights_detail(priors)})
             return self.named(name)
 
     def find(self, name: str) -> Profile | None:
@@ -113,7 +116,7 @@ class ProfileTable:
                     "UPDATE profiles SET lifecycle = ?, updated_at = ? WHERE id = ?",
                     [lifecycle, now, found.id],
                 )
-                self._log(found.id, now, LIFECYCLE, {"to": lifecycle})
+                self._log(found.name, found.id, now, LIFECYCLE, {"to": lifecycle})
             return self.named(name)
 
     def reset(self, name: str) -> Profile:
@@ -133,7 +136,7 @@ class ProfileTable:
                 "UPDATE profiles SET epoch = epoch + 1, updated_at = ? WHERE id = ?",
                 [now, found.id],
             )
-            self._log(found.id, now, RESET, {})
+            self._log(found.name, found.id, now, RESET, {})
             return self.named(name)
 
     # --- what was logged and learned ------------------------------------------------------------
@@ -208,11 +211,14 @@ class ProfileTable:
         )
         return state, int(last)
 
-    def _log(self, profile_id: int, at: float, kind: str, detail: Mapping[str, Any]) -> None:
+    def _log(
+        self, name: str, profile_id: int, at: float, kind: str, detail: Mapping[str, Any]
+    ) -> None:
         self._database.rows(
             "INSERT INTO profile_events (profile_id, at, kind, detail) VALUES (?, ?, ?, ?)",
             [profile_id, at, kind, json.dumps(detail)],
         )
+        self._audit.append(at, f"profile.{kind}", actors.profile(name), detail)
 
 
 def _profile(row: tuple[Any, ...]) -> Profile:

@@ -11,6 +11,7 @@ from typing import Self
 
 import apsw
 
+from khive_supervisor.audit import actors
 from khive_supervisor.profiles.model import (
     ALL_BINDINGS,
     Binding,
@@ -26,6 +27,7 @@ from khive_supervisor.profiles.model import (
 )
 from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.store import guards
+from khive_supervisor.store.audit import AuditTable
 from khive_supervisor.store.backup import copy_to, restore_from
 from khive_supervisor.store.bindings import BindingTable
 from khive_supervisor.store.changes import ChangeTable
@@ -74,6 +76,8 @@ class SqliteStore:
         allow_network: bool = False,
         guarded: bool = True,
         clock: Callable[[], float] = time.time,
+        audited: bool = True,
+        actor: Callable[[], str] = actors.user,
         filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
         library_version: Callable[[], str] = apsw.sqlite_lib_version,
     ) -> None:
@@ -91,10 +95,11 @@ class SqliteStore:
         self._entries = EntryTable(self.database, self._vectors, clock)
         self._full_text = FullTextIndex(self.database)
         self._generations = GenerationTable(self.database)
-        self._profiles = ProfileTable(self.database, clock)
-        self._bindings = BindingTable(self.database, clock)
-        self._feedback = FeedbackTable(self.database, clock)
-        self._tasks = TaskTable(self.database, clock)
+        self._audit = audit = AuditTable(self.database, clock, actor, enabled=audited)
+        self._profiles = ProfileTable(self.database, clock, audit)
+        self._bindings = BindingTable(self.database, clock, audit)
+        self._feedback = FeedbackTable(self.database, clock, audit)
+        self._tasks = TaskTable(self.database, clock, audit)
         self._changes = ChangeTable(self.database)
 
     # --- entries --------------------------------------------------------------------------------
@@ -326,6 +331,11 @@ class SqliteStore:
         return self._tasks
 
     @property
+    def audit(self) -> AuditTable:
+        """See `Store.audit`."""
+        return self._audit
+
+    @property
     def path(self) -> str:
         """See `Store.path`."""
         return self._path
@@ -401,7 +411,7 @@ class SqliteStore:
 
     def restore_backup(self, source: str) -> None:
         """See `Store.restore_backup`."""
-        restore_from(self.database, source)
+        restore_from(self.database, source, self._audit.after_restore)
 
     def backup(self, target: str) -> None:
         """See `Store.backup`."""

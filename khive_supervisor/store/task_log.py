@@ -3,6 +3,10 @@
 # ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from khive_supervisor.audit import actors
+from khive_supervisor.store.audit import AuditTable, shortened
 from khive_supervisor.store.database import Database
 from khive_supervisor.tasks.model import TaskEvent
 
@@ -10,8 +14,9 @@ from khive_supervisor.tasks.model import TaskEvent
 class TaskLog:
     """The events of tasks; see `task_interface.TaskStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: AuditTable) -> None:
         self._database = database
+        self._audit = audit
 
     def add(
         self,
@@ -21,13 +26,32 @@ class TaskLog:
         token: int,
         worker: str | None = None,
         detail: str = "",
+        *,
+        more: Mapping[str, str] | None = None,
     ) -> None:
-        """Write an event; part of the transaction that it tells of."""
+        """Write an event, and its entry in the audit chain; part of what they tell of.
+
+        `more` is what only the audit chain keeps.
+        """
         self._database.rows(
             "INSERT INTO task_events (task_id, at, what, token, worker, detail) "
             "VALUES (?, ?, ?, ?, ?, ?)",
             [task_id, wall, what, token, worker, detail],
         )
+        if self._audit.enabled:
+            told: dict[str, object] = {"token": token}
+            if worker:
+                told["worker"] = worker
+            if detail:
+                told["detail"] = shortened(detail)
+            if more:
+                told.update(more)
+            self._audit.append(wall, f"task.{what}", actors.task(task_id), told)
+
+    def forgotten(self, wall: float, task_ids: Sequence[int]) -> None:
+        """Tasks that ended long ago were removed, and their events with them."""
+        told = {"tasks": len(task_ids), "first": min(task_ids), "last": max(task_ids)}
+        self._audit.append(wall, "tasks.forgotten", actors.STORE, told)
 
     def after(self, after_seq: int, limit: int, task_id: int | None) -> list[TaskEvent]:
         """See `TaskStore.events`."""

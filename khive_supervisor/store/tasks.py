@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.store.audit import AuditTable, sha256
 from khive_supervisor.store.claims import ClaimTable
 from khive_supervisor.store.database import Database, Value
 from khive_supervisor.store.records import RoleTable
@@ -45,8 +46,8 @@ from khive_supervisor.tasks.records import day_of
 class TaskTable(ClaimTable):
     """See `task_interface.TaskStore`; what workers do is in `claims`."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
-        super().__init__(database, clock, RoleTable(database), TaskLog(database))
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
+        super().__init__(database, clock, RoleTable(database), TaskLog(database, audit))
 
     # --- who gives work -------------------------------------------------------------------------
 
@@ -77,7 +78,8 @@ class TaskTable(ClaimTable):
                     wall,
                 ],
             )
-            self._log.add(task_id, wall, ENQUEUED, 0)
+            more = {"role": task.role, "task_type": task.task_type, "payload": sha256(payload)}
+            self._log.add(task_id, wall, ENQUEUED, 0, more=more)
             return self._existing(task_id), True
 
     def _known(self, task: NewTask, payload: str) -> Task | None:
@@ -247,7 +249,9 @@ class TaskTable(ClaimTable):
         if not self._database.rows(ended, [older_than, 1]):
             return 0
         with self._database.write():
-            ids = json.dumps([row[0] for row in self._database.rows(ended, [older_than, limit])])
+            found = [row[0] for row in self._database.rows(ended, [older_than, limit])]
+            self._log.forgotten(self._clock(), found)
+            ids = json.dumps(found)
             among = "(SELECT value FROM json_each(?))"
             self._database.rows(f"DELETE FROM task_events WHERE task_id IN {among}", [ids])
             return self._database.changed(f"DELETE FROM tasks WHERE id IN {among}", [ids])

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from khive_supervisor import logs
+from khive_supervisor.audit import actors
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import IndexFileError, KhiveError
 from khive_supervisor.index.build import BuildReason, decide
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.store import open_store
+from khive_supervisor.store.audit_interface import AuditLog
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, VectorStats
 from khive_supervisor.store.task_interface import TaskStore
@@ -51,7 +53,7 @@ class Maintenance:
         self._config = config
         self._model_id = model_id
         self._wal = os.path.realpath(config.store.path) + "-wal"
-        self._store: Store = open_store(config)
+        self._store: Store = open_store(config, actor=lambda: actors.SUPERVISOR)
         self._seen: int | None = None
         self._wal_seen = (0, 0)
         self._settled = False
@@ -65,6 +67,11 @@ class Maintenance:
     def tasks(self) -> TaskStore:
         """The store's tasks, for what else this thread is asked to do."""
         return self._store.tasks
+
+    @property
+    def audit(self) -> AuditLog:
+        """The store's audit chain, likewise."""
+        return self._store.audit
 
     def configure(self, config: Config) -> None:
         """Go by another configuration of the same store and model."""

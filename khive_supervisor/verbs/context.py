@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import client
+from khive_supervisor.audit import actors
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
@@ -128,7 +129,11 @@ class Context:
     def store(self) -> Store:
         """The store, through a connection of this process."""
         if self._store is None:
-            self._store = open_store(self.config, guarded=self._socket_path is None)
+            self._store = open_store(
+                self.config,
+                guarded=self._socket_path is None,
+                actor=lambda: actors.session(self.session.id, self.session.actor),
+            )
         return self._store
 
     @property

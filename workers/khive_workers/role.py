@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from khive_supervisor import exitcodes, logs, paths, protocol
+from khive_supervisor.audit import actors
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError
@@ -93,9 +94,9 @@ def _serve(
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
     handler.check()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    store = open_store(config, guarded=False)
     # With the process, so that the next supervisor sees who of them has died with this one.
     name = f"{request['worker']}:{os.getpid()}"
+    store = open_store(config, guarded=False, actor=lambda: actors.worker(name))
     claimant = Claimant(role.role, name, request["generation"], request["digest"])
     loop = RoleLoop(store.tasks, handler, claimant, queue, selector, timeout=role.timeout)
     try:

@@ -1,0 +1,44 @@
+"""How actors and subjects are written, so that they can be looked for."""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+SUPERVISOR = "supervisor"
+STORE = "store"
+CONFIGURATION = "configuration"
+
+
+def user() -> str:
+    """Who runs this process: `user/ada`."""
+    try:
+        return f"user/{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"user/{os.getuid()}"
+
+
+def session(session_id: str, actor: str) -> str:
+    """A session, or whoever has none, and who it says it is: `session/1a2b3c4d ada`."""
+    who = f"session/{session_id}" if session_id else user()
+    return f"{who} {actor}".rstrip()
+
+
+def worker(name: str) -> str:
+    """A role's worker, with its process: `worker/reviewer-1:4711`."""
+    return f"worker/{name}"
+
+
+def task(task_id: int) -> str:
+    """A task: `task/t12`."""
+    return f"task/t{task_id}"
+
+
+def profile(name: str) -> str:
+    """A profile: `profile/careful`."""
+    return f"profile/{name}"
+
+
+def role(name: str) -> str:
+    """A role: `role/reviewer`."""
+    return f"role/{name}"

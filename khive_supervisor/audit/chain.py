@@ -1,0 +1,130 @@
+"""Entries and their hashes: each one covers its own fields and the hash of the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from khive_supervisor.errors import InvalidInput
+
+#: What every hash begins with: hashes of other programs, or of another form, never match.
+DOMAIN = b"khive-audit-1"
+
+#: The hash that the first entry follows.
+GENESIS = hashlib.sha256(DOMAIN + b" genesis").digest()
+
+#: Characters of one text of an entry's detail; what is longer is cut.
+TEXT_LIMIT = 500
+
+#: Domain, number and time; then each of the five fields behind its length in bytes.
+_HEAD = struct.Struct(f">{len(DOMAIN)}sqd")
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that was done.
+
+    Attributes:
+        seq: its number, from 1, without gaps.
+        at: unix seconds, by the clock of the machine.
+        kind: what was done, such as `task.done`; the part before the dot groups them.
+        actor: who did it.
+        subject: what it was done to, such as `task/t12`.
+        detail: a JSON object.
+        previous: the hash of the entry before it.
+        hash: of all of this.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    actor: str
+    subject: str
+    detail: str
+    previous: bytes
+    hash: bytes
+
+    @property
+    def sound(self) -> bool:
+        """Whether its hash is that of its fields."""
+        return self.hash == self.hash_as(self.seq)
+
+    def hash_as(self, seq: int) -> bytes:
+        """What its hash would be under another number."""
+        return digest(seq, self.at, self.kind, self.actor, self.subject, self.detail, self.previous)
+
+
+def digest(
+    seq: int, at: float, kind: str, actor: str, subject: str, detail: str, previous: bytes
+) -> bytes:
+    """SHA-256 over the fields in this order, each text behind its length.
+
+    The lengths keep text from moving between neighbours: ("ab", "c") is not ("a", "bc").
+    """
+    parts = [_HEAD.pack(DOMAIN, seq, at)]
+    for text in (kind, actor, subject, detail):
+        # Bytes that a damaged file holds and that are no UTF-8 come back as they were.
+        data = text.encode("utf-8", "surrogateescape")
+        parts += (_LENGTH.pack(len(data)), data)
+    parts += (_LENGTH.pack(len(previous)), previous)
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a chain at some moment: kept elsewhere, it proves that nothing before it changed.
+
+    An empty chain has the number 0.
+    """
+
+    seq: int = 0
+    hash: bytes = GENESIS
+
+    def __str__(self) -> str:
+        return f"{DOMAIN.decode()} {self.seq} {self.hash.hex()}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can carry."""
+        return {"seq": self.seq, "hash": self.hash.hex()}
+
+
+def read_heads(text: str) -> list[Head]:
+    """The heads of a text: one a line, as `str` or JSON writes them; empty lines count nothing.
+
+    Raises:
+        InvalidInput: a line is no head, or there is none.
+    """
+    stripped = text.strip()
+    lines = [stripped] if stripped.startswith("{") else stripped.splitlines()
+    heads = [_read_head(line) for line in lines if line.strip()]
+    if not heads:
+        raise _no_head("")
+    return heads
+
+
+def _read_head(line: str) -> Head:
+    try:
+        if line.lstrip().startswith("{"):
+            data = json.loads(line)
+            seq, value = data["seq"], data["hash"]
+        else:
+            domain, seq, value = line.split()
+            if domain != DOMAIN.decode():
+                raise _no_head(line)
+        head = Head(int(seq), bytes.fromhex(value))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_head(line) from error
+    if head.seq < 0 or len(head.hash) != len(GENESIS):
+        raise _no_head(line)
+    return head
+
+
+def _no_head(line: str) -> InvalidInput:
+    return InvalidInput(
+        f"{line[:80]!r} is no head of an audit chain.",
+        hint=f"`khive-supervisor audit head` prints one: {DOMAIN.decode()} NUMBER HASH.",
+    )

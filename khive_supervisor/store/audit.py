@@ -1,0 +1,164 @@
+"""The audit chain's table: appended to in the transaction of what it tells of, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from khive_supervisor.audit import actors
+from khive_supervisor.audit.chain import GENESIS, TEXT_LIMIT, Entry, Head, digest
+from khive_supervisor.store.audit_interface import ALL_ENTRIES, AuditFilter
+from khive_supervisor.store.database import Database, Value
+
+#: Entries that are read at once for a check.
+_PAGE = 1000
+
+# As bytes: text that is no UTF-8, in a file that somebody has edited, is to be found, not to fail.
+_ROWS = (
+    "SELECT seq, at, CAST(kind AS BLOB), CAST(actor AS BLOB), CAST(subject AS BLOB), "
+    "CAST(detail AS BLOB), CAST(previous AS BLOB), CAST(hash AS BLOB) FROM audit"
+)
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class AuditTable:
+    """See `audit_interface.AuditLog`.
+
+    Args:
+        database: whose transactions the entries are part of.
+        clock: for `record`; in other entries stands the time of what they tell of.
+        actor: says who uses this store now.
+        enabled: whether anything is recorded.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        actor: Callable[[], str],
+        *,
+        enabled: bool = True,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._actor = actor
+        self.enabled = enabled
+
+    def append(
+        self,
+        at: float,
+        kind: str,
+        subject: str,
+        detail: Mapping[str, Any],
+        *,
+        actor: str = "",
+        always: bool = False,
+    ) -> None:
+        """Write an entry; part of the transaction that it tells of.
+
+        That one has held the write lock since it began, so the last entry is the last one.
+        """
+        if not (self.enabled or always):
+            return
+        assert self._database.in_transaction, "an entry is part of what it tells of"
+        seq, previous = self._last()
+        at += 0.0  # SQLite stores -0.0 as 0.0
+        who = _storable(actor or self._actor())
+        text = _encode(detail)
+        found = digest(seq + 1, at, kind, who, subject, text, previous)
+        self._database.rows(
+            "INSERT INTO audit (seq, at, kind, actor, subject, detail, previous, hash) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (seq + 1, at, kind, who, subject, text, previous, found),
+        )
+
+    def record(
+        self,
+        kind: str,
+        subject: str,
+        detail: Mapping[str, Any],
+        *,
+        actor: str = "",
+        always: bool = False,
+    ) -> None:
+        """See `AuditLog.record`."""
+        if self.enabled or always:
+            with self._database.write():
+                self.append(self._clock(), kind, subject, detail, actor=actor, always=always)
+
+    def after_restore(self, restored: Database, source: str) -> None:
+        """Say in what takes this store's place that it did, and where the chain here had ended."""
+        chain = AuditTable(restored, self._clock, self._actor, enabled=self.enabled)
+        instead_of = self.head().as_dict()
+        chain.record("store.restored", actors.STORE, {"from": source, "instead_of": instead_of})
+
+    def _last(self) -> tuple[int, bytes]:
+        rows = self._database.rows("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+        return rows[0] if rows else (0, GENESIS)
+
+    def head(self) -> Head:
+        """See `AuditLog.head`."""
+        return Head(*self._last())
+
+    def page(
+        self, where: AuditFilter = ALL_ENTRIES, limit: int = 50, before: int | None = None
+    ) -> list[Entry]:
+        """See `AuditLog.page`."""
+        conditions: list[str] = ["1"]
+        values: list[Value] = []
+        for condition, value in (
+            ("(kind = ?1 OR substr(kind, 1, length(?1) + 1) = ?1 || '.')", where.kind),
+            ("subject = ?1", where.subject),
+            ("instr(actor, ?1)", where.actor),
+            ("at >= ?1", where.since),
+            ("seq < ?1", before),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(condition.replace("?1", f"?{len(values)}"))
+        rows = self._database.rows(
+            f"{_ROWS} WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT ?{len(values) + 1}",
+            [*values, limit],
+        )
+        return [_entry(row) for row in rows]
+
+    def entries(self) -> Iterator[Entry]:
+        """See `AuditLog.entries`."""
+        after = -(1 << 63)
+        while True:
+            rows = self._database.rows(
+                f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT ?", [after, _PAGE]
+            )
+            yield from map(_entry, rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1][0]
+
+
+def sha256(text: str) -> str:
+    """The hash that an entry keeps of a text that it would be too small for."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _storable(actor: str) -> str:
+    """What a client's environment says need not be Unicode."""
+    if not actor.isascii():
+        actor = actor.encode("utf-8", "replace").decode()
+    return actor[:TEXT_LIMIT]
+
+
+def shortened(text: str) -> str:
+    """What an entry keeps of a text: its beginning."""
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, at, kind, actor, subject, detail, previous, hash_ = row
+    kind, actor, subject, detail = (
+        (data or b"").decode("utf-8", "surrogateescape") for data in (kind, actor, subject, detail)
+    )
+    when = float(at) if isinstance(at, int | float) else float("nan")
+    return Entry(seq, when, kind, actor, subject, detail, previous or b"", hash_ or b"")

@@ -1,0 +1,67 @@
+"""What may be asked of a store's audit chain; the rules of `interface` hold.
+
+What changes in the store is recorded by the store itself, in the same transaction. Others record
+what they do by `record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from khive_supervisor.audit.chain import Entry, Head
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries are wanted; None does not filter.
+
+    Attributes:
+        kind: the whole kind, or the part before its dot.
+        subject: the whole subject.
+        actor: a part of the actor.
+        since: unix seconds.
+    """
+
+    kind: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    since: float | None = None
+
+
+ALL_ENTRIES = AuditFilter()
+
+
+class AuditLog(Protocol):
+    """The chain: only ever longer."""
+
+    def record(
+        self,
+        kind: str,
+        subject: str,
+        detail: Mapping[str, Any],
+        *,
+        actor: str = "",
+        always: bool = False,
+    ) -> None:
+        """Append an entry in a transaction of its own, or in the one that is open.
+
+        The actor is the one who uses this store, unless another is named. Does nothing while
+        auditing is off, except `always`: that it was switched off must be on record, too.
+        """
+        ...
+
+    def head(self) -> Head:
+        """The newest entry's number and hash; cheap."""
+        ...
+
+    def page(
+        self, where: AuditFilter = ALL_ENTRIES, limit: int = 50, before: int | None = None
+    ) -> list[Entry]:
+        """The newest entries, newest first; those before a number."""
+        ...
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries in order, read in short steps: for a check of the chain."""
+        ...
