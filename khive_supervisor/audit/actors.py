@@ -7,6 +7,7 @@ import pwd
 
 SUPERVISOR = "supervisor"
 STORE = "store"
+INDEX = "index"
 CONFIGURATION = "configuration"
 
 
@@ -16,6 +17,11 @@ def user() -> str:
         return f"user/{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:
         return f"user/{os.getuid()}"
+
+
+def command(pid: int | None) -> str:
+    """A command of this user's that asks the supervisor: `user/ada pid 4711`."""
+    return user() if pid is None else f"{user()} pid {pid}"
 
 
 def session(session_id: str, actor: str) -> str:

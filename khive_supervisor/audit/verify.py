@@ -9,6 +9,9 @@ from typing import Any
 
 from khive_supervisor.audit.chain import Entry, Head
 
+#: Where every chain starts.
+BEGINNING = Head()
+
 
 class Fault(enum.Enum):
     """What can be wrong with an entry."""
@@ -36,7 +39,7 @@ class Report:
     """What came of a check.
 
     Attributes:
-        entries: how many were found to be right, from the first one.
+        entries: the number up to which all are right.
         head: the last of these.
         heads: how many of the heads that were asked for are in the chain.
         problem: the first that is wrong; None: nothing is.
@@ -66,14 +69,15 @@ class Report:
         }
 
 
-def verify(entries: Iterable[Entry], heads: Sequence[Head] = ()) -> Report:
+def verify(entries: Iterable[Entry], heads: Sequence[Head] = (), start: Head = BEGINNING) -> Report:
     """Read a chain from its first entry until something is wrong, or to its end.
 
     Heads that were taken earlier are looked for on the way: a chain that was cut, or written anew
-    from some entry on, is sound in itself and does not contain them.
+    from some entry on, is sound in itself and does not contain them. A `start` other than
+    the beginning is taken to be right: only what follows it is read.
     """
     wanted = sorted(heads, key=lambda head: head.seq)
-    last, before = Head(), b""
+    last, before = start, b""
     problem, found = _compare(last, wanted)
     for entry, following in _with_next(entries):
         if problem is not None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from khive_supervisor.audit import actors
 from khive_supervisor.cli.output import as_json_option, emit, note
 from khive_supervisor.cli.session import config_option, loaded
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import StoreError, StoreUnavailable
-from khive_supervisor.store import open_store
+from khive_supervisor.store import Store, open_store
 from khive_supervisor.supervision.lock import StoreLock
 
 
@@ -25,6 +26,7 @@ def backup(file: str, config_file: str | None, as_json: bool) -> None:
     target = os.path.abspath(file)
     with open_store(loaded(config_file).config) as store:
         store.backup(target)
+        _on_record(store, target)
     data = {"file": target, "bytes": os.path.getsize(target)}
     emit(data, as_json, lambda d: f"Backed up to {d['file']} ({d['bytes']} bytes).")
 
@@ -57,6 +59,14 @@ def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> Non
         store.restore_backup(os.path.abspath(file))
     data: dict[str, Any] = {"restored": os.path.abspath(file), "before": before}
     emit(data, as_json, lambda d: f"Restored {d['restored']}. What was there: {d['before']}")
+
+
+def _on_record(store: Store, target: str) -> None:
+    """Record the backup; it is made, whether or not there is room for that."""
+    try:
+        store.audit.record("store.backed_up", actors.STORE, {"to": target})
+    except StoreUnavailable as error:
+        note(f"The backup is not in the audit chain: {error.message}")
 
 
 def _move_aside(config: Config, stamp: str) -> str:

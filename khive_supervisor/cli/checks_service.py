@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from khive_supervisor import __version__
+from khive_supervisor.audit.chain import Head
+from khive_supervisor.audit.verify import BEGINNING, verify
 from khive_supervisor.cli import clients
 from khive_supervisor.cli.checks import Check, Status
 from khive_supervisor.client import ControlClient, check_socket_path
@@ -24,6 +26,8 @@ from khive_supervisor.store.interface import Store
 
 #: Free bytes below which the store's disk is reported, and below which it will fail soon.
 FREE_WARN, FREE_FAIL = 1 << 30, 64 << 20
+#: Entries of the audit chain that are checked without --deep: well below a second.
+AUDIT_ENTRIES = 10_000
 #: Where the schema's number stands in a SQLite file (https://www.sqlite.org/fileformat2.html).
 _SCHEMA_BYTES = slice(60, 64)
 
@@ -128,6 +132,7 @@ def _opened(config: Config, deep: bool) -> Iterable[Check]:
         if deep:
             yield from _deep(store)
         yield from _generation(config, store)
+        yield from _audit(config, store, deep)
     finally:
         store.close()
 
@@ -156,6 +161,23 @@ def _generation(config: Config, store: Store) -> Iterable[Check]:
         return
     what = f"Generation {generation.generation} is intact: {generation.items} vectors"
     yield Check("index", "ok", what)
+
+
+def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
+    """Whether anybody has changed what was done: the newest entries, or (deep) all of them."""
+    newest = store.audit.head().seq
+    first = 0 if deep else max(0, newest - AUDIT_ENTRIES)
+    entries = store.audit.entries(first - 1 if first else None)
+    start = next(entries, None) if first else None
+    report = verify(entries, start=Head(start.seq, start.hash) if start else BEGINNING)
+    if report.problem is not None:
+        fix = "khive-supervisor audit verify; docs/audit.md says what it can mean."
+        yield Check("audit", "fail", "The audit chain is broken", report.problem.text, fix)
+    elif not config.audit.enabled:
+        yield Check("audit", "warn", "Nothing is recorded", "audit.enabled is off.")
+    else:
+        which = f"the last {newest - first}" if first else f"all {newest}"
+        yield Check("audit", "ok", f"Nobody has changed {which} entries of the audit chain")
 
 
 def check_log(config: Config) -> Iterable[Check]:

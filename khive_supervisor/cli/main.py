@@ -10,6 +10,7 @@ import click
 
 from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli import (
+    audit,
     backup,
     index,
     learn,
@@ -88,7 +89,8 @@ cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
 cli.add_section("Roles and their tasks", (*tasks.COMMANDS, *reload.COMMANDS))
 cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
 cli.add_section(
-    "Store, index and all the rest", (*backup.COMMANDS, *index.COMMANDS, *verbs.COMMANDS)
+    "Store, index and all the rest",
+    (*backup.COMMANDS, *audit.COMMANDS, *index.COMMANDS, *verbs.COMMANDS),
 )
 
 

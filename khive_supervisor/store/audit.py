@@ -83,11 +83,13 @@ class AuditTable:
         *,
         actor: str = "",
         always: bool = False,
+        at: float | None = None,
     ) -> None:
         """See `AuditLog.record`."""
         if self.enabled or always:
             with self._database.write():
-                self.append(self._clock(), kind, subject, detail, actor=actor, always=always)
+                when = self._clock() if at is None else at
+                self.append(when, kind, subject, detail, actor=actor, always=always)
 
     def after_restore(self, restored: Database, source: str) -> None:
         """Say in what takes this store's place that it did, and where the chain here had ended."""
@@ -125,9 +127,9 @@ class AuditTable:
         )
         return [_entry(row) for row in rows]
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self, after: int | None = None) -> Iterator[Entry]:
         """See `AuditLog.entries`."""
-        after = -(1 << 63)
+        after = -(1 << 63) if after is None else after
         while True:
             rows = self._database.rows(
                 f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT ?", [after, _PAGE]

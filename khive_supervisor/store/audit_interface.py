@@ -44,11 +44,13 @@ class AuditLog(Protocol):
         *,
         actor: str = "",
         always: bool = False,
+        at: float | None = None,
     ) -> None:
         """Append an entry in a transaction of its own, or in the one that is open.
 
         The actor is the one who uses this store, unless another is named. Does nothing while
         auditing is off, except `always`: that it was switched off must be on record, too.
+        `at` is the time of what is told, unless that is now.
         """
         ...
 
@@ -62,6 +64,6 @@ class AuditLog(Protocol):
         """The newest entries, newest first; those before a number."""
         ...
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries in order, read in short steps: for a check of the chain."""
+    def entries(self, after: int | None = None) -> Iterator[Entry]:
+        """All entries, or those after a number, in order, read in short steps: for a check."""
         ...

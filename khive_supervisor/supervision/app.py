@@ -6,6 +6,7 @@ One asyncio loop; signal handlers only set events; the slow work is in one maint
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import secrets
 import signal
@@ -17,12 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from khive_supervisor import __version__, logs
+from khive_supervisor.audit import actors
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
+from khive_supervisor.config.roles import Role
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput, KhiveError
 from khive_supervisor.paths import make_private_directory
+from khive_supervisor.store.audit_interface import AuditLog
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision import live, systemd
 from khive_supervisor.supervision.builder import Builder
@@ -35,8 +39,9 @@ from khive_supervisor.supervision.control import (
 )
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance import IndexState, Maintenance
+from khive_supervisor.supervision.records import Records
 from khive_supervisor.supervision.reload import Reloader
-from khive_supervisor.supervision.rendezvous import Rendezvous
+from khive_supervisor.supervision.rendezvous import Rendezvous, peer_pid
 from khive_supervisor.supervision.restart import State
 from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
@@ -77,6 +82,7 @@ class Supervisor:
         )
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
+        self._stopped_by = "a signal"
         self._forget = False
         self.index_state = IndexState()
         self._maintenance: Maintenance | None = None
@@ -97,7 +103,11 @@ class Supervisor:
             "khive_workers.index_builder", [], self.environment, self._builder_ended, clock
         )
         self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
-        self.roles.on_rollback = self.reloader.rolled_back
+        self.records = Records(self._with_audit)
+        self.roles.on_rollback = self._rolled_back
+        self.roles.on_gave_up = self.records.gave_up
+        self.reloader.on_end = self.records.reload_ended
+        self.reloader.on_revert = self.records.reverted
 
     # --- what there is to run -----------------------------------------------------------------
 
@@ -143,7 +153,9 @@ class Supervisor:
             control.start()
             self._warn_of_roles()
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
-            tasks = [asyncio.create_task(self._maintain(maintenance))]
+            self.records.started(self.config, self.config_file)
+            tasks = [asyncio.create_task(self.records.trail.run())]
+            tasks.append(asyncio.create_task(self._maintain(maintenance)))
             tasks.append(asyncio.create_task(self.watcher.run()))
             await self.roles.start()
             tasks.append(asyncio.create_task(self.reloader.run()))
@@ -164,6 +176,7 @@ class Supervisor:
             await self.roles.stop(self.config.supervisor.stop_timeout)
             await self.watcher.stop()
             await self._stop_children()
+            await self.records.stopped(self._stopped_by)
         finally:
             if self._rendezvous.remove():
                 live.remove_allow_list(self.socket_path)
@@ -327,35 +340,39 @@ class Supervisor:
         return await loop.run_in_executor(self._thread, work, self._maintenance.tasks)
 
     async def _control(self, arrival: Arrival) -> None:
+        who = self._who(arrival.conn)
+        by = functools.partial
         await answer_requests(
             arrival,
             {
                 "status": self._status,
-                "stop": self._stop,
-                "index.build": self._index_build,
+                "stop": by(self._stop, who),
+                "index.build": by(self._index_build, who),
                 "index.damaged": self._index_damaged,
-                "reload": self._reload,
-                "roles.drain": self._roles_drain,
-                "roles.resume": self._roles_resume,
+                "reload": by(self._reload, who),
+                "roles.drain": by(self._roles_drain, who),
+                "roles.resume": by(self._roles_resume, who),
                 "roles.status": self._roles_status,
             },
         )
 
     # --- operations -----------------------------------------------------------------------------
 
-    async def _stop(self, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _stop(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        self._stopped_by = who
         self._end_sessions = bool(args.get("sessions"))
         # The answer must leave before the socket does.
         asyncio.get_running_loop().call_later(0.05, self.stop_requested.set)
         return {"pid": os.getpid(), "sessions": len(self.sessions)}
 
-    async def _index_build(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _index_build(self, who: str, _args: Mapping[str, Any]) -> dict[str, Any]:
         if self._model_id is None:
             raise InvalidInput(
                 "There is no embedder, so there are no vectors to build an index of.",
                 hint='Set embedder.kind to "minilm" or "openai".',
             )
         started = self.builder.start("asked for", force=True)
+        self.records.trail.note("index.build", actors.INDEX, {"started": started}, actor=who)
         return {"started": started, "running": self.builder.running}
 
     async def _index_damaged(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -364,18 +381,22 @@ class Supervisor:
         self._wake_maintenance.set()
         return {}
 
-    async def _reload(self, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _reload(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
         if args.get("dry_run"):
             return await self.reloader.rehearse()
-        result = await self.reloader.ask("reload", str(args.get("digest") or ""))
+        result = await self.reloader.ask("reload", str(args.get("digest") or ""), who)
+        await self.records.trail.flush()
         return result.as_dict()
 
-    async def _roles_drain(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        again = bool(args.get("reload"))
-        return await self.reloader.roles.drain(_role_of(args), reload=again)
+    async def _roles_drain(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        role, again = _role_of(args), bool(args.get("reload"))
+        answer = await self.reloader.roles.drain(role, reload=again)
+        return await self._on_record("replaced" if again else "drained", role, answer, who)
 
-    async def _roles_resume(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        return await self.reloader.roles.resume(_role_of(args))
+    async def _roles_resume(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        role = _role_of(args)
+        answer = await self.reloader.roles.resume(role)
+        return await self._on_record("resumed", role, answer, who)
 
     async def _roles_status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         return {"roles": self.reloader.roles.describe()}
@@ -386,6 +407,34 @@ class Supervisor:
         look.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([look], timeout=STATUS_PATIENCE)
         return describe(self)
+
+    # --- the audit chain ------------------------------------------------------------------------
+
+    def _who(self, conn: socket.socket) -> str:
+        """Who is at the other end of a control connection: a session's worker, or a command."""
+        pid = peer_pid(conn)
+        for session in self.sessions:
+            if session.pid == pid:
+                return actors.session(session.id, "")
+        return actors.command(pid)
+
+    async def _on_record(
+        self, kind: str, role: str, answer: dict[str, Any], who: str
+    ) -> dict[str, Any]:
+        """Record what was done with a role before it is answered, if the disk allows."""
+        self.records.trail.note(f"role.{kind}", actors.role(role), answer, actor=who)
+        await self.records.trail.flush()
+        return answer
+
+    def _rolled_back(self, bad: Role, again: Role, why: str) -> None:
+        self.records.rolled_back(bad.role, why)
+        self.reloader.rolled_back(bad, again, why)
+
+    async def _with_audit(self, work: Callable[[AuditLog], None]) -> None:
+        """Run something with the audit chain of the store, in the maintenance thread."""
+        assert self._maintenance is not None
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, work, self._maintenance.audit)
 
     # --- maintenance ----------------------------------------------------------------------------
 

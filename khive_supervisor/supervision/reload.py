@@ -39,6 +39,7 @@ from khive_supervisor.supervision.systemd import Notifier
 log = logs.get("khive.reload")
 
 Outcomes = Mapping[str, Outcome]
+OnEnd = Callable[[str, Result, Plan | None, str], None]
 
 
 class Host(Protocol):
@@ -59,6 +60,7 @@ class Request:
     by: str
     plan: str
     answer: asyncio.Future[Result]
+    actor: str
 
 
 class Reloader:
@@ -75,6 +77,11 @@ class Reloader:
     ) -> None:
         self.roles = roles
         self.last: Result | None = None
+        #: Told of the end of each reload: who asked, its result, the plan if the file was valid,
+        #: and the digest of what is in force.
+        self.on_end: OnEnd = lambda _actor, _result, _plan, _digest: None
+        #: Told of a role that went back after its reload, and the digest of what is in force.
+        self.on_revert: Callable[[str, str], None] = lambda _role, _digest: None
         self._host = host
         self._notifier = notifier
         self._environ = environ
@@ -83,21 +90,23 @@ class Reloader:
         self._requests: list[Request] = []
         self._asked = asyncio.Event()
         self._reverted: list[tuple[Role, Role, str]] = []
+        self._plan: Plan | None = None
         self._timings: dict[str, float] = {}
         self._since = 0.0
 
     # --- asking -------------------------------------------------------------------------------
 
-    def ask(self, by: str, plan: str = "") -> asyncio.Future[Result]:
+    def ask(self, by: str, plan: str = "", actor: str = "") -> asyncio.Future[Result]:
         """Ask for a reload, now or after the one at work; one before `run` is kept for it.
 
         Args:
             by: who asks, for the log.
             plan: the digest that a dry run gave; another plan is then not carried out.
+            actor: who asks, for `on_end`; `by` if empty.
         """
         self._state = after(self._state, Event.ASKED)
         answer = asyncio.get_running_loop().create_future()
-        self._requests.append(Request(self._state.asked, by, plan, answer))
+        self._requests.append(Request(self._state.asked, by, plan, answer, actor or by))
         self._asked.set()
         return answer
 
@@ -151,6 +160,7 @@ class Reloader:
                 )
             self._notifier.ready("The last reload was rolled back.")
             log.error("reload.reverted", role=bad.role, error=why)
+            self.on_revert(bad.role, digest)
 
     # --- working ------------------------------------------------------------------------------
 
@@ -169,7 +179,7 @@ class Reloader:
 
     async def _serve(self) -> None:
         mine = [request for request in self._requests if request.number <= self._state.current]
-        self._timings, self._since = {}, self._clock()
+        self._plan, self._timings, self._since = None, {}, self._clock()
         newest = mine[-1]
         log.info("reload.started", by=newest.by)
         self._notifier.reloading()
@@ -179,6 +189,7 @@ class Reloader:
             log.error("reload.broken", trace=traceback.format_exc())
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
         self._requests = self._requests[len(mine) :]
+        self.on_end(newest.actor, result, self._plan, self._state.digest)
         self._finish(result, mine)
         self._revert()
 
@@ -188,6 +199,7 @@ class Reloader:
             new, plan = await self._read()
         except ConfigError as error:
             return self._broken(request, error.problems)
+        self._plan = plan
         if request.plan and request.plan != plan.digest:
             return self._broken(request, [_other_plan(request.plan, plan)])
         force = in_force(old, new)

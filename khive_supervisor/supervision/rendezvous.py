@@ -124,8 +124,17 @@ def prepare_directory(directory: str) -> None:
 
 def peer_uid(conn: socket.socket) -> int | None:
     """The user at the other end, where the kernel tells."""
+    return _peer(conn)[1]
+
+
+def peer_pid(conn: socket.socket) -> int | None:
+    """The process at the other end, likewise."""
+    return _peer(conn)[0]
+
+
+def _peer(conn: socket.socket) -> tuple[int | None, int | None]:
     if sys.platform != "linux":
-        return None
+        return None, None
     data = conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    uid: int = struct.unpack("3i", data)[1]
-    return uid
+    pid, uid, _ = struct.unpack("3i", data)
+    return pid, uid

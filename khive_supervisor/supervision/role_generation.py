@@ -92,5 +92,7 @@ class Surroundings:
     take_log: Callable[[int], None]
     #: Called with the definition that failed, the one that is back, and why.
     rolled_back: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
+    #: Called with a role that stays down until somebody mends it, and why.
+    gave_up: Callable[[str, str], None] = lambda _role, _why: None
     environ: Callable[[], dict[str, str]] = lambda: dict(os.environ)
     clock: Callable[[], float] = time.monotonic

@@ -382,6 +382,7 @@ class RolePool:
         for worker in generation.alive:
             worker.drain()
         generation.moved.set()
+        self._around.gave_up(self.name, why)
         self._around.changed()
 
     # --- telling --------------------------------------------------------------------------------

@@ -59,10 +59,13 @@ class Roles:
             self._changed,
             lambda fd: take_log(socket.socket(fileno=fd)),
             self._rolled_back,
+            lambda role, why: self.on_gave_up(role, why),  # noqa: PLW0108 - set later
             clock=clock,
         )
         #: Told of each rollback: the definition that failed, the one that is back, and why.
         self.on_rollback: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
+        #: Told of each role that stays down, and why.
+        self.on_gave_up: Callable[[str, str], None] = lambda _role, _why: None
         self._pools: dict[str, RolePool] = {}
         self._depths: dict[str, QueueDepth] = {}
         self._stirred = asyncio.Event()

@@ -6,6 +6,7 @@ from typing import Any
 
 from khive_supervisor import __version__
 from khive_supervisor.errors import NotRunning
+from khive_supervisor.verbs import audit
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
@@ -46,6 +47,13 @@ PACK = Pack(
             status,
             read_only=True,
             tool=True,
+        ),
+        Verb(
+            "system.audit",
+            "List what was done to tasks, profiles and the configuration, and by whom.",
+            audit.audit,
+            audit.PROPERTIES,
+            read_only=True,
         ),
     ),
 )
