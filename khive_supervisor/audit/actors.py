@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 
@@ -11,8 +12,9 @@ INDEX = "index"
 CONFIGURATION = "configuration"
 
 
+@functools.cache
 def user() -> str:
-    """Who runs this process: `user/ada`."""
+    """Who runs this process: `user/ada`. Read once: it may ask a server."""
     try:
         return f"user/{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:

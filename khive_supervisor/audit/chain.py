@@ -19,9 +19,8 @@ GENESIS = hashlib.sha256(DOMAIN + b" genesis").digest()
 #: Characters of one text of an entry's detail; what is longer is cut.
 TEXT_LIMIT = 500
 
-#: Domain, number and time; then each of the five fields behind its length in bytes.
-_HEAD = struct.Struct(f">{len(DOMAIN)}sqd")
-_LENGTH = struct.Struct(">I")
+#: Domain, number and time, and the lengths of kind, actor, subject, detail and previous hash.
+_HEAD = struct.Struct(f">{len(DOMAIN)}sqd5I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,14 @@ class Entry:
 def digest(
     seq: int, at: float, kind: str, actor: str, subject: str, detail: str, previous: bytes
 ) -> bytes:
-    """SHA-256 over the fields in this order, each text behind its length.
+    """SHA-256 over number, time, the lengths of the other fields in bytes, and these themselves.
 
     The lengths keep text from moving between neighbours: ("ab", "c") is not ("a", "bc").
     """
-    parts = [_HEAD.pack(DOMAIN, seq, at)]
-    for text in (kind, actor, subject, detail):
-        # Bytes that a damaged file holds and that are no UTF-8 come back as they were.
-        data = text.encode("utf-8", "surrogateescape")
-        parts += (_LENGTH.pack(len(data)), data)
-    parts += (_LENGTH.pack(len(previous)), previous)
-    return hashlib.sha256(b"".join(parts)).digest()
+    # Bytes that a damaged file holds and that are no UTF-8 come back as they were.
+    texts = [text.encode("utf-8", "surrogateescape") for text in (kind, actor, subject, detail)]
+    head = _HEAD.pack(DOMAIN, seq, at, *map(len, texts), len(previous))
+    return hashlib.sha256(b"".join((head, *texts, previous))).digest()
 
 
 @dataclass(frozen=True, slots=True)

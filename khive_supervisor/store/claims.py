@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.store.audit import sha256
+from khive_supervisor.store.audit import fingerprint
 from khive_supervisor.store.database import Database, Value
 from khive_supervisor.store.records import RoleTable
 from khive_supervisor.store.task_log import TaskLog
@@ -176,7 +176,7 @@ class ClaimTable:
             ],
         )
         what = REQUEUED if after.state == QUEUED else after.state
-        more = None if result is None else {"result": sha256(result)}
+        more = None if result is None else {"result": fingerprint(result)}
         error = error_text(outcome.error) or ""
         self._log.add(task_id, wall, what, token, worker, error, more=more)
         if after.state != CANCELLED:

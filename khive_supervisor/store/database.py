@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,10 +62,20 @@ class Database:
             self.rows(sql, bindings)
             return self._open().last_insert_rowid()
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction of this connection is open."""
-        return self._open().in_transaction
+    def derived(
+        self, read: str, write: str, values: Callable[[list[tuple[Any, ...]]], Sequence[Value]]
+    ) -> None:
+        """Run a statement that writes what follows from another one's rows, in the transaction.
+
+        Both without a detour: the audit chain does this in each write.
+        """
+        with self._lock:
+            connection = self._open()
+            assert connection.in_transaction, "what follows would be another process's"
+            try:
+                connection.execute(write, values(connection.execute(read).fetchall()))
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
 
     @contextmanager
     def write(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from khive_supervisor.errors import InvalidInput, NotFound
-from khive_supervisor.store.audit import AuditTable, sha256
+from khive_supervisor.store.audit import AuditTable, fingerprint
 from khive_supervisor.store.claims import ClaimTable
 from khive_supervisor.store.database import Database, Value
 from khive_supervisor.store.records import RoleTable
@@ -78,7 +78,7 @@ class TaskTable(ClaimTable):
                     wall,
                 ],
             )
-            more = {"role": task.role, "task_type": task.task_type, "payload": sha256(payload)}
+            more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
             self._log.add(task_id, wall, ENQUEUED, 0, more=more)
             return self._existing(task_id), True
 

@@ -11,6 +11,7 @@ from benchmarks import (
     ack,
     assign,
     attach,
+    audit_cost,
     check,
     eager,
     feedback,
@@ -72,6 +73,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "assign": assign.measure,
     "selection": selection.measure,
     "role-memory": role_memory.measure,
+    "audit-cost": audit_cost.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 
