@@ -20,7 +20,7 @@ ALREADY_RUNNING = 6
 STORE_REFUSED = 7
 #: The two sides speak different versions.
 VERSION_MISMATCH = 8
-#: `doctor` found at least one problem.
+#: `doctor` found at least one problem, or what was verified is not as it was written.
 UNHEALTHY = 9
 #: A worker of a role ends because a handler did not stop in time; another takes its place.
 RECYCLE = 10

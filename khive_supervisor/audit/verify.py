@@ -105,15 +105,17 @@ def _diagnose(entry: Entry, following: Entry | None, last: Head, before: bytes) 
     if entry.seq < wanted:
         text = f"Entry {entry.seq} comes after entry {last.seq}."
         return Problem(entry.seq, Fault.OUT_OF_ORDER, text)
-    if last.seq and entry.previous == before:
-        text = f"Entry {last.seq} was inserted: entry {wanted} follows the one before that."
-        return Problem(last.seq, Fault.INSERTED, text)
     if following is not None and following.previous == last.hash:
         if following.hash == entry.previous:
             text = f"Entries {wanted} and {following.seq} have changed places."
             return Problem(wanted, Fault.OUT_OF_ORDER, text)
         text = f"Entry {wanted} was inserted: entry {following.seq} follows the one before it."
         return Problem(wanted, Fault.INSERTED, text)
+    if entry.hash == last.hash:
+        return Problem(wanted, Fault.INSERTED, f"Entry {wanted} is entry {last.seq} once more.")
+    if last.seq and entry.previous == before:
+        text = f"Entry {last.seq} was inserted: entry {wanted} follows the one before that."
+        return Problem(last.seq, Fault.INSERTED, text)
     if entry.hash == entry.hash_as(wanted + 1):
         text = f"What was entry {wanted} is missing; the one after it has its number."
         return Problem(wanted, Fault.MISSING, text)

@@ -11,6 +11,7 @@ from benchmarks import (
     ack,
     assign,
     attach,
+    audit,
     audit_cost,
     check,
     eager,
@@ -73,6 +74,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "assign": assign.measure,
     "selection": selection.measure,
     "role-memory": role_memory.measure,
+    "audit": audit.measure,
     "audit-cost": audit_cost.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
