@@ -137,7 +137,12 @@ def test_a_store_is_looked_into(config: Config) -> None:
     store.add([NewEntry("memory", "default", "episodic", "", "a text")])
     store.close()
     results = list(service.check_store(config, True))
-    assert statuses(results) == {"store": "ok", "store contents": "ok", "index": "ok"}
+    assert statuses(results) == {
+        "store": "ok",
+        "store contents": "ok",
+        "index": "ok",
+        "audit": "ok",
+    }
     assert "1 memory" in results[0].what
     os.chmod(config.store.path, 0o644)
     assert next(iter(service.check_store(config, False))).status == "warn"
@@ -168,7 +173,11 @@ def test_a_missing_generation_is_found(config: Config) -> None:
         Generation(1, model, "1.ann", "0" * 64, "0" * 32, 8, 384, "dot", 1, 1, 1, 1, False, 0.0)
     )
     store.close()
-    assert statuses(service.check_store(config, False)) == {"store": "ok", "index": "fail"}
+    assert statuses(service.check_store(config, False)) == {
+        "store": "ok",
+        "index": "fail",
+        "audit": "ok",
+    }
 
 
 def test_an_endpoint_without_its_key_and_in_plain_text() -> None:
