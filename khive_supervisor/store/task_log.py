@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 
 from khive_supervisor.audit import actors
 from khive_supervisor.store.audit import AuditTable, shortened
@@ -39,14 +40,8 @@ class TaskLog:
             [task_id, wall, what, token, worker, detail],
         )
         if self._audit.enabled:
-            told: dict[str, object] = {"token": token}
-            if worker:
-                told["worker"] = worker
-            if detail:
-                told["detail"] = shortened(detail)
-            if more:
-                told.update(more)
-            self._audit.append(wall, f"task.{what}", actors.task(task_id), told)
+            told = _told(token, worker, detail, more)
+            self._audit.append(wall, f"task.{what}", f"task/t{task_id}", told)
 
     def forgotten(self, wall: float, task_ids: Sequence[int]) -> None:
         """Tasks that ended long ago were removed, and their events with them."""
@@ -76,3 +71,15 @@ class TaskLog:
             [state, error, wall, task_id],
         )
         self.add(task_id, wall, state, token, None, error or "")
+
+
+def _told(token: int, worker: str | None, detail: str, more: Mapping[str, str] | None) -> str:
+    """An entry's detail as JSON, written by hand: this is a part of each step of each task."""
+    text = f'{{"token":{token}'
+    if worker:
+        text += f',"worker":{encode_basestring_ascii(worker)}'
+    if detail:
+        text += f',"detail":{encode_basestring_ascii(shortened(detail))}'
+    for name, value in (more or {}).items():
+        text += f',"{name}":{encode_basestring_ascii(value)}'
+    return text + "}"
