@@ -48,7 +48,7 @@ if do.get("hang"):
 if do.get("die"):
     os.kill(os.getpid(), signal.SIGKILL)
 if "raw" in do:
-    print(do["raw"])
+    print(do["raw"] * do.get("times", 1))
     sys.exit(0)
 failed = "error" in do
 if name == "claude":
@@ -142,12 +142,15 @@ def real_agents(directory: Path) -> dict[str, str]:
 
 
 def _install(directory: Path) -> None:
+    # Its cache goes with the rest; its settings stay the user's, who may need a proxy.
+    environ = {**os.environ, "npm_config_cache": str(directory / "cache")}
     packages = ("@anthropic-ai/claude-code", "@openai/codex")
     options = ("--no-audit", "--no-fund", "--ignore-scripts")
     try:
         subprocess.run(
             ["npm", "install", *options, *packages],
             cwd=directory,
+            env=environ,
             capture_output=True,
             timeout=INSTALL,
             check=True,

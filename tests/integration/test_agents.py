@@ -104,7 +104,7 @@ def test_failures_are_clear_and_keep_what_they_cost(agents: AgentBench) -> None:
     for step, text in (
         ({"error": "no key", "status": 401}, "Claude Code failed (success): no key"),
         ({"raw": "{" * 5}, "Claude Code ended with exit code 0 and gave no answer"),
-        ({"raw": "x" * 3_000_000}, "bytes more than are kept"),
+        ({"raw": "x", "times": 3_000_000}, "bytes more than are kept"),
         ({"die": True}, "Claude Code ended with signal 9 and printed nothing."),
     ):
         task = agents.roles.ended(agents.assign("dev", *[step] * 9))

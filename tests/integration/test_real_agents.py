@@ -6,6 +6,7 @@ directory in which that was done before (with `node_modules`), or is empty for n
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -26,11 +27,14 @@ FACT = "The teapot is kept behind the blue encyclopedia."
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    directory = tmp_path_factory.mktemp("agents")
     try:
-        return real_agents(tmp_path_factory.mktemp("agents"))
+        yield real_agents(directory)
     except LookupError as error:
         pytest.skip(str(error))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)  # pytest keeps what is there for some runs
 
 
 @pytest.fixture
