@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import GitFailed
 
 #: Seconds for one call; a checkout of a very large repository is the longest.
 TIMEOUT = 120.0
@@ -17,12 +17,6 @@ TIMEOUT = 120.0
 _SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false")
 #: Characters of what git says that an error repeats.
 _SAID = 500
-
-
-class GitFailed(KhiveError):
-    """git could not do what was asked; the message has its own words."""
-
-    code = "git_failed"
 
 
 class Git:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from khive_supervisor.errors import GitFailed
 from khive_supervisor.worktrees import about as notes
 from khive_supervisor.worktrees import place
 from khive_supervisor.worktrees.about import TREE, About
-from khive_supervisor.worktrees.git import Git, GitFailed
+from khive_supervisor.worktrees.git import Git
 
 #: Files that are counted of a directory at most, so that a listing does not take for ever.
 COUNTED = 20_000

@@ -9,22 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from khive_supervisor import paths
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import InUse, NoPlace
 from khive_supervisor.worktrees import about as notes
 from khive_supervisor.worktrees import tree
 from khive_supervisor.worktrees.about import FRESH, TREE, WORKTREE, About
 from khive_supervisor.worktrees.git import Git
-from khive_supervisor.worktrees.tree import NoPlace
 
 #: Seconds to wait for a worker that has lost the task and is just letting go of its directory.
 PATIENCE = 10.0
-
-
-class InUse(KhiveError):
-    """Another process is at work in the directory."""
-
-    code = "in_use"
-    retryable = True
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import Any
 
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import GitFailed, NoPlace
 from khive_supervisor.worktrees.about import TREE, About, write
-from khive_supervisor.worktrees.git import Git, GitFailed
+from khive_supervisor.worktrees.git import Git
 
 #: Branches that are tried when the name of one is taken.
 _NAMES = 20
@@ -21,12 +21,6 @@ _NAMES = 20
 _UNDER_WAY = (
     "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge", "rebase-apply",
 )  # fmt: skip
-
-
-class NoPlace(KhiveError):
-    """A task cannot be done where its role wants it done; no further attempt can mend that."""
-
-    code = "no_place"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from khive_supervisor.errors import GitFailed, InUse, NoPlace
 from khive_supervisor.worktrees import about, leftover, place, tree
-from khive_supervisor.worktrees.git import Git, GitFailed
-from khive_supervisor.worktrees.place import InUse, Place
-from khive_supervisor.worktrees.tree import NoPlace
+from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.place import Place
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from khive_supervisor import logs
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import KhiveError, NoPlace
 from khive_supervisor.tasks.model import CANCELLED, ERROR_LIMIT, FAILED, Claim, Outcome
 from khive_supervisor.worktrees import place
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.place import Place
-from khive_supervisor.worktrees.tree import NoPlace
 from khive_workers.role_handlers import Handler, Why, clip, described, failure
 
 log = logs.get("khive.role")
