@@ -317,3 +317,16 @@ def test_the_default_pause_is_one(context: Context) -> None:
     timer.start()
     assert call(context, "wait", task="t1")["ended"] is True
     timer.join()
+
+
+def test_a_task_knows_the_directory_that_it_was_assigned_from(
+    context: Context, tmp_path: Path
+) -> None:
+    number = call(context, "assign", role=ROLES[0].role, task_type=ROLES[0].task_types[0])["task"]
+    assert call(context, "task", task=number)["cwd"] == context.session.cwd
+    args = {"role": ROLES[0].role, "task_type": ROLES[0].task_types[0]}
+    number = call(context, "assign", cwd=str(tmp_path), **args)["task"]
+    assert call(context, "task", task=number)["cwd"] == str(tmp_path)
+    for wrong in ("relative", str(tmp_path / "missing"), "/a\0b"):
+        with pytest.raises(InvalidInput, match="absolute path"):
+            call(context, "assign", cwd=wrong, **args)
