@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from khive_supervisor.config.roles import (
+    HANDLER_FORMS,
+    KINDS,
     MAX_ROLES,
     Handler,
     Role,
@@ -15,8 +17,6 @@ from khive_supervisor.config.roles import (
     required_keys,
 )
 from khive_supervisor.config.values import Setting, describe, quoted
-
-_HANDLER_FORMS = '{ python = "package.module:function" } or { command = ["program", "argument"] }'
 
 
 class Notes(Protocol):
@@ -71,7 +71,7 @@ def _read_role(place: str, content: object, notes: Notes) -> Role | None:
 
 def _read_handler(place: str, content: object, notes: Notes) -> Handler | None:
     if not isinstance(content, Mapping):
-        notes.note(place, place, f"found {describe(content)}; allowed: {_HANDLER_FORMS}")
+        notes.note(place, place, f"found {describe(content)}; allowed: {HANDLER_FORMS}")
         return None
     known = keys_of(Handler)
     values: dict[str, Any] = {}
@@ -82,9 +82,13 @@ def _read_handler(place: str, content: object, notes: Notes) -> Handler | None:
         else:
             notes.note(key, f"{place}.{_plain(name)}", _no_such(name, known))
             values[name] = None
-    if len(values.keys() & known.keys()) != 1:
-        count = "both" if len(values.keys() & known.keys()) else "neither"
-        notes.note(place, place, f"has {count} python and command; allowed: {_HANDLER_FORMS}")
+    kinds = [kind for kind in KINDS if kind in values]
+    if len(kinds) != 1:
+        found = " and ".join(kinds) if kinds else "none of python, command and agent"
+        notes.note(place, place, f"has {found}; allowed: {HANDLER_FORMS}")
+        return None
+    if values.get("format") and kinds != ["agent"]:
+        notes.note(f"{place}.format", f"{place}.format", "is of an agent; allowed: beside agent")
         return None
     return None if None in values.values() else Handler(**values)
 
