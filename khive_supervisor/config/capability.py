@@ -134,5 +134,5 @@ def taken(package: Package, by: Package) -> Broken:
     """A package whose id another one has; that one keeps it."""
     name = package.capability.id
     place = package.origins.get("id", package.source)
-    text = f"{place}: id: {quoted(name)} is taken by the capability of {by.source}"
-    return Broken(name, package.source, (f"{text}; choose another id",))
+    text = f"{place}: id: {quoted(name)} is that of another one ({by.source}); choose another id"
+    return Broken(name, package.source, (text,))
