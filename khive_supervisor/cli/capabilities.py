@@ -142,7 +142,7 @@ def enable(capability: str, reload_: bool, config_file: str | None, as_json: boo
     if places := known.enabled.get(capability):
         raise InvalidInput(
             f"{capability} is enabled already: {places[0]}.",
-            hint="Keys of its role are given there; see docs/capabilities.md.",
+            hint="Other values for keys of its role can be given in that table.",
         )
     text = _enabled(original, capability)
     loaded = loads(text.removeprefix("\ufeff"), file, os.environ)
