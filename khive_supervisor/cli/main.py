@@ -21,6 +21,7 @@ from khive_supervisor.cli import (
     supervise,
     tasks,
     verbs,
+    worktrees,
 )
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
@@ -87,7 +88,8 @@ cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
 cli.add_section("Clients", (connect, attach))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
 cli.add_section(
-    "Roles and their tasks", (*tasks.COMMANDS, *reload.COMMANDS, *capabilities.COMMANDS)
+    "Roles and their tasks",
+    (*tasks.COMMANDS, *worktrees.COMMANDS, *reload.COMMANDS, *capabilities.COMMANDS),
 )
 cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
 cli.add_section(

@@ -60,8 +60,8 @@ class TaskTable(ClaimTable):
             wall = self._clock()
             task_id = self._database.inserted(
                 "INSERT INTO tasks (role, task_type, payload, priority, idempotency, attempts_max, "
-                "deadline, chosen, actor, namespace, session, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "deadline, chosen, actor, namespace, session, created_at, cwd) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     task.role,
                     task.task_type,
@@ -75,6 +75,7 @@ class TaskTable(ClaimTable):
                     task.namespace,
                     task.session,
                     wall,
+                    task.cwd,
                 ],
             )
             self._log.add(task_id, wall, ENQUEUED, 0)

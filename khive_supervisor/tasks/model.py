@@ -51,6 +51,7 @@ class NewTask:
     actor: str = ""
     namespace: str = ""
     session: str = ""
+    cwd: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Task:
     Times are unix seconds of the wall clock, for people to read, and for `deadline`, which is one.
     `lease` and `not_before` are of the clock since boot. `token` counts claims, for ever: a result
     is accepted from the last one only. In a listing, payload, result and log_tail are None.
+    `cwd` is the caller's directory, `agent_session` what an agent can resume, and `place` what is
+    left in a directory that the task had of its own.
     """
 
     id: int
@@ -91,6 +94,10 @@ class Task:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    cwd: str = ""
+    agent_session: str = ""
+    agent_counted: int = 0
+    place: Mapping[str, Any] | None = None
 
     @property
     def ended(self) -> bool:
@@ -127,7 +134,11 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A task that a worker now holds, and the token that its result will be accepted with."""
+    """A task that a worker now holds, and the token that its result will be accepted with.
+
+    `agent_session` is of an attempt before, and had counted `agent_counted` tokens; `directory` is
+    where the task is done, once that is known, and if it is not the role's own.
+    """
 
     id: int
     token: int
@@ -141,6 +152,10 @@ class Claim:
     actor: str
     namespace: str
     session: str
+    cwd: str = ""
+    agent_session: str = ""
+    agent_counted: int = 0
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,8 @@ class Outcome:
 
     `latency` is how long the handler ran, in seconds of a clock that cannot be set; `quality`,
     0 to 1, is what the handler itself holds of its result. `final`: a failure that no further
-    attempt can mend, so that none is made. `usage` is None if nothing is known of it.
+    attempt can mend, so that none is made. `usage` is None if nothing is known of it. `place`
+    says what is left in the task's own directory.
     """
 
     state: str
@@ -171,6 +187,7 @@ class Outcome:
     quality: float | None = None
     final: bool = False
     usage: Usage | None = None
+    place: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

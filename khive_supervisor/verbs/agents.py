@@ -89,6 +89,13 @@ PACK = Pack(
                     "maxLength": KEY_LIMIT,
                     "description": "Repeating a call with the same key queues nothing new.",
                 },
+                "cwd": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 4096,
+                    "description": "The directory that the task is about, for roles that work in "
+                    "the caller's or in a git worktree of it; the session's own by default.",
+                },
                 "deadline": {
                     "type": "string",
                     "description": "When it need not be started any more: in 30m, 12h, 7d from "
