@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support import Installation, write_distribution
+from support import DEADLINE, Installation, write_distribution
 
 from khive_supervisor.config import offers
 from khive_supervisor.config.capability import Package
@@ -95,20 +96,18 @@ def test_an_import_that_hangs_is_given_up(site: Path, monkeypatch: pytest.Monkey
 
 
 AGENT = """#!/bin/sh
-cat > /dev/null
+asked=$(cat)
+case "$asked" in
+    *"You are a code reviewer."*main..feature*) ;;
+    *) echo "asked for something else" >&2; exit 1 ;;
+esac
 echo '{"summary": "fine", "merge_ready": true, "findings": []}'
+ls
 """
 MINE = (
     'id = "mine"\nrole = "cook"\ndescription = "d"\ntask_types = ["dinner"]\nprompt = "{prompt}"\n'
     "priority = 9\n"
 )
-
-
-def with_handler(khive: Installation, program: Path) -> None:
-    """Have the last role's work done by a program, and where it stands."""
-    file = khive.home / ".config/khive/khive.toml"
-    text = file.read_text() + f'handler = {{ command = ["{program}"] }}\nworkdir = "role"\n'
-    file.write_text(text)
 
 
 def program_in(khive: Installation) -> Path:
@@ -118,36 +117,47 @@ def program_in(khive: Installation) -> Path:
     return program
 
 
+def repository_in(khive: Installation) -> Path:
+    """A repository with one file."""
+    directory = khive.home / "shop"
+    directory.mkdir()
+    (directory / "till.py").write_text("pass\n")
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "Open")):
+        subprocess.run(["git", *words], cwd=directory, env=khive.env, check=True)
+    return directory
+
+
 def test_what_is_enabled_does_tasks_of_its_type(khive: Installation) -> None:
-    khive.configure('[embedder]\nkind = "none"\n')
+    khive.configure(f'[embedder]\nkind = "none"\n[agents]\ncommand = ["{program_in(khive)}"]\n')
     khive.start()
-    khive.run("capabilities", "enable", "code-reviewer")
-    with_handler(khive, program_in(khive))
-    khive.run("reload")
-    done = khive.json("assign", '{"change": "main..feature"}', "--type", "code-review", "--wait")
-    assert done["state"] == "done"
-    assert done["role"] == "reviewer"
-    assert done["priority"] == 60
-    assert done["result"]["merge_ready"] is True
+    answer = khive.json("capabilities", "enable", "code-reviewer", "--reload")
+    assert answer["reload"]["roles"] == {"reviewer": "added"}
+    assert answer["lacks"] == []
+    words = ("assign", "Review main..feature", "--type", "code-review", "--wait", "--json")
+    done = subprocess.run(
+        [*khive.argv, *words],
+        env=khive.env,
+        cwd=repository_in(khive),
+        capture_output=True,
+        check=False,
+        timeout=DEADLINE,
+    )
+    task = json.loads(done.stdout)
+    assert (task["state"], task["role"], task["priority"]) == ("done", "reviewer", 60), task
+    verdict, *files = task["result"]["text"].splitlines()
+    assert json.loads(verdict)["merge_ready"] is True
+    assert files == ["till.py"]
 
 
-def test_enabling_can_reload_and_a_reload_sees_changed_files(khive: Installation) -> None:
-    khive.configure('[embedder]\nkind = "none"\n')
+def test_a_reload_sees_changed_files(khive: Installation) -> None:
+    khive.configure('[embedder]\nkind = "none"\n[agents]\ncommand = ["cat"]\n')
     directory = khive.home / ".config/khive/capabilities"
     directory.mkdir()
     (directory / "mine.toml").write_text(MINE.format(prompt="one"))
     (directory / "bad.toml").write_text("[")
     khive.start()
-    khive.configure(
-        f'[embedder]\nkind = "none"\n[agents]\ncommand = ["{program_in(khive)}"]\n'
-        '[[roles]]\nrole = "other"\ntask_types = ["x"]\nhandler = { command = ["cat"] }\n'
-    )
-    answer = json.loads(khive.run("capabilities", "enable", "pr-monitor", "--reload", "--json",
-                                  code=None).stdout)  # fmt: skip
-    assert "monitor" in answer["reload"]["roles"]
-    khive.configure('[embedder]\nkind = "none"\n')
     khive.run("capabilities", "enable", "mine")
-    with_handler(khive, program_in(khive))
     khive.run("reload")
     (role,) = khive.call("agents.roles")["roles"]
     assert (role["role"], role["priority"]) == ("cook", 9)
