@@ -20,7 +20,7 @@ ERROR_LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What serves this memory as an MCP server: the command of `attach`, and the variables it needs."""
+    """What serves this memory to an agent: the command of `attach`, and the variables it needs."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def worktrees(
             if only is None and row["state"] in ("queued", "leased"):
                 continue
             kept = leftover.remove_clean(git, top, one.task)
-            row |= {"removed": True} if kept is None else kept
+            row.update({"removed": True} if kept is None else kept)
         if only is not None and not rows[0].get("removed"):
             raise InvalidInput(
                 f"The directory of {named} stays: {_inside(rows[0])}.",
