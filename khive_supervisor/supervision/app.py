@@ -385,7 +385,7 @@ class Supervisor:
 
     async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
-        look = asyncio.ensure_future(self._look())
+        look = asyncio.gather(self._look(), self.roles.look())
         look.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([look], timeout=STATUS_PATIENCE)
         return describe(self)
