@@ -23,7 +23,7 @@ TITLE = "Claude Code"
 #: What it says on stderr, without JSON, about a session that is not there.
 _LOST = "No conversation found with session ID"
 #: Answers of its model's service that the same request would get again.
-_FINAL = frozenset({400, 401, 402, 403, 404, 413, 422})
+_FINAL = (400, 401, 402, 403, 404, 413, 422)
 #: Micro-dollars in one.
 _MICRO = 1_000_000
 _TOKENS = (

@@ -6,6 +6,8 @@ from khive_supervisor.agents.model import Answer, Ask, Call, Said, failed, short
 
 NAME = "plain"
 TITLE = "The agent"
+#: Exits with these say "trying again cannot help", as those of commands.
+PERMANENT = 125
 
 
 def call(ask: Ask) -> Call:
@@ -18,5 +20,5 @@ def read(said: Said, counted: int) -> Answer:  # noqa: ARG001 - it counts nothin
     """See `Format.read`."""
     text = said.output.rstrip("\n")
     if said.code or not text.strip():
-        return Answer(error=failed(TITLE, said))
+        return Answer(error=failed(TITLE, said), final=said.code == PERMANENT)
     return Answer(shortened(text))

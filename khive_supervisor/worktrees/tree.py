@@ -133,10 +133,19 @@ def bring_back(git: Git, home: str, about: About) -> None:
 def look(git: Git, home: str, about: About) -> Look:
     """What is in it; whatever cannot be found out counts as a reason to keep it."""
     tree = f"{home}/{TREE}"
+    if not os.path.lexists(tree):
+        return _look_without(git, about)
     try:
         return _look(git, tree, about)
     except GitFailed as error:
         return Look(branch=about.branch, kept=error.message)
+
+
+def _look_without(git: Git, about: About) -> Look:
+    """What is left when somebody removed the directory: the branch."""
+    tip = _tip(git, about, about.branch)
+    kept = "" if tip in ("", about.base) else "Its directory is gone; its branch has commits."
+    return Look(branch=about.branch, kept=kept)
 
 
 def _look(git: Git, tree: str, about: About) -> Look:
@@ -175,7 +184,10 @@ def remove(git: Git, home: str, about: About) -> None:
     Raises:
         GitFailed: it is not clean any more, or git cannot.
     """
-    git.run("worktree", "remove", f"{home}/{TREE}", cwd=about.repository)
+    if os.path.lexists(f"{home}/{TREE}"):
+        git.run("worktree", "remove", f"{home}/{TREE}", cwd=about.repository)
+    else:
+        git.ask("worktree", "prune", cwd=about.repository)
     _drop_branch(git, about)
 
 

@@ -274,6 +274,19 @@ def test_a_worktree_that_somebody_removed_comes_back_with_its_commits(bench: Ben
     assert bench.run("rev-parse", "HEAD", cwd=bench.enter().directory) == commit
 
 
+def test_a_directory_that_is_gone_is_cleared_unless_its_branch_has_commits(bench: Bench) -> None:
+    bench.commit()
+    empty, used = bench.enter(1), bench.enter(2)
+    bench.commit("new", cwd=Path(used.directory))
+    for made in (empty, used):
+        made.leave()
+        shutil.rmtree(made.directory)
+    assert [one.clean for one in leftover.found(bench.git, bench.work)] == [True, False]
+    assert leftover.remove_clean(bench.git, bench.work, 1) is None
+    assert leftover.remove_clean(bench.git, bench.work, 2) is not None
+    assert bench.branches() == ["khive/dev-t2", "main"]
+
+
 def test_a_directory_is_one_workers_at_a_time(bench: Bench) -> None:
     bench.commit()
     made = bench.enter()
