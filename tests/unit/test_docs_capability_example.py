@@ -32,7 +32,7 @@ def test_the_roles_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     first, second = load(str(file), str(tmp_path), {}).config.roles
     assert (first.model, first.workers, first.handler.agent[1:]) == ("sonnet", 2, ("-p",))
     assert (second.role, second.model) == ("second-opinion", "")
-    assert second.handler == Handler(agent=("codex", "exec"))
+    assert second.handler == Handler(agent=("codex", "--sandbox", "read-only"))
 
 
 def test_the_file_is_a_capability(tmp_path: Path) -> None:
