@@ -53,7 +53,7 @@ def _payload(text: str | None) -> dict[str, Any]:
 @click.argument("payload", required=False)
 @click.option("--role", help="Who is to do it.")
 @click.option("--type", "task_type", help="What kind of task it is; selects the best role.")
-@click.option("--priority", type=int, help="The highest is done first (0).")
+@click.option("--priority", type=int, help="The highest is done first (the role's own).")
 @click.option("--key", "idempotency_key", help="Repeating a key queues nothing new.")
 @click.option("--deadline", help="When it need not be started any more (30m, 12h, a time).")
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")

@@ -6,9 +6,10 @@ stays. How a changed key takes effect is part of its declaration: config/changes
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -35,6 +36,8 @@ WORKDIRS = ("role", "caller", "fresh", "worktree")
 
 #: Roles of one configuration; each has processes of its own.
 MAX_ROLES = 100
+#: Priorities of tasks are from minus this to this; the highest is served first.
+PRIORITY_LIMIT = 1000
 
 
 #: Keys that are in the digest only where they are used.
@@ -124,6 +127,18 @@ class Role:
             form=HANDLER_FORMS,
         ),
     )
+    capability: str = declare(
+        "",
+        Setting(
+            "text",
+            "The capability that gives every key that this table does not; with it, role, "
+            "task_types and handler need not be given either.",
+            applies="live",
+            pattern=_NAME,
+            form="letters, digits, - and _; 1 to 64 of them",
+            optional=True,
+        ),
+    )
     workers: int = declare(
         1,
         Setting(
@@ -185,6 +200,16 @@ class Role:
             applies="live",
             minimum=1,
             maximum=100,
+        ),
+    )
+    priority: int = declare(
+        0,
+        Setting(
+            "integer",
+            "The priority of tasks whose caller names none; the highest is done first.",
+            applies="live",
+            minimum=-PRIORITY_LIMIT,
+            maximum=PRIORITY_LIMIT,
         ),
     )
     env_allow: tuple[str, ...] = declare(
@@ -315,6 +340,13 @@ def value_of(role: Role, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def no_such_key(name: str, known: Iterable[str]) -> str:
+    """What to say about a key that is none of ours; its value is not repeated."""
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"there is no such key; did you mean {close[0]}?"
+    return f"there is no such key; allowed: {', '.join(known)}"
 
 
 def role_as_dict(role: Role) -> dict[str, Any]:

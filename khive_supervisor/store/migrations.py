@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.store import schema, schema_agents
+from khive_supervisor.store import schema, schema_agents, schema_capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         5, "agents' sessions, and the directories that tasks are done in", schema_agents.AGENTS
     ),
+    Migration(6, "the priority that a role gives its tasks", schema_capabilities.ROLE_PRIORITY),
 )
 
 #: The schema that this release reads and writes.

@@ -27,8 +27,6 @@ CANCEL_ASKED, RETRIED, RATED = "cancel_asked", "retried", "rated"
 PAYLOAD_LIMIT, RESULT_LIMIT, LOG_LIMIT = 1 << 20, 1 << 20, 16 << 10
 #: Characters of an error and of a line of progress.
 ERROR_LIMIT, PROGRESS_LIMIT = 4000, 500
-#: Priorities are from minus this to this; the highest is served first.
-PRIORITY_LIMIT = 1000
 #: Characters of an idempotency key.
 KEY_LIMIT = 200
 #: How often a task is tried unless its role says otherwise.
@@ -239,9 +237,10 @@ class QueueDepth:
 class RoleRow:
     """A role that is configured, as the supervisor has loaded it.
 
-    `digest` names its handler and settings; `workers` and `attempts` (at a task) are what they are
-    meant to be. Out of service, tasks wait in its queue: somebody took it out (the digest is empty
-    then, since nothing works by one), or it was given up.
+    `digest` names its handler and settings; `workers`, `attempts` (at a task) and `priority` (of a
+    task whose caller names none) are what they are meant to be. Out of service, tasks wait in its
+    queue: somebody took it out (the digest is empty then, since nothing works by one), or it was
+    given up.
     """
 
     role: str
@@ -251,6 +250,7 @@ class RoleRow:
     workers: int = 1
     attempts: int = ATTEMPTS
     in_service: bool = True
+    priority: int = 0
 
     @property
     def drained(self) -> bool:

@@ -36,7 +36,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
             role=role.role,
             task_type=task_type,
             payload=args.get("payload"),
-            priority=args.get("priority", 0),
+            priority=args.get("priority", role.priority),
             idempotency=args.get("idempotency_key"),
             deadline=_deadline(context, args.get("deadline")),
             attempts_max=role.attempts,

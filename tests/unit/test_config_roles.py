@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from khive_supervisor.config import Config, Handler, Role, as_dict, as_toml, digest, from_dict, load
 from khive_supervisor.config.handlers import check_handlers
-from khive_supervisor.config.roles import MAX_ROLES, WORKDIRS, every_key
+from khive_supervisor.config.roles import MAX_ROLES, PRIORITY_LIMIT, WORKDIRS, every_key
 from khive_supervisor.config.show import loaded_as_dict
 from khive_supervisor.config.snapshot import MAX_LENGTH, dumps
 from khive_supervisor.errors import ConfigError
@@ -130,6 +130,8 @@ _ROLES = st.builds(
     model=st.sampled_from(["", "sonnet[1m]", "a/b:c"]),
     tools=st.sampled_from([(), ("Read", "Bash(git diff:*)")]),
     description=st.sampled_from(["", 'say "it"']),
+    capability=st.sampled_from(["", "code-reviewer"]),
+    priority=st.integers(-PRIORITY_LIMIT, PRIORITY_LIMIT),
 )
 
 
@@ -157,7 +159,7 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "warm_timeout": 1.0,
         "env_allow": ("A",), "env_require": ("A",), "cwd": "/", "description": "d",
         "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh",
-        "prompt": "two\nlines", "model": "m", "tools": ("Read",),
+        "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")
