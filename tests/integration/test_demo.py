@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from support import DEADLINE, ROOT, Installation, wait_until
 
 
@@ -39,7 +37,6 @@ def test_the_demo_works_twice_and_takes_its_example_with_it(
     wait_until(khive.gone, "all are gone")
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_the_agents_demo_leaves_nothing_but_what_it_says(
     khive: Installation, tmp_path: Path
 ) -> None:

@@ -15,8 +15,6 @@ from khive_supervisor.worktrees import about, leftover, place, tree
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.place import Place
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-
 
 class Bench:
     """A repository of a caller, and a place for tasks."""
