@@ -150,12 +150,32 @@ class StagingFailed(KhiveError):
     code = "staging_failed"
 
 
+class GitFailed(KhiveError):
+    """git could not do what was asked; the message has its own words."""
+
+    code = "git_failed"
+
+
+class NoPlace(KhiveError):
+    """A task cannot be done where its role wants it done; no further attempt can mend that."""
+
+    code = "no_place"
+
+
+class InUse(KhiveError):
+    """Another process is at work in a task's directory."""
+
+    code = "in_use"
+    exit_code = exitcodes.TEMPORARY
+    retryable = True
+
+
 _BY_CODE: dict[str, type[KhiveError]] = {
     kind.code: kind
     for kind in (
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
-        AlreadyRunning, BootFailure, StagingFailed,
+        AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse,
     )
 }  # fmt: skip
 

@@ -53,8 +53,13 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
         top = role.handler.python.partition(":")[0].partition(".")[0]
         if not _importable(top, role.cwd):
             yield "handler.python", f"there is no Python package or module {quoted(top)}"
-    elif not _executable(role, environ):
-        yield "handler.command", f"there is no program {quoted(role.handler.command[0])}"
+    else:
+        kind = "agent" if role.handler.agent else "command"
+        program = (role.handler.agent or role.handler.command)[0]
+        if not _executable(program, role.cwd, environ):
+            yield f"handler.{kind}", f"there is no program {quoted(program)}"
+    if role.workdir == "worktree" and not _executable("git", "", environ):
+        yield "workdir", "there is no program git, which makes the worktrees"
 
 
 def _importable(top: str, cwd: str) -> bool:
@@ -67,8 +72,7 @@ def _importable(top: str, cwd: str) -> bool:
         return False
 
 
-def _executable(role: Role, environ: Mapping[str, str]) -> bool:
-    program = role.handler.command[0]
+def _executable(program: str, cwd: str, environ: Mapping[str, str]) -> bool:
     if os.sep in program:  # relative to where it will be started
-        program = os.path.join(role.cwd or paths.home(), program)
+        program = os.path.join(cwd or paths.home(), program)
     return shutil.which(program, path=environ.get("PATH", os.defpath)) is not None

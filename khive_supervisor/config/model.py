@@ -18,6 +18,7 @@ from khive_supervisor.config.search_tables import (
     SearchSettings,
 )
 from khive_supervisor.config.service_tables import (
+    AgentSettings,
     AuditSettings,
     LogSettings,
     SessionSettings,
@@ -41,6 +42,7 @@ class Config:
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    agents: AgentSettings = field(default_factory=AgentSettings)
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
 
@@ -60,6 +62,7 @@ TABLES: dict[str, type[Any]] = {
     "profiles": ProfileSettings,
     "tasks": TaskSettings,
     "audit": AuditSettings,
+    "agents": AgentSettings,
     "log": LogSettings,
 }
 

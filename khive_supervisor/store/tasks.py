@@ -61,8 +61,8 @@ class TaskTable(ClaimTable):
             wall = self._clock()
             task_id = self._database.inserted(
                 "INSERT INTO tasks (role, task_type, payload, priority, idempotency, attempts_max, "
-                "deadline, chosen, actor, namespace, session, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "deadline, chosen, actor, namespace, session, created_at, cwd) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     task.role,
                     task.task_type,
@@ -76,6 +76,7 @@ class TaskTable(ClaimTable):
                     task.namespace,
                     task.session,
                     wall,
+                    task.cwd,
                 ],
             )
             more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}

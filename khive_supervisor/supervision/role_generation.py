@@ -96,3 +96,7 @@ class Surroundings:
     gave_up: Callable[[str, str], None] = lambda _role, _why: None
     environ: Callable[[], dict[str, str]] = lambda: dict(os.environ)
     clock: Callable[[], float] = time.monotonic
+    #: Held while a worker of a reload starts and imports: one core is left to those at work.
+    turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
+    )

@@ -206,7 +206,7 @@ class Roles:
                 if self._depths:
                     released = await self._in_thread(lambda t: t.release_expired(lease.now()))
                     self._tell_released(released, "")
-                self._depths = await self._in_thread(lambda t: t.queue_depths())
+                await self.look()
                 for role in await self._in_thread(lambda t: t.due(lease.now())):
                     if role in self._pools:
                         self._pools[role].wake()
@@ -217,6 +217,10 @@ class Roles:
                 self._stirred.set()
             at_work = any(depth.leased for depth in self._depths.values())
             await asyncio.sleep(LOOK if at_work else LOOK_WAITING)
+
+    async def look(self) -> None:
+        """See how much waits now."""
+        self._depths = await self._in_thread(lambda tasks: tasks.queue_depths())
 
     # --- reload ---------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from khive_supervisor.verbs.context import Context, SessionInfo
 REGISTRY = packs.load()
 ROLES = [
     RoleRow("reviewer", ("review",), "d1", workers=2, attempts=2),
-    RoleRow("tester", ("review", "test"), "d2"),
+    RoleRow("tester", ("review", "test"), "d2", priority=60),
     RoleRow("writer", ("write",), in_service=False),
     RoleRow("anything"),
 ]
@@ -87,6 +87,18 @@ def test_a_task_for_a_role(context: Context) -> None:
     )
     assert task.deadline is not None
     assert task.deadline - task.created_at == pytest.approx(1800, abs=60)
+
+
+def test_a_role_says_how_urgent_its_tasks_are_unless_the_caller_does(context: Context) -> None:
+    for given, expected in (({}, 60), ({"priority": 0}, 0), ({"priority": -5}, -5)):
+        task = call(context, "assign", role="tester", task_type="test", **given)["task"]
+        found = context.store.tasks.find(task_forms.task_id(task))
+        assert found is not None
+        assert found.priority == expected
+    task = call(context, "assign", role="anything")["task"]
+    assert "priority" not in call(context, "task", task=task)
+    (role,) = call(context, "roles", role="tester")["roles"]
+    assert role["priority"] == 60
 
 
 def test_a_task_for_the_best_role_says_why(context: Context) -> None:
@@ -317,3 +329,16 @@ def test_the_default_pause_is_one(context: Context) -> None:
     timer.start()
     assert call(context, "wait", task="t1")["ended"] is True
     timer.join()
+
+
+def test_a_task_knows_the_directory_that_it_was_assigned_from(
+    context: Context, tmp_path: Path
+) -> None:
+    number = call(context, "assign", role=ROLES[0].role, task_type=ROLES[0].task_types[0])["task"]
+    assert call(context, "task", task=number)["cwd"] == context.session.cwd
+    args = {"role": ROLES[0].role, "task_type": ROLES[0].task_types[0]}
+    number = call(context, "assign", cwd=str(tmp_path), **args)["task"]
+    assert call(context, "task", task=number)["cwd"] == str(tmp_path)
+    for wrong in ("relative", str(tmp_path / "missing"), "/a\0b"):
+        with pytest.raises(InvalidInput, match="absolute path"):
+            call(context, "assign", cwd=wrong, **args)

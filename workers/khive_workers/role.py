@@ -22,9 +22,11 @@ from typing import Any
 from khive_supervisor import exitcodes, logs, paths, protocol
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import from_dict
+from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError
 from khive_supervisor.store import open_store
+from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.tasks.model import Claim, Claimant
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.registry import Registry
@@ -89,7 +91,8 @@ def _serve(
     cwd = _enter(role)
     selector = selectors.DefaultSelector()
     memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
-    handler = _make_handler(role, cwd, memory, selector)
+    notes = Sessions()
+    handler = _make_handler(config, role, cwd, memory, selector, notes)
     # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
     handler.check()
@@ -97,6 +100,7 @@ def _serve(
     # With the process, so that the next supervisor sees who of them has died with this one.
     name = f"{request['worker']}:{os.getpid()}"
     store = open_store(config, guarded=False, actor=lambda: actors.worker(name))
+    notes.tasks = store.tasks
     claimant = Claimant(role.role, name, request["generation"], request["digest"])
     loop = RoleLoop(store.tasks, handler, claimant, queue, selector, timeout=role.timeout)
     try:
@@ -118,16 +122,56 @@ def _enter(role: Role) -> str:
     return cwd
 
 
+class Sessions:
+    """Keeps what agents can resume; the store is opened after the handler is made."""
+
+    tasks: TaskStore
+
+    def note(self, claim: Claim, session: str, counted: int) -> None:
+        """See `role_agent.Note`."""
+        self.tasks.note_session(claim.id, claim.token, session, counted)
+
+
 def _make_handler(
-    role: Role, cwd: str, memory: Memory, selector: selectors.BaseSelector
+    config: Config,
+    role: Role,
+    cwd: str,
+    memory: Memory,
+    selector: selectors.BaseSelector,
+    notes: Sessions,
 ) -> Handler:
     waker = Waker(selector)
-    if role.handler.command:
+    handler = _worker_of(role, cwd, memory, selector, waker, notes)
+    if role.workdir == "role":
+        return handler
+    from khive_supervisor.worktrees import about
+    from khive_workers.role_place import PlaceHandler
+
+    top = about.root(config.store.path)
+    return PlaceHandler(handler, role.workdir, top, os.environ, waker)
+
+
+def _worker_of(
+    role: Role,
+    cwd: str,
+    memory: Memory,
+    selector: selectors.BaseSelector,
+    waker: Waker,
+    notes: Sessions,
+) -> Handler:
+    """What does the work, wherever that is."""
+    if role.handler.command or role.handler.agent:
         # Here, since a worker that calls functions has no use for it.
         from khive_workers.role_command import CommandHandler
 
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
+        if role.handler.agent:
+            from khive_workers.role_agent import AgentHandler
+
+            return AgentHandler(
+                role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note
+            )
         return CommandHandler(
             role.handler.command,
             cwd=cwd,

@@ -48,6 +48,8 @@ class Handler(Protocol):
 
     #: Whether `stop` ends what is at work, rather than ask it to end.
     ends: bool
+    #: Seconds that its end may take beyond those that a handler has to stop.
+    tidies: float
 
     def check(self) -> None:
         """See that tasks can be done at all; raises BootFailure with the reason."""
@@ -93,6 +95,7 @@ class PythonHandler:
     """Calls `module:function` with a context and the payload."""
 
     ends = False
+    tidies = 0.0
 
     def __init__(
         self, name: str, make_context: Callable[[Claim], TaskContext], wake: Callable[[], None]
