@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
+from khive_supervisor.config.http_table import HttpSettings
 from khive_supervisor.config.roles import Role
 from khive_supervisor.config.search_tables import (
     EmbedderSettings,
@@ -41,6 +42,7 @@ class Config:
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
 
@@ -60,6 +62,7 @@ TABLES: dict[str, type[Any]] = {
     "profiles": ProfileSettings,
     "tasks": TaskSettings,
     "agents": AgentSettings,
+    "http": HttpSettings,
     "log": LogSettings,
 }
 
