@@ -91,7 +91,18 @@ class HttpConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what arrived. The clock runs from a request's first byte to its last."""
         super().data_received(data)
-        if self._whole:
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Go on with what came after the request; it may be the beginning of the next one."""
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Let the clock run exactly while there is a part of a request."""
+        if self._whole or not (
+            self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]
+        ):
             self._stop_clock()
         elif self._clock is None:
             self._clock = self.loop.call_later(self._all.deadline, self._late)

@@ -101,6 +101,7 @@ class HttpWorker:
         )
         config = UvicornConfig(
             gate,
+            interface="asgi3",
             http="h11",
             ws="none",
             lifespan="off",
