@@ -53,9 +53,11 @@ def measure(context: Context) -> list[Row]:
             f"{memory.dirty / 2**20:.0f} MB its own, {used / REST:.4%} of a core",
             met=added <= LIMIT,
             notes=(
-                f"{ENTRIES} short entries, made by the row; distinct queries, in turn over both; "
-                f"{WARM_UP} before are not counted. One connection that is kept, in a session of "
-                f"the handshake era. At rest: {REST:g} s with both sessions open.",
+                (
+                    f"{ENTRIES} short entries, made by the row; distinct queries, in turn over "
+                    f"both; {WARM_UP} before are not counted. One connection that is kept, in a "
+                    f"session of the handshake era. At rest: {REST:g} s with both sessions open."
+                ),
             ),
             data={
                 **{name: sample.as_dict() for name, sample in found.items()},
