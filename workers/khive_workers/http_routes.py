@@ -35,7 +35,11 @@ STATUSES = {
 Schema = Mapping[str, Any]
 _OBJECT: Schema = {"type": "object"}
 _ROLE: Schema = {"type": "string", "description": "The role's name."}
-_TASK: Schema = {"type": "string", "description": "The task's id, such as t12."}
+_TASK: Schema = {
+    "type": "string",
+    "pattern": "^t[1-9][0-9]{0,17}$",
+    "description": "The task's id, such as t12.",
+}
 
 
 @dataclass(frozen=True, slots=True)
