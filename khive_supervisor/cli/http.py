@@ -49,17 +49,19 @@ def _clients(url: str) -> list[str]:
 
 @http.command("token")
 @config_option
-def token(config_file: str | None) -> None:
+@as_json_option
+def token(config_file: str | None, as_json: bool) -> None:
     """Print the token itself, for scripts; whoever has it can do all that you can here."""
     path = http_token_file(socket_of(config_file))
     try:
         with open(path, encoding="ascii") as file:
-            click.echo(file.read().strip())
+            found = file.read().strip()
     except OSError as error:
         raise NotFound(
             f"There is no token at {path}: {error.strerror}.",
             hint="It is made when HTTP is served: http.enabled = true, or `start --http`.",
         ) from error
+    emit({"token": found, "file": path}, as_json, lambda answer: str(answer["token"]))
 
 
 COMMANDS = (http,)
