@@ -99,3 +99,8 @@ def socket_path(config_file: str | None) -> str:
         path = config_file.encode("utf-8", "surrogateescape")
         name = blake2s(path, digest_size=8).hexdigest()
     return state_home() + "/run/" + name + ".sock"
+
+
+def http_token_file(socket: str) -> str:
+    """The file of the HTTP token that belongs to the supervisor at a socket."""
+    return socket.removesuffix(".sock") + ".http-token"

@@ -78,6 +78,22 @@ def check_capabilities(config: Config) -> Iterable[Check]:
     yield Check("capabilities", "ok", f"{len(found.packages)} can be enabled")
 
 
+def check_http(socket_path: str) -> Iterable[Check]:
+    """Whether HTTP that was asked for is served; nothing is said while it is off."""
+    try:
+        with ControlClient(socket_path) as client:
+            http = client.request("status").get("http", {"state": "off"})
+    except (KhiveError, OSError):
+        return  # the check of the supervisor says so
+    if http["state"] == "off":
+        return
+    if http["problem"]:
+        what = f"HTTP is not served: {http['state']}"
+        yield Check("http", "fail", what, http["problem"], "`khive-supervisor logs` has more.")
+    else:
+        yield Check("http", "ok", f"{http['url']}, the token is in {http['token_file']}")
+
+
 def check_place(config: Config) -> Iterable[Check]:
     """The store's directory: there, ours, local, with room."""
     path = os.path.realpath(config.store.path)

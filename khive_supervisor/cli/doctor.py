@@ -80,6 +80,7 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
     path = socket_of(config_file)
     yield "socket", functools.partial(service.check_socket, path)
     yield "supervisor", functools.partial(service.check_supervisor, path)
+    yield "http", functools.partial(service.check_http, path)
     yield "clients", functools.partial(service.check_clients, cwd, os.environ)
 
 

@@ -13,6 +13,7 @@ from khive_supervisor.cli import (
     audit,
     backup,
     capabilities,
+    http,
     index,
     learn,
     memory,
@@ -86,7 +87,7 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
 
 
 cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
-cli.add_section("Clients", (connect, attach))
+cli.add_section("Clients", (connect, attach, *http.COMMANDS))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
 cli.add_section(
     "Roles and their tasks",

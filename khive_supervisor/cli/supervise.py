@@ -42,12 +42,14 @@ LOOK_AGAIN = 0.1
 @click.command()
 @click.option("--background", is_flag=True, help="Return as soon as it is ready.")
 @click.option("--quiet", is_flag=True, help="Print nothing when all is well.")
+@click.option("--http", is_flag=True, help="Serve HTTP, too, whatever http.enabled says.")
 @click.option("--ready-fd", type=int, hidden=True, help="Write a line there when ready.")
 @config_option
 @as_json_option
 def start(
     background: bool,
     quiet: bool,
+    http: bool,
     ready_fd: int | None,
     config_file: str | None,
     as_json: bool,
@@ -56,7 +58,7 @@ def start(
     configuration = loaded(config_file)
     path = socket_of(config_file)
     if background:
-        _start_in_background(config_file, path, quiet, as_json)
+        _start_in_background(config_file, path, quiet, as_json, http=http)
         return
     from khive_supervisor.supervision.app import Supervisor
 
@@ -67,12 +69,14 @@ def start(
             emit(status, as_json, _ready_text)
 
     async def run() -> None:
-        await Supervisor(configuration, path).run(announce)
+        await Supervisor(configuration, path, http=http).run(announce)
 
     asyncio.run(run())
 
 
-def _start_in_background(config_file: str | None, path: str, quiet: bool, as_json: bool) -> None:
+def _start_in_background(
+    config_file: str | None, path: str, quiet: bool, as_json: bool, *, http: bool
+) -> None:
     status = _status_or_none(path)
     if status is not None and not quiet:
         note("A supervisor is running already.")
@@ -85,13 +89,13 @@ def _start_in_background(config_file: str | None, path: str, quiet: bool, as_jso
                 f"A supervisor was started, but nobody answers at {path}.",
                 hint="`khive-supervisor logs` says why; `khive-supervisor doctor` looks for it.",
             )
-        attempts += _launch(config_file, path)
+        attempts += _launch(config_file, path, http=http)
         status = _status_or_none(path)
     if not quiet:
         emit(status, as_json, _ready_text)
 
 
-def _launch(config_file: str | None, path: str) -> bool:
+def _launch(config_file: str | None, path: str, *, http: bool) -> bool:
     """Start one in a session of its own and wait for its announcement, or its end.
 
     SIGHUP is blocked in it from the first instant, as it is here: see entry.main.
@@ -100,6 +104,7 @@ def _launch(config_file: str | None, path: str) -> bool:
     ours, theirs = os.pipe()
     argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(theirs)]
     argv += ["--config", os.path.abspath(config_file)] if config_file else []
+    argv += ["--http"] if http else []
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -161,6 +166,7 @@ def _ready_text(status: dict[str, Any]) -> str:
             f"  store   {status['store']}",
             f"  socket  {status['socket']}",
             f"  log     {status['log']}",
+            *_http_lines(status["http"], "  http    "),
             "Connect a client with `khive-supervisor connect CLIENT`: claude-code, codex, ...",
         )
     )
@@ -257,8 +263,17 @@ def _head(status: dict[str, Any]) -> str:
             f"store   {status['store']}",
             f"config  {status['config_file'] or 'defaults (no file)'}",
             f"log     {status['log']}",
+            *_http_lines(status.get("http", {}), "http    "),
         )
     )
+
+
+def _http_lines(http: dict[str, Any], head: str) -> list[str]:
+    """Where HTTP is served, or why it is not; nothing while it is off."""
+    if http.get("state", "off") == "off":
+        return []
+    problem = f" ({http['state']}: {http['problem']})" if http["problem"] else ""
+    return [f"{head}{http['url'] or 'not served'}{problem}"]
 
 
 def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
+from khive_supervisor.config.http_table import HttpSettings
 from khive_supervisor.config.roles import Role
 from khive_supervisor.config.search_tables import (
     EmbedderSettings,
@@ -43,6 +44,7 @@ class Config:
     tasks: TaskSettings = field(default_factory=TaskSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
 
@@ -63,6 +65,7 @@ TABLES: dict[str, type[Any]] = {
     "tasks": TaskSettings,
     "audit": AuditSettings,
     "agents": AgentSettings,
+    "http": HttpSettings,
     "log": LogSettings,
 }
 

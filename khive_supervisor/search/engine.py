@@ -72,6 +72,16 @@ class Answer:
     milliseconds: float
 
 
+@dataclass(slots=True)
+class SearchCounts:
+    """How many searches there were, and what the meaning's arm could do in them."""
+
+    searches: int = 0
+    meaning: int = 0
+    partial: int = 0
+    skipped: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Taste:
     """How a profile ranks: its weights, and its posterior means of those entries it knows of."""
@@ -96,6 +106,7 @@ class SearchEngine:
         versions: Versions | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self.counts = SearchCounts()
         self._store = store
         self._embedder = embedder
         self._settings = config.search
@@ -136,6 +147,7 @@ class SearchEngine:
                 f"The query has {len(query)} characters; at most {limit_characters} are searched.",
                 hint="Ask with the part that matters.",
             )
+        self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
         # What the index asks the store comes first: the two arms share one connection.
         scope = self._index.scope(where) if self._index else None
@@ -183,8 +195,12 @@ class SearchEngine:
             vector = self._embedder.embed([embedded_part(query)])[0]
             found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
+            self.counts.skipped += 1
             return Arm([], "skipped", f"Searched by words only: {error.message}")
+        self.counts.meaning += 1
         state = self._index.state()
+        if not state.complete or state.problem:
+            self.counts.partial += 1
         if state.problem:
             self._report(IndexFileError(state.problem))
             return Arm(found, "partial", f"Only the newest by meaning: {state.problem}")

@@ -147,6 +147,10 @@ class TaskStore(Protocol):
         """How much waits and is being done, by role; roles without either are left out."""
         ...
 
+    def oldest_waiting(self) -> dict[str, float]:
+        """When the oldest waiting task of each role was given (unix seconds)."""
+        ...
+
     # --- roles, and how they did ---
 
     def set_roles(self, roles: Sequence[RoleRow]) -> None:

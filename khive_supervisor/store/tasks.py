@@ -230,6 +230,13 @@ class TaskTable(ClaimTable):
         )
         return {role: QueueDepth(queued, leased) for role, queued, leased in rows}
 
+    def oldest_waiting(self) -> dict[str, float]:
+        """See `TaskStore.oldest_waiting`."""
+        rows = self._database.rows(
+            "SELECT role, min(created_at) FROM tasks WHERE state = 'queued' GROUP BY role"
+        )
+        return dict(rows)
+
     # --- roles, and how they did ----------------------------------------------------------------
 
     def set_roles(self, roles: Sequence[RoleRow]) -> None:

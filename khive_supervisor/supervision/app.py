@@ -37,6 +37,7 @@ from khive_supervisor.supervision.control import (
     answer_requests,
     streams,
 )
+from khive_supervisor.supervision.http_front import HttpFront
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance import IndexState, Maintenance
 from khive_supervisor.supervision.records import Records
@@ -65,6 +66,7 @@ class Supervisor:
         loaded: LoadedConfig,
         socket_path: str,
         *,
+        http: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = loaded.config
@@ -96,6 +98,8 @@ class Supervisor:
         self.notifier = systemd.from_environment(os.environ)
         self.environment = live.environment_of(self.config, socket_path, os.environ)
         self.spawner = self._make_spawner()
+        wanted = http or self.config.http.enabled
+        self.http = HttpFront(self.config.http, socket_path) if wanted else None
         self.children = self._make_children()
         self.roles = Roles(
             self.config, self.spawner.spawn, self._with_tasks, self._take_log, clock=clock
@@ -128,6 +132,10 @@ class Supervisor:
         if self.config.embedder.kind == "minilm":
             children["embedder"] = self._child("embedder", "khive_workers.embedder")
             children["embedder"].on_ready = self._wake_maintenance.set
+        if self.http is not None:
+            children["http"] = self._child("http", "khive_workers.http_server")
+            children["http"].open_channels = self.http.open_channels
+            children["http"].arguments = ["--token-file", self.http.token_file]
         return children
 
     def _child(self, name: str, module: str) -> Child:
@@ -250,8 +258,9 @@ class Supervisor:
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
-        children = (child.ready.wait() for child in self.children.values())
-        ready = asyncio.gather(*children, self.roles.until_warm())
+        # One that could not be started at all (a port in use) waits for its turn; we do not.
+        begun = (one for one in self.children.values() if one.state is not State.BACKOFF)
+        ready = asyncio.gather(*(child.ready.wait() for child in begun), self.roles.until_warm())
         stopped = asyncio.ensure_future(self.stop_requested.wait())
         waits: list[asyncio.Future[Any]] = [ready, stopped]
         await asyncio.wait(waits, timeout=READY_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -273,6 +282,8 @@ class Supervisor:
                 log.warning("child.killed", child=child.name)
                 child.kill()
         self.builder.kill()
+        if self.http is not None:
+            self.http.close()
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -348,7 +359,9 @@ class Supervisor:
         await answer_requests(
             arrival,
             {
+                "ping": self._ping,
                 "status": self._status,
+                "counters": self._counters,
                 "stop": by(self._stop, who),
                 "index.build": by(self._index_build, who),
                 "index.damaged": self._index_damaged,
@@ -403,6 +416,15 @@ class Supervisor:
 
     async def _roles_status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         return {"roles": self.reloader.roles.describe()}
+
+    async def _ping(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {"pid": os.getpid()}
+
+    async def _counters(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "workers": self.sessions.counts(),
+            "reloads": dict(self.reloader.outcomes),
+        }
 
     async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         # An entry stored a moment ago should be counted; a slow disk should not delay the answer.

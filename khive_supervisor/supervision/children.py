@@ -54,6 +54,8 @@ class Child:
     state: State = State.STOPPED
     restarts: int = 0
     last_exit: str = ""
+    #: Why it could not be started, or the last line that it said outside of the log.
+    last_words: str = ""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _process: subprocess.Popen[bytes] | None = None
@@ -74,6 +76,7 @@ class Child:
             self._process, self._link = self._launch()
         except OSError as error:  # no process or descriptor is to be had: later, perhaps
             log.error("child.not_started", child=self.name, error=str(error))
+            self.last_words = str(error)
             self.state = change(self.state, State.BACKOFF)
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.policy.backoff_max, self._restart)
@@ -127,6 +130,7 @@ class Child:
                 return
             for line in data.decode("utf-8", "replace").splitlines():
                 log.warning("child.stderr", child=self.name, text=line[:1000])
+                self.last_words = line[:1000]
 
         loop.add_reader(pipe, read)
 
@@ -143,6 +147,7 @@ class Child:
         elif self.state is State.STARTING:
             self.state = change(self.state, State.READY)
             log.info("child.ready", child=self.name, child_pid=self.pid)
+            self.last_words = ""
             self.ready.set()
             if self.on_ready:
                 self.on_ready()

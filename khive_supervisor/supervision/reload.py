@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -82,6 +83,8 @@ class Reloader:
         self.on_end: OnEnd = lambda _actor, _result, _plan, _digest: None
         #: Told of a role that went back after its reload, and the digest of what is in force.
         self.on_revert: Callable[[str, str], None] = lambda _role, _digest: None
+        #: How many reloads ended how; roles that went back by themselves count as rolled back.
+        self.outcomes: Counter[str] = Counter()
         self._host = host
         self._notifier = notifier
         self._environ = environ
@@ -158,6 +161,7 @@ class Reloader:
                     roles={**self.last.roles, bad.role: Outcome.ROLLED_BACK},
                     errors=(*self.last.errors, why),
                 )
+            self.outcomes["rolled_back_later"] += 1
             self._notifier.ready("The last reload was rolled back.")
             log.error("reload.reverted", role=bad.role, error=why)
             self.on_revert(bad.role, digest)
@@ -280,6 +284,7 @@ class Reloader:
 
     def _finish(self, result: Result, requests: list[Request]) -> None:
         self.last = result
+        self.outcomes[result.state.value] += 1
         tell = log.info if result.state is Phase.DONE else log.error
         tell(f"reload.{result.state.value}", **_logged(result))
         self._notifier.ready("" if result.state is Phase.DONE else "The last reload failed.")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ log = logs.get("khive.sessions")
 
 #: Bytes that may wait for a worker that does not read; hints are dropped beyond that.
 MAX_UNSENT = 64 * 1024
+#: Different things that a worker may count.
+MAX_COUNTS = 64
 
 
 @dataclass(slots=True)
@@ -31,6 +34,8 @@ class Session:
     info: dict[str, Any]
     since: float
     writer: asyncio.StreamWriter
+    #: What it has counted since it began, as it said last.
+    counts: dict[str, int] = field(default_factory=dict)
 
     def describe(self, now: float) -> dict[str, Any]:
         """What `status` shows."""
@@ -51,6 +56,7 @@ class Sessions:
     #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
     on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
     served: int = 0
+    _ended: Counter[str] = field(default_factory=Counter)
     _by_id: dict[str, Session] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -77,6 +83,8 @@ class Sessions:
         try:
             await self._read_updates(session, reader)
         finally:
+            self._ended.update(session.counts)
+            session.counts = {}
             if self._by_id.get(session.id) is session:
                 del self._by_id[session.id]
             log.info("session.ended", session=session.id, worker=session.pid)
@@ -88,17 +96,27 @@ class Sessions:
                 if isinstance(message.get("hint"), str):
                     self.on_hint(message)
                     continue
+                if "counts" in message:
+                    session.counts = _counts_of(message["counts"])
+                    continue
                 update = message.get("info")
                 if not isinstance(update, dict):
                     raise ProtocolError("A worker sent something that is not an update.")
                 session.info.update(update)
 
-    def tell_all(self, message: dict[str, Any], *, kind: str | None = None) -> int:
-        """Send a hint to every worker (of a kind); returns how many were told."""
+    def counts(self) -> dict[str, int]:
+        """What all workers have counted, those that have ended among them."""
+        total = Counter(self._ended)
+        for session in self:
+            total.update(session.counts)
+        return dict(total)
+
+    def tell_all(self, message: dict[str, Any], *, kinds: Collection[str] = ()) -> int:
+        """Send a hint to every worker (of these kinds); returns how many were told."""
         frame = protocol.encode(message)
         told = 0
         for session in self:
-            if kind is not None and session.kind != kind:
+            if kinds and session.kind not in kinds:
                 continue
             transport = session.writer.transport
             if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT:
@@ -106,3 +124,11 @@ class Sessions:
             session.writer.write(frame)
             told += 1
         return told
+
+
+def _counts_of(found: Any) -> dict[str, int]:
+    """Numbers by name; what else a worker says is not trusted to be well formed."""
+    counts = found.items() if isinstance(found, dict) and len(found) <= MAX_COUNTS else ()
+    if not counts or not all(type(number) is int and number >= 0 for _, number in counts):
+        raise ProtocolError("A worker sent counts that are none.")
+    return dict(counts)

@@ -31,6 +31,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "builder": supervisor.builder.describe(),
         "index": _index(supervisor),
         "freshness": supervisor.watcher.describe(),
+        "http": _http(supervisor),
         **supervisor.roles.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "sessions_served": supervisor.sessions.served,
@@ -45,6 +46,12 @@ def _overall(supervisor: Supervisor) -> str:
     if states <= {State.READY}:
         return "ready"
     return "degraded" if State.FATAL in states or State.BACKOFF in states else "starting"
+
+
+def _http(supervisor: Supervisor) -> dict[str, Any]:
+    if supervisor.http is None:
+        return {"state": "off", "url": None, "token_file": None, "problem": ""}
+    return supervisor.http.describe(supervisor.children["http"])
 
 
 def _index(supervisor: Supervisor) -> dict[str, Any]:

@@ -27,6 +27,9 @@ log = logs.get("khive.watcher")
 #: Kinds whose changes workers are told of.
 PUSHED = frozenset({GENERATIONS, PROFILES, POSTERIORS, BINDINGS})
 
+#: Kinds of workers that are told: those that keep something between calls.
+SERVING = ("session", "http")
+
 #: Seconds that the threads of a watch may take to end.
 JOIN_DEADLINE = 2.0
 
@@ -324,7 +327,7 @@ class Watcher:
             self._look()  # before the timer is forgotten: what is found goes with this push
         self._push_timer = None
         kinds, self._owed = sorted(self._owed), set()
-        told = self._sessions.tell_all({"hint": "changed", "kinds": kinds}, kind="session")
+        told = self._sessions.tell_all({"hint": "changed", "kinds": kinds}, kinds=SERVING)
         self._pace.sent(self._clock(), told)
         self._pushes += 1
         if skipped:

@@ -216,6 +216,22 @@ class Context:
         with client.ControlClient(self._socket_path) as control:
             return control.request(operation, args)
 
+    def counts(self) -> dict[str, int]:
+        """What was counted since the store was opened; for any thread, and opens nothing."""
+        found: dict[str, int] = {}
+        if self._versions is not None:
+            stats = self._versions.stats
+            found |= {"checks": stats.checks, "moved": stats.moved, "reloads": stats.reloads}
+        if self._search is not None:
+            counts = self._search.counts
+            found |= {
+                "searches": counts.searches,
+                "meaning": counts.meaning,
+                "partial": counts.partial,
+                "skipped": counts.skipped,
+            }
+        return found
+
     def _report_damage(self, error: KhiveError) -> None:
         """Tell the supervisor that a generation cannot be used, so that it is rebuilt."""
         try:

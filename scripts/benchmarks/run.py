@@ -16,6 +16,8 @@ from benchmarks import (
     check,
     eager,
     feedback,
+    http_abuse,
+    http_search,
     idle,
     learn,
     learning,
@@ -64,7 +66,7 @@ MEASUREMENTS: dict[str, Callable[[Context], list[Row]]] = {
     "profile-recall": profile_recall.measure,
     "learning": learning.measure,
 }
-#: Those that need no corpus: roles, and their tasks.
+#: Those that need no corpus: roles and their tasks, HTTP.
 ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "reload": reload.measure,
     "reload-kill": reload_kill.measure,
@@ -76,6 +78,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "role-memory": role_memory.measure,
     "audit": audit.measure,
     "audit-cost": audit_cost.measure,
+    "http": http_search.measure,
+    "http-abuse": http_abuse.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 
@@ -140,7 +144,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="also write every measured value there")
     options = parser.parse_args(argv)
     if options.corpus is None and _fills(options):
-        parser.error("--corpus is needed for all but the measurements of roles")
+        parser.error("--corpus is needed for all but the measurements of roles and HTTP")
     return options
 
 

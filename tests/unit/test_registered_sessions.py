@@ -44,3 +44,27 @@ def test_without_anybody_who_listens_a_hint_does_no_harm() -> None:
 def test_anything_else_ends_the_link(message: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
         follow(Sessions(), message)
+
+
+def test_what_workers_count_is_added_up_and_stays_when_they_end() -> None:
+    sessions = Sessions()
+    follow(sessions, {"counts": {"searches": 2}}, {"counts": {"searches": 5, "checks": 1}})
+    follow(sessions, {"counts": {"searches": 1}})
+    assert sessions.counts() == {"searches": 6, "checks": 1}
+
+
+def test_counts_of_a_worker_that_lives_are_in_the_sum() -> None:
+    seen: list[dict[str, int]] = []
+    sessions = Sessions()
+    sessions.on_hint = lambda _message: seen.append(sessions.counts())
+    follow(sessions, {"counts": {"searches": 2}}, {"hint": "x"}, {"counts": {"searches": 3}})
+    assert seen == [{"searches": 2}]
+    assert sessions.counts() == {"searches": 3}
+
+
+@pytest.mark.parametrize(
+    "counts", [{}, [], {"a": -1}, {"a": True}, {"a": "1"}, {str(n): n for n in range(65)}]
+)
+def test_counts_that_are_none_end_the_link(counts: Any) -> None:
+    with pytest.raises(ProtocolError):
+        follow(Sessions(), {"counts": counts})

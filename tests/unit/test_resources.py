@@ -167,7 +167,7 @@ def test_who_asked_for_nothing_is_told_nothing() -> None:
 def test_the_rehearsal_leaves_no_client_behind() -> None:
     session.warm()
     _, server = session.prepared()
-    assert server.resources._session is None
+    assert not server.resources._clients
     assert asyncio.run(server.resources.changed(["profiles"])) is None
 
 

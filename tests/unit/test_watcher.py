@@ -37,9 +37,9 @@ class FakeSessions(Sessions):
         self.told: list[list[str]] = []
         self.heard = asyncio.Event()
 
-    def tell_all(self, message: dict[str, Any], *, kind: str | None = None) -> int:
+    def tell_all(self, message: dict[str, Any], *, kinds: Collection[str] = ()) -> int:
         assert message["hint"] == "changed"
-        assert kind == "session"
+        assert set(kinds) == {"session", "http"}
         self.told.append(message["kinds"])
         self.heard.set()
         return self.count

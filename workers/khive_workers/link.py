@@ -49,6 +49,7 @@ class Link:
         self._config = config
         self._kind = kind
         self._session = str(request.get("session") or os.getpid())
+        self._counted: dict[str, int] = {}
         self.sock: socket.socket | None = None
 
     def connect(self) -> bool:
@@ -56,6 +57,7 @@ class Link:
         hello, log_end = runtime.registration(self._config, self._kind, self._session, self._info)
         with log_end:
             self.sock = runtime.register(self._path, hello, log_end)
+        self._counted = {}  # a supervisor that is new has heard of none
         return self.sock is not None
 
     def close(self) -> None:
@@ -75,6 +77,12 @@ class Link:
                 sock.send(protocol.encode(message))
             except OSError:
                 return  # it looks by itself every second
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Tell the supervisor what this worker has counted since it began, if it is news."""
+        if counts and counts != self._counted and self.sock is not None:
+            self.hint({"counts": counts})
+            self._counted = counts
 
     def update(self, info: dict[str, Any]) -> None:
         """Tell the supervisor something new about this session."""

@@ -70,6 +70,8 @@ class SessionRuntime:
     #: How many such calls wait now.
     waiting: int = 0
     on_client: Callable[[dict[str, Any]], None] | None = None
+    #: Called with each call of a verb, before it runs.
+    on_call: Callable[[], None] | None = None
     client_seen: bool = False
     calls: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
@@ -242,11 +244,13 @@ class McpServer:
         assert runtime.thread is not None
         verb = self.registry.get(name)
         runtime.calls += 1
+        if runtime.on_call is not None:
+            runtime.on_call()
         if verb.waits and runtime.make_context is not None:
             return await self._run_waiting(runtime.make_context, name, arguments, ctx)
         loop = asyncio.get_running_loop()
         cancelled = threading.Event()
-        report = _progress_of(ctx, loop, cancelled)
+        report = progress_of(ctx, loop, cancelled)
 
         def work() -> dict[str, Any]:
             if cancelled.is_set():
@@ -271,7 +275,7 @@ class McpServer:
                 hint="Wait for several things in one call, or for one of them to end.",
             )
         cancelled = threading.Event()
-        report = _progress_of(ctx, asyncio.get_running_loop(), cancelled)
+        report = progress_of(ctx, asyncio.get_running_loop(), cancelled)
 
         def pause(seconds: float) -> None:
             if cancelled.wait(seconds):
@@ -304,7 +308,7 @@ class McpServer:
             runtime.on_client({"client": f"{info.name} {info.version}"})
 
 
-def _progress_of(
+def progress_of(
     ctx: Any, loop: asyncio.AbstractEventLoop, cancelled: threading.Event
 ) -> Callable[[int, int, str], None]:
     """A verb's progress as MCP notifications, if the client asked for them.

@@ -9,9 +9,9 @@ asked for nothing is told nothing.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -38,6 +38,9 @@ Run = Callable[[str, dict[str, Any], Any], Awaitable[dict[str, Any]]]
 
 #: Kinds after whose change the list of resources is another one.
 LISTED = frozenset({PROFILES})
+
+#: Clients of one process that are remembered: one, and over HTTP many.
+CLIENTS = 1024
 
 _MIME_TYPE = "application/json"
 
@@ -94,6 +97,14 @@ SOURCES = (
 )
 
 
+@dataclass(slots=True)
+class Client:
+    """A client of the handshake era: how it is told, and what it wants to hear of."""
+
+    session: Any
+    subscribed: set[str] = field(default_factory=set)
+
+
 class Resources:
     """The resources of one worker (or, before the fork, of all), and who wants to hear of them."""
 
@@ -104,8 +115,7 @@ class Resources:
         self._listen = ListenHandler(self._bus)
         self._listening: Counter[str] = Counter()
         self._streams = 0
-        self._subscribed: set[str] = set()
-        self._session: Any = None
+        self._clients: OrderedDict[str, Client] = OrderedDict()
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -176,15 +186,18 @@ class Resources:
         """Answer resources/subscribe, of the handshake era."""
         if all(source.part_of(params.uri) is None for source in SOURCES):
             raise _no_resource(params.uri, SOURCES)
-        self._remember(ctx)
-        self._subscribed.add(params.uri)
+        client = self._remember(ctx)
+        if client is not None:
+            client.subscribed.add(params.uri)
         return types.EmptyResult()
 
     async def on_unsubscribe(
-        self, _ctx: Any, params: types.UnsubscribeRequestParams
+        self, ctx: Any, params: types.UnsubscribeRequestParams
     ) -> types.EmptyResult:
         """Answer resources/unsubscribe, of the handshake era."""
-        self._subscribed.discard(params.uri)
+        client = self._remember(ctx)
+        if client is not None:
+            client.subscribed.discard(params.uri)
         return types.EmptyResult()
 
     async def on_listen(
@@ -202,13 +215,20 @@ class Resources:
 
     def forget(self) -> None:
         """Forget every client: those of the rehearsal are not the next session's."""
-        self._session = None
-        self._subscribed.clear()
+        self._clients.clear()
 
-    def _remember(self, ctx: Any) -> None:
+    def _remember(self, ctx: Any) -> Client | None:
         """A client of the handshake era that looked at the list once is told when it changes."""
-        if ctx.session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
-            self._session = ctx.session
+        if ctx.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return None
+        request = getattr(ctx, "request", None)
+        key = request.headers.get("mcp-session-id", "") if request is not None else ""
+        client = self._clients.setdefault(key, Client(ctx.session))
+        client.session = ctx.session
+        self._clients.move_to_end(key)
+        if len(self._clients) > CLIENTS:
+            self._clients.popitem(last=False)
+        return client
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -223,15 +243,21 @@ class Resources:
                 await self._bus.publish(ResourcesListChanged())
             for uri in _affected(+self._listening, kinds):
                 await self._bus.publish(ResourceUpdated(uri))
-        if self._session is None:
-            return
+        for key, client in list(self._clients.items()):
+            await self._tell(key, client, kinds, listed=listed)
+
+    async def _tell(
+        self, key: str, client: Client, kinds: Collection[str], *, listed: bool
+    ) -> None:
         try:
             if listed:
-                await self._session.send_resource_list_changed()
-            for uri in _affected(self._subscribed, kinds):
-                await self._session.send_resource_updated(uri)
+                await client.session.send_resource_list_changed()
+            for uri in _affected(client.subscribed, kinds):
+                await client.session.send_resource_updated(uri)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             log.debug("resources.client_left")
+            if self._clients.get(key) is client:
+                del self._clients[key]
 
 
 def _no_resource(uri: str, sources: Iterable[Source]) -> MCPError:

@@ -45,6 +45,9 @@ CLOSE_DEADLINE = 1.0
 #: Seconds after which a thread that runs Python gives way to one that waits.
 SWITCH_INTERVAL = 0.001
 
+#: Seconds from a call to the report of what was counted.
+COUNT_AFTER = 2.0
+
 #: Descriptors of an attached session: stdin, stdout, stderr, the journal, the channel.
 ATTACHED = 5
 
@@ -170,8 +173,11 @@ class SessionWorker:
             server.runtime.on_client = self._link.update
             context.hint = self._link.hint
             self._start(self._stay_registered())
+            server.runtime.on_call = Counting(context, self._link).called
         await _run_server(server, transport)
         self._let_go()
+        if self._link is not None:
+            self._link.count(context.counts())
         with anyio.move_on_after(CLOSE_DEADLINE):
             await thread.end(context.close)
 
@@ -246,6 +252,25 @@ class SessionWorker:
         finally:
             sock.close()
         return True
+
+
+class Counting:
+    """Reports what a worker counts: a while after a call, never in one, and not while idle."""
+
+    def __init__(self, context: Context, link: Link) -> None:
+        self._context = context
+        self._link = link
+        self._due = False
+
+    def called(self) -> None:
+        """A call has come: report soon, if that is not planned yet."""
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(COUNT_AFTER, self._report)
+
+    def _report(self) -> None:
+        self._due = False
+        self._link.count(self._context.counts())
 
 
 def _take_pipes(fds: list[int]) -> tuple[int, int]:

@@ -51,6 +51,7 @@ class VerbWorker:
         except ConnectionError as error:
             log.debug("verbs.client_left", error=str(error))
         finally:
+            link.count(context.counts())
             context.close()
             self._connection.close()
             link.close()

@@ -1,0 +1,67 @@
+"""http info, http token: what an HTTP client needs to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from khive_supervisor.cli.output import as_json_option, emit
+from khive_supervisor.cli.session import config_option, control, socket_of
+from khive_supervisor.errors import NotFound
+from khive_supervisor.paths import http_token_file
+
+
+@click.group()
+def http() -> None:
+    """MCP and the operator's routes over HTTP: where they are, and the token."""
+
+
+@http.command("info")
+@config_option
+@as_json_option
+def info(config_file: str | None, as_json: bool) -> None:
+    """Show the URL, and the file that the token is in."""
+    with control(config_file) as client:
+        answer = client.request("status")["http"]
+    emit(answer, as_json, _text)
+
+
+def _text(answer: dict[str, Any]) -> str:
+    if answer["state"] == "off":
+        return "HTTP is off. Set http.enabled = true, or start with --http."
+    lines = [f"state  {answer['state']}", f"url    {answer['url'] or 'none'}"]
+    lines.append(f"token  in {answer['token_file']}")
+    if answer["problem"]:
+        lines.append(f"       {answer['problem']}")
+    if answer["url"]:
+        lines += ["", *_clients(answer["url"])]
+    return "\n".join(lines)
+
+
+def _clients(url: str) -> list[str]:
+    header = '"Authorization: Bearer $(khive-supervisor http token)"'
+    return [
+        f"curl -H {header} {url}/status",
+        f"claude mcp add --transport http khive {url}/mcp --header {header}",
+    ]
+
+
+@http.command("token")
+@config_option
+@as_json_option
+def token(config_file: str | None, as_json: bool) -> None:
+    """Print the token itself, for scripts; whoever has it can do all that you can here."""
+    path = http_token_file(socket_of(config_file))
+    try:
+        with open(path, encoding="ascii") as file:
+            found = file.read().strip()
+    except OSError as error:
+        raise NotFound(
+            f"There is no token at {path}: {error.strerror}.",
+            hint="It is made when HTTP is served: http.enabled = true, or `start --http`.",
+        ) from error
+    emit({"token": found, "file": path}, as_json, lambda answer: str(answer["token"]))
+
+
+COMMANDS = (http,)

@@ -1,0 +1,171 @@
+"""The protocol's own conformance suite against /mcp, where node and the suite are.
+
+`npm install node@22 @modelcontextprotocol/conformance@0.1.16` in any directory, and its
+`node_modules/.bin` on the PATH, is all that it takes (or KHIVE_CONFORMANCE, if only node is there).
+The suite sends no token, so a proxy adds it. Elsewhere there are no such tests, and one says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from http_support import HttpBench
+from support import DEADLINE, Installation
+
+#: The oldest node that the suite runs on.
+OLDEST_NODE = 22
+#: Scenarios that must pass.
+SCENARIOS = (
+    "server-initialize",
+    "ping",
+    "tools-list",
+    "resources-list",
+    "server-sse-multiple-streams",
+    "dns-rebinding-protection",
+)
+_FIXTURE = "calls a tool or reads a resource that only the suite's own example server has"
+_NONE = "is about something that this server does not offer"
+#: Scenarios that are not run, and why.
+LEFT_OUT = {
+    "logging-set-level": _NONE,
+    "completion-complete": _NONE,
+    "prompts-list": _NONE,
+    "prompts-get-simple": _NONE,
+    "prompts-get-with-args": _NONE,
+    "prompts-get-embedded-resource": _NONE,
+    "prompts-get-with-image": _NONE,
+    "tools-call-simple-text": _FIXTURE,
+    "tools-call-image": _FIXTURE,
+    "tools-call-audio": _FIXTURE,
+    "tools-call-embedded-resource": _FIXTURE,
+    "tools-call-mixed-content": _FIXTURE,
+    "tools-call-with-logging": _FIXTURE,
+    "tools-call-error": _FIXTURE,
+    "tools-call-with-progress": _FIXTURE,
+    "tools-call-sampling": _FIXTURE,
+    "tools-call-elicitation": _FIXTURE,
+    "json-schema-2020-12": _FIXTURE,
+    "elicitation-sep1034-defaults": _FIXTURE,
+    "elicitation-sep1330-enums": _FIXTURE,
+    "resources-read-text": _FIXTURE,
+    "resources-read-binary": _FIXTURE,
+    "resources-templates-read": _FIXTURE,
+    "resources-subscribe": _FIXTURE,
+    "resources-unsubscribe": _FIXTURE,
+    "server-sse-polling": "closes streams on purpose, which needs a store of events",
+}
+
+
+def node_version() -> int | None:
+    """The major version of the node on the PATH."""
+    node = shutil.which("node")
+    if node is None:
+        return None
+    text = subprocess.run([node, "--version"], capture_output=True, text=True).stdout
+    return int(text.removeprefix("v").partition(".")[0])
+
+
+def suites() -> list[str]:
+    """The suite's program: one, or none."""
+    named = os.environ.get("KHIVE_CONFORMANCE") or shutil.which("conformance")
+    if named is None or not Path(named).exists() or (node_version() or 0) < OLDEST_NODE:
+        return []
+    return [named]
+
+
+class Proxy:
+    """Passes each connection's one request on with the token; whatever else it says stays."""
+
+    def __init__(self, bench: HttpBench) -> None:
+        self._bench = bench
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError), self._bench.raw() as server:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                data = client.recv(65536)
+                if not data:
+                    return
+                head += data
+            server.sendall(self._with_token(head))
+            server.settimeout(None)
+            up = threading.Thread(target=_pass, args=(client, server), daemon=True)
+            up.start()
+            _pass(server, client)
+
+    def _with_token(self, head: bytes) -> bytes:
+        ours = f"{self._bench.address[0]}:{self._bench.address[1]}".encode()
+        for name in (b"127.0.0.1", b"localhost"):
+            head = head.replace(name + b":%d" % self.port, ours)
+        # A page of the proxy's own is one of the server's, for the suite.
+        head = re.sub(rb"(?im)^(connection:.*|origin: http://%b)\r\n" % ours, b"", head)
+        token = f"Authorization: Bearer {self._bench.token}\r\nConnection: close\r\n".encode()
+        return head.replace(b"\r\n", b"\r\n" + token, 1)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def _pass(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def url(shared_http: HttpBench) -> Iterator[str]:
+    """The server behind a proxy that has the token."""
+    proxy = Proxy(shared_http)
+    yield f"http://127.0.0.1:{proxy.port}/mcp"
+    proxy.close()
+
+
+@pytest.fixture(scope="module")
+def shared_http(shared: Installation) -> HttpBench:
+    shared.stop()
+    shared.configure("[http]\nenabled = true\nport = 0\n")
+    shared.start()
+    return HttpBench(shared)
+
+
+def test_the_suite_is_used_exactly_where_it_can_run() -> None:
+    named = os.environ.get("KHIVE_CONFORMANCE") or shutil.which("conformance")
+    assert bool(suites()) == bool(named and (node_version() or 0) >= OLDEST_NODE)
+    assert not set(SCENARIOS) & set(LEFT_OUT)
+
+
+if suites():
+
+    def suite(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [suites()[0], *words], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE
+        )
+
+    def test_every_scenario_of_the_suite_is_run_or_left_out_for_a_reason(tmp_path: Path) -> None:
+        listed = suite("list", "--server", cwd=tmp_path).stdout
+        found = set(re.findall(r"^\s+-\s+([a-z0-9-]+)", listed, re.MULTILINE))
+        assert found == {*SCENARIOS, *LEFT_OUT}
+
+    @pytest.mark.parametrize("scenario", SCENARIOS)
+    def test_a_scenario_passes(scenario: str, url: str, tmp_path: Path) -> None:
+        done = suite("server", "--url", url, "--scenario", scenario, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr

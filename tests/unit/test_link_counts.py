@@ -1,0 +1,51 @@
+"""A worker's counts on their way to the supervisor: only news, and all of it to a new one."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from khive_workers.link import Link
+
+from khive_supervisor.config.model import Config
+from khive_supervisor.protocol import FrameDecoder
+
+
+def linked() -> tuple[Link, socket.socket]:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    link = Link(Config(), {"session": "s"}, "session", "/nowhere")
+    link.sock = ours
+    return link, theirs
+
+
+def said(sock: socket.socket) -> list[dict[str, Any]]:
+    try:
+        return [message["counts"] for message in FrameDecoder().feed(sock.recv(65536))]
+    except BlockingIOError:
+        return []
+
+
+def test_counts_are_told_once_and_again_when_they_have_risen() -> None:
+    link, theirs = linked()
+    with theirs:
+        link.count({"searches": 1})
+        link.count({"searches": 1})
+        assert said(theirs) == [{"searches": 1}]
+        link.count({"searches": 2})
+        assert said(theirs) == [{"searches": 2}]
+        link.count({})
+        assert said(theirs) == []
+        link.close()
+
+
+def test_without_a_supervisor_they_are_kept_for_the_next_one() -> None:
+    link, theirs = linked()
+    ours, link.sock = link.sock, None
+    assert ours is not None
+    link.count({"searches": 1})
+    link.sock = ours
+    with theirs:
+        link.count({"searches": 1})
+        assert said(theirs) == [{"searches": 1}]
+        link.close()
