@@ -11,6 +11,7 @@ import click
 from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli import (
     backup,
+    budget,
     index,
     learn,
     memory,
@@ -85,7 +86,7 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
 cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
 cli.add_section("Clients", (connect, attach))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
-cli.add_section("Roles and their tasks", (*tasks.COMMANDS, *reload.COMMANDS))
+cli.add_section("Roles and their tasks", (*tasks.COMMANDS, *budget.COMMANDS, *reload.COMMANDS))
 cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
 cli.add_section(
     "Store, index and all the rest", (*backup.COMMANDS, *index.COMMANDS, *verbs.COMMANDS)

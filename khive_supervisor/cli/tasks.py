@@ -10,6 +10,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.role_text import budget_word
 from khive_supervisor.cli.session import Verbs, config_option, verbs
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import STATES
@@ -212,7 +213,9 @@ def retry(task: str, config_file: str | None, as_json: bool) -> None:
 def list_roles(config_file: str | None, as_json: bool) -> None:
     """List the roles: whether they serve, what waits for them, and how they do."""
     answer = _run(config_file, "agents.roles", {})
-    headers = ("role", "service", "workers", "queued", "leased", "type", "success", "runs")
+    headers = (
+        "role", "service", "budget", "workers", "queued", "leased", "type", "success", "runs",
+    )  # fmt: skip
     rows = [row for role in answer["roles"] for row in _role_rows(role)]
     empty = "No roles are configured."
     emit(answer, as_json, lambda _: table(headers, rows) if rows else empty)
@@ -221,7 +224,8 @@ def list_roles(config_file: str | None, as_json: bool) -> None:
 def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:
     """A line for each type of task that it does or did."""
     service = "in" if role["in_service"] else "out"
-    head = (role["role"], service, role["workers"], role["queued"], role["leased"])
+    counts = (role["workers"], role["queued"], role["leased"])
+    head = (role["role"], service, budget_word(role), *counts)
     return [
         (
             *head,

@@ -53,8 +53,12 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
         top = role.handler.python.partition(":")[0].partition(".")[0]
         if not _importable(top, role.cwd):
             yield "handler.python", f"there is no Python package or module {quoted(top)}"
-    elif not _executable(role, environ):
-        yield "handler.command", f"there is no program {quoted(role.handler.command[0])}"
+    for key, command in (
+        ("handler.command", role.handler.command),
+        ("budget.fallback", role.budget.fallback),
+    ):
+        if command and not _executable(command[0], role, environ):
+            yield key, f"there is no program {quoted(command[0])}"
 
 
 def _importable(top: str, cwd: str) -> bool:
@@ -67,8 +71,7 @@ def _importable(top: str, cwd: str) -> bool:
         return False
 
 
-def _executable(role: Role, environ: Mapping[str, str]) -> bool:
-    program = role.handler.command[0]
+def _executable(program: str, role: Role, environ: Mapping[str, str]) -> bool:
     if os.sep in program:  # relative to where it will be started
         program = os.path.join(role.cwd or paths.home(), program)
     return shutil.which(program, path=environ.get("PATH", os.defpath)) is not None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.roles import (
     MAX_ROLES,
+    NESTED,
     Handler,
     Role,
     keys_of,
@@ -16,7 +18,8 @@ from khive_supervisor.config.roles import (
 )
 from khive_supervisor.config.values import Setting, describe, quoted
 
-_HANDLER_FORMS = '{ python = "package.module:function" } or { command = ["program", "argument"] }'
+#: What is wrong with an inner table whose keys were read one by one (None: that key was wrong).
+Judge = Callable[[Mapping[str, Any]], str]
 
 
 class Notes(Protocol):
@@ -58,8 +61,8 @@ def _read_role(place: str, content: object, notes: Notes) -> Role | None:
         key = f"{place}.{name}"
         if name not in known:
             notes.note(key, f"{place}.{_plain(name)}", _no_such(name, known))
-        elif name == "handler":
-            values[name] = _read_handler(key, value, notes)
+        elif name in NESTED:
+            values[name] = _read_nested(key, name, value, notes)
         else:
             values[name] = notes.parse(key, known[name], value)
     for name in required_keys():
@@ -69,24 +72,52 @@ def _read_role(place: str, content: object, notes: Notes) -> Role | None:
     return None if None in values.values() else Role(**values)
 
 
-def _read_handler(place: str, content: object, notes: Notes) -> Handler | None:
+def _read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
+    """A table within a role's; None, and noted, if anything in it is wrong."""
+    kind = NESTED[name]
+    forms = keys_of(Role)[name].form
     if not isinstance(content, Mapping):
-        notes.note(place, place, f"found {describe(content)}; allowed: {_HANDLER_FORMS}")
+        notes.note(place, place, f"found {describe(content)}; allowed: {forms}")
         return None
-    known = keys_of(Handler)
+    known = keys_of(kind)
     values: dict[str, Any] = {}
-    for name, value in content.items():
-        key = f"{place}.{name}"
-        if name in known:
-            values[name] = notes.parse(key, known[name], value)
+    strange = False
+    for inner, value in content.items():
+        key = f"{place}.{inner}"
+        if inner in known:
+            values[inner] = notes.parse(key, known[inner], value)
         else:
-            notes.note(key, f"{place}.{_plain(name)}", _no_such(name, known))
-            values[name] = None
-    if len(values.keys() & known.keys()) != 1:
-        count = "both" if len(values.keys() & known.keys()) else "neither"
-        notes.note(place, place, f"has {count} python and command; allowed: {_HANDLER_FORMS}")
+            notes.note(key, f"{place}.{_plain(inner)}", _no_such(inner, known))
+            strange = True
+    if wrong := _JUDGES[name](values):
+        notes.note(place, place, f"{wrong}; allowed: {forms}")
         return None
-    return None if None in values.values() else Handler(**values)
+    return None if strange or None in values.values() else kind(**values)
+
+
+def _judge_handler(values: Mapping[str, Any]) -> str:
+    if len(values) == 1:
+        return ""
+    return f"has {'both' if values else 'neither'} python and command"
+
+
+def _judge_budget(values: Mapping[str, Any]) -> str:
+    """A limit there must be, and a task must fit into it, or all would wait for ever."""
+    limits = {key: values[key] for key in ("weekly", "monthly") if key in values}
+    if not limits:
+        return "has neither weekly nor monthly"
+    reserve = values.get("reserve")
+    for key, limit in limits.items():
+        if reserve is not None and limit and reserve > limit:
+            return f"has a reserve of {reserve:g}, which is more than {key}, {limit:g}"
+    if values.get("unit") == "tokens":
+        for key in ("weekly", "monthly", "reserve"):
+            if not float(values.get(key) or 0).is_integer():
+                return f"has {key} = {values[key]:g} tokens, which is no whole number"
+    return ""
+
+
+_JUDGES: dict[str, Judge] = {"handler": _judge_handler, "budget": _judge_budget}
 
 
 def _note_doubles(content: Iterable[object], notes: Notes) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.store import schema
+from khive_supervisor.store import schema, schema_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "a name for the store's past, which a restored backup replaces", schema.SECOND),
     Migration(3, "profiles that learn, and counters of what has changed", schema.THIRD),
     Migration(4, "tasks of roles, and what roles have learned", schema.FOURTH),
+    Migration(5, "what roles may spend, and what they have spent", schema_budget.BUDGETS),
 )
 
 #: The schema that this release reads and writes.

@@ -29,6 +29,8 @@ PAYLOAD_LIMIT, RESULT_LIMIT, LOG_LIMIT = 1 << 20, 1 << 20, 16 << 10
 ERROR_LIMIT, PROGRESS_LIMIT = 4000, 500
 #: Priorities are from minus this to this; the highest is served first.
 PRIORITY_LIMIT = 1000
+#: The digest that a role's record has for what its fallback did.
+FALLBACK = "fallback"
 #: Characters of an idempotency key.
 KEY_LIMIT = 200
 #: How often a task is tried unless its role says otherwise.
@@ -143,6 +145,8 @@ class Claim:
     actor: str
     namespace: str
     session: str
+    #: The command that does it in the place of the role's handler: the budget is exceeded.
+    fallback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,19 @@ class TaskEvent:
     token: int
     worker: str | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one accepted attempt used, in the order of `seq`; its task may be gone."""
+
+    seq: int
+    task_id: int
+    token: int
+    role: str
+    at: float
+    usage: Usage
+    by_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

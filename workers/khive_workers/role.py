@@ -29,6 +29,7 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.role_context import Memory, TaskContext
+from khive_workers.role_fallback import WithFallback
 from khive_workers.role_handlers import Handler, PythonHandler, described
 from khive_workers.role_loop import RoleLoop, Waker
 
@@ -121,19 +122,19 @@ def _make_handler(
     role: Role, cwd: str, memory: Memory, selector: selectors.BaseSelector
 ) -> Handler:
     waker = Waker(selector)
-    if role.handler.command:
+
+    def command(argv: tuple[str, ...]) -> Handler:
         # Here, since a worker that calls functions has no use for it.
         from khive_workers.role_command import CommandHandler
 
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
         return CommandHandler(
-            role.handler.command,
-            cwd=cwd,
-            memory=role.memory,
-            environment=os.environ,
-            selector=selector,
+            argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector
         )
+
+    if role.handler.command:
+        return WithFallback(command(role.handler.command), command)
     if role.cwd:
         sys.path.insert(0, cwd)
     if role.memory:
@@ -142,7 +143,7 @@ def _make_handler(
     def context(claim: Claim) -> TaskContext:
         return TaskContext(claim, memory, waker)
 
-    return PythonHandler(role.handler.python, context, waker)
+    return WithFallback(PythonHandler(role.handler.python, context, waker), command)
 
 
 def _limit_data(most: int) -> None:
