@@ -362,9 +362,12 @@ class Roles:
         if not watches:
             return
         depths = await self._in_thread(lambda tasks: tasks.queue_depths())
+        budgets = await self._in_thread(lambda tasks: tasks.budgets())
+        blocked = {account.role for account in budgets if account.blocks}
 
         async def wait(pool: RolePool, watch: asyncio.Task[bool]) -> None:
-            if pool.name in depths or new[pool].failing:
+            # Tasks that wait for the end of a budget's window are no first tasks.
+            if (pool.name in depths and pool.name not in blocked) or new[pool].failing:
                 kept = await asyncio.shield(watch)
                 outcomes[pool.name] = outcomes[pool.name] if kept else Outcome.ROLLED_BACK
 
