@@ -97,6 +97,12 @@ class BudgetTable:
             )
             return [self._account(role, self.limits(role), wall) for (role,) in rows]
 
+    def blocked(self, wall: float) -> dict[str, str]:
+        """See `TaskStore.blocked`."""
+        with self._database.read():
+            found = [self._account(role, own, wall) for role, own in self._limits().items()]
+        return {account.role: account.why() for account in found if account.blocks}
+
     def count(self, task_id: int, token: int, wall: float, usage: Usage | None) -> None:
         """Write down what an attempt used; part of the transaction that accepts its outcome."""
         if usage is None or not (usage.cost or usage.tokens):

@@ -167,6 +167,10 @@ class TaskStore(Protocol):
         """How every role's budget stands, by name; those without limits too."""
         ...
 
+    def blocked(self) -> dict[str, str]:
+        """The roles whose budget takes no task now, not even by a fallback, and why; cheap."""
+        ...
+
     def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
         """What accepted attempts used, after a number, in order; kept for ever."""
         ...

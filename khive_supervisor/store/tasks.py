@@ -263,6 +263,10 @@ class TaskTable(ClaimTable):
         """See `TaskStore.budgets`."""
         return self._budgets.accounts(self._clock())
 
+    def blocked(self) -> dict[str, str]:
+        """See `TaskStore.blocked`."""
+        return self._budgets.blocked(self._clock())
+
     def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
         """See `TaskStore.spending`."""
         return self._budgets.after(after_seq, limit)

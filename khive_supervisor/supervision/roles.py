@@ -362,8 +362,7 @@ class Roles:
         if not watches:
             return
         depths = await self._in_thread(lambda tasks: tasks.queue_depths())
-        budgets = await self._in_thread(lambda tasks: tasks.budgets())
-        blocked = {account.role for account in budgets if account.blocks}
+        blocked = await self._in_thread(lambda tasks: tasks.blocked())
 
         async def wait(pool: RolePool, watch: asyncio.Task[bool]) -> None:
             # Tasks that wait for the end of a budget's window are no first tasks.

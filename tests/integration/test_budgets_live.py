@@ -208,3 +208,32 @@ def test_a_role_that_is_gone_and_comes_back_has_spent_what_it_had(roles: RoleBen
     roles.configure(spender(roles, "weekly = 2.0"))
     roles.khive.run("reload")
     assert (week(roles)["spent"], week(roles)["limit"]) == (0.25, 2.0)
+
+
+def test_a_reload_that_is_undone_brings_its_limits_back(roles: RoleBench) -> None:
+    roles.configure(spender(roles, "weekly = 1.0"))
+    roles.khive.start()
+    roles.configure(spender(roles, "weekly = 2.0").replace(":spend", ":no_such_function"))
+    roles.khive.run("reload", code=1)
+    assert week(roles)["limit"] == 1.0
+    roles.configure(spender(roles, "weekly = 3.0").replace(":spend", ":fail"))
+    roles.khive.run("reload")
+    assert week(roles)["limit"] == 3.0
+    for number in [roles.assign("py", n, attempts=1) for n in range(3)]:
+        roles.ended(number)
+    wait_until(lambda: week(roles)["limit"] == 1.0, "it is rolled back with the rest")
+
+
+def test_a_reload_does_not_wait_for_tasks_that_a_budget_holds_up(roles: RoleBench) -> None:
+    roles.configure(spender(roles, "weekly = 1.0, reserve = 0.5"))
+    roles.khive.start()
+    numbers = [spend(roles, cost, attempts=1) for cost in (1.0, 0.1, 0.1, 0.1)]
+    roles.ended(numbers[0])
+    roles.configure(spender(roles, "weekly = 1.0, reserve = 0.5").replace(":spend", ":fail"))
+    assert roles.khive.json("reload")["roles"] == {"py": "rolled"}
+    assert {roles.task(number).state for number in numbers[1:]} == {"queued"}
+    # It is watched when it gets its first tasks: the watch did not end before the reload did.
+    roles.configure(spender(roles, "weekly = 9.0, reserve = 0.5").replace(":spend", ":fail"))
+    assert roles.khive.json("reload")["roles"] == {"py": "live"}
+    assert {roles.ended(number).state for number in numbers[1:]} == {FAILED}
+    wait_until(lambda: roles.khive.events("role.rolled_back"), "it is rolled back")

@@ -331,6 +331,7 @@ def test_a_limit_below_what_is_spent_blocks_at_once_and_none_unblocks(tasks: Tas
     end(tasks, take(tasks), 100)
     tasks.set_limits({"r": Limits(weekly=50)})
     assert tasks.claim(ONE, NOW) is None
+    assert list(tasks.blocked()) == ["r"]
     assert [task.state for task in tasks.page()] == [QUEUED, QUEUED, DONE]
     tasks.set_limits({})
     take(tasks)
@@ -347,6 +348,7 @@ def test_a_fallback_does_what_the_budget_does_not_allow(tasks: TaskTable) -> Non
     assert second.fallback == third.fallback == ("echo", "x")
     (_, account) = tasks.budgets()
     assert (account.reserved, account.exceeded, account.blocks) == (0, True, False)
+    assert tasks.blocked() == {}
     end(tasks, second, 3)
     assert [one.by_fallback for one in tasks.spending()] == [False, True]
     # It says nothing of the role's own handler: neither what it takes nor how good it is.
