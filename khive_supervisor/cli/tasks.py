@@ -214,7 +214,7 @@ def list_roles(config_file: str | None, as_json: bool) -> None:
     """List the roles: whether they serve, what waits for them, and how they do."""
     answer = _run(config_file, "agents.roles", {})
     headers = (
-        "role", "service", "budget", "workers", "queued", "leased", "type", "success", "runs",
+        "role", "service", "workers", "queued", "leased", "type", "success", "runs", "budget",
     )  # fmt: skip
     rows = [row for role in answer["roles"] for row in _role_rows(role)]
     empty = "No roles are configured."
@@ -224,17 +224,17 @@ def list_roles(config_file: str | None, as_json: bool) -> None:
 def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:
     """A line for each type of task that it does or did."""
     service = "in" if role["in_service"] else "out"
-    counts = (role["workers"], role["queued"], role["leased"])
-    head = (role["role"], service, budget_word(role), *counts)
+    head = (role["role"], service, role["workers"], role["queued"], role["leased"])
     return [
         (
             *head,
             known["task_type"],
             f"{known['success']:.2f} ({known['interval'][0]:.2f}-{known['interval'][1]:.2f})",
             known["executions"],
+            budget_word(role),
         )
         for known in role["records"]
-    ] or [(*head, "", "", 0)]
+    ] or [(*head, "", "", 0, budget_word(role))]
 
 
 COMMANDS = (assign, list_tasks, task, cancel, retry, list_roles)
