@@ -61,6 +61,8 @@ MAX_FUTILE = 5
 MAX_ABSENT = 10
 #: Descriptors of the channel and the journal while a shell waits: dash names only single digits.
 CHANNEL, JOURNAL = 9, 8
+#: Where the journal's lines begin; khive_workers.inbox has the same number (a test compares).
+JOURNAL_LINES = 1 << 30
 #: What waits: a record of one line (docs/protocol.md) ends the session; the channel's end without
 #: one means that the worker is lost, and attaches again.
 WAIT = f"""\
@@ -113,13 +115,14 @@ def futile_attaches(journal: int) -> int:
 
 
 def lines(journal: int) -> "list[bytes]":
-    """What a journal holds."""
-    return pread(journal, fstat(journal).st_size, 0).split(b"\n")
+    """What a journal holds, behind the inbox."""
+    length = max(0, fstat(journal).st_size - JOURNAL_LINES)
+    return pread(journal, length, JOURNAL_LINES).split(b"\n")
 
 
 def note_attach(journal: int) -> None:
     """Count this attach; the worker's next answer takes the count away."""
-    pwrite(journal, b"A\n", fstat(journal).st_size)
+    pwrite(journal, b"A\n", max(fstat(journal).st_size, JOURNAL_LINES))
 
 
 def wait_for_end(sock: socket, config: "str | None") -> None:

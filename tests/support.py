@@ -59,14 +59,16 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-def write_distribution(directory: Path, name: str, source: str, attribute: str = "pack") -> None:
-    """An installed distribution with one module that offers a pack; put `directory` on the path."""
+def write_distribution(
+    directory: Path, name: str, source: str, attribute: str = "pack", group: str = "khive.packs"
+) -> None:
+    """An installed distribution with one module that offers something; put it on the path."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{name}.py").write_text(source, encoding="utf-8")
     information = directory / f"{name}-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    entry = f"[khive.packs]\n{name} = {name}:{attribute}\n"
+    entry = f"[{group}]\n{name} = {name}:{attribute}\n"
     (information / "entry_points.txt").write_text(entry)
 
 

@@ -11,6 +11,7 @@ from khive_supervisor import __version__
 from khive_supervisor.cli import clients
 from khive_supervisor.cli.checks import Check, Status
 from khive_supervisor.client import ControlClient, check_socket_path
+from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
@@ -62,6 +63,15 @@ def check_roles(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterable[Ch
         yield Check("roles", "fail", f"The role {problem.role} cannot work here", why)
     if not problems and loaded.config.roles:
         yield Check("roles", "ok", f"{len(loaded.config.roles)} roles have what they need")
+
+
+def check_capabilities(config: Config) -> Iterable[Check]:
+    """Packages that cannot be enabled; a role that names one makes the configuration invalid."""
+    found = catalogue(config.agents.capabilities)
+    for broken in found.broken:
+        name = broken.id or broken.source
+        yield Check("capabilities", "warn", f"{name} is broken", "; ".join(broken.problems))
+    yield Check("capabilities", "ok", f"{len(found.packages)} can be enabled")
 
 
 def check_place(config: Config) -> Iterable[Check]:

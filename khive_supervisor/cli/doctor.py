@@ -94,6 +94,7 @@ def _of(found: LoadedConfig, deep: bool) -> Plan:
         yield "model", checks.check_model_runs
     yield "embedder", functools.partial(service.check_embedder, config.embedder, os.environ)
     yield "roles", functools.partial(service.check_roles, found, os.environ)
+    yield "capabilities", functools.partial(service.check_capabilities, config)
     yield "store place", functools.partial(service.check_place, config)
     yield "store", functools.partial(service.check_store, config, deep)
     yield "log", functools.partial(service.check_log, config)

@@ -12,6 +12,7 @@ from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli import (
     backup,
     budget,
+    capabilities,
     index,
     learn,
     memory,
@@ -21,6 +22,7 @@ from khive_supervisor.cli import (
     supervise,
     tasks,
     verbs,
+    worktrees,
 )
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
@@ -86,7 +88,16 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
 cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
 cli.add_section("Clients", (connect, attach))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
-cli.add_section("Roles and their tasks", (*tasks.COMMANDS, *budget.COMMANDS, *reload.COMMANDS))
+cli.add_section(
+    "Roles and their tasks",
+    (
+        *tasks.COMMANDS,
+        *budget.COMMANDS,
+        *worktrees.COMMANDS,
+        *reload.COMMANDS,
+        *capabilities.COMMANDS,
+    ),
+)
 cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
 cli.add_section(
     "Store, index and all the rest", (*backup.COMMANDS, *index.COMMANDS, *verbs.COMMANDS)

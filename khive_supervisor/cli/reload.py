@@ -33,7 +33,7 @@ def reload(dry_run: bool, if_digest: str | None, config_file: str | None, as_jso
             emit(plan, as_json, _plan_text)
             sys.exit(_code_of_plan(plan))
         result = client.request("reload", {"digest": if_digest})
-    emit(result, as_json, _result_text)
+    emit(result, as_json, result_text)
     done = result["state"] == "done" and not result["errors"]
     sys.exit(exitcodes.OK if done else exitcodes.FAILURE)
 
@@ -52,7 +52,8 @@ def _plan_text(plan: dict[str, Any]) -> str:
     return f"{plan['text']}\n\nplan {plan['digest']}"
 
 
-def _result_text(result: dict[str, Any]) -> str:
+def result_text(result: dict[str, Any]) -> str:
+    """What came of a reload, for people."""
     if result["state"] == "failed":
         return _errors_text("Nothing was changed:", result["errors"])
     lines = [

@@ -1,4 +1,4 @@
-"""Replace a small file of another program: whole or not at all, and never over its own changes."""
+"""Replace a small file that others write: whole or not at all, never over their changes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read(path: str, *, new_mode: int = 0o600) -> Original:
 def replace(original: Original, text: str) -> str | None:
     """Put `text` in the place of what was read; returns the backup's path if one was made now.
 
-    The file is another program's: when it changed since it was read, nothing is written.
+    Others write the file: when it changed since it was read, nothing is written.
 
     Raises:
         KhiveError: it changed meanwhile, is locked, or cannot be written; it is as it was.
@@ -168,5 +168,5 @@ def _make_lock(lock: str) -> bool:
 def _refused(path: str, why: str) -> KhiveError:
     return KhiveError(
         f"{path} was not changed: {why}.",
-        hint="Try again, or add the entry by hand: `khive-supervisor connect CLIENT --print`.",
+        hint="Try again, or make the change by hand; with --print, `connect` shows the entry.",
     )

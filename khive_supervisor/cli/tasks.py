@@ -54,7 +54,7 @@ def _payload(text: str | None) -> dict[str, Any]:
 @click.argument("payload", required=False)
 @click.option("--role", help="Who is to do it.")
 @click.option("--type", "task_type", help="What kind of task it is; selects the best role.")
-@click.option("--priority", type=int, help="The highest is done first (0).")
+@click.option("--priority", type=int, help="The highest is done first (the role's own).")
 @click.option("--key", "idempotency_key", help="Repeating a key queues nothing new.")
 @click.option("--deadline", help="When it need not be started any more (30m, 12h, a time).")
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")
@@ -97,10 +97,20 @@ def _assigned_text(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _result_text(result: Any, left: dict[str, Any] | None) -> str:
+    """A text as it is, also an agent's; and where more of it lies."""
+    if isinstance(result, dict) and isinstance(result.get("text"), str):
+        result = result["text"]
+    text = result if isinstance(result, str) else json.dumps(result, indent=2)
+    if left is None:
+        return text
+    where = f" (branch {left['branch']})" if "branch" in left else ""
+    return f"{text}\n{style('left in: ', 'yellow')}{left['path']}{where}"
+
+
 def _ended_text(task: dict[str, Any]) -> str:
     if task["state"] == "done":
-        result = task.get("result")
-        return result if isinstance(result, str) else json.dumps(result, indent=2)
+        return _result_text(task.get("result"), task.get("worktree"))
     return f"{task['task']} {task['state']}: {task.get('error', 'no reason was given')}"
 
 

@@ -76,6 +76,22 @@ def remove_member(text: str, section: str, name: str) -> str:
     raise CannotEdit(f"it writes [{section}.{name}] in a form that cannot be edited safely")
 
 
+def append_table(text: str, section: str, value: dict[str, Any]) -> str:
+    """The document with one more [[section]] table at its end.
+
+    Raises:
+        CannotEdit: see `set_member`.
+    """
+    before = parse(text)
+    present = before.get(section, [])
+    if not isinstance(present, list):
+        raise CannotEdit(f"its {section} is not a list of tables, [[{section}]]")
+    edited = _at_the_end(text, f"[[{_key(section)}]]", value)
+    if _says(edited, {**before, section: [*present, value]}):
+        return edited
+    raise CannotEdit(f"it writes {section} in a form that cannot be edited safely")
+
+
 def _table(data: dict[str, Any], section: str) -> dict[str, Any]:
     inner = data.get(section, {})
     if not isinstance(inner, dict):
@@ -150,11 +166,14 @@ def _with_settings(text: str, prefix: Path, present: dict[str, Any], value: dict
 
 
 def _with_block(text: str, section: str, name: str, value: dict[str, Any]) -> str:
-    """Append the table at the end, where a header can always stand."""
+    return _at_the_end(text, f"[{_key(section)}.{_key(name)}]", value)
+
+
+def _at_the_end(text: str, header: str, value: dict[str, Any]) -> str:
+    """Append a table at the end, where a header can always stand."""
     lines = _lines(text)
     body = text.rstrip("\n\r")
-    block = [f"[{_key(section)}.{_key(name)}]"]
-    block += [_setting(key, item) for key, item in value.items()]
+    block = [header, *(_setting(key, item) for key, item in value.items())]
     shown = "\n".join(_ending(line, lines) for line in block) + "\n"
     gap = _ending("", lines) + "\n"
     return f"{body}{gap}{gap}{shown}" if body else shown

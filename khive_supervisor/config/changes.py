@@ -19,6 +19,9 @@ from khive_supervisor.config.values import Setting
 SettingClass = Literal["live", "session", "restart"]
 RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
 
+#: Characters of a value that people are shown; a prompt has more, and JSON has all of it.
+SHOWN_CHARACTERS = 400
+
 _TAKES_EFFECT = {
     "live": "now",
     "session": "in sessions that attach later",
@@ -193,7 +196,10 @@ def _change(key: str, setting: Setting, old: Any, new: Any) -> Change:
 
 
 def _line(change: Change) -> str:
-    return f"  {change.key}: {change.old} -> {change.new}"
+    old, new = change.old, change.new
+    if max(len(old), len(new)) > SHOWN_CHARACTERS:
+        return f"  {change.key}: another text, {len(old)} -> {len(new)} characters"
+    return f"  {change.key}: {old} -> {new}"
 
 
 def _hash(data: list[Any]) -> str:

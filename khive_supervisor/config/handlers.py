@@ -53,12 +53,16 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
         top = role.handler.python.partition(":")[0].partition(".")[0]
         if not _importable(top, role.cwd):
             yield "handler.python", f"there is no Python package or module {quoted(top)}"
-    for key, command in (
-        ("handler.command", role.handler.command),
-        ("budget.fallback", role.budget.fallback),
-    ):
-        if command and not _executable(command[0], role, environ):
-            yield key, f"there is no program {quoted(command[0])}"
+    else:
+        kind = "agent" if role.handler.agent else "command"
+        program = (role.handler.agent or role.handler.command)[0]
+        if not _executable(program, role.cwd, environ):
+            yield f"handler.{kind}", f"there is no program {quoted(program)}"
+    fallback = role.budget.fallback
+    if fallback and not _executable(fallback[0], role.cwd, environ):
+        yield "budget.fallback", f"there is no program {quoted(fallback[0])}"
+    if role.workdir == "worktree" and not _executable("git", "", environ):
+        yield "workdir", "there is no program git, which makes the worktrees"
 
 
 def _importable(top: str, cwd: str) -> bool:
@@ -71,7 +75,7 @@ def _importable(top: str, cwd: str) -> bool:
         return False
 
 
-def _executable(program: str, role: Role, environ: Mapping[str, str]) -> bool:
+def _executable(program: str, cwd: str, environ: Mapping[str, str]) -> bool:
     if os.sep in program:  # relative to where it will be started
-        program = os.path.join(role.cwd or paths.home(), program)
+        program = os.path.join(cwd or paths.home(), program)
     return shutil.which(program, path=environ.get("PATH", os.defpath)) is not None

@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from khive_supervisor import paths
+from khive_supervisor.config.enabling import Enabler
 from khive_supervisor.config.locate import line_numbers
 from khive_supervisor.config.model import TABLES, Config, every_setting, settings_of
+from khive_supervisor.config.notes import Notes, plain
 from khive_supervisor.config.read_roles import read_roles
 from khive_supervisor.config.reading import read_regular
 from khive_supervisor.config.roles import Role, every_key
-from khive_supervisor.config.values import Setting, Unfit, describe, quoted
+from khive_supervisor.config.service_tables import AgentSettings
+from khive_supervisor.config.values import Setting, describe
 from khive_supervisor.errors import ConfigError
 
 #: Bytes of the largest file that is read: far above any configuration, far below a mistake.
@@ -44,63 +47,42 @@ class LoadedConfig:
     Attributes:
         config: the configuration.
         file: the absolute path of the file in force; None when there is none.
-        origins: for each "table.key" and "roles[0].key": "default", "FILE:LINE" or
-            "environment NAME".
+        origins: for each "table.key" and "roles[0].key": "default", "FILE:LINE",
+            "environment NAME", or the capability that gave it.
+        broken: what is wrong with capabilities that no role names.
     """
 
     config: Config
     file: str | None
     origins: Mapping[str, str]
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a configuration says of capabilities, whatever else is wrong with it.
+
+    Attributes:
+        agents: the settings of agents; the default of one that is not valid.
+        enabled: for each capability that roles name, where they do.
+    """
+
+    agents: AgentSettings
+    enabled: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
-class _Reading:
+class _Reading(Notes):
     """What is collected while a configuration is read."""
 
-    file: str
-    lines: Mapping[str, int] = field(default_factory=dict)
     values: dict[str, dict[str, Any]] = field(default_factory=lambda: {t: {} for t in TABLES})
     roles: tuple[Role, ...] = ()
-    origins: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def where(self, key: str) -> str:
-        """The file, with the line of a key (or of the table it is in) when it is known."""
-        while key and key not in self.lines:
-            key = re.sub(r"(\.|^)[^.\[]+$|\[\d+\]$", "", key)
-        return f"{self.file}:{self.lines[key]}" if key else self.file
+    broken: tuple[str, ...] = ()
 
     def problem(self, table: str, name: str | None, text: str) -> None:
         """Note what is wrong with a key; its name is quoted if it is not a plain one."""
-        shown = ".".join(_plain(part) for part in (table, name) if part is not None)
-        self.note(_key(table, name), shown, text)
-
-    def note(self, key: str, shown: str, text: str) -> None:
-        """Note what is wrong at a key that is written as `shown`."""
-        self.problems.append(f"{self.where(key)}: {shown}: {text}")
-
-    def parse(self, key: str, setting: Setting, value: object, origin: str = "") -> Any:
-        """The value of a key in its own type; None, and noted, if it is wrong."""
-        origin = origin or self.where(key)
-        try:
-            parsed = setting.parse(value)
-            if setting.kind == "path" and parsed:
-                parsed = _absolute(parsed, os.path.dirname(os.path.abspath(self.file)))
-        except Unfit as unfit:
-            self.problems.append(
-                f"{origin}: {key}: found {unfit.found}; allowed: {setting.allowed()}"
-            )
-            return None
-        self.origins[key] = origin
-        return parsed
-
-
-def _key(table: str, name: str | None) -> str:
-    return table if name is None else f"{table}.{name}"
-
-
-def _plain(part: str) -> str:
-    return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else quoted(part)
+        shown = ".".join(plain(part) for part in (table, name) if part is not None)
+        self.note(table if name is None else f"{table}.{name}", shown, text)
 
 
 def load(
@@ -118,14 +100,47 @@ def load(
     """
     here = cwd or _working_directory()
     found = paths.find_config(explicit, here)
-    reading = _Reading(file=found or "")
-    if found is not None:
-        data, text = _parse(found)
+    text = "" if found is None else _read_text(found)
+    return _load(found, text, os.environ if environ is None else environ, here)
+
+
+def loads(text: str, file: str, environ: Mapping[str, str]) -> LoadedConfig:
+    """The configuration that a file would be if this were its content.
+
+    Raises:
+        ConfigError: everything that is wrong, at once.
+    """
+    return _load(file, text, environ, _working_directory())
+
+
+def glance(text: str, file: str) -> Glance:
+    """What a file's content says of capabilities.
+
+    Raises:
+        ConfigError: it is not TOML at all.
+    """
+    data = _parse(file, text)
+    reading = _Reading(file=file, lines=line_numbers(text))
+    _read_tables(reading, {name: data[name] for name in ("agents",) if name in data})
+    enabled: dict[str, tuple[str, ...]] = {}
+    roles = data.get("roles")
+    for number, role in enumerate(roles if isinstance(roles, list) else []):
+        name = role.get("capability") if isinstance(role, dict) else None
+        if isinstance(name, str):
+            place = reading.where(f"roles[{number}].capability")
+            enabled[name] = (*enabled.get(name, ()), place)
+    return Glance(AgentSettings(**reading.values["agents"]), enabled)
+
+
+def _load(file: str | None, text: str, environ: Mapping[str, str], here: str) -> LoadedConfig:
+    reading = _Reading(file=file or "")
+    if file is not None:
+        data = _parse(file, text)
         reading.lines = line_numbers(text)
-        _read_tables(reading, data)
-    _read_environment(reading, os.environ if environ is None else environ, here)
+        _read_tables(reading, data, capabilities=True)
+    _read_environment(reading, environ, here)
     config = _build(reading)
-    return LoadedConfig(config, found, _all_origins(reading, config))
+    return LoadedConfig(config, file, _all_origins(reading, config), reading.broken)
 
 
 def from_dict(data: Mapping[str, Any], *, source: str = "configuration") -> Config:
@@ -146,10 +161,9 @@ def _working_directory() -> str:
         return paths.home()  # it was removed under us; no khive.toml can be in it
 
 
-def _parse(file: str) -> tuple[dict[str, Any], str]:
-    text = _read_text(file)
+def _parse(file: str, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text), text
+        return tomllib.loads(text)
     except RecursionError:
         raise _unreadable(file, "is nested too deeply") from None
     except ValueError as error:
@@ -172,16 +186,25 @@ def _unreadable(file: str, why: str) -> ConfigError:
     return ConfigError([f"{file}: {why}"], hint=_HINT)
 
 
-def _read_tables(reading: _Reading, data: Mapping[str, Any]) -> None:
+def _read_tables(reading: _Reading, data: Mapping[str, Any], *, capabilities: bool = False) -> None:
     for table, content in data.items():
         if table == "roles":
-            reading.roles = read_roles(content, reading)
-        elif table not in TABLES:
+            continue
+        if table not in TABLES:
             reading.problem(table, None, _unknown(table, "", isinstance(content, dict)))
         elif not isinstance(content, Mapping):
             reading.problem(table, None, f"found {describe(content)}; allowed: a table, [{table}]")
         else:
             _read_table(reading, table, content)
+    if "roles" in data:  # after the settings that their capabilities go by
+        fill = _enabler(reading) if capabilities else None
+        reading.roles = read_roles(data["roles"], reading, fill)
+        reading.broken = fill.broken if fill else ()
+
+
+def _enabler(reading: _Reading) -> Enabler:
+    settings = AgentSettings(**reading.values["agents"])
+    return Enabler(settings, reading.origins.get("agents.command", DEFAULT))
 
 
 def _read_table(reading: _Reading, table: str, content: Mapping[str, Any]) -> None:
@@ -200,14 +223,6 @@ def _accept(
     parsed = reading.parse(f"{table}.{name}", setting, value, origin)
     if parsed is not None:
         reading.values[table][name] = parsed
-
-
-def _absolute(path: str, base: str) -> str:
-    if path == "~" or path.startswith("~/"):
-        path = paths.home() + path[1:]
-    elif path.startswith("~"):
-        raise Unfit(f'{describe(path)} (only "~/" is expanded, not another user\'s home)')
-    return os.path.normpath(os.path.join(base, path))
 
 
 def _unknown(name: str, table: str, is_table: bool) -> str:

@@ -18,6 +18,7 @@ from khive_supervisor.config.search_tables import (
     SearchSettings,
 )
 from khive_supervisor.config.service_tables import (
+    AgentSettings,
     LogSettings,
     SessionSettings,
     StoreSettings,
@@ -39,6 +40,7 @@ class Config:
     search: SearchSettings = field(default_factory=SearchSettings)
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
+    agents: AgentSettings = field(default_factory=AgentSettings)
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
 
@@ -57,6 +59,7 @@ TABLES: dict[str, type[Any]] = {
     "search": SearchSettings,
     "profiles": ProfileSettings,
     "tasks": TaskSettings,
+    "agents": AgentSettings,
     "log": LogSettings,
 }
 

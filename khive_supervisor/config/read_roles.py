@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from khive_supervisor.config.budget_table import Budget
+from khive_supervisor.config.enabling import Filling
+from khive_supervisor.config.notes import Notes, plain
 from khive_supervisor.config.roles import (
+    KINDS,
     MAX_ROLES,
     NESTED,
     Handler,
     Role,
     keys_of,
+    no_such_key,
     required_keys,
 )
-from khive_supervisor.config.values import Setting, describe, quoted
+from khive_supervisor.config.values import describe, quoted
 
+#: What fills in the role of a capability, or says why it cannot.
+Fill = Callable[[str], Filling | str]
 #: What is wrong with an inner table whose keys were read one by one (None: that key was wrong).
 Judge = Callable[[Mapping[str, Any]], str]
 
 
-class Notes(Protocol):
-    """Where values are taken from and problems are noted."""
+def read_roles(content: object, notes: Notes, fill: Fill | None = None) -> tuple[Role, ...]:
+    """The roles that are valid; whatever is not is noted.
 
-    def where(self, key: str) -> str:
-        """The file, with the line of a key when it is known."""
-
-    def note(self, key: str, shown: str, text: str) -> None:
-        """Note what is wrong at a key that is written as `shown`."""
-
-    def parse(self, key: str, setting: Setting, value: object) -> Any:
-        """The value of a key in its own type; None, and noted, if it is wrong."""
-
-
-def read_roles(content: object, notes: Notes) -> tuple[Role, ...]:
-    """The roles that are valid; whatever is not is noted."""
+    Args:
+        content: the list of tables.
+        notes: the problems and origins of the file that it stands in.
+        fill: what capabilities are filled in from; without it every table is complete.
+    """
     if not isinstance(content, list | tuple):
         found = describe(content)
         notes.note("roles", "roles", f"found {found}; allowed: [[roles]], a table for each role")
@@ -46,12 +43,21 @@ def read_roles(content: object, notes: Notes) -> tuple[Role, ...]:
             "roles", "roles", f"there are {len(content)} roles; allowed: at most {MAX_ROLES}"
         )
         return ()
-    roles = [_read_role(f"roles[{n}]", item, notes) for n, item in enumerate(content)]
-    _note_doubles(content, notes)
+    roles = [_read_role(f"roles[{n}]", item, notes, fill) for n, item in enumerate(content)]
+    names = [_name_of(*pair) for pair in zip(content, roles, strict=True)]
+    _note_doubles(names, notes)
     return tuple(role for role in roles if role is not None)
 
 
-def _read_role(place: str, content: object, notes: Notes) -> Role | None:
+def _name_of(content: object, role: Role | None) -> str | None:
+    """The name of a role, also of one that is not valid."""
+    if role is not None:
+        return role.role
+    name = content.get("role") if isinstance(content, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> Role | None:
     if not isinstance(content, Mapping):
         notes.note(place, place, f"found {describe(content)}; allowed: a table, [[roles]]")
         return None
@@ -60,16 +66,36 @@ def _read_role(place: str, content: object, notes: Notes) -> Role | None:
     for name, value in content.items():
         key = f"{place}.{name}"
         if name not in known:
-            notes.note(key, f"{place}.{_plain(name)}", _no_such(name, known))
+            notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
         elif name in NESTED:
             values[name] = _read_nested(key, name, value, notes)
         else:
             values[name] = notes.parse(key, known[name], value)
+    if fill is not None and values.get("capability"):
+        _fill_in(place, values, notes, fill)
     for name in required_keys():
-        if name not in values:
+        if name not in values and values.get("capability", "") is not None:
             notes.note(place, f"{place}.{name}", f"is missing; allowed: {known[name].allowed()}")
             values[name] = None
     return None if None in values.values() else Role(**values)
+
+
+def _fill_in(place: str, values: dict[str, Any], notes: Notes, fill: Fill) -> None:
+    """Give the keys that the table does not; a capability that cannot be had becomes None."""
+    filling = fill(values["capability"])
+    if isinstance(filling, str):
+        key = f"{place}.capability"
+        notes.note(key, key, filling)
+        values["capability"] = None
+        return
+    for name, origin in filling.origins.items():
+        if name.partition(".")[0] not in values:
+            notes.origins[f"{place}.{name}"] = origin
+    values.update({n: value for n, value in filling.values.items() if n not in values})
+    if values["workers"] and (why := filling.capability.too_many(values["workers"])):
+        key = f"{place}.workers"
+        notes.note(key, key, why)
+        values["workers"] = None
 
 
 def _read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
@@ -87,18 +113,22 @@ def _read_nested(place: str, name: str, content: object, notes: Notes) -> Handle
         if inner in known:
             values[inner] = notes.parse(key, known[inner], value)
         else:
-            notes.note(key, f"{place}.{_plain(inner)}", _no_such(inner, known))
+            notes.note(key, f"{place}.{plain(inner)}", no_such_key(inner, known))
             strange = True
     if wrong := _JUDGES[name](values):
         notes.note(place, place, f"{wrong}; allowed: {forms}")
+        return None
+    if values.get("format") and "agent" not in values:
+        notes.note(f"{place}.format", f"{place}.format", "is of an agent; allowed: beside agent")
         return None
     return None if strange or None in values.values() else kind(**values)
 
 
 def _judge_handler(values: Mapping[str, Any]) -> str:
-    if len(values) == 1:
+    kinds = [kind for kind in KINDS if kind in values]
+    if len(kinds) == 1:
         return ""
-    return f"has {'both' if values else 'neither'} python and command"
+    return f"has {' and '.join(kinds) if kinds else 'none of python, command and agent'}"
 
 
 def _judge_budget(values: Mapping[str, Any]) -> str:
@@ -120,25 +150,13 @@ def _judge_budget(values: Mapping[str, Any]) -> str:
 _JUDGES: dict[str, Judge] = {"handler": _judge_handler, "budget": _judge_budget}
 
 
-def _note_doubles(content: Iterable[object], notes: Notes) -> None:
+def _note_doubles(names: Iterable[str | None], notes: Notes) -> None:
     seen: dict[str, str] = {}
-    for number, item in enumerate(content):
-        name = item.get("role") if isinstance(item, Mapping) else None
-        if not isinstance(name, str):
+    for number, name in enumerate(names):
+        if name is None:
             continue
         key = f"roles[{number}].role"
         first = seen.setdefault(name, key)
         if first != key:
             text = f"two roles of one name, {quoted(name)}; the other is {first}"
             notes.note(key, key, f"{text} ({notes.where(first)})")
-
-
-def _no_such(name: str, known: Iterable[str]) -> str:
-    """What to say about a key that is none of ours; its value is not repeated."""
-    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
-        return f"there is no such key; did you mean {close[0]}?"
-    return f"there is no such key; allowed: {', '.join(known)}"
-
-
-def _plain(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)

@@ -6,9 +6,10 @@ stays. How a changed key takes effect is part of its declaration: config/changes
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -20,15 +21,33 @@ _MIB, _TIB = 1 << 20, 1 << 40
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAME = r"[A-Za-z0-9_-]{1,64}"
 _TYPE_NAME = r"[A-Za-z0-9_.-]{1,64}"
+_MODEL = r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*"
+_TOOL = r"[^\s\x00-\x1f\x7f,-][^\x00-\x1f\x7f]{0,199}"
 _FUNCTION = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+#: The keys of a handler that say what kind it is.
+KINDS = ("python", "command", "agent")
+#: A handler of each kind, for errors.
+HANDLER_FORMS = (
+    '{ python = "package.module:function" }, { command = ["program", "argument"] } or '
+    '{ agent = ["claude"] }'
+)
+#: Where a handler works; see docs/agents.md.
+WORKDIRS = ("role", "caller", "fresh", "worktree")
 
 #: Roles of one configuration; each has processes of its own.
 MAX_ROLES = 100
+#: Priorities of tasks are from minus this to this; the highest is served first.
+PRIORITY_LIMIT = 1000
+
+
+#: Keys that are in the digest only where they are used.
+_LATER = frozenset({"handler.agent", "handler.format", "workdir", "prompt", "model", "tools"})
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """What does a role's work: exactly one of the two is given."""
+    """What does a role's work: exactly one of `KINDS` is given."""
 
     python: str = declare(
         "",
@@ -50,6 +69,28 @@ class Handler:
             applies="rolling",
             minimum=1,
             maximum=1000,
+        ),
+    )
+    agent: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "command",
+            "A coding agent's program and arguments of yours; what it needs for each task is "
+            "added: the prompt, the model, the tools, and this memory as its MCP server.",
+            applies="rolling",
+            minimum=1,
+            maximum=1000,
+        ),
+    )
+    format: str = declare(
+        "",
+        Setting(
+            "text",
+            "How the agent is called and its answer read: as Claude Code's, as Codex's, or plain "
+            "text; the program's name decides if this is not given.",
+            applies="rolling",
+            choices=("claude", "codex", "plain"),
+            optional=True,
         ),
     )
 
@@ -81,10 +122,22 @@ class Role:
     handler: Handler = required(  # noqa: RUF009 - it has no default, only a declaration
         Setting(
             "text",
-            'What does the work: `{ python = "package.module:function" }` or '
-            '`{ command = ["program", "argument"] }`.',
+            'What does the work: `{ python = "package.module:function" }`, '
+            '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
             applies="rolling",
-            form='{ python = "package.module:function" } or { command = ["program", "argument"] }',
+            form=HANDLER_FORMS,
+        ),
+    )
+    capability: str = declare(
+        "",
+        Setting(
+            "text",
+            "The capability that gives every key that this table does not; with it, role, "
+            "task_types and handler need not be given either.",
+            applies="live",
+            pattern=_NAME,
+            form="letters, digits, - and _; 1 to 64 of them",
+            optional=True,
         ),
     )
     budget: Budget = declare(  # noqa: RUF009 - frozen, so that all may share it
@@ -160,6 +213,16 @@ class Role:
             maximum=100,
         ),
     )
+    priority: int = declare(
+        0,
+        Setting(
+            "integer",
+            "The priority of tasks whose caller names none; the highest is done first.",
+            applies="live",
+            minimum=-PRIORITY_LIMIT,
+            maximum=PRIORITY_LIMIT,
+        ),
+    )
     env_allow: tuple[str, ...] = declare(
         (),
         Setting(
@@ -190,6 +253,52 @@ class Role:
             "The directory that the handler works in; the home directory if none is given. `~` "
             "and relative paths as in store.path.",
             applies="rolling",
+            optional=True,
+        ),
+    )
+    workdir: str = declare(
+        "role",
+        Setting(
+            "text",
+            "Where each task is done: in the role's own directory (cwd), in the caller's, in a "
+            "fresh one, or in a git worktree of the caller's repository.",
+            applies="rolling",
+            choices=WORKDIRS,
+        ),
+    )
+    prompt: str = declare(
+        "",
+        Setting(
+            "lines",
+            "An agent's system prompt: what it is, and how it answers.",
+            applies="rolling",
+            maximum=32768,
+            optional=True,
+        ),
+    )
+    model: str = declare(
+        "",
+        Setting(
+            "text",
+            "The model that an agent uses, by the name that it knows; its own choice if none is "
+            "given.",
+            applies="rolling",
+            maximum=200,
+            pattern=_MODEL,
+            form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
+            optional=True,
+        ),
+    )
+    tools: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "The tools that an agent may use without being asked, by the names that it knows; the "
+            "tools of this memory are always among them.",
+            applies="rolling",
+            maximum=200,
+            pattern=_TOOL,
+            form="each up to 200 characters that print; it does not begin with -",
             optional=True,
         ),
     )
@@ -225,7 +334,7 @@ def required_keys() -> tuple[str, ...]:
 
 
 def every_key() -> Iterator[tuple[str, Setting]]:
-    """Every key as it is written below a role, with `handler.python` and the like."""
+    """Every key as it is written below a role, an inner table's with its name before it."""
     for name, setting in keys_of(Role).items():
         if name in NESTED:
             yield from ((f"{name}.{inner}", s) for inner, s in keys_of(NESTED[name]).items())
@@ -241,11 +350,18 @@ def default_of(name: str) -> Any:
 
 
 def value_of(role: Role, name: str) -> Any:
-    """The value of a key, with `handler.python` and the like."""
+    """The value of a key, an inner table's with its name before it."""
     value: Any = role
     for part in name.split("."):
         value = getattr(value, part)
     return value
+
+
+def no_such_key(name: str, known: Iterable[str]) -> str:
+    """What to say about a key that is none of ours; its value is not repeated."""
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"there is no such key; did you mean {close[0]}?"
+    return f"there is no such key; allowed: {', '.join(known)}"
 
 
 def left_out(name: str, value: Any) -> bool:
@@ -271,9 +387,14 @@ def digest(role: Role) -> str:
     """A short stable hash of what the work depends on: exactly the keys that need new workers.
 
     Neither the name nor the number of workers is in it: a result says which behaviour made it.
+    A key that came later counts only where it is used: roles that do not keep their hash, and
+    what they have learned counts in full.
     """
     relevant = {
-        name: value_of(role, name) for name, setting in every_key() if setting.applies == "rolling"
+        name: value_of(role, name)
+        for name, setting in every_key()
+        if setting.applies == "rolling"
+        and (name not in _LATER or value_of(role, name) != default_of(name))
     }
     text = json.dumps(relevant, sort_keys=True)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

@@ -241,6 +241,35 @@ class TaskSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What roles that name a capability are made with."""
+
+    command: tuple[str, ...] = declare(
+        ("claude", "-p"),
+        Setting(
+            "command",
+            "The coding agent's program, and arguments of yours, that capabilities are run by: "
+            "the `handler.agent` of their roles.",
+            applies="live",
+            minimum=1,
+            maximum=1000,
+            supervisor_only=True,
+        ),
+    )
+    capabilities: str = declare(
+        lambda: paths.config_home() + "/capabilities",
+        Setting(
+            "path",
+            "The directory of your own capabilities, each a `.toml` file. `~` and relative paths "
+            "as in store.path.",
+            applies="live",
+            shown_default="$XDG_CONFIG_HOME/khive/capabilities (~/.config/khive/capabilities)",
+            supervisor_only=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """The log that the supervisor writes for all its processes."""
 

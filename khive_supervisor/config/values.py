@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "text", "path", "boolean", "integer", "number", "duration", "size", "list", "command"
+    "text", "lines", "path", "boolean", "integer", "number", "duration", "size", "list", "command"
 ]
 #: When a changed value takes effect; config/changes.py and docs/reload.md say what that means.
 Applies = Literal["restart", "session", "live", "rolling", "identity"]
@@ -121,7 +121,7 @@ class Setting:
 
     def bounds(self) -> str:
         """The bounds in words; empty if there are none."""
-        unit = {"text": " characters", "path": " characters"}.get(self.kind, "")
+        unit = " characters" if self.kind in ("text", "lines", "path") else ""
         unit = unit or (" items" if self.kind in ("list", "command") else "")
         low, high = (
             None if bound is None else self._bare(bound) for bound in (self.minimum, self.maximum)
@@ -177,20 +177,29 @@ def _kind_of(value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as a TOML string on one line, with every control character escaped."""
+    """A text as a TOML string on one line, with every control character and line end escaped."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(escapes.get(c) or _plain_or_escaped(c) for c in text) + '"'
 
 
 def _plain_or_escaped(character: str) -> str:
     code = ord(character)
-    control = code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000
+    control = code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000 or code in (0x2028, 0x2029)
     return f"\\u{code:04x}" if control else character
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError
+    return value
+
+
+def _lines(value: object) -> str:
+    """A text of several lines: whatever a program can be told, so no NUL and no half character."""
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - as all that does not fit
+    if "\0" in value or not _encodable(value):
+        raise Unfit(f"the text {describe(value)}")
     return value
 
 
@@ -314,6 +323,7 @@ def _write_list(value: tuple[str, ...]) -> str:
 
 _PARSERS: dict[Kind, Callable[[object], Any]] = {
     "text": _text,
+    "lines": _lines,
     "path": _path,
     "boolean": _boolean,
     "integer": _integer,
@@ -325,6 +335,7 @@ _PARSERS: dict[Kind, Callable[[object], Any]] = {
 }
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "text": quoted,
+    "lines": quoted,
     "path": quoted,
     "boolean": lambda value: str(value).lower(),
     "integer": str,
@@ -336,6 +347,7 @@ _WRITERS: dict[Kind, Callable[[Any], str]] = {
 }
 _KIND_WORDS: dict[Kind, str] = {
     "text": "a text",
+    "lines": "a text of any lines",
     "path": "a path",
     "boolean": "true or false",
     "integer": "a whole number",

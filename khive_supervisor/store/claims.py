@@ -15,7 +15,13 @@ from khive_supervisor.store.records import RoleTable
 from khive_supervisor.store.task_log import TaskLog
 from khive_supervisor.store.task_rows import CLAIMED_COLUMNS, claim_of
 from khive_supervisor.tasks import states
-from khive_supervisor.tasks.bounds import error_text, log_tail, progress_text, result_text
+from khive_supervisor.tasks.bounds import (
+    error_text,
+    json_text,
+    log_tail,
+    progress_text,
+    result_text,
+)
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,
@@ -133,6 +139,11 @@ class ClaimTable:
         """See `TaskStore.progress`."""
         return self._while_held("progress = ?", [progress_text(text)], task_id, token)
 
+    def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
+        """See `TaskStore.note_session`."""
+        change = "agent_session = ?, agent_counted = ?"
+        return self._while_held(change, [session, counted], task_id, token)
+
     def _while_held(self, change: str, values: Sequence[Value], task_id: int, token: int) -> bool:
         with self._database.write():
             changed = self._database.changed(
@@ -206,6 +217,10 @@ class ClaimTable:
                 wall if after.state in ENDED else None,
                 task_id,
             ],
+        )
+        self._database.rows(
+            "UPDATE tasks SET place = ?1 WHERE id = ?2 AND place IS NOT ?1",
+            [json_text("place", outcome.place) if outcome.place else None, task_id],
         )
         what = REQUEUED if after.state == QUEUED else after.state
         self._log.add(task_id, wall, what, token, worker, error_text(outcome.error) or "")

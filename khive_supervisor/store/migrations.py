@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.store import schema, schema_budget
+from khive_supervisor.store import schema, schema_agents, schema_budget, schema_capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "a name for the store's past, which a restored backup replaces", schema.SECOND),
     Migration(3, "profiles that learn, and counters of what has changed", schema.THIRD),
     Migration(4, "tasks of roles, and what roles have learned", schema.FOURTH),
-    Migration(5, "what roles may spend, and what they have spent", schema_budget.BUDGETS),
+    Migration(
+        5, "agents' sessions, and the directories that tasks are done in", schema_agents.AGENTS
+    ),
+    Migration(6, "the priority that a role gives its tasks", schema_capabilities.ROLE_PRIORITY),
+    Migration(7, "what roles may spend, and what they have spent", schema_budget.BUDGETS),
 )
 
 #: The schema that this release reads and writes.

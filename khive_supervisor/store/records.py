@@ -11,7 +11,7 @@ from khive_supervisor.store.database import Database
 from khive_supervisor.tasks.model import Record, RoleRow
 from khive_supervisor.tasks.records import day_of
 
-_ROLES = "role, task_types, digest, generation, workers, attempts, in_service"
+_ROLES = "role, task_types, digest, generation, workers, attempts, in_service, priority"
 _RECORDS = (
     "role, task_type, digest, day, executions, successes, quality_sum, qualities, latency_sum"
 )
@@ -34,7 +34,7 @@ class RoleTable:
                 if before.get(name) != row:
                     self._database.rows(
                         f"INSERT OR REPLACE INTO roles ({_ROLES}, updated_at) "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         [*_values(row), wall],
                     )
 
@@ -102,6 +102,7 @@ def _values(row: RoleRow) -> list[Any]:
         row.workers,
         row.attempts,
         int(row.in_service),
+        row.priority,
     ]
 
 

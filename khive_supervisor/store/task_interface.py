@@ -109,6 +109,10 @@ class TaskStore(Protocol):
         """Say how far it is; False as for `renew`. Not worth more than a few calls a second."""
         ...
 
+    def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
+        """Keep an agent's session for the next attempt; False as for `renew`."""
+        ...
+
     def cancelled(self, task_id: int, token: int) -> bool:
         """Whether the holder of this claim should stop: asked to, or the claim is not its own."""
         ...

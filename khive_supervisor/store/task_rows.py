@@ -11,7 +11,8 @@ from khive_supervisor.tasks.model import Claim, Task
 _PLAIN = (
     "id, role, task_type, priority, idempotency, state, attempts, attempts_max, token, worker, "
     "generation, digest, boot, lease_until, cancel_asked, deadline, not_before, progress, error, "
-    "chosen, quality, actor, namespace, session, created_at, started_at, ended_at"
+    "chosen, quality, actor, namespace, session, created_at, started_at, ended_at, cwd, "
+    "agent_session, agent_counted, place"
 )
 #: What `task_of` takes; the light ones leave out what is large.
 COLUMNS = f"{_PLAIN}, payload, result, log_tail"
@@ -21,7 +22,7 @@ _NAMES = tuple(COLUMNS.split(", "))
 #: What `claim_of` takes.
 CLAIMED_COLUMNS = (
     "id, token, role, task_type, payload, attempts, attempts_max, deadline, actor, namespace, "
-    "session"
+    "session, cwd, agent_session, agent_counted"
 )
 
 
@@ -29,7 +30,7 @@ def task_of(row: tuple[Any, ...]) -> Task:
     """A row of `COLUMNS` or `LIGHT_COLUMNS`."""
     fields = dict(zip(_NAMES, row, strict=True))
     boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
-    for name in ("payload", "result", "chosen"):
+    for name in ("payload", "result", "chosen", "place"):
         if fields[name] is not None:
             fields[name] = json.loads(fields[name])
     fields["cancel_asked"] = bool(fields["cancel_asked"])

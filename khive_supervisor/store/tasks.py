@@ -67,8 +67,8 @@ class TaskTable(ClaimTable):
             self._refuse_exceeded(task.role, wall)
             task_id = self._database.inserted(
                 "INSERT INTO tasks (role, task_type, payload, priority, idempotency, attempts_max, "
-                "deadline, chosen, actor, namespace, session, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "deadline, chosen, actor, namespace, session, created_at, cwd) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     task.role,
                     task.task_type,
@@ -82,6 +82,7 @@ class TaskTable(ClaimTable):
                     task.namespace,
                     task.session,
                     wall,
+                    task.cwd,
                 ],
             )
             self._log.add(task_id, wall, ENQUEUED, 0)

@@ -64,6 +64,7 @@ class Supervisor:
     ) -> None:
         self.config = loaded.config
         self.config_file = loaded.file
+        self._broken = loaded.broken
         self.socket_path = socket_path
         self.clock = clock
         self.started = clock()
@@ -199,6 +200,8 @@ class Supervisor:
 
     def _warn_of_roles(self) -> None:
         """What a role lacks keeps nobody else from being served; a reload would refuse it."""
+        for text in self._broken:
+            log.warning("capability.broken", problem=text)
         for problem in check_handlers(self.config, os.environ):
             log.warning("role.cannot_work", role=problem.role, problem=str(problem))
 
@@ -382,7 +385,7 @@ class Supervisor:
 
     async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
-        look = asyncio.ensure_future(self._look())
+        look = asyncio.gather(self._look(), self.roles.look())
         look.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([look], timeout=STATUS_PATIENCE)
         return describe(self)

@@ -297,6 +297,8 @@ def read(file: str | None, old: Config, environ: Mapping[str, str]) -> tuple[Con
         ConfigError: everything that is wrong with it.
     """
     loaded = load(file, environ=environ)
+    for text in loaded.broken:
+        log.warning("capability.broken", problem=text)
     plan = diff(old, loaded.config)
     snapshot.dumps(loaded.config)
     starting = {change.role for change in plan.roles if change.kind in ("added", "rolling")}

@@ -94,3 +94,7 @@ class Surroundings:
     rolled_back: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
     environ: Callable[[], dict[str, str]] = lambda: dict(os.environ)
     clock: Callable[[], float] = time.monotonic
+    #: Held while a worker of a reload starts and imports: one core is left to those at work.
+    turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
+    )

@@ -125,12 +125,16 @@ class RolePool:
         """
         await self.settle()
         generation = self._new_generation(role, config)
+        self._move(generation, Generation.WARMING)
         try:
-            self._start_workers(generation, role.workers)
-            self._move(generation, Generation.WARMING)
-            await self._warm(generation)
+            turns = (self._warm_one(generation) for _ in range(role.workers))
+            for failed in await asyncio.gather(*turns, return_exceptions=True):
+                if failed is not None:
+                    raise failed
+            if generation.broken:
+                raise BootFailure(generation.broken)
         except (KhiveError, OSError, TimeoutError) as error:
-            why = str(error) or f"not all workers were ready within {role.warm_timeout:g} s"
+            why = str(error) or generation.broken
             await self._discard(generation, why)
             raise StagingFailed(f"The role {self.name} got no new workers: {why}") from error
         except asyncio.CancelledError:
@@ -140,12 +144,19 @@ class RolePool:
         self._move(generation, Generation.READY)
         return generation
 
-    async def _warm(self, generation: RoleGeneration) -> None:
-        waits = [worker.settled.wait() for worker in generation.workers.values()]
-        # Those that are late are killed; this is for what cannot be.
-        await asyncio.wait_for(asyncio.gather(*waits), generation.role.warm_timeout + KILL_PATIENCE)
-        if generation.broken:
-            raise BootFailure(generation.broken)
+    async def _warm_one(self, generation: RoleGeneration) -> None:
+        """Start one more worker in its turn, and wait until it is ready or has failed."""
+        async with self._around.turns:
+            if generation.broken:
+                return
+            try:
+                (worker,) = self._start_workers(generation, 1)
+                # One that is late is killed; this is for what cannot be.
+                patience = generation.role.warm_timeout + KILL_PATIENCE
+                await asyncio.wait_for(worker.settled.wait(), patience)
+            except (KhiveError, OSError, TimeoutError) as error:
+                generation.broken = str(error) or "a worker neither got ready nor ended"
+                raise
 
     async def _discard(self, generation: RoleGeneration, why: str) -> None:
         """It never had a task: nothing to wait for."""
@@ -162,8 +173,8 @@ class RolePool:
         self._generations.append(RoleGeneration(self.newest, role, config))
         return self._generations[-1]
 
-    def _start_workers(self, generation: RoleGeneration, count: int) -> None:
-        start_workers(generation, count, self, self._around)
+    def _start_workers(self, generation: RoleGeneration, count: int) -> list[RoleWorker]:
+        return start_workers(generation, count, self, self._around)
 
     # --- the switch -----------------------------------------------------------------------------
 

@@ -16,15 +16,14 @@ from khive_supervisor.supervision.role_worker import Observer, RoleWorker
 
 def start_workers(
     generation: RoleGeneration, count: int, observer: Observer, around: Surroundings
-) -> None:
+) -> list[RoleWorker]:
     """Have so many workers of a generation started; they say themselves when they are ready.
 
     Raises:
         KhiveError, OSError: it is impossible now; those before it are in the generation.
     """
     environment = environment_of(generation.role, around.environ())
-    for _ in range(count):
-        _start_worker(generation, environment, observer, around)
+    return [_start_worker(generation, environment, observer, around) for _ in range(count)]
 
 
 def environment_of(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
@@ -47,7 +46,7 @@ def _start_worker(
     environment: dict[str, str],
     observer: Observer,
     around: Surroundings,
-) -> None:
+) -> RoleWorker:
     role, config = generation.role, generation.config
     name = f"{role.role}-{generation.number}-{secrets.token_hex(4)}"
     worker = RoleWorker(name, observer, around.take_log)
@@ -63,3 +62,4 @@ def _start_worker(
     }
     worker.start(around.spawn, request, role.warm_timeout)
     generation.workers[name] = worker
+    return worker

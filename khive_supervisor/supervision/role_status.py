@@ -51,4 +51,5 @@ def row_of(pool: RolePool) -> RoleRow:
         workers=role.workers,
         attempts=role.attempts,
         in_service=pool.in_service and not pool.given_up,
+        priority=role.priority,
     )

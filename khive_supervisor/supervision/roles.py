@@ -215,7 +215,7 @@ class Roles:
                 if self._depths:
                     released = await self._in_thread(lambda t: t.release_expired(lease.now()))
                     self._tell_released(released, "")
-                self._depths = await self._in_thread(lambda t: t.queue_depths())
+                await self.look()
                 await self._look_at_budgets()
                 for role in await self._in_thread(lambda t: t.due(lease.now())):
                     if role in self._pools:
@@ -248,6 +248,10 @@ class Roles:
         if any(pool.role.budget.limited for pool in self._pools.values()):
             found = await self._in_thread(lambda t: t.budgets())
         self._accounts = {account.role: account for account in found}
+
+    async def look(self) -> None:
+        """See how much waits now."""
+        self._depths = await self._in_thread(lambda tasks: tasks.queue_depths())
 
     # --- reload ---------------------------------------------------------------------------------
 

@@ -27,8 +27,6 @@ CANCEL_ASKED, RETRIED, RATED = "cancel_asked", "retried", "rated"
 PAYLOAD_LIMIT, RESULT_LIMIT, LOG_LIMIT = 1 << 20, 1 << 20, 16 << 10
 #: Characters of an error and of a line of progress.
 ERROR_LIMIT, PROGRESS_LIMIT = 4000, 500
-#: Priorities are from minus this to this; the highest is served first.
-PRIORITY_LIMIT = 1000
 #: The digest that a role's record has for what its fallback did.
 FALLBACK = "fallback"
 #: Characters of an idempotency key.
@@ -55,6 +53,7 @@ class NewTask:
     actor: str = ""
     namespace: str = ""
     session: str = ""
+    cwd: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,8 @@ class Task:
     Times are unix seconds of the wall clock, for people to read, and for `deadline`, which is one.
     `lease` and `not_before` are of the clock since boot. `token` counts claims, for ever: a result
     is accepted from the last one only. In a listing, payload, result and log_tail are None.
+    `cwd` is the caller's directory, `agent_session` what an agent can resume, and `place` what is
+    left in a directory that the task had of its own.
     """
 
     id: int
@@ -95,6 +96,10 @@ class Task:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    cwd: str = ""
+    agent_session: str = ""
+    agent_counted: int = 0
+    place: Mapping[str, Any] | None = None
 
     @property
     def ended(self) -> bool:
@@ -131,7 +136,11 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A task that a worker now holds, and the token that its result will be accepted with."""
+    """A task that a worker now holds, and the token that its result will be accepted with.
+
+    `agent_session` is of an attempt before, and had counted `agent_counted` tokens; `directory` is
+    where the task is done, once that is known, and if it is not the role's own.
+    """
 
     id: int
     token: int
@@ -145,6 +154,10 @@ class Claim:
     actor: str
     namespace: str
     session: str
+    cwd: str = ""
+    agent_session: str = ""
+    agent_counted: int = 0
+    directory: str = ""
     #: The command that does it in the place of the role's handler: the budget is exceeded.
     fallback: tuple[str, ...] = ()
 
@@ -166,7 +179,8 @@ class Outcome:
 
     `latency` is how long the handler ran, in seconds of a clock that cannot be set; `quality`,
     0 to 1, is what the handler itself holds of its result. `final`: a failure that no further
-    attempt can mend, so that none is made. `usage` is None if nothing is known of it.
+    attempt can mend, so that none is made. `usage` is None if nothing is known of it. `place`
+    says what is left in the task's own directory.
     """
 
     state: str
@@ -177,6 +191,7 @@ class Outcome:
     quality: float | None = None
     final: bool = False
     usage: Usage | None = None
+    place: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +254,10 @@ class QueueDepth:
 class RoleRow:
     """A role that is configured, as the supervisor has loaded it.
 
-    `digest` names its handler and settings; `workers` and `attempts` (at a task) are what they are
-    meant to be. Out of service, tasks wait in its queue: somebody took it out (the digest is empty
-    then, since nothing works by one), or it was given up.
+    `digest` names its handler and settings; `workers`, `attempts` (at a task) and `priority` (of a
+    task whose caller names none) are what they are meant to be. Out of service, tasks wait in its
+    queue: somebody took it out (the digest is empty then, since nothing works by one), or it was
+    given up.
     """
 
     role: str
@@ -251,6 +267,7 @@ class RoleRow:
     workers: int = 1
     attempts: int = ATTEMPTS
     in_service: bool = True
+    priority: int = 0
 
     @property
     def drained(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from khive_supervisor.budgets.account import UNLIMITED
-from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, PRIORITY_LIMIT, QueueDepth
+from khive_supervisor.config.roles import PRIORITY_LIMIT
+from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth
 from khive_supervisor.tasks.records import day_of, summary
 from khive_supervisor.verbs import budgets, tasks
 from khive_supervisor.verbs import task_forms as shapes
@@ -31,6 +32,7 @@ def roles(context: Context, args: Arguments) -> dict[str, Any]:
                 "in_service": role.in_service,
                 "task_types": list(role.task_types),
                 "workers": role.workers,
+                "priority": role.priority,
                 "generation": role.generation,
                 "queued": depth.queued,
                 "leased": depth.leased,
@@ -81,13 +83,21 @@ PACK = Pack(
                     "type": "integer",
                     "minimum": -PRIORITY_LIMIT,
                     "maximum": PRIORITY_LIMIT,
-                    "description": "The highest is done first (0).",
+                    "description": "The highest is done first (by default what the role "
+                    "says, mostly 0).",
                 },
                 "idempotency_key": {
                     "type": "string",
                     "minLength": 1,
                     "maxLength": KEY_LIMIT,
                     "description": "Repeating a call with the same key queues nothing new.",
+                },
+                "cwd": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 4096,
+                    "description": "The directory that the task is about, for roles that work in "
+                    "the caller's or in a git worktree of it; the session's own by default.",
                 },
                 "deadline": {
                     "type": "string",

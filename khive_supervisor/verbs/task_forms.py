@@ -130,6 +130,12 @@ def show_whole(task: Task) -> dict[str, Any]:
     shown = {**show(task), "payload": task.payload}
     if task.state == "done":
         shown["result"] = task.result
+    if task.cwd:
+        shown["cwd"] = task.cwd
+    if task.agent_session:
+        shown["session"] = task.agent_session
+    if task.place is not None:
+        shown["worktree"] = dict(task.place)
     if task.log_tail is not None:
         shown["log_tail"] = task.log_tail
     if task.chosen is not None:

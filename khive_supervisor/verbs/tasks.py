@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from random import Random
 from typing import Any
@@ -35,7 +36,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
             role=role.role,
             task_type=task_type,
             payload=args.get("payload"),
-            priority=args.get("priority", 0),
+            priority=args.get("priority", role.priority),
             idempotency=args.get("idempotency_key"),
             deadline=_deadline(context, args.get("deadline")),
             attempts_max=role.attempts,
@@ -43,6 +44,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
             actor=context.session.actor,
             namespace=context.namespace(None),
             session=context.session.id,
+            cwd=_cwd(context, args.get("cwd")),
         )
     )
     if created:
@@ -101,6 +103,18 @@ def _what_there_is(roles: list[RoleRow]) -> str:
         return "No roles are configured; add a [[roles]] table to the configuration."
     shown = "; ".join(f"{role.role} ({', '.join(role.task_types) or 'no types'})" for role in roles)
     return f"There are: {shown}."
+
+
+def _cwd(context: Context, asked: str | None) -> str:
+    """The caller's directory: what it names, else where its session is."""
+    if asked is None:
+        return context.session.cwd if os.path.isabs(context.session.cwd) else ""
+    if "\0" in asked or not os.path.isabs(asked) or not os.path.isdir(asked):
+        raise InvalidInput(
+            f"The cwd {asked!r} is not the absolute path of a directory that exists.",
+            hint="Leave it out for the session's own directory.",
+        )
+    return asked
 
 
 def _deadline(context: Context, text: str | None) -> float | None:

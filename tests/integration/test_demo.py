@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import DEADLINE, ROOT, Installation, wait_until
 
 
@@ -34,4 +36,26 @@ def test_the_demo_works_twice_and_takes_its_example_with_it(
     assert khive.status()["state"] == "ready"
     assert khive.status()["roles"] == []
     khive.stop()
+    wait_until(khive.gone, "all are gone")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_agents_demo_leaves_nothing_but_what_it_says(
+    khive: Installation, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/demo_agent.py")],
+        env={**khive.env, "TMPDIR": str(scratch)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 commit(s) on khive/critic-t1" in done.stdout
+    assert "The greeting is friendly." in done.stdout
+    assert "never touched" in done.stdout
+    assert list(scratch.iterdir()) == []
     wait_until(khive.gone, "all are gone")

@@ -21,7 +21,7 @@ from khive_supervisor.verbs.context import Context, SessionInfo
 REGISTRY = packs.load()
 ROLES = [
     RoleRow("reviewer", ("review",), "d1", workers=2, attempts=2),
-    RoleRow("tester", ("review", "test"), "d2"),
+    RoleRow("tester", ("review", "test"), "d2", priority=60),
     RoleRow("writer", ("write",), in_service=False),
     RoleRow("anything"),
 ]
@@ -88,6 +88,18 @@ def test_a_task_for_a_role(context: Context) -> None:
     )
     assert task.deadline is not None
     assert task.deadline - task.created_at == pytest.approx(1800, abs=60)
+
+
+def test_a_role_says_how_urgent_its_tasks_are_unless_the_caller_does(context: Context) -> None:
+    for given, expected in (({}, 60), ({"priority": 0}, 0), ({"priority": -5}, -5)):
+        task = call(context, "assign", role="tester", task_type="test", **given)["task"]
+        found = context.store.tasks.find(task_forms.task_id(task))
+        assert found is not None
+        assert found.priority == expected
+    task = call(context, "assign", role="anything")["task"]
+    assert "priority" not in call(context, "task", task=task)
+    (role,) = call(context, "roles", role="tester")["roles"]
+    assert role["priority"] == 60
 
 
 def test_a_task_for_the_best_role_says_why(context: Context) -> None:

@@ -31,7 +31,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
 
 ALL = list(commands(cli))
 #: What can be asked of it without anything running; the rest has integration tests.
-NO_JSON = {"attach", "call", "completion", "config", "index"}
+NO_JSON = {"attach", "call", "capabilities", "completion", "config", "index"}
 
 
 def invoke(*words: str, stdin: str | None = None) -> Result:

@@ -215,3 +215,28 @@ _TOML = st.recursive(
 def test_any_table_is_written_as_it_is_read(value: dict[str, Any]) -> None:
     text = tomltext.set_member("", "mcp_servers", "khive", value)
     assert tomllib.loads(text) == {"mcp_servers": {"khive": value}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# only a comment",
+        "a = 1\n[t]\nb = 2\n\n\n",
+        'a = 1\r\n[[roles]] # one\r\nrole = "x"\r\n',
+        '[[roles]]\nrole = "x"\n[roles.handler]\npython = "a:b" # theirs\n[t]\n',
+    ],
+)
+def test_a_table_is_appended_to_a_list(text: str) -> None:
+    edited = tomltext.append_table(text, "roles", {"capability": "c"})
+    assert edited.startswith(text.rstrip("\r\n"))
+    assert tomltext.parse(edited)["roles"][-1] == {"capability": "c"}
+    assert len(tomltext.parse(edited)["roles"]) == len(tomltext.parse(text).get("roles", [])) + 1
+    assert ("\r\n" in edited) == ("\r\n" in text)
+    assert edited.count("\r\n") in (0, edited.count("\n"))
+
+
+@pytest.mark.parametrize("text", ["roles = []", "roles = [{a = 1}]", "[roles]", "roles = 3", "["])
+def test_a_list_without_a_safe_place_is_refused(text: str) -> None:
+    with pytest.raises(jsontext.CannotEdit):
+        tomltext.append_table(text, "roles", {"capability": "c"})

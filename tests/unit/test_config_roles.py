@@ -22,7 +22,7 @@ from khive_supervisor.config import (
     load,
 )
 from khive_supervisor.config.handlers import check_handlers
-from khive_supervisor.config.roles import MAX_ROLES, NESTED, every_key
+from khive_supervisor.config.roles import MAX_ROLES, NESTED, PRIORITY_LIMIT, WORKDIRS, every_key
 from khive_supervisor.config.show import loaded_as_dict
 from khive_supervisor.config.snapshot import MAX_LENGTH, dumps
 from khive_supervisor.errors import ConfigError
@@ -86,11 +86,11 @@ def test_all_problems_of_all_roles_are_named_at_once(tmp_path: Path) -> None:
         ':2: roles[0].role: found "no spaces"; allowed: a text (letters',
         ":3: roles[0].task_type: there is no such key; did you mean task_types?",
         ":4: roles[0].handler.comand: there is no such key; did you mean command?",
-        ":4: roles[0].handler: has neither python and command; allowed: {",
+        ":4: roles[0].handler: has none of python, command and agent; allowed: {",
         ":1: roles[0].task_types: is missing; allowed: a list of texts",
         ":7: roles[1].task_types: found a list; allowed",
         ":8: roles[1].workers: found 65; allowed: a whole number from 0 to 64",
-        ":9: roles[1].handler: has both python and command",
+        ":9: roles[1].handler: has python and command; allowed: {",
         ':11: roles[2].role: two roles of one name, "b"; the other is roles[1].role (',
         ":13: roles[2].handler.command: found a list; allowed: a list of texts: a program",
         ":14: roles[2].attempts: found 0",
@@ -156,6 +156,7 @@ _WORDS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_chara
 _HANDLERS = st.one_of(
     st.just(Handler(python="a.b:c")),
     _WORDS.map(lambda words: Handler(command=("x", *words))),
+    st.sampled_from(["", "claude"]).map(lambda form: Handler(agent=("x",), format=form)),
 )
 _AMOUNTS = st.one_of(st.none(), st.integers(0, 10**9).map(lambda cents: cents / 100))
 _BUDGETS = st.one_of(
@@ -179,8 +180,14 @@ _ROLES = st.builds(
     attempts=st.integers(1, 100),
     env_require=st.lists(_NAMES.map(lambda name: "V" + name.replace("-", "_"))).map(tuple),
     cwd=st.sampled_from(["", "/a b"]),
+    workdir=st.sampled_from(WORKDIRS),
+    prompt=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    model=st.sampled_from(["", "sonnet[1m]", "a/b:c"]),
+    tools=st.sampled_from([(), ("Read", "Bash(git diff:*)")]),
     description=st.sampled_from(["", 'say "it"']),
     budget=_BUDGETS,
+    capability=st.sampled_from(["", "code-reviewer"]),
+    priority=st.integers(-PRIORITY_LIMIT, PRIORITY_LIMIT),
 )
 
 
@@ -209,6 +216,8 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "env_allow": ("A",), "env_require": ("A",), "cwd": "/", "description": "d",
         "budget.weekly": 1.0, "budget.monthly": 1.0, "budget.unit": "tokens", "budget.near": 0.5,
         "budget.reserve": 1.0, "budget.fallback": ("x",),
+        "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh",
+        "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")
@@ -216,6 +225,49 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         value = NESTED[first](**{inner: other[name]}) if inner else other[name]  # type: ignore[arg-type]
         changed = dataclasses.replace(role, **{first: value})  # type: ignore[arg-type]
         assert (digest(changed) != digest(role)) == (setting.applies == "rolling"), name
+
+
+def test_a_key_that_is_not_used_leaves_the_digest_as_it_was() -> None:
+    # Written down before there were agents: roles keep what they learned then.
+    assert (
+        digest(Role(role="r", task_types=("a",), handler=Handler(python="a:b"))) == "9013d1dd84f8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('command = ["x"], format = "claude"', "handler.format: is of an agent"),
+        ('agent = ["x"], format = "other"', 'handler.format: found "other"'),
+        ('agent = ["x"], command = ["x"]', "handler: has command and agent; allowed"),
+        ('format = "plain"', "handler: has none of python, command and agent"),
+        ('agent = [""]', "handler.agent: found a list"),
+    ],
+)
+def test_what_is_wrong_with_an_agent_is_said(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "khive.toml"
+    file.write_text(ONE.replace('{ python = "json:loads" }', f"{{ {text} }}"))
+    with pytest.raises(ConfigError) as caught:
+        load(str(file), str(tmp_path), {})
+    assert f"roles[0].{said}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('workdir = "here"', 'roles[0].workdir: found "here"; allowed: "role" or "caller"'),
+        ('prompt = "a\\u0000"', "roles[0].prompt: found the text"),
+        ('model = "-x"', "roles[0].model"),
+        ('tools = ["--dangerously"]', "roles[0].tools: found the item"),
+        ('tools = ["a\\nb"]', "roles[0].tools: found"),
+    ],
+)
+def test_what_an_agent_is_told_is_checked(line: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "khive.toml"
+    file.write_text(ONE + line + "\n")
+    with pytest.raises(ConfigError) as caught:
+        load(str(file), str(tmp_path), {})
+    assert said in str(caught.value)
 
 
 def test_what_a_handler_lacks_here_is_found_without_importing(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from khive_supervisor.cli.checks import Check
 from khive_supervisor.cli.clients import CLIENTS, ENVIRONMENT
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.config import Config, EmbedderSettings, from_dict, load
+from khive_supervisor.config.service_tables import AgentSettings
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.embed.bundled import MODEL_DIRECTORY
 from khive_supervisor.errors import StoreRefused, VersionMismatch
@@ -301,3 +302,14 @@ def test_an_invalid_configuration_is_reported_and_the_rest_goes_on(tmp_path: Pat
 def test_the_configuration_says_where_it_is_from(tmp_path: Path) -> None:
     found = load(None, str(tmp_path), {"KHIVE_NAMESPACE": "n"})
     assert "1 settings differ" in only(service.check_configuration(found)).what
+
+
+def test_a_broken_capability_is_a_warning(config: Config, tmp_path: Path) -> None:
+    agents = AgentSettings(capabilities=str(tmp_path))
+    config = dataclasses.replace(config, agents=agents)
+    assert only(service.check_capabilities(config)).what == "3 can be enabled"
+    (tmp_path / "mine.toml").write_text("role = 3\n")
+    broken, rest = service.check_capabilities(config)
+    assert (broken.status, broken.what) == ("warn", "mine is broken")
+    assert broken.why.startswith(f"{tmp_path}/mine.toml:1: role: found 3; allowed")
+    assert rest.what == "3 can be enabled"

@@ -15,7 +15,7 @@ LAYERS = (
     {"__init__", "errors", "exitcodes", "paths", "text", "documents"},
     {"protocol", "config", "logs", "client", "attach"},
     {"profiles", "tasks", "budgets"},
-    {"store", "embed"},
+    {"store", "embed", "agents", "worktrees"},
     {"freshness"},
     {"index"},
     {"search"},

@@ -20,6 +20,7 @@ class Fake:
 
     def __init__(self, name: str, *, ends: bool = False, works: bool = True) -> None:
         self.name, self.ends, self.works = name, ends, works
+        self.tidies = 0.0
         self.heard: list[str] = []
 
     def check(self) -> None:

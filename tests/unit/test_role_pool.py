@@ -55,6 +55,7 @@ class Fakes:
 
     def __init__(self) -> None:
         self.workers: list[FakeWorker] = []
+        self.turns = asyncio.Semaphore(8)
         self.released: list[tuple[str, bool]] = []
         self.environ = {"TOKEN": "t", "OTHER": "o"}
         self.refuse: Exception | None = None
@@ -66,6 +67,7 @@ class Fakes:
             lambda _fd: None,
             environ=lambda: self.environ,
             clock=lambda: self.now,
+            turns=self.turns,
         )
         self.pool = RolePool(ROLE, Config(roles=(ROLE,)), surroundings)
 
@@ -151,6 +153,22 @@ async def test_each_first_worker_goes_as_soon_as_it_is_ready(fakes: Fakes) -> No
     await until(lambda: fakes.pool.ready == 2)
     assert fakes.pool.warm
     assert fakes.state(1) is Generation.ACTIVE
+
+
+@with_pool
+async def test_new_workers_start_in_turn(fakes: Fakes) -> None:
+    """So that a core is left to those at work."""
+    await fakes.begun()
+    for _ in range(7):
+        await fakes.turns.acquire()
+    staging = asyncio.create_task(fakes.pool.stage(replace(ROLE, timeout=5.0), Config()))
+    (first,) = await fakes.started(2, 1)
+    await asyncio.sleep(0)
+    assert len(fakes.of(2)) == 1
+    first.say(ready=True)
+    _, second = await fakes.started(2, 2)
+    second.say(ready=True)
+    assert (await staging).state is Generation.READY
 
 
 @with_pool

@@ -2,6 +2,9 @@
 
 Bad input is answered, never fatal: a line that is not JSON-RPC gets a parse error, a line that is
 too long is skipped and answered, half a line before the end is dropped.
+
+The SDK's server reads and writes here directly: a stream of objects in between would take several
+turns of the loop for each call.
 """
 
 from __future__ import annotations
@@ -10,17 +13,24 @@ import asyncio
 import json
 import os
 import select
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
+from mcp.types import (
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
-#: Bytes taken from the pipe at once; a Linux pipe holds as many.
-CHUNK = 1 << 16
+from khive_workers.inbox import Inbox, Refused
+from khive_workers.line_writer import LineWriter
+
 #: Seconds that answers to requests already received may take after the client closed its stdin:
 #: below the 2 s after which clients end the process.
 LINGER = 1.5
@@ -32,33 +42,6 @@ MAX_OPEN = 256
 ENDLESS = frozenset({"subscriptions/listen"})
 
 _PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
-
-
-@dataclass(slots=True)
-class Lines:
-    """Cut a byte stream into lines; pure. A line longer than `limit` becomes None."""
-
-    limit: int
-    _buffer: bytearray = field(default_factory=bytearray)
-    _scanned: int = 0
-    _skipping: bool = False
-
-    def feed(self, data: bytes) -> list[bytes | None]:
-        """The lines that are complete now, without their ends; None stands for one too long."""
-        self._buffer += data
-        lines: list[bytes | None] = []
-        while (end := self._buffer.find(b"\n", self._scanned)) >= 0:
-            line = bytes(self._buffer[:end])
-            del self._buffer[: end + 1]
-            self._scanned = 0
-            too_long, self._skipping = self._skipping or len(line) > self.limit, False
-            lines.append(None if too_long else line)
-        self._scanned = len(self._buffer)
-        if self._scanned > self.limit:
-            self._buffer.clear()
-            self._scanned = 0
-            self._skipping = True
-        return lines
 
 
 def _hung_up(fd: int) -> bool:
@@ -78,109 +61,152 @@ class Observer:
 
 
 class FdTransport:
-    """The client's stdin and stdout as the streams that the SDK's server takes."""
+    """The client's stdin and stdout; `incoming` and `outgoing` are what the SDK's server takes.
 
-    def __init__(self, read_fd: int, write_fd: int, limit: int, observer: Observer) -> None:
-        self._read_fd, self._write_fd = read_fd, write_fd
-        self._lines = Lines(limit)
+    `handshake` and `lost` are what a worker before this one has left: the client's handshake, and
+    the ids of the calls that it did not answer.
+    """
+
+    def __init__(
+        self,
+        read_fd: int,
+        write_fd: int,
+        inbox: Inbox,
+        limit: int,
+        observer: Observer,
+        handshake: bytes = b"",
+        lost: Sequence[Any] = (),
+    ) -> None:
+        self._read_fd = read_fd
+        self._inbox = inbox
         self._limit = limit
         self._observer = observer
+        self._handshake, self._lost = handshake, list(lost)
+        self._succeeded = False
+        self._ready: deque[JSONRPCMessage] = deque()
         self._open: set[Any] = set()
         self._swallow: set[Any] = set()
         self._settled = asyncio.Event()
         self._settled.set()
         self._answered = asyncio.Event()
-        self._write_lock = asyncio.Lock()
-        self._incoming, self.read_stream = anyio.create_memory_object_stream[
-            SessionMessage | Exception
-        ](0)
-        self.write_stream, self._outgoing = anyio.create_memory_object_stream[SessionMessage](0)
+        self._arrival: asyncio.Future[int] | None = None
+        self._watched = self._has_read = False
+        self._writer = LineWriter(write_fd)
+        self.incoming = Incoming(self)
+        self.outgoing = Outgoing(self)
         os.set_blocking(read_fd, False)
-        os.set_blocking(write_fd, False)
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """Say what is to be done when the client does not read any more."""
+        self._writer.on_gone = tell
 
     # --- in -------------------------------------------------------------------------------------
 
-    async def read(self, resume: bytes, lost: list[Any]) -> None:
-        """Feed the server until the client closes; returns after its last answer (or LINGER)."""
-        async with self._incoming:
-            try:
-                await self._succeed(resume, lost)
-                async for line in self._read_lines():
-                    await self._take(line)
-                with anyio.move_on_after(LINGER):
-                    await self._settled.wait()
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return  # the server has ended first, or nobody waits for answers
+    async def receive(self) -> JSONRPCMessage | None:
+        """The client's next message; None when it has closed, after its last answer (or LINGER)."""
+        if not self._succeeded:
+            self._succeeded = True
+            await self._succeed()
+        while not self._ready:
+            if not await self._has_room():
+                return None
+            line = self._inbox.peek()
+            if line is None:
+                if not await self._fill():
+                    with anyio.move_on_after(LINGER):
+                        await self._settled.wait()
+                    return None
+                continue
+            # Dropped only when it is noted, or answered: whatever is killed meanwhile, the next
+            # worker finds it.
+            message = await self._take(line)
+            self._inbox.drop()
+            if message is not None:
+                return message
+        return self._ready.popleft()
 
-    async def _read_lines(self) -> AsyncIterator[bytes | None]:
+    async def _fill(self) -> bool:
+        """Take what the client has sent; waits for it. False at the end."""
+        if self._has_read:
+            # Calls begin before more is read, however fast the client is.
+            await asyncio.sleep(0)
+        try:
+            count = self._inbox.read(self._read_fd)
+        except BlockingIOError:
+            count = await self._arrives()
+        except OSError:
+            count = 0
+        self._has_read = count > 0
+        return count > 0
+
+    async def _arrives(self) -> int:
         loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
+        self._arrival = loop.create_future()
+        if not self._watched:
+            loop.add_reader(self._read_fd, self._on_readable)
+            self._watched = True
         try:
-            loop.add_reader(self._read_fd, ready.set)
-        except PermissionError:
-            pass  # a regular file or /dev/null: never blocks, and epoll refuses it
-        try:
-            while True:
-                try:
-                    chunk = os.read(self._read_fd, CHUNK)
-                except BlockingIOError:
-                    ready.clear()
-                    await ready.wait()
-                    continue
-                except OSError:
-                    return
-                if not chunk:
-                    return
-                for line in self._lines.feed(chunk):
-                    yield line
+            return await self._arrival
         finally:
-            loop.remove_reader(self._read_fd)
+            self._arrival = None
 
-    async def _take(self, line: bytes | None) -> None:
-        if line is None:
+    def _on_readable(self) -> None:
+        if self._arrival is None or self._arrival.done():
+            self._unwatch()  # nobody wants it now; the loop would turn for nothing
+            return
+        try:
+            count = self._inbox.read(self._read_fd)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        self._arrival.set_result(count)
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            asyncio.get_running_loop().remove_reader(self._read_fd)
+            self._watched = False
+
+    def close(self) -> None:
+        """Let the loop forget the pipe; idempotent."""
+        self._unwatch()
+
+    async def _take(self, line: bytes | Refused) -> JSONRPCMessage | None:
+        """Understand a line and note it, or answer it here if it is no message."""
+        if isinstance(line, Refused):
             why = f"a message may have at most {self._limit} bytes"
             await self._answer_error(None, _INVALID_REQUEST, f"Message too large: {why}.")
-            return
+            return None
         if not line.strip():
-            return
-        # Noted before anything else: a worker that is killed between reading a call and noting it
-        # would leave its client waiting for ever, and understanding the call takes a while.
-        early = _request_id(line)
-        if early is not None:
-            self._observer.on_request(early)
+            return None
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             if isinstance(message, JSONRPCNotification) and "id" in json.loads(line):
                 raise ValueError("the id is neither text nor a number")
         except (ValidationError, ValueError, RecursionError) as error:
             await self._answer_malformed(line, error)
-            if early is not None:
-                self._observer.on_answer(early)
-            return
-        method = getattr(message, "method", None)
-        identifier = getattr(message, "id", None)
-        if method == "initialize":
-            self._observer.on_handshake(line)
-        if method == "notifications/cancelled":
-            self._finish((getattr(message, "params", None) or {}).get("requestId"))
-        if method is not None and identifier is not None:
-            if early is None:
-                self._observer.on_request(identifier)
-            if method not in ENDLESS:
-                self._open.add(identifier)
+            return None
+        if isinstance(message, JSONRPCRequest):
+            if message.method == "initialize":
+                self._observer.on_handshake(line)
+            self._observer.on_request(message.id)
+            if message.method not in ENDLESS:
+                self._open.add(message.id)
                 self._settled.clear()
-        await self._incoming.send(SessionMessage(message))
-        await self._wait_for_room()
+        elif getattr(message, "method", None) == "notifications/cancelled":
+            self._finish((getattr(message, "params", None) or {}).get("requestId"))
+        return message
 
-    async def _wait_for_room(self) -> None:
-        """Wait until there are fewer open calls; raises when nobody can want them any more."""
+    async def _has_room(self) -> bool:
+        """Wait until there are fewer open calls; False when nobody can want them any more."""
         while len(self._open) >= MAX_OPEN:
             self._answered.clear()
             with anyio.move_on_after(LINGER):
                 await self._answered.wait()
                 continue
             if _hung_up(self._read_fd):
-                raise anyio.ClosedResourceError
+                return False
+        return True
 
     async def _answer_malformed(self, line: bytes, error: Exception) -> None:
         """JSON that is no JSON-RPC gets an invalid-request error with its id, if it has one."""
@@ -199,8 +225,13 @@ class FdTransport:
 
     # --- a worker that follows another ----------------------------------------------------------
 
-    async def _succeed(self, handshake: bytes, lost: list[Any]) -> None:
+    async def _succeed(self) -> None:
         """Answer what the last worker owes, and give the server the handshake made with it."""
+        handshake, lost = self._handshake, self._lost
+        first = self._inbox.peek()
+        noted = _request_id(first) if isinstance(first, bytes) else None
+        if noted is not None and noted in lost:
+            self._inbox.drop()  # noted, and then there was no time to drop it
         message = None
         if handshake:
             message = jsonrpc_message_adapter.validate_json(handshake, by_name=False)
@@ -208,20 +239,18 @@ class FdTransport:
         for one in lost:
             if message is None or one != identifier:
                 await self._answer_lost(one)
-        if message is not None and identifier in lost:
+        if message is None or (first == handshake and noted not in lost):
+            return  # it is still to be taken
+        if identifier in lost:
             await self._take(handshake)  # it was never answered: the server does that now
-        elif message is not None:
+        else:
             self._swallow.add(identifier)
-            await self._replay(handshake, message)
-
-    async def _replay(self, handshake: bytes, message: JSONRPCMessage) -> None:
-        """The handshake and its end, with an answer that the client has got already."""
-        self._observer.on_handshake(handshake)
-        await self._incoming.send(SessionMessage(message))
-        initialized = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
-        await self._incoming.send(
-            SessionMessage(jsonrpc_message_adapter.validate_json(initialized, by_name=False))
-        )
+            self._observer.on_handshake(handshake)
+        self._ready.append(message)
+        if identifier not in lost:
+            self._ready.append(
+                JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized")
+            )
 
     async def _answer_lost(self, identifier: Any) -> None:
         await self._answer_error(
@@ -234,21 +263,22 @@ class FdTransport:
 
     # --- out ------------------------------------------------------------------------------------
 
-    async def write(self) -> None:
-        """Write what the server sends until it is done or the client is gone."""
-        async with self._outgoing:
-            async for item in self._outgoing:
-                message: JSONRPCMessage = item.message
-                identifier = getattr(message, "id", None)
-                answer = identifier is not None and not hasattr(message, "method")
-                if answer and identifier in self._swallow:
-                    self._swallow.discard(identifier)
-                    continue
-                data = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
-                if not await self._write_line(data):
-                    return
-                if answer:
-                    self._finish(identifier)
+    async def send(self, message: JSONRPCMessage) -> None:
+        """Write what the server sends; raises BrokenResourceError if the client is gone."""
+        identifier = None
+        if not isinstance(message, JSONRPCRequest | JSONRPCNotification):
+            identifier = message.id
+            if identifier in self._swallow:
+                self._swallow.discard(identifier)
+                return
+        data = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+        def written() -> None:
+            if identifier is not None:
+                self._finish(identifier)
+
+        if not await self._writer.write(data, written):
+            raise anyio.BrokenResourceError
 
     def _finish(self, identifier: Any) -> None:
         self._observer.on_answer(identifier)
@@ -259,38 +289,66 @@ class FdTransport:
 
     async def _answer_error(self, identifier: Any, code: int, text: str) -> None:
         error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
-        await self._write_line(json.dumps(error).encode())
-
-    async def _write_line(self, line: bytes) -> bool:
-        """Write one line whole; False when the client is gone."""
-        async with self._write_lock:
-            rest = memoryview(line + b"\n")
-            while rest:
-                try:
-                    rest = rest[os.write(self._write_fd, rest) :]
-                except BlockingIOError:
-                    await self._writable()
-                except OSError:
-                    return False
-        return True
-
-    async def _writable(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_writer(self._write_fd, ready.set)
-        try:
-            await ready.wait()
-        finally:
-            loop.remove_writer(self._write_fd)
+        await self._writer.write(json.dumps(error).encode())
 
 
 def _request_id(line: bytes) -> str | int | None:
-    """The id of a line that looks like a request, or None."""
+    """The id of a line that is a request, or None."""
     try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
+        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except (ValidationError, ValueError, RecursionError):
         return None
-    if not isinstance(message, dict) or "method" not in message:
-        return None
-    identifier = message.get("id")
-    return identifier if isinstance(identifier, str) or type(identifier) is int else None
+    return message.id if isinstance(message, JSONRPCRequest) else None
+
+
+class Incoming:
+    """A transport as the SDK's `ReadStream`."""
+
+    def __init__(self, transport: FdTransport) -> None:
+        self._transport = transport
+
+    async def receive(self) -> SessionMessage | Exception:
+        """The next message; EndOfStream after the last."""
+        message = await self._transport.receive()
+        if message is None:
+            raise anyio.EndOfStream
+        return SessionMessage(message)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        message = await self._transport.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return SessionMessage(message)
+
+    async def aclose(self) -> None:
+        """Nothing more is read."""
+        self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class Outgoing:
+    """A transport as the SDK's `WriteStream`."""
+
+    def __init__(self, transport: FdTransport) -> None:
+        self._transport = transport
+
+    async def send(self, item: SessionMessage) -> None:
+        """See `FdTransport.send`."""
+        await self._transport.send(item.message)
+
+    async def aclose(self) -> None:
+        """The descriptor is not ours to close."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

@@ -7,13 +7,26 @@ that follows one that was killed finds out what that one owed.
 Lines: `H` and the client's handshake, first of all if there was one; then `A` for each attach,
 `I` and the id of a call received, `D` and the id of one answered. When nothing is owed, all but the
 handshake is cut off in one system call.
+
+The lines follow the session's inbox in the same file, which holds what nobody has noted yet.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 from typing import Any
+
+from khive_workers import inbox
+
+
+def make_file() -> int:
+    """A descriptor of memory that goes with its last holder, for a session without attach."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("khive-journal")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class Journal:
@@ -21,13 +34,14 @@ class Journal:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        lines = os.pread(fd, os.fstat(fd).st_size, 0).splitlines(keepends=True)
+        length = max(0, os.fstat(fd).st_size - inbox.END)
+        lines = os.pread(fd, length, inbox.END).splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
-        self._size = sum(map(len, whole))
+        self._size = inbox.END + sum(map(len, whole))
         first = whole[0] if whole and whole[0].startswith(b"H ") else b""
         #: The client's handshake, empty if there was none.
         self.handshake = first[2:].rstrip(b"\n")
-        self._base = len(first)
+        self._base = inbox.END + len(first)
         self._owed: dict[bytes, None] = {}
         for line in whole:
             if line.startswith(b"I "):
@@ -46,9 +60,10 @@ class Journal:
             return
         entry = b"H " + line.replace(b"\n", b" ") + b"\n"
         rest = b"".join(b"I " + identifier + b"\n" for identifier in self._owed)
-        os.pwrite(self._fd, entry + rest, 0)
+        os.pwrite(self._fd, entry + rest, inbox.END)
         self.handshake = line
-        self._base, self._size = len(entry), len(entry) + len(rest)
+        self._base = inbox.END + len(entry)
+        self._size = self._base + len(rest)
         os.ftruncate(self._fd, self._size)
 
     def receive(self, identifier: Any) -> None:

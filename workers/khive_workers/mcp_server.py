@@ -181,6 +181,8 @@ class McpServer:
             on_unsubscribe_resource=self.resources.on_unsubscribe,
             on_subscriptions_listen=self.resources.on_listen,
         )
+        # Traces that nobody exports would still be made for each call.
+        self.server.middleware.clear()
 
     def options(self) -> InitializationOptions:
         """What `Server.run` wants."""

@@ -21,9 +21,11 @@ from typing import Any
 
 from khive_supervisor import exitcodes, logs, paths, protocol
 from khive_supervisor.config.load import from_dict
+from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError
 from khive_supervisor.store import open_store
+from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.tasks.model import Claim, Claimant
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.registry import Registry
@@ -89,12 +91,14 @@ def _serve(
     cwd = _enter(role)
     selector = selectors.DefaultSelector()
     memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
-    handler = _make_handler(role, cwd, memory, selector)
+    notes = Sessions()
+    handler = _make_handler(config, role, cwd, memory, selector, notes)
     # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
     handler.check()
     signal.setitimer(signal.ITIMER_REAL, 0)
     store = open_store(config, guarded=False)
+    notes.tasks = store.tasks
     # With the process, so that the next supervisor sees who of them has died with this one.
     name = f"{request['worker']}:{os.getpid()}"
     claimant = Claimant(role.role, name, request["generation"], request["digest"])
@@ -118,8 +122,23 @@ def _enter(role: Role) -> str:
     return cwd
 
 
+class Sessions:
+    """Keeps what agents can resume; the store is opened after the handler is made."""
+
+    tasks: TaskStore
+
+    def note(self, claim: Claim, session: str, counted: int) -> None:
+        """See `role_agent.Note`."""
+        self.tasks.note_session(claim.id, claim.token, session, counted)
+
+
 def _make_handler(
-    role: Role, cwd: str, memory: Memory, selector: selectors.BaseSelector
+    config: Config,
+    role: Role,
+    cwd: str,
+    memory: Memory,
+    selector: selectors.BaseSelector,
+    notes: Sessions,
 ) -> Handler:
     waker = Waker(selector)
 
@@ -127,14 +146,47 @@ def _make_handler(
         # Here, since a worker that calls functions has no use for it.
         from khive_workers.role_command import CommandHandler
 
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
+        _hear_children(waker)
         return CommandHandler(
             argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector
         )
 
+    handler = _worker_of(role, cwd, memory, selector, waker, notes, command)
+    with_fallback = WithFallback(handler, command)
+    if role.workdir == "role":
+        return with_fallback
+    from khive_supervisor.worktrees import about
+    from khive_workers.role_place import PlaceHandler
+
+    top = about.root(config.store.path)
+    return PlaceHandler(with_fallback, role.workdir, top, os.environ, waker)
+
+
+def _hear_children(waker: Waker) -> None:
+    """Have the loop wake when a child ends."""
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
+
+
+def _worker_of(
+    role: Role,
+    cwd: str,
+    memory: Memory,
+    selector: selectors.BaseSelector,
+    waker: Waker,
+    notes: Sessions,
+    command: Callable[[tuple[str, ...]], Handler],
+) -> Handler:
+    """What does the work, wherever that is."""
     if role.handler.command:
-        return WithFallback(command(role.handler.command), command)
+        return command(role.handler.command)
+    if role.handler.agent:
+        from khive_workers.role_agent import AgentHandler
+
+        _hear_children(waker)
+        return AgentHandler(
+            role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note
+        )
     if role.cwd:
         sys.path.insert(0, cwd)
     if role.memory:
@@ -143,7 +195,7 @@ def _make_handler(
     def context(claim: Claim) -> TaskContext:
         return TaskContext(claim, memory, waker)
 
-    return WithFallback(PythonHandler(role.handler.python, context, waker), command)
+    return PythonHandler(role.handler.python, context, waker)
 
 
 def _limit_data(most: int) -> None:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import IO, Any
 
@@ -73,6 +73,11 @@ class CommandHandler:
     """Runs a command with the task on its stdin; what it prints is the result."""
 
     ends = True
+    #: Seconds beyond the grace that its end may take.
+    tidies = 0.0
+    #: What the key of the configuration is called, and bytes of the output that are kept.
+    _what = "command"
+    _keeps = (HEAD, TAIL)
 
     def __init__(
         self,
@@ -94,7 +99,7 @@ class CommandHandler:
         self._guard, self._alive = os.pipe()
         self._process: subprocess.Popen[bytes] | None = None
         self._refused: Outcome | None = None
-        self._output = Bounded(HEAD, TAIL)
+        self._output = Bounded(*self._keeps)
         self._errors = Bounded(0, LOG_LIMIT)
         self._started = 0.0
         self._why: Why | None = None
@@ -110,7 +115,7 @@ class CommandHandler:
             found = shutil.which(program, path=path)
         if found is None:
             raise BootFailure(
-                f"The command {program!r} does not exist or cannot be run.",
+                f"The {self._what} {program!r} does not exist or cannot be run.",
                 hint=f"Install it, or name it with its whole path; PATH is {path!r}.",
             )
         self._program = found
@@ -119,17 +124,21 @@ class CommandHandler:
 
     def begin(self, claim: Claim) -> None:
         """See `Handler.begin`."""
-        self._output, self._errors = Bounded(HEAD, TAIL), Bounded(0, LOG_LIMIT)
         self._why = self._kill_at = self._refused = None
         self._started = self._clock()
+        self._start(claim, self._argv[1:], _task_as_json(claim))
+
+    def _start(self, claim: Claim, arguments: Sequence[str], stdin: bytes) -> None:
+        """Start the program; the outcome says it if that is impossible."""
+        self._output, self._errors = Bounded(*self._keeps), Bounded(0, LOG_LIMIT)
         try:
             # A file, since a pipe that is full would make this process wait for the command.
             with tempfile.TemporaryFile(buffering=0) as task:
-                task.write(_task_as_json(claim))
+                task.write(stdin)
                 task.seek(0)
-                self._process = self._launch(claim, task.fileno())
+                self._process = self._launch(claim, arguments, task.fileno())
         except OSError as error:
-            self._refused = failure(f"The command could not be started: {error}.")
+            self._refused = failure(f"The {self._what} could not be started: {error}.")
             return
         for pipe, kept in (
             (self._process.stdout, self._output),
@@ -139,14 +148,14 @@ class CommandHandler:
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ, self._reader(pipe, kept))
 
-    def _launch(self, claim: Claim, task: int) -> subprocess.Popen[bytes]:
-        arguments = [str(self._memory // 1024), f"/dev/fd/{task}"]
+    def _launch(self, claim: Claim, arguments: Sequence[str], task: int) -> subprocess.Popen[bytes]:
+        launch = ["/bin/sh", "-c", _LAUNCH, "sh", str(self._memory // 1024), f"/dev/fd/{task}"]
         return subprocess.Popen(
-            ["/bin/sh", "-c", _LAUNCH, "sh", *arguments, self._program, *self._argv[1:]],
+            [*launch, self._program, *arguments],
             stdin=self._guard,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=self._cwd,
+            cwd=claim.directory or self._cwd,
             env={
                 **self._environment,
                 "KHIVE_TASK_ID": str(claim.id),
@@ -184,6 +193,8 @@ class CommandHandler:
             pipe.close()
         self._process = None
         outcome = self._judge(process.returncode)
+        if outcome is None or outcome.usage is not None:
+            return outcome
         return replace(outcome, usage=self._said_to_be_used(outcome))
 
     def _said_to_be_used(self, outcome: Outcome) -> Usage | None:
@@ -194,7 +205,8 @@ class CommandHandler:
             log.warning("role.usage_ignored", error=str(error))
             return None
 
-    def _judge(self, code: int) -> Outcome:
+    def _judge(self, code: int) -> Outcome | None:
+        """What came of it; None: it was started once more."""
         latency = self._clock() - self._started
         log_tail = tail_of(self._errors.text())
         if self._why is Why.CANCELLED:

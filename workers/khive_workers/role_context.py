@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,7 @@ class Memory:
             id=f"task-{claim.id}",
             namespace=claim.namespace or None,
             actor=claim.role,
+            cwd=claim.directory or claim.cwd,
         )
         return self._registry.call(self._context, verb, args)
 
@@ -64,6 +66,8 @@ class TaskContext:
         #: Which attempt this is, from 1; a task may have been tried before.
         self.attempt = claim.attempts
         self.payload = claim.payload
+        #: Where the task is done, by the role's workdir. The process itself stays where it is.
+        self.workdir = claim.directory or os.getcwd()
         #: Set when the task is to stop: it was cancelled, or its time is over.
         self.cancelled = threading.Event()
         self._claim = claim

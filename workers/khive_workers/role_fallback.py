@@ -27,6 +27,11 @@ class WithFallback:
         """See `Handler`."""
         return self._at_work.ends
 
+    @property
+    def tidies(self) -> float:
+        """See `Handler`."""
+        return self._at_work.tidies
+
     def check(self) -> None:
         """See `Handler.check`; a fallback is not needed for the role to start."""
         self._handler.check()

@@ -52,6 +52,10 @@ class Handler(Protocol):
     def ends(self) -> bool:
         """Whether `stop` ends what is at work, rather than ask it to end."""
 
+    @property
+    def tidies(self) -> float:
+        """Seconds that its end may take beyond those that a handler has to stop."""
+
     def check(self) -> None:
         """See that tasks can be done at all; raises BootFailure with the reason."""
 
@@ -99,6 +103,7 @@ class PythonHandler:
     """Calls `module:function` with a context and the payload."""
 
     ends = False
+    tidies = 0.0
 
     def __init__(
         self, name: str, make_context: Callable[[Claim], TaskContext], wake: Callable[[], None]

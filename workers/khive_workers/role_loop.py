@@ -235,7 +235,8 @@ class RoleLoop:
             log.info("role.stopping", task=held.claim.id, why=why.value)
 
     def _grace(self, why: Why) -> float:
-        return TIMEOUT_GRACE if why is Why.TIMEOUT and not self._handler.ends else STOP_GRACE
+        at_once = why is Why.TIMEOUT and not self._handler.ends
+        return (TIMEOUT_GRACE if at_once else STOP_GRACE) + self._handler.tidies
 
     def _give_up(self, held: Held, now: float) -> None:
         """It does not stop: store that, and end this process, since nothing else ends a thread."""
@@ -288,7 +289,7 @@ class RoleLoop:
         """A timeout is one, whatever the handler made of it."""
         text = f"It took longer than {self._timeout:g} s, the role's timeout, and was stopped."
         failed = failure(text, latency=outcome.latency)
-        return replace(failed, log_tail=outcome.log_tail, usage=outcome.usage)
+        return replace(failed, log_tail=outcome.log_tail, usage=outcome.usage, place=outcome.place)
 
     def _store(self, held: Held, next_claim: Claimant | None) -> Finished:
         claim, outcome = held.claim, held.outcome

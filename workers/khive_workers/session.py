@@ -26,9 +26,10 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
-from khive_workers.fd_transport import LINGER, FdTransport, Observer
+from khive_workers.fd_transport import FdTransport, Observer
 from khive_workers.hints import Hints
-from khive_workers.journal import Journal
+from khive_workers.inbox import Inbox
+from khive_workers.journal import Journal, make_file
 from khive_workers.link import Link, make_context, session_info
 from khive_workers.mcp_server import McpServer
 from khive_workers.verb_thread import VerbThread
@@ -74,7 +75,9 @@ def warm() -> None:
 async def _rehearse(server: McpServer) -> None:
     """One handshake and one listing of the tools, over pipes, without store or supervisor."""
     to_server, from_server = os.pipe(), os.pipe()
-    transport = FdTransport(to_server[0], from_server[1], 1 << 16, Observer(_no, _no, _no))
+    memory = make_file()
+    inbox = Inbox(memory, 1 << 16)
+    transport = FdTransport(to_server[0], from_server[1], inbox, 1 << 16, Observer(_no, _no, _no))
     lines = (
         b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
         b'"capabilities":{},"clientInfo":{"name":"rehearsal","version":"0"}}}\n'
@@ -84,8 +87,9 @@ async def _rehearse(server: McpServer) -> None:
     )
     os.write(to_server[1], lines)
     os.close(to_server[1])
-    await _run_server(server, transport, b"", [])
-    for fd in (to_server[0], *from_server):
+    await _run_server(server, transport)
+    inbox.close()
+    for fd in (to_server[0], *from_server, memory):
         os.close(fd)
 
 
@@ -93,27 +97,11 @@ def _no(_: Any) -> None:
     """Nobody observes the rehearsal."""
 
 
-async def _run_server(
-    server: McpServer, transport: FdTransport, resume: bytes, lost: list[Any]
-) -> None:
+async def _run_server(server: McpServer, transport: FdTransport) -> None:
     """Serve until the client closes its stdin or is gone."""
-    written = anyio.Event()
-    async with anyio.create_task_group() as group:
-
-        async def read() -> None:
-            await transport.read(resume, lost)
-
-        async def write() -> None:
-            await transport.write()
-            written.set()
-            group.cancel_scope.cancel()  # the client reads no more
-
-        group.start_soon(read)
-        group.start_soon(write)
-        await server.server.run(transport.read_stream, transport.write_stream, server.options())
-        with anyio.move_on_after(LINGER):  # no longer: a client that never reads must not keep us
-            await written.wait()
-        group.cancel_scope.cancel()
+    with anyio.CancelScope() as scope:
+        transport.when_gone(scope.cancel)
+        await server.server.run(transport.incoming, transport.outgoing, server.options())
 
 
 # --- one client ------------------------------------------------------------------------------
@@ -139,7 +127,9 @@ class SessionWorker:
         self._request = request
         self._read_fd, self._write_fd = _take_pipes(fds[:3])
         attached = len(fds) == ATTACHED
-        self._journal = Journal(fds[3] if attached else os.memfd_create("khive-journal"))
+        memory = fds[3] if attached else make_file()
+        self._inbox = Inbox(memory, config.session.max_line_bytes)
+        self._journal = Journal(memory)
         self._channel = socket.socket(fileno=fds[4]) if attached else None
         self._socket_path = paths.env("KHIVE_SOCKET") if self._channel is not None else None
         self._link: Link | None = None
@@ -165,15 +155,22 @@ class SessionWorker:
         self._hints = Hints(context, thread, server.resources.changed)
         journal = self._journal
         observer = Observer(journal.shake_hands, journal.receive, journal.answer)
-        limit = self._config.session.max_line_bytes
-        transport = FdTransport(self._read_fd, self._write_fd, limit, observer)
+        transport = FdTransport(
+            self._read_fd,
+            self._write_fd,
+            self._inbox,
+            self._config.session.max_line_bytes,
+            observer,
+            journal.handshake,
+            journal.owed,
+        )
         self._watch_channel()
         if self._socket_path is not None:
             self._link = Link(self._config, self._request, "session", self._socket_path)
             server.runtime.on_client = self._link.update
             context.hint = self._link.hint
             self._start(self._stay_registered())
-        await _run_server(server, transport, journal.handshake, journal.owed)
+        await _run_server(server, transport)
         self._let_go()
         with anyio.move_on_after(CLOSE_DEADLINE):
             await thread.end(context.close)

@@ -1,0 +1,129 @@
+"""Claude Code: `claude -p --output-format json`, which prints one JSON document at its end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from khive_supervisor.agents.model import (
+    SERVER,
+    Answer,
+    Ask,
+    Call,
+    Said,
+    failed,
+    shortened,
+    whole,
+)
+from khive_supervisor.tasks.model import Usage
+
+NAME = "claude"
+TITLE = "Claude Code"
+
+#: What it says on stderr, without JSON, about a session that is not there.
+_LOST = "No conversation found with session ID"
+#: Answers of its model's service that the same request would get again.
+_FINAL = (400, 401, 402, 403, 404, 413, 422)
+#: Micro-dollars in one.
+_MICRO = 1_000_000
+_TOKENS = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+)
+_MODEL_TOKENS = (
+    "inputTokens",
+    "cacheCreationInputTokens",
+    "cacheReadInputTokens",
+    "outputTokens",
+)
+
+
+def call(ask: Ask) -> Call:
+    """See `Format.call`. The role's arguments come first, so that none of ours swallows them."""
+    given = ask.role.handler.agent[1:]
+    server: dict[str, Any] = {
+        "type": "stdio",
+        "command": ask.server.argv[0],
+        "args": list(ask.server.argv[1:]),
+        "env": dict(ask.server.environment),
+        # Without it the tools are behind a search, known to the model by name only.
+        "alwaysLoad": True,
+    }
+    arguments = [*given]
+    if not {"-p", "--print"} & set(given):
+        arguments.append("-p")
+    arguments += ["--output-format", "json"]
+    arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: server}})]
+    arguments.append("--strict-mcp-config")
+    if ask.role.model:
+        arguments += ["--model", ask.role.model]
+    if ask.role.prompt:
+        arguments += ["--append-system-prompt", ask.role.prompt]
+    arguments += ["--allowedTools", f"mcp__{SERVER}", *ask.role.tools]
+    if ask.resume:
+        arguments += ["--resume", ask.resume]
+    elif ask.new_session:
+        arguments += ["--session-id", ask.new_session]
+    return Call(
+        tuple(arguments), ask.text.encode("utf-8", "replace"), ask.resume or ask.new_session
+    )
+
+
+def read(said: Said, counted: int) -> Answer:  # noqa: ARG001 - it counts each run by itself
+    """See `Format.read`."""
+    found = _document(said.output)
+    if found is None:
+        if _LOST in said.errors:
+            return Answer(error=f"{TITLE} does not know the session any more.", lost=True)
+        return Answer(error=failed(TITLE, said))
+    session = found.get("session_id")
+    session = session if isinstance(session, str) else ""
+    usage = _usage(found)
+    text = found.get("result")
+    text = text if isinstance(text, str) else ""
+    subtype = found.get("subtype")
+    if found.get("is_error") or subtype != "success" or said.code:
+        final = found.get("api_error_status") in _FINAL
+        return Answer(error=_error(found, text, said), session=session, usage=usage, final=final)
+    if not text.strip():
+        return Answer(error=f"{TITLE} ended without a word.", session=session, usage=usage)
+    return Answer(shortened(text), session=session, usage=usage)
+
+
+def _document(output: str) -> dict[str, Any] | None:
+    """The result among what was printed: alone, in a list, or on a line among others."""
+    for text in (output, *reversed(output.splitlines())):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        for item in reversed(found if isinstance(found, list) else [found]):
+            if isinstance(item, dict) and item.get("type") == "result":
+                return item
+    return None
+
+
+def _error(found: dict[str, Any], text: str, said: Said) -> str:
+    errors = found.get("errors")
+    listed = [str(error) for error in errors] if isinstance(errors, list) else []
+    words = text or "\n".join(listed)
+    if not words:
+        return failed(f"{TITLE} ({found.get('subtype')})", said)
+    return f"{TITLE} failed ({found.get('subtype')}): {words}"
+
+
+def _usage(found: dict[str, Any]) -> Usage:
+    """Of all its models, those of the agents that it started included, where it says so."""
+    models = found.get("modelUsage")
+    by_model = models.values() if isinstance(models, dict) else ()
+    tokens = sum(_sum(each, _MODEL_TOKENS) for each in by_model)
+    cost = found.get("total_cost_usd")
+    if isinstance(cost, bool) or not isinstance(cost, int | float):
+        cost = 0
+    return Usage(whole(cost * _MICRO), tokens or _sum(found.get("usage"), _TOKENS))
+
+
+def _sum(counts: object, names: tuple[str, ...]) -> int:
+    return sum(whole(counts.get(name)) for name in names) if isinstance(counts, dict) else 0

@@ -1,0 +1,138 @@
+"""Codex: `codex exec --json`, which prints an event on each line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from khive_supervisor.agents.model import (
+    SERVER,
+    Answer,
+    Ask,
+    Call,
+    Said,
+    failed,
+    shortened,
+    whole,
+)
+from khive_supervisor.config.values import quoted
+from khive_supervisor.tasks.model import Usage
+
+NAME = "codex"
+TITLE = "Codex"
+
+#: What it says on stderr about a session that is not there.
+_LOST = "no rollout found"
+#: Seconds that it may wait for this memory, which may have to be started first.
+STARTUP = 60
+_STATUS = re.compile(r"\bstatus (\d{3})\b")
+#: Answers of its model's service that the same request would get again.
+_FINAL = frozenset({"400", "401", "402", "403", "404", "413", "422"})
+
+
+def call(ask: Ask) -> Call:
+    """See `Format.call`. Settings are overridden on the command line; no file is touched.
+
+    It waits for this memory (`required`): otherwise it would begin without its tools if they are
+    not there within a second.
+    """
+    given = ask.role.handler.agent[1:]
+    arguments = [*given] if "exec" in given or "e" in given else [*given, "exec"]
+    arguments += ["--json", "--skip-git-repo-check"]
+    if ask.role.model:
+        arguments += ["-m", ask.role.model]
+    server = f"mcp_servers.{SERVER}"
+    settings = {
+        f"{server}.command": quoted(ask.server.argv[0]),
+        f"{server}.args": _list(ask.server.argv[1:]),
+        f"{server}.env": _table(ask.server.environment),
+        f"{server}.required": "true",
+        f"{server}.startup_timeout_sec": str(STARTUP),
+        # Otherwise it asks before a tool that writes, and there is nobody to answer.
+        f"{server}.default_tools_approval_mode": quoted("approve"),
+    }
+    if ask.role.prompt:
+        settings["developer_instructions"] = quoted(ask.role.prompt)
+    for name, value in settings.items():
+        arguments += ["-c", f"{name}={value}"]
+    if ask.resume:
+        arguments += ["resume", ask.resume]
+    return Call((*arguments, "-"), ask.text.encode("utf-8", "replace"), ask.resume)
+
+
+def _list(items: tuple[str, ...]) -> str:
+    return "[" + ", ".join(quoted(item) for item in items) + "]"
+
+
+def _table(values: Any) -> str:
+    return "{" + ", ".join(f"{quoted(n)} = {quoted(v)}" for n, v in values.items()) + "}"
+
+
+def read(said: Said, counted: int) -> Answer:
+    """See `Format.read`. Its count is of the whole session, also of one that was resumed."""
+    session, text, error, total, ended = "", "", "", 0, False
+    for event in _events(said.output):
+        kind = event.get("type")
+        item = event.get("item")
+        if kind == "thread.started" and isinstance(event.get("thread_id"), str):
+            session = event["thread_id"]
+        elif kind == "item.completed" and isinstance(item, dict):
+            if item.get("type") == "agent_message" and isinstance(item.get("text"), str):
+                text = item["text"]
+        elif kind == "turn.completed":
+            ended = True
+            total = _tokens(event.get("usage")) or total
+        elif kind == "error":
+            error = str(event.get("message", ""))
+        elif kind == "turn.failed":
+            ended = False
+            error = _message(event.get("error")) or error or "it did not say why"
+    usage = Usage(tokens=total - counted if total >= counted else total) if total else None
+    known = Answer(session=session, usage=usage, counted=total or counted)
+    if said.code == 0 and ended and text.strip():
+        return _with(known, text=shortened(text))
+    if not session and _LOST in said.errors:
+        return Answer(error=f"{TITLE} does not know the session any more.", lost=True)
+    if said.code == 0 and ended:
+        return _with(known, error=f"{TITLE} ended without a word.")
+    status = _STATUS.search(error)
+    final = bool(status and status[1] in _FINAL)
+    return _with(
+        known, error=f"{TITLE} failed: {error}" if error else failed(TITLE, said), final=final
+    )
+
+
+def _with(known: Answer, *, text: str = "", error: str = "", final: bool = False) -> Answer:
+    return Answer(text, error, known.session, known.usage, known.counted, final)
+
+
+def thread_in(output: str) -> str:
+    """The session that a beginning of its output names; empty while it names none."""
+    for event in _events(output):
+        if event.get("type") == "thread.started":
+            return str(event.get("thread_id") or "")
+    return ""
+
+
+def _events(output: str) -> Iterator[dict[str, Any]]:
+    """Every line that is an event; a wrapper may print others between them."""
+    for line in output.split("\n"):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def _tokens(usage: object) -> int:
+    """Of input, what came from a cache included, and of output, reasoning included."""
+    if not isinstance(usage, dict):
+        return 0
+    return whole(usage.get("input_tokens")) + whole(usage.get("output_tokens"))
+
+
+def _message(error: object) -> str:
+    return str(error.get("message", "")) if isinstance(error, dict) else ""

@@ -1,0 +1,138 @@
+"""A capability: all that makes an agent good at one kind of work, under a name to enable it by.
+
+Its keys are a role's own, declared there. What it may not give is the user's to decide: the
+program, the environment, the directory. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any
+
+from khive_supervisor.config.notes import Notes, plain
+from khive_supervisor.config.roles import Role, no_such_key
+from khive_supervisor.config.values import Setting, declare, describe, quoted, required
+
+#: Bytes of the largest file: four times the longest prompt.
+MAX_BYTES = 128 * 1024
+
+_OF_ROLE = {item.name: item for item in fields(Role)}
+
+
+def _as_in_role(name: str) -> Any:
+    """A field with a role's declaration and default; it must be given if the role's must."""
+    item = _OF_ROLE[name]
+    if item.default is MISSING:
+        return field(metadata=item.metadata)
+    return field(default=item.default, metadata=item.metadata)
+
+
+def _needed(name: str) -> Any:
+    """A text that a role can do without, and a capability cannot."""
+    setting: Setting = _OF_ROLE[name].metadata["setting"]
+    return required(replace(setting, optional=False, minimum=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a package declares; the keys that it shares with roles mean what they mean there."""
+
+    id: str = required(
+        Setting(
+            "text",
+            "The name that it is enabled by; no two capabilities have the same.",
+            applies="identity",
+            pattern=r"[a-z0-9][a-z0-9_-]{0,63}",
+            form="lower-case letters, digits, - and _; 1 to 64 of them",
+        ),
+    )
+    role: str = _as_in_role("role")
+    description: str = _needed("description")
+    task_types: tuple[str, ...] = _as_in_role("task_types")
+    prompt: str = _needed("prompt")
+    model: str = _as_in_role("model")
+    tools: tuple[str, ...] = _as_in_role("tools")
+    priority: int = _as_in_role("priority")
+    parallelizable: bool = declare(
+        True,
+        Setting(
+            "boolean",
+            "Whether several workers may do its tasks at once; if not, its role has one at most.",
+            applies="live",
+        ),
+    )
+    workers: int = _as_in_role("workers")
+    timeout: float = _as_in_role("timeout")
+    memory: int = _as_in_role("memory")
+    attempts: int = _as_in_role("attempts")
+    drain_deadline: float = _as_in_role("drain_deadline")
+    workdir: str = _as_in_role("workdir")
+
+    def too_many(self, workers: int) -> str:
+        """Why its role cannot have so many workers; empty if it can."""
+        if self.parallelizable or workers <= 1:
+            return ""
+        return f"found {workers}; allowed: at most 1, as {self.id} is not parallelizable"
+
+    def for_role(self) -> dict[str, Any]:
+        """What it gives a role, by the role's keys."""
+        shared = (item.name for item in fields(self) if item.name in _OF_ROLE)
+        return {name: getattr(self, name) for name in shared}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can carry, and that `read` takes."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A capability, where it comes from, and where each of its keys is written."""
+
+    capability: Capability
+    source: str
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What was offered as a capability and is none; `id` as far as it can be told, or empty."""
+
+    id: str
+    source: str
+    problems: tuple[str, ...]
+
+
+def keys() -> dict[str, Setting]:
+    """The declarations of a capability's keys by name, in order."""
+    return {item.name: item.metadata["setting"] for item in fields(Capability)}
+
+
+def read(content: object, notes: Notes, source: str) -> Package | Broken:
+    """A package from plain data; `notes` knows where its keys are written."""
+    if not isinstance(content, Mapping):
+        return Broken("", source, (f"{notes.file}: found {describe(content)}; allowed: a table",))
+    known, values = keys(), {}
+    for name, value in content.items():
+        if name in known:
+            values[name] = notes.parse(name, known[name], value)
+        else:
+            notes.note(name, plain(str(name)), no_such_key(str(name), known))
+    for item in fields(Capability):
+        if item.default is MISSING and item.name not in values:
+            notes.note("", item.name, f"is missing; allowed: {known[item.name].allowed()}")
+    if not notes.problems:
+        capability = Capability(**values)
+        if not (why := capability.too_many(capability.workers)):
+            return Package(capability, source, dict(notes.origins))
+        notes.note("workers", "workers", why)
+    return Broken(values.get("id") or "", source, tuple(notes.problems))
+
+
+def taken(package: Package, by: Package) -> Broken:
+    """A package whose id another one has; that one keeps it."""
+    name = package.capability.id
+    place = package.origins.get("id", package.source)
+    text = f"{place}: id: {quoted(name)} is that of another one ({by.source}); choose another id"
+    return Broken(name, package.source, (text,))

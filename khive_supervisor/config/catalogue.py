@@ -1,0 +1,120 @@
+"""All capabilities there are: built in, in the user's directory, offered by other distributions.
+
+A broken package is told of with its file and key, and keeps no other from being used. Of two with
+one id the first in this order has it, so that nothing that is installed can take the place of what
+somebody has enabled.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from khive_supervisor.config.capability import MAX_BYTES, Broken, Package, read, taken
+from khive_supervisor.config.enabling import BUILT_IN
+from khive_supervisor.config.locate import line_numbers
+from khive_supervisor.config.notes import Notes
+from khive_supervisor.config.offers import Offer, offers
+from khive_supervisor.config.reading import read_regular
+from khive_supervisor.config.values import quoted
+
+#: Where the built-in ones lie.
+PLACE = str(Path(__file__).parents[1] / "capabilities")
+SUFFIX = ".toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What can be enabled, by id, and what is broken."""
+
+    packages: Mapping[str, Package]
+    broken: tuple[Broken, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that is wrong with the broken ones."""
+        return tuple(problem for broken in self.broken for problem in broken.problems)
+
+    def why_not(self, name: str) -> str:
+        """What to say of a name that no usable package has."""
+        for broken in self.broken:
+            if broken.id == name:
+                return f"the capability {quoted(name)} is broken: {broken.problems[0]}"
+        text = f"there is no capability {quoted(name)}"
+        if close := difflib.get_close_matches(name, self.packages, n=1, cutoff=0.6):
+            return f"{text}; did you mean {close[0]}?"
+        return f"{text}; there are: {', '.join(self.packages)}"
+
+
+def catalogue(directory: str, offered: Callable[[], Iterable[Offer]] = offers) -> Catalogue:
+    """Everything that can be enabled with this directory of the user's.
+
+    Args:
+        directory: where the user's own files lie; it need not exist.
+        offered: what other distributions offer.
+    """
+    packages: dict[str, Package] = {}
+    broken: list[Broken] = []
+    for one in _all(directory, offered):
+        if isinstance(one, Broken):
+            broken.append(one)
+        elif one.capability.id in packages:
+            broken.append(taken(one, packages[one.capability.id]))
+        else:
+            packages[one.capability.id] = one
+    return Catalogue(packages, tuple(broken))
+
+
+def _all(directory: str, offered: Callable[[], Iterable[Offer]]) -> Iterator[Package | Broken]:
+    yield from _in_directory(PLACE, BUILT_IN)
+    yield from _in_directory(directory)
+    yield from map(_of_offer, offered())
+
+
+def _in_directory(directory: str, source: str = "") -> Iterator[Package | Broken]:
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        text = f"{directory}: cannot be read: {error.strerror}"
+        yield Broken("", directory, (text,))
+        return
+    for name in names:
+        if name.endswith(SUFFIX) and not name.startswith("."):
+            path = os.path.join(directory, name)
+            yield read_file(path, source or path)
+
+
+def read_file(path: str, source: str) -> Package | Broken:
+    """The package that a TOML file declares."""
+    guess = os.path.basename(path).removesuffix(SUFFIX)
+    try:
+        data, _ = read_regular(path, MAX_BYTES)
+        text = data.decode("utf-8-sig")
+        content = tomllib.loads(text)
+    except OSError as error:
+        return Broken(guess, source, (f"{path}: cannot be read: {error.strerror}",))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Broken(guess, source, (f"{path}:{line}: is not UTF-8",))
+    except RecursionError:
+        return Broken(guess, source, (f"{path}: is nested too deeply",))
+    except ValueError as error:
+        return Broken(guess, source, (f"{path}: is not valid TOML: {error}",))
+    found = read(content, Notes(path, line_numbers(text)), source)
+    if isinstance(found, Broken) and not found.id:
+        return replace(found, id=guess)
+    return found
+
+
+def _of_offer(offer: Offer) -> Package | Broken:
+    if offer.error:
+        return Broken("", offer.source, (f"{offer.source}: {offer.error}",))
+    if offer.path:
+        return read_file(offer.path, offer.source)
+    return read(offer.data, Notes(offer.source), offer.source)

@@ -1,0 +1,65 @@
+"""What a role that names a capability is filled in with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from khive_supervisor.config.roles import Handler
+from khive_supervisor.config.service_tables import AgentSettings
+
+if TYPE_CHECKING:
+    from khive_supervisor.config.capability import Capability, Package
+    from khive_supervisor.config.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Values by a role's keys, and the origins of those that somebody has written somewhere."""
+
+    capability: Capability
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+
+class Enabler:
+    """Finds capabilities by name; nothing is looked for before the first one is asked for."""
+
+    def __init__(self, settings: AgentSettings, command_origin: str) -> None:
+        self._settings = settings
+        self._command_origin = command_origin
+        self._found: Catalogue | None = None
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """What is wrong with packages, as far as they were looked at."""
+        return self._found.problems if self._found else ()
+
+    def __call__(self, name: str) -> Filling | str:
+        """What a capability gives a role, or why it gives nothing."""
+        if self._found is None:
+            # Imported here: most configurations name none, and every command reads one.
+            from khive_supervisor.config.catalogue import catalogue
+
+            self._found = catalogue(self._settings.capabilities)
+        package = self._found.packages.get(name)
+        return self._found.why_not(name) if package is None else self._of(package)
+
+    def _of(self, package: Package) -> Filling:
+        capability = package.capability
+        origins = {
+            key: f"capability {capability.id}, {_place(package, key)}" for key in package.origins
+        }
+        origins["handler.agent"] = f"agents.command, {self._command_origin}"
+        values = {**capability.for_role(), "handler": Handler(agent=self._settings.command)}
+        return Filling(capability, values, origins)
+
+
+def _place(package: Package, key: str) -> str:
+    """The file and line for people who can change it."""
+    return package.source if package.source == BUILT_IN else package.origins[key]
+
+
+#: The source of the packages that are part of this one.
+BUILT_IN = "built in"

@@ -1,0 +1,92 @@
+"""What is kept beside a task's directory, so that it is understood when all else is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+
+from khive_supervisor import paths
+
+#: Names below a task's own directory.
+ABOUT, LOCK, TREE = "about.json", "lock", "tree"
+FRESH, WORKTREE = "fresh", "worktree"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whose directory it is. `ready`: it was made whole, and somebody may have worked in it.
+
+    A worktree has the `repository` (its git directory), the `branch`, the commit that it began at
+    (`base`), and the caller's place below its top (`prefix`).
+    """
+
+    task: int
+    role: str
+    kind: str
+    ready: bool = False
+    repository: str = ""
+    branch: str = ""
+    base: str = ""
+    prefix: str = ""
+
+
+def root(store: str) -> str:
+    """The directory of all tasks of one store: ids are its own."""
+    from _blake2 import blake2s
+
+    name = blake2s(os.path.abspath(store).encode("utf-8", "surrogateescape"), digest_size=6)
+    return f"{paths.state_home()}/work/{name.hexdigest()}"
+
+
+def home_of(top: str, task: int) -> str:
+    """A task's own directory; the one that is worked in is below it."""
+    return f"{top}/t{task}"
+
+
+def read(home: str) -> About | None:
+    """What was written there; None if that is nothing to go by."""
+    try:
+        with open(f"{home}/{ABOUT}", encoding="utf-8") as file:
+            data = json.load(file)
+        known = {field.name for field in fields(About)}
+        return About(**{name: value for name, value in data.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def write(home: str, about: About) -> None:
+    """Replace what is there at once."""
+    part = f"{home}/{ABOUT}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(asdict(about), file)
+    os.replace(part, f"{home}/{ABOUT}")
+
+
+def lock(home: str) -> int | None:
+    """Hold a task's directory while this process lives; None: somebody else does."""
+    descriptor = os.open(f"{home}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    try:
+        same = os.path.samestat(os.fstat(descriptor), os.stat(f"{home}/{LOCK}"))
+    except FileNotFoundError:
+        same = False
+    if not same:  # whoever held it has removed the directory
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def clear(home: str) -> None:
+    """Remove what is ours of a task's directory, whose tree is gone, and it if it is empty."""
+    for name in (ABOUT, f"{ABOUT}.part", LOCK):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{home}/{name}")
+    with contextlib.suppress(OSError):
+        os.rmdir(home)

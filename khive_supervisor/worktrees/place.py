@@ -1,0 +1,179 @@
+"""Where a task is done: made or found again before it, tidied up after it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from khive_supervisor import paths
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.worktrees import about as notes
+from khive_supervisor.worktrees import tree
+from khive_supervisor.worktrees.about import FRESH, TREE, WORKTREE, About
+from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.tree import NoPlace
+
+#: Seconds to wait for a worker that has lost the task and is just letting go of its directory.
+PATIENCE = 10.0
+
+
+class InUse(KhiveError):
+    """Another process is at work in the directory."""
+
+    code = "in_use"
+    retryable = True
+
+
+@dataclass(slots=True)
+class Place:
+    """A directory that one task is done in, held until it is left."""
+
+    home: str
+    about: About
+    #: Where to work: the caller's own place in a worktree.
+    directory: str
+    held: int
+
+    def tidy(self, git: Git) -> dict[str, Any] | None:
+        """Remove it if nothing is in it; otherwise say what is there."""
+        return tidy(git, self.home, self.about)
+
+    def shown(self, git: Git) -> dict[str, Any] | None:
+        """What is in it; None if that is nothing."""
+        return shown(git, self.home, self.about)
+
+    def leave(self) -> None:
+        """Let go of it; it stays as it is."""
+        if self.held >= 0:
+            os.close(self.held)
+            self.held = -1
+
+
+def callers(cwd: str) -> str:
+    """The caller's directory, for a task that is done there.
+
+    Raises:
+        NoPlace: it is not known, or not there.
+    """
+    if not cwd:
+        raise NoPlace(
+            "It is not known from which directory the task was assigned.",
+            hint="Give agents.assign a cwd.",
+        )
+    if not os.path.isdir(cwd):
+        raise NoPlace(
+            f"The caller's directory {cwd} does not exist any more.",
+            hint="Assign the task again with another cwd.",
+        )
+    return cwd
+
+
+def enter(
+    git: Git, top: str, task: int, role: str, kind: str, cwd: str,
+    pause: Callable[[float], None] = time.sleep,
+) -> Place:  # fmt: skip
+    """Make the directory of a task, or go on in the one that an attempt before has left.
+
+    Raises:
+        NoPlace: it cannot be made for this caller.
+        InUse: another worker is at work in it.
+        GitFailed, OSError: this time it could not be made.
+    """
+    where = callers(cwd) if kind == WORKTREE else ""
+    home = notes.home_of(top, task)
+    paths.make_private_directory(home)
+    held = _hold(home, pause)
+    try:
+        about = _prepare(git, home, notes.read(home), About(task, role, kind), where)
+    except BaseException:
+        if not os.path.exists(f"{home}/{TREE}") and notes.read(home) is None:
+            notes.clear(home)
+        os.close(held)
+        raise
+    directory = os.path.join(home, TREE, about.prefix) if about.prefix else f"{home}/{TREE}"
+    os.makedirs(directory, exist_ok=True)  # the caller's may be in no commit
+    return Place(home, about, directory, held)
+
+
+def _hold(home: str, pause: Callable[[float], None]) -> int:
+    left = PATIENCE
+    while (held := notes.lock(home)) is None:
+        if left <= 0:
+            raise InUse(f"Another process is at work in {home}.")
+        pause(0.1)
+        left -= 0.1
+        paths.make_private_directory(home)  # it may be gone with the one who held it
+    return held
+
+
+def _prepare(git: Git, home: str, known: About | None, wanted: About, cwd: str) -> About:
+    directory = f"{home}/{TREE}"
+    if known is not None and known.ready and known.kind == wanted.kind:
+        if not os.path.isdir(directory):
+            if known.kind == WORKTREE:
+                tree.bring_back(git, home, known)
+            else:
+                os.mkdir(directory, 0o700)
+        return known
+    if known is not None and known.ready:
+        raise NoPlace(
+            f"Work of an attempt before is in {directory}, which was a {known.kind} directory; "
+            f"the role wants a {wanted.kind} one now.",
+            hint="Look at it, remove it, and retry the task.",
+        )
+    if known is not None and known.kind == WORKTREE:
+        tree.discard_unfinished(git, home, known)
+    if wanted.kind == WORKTREE:
+        return tree.make(git, home, tree.plan(git, wanted.task, wanted.role, cwd))
+    os.makedirs(directory, 0o700, exist_ok=True)
+    made = replace(wanted, ready=True)
+    notes.write(home, made)
+    return made
+
+
+def shown(git: Git, home: str, about: About) -> dict[str, Any] | None:
+    """What is in a task's directory, for the task and for listings; None: nothing."""
+    path = f"{home}/{TREE}"
+    if about.kind == FRESH:
+        files = _files(path)
+        return {"kind": FRESH, "path": path, "files": files} if files else None
+    found = tree.look(git, home, about)
+    if found.clean:
+        return None
+    return {"kind": WORKTREE, "path": path, "repository": about.repository, **found.shown()}
+
+
+def tidy(git: Git, home: str, about: About) -> dict[str, Any] | None:
+    """Remove a directory that nothing would be lost with; what is in it, if it stays.
+
+    Raises:
+        GitFailed, OSError: it is clean, and could not be removed.
+    """
+    path = f"{home}/{TREE}"
+    if not about.ready and about.kind == WORKTREE:
+        tree.discard_unfinished(git, home, about)
+    elif (found := shown(git, home, about)) is not None:
+        return found
+    elif about.kind == WORKTREE:
+        tree.remove(git, home, about)
+    else:
+        _remove_empty(path)
+    notes.clear(home)
+    return None
+
+
+def _files(path: str) -> int:
+    """How many there are, also those that are links; empty directories are none."""
+    return sum(
+        len(files) + sum(os.path.islink(os.path.join(top, name)) for name in directories)
+        for top, directories, files in os.walk(path)
+    )
+
+
+def _remove_empty(path: str) -> None:
+    """Remove directories that have nothing in them; `rmdir` refuses any other."""
+    for top, _, _ in os.walk(path, topdown=False):
+        os.rmdir(top)

@@ -1,0 +1,31 @@
+"""The examples of docs/agents.md are valid, and the table of directories is whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from support import ROOT
+
+from khive_supervisor.config.load import load
+from khive_supervisor.config.roles import WORKDIRS
+
+TEXT = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_examples_are_valid(tmp_path: Path) -> None:
+    whole = [block for block in BLOCKS if block.startswith("[[roles]]")]
+    handlers = [block for block in BLOCKS if not block.startswith("[[roles]]")]
+    parts = [f'[[roles]]\nrole = "r{n}"\ntask_types = ["t"]\n{h}' for n, h in enumerate(handlers)]
+    file = tmp_path / "khive.toml"
+    file.write_text("\n".join((*whole, *parts)))
+    roles = load(str(file), str(tmp_path), {}).config.roles
+    assert [role.handler.agent[0] for role in roles] == [
+        "claude", "codex", "my-agent", "./in-a-container",
+    ]  # fmt: skip
+    assert roles[0].workdir == "worktree"
+
+
+def test_every_workdir_is_described() -> None:
+    assert set(WORKDIRS) <= set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))

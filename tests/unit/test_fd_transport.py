@@ -1,0 +1,185 @@
+"""The transport: what a worker leaves is taken up once, and lines stay whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+from khive_workers.fd_transport import FdTransport, Observer
+from khive_workers.inbox import Inbox
+from khive_workers.journal import Journal
+from mcp.types import JSONRPCMessage, JSONRPCResponse
+
+LIMIT = 1 << 20
+INITIALIZE: dict[str, Any] = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
+
+
+def request(number: int) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "x"}}
+
+
+class Session:
+    """A client's pipes and journal, and the workers that serve it one after the other."""
+
+    def __init__(self) -> None:
+        self.memory = os.memfd_create("test")
+        self.stdin, self.to_worker = os.pipe()
+        self.from_worker, self.stdout = os.pipe()
+        os.set_blocking(self.from_worker, False)
+
+    def say(self, *messages: dict[str, Any]) -> None:
+        os.write(self.to_worker, b"".join(json.dumps(m).encode() + b"\n" for m in messages))
+
+    def answers(self) -> list[dict[str, Any]]:
+        try:
+            data = os.read(self.from_worker, 1 << 22)
+        except BlockingIOError:
+            return []
+        return [json.loads(line) for line in data.splitlines()]
+
+    def worker(self) -> FdTransport:
+        journal = Journal(os.dup(self.memory))
+        observer = Observer(journal.shake_hands, journal.receive, journal.answer)
+        inbox = Inbox(self.memory, LIMIT)
+        return FdTransport(
+            self.stdin, self.stdout, inbox, LIMIT, observer, journal.handshake, journal.owed
+        )
+
+    def close(self) -> None:
+        for fd in (self.memory, self.stdin, self.to_worker, self.from_worker, self.stdout):
+            os.close(fd)
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    made = Session()
+    yield made
+    made.close()
+
+
+def identifier(message: JSONRPCMessage | None) -> Any:
+    return getattr(message, "id", None)
+
+
+def answer(number: int, text: str = "") -> JSONRPCResponse:
+    return JSONRPCResponse(jsonrpc="2.0", id=number, result={"text": text})
+
+
+async def shaken(session: Session) -> FdTransport:
+    """A worker that has made the handshake."""
+    worker = session.worker()
+    session.say(INITIALIZE)
+    assert identifier(await worker.receive()) == 0
+    await worker.send(answer(0))
+    assert len(session.answers()) == 1
+    return worker
+
+
+async def replayed(session: Session) -> FdTransport:
+    """Another worker, which has replayed the handshake."""
+    worker = session.worker()
+    assert identifier(await worker.receive()) == 0
+    assert getattr(await worker.receive(), "method", "") == "notifications/initialized"
+    await worker.send(answer(0))  # the client has had it
+    return worker
+
+
+def test_what_was_read_with_a_call_and_not_noted_is_done_by_the_next_worker(
+    session: Session,
+) -> None:
+    async def run() -> None:
+        first = await shaken(session)
+        session.say(request(1), request(2), request(3))
+        assert identifier(await first.receive()) == 1  # 2 and 3 are read, too
+        second = await replayed(session)
+        assert [identifier(await second.receive()) for _ in range(2)] == [2, 3]
+
+    asyncio.run(run())
+    (lost,) = session.answers()
+    assert lost["id"] == 1
+    assert "lost during this call" in lost["error"]["message"]
+
+
+def test_what_was_noted_and_not_dropped_is_answered_once_and_not_done_again(
+    session: Session,
+) -> None:
+    async def run() -> None:
+        first = await shaken(session)
+        session.say(request(1), request(2))
+        first._inbox.drop = lambda: None  # type: ignore[method-assign]  # killed before it
+        assert identifier(await first.receive()) == 1
+        second = await replayed(session)
+        assert identifier(await second.receive()) == 2
+
+    asyncio.run(run())
+    assert [message["id"] for message in session.answers()] == [1]
+
+
+def test_a_handshake_that_was_not_noted_is_made_by_the_next_worker(session: Session) -> None:
+    async def run() -> None:
+        session.say(INITIALIZE)
+        first = session.worker()
+        first._inbox.read(session.stdin)
+        second = session.worker()
+        assert identifier(await second.receive()) == 0
+        await second.send(answer(0))
+
+    asyncio.run(run())
+    assert [message["id"] for message in session.answers()] == [0]
+
+
+def test_a_handshake_that_was_noted_and_not_answered_is_made_once(session: Session) -> None:
+    async def run() -> None:
+        session.say(INITIALIZE, request(1))
+        assert identifier(await session.worker().receive()) == 0
+        second = session.worker()
+        assert [identifier(await second.receive()) for _ in range(2)] == [0, 1]
+        await second.send(answer(0))
+
+    asyncio.run(run())
+    assert [message["id"] for message in session.answers()] == [0]
+
+
+def test_a_line_stays_whole_when_its_sender_is_cancelled(session: Session) -> None:
+    """The client reads late: answers wait, and one of those who wait is cancelled."""
+    long = "long " * 40_000
+
+    async def run() -> list[dict[str, Any]]:
+        worker = await shaken(session)
+        senders = [asyncio.ensure_future(worker.send(answer(n, long))) for n in (1, 2, 3)]
+        await asyncio.sleep(0)
+        senders[0].cancel()
+        senders[1].cancel()
+        data = b""
+        while data.count(b"\n") < 3:
+            await anyio.wait_readable(session.from_worker)
+            data += os.read(session.from_worker, 1 << 22)
+        await senders[2]
+        return [json.loads(line) for line in data.splitlines()]
+
+    messages = asyncio.run(run())
+    assert [message["id"] for message in messages] == [1, 2, 3]
+    assert all(message["result"]["text"] == long for message in messages)
+
+
+def test_a_client_that_is_gone_is_noticed_by_who_waits_to_write(session: Session) -> None:
+    async def run() -> list[str]:
+        worker = await shaken(session)
+        gone: list[str] = []
+        worker.when_gone(lambda: gone.append("gone"))
+        sender = asyncio.ensure_future(worker.send(answer(1, "x" * (1 << 20))))
+        await asyncio.sleep(0)
+        os.close(session.from_worker)
+        with pytest.raises(anyio.BrokenResourceError):
+            await sender
+        with pytest.raises(anyio.BrokenResourceError):
+            await worker.send(answer(2))
+        session.from_worker = os.open(os.devnull, os.O_RDONLY)
+        return gone
+
+    assert asyncio.run(run()) == ["gone"]
