@@ -93,6 +93,14 @@ class StoreUnavailable(StoreError):
     retryable = True
 
 
+class BudgetExceeded(KhiveError):
+    """A role has spent what it may, until a window ends or its limit is raised."""
+
+    code = "budget_exceeded"
+    exit_code = exitcodes.TEMPORARY
+    retryable = True
+
+
 class IndexFileError(KhiveError):
     """A generation file is missing, truncated, damaged or foreign."""
 
@@ -175,7 +183,7 @@ _BY_CODE: dict[str, type[KhiveError]] = {
     for kind in (
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
-        AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse,
+        AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
     )
 }  # fmt: skip
 

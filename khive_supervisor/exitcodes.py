@@ -24,7 +24,7 @@ VERSION_MISMATCH = 8
 UNHEALTHY = 9
 #: A worker of a role ends because a handler did not stop in time; another takes its place.
 RECYCLE = 10
-#: Trying again later can help (disk full, busy).
+#: Trying again later can help (disk full, busy, a budget exceeded).
 TEMPORARY = 75
 #: Starting this again cannot help; a parent must not restart it.
 PERMANENT = 125

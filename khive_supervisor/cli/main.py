@@ -12,6 +12,7 @@ from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli import (
     audit,
     backup,
+    budget,
     capabilities,
     http,
     index,
@@ -91,7 +92,13 @@ cli.add_section("Clients", (connect, attach, *http.COMMANDS))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
 cli.add_section(
     "Roles and their tasks",
-    (*tasks.COMMANDS, *worktrees.COMMANDS, *reload.COMMANDS, *capabilities.COMMANDS),
+    (
+        *tasks.COMMANDS,
+        *budget.COMMANDS,
+        *worktrees.COMMANDS,
+        *reload.COMMANDS,
+        *capabilities.COMMANDS,
+    ),
 )
 cli.add_section("Profiles, which learn what to rank first", profiles.COMMANDS)
 cli.add_section(

@@ -14,7 +14,7 @@ def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) 
         return ""
     parts = []
     if roles:
-        head = ("role", "state", "generation", "ready", "queued", "at work", "restarts")
+        head = ("role", "state", "generation", "ready", "queued", "at work", "restarts", "budget")
         parts.append(table(head, [_row(role) for role in roles]))
     parts += [f"{role['role']}: {role['last_error']}" for role in roles if role["last_error"]]
     parts += [
@@ -22,6 +22,12 @@ def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) 
         for name, count in sorted(unserved.items())
     ]
     return "\n".join(parts)
+
+
+def budget_word(role: Mapping[str, Any]) -> str:
+    """How the role's budget is, in a word; `-` without one."""
+    state = str(role.get("budget", "unlimited"))
+    return "-" if state == "unlimited" else state
 
 
 def _row(role: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -33,4 +39,5 @@ def _row(role: Mapping[str, Any]) -> tuple[Any, ...]:
         role["queued"],
         role["leased"],
         role["restarts"],
+        budget_word(role),
     )

@@ -10,6 +10,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.role_text import budget_word
 from khive_supervisor.cli.session import Verbs, config_option, verbs
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import STATES
@@ -222,7 +223,9 @@ def retry(task: str, config_file: str | None, as_json: bool) -> None:
 def list_roles(config_file: str | None, as_json: bool) -> None:
     """List the roles: whether they serve, what waits for them, and how they do."""
     answer = _run(config_file, "agents.roles", {})
-    headers = ("role", "service", "workers", "queued", "leased", "type", "success", "runs")
+    headers = (
+        "role", "service", "workers", "queued", "leased", "type", "success", "runs", "budget",
+    )  # fmt: skip
     rows = [row for role in answer["roles"] for row in _role_rows(role)]
     empty = "No roles are configured."
     emit(answer, as_json, lambda _: table(headers, rows) if rows else empty)
@@ -238,9 +241,10 @@ def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:
             known["task_type"],
             f"{known['success']:.2f} ({known['interval'][0]:.2f}-{known['interval'][1]:.2f})",
             known["executions"],
+            budget_word(role),
         )
         for known in role["records"]
-    ] or [(*head, "", "", 0)]
+    ] or [(*head, "", "", 0, budget_word(role))]
 
 
 COMMANDS = (assign, list_tasks, task, cancel, retry, list_roles)

@@ -1,5 +1,6 @@
 """The configuration: dataclasses, discovery, validation, provenance."""
 
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.load import LoadedConfig, from_dict, load, namespace_allowed
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Handler, Role, digest
@@ -13,6 +14,7 @@ from khive_supervisor.config.service_tables import (
 from khive_supervisor.config.show import as_dict, as_toml, fingerprint
 
 __all__ = [
+    "Budget",
     "Config",
     "EmbedderSettings",
     "Handler",

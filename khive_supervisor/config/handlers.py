@@ -58,6 +58,9 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
         program = (role.handler.agent or role.handler.command)[0]
         if not _executable(program, role.cwd, environ):
             yield f"handler.{kind}", f"there is no program {quoted(program)}"
+    fallback = role.budget.fallback
+    if fallback and not _executable(fallback[0], role.cwd, environ):
+        yield "budget.fallback", f"there is no program {quoted(fallback[0])}"
     if role.workdir == "worktree" and not _executable("git", "", environ):
         yield "workdir", "there is no program git, which makes the worktrees"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.enabling import Filling
 from khive_supervisor.config.notes import Notes, plain
 from khive_supervisor.config.roles import (
-    HANDLER_FORMS,
     KINDS,
     MAX_ROLES,
+    NESTED,
     Handler,
     Role,
     keys_of,
@@ -21,6 +22,8 @@ from khive_supervisor.config.values import describe, quoted
 
 #: What fills in the role of a capability, or says why it cannot.
 Fill = Callable[[str], Filling | str]
+#: What is wrong with an inner table whose keys were read one by one (None: that key was wrong).
+Judge = Callable[[Mapping[str, Any]], str]
 
 
 def read_roles(content: object, notes: Notes, fill: Fill | None = None) -> tuple[Role, ...]:
@@ -64,8 +67,8 @@ def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> 
         key = f"{place}.{name}"
         if name not in known:
             notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
-        elif name == "handler":
-            values[name] = _read_handler(key, value, notes)
+        elif name in NESTED:
+            values[name] = _read_nested(key, name, value, notes)
         else:
             values[name] = notes.parse(key, known[name], value)
     if fill is not None and values.get("capability"):
@@ -95,28 +98,56 @@ def _fill_in(place: str, values: dict[str, Any], notes: Notes, fill: Fill) -> No
         values["workers"] = None
 
 
-def _read_handler(place: str, content: object, notes: Notes) -> Handler | None:
+def _read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
+    """A table within a role's; None, and noted, if anything in it is wrong."""
+    kind = NESTED[name]
+    forms = keys_of(Role)[name].form
     if not isinstance(content, Mapping):
-        notes.note(place, place, f"found {describe(content)}; allowed: {HANDLER_FORMS}")
+        notes.note(place, place, f"found {describe(content)}; allowed: {forms}")
         return None
-    known = keys_of(Handler)
+    known = keys_of(kind)
     values: dict[str, Any] = {}
-    for name, value in content.items():
-        key = f"{place}.{name}"
-        if name in known:
-            values[name] = notes.parse(key, known[name], value)
+    strange = False
+    for inner, value in content.items():
+        key = f"{place}.{inner}"
+        if inner in known:
+            values[inner] = notes.parse(key, known[inner], value)
         else:
-            notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
-            values[name] = None
-    kinds = [kind for kind in KINDS if kind in values]
-    if len(kinds) != 1:
-        found = " and ".join(kinds) if kinds else "none of python, command and agent"
-        notes.note(place, place, f"has {found}; allowed: {HANDLER_FORMS}")
+            notes.note(key, f"{place}.{plain(inner)}", no_such_key(inner, known))
+            strange = True
+    if wrong := _JUDGES[name](values):
+        notes.note(place, place, f"{wrong}; allowed: {forms}")
         return None
-    if values.get("format") and kinds != ["agent"]:
+    if values.get("format") and "agent" not in values:
         notes.note(f"{place}.format", f"{place}.format", "is of an agent; allowed: beside agent")
         return None
-    return None if None in values.values() else Handler(**values)
+    return None if strange or None in values.values() else kind(**values)
+
+
+def _judge_handler(values: Mapping[str, Any]) -> str:
+    kinds = [kind for kind in KINDS if kind in values]
+    if len(kinds) == 1:
+        return ""
+    return f"has {' and '.join(kinds) if kinds else 'none of python, command and agent'}"
+
+
+def _judge_budget(values: Mapping[str, Any]) -> str:
+    """A limit there must be, and a task must fit into it, or all would wait for ever."""
+    limits = {key: values[key] for key in ("weekly", "monthly") if key in values}
+    if not limits:
+        return "has neither weekly nor monthly"
+    reserve = values.get("reserve")
+    for key, limit in limits.items():
+        if reserve is not None and limit and reserve > limit:
+            return f"has a reserve of {reserve:g}, which is more than {key}, {limit:g}"
+    if values.get("unit") == "tokens":
+        for key in ("weekly", "monthly", "reserve"):
+            if not float(values.get(key) or 0).is_integer():
+                return f"has {key} = {values[key]:g} tokens, which is no whole number"
+    return ""
+
+
+_JUDGES: dict[str, Judge] = {"handler": _judge_handler, "budget": _judge_budget}
 
 
 def _note_doubles(names: Iterable[str | None], notes: Notes) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from khive_supervisor.config.budget_table import UNLIMITED, Budget
 from khive_supervisor.config.values import Setting, declare, required
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -137,6 +138,16 @@ class Role:
             pattern=_NAME,
             form="letters, digits, - and _; 1 to 64 of them",
             optional=True,
+        ),
+    )
+    budget: Budget = declare(  # noqa: RUF009 - frozen, so that all may share it
+        UNLIMITED,
+        Setting(
+            "text",
+            "What the role may spend: `{ weekly = 50.0, monthly = 150.0 }`.",
+            applies="live",
+            form="{ weekly = 50.0 }, { monthly = 150.0 } or both, with unit, near, reserve and "
+            "fallback if needed",
         ),
     )
     workers: int = declare(
@@ -308,8 +319,12 @@ class Role:
         return tuple(dict.fromkeys((*self.env_require, *self.env_allow)))
 
 
-def keys_of(kind: type[Handler | Role]) -> dict[str, Setting]:
-    """The declarations of a role's (or a handler's) keys by name, in order."""
+#: Keys that are tables themselves; their own keys are written behind a dot.
+NESTED: dict[str, type[Handler | Budget]] = {"handler": Handler, "budget": Budget}
+
+
+def keys_of(kind: type[Handler | Budget | Role]) -> dict[str, Setting]:
+    """The declarations of a role's (or an inner table's) keys by name, in order."""
     return {item.name: item.metadata["setting"] for item in fields(kind)}
 
 
@@ -319,23 +334,23 @@ def required_keys() -> tuple[str, ...]:
 
 
 def every_key() -> Iterator[tuple[str, Setting]]:
-    """Every key as it is written below a role, a handler's with `handler.` before it."""
+    """Every key as it is written below a role, an inner table's with its name before it."""
     for name, setting in keys_of(Role).items():
-        if name == "handler":
-            yield from ((f"handler.{inner}", s) for inner, s in keys_of(Handler).items())
+        if name in NESTED:
+            yield from ((f"{name}.{inner}", s) for inner, s in keys_of(NESTED[name]).items())
         else:
             yield name, setting
 
 
 def default_of(name: str) -> Any:
-    """The default of a key; None if it must be given."""
+    """The default of a key; None if it must be given, or is not set."""
     first, _, inner = name.partition(".")
-    item = next(f for f in fields(Handler if inner else Role) if f.name == (inner or first))
+    item = next(f for f in fields(NESTED.get(first, Role)) if f.name == (inner or first))
     return None if item.default is MISSING else item.default
 
 
 def value_of(role: Role, name: str) -> Any:
-    """The value of a key, a handler's with `handler.` before it."""
+    """The value of a key, an inner table's with its name before it."""
     value: Any = role
     for part in name.split("."):
         value = getattr(value, part)
@@ -349,8 +364,13 @@ def no_such_key(name: str, known: Iterable[str]) -> str:
     return f"there is no such key; allowed: {', '.join(known)}"
 
 
+def left_out(name: str, value: Any) -> bool:
+    """Whether a key is not written: one of an inner table that is as it would be without it."""
+    return "." in name and bool(value == default_of(name))
+
+
 def role_as_dict(role: Role) -> dict[str, Any]:
-    """Plain data that JSON can carry; what is not set of the handler is left out."""
+    """Plain data that JSON can carry; what an inner table leaves at its default is left out."""
     data: dict[str, Any] = {}
     for name, _ in every_key():
         value = value_of(role, name)
@@ -358,7 +378,7 @@ def role_as_dict(role: Role) -> dict[str, Any]:
         plain = list(value) if isinstance(value, tuple) else value
         if not inner:
             data[first] = plain
-        elif plain:
+        elif not left_out(name, value):
             data.setdefault(first, {})[inner] = plain
     return data
 

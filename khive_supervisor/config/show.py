@@ -47,11 +47,11 @@ def as_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
 
 
 def _role_as_toml(role: Role, number: int, origins: Mapping[str, str]) -> str:
-    """One role; the half of the handler that is not set is left out."""
+    """One role; what an inner table leaves at its default is left out."""
     lines = ["[[roles]]"]
     for name, setting in every_key():
         value = value_of(role, name)
-        if name.startswith("handler.") and not value:
+        if roles.left_out(name, value):
             continue
         origin = origins.get(f"roles[{number}].{name}")
         line = f"{name} = {setting.write(value)}"
@@ -124,14 +124,14 @@ def _head_of(name: str, purpose: str | None) -> list[str]:
 
 
 def _row(name: str, setting: Setting, default: Any) -> str:
-    shown = "must be given" if default is None else setting.shown_default or setting.write(default)
+    words = setting.shown_default or ("must be given" if default is None else "")
     bounds = setting.bounds() or " or ".join(f"`{choice}`" for choice in setting.choices) or "-"
     if setting.form:
         bounds = f"{bounds}; {setting.form}" if bounds != "-" else setting.form
     cells = [
         f"`{name}`",
         setting.kind,
-        shown if default is None else f"`{shown}`",
+        words if default is None else f"`{words or setting.write(default)}`",
         bounds,
         _APPLIES[setting.applies],
         setting.help,

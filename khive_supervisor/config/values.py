@@ -138,7 +138,12 @@ class Setting:
         return f"{bound:g}" if abs(bound) < 1e6 else str(int(bound))
 
     def write(self, value: Any) -> str:
-        """The value as TOML; `parse` of what TOML reads from it gives the value back."""
+        """The value as TOML; `parse` of what TOML reads from it gives the value back.
+
+        None, which no file can say, is the words that the docs have for it.
+        """
+        if value is None:
+            return self.shown_default or "not set"
         return _WRITERS[self.kind](value)
 
 

@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from khive_supervisor.budgets.account import Account
+from khive_supervisor.budgets.amounts import text
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.audit import fingerprint
+from khive_supervisor.store.budget_table import BudgetTable
 from khive_supervisor.store.database import Database, Value
 from khive_supervisor.store.records import RoleTable
 from khive_supervisor.store.task_log import TaskLog
@@ -26,6 +30,7 @@ from khive_supervisor.tasks.model import (
     DONE,
     ENDED,
     FAILED,
+    FALLBACK,
     FENCED,
     LEASED,
     QUEUED,
@@ -57,11 +62,13 @@ class ClaimTable:
         clock: Callable[[], float],
         roles: RoleTable,
         log: TaskLog,
+        budgets: BudgetTable,
     ) -> None:
         self._database = database
         self._clock = clock
         self._roles = roles
         self._log = log
+        self._budgets = budgets
 
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
         """See `TaskStore.claim`."""
@@ -69,35 +76,61 @@ class ClaimTable:
         waiting = f"SELECT 1 FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} LIMIT 1"
         if not self._database.rows(waiting, [claimant.role, now.at, now.boot]):
             return None
+        if not may_begin(self._budgets.check(claimant.role, self._clock())):
+            return None
         with self._database.write():
             return self._claim(claimant, now, self._clock())
 
     def _claim(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
+        claim = self._next(claimant, now, wall)
+        if claim is None:
+            return None
+        # Under the write lock: nobody else can set aside the same rest of a limit.
+        account = self._budgets.check(claimant.role, wall)
+        if not may_begin(account):
+            return None
+        reserved, detail, digest = 0, "", claimant.digest
+        if account is not None and account.limits is not None:
+            if account.exceeded:
+                claim = replace(claim, fallback=account.limits.fallback)
+                detail, digest = f"by the fallback: {account.why()}", FALLBACK
+            elif account.reserve is not None:
+                reserved = account.reserve.amount
+                detail = f"{text(reserved, account.limits.unit)} is set aside"
+        self._hold(claim, claimant, wall, digest, reserved)
+        self._log.add(claim.id, wall, CLAIMED, claim.token, claimant.worker, detail)
+        return claim
+
+    def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
+        """The role's next task, as it will be once it is claimed; late ones fail on the way."""
         while rows := self._database.rows(_NEXT, [claimant.role, now.at, now.boot]):
             claim = claim_of(rows[0], now.after(claimant.lease))
             if claim.deadline is None or wall < claim.deadline:
-                break
+                return claim
             self._miss_deadline(claim.id, wall, claim.token - 1)
-        else:
-            return None
+        return None
+
+    def _hold(
+        self, claim: Claim, claimant: Claimant, wall: float, digest: str, reserved: int
+    ) -> None:
         self._database.rows(
             "UPDATE tasks SET state = 'leased', token = ?, attempts = ?, worker = ?, "
             "generation = ?, digest = ?, boot = ?, lease_until = ?, progress = NULL, "
-            "started_at = ? WHERE id = ?",
+            "reserved = ?, by_fallback = ?, started_at = ? WHERE id = ?",
             [
                 claim.token,
                 claim.attempts,
                 claimant.worker,
                 claimant.generation,
-                claimant.digest,
+                digest,
                 claim.lease.boot,
                 claim.lease.at,
+                reserved,
+                int(bool(claim.fallback)),
                 wall,
                 claim.id,
             ],
         )
-        self._log.add(claim.id, wall, CLAIMED, claim.token, claimant.worker)
-        return claim
 
     def renew(self, task_id: int, token: int, until: Moment) -> bool:
         """See `TaskStore.renew`."""
@@ -194,6 +227,7 @@ class ClaimTable:
         more = None if result is None else {"result": fingerprint(result)}
         error = error_text(outcome.error) or ""
         self._log.add(task_id, wall, what, token, worker, error, more=more)
+        self._budgets.count(task_id, token, wall, outcome.usage)
         if after.state != CANCELLED:
             success = after.state == DONE
             self._roles.count(
@@ -259,6 +293,11 @@ class ClaimTable:
 
     def _miss_deadline(self, task_id: int, wall: float, token: int) -> None:
         self._log.end(task_id, wall, FAILED, token, DEADLINE)
+
+
+def may_begin(account: Account | None) -> bool:
+    """Whether a task may be claimed now: by its role's own handler, or by the fallback."""
+    return account is None or account.fits or (account.exceeded and not account.blocks)
 
 
 def _wait(after: states.After) -> tuple[float, str]:

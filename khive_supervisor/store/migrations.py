@@ -15,6 +15,7 @@ from khive_supervisor.store import (
     schema,
     schema_agents,
     schema_audit,
+    schema_budget,
     schema_capabilities,
 )
 
@@ -39,6 +40,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(6, "the priority that a role gives its tasks", schema_capabilities.ROLE_PRIORITY),
     Migration(7, "the audit chain", schema_audit.AUDIT),
+    Migration(8, "what roles may spend, and what they have spent", schema_budget.BUDGETS),
 )
 
 #: The schema that this release reads and writes.

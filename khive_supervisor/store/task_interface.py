@@ -7,9 +7,11 @@ for people, and decides whether a task's own deadline has passed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from khive_supervisor.budgets.account import Account
+from khive_supervisor.budgets.limits import Limits
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
@@ -22,6 +24,7 @@ from khive_supervisor.tasks.model import (
     Record,
     Released,
     RoleRow,
+    Spending,
     Task,
     TaskEvent,
     TaskFilter,
@@ -41,7 +44,8 @@ class TaskStore(Protocol):
 
         An idempotency key that is known answers with its task, as that is now. `InvalidInput` if
         that one is about something else (another payload, type, or role that the caller named),
-        or if the payload is too large.
+        or if the payload is too large. `BudgetExceeded` if the role could not begin it before a
+        window ends.
         """
         ...
 
@@ -91,7 +95,9 @@ class TaskStore(Protocol):
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
         """Take the role's next task: highest priority first, then oldest; None: nothing to do.
 
-        Tasks whose deadline has passed fail on the way. Costs no transaction if none waits.
+        Tasks whose deadline has passed fail on the way. Costs no transaction if none waits. A
+        role with limits sets something aside for the task, and waits if that does not fit; once
+        they are exceeded, its fallback is to do it.
         """
         ...
 
@@ -121,9 +127,9 @@ class TaskStore(Protocol):
     ) -> Finished:
         """Store what came of an attempt, count it, and claim the next task: one transaction.
 
-        Accepted only from the last claim while it lasts. A failure with attempts left queues the
-        task again after a short wait. A refused outcome leaves an event, and nothing else; the
-        next task is claimed all the same.
+        Accepted only from the last claim while it lasts, and only then what it used counts. A
+        failure with attempts left queues the task again after a short wait. A refused outcome
+        leaves an event, and nothing else; the next task is claimed all the same.
         """
         ...
 
@@ -159,6 +165,22 @@ class TaskStore(Protocol):
 
     def roles(self) -> list[RoleRow]:
         """The configured roles, by name."""
+        ...
+
+    def set_limits(self, limits: Mapping[str, Limits]) -> None:
+        """These are the limits now, by role; what was spent stays spent."""
+        ...
+
+    def budgets(self) -> list[Account]:
+        """How every role's budget stands, by name; those without limits too."""
+        ...
+
+    def blocked(self) -> dict[str, str]:
+        """The roles whose budget takes no task now, not even by a fallback, and why; cheap."""
+        ...
+
+    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
+        """What accepted attempts used, after a number, in order; kept for ever."""
         ...
 
     def records(self, role: str | None = None) -> list[Record]:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.budgets.account import Account
+from khive_supervisor.budgets.limits import Limits
+from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
 from khive_supervisor.store.audit import AuditTable, fingerprint
-from khive_supervisor.store.claims import ClaimTable
+from khive_supervisor.store.budget_table import BudgetTable
+from khive_supervisor.store.claims import ClaimTable, may_begin
 from khive_supervisor.store.database import Database, Value
 from khive_supervisor.store.records import RoleTable
 from khive_supervisor.store.task_log import TaskLog
@@ -36,6 +39,7 @@ from khive_supervisor.tasks.model import (
     QueueDepth,
     Record,
     RoleRow,
+    Spending,
     Task,
     TaskEvent,
     TaskFilter,
@@ -47,7 +51,13 @@ class TaskTable(ClaimTable):
     """See `task_interface.TaskStore`; what workers do is in `claims`."""
 
     def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
-        super().__init__(database, clock, RoleTable(database), TaskLog(database, audit))
+        super().__init__(
+            database,
+            clock,
+            RoleTable(database),
+            TaskLog(database, audit),
+            BudgetTable(database),
+        )
 
     # --- who gives work -------------------------------------------------------------------------
 
@@ -59,6 +69,7 @@ class TaskTable(ClaimTable):
             if known is not None:
                 return known, False
             wall = self._clock()
+            self._refuse_exceeded(task.role, wall)
             task_id = self._database.inserted(
                 "INSERT INTO tasks (role, task_type, payload, priority, idempotency, attempts_max, "
                 "deadline, chosen, actor, namespace, session, created_at, cwd) "
@@ -82,6 +93,16 @@ class TaskTable(ClaimTable):
             more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
             self._log.add(task_id, wall, ENQUEUED, 0, more=more)
             return self._existing(task_id), True
+
+    def _refuse_exceeded(self, role: str, wall: float) -> None:
+        """A task that nobody could begin before a window ends is not taken."""
+        account = self._budgets.check(role, wall)
+        if account is not None and account.blocks:
+            raise BudgetExceeded(
+                f"The budget of the role {role} is exceeded: {account.why()}. Nothing was queued.",
+                hint="Wait until then, raise the limit in the configuration and reload, or give "
+                "the role a budget.fallback.",
+            )
 
     def _known(self, task: NewTask, payload: str) -> Task | None:
         """The task that has the new one's idempotency key already."""
@@ -217,7 +238,8 @@ class TaskTable(ClaimTable):
             "ORDER BY role",
             [now.at, now.boot],
         )
-        return [row[0] for row in rows]
+        wall = self._clock()
+        return [role for (role,) in rows if may_begin(self._budgets.check(role, wall))]
 
     def queue_depths(self) -> dict[str, QueueDepth]:
         """See `TaskStore.queue_depths`."""
@@ -246,6 +268,22 @@ class TaskTable(ClaimTable):
     def roles(self) -> list[RoleRow]:
         """See `TaskStore.roles`."""
         return self._roles.all()
+
+    def set_limits(self, limits: Mapping[str, Limits]) -> None:
+        """See `TaskStore.set_limits`."""
+        self._budgets.set_limits(limits)
+
+    def budgets(self) -> list[Account]:
+        """See `TaskStore.budgets`."""
+        return self._budgets.accounts(self._clock())
+
+    def blocked(self) -> dict[str, str]:
+        """See `TaskStore.blocked`."""
+        return self._budgets.blocked(self._clock())
+
+    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
+        """See `TaskStore.spending`."""
+        return self._budgets.after(after_seq, limit)
 
     def records(self, role: str | None = None) -> list[Record]:
         """See `TaskStore.records`."""

@@ -344,6 +344,8 @@ class RolePool:
         generation.successes += ok
         generation.failures += not ok
         generation.moved.set()
+        if self.role.budget.limited:
+            self.wake()  # what it had set aside may let another worker begin
 
     def worker_gone(self, worker: RoleWorker) -> None:
         """See `role_worker.Observer`."""

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from khive_supervisor import logs
+from khive_supervisor.budgets.account import UNLIMITED, Account
+from khive_supervisor.budgets.limits import limits_of
 from khive_supervisor.config.changes import Plan
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
@@ -49,10 +51,12 @@ class Roles:
         take_log: Callable[[socket.socket], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._in_thread = in_thread
         self._clock = clock
+        self._wall = wall
         self._around = Surroundings(
             spawn,
             self._release,
@@ -68,6 +72,7 @@ class Roles:
         self.on_gave_up: Callable[[str, str], None] = lambda _role, _why: None
         self._pools: dict[str, RolePool] = {}
         self._depths: dict[str, QueueDepth] = {}
+        self._accounts: dict[str, Account] = {}
         self._stirred = asyncio.Event()
         self._owed: list[tuple[str, bool]] = []
         self._rows_owed = False
@@ -81,6 +86,7 @@ class Roles:
     async def start(self) -> None:
         """Start the workers of every role; returns before they are ready."""
         rows = {row.role: row for row in await self._in_thread(lambda tasks: tasks.roles())}
+        await self._limit({role.role: role for role in self._config.roles})
         for role in self._config.roles:
             row = rows.get(role.role)
             drained = row is not None and row.drained
@@ -186,7 +192,13 @@ class Roles:
         if self._rows_owed:
             self._rows_owed = False
             rows = [row_of(pool) for pool in self._pools.values() if pool.known]
+            limits = {
+                name: limits
+                for name, pool in self._pools.items()
+                if (limits := limits_of(pool.role.budget)) is not None
+            }
             await self._in_thread(lambda tasks: tasks.set_roles(rows))
+            await self._in_thread(lambda tasks: tasks.set_limits(limits))
 
     def _tell_released(self, released: Sequence[Released], worker: str) -> None:
         for task in released:
@@ -207,6 +219,7 @@ class Roles:
                     released = await self._in_thread(lambda t: t.release_expired(lease.now()))
                     self._tell_released(released, "")
                 await self.look()
+                await self._look_at_budgets()
                 for role in await self._in_thread(lambda t: t.due(lease.now())):
                     if role in self._pools:
                         self._pools[role].wake()
@@ -217,6 +230,27 @@ class Roles:
                 self._stirred.set()
             at_work = any(depth.leased for depth in self._depths.values())
             await asyncio.sleep(LOOK if at_work else LOOK_WAITING)
+
+    async def _limit(self, roles: Mapping[str, Role]) -> None:
+        """Have the budgets of roles hold for every claim from now on."""
+        limits = {
+            name: limits
+            for name, role in roles.items()
+            if (limits := limits_of(role.budget)) is not None
+        }
+        try:
+            async with self._storing:
+                await self._in_thread(lambda tasks: tasks.set_limits(limits))
+        except (KhiveError, OSError) as error:
+            # A store that cannot be written gives no claims either; `_store_owed` tries again.
+            log.warning("roles.not_limited", error=str(error))
+
+    async def _look_at_budgets(self) -> None:
+        """Once more after the last task has ended: only tasks change what is spent."""
+        found: list[Account] = []
+        if any(pool.role.budget.limited for pool in self._pools.values()):
+            found = await self._in_thread(lambda t: t.budgets())
+        self._accounts = {account.role: account for account in found}
 
     async def look(self) -> None:
         """See how much waits now."""
@@ -232,8 +266,10 @@ class Roles:
         kinds = {change.role: change.kind for change in plan.roles}
         new = await self._stage_all(kinds, config, outcomes)
         entered(Event.STAGED)
+        await self._limit(self._roles_to_be(kinds, config, new))
         old = self._switch_all(kinds, config, new, outcomes)
         self._changed()
+        self.wake()  # what waited for another limit need not wait for the next look
         entered(Event.SWITCHED)
         await asyncio.gather(*(pool.retire(generation) for pool, generation in old))
         self._forget_removed(kinds)
@@ -268,6 +304,17 @@ class Roles:
         wanted = [(n, kind) for n, kind in kinds.items() if kind in ("rolling", "added")]
         await asyncio.gather(*(stage(name, kind) for name, kind in wanted))
         return new
+
+    def _roles_to_be(
+        self, kinds: Mapping[str, str], config: Config, new: Mapping[RolePool, RoleGeneration]
+    ) -> dict[str, Role]:
+        """The definitions after the switch, if it succeeds: what could not be staged stays."""
+        wanted = {name: pool.role for name, pool in self._pools.items()}
+        wanted |= {pool.name: generation.role for pool, generation in new.items()}
+        for role in config.roles:
+            if kinds.get(role.role) in ("live", "unchanged"):
+                wanted[role.role] = role
+        return wanted
 
     def _switch_all(
         self,
@@ -322,9 +369,11 @@ class Roles:
         if not watches:
             return
         depths = await self._in_thread(lambda tasks: tasks.queue_depths())
+        blocked = await self._in_thread(lambda tasks: tasks.blocked())
 
         async def wait(pool: RolePool, watch: asyncio.Task[bool]) -> None:
-            if pool.name in depths or new[pool].failing:
+            # Tasks that wait for the end of a budget's window are no first tasks.
+            if (pool.name in depths and pool.name not in blocked) or new[pool].failing:
                 kept = await asyncio.shield(watch)
                 outcomes[pool.name] = outcomes[pool.name] if kept else Outcome.ROLLED_BACK
 
@@ -385,10 +434,24 @@ class Roles:
         roles = []
         for pool in self._pools.values():
             depth = self._depths.get(pool.name, QueueDepth())
-            roles.append({**pool.describe(now), "queued": depth.queued, "leased": depth.leased})
+            roles.append(
+                {
+                    **pool.describe(now),
+                    "queued": depth.queued,
+                    "leased": depth.leased,
+                    "budget": self._budget_state(pool.name),
+                }
+            )
         unserved = {
             name: depth.queued
             for name, depth in self._depths.items()
             if name not in self._pools and depth.queued
         }
         return {"roles": roles, "unserved": unserved}
+
+    def _budget_state(self, role: str) -> str:
+        """As the last look found it, which the end of a window makes better."""
+        account = self._accounts.get(role)
+        if account is None:
+            return UNLIMITED
+        return account.state_at(self._wall())

@@ -27,6 +27,8 @@ CANCEL_ASKED, RETRIED, RATED = "cancel_asked", "retried", "rated"
 PAYLOAD_LIMIT, RESULT_LIMIT, LOG_LIMIT = 1 << 20, 1 << 20, 16 << 10
 #: Characters of an error and of a line of progress.
 ERROR_LIMIT, PROGRESS_LIMIT = 4000, 500
+#: The digest that a role's record has for what its fallback did.
+FALLBACK = "fallback"
 #: Characters of an idempotency key.
 KEY_LIMIT = 200
 #: How often a task is tried unless its role says otherwise.
@@ -156,6 +158,8 @@ class Claim:
     agent_session: str = ""
     agent_counted: int = 0
     directory: str = ""
+    #: The command that does it in the place of the role's handler: the budget is exceeded.
+    fallback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,19 @@ class TaskEvent:
     token: int
     worker: str | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What one accepted attempt used, in the order of `seq`; its task may be gone."""
+
+    seq: int
+    task_id: int
+    token: int
+    role: str
+    at: float
+    usage: Usage
+    by_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ then. What it draws is divided by how busy it is. The answer explains itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.tasks.model import QueueDepth, Record, RoleRow
 from khive_supervisor.tasks.records import expertise
+
+#: Where every role's budget takes tasks.
+NONE_EXCEEDED: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,18 @@ class Selection:
 
     role: str
     scores: tuple[Score, ...]
+    #: Roles that were passed over, and why.
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def explained(self) -> dict[str, Any]:
         """For people and agents to read."""
+        passed_over = [{"role": role, "because": why} for role, why in self.skipped.items()]
         return {
             "selected": self.role,
             "because": "the highest score: a draw from what its record is worth, divided by 1 + "
             "load (tasks for each of its workers)",
             "candidates": [score.explained() for score in self.scores],
+            **({"skipped": passed_over} if passed_over else {}),
         }
 
 
@@ -80,10 +87,19 @@ def select(
     depths: Mapping[str, QueueDepth],
     today: int,
     rng: Random,
+    exceeded: Mapping[str, str] = NONE_EXCEEDED,
 ) -> Selection | None:
-    """Select a role for a type of task; None if no role declares it."""
+    """Select a role for a type of task; None if no role declares it.
+
+    `exceeded`: the roles whose budget takes no task now, and why. They are passed over, unless
+    there are no others.
+    """
+    found = candidates(roles, task_type)
+    skipped = {role.role: exceeded[role.role] for role in found if role.role in exceeded}
+    if len(skipped) == len(found):
+        skipped = {}
     scores = []
-    for role in candidates(roles, task_type):
+    for role in (role for role in found if role.role not in skipped):
         own = [record for record in records if record.role == role.role]
         belief = expertise(own, task_type, role.digest, today)
         draw = rng.betavariate(belief.alpha, belief.beta)
@@ -91,7 +107,7 @@ def select(
     if not scores:
         return None
     scores.sort(key=lambda one: (-one.score, one.role))
-    return Selection(scores[0].role, tuple(scores))
+    return Selection(scores[0].role, tuple(scores), skipped)
 
 
 #: A role with nothing to do.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.roles import PRIORITY_LIMIT
 from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth
 from khive_supervisor.tasks.records import day_of, summary
+from khive_supervisor.verbs import budgets, tasks
 from khive_supervisor.verbs import task_forms as shapes
-from khive_supervisor.verbs import tasks
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
@@ -17,6 +18,7 @@ def roles(context: Context, args: Arguments) -> dict[str, Any]:
     """The configured roles: whether they serve, what waits for them, and how they do."""
     store = context.store.tasks
     depths, records, today = store.queue_depths(), store.records(), day_of(context.now())
+    states = {account.role: account.state for account in store.budgets()}
     shown = []
     for role in store.roles():
         if args.get("role", role.role) != role.role:
@@ -34,6 +36,7 @@ def roles(context: Context, args: Arguments) -> dict[str, Any]:
                 "generation": role.generation,
                 "queued": depth.queued,
                 "leased": depth.leased,
+                "budget": states.get(role.role, UNLIMITED),
                 "records": [
                     shapes.show_summary(summary(own, one, role.digest, today)) for one in types
                 ],
@@ -202,6 +205,14 @@ PACK = Pack(
             },
             ("task", "quality"),
             idempotent=True,
+        ),
+        Verb(
+            "agents.budget",
+            "Show what roles may spend, have spent and have set aside, and when that ends.",
+            budgets.budget,
+            {"role": {**shapes.ROLE, "description": "Only this role."}},
+            description="Amounts are in the unit of the budget: dollars (usd) or tokens.",
+            read_only=True,
         ),
         Verb(
             "agents.roles",

@@ -76,6 +76,7 @@ def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, dict[str
         store.queue_depths(),
         day_of(context.now()),
         Random(),  # noqa: S311 - explores, keeps no secret
+        {name: f"its budget is exceeded: {why}" for name, why in store.blocked().items()},
     )
     if chosen is None:
         raise NotFound(f"No role declares the type {task_type!r}.", hint=_what_there_is(roles))

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from khive_supervisor.budgets.limits import Limits
 from khive_supervisor.config.load import from_dict
-from khive_supervisor.errors import Denied, InvalidInput, NotFound
+from khive_supervisor.errors import BudgetExceeded, Denied, InvalidInput, NotFound
 from khive_supervisor.tasks import lease
-from khive_supervisor.tasks.model import DONE, FAILED, Claim, Claimant, Outcome, RoleRow
+from khive_supervisor.tasks.model import DONE, FAILED, Claim, Claimant, Outcome, RoleRow, Usage
 from khive_supervisor.verbs import packs, task_forms
 from khive_supervisor.verbs.context import Context, SessionInfo
 
@@ -216,6 +217,57 @@ def test_roles_with_what_waits_and_how_they_do(context: Context) -> None:
 
 
 # --- changing -------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_shown_with_what_is_left_of_it(context: Context) -> None:
+    store = context.store.tasks
+    store.set_limits({"reviewer": Limits(2_000_000, None, reserve=500_000, fallback=("x", "y"))})
+    for _ in range(2):
+        call(context, "assign", role="reviewer")
+    finish(context, take(context), Outcome(DONE, usage=Usage(1_250_000, 42)))
+    take(context)
+    (shown,) = call(context, "budget", role="reviewer")["roles"]
+    week, month = shown.pop("windows")
+    assert shown == {
+        "role": "reviewer", "state": "normal", "unit": "usd", "near": 0.8, "reserved": 0.5,
+        "reserve": {"amount": 0.5, "because": "configured"}, "fallback": ["x", "y"],
+    }  # fmt: skip
+    assert week["starts"] < week.pop("ends")
+    del week["starts"]
+    assert week == {
+        "window": "week", "state": "normal", "usd": 1.25, "tokens": 42,
+        "limit": 2.0, "spent": 1.25, "left": 0.25,
+    }  # fmt: skip
+    assert (month["state"], month["usd"]) == ("unlimited", 1.25)
+    assert "limit" not in month
+    (tester,) = call(context, "budget", role="tester")["roles"]
+    assert (tester["state"], "unit" in tester) == ("unlimited", False)
+    assert len(call(context, "budget")["roles"]) == len(ROLES)
+    with pytest.raises(NotFound, match="no role 'cook'"):
+        call(context, "budget", role="cook")
+
+
+def test_a_role_that_has_spent_its_budget_is_passed_over_and_refuses(context: Context) -> None:
+    key = {"task_type": "review", "idempotency_key": "k"}
+    first = call(context, "assign", **key)
+    context.store.tasks.set_limits({"reviewer": Limits(weekly=0)})
+    assert {role["role"]: role["budget"] for role in call(context, "roles")["roles"]} == {
+        "anything": "unlimited", "reviewer": "exceeded", "tester": "unlimited",
+        "writer": "unlimited",
+    }  # fmt: skip
+    answer = call(context, "assign", task_type="review")
+    assert answer["role"] == "tester"
+    (skipped,) = answer["why"]["skipped"]
+    assert skipped["role"] == "reviewer"
+    assert "its budget is exceeded: $0.00 of $0.00 is spent this week" in skipped["because"]
+    with pytest.raises(BudgetExceeded, match="Nothing was queued") as caught:
+        call(context, "assign", role="reviewer")
+    assert "raise the limit" in caught.value.hint
+    context.store.tasks.set_limits({"reviewer": Limits(weekly=0), "tester": Limits(monthly=0)})
+    with pytest.raises(BudgetExceeded):
+        call(context, "assign", task_type="review")
+    again = call(context, "assign", **key)
+    assert (again["task"], again["created"]) == (first["task"], False)
 
 
 def test_cancel_says_what_it_could_do(context: Context) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from khive_supervisor.config import Config, Handler, Role, from_dict
+from khive_supervisor.config import Budget, Config, Handler, Role, from_dict
 from khive_supervisor.config.changes import diff, digest_of, in_force, keep_roles
 from khive_supervisor.config.model import every_setting
 from khive_supervisor.config.roles import every_key
@@ -67,6 +67,8 @@ def test_what_waits_for_a_start_keeps_its_old_value() -> None:
         ({"drain_deadline": 4.0}, "live"),
         ({"task_types": ("t", "u")}, "live"),
         ({"description": "d"}, "live"),
+        ({"budget": Budget(weekly=0.0)}, "live"),
+        ({"budget": Budget(weekly=1.0, fallback=("x",))}, "live"),
         ({"handler": Handler(command=("x",))}, "rolling"),
         ({"env_allow": ("A",)}, "rolling"),
         ({"env_require": ("A",)}, "rolling"),
@@ -81,6 +83,12 @@ def test_a_role_changes_in_place_or_rolls(changed: dict[str, Any], kind: str) ->
     (change,) = diff(Config(roles=(A,)), Config(roles=(new,))).roles
     assert change.kind == kind
     assert {c.key.partition(".")[0] for c in change.changes} == set(changed)
+
+
+def test_a_limit_that_comes_is_told_as_such() -> None:
+    new = dataclasses.replace(A, budget=Budget(weekly=0.0))
+    (change,) = diff(Config(roles=(A,)), Config(roles=(new,))).roles
+    assert [(c.key, c.old, c.new) for c in change.changes] == [("budget.weekly", "no limit", "0.0")]
 
 
 def test_roles_come_and_go() -> None:

@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.config import Config, Handler, Role, as_dict, as_toml, digest, from_dict, load
+from khive_supervisor.config import (
+    Budget,
+    Config,
+    Handler,
+    Role,
+    as_dict,
+    as_toml,
+    digest,
+    from_dict,
+    load,
+)
 from khive_supervisor.config.handlers import check_handlers
-from khive_supervisor.config.roles import MAX_ROLES, PRIORITY_LIMIT, WORKDIRS, every_key
+from khive_supervisor.config.roles import MAX_ROLES, NESTED, PRIORITY_LIMIT, WORKDIRS, every_key
 from khive_supervisor.config.show import loaded_as_dict
 from khive_supervisor.config.snapshot import MAX_LENGTH, dumps
 from khive_supervisor.errors import ConfigError
@@ -107,12 +117,57 @@ def test_what_is_no_role_is_refused(tmp_path: Path, text: str, expected: str) ->
     assert expected in problem
 
 
+def test_a_budget_is_read(tmp_path: Path) -> None:
+    text = ONE + "budget = { weekly = 0, monthly = 150.5, reserve = 1, fallback = ['sh', ''] }\n"
+    (role,) = read(tmp_path, text).roles
+    assert role.budget == Budget(weekly=0, monthly=150.5, reserve=1, fallback=("sh", ""))
+    assert (role.budget.unit, role.budget.near, role.budget.limited) == ("usd", 0.8, True)
+    (role,) = read(tmp_path, ONE).roles
+    assert role.budget == Budget()
+    assert not role.budget.limited
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ("5", "budget: found 5; allowed: { weekly = 50.0 }"),
+        ("{}", "budget: has neither weekly nor monthly; allowed: { weekly"),
+        ("{ near = 0.5 }", "has neither weekly nor monthly"),
+        ("{ weekly = -1 }", "budget.weekly: found -1; allowed: a number from 0 to"),
+        ("{ weekly = inf }", "budget.weekly: found inf; allowed: a number"),
+        ("{ weekly = '5' }", 'budget.weekly: found "5"; allowed: a number'),
+        ("{ weekly = 1, near = 80 }", "budget.near: found 80; allowed: a number from 0 to 1"),
+        ("{ weekly = 1, unit = 'eur' }", 'budget.unit: found "eur"; allowed: "usd" or "tokens"'),
+        ("{ weekly = 1, reserve = 2 }", "a reserve of 2, which is more than weekly, 1; allowed"),
+        ("{ weekly = 1.5, unit = 'tokens' }", "weekly = 1.5 tokens, which is no whole number"),
+        ("{ weekly = 1, fallback = [] }", "budget.fallback: found a list; allowed: a list of"),
+        ("{ weekly = 1, week = 2 }", "budget.week: there is no such key; did you mean weekly?"),
+    ],
+)
+def test_a_wrong_budget_is_refused_with_what_is_allowed(
+    tmp_path: Path, budget: str, expected: str
+) -> None:
+    (problem,) = problems(tmp_path, ONE + f"budget = {budget}\n")
+    assert expected in problem
+
+
 _NAMES = st.text("abcXYZ019_-", min_size=1, max_size=64)
 _WORDS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 _HANDLERS = st.one_of(
     st.just(Handler(python="a.b:c")),
     _WORDS.map(lambda words: Handler(command=("x", *words))),
     st.sampled_from(["", "claude"]).map(lambda form: Handler(agent=("x",), format=form)),
+)
+_AMOUNTS = st.one_of(st.none(), st.integers(0, 10**9).map(lambda cents: cents / 100))
+_BUDGETS = st.one_of(
+    st.just(Budget()),
+    st.builds(
+        Budget,
+        weekly=st.integers(0, 10**9).map(float),
+        monthly=_AMOUNTS,
+        near=st.sampled_from([0.0, 0.8, 1.0]),
+        fallback=st.sampled_from([(), ("sh", "-c", "")]),
+    ),
 )
 _ROLES = st.builds(
     Role,
@@ -130,6 +185,7 @@ _ROLES = st.builds(
     model=st.sampled_from(["", "sonnet[1m]", "a/b:c"]),
     tools=st.sampled_from([(), ("Read", "Bash(git diff:*)")]),
     description=st.sampled_from(["", 'say "it"']),
+    budget=_BUDGETS,
     capability=st.sampled_from(["", "code-reviewer"]),
     priority=st.integers(-PRIORITY_LIMIT, PRIORITY_LIMIT),
 )
@@ -158,13 +214,15 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "workers": 9, "timeout": 1.0, "memory": 1 << 30, "drain_deadline": 1.0, "attempts": 9,
         "warm_timeout": 1.0,
         "env_allow": ("A",), "env_require": ("A",), "cwd": "/", "description": "d",
+        "budget.weekly": 1.0, "budget.monthly": 1.0, "budget.unit": "tokens", "budget.near": 0.5,
+        "budget.reserve": 1.0, "budget.fallback": ("x",),
         "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh",
         "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")
         # The names come from the declarations, so no checker knows their types.
-        value = Handler(**{inner: other[name]}) if inner else other[name]  # type: ignore[arg-type]
+        value = NESTED[first](**{inner: other[name]}) if inner else other[name]  # type: ignore[arg-type]
         changed = dataclasses.replace(role, **{first: value})  # type: ignore[arg-type]
         assert (digest(changed) != digest(role)) == (setting.applies == "rolling"), name
 
@@ -225,6 +283,7 @@ def test_what_a_handler_lacks_here_is_found_without_importing(tmp_path: Path) ->
     ]
     roles = [Role(role=f"r{n}", task_types=("a",), handler=h) for n, h in enumerate(handlers)]
     roles[2] = dataclasses.replace(roles[2], cwd="/no/such", env_require=("A", "B"))
+    roles[5] = dataclasses.replace(roles[5], budget=Budget(1.0, fallback=("no-such-program",)))
     found = check_handlers(Config(roles=tuple(roles)), {"PATH": str(tmp_path), "A": ""})
     assert [(problem.role, problem.key) for problem in found] == [
         ("r1", "roles[1].handler.python"),
@@ -232,6 +291,7 @@ def test_what_a_handler_lacks_here_is_found_without_importing(tmp_path: Path) ->
         ("r2", "roles[2].env_require"),
         ("r3", "roles[3].handler.command"),
         ("r5", "roles[5].handler.command"),
+        ("r5", "roles[5].budget.fallback"),
     ]
     assert str(found[2]) == "roles[2].env_require: the environment variable B is not set"
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "khive_supervisor"
 LAYERS = (
     {"__init__", "errors", "exitcodes", "paths", "text", "documents"},
     {"protocol", "config", "logs", "client", "attach"},
-    {"audit", "profiles", "tasks"},
+    {"audit", "budgets", "profiles", "tasks"},
     {"store", "embed", "agents", "worktrees"},
     {"freshness"},
     {"index"},

@@ -28,6 +28,7 @@ from khive_supervisor.tasks.model import (
     Claimant,
     Finished,
     Outcome,
+    Usage,
 )
 
 
@@ -259,6 +260,75 @@ def test_a_function_that_does_not_listen_ends_its_process(
     assert bench.code == exitcodes.RECYCLE
     assert bench.tasks.outcomes[0].state == FAILED
     assert bench.tasks.waiting == [2]
+
+
+def spending(then: Callable[[TaskContext], Any]) -> Callable[..., Any]:
+    """A function that uses something, and then does something else."""
+
+    def work(context: TaskContext, _payload: Any) -> Any:
+        context.spend(cost=0.1)
+        context.spend(cost=0.2, tokens=5)
+        return then(context)
+
+    return work
+
+
+def fails(_context: TaskContext) -> None:
+    raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "then",
+    [lambda _: 1, fails, lambda _: object(), lambda context: context.cancelled.wait(DEADLINE)],
+    ids=["returns", "fails", "returns nonsense", "takes too long"],
+)
+def test_what_a_function_used_is_told_whatever_came_of_it(
+    start: Callable[..., Bench], then: Callable[[TaskContext], Any]
+) -> None:
+    bench = start(spending(then), 1, timeout=0.5)
+    bench.say("go")
+    bench.hear()
+    bench.hear()
+    assert [outcome.usage for outcome in bench.tasks.outcomes] == [Usage(300_000, 5)]
+
+
+def test_what_a_function_used_that_does_not_listen_is_told(
+    start: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role_loop, "TIMEOUT_GRACE", 0.01)
+    go = threading.Event()
+    bench = start(spending(lambda _: go.wait(DEADLINE)), 1, timeout=0.3)
+    bench.say("go")
+    bench.thread.join(DEADLINE)
+    go.set()
+    assert bench.tasks.outcomes[0].usage == Usage(300_000, 5)
+
+
+def test_a_result_that_the_store_refuses_has_used_what_it_did(start: Callable[..., Bench]) -> None:
+    bench = start(spending(lambda _: 1))
+    bench.tasks.refusals = [InvalidInput("too large")]
+    bench.tasks.waiting = [5, 6]
+    bench.say("go")
+    assert [bench.hear() for _ in range(4)][-1] == {"ended": 2, "ok": True, "counts": True}
+    assert [outcome.usage for outcome in bench.tasks.outcomes] == [Usage(300_000, 5)] * 2
+
+
+def test_a_function_that_says_nothing_has_used_what_nobody_knows(
+    start: Callable[..., Bench],
+) -> None:
+    bench = start(echo, 1)
+    bench.say("go")
+    bench.hear()
+    bench.hear()
+    assert bench.tasks.outcomes[0].usage is None
+
+
+def test_what_is_no_amount_fails_the_attempt(start: Callable[..., Bench]) -> None:
+    bench = start(lambda context, _payload: context.spend(cost=-1), 1)
+    bench.say("go")
+    bench.hear()
+    bench.hear()
+    assert "What was used cannot be cost = '-1'" in (bench.tasks.outcomes[0].error or "")
 
 
 def test_progress_is_stored(start: Callable[..., Bench]) -> None:

@@ -32,6 +32,7 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.role_context import Memory, TaskContext
+from khive_workers.role_fallback import WithFallback
 from khive_workers.role_handlers import Handler, PythonHandler, described
 from khive_workers.role_loop import RoleLoop, Waker
 
@@ -141,14 +142,31 @@ def _make_handler(
     notes: Sessions,
 ) -> Handler:
     waker = Waker(selector)
-    handler = _worker_of(role, cwd, memory, selector, waker, notes)
+
+    def command(argv: tuple[str, ...]) -> Handler:
+        # Here, since a worker that calls functions has no use for it.
+        from khive_workers.role_command import CommandHandler
+
+        _hear_children(waker)
+        return CommandHandler(
+            argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector
+        )
+
+    handler = _worker_of(role, cwd, memory, selector, waker, notes, command)
+    with_fallback = WithFallback(handler, command)
     if role.workdir == "role":
-        return handler
+        return with_fallback
     from khive_supervisor.worktrees import about
     from khive_workers.role_place import PlaceHandler
 
     top = about.root(config.store.path)
-    return PlaceHandler(handler, role.workdir, top, os.environ, waker)
+    return PlaceHandler(with_fallback, role.workdir, top, os.environ, waker)
+
+
+def _hear_children(waker: Waker) -> None:
+    """Have the loop wake when a child ends."""
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
 
 
 def _worker_of(
@@ -158,26 +176,17 @@ def _worker_of(
     selector: selectors.BaseSelector,
     waker: Waker,
     notes: Sessions,
+    command: Callable[[tuple[str, ...]], Handler],
 ) -> Handler:
     """What does the work, wherever that is."""
-    if role.handler.command or role.handler.agent:
-        # Here, since a worker that calls functions has no use for it.
-        from khive_workers.role_command import CommandHandler
+    if role.handler.command:
+        return command(role.handler.command)
+    if role.handler.agent:
+        from khive_workers.role_agent import AgentHandler
 
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
-        if role.handler.agent:
-            from khive_workers.role_agent import AgentHandler
-
-            return AgentHandler(
-                role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note
-            )
-        return CommandHandler(
-            role.handler.command,
-            cwd=cwd,
-            memory=role.memory,
-            environment=os.environ,
-            selector=selector,
+        _hear_children(waker)
+        return AgentHandler(
+            role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note
         )
     if role.cwd:
         sys.path.insert(0, cwd)

@@ -15,9 +15,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
-from khive_supervisor.errors import BootFailure
+from khive_supervisor import logs
+from khive_supervisor.budgets.usage import usage_in
+from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.tasks.model import (
     CANCELLED,
     DONE,
@@ -25,9 +28,12 @@ from khive_supervisor.tasks.model import (
     RESULT_LIMIT,
     Claim,
     Outcome,
+    Usage,
 )
 from khive_workers.role_handlers import Why, failure, tail_of
 from khive_workers.role_output import Bounded
+
+log = logs.get("khive.role")
 
 #: Seconds between asking a command to end and ending it.
 GRACE = 5.0
@@ -186,7 +192,18 @@ class CommandHandler:
                 self._selector.unregister(pipe)
             pipe.close()
         self._process = None
-        return self._judge(process.returncode)
+        outcome = self._judge(process.returncode)
+        if outcome is None or outcome.usage is not None:
+            return outcome
+        return replace(outcome, usage=self._said_to_be_used(outcome))
+
+    def _said_to_be_used(self, outcome: Outcome) -> Usage | None:
+        """What the command says that it used, also if it failed; nonsense is told, not counted."""
+        try:
+            return usage_in(outcome.result if outcome.state == DONE else _result(self._output))
+        except InvalidInput as error:
+            log.warning("role.usage_ignored", error=str(error))
+            return None
 
     def _judge(self, code: int) -> Outcome | None:
         """What came of it; None: it was started once more."""
@@ -207,6 +224,10 @@ class CommandHandler:
 
     def progress(self) -> str | None:
         """A command says nothing by itself: it may call the verb."""
+        return None
+
+    def used(self) -> Usage | None:
+        """A command says it at its end."""
         return None
 
     def stop(self, why: Why) -> None:

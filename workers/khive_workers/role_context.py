@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from khive_supervisor.budgets import usage as used
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed import for_worker
-from khive_supervisor.tasks.model import PROGRESS_LIMIT, Claim
+from khive_supervisor.tasks.model import PROGRESS_LIMIT, Claim, Usage
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Registry
@@ -73,6 +74,8 @@ class TaskContext:
         self._memory = memory
         self._wake = wake
         self._said: str | None = None
+        self._used: Usage | None = None
+        self._adding = threading.Lock()
 
     def call(self, verb: str, **args: Any) -> dict[str, Any]:
         """Run any verb: `context.call("memory.get", ids=["m1"])`; raises KhiveError."""
@@ -89,6 +92,21 @@ class TaskContext:
     def remember(self, content: str, **args: Any) -> str:
         """Store a memory for everybody; its id."""
         return str(self.call("memory.remember", content=content, **args)["id"])
+
+    def spend(self, cost: float = 0.0, tokens: int = 0) -> None:
+        """Say what was just used, in dollars and tokens; all of it together counts for the role.
+
+        It counts with the attempt, whatever comes of that; raises InvalidInput (a KhiveError) for
+        what is no amount.
+        """
+        more = used.usage(cost, tokens)
+        with self._adding:
+            self._used = used.plus(self._used or Usage(), more)
+
+    @property
+    def used(self) -> Usage | None:
+        """All that was said to be used; None: nothing was said."""
+        return self._used
 
     def progress(self, text: str) -> None:
         """Say how far this is; the last of what is said in a quarter of a second is stored."""

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from khive_supervisor.errors import BootFailure
@@ -27,6 +28,7 @@ from khive_supervisor.tasks.model import (
     RESULT_LIMIT,
     Claim,
     Outcome,
+    Usage,
 )
 from khive_workers.role_context import TaskContext
 
@@ -46,10 +48,13 @@ class Why(enum.Enum):
 class Handler(Protocol):
     """Does one task at a time; used only from the loop's thread."""
 
-    #: Whether `stop` ends what is at work, rather than ask it to end.
-    ends: bool
-    #: Seconds that its end may take beyond those that a handler has to stop.
-    tidies: float
+    @property
+    def ends(self) -> bool:
+        """Whether `stop` ends what is at work, rather than ask it to end."""
+
+    @property
+    def tidies(self) -> float:
+        """Seconds that its end may take beyond those that a handler has to stop."""
 
     def check(self) -> None:
         """See that tasks can be done at all; raises BootFailure with the reason."""
@@ -62,6 +67,9 @@ class Handler(Protocol):
 
     def progress(self) -> str | None:
         """What it said last of how far it is; None: nothing new."""
+
+    def used(self) -> Usage | None:
+        """What the task at work has used so far, as far as is known."""
 
     def stop(self, why: Why) -> None:
         """Ask it to stop; a command is made to."""
@@ -142,7 +150,7 @@ class PythonHandler:
     def _serve(self) -> None:
         while True:
             _, task = self._waiting.get()
-            self._outcome = self._call(task)
+            self._outcome = replace(self._call(task), usage=task.used)
             self._wake()
 
     def _call(self, task: TaskContext) -> Outcome:
@@ -188,6 +196,10 @@ class PythonHandler:
     def progress(self) -> str | None:
         """See `Handler.progress`."""
         return self._task.take_progress() if self._task is not None else None
+
+    def used(self) -> Usage | None:
+        """See `Handler.used`."""
+        return self._task.used if self._task is not None else None
 
     def stop(self, _why: Why) -> None:
         """Tell the function; nothing can make a thread stop, so the loop ends the process."""

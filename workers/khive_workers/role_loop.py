@@ -241,7 +241,12 @@ class RoleLoop:
     def _give_up(self, held: Held, now: float) -> None:
         """It does not stop: store that, and end this process, since nothing else ends a thread."""
         seconds = now - held.since
-        held.outcome = Outcome(CANCELLED, error="cancelled; it did not stop", latency=seconds)
+        held.outcome = Outcome(
+            CANCELLED,
+            error="cancelled; it did not stop",
+            latency=seconds,
+            usage=self._handler.used(),
+        )
         self._draining = True  # no further task
         self._finish(held, now)
         self._code = exitcodes.RECYCLE
@@ -292,7 +297,8 @@ class RoleLoop:
         try:
             return self._tasks.finish(claim.id, claim.token, outcome, lease.now(), next_claim)
         except InvalidInput as error:  # what it returned is more than the store takes
-            held.outcome = refused = replace(failure(str(error)), latency=outcome.latency)
+            refused = replace(failure(str(error)), latency=outcome.latency, usage=outcome.usage)
+            held.outcome = refused
             return self._tasks.finish(claim.id, claim.token, refused, lease.now(), next_claim)
 
 

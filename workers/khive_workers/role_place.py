@@ -13,7 +13,7 @@ from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError, NoPlace
-from khive_supervisor.tasks.model import CANCELLED, ERROR_LIMIT, FAILED, Claim, Outcome
+from khive_supervisor.tasks.model import CANCELLED, ERROR_LIMIT, FAILED, Claim, Outcome, Usage
 from khive_supervisor.worktrees import place
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.place import Place
@@ -41,7 +41,6 @@ class PlaceHandler:
         self._top = top
         self._environment = environment
         self._wake = wake
-        self.ends = inner.ends
         self.tidies = inner.tidies + (0.0 if kind == "caller" else TIDY)
         self._git = Git(environment)
         self._claim: Claim | None = None
@@ -52,6 +51,11 @@ class PlaceHandler:
         self._entered: Place | KhiveError | OSError | None = None
         self._came: Outcome | None = None
         self._tidied: Outcome | None = None
+
+    @property
+    def ends(self) -> bool:
+        """See `Handler`."""
+        return self._inner.ends
 
     def check(self) -> None:
         """See `Handler.check`."""
@@ -153,6 +157,10 @@ class PlaceHandler:
     def progress(self) -> str | None:
         """See `Handler.progress`."""
         return self._inner.progress() if self._working else None
+
+    def used(self) -> Usage | None:
+        """See `Handler.used`."""
+        return self._inner.used() if self._working else None
 
     def stop(self, why: Why) -> None:
         """See `Handler.stop`; a checkout is ended, too."""
