@@ -6,6 +6,7 @@ import collections
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from role_support import HANDLERS, RoleBench, bench, command
@@ -105,13 +106,20 @@ def test_reloads_under_load_lose_nothing_and_leave_no_gap(roles: RoleBench) -> N
 
 
 def test_a_generation_that_fails_its_first_tasks_is_rolled_back(roles: RoleBench) -> None:
-    roles.configure(roles.python("py", workers=1))
+    roles.configure(roles.python("py", "until", workers=1))
     roles.khive.start()
-    for number in range(400):
-        roles.assign("py", number)
-    roles.write(HANDLERS.replace("return payload", "raise RuntimeError('bad')"))
-    roles.configure(roles.python("py", workers=1, timeout=7.0))
-    done = roles.khive.run("reload", code=None)
+    gate = roles.gate("one")
+    for _ in range(20):  # the first is held, so that the others wait for the new generation
+        roles.assign("py", gate)
+    roles.began(gate)
+    head = "def until(context, payload):"
+    roles.write(HANDLERS.replace(head, f"{head}\n    raise RuntimeError('bad')\n"))
+    roles.configure(roles.python("py", "until", workers=1, timeout=7.0))
+    with ThreadPoolExecutor(1) as beside:
+        reload = beside.submit(roles.khive.run, "reload", code=None)
+        wait_until(lambda: roles.role("py")["generation"] == 2, "the new generation serves")
+        roles.open(gate)
+        done = reload.result()
     assert done.returncode == 1
     assert "rolled back" in done.stdout
     role = roles.role("py")
