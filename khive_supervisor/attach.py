@@ -59,10 +59,9 @@ QUICK_RETRIES = 3
 MAX_FUTILE = 5
 #: Failures in a row to find anybody at the socket, starts of a supervisor included.
 MAX_ABSENT = 10
-#: Descriptors of the channel and the journal while a shell waits: dash names only single digits.
-CHANNEL, JOURNAL = 9, 8
-#: Where the journal's lines begin; khive_workers.inbox has the same number (a test compares).
-JOURNAL_LINES = 1 << 30
+#: Descriptors of the channel and the session's memory while a shell waits: dash names only single
+#: digits. The journal has the handshake and the calls that are owed; the inbox, what was read.
+CHANNEL, JOURNAL, INBOX = 9, 8, 7
 #: What waits: a record of one line (docs/protocol.md) ends the session; the channel's end without
 #: one means that the worker is lost, and attaches again.
 WAIT = f"""\
@@ -93,20 +92,20 @@ def hello(config: "str | None", names: "tuple[str, ...]") -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def open_journal() -> None:
-    """Make memory that outlives every worker of this session; see khive_workers.journal."""
+def open_memory(number: int) -> None:
+    """Make memory that outlives every worker of this session, as a descriptor of this number."""
     try:
         from posix import memfd_create
     except ImportError:  # not Linux: a file without a name
-        path = f"/tmp/khive-journal-{getpid()}"  # noqa: S108 - O_EXCL, and unlinked at once
+        path = f"/tmp/khive-session-{getpid()}"  # noqa: S108 - O_EXCL, and unlinked at once
         fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
         unlink(path)
     else:
-        fd = memfd_create("khive-journal")
-    if fd != JOURNAL:
-        dup2(fd, JOURNAL)
+        fd = memfd_create("khive-session")
+    if fd != number:
+        dup2(fd, number)
         close(fd)
-    set_inheritable(JOURNAL, True)
+    set_inheritable(number, True)
 
 
 def futile_attaches(journal: int) -> int:
@@ -115,14 +114,13 @@ def futile_attaches(journal: int) -> int:
 
 
 def lines(journal: int) -> "list[bytes]":
-    """What a journal holds, behind the inbox."""
-    length = max(0, fstat(journal).st_size - JOURNAL_LINES)
-    return pread(journal, length, JOURNAL_LINES).split(b"\n")
+    """What a journal holds."""
+    return pread(journal, fstat(journal).st_size, 0).split(b"\n")
 
 
 def note_attach(journal: int) -> None:
     """Count this attach; the worker's next answer takes the count away."""
-    pwrite(journal, b"A\n", max(fstat(journal).st_size, JOURNAL_LINES))
+    pwrite(journal, b"A\n", fstat(journal).st_size)
 
 
 def wait_for_end(sock: socket, config: "str | None") -> None:
@@ -170,9 +168,9 @@ def check_peer(sock: socket) -> None:
         _exit(PERMANENT)
 
 
-def pass_pipes(sock: socket, journal: int, frame: bytes) -> None:
-    """Send the hello with stdin, stdout, stderr and the journal."""
-    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, journal))
+def pass_pipes(sock: socket, frame: bytes) -> None:
+    """Send the hello with stdin, stdout, stderr, the journal and the inbox."""
+    fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, JOURNAL, INBOX))
     sent = sock.sendmsg([frame], [(SOL_SOCKET, SCM_RIGHTS, fds)])
     if sent < len(frame):
         sock.sendall(frame[sent:])
@@ -269,7 +267,7 @@ def attach(path: str, config: "str | None") -> None:
             sock.connect(path)
             check_peer(sock)
             note_attach(JOURNAL)
-            pass_pipes(sock, JOURNAL, hello(config, forwarded_names(path)))
+            pass_pipes(sock, hello(config, forwarded_names(path)))
             wait_for_end(sock, config)
         except OSError as error:
             if error.errno in FORBIDDEN:
@@ -307,5 +305,6 @@ def main(argv: "list[str]") -> None:
         )
         _exit(PERMANENT)
     if "--again" not in argv:
-        open_journal()
+        open_memory(JOURNAL)
+        open_memory(INBOX)
     attach(path, config)

@@ -20,8 +20,8 @@ PROTOCOL = 1
 #: Bytes of JSON in one frame. Larger answers must be asked for in parts.
 MAX_FRAME = 8 * 1024 * 1024
 #: Descriptors that one hello may carry, and a request to a worker beside it: stdin, stdout, stderr,
-#: the journal and the channel of a session.
-MAX_FDS = 5
+#: the journal, the inbox and the channel of a session.
+MAX_FDS = 6
 
 _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES = 1 << 16

@@ -26,6 +26,7 @@ from khive_supervisor.config.roles import Role
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput, KhiveError
 from khive_supervisor.paths import make_private_directory
+from khive_supervisor.protocol import MAX_FDS
 from khive_supervisor.store.audit_interface import AuditLog
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision import live, systemd
@@ -52,6 +53,8 @@ from khive_supervisor.supervision.watcher import Watcher
 
 log = logs.get("khive.supervisor")
 
+#: Descriptors that attach passes; the channel makes one more.
+ATTACH_FDS = MAX_FDS - 1
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
 #: Seconds after which `start` says ready although a child is not: full text serves meanwhile.
@@ -296,8 +299,10 @@ class Supervisor:
         }
 
     async def _attach(self, arrival: Arrival) -> None:
-        if len(arrival.fds) != 4:
-            raise InvalidInput(f"A session needs 4 descriptors; {len(arrival.fds)} came.")
+        if len(arrival.fds) != ATTACH_FDS:
+            raise InvalidInput(
+                f"A session needs {ATTACH_FDS} descriptors; {len(arrival.fds)} came."
+            )
         self._spawn(arrival, [*arrival.fds, arrival.conn.fileno()])
 
     async def _verbs(self, arrival: Arrival) -> None:

@@ -117,9 +117,9 @@ def test_two_writers_lose_nothing_and_one_outlives_the_other(tmp_path: Path) -> 
 
 
 def small_disk(directory: Path) -> tuple[str, ...]:
-    """A command's prefix that gives it a disk of one megabyte, or () where none can be mounted."""
+    """A command's prefix that gives it a disk of two megabytes, or () where none can be mounted."""
     directory.mkdir()
-    script = 'mount -t tmpfs -o size=1m small "$0" && exec "$@"'
+    script = 'mount -t tmpfs -o size=2m small "$0" && exec "$@"'
     for how in (["--mount"], ["--user", "--map-root-user", "--mount"]):
         prefix = ("unshare", *how, "sh", "-c", script, str(directory))
         try:

@@ -27,7 +27,7 @@ class Session:
     """A client's pipes and journal, and the workers that serve it one after the other."""
 
     def __init__(self) -> None:
-        self.memory = os.memfd_create("test")
+        self.journal, self.inbox = os.memfd_create("journal"), os.memfd_create("inbox")
         self.stdin, self.to_worker = os.pipe()
         self.from_worker, self.stdout = os.pipe()
         os.set_blocking(self.from_worker, False)
@@ -43,15 +43,16 @@ class Session:
         return [json.loads(line) for line in data.splitlines()]
 
     def worker(self) -> FdTransport:
-        journal = Journal(os.dup(self.memory))
+        journal = Journal(os.dup(self.journal))
         observer = Observer(journal.shake_hands, journal.receive, journal.answer)
-        inbox = Inbox(self.memory, LIMIT)
+        inbox = Inbox(self.inbox, LIMIT)
         return FdTransport(
             self.stdin, self.stdout, inbox, LIMIT, observer, journal.handshake, journal.owed
         )
 
     def close(self) -> None:
-        for fd in (self.memory, self.stdin, self.to_worker, self.from_worker, self.stdout):
+        pipes = (self.stdin, self.to_worker, self.from_worker, self.stdout)
+        for fd in (self.journal, self.inbox, *pipes):
             os.close(fd)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from khive_workers import inbox
-from khive_workers.inbox import CHUNK, Inbox, Refused
-
-from khive_supervisor import attach
+from khive_workers.inbox import CHUNK, SMALL, Inbox, Refused
 
 LINE = st.binary(max_size=30).map(lambda data: data.replace(b"\n", b"").replace(b"\0", b""))
 LIMIT = 10
@@ -111,7 +109,7 @@ def test_what_does_not_fit_behind_goes_to_the_front(pipe: Pipe) -> None:
     box = pipe.open(limit)
     line = b"y" * (CHUNK // 2 + 7)
     sent, lines = b"", 0
-    while lines < 4 * (2 * limit + 4 * CHUNK) // len(line):
+    while lines < 40 * limit // len(line):
         sent += line + b"\n"
         some, sent = sent[: CHUNK - 11], sent[CHUNK - 11 :]
         if len(some) < CHUNK - 11:
@@ -122,7 +120,7 @@ def test_what_does_not_fit_behind_goes_to_the_front(pipe: Pipe) -> None:
         lines += len(found)
         if lines % 7 == 0:
             box = pipe.open(limit)
-    assert os.fstat(pipe.memory).st_blocks * 512 <= 4 * limit + 8 * CHUNK
+    assert os.fstat(pipe.memory).st_size <= 4 * limit
 
 
 def test_long_lines_give_their_memory_back(pipe: Pipe) -> None:
@@ -130,7 +128,8 @@ def test_long_lines_give_their_memory_back(pipe: Pipe) -> None:
     for _ in range(20 * 64):
         assert feed(box, pipe, b"z" * (CHUNK // 64)) == []
     assert len(feed(box, pipe, b"\n")) == 1
-    assert os.fstat(pipe.memory).st_blocks * 512 <= 2 * CHUNK
+    assert feed(box, pipe, b"next\n") == [b"next"]
+    assert os.fstat(pipe.memory).st_size == SMALL
 
 
 def test_a_successor_with_a_lower_limit_refuses_what_is_too_long_for_it(pipe: Pipe) -> None:
@@ -143,5 +142,13 @@ def test_a_successor_with_a_lower_limit_refuses_what_is_too_long_for_it(pipe: Pi
     assert feed(small, pipe, b"w\nshort\n") == [Refused.TOO_LONG, b"short"]
 
 
-def test_attach_knows_where_the_lines_of_the_journal_begin() -> None:
-    assert attach.JOURNAL_LINES == inbox.END
+def test_a_line_for_which_there_is_no_memory_is_one_too_long(pipe: Pipe) -> None:
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    box = pipe.open(64 * CHUNK)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 * CHUNK, most[1]))
+    try:
+        for _ in range(5 * 64):
+            assert feed(box, pipe, b"v" * (CHUNK // 64)) == []
+        assert feed(box, pipe, b"\nnext\n") == [Refused.TOO_LONG, b"next"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)

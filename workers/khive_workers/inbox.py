@@ -1,7 +1,7 @@
 """What a client has said and no worker has taken up yet, in memory that outlives every worker.
 
-Bytes go from the client's pipe into a mapped file, which is the front of the session's journal, in
-one system call: a worker that is killed at any instant leaves there what it had read and not noted,
+Bytes go from the client's pipe into a mapped file that attach keeps open, like the journal, in one
+system call: a worker that is killed at any instant leaves there what it had read and not noted,
 also half a line, and its successor goes on with that. So no call can be lost unanswered.
 
 What is beyond the last byte is zero, so that the successor finds the end even if there was no time
@@ -14,17 +14,13 @@ import mmap
 import os
 import struct
 from enum import Enum
-from typing import Final
 
-#: Where the journal's lines begin, behind the inbox; the file is sparse. attach.py has the same
-#: number (a test compares).
-END: Final = 1 << 30
 #: Bytes taken from the pipe at once; a Linux pipe holds as many.
 CHUNK = 1 << 16
 #: Where the first line that is not dropped begins, and whether it is the rest of one too long.
 _HEADER = struct.Struct("<QQ")
-#: From so many bytes on, what was dropped is given back to the system.
-_GIVE_BACK = 4 * CHUNK
+#: Bytes of the file while no line is long.
+SMALL = 2 * CHUNK
 
 
 class Refused(Enum):
@@ -41,16 +37,13 @@ class Inbox:
 
     def __init__(self, fd: int, limit: int) -> None:
         self._limit = limit
-        start, skipping = self._stored(fd)
-        self._start, self._skipping = start, skipping
-        self._end = self._scanned = start
-        self._next = start
-        self._end += _count_until_zero(fd, start)
-        size = min(max(2 * limit + 4 * CHUNK, self._end + 2 * CHUNK), END)
-        if os.fstat(fd).st_size < size:
-            os.ftruncate(fd, size)
+        self._start, self._skipping = self._stored(fd)
+        self._end = self._start + _count_until_zero(fd, self._start)
+        self._scanned = self._next = self._start
+        size = max(SMALL, os.fstat(fd).st_size)
+        os.ftruncate(fd, size)
         self._memory = mmap.mmap(fd, size)
-        self._clear(_HEADER.size, start)
+        self._clear(_HEADER.size, self._start)
         self._store()
 
     @staticmethod
@@ -65,14 +58,19 @@ class Inbox:
     def read(self, source: int) -> int:
         """Take what a descriptor has, at most CHUNK bytes; 0 at its end. Raises OSError."""
         if self._start == self._end:
-            self._start = self._end = self._scanned = _HEADER.size
-            self._store()
+            self._begin_again()
         elif len(self._memory) - self._end < CHUNK:
-            self._move_to_front()
+            self._make_room()
         with memoryview(self._memory) as whole, whole[self._end : self._end + CHUNK] as room:
             count = os.readv(source, [room])
         self._end += count
         return count
+
+    def _begin_again(self) -> None:
+        self._start = self._end = self._scanned = _HEADER.size
+        self._store()
+        if len(self._memory) > SMALL:
+            self._memory.resize(SMALL)
 
     def peek(self) -> bytes | Refused | None:
         """The first line, without its end; None if there is none yet."""
@@ -101,22 +99,27 @@ class Inbox:
         self._clear(dropped, self._start)
 
     def _clear(self, begin: int, end: int) -> None:
-        """Make bytes zero; many of them cost nothing afterwards."""
-        if end - begin >= _GIVE_BACK and hasattr(mmap, "MADV_REMOVE"):
-            first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
-            last = end // mmap.PAGESIZE * mmap.PAGESIZE
-            self._memory.madvise(mmap.MADV_REMOVE, first, last - first)
-            self._memory[begin:first] = bytes(first - begin)
-            begin = last
         self._memory[begin:end] = bytes(end - begin)
 
-    def _move_to_front(self) -> None:
-        """Begin again at the front: the file is twice as long as what can be kept."""
-        rest = self._memory[self._start : self._end]
-        begin, end = self._start, self._end
-        self._memory[_HEADER.size : _HEADER.size + len(rest)] = rest
-        self._scanned += _HEADER.size - self._start
-        self._start, self._end = _HEADER.size, _HEADER.size + len(rest)
+    def _make_room(self) -> None:
+        """Room for one chunk more; where there cannot be, the line is one that is too long."""
+        rest = self._end - self._start
+        if self._start - _HEADER.size >= rest:
+            self._move_to_front(rest)
+        if len(self._memory) - self._end >= CHUNK:
+            return
+        try:
+            self._memory.resize(2 * len(self._memory))
+        except OSError:  # a limit of the user's, or no memory
+            self._skipping, self._next = True, self._end
+            self._let_go()
+            self._begin_again()
+
+    def _move_to_front(self, rest: int) -> None:
+        begin, end, front = self._start, self._end, _HEADER.size
+        self._memory[front : front + rest] = self._memory[begin:end]
+        self._scanned += front - begin
+        self._start, self._end = front, front + rest
         self._store()
         self._clear(begin, end)
 
@@ -126,10 +129,10 @@ class Inbox:
 
 
 def _count_until_zero(fd: int, start: int) -> int:
-    """How many bytes there are from `start` on; reads holes without filling them."""
+    """How many bytes there are from `start` on."""
     count = 0
     while True:
-        chunk = os.pread(fd, min(CHUNK, END - start - count), start + count)
+        chunk = os.pread(fd, CHUNK, start + count)
         zero = chunk.find(b"\0")
         if zero >= 0 or not chunk:
             return count + max(zero, 0)

@@ -6,9 +6,7 @@ that follows one that was killed finds out what that one owed.
 
 Lines: `H` and the client's handshake, first of all if there was one; then `A` for each attach,
 `I` and the id of a call received, `D` and the id of one answered. When nothing is owed, all but the
-handshake is cut off in one system call.
-
-The lines follow the session's inbox in the same file, which holds what nobody has noted yet.
+handshake is cut off in one system call. What nobody has noted yet is in the inbox (`inbox`).
 """
 
 from __future__ import annotations
@@ -18,13 +16,11 @@ import os
 import tempfile
 from typing import Any
 
-from khive_workers import inbox
-
 
 def make_file() -> int:
     """A descriptor of memory that goes with its last holder, for a session without attach."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("khive-journal")
+        return os.memfd_create("khive-session")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
@@ -34,14 +30,13 @@ class Journal:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        length = max(0, os.fstat(fd).st_size - inbox.END)
-        lines = os.pread(fd, length, inbox.END).splitlines(keepends=True)
+        lines = os.pread(fd, os.fstat(fd).st_size, 0).splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
-        self._size = inbox.END + sum(map(len, whole))
+        self._size = sum(map(len, whole))
         first = whole[0] if whole and whole[0].startswith(b"H ") else b""
         #: The client's handshake, empty if there was none.
         self.handshake = first[2:].rstrip(b"\n")
-        self._base = inbox.END + len(first)
+        self._base = len(first)
         self._owed: dict[bytes, None] = {}
         for line in whole:
             if line.startswith(b"I "):
@@ -60,9 +55,9 @@ class Journal:
             return
         entry = b"H " + line.replace(b"\n", b" ") + b"\n"
         rest = b"".join(b"I " + identifier + b"\n" for identifier in self._owed)
-        os.pwrite(self._fd, entry + rest, inbox.END)
+        os.pwrite(self._fd, entry + rest, 0)
         self.handshake = line
-        self._base = inbox.END + len(entry)
+        self._base = len(entry)
         self._size = self._base + len(rest)
         os.ftruncate(self._fd, self._size)
 

@@ -48,8 +48,8 @@ SWITCH_INTERVAL = 0.001
 #: Seconds from a call to the report of what was counted.
 COUNT_AFTER = 2.0
 
-#: Descriptors of an attached session: stdin, stdout, stderr, the journal, the channel.
-ATTACHED = 5
+#: Descriptors of an attached session: stdin, stdout, stderr, journal, inbox, the channel.
+ATTACHED = 6
 
 _registry: Registry | None = None
 _server: McpServer | None = None
@@ -130,10 +130,10 @@ class SessionWorker:
         self._request = request
         self._read_fd, self._write_fd = _take_pipes(fds[:3])
         attached = len(fds) == ATTACHED
-        memory = fds[3] if attached else make_file()
-        self._inbox = Inbox(memory, config.session.max_line_bytes)
-        self._journal = Journal(memory)
-        self._channel = socket.socket(fileno=fds[4]) if attached else None
+        journal, inbox = fds[3:5] if attached else (make_file(), make_file())
+        self._journal = Journal(journal)
+        self._inbox = Inbox(inbox, config.session.max_line_bytes)
+        self._channel = socket.socket(fileno=fds[5]) if attached else None
         self._socket_path = paths.env("KHIVE_SOCKET") if self._channel is not None else None
         self._link: Link | None = None
         self._hints: Hints | None = None
