@@ -59,7 +59,8 @@ def fill(path: str, limit: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
     ballast = path + ".ballast"
     with open(ballast, "wb") as file:
-        file.write(bytes(200_000))
+        # On a small disk: as much as the log may hold, which then moves into the database.
+        file.write(bytes(200_000 if limit else 1_000_000))
     with SqliteStore(path) as store:
         ids = _until_full(store, "before")
         assert [entry.id for entry in store.page(0, 10**6)] == ids
