@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.prepare import Prepared
-from benchmarks.processes import DEADLINE, kill, processes_of, wait_until
+from benchmarks.processes import DEADLINE, command_of, kill, processes_of, wait_until
 from benchmarks.session import Server
 from khive_supervisor import paths
 from khive_supervisor.client import ControlClient
@@ -66,7 +66,11 @@ class Installation:
             capture_output=True,
             check=False,
         )
-        wait_until(lambda: not processes_of(self.home), "all processes are gone", 30)
+        try:
+            wait_until(lambda: not processes_of(self.home), "all processes are gone", 30)
+        except RuntimeError as error:
+            left = [f"{pid} ({command_of(pid)})" for pid in processes_of(self.home)]
+            raise RuntimeError(f"{error} Left: {', '.join(left)}") from error
 
     def status(self) -> dict[str, Any]:
         """The supervisor's status."""

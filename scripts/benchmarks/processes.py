@@ -87,6 +87,14 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
+def command_of(pid: int) -> str:
+    """The command line of a process; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return ""
+
+
 def alive(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     try:
