@@ -28,7 +28,8 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 
 def _section(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path)
+    # A command keeps the help option of its first context: it must be the one that it will have.
+    context = click.Context(command, info_name=path, help_option_names=["-h", "--help"])
     usage = " ".join([PROGRAM, path, *command.collect_usage_pieces(context)])
     parts = [f"### {path}", inspect.cleandoc(command.help or ""), f"```\n{usage}\n```"]
     rows = [_row(param) for param in command.params if isinstance(param, click.Option)]
