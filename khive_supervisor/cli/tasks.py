@@ -91,10 +91,13 @@ def _wait(session: Verbs, task: str, quiet: bool) -> dict[str, Any]:
 
 
 def _assigned_text(answer: dict[str, Any]) -> str:
-    lines = [f"{answer['task']} {answer['state']} for {answer['role']}"]
-    if "note" in answer:
-        lines.append(style("note: ", "yellow") + answer["note"])
-    return "\n".join(lines)
+    head = f"{answer['task']} {answer['state']} for {answer['role']}"
+    return "\n".join([head, *_noted(answer)])
+
+
+def _noted(answer: dict[str, Any]) -> list[str]:
+    """What an answer has to say beside itself."""
+    return [style("note: ", "yellow") + answer["note"]] if "note" in answer else []
 
 
 def _result_text(result: Any, left: dict[str, Any] | None) -> str:
@@ -147,7 +150,8 @@ def list_tasks(
         for task in answer["tasks"]
     ]
     headers = ("task", "state", "role", "type", "attempts", "created", "what")
-    emit(answer, as_json, lambda _: table(headers, rows) if rows else "There are no tasks.")
+    shown = table(headers, rows) if rows else "There are no tasks."
+    emit(answer, as_json, lambda _: "\n".join([shown, *_noted(answer)]))
 
 
 def _follow(config_file: str | None, role: str | None, state: str | None, as_json: bool) -> None:
@@ -214,7 +218,7 @@ def cancel(task: str, config_file: str | None, as_json: bool) -> None:
 def retry(task: str, config_file: str | None, as_json: bool) -> None:
     """Queue a task again that failed, died or was cancelled."""
     answer = _run(config_file, "agents.retry", {"task": task})
-    emit(answer, as_json, lambda a: f"{a['task']} {a['state']} for {a['role']}")
+    emit(answer, as_json, _assigned_text)
 
 
 @click.command("roles")
