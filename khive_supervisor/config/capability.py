@@ -70,7 +70,7 @@ class Capability:
     attempts: int = _as_in_role("attempts")
     drain_deadline: float = _as_in_role("drain_deadline")
     workdir: str = _as_in_role("workdir")
-    budget: Budget = _as_in_role("budget")
+    budget: Budget = _as_in_role("budget")  # noqa: RUF009 - frozen, so that all may share it
 
     def too_many(self, workers: int) -> str:
         """Why its role cannot have so many workers; empty if it can."""

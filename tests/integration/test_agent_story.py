@@ -6,6 +6,10 @@ Claude Code itself where it can be had (see test_real_agents), and always a stan
 
 from __future__ import annotations
 
+import re
+import shlex
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -190,6 +194,63 @@ def test_a_review_from_its_assignment_to_its_bill(agents: AgentBench, reviewer: 
     assert task.state == DONE, task.error
     assert SECOND in reviewer.heard(task.result)
     assert samples(http)["khive_budget_spent", "reviewer", "usd", "week"] > cost
+
+
+def test_the_operators_page_holds_line_by_line(agents: AgentBench) -> None:
+    """What docs/agents.md has an operator type, with a stand-in where Claude Code would be."""
+    text = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
+    port = str(free_port())
+    walk = text.partition("## A role with Claude Code\n")[0].replace("8766", port)
+    khive = agents.roles.khive
+    agents.git("branch", "feature")
+    agents.repository.rename(khive.home / "project")
+    programs = khive.home / "bin"
+    programs.mkdir()
+    write_program(programs / "khive-supervisor", khive.argv)
+    write_program(programs / "claude", [sys.executable, str(STAND_IN)])
+    khive.env |= {"PATH": f"{programs}:{khive.env['PATH']}", "ANTHROPIC_API_KEY": "none"}
+    printed: dict[str, str] = {}
+    cwd = khive.home
+    for language, block in re.findall(r"```(\w+)\n(.*?)```", walk, re.DOTALL)[1:]:
+        if language == "toml":
+            khive.configure(block)
+            continue
+        for line in re.findall(r"^\$ (.+)$", block, re.MULTILINE):
+            if line.startswith("cd ~/"):
+                cwd = khive.home / line.removeprefix("cd ~/")
+                continue
+            code = 2 if line.endswith("--dry-run") else 0  # it says that something would change
+            printed[line.partition(" ")[2] or line] = typed(khive, line, cwd, code)
+    assert "role reviewer" in printed["capabilities enable code-reviewer"].replace("\n", " ")
+    assert "The memory says" in printed['assign --type code-review --wait "Review main..feature"']
+    assert "done" in printed["tasks"]
+    assert "$0.0125" in printed["budget reviewer"]
+    assert "task.done" in printed["audit show --task t1"]
+    assert f"http://127.0.0.1:{port}" in printed["http info"]
+    assert "role reviewer: rolled" in printed["reload"]
+    (metrics,) = (text for line, text in printed.items() if line.endswith("/metrics"))
+    assert 'khive_budget_spent{role="reviewer",unit="usd",window="week"} 0.0125' in metrics
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def write_program(path: Path, words: list[str]) -> None:
+    """A program that calls another one."""
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o755)
+
+
+def typed(khive: Installation, line: str, cwd: Path, code: int) -> str:
+    """What a line prints that somebody types."""
+    done = subprocess.run(
+        ["sh", "-c", line], env=khive.env, cwd=cwd, capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert done.returncode == code, f"{line}\n{done.stdout}\n{done.stderr}\n{khive.log_tail()}"
+    return done.stdout
 
 
 def states(reviewer: Reviewer) -> list[str]:
