@@ -7,6 +7,10 @@ from typing import Any
 
 from khive_supervisor.cli.output import table
 
+NO_ROLES = (
+    "No roles are configured. `khive-supervisor capabilities list` shows some that are ready made."
+)
+
 
 def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) -> str:
     """A line for each role, its workers at work, and what is wrong; empty without any."""

@@ -10,7 +10,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
-from khive_supervisor.cli.role_text import budget_word
+from khive_supervisor.cli.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.session import Verbs, config_option, verbs
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import STATES
@@ -231,8 +231,7 @@ def list_roles(config_file: str | None, as_json: bool) -> None:
         "role", "service", "workers", "queued", "leased", "type", "success", "runs", "budget",
     )  # fmt: skip
     rows = [row for role in answer["roles"] for row in _role_rows(role)]
-    empty = "No roles are configured."
-    emit(answer, as_json, lambda _: table(headers, rows) if rows else empty)
+    emit(answer, as_json, lambda _: table(headers, rows) if rows else NO_ROLES)
 
 
 def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:

@@ -47,11 +47,11 @@ class Reviewer:
     #: All that it was told so far, with what it has answered.
     heard: Callable[[dict[str, Any]], str]
 
-    def configure(self, *lines: str) -> None:
+    def configure(self, *lines: str, weekly: float = 5.0) -> None:
         """The role: a capability, with what this agent needs and what a test adds."""
         allowed = ", ".join(f'"{name}"' for name in self.env_allow)
         role = ('capability = "code-reviewer"', self.handler, f"env_allow = [{allowed}]")
-        budget = "budget = { weekly = 5.0 }"
+        budget = f"budget = {{ weekly = {weekly} }}"
         self.agents.roles.configure("\n".join((*role, budget, *lines)) + "\n", settings=SETTINGS)
 
 
@@ -194,6 +194,13 @@ def test_a_review_from_its_assignment_to_its_bill(agents: AgentBench, reviewer: 
     assert task.state == DONE, task.error
     assert SECOND in reviewer.heard(task.result)
     assert samples(http)["khive_budget_spent", "reviewer", "usd", "week"] > cost
+
+    # Nothing more may be spent: no worker is replaced for it, and nobody else gets a task.
+    reviewer.configure(f'prompt = "{SECOND}"', weekly=0)
+    assert http.ask("POST", "/reload").data["roles"] == {"reviewer": "live"}
+    refused = http.ask("POST", "/tasks", wanted)
+    assert (refused.status, refused.data["error"]["code"]) == (409, "budget_exceeded")
+    assert samples(http)["khive_budget_state", "reviewer", "usd", "week"] == 2
 
 
 def test_the_operators_page_holds_line_by_line(agents: AgentBench) -> None:
