@@ -62,7 +62,10 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
     if not created:
         answer["note"] = "This idempotency key was used before: nothing new was queued."
     elif not role.in_service:
-        answer["note"] = f"{role.role} is out of service: the task waits until it is back."
+        answer["note"] = (
+            f"{role.role} is out of service: the task waits until it is back. "
+            "`khive-supervisor status` says why."
+        )
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
 
 
