@@ -66,10 +66,9 @@ def _how_to_clear(row: dict[str, Any]) -> str:
     path, branch = row["path"], row.get("branch")
     if branch is None:
         return f"Take what you need of {path}, and empty it."
-    git = f"git -C {shlex.quote(row['repository'])}"
     return (
-        f"`{git} merge {branch}` takes what is committed; `{git} worktree remove --force "
-        f"{shlex.quote(path)}` and `{git} branch -D {branch}` throw all of it away."
+        f"In its repository, `git merge {branch}` takes what is committed; `git worktree remove "
+        f"--force {shlex.quote(path)}` and `git branch -D {branch}` throw all of it away."
     )
 
 

@@ -119,7 +119,8 @@ def read(content: object, notes: Notes, source: str) -> Package | Broken:
     """A package from plain data; `notes` knows where its keys are written."""
     if not isinstance(content, Mapping):
         return Broken("", source, (f"{notes.file}: found {describe(content)}; allowed: a table",))
-    known, values = keys(), {}
+    known = keys()
+    values: dict[str, Any] = {}
     for name, value in content.items():
         if name == "budget":
             values[name] = _read_budget(value, notes)
