@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from support import DEADLINE
+
 #: The tool that it calls, as each agent names it for its model.
 TOOL, SERVER = "memory_recall", "mcp__khive"
 
@@ -21,6 +23,9 @@ class Endpoint(ThreadingHTTPServer):
     def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.arguments = json.dumps(arguments)
+        #: What a call's result must wait for before it is answered, and whether one waits.
+        self.open, self.waits = threading.Event(), threading.Event()
+        self.open.set()
         #: Bodies of the requests for answers, in order.
         self.asked: list[dict[str, Any]] = []
 
@@ -71,6 +76,9 @@ class _Request(BaseHTTPRequestHandler):
             self._answer(b'{"input_tokens": 1}', "application/json")
             return
         self.server.asked.append(body)
+        if not self.server.open.is_set() and "tool_result" in str(body.get("messages")):
+            self.server.waits.set()
+            self.server.open.wait(DEADLINE)
         lines = [f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events]
         self._answer("".join(lines).encode(), "text/event-stream")
 

@@ -124,5 +124,6 @@ def _read_head(line: str) -> Head:
 def _no_head(line: str) -> InvalidInput:
     return InvalidInput(
         f"{line[:80]!r} is no head of an audit chain.",
-        hint=f"`khive-supervisor audit head` prints one: {DOMAIN.decode()} NUMBER HASH.",
+        hint=f"`khive-supervisor audit head` prints one, {DOMAIN.decode()} NUMBER HASH; "
+        "a file of them must exist.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from khive_supervisor.cli.session import config_option, loaded
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store import open_store
 from khive_supervisor.verbs.audit import LISTED, LISTED_MAX, listed
+
+#: A task as it can be named here, and a hash of the length that the chain keeps.
+_TASK, _HASH = re.compile(r"t?[1-9][0-9]*"), re.compile(r"[0-9a-f]{64}")
 
 
 @click.group()
@@ -125,6 +129,11 @@ def show(
 
 
 def _subject(task: str | None, role: str | None, profile: str | None) -> str | None:
+    if task and not _TASK.fullmatch(task):
+        raise InvalidInput(
+            f"{task[:80]!r} is not a task's id.",
+            hint="They look like t12; `khive-supervisor tasks` lists them.",
+        )
     named = [
         f"task/t{task.removeprefix('t')}" if task else "",
         actors.role(role) if role else "",
@@ -149,12 +158,18 @@ def _entries_text(answer: dict[str, Any]) -> str:
 
 
 def _detail(detail: Any) -> str:
+    """What people read of a detail: `--json` has the rest of hashes, and what is empty."""
     if not isinstance(detail, dict):
         return str(detail)
     return "  ".join(
-        f"{name} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in detail.items()
+        f"{name} {_word(value)}" for name, value in detail.items() if value not in ("", [], {})
     )
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value[:12]}..." if _HASH.fullmatch(value) else value
 
 
 COMMANDS = (audit,)

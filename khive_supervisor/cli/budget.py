@@ -9,6 +9,7 @@ import click
 
 from khive_supervisor.budgets.amounts import MICRO, USD, text
 from khive_supervisor.cli.output import as_json_option, emit, table
+from khive_supervisor.cli.role_text import NO_ROLES
 from khive_supervisor.cli.session import config_option, verbs
 
 
@@ -26,7 +27,7 @@ def budget(role: str | None, config_file: str | None, as_json: bool) -> None:
 def _text(answer: Mapping[str, Any]) -> str:
     rows = [row for role in answer["roles"] for row in _rows(role)]
     if not rows:
-        return "No roles are configured."
+        return NO_ROLES
     headers = ("role", "window", "limit", "spent", "reserved", "left", "state", "ends")
     lines = [table(headers, rows)]
     lines += [f"{role['role']}: {_what_now(role)}" for role in answer["roles"] if "why" in role]

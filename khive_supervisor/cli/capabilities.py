@@ -14,11 +14,12 @@ from khive_supervisor.cli.jsontext import CannotEdit
 from khive_supervisor.cli.output import as_json_option, emit, table
 from khive_supervisor.cli.reload import result_text
 from khive_supervisor.cli.session import config_option, control
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.capability import Package, keys
 from khive_supervisor.config.catalogue import Catalogue, catalogue
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import Glance, LoadedConfig, glance, loads
-from khive_supervisor.config.roles import Role
+from khive_supervisor.config.roles import Role, keys_of
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound, NotRunning
 
 
@@ -119,7 +120,12 @@ def _show_text(package: Package, data: dict[str, Any]) -> str:
     lines += [
         f"{name} = {setting.write(getattr(capability, name))}"
         for name, setting in keys().items()
-        if name != "prompt"
+        if name not in ("prompt", "budget")
+    ]
+    of_budget = keys_of(Budget)
+    lines += [
+        f"budget.{name} = {of_budget[name].write(value)}"
+        for name, value in capability.budget.as_dict().items()
     ]
     return "\n".join([*lines, "", capability.prompt.strip()])
 

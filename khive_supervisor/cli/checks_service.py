@@ -203,7 +203,9 @@ def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
         yield Check("audit", "warn", "Nothing is recorded", "audit.enabled is off.")
     else:
         which = f"the last {newest - first}" if first else f"all {newest}"
-        yield Check("audit", "ok", f"Nobody has changed {which} entries of the audit chain")
+        yield Check(
+            "audit", "ok", f"The audit chain is intact: {which} entries are as they were written"
+        )
 
 
 def check_log(config: Config) -> Iterable[Check]:

@@ -29,7 +29,10 @@ def info(config_file: str | None, as_json: bool) -> None:
 
 def _text(answer: dict[str, Any]) -> str:
     if answer["state"] == "off":
-        return "HTTP is off. Set http.enabled = true, or start with --http."
+        return (
+            "HTTP is off. Set http.enabled = true and start the supervisor again; "
+            "`start --http` serves it once."
+        )
     lines = [f"state  {answer['state']}", f"url    {answer['url'] or 'none'}"]
     lines.append(f"token  in {answer['token_file']}")
     if answer["problem"]:

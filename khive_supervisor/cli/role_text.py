@@ -7,6 +7,10 @@ from typing import Any
 
 from khive_supervisor.cli.output import table
 
+NO_ROLES = (
+    "No roles are configured. `khive-supervisor capabilities list` shows some that are ready made."
+)
+
 
 def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) -> str:
     """A line for each role, its workers at work, and what is wrong; empty without any."""
@@ -18,7 +22,8 @@ def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) 
         parts.append(table(head, [_row(role) for role in roles]))
     parts += [f"{role['role']}: {role['last_error']}" for role in roles if role["last_error"]]
     parts += [
-        f"{count} tasks wait for the role {name}, which is not configured."
+        f"{count} {'task waits' if count == 1 else 'tasks wait'} for the role {name}, which is not "
+        "configured."
         for name, count in sorted(unserved.items())
     ]
     return "\n".join(parts)

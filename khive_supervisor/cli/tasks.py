@@ -10,7 +10,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit, note, style, table
-from khive_supervisor.cli.role_text import budget_word
+from khive_supervisor.cli.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.session import Verbs, config_option, verbs
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import STATES
@@ -91,10 +91,13 @@ def _wait(session: Verbs, task: str, quiet: bool) -> dict[str, Any]:
 
 
 def _assigned_text(answer: dict[str, Any]) -> str:
-    lines = [f"{answer['task']} {answer['state']} for {answer['role']}"]
-    if "note" in answer:
-        lines.append(style("note: ", "yellow") + answer["note"])
-    return "\n".join(lines)
+    head = f"{answer['task']} {answer['state']} for {answer['role']}"
+    return "\n".join([head, *_noted(answer)])
+
+
+def _noted(answer: dict[str, Any]) -> list[str]:
+    """What an answer has to say beside itself."""
+    return [style("note: ", "yellow") + answer["note"]] if "note" in answer else []
 
 
 def _result_text(result: Any, left: dict[str, Any] | None) -> str:
@@ -147,7 +150,8 @@ def list_tasks(
         for task in answer["tasks"]
     ]
     headers = ("task", "state", "role", "type", "attempts", "created", "what")
-    emit(answer, as_json, lambda _: table(headers, rows) if rows else "There are no tasks.")
+    shown = table(headers, rows) if rows else "There are no tasks."
+    emit(answer, as_json, lambda _: "\n".join([shown, *_noted(answer)]))
 
 
 def _follow(config_file: str | None, role: str | None, state: str | None, as_json: bool) -> None:
@@ -214,7 +218,7 @@ def cancel(task: str, config_file: str | None, as_json: bool) -> None:
 def retry(task: str, config_file: str | None, as_json: bool) -> None:
     """Queue a task again that failed, died or was cancelled."""
     answer = _run(config_file, "agents.retry", {"task": task})
-    emit(answer, as_json, lambda a: f"{a['task']} {a['state']} for {a['role']}")
+    emit(answer, as_json, _assigned_text)
 
 
 @click.command("roles")
@@ -227,8 +231,7 @@ def list_roles(config_file: str | None, as_json: bool) -> None:
         "role", "service", "workers", "queued", "leased", "type", "success", "runs", "budget",
     )  # fmt: skip
     rows = [row for role in answer["roles"] for row in _role_rows(role)]
-    empty = "No roles are configured."
-    emit(answer, as_json, lambda _: table(headers, rows) if rows else empty)
+    emit(answer, as_json, lambda _: table(headers, rows) if rows else NO_ROLES)
 
 
 def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:

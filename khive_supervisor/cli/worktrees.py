@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 import click
@@ -51,10 +52,24 @@ def worktrees(
         if only is not None and not rows[0].get("removed"):
             raise InvalidInput(
                 f"The directory of {named} stays: {_inside(rows[0])}.",
-                hint=f"Take what you need of {rows[0]['path']}, undo the rest with git, "
-                "and repeat this.",
+                hint=_how_to_clear(rows[0]),
             )
     emit(rows, as_json, _render)
+    if remove_clean and rows and not any(row.get("removed") for row in rows):
+        note("Nothing was removed: something would be lost of each, or a task needs it.")
+
+
+def _how_to_clear(row: dict[str, Any]) -> str:
+    """What takes over or throws away what is in a directory that stays."""
+    if row["busy"]:
+        return "Wait for its task, or cancel it."
+    path, branch = row["path"], row.get("branch")
+    if branch is None:
+        return f"Take what you need of {path}, and empty it."
+    return (
+        f"In its repository, `git merge {branch}` takes what is committed; `git worktree remove "
+        f"--force {shlex.quote(path)}` and `git branch -D {branch}` throw all of it away."
+    )
 
 
 def _states(store: str, tasks: list[int]) -> dict[int, str]:

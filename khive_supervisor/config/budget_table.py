@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from khive_supervisor.config.values import Setting, declare
 
@@ -82,6 +83,12 @@ class Budget:
             shown_default="none",
         ),
     )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that reads back: only the keys that are not at their default."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        given = {n: value for n, value in found.items() if value != getattr(UNLIMITED, n)}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in given.items()}
 
     @property
     def limited(self) -> bool:

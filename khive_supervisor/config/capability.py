@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.notes import Notes, plain
+from khive_supervisor.config.read_roles import read_nested
 from khive_supervisor.config.roles import Role, no_such_key
 from khive_supervisor.config.values import Setting, declare, describe, quoted, required
 
@@ -68,6 +70,7 @@ class Capability:
     attempts: int = _as_in_role("attempts")
     drain_deadline: float = _as_in_role("drain_deadline")
     workdir: str = _as_in_role("workdir")
+    budget: Budget = _as_in_role("budget")  # noqa: RUF009 - frozen, so that all may share it
 
     def too_many(self, workers: int) -> str:
         """Why its role cannot have so many workers; empty if it can."""
@@ -83,6 +86,9 @@ class Capability:
     def as_dict(self) -> dict[str, Any]:
         """Plain data that JSON can carry, and that `read` takes."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values["budget"] = self.budget.as_dict()
+        if not values["budget"]:
+            del values["budget"]
         return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
 
 
@@ -113,9 +119,12 @@ def read(content: object, notes: Notes, source: str) -> Package | Broken:
     """A package from plain data; `notes` knows where its keys are written."""
     if not isinstance(content, Mapping):
         return Broken("", source, (f"{notes.file}: found {describe(content)}; allowed: a table",))
-    known, values = keys(), {}
+    known = keys()
+    values: dict[str, Any] = {}
     for name, value in content.items():
-        if name in known:
+        if name == "budget":
+            values[name] = _read_budget(value, notes)
+        elif name in known:
             values[name] = notes.parse(name, known[name], value)
         else:
             notes.note(name, plain(str(name)), no_such_key(str(name), known))
@@ -128,6 +137,16 @@ def read(content: object, notes: Notes, source: str) -> Package | Broken:
             return Package(capability, source, dict(notes.origins))
         notes.note("workers", "workers", why)
     return Broken(values.get("id") or "", source, tuple(notes.problems))
+
+
+def _read_budget(content: object, notes: Notes) -> Budget | None:
+    """A budget without the program that it can have in a role: programs are the user's to name."""
+    if isinstance(content, Mapping) and "fallback" in content:
+        text = "is a program, which no capability names; allowed: in the role's own budget"
+        notes.note("budget.fallback", "budget.fallback", text)
+        return None
+    found = read_nested("budget", "budget", content, notes)
+    return found if isinstance(found, Budget) else None
 
 
 def taken(package: Package, by: Package) -> Broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from khive_supervisor.config.budget_table import Budget
+from khive_supervisor.config.budget_table import UNLIMITED, Budget
 from khive_supervisor.config.enabling import Filling
 from khive_supervisor.config.notes import Notes, plain
 from khive_supervisor.config.roles import (
@@ -68,7 +68,8 @@ def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> 
         if name not in known:
             notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
         elif name in NESTED:
-            values[name] = _read_nested(key, name, value, notes)
+            bare = name == "budget" and value == {} and bool(content.get("capability"))
+            values[name] = UNLIMITED if bare else read_nested(key, name, value, notes)
         else:
             values[name] = notes.parse(key, known[name], value)
     if fill is not None and values.get("capability"):
@@ -98,7 +99,7 @@ def _fill_in(place: str, values: dict[str, Any], notes: Notes, fill: Fill) -> No
         values["workers"] = None
 
 
-def _read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
+def read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
     """A table within a role's; None, and noted, if anything in it is wrong."""
     kind = NESTED[name]
     forms = keys_of(Role)[name].form

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from khive_supervisor.config import roles
+from khive_supervisor.config.budget_table import UNLIMITED
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import TABLES, Config, default_of, every_setting, settings_of
 from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
@@ -56,6 +57,8 @@ def _role_as_toml(role: Role, number: int, origins: Mapping[str, str]) -> str:
         origin = origins.get(f"roles[{number}].{name}")
         line = f"{name} = {setting.write(value)}"
         lines.append(f"{line}  # {_one_line(origin)}" if origin else line)
+    if role.capability and role.budget == UNLIMITED:
+        lines.append("budget = {}")  # without it, the capability's would come back
     return "\n".join(lines)
 
 

@@ -141,7 +141,8 @@ class TaskTable(ClaimTable):
         if found is None:
             raise NotFound(
                 f"There is no task t{task_id}.",
-                hint="agents.tasks lists them; tasks that ended long ago are removed.",
+                hint="`khive-supervisor tasks` and the verb agents.tasks list them; tasks that "
+                "ended long ago are removed.",
             )
         return found
 

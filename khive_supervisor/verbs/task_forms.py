@@ -18,6 +18,8 @@ _ID = re.compile(r"t([1-9][0-9]{0,17})")
 _SPAN = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
+#: Where tasks are listed, for people and for agents.
+_WHERE = "`khive-supervisor tasks` and the verb agents.tasks list them"
 #: Characters of a role's or a type's name.
 NAME_LIMIT = 64
 
@@ -54,7 +56,7 @@ def task_id(text: str) -> int:
     if found is None:
         raise InvalidInput(
             f"{text[:80]!r} is not a task's id.",
-            hint="They look like t12; agents.assign gives them and agents.tasks lists them.",
+            hint=f"They look like t12; {_WHERE}.",
         )
     return int(found[1])
 
@@ -63,7 +65,7 @@ def missing(text: str) -> NotFound:
     """The error of a task that is not there."""
     return NotFound(
         f"There is no task {text.strip()}.",
-        hint="agents.tasks lists them; tasks that ended long ago are removed.",
+        hint=f"{_WHERE}; tasks that ended long ago are removed.",
     )
 
 

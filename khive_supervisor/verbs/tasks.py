@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.tasks import selection
-from khive_supervisor.tasks.model import ENDED, NewTask, RoleRow, Task, TaskEvent, TaskFilter
+from khive_supervisor.tasks.model import (
+    ENDED,
+    QUEUED,
+    NewTask,
+    RoleRow,
+    Task,
+    TaskEvent,
+    TaskFilter,
+)
 from khive_supervisor.tasks.records import day_of
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs import task_forms as shapes
@@ -53,7 +62,10 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
     if not created:
         answer["note"] = "This idempotency key was used before: nothing new was queued."
     elif not role.in_service:
-        answer["note"] = f"{role.role} is out of service: the task waits until it is back."
+        answer["note"] = (
+            f"{role.role} is out of service: the task waits until it is back. "
+            "`khive-supervisor status` says why."
+        )
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
 
 
@@ -137,7 +149,20 @@ def task(context: Context, args: Arguments) -> dict[str, Any]:
         {"what": event.what, "at": forms.timestamp(event.at), **_detail(event.detail)}
         for event in events
     ]
-    return {**shapes.show_whole(found), "events": happened}
+    answer = {**shapes.show_whole(found), "events": happened}
+    if note := _waits_for_budget(context, [found]):
+        answer["note"] = note
+    return answer
+
+
+def _waits_for_budget(context: Context, found: Iterable[Task]) -> str:
+    """Which of these tasks wait for their role's budget, and until when; empty if none does."""
+    roles = {one.role for one in found if one.state == QUEUED}
+    blocked = context.store.tasks.blocked() if roles else {}
+    waits = [f"{role}: {blocked[role]}" for role in sorted(roles & blocked.keys())]
+    if not waits:
+        return ""
+    return f"Queued tasks wait for the budget of {'. And of '.join(waits)}."
 
 
 def _detail(text: str) -> dict[str, Any]:
@@ -152,6 +177,8 @@ def tasks(context: Context, args: Arguments) -> dict[str, Any]:
     found = context.store.tasks.page(where, limit, before)
     shown = [shapes.show(one) for one in found if shapes.visible(context, one)]
     answer: dict[str, Any] = {"tasks": shown}
+    if note := _waits_for_budget(context, (one for one in found if shapes.visible(context, one))):
+        answer["note"] = note
     if len(found) == limit:
         answer["next"] = f"Older ones: the same call with before=t{found[-1].id}."
     return answer
@@ -175,7 +202,10 @@ def retry(context: Context, args: Arguments) -> dict[str, Any]:
     """Queue a task again that failed, died or was cancelled."""
     found = context.store.tasks.retry(shapes.existing(context, args["task"]).id)
     context.hint({"hint": "tasks", "role": found.role})
-    return shapes.show(found)
+    answer = shapes.show(found)
+    if note := _waits_for_budget(context, [found]):
+        answer["note"] = note
+    return answer
 
 
 def feedback(context: Context, args: Arguments) -> dict[str, Any]:
@@ -238,6 +268,8 @@ def wait(context: Context, args: Arguments) -> dict[str, Any]:
     answer: dict[str, Any] = {"ended": all_ended, "tasks": shown}
     if not all_ended:
         answer["next"] = "Not all have ended in time; call agents.wait again to go on waiting."
+        if note := _waits_for_budget(context, found):
+            answer["note"] = note
     return answer
 
 

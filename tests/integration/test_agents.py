@@ -143,8 +143,11 @@ def test_worktrees_are_listed_and_only_clean_ones_removed(agents: AgentBench) ->
         f"t{work.id}", "done", 1, False,
     )  # fmt: skip
     assert agents.roles.khive.json("worktrees", "--remove-clean")[0].get("removed") is None
+    told = agents.roles.khive.run("worktrees", "--remove-clean").stderr
+    assert "Nothing was removed" in told
     refused = agents.roles.khive.run("worktrees", "--remove", f"t{work.id}", code=2)
     assert "1 commit" in refused.stderr
+    assert f"`git merge {row['branch']}` takes what is committed" in refused.stderr
     agents.git("merge", "-q", row["branch"])
     assert (agents.repository / "new").exists()
     agents.git("reset", "-q", "--hard", "HEAD~1", cwd=row["path"])

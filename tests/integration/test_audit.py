@@ -144,6 +144,8 @@ def test_all_that_is_done_is_on_record(roles: RoleBench) -> None:
     doctor = khive.run("doctor", code=exitcodes.UNHEALTHY).stdout
     assert "The audit chain is broken" in doctor
     assert khive.run("audit", "show", "--actor", "nobody").stdout.count("nobody") == 1
+    assert "not a task's id" in khive.run("audit", "show", "--task", "first", code=2).stderr
+    assert "must exist" in khive.run("audit", "verify", "--head", "none.txt", code=2).stderr
 
 
 def test_a_killed_supervisor_leaves_a_whole_chain(roles: RoleBench) -> None:

@@ -110,10 +110,21 @@ def test_what_is_exceeded_is_refused_and_a_raised_limit_is_honoured_at_once(
     wait_until(lambda: roles.role("py")["budget"] == "exceeded", "the status says so")
     pids = [worker["pid"] for worker in roles.workers("py")]
     assert roles.task(waits[2]).state == "queued"
+    note = "Queued tasks wait for the budget of py: $1.00 of $1.00 is spent this week (until "
+    for verb, args in (
+        ("agents.task", {"task": f"t{waits[2]}"}),
+        ("agents.tasks", {}),
+        ("agents.wait", {"task": f"t{waits[2]}", "timeout": 0}),
+    ):
+        assert roles.khive.call(verb, **args)["note"].startswith(note)
+    assert f"note: {note}" in roles.khive.run("tasks").stdout
+    assert "wait for the budget of py" in roles.khive.run("task", f"t{waits[2]}").stdout
+    assert "note" not in roles.khive.call("agents.task", task=f"t{waits[0]}")
 
     roles.configure(spender(roles, "weekly = 1.5, reserve = 0.5"))
     assert roles.khive.json("reload")["roles"] == {"py": "live"}
     assert roles.ended(waits[2]).state == DONE
+    assert "note" not in roles.khive.call("agents.tasks")
     assert [worker["pid"] for worker in roles.workers("py")] == pids
     assert week(roles)["spent"] == 1.5
 

@@ -54,5 +54,13 @@ def test_the_agents_demo_leaves_nothing_but_what_it_says(
     assert "1 commit(s) on khive/critic-t1" in done.stdout
     assert "The greeting is friendly." in done.stdout
     assert "never touched" in done.stdout
+    assert (
+        "The memory says: The greeting in the file greeting.txt was written by Ada." in done.stdout
+    )
+    assert "role critic: rolled" in done.stdout
+    assert "I was told: You are a critic of greetings." in done.stdout
+    assert 'khive_budget_spent{role="critic",unit="usd",window="week"} 0.0125' in done.stdout
+    assert "task.done" in done.stdout
+    assert "intact: " in done.stdout
     assert list(scratch.iterdir()) == []
     wait_until(khive.gone, "all are gone")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from khive_supervisor.config import capability
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.capability import Broken, Capability, Package
 from khive_supervisor.config.catalogue import Catalogue, catalogue
 from khive_supervisor.config.notes import Notes
@@ -78,6 +79,16 @@ def test_what_it_gives_survives_being_plain_data() -> None:
         assert again.capability == package.capability
 
 
+def test_a_budget_survives_being_plain_data() -> None:
+    limits = Budget(weekly=5.0, unit="tokens", reserve=1.0)
+    data = {"id": "x", "role": "r", "description": "d", "task_types": ["t"], "prompt": "p"}
+    found = read({**data, "budget": limits.as_dict()})
+    assert isinstance(found, Package)
+    assert found.capability.budget == limits
+    assert found.capability.as_dict()["budget"] == {"weekly": 5.0, "unit": "tokens", "reserve": 1.0}
+    assert found.capability.for_role()["budget"] == limits
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -99,6 +110,21 @@ def test_what_it_gives_survives_being_plain_data() -> None:
             "prompt = ",
             "parallelizable = false\nworkers = 2\nprompt = ",
             ":6: workers: found 2; allowed: at most 1, as mine is not parallelizable",
+        ),
+        (
+            "prompt = ",
+            'budget = { weekly = 5.0, fallback = ["sh"] }\nprompt = ',
+            ":5: budget.fallback: is a program, which no capability names; allowed: in the role",
+        ),
+        (
+            "prompt = ",
+            "budget = { near = 0.5 }\nprompt = ",
+            ":5: budget: has neither weekly nor monthly; allowed",
+        ),
+        (
+            "prompt = ",
+            'budget = { weekly = "x" }\nprompt = ',
+            ':5: budget.weekly: found "x"; allowed: a number',
         ),
         ("id = ", "id == ", ": is not valid TOML: "),
         ("Cooks", "C\udcffoks", ":3: is not UTF-8"),

@@ -88,6 +88,17 @@ def test_all_of_one_is_shown_with_its_prompt() -> None:
     assert text.endswith(shown["prompt"].strip() + "\n")
 
 
+def test_a_budget_is_shown_as_a_file_says_it(file: Path) -> None:
+    text = (
+        'id = "mine"\nrole = "r"\ndescription = "d"\ntask_types = ["t"]\nprompt = "p"\n'
+        "budget = { weekly = 5 }\n"
+    )
+    write(file.parent / "capabilities/mine.toml", text)
+    assert "\nbudget.weekly = 5.0\n" in invoke("show", "mine").stdout
+    assert as_json("show", "mine")["budget"] == {"weekly": 5.0}
+    assert "budget" not in as_json("show", "code-reviewer")
+
+
 def test_what_is_not_there_is_named_with_the_nearest() -> None:
     for words in (("show", "code-reviewr"), ("enable", "code-reviewr")):
         with pytest.raises(NotFound) as caught:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from khive_supervisor.config import Config, Handler, as_dict, as_toml, digest, from_dict, load
+from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.changes import diff
 from khive_supervisor.config.load import LoadedConfig, glance
@@ -66,6 +67,24 @@ def test_a_table_overrides_key_by_key(tmp_path: Path) -> None:
     assert role == dataclasses.replace(
         plain, role="strict", model="", workers=2, priority=-3, handler=Handler(command=("cat",))
     )
+
+
+def test_a_budget_is_overridden_as_a_whole_or_taken_away(tmp_path: Path, directory: Path) -> None:
+    (directory / "m.toml").write_text(MINE + "[budget]\nweekly = 900\nunit = 'tokens'\n")
+    mine = '[[roles]]\ncapability = "mine"\n'
+    loaded = read(tmp_path, mine)
+    (role,) = loaded.config.roles
+    assert role.budget == Budget(weekly=900.0, unit="tokens")
+    assert loaded.origins["roles[0].budget.weekly"] == f"capability mine, {directory}/m.toml:9"
+    (whole,) = read(tmp_path, mine + "budget = { monthly = 5.0 }\n").config.roles
+    assert whole.budget == Budget(monthly=5.0)
+    loaded = read(tmp_path, mine + "budget = {}\n")
+    assert loaded.config.roles[0].budget == Budget()
+    assert "roles[0].budget.weekly" in loaded.origins
+    for text in (mine, mine + "budget = {}\n", mine + "budget = { weekly = 1.5 }\n"):
+        config = read(tmp_path, text).config
+        assert from_dict(as_dict(config)) == config
+        assert read(tmp_path, as_toml(config)).config == config
 
 
 def test_the_command_may_stand_anywhere_in_the_file(tmp_path: Path) -> None:

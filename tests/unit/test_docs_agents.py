@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 from support import ROOT
 
+from khive_supervisor.cli.main import cli
 from khive_supervisor.config.load import load
 from khive_supervisor.config.roles import WORKDIRS
 
 TEXT = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+#: What an operator follows line by line is carried out in test_agent_story; the rest is here.
+WALK, REST = TEXT.split("## A role with Claude Code\n")
+BLOCKS = re.findall(r"```toml\n(.*?)```", REST, re.DOTALL)
 
 
 def test_the_examples_are_valid(tmp_path: Path) -> None:
@@ -25,6 +30,20 @@ def test_the_examples_are_valid(tmp_path: Path) -> None:
         "claude", "codex", "my-agent", "./in-a-container",
     ]  # fmt: skip
     assert roles[0].workdir == "worktree"
+
+
+def test_every_command_of_the_walk_is_one() -> None:
+    inline = re.findall(r"`khive-supervisor ([^`]+)`", WALK)
+    lines = re.findall(r"^\$ khive-supervisor (.+)$", WALK, re.MULTILINE)
+    assert len(lines) >= 15
+    for line in (*inline, *lines):
+        context, command, words = None, cli, shlex.split(line)
+        while isinstance(command, click.Group):
+            _, found, words = command.resolve_command(click.Context(command), words)
+            assert found is not None
+            command = found
+        context = command.make_context(line, words)
+        assert context.params
 
 
 def test_every_workdir_is_described() -> None:

@@ -6,6 +6,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,
+    DONE,
     FAILED,
     RESULT_LIMIT,
     Claim,
@@ -200,6 +202,23 @@ def test_a_result_that_the_store_refuses_is_a_failure(start: Callable[..., Bench
     bench.hear()
     assert bench.hear() == {"ended": 1, "ok": False, "counts": True}
     assert bench.tasks.outcomes[0].error == "too large"
+
+
+def test_a_refused_result_takes_nothing_else_with_it(
+    start: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = start(echo)
+    said = Outcome(
+        DONE, 5, log_tail="it said", latency=2.5, usage=Usage(7, 8), place={"path": "/p"}
+    )
+    monkeypatch.setattr(bench.loop._handler, "outcome", lambda: said)
+    bench.tasks.refusals = [InvalidInput("no JSON")]
+    bench.tasks.waiting = [5]
+    bench.say("go")
+    bench.hear()
+    bench.hear()
+    (stored,) = bench.tasks.outcomes
+    assert stored == replace(said, state=FAILED, result=None, error="no JSON")
 
 
 def test_a_cancelled_task_says_nothing_of_the_handler(start: Callable[..., Bench]) -> None:

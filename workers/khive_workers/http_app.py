@@ -99,7 +99,7 @@ class Application:
         counters = await service.ask("counters")
         tasks = await service.routes.run(_tasks)
         facts = http_metrics.Facts(
-            status, counters, tasks["records"], tasks["queues"],
+            status, counters, tasks["records"], tasks["budgets"], tasks["queues"],
             {"requests": self.requests, **self.numbers()},
         )  # fmt: skip
         text = http_metrics.render(facts)
@@ -107,7 +107,7 @@ class Application:
 
 
 def _tasks(context: Context) -> dict[str, Any]:
-    """How roles did, and what waits for them."""
+    """How roles did, what waits for them, and how their budgets stand."""
     store = context.store.tasks
     records: dict[tuple[str, str], tuple[int, int]] = {}
     for one in store.records():
@@ -121,7 +121,7 @@ def _tasks(context: Context) -> dict[str, Any]:
         depth = depths.get(name)
         waits = max(0.0, now - oldest[name]) if name in oldest else 0.0
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
-    return {"records": records, "queues": queues}
+    return {"records": records, "queues": queues, "budgets": store.budgets()}
 
 
 async def _unused(_request: Request) -> Response:

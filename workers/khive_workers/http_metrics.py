@@ -6,7 +6,7 @@ report these now and then, the supervisor adds them up, and here they get their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
+
+from khive_supervisor.budgets.account import STATES, Account, Spent
+from khive_supervisor.budgets.amounts import TOKENS, USD, plain
+from khive_supervisor.budgets.limits import Limits
 
 #: A value and its labels' values, in the order in which the metric names them.
 Sample = tuple[tuple[str, ...], float]
@@ -30,6 +34,8 @@ class Facts:
     counters: Mapping[str, Any]
     #: By role: executions that succeeded, and all.
     records: Mapping[tuple[str, str], tuple[int, int]]
+    #: How the budgets of roles stand; of a role without one, what it spends all the same.
+    budgets: Sequence[Account]
     #: By role: how much waits, is being done, and for how many seconds the oldest waits.
     queues: Mapping[str, tuple[int, int, float]]
     #: The HTTP worker's own numbers.
@@ -99,6 +105,34 @@ def _attempts(facts: Facts) -> Iterator[Sample]:
         yield (role, task_type, "failed"), executions - succeeded
 
 
+def _spent(facts: Facts) -> Iterator[Sample]:
+    for account in facts.budgets:
+        for spent in account.spent:
+            for unit in (USD, TOKENS):
+                labels = (account.role, spent.window.name, unit)
+                yield labels, plain(spent.of(unit), unit)
+
+
+def _limited(
+    value: Callable[[Account, Spent, Limits], float],
+) -> Callable[[Facts], Iterator[Sample]]:
+    """Something of each window that has a limit; other windows have no such sample."""
+
+    def samples(facts: Facts) -> Iterator[Sample]:
+        for account in facts.budgets:
+            limits = account.limits
+            for spent in account.spent if limits is not None else ():
+                if limits is not None and limits.of(spent.window.name) is not None:
+                    labels = (account.role, spent.window.name, limits.unit)
+                    yield labels, value(account, spent, limits)
+
+    return samples
+
+
+def _limit(_account: Account, spent: Spent, limits: Limits) -> float:
+    return plain(limits.of(spent.window.name) or 0, limits.unit)
+
+
 def _role(field: str) -> Callable[[Facts], Iterator[Sample]]:
     def samples(facts: Facts) -> Iterator[Sample]:
         for role in facts.status["roles"]:
@@ -143,7 +177,18 @@ METRICS: tuple[Declared, ...] = (
              ("role",), _waits),
     Declared("khive_task_attempts", _C, "Attempts at tasks since the store was made.",
              ("role", "task_type", "outcome"), _attempts),
-    # Budgets: what roles have spent, and their limits, belongs here.
+    Declared("khive_budget_spent", _G,
+             "What a role has spent in this calendar week or month, in dollars or tokens.",
+             ("role", "window", "unit"), _spent),
+    Declared("khive_budget_reserved", _G,
+             "What is set aside for the tasks at work; only where there is a limit.",
+             ("role", "window", "unit"),
+             _limited(lambda account, _, limits: plain(account.reserved, limits.unit))),
+    Declared("khive_budget_limit", _G, "What the role may spend in the window.",
+             ("role", "window", "unit"), _limited(_limit)),
+    Declared("khive_budget_state", _G, "How the window stands: 0 normal, 1 near, 2 exceeded.",
+             ("role", "window", "unit"),
+             _limited(lambda account, spent, _: STATES.index(account.state_in(spent)))),
     Declared("khive_reloads", _C, "Reloads, by how they ended.", ("outcome",),
              _labelled(lambda f: f.counters["reloads"])),
     Declared("khive_reload_generation", _G, "The number of the configuration in force.", (),

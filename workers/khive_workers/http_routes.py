@@ -28,6 +28,7 @@ STATUSES = {
     "not_running": 503,
     "store_unavailable": 503,
     "staging_failed": 409,
+    "budget_exceeded": 409,
     "protocol_error": 503,
     "version_mismatch": 503,
 }
@@ -143,6 +144,7 @@ _DRAIN: Schema = {
     "additionalProperties": False,
 }
 _STAGING = {409: "New workers could not be made ready; the old ones serve on."}
+_SPENT = {409: "The role's budget is exceeded, until the time that the answer says."}
 
 
 def declared(registry: Registry) -> tuple[Route, ...]:
@@ -171,7 +173,7 @@ def declared(registry: Registry) -> tuple[Route, ...]:
         Route("GET", "/tasks", "tasks", "List tasks, newest first.", _verb("agents.tasks"),
               takes("agents.tasks")),
         Route("POST", "/tasks", "assign", "Give a task to a role.", _verb("agents.assign"),
-              takes("agents.assign"), answers=answers("agents.assign")),
+              takes("agents.assign"), answers=answers("agents.assign"), also=_SPENT),
         Route("GET", "/tasks/{task}", "task", "Show a task.", _verb("agents.task"),
               takes("agents.task", "task"), one, answers("agents.task")),
         Route("POST", "/tasks/{task}/cancel", "cancel", "Cancel a task.",

@@ -20,8 +20,17 @@ from khive_supervisor import exitcodes, logs, protocol
 from khive_supervisor.errors import InvalidInput, KhiveError, ProtocolError
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.tasks import lease
-from khive_supervisor.tasks.model import CANCELLED, DONE, Claim, Claimant, Finished, Outcome
-from khive_workers.role_handlers import Handler, Why, failure
+from khive_supervisor.tasks.model import (
+    CANCELLED,
+    DONE,
+    ERROR_LIMIT,
+    FAILED,
+    Claim,
+    Claimant,
+    Finished,
+    Outcome,
+)
+from khive_workers.role_handlers import Handler, Why, clip, failure
 
 log = logs.get("khive.role")
 
@@ -296,10 +305,15 @@ class RoleLoop:
         assert outcome is not None
         try:
             return self._tasks.finish(claim.id, claim.token, outcome, lease.now(), next_claim)
-        except InvalidInput as error:  # what it returned is more than the store takes
-            refused = replace(failure(str(error)), latency=outcome.latency, usage=outcome.usage)
-            held.outcome = refused
-            return self._tasks.finish(claim.id, claim.token, refused, lease.now(), next_claim)
+        except InvalidInput as error:  # what it returned is nothing that the store takes
+            held.outcome = _refused(outcome, error)
+            return self._tasks.finish(claim.id, claim.token, held.outcome, lease.now(), next_claim)
+
+
+def _refused(outcome: Outcome, error: InvalidInput) -> Outcome:
+    """A failure in a result's place: all else that is known of the attempt is as true as before."""
+    text = clip(str(error), ERROR_LIMIT)
+    return replace(outcome, state=FAILED, result=None, error=text, quality=None)
 
 
 class Waker:
