@@ -37,13 +37,15 @@ def test_every_command_of_the_walk_is_one() -> None:
     lines = re.findall(r"^\$ khive-supervisor (.+)$", WALK, re.MULTILINE)
     assert len(lines) >= 15
     for line in (*inline, *lines):
-        context, command, words = None, cli, shlex.split(line)
+        command: click.Command = cli
+        words = shlex.split(line)
+        # Commands keep the options for help that their first context names: those of all.
+        top = click.Context(cli, **cli.context_settings)
         while isinstance(command, click.Group):
-            _, found, words = command.resolve_command(click.Context(command), words)
+            _, found, words = command.resolve_command(top, words)
             assert found is not None
             command = found
-        context = command.make_context(line, words)
-        assert context.params
+        assert command.make_context(line, words, parent=top).params
 
 
 def test_every_workdir_is_described() -> None:
