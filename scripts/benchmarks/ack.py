@@ -15,6 +15,7 @@ import apsw
 
 from benchmarks.context import Context
 from benchmarks.installation import Installation, installed
+from benchmarks.processes import begin_together
 from benchmarks.report import Row, Sample
 
 #: Times the p50 of one bare commit that one writer may take.
@@ -100,13 +101,7 @@ def _write(khive: Installation, writers: int, count: int) -> Wrote:
         )
         for at in range(writers)
     ]
-    for process in started:
-        assert process.stdout is not None
-        process.stdout.readline()
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
+    begin_together(started)
     said: list[dict[str, Any]] = [json.loads(process.communicate()[0]) for process in started]
     seconds = max(s["ended"] for s in said) - min(s["began"] for s in said)
     errors: dict[str, int] = {}

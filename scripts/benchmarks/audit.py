@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from benchmarks.context import Context
+from benchmarks.processes import begin_together
 from benchmarks.report import Row
 from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.verify import Report, verify
@@ -211,13 +212,7 @@ def _forks(path: Path, each: int) -> tuple[int, int]:
         )
         for number in range(PROCESSES)
     ]
-    for writer in writers:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
+    begin_together(writers)
     for writer in writers:
         writer.communicate()
     with SqliteStore(str(path)) as store:

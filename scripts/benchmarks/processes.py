@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -85,6 +86,18 @@ def processes_of(home: Path) -> list[int]:
             if mark in (entry / "environ").read_bytes().split(b"\0") and alive(int(entry.name)):
                 found.append(int(entry.name))
     return found
+
+
+def begin_together(processes: Iterable[subprocess.Popen[str]]) -> None:
+    """Wait until each has said a line that it is ready, and then tell all of them to go."""
+    waiting = list(processes)
+    for process in waiting:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in waiting:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
 
 
 def command_of(pid: int) -> str:

@@ -155,7 +155,7 @@ def test_a_client_names_its_namespace_by_a_header(bench: HttpBench) -> None:
     async def main() -> None:
         async with bench.session("auto", khive_namespace="ours", khive_actor="a") as client:
             stored = await client.call_tool("memory_remember", {"content": "only here"})
-            assert stored.structured_content["namespace"] == "ours"  # type: ignore[index]
+            assert stored.structured_content["namespace"] == "ours"  # type: ignore[index]  # not None
         async with bench.session() as other:
             found = await other.call_tool("memory_recall", {"query": "only here"})
             assert "only here" not in str(found.structured_content)

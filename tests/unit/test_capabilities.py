@@ -56,7 +56,7 @@ def test_a_file_is_a_capability_with_the_defaults_of_roles(tmp_path: Path) -> No
     assert mine.source == str(tmp_path / "any-name.toml")
     assert mine.origins["prompt"] == f"{mine.source}:5"
     assert mine.capability.prompt == "You cook.\nNothing burns."
-    role = Role("cook", ("dinner",), None, prompt="p", description="d")  # type: ignore[arg-type]
+    role = Role("cook", ("dinner",), None, prompt="p", description="d")  # type: ignore[arg-type]  # none
     for name, value in mine.capability.for_role().items():
         if name not in ("prompt", "description"):
             assert value == getattr(role, name), name

@@ -52,7 +52,7 @@ async def test_the_new_are_ready_before_the_old_queues_close(fakes: Fakes) -> No
     staging = asyncio.create_task(fakes.pool.stage(replace(ROLE, timeout=5.0), Config()))
     first, second = await fakes.started(2)
     first.say(ready=True)
-    await until(lambda: fakes.pool.find(first.name).ready)  # type: ignore[union-attr]
+    await until(lambda: fakes.pool.find(first.name).ready)  # type: ignore[union-attr]  # it lives
     assert not staging.done()
     second.say(ready=True)
     new = await staging
@@ -192,7 +192,7 @@ async def test_what_a_dead_worker_held_is_released_as_a_death(fakes: Fakes) -> N
 async def test_surplus_workers_are_drained_idle_ones_first(fakes: Fakes) -> None:
     busy, idle = await fakes.begun()
     busy.say(took=7)
-    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]
+    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]  # it lives
     fakes.pool.adjust(replace(ROLE, workers=1), Config())
     assert idle.heard() == ["go", "end"]
     assert busy.heard() == ["go"]
@@ -204,7 +204,7 @@ async def test_surplus_workers_are_drained_idle_ones_first(fakes: Fakes) -> None
 async def test_only_the_idle_are_woken_and_only_the_holder_is_told_to_stop(fakes: Fakes) -> None:
     busy, idle = await fakes.begun()
     busy.say(took=7)
-    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]
+    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]  # it lives
     fakes.pool.wake()
     fakes.pool.cancel(7)
     assert busy.heard() == ["go", "cancel"]

@@ -152,7 +152,7 @@ def test_a_commit_that_becomes_visible_after_its_hint_is_told(in_bench: Runner) 
             store = watcher._store
             assert store is not None
             ask = store.change_token
-            store.change_token = lambda: (looks.append(1), ask())[1]  # type: ignore[method-assign]
+            store.change_token = lambda: (looks.append(1), ask())[1]  # type: ignore[method-assign]  # spied on
             with bench.store.transaction():
                 bench.store.database.rows("UPDATE posteriors SET alpha = alpha + 1")
                 bench.event()  # the log has been written, and is being synced
@@ -215,7 +215,7 @@ def test_while_a_push_waits_nobody_looks_until_it_leaves(in_bench: Runner) -> No
             store = watcher._store
             assert store is not None
             ask = store.change_token
-            store.change_token = lambda: (looks.append(1), ask())[1]  # type: ignore[method-assign]
+            store.change_token = lambda: (looks.append(1), ask())[1]  # type: ignore[method-assign]  # spied on
             with bench.store.transaction():
                 bench.store.database.rows("UPDATE profiles SET epoch = epoch + 1")
             bench.event()
@@ -251,7 +251,7 @@ def test_a_dead_watch_is_made_anew(in_bench: Runner, dead: str) -> None:
                 bench.made[0].living = False
             else:
                 bench.made[0].emitters = [SimpleNamespace(is_alive=lambda: False)]
-                bench.made[0].join = lambda timeout=None: None  # type: ignore[method-assign]
+                bench.made[0].join = lambda timeout=None: None  # type: ignore[method-assign]  # spied on
             await until(lambda: len(bench.made) == 2)
             await until(lambda: watcher.describe()["last_rebuild_reason"] == DIED)
             bench.learn()

@@ -79,7 +79,7 @@ class HttpConnection(H11Protocol):
     def _whole(self) -> bool:
         return self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP
         """Take a client in if there is room; the clock for its first request starts."""
         if not self._all.make_room():
             transport.abort()
