@@ -6,11 +6,13 @@ here. What crosses the socket is described in `khive_supervisor.embed.wire`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +31,8 @@ QUERY_DEADLINE = 1.0
 #: Seconds in which nobody asks again after a connection or a single text has met its deadline, so
 #: that a hung embedder delays one search and not every one.
 COOL_DOWN = 2.0
+#: Seconds in which what was asked ahead is called for, or has become useless.
+AHEAD = 5.0
 _RECEIVE_BYTES = 1 << 16
 _HINT = "Search goes on with full text. `khive-supervisor status` says how the embedder is."
 
@@ -59,6 +63,7 @@ class EmbedderClient:
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._away_until = -float("inf")
+        self._ahead: _Ahead | None = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of the texts, 1-2 ms for one short text; see `Embedder.embed`.
@@ -70,24 +75,65 @@ class EmbedderClient:
         parts = [self._ask(part) for part in _parts(texts)]
         return np.concatenate(parts) if parts else np.empty((0, self.dimensions), np.float32)
 
+    def ahead(self, text: str) -> None:
+        """Ask for a text that `embed` will be asked for in a moment; a hint, which never waits.
+
+        For any thread. One at a time: others are not asked ahead, nor is anything while there is no
+        connection at hand.
+        """
+        if os.getpid() != self._pid or len(text) > TEXT_LIMIT:
+            return
+        with self._lock:
+            if self._ahead is not None and self._clock() < self._ahead.until:
+                return
+            unwanted, self._ahead = self._ahead, None
+            connection = self._idle.pop() if self._idle else None
+        if unwanted is not None:
+            unwanted.connection.close()
+        if connection is None:
+            return
+        if not (connection.stands() and connection.ask_at_once(wire.request([text]))):
+            connection.close()
+            return
+        with self._lock:
+            self._ahead, unwanted = _Ahead(text, connection, self._clock() + AHEAD), self._ahead
+        if unwanted is not None:
+            unwanted.connection.close()
+
     def close(self) -> None:
         """Close the idle connections; the next request opens one again."""
         with self._lock:
             idle, self._idle = self._idle, []
+            if self._ahead is not None:
+                idle.append(self._ahead.connection)
+                self._ahead = None
         for connection in idle:
             connection.close()
 
     def _ask(self, texts: list[str]) -> Vectors:
-        question = wire.request(texts)
-        connection = self._take() or self._connect()
+        asked = self._take_ahead(texts)
+        if asked is not None:
+            # Broken meanwhile, it counts as not asked.
+            with contextlib.suppress(_Broken):
+                return self._answer(asked, texts, b"")
+        return self._answer(self._take() or self._connect(), texts, wire.request(texts))
+
+    def _answer(self, connection: _Connection, texts: list[str], question: bytes) -> Vectors:
+        """The answer to a question, or without one to what this connection was asked before."""
         patience = min(self._deadline, QUERY_DEADLINE) if len(texts) == 1 else self._deadline
+        deadline = self._clock() + patience
         try:
-            answer = connection.exchange(question, self._clock() + patience)
+            if question:
+                connection.send(question, deadline)
+            answer = connection.receive(deadline)
         except (OSError, ProtocolError) as error:
             connection.close()
             if len(texts) == 1:
                 self._cool_down_after(error)
-            raise self._failed(error) from None
+            failed = self._failed(error)
+            if not question and isinstance(error, ConnectionError):
+                raise _Broken(failed.message) from None
+            raise failed from None
         return self._understood(connection, answer, len(texts))
 
     def _understood(self, connection: _Connection, answer: bytes, count: int) -> Vectors:
@@ -101,6 +147,15 @@ class EmbedderClient:
             raise self._failed(error) from None
         self._put_back(connection)
         return vectors
+
+    def _take_ahead(self, texts: list[str]) -> _Connection | None:
+        """The connection on which just this was asked ahead; it owes the answer."""
+        with self._lock:
+            ahead = self._ahead
+            if ahead is None or texts != [ahead.text] or os.getpid() != self._pid:
+                return None
+            self._ahead = None
+        return ahead.connection
 
     def _take(self) -> _Connection | None:
         """An idle connection that still stands; those that broke meanwhile are closed."""
@@ -158,6 +213,19 @@ class EmbedderClient:
         )
 
 
+class _Broken(EmbedderUnavailable):
+    """What was asked ahead will not be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A text that was asked ahead, on which connection, and until when it may still be wanted."""
+
+    text: str
+    connection: _Connection
+    until: float
+
+
 class _Connection:
     """One socket to the embedder process; one request at a time."""
 
@@ -172,13 +240,20 @@ class _Connection:
         """Connect; returns the server's greeting."""
         self._wait_until(deadline)
         self._socket.connect(path)
-        return self._receive(deadline)
+        return self.receive(deadline)
 
-    def exchange(self, question: bytes, deadline: float) -> bytes:
-        """Send a frame whole and return the frame that answers."""
+    def send(self, question: bytes, deadline: float) -> None:
+        """Send a frame whole; `receive` has the answer."""
         self._wait_until(deadline)
         self._socket.sendall(question)
-        return self._receive(deadline)
+
+    def ask_at_once(self, question: bytes) -> bool:
+        """Send a frame if the socket takes it whole without waiting; whether it did."""
+        self._socket.settimeout(0)
+        try:
+            return self._socket.send(question) == len(question)
+        except OSError:
+            return False
 
     def stands(self) -> bool:
         """Whether the server is still there and owes nothing."""
@@ -195,7 +270,8 @@ class _Connection:
         """Close the socket; idempotent."""
         self._socket.close()
 
-    def _receive(self, deadline: float) -> bytes:
+    def receive(self, deadline: float) -> bytes:
+        """The next frame."""
         while True:
             self._wait_until(deadline)
             data = self._socket.recv(_RECEIVE_BYTES)

@@ -12,6 +12,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
+from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import Denied, KhiveError, NotRunning
 from khive_supervisor.freshness import (
     BINDINGS,
@@ -24,7 +25,7 @@ from khive_supervisor.freshness import (
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
-from khive_supervisor.search.engine import SearchEngine
+from khive_supervisor.search.engine import SearchEngine, embedded_part
 from khive_supervisor.store import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.verbs.usage import Served
@@ -179,6 +180,11 @@ class Context:
                 versions=self.versions,
             )
         return self._search
+
+    def foresee(self, query: str) -> None:
+        """A verb will search for this in a moment: a hint, for any thread; waits for nothing."""
+        if isinstance(self._embedder, EmbedderClient) and query.strip():
+            self._embedder.ahead(embedded_part(query))
 
     @property
     def profiles(self) -> Profiles:

@@ -136,6 +136,7 @@ PACK = Pack(
             ("query",),
             output=answers.FOUND,
             read_only=True,
+            meaning="query",
             tool=True,
         ),
         Verb(
@@ -151,6 +152,7 @@ PACK = Pack(
             description="Memories and documents, as ids and headlines: cheap to ask, at the start "
             "of a task.",
             read_only=True,
+            meaning="task",
             tool=True,
         ),
     ),

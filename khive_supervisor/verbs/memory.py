@@ -161,6 +161,7 @@ PACK = Pack(
             output=answers.FOUND,
             description="Ask in natural language. Each result says why it is here.",
             read_only=True,
+            meaning="query",
             tool=True,
         ),
         Verb(

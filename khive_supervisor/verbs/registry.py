@@ -52,6 +52,8 @@ class Verb:
     idempotent: bool = False
     #: Offered as an MCP tool of its own, not only through `khive_call`.
     tool: bool = False
+    #: The argument whose meaning is searched for: its vector is asked for as soon as it is read.
+    meaning: str = ""
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with
     #: `context.pause`, which ends when nobody waits for the answer any more.
     waits: bool = False

@@ -13,7 +13,7 @@ import pytest
 from khive_workers.fd_transport import FdTransport, Observer
 from khive_workers.inbox import Inbox
 from khive_workers.journal import Journal
-from mcp.types import JSONRPCMessage, JSONRPCResponse
+from mcp.types import JSONRPCMessage, JSONRPCRequest, JSONRPCResponse
 
 LIMIT = 1 << 20
 INITIALIZE: dict[str, Any] = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
@@ -28,6 +28,7 @@ class Session:
 
     def __init__(self) -> None:
         self.journal, self.inbox = os.memfd_create("journal"), os.memfd_create("inbox")
+        self.read: list[JSONRPCRequest] = []
         self.stdin, self.to_worker = os.pipe()
         self.from_worker, self.stdout = os.pipe()
         os.set_blocking(self.from_worker, False)
@@ -44,7 +45,7 @@ class Session:
 
     def worker(self) -> FdTransport:
         journal = Journal(os.dup(self.journal))
-        observer = Observer(journal.shake_hands, journal.receive, journal.answer)
+        observer = Observer(journal.shake_hands, self.read.append, journal.receive, journal.answer)
         inbox = Inbox(self.inbox, LIMIT)
         return FdTransport(
             self.stdin, self.stdout, inbox, LIMIT, observer, journal.handshake, journal.owed

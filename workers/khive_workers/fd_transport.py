@@ -56,6 +56,8 @@ class Observer:
     """What the session channel wants to know of the traffic."""
 
     on_handshake: Callable[[bytes], None]
+    #: A request as soon as it is read, before it is noted: to begin what it will need.
+    on_read: Callable[[JSONRPCRequest], None]
     on_request: Callable[[Any], None]
     on_answer: Callable[[Any], None]
 
@@ -187,6 +189,7 @@ class FdTransport:
             await self._answer_malformed(line, error)
             return None
         if isinstance(message, JSONRPCRequest):
+            self._observer.on_read(message)
             if message.method == "initialize":
                 self._observer.on_handshake(line)
             self._observer.on_request(message.id)
