@@ -357,3 +357,27 @@ def installed(home: Path, **environment: str) -> Iterator[Installation]:
         yield installation
     finally:
         installation.clean_up()
+
+
+@contextlib.contextmanager
+def foreground(khive: Installation, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A supervisor in the foreground; killed at the end if it is still there."""
+    process = subprocess.Popen(
+        [*khive.argv, "start", *words],
+        env=khive.env,
+        cwd=khive.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        kill(process.pid)
+        process.communicate(timeout=DEADLINE)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """How a process ended, and what it complained of."""
+    _, complaint = process.communicate(timeout=DEADLINE)
+    return process.returncode, complaint
