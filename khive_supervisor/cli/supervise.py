@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.output import as_json_option, counted, emit, note, style, table
 from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.client import ControlClient, owner
@@ -289,16 +289,17 @@ def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
     if builder["running"]:
         line += f"\n        being built: {json.dumps(builder['progress'])}"
     elif builder["failures"]:
-        line += f"\n        the builder failed {builder['failures']} times ({builder['last_exit']})"
+        times = counted(builder["failures"], "time")
+        line += f"\n        the builder failed {times} ({builder['last_exit']})"
     return line
 
 
 def _freshness_line(freshness: dict[str, Any]) -> str:
-    line = f"changes are seen by {freshness['path']}, told {freshness['pushes']} times"
+    line = f"changes are seen by {freshness['path']}, told {counted(freshness['pushes'], 'time')}"
     if freshness["reason"]:
         line += f"\n        {freshness['reason']}"
     if freshness["rebuilds"]:
-        line += f"\n        watched anew {freshness['rebuilds']} times"
+        line += f"\n        watched anew {counted(freshness['rebuilds'], 'time')}"
         line += f", last because {freshness['last_rebuild_reason']}"
     return line
 
