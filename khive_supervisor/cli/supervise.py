@@ -26,6 +26,7 @@ from khive_supervisor.errors import (
     ProtocolError,
     VersionMismatch,
 )
+from khive_supervisor.processes import alive
 
 #: Seconds that a background start may take until it is ready.
 START_DEADLINE = 60.0
@@ -202,26 +203,13 @@ def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, Any]:
 
 def _wait_until_gone(pid: int, path: str) -> None:
     deadline = time.monotonic() + STOP_DEADLINE
-    while os.path.exists(path) or _alive(pid):
+    while os.path.exists(path) or alive(pid):
         if time.monotonic() > deadline:
             raise KhiveError(
                 f"The supervisor (pid {pid}) is still stopping after {STOP_DEADLINE:g} s.",
                 hint="`khive-supervisor logs` says what it waits for.",
             )
         time.sleep(LOOK_AGAIN)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return not os.path.isdir("/proc/self")
 
 
 @click.command()
