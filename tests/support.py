@@ -44,6 +44,16 @@ def wait_until(condition: Callable[[], Any], what: str, deadline: float = DEADLI
         pause.wait(0.01)
 
 
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def alive(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     try:
