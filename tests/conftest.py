@@ -1,13 +1,15 @@
-"""What all tests share: a short path for what they make."""
+"""What all tests share: short paths for what they make, and installations with real processes."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import Installation, installed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,3 +26,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave nothing behind."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         shutil.rmtree(config.option.basetemp, ignore_errors=True)
+
+
+@pytest.fixture
+def khive(tmp_path: Path) -> Iterator[Installation]:
+    """An installation of the test's own; nothing runs in it yet."""
+    with installed(tmp_path / "h") as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A running supervisor for tests that leave it as it was."""
+    with installed(tmp_path_factory.mktemp("s") / "h") as installation:
+        installation.start()
+        yield installation
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as name:
+        yield Path(name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from support import Installation, wait_until
 
@@ -13,9 +14,9 @@ from khive_supervisor.tasks.model import NewTask, Task
 
 #: Handlers that the tests' roles call; each takes what it needs from its payload.
 HANDLERS = '''
+import fcntl
 import os
 import subprocess
-import time
 from pathlib import Path
 
 
@@ -28,19 +29,23 @@ def fail(context, payload):
 
 
 def until(context, payload):
-    """Say that it runs, and wait for a file or for the word to stop."""
+    """Say that it runs, and wait for a gate or for the word to stop."""
     Path(payload["began"]).write_text(str(os.getpid()))
-    while not os.path.exists(payload["until"]):
-        if context.cancelled.wait(0.01):
-            raise RuntimeError("stopped")
-    return context.attempt
+    with open(payload["until"]) as gate:
+        while True:
+            try:
+                fcntl.flock(gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return context.attempt
+            except BlockingIOError:
+                if context.cancelled.wait(0.01):
+                    raise RuntimeError("stopped") from None
 
 
 def deaf(context, payload):
     """The same, without listening."""
     Path(payload["began"]).write_text(str(os.getpid()))
-    while not os.path.exists(payload["until"]):
-        time.sleep(0.01)
+    with open(payload["until"]) as gate:
+        fcntl.flock(gate, fcntl.LOCK_SH)
 
 
 def remember(context, payload):
@@ -71,6 +76,7 @@ class RoleBench:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.write(HANDLERS)
         self._store: SqliteStore | None = None
+        self._gates: dict[str, IO[str]] = {}
 
     @property
     def store(self) -> SqliteStore:
@@ -80,7 +86,9 @@ class RoleBench:
         return self._store
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and of whoever waits at a gate."""
+        for gate in self._gates.values():
+            gate.close()
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -132,11 +140,16 @@ class RoleBench:
         return [e["ready"] for e in self.khive.events("role.workers") if e["role"] == name]
 
     def gate(self, name: str) -> dict[str, str]:
-        """A payload for `until` and `deaf`: what they make, and what they wait for."""
-        return {
-            "began": str(self.directory / f"{name}-began"),
-            "until": str(self.directory / f"{name}-until"),
-        }
+        """A payload for `until` and `deaf`: what they make, and what they wait for.
+
+        A gate is a file that is locked until it is opened: there is no need to look again and
+        again, and it opens by itself when the test's process ends.
+        """
+        until = str(self.directory / f"{name}-until")
+        if until not in self._gates:
+            self._gates[until] = open(until, "w")  # noqa: SIM115 - closed when the gate is opened
+            fcntl.flock(self._gates[until], fcntl.LOCK_EX)
+        return {"began": str(self.directory / f"{name}-began"), "until": until}
 
     def began(self, gate: dict[str, str]) -> int:
         """The process that works on a gate's task."""
@@ -149,9 +162,8 @@ class RoleBench:
         return int(wait_until(pid, "the handler runs"))
 
     def open(self, gate: dict[str, str]) -> None:
-        """Let the handler go on."""
-        with open(gate["until"], "w"):
-            pass
+        """Let the handler go on; idempotent."""
+        self._gates[gate["until"]].close()
 
 
 def command(name: str, *argv: str, **keys: Any) -> str:

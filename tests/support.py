@@ -44,6 +44,16 @@ def wait_until(condition: Callable[[], Any], what: str, deadline: float = DEADLI
         pause.wait(0.01)
 
 
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def alive(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
     try:
@@ -357,3 +367,27 @@ def installed(home: Path, **environment: str) -> Iterator[Installation]:
         yield installation
     finally:
         installation.clean_up()
+
+
+@contextlib.contextmanager
+def foreground(khive: Installation, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A supervisor in the foreground; killed at the end if it is still there."""
+    process = subprocess.Popen(
+        [*khive.argv, "start", *words],
+        env=khive.env,
+        cwd=khive.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        kill(process.pid)
+        process.communicate(timeout=DEADLINE)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """How a process ended, and what it complained of."""
+    _, complaint = process.communicate(timeout=DEADLINE)
+    return process.returncode, complaint

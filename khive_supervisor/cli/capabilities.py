@@ -118,9 +118,10 @@ def _show_text(package: Package, data: dict[str, Any]) -> str:
     lines = [f"# source: {package.source}"]
     lines += [f"# enabled: {place}" for place in data["enabled"]]
     lines += [
-        f"{name} = {setting.write(getattr(capability, name))}"
+        f"{name} = {setting.write(value)}"
         for name, setting in keys().items()
         if name not in ("prompt", "budget")
+        and not setting.is_unset(value := getattr(capability, name))
     ]
     of_budget = keys_of(Budget)
     lines += [

@@ -12,6 +12,7 @@ from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.verify import BEGINNING, verify
 from khive_supervisor.cli import clients
 from khive_supervisor.cli.checks import Check, Status
+from khive_supervisor.cli.output import counted
 from khive_supervisor.client import ControlClient, check_socket_path
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.handlers import check_handlers
@@ -37,7 +38,7 @@ def check_configuration(loaded: LoadedConfig) -> Iterable[Check]:
     """Where the configuration comes from; that it is valid was seen when it was loaded."""
     changed = sum(origin != "default" for origin in loaded.origins.values())
     source = loaded.file or "no file, the defaults"
-    yield Check("configuration", "ok", f"{source}; {changed} settings differ from the defaults")
+    yield Check("configuration", "ok", f"{source}; {counted(changed, 'setting')} not as by default")
 
 
 def check_embedder(settings: EmbedderSettings, environ: Mapping[str, str]) -> Iterable[Check]:
@@ -66,7 +67,8 @@ def check_roles(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterable[Ch
         why = f"{loaded.origins.get(problem.key, loaded.file)}: {problem}"
         yield Check("roles", "fail", f"The role {problem.role} cannot work here", why)
     if not problems and loaded.config.roles:
-        yield Check("roles", "ok", f"{len(loaded.config.roles)} roles have what they need")
+        number = counted(len(loaded.config.roles), "role")
+        yield Check("roles", "ok", f"Nothing is lacking for {number}")
 
 
 def check_capabilities(config: Config) -> Iterable[Check]:

@@ -113,7 +113,8 @@ def _render(results: list[dict[str, Any]]) -> str:
     lines = [line for result in results for line in _lines(result, width)]
     counts = {status: sum(r["status"] == status for r in results) for status in _COLOURS}
     lines.append("")
-    lines.append(f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failures.")
+    warnings = output.counted(counts["warn"], "warning")
+    lines.append(f"{counts['ok']} ok, {warnings}, {output.counted(counts['fail'], 'failure')}.")
     return "\n".join(lines)
 
 

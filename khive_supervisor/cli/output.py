@@ -70,6 +70,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int =
     return "\n".join(lines)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, as people say it: 1 failure, 2 failures."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def _last_width(widths: Sequence[int], width: int) -> int | None:
     if not width and not sys.stdout.isatty():
         return None

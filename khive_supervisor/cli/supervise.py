@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.output import as_json_option, counted, emit, note, style, table
 from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.client import ControlClient, owner
@@ -26,6 +26,7 @@ from khive_supervisor.errors import (
     ProtocolError,
     VersionMismatch,
 )
+from khive_supervisor.processes import alive
 
 #: Seconds that a background start may take until it is ready.
 START_DEADLINE = 60.0
@@ -202,26 +203,13 @@ def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, Any]:
 
 def _wait_until_gone(pid: int, path: str) -> None:
     deadline = time.monotonic() + STOP_DEADLINE
-    while os.path.exists(path) or _alive(pid):
+    while os.path.exists(path) or alive(pid):
         if time.monotonic() > deadline:
             raise KhiveError(
                 f"The supervisor (pid {pid}) is still stopping after {STOP_DEADLINE:g} s.",
                 hint="`khive-supervisor logs` says what it waits for.",
             )
         time.sleep(LOOK_AGAIN)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return not os.path.isdir("/proc/self")
 
 
 @click.command()
@@ -289,16 +277,17 @@ def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
     if builder["running"]:
         line += f"\n        being built: {json.dumps(builder['progress'])}"
     elif builder["failures"]:
-        line += f"\n        the builder failed {builder['failures']} times ({builder['last_exit']})"
+        times = counted(builder["failures"], "time")
+        line += f"\n        the builder failed {times} ({builder['last_exit']})"
     return line
 
 
 def _freshness_line(freshness: dict[str, Any]) -> str:
-    line = f"changes are seen by {freshness['path']}, told {freshness['pushes']} times"
+    line = f"changes are seen by {freshness['path']}, told {counted(freshness['pushes'], 'time')}"
     if freshness["reason"]:
         line += f"\n        {freshness['reason']}"
     if freshness["rebuilds"]:
-        line += f"\n        watched anew {freshness['rebuilds']} times"
+        line += f"\n        watched anew {counted(freshness['rebuilds'], 'time')}"
         line += f", last because {freshness['last_rebuild_reason']}"
     return line
 

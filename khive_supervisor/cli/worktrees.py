@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.output import as_json_option, emit, note, table
+from khive_supervisor.cli.output import as_json_option, counted, emit, note, table
 from khive_supervisor.cli.session import config_option, loaded
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.sqlite import SqliteStore
@@ -119,11 +119,11 @@ def _inside(row: dict[str, Any]) -> str:
         return "a worker"
     words = []
     if commits := row.get("commits"):
-        words.append(f"{commits} commit{'s' if commits != 1 else ''}")
+        words.append(counted(commits, "commit"))
     if changed := row.get("changed"):
         words.append(f"{changed} changed")
     if files := row.get("files"):
-        words.append(f"{files} file{'s' if files != 1 else ''}")
+        words.append(counted(files, "file"))
     if row.get("note"):
         words.append(str(row["note"]).rstrip("."))
     return ", ".join(words) or "nothing"

@@ -90,8 +90,12 @@ class Setting:
             raise Unfit(_kind_of(value) if self.private else describe(value)) from None
         return parsed
 
+    def is_unset(self, parsed: Any) -> bool:
+        """Whether a value says that nothing is set."""
+        return self.optional and parsed in ("", 0, ())
+
     def _check(self, parsed: Any) -> None:
-        if self.optional and parsed in ("", 0, ()):
+        if self.is_unset(parsed):
             return
         if self.choices and parsed not in self.choices:
             raise ValueError

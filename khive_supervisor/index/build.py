@@ -11,9 +11,10 @@ import numpy as np
 from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
+from khive_supervisor.durable import sync
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
 from khive_supervisor.index import sketch
-from khive_supervisor.index.generation import Generations, file_name, sync
+from khive_supervisor.index.generation import Generations, file_name
 from khive_supervisor.index.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, VectorStats

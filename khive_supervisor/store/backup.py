@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import apsw
 
+from khive_supervisor.durable import sync
 from khive_supervisor.errors import InvalidInput, StoreUnavailable
 from khive_supervisor.store import guards, migrations
 from khive_supervisor.store.database import Database
@@ -29,9 +30,9 @@ def copy_to(database: Database, target: str) -> None:
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
         _copy_pages(database, part)
-        _sync(part)
+        sync(part)
         os.rename(part, target)
-        _sync(os.path.dirname(os.path.abspath(target)))
+        sync(os.path.dirname(os.path.abspath(target)))
     except (OSError, apsw.FullError) as error:
         raise StoreUnavailable(
             f"The backup {target} cannot be written: {error}.",
@@ -110,11 +111,3 @@ def _opened(path: str, flags: int = apsw.SQLITE_OPEN_READWRITE) -> Iterator[apsw
         yield connection
     finally:
         connection.close()
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,5 @@
 """The store on SQLite: one file, its log, and the tables of this package put together."""
 
-# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
 
 import os
@@ -26,7 +25,7 @@ from khive_supervisor.profiles.model import (
     Weights,
 )
 from khive_supervisor.profiles.posterior import Beta
-from khive_supervisor.store import guards
+from khive_supervisor.store import guards, statistics
 from khive_supervisor.store.audit import AuditTable
 from khive_supervisor.store.backup import copy_to, restore_from
 from khive_supervisor.store.bindings import BindingTable
@@ -54,7 +53,6 @@ from khive_supervisor.store.model import (
     VectorStats,
 )
 from khive_supervisor.store.profiles import ProfileTable
-from khive_supervisor.store.schema import LIVE
 from khive_supervisor.store.tasks import TaskTable
 from khive_supervisor.store.vectors import VectorTable
 
@@ -368,32 +366,11 @@ class SqliteStore:
 
     def stats(self) -> StoreStats:
         """See `Store.stats`."""
-        live = self.database.rows(
-            f"SELECT collection, count(*) FROM entries WHERE {LIVE} GROUP BY collection"
-        )
-        deleted, superseded = self.database.rows(
-            "SELECT ifnull(sum(deleted_at IS NOT NULL AND superseded_by IS NULL), 0), "
-            "ifnull(sum(superseded_by IS NOT NULL), 0) FROM entries"
-        )[0]
-        return StoreStats(
-            live=dict(live),
-            namespaces=self.namespaces(),
-            deleted=deleted,
-            superseded=superseded,
-            schema_version=self.database.value("PRAGMA user_version"),
-            file_bytes=_size(self._path),
-            wal_bytes=_size(self._path + "-wal"),
-        )
+        return statistics.stats(self.database, self._path)
 
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
         """See `Store.namespaces`."""
-        return dict(
-            self.database.rows(
-                f"SELECT namespace, count(*) FROM entries WHERE {LIVE} "
-                "AND collection = ifnull(?, collection) GROUP BY namespace ORDER BY namespace",
-                [collection],
-            )
-        )
+        return statistics.namespaces(self.database, collection)
 
     def checkpoint(self, truncate: bool = False) -> Checkpoint:
         """See `Store.checkpoint`."""
@@ -416,10 +393,3 @@ class SqliteStore:
     def backup(self, target: str) -> None:
         """See `Store.backup`."""
         copy_to(self.database, target)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0

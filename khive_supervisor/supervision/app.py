@@ -6,49 +6,43 @@ One asyncio loop; signal handlers only set events; the slow work is in one maint
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 from khive_supervisor import __version__, logs
-from khive_supervisor.audit import actors
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.embed import model_id_of
-from khive_supervisor.errors import BootFailure, InvalidInput, KhiveError
+from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.paths import make_private_directory
 from khive_supervisor.protocol import MAX_FDS
-from khive_supervisor.store.audit_interface import AuditLog
-from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision import live, systemd
-from khive_supervisor.supervision.builder import Builder
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
     Arrival,
     ControlServer,
-    answer_requests,
     streams,
 )
 from khive_supervisor.supervision.http_front import HttpFront
 from khive_supervisor.supervision.lock import StoreLock
-from khive_supervisor.supervision.maintenance import IndexState, Maintenance
+from khive_supervisor.supervision.operations import Operations
 from khive_supervisor.supervision.records import Records
 from khive_supervisor.supervision.reload import Reloader
-from khive_supervisor.supervision.rendezvous import Rendezvous, peer_pid
+from khive_supervisor.supervision.rendezvous import Rendezvous
 from khive_supervisor.supervision.restart import State
 from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.upkeep import Upkeep
 from khive_supervisor.supervision.watcher import Watcher
 
 log = logs.get("khive.supervisor")
@@ -89,33 +83,34 @@ class Supervisor:
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
         self._stopped_by = "a signal"
-        self._forget = False
-        self.index_state = IndexState()
-        self._maintenance: Maintenance | None = None
         self._collector: logs.Collector | None = None
         self._lock = StoreLock(self.config.store.path)
         self._rendezvous = Rendezvous(socket_path)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
-        self._model_id = model_id_of(self.config.embedder)
-        self._wake_maintenance = asyncio.Event()
         self.notifier = systemd.from_environment(os.environ)
         self.environment = live.environment_of(self.config, socket_path, os.environ)
         self.spawner = self._make_spawner()
+        self.upkeep = Upkeep(
+            self.config,
+            model_id_of(self.config.embedder),
+            self.environment,
+            self._can_build,
+            clock=clock,
+        )
         wanted = http or self.config.http.enabled
         self.http = HttpFront(self.config.http, socket_path) if wanted else None
         self.children = self._make_children()
         self.roles = Roles(
-            self.config, self.spawner.spawn, self._with_tasks, self._take_log, clock=clock
-        )
-        self.builder = Builder(
-            "khive_workers.index_builder", [], self.environment, self._builder_ended, clock
+            self.config, self.spawner.spawn, self.upkeep.with_tasks, self._take_log, clock=clock
         )
         self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
-        self.records = Records(self._with_audit)
+        self.records = Records(self.upkeep.with_audit)
         self.roles.on_rollback = self._rolled_back
         self.roles.on_gave_up = self.records.gave_up
         self.reloader.on_end = self.records.reload_ended
         self.reloader.on_revert = self.records.reverted
+        self.operations = Operations(
+            self.sessions, self.reloader, self.records, self.upkeep, self.status, self._end
+        )
 
     # --- what there is to run -----------------------------------------------------------------
 
@@ -134,12 +129,17 @@ class Supervisor:
             self.spawner.zygote = zygote
         if self.config.embedder.kind == "minilm":
             children["embedder"] = self._child("embedder", "khive_workers.embedder")
-            children["embedder"].on_ready = self._wake_maintenance.set
+            children["embedder"].on_ready = self.upkeep.wake
         if self.http is not None:
             children["http"] = self._child("http", "khive_workers.http_server")
             children["http"].open_channels = self.http.open_channels
             children["http"].arguments = ["--token-file", self.http.token_file]
         return children
+
+    def _can_build(self) -> bool:
+        """Whether there would be vectors: a builder asks the embedder for those that lack."""
+        embedder = self.children.get("embedder")
+        return embedder is None or embedder.state is State.READY
 
     def _child(self, name: str, module: str) -> Child:
         policy = live.policy_of(self.config)
@@ -154,7 +154,7 @@ class Supervisor:
             KhiveError: it could not start; nothing was left behind.
         """
         self._install_signals()
-        self._maintenance = maintenance = self._open_store()
+        self._open_store()
         try:
             listener = self._rendezvous.bind()
             live.write_allow_list(self.socket_path, self.config)
@@ -167,13 +167,13 @@ class Supervisor:
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
             self.records.started(self.config, self.config_file)
             tasks = [asyncio.create_task(self.records.trail.run())]
-            tasks.append(asyncio.create_task(self._maintain(maintenance)))
+            tasks.append(asyncio.create_task(self.upkeep.run()))
             tasks.append(asyncio.create_task(self.watcher.run()))
             await self.roles.start()
             tasks.append(asyncio.create_task(self.reloader.run()))
             await self._until_ready()
             if not self.stop_requested.is_set():
-                announce(await self._status({}))
+                announce(await self.status())
                 self.notifier.ready()
             await self.stop_requested.wait()
             log.info("supervisor.stopping")
@@ -192,19 +192,17 @@ class Supervisor:
         finally:
             if self._rendezvous.remove():
                 live.remove_allow_list(self.socket_path)
-            self._thread.submit(maintenance.close).result()
-            self._thread.shutdown()
+            self.upkeep.close()
             self._lock.release()
             log.info("supervisor.stopped")
 
-    def _open_store(self) -> Maintenance:
+    def _open_store(self) -> None:
         """The store first: its guards refuse before a lock file is made beside a foreign file."""
         directory = os.path.dirname(os.path.realpath(self.config.store.path))
         if os.path.isdir(directory) and os.access(directory, os.W_OK):
             self._lock.acquire()
-        maintenance = self._thread.submit(Maintenance, self.config, self._model_id).result()
+        self.upkeep.open()
         self._lock.acquire()
-        return maintenance
 
     def _start_log(self) -> None:
         settings = self.config.log
@@ -247,16 +245,25 @@ class Supervisor:
         """Make a configuration the one in force; raises OSError and changes nothing."""
         live.take(self, config)
 
-    def configure_maintenance(self) -> None:
-        """Let the maintenance thread go by the configuration in force, at once."""
-        if self._maintenance is not None:
-            self._thread.submit(self._maintenance.configure, self.config)
-        self._wake_maintenance.set()
+    async def status(self) -> dict[str, Any]:
+        """What `status` answers, after a look at the store if that is to be had at once."""
+        # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
+        look = asyncio.gather(self.upkeep.look(), self.roles.look())
+        look.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([look], timeout=STATUS_PATIENCE)
+        return describe(self)
+
+    def _end(self, who: str, *, sessions: bool) -> None:
+        """See `operations.End`."""
+        self._stopped_by = who
+        self._end_sessions = sessions
+        # The answer must leave before the socket does.
+        asyncio.get_running_loop().call_later(0.05, self.stop_requested.set)
 
     def _reap(self) -> None:
         for child in self.children.values():
             child.reap()
-        self.builder.reap()
+        self.upkeep.builder.reap()
         self.spawner.reap()
 
     async def _until_ready(self) -> None:
@@ -272,7 +279,7 @@ class Supervisor:
         await asyncio.gather(*waits, return_exceptions=True)
 
     async def _stop_children(self) -> None:
-        self.builder.stop()
+        self.upkeep.builder.stop()
         if isinstance(self.spawner, ForkSpawner):
             self.spawner.close()
         for child in self.children.values():
@@ -284,7 +291,7 @@ class Supervisor:
             for child in self.children.values():
                 log.warning("child.killed", child=child.name)
                 child.kill()
-        self.builder.kill()
+        self.upkeep.builder.kill()
         if self.http is not None:
             self.http.close()
 
@@ -295,7 +302,7 @@ class Supervisor:
             "attach": self._attach,
             "verbs": self._verbs,
             "worker": self._worker,
-            "control": self._control,
+            "control": self.operations.serve,
         }
 
     async def _attach(self, arrival: Arrival) -> None:
@@ -348,172 +355,10 @@ class Supervisor:
     def _tasks_changed(self) -> None:
         self.roles.wake()
 
-    def _take_log(self, end: socket.socket) -> None:
-        assert self._collector is not None
-        self._collector.add(end)
-
-    async def _with_tasks(self, work: Callable[[TaskStore], Any]) -> Any:
-        """Run something with the tasks of the store, in the maintenance thread."""
-        assert self._maintenance is not None
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, work, self._maintenance.tasks)
-
-    async def _control(self, arrival: Arrival) -> None:
-        who = self._who(arrival.conn)
-        by = functools.partial
-        await answer_requests(
-            arrival,
-            {
-                "ping": self._ping,
-                "status": self._status,
-                "counters": self._counters,
-                "stop": by(self._stop, who),
-                "index.build": by(self._index_build, who),
-                "index.damaged": self._index_damaged,
-                "reload": by(self._reload, who),
-                "roles.drain": by(self._roles_drain, who),
-                "roles.resume": by(self._roles_resume, who),
-                "roles.status": self._roles_status,
-            },
-        )
-
-    # --- operations -----------------------------------------------------------------------------
-
-    async def _stop(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        self._stopped_by = who
-        self._end_sessions = bool(args.get("sessions"))
-        # The answer must leave before the socket does.
-        asyncio.get_running_loop().call_later(0.05, self.stop_requested.set)
-        return {"pid": os.getpid(), "sessions": len(self.sessions)}
-
-    async def _index_build(self, who: str, _args: Mapping[str, Any]) -> dict[str, Any]:
-        if self._model_id is None:
-            raise InvalidInput(
-                "There is no embedder, so there are no vectors to build an index of.",
-                hint='Set embedder.kind to "minilm" or "openai".',
-            )
-        started = self.builder.start("asked for", force=True)
-        self.records.trail.note("index.build", actors.INDEX, {"started": started}, actor=who)
-        return {"started": started, "running": self.builder.running}
-
-    async def _index_damaged(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        log.warning("index.reported", error=str(args.get("error", ""))[:500])
-        self._forget = True
-        self._wake_maintenance.set()
-        return {}
-
-    async def _reload(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        if args.get("dry_run"):
-            return await self.reloader.rehearse()
-        result = await self.reloader.ask("reload", str(args.get("digest") or ""), who)
-        await self.records.trail.flush()
-        return result.as_dict()
-
-    async def _roles_drain(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        role, again = _role_of(args), bool(args.get("reload"))
-        answer = await self.reloader.roles.drain(role, reload=again)
-        return await self._on_record("replaced" if again else "drained", role, answer, who)
-
-    async def _roles_resume(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        role = _role_of(args)
-        answer = await self.reloader.roles.resume(role)
-        return await self._on_record("resumed", role, answer, who)
-
-    async def _roles_status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return {"roles": self.reloader.roles.describe()}
-
-    async def _ping(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return {"pid": os.getpid()}
-
-    async def _counters(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "workers": self.sessions.counts(),
-            "reloads": dict(self.reloader.outcomes),
-        }
-
-    async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
-        look = asyncio.gather(self._look(), self.roles.look())
-        look.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.wait([look], timeout=STATUS_PATIENCE)
-        return describe(self)
-
-    # --- the audit chain ------------------------------------------------------------------------
-
-    def _who(self, conn: socket.socket) -> str:
-        """Who is at the other end of a control connection: a session's worker, or a command."""
-        pid = peer_pid(conn)
-        for session in self.sessions:
-            if session.pid == pid:
-                return actors.session(session.id, "")
-        return actors.command(pid)
-
-    async def _on_record(
-        self, kind: str, role: str, answer: dict[str, Any], who: str
-    ) -> dict[str, Any]:
-        """Record what was done with a role before it is answered, if the disk allows."""
-        self.records.trail.note(f"role.{kind}", actors.role(role), answer, actor=who)
-        await self.records.trail.flush()
-        return answer
-
     def _rolled_back(self, bad: Role, again: Role, why: str) -> None:
         self.records.rolled_back(bad.role, why)
         self.reloader.rolled_back(bad, again, why)
 
-    async def _with_audit(self, work: Callable[[AuditLog], None]) -> None:
-        """Run something with the audit chain of the store, in the maintenance thread."""
-        assert self._maintenance is not None
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, work, self._maintenance.audit)
-
-    # --- maintenance ----------------------------------------------------------------------------
-
-    async def _maintain(self, maintenance: Maintenance) -> None:
-        while True:
-            try:
-                await self._tend(maintenance)
-            except (KhiveError, OSError) as error:  # busy, full, damaged: the next may do better
-                log.warning("maintenance.failed", error=str(error))
-            await self._pause()
-
-    async def _tend(self, maintenance: Maintenance) -> None:
-        loop = asyncio.get_running_loop()
-        if self._forget:
-            self._forget = False
-            await loop.run_in_executor(self._thread, maintenance.forget_verdict)
-        await loop.run_in_executor(self._thread, maintenance.checkpoint)
-        await loop.run_in_executor(self._thread, maintenance.forget_tasks)
-        state = await self._look()
-        if state.reason is not None and self._can_build():
-            self.builder.start(state.reason.value)
-
-    async def _look(self) -> IndexState:
-        """The state of the index as of now."""
-        assert self._maintenance is not None
-        loop = asyncio.get_running_loop()
-        self.index_state = await loop.run_in_executor(self._thread, self._maintenance.look)
-        return self.index_state
-
-    def _can_build(self) -> bool:
-        embedder = self.children.get("embedder")
-        return embedder is None or embedder.state is State.READY
-
-    async def _pause(self) -> None:
-        # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.
-        try:
-            async with asyncio.timeout(self.config.supervisor.checkpoint_interval):
-                await self._wake_maintenance.wait()
-        except TimeoutError:
-            return
-        self._wake_maintenance.clear()
-
-    def _builder_ended(self) -> None:
-        self._forget = True
-        self._wake_maintenance.set()
-
-
-def _role_of(args: Mapping[str, Any]) -> str:
-    role = args.get("role")
-    if not isinstance(role, str) or not role:
-        raise InvalidInput("A role is needed, by its name.")
-    return role
+    def _take_log(self, end: socket.socket) -> None:
+        assert self._collector is not None
+        self._collector.add(end)

@@ -36,7 +36,7 @@ def take(supervisor: Supervisor, config: Config) -> None:
         child.policy = policy_of(config)
     if isinstance(supervisor.spawner, ForkSpawner):
         supervisor.spawner.configure(environment[snapshot.VARIABLE])
-    supervisor.configure_maintenance()
+    supervisor.upkeep.configure(config)
 
 
 def environment_of(config: Config, socket_path: str, environ: Mapping[str, str]) -> dict[str, str]:

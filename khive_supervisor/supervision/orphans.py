@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from khive_supervisor.processes import alive
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.tasks.model import LEASED, TaskFilter
 
@@ -20,15 +19,5 @@ def release_dead(tasks: TaskStore) -> None:
     held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
     for worker in {task.worker for task in held if task.worker}:
         pid = worker.rpartition(":")[2]
-        if pid.isdecimal() and not _lives(int(pid)):
+        if pid.isdecimal() and not alive(int(pid)):
             tasks.release(worker)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -1,7 +1,6 @@
 """The workers of all roles: started, told of tasks, replaced at a reload, ended.
 
-What is stored of them goes through the maintenance thread. While tasks are at work or wait, the
-queue is looked at each second; without any, nothing runs here.
+While tasks are at work or wait, the queue is looked at each second; without any, nothing runs here.
 """
 
 from __future__ import annotations
@@ -9,23 +8,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.budgets.account import UNLIMITED, Account
-from khive_supervisor.budgets.limits import limits_of
 from khive_supervisor.config.changes import Plan
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import KhiveError, NotFound, StagingFailed
-from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.supervision.orphans import release_dead
 from khive_supervisor.supervision.reload_state import UNDONE, Event, Outcome
 from khive_supervisor.supervision.role_control import Applied, OnPhase
 from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
 from khive_supervisor.supervision.role_pool import RolePool
-from khive_supervisor.supervision.role_status import row_of, state_of
+from khive_supervisor.supervision.role_rows import InThread, RoleRows
+from khive_supervisor.supervision.role_status import state_of
 from khive_supervisor.supervision.role_worker import RoleWorker
 from khive_supervisor.supervision.spawner import Exit
 from khive_supervisor.tasks import lease
@@ -35,9 +33,6 @@ log = logs.get("khive.roles")
 
 #: Seconds between two looks at the queue while tasks are at work, and while they only wait.
 LOOK, LOOK_WAITING = 1.0, 2.0
-
-#: Runs something with the tasks of the store where that may wait for a disk.
-InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
 
 
 class Roles:
@@ -74,10 +69,7 @@ class Roles:
         self._depths: dict[str, QueueDepth] = {}
         self._accounts: dict[str, Account] = {}
         self._stirred = asyncio.Event()
-        self._owed: list[tuple[str, bool]] = []
-        self._rows_owed = False
-        self._storing = asyncio.Lock()
-        self._store_wanted = asyncio.Event()
+        self._rows = RoleRows(self._pools, in_thread, self._tell_released)
         self._warm = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,7 +78,7 @@ class Roles:
     async def start(self) -> None:
         """Start the workers of every role; returns before they are ready."""
         rows = {row.role: row for row in await self._in_thread(lambda tasks: tasks.roles())}
-        await self._limit({role.role: role for role in self._config.roles})
+        await self._rows.limit(self._config.roles)
         for role in self._config.roles:
             row = rows.get(role.role)
             drained = row is not None and row.drained
@@ -95,7 +87,7 @@ class Roles:
                 pool.begin()
         self._changed()
         self._tasks = [
-            asyncio.create_task(self._keep_store()),
+            asyncio.create_task(self._rows.keep()),
             asyncio.create_task(self._keep_queue()),
         ]
         self._stirred.set()
@@ -121,7 +113,7 @@ class Roles:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._settle_store()
+        await self._rows.settle()
 
     # --- news -----------------------------------------------------------------------------------
 
@@ -147,58 +139,17 @@ class Roles:
             pool.cancel(task)
 
     def _changed(self) -> None:
-        self._rows_owed = True
-        self._store_wanted.set()
+        self._rows.changed()
         self._warm.set()
 
     def _rolled_back(self, bad: Role, again: Role, why: str) -> None:
         self.on_rollback(bad, again, why)
 
     def _release(self, worker: RoleWorker, died: bool) -> None:
-        self._owed.append((f"{worker.name}:{worker.pid}", died))
-        self._store_wanted.set()
+        self._rows.release(worker, died=died)
         self._warm.set()
 
-    # --- the store ------------------------------------------------------------------------------
-
-    async def _keep_store(self) -> None:
-        """Store what is owed to it, as it comes."""
-        while True:
-            await self._store_wanted.wait()
-            self._store_wanted.clear()
-            if not await self._settle_store():
-                await asyncio.sleep(LOOK)
-                self._store_wanted.set()
-
-    async def _settle_store(self) -> bool:
-        """Whether everything that is owed could be stored."""
-        try:
-            async with self._storing:
-                await self._store_owed()
-        except (KhiveError, OSError) as error:
-            self._rows_owed = True
-            log.warning("roles.not_stored", error=str(error))
-            return False
-        return True
-
-    async def _store_owed(self) -> None:
-        while self._owed:
-            worker, died = self._owed[0]
-            released = await self._in_thread(
-                lambda tasks: tasks.release(worker, died=died)  # noqa: B023 - awaited
-            )
-            self._owed.pop(0)
-            self._tell_released(released, worker)
-        if self._rows_owed:
-            self._rows_owed = False
-            rows = [row_of(pool) for pool in self._pools.values() if pool.known]
-            limits = {
-                name: limits
-                for name, pool in self._pools.items()
-                if (limits := limits_of(pool.role.budget)) is not None
-            }
-            await self._in_thread(lambda tasks: tasks.set_roles(rows))
-            await self._in_thread(lambda tasks: tasks.set_limits(limits))
+    # --- the queue ------------------------------------------------------------------------------
 
     def _tell_released(self, released: Sequence[Released], worker: str) -> None:
         for task in released:
@@ -231,20 +182,6 @@ class Roles:
             at_work = any(depth.leased for depth in self._depths.values())
             await asyncio.sleep(LOOK if at_work else LOOK_WAITING)
 
-    async def _limit(self, roles: Mapping[str, Role]) -> None:
-        """Have the budgets of roles hold for every claim from now on."""
-        limits = {
-            name: limits
-            for name, role in roles.items()
-            if (limits := limits_of(role.budget)) is not None
-        }
-        try:
-            async with self._storing:
-                await self._in_thread(lambda tasks: tasks.set_limits(limits))
-        except (KhiveError, OSError) as error:
-            # A store that cannot be written gives no claims either; `_store_owed` tries again.
-            log.warning("roles.not_limited", error=str(error))
-
     async def _look_at_budgets(self) -> None:
         """Once more after the last task has ended: only tasks change what is spent."""
         found: list[Account] = []
@@ -266,7 +203,7 @@ class Roles:
         kinds = {change.role: change.kind for change in plan.roles}
         new = await self._stage_all(kinds, config, outcomes)
         entered(Event.STAGED)
-        await self._limit(self._roles_to_be(kinds, config, new))
+        await self._rows.limit(self._roles_to_be(kinds, config, new))
         old = self._switch_all(kinds, config, new, outcomes)
         self._changed()
         self.wake()  # what waited for another limit need not wait for the next look
@@ -307,14 +244,14 @@ class Roles:
 
     def _roles_to_be(
         self, kinds: Mapping[str, str], config: Config, new: Mapping[RolePool, RoleGeneration]
-    ) -> dict[str, Role]:
+    ) -> list[Role]:
         """The definitions after the switch, if it succeeds: what could not be staged stays."""
         wanted = {name: pool.role for name, pool in self._pools.items()}
         wanted |= {pool.name: generation.role for pool, generation in new.items()}
         for role in config.roles:
             if kinds.get(role.role) in ("live", "unchanged"):
                 wanted[role.role] = role
-        return wanted
+        return list(wanted.values())
 
     def _switch_all(
         self,
@@ -389,7 +326,7 @@ class Roles:
         async with pool.lock:
             await pool.settle()
             old = pool.suspend()
-            await self._settle_store()  # before it is answered: it holds for later supervisors, too
+            await self._rows.settle()  # before it is answered: it holds for later supervisors, too
             await pool.retire(old)
         return {"role": role, "in_service": False, "previous": old.number if old else None}
 

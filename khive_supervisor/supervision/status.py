@@ -28,7 +28,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "log": config.log.file,
         "worker_start": type(supervisor.spawner).__name__.removesuffix("Spawner").lower(),
         "children": children,
-        "builder": supervisor.builder.describe(),
+        "builder": supervisor.upkeep.builder.describe(),
         "index": _index(supervisor),
         "freshness": supervisor.watcher.describe(),
         "http": _http(supervisor),
@@ -55,7 +55,7 @@ def _http(supervisor: Supervisor) -> dict[str, Any]:
 
 
 def _index(supervisor: Supervisor) -> dict[str, Any]:
-    state = supervisor.index_state
+    state = supervisor.upkeep.index_state
     if state.vectors is None:
         kind = supervisor.config.embedder.kind
         return {"state": "off" if kind == "none" else "unknown", "embedder": kind}

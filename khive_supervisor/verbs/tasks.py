@@ -63,8 +63,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
         answer["note"] = "This idempotency key was used before: nothing new was queued."
     elif not role.in_service:
         answer["note"] = (
-            f"{role.role} is out of service: the task waits until it is back. "
-            "`khive-supervisor status` says why."
+            f"{role.role} is out of service: the task waits until it is back. {_way_back(role)}"
         )
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
 
@@ -150,19 +149,42 @@ def task(context: Context, args: Arguments) -> dict[str, Any]:
         for event in events
     ]
     answer = {**shapes.show_whole(found), "events": happened}
-    if note := _waits_for_budget(context, [found]):
+    if note := _why_they_wait(context, [found]):
         answer["note"] = note
     return answer
 
 
-def _waits_for_budget(context: Context, found: Iterable[Task]) -> str:
-    """Which of these tasks wait for their role's budget, and until when; empty if none does."""
-    roles = {one.role for one in found if one.state == QUEUED}
-    blocked = context.store.tasks.blocked() if roles else {}
-    waits = [f"{role}: {blocked[role]}" for role in sorted(roles & blocked.keys())]
-    if not waits:
+def _why_they_wait(context: Context, found: Iterable[Task]) -> str:
+    """What queued ones of these tasks wait for beside their turn; empty if for nothing else."""
+    wanted = {one.role for one in found if one.state == QUEUED}
+    if not wanted:
         return ""
-    return f"Queued tasks wait for the budget of {'. And of '.join(waits)}."
+    roles = {role.role: role for role in context.store.tasks.roles()}
+    notes = [text for name in sorted(wanted) if (text := _absence(name, roles.get(name)))]
+    blocked = context.store.tasks.blocked()
+    waits = [f"{role}: {blocked[role]}" for role in sorted(wanted & blocked.keys())]
+    if waits:
+        notes.append(f"Queued tasks wait for the budget of {'. And of '.join(waits)}.")
+    return " ".join(notes)
+
+
+def _absence(name: str, role: RoleRow | None) -> str:
+    """Why nobody does a role's tasks, and what to do about it; empty if somebody does."""
+    if role is None:
+        return (
+            f"There is no role {name} now: queued tasks wait until there is. "
+            "`khive-supervisor status` shows the roles there are."
+        )
+    if role.in_service:
+        return ""
+    return f"{name} is out of service: queued tasks wait until it is back. {_way_back(role)}"
+
+
+def _way_back(role: RoleRow) -> str:
+    """What brings a role back into service: only somebody who took it out can tell when."""
+    if role.drained:
+        return f"`khive-supervisor resume-role {role.role}` puts it back."
+    return "`khive-supervisor status` says why."
 
 
 def _detail(text: str) -> dict[str, Any]:
@@ -177,7 +199,7 @@ def tasks(context: Context, args: Arguments) -> dict[str, Any]:
     found = context.store.tasks.page(where, limit, before)
     shown = [shapes.show(one) for one in found if shapes.visible(context, one)]
     answer: dict[str, Any] = {"tasks": shown}
-    if note := _waits_for_budget(context, (one for one in found if shapes.visible(context, one))):
+    if note := _why_they_wait(context, (one for one in found if shapes.visible(context, one))):
         answer["note"] = note
     if len(found) == limit:
         answer["next"] = f"Older ones: the same call with before=t{found[-1].id}."
@@ -203,7 +225,7 @@ def retry(context: Context, args: Arguments) -> dict[str, Any]:
     found = context.store.tasks.retry(shapes.existing(context, args["task"]).id)
     context.hint({"hint": "tasks", "role": found.role})
     answer = shapes.show(found)
-    if note := _waits_for_budget(context, [found]):
+    if note := _why_they_wait(context, [found]):
         answer["note"] = note
     return answer
 
@@ -268,7 +290,7 @@ def wait(context: Context, args: Arguments) -> dict[str, Any]:
     answer: dict[str, Any] = {"ended": all_ended, "tasks": shown}
     if not all_ended:
         answer["next"] = "Not all have ended in time; call agents.wait again to go on waiting."
-        if note := _waits_for_budget(context, found):
+        if note := _why_they_wait(context, found):
             answer["note"] = note
     return answer
 

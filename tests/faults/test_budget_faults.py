@@ -15,14 +15,11 @@ from support import Installation, kill, wait_until
 from khive_supervisor.tasks.model import DONE, Spending
 
 HANDLER = '''
-import time
-
-
 def spend(context, payload):
     """Use it bit by bit, so that a kill comes in the middle; the first attempts may fail."""
     for _ in range(5):
         context.spend(cost=payload["cost"] / 5_000_000, tokens=payload["cost"])
-        time.sleep(payload["seconds"] / 5)
+        context.cancelled.wait(payload["seconds"] / 5)
     if payload["fails"]:
         raise RuntimeError("as it was asked to")
     return payload["cost"]

@@ -27,9 +27,9 @@ def hang(roles: RoleBench) -> dict[str, str]:
     """Let what is imported from now on wait at a gate."""
     gate = roles.gate("import")
     waits = (
-        "import os as _os, time as _time\n"
+        "import fcntl as _fcntl, os as _os\n"
         f"open({gate['began']!r}, 'w').write(str(_os.getpid()))\n"
-        f"while not _os.path.exists({gate['until']!r}):\n    _time.sleep(0.01)\n"
+        f"with open({gate['until']!r}) as _gate:\n    _fcntl.flock(_gate, _fcntl.LOCK_SH)\n"
     )
     roles.write(waits + HANDLERS)
     return gate

@@ -126,7 +126,7 @@ def test_a_program_that_does_not_exist_leaves_the_others_alone(roles: RoleBench)
 
 def test_a_worker_that_hangs_at_its_start_goes_with_the_supervisor(roles: RoleBench) -> None:
     mark = roles.directory / "mark"
-    roles.write(f"import os, time\nopen({str(mark)!r}, 'w').close()\ntime.sleep(600)")
+    roles.write(f"import threading\nopen({str(mark)!r}, 'w').close()\nthreading.Event().wait()")
     roles.configure(roles.python("py"))
     done = roles.khive.run("start", "--background", "--quiet")
     assert done.returncode == 0

@@ -1,24 +1,19 @@
-"""Fixtures of the tests with real processes."""
+"""Fixtures of the tests with agents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from support import Installation, installed
+from agent_support import AgentBench
+from role_support import bench
+from support import Installation
 
 
 @pytest.fixture
-def khive(tmp_path: Path) -> Iterator[Installation]:
-    """An installation of the test's own; nothing runs in it yet."""
-    with installed(tmp_path / "h") as installation:
-        yield installation
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """A running supervisor for tests that leave it as it was."""
-    with installed(tmp_path_factory.mktemp("s") / "h") as installation:
-        installation.start()
-        yield installation
+def agents(khive: Installation) -> Iterator[AgentBench]:
+    """A bench with agents, and a repository for their tasks."""
+    with bench(khive) as roles:
+        made = AgentBench(roles)
+        made.make_repository()
+        yield made

@@ -22,7 +22,6 @@ from agent_support import AgentBench, real_agents
 from http_support import Answer, HttpBench
 from model_endpoint import Endpoint, serving
 from prometheus_client.parser import text_string_to_metric_families
-from role_support import bench
 from support import DEADLINE, ROOT, Installation, wait_until
 
 from khive_supervisor.tasks.model import DONE
@@ -53,14 +52,6 @@ class Reviewer:
         role = ('capability = "code-reviewer"', self.handler, f"env_allow = [{allowed}]")
         budget = f"budget = {{ weekly = {weekly} }}"
         self.agents.roles.configure("\n".join((*role, budget, *lines)) + "\n", settings=SETTINGS)
-
-
-@pytest.fixture
-def agents(khive: Installation) -> Iterator[AgentBench]:
-    with bench(khive) as roles:
-        made = AgentBench(roles)
-        made.make_repository()
-        yield made
 
 
 @pytest.fixture

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from agent_support import AgentBench
-from role_support import bench, command
-from support import Installation, alive, kill, wait_until
+from role_support import command
+from support import alive, kill, wait_until
 
 from khive_supervisor.tasks.model import CANCELLED, DONE, FAILED
-
-
-@pytest.fixture
-def agents(khive: Installation) -> Iterator[AgentBench]:
-    with bench(khive) as roles:
-        made = AgentBench(roles)
-        made.make_repository()
-        yield made
 
 
 def test_agents_get_the_task_and_what_they_say_is_the_result(agents: AgentBench) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from http_support import HttpBench, ended
 from prometheus_client.parser import text_string_to_metric_families
-from role_support import HANDLERS
+from role_support import HANDLERS, RoleBench
 from support import DEADLINE, Installation, alive, installed, kill, run, wait_until
 
 HTTP = "[http]\nenabled = true\nport = 0\n"
@@ -108,10 +108,10 @@ def test_a_reload_waits_for_a_role_at_work_while_others_are_answered(khive: Inst
     with_roles(khive, handler="until")
     khive.start()
     bench = HttpBench(khive)
-    began, go = khive.home / "began", khive.home / "go"
-    payload = {"began": str(began), "until": str(go)}
-    task = bench.ask("POST", "/tasks", {"role": "reviewer", "payload": payload}).data["task"]
-    wait_until(began.exists, "the task has begun")
+    roles = RoleBench(khive)
+    gate = roles.gate("one")
+    task = bench.ask("POST", "/tasks", {"role": "reviewer", "payload": gate}).data["task"]
+    roles.began(gate)
     file = khive.home / ".config/khive/khive.toml"
     file.write_text(file.read_text() + 'timeout = "2h"\nworkers = 2\n')
     plan = bench.ask("POST", "/reload", {"dry_run": True}).data
@@ -122,7 +122,7 @@ def test_a_reload_waits_for_a_role_at_work_while_others_are_answered(khive: Inst
     for _ in range(5):
         assert bench.ask("GET", "/readyz").status == 200
         assert bench.ask("GET", f"/tasks/{task}").data["state"] == "leased"
-    go.touch()
+    roles.open(gate)
     asking.join(DEADLINE)
     (result,) = answers
     assert isinstance(result, dict)

@@ -188,12 +188,12 @@ def test_what_a_command_leaves_behind_is_ended(run: Any, tmp_path: Path) -> None
 
 
 WORKER = """
-import sys, time
+import sys, threading
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
 from test_role_commands import Running
 Running(Path({directory!r}), "sh", "-c", {script!r}).begin()
-time.sleep(600)
+threading.Event().wait()
 """
 
 

@@ -124,7 +124,40 @@ def test_a_role_out_of_service_accepts_and_says_so(context: Context) -> None:
     for args in ({"role": "writer"}, {"task_type": "write"}):
         answer = call(context, "assign", **args)
         assert answer["role"] == "writer"
-        assert "out of service" in answer["note"]
+        assert answer["note"] == (
+            "writer is out of service: the task waits until it is back. "
+            "`khive-supervisor resume-role writer` puts it back."
+        )
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (RoleRow("reviewer", in_service=False), "`khive-supervisor resume-role reviewer` puts it"),
+        (RoleRow("reviewer", digest="d", in_service=False), "`khive-supervisor status` says why."),
+        (RoleRow("tester"), "There is no role reviewer now: queued tasks wait until there is."),
+    ],
+    ids=["drained", "given up", "gone"],
+)
+def test_a_queued_task_says_that_nobody_does_it(context: Context, now: RoleRow, said: str) -> None:
+    call(context, "assign", role="reviewer")
+    call(context, "assign", role="reviewer")
+    call(context, "cancel", task="t2")
+    assert "note" not in call(context, "task", task="t1")
+    assert "note" not in call(context, "tasks")
+    context.store.tasks.set_roles([now])
+    for answer in (
+        call(context, "task", task="t1"),
+        call(context, "tasks"),
+        call(context, "wait", task="t1", timeout=0),
+        call(context, "retry", task="t2"),
+    ):
+        assert answer["note"].count("queued tasks wait until") == 1
+        assert said in answer["note"]
+    context.store.tasks.set_roles(ROLES)
+    take(context)
+    context.store.tasks.set_roles([now])
+    assert "note" not in call(context, "task", task="t1")  # somebody is at it
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,17 @@ def test_all_of_one_is_shown_with_its_prompt() -> None:
     assert text.endswith(shown["prompt"].strip() + "\n")
 
 
+def test_what_is_not_set_is_not_shown(file: Path) -> None:
+    text = 'id = "{}"\nrole = "r"\ndescription = "d"\ntask_types = ["t"]\nprompt = "p"\n'
+    write(file.parent / "capabilities/mine.toml", text.format("mine"))
+    shown = invoke("show", "mine").stdout
+    assert "memory" not in shown
+    assert "model" not in shown
+    assert "\npriority = 0\n" in shown  # a value like any other
+    write(file.parent / "capabilities/mine.toml", text.format("mine") + 'memory = "64MiB"\n')
+    assert '\nmemory = "64MiB"\n' in invoke("show", "mine").stdout
+
+
 def test_a_budget_is_shown_as_a_file_says_it(file: Path) -> None:
     text = (
         'id = "mine"\nrole = "r"\ndescription = "d"\ntask_types = ["t"]\nprompt = "p"\n'

@@ -114,7 +114,7 @@ def test_every_field_of_status_is_documented(
     monkeypatch.setenv("HOME", str(tmp_path))
     supervisor = Supervisor(load(None, str(tmp_path), {}), str(tmp_path / "s"))
     off = describe(supervisor)["index"]
-    supervisor.index_state = IndexState(vectors=VectorStats("m", 0, 0, 0, 0, 0))
+    supervisor.upkeep.index_state = IndexState(vectors=VectorStats("m", 0, 0, 0, 0, 0))
     status = describe(supervisor)
     session = Session("a", 1, "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
     told = set(status) | set(off) | set(status["index"]) | set(status["builder"])

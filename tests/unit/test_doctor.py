@@ -299,6 +299,13 @@ def test_a_healthy_user_has_exit_code_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short_socket")
+def test_the_last_line_counts_as_people_do(tmp_path: Path) -> None:
+    (tmp_path / "project/khive.toml").write_text("[store]\nx = 1\n")
+    result = CliRunner().invoke(doctor, [], catch_exceptions=False)
+    assert result.stdout.splitlines()[-1].endswith(", 1 failure.")
+
+
+@pytest.mark.usefixtures("short_socket")
 def test_an_invalid_configuration_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "project/khive.toml").write_text("[store]\nx = 1\ny = 2\n")
     result = CliRunner().invoke(doctor, [], catch_exceptions=False)
@@ -310,7 +317,7 @@ def test_an_invalid_configuration_is_reported_and_the_rest_goes_on(tmp_path: Pat
 
 def test_the_configuration_says_where_it_is_from(tmp_path: Path) -> None:
     found = load(None, str(tmp_path), {"KHIVE_NAMESPACE": "n"})
-    assert "1 settings differ" in only(service.check_configuration(found)).what
+    assert "1 setting not as by default" in only(service.check_configuration(found)).what
 
 
 def test_a_broken_capability_is_a_warning(config: Config, tmp_path: Path) -> None:

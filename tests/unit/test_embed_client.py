@@ -14,6 +14,7 @@ from typing import Self
 
 import numpy as np
 import pytest
+from support import Clock
 
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy
@@ -91,16 +92,6 @@ class Server:
         for thread in self._threads:
             thread.join()
         os.unlink(self.path)
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -226,7 +217,7 @@ def test_a_hung_server_meets_a_deadline_and_then_delays_nobody(path: str, said: 
         while sock.recv(65536):
             pass
 
-    clock = Clock()
+    clock = Clock(100.0)
     with (
         pytest.MonkeyPatch.context() as patch,
         Server(path, hung, good) as server,

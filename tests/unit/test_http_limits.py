@@ -5,24 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from khive_workers.http_limits import FailureLimit
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from support import Clock
 
 
 def test_more_than_the_limit_within_the_window_are_put_off() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     limit = FailureLimit(3, 60.0, clock)
     assert [limit.failed() for _ in range(5)] == [0, 0, 0, 60, 60]
 
 
 def test_the_window_ends_however_often_somebody_tries() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     limit = FailureLimit(2, 60.0, clock)
     limit.failed()
     clock.now += 30
@@ -36,7 +29,7 @@ def test_the_window_ends_however_often_somebody_tries() -> None:
 
 @given(st.lists(st.floats(0, 100), max_size=50), st.integers(1, 5))
 def test_within_no_window_are_more_told_than_allowed(waits: list[float], allowed: int) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     limit = FailureLimit(allowed, 60.0, clock)
     told = []
     for wait in waits:

@@ -60,6 +60,14 @@ def test_a_table_is_cut_to_the_screen_and_to_nothing_else() -> None:
     assert "b" * 90 in output.table(["one", "two"], rows)
 
 
+def test_one_thing_is_not_many() -> None:
+    assert [output.counted(number, "failure") for number in range(3)] == [
+        "0 failures",
+        "1 failure",
+        "2 failures",
+    ]
+
+
 def test_progress_is_silent_without_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

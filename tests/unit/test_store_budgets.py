@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import Clock
 
 from khive_supervisor.budgets.limits import Limits
 from khive_supervisor.errors import BudgetExceeded
@@ -37,17 +38,9 @@ SATURDAY = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC).timestamp()
 MONDAY, DECEMBER = SATURDAY + 1.5 * 86400, SATURDAY + 9.5 * 86400
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = SATURDAY
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(SATURDAY)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import Clock
 
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound, StoreError
 from khive_supervisor.profiles.model import (
@@ -31,17 +32,9 @@ START = 1_800_000_000.0
 WEEK = 7 * 86_400.0
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
@@ -353,7 +346,7 @@ PRIORS = st.builds(Weights, *(st.builds(Beta, SEED, SEED) for _ in range(3)))
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteStore, Clock]]:
-    clock = Clock()
+    clock = Clock(START)
     path = str(tmp_path_factory.mktemp("replay") / "khive.db")
     with SqliteStore(path, clock=clock) as store:
         store.database.rows("PRAGMA synchronous = OFF")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import Clock
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.store import SqliteStore
@@ -37,17 +38,9 @@ ME = Claimant("r", "w1", 3, "digest")
 OTHER = Claimant("r", "w2", 3, "digest")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0 * DAY
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0 * DAY)
 
 
 @pytest.fixture

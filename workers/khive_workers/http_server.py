@@ -35,7 +35,7 @@ from khive_workers.http_gate import Gate, Rules, hosts_of
 from khive_workers.http_limits import FailureLimit
 from khive_workers.http_mcp import HttpMcpServer
 from khive_workers.http_service import Service
-from khive_workers.link import Link
+from khive_workers.link import Counting, Link
 
 log = logs.get("khive.http")
 
@@ -43,8 +43,6 @@ log = logs.get("khive.http")
 WINDOW = 60.0
 #: Seconds that requests at work get at the end.
 END_PATIENCE = 1.0
-#: Seconds from a call to the report of what was counted.
-COUNT_AFTER = 2.0
 #: Seconds after which a thread that runs Python gives way to one that waits; as in sessions.
 SWITCH_INTERVAL = 0.001
 
@@ -60,9 +58,9 @@ class HttpWorker:
         self._hosts = hosts_of(host, port, config.http.allowed_hosts)
         self._link = Link(config, {"session": f"http-{os.getpid()}"}, "http", path)
         self._service = Service(config, packs.load(), self._link, path)
-        self._server = HttpMcpServer(self._service, self._called)
+        counting = Counting(self._link, self._service.counts)
+        self._server = HttpMcpServer(self._service, counting.called)
         self._stop = asyncio.Event()
-        self._count_due = False
         self._decoder = protocol.FrameDecoder()
         self._hints: list[Hints] = []
 
@@ -154,15 +152,6 @@ class HttpWorker:
         if not data:
             asyncio.get_running_loop().remove_reader(sock)
             self._link.close()
-
-    def _called(self) -> None:
-        if not self._count_due:
-            self._count_due = True
-            asyncio.get_running_loop().call_later(COUNT_AFTER, self._report)
-
-    def _report(self) -> None:
-        self._count_due = False
-        self._link.count(self._service.counts())
 
 
 async def _untold(_kinds: object) -> None:

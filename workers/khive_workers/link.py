@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -12,6 +13,9 @@ from khive_supervisor.config.model import Config
 from khive_supervisor.embed import for_worker, in_process
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_workers import runtime
+
+#: Seconds from a call to the report of what was counted.
+COUNT_AFTER = 2.0
 
 
 def session_info(request: dict[str, Any]) -> SessionInfo:
@@ -92,3 +96,22 @@ class Link:
                 self.sock.send(protocol.encode({"info": info}))
             except OSError:
                 return  # it learns it at the next registration
+
+
+class Counting:
+    """Reports what a worker counts: a while after a call, never in one, and not while idle."""
+
+    def __init__(self, link: Link, counts: Callable[[], dict[str, int]]) -> None:
+        self._link = link
+        self._counts = counts
+        self._due = False
+
+    def called(self) -> None:
+        """A call has come: report soon, if that is not planned yet."""
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(COUNT_AFTER, self._report)
+
+    def _report(self) -> None:
+        self._due = False
+        self._link.count(self._counts())

@@ -30,7 +30,7 @@ from khive_workers.fd_transport import FdTransport, Observer
 from khive_workers.hints import Hints
 from khive_workers.inbox import Inbox
 from khive_workers.journal import Journal, make_file
-from khive_workers.link import Link, make_context, session_info
+from khive_workers.link import Counting, Link, make_context, session_info
 from khive_workers.mcp_server import McpServer
 from khive_workers.verb_thread import VerbThread
 from khive_workers.verbs import VerbWorker
@@ -44,9 +44,6 @@ CLOSE_DEADLINE = 1.0
 
 #: Seconds after which a thread that runs Python gives way to one that waits.
 SWITCH_INTERVAL = 0.001
-
-#: Seconds from a call to the report of what was counted.
-COUNT_AFTER = 2.0
 
 #: Descriptors of an attached session: stdin, stdout, stderr, journal, inbox, the channel.
 ATTACHED = 6
@@ -175,7 +172,7 @@ class SessionWorker:
             server.runtime.on_client = self._link.update
             context.hint = self._link.hint
             self._start(self._stay_registered())
-            server.runtime.on_call = Counting(context, self._link).called
+            server.runtime.on_call = Counting(self._link, context.counts).called
         await _run_server(server, transport)
         self._let_go()
         if self._link is not None:
@@ -254,25 +251,6 @@ class SessionWorker:
         finally:
             sock.close()
         return True
-
-
-class Counting:
-    """Reports what a worker counts: a while after a call, never in one, and not while idle."""
-
-    def __init__(self, context: Context, link: Link) -> None:
-        self._context = context
-        self._link = link
-        self._due = False
-
-    def called(self) -> None:
-        """A call has come: report soon, if that is not planned yet."""
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_later(COUNT_AFTER, self._report)
-
-    def _report(self) -> None:
-        self._due = False
-        self._link.count(self._context.counts())
 
 
 def _take_pipes(fds: list[int]) -> tuple[int, int]:

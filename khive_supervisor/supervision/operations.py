@@ -1,0 +1,149 @@
+"""What a control connection may ask of the supervisor, and who is recorded as having asked."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from khive_supervisor import logs
+from khive_supervisor.audit import actors
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.supervision.control import Arrival, answer_requests
+from khive_supervisor.supervision.records import Records
+from khive_supervisor.supervision.reload import Reloader
+from khive_supervisor.supervision.rendezvous import peer_pid
+from khive_supervisor.supervision.sessions import Sessions
+from khive_supervisor.supervision.upkeep import Upkeep
+
+log = logs.get("khive.supervisor")
+
+
+class End(Protocol):
+    """Ends the supervisor, soon enough and not before the answer has left."""
+
+    def __call__(self, who: str, *, sessions: bool) -> None:
+        """`who` asked for it; `sessions` are to end as well."""
+
+
+class Operations:
+    """The operations of control connections; used only from the supervisor's loop."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        reloader: Reloader,
+        records: Records,
+        upkeep: Upkeep,
+        status: Callable[[], Awaitable[dict[str, Any]]],
+        end: End,
+    ) -> None:
+        self._sessions = sessions
+        self._reloader = reloader
+        self._records = records
+        self._upkeep = upkeep
+        self._status_of_all = status
+        self._end = end
+
+    async def serve(self, arrival: Arrival) -> None:
+        """Answer one connection until its client leaves."""
+        who = self._who(arrival.conn)
+        by = functools.partial
+        await answer_requests(
+            arrival,
+            {
+                "ping": self._ping,
+                "status": self._status,
+                "counters": self._counters,
+                "stop": by(self._stop, who),
+                "index.build": by(self._index_build, who),
+                "index.damaged": self._index_damaged,
+                "reload": by(self._reload, who),
+                "roles.drain": by(self._roles_drain, who),
+                "roles.resume": by(self._roles_resume, who),
+                "roles.status": self._roles_status,
+            },
+        )
+
+    def _who(self, conn: socket.socket) -> str:
+        """Who is at the other end: a session's worker, or a command."""
+        pid = peer_pid(conn)
+        for session in self._sessions:
+            if session.pid == pid:
+                return actors.session(session.id, "")
+        return actors.command(pid)
+
+    # --- the supervisor -------------------------------------------------------------------------
+
+    async def _ping(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {"pid": os.getpid()}
+
+    async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._status_of_all()
+
+    async def _counters(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "workers": self._sessions.counts(),
+            "reloads": dict(self._reloader.outcomes),
+        }
+
+    async def _stop(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        self._end(who, sessions=bool(args.get("sessions")))
+        return {"pid": os.getpid(), "sessions": len(self._sessions)}
+
+    async def _reload(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        if args.get("dry_run"):
+            return await self._reloader.rehearse()
+        result = await self._reloader.ask("reload", str(args.get("digest") or ""), who)
+        await self._records.trail.flush()
+        return result.as_dict()
+
+    # --- the index ------------------------------------------------------------------------------
+
+    async def _index_build(self, who: str, _args: Mapping[str, Any]) -> dict[str, Any]:
+        if self._upkeep.model_id is None:
+            raise InvalidInput(
+                "There is no embedder, so there are no vectors to build an index of.",
+                hint='Set embedder.kind to "minilm" or "openai".',
+            )
+        builder = self._upkeep.builder
+        started = builder.start("asked for", force=True)
+        self._records.trail.note("index.build", actors.INDEX, {"started": started}, actor=who)
+        return {"started": started, "running": builder.running}
+
+    async def _index_damaged(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        log.warning("index.reported", error=str(args.get("error", ""))[:500])
+        self._upkeep.check_again()
+        return {}
+
+    # --- roles ----------------------------------------------------------------------------------
+
+    async def _roles_drain(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        role, again = _role_of(args), bool(args.get("reload"))
+        answer = await self._reloader.roles.drain(role, reload=again)
+        return await self._on_record("replaced" if again else "drained", role, answer, who)
+
+    async def _roles_resume(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        role = _role_of(args)
+        answer = await self._reloader.roles.resume(role)
+        return await self._on_record("resumed", role, answer, who)
+
+    async def _roles_status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+        return {"roles": self._reloader.roles.describe()}
+
+    async def _on_record(
+        self, kind: str, role: str, answer: dict[str, Any], who: str
+    ) -> dict[str, Any]:
+        """Record what was done with a role before it is answered, if the disk allows."""
+        self._records.trail.note(f"role.{kind}", actors.role(role), answer, actor=who)
+        await self._records.trail.flush()
+        return answer
+
+
+def _role_of(args: Mapping[str, Any]) -> str:
+    role = args.get("role")
+    if not isinstance(role, str) or not role:
+        raise InvalidInput("A role is needed, by its name.")
+    return role
