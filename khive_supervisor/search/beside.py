@@ -1,4 +1,4 @@
-"""One piece of work beside another: the words of a query while its meaning is looked for.
+"""One piece of work beside another: the meaning of a query while its words are looked for.
 
 SQLite and Annoy run without the interpreter's lock, so that two cores answer one query. A plain
 thread on purpose: an executor costs each session half a megabyte.

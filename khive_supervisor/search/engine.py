@@ -110,7 +110,7 @@ class SearchEngine:
         self._store = store
         self._embedder = embedder
         self._settings = config.search
-        self._beside = Beside("words")
+        self._beside = Beside("meaning")
         self._frequencies = lexical.FrequencyCache(store.document_frequencies, clock)
         self._report_damage = report_damage
         self._reported = ""
@@ -151,11 +151,11 @@ class SearchEngine:
         depth = max(self._settings.candidates, limit)
         # What the index asks the store comes first: the two arms share one connection.
         scope = self._index.scope(where) if self._index else None
-        pending = self._beside.start(lambda: self._words(query, where, depth))
+        pending = self._beside.start(lambda: self._meaning(query, scope, depth))
         try:
-            meaning = self._meaning(query, scope, depth)
+            words = self._words(query, where, depth)
         finally:
-            words = pending.result()
+            meaning = pending.result()
         fused = fusion.fuse(words.found, meaning.found, words.names)
         hits = self._ranked(fused, limit, now, taste)
         return Answer(

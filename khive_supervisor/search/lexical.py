@@ -49,7 +49,7 @@ class Budget:
     frequency is looked up (about 15 µs each).
     """
 
-    postings: int = 1100
+    postings: int = 600
     required: int = 24
     optional: int = 24
     lookups: int = 112

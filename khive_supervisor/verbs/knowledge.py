@@ -137,6 +137,7 @@ PACK = Pack(
             output=answers.FOUND,
             read_only=True,
             meaning="query",
+            quick=True,
             tool=True,
         ),
         Verb(
@@ -153,6 +154,7 @@ PACK = Pack(
             "of a task.",
             read_only=True,
             meaning="task",
+            quick=True,
             tool=True,
         ),
     ),

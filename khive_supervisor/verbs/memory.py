@@ -162,6 +162,7 @@ PACK = Pack(
             description="Ask in natural language. Each result says why it is here.",
             read_only=True,
             meaning="query",
+            quick=True,
             tool=True,
         ),
         Verb(
@@ -171,6 +172,7 @@ PACK = Pack(
             {"ids": forms.IDS},
             ("ids",),
             read_only=True,
+            quick=True,
             tool=True,
         ),
         Verb(

@@ -54,6 +54,8 @@ class Verb:
     tool: bool = False
     #: The argument whose meaning is searched for: its vector is asked for as soon as it is read.
     meaning: str = ""
+    #: Only reads, and takes milliseconds: a session may run it where it notices its client.
+    quick: bool = False
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with
     #: `context.pause`, which ends when nobody waits for the answer any more.
     waits: bool = False

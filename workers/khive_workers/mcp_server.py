@@ -225,9 +225,8 @@ class McpServer:
                 )
             )
         text = json.dumps(result, ensure_ascii=False)
-        return types.CallToolResult(
-            content=[types.TextContent(type="text", text=text)], structured_content=result
-        )
+        # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
+        return {"content": [{"type": "text", "text": text}], "structuredContent": result}
 
     async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
         if name == HELP_TOOL:
@@ -250,7 +249,7 @@ class McpServer:
         return await self._run(name, arguments, ctx)
 
     async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
-        """Run a verb in the verb thread, so that the session notices its client all the while."""
+        """Run a verb; in the verb thread, so that the session notices its client all the while."""
         runtime = self.runtime
         context = runtime.context
         assert context is not None
@@ -272,7 +271,7 @@ class McpServer:
             return self.registry.call(context, name, arguments)
 
         try:
-            return await runtime.thread.run(work)
+            return await runtime.thread.run(work, quick=verb.quick)
         except asyncio.CancelledError:
             cancelled.set()
             raise
