@@ -225,10 +225,12 @@ class SearchEngine:
         if taste.means is not None:
             means = taste.means([candidate.id for candidate in fused])
         contenders = ranking.contenders(fused, limit, taste.weights, means)
-        standings = self._store.standings([candidate.id for candidate in contenders])
+        # Whole, although few of them are shown: what they weigh is in the same place.
+        found = self._store.get([candidate.id for candidate in contenders])
+        entries = {entry.id: entry for entry in found}
 
         def age_of(entry: int) -> ranking.Age | None:
-            found = standings.get(entry)
+            found = entries.get(entry)
             if found is None:
                 return None
             return ranking.Age.at(
@@ -236,8 +238,7 @@ class SearchEngine:
             )
 
         best = ranking.rank(contenders, age_of, taste.weights, means)[:limit]
-        entries = {entry.id: entry for entry in self._store.get([r.fused.id for r in best])}
-        return [_hit(entries[r.fused.id], r) for r in best if r.fused.id in entries]
+        return [_hit(entries[r.fused.id], r) for r in best]
 
     def close(self) -> None:
         """Let go of the index and the thread; idempotent."""

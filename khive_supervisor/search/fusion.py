@@ -33,8 +33,9 @@ results are in docs/adr/0003-fusion.md; scripts/bench_quality measures them agai
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 Scored = Sequence[tuple[int, float]]
@@ -54,6 +55,9 @@ class FusionConfig:
 
 DEFAULT_FUSION = FusionConfig()
 
+#: Best first; of equals, the newer entry.
+_SCORE_AND_ID = itemgetter(1, 0)
+
 #: Candidates that an arm's sharpness looks at.
 _SHARPNESS_DEPTH = 20
 
@@ -72,8 +76,19 @@ _UNSEEN_COSINE = 0.9
 _SMALLEST_COSINE = 0.05
 
 
+#: Where an arm lists a candidate: its rank from 1, its raw score, its part.
+Place = tuple[int, float, float]
+
+
+class Weighted(NamedTuple):
+    """What an arm's parts count, and the part of a candidate that it does not list."""
+
+    weight: float
+    unlisted: float
+
+
 class Fused(NamedTuple):
-    """A candidate, its score, and all that explains it; a tuple, since every search makes hundreds.
+    """A candidate, its score, and what explains it; a tuple, since every search makes hundreds.
 
     Ranks count from 1; rank and raw score (BM25, cosine) are None where the arm does not list the
     candidate. score = lexical_weight * lexical_part + vector_weight * vector_part.
@@ -81,23 +96,49 @@ class Fused(NamedTuple):
 
     id: int
     score: float
-    lexical_rank: int | None
-    lexical_score: float | None
-    lexical_part: float
-    lexical_weight: float
-    vector_rank: int | None
-    vector_score: float | None
-    vector_part: float
-    vector_weight: float
+    words: Place | None
+    meaning: Place | None
+    arms: tuple[Weighted, Weighted]
 
+    @property
+    def lexical_rank(self) -> int | None:
+        """Its place among the words' results."""
+        return self.words[0] if self.words else None
 
-@dataclass(frozen=True, slots=True)
-class _Arm:
-    """One arm's list by id: (rank, raw score, part), the part of an unlisted one, the weight."""
+    @property
+    def lexical_score(self) -> float | None:
+        """Its BM25."""
+        return self.words[1] if self.words else None
 
-    listed: Mapping[int, tuple[int, float, float]]
-    unlisted: float
-    weight: float
+    @property
+    def lexical_part(self) -> float:
+        """What the words say of it, 0..1."""
+        return self.words[2] if self.words else self.arms[0].unlisted
+
+    @property
+    def lexical_weight(self) -> float:
+        """How much the words count."""
+        return self.arms[0].weight
+
+    @property
+    def vector_rank(self) -> int | None:
+        """Its place among the results by meaning."""
+        return self.meaning[0] if self.meaning else None
+
+    @property
+    def vector_score(self) -> float | None:
+        """Its cosine."""
+        return self.meaning[1] if self.meaning else None
+
+    @property
+    def vector_part(self) -> float:
+        """What the meaning says of it, 0..1."""
+        return self.meaning[2] if self.meaning else self.arms[1].unlisted
+
+    @property
+    def vector_weight(self) -> float:
+        """How much the meaning counts."""
+        return self.arms[1].weight
 
 
 def fuse(
@@ -111,10 +152,11 @@ def fuse(
     first, so the order never depends on anything else.
     """
     weight = vector_weight(lexical, vector, names, config)
-    words = _lexical_arm(lexical, 1.0 - weight, config)
-    meaning = _vector_arm(vector, weight, config)
-    fused = [_fused(i, words, meaning) for i in words.listed.keys() | meaning.listed.keys()]
-    return sorted(fused, key=lambda f: (-f.score, -f.id))
+    words, unworded = _lexical_arm(lexical, config)
+    meaning, unmeant = _vector_arm(vector, config)
+    arms = Weighted(1.0 - weight, unworded), Weighted(weight, unmeant)
+    fused = [_fused(i, words.get(i), meaning.get(i), arms) for i in {**words, **meaning}]
+    return sorted(fused, key=_SCORE_AND_ID, reverse=True)
 
 
 def vector_weight(
@@ -154,27 +196,25 @@ def _best_and_next(scored: Scored) -> tuple[float, list[float]]:
     return scored[0][1], [score for _, score in scored[1:_SHARPNESS_DEPTH]]
 
 
-def _lexical_arm(lexical: Scored, weight: float, config: FusionConfig) -> _Arm:
+def _lexical_arm(lexical: Scored, config: FusionConfig) -> tuple[dict[int, Place], float]:
     best = lexical[0][1] if lexical else 0.0
     # All scores are 0 when every word is in most entries: then nobody is behind.
     unit = best if best > 0.0 else 1.0
-    listed = _parts(lexical, best, unit, config.lexical_steepness)
-    return _Arm(listed, _part(1.0, config.lexical_steepness), weight)
+    steepness = config.lexical_steepness
+    return _places(lexical, best, unit, steepness), _part(1.0, steepness)
 
 
-def _vector_arm(vector: Scored, weight: float, config: FusionConfig) -> _Arm:
+def _vector_arm(vector: Scored, config: FusionConfig) -> tuple[dict[int, Place], float]:
     if not vector:
-        return _Arm({}, 0.0, weight)
+        return {}, 0.0
     best, last = vector[0][1], vector[-1][1]
     unit = max(best, _SMALLEST_COSINE)
     unseen = (best - _UNSEEN_COSINE * max(last, 0.0)) / unit
-    listed = _parts(vector, best, unit, config.vector_steepness)
-    return _Arm(listed, _part(unseen, config.vector_steepness), weight)
+    steepness = config.vector_steepness
+    return _places(vector, best, unit, steepness), _part(unseen, steepness)
 
 
-def _parts(
-    scored: Scored, best: float, unit: float, steepness: float
-) -> dict[int, tuple[int, float, float]]:
+def _places(scored: Scored, best: float, unit: float, steepness: float) -> dict[int, Place]:
     return {
         entry: (rank, score, _part((best - score) / unit, steepness))
         for rank, (entry, score) in enumerate(scored, 1)
@@ -182,23 +222,15 @@ def _parts(
 
 
 def _part(shortfall: float, steepness: float) -> float:
-    return 1.0 / (1.0 + steepness * min(max(shortfall, 0.0), 1.0))
+    if shortfall <= 0.0:
+        return 1.0
+    return 1.0 / (1.0 + steepness * min(shortfall, 1.0))
 
 
-def _fused(entry: int, words: _Arm, meaning: _Arm) -> Fused:
-    word = words.listed.get(entry)
-    near = meaning.listed.get(entry)
-    lexical_part = word[2] if word else words.unlisted
-    vector_part = near[2] if near else meaning.unlisted
-    return Fused(
-        entry,
-        words.weight * lexical_part + meaning.weight * vector_part,
-        word[0] if word else None,
-        word[1] if word else None,
-        lexical_part,
-        words.weight,
-        near[0] if near else None,
-        near[1] if near else None,
-        vector_part,
-        meaning.weight,
-    )
+def _fused(
+    entry: int, word: Place | None, near: Place | None, arms: tuple[Weighted, Weighted]
+) -> Fused:
+    words, meaning = arms
+    score = words.weight * (word[2] if word else words.unlisted)
+    score += meaning.weight * (near[2] if near else meaning.unlisted)
+    return Fused(entry, score, word, near, arms)

@@ -11,7 +11,7 @@ from typing import Any
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.store.conditions import live, scope_text
 from khive_supervisor.store.database import Database, Value
-from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry, Standing
+from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
 from khive_supervisor.store.schema import LIVE
 from khive_supervisor.store.vectors import VectorTable
 from khive_supervisor.text import index_text
@@ -126,14 +126,6 @@ class EntryTable:
         )
         found = {row[0]: row for row in rows}
         return [_entry(found[one]) for one in ids if one in found]
-
-    def standings(self, ids: Sequence[int]) -> dict[int, Standing]:
-        """See `EntryStore.standings`."""
-        rows = self._database.rows(
-            f"SELECT id, salience, decay, created_at FROM entries WHERE id IN ({_GIVEN})",
-            [json.dumps(list(ids))],
-        )
-        return {row[0]: Standing(*row[1:]) for row in rows}
 
     def highest_id(self) -> int:
         """See `EntryStore.highest_id`."""

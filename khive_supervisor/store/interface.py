@@ -40,7 +40,6 @@ from khive_supervisor.store.model import (
     Generation,
     MissingVector,
     NewEntry,
-    Standing,
     StoreStats,
     VectorRow,
     VectorStats,
@@ -71,10 +70,6 @@ class EntryStore(Protocol):
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """The entries with these ids in the order asked, live or not; unknown ids are left out."""
-        ...
-
-    def standings(self, ids: Sequence[int]) -> dict[int, Standing]:
-        """What a ranking needs of these entries, live or not; unknown ids are left out."""
         ...
 
     def highest_id(self) -> int:

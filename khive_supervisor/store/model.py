@@ -78,15 +78,6 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a ranking needs of an entry; see `Entry`."""
-
-    salience: float
-    decay: float
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class Added:
     """What became of one entry of `Store.add`.
 

@@ -47,7 +47,6 @@ from khive_supervisor.store.model import (
     Generation,
     MissingVector,
     NewEntry,
-    Standing,
     StoreStats,
     VectorRow,
     VectorStats,
@@ -118,10 +117,6 @@ class SqliteStore:
     def get(self, ids: Sequence[int]) -> list[Entry]:
         """See `EntryStore.get`."""
         return self._entries.get(ids)
-
-    def standings(self, ids: Sequence[int]) -> dict[int, Standing]:
-        """See `EntryStore.standings`."""
-        return self._entries.standings(ids)
 
     def highest_id(self) -> int:
         """See `EntryStore.highest_id`."""

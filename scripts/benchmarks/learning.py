@@ -163,11 +163,11 @@ def _ranked(store: Store, question: Question, taste: Taste) -> list[int]:
     """The ten best entries, in the order of a search with this taste."""
     means = taste.means([f.id for f in question.found]) if taste.means else {}
     contenders = ranking.contenders(question.found, CUT, taste.weights, means)
-    standings = store.standings([f.id for f in contenders])
+    entries = {entry.id: entry for entry in store.get([f.id for f in contenders])}
 
     def age_of(entry: int) -> ranking.Age:
         # All as new: in which order the tasks were stored says nothing.
-        return ranking.Age(standings[entry].salience, standings[entry].decay, 0.0)
+        return ranking.Age(entries[entry].salience, entries[entry].decay, 0.0)
 
     best = ranking.rank(contenders, age_of, taste.weights, means)
     return [ranked.fused.id for ranked in best[:CUT]]

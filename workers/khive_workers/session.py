@@ -77,7 +77,9 @@ async def _rehearse(server: McpServer) -> None:
     to_server, from_server = os.pipe(), os.pipe()
     memory = make_file()
     inbox = Inbox(memory, 1 << 16)
-    transport = FdTransport(to_server[0], from_server[1], inbox, 1 << 16, Observer(_no, _no, _no, _no))
+    transport = FdTransport(
+        to_server[0], from_server[1], inbox, 1 << 16, Observer(_no, _no, _no, _no)
+    )
     lines = (
         b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
         b'"capabilities":{},"clientInfo":{"name":"rehearsal","version":"0"}}}\n'
@@ -154,9 +156,7 @@ class SessionWorker:
         server.runtime.thread = thread = VerbThread()
         self._hints = Hints(context, thread, server.resources.changed)
         journal = self._journal
-        observer = Observer(
-            journal.shake_hands, server.foresee, journal.receive, journal.answer
-        )
+        observer = Observer(journal.shake_hands, server.foresee, journal.receive, journal.answer)
         transport = FdTransport(
             self._read_fd,
             self._write_fd,
