@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -114,6 +115,7 @@ def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
     # A search runs in two threads: with Python's own 5 ms, one may wait for the other to give way
     # for as long as the whole search takes.
     sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.set_threshold(COLLECT_AFTER)
     if request["kind"] == "verbs":
         runtime.name_process("khive-verbs")
         return VerbWorker(config, prepared()[0], request, fds[0]).run()
