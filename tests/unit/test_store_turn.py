@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,9 @@ def ended(pid: int) -> bool:
 
 def listens(pid: int) -> bool:
     """Whether a process has put itself in line: its epoll has a target."""
-    return any("tfd" in one.read_text() for one in Path(f"/proc/{pid}/fdinfo").iterdir())
+    with suppress(FileNotFoundError):  # closed meanwhile
+        return any("tfd" in one.read_text() for one in Path(f"/proc/{pid}/fdinfo").iterdir())
+    return False
 
 
 def locked(path: str) -> bool:
