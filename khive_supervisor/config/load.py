@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import functools
 import os
 import re
 import tomllib
@@ -281,10 +282,13 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
 
 def namespace_allowed(config: Config, namespace: str) -> bool:
     """Whether sessions may use a namespace; letter case counts."""
-    return any(
-        re.fullmatch(fnmatch.translate(pattern), namespace)
-        for pattern in config.session.allowed_namespaces
-    )
+    return any(_pattern(one).fullmatch(namespace) for one in config.session.allowed_namespaces)
+
+
+@functools.cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """Each call of a verb asks this for each of its entries."""
+    return re.compile(fnmatch.translate(pattern))
 
 
 def _all_origins(reading: _Reading, config: Config) -> dict[str, str]:

@@ -25,19 +25,32 @@ CHECKPOINT_PAGES = 4000
 #: Bytes to which the log's file is cut back when it has been emptied.
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
-#: Seconds between two looks at a lock that another process holds: at first about as long as one
-#: commit takes, soon many times that. Up to 2 ms only, 16 writers on two cores make half as many
-#: commits a second as one does, since looking takes time, too; SQLite's own sleeps left some of
-#: them waiting for seconds.
+#: Seconds between two looks at a lock that another process holds, where nobody tells that it is
+#: free: at first about as long as one commit takes, soon many times that. Up to 2 ms only, 16
+#: writers on two cores make half as many commits a second as one does, since looking takes time,
+#: too; SQLite's own sleeps left some of them waiting for seconds.
 FIRST_SLEEP, LONGEST_SLEEP = 0.001, 0.016
+
+#: Seconds between two looks where it is told (see `turn`): for locks that their holder was killed
+#: with, and those that nobody tells of.
+LISTEN = 0.02
 
 #: Seconds between two attempts to turn the write-ahead log on while another process does so:
 #: SQLite does not wait by itself there.
 _RETRY_SECONDS = 0.01
 
 
-def wait_for_locks(connection: apsw.Connection, seconds: float) -> None:
+def _deaf(_seconds: float) -> bool:
+    return False
+
+
+def wait_for_locks(
+    connection: apsw.Connection, seconds: float, listen: Callable[[float], bool] = _deaf
+) -> None:
     """Wait for another process's write rather than fail at once.
+
+    `listen` waits until somebody tells that the lock is free, at most so many seconds; or says
+    False, and there is a sleep instead.
 
     SQLite's own wait sleeps longer each time, up to 100 ms, while a write takes less than one: of
     many writers, those that have waited longest would be the last to look again.
@@ -48,8 +61,11 @@ def wait_for_locks(connection: apsw.Connection, seconds: float) -> None:
         nonlocal deadline
         if calls == 0:
             deadline = time.monotonic() + seconds
-        if time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        if left <= 0:
             return False
+        if listen(min(LISTEN, left)):
+            return True
         # Not in step with the others, so that they do not all look at the same moment.
         longest = min(LONGEST_SLEEP, FIRST_SLEEP * (calls + 2))
         time.sleep(random.uniform(longest / 8, longest))  # noqa: S311 - no secret

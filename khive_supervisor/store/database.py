@@ -12,6 +12,7 @@ import apsw
 
 from khive_supervisor.errors import InvalidInput, StoreError, StoreUnavailable
 from khive_supervisor.store.errors import translated
+from khive_supervisor.store.turn import Turn
 
 #: What can be bound to a statement.
 Value = None | int | float | str | bytes
@@ -25,8 +26,9 @@ _DATA_VERSION = "PRAGMA data_version"
 class Database:
     """The tables' way to SQLite: whole results, whole transactions, our errors."""
 
-    def __init__(self, connection: apsw.Connection, path: str) -> None:
+    def __init__(self, connection: apsw.Connection, path: str, turn: Turn | None = None) -> None:
         self.path = path
+        self._turn = turn
         self._connection: apsw.Connection | None = connection
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -96,6 +98,8 @@ class Database:
                 raise
             finally:
                 self._own_commits += not nested
+                if self._turn is not None and not nested:
+                    self._turn.pass_on()
 
     @contextmanager
     def write_small(self) -> Iterator[None]:
@@ -200,6 +204,8 @@ class Database:
         """
         with self._lock:
             connection, self._connection = self._connection, None
+            if self._turn is not None:
+                self._turn.close()
             if connection is not None and os.getpid() == self._process:
                 try:
                     connection.close()

@@ -15,6 +15,8 @@ from khive_supervisor.profiles.posterior import UNKNOWN
 from khive_supervisor.store.audit import AuditTable
 from khive_supervisor.store.database import Database
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
@@ -110,7 +112,7 @@ class FeedbackTable:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [profile_id, now, event.kind, event.signal, event.entry_id, verdict.weight,
              verdict.counted, event.actor, event.namespace, event.session, event.scorer_run,
-             event.serve, json.dumps(detail, ensure_ascii=False)],
+             event.serve, _encode(detail)],
         )  # fmt: skip
 
     def _learn(self, profile_id: int, entry_id: int | None, effect: signals.Effect) -> None:

@@ -31,7 +31,7 @@ from khive_supervisor.store.backup import copy_to, restore_from
 from khive_supervisor.store.bindings import BindingTable
 from khive_supervisor.store.changes import ChangeTable
 from khive_supervisor.store.checks import problems
-from khive_supervisor.store.connection import connect
+from khive_supervisor.store.connection import connect, wait_for_locks
 from khive_supervisor.store.database import Database
 from khive_supervisor.store.entries import EntryTable
 from khive_supervisor.store.feedback import FeedbackTable
@@ -53,6 +53,7 @@ from khive_supervisor.store.model import (
 )
 from khive_supervisor.store.profiles import ProfileTable
 from khive_supervisor.store.tasks import TaskTable
+from khive_supervisor.store.turn import Turn
 from khive_supervisor.store.vectors import VectorTable
 
 #: Seconds that a write waits for another one, unless the configuration says otherwise.
@@ -87,7 +88,9 @@ class SqliteStore:
             filesystem_of=filesystem_of,
             library_version=library_version,
         )
-        self.database = Database(connection, self._path)
+        turn = Turn(self._path)
+        wait_for_locks(connection, busy_timeout, turn.wait)
+        self.database = Database(connection, self._path, turn)
         self._vectors = VectorTable(self.database)
         self._entries = EntryTable(self.database, self._vectors, clock)
         self._full_text = FullTextIndex(self.database)

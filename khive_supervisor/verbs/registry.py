@@ -97,11 +97,13 @@ class Registry:
         self._verbs: dict[str, Verb] = {}
         self._by_tool_name: dict[str, Verb] = {}
         self._validators: dict[str, Any] = {}
+        self._texts: dict[str, Mapping[str, _Text]] = {}
         for verb in (verb for pack in self.packs for verb in pack.verbs):
             if self._by_tool_name.setdefault(verb.tool_name, verb) is not verb:
                 raise ValueError(f"two packs declare the verb {verb.name}")
             self._verbs[verb.name] = verb
             self._validators[verb.name] = Draft202012Validator(verb.input_schema)
+            self._texts[verb.name] = _texts(verb)
 
     def __iter__(self) -> Iterator[Verb]:
         return iter(self._verbs.values())
@@ -137,14 +139,18 @@ class Registry:
         """
         verb = self.get(name)
         arguments = {} if arguments is None else arguments
+        if not _surely_valid(verb, self._texts[verb.name], arguments):
+            self._check(verb, arguments)
+        context.registry = self
+        return verb.handler(context, arguments)
+
+    def _check(self, verb: Verb, arguments: Any) -> None:
         problems = [_explain(error) for error in self._validators[verb.name].iter_errors(arguments)]
         if problems:
             raise InvalidInput(
                 f"{verb.name} was not called: " + "; ".join(sorted(problems)) + ".",
                 hint=f"It takes: {_signature(verb)}.",
             )
-        context.registry = self
-        return verb.handler(context, arguments)
 
     def warm(self) -> None:
         """Run every pack's warm hook; one that fails is reported and left cold."""
@@ -155,6 +161,53 @@ class Registry:
                 pack.warm()
             except Exception as error:  # noqa: BLE001 - a foreign pack must not stop the zygote
                 log.error("pack.warm_failed", pack=pack.name, error=repr(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a plain text of a schema may be."""
+
+    shortest: int
+    longest: int | None
+    words: frozenset[str] | None
+
+    def takes(self, value: object) -> bool:
+        if type(value) is not str or len(value) < self.shortest:
+            return False
+        return (self.longest is None or len(value) <= self.longest) and (
+            self.words is None or value in self.words
+        )
+
+
+#: All that the schema of a plain text says.
+_TEXT = frozenset({"type", "description", "minLength", "maxLength", "enum"})
+
+
+def _texts(verb: Verb) -> dict[str, _Text]:
+    """Those of a verb's properties that are plain text."""
+    return {
+        name: _Text(
+            rule.get("minLength", 0),
+            rule.get("maxLength"),
+            frozenset(filter(_is_text, rule["enum"])) if "enum" in rule else None,
+        )
+        for name, rule in verb.properties.items()
+        if isinstance(rule, Mapping) and rule.get("type") == "string" and rule.keys() <= _TEXT
+    }
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _surely_valid(verb: Verb, texts: Mapping[str, _Text], arguments: Any) -> bool:
+    """Whether arguments are right at a glance: plain texts alone. Most are; the rest is looked at.
+
+    A look by the schema costs as much as some verbs, when many sessions share a processor's cache.
+    """
+    if type(arguments) is not dict or not all(map(arguments.__contains__, verb.required)):
+        return False
+    return all(name in texts and texts[name].takes(value) for name, value in arguments.items())
 
 
 def _explain(error: Any) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from support import Installation, RawSession, kill, wait_until
 
-#: What may stay, below HOME: the store with its index, the log, and files that are locked.
+#: What may stay, below HOME: the store with its index and its pipe, the log, and locked files.
 KEPT = {
     ".local/share/khive/khive.db",
+    ".local/share/khive/khive.db-turn",
     ".local/share/khive/khive.db.lock",
     ".local/share/khive/index/.builder.lock",
     ".local/state/khive/khive.log",
@@ -117,7 +118,8 @@ def test_a_session_alone_leaves_the_store_and_nothing_else(watched: Installation
         session.tool("memory_remember", content="alone")
         assert session.close() == 0
     wait_until(watched.gone, "every process is gone")
-    assert files(watched) == {".local/share/khive/khive.db"}
+    store = ".local/share/khive/khive.db"
+    assert files(watched) == {store, store + "-turn"}
 
 
 def test_help_and_questions_leave_nothing_at_all(watched: Installation) -> None:

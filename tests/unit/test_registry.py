@@ -70,6 +70,30 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
+TEXTS = {
+    "plain": {"type": "string", "description": "Any."},
+    "short": {"type": "string", "minLength": 1, "maxLength": 3},
+    "one": {"type": "string", "enum": ["a", "b", 1]},
+    "other": PROPERTIES["name"],
+    "count": PROPERTIES["count"],
+}
+VALUES = st.sampled_from(["", "a", "b", "abc", "abcd", "ä", 1, None, True, ["a"], {"a": 1}])
+
+
+@given(st.dictionaries(st.sampled_from([*TEXTS, "unknown"]), VALUES) | VALUES)
+def test_what_is_valid_at_a_glance_is_what_the_schema_allows(arguments: Any) -> None:
+    verb = Verb("test.texts", "Texts.", note, TEXTS, ("plain",))
+    registry, errors = Registry([Pack("test", "x", (verb,))]), []
+    allowed = Draft202012Validator(verb.input_schema).is_valid(
+        {} if arguments is None else arguments
+    )
+    try:
+        registry.call(CONTEXT, "test.texts", arguments)
+    except InvalidInput as error:
+        errors.append(error)
+    assert allowed == (not errors)
+
+
 def test_valid_arguments_reach_the_verb_in_either_spelling() -> None:
     assert REGISTRY.call(CONTEXT, "test.note", {"name": "abc", "count": 2}) == {"done": True}
     assert REGISTRY.call(CONTEXT, "test_note", {"name": "abc"}) == {"done": True}

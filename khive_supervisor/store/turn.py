@@ -1,0 +1,82 @@
+"""Tells who waits for the write lock that it is free: a hint, and never the truth.
+
+SQLite has nobody told; who waits can only look again. So that many writers need not, each that has
+written puts a byte into a pipe beside the store, and the kernel wakes the one that has listened
+longest, whichever process it is of. The lock itself stays SQLite's: who is woken tries to take it,
+and listens again if another was quicker. A byte that is lost with a killed process costs one look.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+from contextlib import suppress
+
+#: More than a pipe holds. One byte says as much as many.
+_ALL = 1 << 20
+
+
+class Turn:
+    """One connection's end of the pipe of a store; used by one thread at a time.
+
+    Opened when it is first needed. Without a pipe (another system, a directory that takes none,
+    something else of its name) nobody is told, and nobody listens.
+    """
+
+    def __init__(self, store: str) -> None:
+        self.path = store + "-turn"
+        self._tried = False
+        self._pipe: int | None = None
+        self._poll: select.epoll | None = None
+
+    def wait(self, seconds: float) -> bool:
+        """Listen until somebody passes on, at most so long; False at once if there is no pipe."""
+        pipe = self._opened()
+        if pipe is None or self._poll is None:
+            return False
+        # One of those that listen is woken, not all. They stand in line by the time of this.
+        self._poll.register(pipe, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        try:
+            told = self._poll.poll(seconds)
+        finally:
+            self._poll.unregister(pipe)
+        if told:
+            with suppress(BlockingIOError):  # another one was quicker
+                os.read(pipe, _ALL)
+        return True
+
+    def pass_on(self) -> None:
+        """Tell one that listens, else the next that will; called when the lock is free."""
+        pipe = self._opened()
+        if pipe is not None:
+            with suppress(BlockingIOError):  # full: whoever listens next is told anyway
+                os.write(pipe, b"\0")
+
+    def close(self) -> None:
+        """Give the descriptors back; again is harmless."""
+        pipe, self._pipe, self._tried = self._pipe, None, True
+        if pipe is not None:
+            os.close(pipe)
+        if self._poll is not None:
+            self._poll.close()
+
+    def _opened(self) -> int | None:
+        if not self._tried:
+            self._tried = True
+            with suppress(OSError):
+                self._open()
+        return self._pipe
+
+    def _open(self) -> None:
+        if sys.platform != "linux":
+            return
+        with suppress(FileExistsError):
+            os.mkfifo(self.path, 0o600)
+        # Never a plain file's content: what is no pipe is not even opened.
+        if not stat.S_ISFIFO(os.lstat(self.path).st_mode):
+            return
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._pipe = os.open(self.path, flags)
+        self._poll = select.epoll()
