@@ -143,7 +143,7 @@ def writing(khive: Installation, ledger: Ledger) -> Iterator[list[Writer]]:
             writer.enough.set()
         for writer in writers:
             writer.join(DEADLINE)
-    assert [w.failure for w in writers if w.failure] == []
+        assert [w.failure for w in writers if w.failure] == []
     assert not any(w.is_alive() for w in writers)
 
 

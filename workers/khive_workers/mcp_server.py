@@ -226,7 +226,8 @@ class McpServer:
             )
         text = json.dumps(result, ensure_ascii=False)
         # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
-        return {"content": [{"type": "text", "text": text}], "structuredContent": result}
+        content = [{"type": "text", "text": text}]
+        return {"content": content, "structuredContent": result, "isError": False}
 
     async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
         if name == HELP_TOOL:

@@ -38,6 +38,8 @@ from khive_workers.verbs import VerbWorker
 
 log = logs.get("khive.session")
 
+#: Seconds after which a session registers whose client has asked nothing yet.
+REGISTER_AFTER = 0.1
 #: Seconds between attempts to find a supervisor that has gone; doubled up to the second number.
 FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 30.0
 #: Seconds that closing the store may take, a verb that still runs included; a crash is safe, too.
@@ -70,8 +72,17 @@ def warm() -> None:
 
     The rehearsal makes pages that every session would dirty part of what is shared.
     """
-    registry, server = prepared()
-    registry.warm()
+    prepared()[0].warm()
+    rehearse()
+
+
+def rehearse() -> None:
+    """Serve a session that is over at once: makes pages that every session would copy this one's.
+
+    In the zygote, they are shared by all that are forked from it; in a fork, ready when it is
+    needed.
+    """
+    server = prepared()[1]
     asyncio.run(_rehearse(server))
     server.resources.forget()
 
@@ -142,6 +153,7 @@ class SessionWorker:
         self._link: Link | None = None
         self._hints: Hints | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_answered = asyncio.Event()
 
     def run(self) -> int:
         """Serve until the client ends; returns the exit code, which attach has got by then."""
@@ -161,7 +173,7 @@ class SessionWorker:
         server.runtime.thread = thread = VerbThread()
         self._hints = Hints(context, thread, server.resources.changed)
         journal = self._journal
-        observer = Observer(journal.shake_hands, server.foresee, journal.receive, journal.answer)
+        observer = Observer(journal.shake_hands, server.foresee, journal.receive, self._answered)
         transport = FdTransport(
             self._read_fd,
             self._write_fd,
@@ -224,8 +236,15 @@ class SessionWorker:
 
     # --- the link to the supervisor -------------------------------------------------------------
 
+    def _answered(self, identifier: Any) -> None:
+        self._journal.answer(identifier)
+        self._has_answered.set()
+
     async def _stay_registered(self) -> None:
         assert self._link is not None
+        # The client waits for its first answer; the supervisor does not wait for this.
+        with anyio.move_on_after(REGISTER_AFTER):
+            await self._has_answered.wait()
         delay = FIND_AGAIN
         while True:
             if self._link.connect() and await self._follow_hints(self._link.sock):

@@ -2,6 +2,9 @@
 
 The only process of the project that forks, so its rules are strict: one thread, no database
 connection, no lock; a child gets the descriptors of its own client and closes all others.
+
+One child is forked ahead, while nobody asks: a spare, which has served a rehearsal and waits for
+its client. A session that gets it saves the fork and the copying of pages.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor import exitcodes, logs
@@ -25,6 +30,10 @@ from khive_workers import role, runtime, session
 #: Bytes of one request; a sequenced packet is received whole or cut.
 MAX_REQUEST = 256 * 1024
 
+
+#: Seconds without a request after which a spare is made: of many clients that come at once, each
+#: gets its fork, and the spare's rehearsal takes no time from them.
+QUIET = 0.005
 
 #: CPython's allocator for small objects: its sizes, and its pools, which begin with a header. Other
 #: versions may have other numbers; then some gaps stay, and nothing else happens.
@@ -52,6 +61,14 @@ def fill_gaps() -> None:
                 break  # the first of a new pool: the old ones are full
 
 
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A child that waits for a request; the end of its channel is its end."""
+
+    pid: int
+    channel: socket.socket
+
+
 class Zygote:
     """Waits for requests and dead children; forks."""
 
@@ -63,6 +80,8 @@ class Zygote:
         self._config = snapshot.from_environment()
         #: Who the children are that have a name: workers of roles.
         self._names: dict[int, str] = {}
+        self._spare: Spare | None = None
+        self._spare_due = True
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""
@@ -79,7 +98,10 @@ class Zygote:
         assert threading.active_count() == 1, "a zygote with threads would fork broken locks"
         self._parent.send(b"ready\n")
         while True:
-            for key, _ in self._selector.select():
+            events = self._selector.select(QUIET if self._spare_due else None)
+            if not events:
+                self._prepare_spare()
+            for key, _ in events:
                 if key.fileobj is self._parent:
                     return  # the supervisor is gone; sessions go on without it
                 if key.fileobj is self._requests:
@@ -94,16 +116,24 @@ class Zygote:
         request = json.loads(data)
         if request.get("kind") == "config":
             self._config = from_dict(request["config"], source="the supervisor")
+            self._dismiss_spare()  # it has the old one
             return
-        pid = os.fork()
-        if pid == 0:
-            self._become_worker(request, fds)
-        if "worker" in request:
-            self._names[pid] = request["worker"]
+        if request["kind"] == "role" or not self._give_spare(data, fds):
+            pid = os.fork()
+            if pid == 0:
+                self._become(lambda: self._serve(request, fds))
+            if "worker" in request:
+                self._names[pid] = request["worker"]
         for fd in fds:
             os.close(fd)
 
-    def _become_worker(self, request: dict[str, Any], fds: list[int]) -> None:
+    def _serve(self, request: dict[str, Any], fds: list[int]) -> int:
+        if request["kind"] == "role":
+            return role.serve(request, fds, lambda: session.prepared()[0])
+        return session.serve(self._config, request, fds)
+
+    def _become(self, work: Callable[[], int]) -> None:
+        """Be a child that does this and nothing else, with nothing of the zygote's."""
         code = exitcodes.FAILURE
         try:
             os.setsid()
@@ -113,13 +143,54 @@ class Zygote:
             self._requests.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            if request["kind"] == "role":
-                code = role.serve(request, fds, lambda: session.prepared()[0])
-            else:
-                code = session.serve(self._config, request, fds)
+            if self._spare is not None:
+                self._spare.channel.close()  # else it would not notice the zygote's end
+            code = work()
         finally:
             # Whatever happened: a forked child never runs on into its parent's loop.
             os._exit(code)
+
+    # --- the spare ------------------------------------------------------------------------------
+
+    def _prepare_spare(self) -> None:
+        self._spare_due = False
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._become(lambda: self._wait_for_client(its))
+        its.close()
+        self._spare = Spare(pid, ours)
+
+    def _wait_for_client(self, channel: socket.socket) -> int:
+        session.rehearse()
+        runtime.name_process("khive-spare")
+        channel.send(b"ready")
+        data, fds, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_FDS)
+        channel.close()
+        return self._serve(json.loads(data), fds) if data else exitcodes.OK
+
+    def _give_spare(self, data: bytes, fds: list[int]) -> bool:
+        """Let the spare serve a request; False if there is none, or none that is ready."""
+        spare = self._spare
+        if spare is None:
+            self._spare_due = True
+            return False
+        try:
+            spare.channel.recv(16, socket.MSG_DONTWAIT)
+            socket.send_fds(spare.channel, [data], fds)
+        except BlockingIOError:
+            return False  # it rehearses: a fork is quicker
+        except OSError:
+            self._dismiss_spare()  # it was killed; it is reaped like any other
+            return False
+        self._dismiss_spare()
+        return True
+
+    def _dismiss_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.channel.close()
+            self._spare, self._spare_due = None, True
 
     def _reap(self) -> None:
         try:
@@ -133,6 +204,8 @@ class Zygote:
                 return
             if pid == 0:
                 return
+            if self._spare is not None and pid == self._spare.pid:
+                self._dismiss_spare()
             message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
             if pid in self._names:
                 message["worker"] = self._names.pop(pid)
