@@ -27,6 +27,8 @@ from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
 from khive_workers import role, runtime, session
 
+log = logs.get("khive.zygote")
+
 #: Bytes of one request; a sequenced packet is received whole or cut.
 MAX_REQUEST = 256 * 1024
 
@@ -155,7 +157,13 @@ class Zygote:
     def _prepare_spare(self) -> None:
         self._spare_due = False
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no process to be had now: those that are asked for matter more
+            log.debug("zygote.no_spare", error=str(error))
+            ours.close()
+            its.close()
+            return
         if pid == 0:
             ours.close()
             self._become(lambda: self._wait_for_client(its))
@@ -174,7 +182,7 @@ class Zygote:
         """Let the spare serve a request; False if there is none, or none that is ready."""
         spare = self._spare
         if spare is None:
-            self._spare_due = True
+            self._spare_due = True  # again, if the last one could not be had or has ended
             return False
         try:
             spare.channel.recv(16, socket.MSG_DONTWAIT)
@@ -188,6 +196,7 @@ class Zygote:
         return True
 
     def _dismiss_spare(self) -> None:
+        """Let go of the spare, if there is one: it has its client, or ends."""
         if self._spare is not None:
             self._spare.channel.close()
             self._spare, self._spare_due = None, True
@@ -206,6 +215,7 @@ class Zygote:
                 return
             if self._spare is not None and pid == self._spare.pid:
                 self._dismiss_spare()
+                self._spare_due = False  # not again and again, if it cannot live
             message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
             if pid in self._names:
                 message["worker"] = self._names.pop(pid)
