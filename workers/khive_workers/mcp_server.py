@@ -226,8 +226,12 @@ class McpServer:
             )
         text = json.dumps(result, ensure_ascii=False)
         # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
-        content = [{"type": "text", "text": text}]
-        return {"content": content, "structuredContent": result, "isError": False}
+        return {
+            "resultType": "complete",
+            "content": [{"type": "text", "text": text}],
+            "structuredContent": result,
+            "isError": False,
+        }
 
     async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
         if name == HELP_TOOL:
