@@ -22,7 +22,7 @@ def name(pid: int) -> str:
 
 
 def spare(khive: Installation) -> int:
-    """The spare, once there is one; it has its name from the end of its rehearsal on."""
+    """The spare, once there is one; it has its name from when it is ready on."""
     (pid,) = wait_until(lambda: spares(khive), "there is a spare")
     return int(pid)
 

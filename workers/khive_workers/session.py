@@ -72,17 +72,8 @@ def warm() -> None:
 
     The rehearsal makes pages that every session would dirty part of what is shared.
     """
-    prepared()[0].warm()
-    rehearse()
-
-
-def rehearse() -> None:
-    """Serve a session that is over at once: makes pages that every session would copy this one's.
-
-    In the zygote, they are shared by all that are forked from it; in a fork, ready when it is
-    needed.
-    """
-    server = prepared()[1]
+    registry, server = prepared()
+    registry.warm()
     asyncio.run(_rehearse(server))
     server.resources.forget()
 

@@ -3,8 +3,8 @@
 The only process of the project that forks, so its rules are strict: one thread, no database
 connection, no lock; a child gets the descriptors of its own client and closes all others.
 
-One child is forked ahead, while nobody asks: a spare, which has served a rehearsal and waits for
-its client. A session that gets it saves the fork and the copying of pages.
+One child is forked ahead, while nobody asks: a spare, which waits for its client. A session that
+gets it saves the fork.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ log = logs.get("khive.zygote")
 MAX_REQUEST = 256 * 1024
 
 
-#: Seconds without a request after which a spare is made: of many clients that come at once, each
-#: gets its fork, and the spare's rehearsal takes no time from them.
+#: Seconds without a request after which a spare is made: of many clients that come at once, none
+#: waits for another one's.
 QUIET = 0.005
 
 #: CPython's allocator for small objects: its sizes, and its pools, which begin with a header. Other
@@ -171,24 +171,19 @@ class Zygote:
         self._spare = Spare(pid, ours)
 
     def _wait_for_client(self, channel: socket.socket) -> int:
-        session.rehearse()
         runtime.name_process("khive-spare")
-        channel.send(b"ready")
         data, fds, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_FDS)
         channel.close()
         return self._serve(json.loads(data), fds) if data else exitcodes.OK
 
     def _give_spare(self, data: bytes, fds: list[int]) -> bool:
-        """Let the spare serve a request; False if there is none, or none that is ready."""
+        """Let the spare serve a request; False if there is none."""
         spare = self._spare
         if spare is None:
             self._spare_due = True  # again, if the last one could not be had or has ended
             return False
         try:
-            spare.channel.recv(16, socket.MSG_DONTWAIT)
             socket.send_fds(spare.channel, [data], fds)
-        except BlockingIOError:
-            return False  # it rehearses: a fork is quicker
         except OSError:
             self._dismiss_spare()  # it was killed; it is reaped like any other
             return False
