@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.context import Context
 from benchmarks.installation import Installation, installed
-from benchmarks.processes import Memory, memory_of
+from benchmarks.processes import Memory, memory_of, processes_of
 from benchmarks.report import Row
 from benchmarks.session import Session, opened
 
@@ -25,18 +25,18 @@ def measure(context: Context) -> list[Row]:
     with installed(context.work, context.prepared) as khive:
         khive.start()
         khive.settle()
-        before = sum(m.rest for m in _shared(khive).values())
+        before = _all(khive)
         with opened(khive.attach(), SESSIONS) as sessions:
             _search(sessions, context)
             workers = khive.workers(SESSIONS)
             attached = [memory_of(s.process.pid) for s in sessions]
             working = [memory_of(workers[s.process.pid]) for s in sessions]
             shared = _shared(khive)
+            after = _all(khive)
     with opened(context.peers.plain, SESSIONS) as sessions:
         _search(sessions, context)
         plain = [memory_of(s.process.pid) for s in sessions]
-    everybody = [*working, *attached, *shared.values()]
-    each = (sum(m.rest for m in everybody) - before) / SESSIONS
+    each = (after - before) / SESSIONS
     size = os.path.getsize(context.prepared.index)
     index = sum(m.index for m in [*working, *shared.values()])
     return [
@@ -78,6 +78,11 @@ def _search(sessions: Sequence[Session], context: Context) -> None:
     for session in sessions:
         for query in context.queries(SEARCHES):
             session.search(query)
+
+
+def _all(khive: Installation) -> int:
+    """What all processes take together, those included that wait for a session to come."""
+    return sum(memory_of(pid).rest for pid in processes_of(khive.home))
 
 
 def _shared(khive: Installation) -> dict[str, Memory]:
