@@ -41,7 +41,7 @@ _CHUNK = 8192
 
 #: Items that are compared at once: few enough that what is between the steps stays in the
 #: processor's cache.
-_BLOCK = 16384
+_BLOCK = 8192
 
 #: Words whose differing bits are counted in a byte: 3 x 64 = 192 at most.
 _WORDS_A_BYTE = 3

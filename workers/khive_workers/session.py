@@ -49,7 +49,7 @@ CLOSE_DEADLINE = 1.0
 SWITCH_INTERVAL = 0.001
 
 #: Objects from which on garbage is looked for: at Python's own 700, several times in each search.
-COLLECT_AFTER = 5000
+COLLECT_AFTER = 2000
 
 #: Descriptors of an attached session: stdin, stdout, stderr, journal, inbox, the channel.
 ATTACHED = 6
