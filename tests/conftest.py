@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,12 @@ from support import Installation, installed
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests that run beside others get a directory of their own with a short name.
+    """Interrupts work; tests that run beside others get a directory with a short name.
 
     pytest-xdist's is longer than what leaves room for a socket below it.
     """
+    # A shell's background jobs, and all that they start, ignore it; tests interrupt what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is not None:
         config.option.basetemp = Path(tempfile.mkdtemp(prefix=f"t-{worker}-"))
