@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     pytest-xdist's is longer than what leaves room for a socket below it.
     """
-    # A shell's background jobs, and all that they start, ignore it; tests interrupt what they start.
+    # A shell's background jobs ignore it, and so does what they start; tests interrupt that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is not None:

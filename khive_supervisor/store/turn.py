@@ -26,7 +26,9 @@ class Turn:
     """
 
     def __init__(self, store: str) -> None:
-        self.path = store + "-turn"
+        # In a directory of its own: the store's is watched, and this would wake the watch.
+        self._directory = store + "-turn"
+        self.path = self._directory + "/pipe"
         self._tried = False
         self._pipe: int | None = None
         self._poll: select.epoll | None = None
@@ -72,6 +74,8 @@ class Turn:
     def _open(self) -> None:
         if sys.platform != "linux":
             return
+        with suppress(FileExistsError):
+            os.mkdir(self._directory, 0o700)
         with suppress(FileExistsError):
             os.mkfifo(self.path, 0o600)
         # Never a plain file's content: what is no pipe is not even opened.

@@ -14,7 +14,7 @@ from support import Installation, RawSession, kill, wait_until
 #: What may stay, below HOME: the store with its index and its pipe, the log, and locked files.
 KEPT = {
     ".local/share/khive/khive.db",
-    ".local/share/khive/khive.db-turn",
+    ".local/share/khive/khive.db-turn/pipe",
     ".local/share/khive/khive.db.lock",
     ".local/share/khive/index/.builder.lock",
     ".local/state/khive/khive.log",
@@ -119,7 +119,7 @@ def test_a_session_alone_leaves_the_store_and_nothing_else(watched: Installation
         assert session.close() == 0
     wait_until(watched.gone, "every process is gone")
     store = ".local/share/khive/khive.db"
-    assert files(watched) == {store, store + "-turn"}
+    assert files(watched) == {store, store + "-turn/pipe"}
 
 
 def test_help_and_questions_leave_nothing_at_all(watched: Installation) -> None:

@@ -179,8 +179,9 @@ def test_what_is_made_is_private_and_what_exists_keeps_its_mode(tmp_path: Path) 
     with SqliteStore(str(path)) as store:
         store.add([NewEntry("memory", "n", "k", "t", "c")])
         modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "a").rglob("*")}
-    files = ("khive.db", "khive.db-wal", "khive.db-shm", "khive.db-turn")
-    assert modes == {"b": 0o700, **dict.fromkeys(files, 0o600)}
+    files = ("khive.db", "khive.db-wal", "khive.db-shm", "pipe")
+    directories = ("b", "khive.db-turn")
+    assert modes == {**dict.fromkeys(directories, 0o700), **dict.fromkeys(files, 0o600)}
     path.parent.chmod(0o755)
     path.chmod(0o640)
     SqliteStore(str(path)).close()

@@ -146,7 +146,8 @@ def test_a_stopped_holder_delays_and_then_the_store_is_busy(path: str) -> None:
 def test_without_a_pipe_who_waits_looks_again(
     path: str, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    os.unlink(path + "-turn")
+    os.unlink(path + "-turn/pipe")
+    os.rmdir(path + "-turn")
     if content == "file":
         Path(path + "-turn").write_text("mine", encoding="utf-8")
     elif content == "link":
