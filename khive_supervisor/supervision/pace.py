@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 #: Seconds between two pushes for each session, and at least: a worker needs about 0.5 ms to
 #: refresh, so under heavy writing all of them use a thirtieth of a core, however many they are.
-PUSH_A_SESSION, PUSH_MINIMUM = 0.015, 0.010
+PUSH_A_SESSION, PUSH_MINIMUM = 0.015, 0.015
 
 #: Seconds after a hint until the first look, and how often it is looked again, each time after
 #: twice the wait (1 s in all). SQLite writes its log, syncs it, and only then makes the commit
