@@ -166,6 +166,6 @@ def test_no_child_inherits_a_client_s_pipes(watched: Installation) -> None:
                 with contextlib.suppress(OSError):
                     if os.readlink(fd) == pipe:
                         holders.add(pid)
-        (worker,) = [s["pid"] for s in watched.status()["sessions"]]
-        assert holders == {session.process.pid, worker}
+        (worker,) = wait_until(lambda: watched.status()["sessions"], "the worker is registered")
+        assert holders == {session.process.pid, worker["pid"]}
         assert session.close() == 0

@@ -206,7 +206,8 @@ def test_a_worker_that_is_killed_comes_back_and_nobody_else_notices(khive: Insta
     async def main() -> None:
         async with khive.session() as local:
             await local.call_tool("memory_remember", {"content": "before"})
-            workers = {one["pid"] for one in khive.status()["sessions"] if one["kind"] == "session"}
+            sessions = wait_until(lambda: khive.status()["sessions"], "the session is registered")
+            workers = {one["pid"] for one in sessions if one["kind"] == "session"}
             pid = bench.pid
             kill(pid)
             answer = bench.ask("GET", "/readyz")  # waits in the queue for the next worker
