@@ -172,6 +172,11 @@ class Zygote:
 
     def _wait_for_client(self, channel: socket.socket) -> int:
         runtime.name_process("khive-spare")
+        # Waiting, it keeps no pipe of the zygote open: the supervisor reads those to their end.
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os.close(null)
         data, fds, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_FDS)
         channel.close()
         return self._serve(json.loads(data), fds) if data else exitcodes.OK
