@@ -26,6 +26,7 @@ Token = tuple[int, int]
 #: Kinds that the store counts.
 GENERATIONS, PROFILES, POSTERIORS, BINDINGS = "generations", "profiles", "posteriors", "bindings"
 TASKS = "tasks"
+FATES = "fates"
 
 
 class Source(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from annoy import AnnoyIndex
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor.durable import sync
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
-from khive_supervisor.index import sketch
+from khive_supervisor.index import collect, sketch, words
 from khive_supervisor.index.generation import Generations, file_name
 from khive_supervisor.index.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
@@ -120,6 +121,7 @@ def build(
     annoy.unload()
     if row.direct and sketch.worth_it(row.max_entry_id + 1, dimensions):
         _write_sketch(generations, row, path)
+    _write_words(generations, row, store)
     generations.publish(store, row)
     return row
 
@@ -131,14 +133,37 @@ def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         vectors = nodes(descriptor, row.dimensions)["vector"][: row.max_entry_id + 1]
-        sketch.write(temporary, row, vectors)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"The sketch {temporary} cannot be written: {error}.",
-            hint="Make room; until then the present index serves.",
-        ) from error
+        with _no_room(temporary):
+            sketch.write(temporary, row, vectors)
     finally:
         os.close(descriptor)
+    _put(temporary, final)
+
+
+def _write_words(generations: Generations, row: Generation, store: Store) -> None:
+    """Put the words' file beside the file that is about to be published."""
+    final = generations.words(row)
+    temporary = final + ".tmp"
+    about, arrays = collect.collect(store)
+    with _no_room(temporary):
+        words.write(temporary, row, about, arrays)
+    _put(temporary, final)
+
+
+@contextmanager
+def _no_room(path: str) -> Iterator[None]:
+    """An error of the system while a file is written, as what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The index file {path} cannot be written: {error}.",
+            hint="Make room; until then the present index serves.",
+        ) from error
+
+
+def _put(temporary: str, final: str) -> None:
+    """Let a whole file take its place, durably; it never changes again."""
     os.chmod(temporary, 0o400)
     sync(temporary)
     os.rename(temporary, final)

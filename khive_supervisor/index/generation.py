@@ -13,19 +13,21 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from khive_supervisor.durable import sync
 from khive_supervisor.errors import IndexFileError
-from khive_supervisor.index import sketch
+from khive_supervisor.index import sketch, words
 from khive_supervisor.index.layout import checksum, fingerprint
+from khive_supervisor.index.sketch import Sketch
+from khive_supervisor.index.words import WordFile
 from khive_supervisor.store.interface import GenerationStore
 from khive_supervisor.store.model import Generation
 
 #: Files that this module made, finished or not; nothing else in the directory is ever touched.
-_OURS = re.compile(r"[0-9]+\.(ann|sketch)(\.tmp)?")
+_OURS = re.compile(r"[0-9]+\.(ann|sketch|words)(\.tmp)?")
 
 #: Taken by the one builder of a store; the file stays.
 _BUILDER_LOCK = ".builder.lock"
@@ -72,10 +74,14 @@ class Generations:
         """Where the sketch of a generation is, if it has one."""
         return os.path.join(self.directory, sketch.file_name(generation))
 
+    def words(self, generation: Generation) -> str:
+        """Where the words' file of a generation is."""
+        return os.path.join(self.directory, words.file_name(generation))
+
     def publish(self, store: GenerationStore, generation: Generation) -> None:
         """Make the temporary file of `generation` the current index of its model.
 
-        Its sketch, if it has one, is in place already.
+        What goes with it, its sketch and its words, is in place already.
         """
         temporary = self.temporary(generation.generation)
         os.chmod(temporary, 0o400)
@@ -124,18 +130,22 @@ class Generations:
                 raise IndexFileError(f"The index file {path} is damaged.", hint=_REBUILD)
         finally:
             os.close(descriptor)
-        self._verify_sketch(generation)
+        self._verify_companion(self.sketch(generation), generation, Sketch)
+        self._verify_companion(self.words(generation), generation, WordFile)
 
-    def _verify_sketch(self, generation: Generation) -> None:
+    def _verify_companion(
+        self,
+        path: str,
+        generation: Generation,
+        kind: Callable[[str, Generation], Sketch | WordFile],
+    ) -> None:
         try:
-            found = sketch.Sketch(self.sketch(generation), generation)
+            found = kind(path, generation)
         except FileNotFoundError:
             return
         try:
             if not found.sound():
-                raise IndexFileError(
-                    f"The sketch {self.sketch(generation)} is damaged.", hint=_REBUILD
-                )
+                raise IndexFileError(f"The index file {path} is damaged.", hint=_REBUILD)
         finally:
             found.close()
 
@@ -145,10 +155,14 @@ class Generations:
         Unfinished files, files without a row, and retired generations that nobody maps.
         """
         rows = {row.file: row for row in store.generations()}
-        sketches = {sketch.file_name(row): row for row in rows.values()}
+        companions = {
+            name: row
+            for row in rows.values()
+            for name in (sketch.file_name(row), words.file_name(row))
+        }
         removed = []
         for name in self._files():
-            row = rows.get(name) or sketches.get(name)
+            row = rows.get(name) or companions.get(name)
             if (row is None or not row.current) and self._remove(name):
                 removed.append(name)
         left = set(self._files())

@@ -18,6 +18,7 @@ from khive_supervisor.errors import IndexFileError
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.index.layout import METRIC, check_geometry, nodes
 from khive_supervisor.index.sketch import Sketch
+from khive_supervisor.index.words import WordFile
 from khive_supervisor.store.interface import GenerationStore
 from khive_supervisor.store.model import Generation
 
@@ -56,6 +57,7 @@ class MappedGeneration:
             self._annoy = _load(self._descriptor, generations.path(row), row)
             self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
             self._sketch = _sketch_of(generations, row) if row.direct else None
+            self.words = _words_of(generations, row)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -66,6 +68,7 @@ class MappedGeneration:
             self._descriptor >= 0
             and os.fstat(self._descriptor).st_size == self.row.bytes
             and (self._sketch is None or self._sketch.intact())
+            and (self.words is None or self.words.intact())
         )
 
     @property
@@ -118,6 +121,8 @@ class MappedGeneration:
             self._nodes = None
             if self._sketch is not None:
                 self._sketch.close()
+            if self.words is not None:
+                self.words.close()
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -126,6 +131,14 @@ def _sketch_of(generations: Generations, row: Generation) -> Sketch | None:
     """The sketch of a generation; without one, or with one that is not its own, trees serve."""
     try:
         return Sketch(generations.sketch(row), row)
+    except (OSError, IndexFileError):
+        return None
+
+
+def _words_of(generations: Generations, row: Generation) -> WordFile | None:
+    """The words' file of a generation; without one, or with another's, FTS5 serves."""
+    try:
+        return WordFile(generations.words(row), row)
     except (OSError, IndexFileError):
         return None
 

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, InvalidInput
-from khive_supervisor.freshness import GENERATIONS, Fresh, Versions
+from khive_supervisor.freshness import FATES, GENERATIONS, Fresh, Versions
 from khive_supervisor.index.delta import Delta
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.index.mapped import MappedGeneration, map_current
 from khive_supervisor.index.merge import Arm, certain
+from khive_supervisor.index.scope import Scope, WordView
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter
+from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter, Fate
 
 #: Vectors newer than the generation that a process keeps: 15 MB at 384 dimensions. A rebuild is
 #: due long before; only after a mass import, or without any generation, there can be more, and
@@ -67,14 +68,6 @@ class IndexState:
 _BROAD_FILTERS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a search may find: the filter, and the entries that pass it if these are few."""
-
-    where: EntryFilter
-    few: NDArray[np.int64] | None
-
-
 class VectorIndex:
     """Searches the vectors of one model in one store; for any thread, one at a time.
 
@@ -103,6 +96,8 @@ class VectorIndex:
         self._row = Fresh(
             self._versions, (GENERATIONS,), lambda: store.current_generation(model_id)
         )
+        self._fates = Fresh(self._versions, (FATES,), self._fates_since)
+        self._view: WordView | None = None
         self._token: tuple[int, int] | None = None
         self._past = b""
         self._broad: set[EntryFilter] = set()
@@ -137,8 +132,19 @@ class VectorIndex:
                 self._past = past
             self._adopt()
             self._delta.refresh(self._mapped.row.covered_seq if self._mapped else 0)
+            self._view = self._seen()
             self._token = token
             return True
+
+    def _seen(self) -> WordView | None:
+        """The words of the mapped generation, and who has died or come back since."""
+        if self._mapped is None or self._mapped.words is None:
+            return None
+        return WordView.of(self._mapped.words, self._fates.get())
+
+    def _fates_since(self) -> list[Fate]:
+        words = self._mapped.words if self._mapped else None
+        return self._store.words.fates(words.about.fate) if words else []
 
     def _adopt(self) -> None:
         """Map the current generation; the one before serves until then, or if that fails."""
@@ -156,10 +162,12 @@ class VectorIndex:
             return
         self._let_go("")
         self._mapped = fresh
+        self._fates.invalidate()
 
     def _let_go(self, problem: str) -> None:
         mapped, self._mapped = self._mapped, None
         self._problem = problem
+        self._view = None
         if mapped is not None:
             mapped.close()
 
@@ -187,7 +195,8 @@ class VectorIndex:
                 # few filters, but their times may differ in each call.
                 if ids is None and len(self._broad) < _BROAD_FILTERS:
                     self._broad.add(where)
-        return Scope(where, None if ids is None else np.array(ids, np.int64))
+            few = None if ids is None else np.array(ids, np.int64)
+            return Scope(self._store, where, few, self._view)
 
     def search_in(
         self, scope: Scope, vector: NDArray[np.float32], limit: int
@@ -199,7 +208,7 @@ class VectorIndex:
         with self._lock:
             if scope.few is not None:
                 return self._search_among(query, limit, scope.few)
-            return self._search_all(query, limit, scope.where)
+            return self._search_all(query, limit, scope)
 
     def _search_among(
         self, query: NDArray[np.float32], limit: int, ids: NDArray[np.int64]
@@ -228,7 +237,7 @@ class VectorIndex:
         return np.array([row.entry_id for row in rows], np.int64), cosines
 
     def _search_all(
-        self, query: NDArray[np.float32], limit: int, where: EntryFilter
+        self, query: NDArray[np.float32], limit: int, scope: Scope
     ) -> list[tuple[int, float]]:
         """Ask both for ever more until enough that live and pass the filter are certain."""
         newer = self._delta.cosines(query)
@@ -238,23 +247,10 @@ class VectorIndex:
             index = self._nearest(query, count, nodes)
             # Item by item the newer vector counts.
             merged = dict(index.hits) | dict(delta.hits)
-            hits = self._first_passing(sorted(merged.items(), key=_best_first), limit, where)
+            hits = _first_passing(sorted(merged.items(), key=_best_first), limit, scope)
             if certain(hits, (delta, index)) >= limit or (delta.exhausted and index.exhausted):
                 return hits[:limit]
             count, nodes = count * _MORE_CANDIDATES, nodes * _MORE_NODES
-
-    def _first_passing(
-        self, ordered: list[tuple[int, float]], limit: int, where: EntryFilter
-    ) -> list[tuple[int, float]]:
-        """The first hits that live and pass the filter; asks the store for no more than needed."""
-        hits: list[tuple[int, float]] = []
-        for start in range(0, len(ordered), limit):
-            some = ordered[start : start + limit]
-            passed = self._store.filter_ids((i for i, _ in some), where)
-            hits += [hit for hit in some if hit[0] in passed]
-            if len(hits) >= limit:
-                break
-        return hits
 
     def _nodes(self) -> int:
         """How many nodes of the generation a search inspects at first."""
@@ -284,6 +280,20 @@ class VectorIndex:
 def search_k_for(items: int) -> int:
     """How many nodes to inspect for a recall that does not depend on the number of items."""
     return round(SEARCH_K * math.sqrt(max(items / SEARCH_K_ITEMS, 1.0)))
+
+
+def _first_passing(
+    ordered: list[tuple[int, float]], limit: int, scope: Scope
+) -> list[tuple[int, float]]:
+    """The first hits that live and pass the filter; asks for no more than needed."""
+    hits: list[tuple[int, float]] = []
+    for start in range(0, len(ordered), limit):
+        some = ordered[start : start + limit]
+        passed = scope.passing(np.array([entry for entry, _ in some], np.int64)).tolist()
+        hits += [hit for hit, here in zip(some, passed, strict=True) if here]
+        if len(hits) >= limit:
+            break
+    return hits
 
 
 def _best(

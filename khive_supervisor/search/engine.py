@@ -18,16 +18,15 @@ from khive_supervisor.config.model import Config
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
-from khive_supervisor.index.reader import Scope, VectorIndex
-from khive_supervisor.search import fusion, lexical, ranking
+from khive_supervisor.index.reader import VectorIndex
+from khive_supervisor.index.scope import Scope
+from khive_supervisor.search import fusion, ranking
 from khive_supervisor.search.beside import Beside
+from khive_supervisor.search.words import WordSearch
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 
 log = logs.get("khive.search")
-
-#: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
-COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
 
 #: Words and signs of a query whose meaning is looked for, and characters at most: a pasted page
 #: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 6 ms for
@@ -111,7 +110,7 @@ class SearchEngine:
         self._embedder = embedder
         self._settings = config.search
         self._beside = Beside("meaning")
-        self._frequencies = lexical.FrequencyCache(store.document_frequencies, clock)
+        self._by_words = WordSearch(store, clock)
         self._report_damage = report_damage
         self._reported = ""
         self._clock = clock
@@ -150,10 +149,10 @@ class SearchEngine:
         self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
         # What the index asks the store comes first: the two arms share one connection.
-        scope = self._index.scope(where) if self._index else None
+        scope = self._index.scope(where) if self._index else Scope(self._store, where)
         pending = self._beside.start(lambda: self._meaning(query, scope, depth))
         try:
-            words = self._words(query, where, depth)
+            words = self._words(query, scope, depth)
         finally:
             meaning = pending.result()
         fused = fusion.fuse(words.found, meaning.found, words.names)
@@ -169,25 +168,17 @@ class SearchEngine:
 
     # --- full text ------------------------------------------------------------------------------
 
-    def _words(self, query: str, where: EntryFilter, depth: int) -> Arm:
+    def _words(self, query: str, scope: Scope, depth: int) -> Arm:
         terms = text.read_query(query)
         if not terms:
             return Arm([], "no words in the query")
-        frequencies = self._frequencies(lexical.worth_looking_up(terms))
-        selection = lexical.select(terms, frequencies, self._store.highest_id())
-        found = lexical.retrieve(
-            selection,
-            lambda expression, limit: self._store.match(expression, limit, where, COLUMN_WEIGHTS),
-            depth,
-        )
-        used = len(selection.required) + len(selection.optional)
-        state = f"{len(found)} candidates for {used} of {len(terms)} words"
-        return Arm(found, state, names=selection.names)
+        words = self._by_words.search(terms, scope, depth)
+        return Arm(words.found, str(words), names=words.selection.names)
 
     # --- vectors --------------------------------------------------------------------------------
 
-    def _meaning(self, query: str, scope: Scope | None, depth: int) -> Arm:
-        if self._index is None or self._embedder is None or scope is None:
+    def _meaning(self, query: str, scope: Scope, depth: int) -> Arm:
+        if self._index is None or self._embedder is None:
             return Arm([], "off", "")
         if not query.strip():
             return Arm([], "an empty query has no meaning")

@@ -57,6 +57,8 @@ class FullTextIndex:
         limit: int,
         where: EntryFilter = EVERYTHING,
         weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        *,
+        above: int = 0,
     ) -> list[tuple[int, float]]:
         """See `FullText.match`."""
         if not expression or impossible(where):
@@ -64,10 +66,10 @@ class FullTextIndex:
         parts = scope_parts(where)
         narrow = [tokens for tokens in parts if self._narrows(tokens)]
         if len(narrow) == len(parts):
-            return self._match(expression, limit, narrow, where, weights)
+            return self._match(expression, limit, narrow, where, weights, above)
         asked = limit
         while True:
-            found = self._match(expression, asked, narrow, where, weights)
+            found = self._match(expression, asked, narrow, where, weights, above)
             passed = self.filter_ids((i for i, _ in found), where)
             hits = [hit for hit in found if hit[0] in passed]
             if len(hits) >= limit or len(found) < asked:
@@ -95,22 +97,24 @@ class FullTextIndex:
         scopes: Sequence[Sequence[str]],
         where: EntryFilter,
         weights: tuple[float, float, float],
+        above: int,
     ) -> list[tuple[int, float]]:
         scope = scope_expression(scopes)
         whole = f"{scope} AND ({expression})" if scope else expression
         date_sql, date_bindings = dates(where)
+        newer = " AND rowid > ?" if above else ""
         # The + keeps SQLite from asking the full-text index once for every id in the range.
         dated = f" AND +rowid IN (SELECT id FROM entries WHERE {LIVE}{date_sql})"
         return self._database.rows(
             "SELECT rowid, -bm25(entries_fts, 0.0, ?, ?, ?) AS score FROM entries_fts "
-            f"WHERE entries_fts MATCH ?{dated if date_sql else ''} "
+            f"WHERE entries_fts MATCH ?{newer}{dated if date_sql else ''} "
             "ORDER BY score DESC, rowid DESC LIMIT ?",
-            [*weights, whole, *date_bindings, limit],
+            [*weights, whole, *([above] if above else []), *date_bindings, limit],
         )
 
     def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
         """See `FullText.document_frequencies`."""
-        tokens = {term: self._tokens(term) for term in dict.fromkeys(terms)}
+        tokens = self.tokens(terms)
         words = {found[0] for found in tokens.values() if len(found) == 1}
         counts: dict[str, int] = dict(
             self._database.rows(_WORD_FREQUENCIES, [json.dumps([*words])])
@@ -131,19 +135,12 @@ class FullTextIndex:
             )
         )
 
-    def _tokens(self, term: str) -> list[str]:
-        """The index's own tokens of a term: stemmed, without diacritics."""
+    def tokens(self, terms: Iterable[str]) -> dict[str, list[str]]:
+        """See `FullText.tokens`."""
         with self._database.raw() as connection:
             if self._tokenizer is None:
                 self._tokenizer = connection.fts5_tokenizer("porter", ["unicode61"])
-            found = self._tokenizer(
-                index_text(term).encode(),
-                apsw.FTS5_TOKENIZE_QUERY,
-                None,
-                include_offsets=False,
-                include_colocated=False,
-            )
-        return [token for token in found if isinstance(token, str)]
+            return {term: _tokens(self._tokenizer, term) for term in dict.fromkeys(terms)}
 
     def tidy(self, *, begin: bool) -> bool:
         """See `FullText.tidy`."""
@@ -180,3 +177,14 @@ class FullTextIndex:
             given + bindings,
         )
         return {row[0] for row in rows}
+
+
+def _tokens(tokenizer: apsw.FTS5Tokenizer, term: str) -> list[str]:
+    found = tokenizer(
+        index_text(term).encode(),
+        apsw.FTS5_TOKENIZE_QUERY,
+        None,
+        include_offsets=False,
+        include_colocated=False,
+    )
+    return [token for token in found if isinstance(token, str)]

@@ -45,6 +45,7 @@ from khive_supervisor.store.model import (
     VectorStats,
 )
 from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.store.word_interface import WordStore
 
 
 class EntryStore(Protocol):
@@ -120,11 +121,21 @@ class FullText(Protocol):
         limit: int,
         where: EntryFilter = EVERYTHING,
         weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        *,
+        above: int = 0,
     ) -> list[tuple[int, float]]:
         """Live entries that match an expression of `text.match_expression`, best first.
 
         Scores are BM25, greater is better (never negative for a match that counts); `weights`
-        are those of title, content and tags. An empty expression matches nothing.
+        are those of title, content and tags; only entries with an id above `above`. An empty
+        expression matches nothing.
+        """
+        ...
+
+    def tokens(self, terms: Iterable[str]) -> dict[str, list[str]]:
+        """Each term of `text.query_terms` as the index knows it: stemmed, without diacritics.
+
+        One token is a word, several are a phrase, none is nothing that the index holds.
         """
         ...
 
@@ -325,6 +336,11 @@ class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Pr
     @property
     def tasks(self) -> TaskStore:
         """Tasks and roles: what is asked of them is in `task_interface`."""
+        ...
+
+    @property
+    def words(self) -> WordStore:
+        """What the full-text index holds, for who keeps it in another form."""
         ...
 
     @property

@@ -153,6 +153,15 @@ class VectorRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Fate:
+    """An entry died, or came back: whether it lives since then, and the number of that time."""
+
+    seq: int
+    entry_id: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MissingVector:
     """A live entry that has no vector of a model yet, with the text to embed."""
 

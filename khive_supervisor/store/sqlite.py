@@ -55,6 +55,7 @@ from khive_supervisor.store.profiles import ProfileTable
 from khive_supervisor.store.tasks import TaskTable
 from khive_supervisor.store.turn import Turn
 from khive_supervisor.store.vectors import VectorTable
+from khive_supervisor.store.words import WordTable
 
 #: Seconds that a write waits for another one, unless the configuration says otherwise.
 BUSY_TIMEOUT = 10.0
@@ -94,6 +95,7 @@ class SqliteStore:
         self._vectors = VectorTable(self.database)
         self._entries = EntryTable(self.database, self._vectors, clock)
         self._full_text = FullTextIndex(self.database)
+        self._words = WordTable(self.database)
         self._generations = GenerationTable(self.database)
         self._audit = audit = AuditTable(self.database, clock, actor, enabled=audited)
         self._profiles = ProfileTable(self.database, clock, audit)
@@ -157,13 +159,19 @@ class SqliteStore:
         limit: int,
         where: EntryFilter = EVERYTHING,
         weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        *,
+        above: int = 0,
     ) -> list[tuple[int, float]]:
         """See `FullText.match`."""
-        return self._full_text.match(expression, limit, where, weights)
+        return self._full_text.match(expression, limit, where, weights, above=above)
 
     def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
         """See `FullText.document_frequencies`."""
         return self._full_text.document_frequencies(terms)
+
+    def tokens(self, terms: Iterable[str]) -> dict[str, list[str]]:
+        """See `FullText.tokens`."""
+        return self._full_text.tokens(terms)
 
     def tidy(self, *, begin: bool) -> bool:
         """See `FullText.tidy`."""
@@ -325,6 +333,11 @@ class SqliteStore:
     def tasks(self) -> TaskTable:
         """See `Store.tasks`."""
         return self._tasks
+
+    @property
+    def words(self) -> WordTable:
+        """See `Store.words`."""
+        return self._words
 
     @property
     def audit(self) -> AuditTable:

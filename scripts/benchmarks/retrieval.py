@@ -28,9 +28,13 @@ from typing import Any
 import numpy as np
 
 from khive_supervisor.embed.minilm import MiniLM
-from khive_supervisor.search import fusion, lexical, ranking
-from khive_supervisor.search.engine import COLUMN_WEIGHTS, embedded_part
-from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
+from khive_supervisor.index.collect import collect
+from khive_supervisor.index.scope import Scope, WordView
+from khive_supervisor.index.words import WordFile, write
+from khive_supervisor.search import fusion, ranking
+from khive_supervisor.search.engine import embedded_part
+from khive_supervisor.search.words import WordSearch
+from khive_supervisor.store.model import EVERYTHING, EntryFilter, Generation, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 from khive_supervisor.text import read_query
 
@@ -74,6 +78,8 @@ class Memory:
         self._added: list[int] = []
         self._vectors = np.zeros((0, 384), np.float32)
         self._namespaces: list[str] = []
+        self._search = WordSearch(self.store)
+        self._view: WordView | None = None
 
     def add(self, texts: Sequence[str], vectors: Any, namespace: str = "bench") -> None:
         """Remember texts; an exact duplicate shares the entry of the first."""
@@ -83,17 +89,25 @@ class Memory:
             self._added.append(added.id)
         self._vectors = np.concatenate([self._vectors, vectors])
         self._namespaces += [namespace] * len(texts)
+        self._view = None
 
     def words(self, query: str, namespace: str | None) -> tuple[Scored, float]:
         """The full-text arm, and the share of names in the query."""
         where = EntryFilter(namespaces=(namespace,)) if namespace else EVERYTHING
-        terms = read_query(query)
-        frequencies = self.store.document_frequencies(lexical.worth_looking_up(terms))
-        chosen = lexical.select(terms, frequencies, self.store.highest_id())
-        found = lexical.retrieve(
-            chosen, lambda e, n: self.store.match(e, n, where, COLUMN_WEIGHTS), DEPTH
-        )
-        return [(p, s) for entry, s in found for p in self._entries[entry]], chosen.names
+        if self._view is None:
+            self._view = self._word_view()
+        scope = Scope(self.store, where, None, self._view)
+        words = self._search.search(read_query(query), scope, DEPTH)
+        found = [(p, s) for entry, s in words.found for p in self._entries[entry]]
+        return found, words.selection.names
+
+    def _word_view(self) -> WordView:
+        """The words' file of all that was added; of no generation, since there are no trees."""
+        path = str(Path(self.store.path).with_name("words"))
+        owner = Generation(1, "", "", "00" * 32, "", 0, 0, "", 0, 0, 0, 0, False, 0.0)
+        about, arrays = collect(self.store)
+        write(path, owner, about, arrays)
+        return WordView.of(WordFile(path, owner), self.store.words.fates(about.fate))
 
     def meaning(self, vector: Any, namespace: str | None) -> Scored:
         """The vector arm, exactly."""

@@ -1,0 +1,97 @@
+"""The best entries for chosen words, from the words' file of a generation.
+
+The same choice as `lexical` makes for FTS5, and the same score: the required words bring the
+entries in, the optional ones add to those. What takes FTS5 a page for each entry is here a look
+into sorted lists, so more entries may be brought in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from khive_supervisor.index.words import Postings
+from khive_supervisor.search.lexical import Budget, Scored, Selection, inverse_frequency
+
+#: Words' lists cost little here.
+BUDGET = Budget(postings=1000, required=24, optional=24, lookups=112)
+
+#: Which of some entries may be found.
+Passing = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+
+#: Entries that are asked about at once, for each wanted one: nearly all of them pass most filters.
+_ASKED = 2
+
+
+def retrieve(
+    selection: Selection,
+    lists: Mapping[str, Postings],
+    entries: int,
+    passing: Passing,
+    limit: int,
+) -> Scored:
+    """The best entries for the chosen words that pass, best first; equal ones newest first.
+
+    `lists`: the entries of each term and its impact on them (a term without one is in none);
+    `entries`: how many there are in all.
+    """
+    required = [lists[term] for term in selection.required if term in lists]
+    if not required or limit <= 0:
+        return []
+    weights = [_idf(one, entries) for one in required]
+    ids, scores = _brought_in(required, weights)
+    for term in selection.optional:
+        if term in lists:
+            _add(ids, scores, lists[term], _idf(lists[term], entries))
+    return _best(ids, scores, passing, limit)
+
+
+def _idf(postings: Postings, entries: int) -> np.float32:
+    return np.float32(inverse_frequency(len(postings[0]), entries))
+
+
+def _brought_in(
+    required: Sequence[Postings], weights: Sequence[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Every entry of the required words, ascending, with its score for these."""
+    worth = [impacts * weight for (_, impacts), weight in zip(required, weights, strict=True)]
+    if len(required) == 1:
+        return required[0][0].astype(np.int64), worth[0]
+    every = np.concatenate([ids for ids, _ in required]).astype(np.int64)
+    ids, places = np.unique(every, return_inverse=True)
+    return ids, np.bincount(places, np.concatenate(worth)).astype(np.float32)
+
+
+def _add(
+    ids: NDArray[np.int64], scores: NDArray[np.float32], postings: Postings, idf: np.float32
+) -> None:
+    """What a word adds to the entries that are in already."""
+    known, impacts = postings
+    places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    has = np.flatnonzero(known[places] == ids)
+    scores[has] += impacts[places[has]] * idf
+
+
+def _best(
+    ids: NDArray[np.int64], scores: NDArray[np.float32], passing: Passing, limit: int
+) -> Scored:
+    """The first `limit` that pass, in order; asks about no more than it takes."""
+    asked = limit * _ASKED
+    if asked < len(ids):
+        bar = np.partition(scores, len(scores) - asked)[len(scores) - asked]
+        first = np.flatnonzero(scores >= bar)
+        found = _passed(ids[first], scores[first], passing, limit)
+        if len(found) >= limit:
+            return found
+    return _passed(ids, scores, passing, limit)
+
+
+def _passed(
+    ids: NDArray[np.int64], scores: NDArray[np.float32], passing: Passing, limit: int
+) -> Scored:
+    kept = np.flatnonzero(passing(ids))
+    ids, scores = ids[kept], scores[kept]
+    order = np.lexsort((ids, scores))[::-1][:limit]
+    return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
