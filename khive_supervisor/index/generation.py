@@ -163,13 +163,19 @@ class Generations:
         removed = []
         for name in self._files():
             row = rows.get(name) or companions.get(name)
-            if (row is None or not row.current) and self._remove(name):
+            if not self._needed(name, row) and self._remove(name):
                 removed.append(name)
         left = set(self._files())
         for row in rows.values():
             if not row.current and row.file not in left:
                 store.remove_generation(row.generation)
         return removed
+
+    def _needed(self, name: str, row: Generation | None) -> bool:
+        """Whether a file belongs to the current generation, or goes with one that is still used."""
+        if row is None:
+            return False
+        return row.current or (name != row.file and os.path.exists(self.path(row)))
 
     def _files(self) -> list[str]:
         try:

@@ -38,6 +38,9 @@ COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
 #: BM25's constants in FTS5.
 K1, B = 1.2, 0.75
 
+#: No impact is greater: that of a word without end in an entry.
+MOST_IMPACT = K1 + 1
+
 #: Magic, bytes of the description, checksum of the generation that it belongs to, and of what
 #: follows the header: the description, then the arrays.
 _HEADER = struct.Struct("<8sQ32s32s")

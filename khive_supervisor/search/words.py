@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor import text
 from khive_supervisor.index.scope import Scope, WordView, member
-from khive_supervisor.index.words import COLUMN_WEIGHTS, Postings
+from khive_supervisor.index.words import COLUMN_WEIGHTS, MOST_IMPACT, Postings
 from khive_supervisor.search import lexical, postings
 from khive_supervisor.search.lexical import Scored, Selection
 from khive_supervisor.store.interface import Store
@@ -125,10 +125,16 @@ class WordSearch:
         """The entries of a phrase that are in the file, with what it is worth in each."""
         expression = match_expression([term])
         rows = self._store.match(expression, _PHRASE_ENTRIES, weights=COLUMN_WEIGHTS)
-        idf = lexical.inverse_frequency(len(rows), view.file.about.items)
+        idf = lexical.inverse_frequency(len(rows), self._entries(view))
         known = sorted(row for row in rows if row[0] <= view.file.about.highest)
         ids = np.array([entry for entry, _ in known], np.int32)
-        return ids, np.array([score / idf for _, score in known], np.float16)
+        worth = [min(score / idf, MOST_IMPACT) for _, score in known]
+        return ids, np.array(worth, np.float16)
+
+    def _entries(self, view: WordView) -> int:
+        """How many entries there are, about: those that died since are still counted."""
+        about = view.file.about
+        return about.items + self._store.highest_id() - about.highest
 
 
 def _common(lists: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
