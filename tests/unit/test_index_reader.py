@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -338,7 +339,7 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(os.environ["PYTEST_HISTORY_DIRECTORY"], str(id(self)))
+        self.directory = Path(tempfile.mkdtemp(dir=os.environ["PYTEST_HISTORY_DIRECTORY"]))
         self.store = SqliteStore(str(self.directory / "khive.db"))
         self.writer = SqliteStore(self.store.path)
         self.generations = Generations(self.store.path)
@@ -380,6 +381,11 @@ class Histories(RuleBasedStateMachine):
             os.unlink(path)
         if kind == "replace":
             Path(path).write_bytes(bytes(row.bytes))
+
+    @rule()
+    def begin_anew(self) -> None:
+        self.index.close()
+        self.index = VectorIndex(self.store, MODEL, DIMENSIONS, delta_limit=10_000)
 
     @invariant()
     def tells_the_truth(self) -> None:
