@@ -23,8 +23,8 @@ _STEP = 100_000
 #: Tokens that are listed at once.
 _PAGE = 20_000
 
-#: Entries whose dates are read at once.
-_DATES = 5_000
+#: Entries whose ages are read at once.
+_ROWS = 5_000
 
 #: What an occurrence counts by column; the scope's are worth nothing.
 _WEIGHTS = {"scope": 0.0, **dict(zip(TEXT_COLUMNS, COLUMN_WEIGHTS, strict=True))}
@@ -49,11 +49,8 @@ def collect(store: Store) -> tuple[Description, dict[str, NDArray[Any]]]:
     items = int(np.count_nonzero(lengths))
     average = float(lengths.sum(dtype=np.int64)) / max(items, 1)
     about = Description(highest=highest, fate=fate, items=items, average=average)
-    return about, {
-        **_sorted(parts, lengths, average),
-        "lengths": lengths,
-        "created": _dates(store, highest),
-    }
+    lists = _sorted(parts, lengths, average)
+    return about, {**lists, "lengths": lengths, **_ages(store, highest)}
 
 
 def _steps(store: Store) -> Iterator[list[tuple[str, int, str]]]:
@@ -112,13 +109,13 @@ def _sorted(
     }
 
 
-def _dates(store: Store, highest: int) -> NDArray[np.float64]:
-    """When each entry was made; 0 for one that never was."""
-    created = np.zeros(highest + 1)
+def _ages(store: Store, highest: int) -> dict[str, NDArray[Any]]:
+    """When each entry was made, its salience and its decay; 0 for one that never was."""
+    ages = np.zeros((highest + 1, 3))
     after = 0
-    while page := store.words.dates(after, _DATES):
-        for entry, at in page:
+    while page := store.words.ages(after, _ROWS):
+        for entry, *age in page:
             if entry <= highest:
-                created[entry] = at
+                ages[entry] = age
         after = page[-1][0]
-    return created
+    return {"created": ages[:, 0], "salience": ages[:, 1], "decay": ages[:, 2]}

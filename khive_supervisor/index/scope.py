@@ -58,6 +58,16 @@ class WordView:
             passed &= self.file.created[ids] < where.until
         return passed
 
+    def ages(self, ids: Sequence[int]) -> dict[int, tuple[float, float, float]]:
+        """When entries that it knows were made (unix seconds), their saliences and decays."""
+        given = np.array(ids, np.int64)
+        known = given[self.knows(given)]
+        file = self.file
+        columns = (file.created[known], file.salience[known], file.decay[known])
+        return dict(
+            zip(known.tolist(), zip(*(c.tolist() for c in columns), strict=True), strict=True)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

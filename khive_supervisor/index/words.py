@@ -47,16 +47,21 @@ _HEADER = struct.Struct("<8sQ32s32s")
 _MAGIC = b"KHIVEWD1"
 
 #: Names and types of the arrays, in their order. `hashes`: of all tokens, sorted; `starts`: where
-#: each one's list begins in `entries` and `impacts`, and last where the last one ends; `lengths`
-#: and `created` by entry id: tokens (0: no such entry) and seconds since 1970.
+#: each one's list begins in `entries` and `impacts`, and last where the last one ends; by
+#: entry id `lengths`: its tokens (0: no such entry), and what never changes of it.
 _ARRAYS = {
     "created": "<f8",
+    "salience": "<f4",
+    "decay": "<f4",
     "hashes": "<u8",
     "starts": "<i8",
     "lengths": "<i4",
     "entries": "<i4",
     "impacts": "<f2",
 }
+
+#: The arrays that have a number for each entry id.
+_BY_ENTRY = ("created", "salience", "decay", "lengths")
 
 #: A token's entries, ascending, and its impact on each.
 Postings = tuple[NDArray[np.int32], NDArray[np.float16]]
@@ -130,6 +135,7 @@ class WordFile:
             os.close(self._descriptor)
             raise
         self.lengths, self.created = arrays["lengths"], arrays["created"]
+        self.salience, self.decay = arrays["salience"], arrays["decay"]
         self._hashes, self._starts = arrays["hashes"], arrays["starts"]
         self._entries, self._impacts = arrays["entries"], arrays["impacts"]
 
@@ -200,7 +206,7 @@ def _read_header(
         and whole == os.fstat(descriptor).st_size
         and counts["starts"] == counts["hashes"] + 1
         and counts["entries"] == counts["impacts"]
-        and counts["lengths"] == counts["created"] == about.highest + 1
+        and {counts[name] for name in _BY_ENTRY} == {about.highest + 1}
     )
     if not fits:
         raise refused

@@ -156,7 +156,7 @@ class SearchEngine:
         finally:
             meaning = pending.result()
         fused = fusion.fuse(words.found, meaning.found, words.names)
-        hits = self._ranked(fused, limit, now, taste)
+        hits = self._ranked(fused, scope, limit, now, taste)
         return Answer(
             hits=hits,
             notes=tuple(note for note in (words.note, meaning.note) if note),
@@ -210,26 +210,27 @@ class SearchEngine:
     # --- ranking --------------------------------------------------------------------------------
 
     def _ranked(
-        self, fused: Sequence[fusion.Fused], limit: int, now: float, taste: Taste
+        self, fused: Sequence[fusion.Fused], scope: Scope, limit: int, now: float, taste: Taste
     ) -> list[Hit]:
         means: ranking.Means = {}
         if taste.means is not None:
             means = taste.means([candidate.id for candidate in fused])
         contenders = ranking.contenders(fused, limit, taste.weights, means)
-        # Whole, although few of them are shown: what they weigh is in the same place.
-        found = self._store.get([candidate.id for candidate in contenders])
-        entries = {entry.id: entry for entry in found}
+        ages = self._ages([candidate.id for candidate in contenders], scope, now)
+        best = ranking.rank(contenders, ages.get, taste.weights, means)[:limit]
+        entries = {entry.id: entry for entry in self._store.get([one.fused.id for one in best])}
+        return [_hit(entries[one.fused.id], one) for one in best if one.fused.id in entries]
 
-        def age_of(entry: int) -> ranking.Age | None:
-            found = entries.get(entry)
-            if found is None:
-                return None
-            return ranking.Age.at(
-                now, created_at=found.created_at, salience=found.salience, decay=found.decay
-            )
-
-        best = ranking.rank(contenders, age_of, taste.weights, means)[:limit]
-        return [_hit(entries[r.fused.id], r) for r in best]
+    def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
+        """What ranking wants to know of entries: from the words' file, else from the store."""
+        known = scope.view.ages(ids) if scope.view is not None else {}
+        rest = [one for one in ids if one not in known]
+        for entry in self._store.get(rest) if rest else ():
+            known[entry.id] = entry.created_at, entry.salience, entry.decay
+        return {
+            one: ranking.Age.at(now, created_at=created, salience=salience, decay=decay)
+            for one, (created, salience, decay) in known.items()
+        }
 
     def close(self) -> None:
         """Let go of the index and the thread; idempotent."""

@@ -155,7 +155,17 @@ def fuse(
     words, unworded = _lexical_arm(lexical, config)
     meaning, unmeant = _vector_arm(vector, config)
     arms = Weighted(1.0 - weight, unworded), Weighted(weight, unmeant)
-    fused = [_fused(i, words.get(i), meaning.get(i), arms) for i in {**words, **meaning}]
+    # Written out: every search makes two hundred of these.
+    word_weight, no_word, no_meaning = 1.0 - weight, (1.0 - weight) * unworded, weight * unmeant
+    near = meaning.get
+    fused = []
+    for entry, word in words.items():
+        place = near(entry)
+        score = word_weight * word[2] + (weight * place[2] if place else no_meaning)
+        fused.append(Fused(entry, score, word, place, arms))
+    for entry, place in meaning.items():
+        if entry not in words:
+            fused.append(Fused(entry, no_word + weight * place[2], None, place, arms))
     return sorted(fused, key=_SCORE_AND_ID, reverse=True)
 
 
@@ -215,8 +225,10 @@ def _vector_arm(vector: Scored, config: FusionConfig) -> tuple[dict[int, Place],
 
 
 def _places(scored: Scored, best: float, unit: float, steepness: float) -> dict[int, Place]:
+    slope = steepness / unit
+    # As `_part`, written out.
     return {
-        entry: (rank, score, _part((best - score) / unit, steepness))
+        entry: (rank, score, 1.0 / (1.0 + min(slope * (best - score), steepness)))
         for rank, (entry, score) in enumerate(scored, 1)
     }
 
@@ -225,12 +237,3 @@ def _part(shortfall: float, steepness: float) -> float:
     if shortfall <= 0.0:
         return 1.0
     return 1.0 / (1.0 + steepness * min(shortfall, 1.0))
-
-
-def _fused(
-    entry: int, word: Place | None, near: Place | None, arms: tuple[Weighted, Weighted]
-) -> Fused:
-    words, meaning = arms
-    score = words.weight * (word[2] if word else words.unlisted)
-    score += meaning.weight * (near[2] if near else meaning.unlisted)
-    return Fused(entry, score, word, near, arms)

@@ -28,8 +28,11 @@ class WordStore(Protocol):
         """
         ...
 
-    def dates(self, after: int, limit: int) -> list[tuple[int, float]]:
-        """The next entries above an id, in order, and when they were made (unix seconds)."""
+    def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float]]:
+        """The next entries above an id: id, when it was made (unix seconds), salience, decay.
+
+        None of these ever changes.
+        """
         ...
 
     def fates(self, after: int) -> list[Fate]:

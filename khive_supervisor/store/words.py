@@ -39,10 +39,11 @@ class WordTable:
             [after, last],
         )
 
-    def dates(self, after: int, limit: int) -> list[tuple[int, float]]:
-        """See `WordStore.dates`."""
+    def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float]]:
+        """See `WordStore.ages`."""
         return self._database.rows(
-            "SELECT id, created_at FROM entries WHERE id > ? ORDER BY id LIMIT ?", [after, limit]
+            "SELECT id, created_at, salience, decay FROM entries WHERE id > ? ORDER BY id LIMIT ?",
+            [after, limit],
         )
 
     def fates(self, after: int) -> list[Fate]:
