@@ -52,7 +52,7 @@ def memory_of(pid: int) -> Memory:
 
 
 def _is_index(mapped: str) -> bool:
-    return mapped.removesuffix(" (deleted)").endswith((".ann", ".sketch"))
+    return mapped.removesuffix(" (deleted)").endswith((".ann", ".sketch", ".words"))
 
 
 def _bytes(value: str) -> int:
