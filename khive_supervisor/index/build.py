@@ -130,8 +130,9 @@ def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
     temporary = final + ".tmp"
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        vectors = nodes(descriptor, row.dimensions)["vector"][: row.max_entry_id + 1]
-        sketch.write(temporary, row, vectors)
+        slots = nodes(descriptor, row.dimensions)[: row.max_entry_id + 1]
+        items = np.flatnonzero(slots["descendants"] == 1)
+        sketch.write(temporary, row, slots["vector"], items)
     except OSError as error:
         raise StoreUnavailable(
             f"The sketch {temporary} cannot be written: {error}.",
