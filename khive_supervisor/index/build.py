@@ -132,9 +132,10 @@ def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
     temporary = final + ".tmp"
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        vectors = nodes(descriptor, row.dimensions)["vector"][: row.max_entry_id + 1]
+        slots = nodes(descriptor, row.dimensions)[: row.max_entry_id + 1]
+        items = np.flatnonzero(slots["descendants"] == 1)
         with _no_room(temporary):
-            sketch.write(temporary, row, vectors)
+            sketch.write(temporary, row, slots["vector"], items)
     finally:
         os.close(descriptor)
     _put(temporary, final)

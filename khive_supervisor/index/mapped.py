@@ -33,7 +33,7 @@ _BY_DESCRIPTOR = "/proc/self/fd"
 
 #: Candidates of the sketch that are scored in full, for each wanted one and at least: the order of
 #: the sketch is near enough for these to hold the nearest.
-_RESCORED, _RESCORED_AT_LEAST = 5, 1000
+_RESCORED, _RESCORED_AT_LEAST = 1.5, 300
 
 
 #: Vectors that are taken from the file at once: 50 KB at 384 dimensions, which a session hardly
@@ -79,7 +79,7 @@ class MappedGeneration:
     def scan(self, vector: NDArray[np.float32], count: int) -> tuple[list[tuple[int, float]], bool]:
         """Like `nearest`, by the sketch; and whether these are all that there are."""
         assert self._sketch is not None
-        wanted = max(count * _RESCORED, _RESCORED_AT_LEAST)
+        wanted = max(round(count * _RESCORED), _RESCORED_AT_LEAST)
         ids, cosines = self.cosines(vector, self._sketch.candidates(vector, wanted))
         order = np.argsort(-cosines, kind="stable")[:count]
         hits = list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))

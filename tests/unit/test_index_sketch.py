@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace as changed
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from khive_supervisor.errors import IndexFileError
 from khive_supervisor.index.build import build
 from khive_supervisor.index.generation import Generations
+from khive_supervisor.index.layout import nodes
 from khive_supervisor.index.mapped import MappedGeneration
 from khive_supervisor.index.reader import VectorIndex
-from khive_supervisor.index.sketch import Sketch, worth_it
+from khive_supervisor.index.sketch import Sketch, worth_it, write
 from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 
@@ -78,7 +80,9 @@ def replace(path: str, data: bytes) -> None:
     os.replace(part, path)
 
 
-@pytest.mark.parametrize("content", [b"", b"KHIVESK2", b"x" * 5000, None])
+@pytest.mark.parametrize(
+    "content", [b"", b"KHIVESK3", b"KHIVESK2" + b"x" * 5000, b"x" * 5000, None]
+)
 def test_without_a_sketch_of_its_own_the_trees_serve(
     built: tuple[Path, Generation], content: bytes | None
 ) -> None:
@@ -121,10 +125,78 @@ def test_a_sketch_that_shrinks_while_it_is_in_use_is_let_go(
 def test_a_sketch_of_another_generation_is_refused(built: tuple[Path, Generation]) -> None:
     path, row = built
     place = Generations(str(path)).sketch(row)
-    from dataclasses import replace as changed
-
     with pytest.raises(IndexFileError, match="not the sketch"):
         Sketch(place, changed(row, sha256="00" * 32))
+
+
+@pytest.mark.parametrize("wrong", [-1, COUNT + 1, 2**31 - 1])
+def test_a_sketch_with_items_that_its_generation_has_not_is_refused(
+    built: tuple[Path, Generation], wrong: int
+) -> None:
+    path, row = built
+    place = Generations(str(path)).sketch(row)
+    original = Path(place).read_bytes()
+    try:
+        replace(place, original[:-4] + wrong.to_bytes(4, "little", signed=True))
+        with pytest.raises(IndexFileError, match="items that its generation has not"):
+            Sketch(place, row)
+    finally:
+        replace(place, original)
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff", b"\x7f"])
+def test_damaged_numbers_never_name_an_item_that_there_is_not(
+    built: tuple[Path, Generation], byte: bytes
+) -> None:
+    path, row = built
+    place = Generations(str(path)).sketch(row)
+    original = Path(place).read_bytes()
+    ids = 4 * row.items
+    try:
+        replace(place, original[:96] + byte * (len(original) - 96 - ids) + original[-ids:])
+        sketch = Sketch(place, row)
+        with np.errstate(all="ignore"):
+            found = sketch.candidates(vectors()[100], 50)
+        assert len(set(found.tolist())) == 50
+        assert found.min() >= 40
+        assert found.max() <= COUNT
+        sketch.close()
+    finally:
+        replace(place, original)
+
+
+def test_more_than_there_are_is_all_that_there_are(built: tuple[Path, Generation]) -> None:
+    path, row = built
+    sketch = Sketch(Generations(str(path)).sketch(row), row)
+    assert sorted(sketch.candidates(vectors()[0], COUNT)) == list(range(40, COUNT + 1))
+    assert len(sketch.candidates(vectors()[0], row.items - 1)) > 0.95 * row.items
+    sketch.close()
+
+
+def test_the_same_vectors_give_the_same_sketch(
+    built: tuple[Path, Generation], tmp_path: Path
+) -> None:
+    path, row = built
+    generations = Generations(str(path))
+    descriptor = os.open(generations.path(row), os.O_RDONLY)
+    slots = nodes(descriptor, DIMENSIONS)[: row.max_entry_id + 1]
+    again = tmp_path / "again"
+    write(str(again), row, slots["vector"], np.arange(40, COUNT + 1))
+    os.close(descriptor)
+    assert again.read_bytes() == Path(generations.sketch(row)).read_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_a_sketch_of_few_items_finds_them(
+    built: tuple[Path, Generation], tmp_path: Path, count: int
+) -> None:
+    row = changed(built[1], max_entry_id=count - 1)
+    few = np.repeat(vectors()[:1], count, axis=0)
+    write(str(tmp_path / "few"), row, few, np.arange(count))
+    sketch = Sketch(str(tmp_path / "few"), row)
+    assert len(sketch.candidates(few[0], 1)) == 1
+    assert sorted(sketch.candidates(few[0], count)) == list(range(count))
+    sketch.close()
 
 
 def test_large_generations_and_small_vectors_have_none() -> None:
