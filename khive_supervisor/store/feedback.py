@@ -85,12 +85,16 @@ class FeedbackTable:
     def _subject(
         self, event: NewEvent, account: admission.Account | None
     ) -> tuple[int, float, float | None]:
-        """The profile's number, and the mass of the account with its time."""
+        """The profile's number, and the mass of the account with its time.
+
+        With the bare parameters, SQLite would compile this again for each of their values: it
+        compares them with the conditions of partial indexes. A plus keeps it from that.
+        """
         entry_id, source = (account.entry_id, account.source) if account else (0, "")
         rows = self._database.rows(
             "SELECT p.id, p.lifecycle, e.id IS NULL, e.deleted_at IS NOT NULL, m.mass, m.at "
-            "FROM profiles p LEFT JOIN entries e ON e.id = ?2 LEFT JOIN feedback_mass m "
-            "ON m.profile_id = p.id AND m.entry_id = ?3 AND m.source = ?4 WHERE p.name = ?1",
+            "FROM profiles p LEFT JOIN entries e ON e.id = +?2 LEFT JOIN feedback_mass m "
+            "ON m.profile_id = p.id AND m.entry_id = +?3 AND m.source = +?4 WHERE p.name = +?1",
             [event.profile, event.entry_id, entry_id, source],
         )
         if not rows:

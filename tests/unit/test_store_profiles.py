@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -342,6 +343,22 @@ STEP = st.one_of(
 )
 SEED = st.floats(0, 1000, exclude_min=True)
 PRIORS = st.builds(Weights, *(st.builds(Beta, SEED, SEED) for _ in range(3)))
+
+
+def test_nothing_is_compiled_again_to_record_another_event(store: SqliteStore) -> None:
+    compiled = list[tuple[Any, ...]]()
+
+    def note(*what: Any) -> int:
+        compiled.append(what)
+        return apsw.SQLITE_OK
+
+    with store.database.raw() as connection:
+        connection.authorizer = note
+    store.record(said())  # what was compiled before is void with another authorizer
+    assert compiled
+    compiled.clear()
+    store.record(said(entry_id=2, session="another"))
+    assert compiled == []
 
 
 @pytest.fixture(scope="module")
