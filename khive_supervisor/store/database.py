@@ -23,6 +23,11 @@ _STATEMENTS = 100
 _DATA_VERSION = "PRAGMA data_version"
 
 
+def _to_disk(descriptor: int) -> None:
+    """What SQLite itself does at a commit; not every system has fdatasync."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
 class Database:
     """The tables' way to SQLite: whole results, whole transactions, our errors."""
 
@@ -121,6 +126,8 @@ class Database:
             finally:
                 self.rows("PRAGMA synchronous = FULL")
             self._force_log()
+            if self._turn is not None:
+                self._turn.done()
 
     def _force_log(self) -> None:
         """What is in the log by now survives a power cut when this returns.
@@ -131,7 +138,7 @@ class Database:
         try:
             descriptor = os.open(self.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
             try:
-                os.fdatasync(descriptor)
+                _to_disk(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from support import Installation, RawSession, kill, wait_until
 
-#: What may stay, below HOME: the store with its index and its pipe, the log, and locked files.
+#: What may stay, below HOME: the store with its index and its pipes, the log, and locked files.
 KEPT = {
     ".local/share/khive/khive.db",
+    ".local/share/khive/khive.db-turn/first",
     ".local/share/khive/khive.db-turn/pipe",
     ".local/share/khive/khive.db.lock",
     ".local/share/khive/index/.builder.lock",
@@ -119,7 +120,7 @@ def test_a_session_alone_leaves_the_store_and_nothing_else(watched: Installation
         assert session.close() == 0
     wait_until(watched.gone, "every process is gone")
     store = ".local/share/khive/khive.db"
-    assert files(watched) == {store, store + "-turn/pipe"}
+    assert files(watched) == {store, store + "-turn/first", store + "-turn/pipe"}
 
 
 def test_help_and_questions_leave_nothing_at_all(watched: Installation) -> None:

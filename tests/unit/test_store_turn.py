@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from support import DEADLINE, kill, wait_until
 
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.store import SqliteStore, connection
+from khive_supervisor.store import turn as turn_module
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.store.turn import Turn
 
@@ -146,8 +148,7 @@ def test_a_stopped_holder_delays_and_then_the_store_is_busy(path: str) -> None:
 def test_without_a_pipe_who_waits_looks_again(
     path: str, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    os.unlink(path + "-turn/pipe")
-    os.rmdir(path + "-turn")
+    shutil.rmtree(path + "-turn")
     if content == "file":
         Path(path + "-turn").write_text("mine", encoding="utf-8")
     elif content == "link":
@@ -177,6 +178,99 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
         turn.close()
     speaker.pass_on()
     assert not listener.wait(NEVER), "a closed one is deaf"
+
+
+@pytest.fixture
+def turns(tmp_path: Path) -> Iterator[Callable[[], Turn]]:
+    """Makes more connections of one store."""
+    made = list[Turn]()
+
+    def make() -> Turn:
+        made.append(Turn(str(tmp_path / "khive.db")))
+        return made[-1]
+
+    yield make
+    for turn in made:
+        turn.close()
+
+
+def has_waited(turn: Turn) -> Turn:
+    """One whose turn it is, as nobody else has told it."""
+    assert turn.wait(0.0)
+    return turn
+
+
+def heard(turn: Turn) -> bool:
+    """Whether somebody was told at the pipe that this one listens at now."""
+    pipe = turn.listens_at
+    assert pipe is not None
+    with suppress(BlockingIOError):
+        return bool(os.read(pipe, 1))
+    return False
+
+
+def test_who_has_had_its_turn_goes_before_the_line_while_it_will_be_back(
+    turns: Callable[[], Turn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "STRETCH", NEVER)
+    monkeypatch.setattr(turn_module, "BACK", NEVER)
+    in_line, first, speaker = turns(), has_waited(turns()), turns()
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "it has not written yet"
+    first.pass_on()
+    first.done()
+    assert heard(in_line)
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "one write may be all"
+    first.pass_on()
+    first.done()
+    assert heard(in_line)
+    for _ in range(2):
+        speaker.pass_on()
+        assert (heard(in_line), heard(first)) == (False, True), "it writes again and again"
+    first.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "nobody waits for itself"
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "while it waits for the disk"
+    first.wait(0.0)
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "it has listened in vain"
+
+
+def test_a_stretch_ends(turns: Callable[[], Turn], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_module, "STRETCH", 0.0)
+    in_line, late, speaker = turns(), has_waited(turns()), turns()
+    for _ in range(3):
+        late.pass_on()
+        late.done()
+        assert heard(in_line)
+    speaker.pass_on()
+    assert heard(late), "it stands in line again"
+
+
+def test_one_that_is_killed_or_does_not_come_back_is_not_waited_for(
+    turns: Callable[[], Turn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "STRETCH", NEVER)
+    in_line, speaker, lost = turns(), turns(), has_waited(turns())
+
+    def write_twice() -> None:
+        for _ in range(2):
+            lost.pass_on()
+            lost.done()
+            assert heard(in_line)
+
+    monkeypatch.setattr(turn_module, "BACK", 0.0)
+    write_twice()
+    speaker.pass_on()
+    assert heard(in_line), "its time is over"
+    monkeypatch.setattr(turn_module, "BACK", NEVER)
+    write_twice()
+    speaker.pass_on()
+    assert heard(lost)
+    lost.close()  # as the kernel does with a killed process
+    speaker.pass_on()
+    assert heard(in_line)
 
 
 def test_a_rollback_passes_on_and_a_part_does_not(
