@@ -21,7 +21,6 @@ from khive_supervisor.freshness import Versions
 from khive_supervisor.index.reader import VectorIndex
 from khive_supervisor.index.scope import Scope
 from khive_supervisor.search import fusion, ranking
-from khive_supervisor.search.beside import Beside
 from khive_supervisor.search.words import WordSearch
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
@@ -93,7 +92,11 @@ NEUTRAL = Taste()
 
 
 class SearchEngine:
-    """Searches one store; used by one thread at a time."""
+    """Searches one store; used by one thread at a time.
+
+    `ahead` is told of each query before its words are looked for: whoever computes vectors
+    elsewhere can begin with it then. It waits for nothing.
+    """
 
     def __init__(
         self,
@@ -103,13 +106,14 @@ class SearchEngine:
         *,
         report_damage: Callable[[KhiveError], None],
         versions: Versions | None = None,
+        ahead: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.counts = SearchCounts()
         self._store = store
         self._embedder = embedder
         self._settings = config.search
-        self._beside = Beside("meaning")
+        self._ahead = ahead
         self._by_words = WordSearch(store, clock)
         self._report_damage = report_damage
         self._reported = ""
@@ -148,13 +152,12 @@ class SearchEngine:
             )
         self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
-        # What the index asks the store comes first: the two arms share one connection.
+        # The embedder computes while the words are looked for here.
+        if self._ahead is not None:
+            self._ahead(query)
         scope = self._index.scope(where) if self._index else Scope(self._store, where)
-        pending = self._beside.start(lambda: self._meaning(query, scope, depth))
-        try:
-            words = self._words(query, scope, depth)
-        finally:
-            meaning = pending.result()
+        words = self._words(query, scope, depth)
+        meaning = self._meaning(query, scope, depth)
         fused = fusion.fuse(words.found, meaning.found, words.names)
         hits = self._ranked(fused, scope, limit, now, taste)
         return Answer(
@@ -233,8 +236,7 @@ class SearchEngine:
         }
 
     def close(self) -> None:
-        """Let go of the index and the thread; idempotent."""
-        self._beside.close()
+        """Let go of the index; idempotent."""
         if self._index is not None:
             self._index.close()
 

@@ -178,6 +178,7 @@ class Context:
                 self.config,
                 report_damage=self._report_damage,
                 versions=self.versions,
+                ahead=self.foresee,
             )
         return self._search
 
