@@ -25,7 +25,7 @@ from typing import Any
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
-from khive_workers import role, runtime, session
+from khive_workers import gaps, role, runtime, session
 
 log = logs.get("khive.zygote")
 
@@ -36,31 +36,6 @@ MAX_REQUEST = 256 * 1024
 #: Seconds without a request after which a spare is made: of many clients that come at once, none
 #: waits for another one's.
 QUIET = 0.005
-
-#: CPython's allocator for small objects: its sizes, and its pools, which begin with a header. Other
-#: versions may have other numbers; then some gaps stay, and nothing else happens.
-_SIZES = range(48, 513, 16)
-_POOL_BYTES, _POOL_HEADER = 16384, 48
-#: Bytes that a `bytes` object takes beside its content.
-_BYTES_SHELL = 33
-#: Gaps of one size at most, whatever the allocator is.
-_MOST_GAPS = 20_000
-
-_filling: list[bytes] = []
-
-
-def fill_gaps() -> None:
-    """Take the free places among the zygote's objects, for good.
-
-    A session's new objects then lie together on pages of their own, instead of making it copy a
-    shared page for each: 0.3 MB less for every session.
-    """
-    for size in _SIZES:
-        for _ in range(_MOST_GAPS):
-            filler = bytes(size - _BYTES_SHELL)
-            _filling.append(filler)
-            if id(filler) % _POOL_BYTES == _POOL_HEADER:
-                break  # the first of a new pool: the old ones are full
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +70,7 @@ class Zygote:
         for source in (self._parent, self._requests, self._wake_read):
             self._selector.register(source, selectors.EVENT_READ)
         gc.collect()
-        fill_gaps()
+        gaps.fill()
         gc.freeze()
         assert threading.active_count() == 1, "a zygote with threads would fork broken locks"
         self._parent.send(b"ready\n")
