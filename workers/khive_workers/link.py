@@ -12,10 +12,13 @@ from khive_supervisor import protocol
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed import for_worker, in_process
 from khive_supervisor.verbs.context import Context, SessionInfo
-from khive_workers import runtime
+from khive_workers import heap, runtime
 
 #: Seconds from a call to the report of what was counted.
 COUNT_AFTER = 2.0
+
+#: Seconds after the first call: it leaves the most, since it opens and loads everything.
+FIRST_AFTER = 0.2
 
 
 def session_info(request: dict[str, Any]) -> SessionInfo:
@@ -99,19 +102,28 @@ class Link:
 
 
 class Counting:
-    """Reports what a worker counts: a while after a call, never in one, and not while idle."""
+    """Reports what a worker counts: a while after a call, never in one, and not while idle.
+
+    And gives back the memory that calls have left free: who calls again at once would need it.
+    """
 
     def __init__(self, link: Link, counts: Callable[[], dict[str, int]]) -> None:
         self._link = link
         self._counts = counts
         self._due = False
+        self._first = True
 
     def called(self) -> None:
         """A call has come: report soon, if that is not planned yet."""
+        loop = asyncio.get_running_loop()
+        if self._first:
+            self._first = False
+            loop.call_later(FIRST_AFTER, heap.give_back)
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_later(COUNT_AFTER, self._report)
+            loop.call_later(COUNT_AFTER, self._report)
 
     def _report(self) -> None:
         self._due = False
         self._link.count(self._counts())
+        heap.give_back()

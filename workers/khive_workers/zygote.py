@@ -25,7 +25,7 @@ from typing import Any
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
-from khive_workers import gaps, role, runtime, session
+from khive_workers import heap, role, runtime, session
 
 log = logs.get("khive.zygote")
 
@@ -70,7 +70,7 @@ class Zygote:
         for source in (self._parent, self._requests, self._wake_read):
             self._selector.register(source, selectors.EVENT_READ)
         gc.collect()
-        gaps.fill()
+        heap.fill_gaps()
         gc.freeze()
         assert threading.active_count() == 1, "a zygote with threads would fork broken locks"
         self._parent.send(b"ready\n")

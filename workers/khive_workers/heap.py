@@ -1,11 +1,13 @@
-"""Filling the gaps in the zygote's memory before it forks.
+"""The memory of the zygote and of its children, as far as allocators leave it to us.
 
 A child shares the pages of its parent until one of them writes. Allocators give away first what
 lies free between other things, so whatever a session makes of its own would end up on pages that
-are shared, and each of these is copied whole, for a hundred bytes. When the gaps are taken, new
-things lie together on pages of their own: 1.5 MB less for every session.
+are shared, and each of these is copied whole, for a hundred bytes. When these gaps are taken before
+the fork, new things lie together on pages of their own: 0.7 MB less for every session. What is
+taken is never given back: 1 MB, in the zygote alone, on pages that it has anyway.
 
-What is taken is never given back: 1 MB, in the zygote alone, on pages that it has anyway.
+And what a call has freed stays with the process, unless it is asked to give it back: 0.4 MB after a
+few searches.
 """
 
 from __future__ import annotations
@@ -40,14 +42,17 @@ class _HeapInfo(ctypes.Structure):
     ]  # fmt: skip
 
 
-def fill() -> None:
+def fill_gaps() -> None:
     """Take the free places among the objects and in the heap of this process, for good."""
     _fill_pools()
-    try:
-        library = _c_library()
-    except (OSError, AttributeError):
-        return  # another C library
-    _fill_heap(library)
+    if _LIBRARY is not None:
+        _fill_heap(_LIBRARY)
+
+
+def give_back() -> None:
+    """Let the system have the pages that hold nothing any more (0.2 ms)."""
+    if _LIBRARY is not None:
+        _LIBRARY.malloc_trim(0)
 
 
 def _fill_pools() -> None:
@@ -60,11 +65,18 @@ def _fill_pools() -> None:
 
 
 def _c_library() -> Any:
-    """The C library with what is needed of it; AttributeError if it has not."""
-    library = ctypes.CDLL(None)
+    """The C library, if it is GNU's and has what is needed here; else None."""
+    try:
+        return _declared(ctypes.CDLL(None))
+    except (OSError, AttributeError):
+        return None
+
+
+def _declared(library: Any) -> Any:
     library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     library.free.argtypes = [ctypes.c_void_p]
     library.sbrk.restype, library.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
+    library.malloc_trim.argtypes = [ctypes.c_size_t]
     library.mallinfo2.restype = _HeapInfo
     return library
 
@@ -82,3 +94,6 @@ def _fill_heap(library: Any) -> None:
 def _below(place: int, top: int) -> bool:
     """Whether a place is in the heap below its free end; other regions are far away."""
     return top - (1 << 32) < place < top
+
+
+_LIBRARY = _c_library()
