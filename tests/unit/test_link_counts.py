@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
-from khive_workers.link import Link
+import pytest
+from khive_workers import heap
+from khive_workers import link as link_module
+from khive_workers.link import Counting, Link
+from support import DEADLINE
 
 from khive_supervisor.config.model import Config
 from khive_supervisor.protocol import FrameDecoder
@@ -49,3 +54,29 @@ def test_without_a_supervisor_they_are_kept_for_the_next_one() -> None:
         link.count({"searches": 1})
         assert said(theirs) == [{"searches": 1}]
         link.close()
+
+
+def test_memory_is_given_back_after_the_first_call_and_when_calls_have_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_back = asyncio.Event()
+    monkeypatch.setattr(heap, "give_back", given_back.set)
+    monkeypatch.setattr(link_module, "FIRST_AFTER", 0.0)
+    monkeypatch.setattr(link_module, "COUNT_AFTER", 60.0)
+
+    async def call_twice() -> None:
+        link, theirs = linked()
+        counting = Counting(link, lambda: {"searches": 1})
+        with theirs:
+            counting.called()
+            await asyncio.wait_for(given_back.wait(), DEADLINE)
+            given_back.clear()
+            monkeypatch.setattr(link_module, "COUNT_AFTER", 0.0)
+            again = Counting(link, lambda: {"searches": 2})
+            monkeypatch.setattr(link_module, "FIRST_AFTER", 60.0)
+            again.called()
+            await asyncio.wait_for(given_back.wait(), DEADLINE)
+            assert said(theirs) == [{"searches": 2}]
+            link.close()
+
+    asyncio.run(call_twice())
