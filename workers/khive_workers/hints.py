@@ -8,6 +8,7 @@ from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.freshness import GENERATIONS
 from khive_supervisor.verbs.context import Context
 from khive_workers.verb_thread import VerbThread
 
@@ -15,7 +16,7 @@ log = logs.get("khive.hints")
 
 
 class Hints:
-    """Refreshes in the verb thread, so between two calls, and then tells the client.
+    """Refreshes where verbs run, so between two calls, and then tells the client.
 
     Hints that come meanwhile are one more round, however many they are. Nothing depends on this:
     each call checks by itself what it uses.
@@ -60,6 +61,7 @@ class Hints:
             return {}
 
         try:
-            await self._thread.run(work)
+            # Only what comes with a new generation takes longer than going to the thread and back.
+            await self._thread.run(work, quick=GENERATIONS not in kinds)
         except KhiveError as error:  # the next call will meet it, and say it to somebody
             log.debug("hints.refresh_failed", error=str(error))
