@@ -28,9 +28,9 @@ from khive_supervisor.store.model import Entry, EntryFilter
 log = logs.get("khive.search")
 
 #: Words and signs of a query whose meaning is looked for, and characters at most: a pasted page
-#: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 4 ms for
-#: 64); measured, nothing is lost: docs/adr/0003-fusion.md.
-EMBEDDED_WORDS, EMBEDDED_CHARACTERS = 64, 1000
+#: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 5 ms for
+#: 80); measured, nothing is lost: docs/adr/0003-fusion.md.
+EMBEDDED_WORDS, EMBEDDED_CHARACTERS = 80, 1000
 
 _WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 
