@@ -238,7 +238,9 @@ def test_a_reload_that_is_undone_brings_its_limits_back(roles: RoleBench) -> Non
 def test_a_reload_does_not_wait_for_tasks_that_a_budget_holds_up(roles: RoleBench) -> None:
     roles.configure(spender(roles, "weekly = 1.0, reserve = 0.5"))
     roles.khive.start()
-    numbers = [spend(roles, cost, attempts=1) for cost in (1.0, 0.1, 0.1, 0.1)]
+    # At once: the first uses up all, and who comes after that is refused.
+    with roles.store.transaction():
+        numbers = [spend(roles, cost, attempts=1) for cost in (1.0, 0.1, 0.1, 0.1)]
     roles.ended(numbers[0])
     roles.configure(spender(roles, "weekly = 1.0, reserve = 0.5").replace(":spend", ":fail"))
     assert roles.khive.json("reload")["roles"] == {"py": "rolled"}
