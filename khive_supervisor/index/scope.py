@@ -63,7 +63,8 @@ class WordView:
         given = np.array(ids, np.int64)
         known = given[self.knows(given)]
         file = self.file
-        columns = (file.created[known], file.salience[known], file.decay[known])
+        # A damaged number must not spoil the order, nor the answer as JSON.
+        columns = map(np.nan_to_num, (file.created[known], file.salience[known], file.decay[known]))
         return dict(
             zip(known.tolist(), zip(*(c.tolist() for c in columns), strict=True), strict=True)
         )
@@ -103,9 +104,15 @@ def member(ids: NDArray[np.integer[Any]], ascending: NDArray[np.integer[Any]]) -
     """Which of some ids are in an ascending list."""
     if not len(ascending):
         return np.zeros(len(ids), np.bool_)
-    places = np.searchsorted(ascending, ids)
-    found: NDArray[np.bool_] = ascending[np.minimum(places, len(ascending) - 1)] == ids
+    found: NDArray[np.bool_] = ascending[place_of(ids, ascending)] == ids
     return found
+
+
+def place_of(
+    ids: NDArray[np.integer[Any]], ascending: NDArray[np.integer[Any]]
+) -> NDArray[np.intp]:
+    """Where some ids are in an ascending list that is not empty; if they are, else anywhere."""
+    return np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)
 
 
 def _any_of(

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +42,10 @@ K1, B = 1.2, 0.75
 #: No impact is greater: that of a word without end in an entry.
 MOST_IMPACT = K1 + 1
 
-#: Magic, bytes of the description, checksum of the generation that it belongs to, and of what
-#: follows the header: the description, then the arrays.
-_HEADER = struct.Struct("<8sQ32s32s")
+#: Magic, bytes of the description and its CRC (a wrong number in it would hide who has died),
+#: checksum of the generation that it belongs to, and of what follows the header: the description,
+#: then the arrays.
+_HEADER = struct.Struct("<8sII32s32s")
 _MAGIC = b"KHIVEWD1"
 
 #: Names and types of the arrays, in their order. `hashes`: of all tokens, sorted; `starts`: where
@@ -110,7 +112,7 @@ def write(
         digest.update(part)
     with open(path, "wb") as file:
         owner = bytes.fromhex(generation.sha256)
-        file.write(_HEADER.pack(_MAGIC, len(body[0]), owner, digest.digest()))
+        file.write(_HEADER.pack(_MAGIC, len(body[0]), crc32(body[0]), owner, digest.digest()))
         file.writelines(body)
 
 
@@ -188,11 +190,14 @@ def _read_header(
     head = os.pread(descriptor, _HEADER.size, 0)
     if len(head) < _HEADER.size:
         raise refused
-    magic, length, owner, checksum = _HEADER.unpack(head)
+    magic, length, crc, owner, checksum = _HEADER.unpack(head)
     if (magic, owner) != (_MAGIC, bytes.fromhex(generation.sha256)) or length > 1 << 16:
         raise refused
+    text = os.pread(descriptor, length, _HEADER.size)
+    if crc32(text) != crc:
+        raise refused
     try:
-        said = json.loads(os.pread(descriptor, length, _HEADER.size))
+        said = json.loads(text)
         about = Description(
             int(said["highest"]), int(said["fate"]), int(said["items"]), float(said["average"])
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from khive_supervisor.index.scope import place_of
 from khive_supervisor.index.words import Postings
 from khive_supervisor.search.lexical import Budget, Scored, Selection, inverse_frequency
 
@@ -41,10 +42,13 @@ def retrieve(
     if not required or limit <= 0:
         return []
     weights = [_idf(one, entries) for one in required]
-    ids, scores = _brought_in(required, weights)
-    for term in selection.optional:
-        if term in lists:
-            _add(ids, scores, lists[term], _idf(lists[term], entries))
+    # A damaged file may hold anything: what is no number is worth nothing.
+    with np.errstate(all="ignore"):
+        ids, scores = _brought_in(required, weights)
+        for term in selection.optional:
+            if term in lists:
+                _add(ids, scores, lists[term], _idf(lists[term], entries))
+    scores = np.nan_to_num(scores, nan=0.0, posinf=0.0, neginf=0.0)
     return _best(ids, scores, passing, limit)
 
 
@@ -69,7 +73,7 @@ def _add(
 ) -> None:
     """What a word adds to the entries that are in already."""
     known, impacts = postings
-    places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    places = place_of(ids, known)
     has = np.flatnonzero(known[places] == ids)
     scores[has] += impacts[places[has]] * idf
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from khive_supervisor import text
-from khive_supervisor.index.scope import Scope, WordView, member
+from khive_supervisor.index.scope import Scope, WordView, member, place_of
 from khive_supervisor.index.words import COLUMN_WEIGHTS, MOST_IMPACT, Postings
 from khive_supervisor.search import lexical, postings
 from khive_supervisor.search.lexical import Scored, Selection
@@ -118,7 +118,7 @@ class WordSearch:
             return self._scored(term, view)
         ids = np.array(self._store.words.phrase_ids(term, _PHRASE_ENTRIES), np.int32)
         ids = ids[member(ids, common)]
-        worths = [impacts[np.searchsorted(entries, ids)] for entries, impacts in parts]
+        worths = [impacts[place_of(ids, entries)] for entries, impacts in parts]
         return ids, np.minimum.reduce(worths)
 
     def _scored(self, term: str, view: WordView) -> Postings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,13 @@ from khive_supervisor.index.reader import VectorIndex
 from khive_supervisor.index.scope import Scope, WordView
 from khive_supervisor.index.words import COLUMN_WEIGHTS, WordFile, write
 from khive_supervisor.search.lexical import inverse_frequency
+from khive_supervisor.search.words import WordSearch
 from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
-from khive_supervisor.text import match_expression
+from khive_supervisor.text import match_expression, read_query
 
 DIMENSIONS = 8
+QUERIES = ["worda wordb wordj", "wordc", "worda_wordb wordb.worda unique5", "nobody"]
 WORDS = [f"word{chr(97 + i)}" for i in range(20)]
 
 
@@ -227,7 +230,6 @@ def test_no_damage_leads_anywhere_else(tmp_path: Path) -> None:
     draw = random.Random(11)
     answered = 0
     with SqliteStore(str(path)) as store:
-        tokens = [found[0] for found in store.tokens(WORDS).values()]
         for _ in range(300):
             damaged = bytearray(content)
             for _ in range(draw.randrange(1, 40)):
@@ -240,11 +242,28 @@ def test_no_damage_leads_anywhere_else(tmp_path: Path) -> None:
             answered += 1
             view = WordView.of(file, [])
             scope = Scope(store, EntryFilter(namespaces=("one",), since=5.0), view=view)
-            for ids, impacts in file.postings(tokens).values():
-                assert len(ids) == len(impacts)
-                scope.passing(ids.astype(np.int64))
+            words = WordSearch(store)
+            for query in QUERIES:
+                for found in (scope, Scope(store, EntryFilter(), view=view)):
+                    hits = words.search(read_query(query), found, 20).found
+                    assert all(math.isfinite(score) for _, score in hits)
+                    ages = view.ages([entry for entry, _ in hits])
+                    assert all(math.isfinite(one) for age in ages.values() for one in age)
             file.close()
     assert answered > 30
+
+
+def test_a_wrong_number_in_its_description_is_refused(tmp_path: Path) -> None:
+    """It would hide who has died."""
+    path = tmp_path / "k.db"
+    row = filled(path, 60)
+    place = Path(Generations(str(path)).words(row))
+    content = place.read_bytes()
+    assert b'"fate": 2' in content
+    place.chmod(0o600)
+    place.write_bytes(content.replace(b'"fate": 2', b'"fate": 9', 1))
+    with pytest.raises(IndexFileError, match="words' file"):
+        WordFile(str(place), row)
 
 
 def test_shorter_than_it_was_is_let_go(tmp_path: Path) -> None:

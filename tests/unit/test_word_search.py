@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from numpy.typing import NDArray
 
 from khive_supervisor.index.collect import collect
 from khive_supervisor.index.scope import Scope, WordView
@@ -146,12 +147,12 @@ def test_as_many_are_asked_about_as_it_takes() -> None:
     (every,) = lists(range(1, 1001))
     asked: list[int] = []
 
-    def passing(ids: object) -> object:
-        asked.append(len(ids))  # type: ignore[arg-type]  # an array
-        return np.asarray(ids) % 100 == 0
+    def passing(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        asked.append(len(ids))
+        return ids % 100 == 0
 
     chosen = Selection(("w",), (), 1000, 0.0)
-    found = postings.retrieve(chosen, {"w": every}, 2000, passing, 10)  # type: ignore[arg-type]
+    found = postings.retrieve(chosen, {"w": every}, 2000, passing, 10)
     assert [one for one, _ in found] == list(range(1000, 0, -100))
     assert asked == [1000]
     worth = every[1].copy()
