@@ -1,3 +1,3 @@
 """One supervisor, one mapped index and one durable memory for all sessions of a user."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
