@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+#: Ticks of the process table's clock in a second.
+_TICKS = os.sysconf("SC_CLK_TCK")
+
 
 def alive(pid: int) -> bool:
     """Whether a process exists and is no zombie.
@@ -24,3 +27,21 @@ def alive(pid: int) -> bool:
     except OSError:
         return True  # somebody else's
     return True
+
+
+def signs_of_life(pid: int) -> tuple[str, float]:
+    """A process's state as the process table has it, and the seconds of processor time it has used.
+
+    An empty state where there is no such process, or no table to read. 4 µs.
+    """
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return "", 0.0
+    try:
+        fields = os.read(fd, 1024).rpartition(b")")[2].split()
+    except OSError:
+        return "", 0.0
+    finally:
+        os.close(fd)
+    return fields[0].decode(), (int(fields[11]) + int(fields[12])) / _TICKS

@@ -24,7 +24,7 @@ from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.paths import make_private_directory
 from khive_supervisor.protocol import MAX_FDS
-from khive_supervisor.supervision import live, systemd
+from khive_supervisor.supervision import live, liveness, systemd
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
     Arrival,
@@ -169,6 +169,7 @@ class Supervisor:
             tasks = [asyncio.create_task(self.records.trail.run())]
             tasks.append(asyncio.create_task(self.upkeep.run()))
             tasks.append(asyncio.create_task(self.watcher.run()))
+            tasks.append(asyncio.create_task(self._look_after_all()))
             await self.roles.start()
             tasks.append(asyncio.create_task(self.reloader.run()))
             await self._until_ready()
@@ -265,6 +266,13 @@ class Supervisor:
             child.reap()
         self.upkeep.builder.reap()
         self.spawner.reap()
+
+    async def _look_after_all(self) -> None:
+        """See at each tick who answers; runs until cancelled."""
+        while True:
+            await asyncio.sleep(liveness.TICK)
+            for child in self.children.values():
+                child.look()
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""

@@ -1,7 +1,7 @@
 """A supervised child: started by exec, ready when it says so, restarted by policy.
 
-Each child holds one end of a socket pair. It writes `ready` to it; its end tells the child that
-the supervisor is gone, however that happened.
+Each child holds one end of a socket pair. It writes `ready` to it, and answers when it is asked
+whether it lives; its end tells the child that the supervisor is gone, however that happened.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from khive_supervisor import logs
+from khive_supervisor.supervision.liveness import Limits, Verdict
+from khive_supervisor.supervision.pulse import PING, Pulse
 from khive_supervisor.supervision.restart import (
+    AGAIN_AFTER,
+    AGAIN_AT_LEAST,
     History,
     RestartPolicy,
     State,
@@ -29,6 +33,9 @@ from khive_supervisor.supervision.restart import (
 
 log = logs.get("khive.children")
 _JITTER = random.SystemRandom()
+
+#: A child that starts owes its first word: it imports, and loads a model.
+STARTING = Limits(stopped=3.0, silent=60.0, busy=300.0, suspect=20.0)
 
 #: Libraries that start a thread per core unless told: one thread each, we have many processes.
 SINGLE_THREADED = {
@@ -53,6 +60,11 @@ class Child:
     clock: Callable[[], float] = time.monotonic
     state: State = State.STOPPED
     restarts: int = 0
+    #: How often it was replaced because it did not answer.
+    hung: int = 0
+    limits: Limits = field(default_factory=Limits)
+    #: Called when its process has ended, before anything follows from that.
+    on_exit: Callable[[], None] | None = None
     last_exit: str = ""
     #: Why it could not be started, or the last line that it said outside of the log.
     last_words: str = ""
@@ -62,6 +74,14 @@ class Child:
     _link: socket.socket | None = None
     _history: History = field(default_factory=History)
     _timer: asyncio.TimerHandle | None = None
+    _pulse: Pulse | None = None
+    _tried_at: float = 0.0
+
+    @property
+    def well(self) -> bool:
+        """Return false while it is overdue with an answer; what does not run owes none."""
+        pulse = self._pulse
+        return pulse is None or pulse.verdict in (Verdict.ALIVE, Verdict.SLOW)
 
     @property
     def pid(self) -> int | None:
@@ -72,6 +92,7 @@ class Child:
         """Start it (from STOPPED, BACKOFF or FATAL)."""
         self.state = change(self.state, State.STARTING)
         self.stopped.clear()
+        self._tried_at = self.clock()
         try:
             self._process, self._link = self._launch()
         except OSError as error:  # no process or descriptor is to be had: later, perhaps
@@ -82,6 +103,7 @@ class Child:
             self._timer = loop.call_later(self.policy.backoff_max, self._restart)
             return
         asyncio.get_running_loop().add_reader(self._link, self._on_link)
+        self._pulse = Pulse(self._ask, self.clock())
         self._follow_stderr(self._process)
         log.info("child.started", child=self.name, child_pid=self._process.pid)
 
@@ -102,6 +124,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 pass_fds=[channel.fileno() for channel in channels.values()],
                 start_new_session=True,
+                cwd="/",  # the one that it was started in may go away
                 env={**SINGLE_THREADED, **self.environment},
             )
         except OSError:
@@ -144,13 +167,48 @@ class Child:
             data = b""
         if not data:
             self._drop_link()
-        elif self.state is State.STARTING:
+            return
+        if self._pulse is not None:
+            self._pulse.answered()
+        if self.state is State.STARTING:
             self.state = change(self.state, State.READY)
             log.info("child.ready", child=self.name, child_pid=self.pid)
             self.last_words = ""
             self.ready.set()
             if self.on_ready:
                 self.on_ready()
+
+    # --- its answers --------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        if self._link is not None:
+            try:
+                self._link.send(PING)
+            except OSError as error:  # it reads nothing, or has just ended
+                log.debug("child.not_asked", child=self.name, error=str(error))
+
+    def look(self) -> None:
+        """See whether it answers; one that hangs is ended, and started again like one that died."""
+        if self._pulse is None or self.state not in (State.STARTING, State.READY):
+            return
+        assert self._process is not None
+        starts = self.state is State.STARTING
+        limits = STARTING if starts else self.limits
+        verdict = self._pulse.look(self._process.pid, self.clock(), limits, asking=not starts)
+        if verdict is not Verdict.HUNG:
+            return
+        seconds = round(self._pulse.unheard, 1)
+        log.error("child.hung", child=self.name, child_pid=self.pid, seconds=seconds)
+        self.hung += 1
+        self.last_words = f"replaced, since it did not answer for {seconds:g} s"
+        self._pulse = None  # once is enough: where a signal cannot reach it, another does not
+        self.kill()
+
+    def try_again(self) -> None:
+        """Somebody needs it: if it was given up, start it now unless that was just tried."""
+        if self.state is State.FATAL and self.clock() - self._tried_at >= AGAIN_AT_LEAST:
+            self._cancel_timer()
+            self._restart()
 
     def _drop_link(self) -> None:
         if self._link is not None:
@@ -165,7 +223,10 @@ class Child:
         code = self._process.returncode
         self.last_exit = describe_exit(code)
         pid, self._process = self._process.pid, None
+        self._pulse = None
         self._drop_link()
+        if self.on_exit:
+            self.on_exit()
         self.ready.clear()
         if self.state is State.STOPPING:
             self._become_stopped()
@@ -179,7 +240,8 @@ class Child:
         )
         if verdict.at is None:
             self.state = change(self.state, State.FATAL)
-            log.error("child.gave_up", child=self.name, why=verdict.reason)
+            log.error("child.gave_up", child=self.name, why=verdict.reason, again_after=AGAIN_AFTER)
+            self._timer = asyncio.get_running_loop().call_later(AGAIN_AFTER, self._restart)
             return
         self.state = change(self.state, State.BACKOFF)
         loop = asyncio.get_running_loop()
@@ -192,9 +254,7 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to end; `stopped` is set when it has."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         if self._process is None:
             if self.state is not State.STOPPED:
                 self._become_stopped()
@@ -203,6 +263,11 @@ class Child:
             self.state = change(self.state, State.STOPPING)
         self._drop_link()
         self._process.terminate()
+
+    def _cancel_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def kill(self) -> None:
         """End it, and what it started, now."""
@@ -218,12 +283,15 @@ class Child:
 
     def describe(self) -> dict[str, Any]:
         """What `status` shows."""
+        state = self.state.value
         return {
             "name": self.name,
-            "state": self.state.value,
             "pid": self.pid,
             "restarts": self.restarts,
+            "hung": self.hung,
             "last_exit": self.last_exit,
+            "problem": "" if self.state is State.READY else self.last_words or self.last_exit,
+            **(self._pulse.describe(state) if self._pulse else {"state": state}),
         }
 
 

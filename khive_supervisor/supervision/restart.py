@@ -17,6 +17,12 @@ PERMANENT_EXITS = frozenset(
 )
 
 
+#: Seconds after which a child that was given up is tried again: what made it impossible (a package
+#: that was half removed, a model's file) may have been mended. And the least from one try to the
+#: next when somebody needs it.
+AGAIN_AFTER, AGAIN_AT_LEAST = 30.0, 5.0
+
+
 class State(enum.Enum):
     """What a supervised child is doing."""
 
@@ -42,7 +48,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.BACKOFF, State.STARTING),  # the delay is over
         (State.BACKOFF, State.STOPPED),  # told to stop while waiting
         (State.STOPPING, State.STOPPED),
-        (State.FATAL, State.STARTING),  # an operator asked for it
+        (State.FATAL, State.STARTING),  # once more after a long pause, or somebody needs it
         (State.FATAL, State.STOPPED),
     }
 )

@@ -41,7 +41,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
 
 def _overall(supervisor: Supervisor) -> str:
     states = {child.state for child in supervisor.children.values()}
-    if supervisor.roles.failed:
+    if supervisor.roles.failed or not all(child.well for child in supervisor.children.values()):
         return "degraded"
     if states <= {State.READY}:
         return "ready"

@@ -336,14 +336,8 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _until_end(parent: int, stop: asyncio.Event) -> None:
-    """Stop when the parent's end is closed; what it writes has no meaning."""
-    try:
-        data = os.read(parent, 64)
-    except BlockingIOError:
-        return
-    except OSError:
-        data = b""
-    if not data:
+    """Answer the parent; stop when its end is closed."""
+    if not runtime.answer_parent(parent):
         stop.set()
 
 
@@ -360,6 +354,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if parent is not None:
+        os.set_blocking(parent, False)
         loop.add_reader(parent, _until_end, parent, stop)
     bundled = settings.kind == "minilm"
     embedder = in_process(settings)

@@ -117,14 +117,8 @@ class HttpWorker:
     # --- the supervisor -------------------------------------------------------------------------
 
     def _parent_spoke(self, parent: int) -> None:
-        """What the parent writes has no meaning; its end is ours."""
-        try:
-            data = os.read(parent, 64)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
+        """Answer it; its end is ours."""
+        if not runtime.answer_parent(parent):
             os._exit(exitcodes.OK)
 
     def _follow_link(self) -> None:

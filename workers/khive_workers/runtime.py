@@ -49,6 +49,26 @@ def exit_with_parent(parent: socket.socket) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
+#: What a child answers on its link when it is asked whether it lives.
+ALIVE = b"alive\n"
+
+
+def answer_parent(parent: int) -> bool:
+    """Read what the supervisor says on the link, and answer; False at its end. Never waits."""
+    try:
+        data = os.read(parent, 64)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    if data:
+        try:
+            os.write(parent, ALIVE)
+        except OSError:
+            return True  # it reads nothing now; its end will be seen
+    return bool(data)
+
+
 def registration(config: Config, name: str, session: str, info: dict[str, object]) -> (
     tuple[bytes, socket.socket]
 ):  # fmt: skip

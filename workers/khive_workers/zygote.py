@@ -80,8 +80,9 @@ class Zygote:
                 self._prepare_spare()
             for key, _ in events:
                 if key.fileobj is self._parent:
-                    return  # the supervisor is gone; sessions go on without it
-                if key.fileobj is self._requests:
+                    if not runtime.answer_parent(self._parent.fileno()):
+                        return  # the supervisor is gone; sessions go on without it
+                elif key.fileobj is self._requests:
                     self._serve_request()
                 else:
                     self._reap()
