@@ -9,6 +9,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 
 from khive_supervisor import paths
+from khive_supervisor.worktrees import shadow
 
 #: Names below a task's own directory.
 ABOUT, LOCK, TREE = "about.json", "lock", "tree"
@@ -21,6 +22,7 @@ class About:
 
     A worktree has the `repository` (its git directory), the `branch`, the commit that it began at
     (`base`), and the caller's place below its top (`prefix`).
+    `note` says what is not as somebody might expect it.
     """
 
     task: int
@@ -31,6 +33,7 @@ class About:
     branch: str = ""
     base: str = ""
     prefix: str = ""
+    note: str = ""
 
 
 def root(store: str) -> str:
@@ -85,6 +88,7 @@ def lock(home: str) -> int | None:
 
 def clear(home: str) -> None:
     """Remove what is ours of a task's directory, whose tree is gone, and it if it is empty."""
+    shadow.clear(home)
     for name in (ABOUT, f"{ABOUT}.part", LOCK):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{home}/{name}")

@@ -80,14 +80,30 @@ def enter(
     held = _hold(home, pause)
     try:
         about = _prepare(git, home, notes.read(home), About(task, role, kind), where)
+        try:
+            directory = _inside(home, about)
+        except NoPlace:
+            tidy(git, home, about)
+            raise
     except BaseException:
         if not os.path.exists(f"{home}/{TREE}") and notes.read(home) is None:
             notes.clear(home)
         os.close(held)
         raise
-    directory = os.path.join(home, TREE, about.prefix) if about.prefix else f"{home}/{TREE}"
-    os.makedirs(directory, exist_ok=True)  # the caller's may be in no commit
     return Place(home, about, directory, held)
+
+
+def _inside(home: str, about: About) -> str:
+    """Where to work: the caller's own place, which may be in no commit, or a link in one."""
+    top = os.path.realpath(f"{home}/{TREE}")
+    directory = os.path.join(top, about.prefix) if about.prefix else top
+    if os.path.realpath(directory) != directory:
+        raise NoPlace(
+            f"{about.prefix} is a symbolic link in the commit that the worktree began at.",
+            hint="Assign the task with the repository's top as its cwd.",
+        )
+    os.makedirs(directory, exist_ok=True)
+    return directory
 
 
 def _hold(home: str, pause: Callable[[float], None]) -> int:
@@ -119,7 +135,7 @@ def _prepare(git: Git, home: str, known: About | None, wanted: About, cwd: str) 
     if known is not None and known.kind == WORKTREE:
         tree.discard_unfinished(git, home, known)
     if wanted.kind == WORKTREE:
-        return tree.make(git, home, tree.plan(git, wanted.task, wanted.role, cwd))
+        return tree.make(git, home, tree.plan(git, home, wanted.task, wanted.role, cwd))
     os.makedirs(directory, 0o700, exist_ok=True)
     made = replace(wanted, ready=True)
     notes.write(home, made)
@@ -135,7 +151,8 @@ def shown(git: Git, home: str, about: About) -> dict[str, Any] | None:
     found = tree.look(git, home, about)
     if found.clean:
         return None
-    return {"kind": WORKTREE, "path": path, "repository": about.repository, **found.shown()}
+    shown = {"kind": WORKTREE, "path": path, "repository": about.repository, **found.shown()}
+    return {**shown, "filters": about.note} if about.note else shown
 
 
 def tidy(git: Git, home: str, about: About) -> dict[str, Any] | None:

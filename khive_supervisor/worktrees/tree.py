@@ -6,17 +6,34 @@ and an index of its own. Nothing is removed that is not in the repository or tha
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from khive_supervisor.errors import GitFailed, NoPlace
+from khive_supervisor.worktrees import repository
 from khive_supervisor.worktrees.about import TREE, About, write
 from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.shadow import Shadow, shadow
 
 #: Branches that are tried when the name of one is taken.
 _NAMES = 20
+#: How an index calls the place of a submodule, before its path.
+_SUBMODULE = re.compile(r"160000 [0-9a-f]+ [0-3]\t(.+)", re.DOTALL)
+#: Looks for files that a filter would have to be run for; what attributes call it does not matter.
+_FILTERED = ("grep", "-q", "-I", "--no-textconv", "-e", "filter=")
+_ATTRIBUTES = (":(glob)**/.gitattributes", ".gitattributes")
+#: How changes are counted: by git alone.
+_DIFF = ("--shortstat", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
+#: Said of a directory whose files lack what a filter makes of them.
+UNFILTERED = (
+    "Files that .gitattributes gives to a filter (such as Git LFS) are as they are stored: "
+    "a repository's filters are not run here."
+)
 #: Files in a worktree's git directory that say somebody is in the middle of something.
 _UNDER_WAY = (
     "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge", "rebase-apply",
@@ -50,114 +67,157 @@ class Look:
         return {name: value for name, value in data.items() if value}
 
 
-def plan(git: Git, task: int, role: str, cwd: str) -> About:
+def plan(git: Git, home: str, task: int, role: str, cwd: str) -> About:
     """What a worktree for the caller in `cwd` will be; nothing is made.
 
     Raises:
-        NoPlace: there is no repository with a commit, or no such directory.
+        NoPlace: there is no repository of this user's with a commit.
         GitFailed: git fails at something else.
     """
-    try:
-        found = git.run("rev-parse", "--git-common-dir", "--show-prefix", cwd=cwd)
-    except GitFailed as error:
-        if "not a git repository" not in error.message:
-            raise
+    found = repository.find(cwd)
+    if found is None:
         raise NoPlace(
             f"The caller's directory {cwd} is in no git repository.",
             hint='Assign the task from a repository, or set the role\'s workdir to "caller".',
-        ) from error
-    common, _, prefix = found.partition("\n")
-    base = git.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", cwd=cwd)
-    if not base:
-        raise NoPlace(
-            f"The repository of {cwd} has no commit yet, so that there is nothing to work from.",
-            hint="Make a first commit, then retry the task.",
         )
+    if found.claimed:
+        raise NoPlace(
+            f"{found.top} names {found.common} as its git directory, which does not name it.",
+            hint="Work in the repository itself, or in a worktree that git has made.",
+        )
+    with shadow(git, found.common, home) as ours:
+        base = ours.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", own=found.own)
+        if not base:
+            raise NoPlace(
+                f"The repository of {cwd} has no commit yet, so that there is nothing to work "
+                "from.",
+                hint="Make a first commit, then retry the task.",
+            )
+        note = UNFILTERED if _is_filtered(ours, base) else ""
     return About(
         task, role, "worktree",
-        repository=os.path.realpath(os.path.join(cwd, common)),
+        repository=found.common,
         branch=f"khive/{role}-t{task}",
         base=base,
-        prefix=prefix.strip("/"),
+        prefix=found.prefix,
+        note=note,
     )  # fmt: skip
+
+
+def _is_filtered(ours: Shadow, base: str) -> bool:
+    with contextlib.suppress(GitFailed):
+        ours.run(*_FILTERED, base, "--", *_ATTRIBUTES)
+        return True
+    return False
 
 
 def make(git: Git, home: str, about: About) -> About:
     """Make the worktree; what it became, with the branch that was free.
 
     Raises:
+        NoPlace: the repository is of a kind that has none.
         GitFailed: git cannot.
     """
-    for number in range(1, _NAMES + 1):
-        branch = about.branch if number == 1 else f"{about.branch}-{number}"
-        if _tip(git, about, branch):
-            continue  # of another store's task, or kept from one before
-        made = replace(about, branch=branch)
-        write(home, made)
-        git.run(
-            "worktree", "add", "--quiet", "--no-track", "-b", branch, f"{home}/{TREE}", about.base,
-            cwd=about.repository,
-        )  # fmt: skip
-        made = replace(made, ready=True)
-        write(home, made)
-        return made
+    with shadow(git, about.repository, home) as ours:
+        for number in range(1, _NAMES + 1):
+            branch = about.branch if number == 1 else f"{about.branch}-{number}"
+            if _tip(ours, branch):
+                continue  # of another store's task, or kept from one before
+            made = replace(about, branch=branch)
+            write(home, made)
+            _add(ours, f"{home}/{TREE}", branch, "--no-track", "-b", branch, at=about.base)
+            made = replace(made, ready=True)
+            write(home, made)
+            return made
     raise GitFailed(f"The branches {about.branch} to -{_NAMES} are all taken.")
+
+
+def _add(ours: Shadow, tree: str, branch: str, *words: str, at: str) -> None:
+    """Add a worktree, whose link then says where its git directory really is."""
+    repository.check_writable_parts(ours.common, branch)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(f"{ours.common}/worktrees")
+    try:
+        ours.run("worktree", "add", "--quiet", *words, tree, at)
+    except GitFailed as error:
+        if not ours.partial:
+            raise
+        raise NoPlace(
+            f"{ours.common} is a partial clone that lacks objects, and nothing is fetched here: "
+            f"{error.message}",
+            hint="Fetch them first: git checkout of the same commit, or git fetch --refetch.",
+        ) from error
+    with open(f"{tree}/.git", encoding="utf-8", errors="surrogateescape") as link:
+        named = link.read().removeprefix("gitdir: ").rstrip("\n")
+    own = os.path.realpath(os.path.join(tree, named))
+    with open(f"{tree}/.git", "w", encoding="utf-8", errors="surrogateescape") as link:
+        link.write(f"gitdir: {own}\n")
 
 
 def discard_unfinished(git: Git, home: str, about: About) -> None:
     """Remove what a maker left that died on the way: nobody has worked in it."""
     tree = f"{home}/{TREE}"
-    if os.path.isdir(about.repository):
-        git.ask("worktree", "unlock", tree, cwd=about.repository)
-        git.ask("worktree", "remove", "--force", "--force", tree, cwd=about.repository)
-    shutil.rmtree(tree, ignore_errors=True)
-    if os.path.isdir(about.repository):
-        git.ask("worktree", "prune", cwd=about.repository)
-        _drop_branch(git, about)
+    if not os.path.isdir(about.repository):
+        shutil.rmtree(tree, ignore_errors=True)
+        return
+    with shadow(git, about.repository, home) as ours:
+        ours.ask("worktree", "unlock", tree)
+        ours.ask("worktree", "remove", "--force", "--force", tree)
+        shutil.rmtree(tree, ignore_errors=True)
+        ours.ask("worktree", "prune")
+        _drop_branch(ours, about)
 
 
 def bring_back(git: Git, home: str, about: About) -> None:
     """Make a worktree again whose directory somebody removed, at what its branch has."""
     tree = f"{home}/{TREE}"
-    where = about.branch if _tip(git, about, about.branch) else about.base
-    words = [] if where == about.branch else ["--no-track", "-b", about.branch]
-    git.run("worktree", "add", "--quiet", "--force", *words, tree, where, cwd=about.repository)
+    with shadow(git, about.repository, home) as ours:
+        where = about.branch if _tip(ours, about.branch) else about.base
+        words = [] if where == about.branch else ["--no-track", "-b", about.branch]
+        _add(ours, tree, about.branch, "--force", *words, at=where)
 
 
 def look(git: Git, home: str, about: About) -> Look:
     """What is in it; whatever cannot be found out counts as a reason to keep it."""
     tree = f"{home}/{TREE}"
-    if not os.path.lexists(tree):
-        return _look_without(git, about)
     try:
-        return _look(git, tree, about)
-    except GitFailed as error:
+        with shadow(git, about.repository, home) as ours:
+            if not os.path.lexists(tree):
+                return _look_without(ours, about)
+            return _look(ours, tree, about)
+    except (GitFailed, NoPlace) as error:
         return Look(branch=about.branch, kept=error.message)
+    except OSError as error:
+        return Look(branch=about.branch, kept=f"It cannot be looked into: {error}.")
 
 
-def _look_without(git: Git, about: About) -> Look:
+def _look_without(ours: Shadow, about: About) -> Look:
     """What is left when somebody removed the directory: the branch."""
-    tip = _tip(git, about, about.branch)
+    tip = _tip(ours, about.branch)
     kept = "" if tip in ("", about.base) else "Its directory is gone; its branch has commits."
     return Look(branch=about.branch, kept=kept)
 
 
-def _look(git: Git, tree: str, about: About) -> Look:
-    top, own = git.run("rev-parse", "--show-toplevel", "--absolute-git-dir", cwd=tree).split("\n")
-    if os.path.realpath(top) != os.path.realpath(tree):
-        # Its link is gone, and git has found a repository further up.
+def _look(ours: Shadow, tree: str, about: About) -> Look:
+    own = repository.own_of(tree, about.repository)
+    if not own:
         return Look(branch=about.branch, kept="It is no worktree any more.")
-    # Said here, since a user's settings may hide what nobody has added.
-    status = git.run(
-        "status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=none", cwd=tree
-    )
-    head = git.run("rev-parse", "HEAD", cwd=tree)
-    tip = _tip(git, about, about.branch)
-    commits = int(git.run("rev-list", "--count", f"{about.base}..HEAD", cwd=tree))
+
+    def run(*words: str) -> str:
+        return ours.run(*words, own=own, tree=tree)
+
+    # git would look into a submodule by the submodule's own configuration.
+    status = run(
+        "status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=all",
+        "--no-renames",
+    )  # fmt: skip
+    head = run("rev-parse", "HEAD")
+    tip = _tip(ours, about.branch)
+    commits = int(run("rev-list", "--count", f"{about.base}..HEAD"))
     kept = ""
     if any(os.path.exists(os.path.join(own, name)) for name in _UNDER_WAY):
         kept = "A merge, rebase or the like is under way in it."
-    elif os.path.isdir(os.path.join(own, "modules")):
+    elif os.path.isdir(os.path.join(own, "modules")) or _has_submodules(tree, run):
         kept = "It has submodules, whose commits are nowhere else."
     elif not commits and head != about.base:
         kept = "It is at an older commit than it began at."
@@ -166,10 +226,26 @@ def _look(git: Git, tree: str, about: About) -> Look:
     return Look(
         changed=len(status.splitlines()),
         commits=commits,
-        stat=git.run("diff", "--shortstat", about.base, cwd=tree).strip(),
-        branch=git.ask("symbolic-ref", "--quiet", "--short", "HEAD", cwd=tree) or about.branch,
+        stat=run("diff", *_DIFF, about.base).strip(),
+        branch=ours.ask("symbolic-ref", "--quiet", "--short", "HEAD", own=own) or about.branch,
         kept=kept,
     )
+
+
+def _has_submodules(tree: str, run: Callable[..., str]) -> bool:
+    """Whether something is in the place of a submodule; git leaves them empty."""
+    entries = run("ls-files", "--stage", "-z").split("\0")
+    found = (match[1] for entry in entries if (match := _SUBMODULE.fullmatch(entry)))
+    return any(_holds_something(os.path.join(tree, path)) for path in found)
+
+
+def _holds_something(path: str) -> bool:
+    try:
+        return bool(os.listdir(path))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # no directory, or one that cannot be read: nothing that git has made
 
 
 def remove(git: Git, home: str, about: About) -> None:
@@ -178,18 +254,18 @@ def remove(git: Git, home: str, about: About) -> None:
     Raises:
         GitFailed: it is not clean any more, or git cannot.
     """
-    if os.path.lexists(f"{home}/{TREE}"):
-        git.run("worktree", "remove", f"{home}/{TREE}", cwd=about.repository)
-    else:
-        git.ask("worktree", "prune", cwd=about.repository)
-    _drop_branch(git, about)
+    with shadow(git, about.repository, home) as ours:
+        if os.path.lexists(f"{home}/{TREE}"):
+            ours.run("worktree", "remove", f"{home}/{TREE}")
+        else:
+            ours.ask("worktree", "prune")
+        _drop_branch(ours, about)
 
 
-def _drop_branch(git: Git, about: About) -> None:
+def _drop_branch(ours: Shadow, about: About) -> None:
     """Remove the branch if it is where it began, in one step with that look."""
-    git.ask("update-ref", "-d", f"refs/heads/{about.branch}", about.base, cwd=about.repository)
+    ours.ask("update-ref", "-d", f"refs/heads/{about.branch}", about.base)
 
 
-def _tip(git: Git, about: About, branch: str) -> str:
-    reference = f"refs/heads/{branch}"
-    return git.ask("rev-parse", "--verify", "--quiet", reference, cwd=about.repository)
+def _tip(ours: Shadow, branch: str) -> str:
+    return ours.ask("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")

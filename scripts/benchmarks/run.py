@@ -17,6 +17,7 @@ from benchmarks import (
     check,
     eager,
     feedback,
+    hostile_git,
     http_abuse,
     http_search,
     idle,
@@ -82,6 +83,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "audit-cost": audit_cost.measure,
     "http": http_search.measure,
     "http-abuse": http_abuse.measure,
+    "hostile-git": hostile_git.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

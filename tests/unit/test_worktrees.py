@@ -333,16 +333,10 @@ def test_git_is_stopped_after_its_time_and_on_demand(bench: Bench, tmp_path: Pat
     (slow / "git").write_text("#!/bin/sh\nexec sleep 600\n")
     (slow / "git").chmod(0o755)
     environ = {**bench.environ, "PATH": f"{slow}:{bench.environ['PATH']}"}
-    # The program is looked up in this process's own PATH, as every program is.
-    os.environ["PATH"], before = environ["PATH"], os.environ["PATH"]
-    try:
-        git = Git(environ, timeout=0.05)
-        with pytest.raises(GitFailed, match="took longer than"):
-            git.run("status", cwd=str(tmp_path))
-        git.stop()
-        with pytest.raises(GitFailed, match="stopped"):
-            git.run("status", cwd=str(tmp_path))
-    finally:
-        os.environ["PATH"] = before
-    assert git.ask("status", cwd=str(tmp_path)) == ""
+    git = Git(environ, timeout=0.05)
+    with pytest.raises(GitFailed, match="took longer than"):
+        git.run("status", cwd=str(tmp_path))
+    git.stop()
+    with pytest.raises(GitFailed, match="stopped"):
+        git.run("status", cwd=str(tmp_path))
     assert tree.Look().clean

@@ -1,0 +1,168 @@
+"""Finding the repository of a directory, without git: git would read its configuration first.
+
+Whoever owns a repository decides what git does in it, so another user's is refused, as git does.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from khive_supervisor.config.reading import read_regular
+from khive_supervisor.errors import NoPlace
+
+#: Bytes of a file that names a directory: a path and a few words.
+_NAMING = 8192
+#: What a git directory has, whatever it is used for.
+_PARTS = ("objects", "refs")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository as seen from a directory; all paths are real ones.
+
+    Attributes:
+        common: the git directory that all its checkouts share.
+        own: the git directory of this checkout; `common` in the main one.
+        top: the checkout's top; the git directory itself if there is no checkout.
+        prefix: the directory below the top.
+        claimed: a file or link in the checkout names a git directory elsewhere, and nothing there
+            says that the checkout belongs to it.
+    """
+
+    common: str
+    own: str
+    top: str
+    prefix: str
+    claimed: bool = False
+
+    @property
+    def main(self) -> str:
+        """The top of the main checkout; of a bare repository, its directory."""
+        is_named = os.path.basename(self.common) == ".git"
+        return os.path.dirname(self.common) if is_named else self.top
+
+
+def find(cwd: str) -> Repository | None:
+    """The repository that a directory is in; None: there is none.
+
+    Raises:
+        NoPlace: it, or a part of it, is another user's.
+    """
+    where = os.path.realpath(cwd)
+    for top in _upwards(where):
+        found = _here(top)
+        if found is not None:
+            own, common = found
+            for path in {top, own, common}:
+                _check_owner(path)
+            prefix = "" if top == where else os.path.relpath(where, top)
+            return Repository(common, own, top, prefix, not _belongs(top, own, common))
+    return None
+
+
+def own_of(tree: str, common: str) -> str:
+    """The git directory of one worktree of a repository; empty if it is none of its any more."""
+    found = _named_in(f"{tree}/.git", "gitdir: ")
+    if not found or os.path.islink(f"{tree}/.git"):
+        return ""
+    own = os.path.realpath(os.path.join(tree, found))
+    belongs = os.path.dirname(own) == f"{common}/worktrees" and _points_back(tree, own)
+    return own if belongs else ""
+
+
+def _upwards(path: str) -> Iterator[str]:
+    while True:
+        yield path
+        parent = os.path.dirname(path)
+        if parent == path:
+            return
+        path = parent
+
+
+def _here(top: str) -> tuple[str, str] | None:
+    """(own, common) git directories of a directory that has them, or is one itself."""
+    for candidate in (_pointed_at(top), top):
+        own = os.path.realpath(candidate) if candidate else ""
+        if own and os.path.isfile(f"{own}/HEAD"):
+            shared = _named_in(f"{own}/commondir", "")
+            common = os.path.realpath(os.path.join(own, shared)) if shared else own
+            if all(os.path.exists(f"{common}/{part}") for part in _PARTS):
+                return own, common
+    return None
+
+
+def _pointed_at(top: str) -> str:
+    """The git directory that a checkout has, or names in a file."""
+    path = f"{top}/.git"
+    if os.path.isdir(path):
+        return path
+    named = _named_in(path, "gitdir: ")
+    return os.path.join(top, named) if named else ""
+
+
+def _named_in(file: str, before: str) -> str:
+    """The path in a file behind some words; empty if it is no such file."""
+    try:
+        data, _ = read_regular(file, _NAMING)
+    except OSError:
+        return ""
+    text = os.fsdecode(data)
+    return text.removeprefix(before).rstrip("\n") if text.startswith(before) else ""
+
+
+def _belongs(top: str, own: str, common: str) -> bool:
+    """Whether a checkout and its git directory name each other, or one contains the other."""
+    if own in (top, f"{top}/.git"):
+        return True
+    if own != common:
+        return os.path.dirname(own) == f"{common}/worktrees" and _points_back(top, own)
+    # A submodule's is in the git directory of a checkout around it.
+    return any(common.startswith(f"{around}/.git/modules/") for around in _upwards(top))
+
+
+def _points_back(top: str, own: str) -> bool:
+    back = _named_in(f"{own}/gitdir", "")
+    return bool(back) and os.path.realpath(os.path.join(own, back)) == os.path.realpath(
+        f"{top}/.git"
+    )
+
+
+def _check_owner(path: str) -> None:
+    """Refuse what another user owns: its owner decides what is read from it."""
+    owner = os.stat(path).st_uid
+    if owner != os.geteuid():
+        raise NoPlace(
+            f"{path} belongs to uid {owner}, and not to this user: whoever owns a repository "
+            "decides what is in it.",
+            hint="Work in a clone of your own.",
+        )
+
+
+def check_writable_parts(common: str, branch: str) -> None:
+    """Refuse links where git would write, which lead out of the repository.
+
+    Raises:
+        NoPlace: there is one.
+    """
+    path, parts = common, ["worktrees", "packed-refs", "reftable", "refs"]
+    for name in parts:
+        _check_no_link(f"{common}/{name}")
+    path = f"{common}/refs"
+    for name in ("heads", *branch.split("/")[:-1]):
+        path = f"{path}/{name}"
+        _check_no_link(path)
+
+
+def _check_no_link(path: str) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return  # git makes what it needs
+    if stat.S_ISLNK(mode):
+        raise NoPlace(
+            f"{path} is a symbolic link: what a worktree needs there would be written elsewhere.",
+            hint="Work in a clone whose git directory has no links.",
+        )
