@@ -80,14 +80,19 @@ def say(text: str) -> None:
     write(2, ("khive-supervisor attach: " + text + "\n").encode("utf-8", "backslashreplace"))
 
 
-def hello(config: "str | None", names: "tuple[str, ...]") -> bytes:
-    """The hello frame: who and where we are, and the environment that is forwarded."""
+def hello(
+    config: "str | None",
+    names: "tuple[str, ...]",
+    ignored: "list[tuple[str, str]] | tuple[()]" = (),
+) -> bytes:
+    """The hello frame: who and where we are, what was ignored, the environment forwarded."""
+    left_out = ",".join(f"[{quoted(name)},{quoted(value)}]" for name, value in ignored)
     forwarded = [(n, paths.env(n)) for n in names]
     env = ",".join(quoted(n) + ":" + quoted(v) for n, v in forwarded if v is not None)
     body = (
         f'{{"v":{PROTOCOL},"kind":"attach","release":{quoted(__version__)},"pid":{getpid()},'
         f'"cwd":{quoted(working_directory())},"config":{quoted(config) if config else "null"},'
-        f'"env":{{{env}}}}}'
+        f'"ignored":[{left_out}],"env":{{{env}}}}}'
     ).encode()
     return len(body).to_bytes(4, "big") + body
 
@@ -123,7 +128,7 @@ def note_attach(journal: int) -> None:
     pwrite(journal, b"A\n", fstat(journal).st_size)
 
 
-def wait_for_end(sock: socket, config: "str | None") -> None:
+def wait_for_end(sock: socket, words: "list[str]") -> None:
     """Become a shell that waits for the session's end; leaves only by exiting or attaching again.
 
     A shell that waits takes a tenth of an interpreter's memory, and most of attach's life is this.
@@ -131,9 +136,7 @@ def wait_for_end(sock: socket, config: "str | None") -> None:
     if sock.fileno() != CHANNEL:
         dup2(sock.fileno(), CHANNEL)
     set_inheritable(CHANNEL, True)
-    again = [sys.executable, "-P", "-m", "khive_supervisor", "attach", "--again"]
-    if config:
-        again += ["--config", config]
+    again = [sys.executable, "-P", "-m", "khive_supervisor", "attach", "--again", *words]
     execv("/bin/sh", ["khive-attach", "-c", WAIT, "khive-attach", *again])
 
 
@@ -235,10 +238,28 @@ def discard(path: str) -> None:
         return
 
 
-def serve_alone(config: "str | None") -> None:
+def serve_alone(words: "list[str]") -> None:
     """Become a process that serves this session by itself; does not return."""
     argv = [sys.executable, "-P", "-m", "khive_workers.session", "--standalone"]
-    execv(sys.executable, argv + (["--config", config] if config else []))
+    execv(sys.executable, argv + words)
+
+
+def words_of(config: "str | None", ignored: "list[tuple[str, str]]") -> "list[str]":
+    """The same terms as arguments, for a process that this one becomes."""
+    words = ["--config", config] if config else []
+    for name, value in ignored:
+        words += ["--ignored", name + "=" + value]
+    return words
+
+
+def ignored_before(argv: "list[str]") -> "list[tuple[str, str]]":
+    """What the process that this one was before has ignored."""
+    found = []
+    for position, word in enumerate(argv[:-1]):
+        if word == "--ignored":
+            name, _, value = argv[position + 1].partition("=")
+            found.append((name, value))
+    return found
 
 
 def argument(argv: "list[str]", name: str) -> "str | None":
@@ -251,7 +272,7 @@ def argument(argv: "list[str]", name: str) -> "str | None":
     return None
 
 
-def attach(path: str, config: "str | None") -> None:
+def attach(path: str, config: "str | None", ignored: "list[tuple[str, str]]") -> None:
     """Attach; leaves by becoming what waits for the session's end, or by exiting."""
     from time import sleep
 
@@ -267,11 +288,11 @@ def attach(path: str, config: "str | None") -> None:
             sock.connect(path)
             check_peer(sock)
             note_attach(JOURNAL)
-            pass_pipes(sock, hello(config, forwarded_names(path)))
-            wait_for_end(sock, config)
+            pass_pipes(sock, hello(config, forwarded_names(path), ignored))
+            wait_for_end(sock, words_of(config, ignored))
         except OSError as error:
             if error.errno in FORBIDDEN:
-                serve_alone(config)
+                serve_alone(words_of(config, ignored))
         finally:
             sock.close()
         # A worker that was lost with its supervisor: that may be back in a moment.
@@ -293,10 +314,12 @@ def main(argv: "list[str]") -> None:
     # Die quietly as any program would; the worker sees the channel end.
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         _signal.signal(number, _signal.SIG_DFL)
-    config = paths.find_config(argument(argv, "--config"), working_directory())
+    cwd, explicit = working_directory(), argument(argv, "--config")
+    ignored = ignored_before(argv) + paths.distrust(explicit, cwd)
+    config = paths.find_config(explicit, cwd)
     flag = environ.get(b"KHIVE_NO_DAEMON", b"").lower()
     if flag not in (b"", b"0", b"false"):
-        serve_alone(config)
+        serve_alone(words_of(config, ignored))
     path = paths.socket_path(config)
     if len(path.encode("utf-8", "surrogateescape")) > paths.SOCKET_PATH_LIMIT:
         say(
@@ -307,4 +330,4 @@ def main(argv: "list[str]") -> None:
     if "--again" not in argv:
         open_memory(JOURNAL)
         open_memory(INBOX)
-    attach(path, config)
+    attach(path, config, ignored)

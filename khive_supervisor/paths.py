@@ -1,6 +1,7 @@
 """Where things live, decided from the environment alone, so that every process agrees.
 
-Imports only C modules: the attach client uses it and starts in a few milliseconds.
+Imports C modules and what every interpreter has loaded: the attach client uses it and starts in a
+few milliseconds.
 
 `$XDG_RUNTIME_DIR` is not used on purpose: some MCP clients start their servers with a scrubbed
 environment (HOME, PATH, LANG, SHELL, TERM), and would look for the socket elsewhere than the
@@ -8,7 +9,10 @@ terminal that started the supervisor.
 """
 
 from _blake2 import blake2s
+from _collections_abc import Callable
 from posix import environ, getuid, mkdir, stat
+
+from khive_supervisor import repository
 
 #: The most bytes that a Unix socket's path may have (108 with its NUL on Linux, 104 on macOS).
 SOCKET_PATH_LIMIT = 103
@@ -70,18 +74,38 @@ def make_private_directory(directory: str) -> None:
 
 
 def find_config(explicit: str | None, cwd: str) -> str | None:
-    """The configuration file in force: flag, KHIVE_CONFIG, working directory, user's.
+    """The user's configuration file: `--config`, KHIVE_CONFIG, or the user's own directory's.
 
-    An explicitly named file is returned even if it does not exist: its absence is an error that
-    the loader reports, not a reason to use another one.
+    One that lies in the session's repository is the repository's word, whoever named it, and is
+    passed over; see `distrust`. Another one is returned even if it does not exist: its
+    absence is an error that the loader reports, not a reason to use the next.
     """
-    named = explicit or env("KHIVE_CONFIG")
-    if named:
-        return named if named.startswith("/") else cwd + "/" + named
-    for candidate in (cwd + "/khive.toml", config_home() + "/khive.toml"):
-        if _exists(candidate):
-            return candidate
-    return None
+    # An argument was typed, in a directory that may well be no project; a variable may come from
+    # a client's settings there.
+    if explicit and _trusted(explicit, repository.repository_of, cwd):
+        return repository.join(cwd, explicit)
+    named = env("KHIVE_CONFIG")
+    if named and _trusted(named, repository.project_of, cwd):
+        return repository.join(cwd, named)
+    own = config_home() + "/khive.toml"
+    return own if _exists(own) else None
+
+
+def distrust(explicit: str | None, cwd: str) -> list[tuple[str, str]]:
+    """What the project of a directory says and its user does not: (name, value) of each.
+
+    Variables are taken out of this process's environment, and `find_config` passes over what
+    `--config` named.
+    """
+    ignored = repository.distrust(cwd)
+    if explicit and not _trusted(explicit, repository.repository_of, cwd):
+        ignored.append(("--config", repository.join(cwd, explicit)))
+    return ignored
+
+
+def _trusted(name: str, place: Callable[[str, str], str | None], cwd: str) -> bool:
+    own = home()
+    return not repository.holds(place(cwd, own), name, cwd, own)
 
 
 def socket_path(config_file: str | None) -> str:

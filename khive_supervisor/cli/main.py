@@ -29,7 +29,7 @@ from khive_supervisor.cli import (
 from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
-from khive_supervisor.cli.session import config_option
+from khive_supervisor.cli.session import config_option, distrust
 from khive_supervisor.errors import KhiveError
 
 
@@ -110,6 +110,7 @@ cli.add_section(
 def main() -> None:
     """Run the command line; errors become messages and exit codes, never tracebacks."""
     try:
+        distrust()
         # Named so that completion works however the command was started.
         cli.main(prog_name="khive-supervisor")
     except KhiveError as error:

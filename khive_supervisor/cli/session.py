@@ -13,11 +13,16 @@ import click
 
 from khive_supervisor import paths
 from khive_supervisor.client import ControlClient
+from khive_supervisor.config.alone import load_alone
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
 from khive_supervisor.errors import NotRunning
 
 Progress = Callable[[dict[str, Any]], None]
+
+
+#: What was taken out of this process's environment when it began; see `distrust`.
+_IGNORED: list[tuple[str, str]] = []
 
 
 class Verbs(Protocol):
@@ -34,6 +39,24 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--config", "config_file", type=click.Path(), help="The configuration file to use."
     )(function)
+
+
+def distrust() -> None:
+    """Take what this directory's project says out of the environment, before anything reads it."""
+    _IGNORED[:] = paths.distrust(None, working_directory())
+
+
+def working_directory() -> str:
+    """The directory that this command was given in; "/" when it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def ignored(config_file: str | None) -> list[tuple[str, str]]:
+    """What this command does not take, because its directory's project says it."""
+    return [*_IGNORED, *paths.distrust(config_file, working_directory())]
 
 
 def loaded(config_file: str | None) -> LoadedConfig:
@@ -80,7 +103,13 @@ def verbs(config_file: str | None, count: int = 1) -> Iterator[list[Verbs]]:
             yield [local]
         return
     forwarded = {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))}
-    fields = {"pid": os.getpid(), "cwd": os.getcwd(), "env": forwarded}
+    fields = {
+        "pid": os.getpid(),
+        "cwd": os.getcwd(),
+        "env": forwarded,
+        "config": paths.find_config(config_file, os.getcwd()),
+        "ignored": ignored(config_file),
+    }
     path = socket_of(config_file)
     try:
         clients = [ControlClient(path, "verbs", **fields)]
@@ -103,7 +132,7 @@ class _Local:
         from khive_supervisor.verbs import packs
         from khive_supervisor.verbs.context import Context, SessionInfo
 
-        config = loaded(config_file).config
+        config, _ = load_alone(config_file, os.getcwd(), ignored(config_file))
         self._registry = packs.load()
         info = SessionInfo(
             cwd=os.getcwd(),

@@ -237,6 +237,7 @@ def _status_text(status: dict[str, Any]) -> str:
             ),
             roles_text(status["roles"], status["unserved"]),
             _sessions_text(status["sessions"]),
+            _ignored_text(status.get("ignored", [])),
         )
         if part
     )
@@ -310,6 +311,14 @@ def _sessions_text(sessions: list[dict[str, Any]]) -> str:
             for s in sessions
         ],
     )
+
+
+def _ignored_text(ignored: list[dict[str, str]]) -> str:
+    """What sessions' projects and environments said and was not taken."""
+    if not ignored:
+        return ""
+    lines = [f"  {one['place']}: {one['key']}: {one['why']}" for one in ignored]
+    return "\n".join(["Not taken, as it is not your word:", *lines])
 
 
 def duration(seconds: float) -> str:

@@ -27,6 +27,7 @@ class Budget:
             minimum=0,
             maximum=MOST,
             shown_default="no limit",
+            trust="user",
         ),
     )
     monthly: float | None = declare(
@@ -38,6 +39,7 @@ class Budget:
             minimum=0,
             maximum=MOST,
             shown_default="no limit",
+            trust="user",
         ),
     )
     unit: str = declare(
@@ -47,6 +49,7 @@ class Budget:
             "What is counted: US dollars, or tokens of input and output together.",
             applies="live",
             choices=("usd", "tokens"),
+            trust="user",
         ),
     )
     near: float = declare(
@@ -57,6 +60,7 @@ class Budget:
             applies="live",
             minimum=0,
             maximum=1,
+            trust="user",
         ),
     )
     reserve: float | None = declare(
@@ -69,6 +73,7 @@ class Budget:
             minimum=0,
             maximum=MOST,
             shown_default="learned",
+            trust="user",
         ),
     )
     fallback: tuple[str, ...] = declare(
@@ -81,6 +86,7 @@ class Budget:
             minimum=1,
             maximum=1000,
             shown_default="none",
+            trust="user",
         ),
     )
 

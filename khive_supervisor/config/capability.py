@@ -47,6 +47,7 @@ class Capability:
             applies="identity",
             pattern=r"[a-z0-9][a-z0-9_-]{0,63}",
             form="lower-case letters, digits, - and _; 1 to 64 of them",
+            trust="user",
         ),
     )
     role: str = _as_in_role("role")
@@ -62,6 +63,7 @@ class Capability:
             "boolean",
             "Whether several workers may do its tasks at once; if not, its role has one at most.",
             applies="live",
+            trust="user",
         ),
     )
     workers: int = _as_in_role("workers")

@@ -21,6 +21,7 @@ class HttpSettings:
             "boolean",
             "Serve HTTP on this machine: MCP, metrics, reload, roles and tasks; "
             "`start --http` does the same once.",
+            trust="user",
         ),
     )
     host: Literal["127.0.0.1", "::1"] = declare(
@@ -30,6 +31,7 @@ class HttpSettings:
             "The address to listen at. Only the loopback: for others, put a proxy with TLS and "
             "accounts of its own before it.",
             choices=("127.0.0.1", "::1"),
+            trust="user",
         ),
     )
     port: int = declare(
@@ -39,6 +41,7 @@ class HttpSettings:
             "The port to listen at; 0 takes a free one, which `status` shows.",
             minimum=0,
             maximum=65535,
+            trust="user",
         ),
     )
     allowed_hosts: tuple[str, ...] = declare(
@@ -50,6 +53,7 @@ class HttpSettings:
             maximum=100,
             pattern=r"[^\s/*]+",
             form="each a host, with its port if it has one",
+            trust="user",
         ),
     )
     allowed_origins: tuple[str, ...] = declare(
@@ -61,6 +65,7 @@ class HttpSettings:
             maximum=100,
             pattern=r"[a-z][a-z0-9+.-]*://[^\s/*]+",
             form="each a scheme, :// and a host",
+            trust="user",
         ),
     )
     max_body: int = declare(
@@ -70,6 +75,7 @@ class HttpSettings:
             "The largest body of a request; a larger one is answered with 413.",
             minimum=_KIB,
             maximum=64 * _MIB,
+            trust="user",
         ),
     )
     max_connections: int = declare(
@@ -80,6 +86,7 @@ class HttpSettings:
             "token makes room.",
             minimum=4,
             maximum=10_000,
+            trust="user",
         ),
     )
     max_sessions: int = declare(
@@ -89,6 +96,7 @@ class HttpSettings:
             "MCP sessions of the handshake era at once; one more is answered with 503.",
             minimum=1,
             maximum=10_000,
+            trust="user",
         ),
     )
     session_timeout: float = declare(
@@ -98,6 +106,7 @@ class HttpSettings:
             "How long an MCP session may be without a request before it ends.",
             minimum=1,
             maximum=7 * 24 * _HOUR,
+            trust="user",
         ),
     )
     request_timeout: float = declare(
@@ -107,6 +116,7 @@ class HttpSettings:
             "How long a client may take to send a request whole, or to read its answer.",
             minimum=0.1,
             maximum=10 * _MINUTE,
+            trust="user",
         ),
     )
     wrong_tokens: int = declare(
@@ -117,5 +127,6 @@ class HttpSettings:
             "one is always let in.",
             minimum=1,
             maximum=10_000,
+            trust="user",
         ),
     )

@@ -93,7 +93,8 @@ def load(
 
     Args:
         explicit: the file named by --config; it must exist.
-        cwd: the directory whose khive.toml counts, and that relative names start from.
+        cwd: the directory that relative names start from; what lies in a repository around it
+            is not the user's word.
         environ: where KHIVE_STORE, KHIVE_NAMESPACE and KHIVE_LOG_LEVEL are looked up.
 
     Raises:
@@ -112,6 +113,21 @@ def loads(text: str, file: str, environ: Mapping[str, str]) -> LoadedConfig:
         ConfigError: everything that is wrong, at once.
     """
     return _load(file, text, environ, _working_directory())
+
+
+def load_settings(file: str) -> LoadedConfig:
+    """The settings of a file, without its roles and without the environment.
+
+    Raises:
+        ConfigError: everything that is wrong with them, at once.
+    """
+    reading = _Reading(file=file)
+    text = _read_text(file)
+    data = _parse(file, text)
+    reading.lines = line_numbers(text)
+    _read_tables(reading, {name: data[name] for name in data if name != "roles"})
+    config = _build(reading)
+    return LoadedConfig(config, file, _all_origins(reading, config))
 
 
 def glance(text: str, file: str) -> Glance:

@@ -53,13 +53,13 @@ def statements(text: str, longest: int = LONGEST_VALUE) -> Iterator[Statement]:
         first = end
 
 
-def line_numbers(text: str) -> dict[str, int]:
+def line_numbers(text: str, longest: int = LONGEST_VALUE) -> dict[str, int]:
     """The line (from 1) of each key of a valid document: "table.key", "roles[0].role".
 
-    Keys after a value of more than `LONGEST_VALUE` lines are left out.
+    Keys after a value of more than `longest` lines are left out.
     """
     found: dict[str, int] = {}
-    for statement in statements(text):
+    for statement in statements(text, longest):
         paths = statement.keys if statement.header is None else (statement.header,)
         for path in paths:
             found.setdefault(dotted(path), statement.first + 1)

@@ -58,6 +58,7 @@ class Handler:
             maximum=500,
             pattern=_FUNCTION,
             form="package.module:function",
+            trust="user",
         ),
     )
     command: tuple[str, ...] = declare(
@@ -69,6 +70,7 @@ class Handler:
             applies="rolling",
             minimum=1,
             maximum=1000,
+            trust="user",
         ),
     )
     agent: tuple[str, ...] = declare(
@@ -80,6 +82,7 @@ class Handler:
             applies="rolling",
             minimum=1,
             maximum=1000,
+            trust="user",
         ),
     )
     format: str = declare(
@@ -91,6 +94,7 @@ class Handler:
             applies="rolling",
             choices=("claude", "codex", "plain"),
             optional=True,
+            trust="user",
         ),
     )
 
@@ -106,6 +110,7 @@ class Role:
             applies="identity",
             pattern=_NAME,
             form="letters, digits, - and _; 1 to 64 of them",
+            trust="user",
         ),
     )
     task_types: tuple[str, ...] = required(
@@ -117,6 +122,7 @@ class Role:
             maximum=100,
             pattern=_TYPE_NAME,
             form="each of letters, digits, -, _ and .; 1 to 64 of them",
+            trust="user",
         ),
     )
     handler: Handler = required(  # noqa: RUF009 - it has no default, only a declaration
@@ -126,6 +132,7 @@ class Role:
             '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
             applies="rolling",
             form=HANDLER_FORMS,
+            trust="user",
         ),
     )
     capability: str = declare(
@@ -138,6 +145,7 @@ class Role:
             pattern=_NAME,
             form="letters, digits, - and _; 1 to 64 of them",
             optional=True,
+            trust="user",
         ),
     )
     budget: Budget = declare(  # noqa: RUF009 - frozen, so that all may share it
@@ -148,6 +156,7 @@ class Role:
             applies="live",
             form="{ weekly = 50.0 }, { monthly = 150.0 } or both, with unit, near, reserve and "
             "fallback if needed",
+            trust="user",
         ),
     )
     workers: int = declare(
@@ -158,6 +167,7 @@ class Role:
             applies="live",
             minimum=0,
             maximum=64,
+            trust="user",
         ),
     )
     timeout: float = declare(
@@ -168,6 +178,7 @@ class Role:
             applies="rolling",
             minimum=0.1,
             maximum=7 * _DAY,
+            trust="user",
         ),
     )
     memory: int = declare(
@@ -179,6 +190,7 @@ class Role:
             minimum=32 * _MIB,
             maximum=_TIB,
             optional=True,
+            trust="user",
         ),
     )
     warm_timeout: float = declare(
@@ -190,6 +202,7 @@ class Role:
             applies="live",
             minimum=0.1,
             maximum=_HOUR,
+            trust="user",
         ),
     )
     drain_deadline: float = declare(
@@ -201,6 +214,7 @@ class Role:
             applies="live",
             minimum=0,
             maximum=_DAY,
+            trust="user",
         ),
     )
     attempts: int = declare(
@@ -211,6 +225,7 @@ class Role:
             applies="live",
             minimum=1,
             maximum=100,
+            trust="user",
         ),
     )
     priority: int = declare(
@@ -221,6 +236,7 @@ class Role:
             applies="live",
             minimum=-PRIORITY_LIMIT,
             maximum=PRIORITY_LIMIT,
+            trust="user",
         ),
     )
     env_allow: tuple[str, ...] = declare(
@@ -233,6 +249,7 @@ class Role:
             maximum=100,
             pattern=_VARIABLE,
             form="each the name of an environment variable",
+            trust="user",
         ),
     )
     env_require: tuple[str, ...] = declare(
@@ -244,6 +261,7 @@ class Role:
             maximum=100,
             pattern=_VARIABLE,
             form="each the name of an environment variable",
+            trust="user",
         ),
     )
     cwd: str = declare(
@@ -254,6 +272,7 @@ class Role:
             "and relative paths as in store.path.",
             applies="rolling",
             optional=True,
+            trust="user",
         ),
     )
     workdir: str = declare(
@@ -264,6 +283,7 @@ class Role:
             "fresh one, or in a git worktree of the caller's repository.",
             applies="rolling",
             choices=WORKDIRS,
+            trust="user",
         ),
     )
     prompt: str = declare(
@@ -274,6 +294,7 @@ class Role:
             applies="rolling",
             maximum=32768,
             optional=True,
+            trust="user",
         ),
     )
     model: str = declare(
@@ -287,6 +308,7 @@ class Role:
             pattern=_MODEL,
             form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
             optional=True,
+            trust="user",
         ),
     )
     tools: tuple[str, ...] = declare(
@@ -300,6 +322,7 @@ class Role:
             pattern=_TOOL,
             form="each up to 200 characters that print; it does not begin with -",
             optional=True,
+            trust="user",
         ),
     )
     description: str = declare(
@@ -310,6 +333,7 @@ class Role:
             applies="live",
             maximum=500,
             optional=True,
+            trust="user",
         ),
     )
 

@@ -22,6 +22,7 @@ class EmbedderSettings:
             "The bundled model (all-MiniLM-L6-v2), an OpenAI-compatible endpoint, or none: "
             "search is full text only then.",
             choices=("minilm", "openai", "none"),
+            trust="user",
         ),
     )
     threads: int = declare(
@@ -31,6 +32,7 @@ class EmbedderSettings:
             "Threads of the bundled model; one answers a query in 1-2 ms.",
             minimum=1,
             maximum=64,
+            trust="user",
         ),
     )
     url: str = declare(
@@ -43,6 +45,7 @@ class EmbedderSettings:
             form="http:// or https://, without credentials",
             optional=True,
             private=True,
+            trust="user",
         ),
     )
     model: str = declare(
@@ -52,6 +55,7 @@ class EmbedderSettings:
             "The endpoint's name of the model; needed by openai.",
             maximum=200,
             optional=True,
+            trust="user",
         ),
     )
     dimensions: int = declare(
@@ -61,6 +65,7 @@ class EmbedderSettings:
             "The length of the endpoint's vectors; needed by openai. The bundled model has 384.",
             minimum=0,
             maximum=8192,
+            trust="user",
         ),
     )
     api_key_env: str = declare(
@@ -74,6 +79,7 @@ class EmbedderSettings:
             form="the name of an environment variable, not the key",
             optional=True,
             private=True,
+            trust="user",
         ),
     )
     timeout: float = declare(
@@ -84,6 +90,7 @@ class EmbedderSettings:
             applies="session",
             minimum=0.05,
             maximum=10 * _MINUTE,
+            trust="user",
         ),
     )
 
@@ -100,6 +107,7 @@ class IndexSettings:
             applies="live",
             minimum=0.001,
             maximum=1,
+            trust="user",
         ),
     )
     rebuild_minimum: int = declare(
@@ -110,6 +118,7 @@ class IndexSettings:
             applies="live",
             minimum=1,
             maximum=1_000_000,
+            trust="user",
         ),
     )
     trees: int = declare(
@@ -120,6 +129,7 @@ class IndexSettings:
             applies="live",
             minimum=1,
             maximum=1000,
+            trust="user",
         ),
     )
     search_k: int = declare(
@@ -131,6 +141,7 @@ class IndexSettings:
             applies="session",
             minimum=0,
             maximum=10_000_000,
+            trust="user",
         ),
     )
 
@@ -147,6 +158,8 @@ class SearchSettings:
             applies="session",
             minimum=10,
             maximum=1000,
+            trust="project",
+            project_maximum=200,
         ),
     )
     max_query_characters: int = declare(
@@ -157,6 +170,8 @@ class SearchSettings:
             applies="session",
             minimum=100,
             maximum=1_000_000,
+            trust="project",
+            project_maximum=20_000,
         ),
     )
 
@@ -171,5 +186,7 @@ class ProfileSettings:
             "boolean",
             "Learn from what agents do with what they recalled: reading, citing, correcting it.",
             applies="session",
+            trust="project",
+            project_maximum=0,
         ),
     )

@@ -34,6 +34,7 @@ class StoreSettings:
             "The database file; the index lies beside it. `~` is the home directory; a relative "
             "path is relative to the configuration file.",
             shown_default="$XDG_DATA_HOME/khive/khive.db (~/.local/share/khive/khive.db)",
+            trust="user",
         ),
     )
     allow_network_filesystem: bool = declare(
@@ -42,6 +43,7 @@ class StoreSettings:
             "boolean",
             "Open the store on a network filesystem although its locks may not hold there; "
             "SQLite's log needs the shared memory of one host.",
+            trust="user",
         ),
     )
     busy_timeout: float = declare(
@@ -52,6 +54,7 @@ class StoreSettings:
             applies="session",
             minimum=0.1,
             maximum=10 * _MINUTE,
+            trust="user",
         ),
     )
     max_content_bytes: int = declare(
@@ -62,6 +65,7 @@ class StoreSettings:
             applies="session",
             minimum=_KIB,
             maximum=4 * _MIB,
+            trust="user",
         ),
     )
 
@@ -78,6 +82,7 @@ class SupervisorSettings:
             "fresh interpreters; auto forks on Linux only, where it is safe.",
             choices=("auto", "fork", "exec"),
             supervisor_only=True,
+            trust="user",
         ),
     )
     restart_backoff: float = declare(
@@ -89,6 +94,7 @@ class SupervisorSettings:
             minimum=0.01,
             maximum=_HOUR,
             supervisor_only=True,
+            trust="user",
         ),
     )
     restart_backoff_max: float = declare(
@@ -100,6 +106,7 @@ class SupervisorSettings:
             minimum=0.01,
             maximum=_DAY,
             supervisor_only=True,
+            trust="user",
         ),
     )
     restart_limit: int = declare(
@@ -111,6 +118,7 @@ class SupervisorSettings:
             minimum=1,
             maximum=1000,
             supervisor_only=True,
+            trust="user",
         ),
     )
     restart_window: float = declare(
@@ -122,6 +130,7 @@ class SupervisorSettings:
             minimum=1,
             maximum=_DAY,
             supervisor_only=True,
+            trust="user",
         ),
     )
     stop_timeout: float = declare(
@@ -133,6 +142,7 @@ class SupervisorSettings:
             minimum=0.1,
             maximum=_HOUR,
             supervisor_only=True,
+            trust="user",
         ),
     )
     checkpoint_interval: float = declare(
@@ -144,6 +154,7 @@ class SupervisorSettings:
             minimum=0.1,
             maximum=_HOUR,
             supervisor_only=True,
+            trust="user",
         ),
     )
     poll_interval: float = declare(
@@ -156,6 +167,7 @@ class SupervisorSettings:
             minimum=0.05,
             maximum=_HOUR,
             supervisor_only=True,
+            trust="user",
         ),
     )
     wal_truncate_bytes: int = declare(
@@ -167,6 +179,7 @@ class SupervisorSettings:
             minimum=64 * _KIB,
             maximum=16 * _GIB,
             supervisor_only=True,
+            trust="user",
         ),
     )
 
@@ -185,6 +198,7 @@ class SessionSettings:
             maximum=128,
             pattern=_NAMESPACE,
             form="without spaces, *, ? and brackets",
+            trust="user",
         ),
     )
     allowed_namespaces: tuple[str, ...] = declare(
@@ -195,6 +209,7 @@ class SessionSettings:
             applies="session",
             minimum=1,
             maximum=1000,
+            trust="user",
         ),
     )
     env_allow: tuple[str, ...] = declare(
@@ -207,6 +222,7 @@ class SessionSettings:
             maximum=100,
             pattern=_VARIABLE,
             form="each the name of an environment variable",
+            trust="user",
         ),
     )
     max_line_bytes: int = declare(
@@ -218,6 +234,7 @@ class SessionSettings:
             applies="session",
             minimum=64 * _KIB,
             maximum=256 * _MIB,
+            trust="user",
         ),
     )
 
@@ -236,6 +253,7 @@ class TaskSettings:
             minimum=_HOUR,
             maximum=3650 * _DAY,
             supervisor_only=True,
+            trust="user",
         ),
     )
 
@@ -250,6 +268,7 @@ class AuditSettings:
             "boolean",
             "Record every change of tasks, profiles and the configuration, and what the supervisor "
             "was told to do. That it was switched off is recorded at the next start.",
+            trust="user",
         ),
     )
 
@@ -268,6 +287,7 @@ class AgentSettings:
             minimum=1,
             maximum=1000,
             supervisor_only=True,
+            trust="user",
         ),
     )
     capabilities: str = declare(
@@ -279,6 +299,7 @@ class AgentSettings:
             applies="live",
             shown_default="$XDG_CONFIG_HOME/khive/capabilities (~/.config/khive/capabilities)",
             supervisor_only=True,
+            trust="user",
         ),
     )
 
@@ -294,6 +315,7 @@ class LogSettings:
             "The least severe events that are logged.",
             applies="live",
             choices=("debug", "info", "warning", "error"),
+            trust="user",
         ),
     )
     file: str = declare(
@@ -303,6 +325,7 @@ class LogSettings:
             "The log file: one JSON object a line. `~` and relative paths as in store.path.",
             shown_default="$XDG_STATE_HOME/khive/khive.log (~/.local/state/khive/khive.log)",
             supervisor_only=True,
+            trust="user",
         ),
     )
     max_bytes: int = declare(
@@ -313,6 +336,7 @@ class LogSettings:
             minimum=64 * _KIB,
             maximum=_GIB,
             supervisor_only=True,
+            trust="user",
         ),
     )
     backups: int = declare(
@@ -323,5 +347,6 @@ class LogSettings:
             minimum=1,
             maximum=100,
             supervisor_only=True,
+            trust="user",
         ),
     )

@@ -121,8 +121,8 @@ def _head_of(name: str, purpose: str | None) -> list[str]:
         "",
         (purpose or "").strip(),
         "",
-        "| setting | type | default | bounds | takes effect | meaning |",
-        "|---|---|---|---|---|---|",
+        "| setting | type | default | bounds | takes effect | trust | meaning |",
+        "|---|---|---|---|---|---|---|",
     ]
 
 
@@ -131,12 +131,16 @@ def _row(name: str, setting: Setting, default: Any) -> str:
     bounds = setting.bounds() or " or ".join(f"`{choice}`" for choice in setting.choices) or "-"
     if setting.form:
         bounds = f"{bounds}; {setting.form}" if bounds != "-" else setting.form
+    if setting.project_maximum is not None:
+        most = type(default)(setting.project_maximum)
+        bounds = f"{bounds}; in a project at most {setting.write(most)}"
     cells = [
         f"`{name}`",
         setting.kind,
         words if default is None else f"`{words or setting.write(default)}`",
         bounds,
         _APPLIES[setting.applies],
+        setting.trust,
         setting.help,
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -15,6 +15,8 @@ from typing import Any, Literal
 Kind = Literal[
     "text", "lines", "path", "boolean", "integer", "number", "duration", "size", "list", "command"
 ]
+#: Who may give a setting a value: the user alone, or a project's file as well.
+Trust = Literal["user", "project"]
 #: When a changed value takes effect; config/changes.py and docs/reload.md say what that means.
 Applies = Literal["restart", "session", "live", "rolling", "identity"]
 
@@ -23,6 +25,8 @@ DURATION_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 #: Bytes of each unit of a size, largest first; the decimal ones are read and never written.
 SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 DECIMAL_SIZE_UNITS = {"GB": 10**9, "MB": 10**6, "KB": 10**3}
+#: Characters that break a line, or turn the text after them around, without being seen.
+_UNSEEN = frozenset({0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)})
 #: Characters of a wrong value that an error repeats.
 SHOWN_CHARACTERS = 60
 
@@ -58,10 +62,14 @@ class Setting:
         shown_default: the default for the docs when it depends on the environment.
         private: a wrong value is never repeated in an error (it may be a pasted secret).
         supervisor_only: whether no worker depends on it.
+        trust: "user", or "project" for what is harmless in the sessions of a project whose file
+            sets it, whoever wrote that file. Never left out: a new setting needs a decision.
+        project_maximum: the most that a project's file may set (of a boolean: 0 allows `false`).
     """
 
     kind: Kind
     help: str
+    trust: Trust = field(kw_only=True)
     applies: Applies = "restart"
     minimum: float | None = None
     maximum: float | None = None
@@ -72,6 +80,7 @@ class Setting:
     shown_default: str = ""
     private: bool = False
     supervisor_only: bool = False
+    project_maximum: float | None = None
 
     def parse(self, value: object) -> Any:
         """The value in its own type: seconds for a duration, bytes for a size, a tuple for a list.
@@ -188,7 +197,7 @@ def quoted(text: str) -> str:
 
 def _plain_or_escaped(character: str) -> str:
     code = ord(character)
-    control = code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000 or code in (0x2028, 0x2029)
+    control = code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000 or code in _UNSEEN
     return f"\\u{code:04x}" if control else character
 
 

@@ -20,6 +20,7 @@ from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
+from khive_supervisor.config.terms import Serving
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.paths import make_private_directory
@@ -42,6 +43,7 @@ from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.terms import SessionTerms
 from khive_supervisor.supervision.upkeep import Upkeep
 from khive_supervisor.supervision.watcher import Watcher
 
@@ -72,6 +74,7 @@ class Supervisor:
         self.socket_path = socket_path
         self.clock = clock
         self.started = clock()
+        self.terms = SessionTerms()
         self.sessions = Sessions(clock=clock, on_hint=self._hinted)
         self.watcher = Watcher(
             self.config.store.path,
@@ -318,18 +321,20 @@ class Supervisor:
             raise InvalidInput(
                 f"A session needs {ATTACH_FDS} descriptors; {len(arrival.fds)} came."
             )
-        self._spawn(arrival, [*arrival.fds, arrival.conn.fileno()])
+        await self._spawn(arrival, [*arrival.fds, arrival.conn.fileno()])
 
     async def _verbs(self, arrival: Arrival) -> None:
-        self._spawn(arrival, [arrival.conn.fileno()])
+        await self._spawn(arrival, [arrival.conn.fileno()])
 
-    def _spawn(self, arrival: Arrival, fds: list[int]) -> None:
+    async def _spawn(self, arrival: Arrival, fds: list[int]) -> None:
+        terms = await self.terms.of(Serving(self.config, self.config_file), arrival.hello)
         allowed = set(self.config.session.env_allow)
         env = arrival.hello.get("env") or {}
         request = {
             **arrival.hello,
             "env": {name: value for name, value in env.items() if name in allowed},
             "session": secrets.token_hex(4),
+            **terms.for_worker(),
         }
         self.spawner.spawn(request, fds)
 

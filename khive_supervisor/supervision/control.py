@@ -47,6 +47,7 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "session": str,
     "worker": str,
     "info": dict,
+    "ignored": list,
 }
 
 Operation = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]

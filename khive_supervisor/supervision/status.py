@@ -34,6 +34,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "http": _http(supervisor),
         **supervisor.roles.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
+        "ignored": supervisor.terms.describe(),
         "sessions_served": supervisor.sessions.served,
         "reload": supervisor.reloader.describe(),
     }

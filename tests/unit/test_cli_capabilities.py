@@ -145,13 +145,16 @@ def test_what_the_machine_lacks_is_said(file: Path, monkeypatch: pytest.MonkeyPa
     assert "It cannot work here yet: there is no program" in invoke("enable", "pr-monitor").stdout
 
 
-def test_the_file_in_force_is_the_one_that_is_written(tmp_path: Path, file: Path) -> None:
+def test_a_file_that_lies_in_the_working_directory_is_never_written(
+    tmp_path: Path, file: Path
+) -> None:
     project = tmp_path / "here/khive.toml"
     write(project, "[log]\n")
-    assert as_json("enable", "pr-monitor")["file"] == str(project)
     other = tmp_path / "other.toml"
     assert as_json("enable", "pr-monitor", "--config", str(other))["file"] == str(other)
     assert not file.exists()
+    assert as_json("enable", "pr-monitor")["file"] == str(file)
+    assert project.read_text() == "[log]\n"
 
 
 def test_one_is_enabled_once(file: Path) -> None:

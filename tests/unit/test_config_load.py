@@ -102,19 +102,21 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
         load(None, str(tmp_path), {"KHIVE_LOG_LEVEL": "loud"})
 
 
-def test_discovery_prefers_the_working_directory(
+def test_discovery_never_looks_into_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = tmp_path / "home/.config/khive/khive.toml"
     user.parent.mkdir(parents=True)
     user.write_text("[index]\ntrees = 1\n")
-    assert load(None, str(tmp_path), {}).file == str(user)
-    here = tmp_path / "khive.toml"
+    here = tmp_path / "work/khive.toml"
+    here.parent.mkdir()
     here.write_text("[index]\ntrees = 2\n")
-    assert load(None, str(tmp_path), {}).config.index.trees == 2
-    monkeypatch.setenv("KHIVE_CONFIG", str(user))
-    assert load(None, str(tmp_path), {}).config.index.trees == 1
-    assert load("khive.toml", str(tmp_path), {}).config.index.trees == 2
+    assert load(None, str(here.parent), {}).file == str(user)
+    monkeypatch.setenv("KHIVE_CONFIG", str(here))
+    assert load(None, str(here.parent), {}).config.index.trees == 1
+    assert load(None, str(tmp_path / "home"), {}).config.index.trees == 2
+    # Typed, where there is no repository.
+    assert load("khive.toml", str(here.parent), {}).config.index.trees == 2
 
 
 def test_ten_errors_are_listed_at_once(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_every_setting_says_what_it_allows() -> None:
 
 
 def test_bounds_are_allowed_and_nothing_beyond_them() -> None:
-    setting = Setting("integer", "", minimum=1, maximum=3)
+    setting = Setting("integer", "", minimum=1, maximum=3, trust="user")
     assert [setting.parse(value) for value in (1, 3)] == [1, 3]
     for value in (0, 4):
         with pytest.raises(Unfit):
@@ -120,14 +120,14 @@ def test_bounds_are_allowed_and_nothing_beyond_them() -> None:
 
 
 def test_a_private_value_is_never_repeated() -> None:
-    setting = Setting("text", "", pattern="[A-Z]+", private=True)
+    setting = Setting("text", "", pattern="[A-Z]+", private=True, trust="user")
     with pytest.raises(Unfit) as caught:
         setting.parse("sk-secret")
     assert "secret" not in caught.value.found
 
 
 def test_the_wrong_item_of_a_list_is_named() -> None:
-    setting = Setting("list", "", pattern="[A-Z]+")
+    setting = Setting("list", "", pattern="[A-Z]+", trust="user")
     with pytest.raises(Unfit, match='the item "b c"'):
         setting.parse(["A", "b c"])
     with pytest.raises(Unfit, match="the item 7"):

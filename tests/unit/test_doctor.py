@@ -298,16 +298,22 @@ def test_a_healthy_user_has_exit_code_0(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def write_user_file(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "home/.config/khive/khive.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+
+
 @pytest.mark.usefixtures("short_socket")
 def test_the_last_line_counts_as_people_do(tmp_path: Path) -> None:
-    (tmp_path / "project/khive.toml").write_text("[store]\nx = 1\n")
+    write_user_file(tmp_path, "[store]\nx = 1\n")
     result = CliRunner().invoke(doctor, [], catch_exceptions=False)
     assert result.stdout.splitlines()[-1].endswith(", 1 failure.")
 
 
 @pytest.mark.usefixtures("short_socket")
 def test_an_invalid_configuration_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "project/khive.toml").write_text("[store]\nx = 1\ny = 2\n")
+    write_user_file(tmp_path, "[store]\nx = 1\ny = 2\n")
     result = CliRunner().invoke(doctor, [], catch_exceptions=False)
     assert result.exit_code == exitcodes.UNHEALTHY
     assert result.stdout.count("fail  ") == 2

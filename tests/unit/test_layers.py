@@ -12,7 +12,17 @@ PACKAGE = ROOT / "khive_supervisor"
 
 #: From the bottom up. A module imports its own layer and those below.
 LAYERS = (
-    {"__init__", "errors", "exitcodes", "paths", "text", "documents", "durable", "processes"},
+    {
+        "__init__",
+        "errors",
+        "exitcodes",
+        "paths",
+        "repository",
+        "text",
+        "documents",
+        "durable",
+        "processes",
+    },
     {"protocol", "config", "logs", "client", "attach"},
     {"audit", "budgets", "profiles", "tasks"},
     {"store", "embed", "agents", "worktrees"},

@@ -52,6 +52,7 @@ class Link:
             "client_pid": request.get("pid"),
             "cwd": request.get("cwd"),
             "namespace": session_info(request).namespace or config.session.namespace,
+            "project": (request.get("project") or {}).get("name"),
         }
         self._config = config
         self._kind = kind

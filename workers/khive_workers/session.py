@@ -20,8 +20,8 @@ import anyio
 
 from khive_supervisor import exitcodes, logs, paths, protocol
 from khive_supervisor.config import snapshot
-from khive_supervisor.config.load import load
 from khive_supervisor.config.model import Config
+from khive_supervisor.config.project import overlay
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context
@@ -121,6 +121,7 @@ def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
     # for as long as the whole search takes.
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.set_threshold(COLLECT_AFTER)
+    config = overlay(config, request.get("settings") or {})
     if request["kind"] == "verbs":
         runtime.name_process("khive-verbs")
         return VerbWorker(config, prepared()[0], request, fds[0]).run()
@@ -292,23 +293,31 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--fds", help="descriptors of the client, after a request on stdin")
     parser.add_argument("--standalone", action="store_true", help="serve on 0, 1, 2 alone")
     parser.add_argument("--config", help="configuration file, with --standalone")
+    parser.add_argument("--ignored", action="append", default=[], help="what attach has ignored")
     options = parser.parse_args(argv)
     runtime.reset_signals()
     if options.standalone:
-        return _serve_alone(options.config)
+        return _serve_alone(options.config, options.ignored)
     request = json.load(sys.stdin)
     return serve(snapshot.from_environment(), request, [int(n) for n in options.fds.split(",")])
 
 
-def _serve_alone(config_file: str | None) -> int:
+def _serve_alone(config_file: str | None, ignored: list[str]) -> int:
+    cwd = os.getcwd()
+    left_out = [(name, value) for name, _, value in (word.partition("=") for word in ignored)]
+    logs.to_stderr("warning")
     try:
-        config = load(config_file, os.getcwd(), os.environ).config
+        # Imported here: the zygote, which imports this module, has no use for it.
+        from khive_supervisor.config.alone import load_alone
+
+        config, terms = load_alone(config_file, cwd, left_out)
     except KhiveError as error:
         sys.stderr.write(f"khive-supervisor: {error}\n")
         return error.exit_code
-    logs.to_stderr("warning")
+    for one in terms.ignored:
+        log.warning("session.ignored", **one.as_dict())
     environment = {n: v for n in config.session.env_allow if (v := os.environ.get(n))}
-    request = {"kind": "attach", "cwd": os.getcwd(), "env": environment}
+    request = {"kind": "attach", "cwd": cwd, "env": environment, **terms.for_worker()}
     return serve(config, request, [os.dup(fd) for fd in (0, 1, 2)])
 
 
