@@ -115,8 +115,9 @@ class AgentBench:
 
     def assign(self, role: str, *steps: dict[str, Any], cwd: Path | None = None) -> int:
         """Queue a task for a fake: a step for each time that it is called."""
-        args = {"role": role, "payload": json.dumps(steps), "cwd": str(cwd or self.repository)}
-        given = self.roles.khive.call("agents.assign", **args)
+        args = {"role": role, "payload": json.dumps(steps)}
+        here = str(cwd or self.repository)
+        given = self.roles.khive.call_from(here, "agents.assign", cwd=here, **args)
         return int(given["task"].removeprefix("t"))
 
 

@@ -203,7 +203,11 @@ class Installation:
 
     def call(self, verb: str, **args: Any) -> dict[str, Any]:
         """Run a verb over the control socket."""
-        with ControlClient(self.socket, "verbs", pid=os.getpid(), cwd="/", env={}) as client:
+        return self.call_from("/", verb, **args)
+
+    def call_from(self, directory: str, verb: str, **args: Any) -> dict[str, Any]:
+        """The same, as a session in a directory."""
+        with ControlClient(self.socket, "verbs", pid=os.getpid(), cwd=directory, env={}) as client:
             return client.request(verb, args)
 
     def processes(self) -> list[int]:

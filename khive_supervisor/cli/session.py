@@ -96,16 +96,17 @@ def without_daemon() -> bool:
 
 
 @contextmanager
-def verbs(config_file: str | None, count: int = 1) -> Iterator[list[Verbs]]:
-    """`count` conversations that run verbs; starts a supervisor if none runs."""
+def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> Iterator[list[Verbs]]:
+    """`count` conversations that run verbs, as if from `cwd`; starts a supervisor if none runs."""
+    here = cwd or os.getcwd()
     if without_daemon():
-        with _local(config_file) as local:
+        with _local(config_file, here) as local:
             yield [local]
         return
     forwarded = {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))}
     fields = {
         "pid": os.getpid(),
-        "cwd": os.getcwd(),
+        "cwd": here,
         "env": forwarded,
         "config": paths.find_config(config_file, os.getcwd()),
         "ignored": ignored(config_file),
@@ -127,7 +128,7 @@ def verbs(config_file: str | None, count: int = 1) -> Iterator[list[Verbs]]:
 class _Local:
     """Verbs in this process: KHIVE_NO_DAEMON=1."""
 
-    def __init__(self, config_file: str | None) -> None:
+    def __init__(self, config_file: str | None, cwd: str) -> None:
         from khive_supervisor.embed import in_process
         from khive_supervisor.verbs import packs
         from khive_supervisor.verbs.context import Context, SessionInfo
@@ -135,7 +136,7 @@ class _Local:
         config, _ = load_alone(config_file, os.getcwd(), ignored(config_file))
         self._registry = packs.load()
         info = SessionInfo(
-            cwd=os.getcwd(),
+            cwd=cwd,
             namespace=os.environ.get("KHIVE_NAMESPACE"),
             actor=os.environ.get("KHIVE_ACTOR", ""),
         )
@@ -155,8 +156,8 @@ class _Local:
 
 
 @contextmanager
-def _local(config_file: str | None) -> Iterator[_Local]:
-    local = _Local(config_file)
+def _local(config_file: str | None, cwd: str) -> Iterator[_Local]:
+    local = _Local(config_file, cwd)
     try:
         yield local
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -50,6 +51,16 @@ def _payload(text: str | None) -> dict[str, Any]:
         return {"payload": text}
 
 
+def _directory(named: str | None) -> str | None:
+    """A directory that is named, by its real path; raises InvalidInput if it is none."""
+    if named is None:
+        return None
+    real = os.path.realpath(os.path.expanduser(named))
+    if not os.path.isdir(real):
+        raise InvalidInput(f"There is no directory {named!r}.", hint="Name one that exists.")
+    return real
+
+
 @click.command()
 @click.argument("payload", required=False)
 @click.option("--role", help="Who is to do it.")
@@ -57,14 +68,21 @@ def _payload(text: str | None) -> dict[str, Any]:
 @click.option("--priority", type=int, help="The highest is done first (the role's own).")
 @click.option("--key", "idempotency_key", help="Repeating a key queues nothing new.")
 @click.option("--deadline", help="When it need not be started any more (30m, 12h, a time).")
+@click.option("--cwd", type=click.Path(), help="The directory that it is about (this one).")
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")
 @config_option
 @as_json_option
 def assign(
-    payload: str | None, wait: bool, config_file: str | None, as_json: bool, **args: Any
+    payload: str | None,
+    cwd: str | None,
+    wait: bool,
+    config_file: str | None,
+    as_json: bool,
+    **args: Any,
 ) -> None:
     """Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input."""
-    with verbs(config_file) as (session, *_):
+    # Whoever types a directory here means it, as if they had gone there first.
+    with verbs(config_file, cwd=_directory(cwd)) as (session, *_):
         answer = session.request("agents.assign", {**_given(args), **_payload(payload)})
         if not wait:
             emit(answer, as_json, _assigned_text)

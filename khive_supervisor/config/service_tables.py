@@ -302,6 +302,19 @@ class AgentSettings:
             trust="user",
         ),
     )
+    roots: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "Directories below which tasks may be done beside the caller's own project, for roles "
+            "that work in the caller's directory or in a worktree of it.",
+            applies="session",
+            maximum=100,
+            pattern=r"(/|~/|~$)[^\x00]*",
+            form="each an absolute path, or one that begins with ~/",
+            trust="user",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

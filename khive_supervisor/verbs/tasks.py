@@ -24,6 +24,7 @@ from khive_supervisor.verbs import forms
 from khive_supervisor.verbs import task_forms as shapes
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.worktrees import roots
 
 #: Seconds that agents.wait waits by default, and at most.
 WAIT, WAIT_MAX = 60, 600
@@ -53,7 +54,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
             actor=context.session.actor,
             namespace=context.namespace(None),
             session=context.session.id,
-            cwd=_cwd(context, args.get("cwd")),
+            cwd=_cwd(context, args.get("cwd"), role.role),
         )
     )
     if created:
@@ -116,16 +117,22 @@ def _what_there_is(roles: list[RoleRow]) -> str:
     return f"There are: {shown}."
 
 
-def _cwd(context: Context, asked: str | None) -> str:
-    """The caller's directory: what it names, else where its session is."""
-    if asked is None:
-        return context.session.cwd if os.path.isabs(context.session.cwd) else ""
-    if "\0" in asked or not os.path.isabs(asked) or not os.path.isdir(asked):
-        raise InvalidInput(
-            f"The cwd {asked!r} is not the absolute path of a directory that exists.",
-            hint="Leave it out for the session's own directory.",
-        )
-    return asked
+def _cwd(context: Context, asked: str | None, role: str) -> str:
+    """The real path of the caller's directory: what it names, else where its session is.
+
+    Raises:
+        InvalidInput, Denied: the task could not be done there.
+    """
+    session = context.session.cwd
+    defined = context.config.role(role)
+    allowed = [*context.config.agents.roots, defined.cwd if defined is not None else ""]
+    if asked is not None:
+        return roots.resolve(asked, session, allowed)
+    if not os.path.isabs(session) or not os.path.isdir(session):
+        return ""
+    if defined is not None and defined.workdir in ("caller", "worktree"):
+        return roots.resolve(session, session, allowed)
+    return os.path.realpath(session)  # known to the task, but nothing is done in it
 
 
 def _deadline(context: Context, text: str | None) -> float | None:

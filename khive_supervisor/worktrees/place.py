@@ -11,7 +11,7 @@ from typing import Any
 from khive_supervisor import paths
 from khive_supervisor.errors import InUse, NoPlace
 from khive_supervisor.worktrees import about as notes
-from khive_supervisor.worktrees import tree
+from khive_supervisor.worktrees import roots, tree
 from khive_supervisor.worktrees.about import FRESH, TREE, WORKTREE, About
 from khive_supervisor.worktrees.git import Git
 
@@ -48,7 +48,7 @@ def callers(cwd: str) -> str:
     """The caller's directory, for a task that is done there.
 
     Raises:
-        NoPlace: it is not known, or not there.
+        NoPlace: it is not known, not there, or not what it was.
     """
     if not cwd:
         raise NoPlace(
@@ -60,6 +60,7 @@ def callers(cwd: str) -> str:
             f"The caller's directory {cwd} does not exist any more.",
             hint="Assign the task again with another cwd.",
         )
+    roots.check_again(cwd)
     return cwd
 
 

@@ -75,7 +75,7 @@ def do(agents: AgentBench, program: str, model: str) -> Task:
     agents.roles.khive.start()
     agents.roles.khive.call("memory.remember", content=FACT)
     args = {"role": "dev", "payload": "Where is the teapot?", "cwd": str(agents.repository)}
-    given = agents.roles.khive.call("agents.assign", **args)
+    given = agents.roles.khive.call_from(str(agents.repository), "agents.assign", **args)
     return agents.roles.ended(int(given["task"][1:]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -422,8 +423,11 @@ def test_a_task_knows_the_directory_that_it_was_assigned_from(
     number = call(context, "assign", role=ROLES[0].role, task_type=ROLES[0].task_types[0])["task"]
     assert call(context, "task", task=number)["cwd"] == context.session.cwd
     args = {"role": ROLES[0].role, "task_type": ROLES[0].task_types[0]}
+    context.session = dataclasses.replace(context.session, cwd=str(tmp_path))
     number = call(context, "assign", cwd=str(tmp_path), **args)["task"]
     assert call(context, "task", task=number)["cwd"] == str(tmp_path)
+    with pytest.raises(Denied, match="is a directory of the system"):
+        call(context, "assign", cwd="/etc", **args)
     for wrong in ("relative", str(tmp_path / "missing"), "/a\0b"):
         with pytest.raises(InvalidInput, match="absolute path"):
             call(context, "assign", cwd=wrong, **args)
