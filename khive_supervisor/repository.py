@@ -86,8 +86,16 @@ def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
     if place is None:
         return False
     target = realpath(join(cwd, path))
-    own = any(within(target, realpath(home + part)) for part in OWN_PLACES)
-    return within(target, place) and not own
+    return within(target, place) and not _is_own(target, place, home)
+
+
+def _is_own(target: str, place: str, home: str) -> bool:
+    """Return True for what lies in one of khive's own directories, and that in the project.
+
+    A project may lie in one itself: a worktree of a task.
+    """
+    own = (realpath(home + part) for part in OWN_PLACES)
+    return any(within(directory, place) and within(target, directory) for directory in own)
 
 
 # --- the environment -----------------------------------------------------------------------------

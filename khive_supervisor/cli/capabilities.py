@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from khive_supervisor import exitcodes, paths
+from khive_supervisor import exitcodes
 from khive_supervisor.cli import rewrite, tomltext
 from khive_supervisor.cli.jsontext import CannotEdit
 from khive_supervisor.cli.output import as_json_option, emit, table
 from khive_supervisor.cli.reload import result_text
-from khive_supervisor.cli.session import config_option, control
+from khive_supervisor.cli.session import config_option, control, users_file
 from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.capability import Package, keys
 from khive_supervisor.config.catalogue import Catalogue, catalogue
@@ -33,14 +33,8 @@ def capabilities() -> None:
 @as_json_option
 def list_(config_file: str | None, as_json: bool) -> None:
     """List the capabilities there are, where they come from, and what is wrong with them."""
-    known, found = _look(_file(config_file))
+    known, found = _look(users_file(config_file))
     emit(_rows(known, found), as_json, _list_text)
-
-
-def _file(config_file: str | None) -> str:
-    """The configuration in force, or the user's own, which is still to be made."""
-    found = paths.find_config(config_file, os.getcwd())
-    return found or paths.config_home() + "/khive.toml"
 
 
 def _look(file: str) -> tuple[Glance, Catalogue]:
@@ -91,7 +85,7 @@ def _list_text(rows: list[dict[str, Any]]) -> str:
 @as_json_option
 def show(capability: str, config_file: str | None, as_json: bool) -> None:
     """Show everything that a capability gives its role, with the whole prompt."""
-    known, found = _look(_file(config_file))
+    known, found = _look(users_file(config_file))
     package = _package(found, capability)
     data = {
         **package.capability.as_dict(),
@@ -142,7 +136,7 @@ def enable(capability: str, reload_: bool, config_file: str | None, as_json: boo
     Nothing else in the file changes, and the first time a copy of it is kept beside it. Without a
     file the user's own is made.
     """
-    file = _file(config_file)
+    file = users_file(config_file)
     original = rewrite.read(file)
     known, found = _look(file)
     _package(found, capability)

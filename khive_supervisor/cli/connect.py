@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from khive_supervisor import paths, repository
 from khive_supervisor.cli import clients, output
+from khive_supervisor.errors import InvalidInput
 
 _DONE = {
     "added": "Added to",
@@ -51,6 +53,8 @@ def connect(
     targets = [os.path.abspath(file) for file in files] or [
         clients.configuration_file(chosen, cwd if project else None, os.environ)
     ]
+    if project and not files:
+        _check_stays(targets[0])
     argv = clients.command(sys.argv[0], portable=project)
     wanted = clients.wanted_entry(chosen, argv, clients.environment(os.environ, cwd))
     if only_print:
@@ -74,6 +78,19 @@ def _apply(
             f"the file need {clients.PROGRAM} on their PATH and its bare name here."
         )
     return dataclasses.replace(outcome, notes=tuple(note for note in notes if note))
+
+
+def _check_stays(file: str) -> None:
+    """A project's file may be a link that somebody else made; raises InvalidInput if it leads out.
+
+    What it leads to would be changed with the user's rights.
+    """
+    project = repository.project_of(os.getcwd(), paths.home()) or os.path.realpath(os.getcwd())
+    if not repository.within(os.path.realpath(file), project):
+        raise InvalidInput(
+            f"{file} leads out of the project, to {os.path.realpath(file)}.",
+            hint="Name that file with --config if it is what you want to change.",
+        )
 
 
 def _print(client: clients.Client, files: list[str], wanted: dict[str, Any], as_json: bool) -> None:

@@ -13,7 +13,13 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli import output
-from khive_supervisor.cli.session import config_option, loaded, socket_of
+from khive_supervisor.cli.session import (
+    config_option,
+    ignored,
+    loaded,
+    socket_of,
+    working_directory,
+)
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import ConfigError
 
@@ -69,14 +75,16 @@ def _installation() -> Plan:
 def _configured(config_file: str | None, deep: bool) -> Plan:
     """The checks that need a valid configuration; without one, why it is not valid."""
     from khive_supervisor.cli import checks_service as service
+    from khive_supervisor.cli.checks_project import check_project
 
-    cwd = os.getcwd()
+    cwd = working_directory()
     try:
         found = loaded(config_file)
     except ConfigError as error:
         yield "configuration", functools.partial(_invalid, error)
     else:
         yield from _of(found, deep)
+        yield "project", functools.partial(check_project, found, cwd, ignored(config_file))
     path = socket_of(config_file)
     yield "socket", functools.partial(service.check_socket, path)
     yield "supervisor", functools.partial(service.check_supervisor, path)
@@ -125,4 +133,6 @@ def _lines(result: dict[str, Any], width: int) -> Iterator[str]:
     if result["why"]:
         yield indent + result["why"]
     if result["fix"] and result["status"] != "ok":
-        yield f"{indent}-> {result['fix']}"
+        first, *more = result["fix"].splitlines()
+        yield f"{indent}-> {first}"
+        yield from (f"{indent}   {line}" for line in more)

@@ -11,18 +11,20 @@ from typing import Any, Protocol
 
 import click
 
-from khive_supervisor import paths
+from khive_supervisor import paths, repository
+from khive_supervisor.cli.output import note
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.alone import load_alone
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
-from khive_supervisor.errors import NotRunning
+from khive_supervisor.errors import InvalidInput, NotRunning
 
 Progress = Callable[[dict[str, Any]], None]
 
 
 #: What was taken out of this process's environment when it began; see `distrust`.
 _IGNORED: list[tuple[str, str]] = []
+_TOLD: set[tuple[str, str]] = set()
 
 
 class Verbs(Protocol):
@@ -56,11 +58,32 @@ def working_directory() -> str:
 
 def ignored(config_file: str | None) -> list[tuple[str, str]]:
     """What this command does not take, because its directory's project says it."""
-    return [*_IGNORED, *paths.distrust(config_file, working_directory())]
+    found = [*_IGNORED, *paths.distrust(config_file, working_directory())]
+    for name, value in found:
+        if (name, value) not in _TOLD:
+            _TOLD.add((name, value))
+            note(f"{name} {value} was not taken: it leads into the project of this directory.")
+    return found
+
+
+def users_file(config_file: str | None) -> str:
+    """The user's configuration, to be written: the one in force, or their own, still to be made.
+
+    Raises:
+        InvalidInput: what was named lies in a project, whose files are no configuration.
+    """
+    found = paths.find_config(config_file, working_directory())
+    if config_file and found != repository.join(working_directory(), config_file):
+        raise InvalidInput(
+            f"{config_file} lies in the project of this directory, so it is no configuration.",
+            hint="Leave --config out to change your own, or name one outside of the project.",
+        )
+    return found or paths.config_home() + "/khive.toml"
 
 
 def loaded(config_file: str | None) -> LoadedConfig:
     """The configuration in force here; raises ConfigError with every problem."""
+    ignored(config_file)
     return load(config_file, os.getcwd(), os.environ)
 
 
