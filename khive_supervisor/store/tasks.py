@@ -160,6 +160,10 @@ class TaskTable(ClaimTable):
             if value is not None:
                 conditions.append(f"{column} = ?")
                 values.append(value)
+        for column, among in (("session", where.sessions), ("namespace", where.namespaces)):
+            if among is not None:
+                conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
+                values.append(json.dumps(among))
         if before is not None:
             conditions.append("id < ?")
             values.append(before)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -32,6 +31,7 @@ from khive_supervisor.supervision.control import (
     ControlServer,
     streams,
 )
+from khive_supervisor.supervision.grants import Grants
 from khive_supervisor.supervision.http_front import HttpFront
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.operations import Operations
@@ -83,6 +83,7 @@ class Supervisor:
             clock=clock,
             on_tasks=self._tasks_changed,
         )
+        self.grants = Grants()
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
         self._stopped_by = "a signal"
@@ -333,8 +334,8 @@ class Supervisor:
         request = {
             **arrival.hello,
             "env": {name: value for name, value in env.items() if name in allowed},
-            "session": secrets.token_hex(4),
             **terms.for_worker(),
+            **await self.grants.passed_on(arrival),
         }
         self.spawner.spawn(request, fds)
 

@@ -114,6 +114,9 @@ class TaskFilter:
     role: str | None = None
     state: str | None = None
     task_type: str | None = None
+    #: Only those that one of these sessions has given, and of these namespaces.
+    sessions: tuple[str, ...] | None = None
+    namespaces: tuple[str, ...] | None = None
 
 
 #: Lets every task through.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.roles import PRIORITY_LIMIT
 from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth
 from khive_supervisor.tasks.records import day_of, summary
-from khive_supervisor.verbs import budgets, tasks
+from khive_supervisor.verbs import budgets, ownership, tasks
 from khive_supervisor.verbs import task_forms as shapes
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
@@ -109,6 +110,7 @@ PACK = Pack(
             description="The task is durable: it survives every restart, and is tried again if "
             "its worker dies. agents_wait waits for its result.",
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "agents.task",
@@ -119,6 +121,7 @@ PACK = Pack(
             output=shapes.SHOWN,
             read_only=True,
             tool=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),
         Verb(
             "agents.wait",
@@ -146,10 +149,11 @@ PACK = Pack(
             read_only=True,
             tool=True,
             waits=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),
         Verb(
             "agents.tasks",
-            "List tasks, newest first.",
+            "List the tasks that this session has given, newest first; an operator sees all.",
             tasks.tasks,
             {
                 "role": {**shapes.ROLE, "description": "Only this role's."},
@@ -164,10 +168,11 @@ PACK = Pack(
                 "before": {**shapes.ID, "description": "Only those older than this task."},
             },
             read_only=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "agents.follow",
-            "Wait until something happens to tasks, and say what.",
+            "Wait until something happens to tasks of this session (an operator: to any).",
             tasks.follow,
             {
                 "after": {
@@ -185,11 +190,14 @@ PACK = Pack(
             },
             read_only=True,
             waits=True,
+            audience=Audience.AGENT,
         ),
         Verb("agents.cancel", "Cancel a task; one that is being done is asked to stop.",
-             tasks.cancel, _TASK, ("task",), idempotent=True),
+             tasks.cancel, _TASK, ("task",), idempotent=True,
+             audience=Audience.AGENT, reserved=ownership.others_tasks),
         Verb("agents.retry", "Queue a task again that failed, died or was cancelled.",
-             tasks.retry, _TASK, ("task",)),
+             tasks.retry, _TASK, ("task",),
+             audience=Audience.AGENT, reserved=ownership.others_tasks),
         Verb(
             "agents.feedback",
             "Say how good the result of a done task is; its role learns from that.",
@@ -205,6 +213,7 @@ PACK = Pack(
             },
             ("task", "quality"),
             idempotent=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),
         Verb(
             "agents.budget",
@@ -213,6 +222,7 @@ PACK = Pack(
             {"role": {**shapes.ROLE, "description": "Only this role."}},
             description="Amounts are in the unit of the budget: dollars (usd) or tokens.",
             read_only=True,
+            audience=Audience.AGENT, shared=True,
         ),
         Verb(
             "agents.roles",
@@ -222,6 +232,7 @@ PACK = Pack(
             description="success is what the record is worth, with a 90 % interval: recent "
             "executions count more, those of another handler less.",
             read_only=True,
+            audience=Audience.AGENT,
         ),
     ),
 )  # fmt: skip

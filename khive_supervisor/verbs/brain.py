@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.profiles.model import ANY, EVENT_GROUPS, PRIORITY_LIMIT
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.profiles.signals import RATINGS, RECALL_HIT, RECALL_MISS
-from khive_supervisor.verbs import feedback, forms, profiles
+from khive_supervisor.verbs import feedback, forms, ownership, profiles
 from khive_supervisor.verbs import profile_forms as shapes
 from khive_supervisor.verbs.registry import Pack, Verb
 
@@ -67,6 +68,7 @@ PACK = Pack(
             description="The profile that serves learns from it, at once and for all sessions. "
             "One session's word about one entry counts up to a limit.",
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "brain.profiles",
@@ -82,6 +84,7 @@ PACK = Pack(
             output=_PROFILES_FOUND,
             read_only=True,
             tool=True,
+            audience=Audience.AGENT, shared=True,
         ),
         Verb(
             "brain.create_profile",
@@ -105,6 +108,7 @@ PACK = Pack(
             output=_CREATED,
             description="All sessions see it at once. It serves whom brain.bind names.",
             tool=True,
+            audience=Audience.AGENT, shared=True,
         ),
         Verb(
             "brain.profile",
@@ -121,6 +125,7 @@ PACK = Pack(
             },
             ("name",),
             read_only=True,
+            audience=Audience.AGENT, shared=True,
         ),
         Verb(
             "brain.resolve",
@@ -137,6 +142,7 @@ PACK = Pack(
             description="The binding that names the most of actor, namespace and consumer_kind "
             "decides, then the higher priority; only active profiles serve.",
             read_only=True,
+            audience=Audience.AGENT, shared=True,
         ),
         Verb(
             "brain.bind",
@@ -164,19 +170,30 @@ PACK = Pack(
             ("name",),
             description="A binding of the same three fields is replaced.",
             idempotent=True,
+            audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True,
         ),
         Verb("brain.unbind", "Remove bindings; at least one filter has to be given.",
-             profiles.unbind, shapes.BINDING_FILTERS, idempotent=True),
+             profiles.unbind, shapes.BINDING_FILTERS, idempotent=True,
+             audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True),
         Verb("brain.bindings", "List who is served by which profile.",
-             profiles.bindings, shapes.BINDING_FILTERS, read_only=True),
+             profiles.bindings, shapes.BINDING_FILTERS, read_only=True,
+             audience=Audience.AGENT, shared=True),
         Verb("brain.activate", "Let a profile that was deactivated serve again.",
-             profiles.activate, _NAMED, ("name",), idempotent=True),
+             profiles.activate, _NAMED, ("name",), idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it changes how others are served"),
         Verb("brain.deactivate", "Let a profile serve nothing for now; its bindings stay.",
-             profiles.deactivate, _NAMED, ("name",), idempotent=True),
+             profiles.deactivate, _NAMED, ("name",), idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it changes how others are served"),
         Verb("brain.archive", "Put an inactive profile away for good.",
-             profiles.archive, _NAMED, ("name",), idempotent=True),
+             profiles.archive, _NAMED, ("name",), idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it ends what others are served by"),
         Verb("brain.reset", "Take a profile back to its priors; its events stay.",
-             profiles.reset, _NAMED, ("name",)),
+             profiles.reset, _NAMED, ("name",),
+             audience=Audience.OPERATOR, shared=True,
+             because="what everybody has taught the profile would be gone"),
         Verb(
             "brain.auto_feedback",
             "Say how a whole recall went.",
@@ -216,6 +233,7 @@ PACK = Pack(
             output=_RECORDED,
             description="A target is a hit of it; signal recall_miss says that none helped; with "
             "neither, the recall is noted and nothing counts.",
+            audience=Audience.AGENT,
         ),
         Verb(
             "brain.event_counts",
@@ -236,6 +254,7 @@ PACK = Pack(
             },
             ("since",),
             read_only=True,
+            audience=Audience.AGENT, shared=True,
         ),
         Verb(
             "brain.replay",
@@ -243,6 +262,7 @@ PACK = Pack(
             feedback.replay,
             {"name": {**shapes.NAME, "description": "Only this profile; all by default."}},
             read_only=True,
+            audience=Audience.AGENT, shared=True,
         ),
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import client
+from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.config.model import Config
@@ -102,10 +103,13 @@ class Context:
         *,
         socket_path: str | None,
         make_embedder: Callable[[], Embedder | None],
+        grant: Grant = AGENT,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.session = session
+        #: What whoever asks may do; whoever builds a context for somebody else says so here.
+        self.grant = grant
         self.now = wall_clock
         self.progress: Progress = _silent
         #: Lets the supervisor know of something at once that it would find out by itself a little
@@ -136,6 +140,12 @@ class Context:
                 actor=lambda: actors.session(self.session.id, self.session.actor),
             )
         return self._store
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The names under which tasks are this session's own; what it assigns has the first."""
+        own = (self.session.id,) if self.session.id else ()
+        return self.grant.owners + own
 
     @property
     def opened(self) -> bool:
@@ -194,13 +204,37 @@ class Context:
             self._profiles = Profiles(self.store, self.versions)
         return self._profiles
 
+    @property
+    def default_namespace(self) -> str:
+        """The namespace of a call that names none; a confined session has no choice."""
+        if self.grant.namespaces is not None:
+            return next(iter(self.grant.namespaces), "")
+        return self.session.namespace or self.grant.home or self.config.session.namespace
+
+    def _outside(self, name: str) -> Denied:
+        """The error of a namespace that does not exist for this session, whether it does or not."""
+        there = ", ".join(self.grant.namespaces or ())
+        if not there:
+            return Denied(
+                "This session is confined to two namespaces that exclude each other, so it reaches "
+                "none.",
+                hint="Its directory, project directory and the agent that started it are confined "
+                "to different ones; `khive-supervisor doctor` says by which [[confine]] tables.",
+            )
+        return Denied(
+            f"The namespace {name[:80]!r} is not allowed here.",
+            hint=f"This session is confined to {there}.",
+        )
+
     def namespace(self, asked: str | None) -> str:
         """The namespace of a call: what it names, else the session's, else the configuration's.
 
         Raises:
-            Denied: the configuration does not allow it.
+            Denied: the configuration does not allow it, or the session is confined to another.
         """
-        name = asked or self.session.namespace or self.config.session.namespace
+        name = asked or self.default_namespace
+        if not self.grant.admits(name):
+            raise self._outside(name)
         if not namespace_allowed(self.config, name):
             patterns = self.config.session.allowed_namespaces
             raise Denied(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import IndexFileError, NotFound
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.verbs import forms
@@ -68,9 +69,13 @@ PACK = Pack(
     "The vector index.",
     (
         Verb("index.status", "Show the index's generation and what is newer.", status,
-             read_only=True),
-        Verb("index.build", "Build a new index generation now.", build, idempotent=True),
+             read_only=True,
+             audience=Audience.AGENT, shared=True),
+        Verb("index.build", "Build a new index generation now.", build, idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it takes the machine's time, and the supervisor builds when it is worth it"),
         Verb("index.verify", "Check the index file against its checksum.", verify,
-             read_only=True),
+             read_only=True,
+             audience=Audience.AGENT, shared=True),
     ),
 )  # fmt: skip

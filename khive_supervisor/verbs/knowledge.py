@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.verbs import answers, forms, ingest, serving
 from khive_supervisor.verbs.context import Context
@@ -119,6 +120,7 @@ PACK = Pack(
             description="For files and folders, `khive-supervisor learn PATH` splits and resumes.",
             idempotent=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "knowledge.search",
@@ -139,6 +141,7 @@ PACK = Pack(
             meaning="query",
             quick=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "knowledge.suggest",
@@ -156,6 +159,7 @@ PACK = Pack(
             meaning="task",
             quick=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
     ),
     consumer_kinds=("search",),

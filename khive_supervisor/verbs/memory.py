@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.verbs import answers, forms, ingest, serving, usage
@@ -151,6 +152,7 @@ PACK = Pack(
             "same content twice is recognised. Never store secrets.",
             idempotent=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "memory.recall",
@@ -164,6 +166,7 @@ PACK = Pack(
             meaning="query",
             quick=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "memory.get",
@@ -174,6 +177,7 @@ PACK = Pack(
             read_only=True,
             quick=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "memory.forget",
@@ -185,6 +189,7 @@ PACK = Pack(
             destructive=True,
             idempotent=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "memory.restore",
@@ -193,6 +198,7 @@ PACK = Pack(
             {"ids": forms.IDS},
             ("ids",),
             idempotent=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "memory.supersede",
@@ -205,6 +211,7 @@ PACK = Pack(
             description="The old one is kept, points to its successor, and is no longer found.",
             destructive=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
     ),
     consumer_kinds=("recall",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.packs import BUILTIN
 from khive_supervisor.verbs.registry import Pack, Verb
@@ -25,7 +26,8 @@ _PATTERNS = {
 
 def reference() -> str:
     """Every verb of the built-in packs with its arguments, in the order of the registry."""
-    return "\n\n".join(_pack(pack) for pack in BUILTIN) + "\n"
+    parts = ["## Whom each verb is for", _audiences(), *(_pack(pack) for pack in BUILTIN)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _pack(pack: Pack) -> str:
@@ -44,11 +46,36 @@ def _verb(verb: Verb) -> str:
 
 def _nature(verb: Verb) -> str:
     """How it is reached and what it does to the store, in one line."""
-    tool = f"MCP tool `{verb.tool_name}`" if verb.tool else "MCP: through `khive_call`"
     if verb.read_only:
-        return f"*{tool}; reads only.*"
-    does = "takes entries out of the search" if verb.destructive else "writes"
-    return f"*{tool}; {does}{'; safe to repeat' if verb.idempotent else ''}.*"
+        does = "reads only"
+    else:
+        does = "takes entries out of the search" if verb.destructive else "writes"
+        does += "; safe to repeat" if verb.idempotent else ""
+    return f"*{_reached(verb)}; {does}; {_audience(verb)}.*"
+
+
+def _reached(verb: Verb) -> str:
+    if verb.audience is Audience.OPERATOR:
+        return "Command line and operators' sessions"
+    return f"MCP tool `{verb.tool_name}`" if verb.tool else "MCP: through `khive_call`"
+
+
+def _audience(verb: Verb) -> str:
+    """Whom it is for, in words; "Audiences" in docs/verbs.md explains them."""
+    words = "for operators" if verb.audience is Audience.OPERATOR else "for agents"
+    if verb.reserved is not None:
+        words += ", where it is about their own"
+    return words + (", not for confined sessions" if verb.shared else "")
+
+
+def _audiences() -> str:
+    """Every verb of the built-in packs with its audience, as one table."""
+    rows = ["| verb | audience | confined sessions |", "|---|---|---|"]
+    for verb in (verb for pack in BUILTIN for verb in pack.verbs):
+        whom = "operators" if verb.audience is Audience.OPERATOR else "agents"
+        whom += "; others' is an operator's" if verb.reserved is not None else ""
+        rows.append(f"| `{verb.name}` | {whom} | {'no' if verb.shared else 'yes'} |")
+    return "\n".join(rows)
 
 
 def _rows(

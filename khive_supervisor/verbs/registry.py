@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator
 
 from khive_supervisor import logs
+from khive_supervisor.access.grant import Audience, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
+from khive_supervisor.verbs.audience import an_operators, an_operators_here, not_confined
 
 if TYPE_CHECKING:
     from khive_supervisor.verbs.context import Context
@@ -33,6 +35,8 @@ SHOWN = 80
 
 Arguments = Mapping[str, Any]
 Handler = Callable[["Context", Arguments], dict[str, Any]]
+#: Says why a call with these arguments is an operator's; empty if an agent may make it.
+Rule = Callable[["Context", Arguments], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,25 @@ class Verb:
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with
     #: `context.pause`, which ends when nobody waits for the answer any more.
     waits: bool = False
+    #: Whom it is for. A foreign pack's verb that does not say is for agents: the user installed it.
+    audience: Audience | None = None
+    #: Why it is for operators, as the end of a sentence; empty if it is not.
+    because: str = ""
+    #: Decides by its arguments whether a call of an agent's verb is an operator's after all.
+    reserved: Rule | None = None
+    #: It tells or changes what all namespaces share, so a confined session does not have it.
+    shared: bool = False
 
     @property
     def tool_name(self) -> str:
         """The MCP spelling: clients allow no dots."""
         return self.name.replace(".", "_")
+
+    def reached_by(self, grant: Grant) -> bool:
+        """Whether a grant reaches it, at least with some arguments."""
+        if self.shared and grant.confined:
+            return False
+        return grant.operator or self.audience is not Audience.OPERATOR
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -108,6 +126,10 @@ class Registry:
     def __iter__(self) -> Iterator[Verb]:
         return iter(self._verbs.values())
 
+    def within(self, grant: Grant) -> Iterator[Verb]:
+        """The verbs that a grant reaches, at least with some arguments."""
+        return (verb for verb in self if verb.reached_by(grant))
+
     @property
     def consumer_kinds(self) -> tuple[str, ...]:
         """The kinds that any pack declares, each once."""
@@ -130,18 +152,30 @@ class Registry:
             raise NotFound(f"There is no verb {name[:SHOWN]!r}.", hint=known)
         return verb
 
+    def reached(self, name: str, grant: Grant) -> Verb:
+        """The verb of a name, if a grant reaches it; raises NotFound or Denied."""
+        verb = self.get(name)
+        _check_audience(verb, grant, None)
+        return verb
+
     def call(self, context: Context, name: str, arguments: Any) -> dict[str, Any]:
         """Validate the arguments and run the verb.
 
         Raises:
             InvalidInput: every problem of the arguments at once; nothing was done.
+            Denied: the verb, or the verb with these arguments, is not for who asks.
             KhiveError: what the verb says.
         """
         verb = self.get(name)
         arguments = {} if arguments is None else arguments
+        _check_audience(verb, context.grant, arguments)
         if not _surely_valid(verb, self._texts[verb.name], arguments):
             self._check(verb, arguments)
         context.registry = self
+        if verb.reserved is not None and not context.grant.operator:
+            why = verb.reserved(context, arguments)
+            if why:
+                raise an_operators_here(verb.name, why, arguments)
         return verb.handler(context, arguments)
 
     def _check(self, verb: Verb, arguments: Any) -> None:
@@ -161,6 +195,15 @@ class Registry:
                 pack.warm()
             except Exception as error:  # noqa: BLE001 - a foreign pack must not stop the zygote
                 log.error("pack.warm_failed", pack=pack.name, error=repr(error))
+
+
+def _check_audience(verb: Verb, grant: Grant, arguments: Any) -> None:
+    """Refuse a verb that is not for who asks; the one place that every call passes."""
+    if verb.reached_by(grant):
+        return
+    if verb.audience is Audience.OPERATOR and not grant.operator:
+        raise an_operators(verb.name, verb.because, arguments)
+    raise not_confined(verb.name, arguments)
 
 
 @dataclass(frozen=True, slots=True)

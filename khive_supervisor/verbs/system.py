@@ -5,36 +5,81 @@ from __future__ import annotations
 from typing import Any
 
 from khive_supervisor import __version__
+from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import NotRunning
+from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.verbs import audit
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
+#: What a confined session sees of the supervisor: that it is there, and well.
+CONFINED = ("state", "version")
+#: What entries are counted by.
+COLLECTIONS = ("memory", "knowledge")
+
 
 def status(context: Context, _args: Arguments) -> dict[str, Any]:
     """The session, the store in numbers, and the supervisor if there is one."""
-    stats = context.store.stats()
-    answer: dict[str, Any] = {
-        "version": __version__,
-        "session": {
-            "id": context.session.id,
-            "namespace": context.session.namespace or context.config.session.namespace,
-            "cwd": context.session.cwd,
-        },
-        "store": {
-            "path": context.store.path,
-            "entries": dict(stats.live),
-            "namespaces": dict(stats.namespaces),
-            "forgotten": stats.deleted,
-            "superseded": stats.superseded,
-            "bytes": stats.file_bytes,
-        },
-    }
     try:
-        answer["supervisor"] = context.ask_supervisor("status")
+        supervisor = _seen(context, context.ask_supervisor("status"))
     except NotRunning as error:
-        answer["supervisor"] = {"state": "not running", "why": str(error)}
-    return answer
+        supervisor = {"state": "not running", "why": str(error)}
+    return {
+        "version": __version__,
+        "session": _session(context),
+        "store": _namespace(context) if context.grant.confined else _store(context),
+        "supervisor": supervisor,
+    }
+
+
+def _session(context: Context) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": context.session.id,
+        "namespace": context.default_namespace,
+        "cwd": context.session.cwd,
+        "audience": context.grant.audience.value,
+    }
+    if context.grant.confined:
+        shown["confined_to"] = list(context.grant.namespaces or ())
+    return shown
+
+
+def _store(context: Context) -> dict[str, Any]:
+    """The store in numbers. All namespaces are an operator's to list; an agent sees its own."""
+    stats = context.store.stats()
+    own = context.default_namespace
+    return {
+        "path": context.store.path,
+        "entries": dict(stats.live),
+        "namespaces": {
+            name: count
+            for name, count in stats.namespaces.items()
+            if context.grant.operator or name == own
+        },
+        "forgotten": stats.deleted,
+        "superseded": stats.superseded,
+        "bytes": stats.file_bytes,
+    }
+
+
+def _namespace(context: Context) -> dict[str, Any]:
+    """What there is for a confined session: the numbers of its namespace alone."""
+    own = context.default_namespace
+    counts = {
+        collection: context.store.live_count(EntryFilter(collection, (own,)))
+        for collection in COLLECTIONS
+    }
+    return {"entries": counts, "namespaces": {own: sum(counts.values())}}
+
+
+def _seen(context: Context, status: dict[str, Any]) -> dict[str, Any]:
+    """What of the supervisor's status is for whoever asks; sessions of others are an operator's."""
+    if context.grant.operator:
+        return status
+    own = [one for one in status.get("sessions", ()) if one.get("id") == context.session.id]
+    if context.grant.confined:
+        return {**{name: status[name] for name in CONFINED if name in status}, "sessions": own}
+    return {**status, "sessions": own, "sessions_open": len(status.get("sessions", ()))}
 
 
 PACK = Pack(
@@ -47,6 +92,7 @@ PACK = Pack(
             status,
             read_only=True,
             tool=True,
+            audience=Audience.AGENT,
         ),
         Verb(
             "system.audit",
@@ -54,6 +100,9 @@ PACK = Pack(
             audit.audit,
             audit.PROPERTIES,
             read_only=True,
+            audience=Audience.OPERATOR,
+            shared=True,
+            because="it tells what everybody has done",
         ),
     ),
 )

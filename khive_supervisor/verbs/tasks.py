@@ -20,7 +20,7 @@ from khive_supervisor.tasks.model import (
     TaskFilter,
 )
 from khive_supervisor.tasks.records import day_of
-from khive_supervisor.verbs import forms
+from khive_supervisor.verbs import forms, ownership
 from khive_supervisor.verbs import task_forms as shapes
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
@@ -53,7 +53,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
             chosen=chosen,
             actor=context.session.actor,
             namespace=context.namespace(None),
-            session=context.session.id,
+            session=next(iter(context.owners), ""),
             cwd=_cwd(context, args.get("cwd"), role.role),
         )
     )
@@ -200,13 +200,14 @@ def _detail(text: str) -> dict[str, Any]:
 
 def tasks(context: Context, args: Arguments) -> dict[str, Any]:
     """The newest tasks, newest first."""
-    where = TaskFilter(args.get("role"), args.get("state"), args.get("task_type"))
+    own = None if context.grant.operator else context.owners
+    where = TaskFilter(args.get("role"), args.get("state"), args.get("task_type"), own)
     before = shapes.task_id(args["before"]) if "before" in args else None
     limit = args.get("limit", LISTED)
     found = context.store.tasks.page(where, limit, before)
-    shown = [shapes.show(one) for one in found if shapes.visible(context, one)]
+    shown = [shapes.show(one) for one in found if _shown(context, one)]
     answer: dict[str, Any] = {"tasks": shown}
-    if note := _why_they_wait(context, (one for one in found if shapes.visible(context, one))):
+    if note := _why_they_wait(context, (one for one in found if _shown(context, one))):
         answer["note"] = note
     if len(found) == limit:
         answer["next"] = f"Older ones: the same call with before=t{found[-1].id}."
@@ -262,10 +263,15 @@ def follow(context: Context, args: Arguments) -> dict[str, Any]:
             context.progress(0, 0, "waiting")
 
 
+def _shown(context: Context, task: Task) -> bool:
+    """Whether a listing shows a task to whoever asks."""
+    return shapes.visible(context, task) and ownership.owns(context, task)
+
+
 def _event(context: Context, event: TaskEvent, args: Arguments) -> dict[str, Any] | None:
     """An event as it is shown, unless it is of a task that is not asked for."""
     found = context.store.tasks.page(limit=1, before=event.task_id + 1)
-    if not found or found[0].id != event.task_id or not shapes.visible(context, found[0]):
+    if not found or found[0].id != event.task_id or not _shown(context, found[0]):
         return None
     if args.get("role", found[0].role) != found[0].role:
         return None

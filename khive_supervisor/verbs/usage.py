@@ -83,7 +83,7 @@ def _learn(context: Context, found: Mapping[int, Serve], how: str) -> None:
             signal="implicit_positive",
             entry_id=entry,
             actor=session.actor,
-            namespace=session.namespace or context.config.session.namespace,
+            namespace=context.default_namespace,
             session=session.id,
             serve=serve.name,
             detail={"by": how},

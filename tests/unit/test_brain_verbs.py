@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.profiles.model import DEFAULT
@@ -31,7 +32,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
     ) -> Context:
         config = from_dict({"store": {"path": str(tmp_path / "khive.db")}, **settings})
         info = SessionInfo(id=session_id, actor=actor, namespace=namespace)
-        made.append(Context(config, info, socket_path=None, make_embedder=lambda: None))
+        made.append(
+            Context(config, info, socket_path=None, make_embedder=lambda: None, grant=OPERATOR)
+        )
         return made[-1]
 
     yield context

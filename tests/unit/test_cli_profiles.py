@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from khive_supervisor import exitcodes
+from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.cli import profile_text, profile_watch, profiles
 from khive_supervisor.cli.main import Sections, cli
 from khive_supervisor.cli.profile_watch import changes, follow
@@ -63,7 +64,9 @@ def store(home: Path) -> Iterator[SqliteStore]:
 @pytest.fixture
 def ask(store: SqliteStore) -> Iterator[Ask]:
     config = from_dict({"store": {"path": store.path}})
-    context = Context(config, SessionInfo(), socket_path=None, make_embedder=lambda: None)
+    context = Context(
+        config, SessionInfo(), socket_path=None, make_embedder=lambda: None, grant=OPERATOR
+    )
     yield lambda verb, **args: packs.load().call(context, verb, args)
     context.close()
 

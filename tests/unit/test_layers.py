@@ -24,7 +24,7 @@ LAYERS = (
         "processes",
     },
     {"protocol", "config", "logs", "client", "attach"},
-    {"audit", "budgets", "profiles", "tasks"},
+    {"access", "audit", "budgets", "profiles", "tasks"},
     {"store", "embed", "agents", "worktrees"},
     {"freshness"},
     {"index"},

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support import write_distribution
 
+from khive_supervisor.access.grant import AGENT
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.registry import Pack, Registry, Verb, load
 
-CONTEXT: Any = SimpleNamespace(registry=None)
+CONTEXT: Any = SimpleNamespace(registry=None, grant=AGENT)
 CALLS: list[dict[str, Any]] = []
 
 
@@ -250,6 +251,6 @@ def test_the_kinds_of_consumers_of_all_packs_are_known_once() -> None:
 
 
 def test_a_verb_sees_the_registry_that_it_was_called_through() -> None:
-    context: Any = SimpleNamespace(registry=None)
+    context: Any = SimpleNamespace(registry=None, grant=AGENT)
     REGISTRY.call(context, "test.note", {"name": "abc"})
     assert context.registry is REGISTRY

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.profiles.model import DEFAULT, Event
@@ -26,7 +27,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
     def context(session_id: str = "s", **settings: Any) -> Context:
         config = from_dict({"store": {"path": str(tmp_path / "khive.db")}, **settings})
         info = SessionInfo(id=session_id, actor="ada")
-        made.append(Context(config, info, socket_path=None, make_embedder=lambda: None))
+        made.append(
+            Context(config, info, socket_path=None, make_embedder=lambda: None, grant=OPERATOR)
+        )
         return made[-1]
 
     yield context

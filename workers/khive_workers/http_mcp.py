@@ -12,12 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
+from khive_supervisor.access.grant import Grant
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_workers.http_service import Service
 from khive_workers.mcp_server import McpServer, progress_of
 
 #: Headers by which a client names what a local one has in its environment.
 NAMESPACE, ACTOR, SESSION = "khive-namespace", "khive-actor", "mcp-session-id"
+#: The owner of the tasks of clients that have no session.
+CLIENTS = "http"
 
 
 def who_asks(ctx: Any) -> SessionInfo:
@@ -31,6 +34,12 @@ def who_asks(ctx: Any) -> SessionInfo:
     )
 
 
+def grant_of(ctx: Any) -> Grant:
+    """What the client of a request may do. Clients without a session share their tasks."""
+    headers = ctx.request.headers if ctx.request is not None else {}
+    return Grant(owners=() if headers.get(SESSION) else (CLIENTS,))
+
+
 class HttpMcpServer(McpServer):
     """The server of the HTTP worker."""
 
@@ -42,14 +51,18 @@ class HttpMcpServer(McpServer):
     def _note_client(self, ctx: Any) -> None:
         """Many clients share this process: `status` shows none of them by name."""
 
+    def _grant_of(self, ctx: Any) -> Grant:
+        """An agent's: whoever speaks MCP is one, whatever token it has."""
+        return grant_of(ctx)
+
     async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
         """Run a verb in a lane, as who asks."""
         verb = self.registry.get(name)
-        who = who_asks(ctx)
+        who, grant = who_asks(ctx), self._grant_of(ctx)
         self.runtime.calls += 1
         self._called()
         if verb.waits:
-            make = lambda: self._service.context(who)  # noqa: E731 - one expression, bound late
+            make = lambda: self._service.context(who, grant)  # noqa: E731 - bound late
             return await self._run_waiting(make, name, arguments, ctx)
         cancelled = threading.Event()
         report = progress_of(ctx, asyncio.get_running_loop(), cancelled)
@@ -58,7 +71,8 @@ class HttpMcpServer(McpServer):
         def work(context: Context) -> dict[str, Any]:
             if cancelled.is_set():
                 raise CancelledError
-            context.session, context.served, context.progress = who, served, report
+            context.session, context.grant = who, grant
+            context.served, context.progress = served, report
             return self.registry.call(context, name, arguments)
 
         try:

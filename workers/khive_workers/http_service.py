@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from khive_supervisor.access.grant import AGENT, OPERATOR, Grant
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import KhiveError, StoreUnavailable
@@ -57,13 +58,13 @@ class Service:
         self._path = path
         self._asking = 0
         self._served: OrderedDict[str, Served] = OrderedDict()
-        self.routes = Lane(self.context(ROUTES))
-        self.lanes = [Lane(self.context(SessionInfo())) for _ in range(LANES)]
+        self.routes = Lane(self.context(ROUTES, OPERATOR))
+        self.lanes = [Lane(self.context(SessionInfo(), AGENT)) for _ in range(LANES)]
 
-    def context(self, who: SessionInfo) -> Context:
+    def context(self, who: SessionInfo, grant: Grant) -> Context:
         """A context of its own for somebody; nothing is opened yet."""
         context = make_context(self.config, {}, self._path)
-        context.session, context.hint = who, self._link.hint
+        context.session, context.grant, context.hint = who, grant, self._link.hint
         return context
 
     async def ask(self, operation: str, args: dict[str, Any] | None = None) -> dict[str, Any]:

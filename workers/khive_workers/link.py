@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from khive_supervisor import protocol
+from khive_supervisor.access import grant
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed import for_worker, in_process
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -34,13 +35,19 @@ def session_info(request: dict[str, Any]) -> SessionInfo:
 
 
 def make_context(config: Config, request: dict[str, Any], socket_path: str | None) -> Context:
-    """The session's context; nothing is opened yet."""
+    """The session's context, with what the request grants it; nothing is opened yet."""
     make: Callable[[], Any]
     if socket_path is None:
         make = lambda: in_process(config.embedder)  # noqa: E731 - one expression, bound late
     else:
         make = lambda: for_worker(config.embedder, socket_path)  # noqa: E731 - as above
-    return Context(config, session_info(request), socket_path=socket_path, make_embedder=make)
+    return Context(
+        config,
+        session_info(request),
+        socket_path=socket_path,
+        make_embedder=make,
+        grant=grant.from_dict(request.get("grant")),
+    )
 
 
 class Link:

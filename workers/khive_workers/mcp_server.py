@@ -20,6 +20,7 @@ from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 
 from khive_supervisor import __version__, logs
+from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry, Verb
@@ -137,21 +138,29 @@ def _door_tools() -> list[types.Tool]:
     ]
 
 
-def describe_verbs(registry: Registry, name: str | None) -> dict[str, Any]:
-    """What `khive_help` answers."""
+def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> dict[str, Any]:
+    """What `khive_help` answers whoever has a grant.
+
+    Raises:
+        NotFound: there is no such verb.
+        Denied: it is not for who asks.
+    """
     if name is None:
         return {
             "packs": [
                 {
                     "pack": pack.name,
                     "summary": pack.summary,
-                    "verbs": {verb.name: verb.summary for verb in pack.verbs},
+                    "verbs": {
+                        verb.name: verb.summary for verb in pack.verbs if verb.reached_by(grant)
+                    },
                 }
                 for pack in registry.packs
+                if any(verb.reached_by(grant) for verb in pack.verbs)
             ],
             "note": "khive_call runs any of them; khive_help with `verb` shows its arguments.",
         }
-    verb = registry.get(name)
+    verb = registry.reached(name, grant)
     return {
         "verb": verb.name,
         "summary": verb.summary,
@@ -168,8 +177,9 @@ class McpServer:
         self.registry = registry
         self.runtime = SessionRuntime()
         self._meanings = {verb.tool_name: verb.meaning for verb in registry if verb.meaning}
-        self._tools = [_tool(verb) for verb in registry if verb.tool] + _door_tools()
-        self.resources = Resources(registry, self._run)
+        self._tools = [(verb, _tool(verb)) for verb in registry if verb.tool]
+        self._doors = _door_tools()
+        self.resources = Resources(registry, self._run, self._grant_of)
         self.server: Server[Any] = Server(
             "khive",
             version=__version__,
@@ -207,7 +217,14 @@ class McpServer:
 
     async def _list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
         self._note_client(ctx)
-        return types.ListToolsResult(tools=self._tools)
+        grant = self._grant_of(ctx)
+        tools = [tool for verb, tool in self._tools if verb.reached_by(grant)]
+        return types.ListToolsResult(tools=tools + self._doors)
+
+    def _grant_of(self, _ctx: Any) -> Grant:
+        """What the client of a request may do."""
+        context = self.runtime.context
+        return AGENT if context is None else context.grant
 
     async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> Any:
         self._note_client(ctx)
@@ -241,7 +258,7 @@ class McpServer:
                     "khive_help takes `verb` (a string) or nothing.",
                     hint='For example {"verb": "memory.recall"}.',
                 )
-            return describe_verbs(self.registry, verb)
+            return describe_verbs(self.registry, verb, self._grant_of(ctx))
         if name == CALL_TOOL:
             verb, inner = arguments.get("verb"), arguments.get("args", {})
             foreign = arguments.keys() - {"verb", "args"}

@@ -27,6 +27,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from khive_supervisor import logs
+from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import KhiveError, NotFound
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES
 from khive_supervisor.verbs.registry import Registry
@@ -108,9 +109,12 @@ class Client:
 class Resources:
     """The resources of one worker (or, before the fork, of all), and who wants to hear of them."""
 
-    def __init__(self, registry: Registry, run: Run) -> None:
+    def __init__(
+        self, registry: Registry, run: Run, grant_of: Callable[[Any], Grant] = lambda _ctx: AGENT
+    ) -> None:
         self._registry = registry
         self._run = run
+        self._grant_of = grant_of
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self._listening: Counter[str] = Counter()
@@ -119,9 +123,9 @@ class Resources:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def _sources(self) -> Iterator[Source]:
-        """Those whose verb exists."""
-        verbs = {verb.name for verb in self._registry}
+    def _sources(self, ctx: Any) -> Iterator[Source]:
+        """Those whose verb exists for the client of a request."""
+        verbs = {verb.name for verb in self._registry.within(self._grant_of(ctx))}
         return (source for source in SOURCES if source.verb in verbs)
 
     async def on_list(self, ctx: Any, _params: Any) -> types.ListResourcesResult:
@@ -134,7 +138,7 @@ class Resources:
                 description=source.description,
                 mime_type=_MIME_TYPE,
             )
-            for source in self._sources()
+            for source in self._sources(ctx)
             if not source.is_template
         ]
         return types.ListResourcesResult(resources=found)
@@ -149,7 +153,7 @@ class Resources:
                 description=source.description,
                 mime_type=_MIME_TYPE,
             )
-            for source in self._sources()
+            for source in self._sources(ctx)
             if source.is_template
         ]
         return types.ListResourceTemplatesResult(resource_templates=found)
@@ -158,7 +162,7 @@ class Resources:
         self, ctx: Any, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         """Answer resources/read by the verb behind the URI."""
-        source, part = self._find(params.uri)
+        source, part = self._find(ctx, params.uri)
         verb = self._registry.get(source.verb)
         names = verb.input_schema.get("required") or ["name"]
         try:
@@ -171,12 +175,12 @@ class Resources:
         content = types.TextResourceContents(uri=params.uri, mime_type=_MIME_TYPE, text=text)
         return types.ReadResourceResult(contents=[content])
 
-    def _find(self, uri: str) -> tuple[Source, str]:
-        for source in self._sources():
+    def _find(self, ctx: Any, uri: str) -> tuple[Source, str]:
+        for source in self._sources(ctx):
             part = source.part_of(uri)
             if part is not None:
                 return source, part
-        raise _no_resource(uri, self._sources())
+        raise _no_resource(uri, self._sources(ctx))
 
     # --- who wants to hear ----------------------------------------------------------------------
 
@@ -184,8 +188,7 @@ class Resources:
         self, ctx: Any, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         """Answer resources/subscribe, of the handshake era."""
-        if all(source.part_of(params.uri) is None for source in SOURCES):
-            raise _no_resource(params.uri, SOURCES)
+        self._find(ctx, params.uri)
         client = self._remember(ctx)
         if client is not None:
             client.subscribed.add(params.uri)

@@ -1,0 +1,101 @@
+"""What one session, command or client may do; decided once, when it is passed on, and carried.
+
+Pure. Two grants are put together by taking what both allow: nothing that is learned later about
+who is asking ever widens what was granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Audience(StrEnum):
+    """Whom a verb is for; an operator may call those of agents, too."""
+
+    AGENT = "agent"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What whoever asks may do.
+
+    Attributes:
+        audience: whose verbs may be called.
+        namespaces: the only namespaces that exist for a confined session; None: it is not
+            confined. None of them are left when two confinements contradict each other.
+        owners: the sessions whose tasks are its own besides those of the session itself; what it
+            assigns is the first one's.
+        home: the namespace of calls that name none, unless the session names one itself.
+    """
+
+    audience: Audience = Audience.AGENT
+    namespaces: tuple[str, ...] | None = None
+    owners: tuple[str, ...] = ()
+    home: str = ""
+
+    @property
+    def operator(self) -> bool:
+        """Whether verbs of operators may be called."""
+        return self.audience is Audience.OPERATOR
+
+    @property
+    def confined(self) -> bool:
+        """Whether there are namespaces that do not exist for it."""
+        return self.namespaces is not None
+
+    def admits(self, namespace: str) -> bool:
+        """Whether a namespace exists for it; the configuration may still forbid it."""
+        return self.namespaces is None or namespace in self.namespaces
+
+    def narrowed(self, other: Grant) -> Grant:
+        """What both allow; it stays this one's in all that says who is asking."""
+        both = self.operator and other.operator
+        return replace(
+            self,
+            audience=Audience.OPERATOR if both else Audience.AGENT,
+            namespaces=_common(self.namespaces, other.namespaces),
+            home=self.home or other.home,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that JSON can carry."""
+        return {
+            "audience": self.audience.value,
+            "namespaces": None if self.namespaces is None else list(self.namespaces),
+            "owners": list(self.owners),
+            "home": self.home,
+        }
+
+
+#: An agent's session that is not confined: what whoever is not known otherwise gets.
+AGENT = Grant()
+#: A person at a terminal, or a program of theirs.
+OPERATOR = Grant(Audience.OPERATOR)
+
+
+def confined_to(namespace: str) -> Grant:
+    """An agent's grant in one namespace; never an operator's, who would look after all."""
+    return Grant(namespaces=(namespace,), home=namespace)
+
+
+def from_dict(data: Mapping[str, Any] | None) -> Grant:
+    """The grant that plain data stands for; an agent's for none."""
+    if data is None:
+        return AGENT
+    namespaces = data["namespaces"]
+    return Grant(
+        Audience(data["audience"]),
+        None if namespaces is None else tuple(namespaces),
+        tuple(data["owners"]),
+        str(data["home"]),
+    )
+
+
+def _common(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(name for name in one if name in other)
