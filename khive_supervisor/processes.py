@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 #: Ticks of the process table's clock in a second.
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,3 +46,28 @@ def signs_of_life(pid: int) -> tuple[str, float]:
     finally:
         os.close(fd)
     return fields[0].decode(), (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def named(pid: int, name: str) -> bool:
+    """Return whether a process was started under a name, where the system tells."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(256).split(b"\0")[0] == name.encode()
+    except OSError:
+        return False
+
+
+def end(pid: int) -> None:
+    """Ask a process to end; one that is gone is fine."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def end_group(pid: int) -> None:
+    """End a process that leads a group, and the group, now; also one that is stopped."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return

@@ -41,7 +41,7 @@ from khive_supervisor.supervision.rendezvous import Rendezvous
 from khive_supervisor.supervision.restart import State
 from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
-from khive_supervisor.supervision.spawner import ExecSpawner, Exit, ForkSpawner, Spawner
+from khive_supervisor.supervision.spawner import Begin, ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.supervision.terms import SessionTerms
 from khive_supervisor.supervision.upkeep import Upkeep
@@ -51,6 +51,8 @@ log = logs.get("khive.supervisor")
 
 #: Descriptors that attach passes; the channel makes one more.
 ATTACH_FDS = MAX_FDS - 1
+#: It only forks: what it does takes milliseconds.
+ZYGOTE = liveness.Limits(silent=5.0)
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
 #: Seconds after which `start` says ready although a child is not: full text serves meanwhile.
@@ -75,7 +77,8 @@ class Supervisor:
         self.clock = clock
         self.started = clock()
         self.terms = SessionTerms()
-        self.sessions = Sessions(clock=clock, on_hint=self._hinted)
+        limits = liveness.of_store_users(self.config.store.busy_timeout)
+        self.sessions = Sessions(clock=clock, on_hint=self._hinted, limits=limits)
         self.watcher = Watcher(
             self.config.store.path,
             self.sessions,
@@ -119,10 +122,19 @@ class Supervisor:
     # --- what there is to run -----------------------------------------------------------------
 
     def _make_spawner(self) -> Spawner:
-        by_exec = ExecSpawner(self._worker_exited, self.environment, "khive_workers.session")
+        by_exec = ExecSpawner(
+            self._worker_exited,
+            self.environment,
+            "khive_workers.session",
+            on_begin=self._worker_began,
+        )
         how = self.config.supervisor.worker_start
         forks = how == "fork" or (how == "auto" and sys.platform == "linux")
-        return ForkSpawner(self._worker_exited, by_exec) if forks else by_exec
+        if not forks:
+            return by_exec
+        return ForkSpawner(
+            self._worker_exited, by_exec, on_begin=self._worker_began, clock=self.clock
+        )
 
     def _make_children(self) -> dict[str, Child]:
         children = {}
@@ -130,12 +142,15 @@ class Supervisor:
             zygote = children["zygote"] = self._child("zygote", "khive_workers.zygote")
             zygote.open_channels = self.spawner.open_channels
             zygote.on_ready = self.spawner.flush
+            zygote.on_exit = self.spawner.zygote_ended
+            zygote.limits = ZYGOTE
             self.spawner.zygote = zygote
         if self.config.embedder.kind == "minilm":
             children["embedder"] = self._child("embedder", "khive_workers.embedder")
             children["embedder"].on_ready = self.upkeep.wake
         if self.http is not None:
             children["http"] = self._child("http", "khive_workers.http_server")
+            children["http"].limits = liveness.of_store_users(self.config.store.busy_timeout)
             children["http"].open_channels = self.http.open_channels
             children["http"].arguments = ["--token-file", self.http.token_file]
         return children
@@ -184,7 +199,7 @@ class Supervisor:
             log.info("supervisor.stopping")
             self.notifier.stopping()
             if self._end_sessions:
-                self.sessions.tell_all({"hint": "end"})  # while their links still stand
+                await self.sessions.end_all()  # while their links still stand
             await control.stop()
             for task in tasks:
                 task.cancel()
@@ -277,6 +292,10 @@ class Supervisor:
             await asyncio.sleep(liveness.TICK)
             for child in self.children.values():
                 child.look()
+            self.spawner.look()
+            self.sessions.look()
+            self.roles.look_at_workers()
+            self.upkeep.builder.look()
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
@@ -349,10 +368,17 @@ class Supervisor:
         finally:
             writer.close()
 
+    def _worker_began(self, begin: Begin) -> None:
+        if begin.worker:
+            self.roles.worker_began(begin)
+        else:
+            self.sessions.began(begin)
+
     def _worker_exited(self, ended: Exit) -> None:
         if ended.worker:
             self.roles.worker_exited(ended)
             return
+        self.sessions.exited(ended.pid)
         level = log.warning if ended.code else log.info
         level("session.exited", worker=ended.pid, exit=ended.how)
 

@@ -13,13 +13,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from khive_supervisor import logs
+from khive_supervisor import logs, processes
 from khive_supervisor.supervision.children import SINGLE_THREADED, describe_exit
+from khive_supervisor.supervision.liveness import Limits, Verdict
+from khive_supervisor.supervision.pulse import Pulse
 
 log = logs.get("khive.builder")
 
 #: Seconds before a builder that failed is tried again; doubled at each failure, up to the second.
 RETRY_AFTER, RETRY_AFTER_MAX = 2.0, 300.0
+
+
+#: It says how far it is rather than answer. It may wait for the embedder and for the store's lock;
+#: at its priority it may wait for a processor for as long as others want one.
+LIMITS = Limits(stopped=3.0, silent=120.0, busy=float("inf"), suspect=20.0)
 
 
 @dataclass(slots=True)
@@ -34,6 +41,9 @@ class Builder:
     progress: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
     last_exit: str = ""
+    #: How many were ended because they neither worked nor said anything.
+    hung: int = 0
+    _pulse: Pulse | None = None
     _process: subprocess.Popen[bytes] | None = None
     _link: socket.socket | None = None
     _not_before: float = 0.0
@@ -57,9 +67,11 @@ class Builder:
             stdout=subprocess.PIPE,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
+            cwd="/",
             env={**SINGLE_THREADED, **self.environment},
         )
         theirs.close()
+        self._begin_pulse()
         self._link = ours
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -67,6 +79,21 @@ class Builder:
         self.progress = {"event": "started", "reason": reason}
         log.info("builder.started", builder=self._process.pid, reason=reason)
         return True
+
+    def _begin_pulse(self) -> None:
+        self._pulse = Pulse(_ask_nothing, self.clock())
+
+    def look(self) -> None:
+        """See whether it works or says something; one that hangs is ended, as if it had failed."""
+        if self._process is None or self._pulse is None:
+            return
+        pid = self._process.pid
+        if self._pulse.look(pid, self.clock(), LIMITS, starting=True) is Verdict.HUNG:
+            seconds = round(self._pulse.unheard, 1)
+            log.error("builder.hung", builder=pid, seconds=seconds)
+            self.hung += 1
+            self._pulse = None
+            processes.end_group(pid)
 
     def _on_output(self) -> None:
         assert self._process is not None
@@ -78,6 +105,7 @@ class Builder:
         if not data:
             asyncio.get_running_loop().remove_reader(self._process.stdout)
             return
+        self._begin_pulse()
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             try:
@@ -93,6 +121,7 @@ class Builder:
         if self._process is None or self._process.poll() is None:
             return
         process, self._process = self._process, None
+        self._pulse = None
         assert process.stdout is not None
         asyncio.get_running_loop().remove_reader(process.stdout)
         process.stdout.close()
@@ -127,6 +156,11 @@ class Builder:
             "running": self.running,
             "pid": self._process.pid if self._process else None,
             "failures": self.failures,
+            "hung": self.hung,
             "last_exit": self.last_exit,
             "progress": self.progress,
         }
+
+
+def _ask_nothing() -> None:
+    """It reports by itself."""

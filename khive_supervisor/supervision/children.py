@@ -194,7 +194,7 @@ class Child:
         assert self._process is not None
         starts = self.state is State.STARTING
         limits = STARTING if starts else self.limits
-        verdict = self._pulse.look(self._process.pid, self.clock(), limits, asking=not starts)
+        verdict = self._pulse.look(self._process.pid, self.clock(), limits, starting=starts)
         if verdict is not Verdict.HUNG:
             return
         seconds = round(self._pulse.unheard, 1)

@@ -53,6 +53,11 @@ class Limits:
     suspect: float = SUSPECT
 
 
+def of_store_users(busy_timeout: float) -> Limits:
+    """The limits of processes whose loop may wait for the store's lock."""
+    return Limits(silent=Limits().silent + busy_timeout)
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """What a look found. `letter` is empty, and `cpu` 0, where the system does not tell.

@@ -29,6 +29,10 @@ class Pulse:
     every: float = EVERY
     signs: Callable[[int], tuple[str, float]] = processes.signs_of_life
     verdict: Verdict = Verdict.ALIVE
+    #: False for one that cannot be asked; that it is stopped is seen all the same.
+    asks: bool = True
+    #: Set when it was ended for its silence, which happens once.
+    ended: bool = False
     _life: Life = field(init=False)
     _asked_at: float = field(init=False)
     _owes: bool = False
@@ -41,12 +45,13 @@ class Pulse:
         """It has said something."""
         self._owes = False
 
-    def look(self, pid: int, now: float, limits: Limits, *, asking: bool = True) -> Verdict:
-        """See how it is, and ask again if that is due; without `asking`, it owes from the start."""
+    def look(self, pid: int, now: float, limits: Limits, *, starting: bool = False) -> Verdict:
+        """See how it is, and ask if that is due; one that starts owes its first word unasked."""
         letter, cpu = self.signs(pid)
-        owes = self._owes or not asking
-        self._life, self.verdict = after_look(self._life, Signs(owes, letter, cpu), now, limits)
-        if asking and not self._owes and now - self._asked_at >= self.every:
+        signs = Signs(self._owes or starting, letter, cpu)
+        self._life, self.verdict = after_look(self._life, signs, now, limits)
+        # Again, too, while an answer is owed: one may have been lost when nobody read here.
+        if self.asks and not starting and now - self._asked_at >= self.every:
             self._asked_at, self._owes = now, True
             self.ask()
         return self.verdict

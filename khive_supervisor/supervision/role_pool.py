@@ -18,6 +18,7 @@ from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
 from khive_supervisor.supervision import role_status
 from khive_supervisor.supervision.generation_state import FINAL, Generation, change
 from khive_supervisor.supervision.live import policy_of
+from khive_supervisor.supervision.liveness import Limits
 from khive_supervisor.supervision.role_end import KILL_PATIENCE, end_generation, see_out
 from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
 from khive_supervisor.supervision.role_restarts import Restarts
@@ -87,6 +88,12 @@ class RolePool:
     def find(self, worker: str) -> RoleWorker | None:
         """A worker that lives, by its name."""
         return next((w for w in self._workers() if w.name == worker), None)
+
+    def look(self, limits: Limits) -> None:
+        """See which of the workers answer."""
+        for generation in self._generations:
+            for worker in generation.alive:
+                worker.look(limits, generation.role.timeout)
 
     def wake(self) -> None:
         """Tell the workers that have nothing to do."""

@@ -11,17 +11,24 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from khive_supervisor import logs, protocol
 from khive_supervisor.errors import KhiveError, ProtocolError
+from khive_supervisor.supervision.liveness import Limits, Verdict
+from khive_supervisor.supervision.pulse import Pulse
 
 log = logs.get("khive.roles")
 
 #: Seconds to wait for the report of a worker's exit after its queue has ended: the zygote, which
 #: would report it, may have died.
 EXIT_PATIENCE = 2.0
+#: Seconds between two questions; that a worker is stopped is seen without.
+ASK_EVERY = 10.0
+#: Seconds beyond a task's own timeout after which a loop that says nothing is not held up by the
+#: task any more: a function may keep the interpreter's lock for all of its time.
+TASK_GRACE = 60.0
 #: Seconds between asking a process to end and ending it.
 TERM_GRACE = 3.0
 
@@ -61,6 +68,7 @@ class RoleWorker:
     failed: str = ""
     task: int | None = None
     task_since: float = 0.0
+    _pulse: Pulse | None = None
     #: Set when it is ready or gone.
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,6 +97,7 @@ class RoleWorker:
             theirs.close()
         self._queue = ours
         loop = asyncio.get_running_loop()
+        self._pulse = Pulse(lambda: self._say(do="ping"), loop.time(), ASK_EVERY)
         loop.add_reader(ours, self._hear)
         self._timers.append(loop.call_later(patience, self._late, patience))
 
@@ -97,6 +106,20 @@ class RoleWorker:
             return
         self.failed = f"a worker was not ready within {patience:g} s"
         self.end(signal.SIGKILL)
+
+    def look(self, limits: Limits, timeout: float) -> None:
+        """See whether it answers, and end it if not; `timeout`: seconds that its task may take."""
+        if self.pid is None or self._pulse is None or self.gone:
+            return
+        self._pulse.asks = self.ready and not self.leaving
+        if self.task is not None or not self.ready:
+            limits = replace(limits, silent=timeout + TASK_GRACE, busy=timeout + TASK_GRACE)
+        if self._pulse.look(self.pid, asyncio.get_running_loop().time(), limits) is Verdict.HUNG:
+            seconds = round(self._pulse.unheard, 1)
+            log.error("role.hung", worker=self.name, worker_pid=self.pid, seconds=seconds)
+            self.failed = f"a worker did not answer for {seconds:g} s"
+            self._pulse = None
+            self.end(signal.SIGKILL)
 
     @property
     def serving(self) -> bool:
@@ -135,6 +158,8 @@ class RoleWorker:
     def _understand(self, message: dict[str, Any]) -> None:
         if "pid" in message:
             self.pid = int(message["pid"])
+        if message.get("alive") and self._pulse is not None:
+            self._pulse.answered()
         if "failed" in message:
             self.failed = str(message["failed"])
         if "took" in message:
@@ -250,7 +275,7 @@ class RoleWorker:
         return {
             "worker": self.name,
             "pid": self.pid,
-            "state": state,
+            **(self._pulse.describe(state) if self._pulse else {"state": state}),
             "task": self.task,
             "seconds": round(now - self.task_since, 1) if self.task is not None else None,
         }

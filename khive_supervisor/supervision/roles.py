@@ -17,6 +17,7 @@ from khive_supervisor.config.changes import Plan
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import KhiveError, NotFound, StagingFailed
+from khive_supervisor.supervision.liveness import of_store_users
 from khive_supervisor.supervision.orphans import release_dead
 from khive_supervisor.supervision.reload_state import UNDONE, Event, Outcome
 from khive_supervisor.supervision.role_control import Applied, OnPhase
@@ -25,7 +26,7 @@ from khive_supervisor.supervision.role_pool import RolePool
 from khive_supervisor.supervision.role_rows import InThread, RoleRows
 from khive_supervisor.supervision.role_status import state_of
 from khive_supervisor.supervision.role_worker import RoleWorker
-from khive_supervisor.supervision.spawner import Exit
+from khive_supervisor.supervision.spawner import Begin, Exit
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import QueueDepth, Released
 
@@ -124,6 +125,19 @@ class Roles:
             if worker is not None:
                 worker.exited(ended.code, ended.how)
                 return
+
+    def worker_began(self, begin: Begin) -> None:
+        """The spawner says which process a worker is, before that can say so itself."""
+        for pool in self._pools.values():
+            worker = pool.find(begin.worker)
+            if worker is not None and worker.pid is None:
+                worker.pid = begin.pid
+
+    def look_at_workers(self) -> None:
+        """See which workers answer; see `liveness`."""
+        limits = of_store_users(self._config.store.busy_timeout)
+        for pool in self._pools.values():
+            pool.look(limits)
 
     def wake(self, role: str | None = None) -> None:
         """There may be new tasks, of a role or of any."""

@@ -13,15 +13,31 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from khive_supervisor import logs, protocol
+from khive_supervisor import logs, processes, protocol
 from khive_supervisor.errors import ProtocolError
+from khive_supervisor.supervision.liveness import Limits, Verdict
+from khive_supervisor.supervision.pulse import Pulse
+from khive_supervisor.supervision.spawner import Begin
 
 log = logs.get("khive.sessions")
 
 #: Bytes that may wait for a worker that does not read; hints are dropped beyond that.
 MAX_UNSENT = 64 * 1024
+#: Seconds between two questions to a worker; that one is stopped is seen without.
+ASK_EVERY = 10.0
+#: A worker that has not registered cannot be asked; whether it is stopped can be seen. It may be
+#: without a link for long, after a supervisor that was away.
+UNREGISTERED = Limits(silent=float("inf"), busy=float("inf"))
+#: What attach is called while it waits for a session's end.
+ATTACHED_NAME = "khive-attach"
+#: Seconds that sessions may take to end when all are told to, before they are ended.
+END_WITHIN, END_LOOKS = 1.0, 20
 #: Different things that a worker may count.
 MAX_COUNTS = 64
+
+
+#: Kinds of workers that are asked here; the HTTP worker is asked as the child that it is.
+ASKED = ("session", "verbs")
 
 
 @dataclass(slots=True)
@@ -36,6 +52,8 @@ class Session:
     writer: asyncio.StreamWriter
     #: What it has counted since it began, as it said last.
     counts: dict[str, int] = field(default_factory=dict)
+    #: Its answers, of one that gives some.
+    pulse: Pulse | None = None
 
     def describe(self, now: float) -> dict[str, Any]:
         """What `status` shows."""
@@ -43,9 +61,25 @@ class Session:
             "id": self.id,
             "pid": self.pid,
             "kind": self.kind,
+            **(self.pulse.describe("serving") if self.pulse else {"state": "serving"}),
             "seconds": round(now - self.since, 1),
             **self.info,
         }
+
+    def ask(self) -> None:
+        """Ask whether it lives."""
+        transport = self.writer.transport
+        if not transport.is_closing() and transport.get_write_buffer_size() <= MAX_UNSENT:
+            self.writer.write(protocol.encode({"hint": "ping"}))
+
+
+@dataclass(slots=True)
+class Begun:
+    """A worker that was given a client and has not registered yet."""
+
+    pid: int
+    client: int
+    pulse: Pulse
 
 
 @dataclass(slots=True)
@@ -56,6 +90,10 @@ class Sessions:
     #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
     on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
     served: int = 0
+    #: How many were ended because they did not answer.
+    hung: int = 0
+    limits: Limits = field(default_factory=Limits)
+    _begun: dict[str, Begun] = field(default_factory=dict)
     _ended: Counter[str] = field(default_factory=Counter)
     _by_id: dict[str, Session] = field(default_factory=dict)
 
@@ -77,6 +115,11 @@ class Sessions:
             since=self.clock(),
             writer=writer,
         )
+        # Those of another kind have their answers elsewhere, those of another release none.
+        if session.kind in ASKED:
+            session.pulse = Pulse(session.ask, self.clock(), ASK_EVERY)
+            session.pulse.asks = bool(hello.get("answers"))
+        self._begun.pop(session.id, None)
         self._by_id[session.id] = session
         self.served += 1
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
@@ -93,6 +136,10 @@ class Sessions:
         decoder = protocol.FrameDecoder()
         while data := await reader.read(65536):
             for message in decoder.feed(data):
+                if message.get("hint") == "alive":
+                    if session.pulse is not None:
+                        session.pulse.answered()
+                    continue
                 if isinstance(message.get("hint"), str):
                     self.on_hint(message)
                     continue
@@ -103,6 +150,57 @@ class Sessions:
                 if not isinstance(update, dict):
                     raise ProtocolError("A worker sent something that is not an update.")
                 session.info.update(update)
+
+    # --- who answers ----------------------------------------------------------------------------
+
+    def began(self, begin: Begin) -> None:
+        """A worker has been given a client; it registers soon."""
+        if begin.session and begin.session not in self._by_id:
+            pulse = Pulse(lambda: None, self.clock())
+            pulse.asks = False
+            self._begun[begin.session] = Begun(begin.pid, begin.client, pulse)
+
+    def exited(self, pid: int) -> None:
+        """A worker's process has ended, perhaps before it registered."""
+        for name, begun in list(self._begun.items()):
+            if begun.pid == pid:
+                del self._begun[name]
+
+    def look(self) -> None:
+        """End workers that do not answer: attach gives their clients to others."""
+        now = self.clock()
+        for session in self:
+            if session.pulse is not None:
+                self._look_at(session.id, session.pid, session.pulse, self.limits, now)
+        for name, begun in list(self._begun.items()):
+            if not processes.alive(begun.pid):
+                del self._begun[name]
+            else:
+                self._look_at(name, begun.pid, begun.pulse, UNREGISTERED, now)
+
+    def _look_at(self, name: str, pid: int, pulse: Pulse, limits: Limits, now: float) -> None:
+        if pulse.look(pid, now, limits) is Verdict.HUNG and not pulse.ended:
+            pulse.ended = True
+            self.hung += 1
+            log.error("session.hung", session=name, worker=pid, seconds=round(pulse.unheard, 1))
+            processes.end_group(pid)
+
+    async def end_all(self) -> None:
+        """Tell all to end, and end those that do not.
+
+        With their clients' attach, which would give the client to another worker.
+        """
+        self.tell_all({"hint": "end"})
+        for _ in range(END_LOOKS):
+            if not self._by_id:
+                break
+            await asyncio.sleep(END_WITHIN / END_LOOKS)
+        for session in self:
+            _end_with_client(session.pid, session.info.get("client_pid"))
+        for begun in self._begun.values():
+            _end_with_client(begun.pid, begun.client)
+
+    # --- telling --------------------------------------------------------------------------------
 
     def counts(self) -> dict[str, int]:
         """What all workers have counted, those that have ended among them."""
@@ -124,6 +222,12 @@ class Sessions:
             session.writer.write(frame)
             told += 1
         return told
+
+
+def _end_with_client(pid: int, client: Any) -> None:
+    if isinstance(client, int) and processes.named(client, ATTACHED_NAME):
+        processes.end(client)
+    processes.end_group(pid)
 
 
 def _counts_of(found: Any) -> dict[str, int]:

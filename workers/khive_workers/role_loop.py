@@ -174,6 +174,8 @@ class RoleLoop:
                 self._look_at = self._clock()
             case "wake":
                 self._look_at = self._clock()
+            case "ping":
+                self.tell(alive=True)
             case "cancel":
                 held = self._held
                 if held is not None and message.get("task") == held.claim.id:

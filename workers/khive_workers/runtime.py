@@ -74,7 +74,15 @@ def registration(config: Config, name: str, session: str, info: dict[str, object
 ):  # fmt: skip
     """The hello of a worker, and the end of its log that goes with it."""
     receiving = logs.send_to_supervisor(config.log.level, name)
-    hello = protocol.hello("worker", session=session, worker=name, pid=os.getpid(), info=info)
+    # A command's verbs run in its only thread: it cannot be asked whether it lives.
+    hello = protocol.hello(
+        "worker",
+        session=session,
+        worker=name,
+        pid=os.getpid(),
+        info=info,
+        answers=name == "session",
+    )
     return hello, receiving
 
 

@@ -247,6 +247,7 @@ class SessionWorker:
     async def _follow_hints(self, sock: socket.socket | None) -> bool:
         """Act on what the supervisor says, until it is gone; False if it is of another release."""
         assert sock is not None
+        assert self._link is not None
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         decoder = protocol.FrameDecoder()
@@ -256,6 +257,8 @@ class SessionWorker:
                     if message.get("hint") == "end":
                         self._let_go()
                         os._exit(exitcodes.OK)
+                    if message.get("hint") == "ping":
+                        self._link.hint({"hint": "alive"})
                     if message.get("hint") == "changed" and self._hints is not None:
                         self._hints.changed(message.get("kinds"))
                     if "error" in message:

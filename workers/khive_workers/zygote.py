@@ -96,7 +96,8 @@ class Zygote:
             self._config = from_dict(request["config"], source="the supervisor")
             self._dismiss_spare()  # it has the old one
             return
-        if request["kind"] == "role" or not self._give_spare(data, fds):
+        pid = 0 if request["kind"] == "role" else self._give_spare(data, fds)
+        if not pid:
             pid = os.fork()
             if pid == 0:
                 self._become(lambda: self._serve(request, fds))
@@ -104,6 +105,8 @@ class Zygote:
                 self._names[pid] = request["worker"]
         for fd in fds:
             os.close(fd)
+        named = {name: request[name] for name in ("session", "worker", "pid") if name in request}
+        self._tell({"began": pid, **named})
 
     def _serve(self, request: dict[str, Any], fds: list[int]) -> int:
         if request["kind"] == "role":
@@ -157,19 +160,19 @@ class Zygote:
         channel.close()
         return self._serve(json.loads(data), fds) if data else exitcodes.OK
 
-    def _give_spare(self, data: bytes, fds: list[int]) -> bool:
-        """Let the spare serve a request; False if there is none."""
+    def _give_spare(self, data: bytes, fds: list[int]) -> int:
+        """Let the spare serve a request; its process, or 0 if there is none."""
         spare = self._spare
         if spare is None:
             self._spare_due = True  # again, if the last one could not be had or has ended
-            return False
+            return 0
         try:
             socket.send_fds(spare.channel, [data], fds)
         except OSError:
             self._dismiss_spare()  # it was killed; it is reaped like any other
-            return False
+            return 0
         self._dismiss_spare()
-        return True
+        return spare.pid
 
     def _dismiss_spare(self) -> None:
         """Let go of the spare, if there is one: it has its client, or ends."""
@@ -195,10 +198,16 @@ class Zygote:
             message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
             if pid in self._names:
                 message["worker"] = self._names.pop(pid)
-            try:
-                self._requests.send(json.dumps(message).encode())
-            except OSError:
+            if not self._tell(message):
                 return
+
+    def _tell(self, message: dict[str, Any]) -> bool:
+        """Say something to the supervisor; False if it is gone."""
+        try:
+            self._requests.send(json.dumps(message).encode())
+        except OSError:
+            return False
+        return True
 
 
 def main(argv: list[str]) -> None:
