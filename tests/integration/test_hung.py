@@ -11,7 +11,6 @@ from role_support import bench
 from support import DEADLINE, Installation, RawSession, alive, wait_until
 from test_spare import spare
 
-
 #: Starts in no time: what hangs here has nothing to do with meaning.
 WITHOUT_MODEL = '[embedder]\nkind = "none"\n'
 
