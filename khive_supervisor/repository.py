@@ -8,7 +8,7 @@ Imports only what every interpreter has loaded by then: the attach client uses i
 """
 
 import os
-from os.path import lexists, realpath
+from os.path import lexists, normpath, realpath
 
 #: What lies in the root of a repository: a directory, or a worktree's file.
 MARKS = ("/.git", "/.jj")
@@ -75,7 +75,9 @@ def join(cwd: str, path: str) -> str:
 
 
 def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
-    """Return True if a path leads, through all links, into a project and not to the user's own.
+    """Return True if a path leads through a project, and not to the user's own.
+
+    Where it ends counts, and each step on the way: a link in a repository is its word, too.
 
     Args:
         place: the project or repository; None holds nothing.
@@ -85,8 +87,19 @@ def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
     """
     if place is None:
         return False
+    named = normpath(join(cwd, path))
     target = realpath(join(cwd, path))
-    return within(target, place) and not _is_own(target, place, home)
+    ways = [target, *(realpath(step) for step in _steps(named))]
+    return any(within(way, place) for way in ways) and not _is_own(target, place, home)
+
+
+def _steps(path: str) -> "list[str]":
+    """A path and all that are above it."""
+    found = [path]
+    while path != "/":
+        path = parent(path)
+        found.append(path)
+    return found
 
 
 def _is_own(target: str, place: str, home: str) -> bool:

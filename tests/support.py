@@ -260,11 +260,13 @@ class Installation:
 class RawSession:
     """An MCP session by hand, to send what no client would."""
 
-    def __init__(self, installation: Installation, **environment: str) -> None:
+    def __init__(
+        self, installation: Installation, *, cwd: Path | None = None, **environment: str
+    ) -> None:
         self.process = subprocess.Popen(
             [*installation.argv, "attach"],
             env={**installation.env, **environment},
-            cwd=installation.home,
+            cwd=cwd or installation.home,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

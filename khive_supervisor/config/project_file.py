@@ -66,6 +66,9 @@ class ProjectFiles:
     def __init__(self) -> None:
         self._known: dict[str, tuple[Signature, Project]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def read(self, file: str, place: Place, home: str) -> Project:
         """What a project's file says; one that cannot be trusted, or read, says nothing."""
         try:

@@ -108,6 +108,30 @@ def test_a_working_directory_that_is_a_link_is_seen_through(
     assert not loaded_by(way, file, link, monkeypatch)
 
 
+@pytest.mark.parametrize("way", WAYS[:3])
+@pytest.mark.parametrize("through", ["file", "directory"])
+def test_a_link_in_the_repository_that_leads_out_of_it_is_its_word_too(
+    home: Path, tmp_path: Path, way: str, through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_repository(home / "evil")
+    outside = write(tmp_path / "planted/c.toml")
+    if through == "file":
+        (root / "c.toml").symlink_to(outside)
+        assert not loaded_by(way, root / "c.toml", root, monkeypatch)
+    else:
+        (root / "in").symlink_to(outside.parent)
+        assert not loaded_by(way, root / "in/c.toml", root, monkeypatch)
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_a_name_that_only_begins_in_the_repository_is_the_users(
+    home: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_repository(home / "project")
+    write(home / "c.toml")
+    assert loaded_by(way, root / "../c.toml", root, monkeypatch)
+
+
 @pytest.mark.parametrize("named", ["khive.toml", "./sub/../khive.toml", "../evil/khive.toml"])
 def test_a_relative_name_starts_from_the_working_directory(
     home: Path, named: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,57 @@
+"""Every environment variable that is read, and whose word it is.
+
+A client's project settings can set variables, so each needs a decision; a test fails for one that
+has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: "place": it counts unless it leads into the project that the session works in.
+#: "session": it changes nothing but the session or command that has it.
+#: "start": it is harmless in all sessions, should its client start the supervisor.
+#: "named": only what the user's configuration names is read.
+#: "ours": the supervisor sets it for its children; a client's is not read.
+#: "client": another program's own, read by `connect` and `doctor` alone.
+#: "system": the system's; who can set it for a process decides what that runs anyway.
+VariableTrust = Literal["place", "session", "start", "named", "ours", "client", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable: its name, its trust, and what it decides."""
+
+    name: str
+    trust: VariableTrust
+    help: str
+
+
+VARIABLES = (
+    Variable("KHIVE_CONFIG", "place", "the configuration"),
+    Variable("KHIVE_STORE", "place", "`store.path` (a relative path starts from the directory)"),
+    Variable("KHIVE_SOCKET", "place", "the supervisor's socket"),
+    Variable("XDG_CONFIG_HOME", "place", "the directory of your configuration"),
+    Variable("XDG_DATA_HOME", "place", "the directory of the store"),
+    Variable("XDG_STATE_HOME", "place", "the directory of the socket, the log and worktrees"),
+    Variable("HOME", "place", "your home directory, by which the others default"),
+    Variable("KHIVE_NAMESPACE", "session", "`session.namespace`, within the allowed ones"),
+    Variable("KHIVE_ACTOR", "session", "who asks, for profiles and the record"),
+    Variable("CLAUDE_CODE_SESSION_ID", "session", "who asks, if KHIVE_ACTOR does not say"),
+    Variable("CLAUDE_PROJECT_DIR", "session", "forwarded to the session's worker, not read"),
+    Variable("CLAUDE_CODE_ENTRYPOINT", "session", "forwarded to the session's worker, not read"),
+    Variable("CLAUDECODE", "session", "forwarded to the session's worker, not read"),
+    Variable("KHIVE_NO_DAEMON", "session", "whether it is served without a supervisor"),
+    Variable("KHIVE_DEBUG", "session", "whether a failure of the log itself is shown"),
+    Variable("KHIVE_LOG_LEVEL", "start", "`log.level`"),
+    Variable("KHIVE_RESOLVED_CONFIG", "ours", "the configuration as children get it"),
+    Variable("KHIVE_TASK_ID", "ours", "the task of a handler"),
+    Variable("KHIVE_TASK_ATTEMPT", "ours", "which attempt at it"),
+    Variable("KHIVE_ROLE", "ours", "the role of a handler"),
+    Variable("CLAUDE_CONFIG_DIR", "client", "Claude Code's directory"),
+    Variable("CODEX_HOME", "client", "Codex's directory"),
+    Variable("PATH", "system", "where programs are"),
+    Variable("TERM", "system", "whether colours are shown"),
+    Variable("NO_COLOR", "system", "whether colours are shown"),
+)
