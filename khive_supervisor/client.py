@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from khive_supervisor import paths, protocol
-from khive_supervisor.errors import KhiveError, NotRunning, ProtocolError, from_dict
+from khive_supervisor import holder, paths, protocol
+from khive_supervisor.errors import (
+    Denied,
+    KhiveError,
+    NotRunning,
+    OtherStore,
+    ProtocolError,
+    Unresponsive,
+    VersionMismatch,
+    from_dict,
+)
+from khive_supervisor.processes import stopped
 
 #: Seconds to wait for an answer of the supervisor's own (status, stop): it never blocks on work.
 CONTROL_DEADLINE = 30.0
@@ -20,20 +32,35 @@ _WAITING = frozenset({"reload", "roles.drain", "roles.resume"})
 #: Seconds to wait for one step of a verb (an answer or a progress report).
 VERB_DEADLINE = 600.0
 
+#: Seconds in which whoever listens says that he is there: he never does anything else meanwhile.
+ANSWER_DEADLINE = 4.0
+#: Seconds between two attempts while the supervisor's queue is full.
+TRY_AGAIN = 0.05
+_OTHERS_SOCKET = "Set KHIVE_SOCKET to a path in a directory of yours."
+
 Progress = Callable[[dict[str, Any]], None]
 
 
 def connect(path: str, *, deadline: float = CONTROL_DEADLINE) -> socket.socket:
-    """A connected socket to the supervisor.
+    """A connected socket to the supervisor, which is a process of our own user.
 
     Raises:
         NotRunning: nobody listens there.
+        Unresponsive: so many wait there already that it must hang.
+        Denied: the socket is somebody else's, or others could replace it.
     """
     check_socket_path(path)
+    if why := holder.unsafe(path):
+        raise Denied(f"Nothing is sent there: {why}.", hint=_OTHERS_SOCKET)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(deadline)
+    sock.settimeout(ANSWER_DEADLINE)
     try:
-        sock.connect(path)
+        _connect(sock, path)
+        check_peer(sock, path)
+        sock.settimeout(deadline)
+    except KhiveError:
+        sock.close()
+        raise
     except (FileNotFoundError, ConnectionRefusedError):
         sock.close()
         raise NotRunning(
@@ -47,6 +74,50 @@ def connect(path: str, *, deadline: float = CONTROL_DEADLINE) -> socket.socket:
             hint="Run `khive-supervisor doctor`; in a sandbox, set KHIVE_NO_DAEMON=1.",
         ) from error
     return sock
+
+
+def _connect(sock: socket.socket, path: str) -> None:
+    until = time.monotonic() + ANSWER_DEADLINE
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:  # its queue is full: of many who come at once, or for good
+            if time.monotonic() > until:
+                raise unresponsive(None, path) from None
+            time.sleep(TRY_AGAIN)
+        else:
+            return
+
+
+def check_peer(sock: socket.socket, path: str) -> None:
+    """Refuse another user's process at the other end, before anything is sent.
+
+    Raises:
+        Denied: it is one.
+    """
+    _, uid = peer(sock)
+    if uid is not None and uid != os.getuid():
+        raise Denied(f"The socket {path} belongs to another user (uid {uid}).", hint=_OTHERS_SOCKET)
+
+
+def peer(sock: socket.socket) -> tuple[int | None, int | None]:
+    """The process and the user at the other end, where the kernel tells."""
+    if sys.platform != "linux":
+        return None, None
+    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def unresponsive(pid: int | None, path: str) -> Unresponsive:
+    """The error of a supervisor that does not answer, with what to do about it."""
+    state = " (it is stopped)" if pid is not None and stopped(pid) else ""
+    who = f"The supervisor (pid {pid})" if pid is not None else "The supervisor"
+    number = pid if pid is not None else "PID"
+    return Unresponsive(
+        f"{who} at {path} does not answer{state}.",
+        hint=f"`kill -CONT {number}` lets one go on that was stopped; `kill -9 {number}` ends one "
+        "that hangs. Nothing that was acknowledged is lost, and the next attach starts another.",
+    )
 
 
 def check_socket_path(path: str) -> None:
@@ -66,21 +137,41 @@ def check_socket_path(path: str) -> None:
 def owner(path: str) -> int | None:
     """The process that listens at a socket, where the kernel tells; raises NotRunning."""
     with connect(path) as sock:
-        if sys.platform != "linux":
-            return None
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid: int = struct.unpack("3i", credentials)[0]
-        return pid
+        return peer(sock)[0]
 
 
 class ControlClient:
-    """One conversation with the supervisor, or with a worker that it hands the connection to."""
+    """One conversation with the supervisor, or with a worker that it hands the connection to.
+
+    Raises:
+        OtherStore: who listens serves another store.
+        Unresponsive: somebody listens and does not answer. That is known in seconds, whatever the
+            requests may take.
+    """
 
     def __init__(self, path: str, kind: str = "control", **fields: Any) -> None:
         deadline = CONTROL_DEADLINE if kind == "control" else VERB_DEADLINE
+        self.path = path
         self._connection = protocol.Connection(connect(path, deadline=deadline))
-        self._send(protocol.hello(kind, **fields))
         self._next = 0
+        if kind == "control":
+            self._send(protocol.hello(kind, **fields) + protocol.encode({"id": 0, "op": "ping"}))
+        else:
+            self._send(protocol.hello(kind, acks=True, **fields))
+        try:
+            first = self._connection.peek(ANSWER_DEADLINE)
+        except TimeoutError:
+            pid = peer(self._connection.sock)[0]
+            self.close()
+            raise unresponsive(pid, path) from None
+        except VersionMismatch:
+            self.close()
+            raise
+        except (ConnectionError, ProtocolError):
+            return  # what it said, or did not say, is the answer to the request
+        if first is not None and (first.get("error") or {}).get("code") == OtherStore.code:
+            self.close()
+            raise from_dict(first["error"])
 
     def _send(self, frame: bytes) -> None:
         """Send a frame; if the other side has ended already, what it said is still to be read."""

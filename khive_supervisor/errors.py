@@ -138,6 +138,20 @@ class NotRunning(KhiveError):
     retryable = True
 
 
+class OtherStore(NotRunning):
+    """There is a supervisor at the socket, and it is that of another store."""
+
+    code = "other_store"
+
+
+class Unresponsive(KhiveError):
+    """A supervisor has the store and does not answer: it is stopped, hangs, or only just starts."""
+
+    code = "unresponsive"
+    exit_code = exitcodes.UNRESPONSIVE
+    retryable = True
+
+
 class AlreadyRunning(KhiveError):
     """Another supervisor owns the store or the socket."""
 
@@ -184,6 +198,7 @@ _BY_CODE: dict[str, type[KhiveError]] = {
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
         AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
+        OtherStore, Unresponsive,
     )
 }  # fmt: skip
 

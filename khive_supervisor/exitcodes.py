@@ -24,6 +24,8 @@ VERSION_MISMATCH = 8
 UNHEALTHY = 9
 #: A worker of a role ends because a handler did not stop in time; another takes its place.
 RECYCLE = 10
+#: A supervisor has the store and does not answer; the message names its process.
+UNRESPONSIVE = 11
 #: Trying again later can help (disk full, busy, a budget exceeded).
 TEMPORARY = 75
 #: Starting this again cannot help; a parent must not restart it.

@@ -10,7 +10,7 @@ terminal that started the supervisor.
 
 from _blake2 import blake2s
 from _collections_abc import Callable
-from posix import environ, getuid, mkdir, stat
+from posix import environ, getcwd, getuid, mkdir, stat
 
 from khive_supervisor import repository
 
@@ -22,6 +22,19 @@ def env(name: str) -> str | None:
     """An environment variable as text; an empty one counts as unset."""
     value = environ.get(name.encode())
     return value.decode("utf-8", "surrogateescape") if value else None
+
+
+def working_directory() -> str:
+    """The working directory of this process; "/" when it was removed."""
+    try:
+        return getcwd()
+    except OSError:
+        return "/"
+
+
+def digest(name: bytes) -> str:
+    """A short name for a long one, for the names of files."""
+    return blake2s(name, digest_size=8).hexdigest()
 
 
 def home() -> str:
@@ -121,7 +134,7 @@ def socket_path(config_file: str | None) -> str:
         name = "supervisor"
     else:
         path = config_file.encode("utf-8", "surrogateescape")
-        name = blake2s(path, digest_size=8).hexdigest()
+        name = digest(path)
     return state_home() + "/run/" + name + ".sock"
 
 

@@ -9,6 +9,20 @@ import signal
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def stopped(pid: int) -> bool:
+    """Return whether a process is known to be stopped by a signal or a debugger."""
+    return _state(pid) in ("T", "t")
+
+
+def _state(pid: int) -> str:
+    """One letter, as in `ps`; empty if it is not to be had."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
 def alive(pid: int) -> bool:
     """Whether a process exists and is no zombie.
 

@@ -143,6 +143,22 @@ class Connection:
             self._ready += self._decoder.feed(data)
         return self._ready.pop(0)
 
+    def peek(self, seconds: float) -> dict[str, Any] | None:
+        """Wait for the next message, which `receive` gives again; None at the end.
+
+        Raises:
+            TimeoutError: there is none within so many seconds.
+        """
+        before = self.sock.gettimeout()
+        self.sock.settimeout(seconds)
+        try:
+            message = self.receive()
+            if message is not None:
+                self._ready.insert(0, message)
+            return message
+        finally:
+            self.sock.settimeout(before)
+
     def close(self) -> None:
         """Close the connection; idempotent."""
         self.sock.close()

@@ -11,13 +11,19 @@ from typing import Any, Protocol
 
 import click
 
-from khive_supervisor import paths, repository
+from khive_supervisor import holder, paths, repository
+from khive_supervisor.cli.finding import SAY_AFTER, control, reach, socket_of
 from khive_supervisor.cli.output import note
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.alone import load_alone
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
 from khive_supervisor.errors import InvalidInput, NotRunning
+
+__all__ = [
+    "Verbs", "config_option", "control", "loaded", "socket_of", "start_in_background", "verbs",
+    "without_daemon",
+]  # fmt: skip
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -87,28 +93,28 @@ def loaded(config_file: str | None) -> LoadedConfig:
     return load(config_file, os.getcwd(), os.environ)
 
 
-def socket_of(config_file: str | None) -> str:
-    """The socket of the supervisor that this configuration belongs to."""
-    return paths.socket_path(paths.find_config(config_file, os.getcwd()))
-
-
-def control(config_file: str | None) -> ControlClient:
-    """A conversation with the supervisor itself; raises NotRunning."""
-    return ControlClient(socket_of(config_file))
-
-
 def start_in_background(config_file: str | None) -> None:
     """Start a supervisor and wait until it is ready.
 
     Raises:
         SystemExit: it did not become ready; its message is on stderr, and its code is this.
     """
+    line, hold = os.pipe()  # however this process ends, the start does then
     argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
-    if config_file:
-        argv += ["--config", config_file]
+    argv += ["--whichever", "--lifeline-fd", str(line)]
+    argv += ["--config", config_file] if config_file else []
     # What this session is known by must not become everybody's: the supervisor serves all.
     env = {n: v for n, v in os.environ.items() if n not in ENVIRONMENT_ALLOWED}
-    code = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, env=env).returncode
+    try:
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=env, pass_fds=[line]) as start:
+            try:
+                code = start.wait(SAY_AFTER)
+            except subprocess.TimeoutExpired:
+                note("Waiting for the supervisor that is being started.")
+                code = start.wait()
+    finally:
+        for fd in (line, hold):
+            os.close(fd)
     if code:
         raise SystemExit(code)  # what is wrong has been said
 
@@ -127,21 +133,24 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
             yield [local]
         return
     forwarded = {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))}
-    fields = {
-        "pid": os.getpid(),
-        "cwd": here,
-        "env": forwarded,
+    fields: dict[str, Any] = {"pid": os.getpid(), "cwd": here, "env": forwarded}
+    fields |= {
         "config": paths.find_config(config_file, os.getcwd()),
         "ignored": ignored(config_file),
+        "store": holder.store_named(),
+        "default_store": holder.default_store(),
     }
-    path = socket_of(config_file)
+
+    def talk(path: str) -> ControlClient:
+        return ControlClient(path, "verbs", **fields)
+
     try:
-        clients = [ControlClient(path, "verbs", **fields)]
+        clients = [reach(config_file, talk)]
     except NotRunning:
         start_in_background(config_file)
-        clients = [ControlClient(path, "verbs", **fields)]
+        clients = [reach(config_file, talk)]
     try:
-        clients += [ControlClient(path, "verbs", **fields) for _ in range(count - 1)]
+        clients += [talk(clients[0].path) for _ in range(count - 1)]
         yield list(clients)
     finally:
         for client in clients:

@@ -6,45 +6,47 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from khive_supervisor import exitcodes
+from khive_supervisor.cli.finding import LOOK_AGAIN, SAY_AFTER, holder_of, reach
 from khive_supervisor.cli.output import as_json_option, counted, emit, note, style, table
 from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
+from khive_supervisor.cli.starting import (
+    Announcement,
+    Start,
+    Waiting,
+    check_same,
+    place_to_listen,
+    start_or_find,
+)
 from khive_supervisor.client import ControlClient, owner
+from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import (
     KhiveError,
     NotFound,
     NotRunning,
-    ProtocolError,
+    Unresponsive,
     VersionMismatch,
 )
-from khive_supervisor.processes import alive
+from khive_supervisor.processes import alive, stopped
 
-#: Seconds that a background start may take until it is ready.
-START_DEADLINE = 60.0
-#: How often one is started that is killed before it answers.
-START_ATTEMPTS = 3
-#: Seconds that another start gets to listen, before it is looked whether it still has the lock.
-WINNER_PATIENCE = 2.0
 #: Seconds that a stop may take.
 STOP_DEADLINE = 30.0
-#: Seconds between looks at a file or socket that gives no event.
-LOOK_AGAIN = 0.1
 
 
 @click.command()
 @click.option("--background", is_flag=True, help="Return as soon as it is ready.")
 @click.option("--quiet", is_flag=True, help="Print nothing when all is well.")
 @click.option("--http", is_flag=True, help="Serve HTTP, too, whatever http.enabled says.")
-@click.option("--ready-fd", type=int, hidden=True, help="Write a line there when ready.")
+@click.option("--ready-fd", type=int, hidden=True, help="Say there how far it is.")
+@click.option("--tell-fd", type=int, hidden=True, help="Say there where it listens.")
+@click.option("--lifeline-fd", type=int, hidden=True, help="End with this pipe.")
+@click.option("--whichever", is_flag=True, hidden=True, help="Another configuration's will do.")
 @config_option
 @as_json_option
 def start(
@@ -52,112 +54,64 @@ def start(
     quiet: bool,
     http: bool,
     ready_fd: int | None,
+    tell_fd: int | None,
+    lifeline_fd: int | None,
+    whichever: bool,
     config_file: str | None,
     as_json: bool,
 ) -> None:
     """Start the supervisor; in the foreground this process is it, and takes the signals."""
-    configuration = loaded(config_file)
-    path = socket_of(config_file)
-    if background:
-        _start_in_background(config_file, path, quiet, as_json, http=http)
+    waiting = Waiting(tell_fd, lifeline_fd)
+    try:
+        configuration = loaded(config_file)
+        path = place_to_listen(configuration.file, configuration.config.store.path)
+    except KhiveError as error:
+        waiting.say(f"exit {error.exit_code}")
+        raise
+    if not background:
+        _run(configuration, path, ready_fd, quiet=quiet, as_json=as_json, http=http)
         return
-    from khive_supervisor.supervision.app import Supervisor
-
-    def announce(status: dict[str, Any]) -> None:
-        if ready_fd is not None:
-            _let_go_of_starter(ready_fd)
-        elif not quiet:
-            emit(status, as_json, _ready_text)
-
-    async def run() -> None:
-        await Supervisor(configuration, path, http=http).run(announce)
-
-    asyncio.run(run())
-
-
-def _start_in_background(
-    config_file: str | None, path: str, quiet: bool, as_json: bool, *, http: bool
-) -> None:
-    status = _status_or_none(path)
-    if status is not None and not quiet:
-        note("A supervisor is running already.")
-    attempts = 0
-    deadline = time.monotonic() + START_DEADLINE
-    while status is None:
-        # One that was killed while it started, or just after, is no reason to give up at once.
-        if attempts == START_ATTEMPTS or time.monotonic() > deadline:
-            raise NotRunning(
-                f"A supervisor was started, but nobody answers at {path}.",
-                hint="`khive-supervisor logs` says why; `khive-supervisor doctor` looks for it.",
-            )
-        attempts += _launch(config_file, path, http=http)
-        status = _status_or_none(path)
+    wanted = Start(configuration, config_file, path, http)
+    status, ran_before = start_or_find(wanted, waiting)
+    if ran_before and not whichever:
+        check_same(status, wanted)
+        if not quiet:
+            note("A supervisor is running already.")
     if not quiet:
         emit(status, as_json, _ready_text)
 
 
-def _launch(config_file: str | None, path: str, *, http: bool) -> bool:
-    """Start one in a session of its own and wait for its announcement, or its end.
+def _run(
+    configuration: LoadedConfig,
+    path: str,
+    ready_fd: int | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    http: bool,
+) -> None:
+    """Be the supervisor, until it ends."""
+    from khive_supervisor.supervision.app import Supervisor
 
-    SIGHUP is blocked in it from the first instant, as it is here: see entry.main.
-    Returns whether it was the one; otherwise another start was before it.
-    """
-    ours, theirs = os.pipe()
-    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(theirs)]
-    argv += ["--config", os.path.abspath(config_file)] if config_file else []
-    argv += ["--http"] if http else []
-    child = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        pass_fds=[theirs],
-        # A service manager that listens to whoever runs this does not mean the supervisor.
-        env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
-    )
-    os.close(theirs)
-    with os.fdopen(ours, "rb") as ready:
-        if ready.read(1):
-            assert child.stderr is not None
-            child.stderr.close()
-            return True
-    _, complaint = child.communicate()
-    if child.returncode == exitcodes.ALREADY_RUNNING:
-        _wait_for_winner(path)
-        return False
-    if child.returncode < 0:
-        return True
-    sys.stderr.write(complaint.decode("utf-8", "replace"))
-    if child.returncode == exitcodes.OK:
-        raise NotRunning("The supervisor was stopped before it was ready.")
-    raise SystemExit(child.returncode or exitcodes.FAILURE)
+    def announce(status: dict[str, Any]) -> None:
+        if not quiet:
+            emit(status, as_json, _ready_text)
 
+    def nothing() -> None:
+        """Nobody waits for a supervisor in the foreground."""
 
-def _let_go_of_starter(ready_fd: int) -> None:
-    """Tell who started this that it is ready, and keep nothing of its terminal."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    os.write(ready_fd, b"ready\n")
-    os.close(ready_fd)
+    starter = Announcement(ready_fd) if ready_fd is not None else None
+    if starter is not None:
+        starter.check()
 
+    async def run() -> None:
+        supervisor = Supervisor(configuration, path, http=http)
+        if starter is None:
+            await supervisor.run(announce, nothing)
+        else:
+            await supervisor.run(starter.ready, starter.listening)
 
-def _status_or_none(path: str) -> dict[str, Any] | None:
-    try:
-        with ControlClient(path) as client:
-            return client.request("status")
-    except VersionMismatch:
-        raise
-    except (NotRunning, ProtocolError):  # nobody, or somebody who is ending
-        return None
-
-
-def _wait_for_winner(path: str) -> None:
-    """Another start holds the lock but may not listen yet: give it a while."""
-    deadline = time.monotonic() + WINNER_PATIENCE
-    while _status_or_none(path) is None and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN)
+    asyncio.run(run())
 
 
 def _ready_text(status: dict[str, Any]) -> str:
@@ -184,31 +138,46 @@ def stop(sessions: bool, config_file: str | None, as_json: bool) -> None:
     except NotRunning:
         emit({"stopped": False}, as_json, lambda _: "No supervisor is running.")
         return
-    _wait_until_gone(int(answer["pid"]), socket_of(config_file))
+    _wait_until_gone(int(answer["pid"]))
     emit({"stopped": True, **answer}, as_json, lambda a: f"Stopped (pid {a['pid']}).")
 
 
 def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, Any]:
+    path = socket_of(config_file)
     try:
-        with control(config_file) as client:
+        with ControlClient(path) as client:
             return client.request("stop", {"sessions": sessions})
     except VersionMismatch:
         # It speaks another protocol; a signal means the same in all of them.
-        pid = owner(socket_of(config_file))
+        pid = owner(path)
         if pid is None:
             raise
-        os.kill(pid, signal.SIGTERM)
-        return {"pid": pid}
+    except NotRunning:
+        # Nobody at the socket, which may have been removed: the lock says who it is.
+        holds = holder_of(config_file)
+        if holds is None:
+            raise
+        if sessions or stopped(holds.pid):
+            with reach(config_file, ControlClient) as client:
+                return client.request("stop", {"sessions": sessions})
+        pid = holds.pid
+    os.kill(pid, signal.SIGTERM)
+    return {"pid": pid}
 
 
-def _wait_until_gone(pid: int, path: str) -> None:
-    deadline = time.monotonic() + STOP_DEADLINE
-    while os.path.exists(path) or alive(pid):
-        if time.monotonic() > deadline:
-            raise KhiveError(
+def _wait_until_gone(pid: int) -> None:
+    began, said = time.monotonic(), False
+    while alive(pid):
+        waited = time.monotonic() - began
+        if waited > STOP_DEADLINE:
+            raise Unresponsive(
                 f"The supervisor (pid {pid}) is still stopping after {STOP_DEADLINE:g} s.",
-                hint="`khive-supervisor logs` says what it waits for.",
+                hint="`khive-supervisor logs` says what it waits for; "
+                f"`kill -9 {pid}` ends one that hangs.",
             )
+        if waited > SAY_AFTER and not said:
+            note(f"Waiting for the supervisor (pid {pid}) to end.")
+            said = True
         time.sleep(LOOK_AGAIN)
 
 

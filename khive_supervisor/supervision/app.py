@@ -19,16 +19,20 @@ from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
-from khive_supervisor.config.terms import Serving
+from khive_supervisor.config.terms import Serving, Terms
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
+from khive_supervisor.holder import Holder
 from khive_supervisor.paths import make_private_directory
 from khive_supervisor.protocol import MAX_FDS
 from khive_supervisor.supervision import live, liveness, systemd
+from khive_supervisor.supervision.belonging import Belonging
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
     Arrival,
     ControlServer,
+    acknowledge,
+    redirect,
     streams,
 )
 from khive_supervisor.supervision.grants import Grants
@@ -91,8 +95,10 @@ class Supervisor:
         self._end_sessions = False
         self._stopped_by = "a signal"
         self._collector: logs.Collector | None = None
-        self._lock = StoreLock(self.config.store.path)
+        me = Holder(os.getpid(), socket_path, loaded.file, __version__)
+        self._lock = StoreLock(self.config.store.path, me)
         self._rendezvous = Rendezvous(socket_path)
+        self.belonging = Belonging.of(loaded, socket_path)
         self.notifier = systemd.from_environment(os.environ)
         self.environment = live.environment_of(self.config, socket_path, os.environ)
         self.spawner = self._make_spawner()
@@ -116,7 +122,13 @@ class Supervisor:
         self.reloader.on_end = self.records.reload_ended
         self.reloader.on_revert = self.records.reverted
         self.operations = Operations(
-            self.sessions, self.reloader, self.records, self.upkeep, self.status, self._end
+            self.sessions,
+            self.reloader,
+            self.records,
+            self.upkeep,
+            self.status,
+            self._end,
+            store=self.belonging.store,
         )
 
     # --- what there is to run -----------------------------------------------------------------
@@ -166,8 +178,14 @@ class Supervisor:
 
     # --- life ---------------------------------------------------------------------------------
 
-    async def run(self, announce: Callable[[dict[str, Any]], None]) -> None:
+    async def run(
+        self,
+        announce: Callable[[dict[str, Any]], None],
+        listening: Callable[[], None] = lambda: None,
+    ) -> None:
         """Serve until told to stop; `announce` gets the status once, when everything is ready.
+
+        `listening` is called as soon as clients can connect; what it raises ends the start.
 
         Raises:
             KhiveError: it could not start; nothing was left behind.
@@ -178,6 +196,7 @@ class Supervisor:
             listener = self._rendezvous.bind()
             live.write_allow_list(self.socket_path, self.config)
             self._start_log()
+            listening()
             control = ControlServer(listener, self._handlers())
             for child in self.children.values():
                 child.start()
@@ -341,13 +360,21 @@ class Supervisor:
             raise InvalidInput(
                 f"A session needs {ATTACH_FDS} descriptors; {len(arrival.fds)} came."
             )
-        await self._spawn(arrival, [*arrival.fds, arrival.conn.fileno()])
+        await self._take_client(arrival, [*arrival.fds, arrival.conn.fileno()])
 
     async def _verbs(self, arrival: Arrival) -> None:
-        await self._spawn(arrival, [arrival.conn.fileno()])
+        await self._take_client(arrival, [arrival.conn.fileno()])
 
-    async def _spawn(self, arrival: Arrival, fds: list[int]) -> None:
+    async def _take_client(self, arrival: Arrival, fds: list[int]) -> None:
+        elsewhere = await self.belonging.admit(arrival.hello)
+        if elsewhere is not None:
+            await redirect(arrival, elsewhere)
+            return
         terms = await self.terms.of(Serving(self.config, self.config_file), arrival.hello)
+        if acknowledge(arrival):
+            self._spawn(arrival, fds, terms)
+
+    def _spawn(self, arrival: Arrival, fds: list[int], terms: Terms) -> None:
         allowed = set(self.config.session.env_allow)
         env = arrival.hello.get("env") or {}
         request = {

@@ -19,10 +19,12 @@ from khive_supervisor.errors import (
     Denied,
     InvalidInput,
     KhiveError,
+    OtherStore,
     ProtocolError,
     StoreUnavailable,
     VersionMismatch,
 )
+from khive_supervisor.supervision.belonging import Elsewhere
 from khive_supervisor.supervision.rendezvous import peer_uid
 
 log = logs.get("khive.control")
@@ -41,6 +43,9 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "pid": int,
     "cwd": str,
     "config": (str, type(None)),
+    "store": (str, type(None)),
+    "default_store": str,
+    "acks": bool,
     "env": dict,
     "state": str,
     "lost": list,
@@ -226,12 +231,44 @@ async def _tell(arrival: Arrival, error: KhiveError) -> None:
         data = f"E {error.exit_code} {text}\n".encode("utf-8", "backslashreplace")
     else:
         data = protocol.encode({"error": error.as_dict()})
+    await _send(arrival, data)
+
+
+async def _send(arrival: Arrival, data: bytes) -> None:
     try:
         await asyncio.wait_for(
             asyncio.get_running_loop().sock_sendall(arrival.conn, data), HELLO_DEADLINE
         )
     except (OSError, TimeoutError):
         log.debug("control.client_left", kind=arrival.kind)
+
+
+def acknowledge(arrival: Arrival) -> bool:
+    """Say that an attach or verbs client is taken; False if it has given us up meanwhile.
+
+    One that has shut its side cannot be told: it serves itself, and nobody else may.
+    """
+    if not arrival.hello.get("acks"):
+        return True
+    data = b"T\n" if arrival.kind == "attach" else protocol.encode({"taken": os.getpid()})
+    try:
+        return arrival.conn.send(data) == len(data)
+    except OSError:
+        return False
+
+
+async def redirect(arrival: Arrival, elsewhere: Elsewhere) -> None:
+    """Send a client to the supervisor of the store that it means, or to start one for it."""
+    log.info("control.elsewhere", kind=arrival.kind, store=elsewhere.store)
+    if arrival.kind == "attach":
+        record = f"R 0 {elsewhere.socket}\n".encode("utf-8", "surrogateescape")
+        await _send(arrival, record)
+        return
+    where = f" Ask at {elsewhere.socket}." if elsewhere.socket else ""
+    raise OtherStore(
+        f"The supervisor here (pid {os.getpid()}) does not serve {elsewhere.store}.{where}",
+        hint="`khive-supervisor start --background` starts one for it.",
+    )
 
 
 async def streams(arrival: Arrival) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

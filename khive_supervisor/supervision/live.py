@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from khive_supervisor.attach import FORWARDED
+from khive_supervisor.attach_channel import FORWARDED
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.model import Config
 from khive_supervisor.supervision.environment import for_children

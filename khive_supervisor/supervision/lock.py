@@ -1,48 +1,104 @@
-"""One supervisor for one store: a lock beside the database, held for life.
+"""One supervisor for one store: a lock beside the database, held for life, that names its holder.
 
-The lock is `flock`, which the kernel releases however the holder dies. The file is never removed
-(a second starter could lock a removed file); the pid in it is for people only.
+The lock is `flock`, which the kernel releases however the holder dies. The supervisor never removes
+the file: a second starter could lock a removed one. Somebody else may; see `missing`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Callable
 
+from khive_supervisor import holder
 from khive_supervisor.errors import AlreadyRunning
+from khive_supervisor.holder import Holder
+
+#: Seconds for which the lock is tried again: who only asks for the holder has it for an instant.
+TRY_FOR = 0.2
+#: Seconds between two tries.
+TRY_AGAIN = 0.02
 
 
 class StoreLock:
     """Exclusive ownership of a store by one supervisor."""
 
-    def __init__(self, store_path: str) -> None:
-        self.path = os.path.realpath(store_path) + ".lock"
+    def __init__(self, store_path: str, me: Holder | None = None) -> None:
+        self.store = os.path.realpath(store_path)
+        self.path = self.store + ".lock"
+        self.me = me or Holder(os.getpid())
         self._fd: int | None = None
 
-    def acquire(self) -> None:
-        """Take the lock, or say who has it; idempotent.
+    def acquire(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Take the lock and name ourselves in it, or say who has it; idempotent.
 
         Raises:
             AlreadyRunning: another supervisor owns this store.
+            OSError: the file cannot be made.
         """
         if self._fd is not None:
             return
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for _ in range(round(TRY_FOR / TRY_AGAIN)):
+            if self._try():
+                return
+            sleep(TRY_AGAIN)
+        raise owned_by(self.store, holder.named_by(self.store))
+
+    def _try(self) -> bool:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self.path, flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(fd, 64).decode("ascii", "replace").strip() or "unknown"
             os.close(fd)
-            raise AlreadyRunning(
-                f"A supervisor (pid {holder}) already owns the store at {self.path[:-5]}.",
-                hint="Use that one (`khive-supervisor status`), or stop it first.",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+            return False
+        self.release()
         self._fd = fd
+        self.describe(self.me)
+        return True
+
+    def describe(self, me: Holder) -> None:
+        """Say anew who holds the lock, when it is held."""
+        self.me = me
+        if self._fd is not None:
+            data = me.encode()
+            os.pwrite(self._fd, data, 0)  # with its `end`: what was longer is not read
+            os.ftruncate(self._fd, len(data))
+
+    def missing(self) -> bool:
+        """Return whether the lock that we hold is not the one that others would find."""
+        if self._fd is None:
+            return False
+        ours = os.fstat(self._fd)
+        try:
+            there = os.stat(self.path)
+        except OSError:
+            return True
+        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+
+    def take_again(self) -> bool:
+        """Hold the file that others find, instead of the one that is gone; whether that worked.
+
+        Raises:
+            OSError: the file cannot be made.
+        """
+        return self._try()
 
     def release(self) -> None:
         """Give the lock up; idempotent."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def owned_by(store: str, who: Holder | None) -> AlreadyRunning:
+    """The error of a start that finds its store held."""
+    named = f"pid {who.pid}" if who else "pid unknown"
+    socket = f"; socket {who.socket}" if who and who.socket else ""
+    config = f"; configuration {who.config or 'none (the defaults)'}" if who and who.socket else ""
+    return AlreadyRunning(
+        f"A supervisor ({named}) already owns the store at {store}{socket}{config}.",
+        hint="Sessions and commands of every configuration use that one. "
+        "`khive-supervisor stop` stops it.",
+    )

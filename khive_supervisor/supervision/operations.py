@@ -39,7 +39,10 @@ class Operations:
         upkeep: Upkeep,
         status: Callable[[], Awaitable[dict[str, Any]]],
         end: End,
+        *,
+        store: str,
     ) -> None:
+        self._store = store
         self._sessions = sessions
         self._reloader = reloader
         self._records = records
@@ -78,7 +81,7 @@ class Operations:
     # --- the supervisor -------------------------------------------------------------------------
 
     async def _ping(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return {"pid": os.getpid()}
+        return {"pid": os.getpid(), "store": self._store}
 
     async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         return await self._status_of_all()

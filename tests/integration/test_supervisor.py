@@ -56,19 +56,21 @@ def test_ten_background_starts_at_once_all_find_the_one(khive: Installation) -> 
     assert len(khive.events("supervisor.started")) == 1
 
 
-def test_another_store_may_not_take_the_socket_nor_what_lies_beside_it(
+def test_another_store_gets_a_socket_of_its_own_and_leaves_what_lies_beside_the_first(
     khive: Installation,
 ) -> None:
     khive.configure('[session]\nenv_allow = ["MY_VARIABLE"]\n')
     khive.start()
     beside = Path(khive.socket + ".env")
     assert beside.read_text() == "MY_VARIABLE"
-    done = khive.run(
-        "start", code=exitcodes.ALREADY_RUNNING, KHIVE_STORE=str(khive.home / "other.db")
-    )
-    assert "It serves another store" in done.stderr
-    assert beside.read_text() == "MY_VARIABLE"
+    other = str(khive.home / "other.db")
+    khive.run("start", "--background", "--quiet", KHIVE_STORE=other)
+    second = khive.json("status", KHIVE_STORE=other)
+    assert second["store"] == other
+    assert second["socket"] != khive.socket
     assert khive.status()["state"] == "ready"
+    khive.run("stop", KHIVE_STORE=other)
+    assert beside.read_text() == "MY_VARIABLE"
     khive.stop()
     assert not beside.exists()
 
@@ -128,9 +130,10 @@ def test_a_directory_that_others_can_write_is_refused_and_left_as_it_is(
     assert f"with mode {mode:04o}: others could replace the socket" in done.stderr
     assert directory.stat().st_mode & 0o7777 == mode
     assert list(directory.iterdir()) == []
-    attached = khive.run("attach", code=None, KHIVE_SOCKET=str(directory / "s.sock"))
-    assert attached.returncode == exitcodes.BOOT_FAILURE
+    # The session is served all the same, without a socket.
+    attached = khive.run("attach", KHIVE_SOCKET=str(directory / "s.sock"))
     assert "others could replace the socket" in attached.stderr
+    assert "This session serves itself" in attached.stderr
     assert directory.stat().st_mode & 0o7777 == mode
     assert list(directory.iterdir()) == []
 

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from khive_workers.journal import Journal
 from support import ROOT
 
-from khive_supervisor import __version__, attach, client, paths, protocol
+from khive_supervisor import __version__, attach, attach_channel, client, holder, paths, protocol
 from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
 
 #: What attach may load beside C modules: ours, and what the interpreter has loaded by then.
 OWN = {
     "khive_supervisor",
     "khive_supervisor.attach",
+    "khive_supervisor.attach_channel",
     "khive_supervisor.exitcodes",
+    "khive_supervisor.holder",
     "khive_supervisor.paths",
     "khive_supervisor.repository",
 }
@@ -37,6 +39,9 @@ new = set(sys.modules) - before
 files = {n: getattr(sys.modules[n], "__file__", None) for n in new}
 print(*sorted(n for n, f in files.items() if f is not None and f.endswith((".py", ".pyc"))))
 """
+
+
+NOBODY = attach_channel.Terms(None, [])
 
 
 @contextlib.contextmanager
@@ -71,14 +76,17 @@ def test_attach_imports_nothing_that_is_slow() -> None:
 
 
 def test_attach_agrees_with_the_modules_that_it_does_not_import() -> None:
-    assert attach.PROTOCOL == protocol.PROTOCOL
-    assert attach.FORWARDED == ENVIRONMENT_ALLOWED
+    assert attach_channel.PROTOCOL == protocol.PROTOCOL
+    assert attach_channel.FORWARDED == ENVIRONMENT_ALLOWED
 
 
 def test_the_hello_is_a_frame_as_the_protocol_encodes_it() -> None:
     with environment(KHIVE_ACTOR="me"):
         message = decoded(
-            attach.hello("/c.toml", ("KHIVE_ACTOR", "KHIVE_MISSING_X"), [("KHIVE_STORE", 'a "b"')])
+            attach_channel.hello(
+                attach_channel.Terms("/c.toml", [("KHIVE_STORE", 'a "b"')]),
+                ("KHIVE_ACTOR", "KHIVE_MISSING_X"),
+            )
         )
     assert message == decoded(
         protocol.hello(
@@ -87,47 +95,52 @@ def test_the_hello_is_a_frame_as_the_protocol_encodes_it() -> None:
             cwd=os.getcwd(),
             config="/c.toml",
             ignored=[["KHIVE_STORE", 'a "b"']],
+            store=None,
+            default_store=holder.default_store(),
+            acks=True,
             env={"KHIVE_ACTOR": "me"},
         )
     )
     assert message["release"] == __version__
-    assert decoded(attach.hello(None, ()))["config"] is None
+    assert decoded(attach_channel.hello(NOBODY, ()))["config"] is None
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_any_text_survives_the_hello(value: str) -> None:
     with environment(KHIVE_ACTOR=value):
-        message = decoded(attach.hello(None, ("KHIVE_ACTOR",)))
+        message = decoded(attach_channel.hello(NOBODY, ("KHIVE_ACTOR",)))
     assert message["env"] == {"KHIVE_ACTOR": value}
 
 
 def test_a_variable_that_is_not_text_still_crosses() -> None:
     with environment(KHIVE_ACTOR="\udcff"):
-        assert decoded(attach.hello(None, ("KHIVE_ACTOR",)))["env"] == {"KHIVE_ACTOR": "\udcff"}
+        assert decoded(attach_channel.hello(NOBODY, ("KHIVE_ACTOR",)))["env"] == {
+            "KHIVE_ACTOR": "\udcff"
+        }
 
 
 def test_attaches_are_counted_until_a_worker_has_answered() -> None:
     fd = os.memfd_create("test")
     journal = Journal(fd)
-    assert attach.futile_attaches(fd) == 0
-    attach.note_attach(fd)
-    attach.note_attach(fd)
-    assert attach.futile_attaches(fd) == 2
+    assert attach_channel.futile_attaches(fd) == 0
+    attach_channel.note_attach(fd)
+    attach_channel.note_attach(fd)
+    assert attach_channel.futile_attaches(fd) == 2
     journal = Journal(fd)
     journal.receive(1)
-    assert attach.futile_attaches(fd) == 2
+    assert attach_channel.futile_attaches(fd) == 2
     journal.answer(1)
-    assert attach.futile_attaches(fd) == 0
+    assert attach_channel.futile_attaches(fd) == 0
     os.close(fd)
 
 
 def test_the_supervisor_s_own_allow_list_goes_before(tmp_path: Path) -> None:
     path = str(tmp_path / "s.sock")
-    assert attach.forwarded_names(path) == attach.FORWARDED
+    assert attach_channel.forwarded_names(path) == attach_channel.FORWARDED
     Path(path + ".env").write_text("A_NAME\nOTHER\n")
-    assert attach.forwarded_names(path) == ("A_NAME", "OTHER")
+    assert attach_channel.forwarded_names(path) == ("A_NAME", "OTHER")
     Path(path + ".env").write_text("")
-    assert attach.forwarded_names(path) == ()
+    assert attach_channel.forwarded_names(path) == ()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ class FdTransport:
         self.outgoing = Outgoing(self)
         os.set_blocking(read_fd, False)
 
+    @property
+    def idle(self) -> bool:
+        """Whether it only waits for the client: nothing is asked, owed, or half said."""
+        waits = self._arrival is not None and not self._arrival.done()
+        return waits and not (self._open or self._ready) and not self._writer.busy
+
     def when_gone(self, tell: Callable[[], None]) -> None:
         """Say what is to be done when the client does not read any more."""
         self._writer.on_gone = tell

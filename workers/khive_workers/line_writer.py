@@ -35,6 +35,11 @@ class LineWriter:
         self.on_gone: Callable[[], None] = _nothing
         os.set_blocking(fd, False)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._waiting)
+
     async def write(self, line: bytes, on_written: Callable[[], None] = _nothing) -> bool:
         """Write one line whole; False if the reader is gone. Cancelled, it is written all the same.
 

@@ -69,6 +69,15 @@ def answer_parent(parent: int) -> bool:
     return bool(data)
 
 
+def begin(channel: int, word: bytes) -> bool:
+    """Tell a client that its worker begins; False if it has given up, and may serve itself."""
+    with socket.socket(fileno=os.dup(channel)) as sock:
+        try:
+            return sock.send(word) == len(word)
+        except OSError:
+            return False
+
+
 def registration(config: Config, name: str, session: str, info: dict[str, object]) -> (
     tuple[bytes, socket.socket]
 ):  # fmt: skip

@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import sys
+import time
 from typing import Any
 
 import anyio
@@ -27,6 +28,7 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
+from khive_workers.coming_over import become_attach, come_over
 from khive_workers.fd_transport import FdTransport, Observer
 from khive_workers.hints import Hints
 from khive_workers.inbox import Inbox
@@ -51,8 +53,13 @@ SWITCH_INTERVAL = 0.001
 #: Objects from which on garbage is looked for: at Python's own 700, several times in each search.
 COLLECT_AFTER = 2000
 
+#: Seconds after which a session that nobody can serve looks for somebody again.
+TRY_AGAIN_AFTER = 2.0
+
 #: Descriptors of an attached session: stdin, stdout, stderr, journal, inbox, the channel.
 ATTACHED = 6
+#: The same without the channel: a session that serves itself until there is a supervisor.
+MEMORY = 5
 
 _registry: Registry | None = None
 _server: McpServer | None = None
@@ -124,8 +131,12 @@ def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
     config = overlay(config, request.get("settings") or {})
     if request["kind"] == "verbs":
         runtime.name_process("khive-verbs")
+        if request.get("acks") and not runtime.begin(fds[0], protocol.encode({"begun": True})):
+            return exitcodes.OK
         return VerbWorker(config, prepared()[0], request, fds[0]).run()
     runtime.name_process("khive-session")
+    if request.get("acks") and not runtime.begin(fds[-1], b"W\n"):
+        return exitcodes.OK  # nobody waits for us: another serves the client's pipes
     return SessionWorker(config, request, fds).run()
 
 
@@ -137,7 +148,9 @@ class SessionWorker:
         self._request = request
         self._read_fd, self._write_fd = _take_pipes(fds[:3])
         attached = len(fds) == ATTACHED
-        journal, inbox = fds[3:5] if attached else (make_file(), make_file())
+        # A session that serves itself for a while keeps the originals for when it comes over.
+        self._again: list[str] | None = request.get("again")
+        journal, inbox = fds[3:5] if len(fds) >= MEMORY else (make_file(), make_file())
         self._journal = Journal(journal)
         self._inbox = Inbox(inbox, config.session.max_line_bytes)
         self._channel = socket.socket(fileno=fds[5]) if attached else None
@@ -182,12 +195,25 @@ class SessionWorker:
             context.hint = self._link.hint
             self._start(self._stay_registered())
             server.runtime.on_call = Counting(self._link, context.counts).called
+        if self._again is not None:
+            self._start(self._come_over(transport, context, thread))
         await _run_server(server, transport)
         self._let_go()
         if self._link is not None:
             self._link.count(context.counts())
         with anyio.move_on_after(CLOSE_DEADLINE):
             await thread.end(context.close)
+
+    async def _come_over(
+        self, transport: FdTransport, context: Context, thread: VerbThread
+    ) -> None:
+        async def leave() -> None:
+            transport.close()
+            with anyio.move_on_after(CLOSE_DEADLINE):
+                await thread.end(context.close)
+            become_attach(self._read_fd, self._write_fd, self._again or [])
+
+        await come_over(self._config.store.path, lambda: transport.idle, leave)
 
     def _another_context(self) -> Context:
         """For a call that waits beside the others."""
@@ -297,31 +323,42 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--standalone", action="store_true", help="serve on 0, 1, 2 alone")
     parser.add_argument("--config", help="configuration file, with --standalone")
     parser.add_argument("--ignored", action="append", default=[], help="what attach has ignored")
+    parser.add_argument("--journal", type=int, help="the journal's descriptor, from attach")
+    parser.add_argument("--inbox", type=int, help="the inbox's descriptor, from attach")
     options = parser.parse_args(argv)
     runtime.reset_signals()
     if options.standalone:
-        return _serve_alone(options.config, options.ignored)
+        return _serve_alone(options)
     request = json.load(sys.stdin)
     return serve(snapshot.from_environment(), request, [int(n) for n in options.fds.split(",")])
 
 
-def _serve_alone(config_file: str | None, ignored: list[str]) -> int:
-    cwd = os.getcwd()
-    left_out = [(name, value) for name, _, value in (word.partition("=") for word in ignored)]
+def _serve_alone(options: argparse.Namespace) -> int:
+    cwd = paths.working_directory()
+    left_out = [(name, value) for name, _, value in (w.partition("=") for w in options.ignored)]
+    words = [word for one in options.ignored for word in ("--ignored", one)]
+    words += ["--config", options.config] if options.config else []
     logs.to_stderr("warning")
     try:
         # Imported here: the zygote, which imports this module, has no use for it.
         from khive_supervisor.config.alone import load_alone
 
-        config, terms = load_alone(config_file, cwd, left_out)
+        config, terms = load_alone(options.config, cwd, left_out)
     except KhiveError as error:
         sys.stderr.write(f"khive-supervisor: {error}\n")
+        if options.journal is not None and Journal(os.dup(options.journal)).handshake:
+            time.sleep(TRY_AGAIN_AFTER)  # the client has a session: until somebody can serve it
+            become_attach(0, 1, words)
         return error.exit_code
     for one in terms.ignored:
         log.warning("session.ignored", **one.as_dict())
     environment = {n: v for n in config.session.env_allow if (v := os.environ.get(n))}
     request = {"kind": "attach", "cwd": cwd, "env": environment, **terms.for_worker()}
-    return serve(config, request, [os.dup(fd) for fd in (0, 1, 2)])
+    fds = [os.dup(fd) for fd in (0, 1, 2)]
+    if options.journal is not None and options.inbox is not None:
+        fds += [os.dup(options.journal), os.dup(options.inbox)]
+        request["again"] = words
+    return serve(config, request, fds)
 
 
 if __name__ == "__main__":

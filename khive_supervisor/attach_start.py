@@ -1,0 +1,215 @@
+"""The slow half of attach: start a supervisor, one of many sessions for all, and wait for it.
+
+The start is a process of its own that ends when nobody waits for it any more: attach keeps one end
+of a pipe, the lifeline, and its end is the start's. It tells on another pipe where the supervisor
+listens, or that it cannot be had.
+"""
+
+import fcntl
+import select
+import sys
+from _socket import AF_UNIX, SOCK_STREAM
+from _socket import socket as Socket  # noqa: N812 - as the class is known
+from posix import (
+    O_CLOEXEC,
+    O_CREAT,
+    O_NOFOLLOW,
+    O_RDWR,
+    _exit,
+    close,
+    dup2,
+    environ,
+    execve,
+    fork,
+    fstat,
+    getuid,
+    open,  # noqa: A004 - the descriptor-level open: this module has no file objects
+    pipe,
+    read,
+    set_inheritable,
+    setsid,
+    unlink,
+    waitpid,
+)
+from time import monotonic, sleep
+
+from khive_supervisor import holder, paths
+from khive_supervisor.attach_channel import (
+    FORWARDED,
+    INBOX,
+    JOURNAL,
+    PAUSE,
+    SAY_AFTER,
+    Terms,
+    offer,
+    resumed,
+    say,
+    serve_alone,
+)
+from khive_supervisor.exitcodes import BOOT_FAILURE, CONFIG, OK, PERMANENT, STORE_REFUSED, USAGE
+
+#: What no further start can mend: the user has to; its message has been said.
+LASTING = (CONFIG, STORE_REFUSED, USAGE, PERMANENT)
+_LOCK_EX, _LOCK_NB = 2, 4
+
+
+def start(terms: Terms, until: float, whoever: bool) -> None:
+    """Start a supervisor, unless one of many clients that came at once has done so, and attach.
+
+    Returns if the caller should look again; until its own time is over, this waits no longer.
+    With `whoever` one is started although somebody listens.
+    """
+    path = paths.socket_path(terms.config)
+    try:
+        paths.make_private_directory(path.rpartition("/")[0])
+    except OSError as error:
+        say(f"the socket's directory cannot be made: {error}. Set KHIVE_SOCKET to another path.")
+        serve_alone(terms)
+    turn = take_turn(path + ".starting", until, whoever, terms)
+    if turn is None:
+        return  # somebody listens by now, or the time is over
+    try:
+        socket, code = run_start(terms, until)
+    finally:
+        if turn >= 0:
+            # Who waits for a lock that is gone meets the store's lock at worst: that counts.
+            discard(path + ".starting")
+            close(turn)
+    if socket:
+        offer(socket, terms)
+    elif code in LASTING and not resumed():
+        say("no supervisor could be started; its message is above.")
+        _exit(code)
+    elif code == BOOT_FAILURE:
+        say("no supervisor could be started; its message is above. This session serves itself.")
+        serve_alone(terms)
+
+
+def take_turn(path: str, until: float, whoever: bool, terms: Terms) -> "int | None":
+    """Be the one of many that starts: a descriptor to close, or -1 if there is nothing to lock.
+
+    None if somebody listens by now, or when the time is over.
+    """
+    try:
+        turn = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    except OSError as error:
+        say(f"{path} cannot be used: {error}; this session does not wait for others' starts.")
+        return -1
+    if fstat(turn).st_uid != getuid():
+        say(f"{path} belongs to another user (uid {fstat(turn).st_uid}); it is not waited for.")
+        close(turn)
+        return -1
+    said, say_at = False, monotonic() + SAY_AFTER
+    while True:
+        try:
+            fcntl.flock(turn, _LOCK_EX | _LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > until:
+                close(turn)
+                return None
+        else:
+            if whoever or not any_reachable(terms):
+                return turn
+            close(turn)
+            return None
+        if not whoever and any_reachable(terms):
+            close(turn)
+            return None
+        if not said and monotonic() > say_at:
+            say("waiting for a supervisor that another session starts")
+            said = True
+        sleep(PAUSE * 2)
+
+
+def any_reachable(terms: Terms) -> bool:
+    """Return whether somebody listens where this session's supervisor may be."""
+    return any(reachable(path) for path in holder.candidates(terms.config))
+
+
+def reachable(path: str) -> bool:
+    """Return whether somebody listens at a socket."""
+    probe = Socket(AF_UNIX, SOCK_STREAM, 0)
+    try:
+        probe.settimeout(0)
+        probe.connect(path)
+    except BlockingIOError:
+        return True  # so many wait there
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+def run_start(terms: Terms, until: float) -> "tuple[str, int]":
+    """Run a start: where its supervisor listens, or "" and the exit code (-1: it was killed)."""
+    told, tell = pipe()
+    line, hold = pipe()
+    set_inheritable(tell, True)
+    set_inheritable(line, True)
+    # While this session serves itself, it still wants the supervisor that it has asked for.
+    set_inheritable(hold, True)
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
+    argv += ["--whichever", "--tell-fd", str(tell), "--lifeline-fd", str(line)]
+    argv += ["--config", terms.config] if terms.config else []
+    run_apart(argv, (told, hold))
+    close(tell)
+    close(line)
+    answer = wait_for_word(told, until)
+    close(told)
+    if answer is None:
+        return "", OK  # it goes on as long as this process, whatever that becomes
+    close(hold)
+    kind, _, rest = answer.partition(" ")
+    if kind == "socket":
+        return rest, OK
+    return "", int(rest) if kind == "exit" else -1
+
+
+def wait_for_word(told: int, until: float) -> "str | None":
+    """What the start tells; "" if it ended without a word, None when the time is over."""
+    data, said, began = b"", False, monotonic()
+    while not data.endswith(b"\n"):
+        left = (until if said else min(until, began + SAY_AFTER)) - monotonic()
+        if select.select([told], [], [], max(left, 0))[0]:
+            more = read(told, 4096)
+            if not more:
+                return ""
+            data += more
+        elif monotonic() > until:
+            return None
+        elif not said:
+            say("waiting for the supervisor that is being started")
+            said = True
+    return data[:-1].decode("utf-8", "surrogateescape")
+
+
+def run_apart(argv: "list[str]", ours: "tuple[int, ...]") -> None:
+    """Run a command away from this process group, with the client's stderr alone; nobody's child.
+
+    `ours` are descriptors that it must not have.
+    """
+    # What this session is known by must not become everybody's: the supervisor serves all.
+    env = {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in FORWARDED}
+    pid = fork()
+    if pid == 0:
+        try:
+            setsid()
+            if fork() == 0:
+                null = open("/dev/null", O_RDWR)
+                dup2(null, 0)
+                dup2(2, 1)
+                for fd in (*ours, JOURNAL, INBOX):
+                    close(fd)
+                execve(argv[0], argv, env)
+        finally:
+            _exit(127)
+    waitpid(pid, 0)
+
+
+def discard(path: str) -> None:
+    """Remove a file; one that is gone already is fine."""
+    try:
+        unlink(path)
+    except OSError:
+        return

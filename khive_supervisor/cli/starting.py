@@ -1,0 +1,300 @@
+"""Starting a supervisor in the background, for as long as somebody waits for it.
+
+Who waits is at the other end of two pipes. The lifeline's end means that nobody does any more: then
+the start ends, and what it has started with it, unless that listens by then. On the other one it is
+told where the supervisor listens (`socket PATH`), or that there is none (`exit CODE`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from khive_supervisor import exitcodes, holder, paths
+from khive_supervisor.cli.finding import LISTEN_DEADLINE, LOOK_AGAIN, SAY_AFTER, unreachable
+from khive_supervisor.cli.output import note
+from khive_supervisor.client import ControlClient
+from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.errors import (
+    AlreadyRunning,
+    KhiveError,
+    NotRunning,
+    ProtocolError,
+    Unresponsive,
+    VersionMismatch,
+)
+from khive_supervisor.holder import Holder
+from khive_supervisor.supervision.lock import owned_by
+
+#: Seconds that a background start may take until it is ready.
+START_DEADLINE = 60.0
+#: How often one is started that is killed before it answers.
+START_ATTEMPTS = 3
+#: What the supervisor that is being started writes: it listens, it is ready.
+LISTENING, READY = b"l", b"r"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Who waits for a start.
+
+    Attributes:
+        tell: the descriptor on which it is told where the supervisor listens; None: it is not, and
+            waits until the supervisor is ready.
+        lifeline: the descriptor whose end is the end of the wait; None: it has none.
+    """
+
+    tell: int | None = None
+    lifeline: int | None = None
+
+    def say(self, word: str) -> None:
+        """Tell one line to who waits, if he wants to know and is still there."""
+        if self.tell is not None:
+            with contextlib.suppress(OSError):
+                os.write(self.tell, f"{word}\n".encode("utf-8", "surrogateescape"))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started.
+
+    Attributes:
+        configuration: the configuration in force here.
+        config_file: as it was named on the command line.
+        path: where the supervisor would listen.
+        http: whether it serves HTTP whatever is configured.
+    """
+
+    configuration: LoadedConfig
+    config_file: str | None
+    path: str
+    http: bool
+
+    @property
+    def store(self) -> str:
+        """The store that it would own."""
+        return self.configuration.config.store.path
+
+
+def start_or_find(start: Start, waiting: Waiting) -> tuple[dict[str, Any], bool]:
+    """The status of a store's supervisor, and whether it ran before.
+
+    For who is told where it listens, the status is that address alone.
+
+    Raises:
+        KhiveError: there is none to be had; the message says why.
+        SystemExit: its own message is on stderr, and its code is this.
+    """
+    try:
+        found = _start_or_find(start, waiting)
+    except KhiveError as error:
+        waiting.say(f"exit {error.exit_code}")
+        raise
+    except SystemExit as end:
+        waiting.say(f"exit {end.code}")
+        raise
+    waiting.say(f"socket {found[0]['socket']}")
+    return found
+
+
+def _start_or_find(start: Start, waiting: Waiting) -> tuple[dict[str, Any], bool]:
+    status = _present(start)
+    if status is not None:
+        return status, True
+    for _ in range(START_ATTEMPTS):
+        # One that was killed while it started, or just after, is no reason to give up at once.
+        ran_before = not _launch(start, waiting)
+        if waiting.tell is not None and not ran_before:
+            return {"socket": start.path}, False
+        status = _present(start)
+        if status is not None:
+            return status, ran_before
+    raise NotRunning(
+        f"A supervisor was started, but nobody answers at {start.path}.",
+        hint="`khive-supervisor logs` says why; `khive-supervisor doctor` looks for it.",
+    )
+
+
+def _present(start: Start) -> dict[str, Any] | None:
+    """The status of who holds the store, as soon as he listens; None if nobody does.
+
+    Raises:
+        Unresponsive: he does not listen, or does not answer.
+    """
+    began, said = time.monotonic(), False
+    while True:
+        holds = holder.of(start.store)
+        path = (holds.socket if holds is not None else None) or start.path
+        status = _status_or_none(path)
+        if status is not None and (holds is not None or _same_store(status, start.store)):
+            return status
+        if holds is None:
+            return None
+        waited = time.monotonic() - began
+        if waited > LISTEN_DEADLINE:
+            raise unreachable(holds, path)
+        if waited > SAY_AFTER and not said:
+            note(f"Waiting for the supervisor (pid {holds.pid}) to listen at {path}.")
+            said = True
+        time.sleep(LOOK_AGAIN)
+
+
+def _same_store(status: dict[str, Any], store: str) -> bool:
+    return os.path.realpath(str(status["store"])) == os.path.realpath(store)
+
+
+def _status_or_none(path: str) -> dict[str, Any] | None:
+    try:
+        with ControlClient(path) as client:
+            return client.request("status")
+    except VersionMismatch:
+        raise
+    except (NotRunning, ProtocolError):  # nobody, or somebody who is ending
+        return None
+
+
+def _launch(start: Start, waiting: Waiting) -> bool:
+    """Start one in a session of its own and wait for its announcement, or its end.
+
+    SIGHUP is blocked in it from the first instant, as it is here: see entry.main.
+    Returns whether it was the one; otherwise another start was before it.
+    """
+    with _started(start) as (child, ready):
+        wanted = LISTENING if waiting.tell is not None else READY
+        if _hears(ready, wanted, child, waiting):
+            return True
+    complaint = child.stderr.read() if child.stderr is not None else b""
+    code = child.wait()
+    if code == exitcodes.ALREADY_RUNNING:
+        return False
+    if code < 0:
+        return True
+    sys.stderr.write(complaint.decode("utf-8", "replace"))
+    if code == exitcodes.OK:
+        raise NotRunning("The supervisor was stopped before it was ready.")
+    raise SystemExit(code or exitcodes.FAILURE)
+
+
+@contextlib.contextmanager
+def _started(start: Start) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A supervisor that starts, and the descriptor on which it says how far it is."""
+    ready, theirs = os.pipe()
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(theirs)]
+    file = start.config_file
+    argv += ["--config", os.path.abspath(file)] if file else []
+    argv += ["--http"] if start.http else []
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=[theirs],
+        # A service manager that listens to whoever runs this does not mean the supervisor.
+        env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
+    )
+    os.close(theirs)
+    try:
+        yield child, ready
+    finally:
+        os.close(ready)
+
+
+def _hears(ready: int, wanted: bytes, child: subprocess.Popen[bytes], waiting: Waiting) -> bool:
+    """Wait until the supervisor says a word; False if it ended without.
+
+    Raises:
+        NotRunning: nobody waits for it any more, or it takes too long; it was ended.
+    """
+    until = time.monotonic() + START_DEADLINE
+    sources = [ready] if waiting.lifeline is None else [ready, waiting.lifeline]
+    listens = False
+    while True:
+        readable, _, _ = select.select(sources, [], [], max(0.0, until - time.monotonic()))
+        if ready in readable:
+            heard = os.read(ready, 16)
+            listens = listens or LISTENING in heard
+            if not heard or wanted in heard:
+                return bool(heard)
+        elif waiting.lifeline in readable and not listens:
+            child.kill()
+            raise NotRunning("Nobody waits for this start any more; it was ended.")
+        elif waiting.lifeline in readable:
+            sources = [ready]  # somebody may have come to it by now
+        elif not readable:
+            child.kill()
+            raise NotRunning(f"The supervisor was not ready within {START_DEADLINE:g} s.")
+
+
+class Announcement:
+    """What a supervisor that is started says to its starter, on a descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def check(self) -> None:
+        """Raise NotRunning if the starter has gone already: then nobody waits for this start."""
+        poll = select.poll()
+        poll.register(self._fd, 0)  # the end is always reported
+        if poll.poll(0):
+            raise NotRunning("Nobody waits for this start any more.")
+
+    def listening(self) -> None:
+        """Clients can connect; raises NotRunning if nobody waits for that any more."""
+        self.check()
+        try:
+            os.write(self._fd, LISTENING)
+        except OSError as error:
+            raise NotRunning("Nobody waits for this start any more.") from error
+
+    def ready(self, _status: dict[str, Any]) -> None:
+        """Everything is ready; keeps nothing of the starter's terminal."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+        with contextlib.suppress(OSError):  # it waited for less
+            os.write(self._fd, READY)
+        os.close(self._fd)
+
+
+def place_to_listen(found: str | None, store: str) -> str:
+    """Where a supervisor of a store listens: at its configuration's socket, if that is free.
+
+    At one named by the store if the other one is that of another store's supervisor: nobody is
+    locked out because of a name.
+    """
+    path = paths.socket_path(found)
+    if holder.of(store) is not None:
+        return path  # nobody else starts there
+    try:
+        status = _status_or_none(path)
+    except Unresponsive:
+        return holder.store_socket(store)
+    except KhiveError:
+        return path  # what is there is looked at again when it is bound
+    if status is None or _same_store(status, store):
+        return path
+    return holder.store_socket(store)
+
+
+def check_same(status: dict[str, Any], start: Start) -> None:
+    """Say if the one that runs is another configuration's than the one to be started.
+
+    Raises:
+        AlreadyRunning: it is.
+    """
+    if status.get("config_file") != start.configuration.file:
+        raise already(status, start.store)
+
+
+def already(status: dict[str, Any], store: str) -> AlreadyRunning:
+    """The error of a start that finds a supervisor of its store."""
+    who = Holder(status["pid"], status["socket"], status.get("config_file"))
+    return owned_by(store, who)
