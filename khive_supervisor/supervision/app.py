@@ -19,7 +19,7 @@ from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
-from khive_supervisor.config.terms import Serving, Terms
+from khive_supervisor.config.terms import Serving
 from khive_supervisor.embed import model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.holder import Holder
@@ -370,20 +370,21 @@ class Supervisor:
         if elsewhere is not None:
             await redirect(arrival, elsewhere)
             return
-        terms = await self.terms.of(Serving(self.config, self.config_file), arrival.hello)
+        request = await self._request(arrival)
         if acknowledge(arrival):
-            self._spawn(arrival, fds, terms)
+            self.spawner.spawn(request, fds)
 
-    def _spawn(self, arrival: Arrival, fds: list[int], terms: Terms) -> None:
+    async def _request(self, arrival: Arrival) -> dict[str, Any]:
+        """What a worker for a client is to be told."""
+        terms = await self.terms.of(Serving(self.config, self.config_file), arrival.hello)
         allowed = set(self.config.session.env_allow)
         env = arrival.hello.get("env") or {}
-        request = {
+        return {
             **arrival.hello,
             "env": {name: value for name, value in env.items() if name in allowed},
             **terms.for_worker(),
             **await self.grants.passed_on(arrival),
         }
-        self.spawner.spawn(request, fds)
 
     async def _worker(self, arrival: Arrival) -> None:
         assert self._collector is not None
