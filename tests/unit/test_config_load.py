@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor import attach, exitcodes
+from khive_supervisor import attach_channel, exitcodes
 from khive_supervisor.config import (
     Config,
     LoadedConfig,
@@ -318,7 +318,7 @@ def test_namespaces_are_matched_whole_and_with_case() -> None:
 
 
 def test_attach_forwards_what_the_configuration_allows_by_default() -> None:
-    assert attach.FORWARDED == ENVIRONMENT_ALLOWED
+    assert attach_channel.FORWARDED == ENVIRONMENT_ALLOWED
 
 
 def test_a_configuration_cannot_be_changed() -> None:
