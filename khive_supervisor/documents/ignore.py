@@ -1,0 +1,150 @@
+"""What of a folder is not its owner's text: git's ignore rules, and folders that tools fill."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pathspec import GitIgnoreSpec
+
+#: Bytes of a file of rules; a larger one is not one that people write.
+RULES_LIMIT = 1024 * 1024
+#: Folders that a tool fills with what others wrote or it has made, by their names.
+_FILLED = {
+    "node_modules": "installed packages",
+    "bower_components": "installed packages",
+    "site-packages": "installed packages",
+    "__pycache__": "a cache",
+}
+#: What lies in a folder that a tool has made.
+_MARKED = {"pyvenv.cfg": "a virtual environment", "CACHEDIR.TAG": "a cache"}
+#: A folder `target` beside one of these, or with one of those in it, is what a build has left.
+_BUILT_BESIDE = ("Cargo.toml", "pom.xml", "build.sbt", "project.clj")
+_BUILT_INSIDE = ("debug", "release", "doc", "classes", ".rustc_info.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one file, for what lies in `folder`."""
+
+    folder: str
+    spec: GitIgnoreSpec
+
+
+def ignored(path: str, is_folder: bool, rules: Sequence[Rules]) -> bool:
+    """Return True if git would ignore a path; the last of the rules that knows it decides.
+
+    Rules of a folder are later in the sequence than those of the folders above it. What is in an
+    ignored folder is ignored, whatever rules say: whoever walks does not look into it.
+    """
+    for one in reversed(rules):
+        inside = os.path.relpath(path, one.folder) + ("/" if is_folder else "")
+        found = one.spec.check_file(inside).include
+        if found is not None:
+            return found
+    return False
+
+
+def rules_above(folder: str, complain: Callable[[str, str], None]) -> list[Rules]:
+    """The rules that hold in a folder of a repository before its own: the user's, and from its top.
+
+    None of those that ignore the folder itself: whoever names it wants it.
+    """
+    top = _top(folder)
+    if top is None:
+        return []
+    found = [*_read(_users_file(), top, complain), *_read(_exclude_file(top), top, complain)]
+    for above in _between(top, folder):
+        found += rules_of(above, complain)
+    return [] if folder != top and _any_ignored(top, folder, found) else found
+
+
+def _any_ignored(top: str, folder: str, rules: Sequence[Rules]) -> bool:
+    paths = [*_between(top, folder)][1:] + [folder]
+    return any(
+        ignored(path, True, [r for r in rules if path.startswith(r.folder.rstrip("/") + "/")])
+        for path in paths
+    )
+
+
+def rules_of(folder: str, complain: Callable[[str, str], None]) -> list[Rules]:
+    """The rules that a folder's own .gitignore holds."""
+    return list(_read(os.path.join(folder, ".gitignore"), folder, complain))
+
+
+def filled_by_a_tool(folder: str) -> str:
+    """What a folder is that a tool has filled; nothing: people may have."""
+    name = os.path.basename(folder)
+    if name in _FILLED:
+        return _FILLED[name]
+    for mark, what in _MARKED.items():
+        if os.path.lexists(os.path.join(folder, mark)):
+            return what
+    return "the output of a build" if name == "target" and _is_built(folder) else ""
+
+
+def _is_built(folder: str) -> bool:
+    beside = os.path.dirname(folder)
+    return any(os.path.exists(os.path.join(beside, name)) for name in _BUILT_BESIDE) or any(
+        os.path.exists(os.path.join(folder, name)) for name in _BUILT_INSIDE
+    )
+
+
+def _top(folder: str) -> str | None:
+    """The top of the repository that a folder is in."""
+    while True:
+        if os.path.lexists(os.path.join(folder, ".git")):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def _between(top: str, folder: str) -> Iterator[str]:
+    """The folders from `top` down to the one above `folder`."""
+    if folder == top:
+        return
+    yield top
+    at = top
+    for part in os.path.relpath(os.path.dirname(folder), top).split(os.sep):
+        if part != ".":
+            at = os.path.join(at, part)
+            yield at
+
+
+def _users_file() -> str:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(home, "git", "ignore")
+
+
+def _exclude_file(top: str) -> str:
+    """A repository's own list of what it does not track; a worktree shares that of its checkout."""
+    place = os.path.join(top, ".git")
+    with suppress(OSError, ValueError):
+        if os.path.isfile(place):
+            place = os.path.join(top, _first_line(place).removeprefix("gitdir:").strip())
+            place = os.path.join(place, _first_line(os.path.join(place, "commondir")))
+    return os.path.join(place, "info", "exclude")
+
+
+def _first_line(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.readline(4096).strip()
+
+
+def _read(path: str, folder: str, complain: Callable[[str, str], None]) -> Iterator[Rules]:
+    try:
+        # Never one that is no file: opening a pipe would wait for who writes into it.
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > RULES_LIMIT:
+            return
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            yield Rules(folder, GitIgnoreSpec.from_lines(file.read().splitlines()))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        complain(path, f"its rules cannot be read: {getattr(error, 'strerror', '') or error}")
