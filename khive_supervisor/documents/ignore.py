@@ -63,7 +63,7 @@ def rules_above(folder: str, complain: Callable[[str, str], None]) -> list[Rules
 
 
 def _any_ignored(top: str, folder: str, rules: Sequence[Rules]) -> bool:
-    paths = [*_between(top, folder)][1:] + [folder]
+    _, *paths = [*_between(top, folder), folder]
     return any(
         ignored(path, True, [r for r in rules if path.startswith(r.folder.rstrip("/") + "/")])
         for path in paths

@@ -142,9 +142,7 @@ def _from_pipe(path: str, note: Callable[[str], None]) -> bytes:
         os.close(descriptor)
 
 
-def _next(
-    descriptor: int, poll: select.poll, path: str, note: Callable[[str], None]
-) -> bytes:
+def _next(descriptor: int, poll: select.poll, path: str, note: Callable[[str], None]) -> bytes:
     began = time.monotonic()
     if not poll.poll(PIPE_NOTE * 1000):
         note(f"Waiting for what comes through {path}; for at most {PIPE_IDLE:.0f} s.")

@@ -27,6 +27,9 @@ _GIVEN = "SELECT value FROM json_each(?)"
 
 COLLECTIONS = ("memory", "knowledge")
 
+#: Tags of one entry.
+TAGS_LIMIT = 32
+
 
 class EntryTable:
     """See `interface.EntryStore`."""
@@ -58,34 +61,66 @@ class EntryTable:
         return added
 
     def _add_one(self, entry: NewEntry) -> Added:
-        found = self._database.value(
-            f"SELECT id FROM entries WHERE content_hash = ? AND {LIVE}", [entry.content_hash]
-        )
+        found = self.live_id(entry.content_hash)
         if found is not None:
             return Added(found, created=False, restored=False)
-        found = self._database.value(
+        found = self.deleted_id(entry.content_hash)
+        if found is not None:
+            self.revive(found)
+            return Added(found, created=False, restored=True)
+        return Added(self.insert(entry), created=True, restored=False)
+
+    def live_id(self, content_hash: bytes) -> int | None:
+        """The live entry that says this."""
+        found: int | None = self._database.value(
+            f"SELECT id FROM entries WHERE content_hash = ? AND {LIVE}", [content_hash]
+        )
+        return found
+
+    def deleted_id(self, content_hash: bytes) -> int | None:
+        """The entry that said this and was deleted last."""
+        found: int | None = self._database.value(
             "SELECT id FROM entries WHERE content_hash = ? AND deleted_at IS NOT NULL "
             "AND superseded_by IS NULL ORDER BY id DESC LIMIT 1",
-            [entry.content_hash],
+            [content_hash],
         )
-        if found is not None:
-            self._revive(found)
-            return Added(found, created=False, restored=True)
-        return Added(self._insert(entry), created=True, restored=False)
+        return found
 
-    def _insert(self, entry: NewEntry) -> int:
+    def insert(self, entry: NewEntry, *, live: bool = True) -> int:
+        """Store a new entry, in a transaction; one that is not live waits for being revived."""
         now = self._clock()
         created = now if entry.created_at is None else entry.created_at
         tags = json.dumps(entry.tags, ensure_ascii=False)
         added = self._database.inserted(
             "INSERT INTO entries (collection, namespace, kind, title, content, tags, salience, "
-            "decay, source, content_hash, created_at, updated_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "decay, source, content_hash, created_at, updated_at, deleted_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [entry.collection, entry.namespace, entry.kind, entry.title, entry.content, tags,
-             entry.salience, entry.decay, entry.source, entry.content_hash, created, now],
+             entry.salience, entry.decay, entry.source, entry.content_hash, created, now,
+             None if live else now],
         )  # fmt: skip
-        self._index(added, entry)
+        if live:
+            self._index(added, entry)
         return added
+
+    def annotate(self, entry_id: int, tags: Sequence[str], kind: str | None = None) -> bool:
+        """Add tags to a live entry, and give it another kind, in a transaction; whether it changed.
+
+        An entry has at most TAGS_LIMIT tags; what is more is not taken.
+        """
+        (entry,) = self.get([entry_id])
+        merged = tuple(dict.fromkeys([*entry.tags, *tags]))[: max(TAGS_LIMIT, len(entry.tags))]
+        if (merged, kind or entry.kind) == (entry.tags, entry.kind):
+            return False
+        # Naming deleted_at has the trigger count it: copies of the words elsewhere are old now.
+        self._database.rows(
+            "UPDATE entries SET tags = ?, kind = ?, updated_at = ?, deleted_at = deleted_at "
+            "WHERE id = ?",
+            [json.dumps(merged, ensure_ascii=False), kind or entry.kind, self._clock(), entry_id],
+        )
+        self._unindex([entry_id])
+        self._index(entry_id, _as_new(self.get([entry_id])[0]))
+        return True
 
     def _index(self, entry_id: int, entry: NewEntry) -> None:
         self._database.rows(
@@ -99,7 +134,8 @@ class EntryTable:
             ],
         )
 
-    def _revive(self, entry_id: int) -> None:
+    def revive(self, entry_id: int) -> None:
+        """Let a deleted entry live again, in a transaction."""
         self._database.rows(
             "UPDATE entries SET deleted_at = NULL, updated_at = ? WHERE id = ?",
             [self._clock(), entry_id],
@@ -161,7 +197,7 @@ class EntryTable:
             for entry in self.get(list(dict.fromkeys(ids))):
                 deleted = entry.deleted_at is not None and entry.superseded_by is None
                 if deleted and not self.known([entry.content_hash]):
-                    self._revive(entry.id)
+                    self.revive(entry.id)
                     restored.append(entry.id)
         return restored
 

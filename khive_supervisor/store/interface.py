@@ -38,9 +38,12 @@ from khive_supervisor.store.model import (
     Entry,
     EntryFilter,
     Generation,
+    KnownSource,
     MissingVector,
     NewEntry,
+    Said,
     StoreStats,
+    Text,
     VectorRow,
     VectorStats,
 )
@@ -109,6 +112,52 @@ class EntryStore(Protocol):
 
         Without a filter all entries, also deleted and superseded ones.
         """
+        ...
+
+
+class SourceStore(Protocol):
+    """Who says the entries that were learned. A source has one living text."""
+
+    def say(
+        self, text: Text, vectors: Sequence[bytes | None] | None = None, model_id: str | None = None
+    ) -> Said:
+        """Store what a source says, and retire what it no longer says, all or none.
+
+        An entry that no source says any more is deleted (`restore` brings it back); one that
+        another source says lives on. Tags of a known entry are added, a kind that was asked for is
+        taken. Of a text in several parts, what is new is not live before the last part if there is
+        old text that it replaces: at no time are both, or neither, found.
+        """
+        ...
+
+    def begin_run(self) -> int:
+        """A number for a reading of sources, greater than all before."""
+        ...
+
+    def end_sources(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+        """Retire all that these sources say; the entries that were live until now."""
+        ...
+
+    def sources_below(
+        self, namespace: str, folder: str, after: str = "", limit: int = 1000
+    ) -> list[KnownSource]:
+        """The next sources after a name that are files in a folder, by name."""
+        ...
+
+    def sources_named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
+        """Those of these sources that say something."""
+        ...
+
+    def sources_with(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
+        """The sources whose text has one of these digests."""
+        ...
+
+    def sources_of(self, entry: int) -> list[tuple[str, str, float | None]]:
+        """Who says an entry: name, place there, and when it stopped saying so."""
+        ...
+
+    def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
+        """Those of the content hashes that need no vector: live, or deleted with one."""
         ...
 
 
@@ -330,7 +379,9 @@ class ProfileStore(Protocol):
         ...
 
 
-class Store(EntryStore, FullText, VectorStore, GenerationStore, ProfileStore, Protocol):
+class Store(
+    EntryStore, SourceStore, FullText, VectorStore, GenerationStore, ProfileStore, Protocol
+):
     """All of it."""
 
     @property

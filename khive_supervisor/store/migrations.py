@@ -17,6 +17,7 @@ from khive_supervisor.store import (
     schema_audit,
     schema_budget,
     schema_capabilities,
+    schema_sources,
     schema_words,
 )
 
@@ -43,6 +44,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(7, "the audit chain", schema_audit.AUDIT),
     Migration(8, "what roles may spend, and what they have spent", schema_budget.BUDGETS),
     Migration(9, "what the words' file of a generation is made of", schema_words.WORDS),
+    Migration(10, "who says the entries that were learned", schema_sources.SOURCES),
 )
 
 #: The schema that this release reads and writes.

@@ -91,6 +91,67 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """An entry as its source says it. `locator`: where there. `kind`: one that was asked for."""
+
+    entry: NewEntry
+    locator: str = ""
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a source says, or a part of it.
+
+    `run` (`Store.begin_run`) numbers this reading of it: what the source said in an earlier one is
+    old. What a later one has said already is stored, but replaces nothing; with `latest`, not even
+    stored. With `more`, other parts of the same run follow. `replaces`: of what is old, the
+    "source" (all of it), what has a "title" of these pieces, or "nothing". `instead_of`: names of
+    sources that this one has taken the place of. `digest` (16 bytes), `root` and `options`: see
+    `KnownSource`.
+    """
+
+    namespace: str
+    name: str
+    pieces: tuple[Piece, ...]
+    run: int
+    more: bool = False
+    latest: bool = False
+    replaces: str = "source"
+    instead_of: tuple[str, ...] = ()
+    digest: bytes | None = None
+    root: str | None = None
+    options: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of a text: the ids of its pieces in their order, counts, and what was retired."""
+
+    ids: tuple[int, ...]
+    stored: int
+    restored: int
+    known: int
+    retired: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSource:
+    """A source. `digest`: of its text, if all of that is in. `root`: the folder that brought it.
+
+    `options`: what was asked for besides, in words of who asked. `entries` it says, of which `live`
+    are live: fewer, if some were forgotten.
+    """
+
+    name: str
+    digest: bytes | None
+    root: str | None
+    options: str
+    entries: int
+    live: int
+
+
+@dataclass(frozen=True, slots=True)
 class EntryFilter:
     """Which live entries; every condition must hold, and one that is None does not count.
 

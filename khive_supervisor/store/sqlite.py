@@ -45,13 +45,17 @@ from khive_supervisor.store.model import (
     Entry,
     EntryFilter,
     Generation,
+    KnownSource,
     MissingVector,
     NewEntry,
+    Said,
     StoreStats,
+    Text,
     VectorRow,
     VectorStats,
 )
 from khive_supervisor.store.profiles import ProfileTable
+from khive_supervisor.store.sources import SourceTable
 from khive_supervisor.store.tasks import TaskTable
 from khive_supervisor.store.turn import Turn
 from khive_supervisor.store.vectors import VectorTable
@@ -94,6 +98,7 @@ class SqliteStore:
         self.database = Database(connection, self._path, turn)
         self._vectors = VectorTable(self.database)
         self._entries = EntryTable(self.database, self._vectors, clock)
+        self._sources = SourceTable(self.database, self._entries, self._vectors, clock)
         self._full_text = FullTextIndex(self.database)
         self._words = WordTable(self.database)
         self._generations = GenerationTable(self.database)
@@ -150,6 +155,44 @@ class SqliteStore:
     ) -> list[Entry]:
         """See `EntryStore.page`."""
         return self._entries.page(after_id, limit, where)
+
+    # --- sources --------------------------------------------------------------------------------
+
+    def say(
+        self, text: Text, vectors: Sequence[bytes | None] | None = None, model_id: str | None = None
+    ) -> Said:
+        """See `SourceStore.say`."""
+        return self._sources.say(text, vectors, model_id)
+
+    def begin_run(self) -> int:
+        """See `SourceStore.begin_run`."""
+        return self._sources.begin_run()
+
+    def end_sources(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+        """See `SourceStore.end_sources`."""
+        return self._sources.end(namespace, names)
+
+    def sources_below(
+        self, namespace: str, folder: str, after: str = "", limit: int = 1000
+    ) -> list[KnownSource]:
+        """See `SourceStore.sources_below`."""
+        return self._sources.below(namespace, folder, after, limit)
+
+    def sources_named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
+        """See `SourceStore.sources_named`."""
+        return self._sources.named(namespace, names)
+
+    def sources_with(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
+        """See `SourceStore.sources_with`."""
+        return self._sources.with_digests(namespace, digests)
+
+    def sources_of(self, entry: int) -> list[tuple[str, str, float | None]]:
+        """See `SourceStore.sources_of`."""
+        return self._sources.of(entry)
+
+    def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
+        """See `SourceStore.embedded`."""
+        return self._sources.embedded(hashes, model_id)
 
     # --- full text and filters ------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
-from khive_supervisor.store.model import Added, MissingVector, NewEntry
+from khive_supervisor.store.model import Added, MissingVector, NewEntry, Said, Text
 from khive_supervisor.verbs.context import Context
 
 
@@ -63,6 +63,25 @@ def embed(context: Context, entries: Sequence[NewEntry]) -> list[bytes | None]:
 def stored_form(vectors: Vectors) -> list[bytes | None]:
     """Vectors as the store keeps them: float16, little-endian."""
     return [row.astype("<f2").tobytes() for row in vectors]
+
+
+def say(context: Context, texts: Sequence[Text]) -> list[Said]:
+    """Store what sources say, all in one transaction; what has a vector is not embedded again."""
+    entries = {piece.entry.content_hash: piece.entry for text in texts for piece in text.pieces}
+    embedder = context.embedder
+    done = context.store.embedded(entries, embedder.model_id) if embedder else set(entries)
+    fresh = [entry for entry in entries.values() if entry.content_hash not in done]
+    vectors = dict(zip((entry.content_hash for entry in fresh), embed(context, fresh), strict=True))
+    model_id = embedder.model_id if embedder and any(vectors.values()) else None
+    with context.store.transaction():
+        return [
+            context.store.say(
+                text,
+                [vectors.get(piece.entry.content_hash) for piece in text.pieces],
+                model_id,
+            )
+            for text in texts
+        ]
 
 
 def add(context: Context, entries: Sequence[NewEntry]) -> list[Added]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from khive_supervisor.access.grant import Audience
-from khive_supervisor.store.model import NewEntry
-from khive_supervisor.verbs import answers, forms, ingest, serving
+from khive_supervisor.store.model import Piece, Said, Text
+from khive_supervisor.verbs import answers, forms, ingest, serving, sources
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
@@ -14,58 +15,75 @@ from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 LEARN_LIMIT = 500
 #: Entries that are embedded and committed together: work is never lost for more than these.
 BATCH = 64
-#: Documents do not fade: what is outdated is learned anew.
-SALIENCE, DECAY = 0.5, 0.0
-
-_ENTRY = {
-    "type": "object",
-    "properties": {
-        "content": {"type": "string", "description": "The text."},
-        "title": {"type": "string", "maxLength": 300, "description": "Its headline."},
-        "tags": forms.TAGS,
-        "kind": {"type": "string", "pattern": forms.KIND_PATTERN, "description": "document"},
-        "source": {"type": "string", "maxLength": 4096, "description": "A path or address."},
-    },
-    "required": ["content"],
-    "additionalProperties": False,
-}
+#: What of a source's earlier text the entries of a call take the place of.
+REPLACES = {"same title": "title", "all": "source", "nothing": "nothing"}
 
 
-def _new_entry(context: Context, item: dict[str, Any], number: int, namespace: str) -> NewEntry:
-    where = f"entries.{number}"
-    return NewEntry(
-        collection="knowledge",
-        namespace=namespace,
-        kind=item.get("kind", "document"),
-        title=ingest.check_text(item.get("title", ""), f"{where}.title"),
-        content=ingest.check_content(context, item["content"], f"{where}.content"),
-        tags=tuple(ingest.check_text(tag, f"{where}.tags") for tag in item.get("tags", ())),
-        salience=SALIENCE,
-        decay=DECAY,
-        source=ingest.check_text(item["source"], f"{where}.source") if "source" in item else None,
-    )
+#: What an agent is told that may not have meant to replace anything.
+_RETIRED = (
+    "What was retired is of the same source, and was not repeated. If it still holds: "
+    'memory.restore, and replaces = "nothing" for what adds to a source.'
+)
 
 
 def learn(context: Context, args: Arguments) -> dict[str, Any]:
-    """Store many documents; those that are there already are skipped."""
+    """Store many documents; what is there already is skipped, what they replace is retired."""
     namespace = context.namespace(args.get("namespace"))
-    entries = [
-        _new_entry(context, item, number, namespace) for number, item in enumerate(args["entries"])
+    pieces = [
+        sources.new_piece(context, item, f"entries.{number}", namespace)
+        for number, item in enumerate(args["entries"])
     ]
-    counts = {"stored": 0, "restored": 0, "already known": 0}
-    ids = []
-    for start in range(0, len(entries), BATCH):
-        for added in ingest.add(context, entries[start : start + BATCH]):
-            counts[answers.status_of(added)] += 1
-            ids.append(forms.show_id("knowledge", added.id))
-        context.progress(min(start + BATCH, len(entries)), len(entries), "entries learned")
-    return {
-        "stored": counts["stored"],
-        "restored": counts["restored"],
-        "already_known": counts["already known"],
-        "ids": ids,
+    replaces = REPLACES[args.get("replaces", "same title")]
+    run = context.store.begin_run()
+    said: list[Said] = []
+    ids: dict[int, int] = {}
+    for start in range(0, len(pieces), BATCH):
+        end = min(start + BATCH, len(pieces))
+        texts = _texts(pieces, range(start, end), run, replaces)
+        said += ingest.say(context, [text for text, _ in texts])
+        for (_, numbers), one in zip(texts, said[-len(texts) :], strict=True):
+            ids |= zip(numbers, one.ids, strict=True)
+        context.progress(end, len(pieces), "entries learned")
+    return _learned(namespace, said, [ids[number] for number in range(len(pieces))])
+
+
+def _texts(
+    pieces: Sequence[Piece], batch: range, run: int, replaces: str
+) -> list[tuple[Text, list[int]]]:
+    """What each source says in a batch, and by which of the pieces; more of it may follow."""
+    by_source: dict[str, list[int]] = {}
+    for number in batch:
+        by_source.setdefault(pieces[number].entry.source or "", []).append(number)
+    later = {piece.entry.source or "" for piece in pieces[batch.stop :]}
+    return [
+        (
+            Text(
+                pieces[numbers[0]].entry.namespace,
+                name,
+                tuple(pieces[number] for number in numbers),
+                run,
+                more=name in later,
+                replaces=replaces if name else "nothing",
+            ),
+            numbers,
+        )
+        for name, numbers in by_source.items()
+    ]
+
+
+def _learned(namespace: str, said: Sequence[Said], ids: Sequence[int]) -> dict[str, Any]:
+    retired = [entry for one in said for entry in one.retired]
+    answer: dict[str, Any] = {
+        "stored": sum(one.stored for one in said),
+        "restored": sum(one.restored for one in said),
+        "already_known": sum(one.known for one in said),
+        "ids": [forms.show_id("knowledge", one) for one in ids],
         "namespace": namespace,
     }
+    if retired:
+        answer["retired"] = [forms.show_id("knowledge", one) for one in retired]
+        answer["notes"] = [_RETIRED]
+    return answer
 
 
 def search(context: Context, args: Arguments) -> dict[str, Any]:
@@ -109,15 +127,23 @@ PACK = Pack(
             {
                 "entries": {
                     "type": "array",
-                    "items": _ENTRY,
+                    "items": sources.ENTRY,
                     "minItems": 1,
                     "maxItems": LEARN_LIMIT,
                     "description": "The documents; what is there already is skipped.",
                 },
+                "replaces": {
+                    "type": "string",
+                    "enum": list(REPLACES),
+                    "description": "What these entries take the place of: what their source said "
+                    "before under the same title (the default), all that it said, or nothing.",
+                },
                 "namespace": forms.NAMESPACE,
             },
             ("entries",),
-            description="For files and folders, `khive-supervisor learn PATH` splits and resumes.",
+            description="A source has one living text: what it said before under the same title "
+            "and is not repeated is retired. For files and folders, `khive-supervisor learn PATH` "
+            "splits and resumes.",
             idempotent=True,
             tool=True,
             audience=Audience.AGENT,
@@ -161,6 +187,7 @@ PACK = Pack(
             tool=True,
             audience=Audience.AGENT,
         ),
+        *sources.VERBS,
     ),
     consumer_kinds=("search",),
 )  # fmt: skip

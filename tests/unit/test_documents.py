@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from khive_supervisor.documents import (
     PIECE,
     TITLE_LIMIT,
     WHOLE,
+    Entry,
+    LeftOut,
     Problem,
     pieces,
     sections,
@@ -20,6 +23,7 @@ from khive_supervisor.documents import (
     split_markdown,
     split_text,
 )
+from khive_supervisor.documents.jsonl import OTHER_FIELD
 
 WORDS = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=12)
 GAPS = st.sampled_from([" ", "\n", "\n\n", "\n \n", "  ", ". ", "。", "\n\n\n"])
@@ -44,6 +48,7 @@ def test_a_piece_is_about_as_long_as_it_may_be(text: str, size: int) -> None:
 @given(st.text(max_size=4000))
 def test_any_text_can_be_cut(text: str) -> None:
     for piece in split_text(text, "/a/file.txt", "t" * 1000):
+        assert isinstance(piece, dict)
         assert piece["content"].strip()
         assert len(piece["title"]) == TITLE_LIMIT
         assert piece["source"] == "/a/file.txt"
@@ -62,7 +67,7 @@ def test_whole_paragraphs_stay_together() -> None:
 
 def test_headings_become_titles_from_the_outermost() -> None:
     text = "# Guide\nintro\n## Install\nrun it\n### Linux\napt\n## Use\ngo\n"
-    found = [(e["title"], e["content"]) for e in split_markdown(text, "s", "file.md")]
+    found = [(e["title"], e["content"]) for e in entries(split_markdown(text, "s", "file.md"))]
     assert found == [
         ("Guide", "intro"),
         ("Guide > Install", "run it"),
@@ -79,25 +84,8 @@ def test_a_hash_in_code_is_no_heading(fence: str) -> None:
     assert "# a comment" in body
 
 
-def test_front_matter_is_left_out_and_windows_lines_are_read() -> None:
-    text = "---\r\ntags: x\r\n---\r\n# T\r\nbody\r\n"
-    assert [e["content"] for e in split_markdown(text, "s", "t")] == ["body"]
-
-
-MARKDOWN = st.lists(
-    st.sampled_from(["# A", "## B b", "```", "text one", "", "- item", "~~~", "#no", "    code"]),
-    max_size=40,
-).map("\n".join)
-
-
-@given(MARKDOWN)
-def test_no_line_of_markdown_is_lost(text: str) -> None:
-    kept = " ".join(e["content"] + " " + e["title"] for e in split_markdown(text, "s", "t"))
-    for word in ("text", "item", "code", "#no"):
-        bodies = [body for _, body in sections(text)]
-        assert kept.count(word) >= sum(body.count(word) for body in bodies)
-    in_bodies = sum(body.count("item") for _, body in sections(text))
-    assert in_bodies == text.count("item")
+def entries(items: Iterable[Any]) -> list[Entry]:
+    return [item for item in items if isinstance(item, dict)]
 
 
 def learned(line: Any) -> list[Any]:
@@ -107,9 +95,10 @@ def learned(line: Any) -> list[Any]:
 
 def test_a_line_of_json_is_an_entry() -> None:
     line = {"text": "c", "title": "t" * 500, "tags": ["a"], "kind": "k", "other": 1}
-    (entry,) = learned(line)
-    expected = {"content": "c", "title": "t" * 300, "tags": ["a"], "kind": "k", "source": "/f:1"}
-    assert entry == expected
+    entry, other = learned(line)
+    expected = {"content": "c", "title": "t" * 300, "tags": ["a"], "kind": "k", "source": "/f"}
+    assert entry == {**expected, "locator": "line 1"}
+    assert other == LeftOut("/f:1", OTHER_FIELD, "other")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +133,7 @@ def test_a_bad_line_is_a_problem_that_names_it(line: Any, why: str) -> None:
 def test_blank_lines_count_but_are_no_entries() -> None:
     lines = ["\n", json.dumps({"content": "a"}), "  \n", json.dumps({"content": "b"})]
     found = list(split_jsonl(lines, "/f"))
-    assert [e["source"] for e in found if isinstance(e, dict)] == ["/f:2", "/f:4"]
+    assert [e["locator"] for e in found if isinstance(e, dict)] == ["line 2", "line 4"]
 
 
 def test_a_very_long_entry_is_cut() -> None:
