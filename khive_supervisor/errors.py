@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from khive_supervisor import exitcodes
+from khive_supervisor import exitcodes, wellformed
 
 
 class KhiveError(Exception):
@@ -20,9 +20,9 @@ class KhiveError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = wellformed.text(message)
+        self.hint = wellformed.text(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

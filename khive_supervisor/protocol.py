@@ -12,7 +12,7 @@ import socket
 import struct
 from typing import Any, Self
 
-from khive_supervisor import __version__
+from khive_supervisor import __version__, wellformed
 from khive_supervisor.errors import ProtocolError, VersionMismatch
 
 #: Raised when a message changes its meaning; both sides refuse another number.
@@ -28,12 +28,20 @@ _RECEIVE_BYTES = 1 << 16
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """One frame, ready to send.
+    """One frame, ready to send; texts in it that are not Unicode are made so.
 
     Raises:
         ProtocolError: the message is larger than MAX_FRAME.
     """
-    body = json.dumps({"v": PROTOCOL, **message}, separators=(",", ":")).encode()
+    return _frame(wellformed.json_escapes(_text(message)))
+
+
+def _text(message: dict[str, Any]) -> str:
+    return json.dumps({"v": PROTOCOL, **message}, separators=(",", ":"))
+
+
+def _frame(text: str) -> bytes:
+    body = text.encode()
     if len(body) > MAX_FRAME:
         raise ProtocolError(
             f"A message of {len(body)} bytes is larger than a frame may be ({MAX_FRAME} bytes).",
@@ -43,8 +51,8 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 def hello(kind: str, **fields: Any) -> bytes:
-    """The first frame of a connection."""
-    return encode({"kind": kind, "release": __version__, **fields})
+    """The first frame of a connection; the name of a directory in it may be any bytes."""
+    return _frame(_text({"kind": kind, "release": __version__, **fields}))
 
 
 class FrameDecoder:

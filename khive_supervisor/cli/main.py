@@ -30,6 +30,7 @@ from khive_supervisor.cli.connect import connect
 from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
 from khive_supervisor.cli.session import config_option, distrust
+from khive_supervisor.cli.terminal import guard
 from khive_supervisor.errors import KhiveError
 
 
@@ -109,6 +110,7 @@ cli.add_section(
 
 def main() -> None:
     """Run the command line; errors become messages and exit codes, never tracebacks."""
+    guard()
     try:
         distrust()
         # Named so that completion works however the command was started.

@@ -11,10 +11,14 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
+from khive_supervisor import wellformed
+from khive_supervisor.cli.terminal import json_text, one_line, printed, sequence, unguarded, write
 from khive_supervisor.errors import KhiveError
 
 T = TypeVar("T")
 
+#: The bold colours, as terminals name them.
+_COLOURS = {"red": "1;31m", "green": "1;32m", "yellow": "1;33m"}
 #: Columns of a table's last column when nothing says how wide the terminal is.
 DEFAULT_WIDTH = 100
 #: Columns that a table's last column keeps even in a narrow terminal.
@@ -23,20 +27,30 @@ NARROWEST = 20
 
 def emit(data: T, as_json: bool, render: Callable[[T], str]) -> None:
     """Print a command's result: one JSON document, or what `render` makes of the same data."""
-    text = json.dumps(data, ensure_ascii=False, indent=2) if as_json else render(data)
+    text = as_json_text(data, indent=2) if as_json else render(data)
     if text:
-        _write(sys.stdout, text + "\n")
+        say(text)
+
+
+def as_json_text(data: Any, indent: int | None = None) -> str:
+    """Data as JSON that is text, and that no terminal obeys."""
+    return json_text(json.dumps(wellformed.data(data), ensure_ascii=False, indent=indent))
+
+
+def say(text: str) -> None:
+    """Print lines to stdout."""
+    write(sys.stdout, printed(text + "\n"))
 
 
 def print_error(error: KhiveError, as_json: bool = False) -> None:
     """Print an error to stderr: what happened and why, then what to do next."""
     if as_json:
-        _write(sys.stderr, json.dumps({"error": error.as_dict()}, ensure_ascii=False) + "\n")
+        note(as_json_text({"error": error.as_dict()}))
         return
     lines = [style("error: ", "red", sys.stderr) + error.message]
     if error.hint:
         lines.append(style("what to do: ", "yellow", sys.stderr) + error.hint)
-    _write(sys.stderr, "\n".join(lines) + "\n")
+    note("\n".join(lines))
 
 
 def fail(error: KhiveError, as_json: bool = False) -> NoReturn:
@@ -47,7 +61,7 @@ def fail(error: KhiveError, as_json: bool = False) -> NoReturn:
 
 def note(text: str) -> None:
     """Print a line for people to stderr, so that stdout stays what was asked for."""
-    _write(sys.stderr, text + "\n")
+    write(sys.stderr, printed(text + "\n"))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> str:
@@ -60,7 +74,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int =
         rows: as many cells each.
         width: columns of the screen; 0 asks the terminal. A pipe gets everything.
     """
-    cells = [[_visible(str(cell)) for cell in row] for row in rows]
+    cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [
         max([len(header), *(len(row[i]) for row in cells)]) for i, header in enumerate(headers)
     ]
@@ -97,19 +111,17 @@ def _line(row: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
     return "  ".join([*padded, last]).rstrip()
 
 
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def style(text: str, colour: str, stream: TextIO | None = None) -> str:
     """Coloured text on a terminal; plain text elsewhere, with NO_COLOR, and on a dumb terminal."""
-    return click.style(text, fg=colour, bold=True) if _coloured(stream or sys.stdout) else text
+    if not _coloured(stream or sys.stdout):
+        return text
+    return f"{sequence(_COLOURS[colour])}{text}{sequence('0m')}"
 
 
-def _coloured(stream: TextIO) -> bool:
+def _coloured(stream: TextIO | None) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return stream.isatty()
+    return stream is not None and stream.isatty()
 
 
 @contextmanager
@@ -123,32 +135,18 @@ def progress(label: str, length: int | None = None) -> Generator[Callable[[int],
     Yields:
         a function to call with the number of steps done since the last call.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _steps: None
         return
     with click.progressbar(
         length=length or 0,
         label=label,
-        file=sys.stderr,
+        file=unguarded(sys.stderr),  # it draws with sequences of its own; the label is ours
         show_eta=length is not None,
         show_pos=length is None,
         color=_coloured(sys.stderr),
     ) as bar:
         yield bar.update
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """Write all of it; what the stream's encoding lacks is escaped, a closed pipe ends quietly."""
-    encoding = stream.encoding or "utf-8"
-    safe = text.encode(encoding, "backslashreplace").decode(encoding)
-    try:
-        stream.write(safe)
-        stream.flush()
-    except BrokenPipeError:
-        # The reader (head, less) has enough; point the descriptor elsewhere so that the
-        # interpreter's own flush at exit does not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        raise SystemExit(0) from None
 
 
 def as_json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from khive_supervisor import wellformed
 from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import GENESIS, TEXT_LIMIT, Entry, Head, digest
 from khive_supervisor.errors import StoreError
@@ -161,7 +162,7 @@ def fingerprint(text: str) -> str:
 
 def _storable(actor: str) -> str:
     """What a client's environment says need not be Unicode, nor short."""
-    return actor.encode("utf-8", "replace").decode()[:TEXT_LIMIT]
+    return wellformed.text(actor)[:TEXT_LIMIT]
 
 
 def shortened(text: str) -> str:

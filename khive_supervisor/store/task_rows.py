@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from khive_supervisor import wellformed
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import Claim, Task
 
@@ -32,7 +33,7 @@ def task_of(row: tuple[Any, ...]) -> Task:
     boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
     for name in ("payload", "result", "chosen", "place"):
         if fields[name] is not None:
-            fields[name] = json.loads(fields[name])
+            fields[name] = _value(fields[name])
     fields["cancel_asked"] = bool(fields["cancel_asked"])
     fields["lease"] = None if until is None else Moment(boot, until)
     fields["not_before"] = Moment(boot, wait) if wait else None
@@ -43,5 +44,10 @@ def claim_of(row: tuple[Any, ...], lease: Moment) -> Claim:
     """A row of `CLAIMED_COLUMNS` as it will be once it is claimed."""
     task_id, token, role, task_type, payload, attempts, most, *rest = row
     return Claim(
-        task_id, token + 1, role, task_type, json.loads(payload), attempts + 1, most, lease, *rest
+        task_id, token + 1, role, task_type, _value(payload), attempts + 1, most, lease, *rest
     )
+
+
+def _value(text: str) -> Any:
+    """What JSON in a row stands for; earlier releases stored texts that are not Unicode."""
+    return json.loads(wellformed.json_escapes(text))

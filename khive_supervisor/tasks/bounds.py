@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from khive_supervisor import wellformed
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import (
     ERROR_LIMIT,
@@ -16,18 +17,19 @@ from khive_supervisor.tasks.model import (
 
 
 def json_text(what: str, value: Any) -> str:
-    """A value as JSON that is the same text for equal values.
+    """A value as JSON that is the same text for equal values; its texts are Unicode.
 
     Raises:
         InvalidInput: JSON has no such value.
     """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"The {what} is not JSON: {error}.",
             hint="Use objects, lists, strings, finite numbers, true, false and null.",
         ) from error
+    return wellformed.json_escapes(text)
 
 
 def payload_text(payload: Any) -> str:
@@ -60,7 +62,7 @@ def log_tail(text: str | None) -> str | None:
     """The end of a log; what is missing is said in its first line."""
     if text is None:
         return None
-    raw = text.encode("utf-8", "replace")
+    raw = wellformed.text(text).encode()
     if len(raw) <= LOG_LIMIT:
         return raw.decode("utf-8")
     kept = raw[-LOG_LIMIT:].decode("utf-8", "ignore")
@@ -78,5 +80,5 @@ def progress_text(text: str) -> str:
 
 
 def _short(text: str, limit: int) -> str:
-    text = text.encode("utf-8", "replace").decode("utf-8")
+    text = wellformed.text(text)
     return text if len(text) <= limit else f"{text[:limit]}... [cut, {len(text)} characters]"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from khive_supervisor import client
+from khive_supervisor import client, wellformed
 from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import namespace_allowed
@@ -56,6 +56,12 @@ class SessionInfo:
     namespace: str | None = None
     actor: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make text of what an environment says; a directory stays what the system calls it."""
+        object.__setattr__(self, "actor", wellformed.text(self.actor))
+        if self.namespace is not None:
+            object.__setattr__(self, "namespace", wellformed.text(self.namespace))
 
 
 class Profiles:

@@ -15,6 +15,9 @@ from khive_supervisor.verbs.context import Context
 _ID = re.compile(r"([mk])([1-9][0-9]{0,17})")
 _AGO = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+#: The first and the last moment that a calendar can show, in unix seconds.
+FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC).timestamp()
+LAST = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC).timestamp()
 _LETTER = {"memory": "m", "knowledge": "k"}
 
 #: Characters of a namespace: it is a name, not a text.
@@ -36,7 +39,7 @@ NAMESPACE = {
     "type": "string",
     "minLength": 1,
     "maxLength": NAMESPACE_LIMIT,
-    "pattern": r"^[^\s\x00-\x1f]+$",
+    "pattern": r"^[^\s\x00-\x1f]+$(?!\n)",
     "description": "Where it belongs; the session's own when left out.",
 }
 TAGS = {
@@ -45,7 +48,8 @@ TAGS = {
     "maxItems": TAGS_LIMIT,
     "description": "Short labels to filter by.",
 }
-KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$"
+#: The end is guarded: for Python's `$`, a line's end before it is the end, too.
+KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$(?!\n)"
 FILTERS: dict[str, Any] = {
     "namespace": {**NAMESPACE, "description": "Where to search; the session's own by default."},
     "kind": {
@@ -56,7 +60,8 @@ FILTERS: dict[str, Any] = {
     "tags": {**TAGS, "description": "Only entries that have all of these tags."},
     "since": {
         "type": "string",
-        "description": "Only entries made since then: ISO 8601, or an age such as 7d or 12h.",
+        "description": "Only entries made since then: ISO 8601 (in UTC unless it says otherwise), "
+        "or an age such as 7d or 12h.",
     },
     "until": {"type": "string", "description": "Only entries made before then; same forms."},
 }
@@ -133,12 +138,13 @@ def moment(text: str, now: float) -> float:
     """
     ago = _AGO.fullmatch(text.strip())
     if ago:
-        return now - int(ago[1]) * _SECONDS[ago[2]]
+        # An age before the calendar's first year means: from the beginning.
+        return max(now - int(ago[1]) * _SECONDS[ago[2]], FIRST)
     try:
         parsed = dt.datetime.fromisoformat(text.strip())
         if parsed.tzinfo is None:
             parsed = parsed.replace(tzinfo=dt.UTC)
-        return parsed.timestamp()
+        return parsed.astimezone(dt.UTC).timestamp()  # refuses what no year of UTC can show
     except (ValueError, OverflowError):
         raise InvalidInput(
             f"{text[:80]!r} is neither a time nor an age.",

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 
-from khive_supervisor import logs
+from khive_supervisor import logs, wellformed
 from khive_supervisor.access.grant import Audience, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.verbs.audience import an_operators, an_operators_here, not_confined
+from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 
 if TYPE_CHECKING:
     from khive_supervisor.verbs.context import Context
@@ -120,7 +121,7 @@ class Registry:
             if self._by_tool_name.setdefault(verb.tool_name, verb) is not verb:
                 raise ValueError(f"two packs declare the verb {verb.name}")
             self._verbs[verb.name] = verb
-            self._validators[verb.name] = Draft202012Validator(verb.input_schema)
+            self._validators[verb.name] = ArgumentValidator(verb.input_schema)
             self._texts[verb.name] = _texts(verb)
 
     def __iter__(self) -> Iterator[Verb]:
@@ -159,7 +160,7 @@ class Registry:
         return verb
 
     def call(self, context: Context, name: str, arguments: Any) -> dict[str, Any]:
-        """Validate the arguments and run the verb.
+        """Take the arguments as they are meant (see `coercion`), and run the verb.
 
         Raises:
             InvalidInput: every problem of the arguments at once; nothing was done.
@@ -167,9 +168,10 @@ class Registry:
             KhiveError: what the verb says.
         """
         verb = self.get(name)
-        arguments = {} if arguments is None else arguments
+        arguments = {} if arguments is None else wellformed.data(arguments)
         _check_audience(verb, context.grant, arguments)
         if not _surely_valid(verb, self._texts[verb.name], arguments):
+            arguments = coerce(verb.input_schema, arguments)
             self._check(verb, arguments)
         context.registry = self
         if verb.reserved is not None and not context.grant.operator:

@@ -94,7 +94,8 @@ def deadline(text: str, now: float) -> float:
     span = _SPAN.fullmatch(text.strip())
     if span is None:
         return forms.moment(text, now)
-    return now + dt.timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds()
+    after = dt.timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds()
+    return min(now + after, forms.LAST)  # as long as the calendar goes on
 
 
 def show(task: Task) -> dict[str, Any]:

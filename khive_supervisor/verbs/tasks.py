@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
+from khive_supervisor import wellformed
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.tasks import selection
 from khive_supervisor.tasks.model import (
@@ -128,7 +129,7 @@ def _cwd(context: Context, asked: str | None, role: str) -> str:
     allowed = [*context.config.agents.roots, defined.cwd if defined is not None else ""]
     if asked is not None:
         return roots.resolve(asked, session, allowed)
-    if not os.path.isabs(session) or not os.path.isdir(session):
+    if not os.path.isabs(session) or not os.path.isdir(session) or not wellformed.is_text(session):
         return ""
     if defined is not None and defined.workdir in ("caller", "worktree"):
         return roots.resolve(session, session, allowed)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (
     ack,
+    arguments,
     assign,
     attach,
     audit,
@@ -79,6 +80,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "assign": assign.measure,
     "selection": selection.measure,
     "role-memory": role_memory.measure,
+    "arguments": arguments.measure,
     "audit": audit.measure,
     "audit-cost": audit_cost.measure,
     "http": http_search.measure,

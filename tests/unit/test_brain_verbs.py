@@ -94,7 +94,7 @@ def test_names_that_are_not_allowed(context: Context, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, 5e-324, -1, 1001, math.nan, math.inf, -math.inf, 10**400, "7", True, None]
+    "value", [0, 5e-324, -1, 1001, math.nan, math.inf, -math.inf, 10**400, "seven", True, None]
 )
 def test_seeds_that_no_prior_can_be(context: Context, value: Any) -> None:
     with pytest.raises(InvalidInput, match="seed_priors"):
@@ -203,7 +203,6 @@ def test_a_tie_is_refused_with_the_other_binding_and_a_way_out(context: Context)
         {"priority": 0.5},
         {"actor": ""},
         {"namespace": "a b"},
-        {"actor": "\ud800"},
         {"actor": 5},
         {"more": 1},
     ],
@@ -278,7 +277,6 @@ def test_what_does_not_count_is_said(context: Context) -> None:
         ({"signal": "useful"}, InvalidInput, "target"),
         ({"target": "m1", "signal": "useful", "profile": "no"}, NotFound, "no profile 'no'"),
         ({"target": "m1", "signal": "useful", "scorer_run": "r"}, InvalidInput, "no serve"),
-        ({"target": "m1", "signal": "useful", "serve": "\udc00"}, InvalidInput, "not text"),
         ({"target": "m3", "signal": "useful"}, InvalidInput, "forgotten"),
     ],
 )
@@ -339,7 +337,6 @@ def test_a_recall_teaches_its_profile(
         ({"results": [{"id": "m9"}]}, "no entry m9"),
         ({"results": ["m1"]}, "results"),
         ({"latency_us": -1}, "latency_us"),
-        ({"query": "\ud800"}, "not text"),
         ({"target": "m1", "profile": "no"}, "no profile"),
     ],
 )

@@ -16,6 +16,7 @@ from support import ROOT, run
 from khive_supervisor import errors
 from khive_supervisor.config.model import Config
 from khive_supervisor.verbs import packs
+from khive_supervisor.verbs.coercion import coerce
 
 REGISTRY = packs.load()
 
@@ -195,8 +196,14 @@ def test_not_ready_is_said_with_503() -> None:
     assert asked(FakeService({"x": 1}), "GET", "/readyz")[0] == 503
 
 
-def test_a_number_that_is_none_is_left_for_the_schema() -> None:
+@pytest.mark.parametrize("text", ["²", "1e3", "--1", "1" * 30, "-", "true", "3.5", "NaN"])
+def test_a_number_that_is_none_is_left_for_the_schema(text: str) -> None:
+    status, answer = asked(FakeService(), "GET", f"/tasks?limit={quote(text)}")[:2]
+    assert status == 400, answer
+
+
+@pytest.mark.parametrize("text", ["3", "3.0", " 3"])
+def test_a_number_is_a_number_however_it_is_written(text: str) -> None:
+    scope = {"type": "http", "query_string": f"limit={quote(text)}".encode()}
     route = next(route for route in routes() if route.name == "tasks")
-    for text in ("²", "1e3", "--1", "1" * 30, "-"):
-        scope = {"type": "http", "query_string": f"limit={quote(text)}".encode()}
-        assert http_routes._query(route, Request(scope)) == {"limit": text}
+    assert coerce(route.input_schema, http_routes._query(Request(scope))) == {"limit": 3}

@@ -23,6 +23,7 @@ LAYERS = (
         "durable",
         "processes",
         "holder",
+        "wellformed",
     },
     {"protocol", "config", "logs", "client", "attach", "attach_channel", "attach_start"},
     {"access", "audit", "budgets", "profiles", "tasks"},

@@ -27,9 +27,12 @@ from mcp.types import (
     jsonrpc_message_adapter,
 )
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
+from khive_supervisor import wellformed
 from khive_workers.inbox import Inbox, Refused
 from khive_workers.line_writer import LineWriter
+from khive_workers.received import received
 
 #: Seconds that answers to requests already received may take after the client closed its stdin:
 #: below the 2 s after which clients end the process.
@@ -187,6 +190,7 @@ class FdTransport:
             return None
         if not line.strip():
             return None
+        line = received(line)
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
             if isinstance(message, JSONRPCNotification) and "id" in json.loads(line):
@@ -238,7 +242,8 @@ class FdTransport:
         """Answer what the last worker owes, and give the server the handshake made with it."""
         handshake, lost = self._handshake, self._lost
         first = self._inbox.peek()
-        noted = _request_id(first) if isinstance(first, bytes) else None
+        first = received(first) if isinstance(first, bytes) else None
+        noted = _request_id(first) if first is not None else None
         if noted is not None and noted in lost:
             self._inbox.drop()  # noted, and then there was no time to drop it
         message = None
@@ -280,7 +285,7 @@ class FdTransport:
             if identifier in self._swallow:
                 self._swallow.discard(identifier)
                 return
-        data = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+        data = wellformed.json_line(_serialized(message))
 
         def written() -> None:
             if identifier is not None:
@@ -298,7 +303,16 @@ class FdTransport:
 
     async def _answer_error(self, identifier: Any, code: int, text: str) -> None:
         error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
-        await self._writer.write(json.dumps(error).encode())
+        await self._writer.write(wellformed.json_bytes(json.dumps(error).encode()))
+
+
+def _serialized(message: JSONRPCMessage) -> bytes:
+    """A message as JSON, whatever is in it: who waits for an answer gets one."""
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    except PydanticSerializationError:
+        plain = message.model_dump(by_alias=True, exclude_unset=True)
+        return json.dumps(wellformed.data(plain), default=repr).encode()
 
 
 def _request_id(line: bytes) -> str | int | None:

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs.context import Context
-from khive_workers import http_metrics, http_openapi, http_routes
+from khive_workers import http_metrics, http_openapi, http_routes, http_text
 from khive_workers.http_connection import Connections
 from khive_workers.http_gate import error_response
 from khive_workers.http_routes import Asked, Route
@@ -53,11 +53,12 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["path"] == "/mcp":
-            await self._manager.handle_request(scope, receive, self._noting("/mcp", send))
+            noting = self._noting("/mcp", http_text.sayable(send))
+            await self._manager.handle_request(scope, http_text.readable(receive), noting)
             return
         path, found = self._match(scope)
         response = await self._answer(found, Request(scope, receive))
-        await response(scope, receive, self._noting(path, send))
+        await response(scope, receive, self._noting(path, http_text.sayable(send)))
 
     def _match(self, scope: Scope) -> tuple[str, dict[str, Route]]:
         for pattern in self._patterns.routes:

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from khive_supervisor import wellformed
 from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.http_gate import error_response, too_large
 from khive_workers.http_service import Service
@@ -38,7 +39,7 @@ _OBJECT: Schema = {"type": "object"}
 _ROLE: Schema = {"type": "string", "description": "The role's name."}
 _TASK: Schema = {
     "type": "string",
-    "pattern": "^t[1-9][0-9]{0,17}$",
+    "pattern": r"^t[1-9][0-9]{0,17}$(?!\n)",
     "description": "The task's id, such as t12.",
 }
 
@@ -190,18 +191,19 @@ async def answer(route: Route, service: Service, request: Request) -> Response:
     """Read a request, run its handler, and put what comes of it into a response."""
     try:
         if route.method == "GET":
-            args = _query(route, request)
+            args = _query(request)
         else:
             body = await _body(request, service.config.http.max_body)
             if body is None:
                 return too_large(service.config.http.max_body).response()
             args = _parse(body)
+        args = coerce(route.input_schema, args)
         _check(route, args)
         result = await route.handler(Asked(service, request.path_params, args))
     except KhiveError as error:
         status = STATUSES.get(error.code, 500)
         return JSONResponse({"error": error.as_dict()}, status)
-    return result if isinstance(result, Response) else JSONResponse(result)
+    return result if isinstance(result, Response) else JSONResponse(wellformed.data(result))
 
 
 async def _body(request: Request, limit: int) -> bytes | None:
@@ -216,7 +218,7 @@ async def _body(request: Request, limit: int) -> bytes | None:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body) if body.strip() else {}
+        found = json.loads(wellformed.json_bytes(body)) if body.strip() else {}
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"The body is no JSON: {str(error)[:200]}.") from None
     if not isinstance(found, dict):
@@ -224,27 +226,19 @@ def _parse(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _query(route: Route, request: Request) -> dict[str, Any]:
-    """The query by the types that the route declares."""
-    properties = route.input_schema.get("properties", {})
+def _query(request: Request) -> dict[str, Any]:
+    """The query's texts by name; what they stand for, the route's schema says."""
     found: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
         if name in found:
             raise InvalidInput(f"{name} is given more than once.")
-        found[name] = _typed(text, properties.get(name, {}).get("type"))
+        found[name] = text
     return found
-
-
-def _typed(text: str, kind: object) -> object:
-    """A number if one is wanted and written; else the text, which the schema then refuses."""
-    if kind == "integer" and len(text) <= 18 and text.removeprefix("-").isascii():
-        return int(text) if text.removeprefix("-").isdigit() else text
-    return text
 
 
 def _check(route: Route, args: dict[str, Any]) -> None:
     problems = []
-    for error in Draft202012Validator(route.input_schema).iter_errors(args):
+    for error in ArgumentValidator(route.input_schema).iter_errors(args):
         where = ".".join(str(part) for part in error.absolute_path)
         problems.append(f"{where}: {error.message}"[:300] if where else error.message[:300])
     if problems:

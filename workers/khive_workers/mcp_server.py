@@ -19,9 +19,10 @@ import mcp.types as types
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 
-from khive_supervisor import __version__, logs
+from khive_supervisor import __version__, logs, wellformed
 from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry, Verb
 from khive_workers.resources import Resources
@@ -55,6 +56,8 @@ Never store secrets.
 
 #: Calls that may wait at once in a session; each has a thread and a connection to the store.
 WAITING_LIMIT = 8
+
+_OBJECT = {"type": "object"}
 
 CALL_TOOL = "khive_call"
 HELP_TOOL = "khive_help"
@@ -230,7 +233,7 @@ class McpServer:
         self._note_client(ctx)
         arguments = params.arguments or {}
         try:
-            result = await self._dispatch(params.name, arguments, ctx)
+            result, text = answer_of(await self._dispatch(params.name, arguments, ctx))
         except KhiveError as error:
             return _failure(error)
         except Exception as error:  # noqa: BLE001 - the SDK would hide it from the model
@@ -241,7 +244,6 @@ class McpServer:
                     hint="This is a bug; `khive-supervisor logs` has more.",
                 )
             )
-        text = json.dumps(result, ensure_ascii=False)
         # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
         return {
             "resultType": "complete",
@@ -260,7 +262,7 @@ class McpServer:
                 )
             return describe_verbs(self.registry, verb, self._grant_of(ctx))
         if name == CALL_TOOL:
-            verb, inner = arguments.get("verb"), arguments.get("args", {})
+            verb, inner = arguments.get("verb"), coerce(_OBJECT, arguments.get("args") or {})
             foreign = arguments.keys() - {"verb", "args"}
             if foreign or not isinstance(verb, str) or not isinstance(inner, dict):
                 raise InvalidInput(
@@ -342,6 +344,19 @@ class McpServer:
             runtime.on_client({"client": f"{info.name} {info.version}"})
 
 
+def answer_of(result: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """An answer as JSON and Unicode, and its text: whatever a verb found in the store can be sent.
+
+    Raises:
+        TypeError, ValueError: it holds what JSON does not have, which is a bug of the verb.
+    """
+    text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+    if wellformed.is_text(text):
+        return result, text
+    result = wellformed.data(result)
+    return result, json.dumps(result, ensure_ascii=False)
+
+
 def progress_of(
     ctx: Any, loop: asyncio.AbstractEventLoop, cancelled: threading.Event
 ) -> Callable[[int, int, str], None]:
@@ -354,7 +369,7 @@ def progress_of(
         if cancelled.is_set():
             raise CancelledError
         asyncio.run_coroutine_threadsafe(
-            ctx.session.report_progress(float(done), float(total), text), loop
+            ctx.session.report_progress(float(done), float(total), wellformed.text(text)), loop
         )
 
     return report
@@ -367,6 +382,6 @@ def _failure(error: KhiveError) -> types.CallToolResult:
     schema, and then show that complaint instead of the error.
     """
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=str(error))],
+        content=[types.TextContent(type="text", text=wellformed.text(str(error)))],
         is_error=True,
     )

@@ -26,7 +26,7 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from khive_supervisor import logs
+from khive_supervisor import logs, wellformed
 from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import KhiveError, NotFound
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES
@@ -70,7 +70,7 @@ class Source:
             return "" if uri == self.uri else None
         stem = self.uri.removesuffix("{name}")
         part = unquote(uri.removeprefix(stem)) if uri.startswith(stem) else ""
-        return part or None
+        return wellformed.text(part) or None
 
 
 SOURCES = (
@@ -168,10 +168,10 @@ class Resources:
         try:
             result = await self._run(verb.name, {names[0]: part} if part else {}, ctx)
         except NotFound as error:
-            raise MCPError(types.INVALID_PARAMS, str(error)) from error
+            raise MCPError(types.INVALID_PARAMS, wellformed.text(str(error))) from error
         except KhiveError as error:
-            raise MCPError(types.INTERNAL_ERROR, str(error)) from error
-        text = json.dumps(result, ensure_ascii=False)
+            raise MCPError(types.INTERNAL_ERROR, wellformed.text(str(error))) from error
+        text = json.dumps(wellformed.data(result), ensure_ascii=False)
         content = types.TextResourceContents(uri=params.uri, mime_type=_MIME_TYPE, text=text)
         return types.ReadResourceResult(contents=[content])
 

@@ -8,6 +8,7 @@ descriptor, and has loaded nothing that its first task would need.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import resource
@@ -88,6 +89,9 @@ def _serve(
     assert role is not None
     os.environ.update(request["env"])
     sys.stdout.flush()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr has it: a print of what is no Unicode is no failure of the task.
+        sys.stdout.reconfigure(errors="backslashreplace")
     os.dup2(2, 1)  # what a handler prints goes where errors go: to the log
     cwd = _enter(role)
     selector = selectors.DefaultSelector()

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from khive_supervisor import wellformed
 from khive_supervisor.errors import BootFailure
 from khive_supervisor.tasks.model import (
     CANCELLED,
@@ -95,7 +96,7 @@ def clip(text: str, limit: int) -> str:
 
 def tail_of(text: str) -> str | None:
     """The end of a log, in the bytes that the store takes; None: there is none."""
-    data = text.encode("utf-8", "replace")[-LOG_LIMIT:]
+    data = wellformed.text(text).encode()[-LOG_LIMIT:]
     return data.decode("utf-8", "ignore") or None
 
 

@@ -1,0 +1,114 @@
+"""Arguments as clients really send them, as what a verb's schema asks for.
+
+Some clients write whole numbers as floats (`3.0`), and arrays, numbers and truth values as the JSON
+text of them; some send a single text where a list of texts is wanted. What is meant is beyond doubt
+there, and only there it is taken as meant: a text where text may stand is never read as anything
+else, and what fits in no way is left as it is, for the schema to refuse.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, TypeChecker, validators
+
+#: Integers that the store holds have 64 bits.
+_LEAST, _MOST = -(2**63), 2**63 - 1
+#: Characters of a text that is read as JSON at most; what a frame can hold is far more.
+_TEXT_LIMIT = 8 * 1024 * 1024
+
+Schema = Mapping[str, Any]
+
+
+def _integer(_checker: TypeChecker, value: object) -> bool:
+    return type(value) is int and _LEAST <= value <= _MOST
+
+
+def _number(_checker: TypeChecker, value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return type(value) is int and _LEAST <= value <= _MOST
+
+
+#: As JSON Schema has it, with numbers that code can work with: finite, and no larger than 64 bits.
+ArgumentValidator: Any = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _integer, "number": _number}
+    ),
+)
+
+
+def coerce(schema: Schema, value: Any) -> Any:
+    """The value as what the schema asks for, where it is meant as such; else as it is.
+
+    Args:
+        schema: of one argument, or of all of them.
+        value: what a client has sent; it is not changed.
+    """
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices:
+        return _chosen(choices, value)
+    wanted = _types(schema)
+    if isinstance(value, str) and wanted and "string" not in wanted:
+        value = _meant(schema, wanted, value)
+    if isinstance(value, float) and "integer" in wanted and "number" not in wanted:
+        return _whole(value)
+    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        return [coerce(schema["items"], item) for item in value]
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        return {n: coerce(known[n], v) if n in known else v for n, v in value.items()}
+    return value
+
+
+def _types(schema: Schema) -> tuple[str, ...]:
+    kind = schema.get("type", ())
+    return (kind,) if isinstance(kind, str) else tuple(kind)
+
+
+def _chosen(choices: list[Schema], value: Any) -> Any:
+    """The value by the first alternative that takes it as it is, else by the first that can."""
+    for alternative in choices:
+        if ArgumentValidator(alternative).is_valid(value):
+            return value
+    for alternative in choices:
+        meant = coerce(alternative, value)
+        if ArgumentValidator(alternative).is_valid(meant):
+            return meant
+    return value
+
+
+def _meant(schema: Schema, wanted: tuple[str, ...], text: str) -> Any:
+    """What a text stands for where no text can stand; the text itself if it stands for nothing."""
+    found = _parsed(text)
+    if any(_is(kind, found) for kind in wanted):
+        return found
+    items = schema.get("items")
+    if "array" in wanted and isinstance(items, Mapping) and "string" in _types(items):
+        return [text]
+    return text
+
+
+def _parsed(text: str) -> Any:
+    """A text's JSON; a text that is none stands for itself."""
+    if len(text) > _TEXT_LIMIT:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _is(kind: str, value: Any) -> bool:
+    if kind == "integer" and isinstance(value, float):
+        return type(_whole(value)) is int
+    return bool(ArgumentValidator.TYPE_CHECKER.is_type(value, kind))
+
+
+def _whole(value: float) -> float | int:
+    """A number that is whole, as an integer; any other as it is."""
+    return int(value) if math.isfinite(value) and value.is_integer() else value
