@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from benchmarks.context import Context as Bench
 from benchmarks.report import Row
 from khive_supervisor.config.load import from_dict
-from khive_supervisor.errors import KhiveError, StoreUnavailable
+from khive_supervisor.errors import Denied, KhiveError, StoreUnavailable
 from khive_supervisor.tasks.model import RoleRow
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -151,12 +151,6 @@ class Outcomes:
     unsaid: list[str] = field(default_factory=list)
 
 
-class Ended(KhiveError):
-    """Nobody waits for what a verb waits for."""
-
-    code = "ended"
-
-
 def prepared(directory: Path) -> Context:
     """A context on a store of its own that has an entry of each kind, a role and a task."""
     config = from_dict({"store": {"path": str(directory / "khive.db")}})
@@ -164,7 +158,7 @@ def prepared(directory: Path) -> Context:
     context = Context(config, info, socket_path=None, make_embedder=lambda: None)
 
     def end(_seconds: float) -> None:
-        raise Ended("Nobody waits any more.")
+        raise Denied("Nobody waits any more.")
 
     context.pause = end
     registry = packs.load()

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli import output
+from khive_supervisor.cli import output, terminal
 from khive_supervisor.errors import ConfigError
 
 
@@ -43,7 +43,8 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert output.style("x", "red", io.StringIO()) == "x"
-    assert "\x1b[" in output.style("x", "red", Terminal())
+    styled = output.style("x\x1b[5m", "red", Terminal())
+    assert terminal.printed(styled) == "\x1b[1;31mx\\x1b[5m\x1b[0m"
     monkeypatch.setenv("TERM", "dumb")
     assert output.style("x", "red", Terminal()) == "x"
     monkeypatch.setenv("TERM", "xterm")
