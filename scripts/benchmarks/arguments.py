@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from benchmarks.context import Context as Bench
 from benchmarks.report import Row
+from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import Denied, KhiveError, StoreUnavailable
 from khive_supervisor.tasks.model import RoleRow
@@ -155,7 +156,7 @@ def prepared(directory: Path) -> Context:
     """A context on a store of its own that has an entry of each kind, a role and a task."""
     config = from_dict({"store": {"path": str(directory / "khive.db")}})
     info = SessionInfo(id="s", actor="ada", cwd=str(directory))
-    context = Context(config, info, socket_path=None, make_embedder=lambda: None)
+    context = Context(config, info, socket_path=None, make_embedder=lambda: None, grant=OPERATOR)
 
     def end(_seconds: float) -> None:
         raise Denied("Nobody waits any more.")
