@@ -111,23 +111,9 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 RESTART_HINT = (
-    "Two releases are installed or running. Run `khive-supervisor stop`; the next attach starts "
-    "the installed release, and sessions that are open go on."
+    "Two releases that cannot talk to each other are installed or running. `khive-supervisor "
+    "upgrade` hands over to the one that is installed here; sessions that are open go on."
 )
-
-
-def check_release(message: dict[str, Any]) -> None:
-    """Refuse a hello of another release.
-
-    Raises:
-        VersionMismatch: the releases differ, so that messages may mean different things.
-    """
-    theirs = message.get("release")
-    if theirs != __version__:
-        raise VersionMismatch(
-            f"This side is khive-supervisor {__version__}, the other side is {theirs}.",
-            hint=RESTART_HINT,
-        )
 
 
 class Connection:

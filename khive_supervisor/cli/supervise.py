@@ -43,6 +43,7 @@ STOP_DEADLINE = 30.0
 @click.option("--background", is_flag=True, help="Return as soon as it is ready.")
 @click.option("--quiet", is_flag=True, help="Print nothing when all is well.")
 @click.option("--http", is_flag=True, help="Serve HTTP, too, whatever http.enabled says.")
+@click.option("--take-over", hidden=True, help="What a supervisor has kept that was replaced.")
 @click.option("--ready-fd", type=int, hidden=True, help="Say there how far it is.")
 @click.option("--tell-fd", type=int, hidden=True, help="Say there where it listens.")
 @click.option("--lifeline-fd", type=int, hidden=True, help="End with this pipe.")
@@ -53,6 +54,7 @@ def start(
     background: bool,
     quiet: bool,
     http: bool,
+    take_over: str | None,
     ready_fd: int | None,
     tell_fd: int | None,
     lifeline_fd: int | None,

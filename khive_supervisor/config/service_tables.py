@@ -170,6 +170,18 @@ class SupervisorSettings:
             trust="user",
         ),
     )
+    upgrade: Literal["auto", "ask", "off"] = declare(
+        "auto",
+        Setting(
+            "text",
+            "What is done when a newer release is installed in place: it takes over by itself, or "
+            "`status`, `doctor` and new sessions say so and `khive-supervisor upgrade` does it, or "
+            "nothing is said.",
+            applies="live",
+            choices=("auto", "ask", "off"),
+            supervisor_only=True,
+        ),
+    )
     wal_truncate_bytes: int = declare(
         16 * _MIB,
         Setting(

@@ -36,8 +36,16 @@ from khive_supervisor.supervision.control import (
     streams,
 )
 from khive_supervisor.supervision.grants import Grants
+from khive_supervisor.supervision.handover import (
+    Inherited,
+    Successor,
+    Trial,
+    Upgrader,
+    try_out,
+)
 from khive_supervisor.supervision.http_front import HttpFront
 from khive_supervisor.supervision.lock import StoreLock
+from khive_supervisor.supervision.moving import Mover
 from khive_supervisor.supervision.operations import Operations
 from khive_supervisor.supervision.records import Records
 from khive_supervisor.supervision.reload import Reloader
@@ -59,6 +67,9 @@ ATTACH_FDS = MAX_FDS - 1
 ZYGOTE = liveness.Limits(silent=5.0)
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
+#: Seconds that a reload which is at work gets before another release takes over, and then the
+#: tasks: those that take longer go on by themselves, and their results count.
+RELOAD_PATIENCE, ROLES_PATIENCE = 10.0, 2.0
 #: Seconds after which `start` says ready although a child is not: full text serves meanwhile.
 READY_PATIENCE = 10.0
 
@@ -72,6 +83,7 @@ class Supervisor:
         socket_path: str,
         *,
         http: bool = False,
+        inherited: Inherited | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = loaded.config
@@ -82,7 +94,13 @@ class Supervisor:
         self.started = clock()
         self.terms = SessionTerms()
         limits = liveness.of_store_users(self.config.store.busy_timeout)
-        self.sessions = Sessions(clock=clock, on_hint=self._hinted, limits=limits)
+        self.mover = Mover(__version__)
+        self.sessions = Sessions(
+            clock=clock,
+            on_hint=self._hinted,
+            on_registered=self.mover.registered,
+            limits=limits,
+        )
         self.watcher = Watcher(
             self.config.store.path,
             self.sessions,
@@ -121,6 +139,9 @@ class Supervisor:
         self.roles.on_gave_up = self.records.gave_up
         self.reloader.on_end = self.records.reload_ended
         self.reloader.on_revert = self.records.reverted
+        self.upgrader = Upgrader(lambda: self.config.supervisor.upgrade, self._try, self.hand_over)
+        #: What this process becomes at its end, if another release takes over.
+        self.successor: Successor | None = None
         self.operations = Operations(
             self.sessions,
             self.reloader,
@@ -128,8 +149,11 @@ class Supervisor:
             self.upkeep,
             self.status,
             self._end,
+            self.upgrader.ask,
             store=self.belonging.store,
         )
+        self._inherited = inherited
+        self._adopt(inherited)
 
     # --- what there is to run -----------------------------------------------------------------
 
@@ -193,11 +217,11 @@ class Supervisor:
         self._install_signals()
         self._open_store()
         try:
-            listener = self._rendezvous.bind()
+            listener = self._listen()
             live.write_allow_list(self.socket_path, self.config)
             self._start_log()
             listening()
-            control = ControlServer(listener, self._handlers())
+            control = ControlServer(listener, self._handlers(), self.upgrader.notice)
             for child in self.children.values():
                 child.start()
             control.start()
@@ -214,26 +238,45 @@ class Supervisor:
             if not self.stop_requested.is_set():
                 announce(await self.status())
                 self.notifier.ready()
+            tasks.append(asyncio.create_task(self.mover.run()))
+            tasks.append(asyncio.create_task(self.upgrader.run()))
             await self.stop_requested.wait()
-            log.info("supervisor.stopping")
-            self.notifier.stopping()
+            log.info("supervisor.stopping", successor=self.successor and self.successor.release)
             if self._end_sessions:
                 await self.sessions.end_all()  # while their links still stand
-            await control.stop()
+            if self.successor is None:
+                self.notifier.stopping()
+                await control.stop()
+            else:
+                await control.pause()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             # After a reload that was at work: it would start new workers.
-            await self.roles.stop(self.config.supervisor.stop_timeout)
+            if self.successor is None:
+                await self.roles.stop(self.config.supervisor.stop_timeout)
             await self.watcher.stop()
             await self._stop_children()
             await self.records.stopped(self._stopped_by)
         finally:
-            if self._rendezvous.remove():
+            if self.successor is None and self._rendezvous.remove():
                 live.remove_allow_list(self.socket_path)
             self.upkeep.close()
-            self._lock.release()
+            if self.successor is None:
+                self._lock.release()
             log.info("supervisor.stopped")
+
+    def _adopt(self, inherited: Inherited | None) -> None:
+        """Go on with what this process held before it became this release."""
+        if inherited is not None:
+            self._lock.adopt(inherited.lock)
+            if inherited.http is not None and self.http is not None:
+                self.http.adopt(inherited.http)
+
+    def _listen(self) -> socket.socket:
+        kept = self._inherited
+        adopted = self._rendezvous.adopt(kept.listener) if kept is not None else None
+        return adopted or self._rendezvous.bind()
 
     def _open_store(self) -> None:
         """The store first: its guards refuse before a lock file is made beside a foreign file."""
@@ -268,12 +311,16 @@ class Supervisor:
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stop_requested.set)
-        loop.add_signal_handler(signal.SIGINT, self.stop_requested.set)
+        loop.add_signal_handler(signal.SIGTERM, self._stop_now)
+        loop.add_signal_handler(signal.SIGINT, self._stop_now)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         # Blocked since the first line of this process; one that came meanwhile comes now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+
+    def _stop_now(self) -> None:
+        self.successor = None
+        self.stop_requested.set()
 
     def _hang_up(self) -> None:
         # A terminal that closes sends it as well: never a reason to end.
@@ -297,7 +344,37 @@ class Supervisor:
         self._stopped_by = who
         self._end_sessions = sessions
         # The answer must leave before the socket does.
-        asyncio.get_running_loop().call_later(0.05, self.stop_requested.set)
+        asyncio.get_running_loop().call_later(0.05, self._stop_now)
+
+    # --- another release ------------------------------------------------------------------------
+
+    async def _try(self, successor: Successor) -> Trial:
+        return await try_out(successor, self.config_file, self.config.store.path)
+
+    async def hand_over(self, successor: Successor) -> None:
+        """Have another release take over: roles let go of what they do, then this process ends.
+
+        Returns before that; what is asked meanwhile is still answered.
+        """
+        self._stopped_by = f"release {successor.release}"
+        self._background = asyncio.create_task(self._let_go(successor))
+
+    async def _let_go(self, successor: Successor) -> None:
+        await self.reloader.until_quiet(RELOAD_PATIENCE)
+        await self.roles.let_go(ROLES_PATIENCE)
+        if not self.stop_requested.is_set():
+            self.successor = successor
+            self.stop_requested.set()
+
+    def kept(self) -> Inherited:
+        """What goes on when this process becomes another release; call when `run` has returned."""
+        return Inherited(
+            __version__,
+            self.socket_path,
+            self._lock.descriptor(),
+            self._rendezvous.descriptor(),
+            self.http.descriptor() if self.http is not None else None,
+        )
 
     def _reap(self) -> None:
         for child in self.children.values():
@@ -342,7 +419,7 @@ class Supervisor:
                 log.warning("child.killed", child=child.name)
                 child.kill()
         self.upkeep.builder.kill()
-        if self.http is not None:
+        if self.http is not None and self.successor is None:
             self.http.close()
 
     # --- connections ----------------------------------------------------------------------------
@@ -381,6 +458,7 @@ class Supervisor:
         env = arrival.hello.get("env") or {}
         return {
             **arrival.hello,
+            "notice": self.upgrader.notice_for(arrival.hello),
             "env": {name: value for name, value in env.items() if name in allowed},
             **terms.for_worker(),
             **await self.grants.passed_on(arrival),

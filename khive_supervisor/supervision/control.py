@@ -31,6 +31,8 @@ log = logs.get("khive.control")
 
 #: Seconds in which a client must have sent its hello.
 HELLO_DEADLINE = 10.0
+#: The same for those whose connection was accepted when nobody is accepted any more.
+GREETING_PATIENCE = 1.0
 #: Seconds without accepting when there are no descriptors left; clients wait in the queue.
 ACCEPT_PAUSE = 0.2
 #: A hello is small; nobody needs more before it is known who is there.
@@ -89,7 +91,12 @@ class ControlServer:
 
     listener: socket.socket
     handlers: Mapping[str, Handler]
+    #: Told of each hello that is understood: who comes may be of another release.
+    on_hello: Callable[[Mapping[str, Any]], None] = lambda _hello: None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    #: Connections that are not with their handler yet.
+    _greeting: int = 0
+    _greeted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
         """Serve from now on."""
@@ -118,10 +125,7 @@ class ControlServer:
     async def _serve(self, conn: socket.socket) -> None:
         arrival = Arrival(conn, {}, [])
         try:
-            _check_user(conn)
-            await asyncio.wait_for(_read_hello(arrival), HELLO_DEADLINE)
-            _check_hello(arrival)
-            handler = self.handlers.get(arrival.kind)
+            handler = await self._greet(arrival)
             if handler is None:
                 raise ProtocolError(f"A hello of the unknown kind {arrival.kind!r}.")
             await handler(arrival)
@@ -138,10 +142,41 @@ class ControlServer:
         finally:
             arrival.close()
 
+    async def _greet(self, arrival: Arrival) -> Handler | None:
+        """Read and check the hello, and find who it is for."""
+        self._greeting += 1
+        try:
+            _check_user(arrival.conn)
+            await asyncio.wait_for(_read_hello(arrival), HELLO_DEADLINE)
+            self.on_hello(arrival.hello)
+            _check_hello(arrival)
+            return self.handlers.get(arrival.kind)
+        finally:
+            self._greeting -= 1
+            self._greeted.set()
+
+    async def pause(self) -> None:
+        """Accept nobody any more: who comes waits at the socket, which stays open.
+
+        Whose hello is under way is served still; what is being answered ends.
+        """
+        asyncio.get_running_loop().remove_reader(self.listener)
+        try:
+            async with asyncio.timeout(GREETING_PATIENCE):
+                while self._greeting:
+                    self._greeted.clear()
+                    await self._greeted.wait()
+        except TimeoutError:
+            log.warning("control.no_hello", seconds=GREETING_PATIENCE)
+        await self._end_tasks()
+
     async def stop(self) -> None:
         """Accept nobody any more and end what is being answered."""
         asyncio.get_running_loop().remove_reader(self.listener)
         self.listener.close()
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -154,14 +189,8 @@ def _check_user(conn: socket.socket) -> None:
 
 
 def _check_hello(arrival: Arrival) -> None:
-    """Refuse another release, and what no release says.
-
-    The supervisor's own operations are the same in all releases of a protocol: who has installed
-    another one must be able to ask for the status, and to stop it.
-    """
+    """Refuse what no release says; releases of one protocol serve each other."""
     hello = arrival.hello
-    if arrival.kind != "control":
-        protocol.check_release(hello)
     wrong = [n for n, kind in _FIELDS.items() if n in hello and not isinstance(hello[n], kind)]
     texts = [*hello.get("env", {}).values(), *hello.get("lost", ())] if not wrong else []
     missing = [n for n in ("session", "pid") if arrival.kind == "worker" and n not in hello]

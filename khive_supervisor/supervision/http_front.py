@@ -47,6 +47,20 @@ class HttpFront:
             log.info("http.listening", url=self.url)
         return {"listen": self._listener.dup()}
 
+    def adopt(self, fd: int) -> None:
+        """Go on with a socket that this process listened at, unless the settings name another."""
+        listener = socket.socket(fileno=fd)
+        host, port = listener.getsockname()[:2]
+        if host == self._settings.host and self._settings.port in (0, port):
+            listener.set_inheritable(False)
+            self._listener = listener
+        else:
+            listener.close()
+
+    def descriptor(self) -> int | None:
+        """The descriptor of the listening socket, if there is one."""
+        return self._listener.fileno() if self._listener is not None else None
+
     @property
     def url(self) -> str | None:
         """Where it listens, or None while it does not."""

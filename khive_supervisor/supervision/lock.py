@@ -85,6 +85,27 @@ class StoreLock:
         """
         return self._try()
 
+    def adopt(self, fd: int) -> None:
+        """Take over a descriptor that this process held the lock with before it was replaced.
+
+        One of another file is closed: the store has moved meanwhile, and its lock is taken anew.
+        """
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            found = None
+        held = os.fstat(fd)
+        if found is None or (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino):
+            os.close(fd)
+            return
+        os.set_inheritable(fd, False)
+        self._fd = fd
+
+    def descriptor(self) -> int:
+        """The descriptor that holds the lock; it is held."""
+        assert self._fd is not None
+        return self._fd
+
     def release(self) -> None:
         """Give the lock up; idempotent."""
         if self._fd is not None:

@@ -39,6 +39,7 @@ class Operations:
         upkeep: Upkeep,
         status: Callable[[], Awaitable[dict[str, Any]]],
         end: End,
+        upgrade: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
         *,
         store: str,
     ) -> None:
@@ -49,6 +50,7 @@ class Operations:
         self._upkeep = upkeep
         self._status_of_all = status
         self._end = end
+        self._upgrade = upgrade
 
     async def serve(self, arrival: Arrival) -> None:
         """Answer one connection until its client leaves."""
@@ -61,6 +63,7 @@ class Operations:
                 "status": self._status,
                 "counters": self._counters,
                 "stop": by(self._stop, who),
+                "upgrade": self._upgrade,
                 "index.build": by(self._index_build, who),
                 "index.damaged": self._index_damaged,
                 "reload": by(self._reload, who),

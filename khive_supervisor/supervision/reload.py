@@ -113,6 +113,15 @@ class Reloader:
         self._asked.set()
         return answer
 
+    async def until_quiet(self, patience: float) -> None:
+        """Wait until no reload is at work, or `patience` (seconds) ends."""
+        try:
+            async with asyncio.timeout(patience):
+                while self._requests:
+                    await asyncio.wait([request.answer for request in self._requests])
+        except TimeoutError:
+            log.warning("reload.at_work", seconds=patience)
+
     async def rehearse(self) -> dict[str, Any]:
         """What a reload would do now; nothing is changed."""
         try:

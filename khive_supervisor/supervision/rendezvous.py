@@ -55,6 +55,32 @@ class Rendezvous:
         self._listener = listener
         return listener
 
+    def adopt(self, fd: int) -> socket.socket | None:
+        """Go on with a socket that this process listened at before it was replaced.
+
+        None, and the socket is closed, if the path is another one or names another file by now:
+        it is bound anew then.
+        """
+        listener = socket.socket(fileno=fd)
+        try:
+            found = os.stat(self.path)
+            same = listener.getsockname() == self.path and stat.S_ISSOCK(found.st_mode)
+        except OSError:
+            same = False
+        if not same:
+            listener.close()
+            return None
+        listener.set_inheritable(False)
+        listener.setblocking(False)
+        self._identity = (found.st_dev, found.st_ino)
+        self._listener = listener
+        return listener
+
+    def descriptor(self) -> int:
+        """The descriptor of the listening socket; it is bound."""
+        assert self._listener is not None
+        return self._listener.fileno()
+
     def _clear_stale(self) -> None:
         try:
             mode = os.lstat(self.path).st_mode

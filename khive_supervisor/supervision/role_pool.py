@@ -19,7 +19,7 @@ from khive_supervisor.supervision import role_status
 from khive_supervisor.supervision.generation_state import FINAL, Generation, change
 from khive_supervisor.supervision.live import policy_of
 from khive_supervisor.supervision.liveness import Limits
-from khive_supervisor.supervision.role_end import KILL_PATIENCE, end_generation, see_out
+from khive_supervisor.supervision.role_end import KILL_PATIENCE, all_gone, end_generation, see_out
 from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
 from khive_supervisor.supervision.role_restarts import Restarts
 from khive_supervisor.supervision.role_start import start_workers
@@ -257,6 +257,18 @@ class RolePool:
                 for generation in self._generations
             )
         )
+
+    async def let_go(self, patience: float) -> None:
+        """Another release takes over: no new workers, and nobody who is at work is ended."""
+        self._restarts.cancel()
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        workers = [worker for generation in self._generations for worker in generation.alive]
+        for worker in workers:
+            worker.drain()
+        await all_gone(workers, patience)
 
     # --- watching, and rolling back -------------------------------------------------------------
 

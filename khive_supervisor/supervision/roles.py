@@ -116,6 +116,18 @@ class Roles:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rows.settle()
 
+    async def let_go(self, patience: float) -> None:
+        """Close every queue for good: another release takes over.
+
+        Workers finish what they hold; those that take longer than `patience` go on by themselves,
+        renew their leases, and store their results, as when a supervisor dies.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(pool.let_go(patience) for pool in self._pools.values()))
+        await self._rows.settle()
+
     # --- news -----------------------------------------------------------------------------------
 
     def worker_exited(self, ended: Exit) -> None:

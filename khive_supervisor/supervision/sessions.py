@@ -50,10 +50,18 @@ class Session:
     info: dict[str, Any]
     since: float
     writer: asyncio.StreamWriter
+    #: Of which release it is, and whether it can move to another worker by itself.
+    release: str = ""
+    moves: bool = False
     #: What it has counted since it began, as it said last.
     counts: dict[str, int] = field(default_factory=dict)
     #: Its answers, of one that gives some.
     pulse: Pulse | None = None
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send it a hint; lost if it is gone."""
+        if not self.writer.transport.is_closing():
+            self.writer.write(protocol.encode(message))
 
     def describe(self, now: float) -> dict[str, Any]:
         """What `status` shows."""
@@ -89,6 +97,8 @@ class Sessions:
     clock: Callable[[], float] = time.monotonic
     #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
     on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
+    #: Called with each worker that registers.
+    on_registered: Callable[[Session], None] = lambda _session: None
     served: int = 0
     #: How many were ended because they did not answer.
     hung: int = 0
@@ -114,6 +124,8 @@ class Sessions:
             info=dict(hello.get("info") or {}),
             since=self.clock(),
             writer=writer,
+            release=str(hello.get("release", "")),
+            moves=hello.get("moves") is True,
         )
         # Those of another kind have their answers elsewhere, those of another release none.
         if session.kind in ASKED:
@@ -123,6 +135,7 @@ class Sessions:
         self._by_id[session.id] = session
         self.served += 1
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
+        self.on_registered(session)
         try:
             await self._read_updates(session, reader)
         finally:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import __version__
+from khive_supervisor.supervision.handover import package_directory
 from khive_supervisor.supervision.restart import State
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
     return {
         "state": _overall(supervisor),
         "version": __version__,
+        "prefix": sys.prefix,
+        "package": package_directory(),
+        "upgrade": supervisor.upgrader.describe(),
         "pid": os.getpid(),
         "uptime_seconds": round(now - supervisor.started, 1),
         "config_file": supervisor.config_file,

@@ -83,17 +83,14 @@ def test_another_protocol_is_refused_and_its_kind_kept(version: object) -> None:
     with pytest.raises(VersionMismatch) as caught:
         protocol.FrameDecoder().feed(framed(body))
     assert caught.value.kind == "attach"
-    assert "khive-supervisor stop" in caught.value.hint
+    assert "khive-supervisor upgrade" in caught.value.hint
 
 
-def test_another_release_is_refused_and_both_are_named() -> None:
-    (same,) = protocol.FrameDecoder().feed(protocol.hello("verbs"))
-    protocol.check_release(same)
-    with pytest.raises(VersionMismatch, match=r"0\.0\.1") as caught:
-        protocol.check_release({**same, "release": "0.0.1"})
-    assert __version__ in str(caught.value)
-    with pytest.raises(VersionMismatch):
-        protocol.check_release({"v": protocol.PROTOCOL})
+def test_fields_that_only_another_release_knows_are_kept() -> None:
+    frame = protocol.hello("verbs", new_field=[1])
+    (message,) = protocol.FrameDecoder().feed(frame)
+    assert message["release"] == __version__
+    assert message["new_field"] == [1]
 
 
 def test_a_connection_gives_messages_one_by_one_and_then_the_end() -> None:

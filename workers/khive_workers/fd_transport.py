@@ -178,6 +178,11 @@ class FdTransport:
             asyncio.get_running_loop().remove_reader(self._read_fd)
             self._watched = False
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is at work: every call that was read is answered, and the answer out."""
+        return not (self._open or self._ready or self._swallow or self._writer.busy)
+
     def close(self) -> None:
         """Let the loop forget the pipe; idempotent."""
         self._unwatch()

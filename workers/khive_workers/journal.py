@@ -77,6 +77,14 @@ class Journal:
             os.ftruncate(self._fd, self._base)
             self._size = self._base
 
+    def rest(self) -> None:
+        """Leave nothing but the handshake: the worker ends on purpose, and owes nothing.
+
+        The count of attaches goes with it, which is of workers that were lost.
+        """
+        os.ftruncate(self._fd, self._base)
+        self._size = self._base
+
     def _append(self, entry: bytes) -> None:
         os.pwrite(self._fd, entry, self._size)
         self._size += len(entry)

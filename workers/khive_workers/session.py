@@ -159,6 +159,10 @@ class SessionWorker:
         self._hints: Hints | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_answered = asyncio.Event()
+        self._moving = False
+        self._transport: FdTransport
+        self._thread: VerbThread
+        self._context: Context
 
     def run(self) -> int:
         """Serve until the client ends; returns the exit code, which attach has got by then."""
@@ -167,6 +171,9 @@ class SessionWorker:
         except OSError:
             log.debug("session.no_cwd", cwd=self._request.get("cwd"))
         os.environ.update(session_info(self._request).environment)
+        if notice := self._request.get("notice"):
+            sys.stderr.write(f"khive-supervisor: {notice}\n")
+            sys.stderr.flush()
         asyncio.run(self._serve())
         return exitcodes.OK
 
@@ -188,6 +195,7 @@ class SessionWorker:
             journal.handshake,
             journal.owed,
         )
+        self._transport, self._thread, self._context = transport, thread, context
         self._watch_channel()
         if self._socket_path is not None:
             self._link = Link(self._config, self._request, "session", self._socket_path)
@@ -252,11 +260,39 @@ class SessionWorker:
         # and a transaction under way is rolled back by the store, as after any crash.
         os._exit(exitcodes.OK)
 
+    # --- moving to another worker ---------------------------------------------------------------
+
+    def _move(self) -> None:
+        """Give the session to a worker of the release that runs now, as soon as no call is at work.
+
+        Without a word on the channel: attach then attaches again, with the journal and the inbox.
+        """
+        self._moving = True
+        self._move_if_quiet()
+
+    def _move_if_quiet(self) -> None:
+        if self._moving and self._channel is not None and self._transport.quiet:
+            self._moving = False
+            self._transport.close()  # what comes from now on is for the next worker
+            self._start(self._leave())
+
+    async def _leave(self) -> None:
+        log.info("session.moves_on")
+        if self._link is not None:
+            self._link.count(self._context.counts())
+        with anyio.move_on_after(CLOSE_DEADLINE):
+            await self._thread.end(self._context.close)
+        self._journal.rest()
+        os._exit(exitcodes.OK)
+
     # --- the link to the supervisor -------------------------------------------------------------
 
     def _answered(self, identifier: Any) -> None:
         self._journal.answer(identifier)
         self._has_answered.set()
+        if self._moving:
+            # After the transport has noted it, too.
+            asyncio.get_running_loop().call_soon(self._move_if_quiet)
 
     async def _stay_registered(self) -> None:
         assert self._link is not None
@@ -285,6 +321,8 @@ class SessionWorker:
                         os._exit(exitcodes.OK)
                     if message.get("hint") == "ping":
                         self._link.hint({"hint": "alive"})
+                    if message.get("hint") == "move":
+                        self._move()
                     if message.get("hint") == "changed" and self._hints is not None:
                         self._hints.changed(message.get("kinds"))
                     if "error" in message:

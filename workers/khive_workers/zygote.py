@@ -59,13 +59,14 @@ class Zygote:
         self._names: dict[int, str] = {}
         self._spare: Spare | None = None
         self._spare_due = True
+        self._ending = False
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(exitcodes.OK))
+        signal.signal(signal.SIGTERM, self._asked_to_end)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for source in (self._parent, self._requests, self._wake_read):
             self._selector.register(source, selectors.EVENT_READ)
@@ -74,18 +75,31 @@ class Zygote:
         gc.freeze()
         assert threading.active_count() == 1, "a zygote with threads would fork broken locks"
         self._parent.send(b"ready\n")
-        while True:
+        while not self._ending:
             events = self._selector.select(QUIET if self._spare_due else None)
             if not events:
                 self._prepare_spare()
             for key, _ in events:
                 if key.fileobj is self._parent:
                     if not runtime.answer_parent(self._parent.fileno()):
-                        return  # the supervisor is gone; sessions go on without it
+                        self._ending = True  # the supervisor is gone; sessions go on without it
                 elif key.fileobj is self._requests:
                     self._serve_request()
                 else:
                     self._reap()
+        self._serve_rest()
+
+    def _asked_to_end(self, *_: object) -> None:
+        self._ending = True
+
+    def _serve_rest(self) -> None:
+        """Serve what was asked before the end: a client waits for each of these."""
+        self._requests.setblocking(False)
+        try:
+            while True:
+                self._serve_request()
+        except OSError:
+            return
 
     def _serve_request(self) -> None:
         data, fds, _, _ = socket.recv_fds(self._requests, MAX_REQUEST, MAX_FDS)
