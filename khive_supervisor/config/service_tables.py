@@ -180,6 +180,7 @@ class SupervisorSettings:
             applies="live",
             choices=("auto", "ask", "off"),
             supervisor_only=True,
+            trust="user",
         ),
     )
     wal_truncate_bytes: int = declare(
