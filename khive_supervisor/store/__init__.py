@@ -13,12 +13,16 @@ __all__ = ["SqliteStore", "Store", "open_store"]
 
 
 def open_store(
-    config: Config, *, guarded: bool = True, actor: Callable[[], str] = actors.user
+    config: Config,
+    *,
+    guarded: bool = True,
+    owner: bool = False,
+    actor: Callable[[], str] = actors.user,
 ) -> SqliteStore:
     """Open the store that the configuration names; made and migrated if need be.
 
-    A worker leaves the guards to its supervisor, which holds the store's lock; its store must exist
-    then. `actor` says who it is that uses the store, each time that something is recorded.
+    A worker leaves the guards to its supervisor, which holds the store's lock (`owner`); its store
+    must exist then. `actor` says who it is that uses the store, each time something is recorded.
 
     Raises:
         StoreRefused: it must not be opened; nothing was touched.
@@ -30,6 +34,7 @@ def open_store(
         busy_timeout=config.store.busy_timeout,
         allow_network=config.store.allow_network_filesystem,
         guarded=guarded,
+        owner=owner,
         audited=config.audit.enabled,
         actor=actor,
     )

@@ -11,7 +11,7 @@ import apsw
 
 from khive_supervisor.errors import StoreRefused, StoreUnavailable
 from khive_supervisor.paths import make_private_directory
-from khive_supervisor.store import guards, migrations
+from khive_supervisor.store import guards, migrations, upgrading
 from khive_supervisor.store.errors import translated
 
 #: KiB of pages that a connection caches. A session has its own connection and should cost little;
@@ -34,6 +34,9 @@ FIRST_SLEEP, LONGEST_SLEEP = 0.001, 0.016
 #: Seconds between two looks where it is told (see `turn`): for locks that their holder was killed
 #: with, and those that nobody tells of.
 LISTEN = 0.02
+
+#: Schemas that a worker does not refuse: its supervisor has looked.
+LATER = 1 << 31
 
 #: Seconds between two attempts to turn the write-ahead log on while another process does so:
 #: SQLite does not wait by itself there.
@@ -143,6 +146,7 @@ def connect(
     busy_timeout: float,
     allow_network: bool = False,
     guarded: bool = True,
+    owner: bool = False,
     filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
     library_version: Callable[[], str] = apsw.sqlite_lib_version,
 ) -> apsw.Connection:
@@ -151,6 +155,7 @@ def connect(
     `busy_timeout` is in seconds. Missing directories are made with mode 0700, the file with 0600;
     the permissions of what exists are never changed. Without `guarded`, the place of the file is
     not looked at again: a worker opens what its supervisor has checked, and holds the lock of.
+    `owner` is who holds that lock itself: see `upgrading` for who migrates.
 
     Raises:
         StoreRefused: a guard says no; nothing was written.
@@ -173,7 +178,8 @@ def connect(
     except apsw.Error as error:
         raise translated(error, path) from error
     try:
-        _prepare(connection, path, busy_timeout)
+        _prepare(connection, path, busy_timeout, guarded=guarded)
+        upgrading.upgrade(connection, path, owner=owner)
     except BaseException as error:
         connection.close()
         if isinstance(error, apsw.Error):
@@ -182,11 +188,13 @@ def connect(
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: str, busy_timeout: float) -> None:
-    """Check the identity once more, now with what is only in the log; then settings, migrations."""
+def _prepare(connection: apsw.Connection, path: str, busy_timeout: float, *, guarded: bool) -> None:
+    """Check the identity once more, now with what is only in the log; then settings."""
     wait_for_locks(connection, busy_timeout)
     try:
-        guards.check_identity(connection, path, migrations.NEWEST)
+        # A worker may be of the release before its supervisor's: that has migrated the store, and
+        # what it has changed lets the statements of the release before work.
+        guards.check_identity(connection, path, migrations.NEWEST if guarded else LATER)
     except StoreRefused:
         # A refused file is not checkpointed by the closing of this connection either.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -194,7 +202,6 @@ def _prepare(connection: apsw.Connection, path: str, busy_timeout: float) -> Non
     write_ahead(connection, busy_timeout)
     for setting in SETTINGS:
         setting(connection)
-    migrations.migrate(connection)
 
 
 def _make_file(path: str) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import apsw
@@ -145,17 +146,24 @@ def check_file(path: str, newest_schema: int) -> None:
         _check_header(path, newest_schema)
 
 
+@contextmanager
+def as_it_lies(path: str) -> Iterator[apsw.Connection]:
+    """A connection that takes no lock and makes no log: for a look at the first pages."""
+    connection = apsw.Connection(
+        f"file:{quote(os.fsencode(path))}?immutable=1",
+        flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
 def _check_header(path: str, newest_schema: int) -> None:
     """Look at the file as it lies there: `immutable` takes no lock and makes no log."""
     try:
-        connection = apsw.Connection(
-            f"file:{quote(os.fsencode(path))}?immutable=1",
-            flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
-        )
-        try:
+        with as_it_lies(path) as connection:
             check_identity(connection, path, newest_schema)
-        finally:
-            connection.close()
     except apsw.NotADBError:
         raise _not_a_database(path) from None
     except (apsw.CorruptError, apsw.CantOpenError, apsw.IOError):

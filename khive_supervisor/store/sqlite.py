@@ -78,6 +78,7 @@ class SqliteStore:
         busy_timeout: float = BUSY_TIMEOUT,
         allow_network: bool = False,
         guarded: bool = True,
+        owner: bool = False,
         clock: Callable[[], float] = time.time,
         audited: bool = True,
         actor: Callable[[], str] = actors.user,
@@ -90,6 +91,7 @@ class SqliteStore:
             busy_timeout=busy_timeout,
             allow_network=allow_network,
             guarded=guarded,
+            owner=owner,
             filesystem_of=filesystem_of,
             library_version=library_version,
         )

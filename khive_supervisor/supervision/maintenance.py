@@ -53,7 +53,7 @@ class Maintenance:
         self._config = config
         self._model_id = model_id
         self._wal = os.path.realpath(config.store.path) + "-wal"
-        self._store: Store = open_store(config, actor=lambda: actors.SUPERVISOR)
+        self._store: Store = open_store(config, owner=True, actor=lambda: actors.SUPERVISOR)
         self._seen: int | None = None
         self._wal_seen = (0, 0)
         self._settled = False

@@ -18,11 +18,13 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+import apsw
+
 import khive_supervisor
 from khive_supervisor import protocol
 from khive_supervisor.config.load import load
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.store import guards, migrations
+from khive_supervisor.store import guards, migrations, upgrading
 
 #: What runs: all of it is imported.
 PACKAGES = ("khive_supervisor", "khive_workers")
@@ -95,7 +97,9 @@ def opened(path: str) -> Iterator[str]:
     """Look whether the store would be opened, and whether there is room for its backup."""
     try:
         guards.check_file(path, migrations.NEWEST)
-    except KhiveError as error:
+        if os.path.exists(path) and (problem := upgrading.room(path)):
+            yield problem
+    except (KhiveError, apsw.Error) as error:
         yield str(error)
 
 
