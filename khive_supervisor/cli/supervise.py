@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -34,6 +35,7 @@ from khive_supervisor.errors import (
     VersionMismatch,
 )
 from khive_supervisor.processes import alive, stopped
+from khive_supervisor.supervision.inherited import Inherited
 
 #: Seconds that a stop may take.
 STOP_DEADLINE = 30.0
@@ -66,12 +68,18 @@ def start(
     waiting = Waiting(tell_fd, lifeline_fd)
     try:
         configuration = loaded(config_file)
-        path = place_to_listen(configuration.file, configuration.config.store.path)
+        inherited = Inherited.parse(take_over) if take_over is not None else None
+        path = (
+            inherited.socket
+            if inherited is not None
+            else place_to_listen(configuration.file, configuration.config.store.path)
+        )
     except KhiveError as error:
         waiting.say(f"exit {error.exit_code}")
         raise
     if not background:
-        _run(configuration, path, ready_fd, quiet=quiet, as_json=as_json, http=http)
+        who = Run(configuration, path, http, inherited)
+        _run(who, ready_fd, quiet=quiet, as_json=as_json)
         return
     wanted = Start(configuration, config_file, path, http)
     status, ran_before = start_or_find(wanted, waiting)
@@ -83,17 +91,20 @@ def start(
         emit(status, as_json, _ready_text)
 
 
-def _run(
-    configuration: LoadedConfig,
-    path: str,
-    ready_fd: int | None,
-    *,
-    quiet: bool,
-    as_json: bool,
-    http: bool,
-) -> None:
-    """Be the supervisor, until it ends."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a supervisor goes by; `inherited` is what this process kept when it was replaced."""
+
+    configuration: LoadedConfig
+    path: str
+    http: bool
+    inherited: Inherited | None
+
+
+def _run(who: Run, ready_fd: int | None, *, quiet: bool, as_json: bool) -> None:
+    """Be the supervisor, until it ends or becomes another release."""
     from khive_supervisor.supervision.app import Supervisor
+    from khive_supervisor.supervision.handover import become
 
     def announce(status: dict[str, Any]) -> None:
         if not quiet:
@@ -106,14 +117,18 @@ def _run(
     if starter is not None:
         starter.check()
 
-    async def run() -> None:
-        supervisor = Supervisor(configuration, path, http=http)
+    async def run() -> Supervisor:
+        supervisor = Supervisor(who.configuration, who.path, http=who.http, inherited=who.inherited)
         if starter is None:
             await supervisor.run(announce, nothing)
         else:
             await supervisor.run(starter.ready, starter.listening)
+        return supervisor
 
-    asyncio.run(run())
+    supervisor = asyncio.run(run())
+    if supervisor.successor is not None:
+        kept = supervisor.kept()
+        become(supervisor.successor, kept, supervisor.config_file, http=who.http)
 
 
 def _ready_text(status: dict[str, Any]) -> str:

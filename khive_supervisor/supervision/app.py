@@ -37,13 +37,13 @@ from khive_supervisor.supervision.control import (
 )
 from khive_supervisor.supervision.grants import Grants
 from khive_supervisor.supervision.handover import (
-    Inherited,
     Successor,
     Trial,
     Upgrader,
     try_out,
 )
 from khive_supervisor.supervision.http_front import HttpFront
+from khive_supervisor.supervision.inherited import Inherited
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.moving import Mover
 from khive_supervisor.supervision.operations import Operations

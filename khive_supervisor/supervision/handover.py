@@ -14,13 +14,14 @@ import re
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import khive_supervisor
 from khive_supervisor import __version__, logs
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.supervision import upgrade
+from khive_supervisor.supervision.inherited import Inherited
 from khive_supervisor.supervision.upgrade import Phase, Upgrade
 
 log = logs.get("khive.upgrade")
@@ -41,40 +42,6 @@ class Successor:
     executable: str
     release: str
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Inherited:
-    """What the process has kept through its replacement: descriptors, and the socket's path."""
-
-    release: str
-    socket: str
-    lock: int
-    listener: int
-    http: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Inherited:
-        """What `--take-over` says; fields of other releases are left out.
-
-        Raises:
-            InvalidInput: it was not written by a supervisor.
-        """
-        try:
-            data = json.loads(text)
-            return cls(
-                release=str(data["release"]),
-                socket=str(data["socket"]),
-                lock=int(data["lock"]),
-                listener=int(data["listener"]),
-                http=None if data.get("http") is None else int(data["http"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(f"--take-over is for supervisors only: {error!r}.") from None
-
-    def text(self) -> str:
-        """The same for the command line."""
-        return json.dumps(asdict(self))
 
 
 def become(successor: Successor, kept: Inherited, config_file: str | None, *, http: bool) -> None:

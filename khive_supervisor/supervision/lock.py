@@ -100,6 +100,7 @@ class StoreLock:
             return
         os.set_inheritable(fd, False)
         self._fd = fd
+        self.describe(self.me)
 
     def descriptor(self) -> int:
         """The descriptor that holds the lock; it is held."""

@@ -14,7 +14,8 @@ from support import Clock
 from khive_supervisor import __version__
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.supervision import upgrade
-from khive_supervisor.supervision.handover import Disk, Inherited, Successor, Trial, Upgrader
+from khive_supervisor.supervision.handover import Disk, Successor, Trial, Upgrader
+from khive_supervisor.supervision.inherited import Inherited
 from khive_supervisor.supervision.moving import owes
 from khive_supervisor.supervision.upgrade import ASK, AUTO, OFF, Phase, Upgrade
 
