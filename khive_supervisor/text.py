@@ -82,7 +82,7 @@ def index_text(text: str) -> str:
     `getUserName` follow it (snake_case the tokenizer takes apart itself); characters of scripts
     that write without spaces stand alone, so that a run of them can be found as a phrase.
     """
-    return _spaced(_folded(_with_parts(text)))
+    return _spaced(folded(_with_parts(text)))
 
 
 class Query(dict[str, int]):
@@ -105,10 +105,10 @@ def read_query(text: str) -> Query:
     A text of nothing but stop words keeps them all ("The Who"). A run of a script without spaces
     becomes its overlapping pairs of characters, each a term. No word at all: no terms.
     """
-    folded = _folded(_with_parts(text))
-    words = Counter(_terms(folded))
+    whole = folded(_with_parts(text))
+    words = Counter(_terms(whole))
     counts = {term: n for term, n in words.items() if term not in STOP_WORDS} or dict(words)
-    compounds = Counter(name[0][:MAX_TERM_CHARACTERS] for name in _COMPOUND.finditer(folded))
+    compounds = Counter(name[0][:MAX_TERM_CHARACTERS] for name in _COMPOUND.finditer(whole))
     for term, count in compounds.items():
         if len(term) >= _SHORTEST_COMPOUND:
             counts[term] = counts.get(term, 0) + count
@@ -171,8 +171,8 @@ def _word_and_parts(word: re.Match[str]) -> str:
     return f"{word[0]} {parts}" if " " in parts else word[0]
 
 
-def _folded(text: str) -> str:
-    """NFKC and case folding; NULs and lone surrogates, which SQLite cannot hold, become spaces."""
+def folded(text: str) -> str:
+    """Return the text in NFKC without letter case; NULs and lone surrogates become spaces."""
     if text.isascii():
         return text.replace("\0", " ").lower()
     clean = re.sub("[\0\ud800-\udfff]", " ", text)

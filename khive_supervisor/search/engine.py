@@ -22,6 +22,7 @@ from khive_supervisor.index.reader import VectorIndex
 from khive_supervisor.index.scope import Scope
 from khive_supervisor.search import fusion, ranking
 from khive_supervisor.search.words import WordSearch
+from khive_supervisor.search.written import Written, prefer_written
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 
@@ -156,10 +157,12 @@ class SearchEngine:
         if self._ahead is not None:
             self._ahead(query)
         scope = self._index.scope(where) if self._index else Scope(self._store, where)
-        words = self._words(query, scope, depth)
+        terms = text.read_query(query)
+        words = self._words(terms, scope, depth)
         meaning = self._meaning(query, scope, depth)
         fused = fusion.fuse(words.found, meaning.found, words.names)
-        hits = self._ranked(fused, scope, limit, now, taste)
+        written = prefer_written(query, terms, fused, self._store, scope)
+        hits = self._ranked(written, scope, limit, now, taste)
         return Answer(
             hits=hits,
             notes=tuple(note for note in (words.note, meaning.note) if note),
@@ -171,8 +174,7 @@ class SearchEngine:
 
     # --- full text ------------------------------------------------------------------------------
 
-    def _words(self, query: str, scope: Scope, depth: int) -> Arm:
-        terms = text.read_query(query)
+    def _words(self, terms: text.Query, scope: Scope, depth: int) -> Arm:
         if not terms:
             return Arm([], "no words in the query")
         words = self._by_words.search(terms, scope, depth)
@@ -213,8 +215,9 @@ class SearchEngine:
     # --- ranking --------------------------------------------------------------------------------
 
     def _ranked(
-        self, fused: Sequence[fusion.Fused], scope: Scope, limit: int, now: float, taste: Taste
+        self, written: Written, scope: Scope, limit: int, now: float, taste: Taste
     ) -> list[Hit]:
+        fused = written.fused
         means: ranking.Means = {}
         if taste.means is not None:
             means = taste.means([candidate.id for candidate in fused])
@@ -222,7 +225,9 @@ class SearchEngine:
         ages = self._ages([candidate.id for candidate in contenders], scope, now)
         best = ranking.rank(contenders, ages.get, taste.weights, means)[:limit]
         entries = {entry.id: entry for entry in self._store.get([one.fused.id for one in best])}
-        return [_hit(entries[one.fused.id], one) for one in best if one.fused.id in entries]
+        return [
+            _hit(entries[one.fused.id], one, written) for one in best if one.fused.id in entries
+        ]
 
     def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
         """What ranking wants to know of entries: from the words' file, else from the store."""
@@ -248,13 +253,13 @@ def embedded_part(query: str) -> str:
     return text if beyond is None else text[: beyond.start()]
 
 
-def _hit(entry: Entry, ranked: ranking.Ranked) -> Hit:
-    return Hit(entry, ranked.score, _why(ranked.fused), _details(ranked))
+def _hit(entry: Entry, ranked: ranking.Ranked, written: Written) -> Hit:
+    return Hit(entry, ranked.score, _why(ranked.fused, written), _details(ranked, written))
 
 
-def _why(fused: fusion.Fused) -> str:
+def _why(fused: fusion.Fused, written: Written) -> str:
     """Why an entry is among the results, in a few words."""
-    reasons = []
+    reasons = ["as written"] if fused.id in written.holders else []
     if fused.lexical_rank is not None:
         reasons.append(f"words #{fused.lexical_rank}")
     if fused.vector_rank is not None:
@@ -262,8 +267,8 @@ def _why(fused: fusion.Fused) -> str:
     return ", ".join(reasons)
 
 
-def _details(ranked: ranking.Ranked) -> dict[str, Any]:
-    """The numbers behind a score: score = lift * liking * (the two weighted parts together)."""
+def _details(ranked: ranking.Ranked, written: Written) -> dict[str, Any]:
+    """The numbers behind a score: lift * liking * written * (the two weighted parts together)."""
     fused = ranked.fused
     return {
         "words_rank": fused.lexical_rank,
@@ -274,6 +279,7 @@ def _details(ranked: ranking.Ranked) -> dict[str, Any]:
         "meaning_part": _rounded(fused.vector_part * fused.vector_weight),
         "lift": _rounded(ranked.lift),
         "liking": _rounded(ranked.liking),
+        "written": _rounded(written.factors.get(fused.id, 1.0)),
     }
 
 

@@ -169,6 +169,11 @@ def fuse(
     return sorted(fused, key=_SCORE_AND_ID, reverse=True)
 
 
+def unlisted(entry: int, arms: tuple[Weighted, Weighted]) -> Fused:
+    """A candidate that neither arm lists."""
+    return Fused(entry, sum(arm.weight * arm.unlisted for arm in arms), None, None, arms)
+
+
 def vector_weight(
     lexical: Scored, vector: Scored, names: float = 0.0, config: FusionConfig = DEFAULT_FUSION
 ) -> float:

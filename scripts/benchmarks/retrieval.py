@@ -34,6 +34,7 @@ from khive_supervisor.index.words import WordFile, write
 from khive_supervisor.search import fusion, ranking
 from khive_supervisor.search.engine import embedded_part
 from khive_supervisor.search.words import WordSearch
+from khive_supervisor.search.written import prefer_written
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, Generation, NewEntry
 from khive_supervisor.store.sqlite import SqliteStore
 from khive_supervisor.text import read_query
@@ -101,6 +102,17 @@ class Memory:
         found = [(p, s) for entry, s in words.found for p in self._entries[entry]]
         return found, words.selection.names
 
+    def written(
+        self, query: str, both: Sequence[fusion.Fused], namespace: str | None
+    ) -> list[fusion.Fused]:
+        """What the fused order becomes by the names that the query has as they are written."""
+        where = EntryFilter(namespaces=(namespace,)) if namespace else EVERYTHING
+        scope = Scope(self.store, where, None, self._view)
+        by_entry = [one._replace(id=self._added[one.id]) for one in both]
+        unique = list({one.id: one for one in reversed(by_entry)}.values())[::-1]
+        found = prefer_written(query, read_query(query), unique, self.store, scope)
+        return [one._replace(id=self._entries[one.id][0]) for one in found.fused]
+
     def _word_view(self) -> WordView:
         """The words' file of all that was added; of no generation, since there are no trees."""
         path = str(Path(self.store.path).with_name("words"))
@@ -146,7 +158,7 @@ def searched(
     """Ask both arms and fuse them."""
     words, names = memory.words(query, namespace)
     meaning = memory.meaning(vector, namespace)
-    both = fusion.fuse(words, meaning, names)
+    both = memory.written(query, fusion.fuse(words, meaning, names), namespace)
     return Found([i for i, _ in words], [i for i, _ in meaning], [f.id for f in both],
                  relevant, both)  # fmt: skip
 

@@ -18,6 +18,7 @@ LAYERS = (
         "exitcodes",
         "paths",
         "repository",
+        "literals",
         "text",
         "documents",
         "durable",
