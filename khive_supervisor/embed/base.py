@@ -35,6 +35,8 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector for each text, in order: float32, shape (len(texts), dimensions).
 
+        A text that says nothing to the model has a row of zeros: it is near to nothing. Otherwise
+        all texts of a script that the model has never seen would have one vector, and be equal.
         Only the beginning of a long text counts: TEXT_LIMIT characters, and of them what the model
         takes (the bundled one: 256 word pieces). Any text is allowed, the empty one too.
 
@@ -47,6 +49,16 @@ class EmbedderBusy(EmbedderUnavailable):
     """The embedder has as much waiting as it accepts; nothing of this request was computed."""
 
     code = "embedder_busy"
+
+
+def has_words(text: str) -> bool:
+    """Return True if a text has a letter or digit; signs alone have no meaning for any model."""
+    return any(map(str.isalnum, text))
+
+
+def has_meaning(vector: Vectors) -> bool:
+    """Return True if a vector of an embedder says anything; see `Embedder.embed`."""
+    return bool(vector.any())
 
 
 def unit_rows(vectors: Vectors) -> Vectors:

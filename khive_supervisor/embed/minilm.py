@@ -1,11 +1,11 @@
 """The bundled model, run in the calling process: all-MiniLM-L6-v2 in int8 on onnxruntime.
 
 The graph takes the word pieces of one text, int64 (1, pieces), and gives its unit vector, float32
-(1, 384). One text a run, because the graph quantises its activations by the largest value in the
-run: in a batch, a text's vector would depend on its neighbours (cosine between alone and in a
-batch: down to 0.978). So equal texts have equal vectors, nothing is padded, and the order of the
-texts does not matter for speed. Batches would be at most a tenth faster; several threads each run
-their own text instead.
+(1, 384). A text of which the model knows too little gets zeros instead. One text a run, because the
+graph quantises its activations by the largest value in the run: in a batch, a text's vector would
+depend on its neighbours (cosine between alone and in a batch: down to 0.978). So equal texts have
+equal vectors, nothing is padded, and the order of the texts does not matter for speed. Batches
+would be at most a tenth faster; several threads each run their own text instead.
 
 A process that has an inference session open must never fork.
 """
@@ -57,9 +57,12 @@ class MiniLM:
         return vectors
 
     def embed_one(self, text: str) -> Vectors:
-        """The unit vector of one text, float32 (dimensions,), computed in the calling thread."""
-        pieces = np.array([self._tokenizer.encode(text[:TEXT_LIMIT], self._max_pieces)], np.int64)
-        vector: Vectors = self._session.run(None, {"ids": pieces})[0][0]
+        """The vector of one text, float32 (dimensions,), computed in the calling thread."""
+        text = text[:TEXT_LIMIT]
+        ids = self._tokenizer.encode(text, self._max_pieces)
+        if self._tokenizer.has_unknown(ids) and not self._tokenizer.knows(text, self._max_pieces):
+            return np.zeros(self.dimensions, np.float32)
+        vector: Vectors = self._session.run(None, {"ids": np.array([ids], np.int64)})[0][0]
         return vector
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy, Vectors, unit_rows
+from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy, Vectors, has_words, unit_rows
 from khive_supervisor.embed.make import endpoint_model_id
 from khive_supervisor.errors import EmbedderUnavailable
 
@@ -56,15 +56,16 @@ class OpenAIEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of the texts; see `Embedder.embed`."""
-        rows = np.empty((len(texts), self.dimensions), np.float32)
-        for start in range(0, len(texts), BATCH):
-            part = [text[:TEXT_LIMIT] for text in texts[start : start + BATCH]]
-            rows[start : start + len(part)] = self._ask(part)
+        rows = np.zeros((len(texts), self.dimensions), np.float32)
+        shortened = [text[:TEXT_LIMIT] for text in texts]
+        asked = [place for place, text in enumerate(shortened) if has_words(text)]
+        for start in range(0, len(asked), BATCH):
+            places = asked[start : start + BATCH]
+            rows[places] = self._ask([shortened[place] for place in places])
         return unit_rows(rows)
 
     def _ask(self, texts: list[str]) -> Vectors:
-        # Some endpoints refuse an empty text; a space means as little.
-        question = {"model": self._model, "input": [text or " " for text in texts]}
+        question = {"model": self._model, "input": texts}
         headers = {"Content-Type": "application/json", **self._authorization()}
         request = urllib.request.Request(  # noqa: S310 - the configuration admits only http(s)
             self._url, json.dumps(question).encode(), headers

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 CLS, SEP, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
@@ -52,6 +52,12 @@ class WordPiece:
         self._cache: dict[str, tuple[int, ...]] = {}
         self._first, self._last = vocabulary[CLS], vocabulary[SEP]
         self._unknown = (vocabulary[UNKNOWN],)
+        markers = (self._first, self._last, *self._unknown)
+        self._lettered = frozenset(
+            number
+            for piece, number in vocabulary.items()
+            if number not in markers and any(map(str.isalnum, piece))
+        )
 
     def encode(self, text: str, limit: int) -> list[int]:
         """The ids of a text between the two markers, `limit` (at least 2) at most with them.
@@ -67,6 +73,29 @@ class WordPiece:
         del ids[limit - 1 :]
         ids.append(self._last)
         return ids
+
+    def knows(self, text: str, limit: int) -> bool:
+        """Return True if `encode` says what the text is about: see `embed.base.Embedder.embed`.
+
+        Letters and digits count, of the words within the limit: those of words that have pieces
+        must be more than those of words that have none. A text of signs alone says nothing.
+        """
+        known = unknown = pieces = 0
+        for word in _words_between_blanks(_CONTROLS.sub("", text[: limit * LONGEST_WORD])):
+            found = self._pieces(word)
+            pieces += len(found)
+            if pieces > limit - 2:
+                break
+            letters = sum(map(str.isalnum, word))
+            if found == self._unknown:
+                unknown += letters
+            else:
+                known += letters
+        return known > unknown
+
+    def has_unknown(self, ids: Sequence[int]) -> bool:
+        """Return True if a text of these ids has a word without pieces, or no word at all."""
+        return self._unknown[0] in ids or not any(map(self._lettered.__contains__, ids))
 
     def _stretches(self, text: str, room: int) -> Iterator[tuple[int, ...]]:
         """The pieces of each stretch between white space, read off as they are needed."""
@@ -119,6 +148,11 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     """The pieces of a vocabulary file, one a line; a piece's id is the number of its line."""
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     return {piece: number for number, piece in enumerate(lines)}
+
+
+def _words_between_blanks(text: str) -> Iterator[str]:
+    for stretch in text.split():
+        yield from _words(stretch)
 
 
 def _words(stretch: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from khive_supervisor import logs, text
 from khive_supervisor.config.model import Config
-from khive_supervisor.embed.base import Embedder
+from khive_supervisor.embed.base import Embedder, has_meaning
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
 from khive_supervisor.index.reader import VectorIndex
@@ -32,6 +32,10 @@ log = logs.get("khive.search")
 #: says what it is about at its beginning. The cost is in proportion (15 ms for 300 words, 5 ms for
 #: 80); measured, nothing is lost: docs/adr/0003-fusion.md.
 EMBEDDED_WORDS, EMBEDDED_CHARACTERS = 80, 1000
+
+_UNKNOWN = (
+    "Searched by words only: the embedding model knows too few of the words to tell the meaning."
+)
 
 _WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 
@@ -189,11 +193,15 @@ class SearchEngine:
             return Arm([], "an empty query has no meaning")
         try:
             vector = self._embedder.embed([embedded_part(query)])[0]
+            if not has_meaning(vector):
+                return Arm([], "nothing that the model knows", _UNKNOWN)
             found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
             self.counts.skipped += 1
             return Arm([], "skipped", f"Searched by words only: {error.message}")
         self.counts.meaning += 1
+        # What the model knows nothing of is near to nothing, and only listed for want of others.
+        found = [hit for hit in found if hit[1] != 0.0]
         state = self._index.state()
         if not state.complete or state.problem:
             self.counts.partial += 1

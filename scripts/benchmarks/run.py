@@ -17,6 +17,7 @@ from benchmarks import (
     budget,
     check,
     eager,
+    exact_names,
     feedback,
     hostile_git,
     http_abuse,
@@ -86,6 +87,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "http": http_search.measure,
     "http-abuse": http_abuse.measure,
     "hostile-git": hostile_git.measure,
+    "names": exact_names.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

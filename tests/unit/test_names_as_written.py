@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from names_as_written import KINDS, Pair, pairs
+from benchmarks.name_pairs import KINDS, Pair, pairs
 
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed.minilm import MiniLM
