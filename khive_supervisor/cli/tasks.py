@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.output import as_json_option, emit, note, style, table
+from khive_supervisor.cli.output import as_json_option, as_json_text, emit, note, style, table
 from khive_supervisor.cli.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.session import Verbs, config_option, verbs
 from khive_supervisor.errors import InvalidInput
@@ -122,7 +122,7 @@ def _result_text(result: Any, left: dict[str, Any] | None) -> str:
     """A text as it is, also an agent's; and where more of it lies."""
     if isinstance(result, dict) and isinstance(result.get("text"), str):
         result = result["text"]
-    text = result if isinstance(result, str) else json.dumps(result, indent=2)
+    text = result if isinstance(result, str) else as_json_text(result, indent=2)
     if left is None:
         return text
     where = f" (branch {left['branch']})" if "branch" in left else ""

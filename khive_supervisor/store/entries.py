@@ -61,10 +61,11 @@ class EntryTable:
         return added
 
     def _add_one(self, entry: NewEntry) -> Added:
-        found = self.live_id(entry.content_hash)
+        hashes = (entry.content_hash, *entry.former_hashes)
+        found = next(filter(None, map(self.live_id, hashes)), None)
         if found is not None:
             return Added(found, created=False, restored=False)
-        found = self.deleted_id(entry.content_hash)
+        found = next(filter(None, map(self.deleted_id, hashes)), None)
         if found is not None:
             self.revive(found)
             return Added(found, created=False, restored=True)
@@ -103,20 +104,36 @@ class EntryTable:
             self._index(added, entry)
         return added
 
-    def annotate(self, entry_id: int, tags: Sequence[str], kind: str | None = None) -> bool:
-        """Add tags to a live entry, and give it another kind, in a transaction; whether it changed.
+    def annotate(
+        self,
+        entry_id: int,
+        tags: Sequence[str],
+        kind: str | None = None,
+        salience: float | None = None,
+    ) -> bool:
+        """Add tags to a live entry, and give it another kind or salience, in a transaction.
+
+        Returns whether it changed.
 
         An entry has at most TAGS_LIMIT tags; what is more is not taken.
         """
         (entry,) = self.get([entry_id])
         merged = tuple(dict.fromkeys([*entry.tags, *tags]))[: max(TAGS_LIMIT, len(entry.tags))]
-        if (merged, kind or entry.kind) == (entry.tags, entry.kind):
+        matters = entry.salience if salience is None else salience
+        same = (merged, kind or entry.kind, matters)
+        if same == (entry.tags, entry.kind, entry.salience):
             return False
         # Naming deleted_at has the trigger count it: copies of the words elsewhere are old now.
         self._database.rows(
-            "UPDATE entries SET tags = ?, kind = ?, updated_at = ?, deleted_at = deleted_at "
-            "WHERE id = ?",
-            [json.dumps(merged, ensure_ascii=False), kind or entry.kind, self._clock(), entry_id],
+            "UPDATE entries SET tags = ?, kind = ?, salience = ?, updated_at = ?, "
+            "deleted_at = deleted_at WHERE id = ?",
+            [
+                json.dumps(merged, ensure_ascii=False),
+                kind or entry.kind,
+                matters,
+                self._clock(),
+                entry_id,
+            ],
         )
         self._unindex([entry_id])
         self._index(entry_id, _as_new(self.get([entry_id])[0]))

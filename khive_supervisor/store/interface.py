@@ -68,6 +68,19 @@ class EntryStore(Protocol):
         """
         ...
 
+    def annotate(
+        self,
+        entry_id: int,
+        tags: Sequence[str],
+        kind: str | None = None,
+        salience: float | None = None,
+    ) -> bool:
+        """Add tags to a live entry, and give it another kind or salience; whether it changed.
+
+        It has at most TAGS_LIMIT tags: what is more is not taken.
+        """
+        ...
+
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         """The ids of the live entries with these content hashes; unknown hashes are left out."""
         ...

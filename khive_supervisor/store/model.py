@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from unicodedata import normalize
 
 #: Bytes of a content hash: 128 bits, so that two different contents never meet by chance.
 CONTENT_HASH_BYTES = 16
@@ -16,10 +17,33 @@ VECTOR_COMPONENT_BYTES = 2
 def content_hash(collection: str, namespace: str, title: str, content: str) -> bytes:
     """The identity of what an entry says: equal only if all four are equal, character by character.
 
-    Each part is preceded by its length, so that no part can run into the next.
+    Of a memory, white space at the ends and the way in which letters are composed (NFC, NFD) make
+    no other text. Each part is preceded by its length, so that no part can run into the next.
     """
+    if collection == "memory":
+        title, content = _as_read(title), _as_read(content)
+    return _digest(collection, namespace, title, content)
+
+
+def former_hashes(collection: str, namespace: str, title: str, content: str) -> tuple[bytes, ...]:
+    """Under which the same memory may be known from an earlier release, character by character."""
+    if collection != "memory":
+        return ()
+    same = _as_read(content)
+    ends = (f"{text}{end}" for text in (same, normalize("NFD", same)) for end in ("", "\n", " "))
+    texts = dict.fromkeys([content, *ends])
+    found = (_digest(collection, namespace, title, text) for text in texts)
+    own = content_hash(collection, namespace, title, content)
+    return tuple(one for one in found if one != own)
+
+
+def _as_read(text: str) -> str:
+    return normalize("NFC", text).strip()
+
+
+def _digest(*parts: str) -> bytes:
     digest = blake2b(digest_size=CONTENT_HASH_BYTES)
-    for part in (collection, namespace, title, content):
+    for part in parts:
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
@@ -49,6 +73,11 @@ class NewEntry:
     def content_hash(self) -> bytes:
         """What exact duplicates have in common."""
         return content_hash(self.collection, self.namespace, self.title, self.content)
+
+    @property
+    def former_hashes(self) -> tuple[bytes, ...]:
+        """What it may be known by, too; see `former_hashes`."""
+        return former_hashes(self.collection, self.namespace, self.title, self.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,17 @@ class SqliteStore:
         """See `EntryStore.add`."""
         return self._entries.add(entries, vectors, model_id)
 
+    def annotate(
+        self,
+        entry_id: int,
+        tags: Sequence[str],
+        kind: str | None = None,
+        salience: float | None = None,
+    ) -> bool:
+        """See `EntryStore.annotate`."""
+        with self.database.write():
+            return self._entries.annotate(entry_id, tags, kind, salience)
+
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         """See `EntryStore.known`."""
         return self._entries.known(hashes)

@@ -67,6 +67,8 @@ STORED: dict[str, Any] = {
     "properties": {
         "id": {"type": "string"},
         "status": {"type": "string", "enum": ["stored", "restored", "already known"]},
+        "added": {"type": "object", "description": "What a known memory has got by this."},
+        "not_taken": {"type": "object", "description": "What it keeps as it was."},
     },
     "required": ["id", "status"],
 }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.verbs.context import Context
@@ -115,6 +115,30 @@ def existing(store: Store, ids: list[str]) -> list[Entry]:
             )
         found.append(entry)
     return found
+
+
+def those(context: Context, ids: list[str]) -> tuple[list[Entry], list[str]]:
+    """The entries of ids that may be read here, in order, and why the others are not among them.
+
+    Raises:
+        KhiveError: there is none of them; what is wrong with each.
+    """
+    found: list[Entry] = []
+    problems: list[KhiveError] = []
+    for text in ids:
+        try:
+            found += allowed(context, existing(context.store, [text]))
+        except (InvalidInput, NotFound, Denied) as error:
+            problems.append(error)
+    notes = list(dict.fromkeys(error.message for error in problems))
+    if problems and not found:
+        raise type(problems[0])(" ".join(notes), hint=problems[0].hint)
+    return found, notes
+
+
+def noted(answer: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """An answer with what there is to say beside it."""
+    return {**answer, "notes": notes} if notes else answer
 
 
 def allowed(context: Context, entries: list[Entry]) -> list[Entry]:

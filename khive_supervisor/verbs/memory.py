@@ -52,16 +52,47 @@ def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
 
 
 def remember(context: Context, args: Arguments) -> dict[str, Any]:
-    """Store a memory; the same content in the same namespace is recognised."""
+    """Store a memory; the same content in the same namespace is recognised, and added to."""
     entry = _new_entry(context, args, context.namespace(args.get("namespace")))
     (added,) = ingest.add(context, [entry])
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
-    return {
+    answer = {
         "id": forms.show_id("memory", added.id),
         "status": answers.status_of(added),
         "namespace": entry.namespace,
     }
+    return answer if added.created else {**answer, **_added_to(context, added.id, entry, args)}
+
+
+def _added_to(
+    context: Context, number: int, given: NewEntry, args: Arguments
+) -> dict[str, dict[str, Any]]:
+    """What a known memory has got of what was said of it now, and what it was not given."""
+    (before,) = context.store.get([number])
+    context.store.annotate(
+        number,
+        given.tags,
+        given.kind if "kind" in args else None,
+        given.salience if "salience" in args else None,
+    )
+    (after,) = context.store.get([number])
+    taken: dict[str, Any] = {}
+    if tags := [tag for tag in after.tags if tag not in before.tags]:
+        taken["tags"] = tags
+    if after.kind != before.kind:
+        taken["kind"] = after.kind
+    if after.salience != before.salience:
+        taken["salience"] = after.salience
+    left: dict[str, Any] = {}
+    if tags := [tag for tag in given.tags if tag not in after.tags]:
+        left["tags"] = tags
+    left |= {
+        name: args[name]
+        for name, kept in (("decay", after.decay), ("source", after.source))
+        if name in args and args[name] != kept
+    }
+    return {n: v for n, v in (("added", taken), ("not_taken", left)) if v}
 
 
 def recall(context: Context, args: Arguments) -> dict[str, Any]:
@@ -71,30 +102,32 @@ def recall(context: Context, args: Arguments) -> dict[str, Any]:
 
 
 def get(context: Context, args: Arguments) -> dict[str, Any]:
-    """Entries in full, forgotten and superseded ones too."""
-    entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    """Entries in full, forgotten and superseded ones too; a note says which are not there."""
+    entries, notes = forms.those(context, args["ids"])
     usage.used(context, (entry.id for entry in entries), "read")
-    return {"entries": [forms.show_whole(entry) for entry in entries]}
+    return forms.noted({"entries": [forms.show_whole(entry) for entry in entries]}, notes)
 
 
 def forget(context: Context, args: Arguments) -> dict[str, Any]:
     """Take entries out of every search; restore brings them back."""
-    entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    entries, notes = forms.those(context, args["ids"])
     gone = set(context.store.forget([entry.id for entry in entries]))
-    return {
+    answer = {
         "forgotten": [forms.show_id(e.collection, e.id) for e in entries if e.id in gone],
         "not_live": [forms.show_id(e.collection, e.id) for e in entries if e.id not in gone],
     }
+    return forms.noted(answer, notes)
 
 
 def restore(context: Context, args: Arguments) -> dict[str, Any]:
     """Bring forgotten entries back."""
-    entries = forms.allowed(context, forms.existing(context.store, args["ids"]))
+    entries, notes = forms.those(context, args["ids"])
     back = set(context.store.restore([entry.id for entry in entries]))
-    return {
+    answer = {
         "restored": [forms.show_id(e.collection, e.id) for e in entries if e.id in back],
         "unchanged": [forms.show_id(e.collection, e.id) for e in entries if e.id not in back],
     }
+    return forms.noted(answer, notes)
 
 
 def supersede(context: Context, args: Arguments) -> dict[str, Any]:
@@ -149,7 +182,8 @@ PACK = Pack(
             ("content",),
             output=answers.STORED,
             description="A decision and its reason, a preference, a fix, a place. Storing the "
-            "same content twice is recognised. Never store secrets.",
+            "same content twice is recognised: new tags, kind and salience are added to "
+            "what is there. Never store secrets.",
             idempotent=True,
             tool=True,
             audience=Audience.AGENT,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from khive_supervisor.config.load import namespace_allowed
-from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.tasks.model import STATES, Task
 from khive_supervisor.tasks.records import Summary
 from khive_supervisor.verbs import forms
@@ -82,6 +82,25 @@ def existing(context: Context, text: str) -> Task:
         raise missing(text)
     context.namespace(found.namespace or None)
     return found
+
+
+def those(context: Context, texts: list[str]) -> tuple[list[int], list[str]]:
+    """The numbers of tasks, each once, and why others that are asked for are not among them.
+
+    Raises:
+        KhiveError: there is none of them; what is wrong with each.
+    """
+    found: dict[int, None] = {}
+    problems: list[KhiveError] = []
+    for text in texts:
+        try:
+            found[existing(context, text).id] = None
+        except (InvalidInput, NotFound, Denied) as error:
+            problems.append(error)
+    notes = list(dict.fromkeys(error.message for error in problems))
+    if problems and not found:
+        raise type(problems[0])(" ".join(notes), hint=problems[0].hint)
+    return list(found), notes
 
 
 def visible(context: Context, task: Task) -> bool:

@@ -295,13 +295,16 @@ def wait(context: Context, args: Arguments) -> dict[str, Any]:
     given = [*args.get("tasks", ()), *([args["task"]] if "task" in args else ())]
     if not given:
         raise InvalidInput("agents.wait needs task or tasks.", hint='For example {"task": "t12"}.')
-    ids = list(dict.fromkeys(shapes.existing(context, text).id for text in given))
+    ids, notes = shapes.those(context, given)
     found = _Wait(context, ids, args.get("timeout", WAIT)).run()
     shown = [shapes.show_whole(one) if one.ended else shapes.show(one) for one in found]
     for one in shown:
         one.pop("payload", None)  # who waits has sent it
     all_ended = all(one.ended for one in found)
     answer: dict[str, Any] = {"ended": all_ended, "tasks": shown}
+    gone = sorted(set(ids) - {one.id for one in found})
+    notes += [f"There is no task t{number} any more." for number in gone]
+    answer = forms.noted(answer, notes)
     if not all_ended:
         answer["next"] = "Not all have ended in time; call agents.wait again to go on waiting."
         if note := _why_they_wait(context, found):
@@ -337,9 +340,8 @@ class _Wait:
     def _look(self) -> list[Task]:
         store = self._context.store.tasks
         found = [one for number in self._ids if (one := store.find(number)) is not None]
-        if len(found) < len(self._ids):
-            gone = set(self._ids) - {one.id for one in found}
-            raise shapes.missing(f"t{min(gone)} any more")
+        if not found:
+            raise shapes.missing(f"t{min(self._ids)} any more")
         for one in found:
             text = one.state if one.state in ENDED else one.progress or one.state
             if self._told.get(one.id) != text:
