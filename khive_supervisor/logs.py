@@ -9,6 +9,7 @@ socket costs only its own process's lines (counted, and said in the next record)
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import json
 import logging
@@ -24,6 +25,8 @@ import traceback
 from typing import Any
 
 from multiprocessing_logging import MultiProcessingHandler
+
+from khive_supervisor.paths import make_private_directory
 
 #: Bytes of one record; longer messages are cut. Below Linux's default datagram limit (208 KiB).
 MAX_RECORD = 32 * 1024
@@ -306,7 +309,55 @@ class CollectingHandler(MultiProcessingHandler):  # type: ignore[misc]  # the pa
 
 
 class PrivateRotatingFile(logging.handlers.RotatingFileHandler):
-    """A rotating log that only its owner reads: what agents do is nobody else's business."""
+    """A rotating log that only its owner reads: what agents do is nobody else's business.
+
+    A file that was removed or replaced, its directory too, is made again at the next record. What
+    cannot be written (a full disk) is counted, and the count is written when there is room.
+    """
+
+    #: Records that could not be written, since the last that could.
+    dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record to the file that is in its place now."""
+        try:
+            if not self._in_place():
+                self._reopen()
+        except OSError:
+            self.handleError(record)
+            return
+        before = self.dropped
+        super().emit(record)
+        if before and self.dropped == before:
+            self.dropped = 0
+            super().emit(_drop_record(before))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Count a record that could not be written; what is left of it goes with its stream."""
+        self.dropped += 1
+        self._let_go()
+        super().handleError(record)
+
+    def _in_place(self) -> bool:
+        if self.stream is None:
+            return False
+        try:
+            there = os.stat(self.baseFilename)
+        except FileNotFoundError:
+            return False
+        ours = os.fstat(self.stream.fileno())
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def _let_go(self) -> None:
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def _reopen(self) -> None:
+        self._let_go()
+        make_private_directory(os.path.dirname(self.baseFilename))
+        self.stream = self._open()
 
     def _open(self) -> io.TextIOWrapper:
         def private(path: str, flags: int) -> int:
@@ -314,6 +365,11 @@ class PrivateRotatingFile(logging.handlers.RotatingFileHandler):
 
         raw = io.FileIO(self.baseFilename, self.mode, opener=private)
         return io.TextIOWrapper(io.BufferedWriter(raw), self.encoding, self.errors)
+
+
+def _drop_record(count: int) -> logging.LogRecord:
+    fields = {"name": "khive.log", "levelno": logging.WARNING, "levelname": "WARNING"}
+    return logging.makeLogRecord({**fields, "msg": "log.dropped", "fields": {"records": count}})
 
 
 def collect_into(path: str, *, level: str, max_bytes: int, backups: int) -> Collector:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from khive_supervisor import exitcodes
+from khive_supervisor import exitcodes, paths
 from khive_supervisor.cli import profile_text as text
 from khive_supervisor.cli.output import as_json_option, emit
 from khive_supervisor.cli.session import Verbs, config_option, loaded, socket_of, verbs
@@ -42,7 +42,7 @@ def complete_name(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The profiles whose names begin so; none when no supervisor runs: a tab starts nothing."""
-    fields = {"pid": os.getpid(), "cwd": os.getcwd(), "env": {}}
+    fields = {"pid": os.getpid(), "cwd": paths.working_directory(), "env": {}}
     with contextlib.suppress(KhiveError, OSError):
         path = socket_of(context.params.get("config_file"))
         with ControlClient(path, "verbs", **fields) as client:

@@ -90,7 +90,7 @@ def users_file(config_file: str | None) -> str:
 def loaded(config_file: str | None) -> LoadedConfig:
     """The configuration in force here; raises ConfigError with every problem."""
     ignored(config_file)
-    return load(config_file, os.getcwd(), os.environ)
+    return load(config_file, working_directory(), os.environ)
 
 
 def start_in_background(config_file: str | None) -> None:
@@ -127,7 +127,7 @@ def without_daemon() -> bool:
 @contextmanager
 def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> Iterator[list[Verbs]]:
     """`count` conversations that run verbs, as if from `cwd`; starts a supervisor if none runs."""
-    here = cwd or os.getcwd()
+    here = cwd or working_directory()
     if without_daemon():
         with _local(config_file, here) as local:
             yield [local]
@@ -135,7 +135,7 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
     forwarded = {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))}
     fields: dict[str, Any] = {"pid": os.getpid(), "cwd": here, "env": forwarded}
     fields |= {
-        "config": paths.find_config(config_file, os.getcwd()),
+        "config": paths.find_config(config_file, working_directory()),
         "ignored": ignored(config_file),
         "store": holder.store_named(),
         "default_store": holder.default_store(),
@@ -166,7 +166,7 @@ class _Local:
         from khive_supervisor.verbs import packs
         from khive_supervisor.verbs.context import Context, SessionInfo
 
-        config, _ = load_alone(config_file, os.getcwd(), ignored(config_file))
+        config, _ = load_alone(config_file, working_directory(), ignored(config_file))
         self._registry = packs.load()
         info = SessionInfo(
             cwd=cwd,

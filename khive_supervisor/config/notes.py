@@ -37,7 +37,7 @@ class Notes:
         try:
             parsed = setting.parse(value)
             if setting.kind == "path" and parsed:
-                parsed = _absolute(parsed, os.path.dirname(os.path.abspath(self.file)))
+                parsed = _absolute(parsed, os.path.dirname(self.file))
         except Unfit as unfit:
             self.problems.append(
                 f"{origin}: {key}: found {unfit.found}; allowed: {setting.allowed()}"
@@ -57,4 +57,9 @@ def _absolute(path: str, base: str) -> str:
         path = paths.home() + path[1:]
     elif path.startswith("~"):
         raise Unfit(f'{describe(path)} (only "~/" is expanded, not another user\'s home)')
-    return os.path.normpath(os.path.join(base, path))
+    found = os.path.join(base, path)
+    if not os.path.isabs(
+        found
+    ):  # only then: a working directory that is gone is no problem of ours
+        found = os.path.join(paths.working_directory(), found)
+    return os.path.normpath(found)

@@ -28,9 +28,11 @@ PART_TEXTS = 16
 REQUEST_DEADLINE = 10.0
 #: Seconds for a single text, which takes 1 ms: a search would rather answer without vectors.
 QUERY_DEADLINE = 1.0
-#: Seconds in which nobody asks again after a connection or a single text has met its deadline, so
-#: that a hung embedder delays one search and not every one.
-COOL_DOWN = 2.0
+#: Seconds for the first look at whether an embedder that did not answer is back, which takes 2 ms,
+#: and for each further one: a hung embedder delays one search and not every one.
+FIRST_LOOK, LOOK = 0.05, 0.001
+#: What is asked to see that.
+_PROBE = "back?"
 #: Seconds in which what was asked ahead is called for, or has become useless.
 AHEAD = 5.0
 _RECEIVE_BYTES = 1 << 16
@@ -62,7 +64,8 @@ class EmbedderClient:
         self._pid = os.getpid()
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
-        self._away_until = -float("inf")
+        self._away = False
+        self._probe: _Connection | None = None
         self._ahead: _Ahead | None = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -107,6 +110,9 @@ class EmbedderClient:
             if self._ahead is not None:
                 idle.append(self._ahead.connection)
                 self._ahead = None
+            if self._probe is not None:
+                idle.append(self._probe)
+                self._probe = None
         for connection in idle:
             connection.close()
 
@@ -166,7 +172,7 @@ class EmbedderClient:
                 if not self._idle:
                     return None
                 connection = self._idle.pop()
-            if connection.stands():
+            if not self._away and connection.stands():
                 return connection
             connection.close()
 
@@ -175,13 +181,18 @@ class EmbedderClient:
         self._lock = threading.Lock()  # the parent's may have been held while it forked
         self.close()
 
+    def suspect(self) -> None:
+        """Somebody knows that it hangs: wait for nothing until it is seen to answer. Any thread."""
+        self._away = True
+        self.close()
+
     def _put_back(self, connection: _Connection) -> None:
         with self._lock:
             self._idle.append(connection)
 
     def _connect(self) -> _Connection:
-        if self._clock() < self._away_until:
-            raise self._unavailable("It did not answer in time just now.")
+        if self._away:
+            return self._returned()
         connection = _Connection(self._clock)
         try:
             greeting = connection.open(self._path, self._clock() + CONNECT_DEADLINE)
@@ -192,6 +203,38 @@ class EmbedderClient:
             raise self._failed(error) from None
         return connection
 
+    def _returned(self) -> _Connection:
+        """A connection to an embedder that was away, if it answers again; hardly waits.
+
+        The question stays asked between two calls, so that who hangs is asked once.
+        """
+        with self._lock:
+            probe, self._probe = self._probe, None
+        patience = FIRST_LOOK if probe is None else LOOK
+        try:
+            if probe is None:
+                probe = _Connection(self._clock)
+                probe.ask_first(self._path, wire.request([_PROBE]), self._clock() + FIRST_LOOK)
+            greeting, answer = probe.receive_two(self._clock() + patience)
+            self._check_model(*wire.read_hello(greeting))
+            wire.read_vectors(answer, 1, self.dimensions)
+        except TimeoutError:
+            assert probe is not None
+            self._keep(probe)
+            raise self._unavailable("It did not answer in time just now.") from None
+        except (OSError, KhiveError) as error:
+            assert probe is not None
+            probe.close()  # the next call asks anew
+            raise self._failed(error) from None
+        self._away = False
+        return probe
+
+    def _keep(self, probe: _Connection) -> None:
+        with self._lock:
+            self._probe, other = probe, self._probe
+        if other is not None:
+            other.close()
+
     def _check_model(self, model_id: str, dimensions: int) -> None:
         if (model_id, dimensions) != (self.model_id, self.dimensions):
             raise self._unavailable(
@@ -200,8 +243,9 @@ class EmbedderClient:
             )
 
     def _cool_down_after(self, error: OSError | KhiveError) -> None:
-        if isinstance(error, TimeoutError):
-            self._away_until = self._clock() + COOL_DOWN
+        # Its queue is full, which is what BlockingIOError says, when nobody takes from it.
+        if isinstance(error, (TimeoutError, BlockingIOError)):
+            self._away = True
 
     def _failed(self, error: OSError | KhiveError) -> EmbedderUnavailable:
         """What the caller is told about an error."""
@@ -229,12 +273,31 @@ class _Ahead:
 class _Connection:
     """One socket to the embedder process; one request at a time."""
 
-    __slots__ = ("_clock", "_frames", "_socket")
+    __slots__ = ("_clock", "_frames", "_heard", "_socket")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._frames = wire.Frames()
+        self._heard: list[bytes] = []
+
+    def ask_first(self, path: str, question: bytes, deadline: float) -> None:
+        """Connect and send a frame, without waiting for the greeting; see `receive_two`."""
+        self._wait_until(deadline)
+        self._socket.connect(path)
+        self._socket.sendall(question)
+
+    def receive_two(self, deadline: float) -> tuple[bytes, bytes]:
+        """The greeting and the answer; after a TimeoutError it can be called again."""
+        while len(self._heard) < 2:
+            self._wait_until(deadline)
+            data = self._socket.recv(_RECEIVE_BYTES)
+            if not data:
+                raise ConnectionResetError("It closed the connection.")
+            self._heard += self._frames.feed(data)
+        greeting, answer = self._heard
+        self._heard = []
+        return greeting, answer
 
     def open(self, path: str, deadline: float) -> bytes:
         """Connect; returns the server's greeting."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from khive_supervisor import __version__, logs
+from khive_supervisor import __version__, logs, paths
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
@@ -52,6 +52,7 @@ from khive_supervisor.supervision.reload import Reloader
 from khive_supervisor.supervision.rendezvous import Rendezvous
 from khive_supervisor.supervision.restart import State
 from khive_supervisor.supervision.roles import Roles
+from khive_supervisor.supervision.rounds import Rounds
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import Begin, ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
@@ -89,7 +90,8 @@ class Supervisor:
         self.config = loaded.config
         self.config_file = loaded.file
         self._broken = loaded.broken
-        self.socket_path = socket_path
+        # Whatever is named relative to a directory is so to the one that we leave in a moment.
+        socket_path = self.socket_path = os.path.join(paths.working_directory(), socket_path)
         self.clock = clock
         self.started = clock()
         self.terms = SessionTerms()
@@ -142,6 +144,14 @@ class Supervisor:
         self.upgrader = Upgrader(lambda: self.config.supervisor.upgrade, self._try, self.hand_over)
         #: What this process becomes at its end, if another release takes over.
         self.successor: Successor | None = None
+        self._rounds = Rounds(
+            self.children,
+            self.spawner,
+            self.sessions,
+            self.roles,
+            self.upkeep.builder,
+            lambda: self.config.log.file,
+        )
         self.operations = Operations(
             self.sessions,
             self.reloader,
@@ -215,6 +225,7 @@ class Supervisor:
             KhiveError: it could not start; nothing was left behind.
         """
         self._install_signals()
+        self._leave_directory()
         self._open_store()
         try:
             listener = self._listen()
@@ -231,7 +242,7 @@ class Supervisor:
             tasks = [asyncio.create_task(self.records.trail.run())]
             tasks.append(asyncio.create_task(self.upkeep.run()))
             tasks.append(asyncio.create_task(self.watcher.run()))
-            tasks.append(asyncio.create_task(self._look_after_all()))
+            tasks.append(asyncio.create_task(self._rounds.run()))
             await self.roles.start()
             tasks.append(asyncio.create_task(self.reloader.run()))
             await self._until_ready()
@@ -277,6 +288,12 @@ class Supervisor:
         kept = self._inherited
         adopted = self._rendezvous.adopt(kept.listener) if kept is not None else None
         return adopted or self._rendezvous.bind()
+
+    def _leave_directory(self) -> None:
+        """Stand on nothing that may go away: the one that the first client was in, for one."""
+        if os.environ.get("KHIVE_STORE"):
+            os.environ["KHIVE_STORE"] = self.config.store.path  # it is read again at each reload
+        os.chdir("/")
 
     def _open_store(self) -> None:
         """The store first: its guards refuse before a lock file is made beside a foreign file."""
@@ -381,17 +398,6 @@ class Supervisor:
             child.reap()
         self.upkeep.builder.reap()
         self.spawner.reap()
-
-    async def _look_after_all(self) -> None:
-        """See at each tick who answers; runs until cancelled."""
-        while True:
-            await asyncio.sleep(liveness.TICK)
-            for child in self.children.values():
-                child.look()
-            self.spawner.look()
-            self.sessions.look()
-            self.roles.look_at_workers()
-            self.upkeep.builder.look()
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""

@@ -203,6 +203,11 @@ class Context:
         if isinstance(self._embedder, EmbedderClient) and query.strip():
             self._embedder.ahead(embedded_part(query))
 
+    def suspect_embedder(self) -> None:
+        """The supervisor sees that the embedder hangs: nobody is to wait for it."""
+        if isinstance(self._embedder, EmbedderClient):
+            self._embedder.suspect()
+
     @property
     def profiles(self) -> Profiles:
         """The profiles that rank, and who is served by which."""
@@ -254,6 +259,7 @@ class Context:
 
         Raises:
             NotRunning: this session is served without one.
+            Unresponsive: it is there and does not answer.
         """
         if self._socket_path is None:
             raise NotRunning(

@@ -6,7 +6,7 @@ from typing import Any
 
 from khive_supervisor import __version__
 from khive_supervisor.access.grant import Audience
-from khive_supervisor.errors import NotRunning
+from khive_supervisor.errors import NotRunning, Unresponsive
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.verbs import audit
 from khive_supervisor.verbs.context import Context
@@ -24,6 +24,8 @@ def status(context: Context, _args: Arguments) -> dict[str, Any]:
         supervisor = _seen(context, context.ask_supervisor("status"))
     except NotRunning as error:
         supervisor = {"state": "not running", "why": str(error)}
+    except Unresponsive as error:
+        supervisor = {"state": "hung", "why": str(error)}
     return {
         "version": __version__,
         "session": _session(context),

@@ -14,11 +14,11 @@ from typing import Self
 
 import numpy as np
 import pytest
-from support import Clock
+from support import Clock, wait_until
 
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy
-from khive_supervisor.embed.client import AHEAD, COOL_DOWN, PART_TEXTS, EmbedderClient
+from khive_supervisor.embed.client import AHEAD, PART_TEXTS, EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
 
 #: Seconds for an answer that does come; a busy machine gets its time.
@@ -212,27 +212,60 @@ def test_busy_is_told_apart_and_the_connection_goes_on(path: str) -> None:
 
 @pytest.mark.parametrize("said", [b"", HELLO, HELLO + b"\0\0"], ids=["mute", "greets", "begins"])
 def test_a_hung_server_meets_a_deadline_and_then_delays_nobody(path: str, said: bytes) -> None:
+    let_go = threading.Event()
+
     def hung(sock: socket.socket) -> None:
         sock.sendall(said)
-        while sock.recv(65536):
-            pass
+        let_go.wait(PATIENCE)
 
-    clock = Clock(100.0)
     with (
         pytest.MonkeyPatch.context() as patch,
-        Server(path, hung, good) as server,
-        client(path, deadline=0.05, clock=clock) as embedder,
+        Server(path, hung, hung, good) as server,
+        client(path, deadline=0.05) as embedder,
     ):
         patch.setattr("khive_supervisor.embed.client.CONNECT_DEADLINE", 0.05)
         with pytest.raises(EmbedderUnavailable, match=r"timed out|in time"):
             embedder.embed(["a"])
-        with pytest.raises(EmbedderUnavailable, match="just now"):
-            embedder.embed(["a"])
-        assert server.connections == 1
-        clock.now += COOL_DOWN
         patch.undo()
-        embedder._deadline = PATIENCE
-        assert embedder.embed(["a"]).tolist() == [[1.0] * 3]
+        embedder._deadline = PATIENCE  # what follows does not wait for it
+        for _ in range(20):
+            with pytest.raises(EmbedderUnavailable, match="just now"):
+                embedder.embed(["a"])
+        assert (
+            server.connections == 2
+        )  # the one that was asked, and one that asks whether it is back
+        let_go.set()
+
+        def back() -> bool:
+            with contextlib.suppress(EmbedderUnavailable):
+                return embedder.embed(["a"]).tolist() == [[1.0] * 3]
+            return False
+
+        wait_until(back, "it answers again")
+        assert server.connections == 3
+
+
+def test_who_is_told_that_a_server_hangs_does_not_wait_for_it(path: str) -> None:
+    let_go = threading.Event()
+
+    def slow(sock: socket.socket) -> None:
+        let_go.wait(PATIENCE)
+        good(sock)
+
+    with Server(path, good, slow) as server, client(path) as embedder:
+        embedder.embed(["a"])
+        embedder.suspect()
+        with pytest.raises(EmbedderUnavailable, match="just now"):
+            embedder.embed(["ab"])
+        let_go.set()  # the same question is answered after all, and its connection goes on
+
+        def back() -> bool:
+            with contextlib.suppress(EmbedderUnavailable):
+                return embedder.embed(["ab"]).tolist() == [[2.0] * 3]
+            return False
+
+        wait_until(back, "it answers again")
+        assert server.connections == 2
 
 
 def test_an_import_that_is_late_does_not_keep_searches_away(path: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,3 +194,40 @@ def test_the_file_is_rotated_and_every_line_is_in_one_of_its_parts(tmp_path: Pat
     assert len(parts) > 3
     assert all(part.stat().st_size <= 4096 for part in parts)
     assert sorted(line["number"] for part in parts for line in lines(part)) == list(range(200))
+
+
+def test_a_log_that_is_removed_or_replaced_is_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "d" / "log"
+    file.parent.mkdir()
+    logs.collect_into(str(file), level="info", max_bytes=10**6, backups=1)
+    log = logs.get("khive.test")
+    log.info("one")
+    wait_until(lambda: "one" in file.read_text(), "it is written")
+    shutil.rmtree(file.parent)
+    log.info("two")
+    wait_until(lambda: file.exists() and "two" in file.read_text(), "it is made again")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.rename(tmp_path / "moved")
+    file.write_text("somebody else's\n")
+    log.info("three")
+    wait_until(lambda: "three" in file.read_text(), "the one in its place is written")
+    close_root()
+    assert "three" not in (tmp_path / "moved").read_text()
+
+
+def test_records_that_cannot_be_written_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    handler = logs.PrivateRotatingFile(str(file), encoding="utf-8")
+    handler.setFormatter(logs.JsonLines())
+    with monkeypatch.context() as full:
+        full.setattr(handler, "_open", lambda: open("/dev/full", "a"))  # noqa: SIM115 - its own to close
+        full.setattr(logging, "raiseExceptions", False)
+        handler._let_go()
+        for _ in range(3):  # each time on a file that is opened anew
+            handler.emit(record("lost"))
+    handler.emit(record("kept"))
+    handler.close()
+    written = [(line["event"], line.get("records")) for line in lines(file)]
+    assert written == [("kept", None), ("log.dropped", 3)]

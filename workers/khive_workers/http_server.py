@@ -140,6 +140,9 @@ class HttpWorker:
         except (OSError, KhiveError):
             data, messages = b"", []
         for message in messages:
+            if message.get("hint") == "embedder":
+                for lane in (self._service.routes, *self._service.lanes):
+                    lane.context.suspect_embedder()
             if message.get("hint") == "changed":
                 for hints in self._hints:
                     hints.changed(message.get("kinds"))

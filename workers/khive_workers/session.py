@@ -179,7 +179,7 @@ class SessionWorker:
 
     async def _serve(self) -> None:
         _, server = prepared()
-        context = make_context(self._config, self._request, self._socket_path)
+        context = self._context = make_context(self._config, self._request, self._socket_path)
         server.runtime.context = context
         server.runtime.make_context = self._another_context
         server.runtime.thread = thread = VerbThread()
@@ -323,6 +323,8 @@ class SessionWorker:
                         self._link.hint({"hint": "alive"})
                     if message.get("hint") == "move":
                         self._move()
+                    if message.get("hint") == "embedder":
+                        self._context.suspect_embedder()
                     if message.get("hint") == "changed" and self._hints is not None:
                         self._hints.changed(message.get("kinds"))
                     if "error" in message:

@@ -1,0 +1,61 @@
+"""The round that is made each second: who answers, and whether what we stand on is still there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+
+from khive_supervisor import logs
+from khive_supervisor.supervision.builder import Builder
+from khive_supervisor.supervision.children import Child
+from khive_supervisor.supervision.liveness import TICK
+from khive_supervisor.supervision.roles import Roles
+from khive_supervisor.supervision.sessions import Sessions
+from khive_supervisor.supervision.spawner import Spawner
+from khive_supervisor.supervision.watcher import SERVING
+
+log = logs.get("khive.supervisor")
+
+#: The child that others wait for, and are told of when it does not answer.
+EMBEDDER = "embedder"
+
+
+class Rounds:
+    """Looks after all processes; used only from the supervisor's loop."""
+
+    def __init__(
+        self,
+        children: Mapping[str, Child],
+        spawner: Spawner,
+        sessions: Sessions,
+        roles: Roles,
+        builder: Builder,
+        log_file: Callable[[], str],
+    ) -> None:
+        self._children = children
+        self._spawner = spawner
+        self._sessions = sessions
+        self._roles = roles
+        self._builder = builder
+        self._log_file = log_file
+
+    async def run(self) -> None:
+        """Make a round at each tick, until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.make()
+
+    def make(self) -> None:
+        """One round."""
+        for child in self._children.values():
+            was_well = child.well
+            child.look()
+            if was_well and not child.well and child.name == EMBEDDER:
+                self._sessions.tell_all({"hint": "embedder"}, kinds=SERVING)
+        self._spawner.look()
+        self._sessions.look()
+        self._roles.look_at_workers()
+        self._builder.look()
+        if not os.path.exists(self._log_file()):
+            log.warning("log.missing", file=self._log_file())  # which makes it again
