@@ -19,6 +19,7 @@ from benchmarks import (
     eager,
     exact_names,
     feedback,
+    hostile,
     hostile_git,
     http_abuse,
     http_search,
@@ -86,6 +87,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "audit-cost": audit_cost.measure,
     "http": http_search.measure,
     "http-abuse": http_abuse.measure,
+    "hostile": hostile.measure,
     "hostile-git": hostile_git.measure,
     "names": exact_names.measure,
 }
