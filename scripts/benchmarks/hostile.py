@@ -154,8 +154,10 @@ def measure(context: Context) -> list[Row]:
             peers=(f"the same lines as the user's own configuration: {control.words()}",),
             met=harm.none and bool(control.programs and control.sent and control.files),
             notes=(
-                "Each case: a session that recalls, `recall`, and one more command, in a "
-                "repository that names canaries in a file or through a client's variables.",
+                (
+                    "Each case: a session that recalls, `recall`, and one more command, in a "
+                    "repository that names canaries in a file or through a client's variables."
+                ),
             ),
             data={"cases": [case.name for case in chosen]},
         )
@@ -168,6 +170,7 @@ def _trapped(work: Path) -> Iterator[tuple[Installation, Trap]]:
     shutil.rmtree(top, ignore_errors=True)
     with installed(work) as khive:
         trap = Trap(top)
+        khive.environment[SECRET] = "secret"
         try:
             yield khive, trap
         finally:
@@ -184,7 +187,7 @@ def _visit(
     before = content(trap.victim) | content(root)
     settings = {k: v.replace("{root}", str(root)) for k, v in case.environment.items()}
     arguments = [word.replace("{root}", str(root)) for word in case.arguments]
-    environment = {**khive.environment, SECRET: "secret", **settings}
+    environment = {**khive.environment, **settings}
     if case.cold:
         khive.stop()
     server = Server(
@@ -229,6 +232,7 @@ def _as_the_user(khive: Installation, trap: Trap) -> Harm:
     khive.write_configuration(text.replace("{root}", str(root)))
     khive.start()
     khive.run("remember", MEMORY)
+    khive.run("recall", "heron")
     khive.run("assign", "--role", "b", "--cwd", str(root), "--wait", "{}")
     threading.Event().wait(SETTLE)
     khive.stop()

@@ -74,14 +74,14 @@ def cases(kit: Kit) -> Iterator[Case]:
 
 
 def of_tables(kit: Kit) -> Iterator[Case]:
-    """Each table with everything in it, by each way; no supervisor runs yet."""
+    """Each table with everything in it, by each way."""
     texts = {table: table_text(table, kit) for table in TABLES}
     texts["roles"] = role_text(kit, {})
     texts["all"] = "".join(texts.values())
     for table, text in texts.items():
         for way, (file, environment, arguments) in WAYS.items():
             files = {file: text}
-            cold = way == "found" or table in ("all", "roles")
+            cold = table in ("all", "roles")
             yield Case(f"[{table}] by {way}", files, environment, arguments, cold=cold)
 
 
