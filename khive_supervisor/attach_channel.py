@@ -227,8 +227,24 @@ def connected(sock: socket, path: str) -> bool:
             return True
 
 
-def receive(sock: socket, seconds: float, what: str) -> "bytes | None":
+def stopped(pid: int) -> bool:
+    """Return whether a process is known to be stopped by a signal or a debugger."""
+    try:
+        fd = open(f"/proc/{pid}/stat", O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return read(fd, 512).rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except (OSError, IndexError):
+        return False
+    finally:
+        close(fd)
+
+
+def receive(sock: socket, seconds: float, what: str, pid: int) -> "bytes | None":
     """The channel's next record; b"" at its end, None if there is none in time.
+
+    One whose process is stopped is not waited for.
 
     What is waited for is said to the client before long.
     """
@@ -240,7 +256,7 @@ def receive(sock: socket, seconds: float, what: str) -> "bytes | None":
             sock.settimeout(max(left, 0.001))
             byte = sock.recv(1)
         except TimeoutError:
-            if said:
+            if said or stopped(pid):
                 return None
             say(what)
             said = True
@@ -281,7 +297,7 @@ def until_begun(sock: socket, pid: int, path: str, terms: Terms) -> "str | None"
     waits = f"waiting for the supervisor (pid {pid}) at {path} to answer"
     seconds, missing = TAKEN_WITHIN, "does not answer"
     while True:
-        record = receive(sock, seconds, waits)
+        record = receive(sock, seconds, waits, pid)
         if record is None:
             if has_begun_after_all(sock):
                 return None

@@ -34,6 +34,8 @@ VERB_DEADLINE = 600.0
 
 #: Seconds in which whoever listens says that he is there: he never does anything else meanwhile.
 ANSWER_DEADLINE = 4.0
+#: Seconds of silence after which one that is stopped is not waited for any longer.
+SUSPECT_AFTER = 1.0
 #: Seconds between two attempts while the supervisor's queue is full.
 TRY_AGAIN = 0.05
 _OTHERS_SOCKET = "Set KHIVE_SOCKET to a path in a directory of yours."
@@ -159,7 +161,7 @@ class ControlClient:
         else:
             self._send(protocol.hello(kind, acks=True, **fields))
         try:
-            first = self._connection.peek(ANSWER_DEADLINE)
+            first = self._first()
         except TimeoutError:
             pid = peer(self._connection.sock)[0]
             self.close()
@@ -172,6 +174,16 @@ class ControlClient:
         if first is not None and (first.get("error") or {}).get("code") == OtherStore.code:
             self.close()
             raise from_dict(first["error"])
+
+    def _first(self) -> dict[str, Any] | None:
+        """What the other side says first; raises TimeoutError if it says nothing."""
+        try:
+            return self._connection.peek(SUSPECT_AFTER)
+        except TimeoutError:
+            pid = peer(self._connection.sock)[0]
+            if pid is not None and stopped(pid):
+                raise
+        return self._connection.peek(ANSWER_DEADLINE - SUSPECT_AFTER)
 
     def _send(self, frame: bytes) -> None:
         """Send a frame; if the other side has ended already, what it said is still to be read."""

@@ -261,10 +261,14 @@ class RawSession:
     """An MCP session by hand, to send what no client would."""
 
     def __init__(
-        self, installation: Installation, *, cwd: Path | None = None, **environment: str
+        self,
+        installation: Installation,
+        *words: str,
+        cwd: Path | None = None,
+        **environment: str,
     ) -> None:
         self.process = subprocess.Popen(
-            [*installation.argv, "attach"],
+            [*installation.argv, "attach", *words],
             env={**installation.env, **environment},
             cwd=cwd or installation.home,
             stdin=subprocess.PIPE,

@@ -284,6 +284,20 @@ def place_to_listen(found: str | None, store: str) -> str:
     return holder.store_socket(store)
 
 
+def refuse_if_served(path: str, store: str) -> None:
+    """Refuse a start whose store is served at its socket, although the lock's file is gone.
+
+    Raises:
+        AlreadyRunning: it is.
+    """
+    if holder.of(store) is not None or not os.path.exists(path):
+        return  # the lock itself says who it is, or there is nobody
+    with contextlib.suppress(Unresponsive, VersionMismatch):
+        status = _status_or_none(path)
+        if status is not None and _same_store(status, store):
+            raise already(status, store)
+
+
 def check_same(status: dict[str, Any], start: Start) -> None:
     """Say if the one that runs is another configuration's than the one to be started.
 

@@ -23,6 +23,7 @@ from khive_supervisor.cli.starting import (
     Waiting,
     check_same,
     place_to_listen,
+    refuse_if_served,
     start_or_find,
 )
 from khive_supervisor.client import ControlClient, owner
@@ -78,6 +79,8 @@ def start(
         waiting.say(f"exit {error.exit_code}")
         raise
     if not background:
+        if not inherited:
+            refuse_if_served(path, configuration.config.store.path)
         who = Run(configuration, path, http, inherited)
         _run(who, ready_fd, quiet=quiet, as_json=as_json)
         return

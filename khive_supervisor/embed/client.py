@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from khive_supervisor import holder
+from khive_supervisor.client import check_peer
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, Vectors
 from khive_supervisor.errors import EmbedderUnavailable, KhiveError, ProtocolError
@@ -302,7 +304,10 @@ class _Connection:
     def open(self, path: str, deadline: float) -> bytes:
         """Connect; returns the server's greeting."""
         self._wait_until(deadline)
+        if why := holder.unsafe(path):
+            raise PermissionError(f"Nothing is sent there: {why}.")
         self._socket.connect(path)
+        check_peer(self._socket, path)
         return self.receive(deadline)
 
     def send(self, question: bytes, deadline: float) -> None:

@@ -20,7 +20,7 @@ from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.config.terms import Serving
-from khive_supervisor.embed import model_id_of
+from khive_supervisor.embed import embedder_socket, model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.holder import Holder
 from khive_supervisor.paths import make_private_directory
@@ -35,6 +35,7 @@ from khive_supervisor.supervision.control import (
     redirect,
     streams,
 )
+from khive_supervisor.supervision.foothold import Foothold, is_there
 from khive_supervisor.supervision.grants import Grants
 from khive_supervisor.supervision.handover import (
     Successor,
@@ -243,6 +244,7 @@ class Supervisor:
             tasks.append(asyncio.create_task(self.upkeep.run()))
             tasks.append(asyncio.create_task(self.watcher.run()))
             tasks.append(asyncio.create_task(self._rounds.run()))
+            tasks.append(asyncio.create_task(self._foothold(control).run()))
             await self.roles.start()
             tasks.append(asyncio.create_task(self.reloader.run()))
             await self._until_ready()
@@ -325,6 +327,33 @@ class Supervisor:
             log.warning("capability.broken", problem=text)
         for problem in check_handlers(self.config, os.environ):
             log.warning("role.cannot_work", role=problem.role, problem=str(problem))
+
+    # --- what it stands on ----------------------------------------------------------------------
+
+    def _foothold(self, control: ControlServer) -> Foothold:
+        embedder = self.children.get("embedder")
+
+        def bind() -> None:
+            control.listen_at(self._rendezvous.bind())
+            live.write_allow_list(self.socket_path, self.config)
+            if self.http is not None:
+                self.http.keep_token()
+
+        def embedder_missing() -> bool:
+            ready = embedder is not None and embedder.state is State.READY
+            return ready and not is_there(embedder_socket(self.socket_path))
+
+        def renew_embedder() -> None:
+            if embedder is not None:
+                embedder.kill()
+
+        def yield_to(why: str) -> None:
+            self._stopped_by = why
+            self.stop_requested.set()
+
+        return Foothold(
+            self._lock, self._rendezvous.missing, bind, embedder_missing, renew_embedder, yield_to
+        )
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()

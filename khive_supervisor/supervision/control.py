@@ -102,6 +102,14 @@ class ControlServer:
         """Serve from now on."""
         asyncio.get_running_loop().add_reader(self.listener, self._accept)
 
+    def listen_at(self, listener: socket.socket) -> None:
+        """Accept at another socket from now on; what has come to the old one is served."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.listener)
+        self.listener.close()
+        self.listener = listener
+        self.start()
+
     def _accept(self) -> None:
         try:
             conn, _ = self.listener.accept()

@@ -23,6 +23,8 @@ log = logs.get("khive.http")
 
 #: Bytes of chance in a token.
 TOKEN_BYTES = 32
+#: Bytes of a token's file that are kept.
+MAX_TOKEN_BYTES = 4096
 #: Connections that wait while nobody accepts them.
 BACKLOG = 128
 
@@ -34,6 +36,12 @@ class HttpFront:
         self._settings = settings
         self.token_file = http_token_file(socket_path)
         self._listener: socket.socket | None = None
+        self._token = b""
+
+    def keep_token(self) -> None:
+        """Put the token's file back if it is gone: clients have this token. Raises OSError."""
+        if self._token and not os.path.lexists(self.token_file):
+            make_token(self.token_file, self._token)
 
     def open_channels(self) -> dict[str, socket.socket]:
         """What a worker needs of us; binds at the first call that can.
@@ -41,7 +49,7 @@ class HttpFront:
         Raises:
             OSError: the port or the token cannot be had; the next attempt may do better.
         """
-        ensure_token(self.token_file)
+        self._token = ensure_token(self.token_file)
         if self._listener is None:
             self._listener = listen(self._settings.host, self._settings.port)
             log.info("http.listening", url=self.url)
@@ -112,8 +120,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def ensure_token(path: str) -> None:
-    """Make the token's file unless there is a good one.
+def ensure_token(path: str) -> bytes:
+    """Make the token's file unless there is a good one; its content.
 
     Raises:
         OSError: the file cannot be made, or others could have read what is in it.
@@ -121,8 +129,9 @@ def ensure_token(path: str) -> None:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
-        _make_token(path)
-        return
+        token = secrets.token_urlsafe(TOKEN_BYTES).encode() + b"\n"
+        make_token(path, token)
+        return token
     private = stat.S_ISREG(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
     if not private or found.st_uid != os.getuid() or not found.st_size:
         raise PermissionError(
@@ -130,13 +139,15 @@ def ensure_token(path: str) -> None:
             f"The token in {path} is not private to you, or empty. Remove the file: the next "
             "start makes a new token, which clients must then be given",
         )
+    with open(path, "rb") as file:
+        return file.read(MAX_TOKEN_BYTES)
 
 
-def _make_token(path: str) -> None:
+def make_token(path: str, token: bytes) -> None:
     """Whole or not at all: a worker may read it at any time."""
     fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="ascii") as out:
-        out.write(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
+    with os.fdopen(fd, "wb") as out:
+        out.write(token)
         out.flush()
         os.fsync(out.fileno())
     os.replace(path + ".tmp", path)

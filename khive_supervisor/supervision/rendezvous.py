@@ -81,6 +81,16 @@ class Rendezvous:
         assert self._listener is not None
         return self._listener.fileno()
 
+    def missing(self) -> bool:
+        """Return whether the socket that others would find is not the one that we bound."""
+        if self._identity is None:
+            return False
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) != self._identity
+
     def _clear_stale(self) -> None:
         try:
             mode = os.lstat(self.path).st_mode
@@ -105,7 +115,7 @@ class Rendezvous:
                 ) from error
         raise AlreadyRunning(
             f"Another process answers at {self.path}.",
-            hint="It serves another store. Stop it, or set KHIVE_SOCKET for one of the two.",
+            hint="Stop it, or set KHIVE_SOCKET for one of the two.",
         )
 
     def remove(self) -> bool:

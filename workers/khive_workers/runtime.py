@@ -8,7 +8,8 @@ import socket
 import sys
 import threading
 
-from khive_supervisor import exitcodes, logs, protocol
+from khive_supervisor import exitcodes, holder, logs, protocol
+from khive_supervisor.client import peer
 from khive_supervisor.config.model import Config
 
 #: Seconds in which a supervisor must accept a registration; a worker serves without it anyway.
@@ -102,7 +103,11 @@ def register(path: str, hello: bytes, log_end: socket.socket | None) -> socket.s
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(REGISTER_DEADLINE)
     try:
+        if holder.unsafe(path):
+            raise PermissionError(path)
         sock.connect(path)
+        if peer(sock)[1] not in (None, os.getuid()):
+            raise PermissionError(path)  # it gets our log, and hears of what our client does
         if log_end is None:
             sock.sendall(hello)
         else:
