@@ -32,7 +32,7 @@ from posix import (
 from time import monotonic, sleep
 
 from khive_supervisor import __version__, holder, paths
-from khive_supervisor.exitcodes import PERMANENT, TEMPORARY
+from khive_supervisor.exitcodes import PERMANENT, TEMPORARY, VERSION_MISMATCH
 
 #: The protocol's number; protocol.py has the same (a test compares).
 PROTOCOL = 1
@@ -339,6 +339,11 @@ def has_begun_after_all(sock: socket) -> bool:
 
 def refused(code: int, text: str, terms: Terms) -> None:
     """A supervisor said why it does not take the session; returns if it may do so later."""
+    if code == VERSION_MISMATCH:
+        from khive_supervisor.attach_start import replaced
+
+        if replaced(terms):
+            execv(sys.executable, again(terms))
     say(text)
     if code == TEMPORARY:
         return

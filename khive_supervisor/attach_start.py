@@ -166,6 +166,33 @@ def run_start(terms: Terms, until: float) -> "tuple[str, int]":
     return "", int(rest) if kind == "exit" else -1
 
 
+def replaced(terms: Terms) -> bool:
+    """Take the place of a supervisor of this environment that does not speak with this release.
+
+    False if it is another environment's, or cannot be replaced: why has been said.
+    """
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place", "--json"]
+    argv += ["--config", terms.config] if terms.config else []
+    pid = fork()
+    if pid == 0:
+        try:
+            setsid()
+            null = open("/dev/null", O_RDWR)
+            dup2(null, 0)
+            dup2(null, 1)
+            close(JOURNAL)
+            close(INBOX)
+            execve(argv[0], argv, environ_of_all())
+        finally:
+            _exit(127)
+    return waitpid(pid, 0)[1] == 0
+
+
+def environ_of_all() -> "dict[bytes, bytes]":
+    """What this session is known by must not become everybody's: the supervisor serves all."""
+    return {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in FORWARDED}
+
+
 def wait_for_word(told: int, until: float) -> "str | None":
     """What the start tells; "" if it ended without a word, None when the time is over."""
     data, said, began = b"", False, monotonic()
@@ -189,8 +216,7 @@ def run_apart(argv: "list[str]", ours: "tuple[int, ...]") -> None:
 
     `ours` are descriptors that it must not have.
     """
-    # What this session is known by must not become everybody's: the supervisor serves all.
-    env = {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in FORWARDED}
+    env = environ_of_all()
     pid = fork()
     if pid == 0:
         try:

@@ -28,7 +28,7 @@ from khive_supervisor.processes import stopped
 CONTROL_DEADLINE = 30.0
 #: The same of those that wait for tasks at work: the longest drain_deadline, and a little.
 WORK_DEADLINE = 86_400.0 + 600.0
-_WAITING = frozenset({"reload", "roles.drain", "roles.resume"})
+_WAITING = frozenset({"reload", "roles.drain", "roles.resume", "upgrade"})
 #: Seconds to wait for one step of a verb (an answer or a progress report).
 VERB_DEADLINE = 600.0
 

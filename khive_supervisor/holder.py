@@ -4,8 +4,8 @@ Imports C modules only, as attach does: a session of any configuration finds in 
 the one supervisor that its store has.
 
 The lock names its holder in lines: its pid alone, then `socket PATH`, `config FILE`,
-`release NUMBER`, and `end`. What is written stays when the holder dies: only the kernel's lock
-(`held`) says that it lives.
+`release NUMBER`, `prefix PATH` (its environment), and `end`. What is written stays when the holder
+dies: only the kernel's lock (`held`) says that it lives.
 """
 
 from posix import (
@@ -44,9 +44,10 @@ class Holder:
         socket: where it listens; None if an older release wrote the lock.
         config: its configuration file; None for the defaults.
         release: its release.
+        prefix: its environment, `sys.prefix`.
     """
 
-    __slots__ = ("config", "pid", "release", "socket")
+    __slots__ = ("config", "pid", "prefix", "release", "socket")
 
     def __init__(
         self,
@@ -54,15 +55,22 @@ class Holder:
         socket: "str | None" = None,
         config: "str | None" = None,
         release: "str | None" = None,
+        prefix: "str | None" = None,
     ) -> None:
         self.pid = pid
         self.socket = socket
         self.config = config
         self.release = release
+        self.prefix = prefix
 
     def encode(self) -> bytes:
         """The lock's content; a path with a line's end in it is left out."""
-        named = (("socket", self.socket), ("config", self.config), ("release", self.release))
+        named = (
+            ("socket", self.socket),
+            ("config", self.config),
+            ("release", self.release),
+            ("prefix", self.prefix),
+        )
         lines = [f"{name} {value}" for name, value in named if value and "\n" not in value]
         text = "\n".join([str(self.pid), *lines, "end", ""])
         return text.encode("utf-8", "surrogateescape")
@@ -85,7 +93,13 @@ def decode(data: bytes) -> "Holder | None":
             break
         name, _, value = line.partition(" ")
         named[name] = value
-    return Holder(int(first), named.get("socket"), named.get("config"), named.get("release"))
+    return Holder(
+        int(first),
+        named.get("socket"),
+        named.get("config"),
+        named.get("release"),
+        named.get("prefix"),
+    )
 
 
 def lock_path(store: str) -> str:

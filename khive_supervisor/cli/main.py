@@ -23,6 +23,7 @@ from khive_supervisor.cli import (
     settings,
     supervise,
     tasks,
+    upgrade,
     verbs,
     worktrees,
 )
@@ -88,7 +89,7 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
     raise AssertionError("entry.main runs attach before this module is imported")
 
 
-cli.add_section("Supervisor", (*supervise.COMMANDS, doctor, *settings.COMMANDS))
+cli.add_section("Supervisor", (*supervise.COMMANDS, *upgrade.COMMANDS, doctor, *settings.COMMANDS))
 cli.add_section("Clients", (connect, attach, *http.COMMANDS))
 cli.add_section("Memories and documents", (*memory.COMMANDS, *learn.COMMANDS))
 cli.add_section(

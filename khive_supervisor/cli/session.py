@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import click
 
 from khive_supervisor import holder, paths, repository
+from khive_supervisor.cli import finding
 from khive_supervisor.cli.finding import SAY_AFTER, control, reach, socket_of
 from khive_supervisor.cli.output import note
 from khive_supervisor.client import ControlClient
@@ -93,8 +94,10 @@ def loaded(config_file: str | None) -> LoadedConfig:
     return load(config_file, working_directory(), os.environ)
 
 
-def start_in_background(config_file: str | None) -> None:
+def start_in_background(config_file: str | None, *, deliberate: bool = False) -> None:
     """Start a supervisor and wait until it is ready.
+
+    `deliberate`: somebody wants this very release, also for a store of another environment's.
 
     Raises:
         SystemExit: it did not become ready; its message is on stderr, and its code is this.
@@ -103,6 +106,7 @@ def start_in_background(config_file: str | None) -> None:
     argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
     argv += ["--whichever", "--lifeline-fd", str(line)]
     argv += ["--config", config_file] if config_file else []
+    argv += ["--deliberate"] if deliberate else []
     # What this session is known by must not become everybody's: the supervisor serves all.
     env = {n: v for n, v in os.environ.items() if n not in ENVIRONMENT_ALLOWED}
     try:
@@ -117,6 +121,23 @@ def start_in_background(config_file: str | None) -> None:
             os.close(fd)
     if code:
         raise SystemExit(code)  # what is wrong has been said
+
+
+def replace_old(config_file: str | None) -> None:
+    """Take the place of a supervisor of 0.1.0 in this environment: it serves no other release.
+
+    Raises:
+        VersionMismatch: it is another environment's.
+        SystemExit: it could not be replaced; why is on stderr.
+    """
+    holds = finding.holder_of(config_file)
+    if holds is None or holds.release is not None:
+        return
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place", "--json"]
+    argv += ["--config", config_file] if config_file else []
+    done = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def without_daemon() -> bool:
@@ -144,6 +165,7 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
     def talk(path: str) -> ControlClient:
         return ControlClient(path, "verbs", **fields)
 
+    replace_old(config_file)
     try:
         clients = [reach(config_file, talk)]
     except NotRunning:

@@ -70,12 +70,14 @@ class Start:
         config_file: as it was named on the command line.
         path: where the supervisor would listen.
         http: whether it serves HTTP whatever is configured.
+        deliberate: whether it may migrate another environment's store.
     """
 
     configuration: LoadedConfig
     config_file: str | None
     path: str
     http: bool
+    deliberate: bool = False
 
     @property
     def store(self) -> str:
@@ -190,6 +192,7 @@ def _started(start: Start) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     file = start.config_file
     argv += ["--config", os.path.abspath(file)] if file else []
     argv += ["--http"] if start.http else []
+    argv += ["--deliberate"] if start.deliberate else []
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,

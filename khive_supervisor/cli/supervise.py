@@ -47,6 +47,7 @@ STOP_DEADLINE = 30.0
 @click.option("--quiet", is_flag=True, help="Print nothing when all is well.")
 @click.option("--http", is_flag=True, help="Serve HTTP, too, whatever http.enabled says.")
 @click.option("--take-over", hidden=True, help="What a supervisor has kept that was replaced.")
+@click.option("--deliberate", is_flag=True, hidden=True, help="Another environment's store, too.")
 @click.option("--ready-fd", type=int, hidden=True, help="Say there how far it is.")
 @click.option("--tell-fd", type=int, hidden=True, help="Say there where it listens.")
 @click.option("--lifeline-fd", type=int, hidden=True, help="End with this pipe.")
@@ -58,6 +59,7 @@ def start(
     quiet: bool,
     http: bool,
     take_over: str | None,
+    deliberate: bool,
     ready_fd: int | None,
     tell_fd: int | None,
     lifeline_fd: int | None,
@@ -81,10 +83,10 @@ def start(
     if not background:
         if not inherited:
             refuse_if_served(path, configuration.config.store.path)
-        who = Run(configuration, path, http, inherited)
+        who = Run(configuration, path, http, inherited, deliberate)
         _run(who, ready_fd, quiet=quiet, as_json=as_json)
         return
-    wanted = Start(configuration, config_file, path, http)
+    wanted = Start(configuration, config_file, path, http, deliberate)
     status, ran_before = start_or_find(wanted, waiting)
     if ran_before and not whichever:
         check_same(status, wanted)
@@ -102,6 +104,7 @@ class Run:
     path: str
     http: bool
     inherited: Inherited | None
+    deliberate: bool
 
 
 def _run(who: Run, ready_fd: int | None, *, quiet: bool, as_json: bool) -> None:
@@ -121,7 +124,13 @@ def _run(who: Run, ready_fd: int | None, *, quiet: bool, as_json: bool) -> None:
         starter.check()
 
     async def run() -> Supervisor:
-        supervisor = Supervisor(who.configuration, who.path, http=who.http, inherited=who.inherited)
+        supervisor = Supervisor(
+            who.configuration,
+            who.path,
+            http=who.http,
+            inherited=who.inherited,
+            deliberate=who.deliberate,
+        )
         if starter is None:
             await supervisor.run(announce, nothing)
         else:

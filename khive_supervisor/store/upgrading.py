@@ -11,13 +11,16 @@ import fcntl
 import glob
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import apsw
 
+from khive_supervisor import __version__, holder
 from khive_supervisor.errors import StoreRefused
+from khive_supervisor.holder import Holder
 from khive_supervisor.store import backup, guards, migrations
 from khive_supervisor.store.database import Database
 
@@ -40,6 +43,8 @@ def upgrade(connection: apsw.Connection, path: str, *, owner: bool = False) -> N
     if not 0 < migrations.schema_version(connection) < migrations.NEWEST:
         migrations.migrate(connection)
         return
+    if not owner:
+        check_environment(path, holder.named_by(path))
     with _owning(path, owner=owner):
         was = migrations.schema_version(connection)
         if was < migrations.NEWEST:  # another process may just have done it
@@ -81,14 +86,41 @@ def _back_up(connection: apsw.Connection, path: str) -> None:
         os.unlink(old)
 
 
+def pending(path: str) -> bool:
+    """Return whether a store has to be migrated; as the file lies there, without a lock."""
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return False
+    with guards.as_it_lies(path) as connection:
+        return 0 < migrations.schema_version(connection) < migrations.NEWEST
+
+
+def check_environment(path: str, last: Holder | None) -> None:
+    """Leave a store alone that another environment's supervisor has served, and may serve again.
+
+    `last` is who held its lock. Somebody has to want that this release migrates it: the environment
+    of a project must not take what the user's own release would then refuse.
+
+    Raises:
+        StoreRefused: it would have to be migrated, and is another environment's.
+    """
+    if last is None or last.prefix is None or not os.path.isdir(last.prefix):
+        return
+    if os.path.realpath(last.prefix) == os.path.realpath(sys.prefix) or not pending(path):
+        return
+    raise StoreRefused(
+        f"{path} was served by {last.release} of {last.prefix}; {__version__} of {sys.prefix} "
+        "would have to migrate it.",
+        hint="`khive-supervisor upgrade` does so, with a backup; or use the other environment's.",
+    )
+
+
 def room(path: str) -> str:
     """Why the backup of a store that has to be migrated would not fit beside it; empty if it would.
 
     The file is looked at as it lies there, without a lock: a hint for who wants to know early.
     """
-    with guards.as_it_lies(path) as connection:
-        if not 0 < migrations.schema_version(connection) < migrations.NEWEST:
-            return ""
+    if not pending(path):
+        return ""
     needed, free = os.path.getsize(path), shutil.disk_usage(os.path.dirname(path)).free
     if free > needed:
         return ""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from khive_supervisor import __version__, logs, paths
+from khive_supervisor import __version__, holder, logs, paths
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
@@ -25,6 +25,7 @@ from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.holder import Holder
 from khive_supervisor.paths import make_private_directory
 from khive_supervisor.protocol import MAX_FDS
+from khive_supervisor.store import upgrading
 from khive_supervisor.supervision import live, liveness, systemd
 from khive_supervisor.supervision.belonging import Belonging
 from khive_supervisor.supervision.children import Child
@@ -86,6 +87,7 @@ class Supervisor:
         *,
         http: bool = False,
         inherited: Inherited | None = None,
+        deliberate: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = loaded.config
@@ -116,7 +118,7 @@ class Supervisor:
         self._end_sessions = False
         self._stopped_by = "a signal"
         self._collector: logs.Collector | None = None
-        me = Holder(os.getpid(), socket_path, loaded.file, __version__)
+        me = Holder(os.getpid(), socket_path, loaded.file, __version__, sys.prefix)
         self._lock = StoreLock(self.config.store.path, me)
         self._rendezvous = Rendezvous(socket_path)
         self.belonging = Belonging.of(loaded, socket_path)
@@ -164,6 +166,7 @@ class Supervisor:
             store=self.belonging.store,
         )
         self._inherited = inherited
+        self._deliberate = deliberate or inherited is not None
         self._adopt(inherited)
 
     # --- what there is to run -----------------------------------------------------------------
@@ -300,6 +303,8 @@ class Supervisor:
     def _open_store(self) -> None:
         """The store first: its guards refuse before a lock file is made beside a foreign file."""
         directory = os.path.dirname(os.path.realpath(self.config.store.path))
+        if not self._deliberate:
+            upgrading.check_environment(self._lock.store, holder.named_by(self._lock.store))
         if os.path.isdir(directory) and os.access(directory, os.W_OK):
             self._lock.acquire()
         self.upkeep.open()

@@ -97,7 +97,7 @@ def opened(path: str) -> Iterator[str]:
     """Look whether the store would be opened, and whether there is room for its backup."""
     try:
         guards.check_file(path, migrations.NEWEST)
-        if os.path.exists(path) and (problem := upgrading.room(path)):
+        if problem := upgrading.room(path):
             yield problem
     except (KhiveError, apsw.Error) as error:
         yield str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import apsw
 import pytest
 
 from khive_supervisor.errors import StoreRefused
+from khive_supervisor.holder import Holder
 from khive_supervisor.store import SqliteStore, migrations, upgrading
 from khive_supervisor.store.model import NewEntry
 
@@ -78,6 +80,29 @@ def test_a_store_at_work_under_an_earlier_release_is_left_alone(
     assert "khive-supervisor upgrade" in refused.value.hint
     assert schema_of(store) == len(EARLIER)
     assert upgrading.backups(str(store)) == []
+
+
+@pytest.mark.parametrize(
+    ("prefix", "refused"), [("there", True), ("gone", False), (sys.prefix, False), (None, False)]
+)
+def test_another_environment_migrates_nothing_unasked(
+    store: Path, tmp_path: Path, prefix: str | None, refused: bool
+) -> None:
+    (tmp_path / "there").mkdir()
+    where = str(tmp_path / prefix) if prefix else None
+    last = Holder(1, "/s", None, "0.1.0", where)
+    Path(f"{store}.lock").write_bytes(last.encode())
+    if not refused:
+        with SqliteStore(str(store)) as opened:
+            assert opened.stats().schema_version == migrations.NEWEST
+        return
+    with pytest.raises(StoreRefused, match="would have to migrate"):
+        SqliteStore(str(store))
+    assert schema_of(store) == len(EARLIER)
+    with SqliteStore(str(store), owner=True):
+        pass  # who holds the lock has asked before
+    with SqliteStore(str(store)):
+        pass  # nothing is left to migrate
 
 
 def test_its_owner_migrates_it(store: Path, held: int) -> None:
