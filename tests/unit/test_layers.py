@@ -84,3 +84,14 @@ def test_workers_import_no_parent_only_layer(path: Path) -> None:
 
 def test_workers_is_only_a_source_root() -> None:
     assert not (ROOT / "workers" / "__init__.py").exists()
+
+
+def test_every_package_ships() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    ship = set(settings["options"]["packages"].split())
+    there = {
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for file in (ROOT / "khive_supervisor").rglob("__init__.py")
+    }
+    assert ship == there | {"khive_workers"}
