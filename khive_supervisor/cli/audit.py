@@ -15,8 +15,10 @@ from khive_supervisor import exitcodes
 from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import Head, read_heads
 from khive_supervisor.audit.verify import verify as verify_chain
+from khive_supervisor.cli.numbers import WholeNumber
 from khive_supervisor.cli.output import as_json_option, emit, style, table
 from khive_supervisor.cli.session import config_option, loaded
+from khive_supervisor.cli.times import asked
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store import open_store
 from khive_supervisor.verbs.audit import LISTED, LISTED_MAX, listed
@@ -100,12 +102,12 @@ def head(config_file: str | None, as_json: bool) -> None:
 @click.option("--role", help="Only what was done to this role.")
 @click.option("--profile", help="Only what was done to this profile.")
 @click.option("--actor", help="Only what was done by those whose name has this in it.")
-@click.option("--since", help="Only what is not older (30m, 12h, 7d, a time).")
-@click.option("--before", type=click.IntRange(1), help="Only those before this number.")
+@click.option("--since", help="Only what is not older (30m, 12h, 7d, a local time).")
+@click.option("--before", type=WholeNumber(1), help="Only those before this number.")
 @click.option(
     "--limit",
     "-n",
-    type=click.IntRange(1, LISTED_MAX),
+    type=WholeNumber(1, LISTED_MAX),
     default=LISTED,
     show_default=True,
     help="How many at most.",
@@ -122,6 +124,7 @@ def show(
 ) -> None:
     """List what was done, newest first."""
     args["subject"] = _subject(task, role, profile)
+    args["since"] = asked(args["since"])
     given = {name: value for name, value in args.items() if value is not None}
     with open_store(loaded(config_file).config) as store:
         answer = listed(store.audit, given, time.time())

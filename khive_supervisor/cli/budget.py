@@ -11,6 +11,7 @@ from khive_supervisor.budgets.amounts import MICRO, USD, text
 from khive_supervisor.cli.output import as_json_option, emit, table
 from khive_supervisor.cli.role_text import NO_ROLES
 from khive_supervisor.cli.session import config_option, verbs
+from khive_supervisor.cli.times import in_utc
 
 
 @click.command()
@@ -39,7 +40,7 @@ def _rows(role: Mapping[str, Any]) -> list[tuple[object, ...]]:
     unit = role.get("unit")
     rows: list[tuple[object, ...]] = []
     for window in role["windows"]:
-        ends = window["ends"]
+        ends = in_utc(window["ends"])
         if "limit" in window and unit is not None:
             amounts = (window["limit"], window["spent"], role["reserved"], window["left"])
             cells = [_amount(amount, unit) for amount in amounts]

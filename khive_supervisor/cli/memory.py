@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from khive_supervisor.cli.numbers import Number, WholeNumber
 from khive_supervisor.cli.output import as_json_option, emit, style, table
 from khive_supervisor.cli.session import config_option, verbs
+from khive_supervisor.cli.times import asked
 from khive_supervisor.errors import InvalidInput
 
 Command = Callable[..., Any]
@@ -17,6 +19,7 @@ Command = Callable[..., Any]
 
 def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in args.items() if value not in (None, ())}
+    given |= {name: asked(given[name]) for name in ("since", "until") if name in given}
     with verbs(config_file) as (session, *_):
         return session.request(verb, given)
 
@@ -48,9 +51,9 @@ def filter_options(function: Command) -> Command:
         click.option("--namespace", help="Where to search; the configured one by default."),
         click.option("--kind", help="Only entries of this kind."),
         click.option("--tag", "tags", multiple=True, help="Only with this tag; repeatable."),
-        click.option("--since", help="Only entries made since then (2026-11-21, 7d, 12h)."),
-        click.option("--until", help="Only entries made before then."),
-        click.option("--limit", "-n", type=click.IntRange(1, 100), help="How many results (10)."),
+        click.option("--since", help="Only entries made since then (7d, 12h, a local time)."),
+        click.option("--until", help="Only entries made before then (same forms)."),
+        click.option("--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."),
     ):
         function = option(function)
     return function
@@ -61,7 +64,7 @@ def filter_options(function: Command) -> Command:
 @click.option("--title", help="A short headline.")
 @click.option("--tag", "tags", multiple=True, help="A label to filter by; repeatable.")
 @click.option("--kind", help="semantic (default), episodic, or a word of your own.")
-@click.option("--salience", type=float, help="How much it matters, 0 to 1.")
+@click.option("--salience", type=Number(), help="How much it matters, 0 to 1.")
 @click.option("--namespace", help="Where it belongs.")
 @config_option
 @as_json_option
@@ -69,7 +72,16 @@ def remember(content: str | None, config_file: str | None, as_json: bool, **args
     """Store one memory: CONTENT, or standard input."""
     text = _text(content)
     answer = _run(config_file, "memory.remember", {"content": text, **_lists(args)})
-    emit(answer, as_json, lambda a: f"{a['id']} {a['status']} (namespace {a['namespace']})")
+    emit(answer, as_json, _stored_text)
+
+
+def _stored_text(answer: dict[str, Any]) -> str:
+    """What became of a memory, and of what was said of one that is known."""
+    lines = [f"{answer['id']} {answer['status']} (namespace {answer['namespace']})"]
+    for label, name in (("added", "added"), ("not taken", "not_taken")):
+        parts = [f"{field} {_words(value)}" for field, value in answer.get(name, {}).items()]
+        lines += [f"    {label}: {'; '.join(parts)}"] if parts else []
+    return "\n".join(lines)
 
 
 @click.command()
@@ -112,16 +124,24 @@ def search(
 def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> None:
     """Name what is worth reading for a task."""
     answer = _run(config_file, "knowledge.suggest", {"task": task, **_lists(args)})
+    emit(answer, as_json, _suggested_text)
+
+
+def _suggested_text(answer: dict[str, Any]) -> str:
     rows = [(s["id"], s["why"], s["line"]) for s in answer["suggestions"]]
-    emit(answer, as_json, lambda _: table(("id", "why", "what"), rows) if rows else "Nothing.")
+    return table(("id", "why", "what"), rows) if rows else "Nothing."
 
 
 def _found_text(answer: dict[str, Any]) -> str:
     blocks = [_result_text(result) for result in answer["results"]]
-    notes = [style("note: ", "yellow") + note for note in answer.get("notes", ())]
+    notes = _notes(answer)
     if "search" in answer:
         notes.append("  ".join(f"{k}: {v}" for k, v in answer["search"].items()))
     return "\n\n".join((blocks or ["Nothing was found."]) + notes)
+
+
+def _notes(answer: dict[str, Any]) -> list[str]:
+    return [style("note: ", "yellow") + note for note in answer.get("notes", ())]
 
 
 def _result_text(result: dict[str, Any]) -> str:
@@ -146,12 +166,17 @@ def _result_text(result: dict[str, Any]) -> str:
 def get(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
     """Show entries in full."""
     answer = _run(config_file, "memory.get", {"ids": list(ids)})
-    emit(answer, as_json, lambda a: "\n\n".join(_entry_text(e) for e in a["entries"]))
+    emit(answer, as_json, lambda a: "\n\n".join([*map(_entry_text, a["entries"]), *_notes(a)]))
 
 
 def _entry_text(entry: dict[str, Any]) -> str:
-    head = "\n".join(f"{k}: {v}" for k, v in entry.items() if k != "content")
+    head = "\n".join(f"{k}: {_words(v)}" for k, v in entry.items() if k != "content")
     return f"{head}\n\n{entry['content']}"
+
+
+def _words(value: Any) -> str:
+    """A field's value: a list as its words, with commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @click.command()
@@ -163,15 +188,17 @@ def forget(ids: tuple[str, ...], undo: bool, config_file: str | None, as_json: b
     """Take entries out of every search; --undo brings them back."""
     if undo:
         answer = _run(config_file, "memory.restore", {"ids": list(ids)})
-        emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"]))
+        emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"], a))
         return
     answer = _run(config_file, "memory.forget", {"ids": list(ids)})
-    emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"]))
+    emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"], a))
 
 
-def _changed_text(what: str, done: list[str], not_done: list[str]) -> str:
+def _changed_text(what: str, done: list[str], not_done: list[str], answer: dict[str, Any]) -> str:
     text = f"{what}: {', '.join(done) or 'nothing'}."
-    return f"{text} Unchanged: {', '.join(not_done)}." if not_done else text
+    if not_done:
+        text += f" Unchanged: {', '.join(not_done)}."
+    return "\n".join([text, *_notes(answer)])
 
 
 @click.command()

@@ -12,6 +12,8 @@ from typing import Any, NoReturn, TextIO, TypeVar
 import click
 
 from khive_supervisor import wellformed
+from khive_supervisor.cli.commands import in_commands
+from khive_supervisor.cli.readable import readable
 from khive_supervisor.cli.terminal import json_text, one_line, printed, sequence, unguarded, write
 from khive_supervisor.errors import KhiveError
 
@@ -26,8 +28,11 @@ NARROWEST = 20
 
 
 def emit(data: T, as_json: bool, render: Callable[[T], str]) -> None:
-    """Print a command's result: one JSON document, or what `render` makes of the same data."""
-    text = as_json_text(data, indent=2) if as_json else render(data)
+    """Print a command's result: one JSON document, or what `render` makes of the same data.
+
+    What is rendered is as people read it: see `readable`.
+    """
+    text = as_json_text(data, indent=2) if as_json else render(readable(data))
     if text:
         say(text)
 
@@ -47,9 +52,9 @@ def print_error(error: KhiveError, as_json: bool = False) -> None:
     if as_json:
         note(as_json_text({"error": error.as_dict()}))
         return
-    lines = [style("error: ", "red", sys.stderr) + error.message]
+    lines = [style("error: ", "red", sys.stderr) + in_commands(error.message)]
     if error.hint:
-        lines.append(style("what to do: ", "yellow", sys.stderr) + error.hint)
+        lines.append(style("what to do: ", "yellow", sys.stderr) + in_commands(error.hint))
     note("\n".join(lines))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from khive_supervisor.cli.output import style, table
+from khive_supervisor.cli.terminal import one_line
 
 _COLOURS = {"active": "green", "inactive": "yellow"}
 
@@ -50,9 +51,7 @@ def _head(answer: dict[str, Any]) -> str:
         ("changed", answer["updated_at"]),
     ):
         if text:
-            # A description is foreign text: what in it could act on a terminal is made visible.
-            shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-            lines.append(f"{label:<8}{shown}")
+            lines.append(f"{label:<8}{one_line(text)}")
     return "\n".join(lines)
 
 

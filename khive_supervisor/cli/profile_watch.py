@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from khive_supervisor.cli.output import emit
+from khive_supervisor.cli.output import as_json_text, emit, say
 from khive_supervisor.cli.profile_text import change_line, profile_text
+from khive_supervisor.cli.terminal import sequence
 from khive_supervisor.freshness import BINDINGS, POSTERIORS, PROFILES, Fresh, Versions
 from khive_supervisor.freshness import Source as Store
 
@@ -22,7 +22,7 @@ Answer = dict[str, Any]
 LOOK_AGAIN = 0.1
 
 #: Takes the cursor home and clears the screen.
-_CLEAR = "\x1b[H\x1b[2J"
+_CLEAR = sequence("H") + sequence("2J")
 
 
 def follow(store: Store, load: Callable[[], Answer], as_json: bool) -> None:
@@ -56,8 +56,10 @@ def _screen() -> bool:
 
 
 def _lines(answer: Answer, as_json: bool) -> None:
-    text = json.dumps(answer, ensure_ascii=False) if as_json else change_line(answer)
-    emit(answer, False, lambda _: text)
+    if as_json:
+        say(as_json_text(answer))
+    else:
+        emit(answer, False, change_line)
 
 
 def _redraw(answer: Answer, _as_json: bool) -> None:

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from khive_supervisor import exitcodes, paths
 from khive_supervisor.cli import profile_text as text
+from khive_supervisor.cli.numbers import WholeNumber
 from khive_supervisor.cli.output import as_json_option, emit
 from khive_supervisor.cli.session import Verbs, config_option, loaded, socket_of, verbs
 from khive_supervisor.client import ControlClient
@@ -108,7 +109,7 @@ def profiles(lifecycle: str | None, config_file: str | None, as_json: bool) -> N
 @click.command()
 @name_argument()
 @click.option("--watch", "-w", is_flag=True, help="Show it again at each change, until Ctrl-C.")
-@click.option("--targets", "-n", type=click.IntRange(0, 100), help="How many entries (10).")
+@click.option("--targets", "-n", type=WholeNumber(0, 100), help="How many entries (10).")
 @config_option
 @as_json_option
 def profile(
@@ -222,7 +223,7 @@ def create_profile(config_file: str | None, as_json: bool, **args: Any) -> None:
 @whom_options
 @click.option(
     "--priority",
-    type=click.IntRange(-PRIORITY_LIMIT, PRIORITY_LIMIT),
+    type=WholeNumber(-PRIORITY_LIMIT, PRIORITY_LIMIT),
     help="Decides among bindings that name equally many fields (0).",
 )
 @config_option

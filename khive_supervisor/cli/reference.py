@@ -57,8 +57,10 @@ def _value(option: click.Option) -> str:
     if isinstance(kind, click.Choice):
         return " or ".join(f"`{choice}`" for choice in kind.choices)
     if isinstance(kind, click.IntRange):
-        return f"{kind.min} to {kind.max}"
-    return {"integer": "a number", "float": "a number", "path": "a path"}.get(kind.name, "text")
+        return "a number" if kind.min is None else f"{kind.min} to {kind.max}"
+    if isinstance(kind, click.FloatRange):
+        return "a number"
+    return {"integer": "a number", "path": "a path"}.get(kind.name, "text")
 
 
 def _cell(text: str) -> str:

@@ -11,6 +11,8 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli.output import as_json_option, emit
 from khive_supervisor.cli.session import config_option, control
 
+#: What leaves a role as it was.
+UNDONE = frozenset({"rolled_back", "failed"})
 #: What `reload --dry-run` exits with when a reload would change something.
 WOULD_CHANGE = 2
 
@@ -56,11 +58,7 @@ def result_text(result: dict[str, Any]) -> str:
     """What came of a reload, for people."""
     if result["state"] == "failed":
         return _errors_text("Nothing was changed:", result["errors"])
-    lines = [
-        f"Reloaded: generation {result['generation']}."
-        if result["changed"]
-        else "Nothing has changed."
-    ]
+    lines = [_head(result)]
     lines += [f"  {key}: taken over" for key in result["applied"] if result["changed"]]
     lines += [
         f"  role {role}: {outcome.replace('_', ' ')}"
@@ -70,6 +68,17 @@ def result_text(result: dict[str, Any]) -> str:
     lines += [f"  {key}: waits for a restart" for key in result["waits_for_restart"]]
     lines += [f"  {error}" for error in result["errors"]]
     return "\n".join(lines)
+
+
+def _head(result: dict[str, Any]) -> str:
+    """How it ended; a role that went back is said first, whatever else was taken over."""
+    undone = [role for role, outcome in result["roles"].items() if outcome in UNDONE]
+    if undone or result["state"] == "rolled_back":
+        roles = f"The new {', '.join(undone)}" if undone else "What is new"
+        return f"Rolled back: {roles} could not be made ready, and the old goes on."
+    if not result["changed"]:
+        return "Nothing has changed."
+    return f"Reloaded: generation {result['generation']}."
 
 
 def _errors_text(head: str, errors: list[str]) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.finding import LOOK_AGAIN, SAY_AFTER, holder_of, reach
-from khive_supervisor.cli.output import as_json_option, counted, emit, note, style, table
+from khive_supervisor.cli.numbers import WholeNumber
+from khive_supervisor.cli.output import as_json_option, counted, emit, note, say, style, table
 from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.cli.starting import (
@@ -26,6 +27,8 @@ from khive_supervisor.cli.starting import (
     refuse_if_served,
     start_or_find,
 )
+from khive_supervisor.cli.terminal import json_text, one_line
+from khive_supervisor.cli.times import shown
 from khive_supervisor.client import ControlClient, owner
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import (
@@ -274,15 +277,29 @@ def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
     if index["problem"]:
         line += f"\n        {index['problem']}"
     if builder["running"]:
-        line += f"\n        being built: {json.dumps(builder['progress'])}"
+        line += f"\n        being built{_progress_words(builder['progress'])}"
     elif builder["failures"]:
         times = counted(builder["failures"], "time")
         line += f"\n        the builder failed {times} ({builder['last_exit']})"
     return line
 
 
+def _progress_words(progress: dict[str, Any] | None) -> str:
+    """How far the index builder is, in words; it tells them as events with numbers."""
+    told = dict(progress or {})
+    event = str(told.pop("event", "")).replace("_", " ")
+    if "total" in told:
+        told = {"of": f"{told.get('done', 0)} of {told['total']}"}
+    numbers = [f"{value} {name}" if name == "items" else str(value) for name, value in told.items()]
+    return ": " + ", ".join([event, *numbers]) if event else ""
+
+
 def _freshness_line(freshness: dict[str, Any]) -> str:
-    line = f"changes are seen by {freshness['path']}, told {counted(freshness['pushes'], 'time')}"
+    told = counted(freshness["pushes"], "time")
+    if freshness["path"] == "inotify":
+        line = f"changes of the store are noticed at once (inotify); sessions were told {told}"
+    else:
+        line = f"changes of the store are looked for (no inotify); sessions were told {told}"
     if freshness["reason"]:
         line += f"\n        {freshness['reason']}"
     if freshness["rebuilds"]:
@@ -330,7 +347,14 @@ def duration(seconds: float) -> str:
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on as lines arrive.")
-@click.option("--lines", "-n", default=50, show_default=True, help="How many of the last lines.")
+@click.option(
+    "--lines",
+    "-n",
+    type=WholeNumber(0),
+    default=50,
+    show_default=True,
+    help="How many of the last lines.",
+)
 @config_option
 @as_json_option
 def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> None:
@@ -339,7 +363,7 @@ def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> No
     if not os.path.exists(path):
         raise NotFound(f"There is no log at {path}.", hint="It begins with the first start.")
     for line in _tail(path, lines, follow):
-        click.echo(line if as_json else _log_text(line))
+        say(json_text(line) if as_json else _log_text(line))
 
 
 def _tail(path: str, count: int, follow: bool) -> Iterator[str]:
@@ -371,13 +395,13 @@ def _log_text(line: str) -> str:
     try:
         data = json.loads(line)
     except ValueError:
-        return line
+        return one_line(line)
     if not isinstance(data, dict):
-        return line
-    head = [str(data.pop(k, "-")) for k in ("ts", "level", "process", "pid", "event")]
+        return one_line(line)
+    head = [one_line(data.pop(k, "-")) for k in ("ts", "level", "process", "pid", "event")]
     data.pop("logger", None)
-    rest = " ".join(f"{k}={v}" for k, v in data.items())
-    return f"{head[0]} {head[1]:7} {head[2]}[{head[3]}] {head[4]} {rest}".rstrip()
+    rest = " ".join(f"{one_line(k)}={one_line(v)}" for k, v in data.items())
+    return f"{shown(head[0])} {head[1]:7} {head[2]}[{head[3]}] {head[4]} {rest}".rstrip()
 
 
 COMMANDS = (start, stop, status, logs)

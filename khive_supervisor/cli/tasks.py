@@ -10,9 +10,13 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.output import as_json_option, as_json_text, emit, note, style, table
+from khive_supervisor.cli.numbers import WholeNumber
+from khive_supervisor.cli.output import as_json_option, as_json_text, emit, note, say, style, table
+from khive_supervisor.cli.readable import readable
 from khive_supervisor.cli.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.session import Verbs, config_option, verbs
+from khive_supervisor.cli.terminal import one_line
+from khive_supervisor.cli.times import asked
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import STATES
 
@@ -65,9 +69,9 @@ def _directory(named: str | None) -> str | None:
 @click.argument("payload", required=False)
 @click.option("--role", help="Who is to do it.")
 @click.option("--type", "task_type", help="What kind of task it is; selects the best role.")
-@click.option("--priority", type=int, help="The highest is done first (the role's own).")
+@click.option("--priority", type=WholeNumber(), help="The highest is done first (the role's own).")
 @click.option("--key", "idempotency_key", help="Repeating a key queues nothing new.")
-@click.option("--deadline", help="When it need not be started any more (30m, 12h, a time).")
+@click.option("--deadline", help="When it need not be started any more (30m, 12h, a local time).")
 @click.option("--cwd", type=click.Path(), help="The directory that it is about (this one).")
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")
 @config_option
@@ -83,6 +87,7 @@ def assign(
     """Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input."""
     # Whoever types a directory here means it, as if they had gone there first.
     with verbs(config_file, cwd=_directory(cwd)) as (session, *_):
+        args["deadline"] = asked(args["deadline"])
         answer = session.request("agents.assign", {**_given(args), **_payload(payload)})
         if not wait:
             emit(answer, as_json, _assigned_text)
@@ -98,7 +103,7 @@ def assign(
 def _wait(session: Verbs, task: str, quiet: bool) -> dict[str, Any]:
     def report(progress: dict[str, Any]) -> None:
         if not quiet and progress["text"] != "waiting":
-            note(progress["text"])
+            note(one_line(progress["text"]))
 
     while True:
         args = {"task": task, "timeout": WAIT}
@@ -138,7 +143,7 @@ def _ended_text(task: dict[str, Any]) -> str:
 @click.command("tasks")
 @click.option("--role", help="Only this role's.")
 @click.option("--state", type=click.Choice(STATES), help="Only tasks in this state.")
-@click.option("--limit", "-n", type=click.IntRange(1, 200), help="How many at most (20).")
+@click.option("--limit", "-n", type=WholeNumber(1, 200), help="How many at most (20).")
 @click.option("--follow", is_flag=True, help="Print a line for each change, until Ctrl-C.")
 @config_option
 @as_json_option
@@ -155,6 +160,10 @@ def list_tasks(
         _follow(config_file, role, state, as_json)
         return
     answer = _run(config_file, "agents.tasks", {"role": role, "state": state, "limit": limit})
+    emit(answer, as_json, _tasks_text)
+
+
+def _tasks_text(answer: dict[str, Any]) -> str:
     rows = [
         (
             task["task"],
@@ -169,7 +178,7 @@ def list_tasks(
     ]
     headers = ("task", "state", "role", "type", "attempts", "created", "what")
     shown = table(headers, rows) if rows else "There are no tasks."
-    emit(answer, as_json, lambda _: "\n".join([shown, *_noted(answer)]))
+    return "\n".join([shown, *_noted(answer)])
 
 
 def _follow(config_file: str | None, role: str | None, state: str | None, as_json: bool) -> None:
@@ -186,15 +195,11 @@ def _follow(config_file: str | None, role: str | None, state: str | None, as_jso
 
 def _print_event(event: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(event, ensure_ascii=False))
+        say(as_json_text(event))
         return
-    shown = [event["at"], event["task"], event["role"], event["what"]]
-    click.echo("  ".join([*shown, *_visible(event)]))
-
-
-def _visible(event: dict[str, Any]) -> list[str]:
-    more = (event.get("worker"), event.get("detail"))
-    return [repr(text)[1:-1] for text in more if text]
+    names = ("at", "task", "role", "what", "worker", "detail")
+    told = readable(event)
+    say("  ".join(one_line(told[name]) for name in names if told.get(name)))
 
 
 @click.command()
@@ -215,7 +220,7 @@ def _task_text(task: dict[str, Any]) -> str:
     events = [(event["at"], event["what"], event.get("detail", "")) for event in task["events"]]
     blocks = [table(("what", "value"), list(plain.items())), table(("at", "event", ""), events)]
     if task.get("log_tail"):
-        blocks.append("\n".join(["LOG", *(repr(x)[1:-1] for x in task["log_tail"].splitlines())]))
+        blocks.append("\n".join(["LOG", *map(one_line, task["log_tail"].splitlines())]))
     return "\n\n".join(blocks)
 
 

@@ -18,6 +18,7 @@ from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.cli import profile_text, profile_watch, profiles
 from khive_supervisor.cli.main import Sections, cli
 from khive_supervisor.cli.profile_watch import changes, follow
+from khive_supervisor.cli.readable import readable
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.profiles.model import DEFAULT, NewEvent
 from khive_supervisor.store import SqliteStore
@@ -296,6 +297,6 @@ def test_a_terminal_is_drawn_anew(
     follow(store, lambda: answer, as_json=False)
     drawn = capsys.readouterr().out
     assert drawn.startswith("\x1b[H\x1b[2J")
-    assert profile_text.profile_text(answer) in drawn
+    assert profile_text.profile_text(readable(answer)) in drawn
     follow(store, lambda: answer, as_json=True)
     assert json.loads(capsys.readouterr().out) == answer

@@ -99,9 +99,16 @@ async def status(asked: Asked) -> dict[str, Any]:
     return await asked.service.ask("status")
 
 
-async def reload(asked: Asked) -> dict[str, Any]:
-    """What `khive-supervisor reload --json` prints."""
-    return await asked.service.ask("reload", asked.args)
+async def reload(asked: Asked) -> Response:
+    """What `khive-supervisor reload --json` prints, with a status that says how it ended."""
+    result = await asked.service.ask("reload", asked.args)
+    if "valid" in result:  # a dry run's
+        return JSONResponse(wellformed.data(result), 200 if result["valid"] else 422)
+    if result.get("state") == "failed":
+        plan = await asked.service.ask("reload", {"dry_run": True}) if asked.args else {}
+        return JSONResponse(wellformed.data(result), 409 if plan.get("valid") else 422)
+    undone = result.get("state") == "rolled_back" or result.get("errors")
+    return JSONResponse(wellformed.data(result), 409 if undone else 200)
 
 
 async def roles(asked: Asked) -> dict[str, Any]:
@@ -144,6 +151,10 @@ _DRAIN: Schema = {
     },
     "additionalProperties": False,
 }
+_RELOADED = {
+    409: "A role was rolled back, or the file leads to another plan than the one asked for.",
+    422: "The file is not valid: nothing was changed.",
+}
 _STAGING = {409: "New workers could not be made ready; the old ones serve on."}
 _SPENT = {409: "The role's budget is exceeded, until the time that the answer says."}
 
@@ -165,7 +176,8 @@ def declared(registry: Registry) -> tuple[Route, ...]:
         Route("GET", "/healthz", "healthz", "Say that this process lives.", healthz, open=True),
         Route("GET", "/readyz", "readyz", "Say whether supervisor and store answer.", readyz),
         Route("GET", "/status", "status", "Show the whole supervisor.", status),
-        Route("POST", "/reload", "reload", "Read the configuration again.", reload, _RELOAD),
+        Route("POST", "/reload", "reload", "Read the configuration again.", reload, _RELOAD,
+              also=_RELOADED),
         Route("GET", "/roles", "roles", "List the roles and their workers.", roles),
         Route("POST", "/roles/{role}/drain", "drain", "Let a role finish what it holds.",
               drain, _DRAIN, named, also=_STAGING),
