@@ -21,6 +21,8 @@ KEPT = frozenset(
     }
 )  # fmt: skip
 KEPT_PREFIXES = ("KHIVE_", "LC_", "PYTHON", "XDG_")
+#: What a task is known by: a supervisor that an agent had to start is no part of the task.
+OF_A_TASK = ("KHIVE_TASK_", "KHIVE_ROLE")
 
 
 def for_children(environ: Mapping[str, str], config: Config) -> dict[str, str]:
@@ -30,5 +32,7 @@ def for_children(environ: Mapping[str, str], config: Config) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if name not in forwarded and (name in KEPT or name in own or name.startswith(KEPT_PREFIXES))
+        if name not in forwarded
+        and not name.startswith(OF_A_TASK)
+        and (name in KEPT or name in own or name.startswith(KEPT_PREFIXES))
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from khive_supervisor.processes import alive
 from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.supervision.strays import end_strays
 from khive_supervisor.tasks.model import LEASED, TaskFilter
 
 #: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
@@ -17,7 +18,13 @@ def release_dead(tasks: TaskStore) -> None:
     of a lease, nothing more.
     """
     held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
-    for worker in {task.worker for task in held if task.worker}:
-        pid = worker.rpartition(":")[2]
-        if pid.isdecimal() and not alive(int(pid)):
-            tasks.release(worker)
+    dead = {task.worker for task in held if task.worker and _is_dead(task.worker)}
+    if dead:
+        end_strays(dead)  # before somebody else begins with the same
+    for worker in dead:
+        tasks.release(worker)
+
+
+def _is_dead(worker: str) -> bool:
+    pid = worker.rpartition(":")[2]
+    return pid.isdecimal() and not alive(int(pid))

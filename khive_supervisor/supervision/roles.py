@@ -27,6 +27,7 @@ from khive_supervisor.supervision.role_rows import InThread, RoleRows
 from khive_supervisor.supervision.role_status import state_of
 from khive_supervisor.supervision.role_worker import RoleWorker
 from khive_supervisor.supervision.spawner import Begin, Exit
+from khive_supervisor.supervision.strays import end_strays
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import QueueDepth, Released
 
@@ -73,6 +74,7 @@ class Roles:
         self._rows = RoleRows(self._pools, in_thread, self._tell_released)
         self._warm = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._sweeps: set[asyncio.Task[int]] = set()
 
     # --- start ----------------------------------------------------------------------------------
 
@@ -111,6 +113,7 @@ class Roles:
     async def stop(self, patience: float) -> None:
         """Close every queue, wait for what is at work, and end the rest."""
         await asyncio.gather(*(pool.end(patience) for pool in self._pools.values()))
+        await asyncio.gather(*self._sweeps, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -174,6 +177,11 @@ class Roles:
     def _release(self, worker: RoleWorker, died: bool) -> None:
         self._rows.release(worker, died=died)
         self._warm.set()
+        # Its own end sees to what its tasks left; a death does not.
+        name = worker.name if worker.pid is None else f"{worker.name}:{worker.pid}"
+        sweep = asyncio.create_task(asyncio.to_thread(end_strays, (name,)))
+        self._sweeps.add(sweep)
+        sweep.add_done_callback(self._sweeps.discard)
 
     # --- the queue ------------------------------------------------------------------------------
 

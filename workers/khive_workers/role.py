@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from khive_supervisor import exitcodes, logs, paths, protocol
+from khive_supervisor import exitcodes, logs, paths, process_tree, protocol
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.model import Config
@@ -35,6 +35,7 @@ from khive_workers import runtime
 from khive_workers.role_context import Memory, TaskContext
 from khive_workers.role_fallback import WithFallback
 from khive_workers.role_handlers import Handler, PythonHandler, described
+from khive_workers.role_leftovers import WithoutLeftovers
 from khive_workers.role_loop import RoleLoop, Waker
 
 log = logs.get("khive.role")
@@ -88,6 +89,8 @@ def _serve(
     role = config.role(request["role"])
     assert role is not None
     os.environ.update(request["env"])
+    os.environ[process_tree.MARK] = request["worker"]
+    process_tree.become_subreaper()
     sys.stdout.flush()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As stderr has it: a print of what is no Unicode is no failure of the task.
@@ -152,19 +155,21 @@ def _make_handler(
         from khive_workers.role_command import CommandHandler
 
         _hear_children(waker)
-        return CommandHandler(
+        made = CommandHandler(
             argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector
         )
+        made.adopts = True
+        return made
 
     handler = _worker_of(role, cwd, memory, selector, waker, notes, command)
-    with_fallback = WithFallback(handler, command)
+    alone = WithoutLeftovers(WithFallback(handler, command))
     if role.workdir == "role":
-        return with_fallback
+        return alone
     from khive_supervisor.worktrees import about
     from khive_workers.role_place import PlaceHandler
 
     top = about.root(config.store.path)
-    return PlaceHandler(with_fallback, role.workdir, top, os.environ, waker)
+    return PlaceHandler(alone, role.workdir, top, os.environ, waker)
 
 
 def _hear_children(waker: Waker) -> None:
@@ -189,9 +194,11 @@ def _worker_of(
         from khive_workers.role_agent import AgentHandler
 
         _hear_children(waker)
-        return AgentHandler(
+        agent = AgentHandler(
             role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note
         )
+        agent.adopts = True
+        return agent
     if role.cwd:
         sys.path.insert(0, cwd)
     if role.memory:

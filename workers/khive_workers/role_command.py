@@ -31,6 +31,7 @@ from khive_supervisor.tasks.model import (
     Usage,
 )
 from khive_workers.role_handlers import Why, failure, tail_of
+from khive_workers.role_leftovers import reap
 from khive_workers.role_output import Bounded
 
 log = logs.get("khive.role")
@@ -78,6 +79,8 @@ class CommandHandler:
     #: What the key of the configuration is called, and bytes of the output that are kept.
     _what = "command"
     _keeps = (HEAD, TAIL)
+    #: Whether whoever is left by its parent becomes this process's child, and is its to take in.
+    adopts = False
 
     def __init__(
         self,
@@ -180,7 +183,11 @@ class CommandHandler:
             refused, self._refused = self._refused, None
             return refused
         process = self._process
-        if process is None or not _ended(process.pid):
+        if process is None:
+            return None
+        if not _ended(process.pid):
+            if self.adopts:
+                reap((), process.pid)
             return None
         self._end_group()  # before it is reaped: until then, nobody else can have its number
         process.wait()

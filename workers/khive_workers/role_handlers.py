@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import importlib
 import json
+import os
 import queue
 import sys
 import threading
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from khive_supervisor import wellformed
+from khive_supervisor import exitcodes, logs, wellformed
 from khive_supervisor.errors import BootFailure
 from khive_supervisor.tasks.model import (
     CANCELLED,
@@ -32,6 +33,9 @@ from khive_supervisor.tasks.model import (
     Usage,
 )
 from khive_workers.role_context import TaskContext
+from khive_workers.role_surroundings import Surroundings
+
+log = logs.get("khive.role")
 
 #: Lines of a traceback that become part of the error; the task's log has more of them.
 TRACEBACK_LINES = 12
@@ -117,6 +121,7 @@ class PythonHandler:
         self._thread: threading.Thread | None = None
         self._task: TaskContext | None = None
         self._outcome: Outcome | None = None
+        self._surroundings: Surroundings | None = None
 
     def check(self) -> None:
         """Import the function, as it is on the disk now."""
@@ -138,6 +143,7 @@ class PythonHandler:
                 hint='Name a function that takes (context, payload): "package.module:function".',
             )
         self._function = found
+        self._surroundings = Surroundings(os.getcwd())
 
     def begin(self, claim: Claim) -> None:
         """See `Handler.begin`; the thread starts with the first task."""
@@ -152,11 +158,24 @@ class PythonHandler:
         while True:
             _, task = self._waiting.get()
             self._outcome = replace(self._call(task), usage=task.used)
+            self._tell_threads(task)
             self._wake()
+
+    def _tell_threads(self, task: TaskContext) -> None:
+        """Nothing ends a thread; but whoever looks for what is still at work should hear of it."""
+        assert self._surroundings is not None
+        if names := self._surroundings.threads_left():
+            log.warning("role.threads_left", task=task.task_id, threads=names[:20])
 
     def _call(self, task: TaskContext) -> Outcome:
         assert self._function is not None
+        assert self._surroundings is not None
         started = time.monotonic()
+        try:
+            self._surroundings.restore()
+        except OSError as error:
+            return failure(f"The role's directory cannot be worked in: {error}.")
+        worker = os.getpid()
         try:
             result = self._function(task, task.payload)
         except MemoryError as error:
@@ -167,6 +186,9 @@ class PythonHandler:
             )
         except BaseException as error:  # noqa: BLE001 - whatever it was, the worker goes on
             return self._raised(task, error, time.monotonic() - started)
+        finally:
+            if os.getpid() != worker:  # a fork that came back: it must not do the worker's work
+                os._exit(exitcodes.OK if sys.exception() is None else exitcodes.FAILURE)
         return self._returned(result, time.monotonic() - started)
 
     def _raised(self, task: TaskContext, error: BaseException, latency: float) -> Outcome:
