@@ -121,7 +121,7 @@ class PythonHandler:
         self._thread: threading.Thread | None = None
         self._task: TaskContext | None = None
         self._outcome: Outcome | None = None
-        self._surroundings: Surroundings | None = None
+        self._surroundings = Surroundings(os.getcwd())
 
     def check(self) -> None:
         """Import the function, as it is on the disk now."""
@@ -143,7 +143,7 @@ class PythonHandler:
                 hint='Name a function that takes (context, payload): "package.module:function".',
             )
         self._function = found
-        self._surroundings = Surroundings(os.getcwd())
+        self._surroundings = Surroundings(os.getcwd())  # with what the import has set
 
     def begin(self, claim: Claim) -> None:
         """See `Handler.begin`; the thread starts with the first task."""
@@ -163,13 +163,11 @@ class PythonHandler:
 
     def _tell_threads(self, task: TaskContext) -> None:
         """Nothing ends a thread; but whoever looks for what is still at work should hear of it."""
-        assert self._surroundings is not None
         if names := self._surroundings.threads_left():
             log.warning("role.threads_left", task=task.task_id, threads=names[:20])
 
     def _call(self, task: TaskContext) -> Outcome:
         assert self._function is not None
-        assert self._surroundings is not None
         started = time.monotonic()
         try:
             self._surroundings.restore()
