@@ -24,6 +24,7 @@ LAYERS = (
         "documents",
         "durable",
         "processes",
+        "process_tree",
         "holder",
         "wellformed",
     },
