@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 #: Bytes that are looked at to tell a text from a binary file.
 PROBE = 8192
-#: The share of zero bytes on one side of each pair from which on it is UTF-16 of a Latin script.
-_ZEROS = 0.3
+#: Of UTF-16 that is text, this share of signs is known; and of `_text_share`, so much is left.
+_KNOWN_SHARE, _TEXT_SHARE = 0.98, 0.6
 
 #: Byte order marks, and what follows them. UTF-32's begin as UTF-16's do, so they come first.
 _MARKS = (
@@ -95,14 +95,29 @@ def kind_of(head: bytes) -> str:
 
 
 def _without_mark(head: bytes) -> str:
-    """UTF-16 of a Latin script has a zero in each pair of bytes, and always on the same side."""
-    half = max(1, len(head) // 2)
-    high, low = head[::2].count(0) / half, head[1::2].count(0) / half
-    for name, zeros, others in (("UTF-16BE", high, low), ("UTF-16LE", low, high)):
-        if zeros >= _ZEROS and others < zeros / 10:
-            convert = _CONVERT.format(encoding=name)
-            return f"{name} without a byte order mark; {convert}"
-    return "a binary file, not text"
+    """What a file with zeros in it is: UTF-16 if that makes text of it, of some script."""
+    names = ("UTF-16LE", "UTF-16BE")
+    shares = {name: _text_share(head[: len(head) // 2 * 2], name) for name in names}
+    best = max(names, key=lambda name: shares[name])
+    if shares[best] < _TEXT_SHARE:
+        return "a binary file, not text"
+    return f"{best} without a byte order mark; {_CONVERT.format(encoding=best)}"
+
+
+def _text_share(data: bytes, encoding: str) -> float:
+    """How much of a text the bytes make in an encoding, 0 to 1; half of it is how common it is.
+
+    The wrong order of bytes makes rare signs of Latin letters, and blanks of nothing.
+    """
+    # The last character may be cut in two.
+    text = data.decode(encoding, "replace").removesuffix("\N{REPLACEMENT CHARACTER}")
+    if not text:
+        return 0.0
+    known = sum(sign.isprintable() or sign in "\t\n\r" for sign in text) / len(text)
+    if known < _KNOWN_SHARE or "\0" in text:
+        return 0.0
+    blocks = len({ord(sign) >> 8 for sign in text}) / len(text)
+    return known - blocks / 2
 
 
 def decode(data: bytes) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from khive_supervisor.documents.model import PIECE, SMALL
 
 _PARAGRAPHS = re.compile(r"\n\s*\n")
+#: Blank lines at the start; not the blanks of the first line that has text, which may be code.
+_BLANK = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 
 def pieces(text: str, size: int = PIECE) -> Iterator[str]:
     """A text in pieces of about `size` characters: whole paragraphs where possible."""
     piece = ""
-    for paragraph in _PARAGRAPHS.split(text.strip()):
+    for paragraph in _PARAGRAPHS.split(_BLANK.sub("", text.rstrip())):
         for part in _cut(paragraph.strip("\n"), size):
             if piece and len(piece) + len(part) > size and len(piece) >= SMALL:
                 yield piece
