@@ -159,6 +159,7 @@ class Run:
         self._advance = advance
         self._run = 0
         self._batch = DRY_BATCH if options.dry_run else BATCH
+        self._places_left: set[str] = set()
         self._known: dict[str, dict[str, Any]] = {}
 
     def learn(self, sources: Sequence[Source], folders: Sequence[str]) -> None:
@@ -169,7 +170,7 @@ class Run:
             self._run = self._sync(self._sessions[0], [])["run"]
         with ThreadPoolExecutor(len(self._sessions)) as pool:
             self._learn_all(changed, pool)
-        self._retire_gone({source.name for source in sources}, folders)
+        self._retire_gone({source.name for source in sources} | self._places_left, folders)
 
     # --- what is known --------------------------------------------------------------------------
 
@@ -208,8 +209,11 @@ class Run:
                 yield source, digest
 
     def _unchanged(self, known: dict[str, Any], digest: bytes) -> bool:
-        """Return True if all that a file says is known, and with what is asked for it now."""
-        same = known["digest"] == digest.hex() and known["entries"] == known["live"]
+        """Return True if all that a file says is known, and with what is asked for it now.
+
+        One that says nothing is read again, so that this is told again.
+        """
+        same = known["digest"] == digest.hex() and 0 < known["entries"] == known["live"]
         return same and self._options.text in ("", known["options"])
 
     def _not_read(self, source: Source, why: str) -> None:
@@ -301,6 +305,7 @@ class Run:
             "instead_of": instead_of,
         }
         self._tally.moved += bool(instead_of)
+        self._places_left.update(instead_of)
         return said | {name: value for name, value in optional.items() if value}
 
     def _moved(self, session: Verbs, batch: Sequence[Part]) -> dict[bytes, list[str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pathspec import GitIgnoreSpec
+from pathspec import GitIgnoreSpec, RegexPattern
 
 #: Bytes of a file of rules; a larger one is not one that people write.
 RULES_LIMIT = 1024 * 1024
+#: Stars in one part of a rule from which on matching it could take for ever.
+_STARS = 4
 #: Folders that a tool fills with what others wrote or it has made, by their names.
 _FILLED = {
     "node_modules": "installed packages",
@@ -28,10 +31,31 @@ _BUILT_INSIDE = ("debug", "release", "doc", "classes", ".rustc_info.json")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one file, for what lies in `folder`."""
+    """The rules of one file, for what lies in `folder`: expressions, and whether they ignore."""
 
     folder: str
-    spec: GitIgnoreSpec
+    expressions: tuple[tuple[re.Pattern[str], bool], ...]
+
+    def decide(self, inside: str, is_folder: bool) -> bool | None:
+        """Return what the last rule says that means this very path, or None.
+
+        pathspec's expressions take what lies below a folder with it, and mark that with the slash
+        after the folder (`ps_d`). Here folders are judged on the way down, each by itself.
+        """
+        for expression, ignores in reversed(self.expressions):
+            found = expression.search(inside)
+            if found and not _below(found):
+                return ignores
+            if is_folder:
+                found = expression.search(f"{inside}/")
+                if found and _below(found) == len(inside):
+                    return ignores
+        return None
+
+
+def _below(found: re.Match[str]) -> int:
+    """Where what was matched turned out to lie below a folder; 0: it does not."""
+    return found.start("ps_d") if found.groupdict().get("ps_d") else 0
 
 
 def ignored(path: str, is_folder: bool, rules: Sequence[Rules]) -> bool:
@@ -41,8 +65,7 @@ def ignored(path: str, is_folder: bool, rules: Sequence[Rules]) -> bool:
     ignored folder is ignored, whatever rules say: whoever walks does not look into it.
     """
     for one in reversed(rules):
-        inside = os.path.relpath(path, one.folder) + ("/" if is_folder else "")
-        found = one.spec.check_file(inside).include
+        found = one.decide(os.path.relpath(path, one.folder), is_folder)
         if found is not None:
             return found
     return False
@@ -136,6 +159,22 @@ def _first_line(path: str) -> str:
         return file.readline(4096).strip()
 
 
+def _expressions(
+    text: str, path: str, complain: Callable[[str, str], None]
+) -> Iterator[tuple[re.Pattern[str], bool]]:
+    for line in text.splitlines():
+        if any(part.count("*") > _STARS for part in line.split("/")):
+            complain(path, f"a rule with so many stars is not obeyed: {line[:80]}")
+            continue
+        try:
+            patterns = GitIgnoreSpec.from_lines([line]).patterns
+        except ValueError:
+            continue  # means nothing to git either
+        for pattern in patterns:
+            if pattern.include is not None and isinstance(pattern, RegexPattern) and pattern.regex:
+                yield pattern.regex, pattern.include
+
+
 def _read(path: str, folder: str, complain: Callable[[str, str], None]) -> Iterator[Rules]:
     try:
         # Never one that is no file: opening a pipe would wait for who writes into it.
@@ -143,7 +182,7 @@ def _read(path: str, folder: str, complain: Callable[[str, str], None]) -> Itera
         if not stat.S_ISREG(found.st_mode) or found.st_size > RULES_LIMIT:
             return
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            yield Rules(folder, GitIgnoreSpec.from_lines(file.read().splitlines()))
+            yield Rules(folder, tuple(_expressions(file.read(), path, complain)))
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:

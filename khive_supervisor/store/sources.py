@@ -248,7 +248,7 @@ class SourceTable:
     def _known(self, condition: str, bindings: Sequence[Value], limit: int) -> list[KnownSource]:
         rows = self._database.rows(
             "SELECT name, digest, root, options, count(entry_id), "
-            f"ifnull(sum({LIVE}), 0) FROM sources "
+            f"ifnull(sum(entry_id IS NOT NULL AND {LIVE}), 0) FROM sources "
             f"LEFT JOIN entry_sources ON source_id = sources.id AND {_SAID} "
             "LEFT JOIN entries ON entries.id = entry_id "
             f"WHERE {condition} GROUP BY sources.id HAVING digest IS NOT NULL OR count(entry_id) "
