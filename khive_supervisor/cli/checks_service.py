@@ -274,13 +274,14 @@ def check_clients(cwd: str, environ: Mapping[str, str]) -> Iterable[Check]:
     """Which clients have our entry, and whether what it starts is there."""
     connected = False
     for client in clients.CLIENTS.values():
-        for project in (None, cwd):
-            file = clients.configuration_file(client, project, environ)
+        files = [clients.configuration_file(client, place, environ) for place in (None, cwd)]
+        # In the home directory both are one file.
+        for file in {os.path.realpath(file): file for file in reversed(files)}.values():
             for check in _client(client, file):
                 connected = True
                 yield check
     if not connected:
-        fix = f"khive-supervisor connect {{{','.join(clients.CLIENTS)}}}"
+        fix = f"khive-supervisor connect CLIENT ({', '.join(clients.CLIENTS)})"
         yield Check("clients", "warn", "No client is connected", "None has our entry.", fix)
 
 
@@ -304,7 +305,7 @@ def _client(client: clients.Client, file: str) -> Iterable[Check]:
 
 
 def _entry(name: str, file: str, entry: Mapping[str, object], fix: str) -> Check:
-    command = str(entry.get("command"))
+    command = next(iter(clients.words_of(entry)), "")
     if os.sep in command and not os.access(command, os.X_OK):
         return Check(name, "fail", f"{file} starts {command}", "There is no such program.", fix)
     off = entry.get("disabled") is True or entry.get("enabled") is False

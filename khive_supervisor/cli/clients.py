@@ -61,6 +61,9 @@ class Client:
         once: settings that a new entry gets, and that a user may then change.
         after: what the user has to do for the client to notice.
         after_project: the same for a project's file.
+        argv_in_one: the command is one list with its arguments.
+        variables: the member that holds environment variables.
+        approval: what lets the client call tools that change something without asking, and why.
     """
 
     name: str
@@ -73,6 +76,9 @@ class Client:
     once: Mapping[str, Any] = field(default_factory=dict)
     after: str = ""
     after_project: str = ""
+    argv_in_one: bool = False
+    variables: str = "env"
+    approval: tuple[Mapping[str, Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,20 @@ def _vscode_file(environ: Environ) -> str:
     return found + "/mcp.json"
 
 
+_CODEX_APPROVAL = (
+    'Where Codex runs with approval_policy = "never" it refuses tools that change something, '
+    "such as superseding a memory. `connect codex --approve` lets it use all tools of this server "
+    "without asking."
+)
+
+
+def _opencode_file(environ: Environ) -> str:
+    """The user's file in the form that is there, JSON with comments or without."""
+    base = (environ.get("XDG_CONFIG_HOME") or _home(environ) + "/.config") + "/opencode"
+    candidates = [f"{base}/{name}" for name in ("opencode.json", "opencode.jsonc")]
+    return next((path for path in candidates if os.path.exists(path)), candidates[0])
+
+
 CLIENTS: dict[str, Client] = {
     client.name: client
     for client in (
@@ -139,6 +159,10 @@ CLIENTS: dict[str, Client] = {
             after="New sessions have it; `codex mcp list` shows it. Codex does not wait for a "
             "supervisor that is only starting: keep one running (`start --background`).",
             after_project="Codex reads it in projects that the user trusts.",
+            approval=(
+                {"default_tools_approval_mode": "approve"},
+                _CODEX_APPROVAL,
+            ),
         ),
         Client(
             "cursor",
@@ -164,6 +188,18 @@ CLIENTS: dict[str, Client] = {
             ".gemini/settings.json",
             "mcpServers",
             after="New sessions in folders that you trust have it; `gemini mcp list` shows it.",
+        ),
+        Client(
+            "opencode",
+            "OpenCode",
+            _opencode_file,
+            "opencode.json",
+            "mcp",
+            always={"type": "local"},
+            once={"enabled": True},
+            after="New sessions have it; `opencode mcp list` shows it.",
+            argv_in_one=True,
+            variables="environment",
         ),
     )
 }
@@ -196,11 +232,16 @@ def environment(environ: Environ, cwd: str) -> dict[str, str]:
     return found
 
 
-def wanted_entry(client: Client, argv: list[str], env: Mapping[str, str]) -> dict[str, Any]:
-    """Our entry as a client without one gets it."""
-    entry: dict[str, Any] = {**client.always, "command": argv[0], "args": argv[1:]}
+def wanted_entry(
+    client: Client, argv: list[str], env: Mapping[str, str], *, approve: bool = False
+) -> dict[str, Any]:
+    """Our entry as a client without one gets it; `approve`: with what spares its questions."""
+    command = {"command": argv} if client.argv_in_one else {"command": argv[0], "args": argv[1:]}
+    entry: dict[str, Any] = {**client.always, **command}
     if env:
-        entry["env"] = dict(env)
+        entry[client.variables] = dict(env)
+    if approve and client.approval is not None:
+        entry |= client.approval[0]
     return {**entry, **client.once}
 
 
@@ -210,12 +251,12 @@ def merged_entry(client: Client, present: object, wanted: dict[str, Any]) -> dic
         return wanted
     required = {key: wanted[key] for key in wanted if key not in client.once}
     merged = {**present, **required}
-    had = present.get("env")
+    had = present.get(client.variables)
     if isinstance(had, dict):
         kept = {key: item for key, item in had.items() if key not in ENVIRONMENT}
-        merged["env"] = {**kept, **wanted.get("env", {})}
-        if had and not merged["env"]:
-            del merged["env"]
+        merged[client.variables] = {**kept, **wanted.get(client.variables, {})}
+        if had and not merged[client.variables]:
+            del merged[client.variables]
     return merged
 
 
@@ -223,10 +264,16 @@ def is_ours(entry: object) -> bool:
     """Whether an entry starts this program, wherever it is installed."""
     if not isinstance(entry, dict):
         return False
-    arguments = entry.get("args")
-    words = [entry.get("command"), *(arguments if isinstance(arguments, list) else [])]
-    names = {os.path.basename(word) for word in words if isinstance(word, str)}
+    words = words_of(entry)
+    names = {os.path.basename(word) for word in words}
     return PROGRAM in names or "khive_supervisor" in names
+
+
+def words_of(entry: Mapping[str, Any]) -> list[str]:
+    """The command line that an entry starts, in whichever form it has it."""
+    parts = [entry.get("command"), entry.get("args")]
+    words = [word for part in parts for word in (part if isinstance(part, list) else [part])]
+    return [word for word in words if isinstance(word, str)]
 
 
 def configuration_file(client: Client, project: str | None, environ: Environ) -> str:
@@ -279,6 +326,9 @@ def connect(client: Client, file: str, wanted: dict[str, Any], *, shared: bool =
 def disconnect(client: Client, file: str) -> Outcome:
     """Remove our entry from a client's file; an entry of that name that is not ours stays.
 
+    A file in which nothing else changed since we came is as it was before, or gone, and so is the
+    copy of it.
+
     Raises:
         InvalidInput: the entry is not ours.
         KhiveError: the file cannot be edited safely; it was left untouched.
@@ -296,7 +346,34 @@ def disconnect(client: Client, file: str) -> Outcome:
             f'The entry "{NAME}" in {file} does not start {PROGRAM}; it was left there.',
             hint="Remove it by hand if you want it gone.",
         )
-    return Outcome(client.name, file, "removed", {}, rewrite.replace(original, text))
+    _take_back(client, original, text, present)
+    return Outcome(client.name, file, "removed", {})
+
+
+def _take_back(client: Client, original: rewrite.Original, text: str, entry: object) -> None:
+    """Put the file as it was before us in the place of what we made of it; else `text`."""
+    backup = rewrite.backup_of(original)
+    before = backup.text if backup is not None else ""
+    if not _made_by_us(client, before, entry, original.text):
+        rewrite.replace(original, text, backup=False)
+        return
+    if backup is None:
+        rewrite.remove(original)
+        return
+    rewrite.replace(original, before, backup=False)
+    rewrite.remove(backup)
+
+
+def _made_by_us(client: Client, before: str, entry: object, now: str) -> bool:
+    """Whether a text is what we have made of another one, and nothing else."""
+    try:
+        return client.editor.set_member(before, client.section, NAME, _as_table(entry)) == now
+    except jsontext.CannotEdit:
+        return False
+
+
+def _as_table(entry: object) -> dict[str, Any]:
+    return entry if isinstance(entry, dict) else {}
 
 
 def snippet(client: Client, entry: dict[str, Any]) -> str:

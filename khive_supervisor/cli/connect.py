@@ -23,7 +23,7 @@ _DONE = {
 
 
 @click.command("connect")
-@click.argument("client", type=click.Choice(list(clients.CLIENTS)))
+@click.argument("client", type=click.Choice(list(clients.CLIENTS)), metavar="CLIENT")
 @click.option("--print", "only_print", is_flag=True, help="Print the entry; change nothing.")
 @click.option("--project", is_flag=True, help="In this directory's project, not for all projects.")
 @click.option(
@@ -35,6 +35,7 @@ _DONE = {
     help="Edit this file of the client instead of its usual one (repeatable).",
 )
 @click.option("--remove", is_flag=True, help="Take the entry out again.")
+@click.option("--approve", is_flag=True, help="Codex: let it use all tools without asking.")
 @output.as_json_option
 def connect(
     client: str,
@@ -42,11 +43,14 @@ def connect(
     project: bool,
     files: tuple[str, ...],
     remove: bool,
+    approve: bool,
     as_json: bool,
 ) -> None:
     """Connect an MCP client: write the entry that starts `attach` into its configuration.
 
-    Nothing else in the file changes; the first time, a copy of it is kept beside it.
+    CLIENT is one of claude-code, codex, cursor, vscode, gemini, opencode. Nothing else in the file
+    changes, comments included; the first time, a copy of it is kept beside it. --remove leaves the
+    file as it was.
     """
     chosen = clients.CLIENTS[client]
     cwd = os.getcwd()
@@ -56,7 +60,12 @@ def connect(
     if project and not files:
         _check_stays(targets[0])
     argv = clients.command(sys.argv[0], portable=project)
-    wanted = clients.wanted_entry(chosen, argv, clients.environment(os.environ, cwd))
+    if approve and chosen.approval is None:
+        raise InvalidInput(
+            f"{chosen.title} has no such setting.", hint="--approve is for codex; leave it out."
+        )
+    variables = clients.environment(os.environ, cwd)
+    wanted = clients.wanted_entry(chosen, argv, variables, approve=approve)
     if only_print:
         _print(chosen, targets, wanted, as_json)
     else:
@@ -72,9 +81,12 @@ def _apply(
     outcome = clients.connect(client, file, wanted, shared=project)
     after = client.after_project if project else ""
     notes = [*outcome.notes, after or client.after]
-    if project and os.sep in wanted["command"]:
+    if client.approval is not None and not client.approval[0].items() <= outcome.entry.items():
+        notes.append(client.approval[1])
+    program = clients.words_of(wanted)[0]
+    if project and os.sep in program:
         notes.append(
-            f"The entry names {wanted['command']}, a path of this machine: others who share "
+            f"The entry names {program}, a path of this machine: others who share "
             f"the file need {clients.PROGRAM} on their PATH and its bare name here."
         )
     return dataclasses.replace(outcome, notes=tuple(note for note in notes if note))

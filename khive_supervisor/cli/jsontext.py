@@ -1,6 +1,9 @@
 """Change one member of a JSON document and leave every other byte as it is.
 
-Pure. A document is parsed before and after; the edit counts only if nothing else changed.
+Pure. Comments and trailing commas are understood, as editors write them into their settings: places
+are looked for in a *plain* text of the same length, in which blanks stand for both, and edits are
+made in the document. A document is parsed before and after; an edit counts only if nothing else
+changed.
 """
 
 from __future__ import annotations
@@ -11,11 +14,15 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+#: A string, or what strict JSON does not have: a comment (one that does not end is none).
+_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
+_STRING_OR_TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=[ \t\r\n]*[}\]])')
+_NOT_A_LINE_END = re.compile(r"[^\r\n]")
 _DEFAULT_INDENT = "  "
 
 
 class CannotEdit(ValueError):
-    """The text is not strict JSON (comments, trailing commas), or has no place for the member."""
+    """The text is not JSON, even with comments, or has no place for the member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +39,15 @@ def parse(text: str) -> dict[str, Any]:
     """The document as an object; an empty text is an empty object.
 
     Raises:
-        CannotEdit: it is not strict JSON, or not an object.
+        CannotEdit: it is not JSON, or not an object.
     """
-    body = text.removeprefix("\ufeff")
+    body = _plain(text.removeprefix("\ufeff"))
     if not body.strip():
         return {}
     try:
         data = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise CannotEdit(f"it is not strict JSON ({error})") from None
+        raise CannotEdit(f"it is not JSON ({error})") from None
     if not isinstance(data, dict):
         raise CannotEdit("it is not a JSON object")
     return data
@@ -54,18 +61,20 @@ def set_member(text: str, section: str, name: str, value: dict[str, Any]) -> str
     """
     before = parse(text)
     expected = {**before, section: {**_object(before, section), name: value}}
-    if not text.removeprefix("\ufeff").strip():
-        return text + json.dumps(expected, indent=_DEFAULT_INDENT, ensure_ascii=False) + "\n"
-    unit = _indent_unit(text)
-    top = _members(text, _first(text))
+    plain = _plain(text)
+    if not plain.removeprefix("\ufeff").strip():
+        comments = text if text.strip("\ufeff \t\r\n") else text.strip(" \t\r\n")
+        return comments + json.dumps(expected, indent=_DEFAULT_INDENT, ensure_ascii=False) + "\n"
+    unit = _indent_unit(plain)
+    top = _members(plain, _first(plain))
     holder = _find(top, section)
     if holder is None:
-        edited = _append(text, _first(text), top, section, {name: value}, unit)
+        edited = _append(text, plain, _first(plain), top, section, {name: value}, unit)
     else:
-        members = _members(text, holder.value)
+        members = _members(plain, holder.value)
         present = _find(members, name)
         if present is None:
-            edited = _append(text, holder.value, members, name, value, unit)
+            edited = _append(text, plain, holder.value, members, name, value, unit)
         else:
             shown = _dump(value, unit, _indent_of(text, present.start), text)
             edited = text[: present.value] + shown + text[present.end :]
@@ -82,19 +91,63 @@ def remove_member(text: str, section: str, name: str) -> str:
     kept = {key: item for key, item in _object(before, section).items() if key != name}
     if section not in before or name not in before[section]:
         return text
-    holder = _find(_members(text, _first(text)), section)
+    plain = _plain(text)
+    holder = _find(_members(plain, _first(plain)), section)
     assert holder is not None
-    members = _members(text, holder.value)
+    members = _members(plain, holder.value)
     present = _find(members, name)
     assert present is not None
+    return _verified(_without(text, plain, holder, members, present), {**before, section: kept})
+
+
+def _without(
+    text: str, plain: str, holder: _Member, members: list[_Member], present: _Member
+) -> str:
+    """The text without a member, its comma, and the line end or blanks before it."""
     index = members.index(present)
-    if index:
-        start, end = members[index - 1].end, present.end
-    elif len(members) > 1:
-        start, end = present.start, members[1].start
-    else:
-        start, end = holder.value + 1, holder.end - 1
-    return _verified(text[:start] + text[end:], {**before, section: kept})
+    end = _after_comma(text, present.end)
+    start = present.start
+    while text[start - 1] in " \t\r\n" and start - 1 > holder.value:
+        start -= 1
+    if len(members) == 1:
+        if not text[holder.value + 1 : start].strip() and not text[end : holder.end - 1].strip():
+            return text[: holder.value + 1] + text[holder.end - 1 :]
+    elif index == 0 and not _own_line(text, present.start):
+        start, end = present.start, _skip(plain, end)
+    last = index == len(members) - 1
+    if last and index and end == present.end:
+        # The comma that goes with it is the one before; comments between both stay.
+        comma = _comma(text, members[index - 1].end)
+        return text[:comma] + text[comma + 1 : start] + text[end:]
+    return text[:start] + text[end:]
+
+
+def _comma(text: str, position: int) -> int:
+    """Where the comma after a value is, past blanks and comments; -1 if there is none."""
+    while position < len(text):
+        blank = _skip(text, position)
+        comment = _STRING_OR_COMMENT.match(text, blank)
+        if comment is None or text[blank] == '"':
+            return blank if text[blank : blank + 1] == "," else -1
+        position = comment.end()
+    return -1
+
+
+def _after_comma(text: str, position: int) -> int:
+    """The end of a value with its comma, if it has one."""
+    comma = _comma(text, position)
+    return comma + 1 if comma >= 0 else position
+
+
+def _plain(text: str) -> str:
+    """The text as strict JSON of the same length, if it is JSON with comments and commas."""
+    without = _STRING_OR_COMMENT.sub(_blanked, text)
+    return _STRING_OR_TRAILING_COMMA.sub(_blanked, without)
+
+
+def _blanked(match: re.Match[str]) -> str:
+    found = match[0]
+    return found if found.startswith('"') else _NOT_A_LINE_END.sub(" ", found)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -143,22 +196,33 @@ def _find(members: list[_Member], name: str) -> _Member | None:
 
 
 def _append(
-    text: str, opening: int, members: list[_Member], name: str, value: Any, unit: str
+    text: str, plain: str, opening: int, members: list[_Member], name: str, value: Any, unit: str
 ) -> str:
     """Add a member at the end of the object whose `{` is at `opening`."""
     newline = _newline(text)
     if members:
-        last = members[-1]
-        own_line = _own_line(text, last.start)
-        indent = _indent_of(text, last.start)
-        gap = "," + (newline + indent if own_line else " ")
-        shown = f"{json.dumps(name)}: {_dump(value, unit, indent, text)}"
-        return text[: last.end] + gap + shown + text[last.end :]
+        return _append_after(text, members[-1], name, value, unit)
     outer = _indent_of(text, opening)
     shown = f"{json.dumps(name)}: {_dump(value, unit, outer + unit, text)}"
-    closing = _skip(text, opening + 1)
+    closing = _skip(plain, opening + 1)
     inside = newline + outer + unit + shown + newline + outer
-    return text[: opening + 1] + inside + text[closing:]
+    comments = text[opening + 1 : closing].rstrip()
+    return text[: opening + 1] + comments + inside + text[closing:]
+
+
+def _append_after(text: str, last: _Member, name: str, value: Any, unit: str) -> str:
+    """Add a member after the last one, with a trailing comma if that has one."""
+    indent = _indent_of(text, last.start)
+    shown = f"{json.dumps(name)}: {_dump(value, unit, indent, text)}"
+    end = _after_comma(text, last.end)
+    trailing = end > last.end
+    if not _own_line(text, last.start):
+        return text[:end] + (f" {shown}," if trailing else f", {shown}") + text[end:]
+    # What is said of the last member on its own line stays beside it.
+    comment = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?").match(text, end)
+    beyond = comment.end() if comment else end
+    before = text[:end] + ("" if trailing else ",") + text[end:beyond].rstrip()
+    return before + _newline(text) + indent + shown + ("," if trailing else "") + text[beyond:]
 
 
 def _dump(value: Any, unit: str, indent: str, text: str) -> str:

@@ -56,10 +56,11 @@ def read(path: str, *, new_mode: int = 0o600) -> Original:
     return Original(target, data, stat.S_IMODE(status.st_mode))
 
 
-def replace(original: Original, text: str) -> str | None:
+def replace(original: Original, text: str, *, backup: bool = True) -> str | None:
     """Put `text` in the place of what was read; returns the backup's path if one was made now.
 
-    Others write the file: when it changed since it was read, nothing is written.
+    Others write the file: when it changed since it was read, nothing is written. `backup` False:
+    none is made.
 
     Raises:
         KhiveError: it changed meanwhile, is locked, or cannot be written; it is as it was.
@@ -72,13 +73,37 @@ def replace(original: Original, text: str) -> str | None:
             try:
                 if read(target, new_mode=original.mode).data != original.data:
                     raise _refused(target, "another program changed it meanwhile")
-                backup = _backup(original)
+                kept = _backup(original) if backup else None
                 os.replace(temporary, target)
             except BaseException:
                 os.unlink(temporary)
                 raise
             _sync_directory(os.path.dirname(target))
-            return backup
+            return kept
+    except OSError as error:
+        raise _refused(target, error.strerror or str(error)) from None
+
+
+def backup_of(original: Original) -> Original | None:
+    """The copy that the first change of a file has left, if it is still there."""
+    found = read(original.target + BACKUP_SUFFIX)
+    return None if found.data is None else found
+
+
+def remove(original: Original) -> None:
+    """Remove a file that is still as it was read, and its directory if nothing else is in it.
+
+    Raises:
+        KhiveError: it changed meanwhile, is locked, or cannot be removed.
+    """
+    target = original.target
+    try:
+        with _locked(target):
+            if read(target).data != original.data:
+                raise _refused(target, "another program changed it meanwhile")
+            os.unlink(target)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(target))
     except OSError as error:
         raise _refused(target, error.strerror or str(error)) from None
 

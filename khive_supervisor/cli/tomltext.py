@@ -1,6 +1,8 @@
 """Change one table of a TOML document and leave every other line as it is, comments included.
 
-Pure. A document is parsed before and after; the edit counts only if nothing else changed.
+Pure. A document is parsed before and after; the edit counts only if nothing else changed. Tables
+with headers are edited by lines, since tomlkit puts a new one between a comment and what it is
+about; inline tables, which have no lines of their own, are edited by tomlkit.
 """
 
 from __future__ import annotations
@@ -9,7 +11,11 @@ import copy
 import datetime as dt
 import re
 import tomllib
+from collections.abc import Callable
 from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from khive_supervisor.cli.jsontext import CannotEdit
 from khive_supervisor.config.locate import Path, Statement, statements
@@ -51,6 +57,7 @@ def set_member(text: str, section: str, name: str, value: dict[str, Any]) -> str
     edited = [_with_block(candidate, section, name, value) for candidate in candidates]
     if isinstance(present, dict):
         edited.insert(0, _with_settings(text, (section, name), present, value))
+    edited.append(_inline(text, lambda document: document[section].update({name: value})))
     for candidate in edited:
         if _says(candidate, expected):
             return candidate
@@ -66,13 +73,17 @@ def remove_member(text: str, section: str, name: str) -> str:
     before = parse(text)
     if name not in _table(before, section):
         return text
-    edited = _without(text, (section, name))
+    edited = [
+        _without(text, (section, name)),
+        _inline(text, lambda document: document[section].pop(name)),
+    ]
     expected = copy.deepcopy(before)
     del expected[section][name]
     # Without its last table a section that is nowhere written by itself is gone as well.
     gone = {key: item for key, item in expected.items() if key != section or item}
-    if _says(edited, expected) or _says(edited, gone):
-        return edited
+    for candidate in edited:
+        if _says(candidate, expected) or _says(candidate, gone):
+            return candidate
     raise CannotEdit(f"it writes [{section}.{name}] in a form that cannot be edited safely")
 
 
@@ -86,10 +97,25 @@ def append_table(text: str, section: str, value: dict[str, Any]) -> str:
     present = before.get(section, [])
     if not isinstance(present, list):
         raise CannotEdit(f"its {section} is not a list of tables, [[{section}]]")
-    edited = _at_the_end(text, f"[[{_key(section)}]]", value)
-    if _says(edited, {**before, section: [*present, value]}):
-        return edited
+    edited = [
+        _at_the_end(text, f"[[{_key(section)}]]", value),
+        _inline(text, lambda document: document[section].append(value)),
+    ]
+    for candidate in edited:
+        if _says(candidate, {**before, section: [*present, value]}):
+            return candidate
     raise CannotEdit(f"it writes {section} in a form that cannot be edited safely")
+
+
+def _inline(text: str, edit: Callable[[Any], object]) -> str:
+    """The text as tomlkit edits it; the text itself where it cannot."""
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    try:
+        document = tomlkit.parse(text.removeprefix(mark))
+        edit(document)
+        return mark + tomlkit.dumps(document)
+    except (TOMLKitError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return text
 
 
 def _table(data: dict[str, Any], section: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -73,14 +74,74 @@ def test_an_empty_json_file_becomes_one() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '{"a": 1, // comment\n}', '{"a": 1,}', "[]", '{"mcpServers": []}', '{"mcpServers": null}',
+        "{,}", '{"a": 1,,}', '{"a": /* 1}', '{"a" 1 // b\n}', "[]", "// only\n[]",
+        '{"mcpServers": []}', '{"mcpServers": null}',
         '{"mcpServers": {}, "mcpServers": {}}', '{"mcpServers": {"khive": 1, "khive": 2}}',
         '{"a": NaN}', "{", '{"a": ' + "[" * 100000,
     ],
 )  # fmt: skip
-def test_what_is_not_strict_json_is_refused(text: str) -> None:
+def test_what_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(CannotEdit):
         jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+
+
+COMMENTED = [
+    '{\n  // all\n  "mcpServers": {\n    "a": {"x": 1}, // mine\n    /* the\n end */\n  },\n}\n',
+    '{\n  "mcpServers": {\n    "a": 1 // mine\n    // "khive": {}\n  } // all\n}\n',
+    '{ "mcpServers": { "a": 1, /* b */ }, } // end\n',
+    '{ "mcpServers": { "a": 1 /* b */ } }',
+    '{\n\t"mcpServers": {\n\t\t// none yet\n\t}\n}\n',
+    "{\n  // nothing\n}\n",
+    '{\n  "url": "http://x//y", "c": "/* no */", // "mcpServers": {}\n  "mcpServers": {},\n}',
+    "// Place your settings here\n{}\n",
+    '{"mcpServers": {"a": 1},}',
+    '{\n  "a": [1, 2,],\n}\n',
+]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", COMMENTED)
+def test_comments_and_trailing_commas_stay_byte_for_byte(text: str, newline: str) -> None:
+    text = text.replace("\n", newline)
+    added = jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+    before = jsontext.parse(text)
+    before.setdefault("mcpServers", {})["khive"] = ENTRY
+    assert jsontext.parse(added) == before
+    assert jsontext.set_member(added, "mcpServers", "khive", ENTRY) == added
+    assert _comments(added) == _comments(text)
+    if "\r\n" in text:
+        assert added.count("\r\n") == added.count("\n")
+    removed = jsontext.remove_member(added, "mcpServers", "khive")
+    del before["mcpServers"]["khive"]
+    assert jsontext.parse(removed) == before
+    assert _comments(removed) == _comments(text)
+    if jsontext.parse(text).get("mcpServers"):
+        assert removed == text
+
+
+def _comments(text: str) -> list[str]:
+    found = re.findall(r'"(?:[^"\\\n]|\\.)*"|(//[^\r\n]*|/\*.*?\*/)', text, re.DOTALL)
+    return [one for one in found if one]
+
+
+_PIECE = st.sampled_from(
+    ["// c\n", "/* c */", "/* c\n d */", ",", "\n", " ", '"k": 1', '"mcpServers": {', "}", '"// s"']
+)
+
+
+@given(st.lists(_PIECE, max_size=12).map("".join))
+def test_any_text_with_comments_is_edited_or_refused(inside: str) -> None:
+    text = "{" + inside + "}"
+    try:
+        before = jsontext.parse(text)
+        added = jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+    except CannotEdit:
+        return
+    servers = before.get("mcpServers", {})
+    assert jsontext.parse(added) == {**before, "mcpServers": {**servers, "khive": ENTRY}}
+    assert "khive" not in jsontext.parse(jsontext.remove_member(added, "mcpServers", "khive")).get(
+        "mcpServers", {}
+    )
 
 
 CODEX = """\
@@ -148,6 +209,8 @@ def test_a_toml_table_is_removed_whole() -> None:
     "text",
     [
         '[mcp_servers]\nkhive = {command = "o", x = 1979-05-27}\na = 1\n',
+        "mcp_servers = {}\n", 'a = 1 # one\nmcp_servers = {a = {command = "b"}} # two\n[t]\n',
+        'mcp_servers = { "khive" = { command = "o" }, b = {} }\nc = 1\n',
         'mcp_servers.khive.command = "o"\nmcp_servers.khive.args = []\nmodel = 1\n',
         '[mcp_servers."khive"]\ncommand = "o"\n[[x]]\ny = 1\n[[x]]\n',
         "", "\n\n", "model = 1", "# only a comment", '[mcp_servers]\na = {command = "b"}\n',
@@ -167,7 +230,7 @@ def test_every_way_to_write_a_table_is_understood(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["mcp_servers = {}\n", 'mcp_servers = {a = {command = "b"}}\n', "a = [", "mcp_servers = 1\n"],
+    ["a = [", "mcp_servers = 1\n", "mcp_servers = []\n", "[[mcp_servers]]\n"],
 )
 def test_toml_without_a_safe_place_is_refused(text: str) -> None:
     with pytest.raises(CannotEdit):
@@ -223,20 +286,22 @@ def test_any_table_is_written_as_it_is_read(value: dict[str, Any]) -> None:
         "",
         "# only a comment",
         "a = 1\n[t]\nb = 2\n\n\n",
+        "roles = []",
+        "roles = [{a = 1}] # mine\n[t]\n",
         'a = 1\r\n[[roles]] # one\r\nrole = "x"\r\n',
         '[[roles]]\nrole = "x"\n[roles.handler]\npython = "a:b" # theirs\n[t]\n',
     ],
 )
 def test_a_table_is_appended_to_a_list(text: str) -> None:
     edited = tomltext.append_table(text, "roles", {"capability": "c"})
-    assert edited.startswith(text.rstrip("\r\n"))
+    assert edited.startswith(text.rstrip("\r\n")) or text.startswith("roles = [")
     assert tomltext.parse(edited)["roles"][-1] == {"capability": "c"}
     assert len(tomltext.parse(edited)["roles"]) == len(tomltext.parse(text).get("roles", [])) + 1
     assert ("\r\n" in edited) == ("\r\n" in text)
     assert edited.count("\r\n") in (0, edited.count("\n"))
 
 
-@pytest.mark.parametrize("text", ["roles = []", "roles = [{a = 1}]", "[roles]", "roles = 3", "["])
+@pytest.mark.parametrize("text", ["[roles]", "roles = 3", "["])
 def test_a_list_without_a_safe_place_is_refused(text: str) -> None:
     with pytest.raises(jsontext.CannotEdit):
         tomltext.append_table(text, "roles", {"capability": "c"})

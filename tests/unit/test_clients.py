@@ -51,15 +51,71 @@ def test_an_entry_is_added_once_and_removed_without_a_trace(client: Client, tmp_
     again = clients.connect(client, str(file), wanted(client))
     assert (again.action, again.backup, file.read_text()) == ("unchanged", None, added)
     assert clients.disconnect(client, str(file)).action == "removed"
-    assert "khive" not in parsed(client, file)[client.section]
+    assert file.read_text() == before
+    assert list(tmp_path.glob("config*")) == [file]
     assert clients.disconnect(client, str(file)).action == "absent"
+
+
+@every_client
+def test_a_file_that_was_not_there_is_gone_again(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "made/config"
+    clients.connect(client, str(file), wanted(client))
+    clients.disconnect(client, str(file))
+    assert not file.parent.exists()
+
+
+@every_client
+def test_what_others_added_meanwhile_stays(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("[a]\nb = 1\n" if client.name == "codex" else '{"a": 1}\n')
+    clients.connect(client, str(file), wanted(client))
+    text = client.editor.set_member(file.read_text(), client.section, "other", {"command": "x"})
+    file.write_text(text)
+    clients.disconnect(client, str(file))
+    assert parsed(client, file)[client.section] == {"other": {"command": "x"}}
+    assert file.with_name("config.khive-backup").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in CLIENTS if name != "codex"])
+def test_files_with_comments_are_edited_in_place(name: str, tmp_path: Path) -> None:
+    client, file = CLIENTS[name], tmp_path / "config"
+    text = f'{{\n  // mine\n  "{client.section}": {{\n    "a": {{}}, // b\n  }},\n}}\n'
+    file.write_text(text)
+    assert clients.connect(client, str(file), wanted(client)).action == "added"
+    assert all(line in file.read_text() for line in text.splitlines())
+    assert clients.present_entry(client, str(file)) == wanted(client)
+    clients.disconnect(client, str(file))
+    assert file.read_text() == text
+
+
+def test_an_inline_table_of_servers_is_edited_in_place(tmp_path: Path) -> None:
+    client, file = CLIENTS["codex"], tmp_path / "config"
+    text = '# mine\nmcp_servers = {a = {command = "b"}} # two\nmodel = "m"\n'
+    file.write_text(text)
+    clients.connect(client, str(file), wanted(client))
+    assert clients.present_entry(client, str(file)) == wanted(client)
+    assert "# mine" in file.read_text()
+    clients.disconnect(client, str(file))
+    assert file.read_text() == text
+
+
+def test_codex_can_be_told_not_to_ask(tmp_path: Path) -> None:
+    assert "--approve" in invoke("codex").output
+    assert "--approve" not in invoke("codex", "--approve").output
+    entry = clients.present_entry(CLIENTS["codex"], f"{tmp_path}/home/.codex/config.toml")
+    assert isinstance(entry, dict)
+    assert entry["default_tools_approval_mode"] == "approve"
+    assert "--approve" not in invoke("codex").output
+    with pytest.raises(InvalidInput, match="no such setting"):
+        invoke("cursor", "--approve")
 
 
 @every_client
 def test_what_a_user_added_to_the_entry_stays(client: Client, tmp_path: Path) -> None:
     file = str(tmp_path / "config")
     clients.connect(client, file, wanted(client, KHIVE_SOCKET="/old"))
-    entry = {**wanted(client), "timeout": 5, "env": {"MINE": "1", "KHIVE_SOCKET": "/old"}}
+    variables = {"MINE": "1", "KHIVE_SOCKET": "/old"}
+    entry = {**wanted(client), "timeout": 5, client.variables: variables}
     for name in client.once:
         del entry[name]
     text = client.editor.set_member(Path(file).read_text(), client.section, "khive", entry)
@@ -67,7 +123,8 @@ def test_what_a_user_added_to_the_entry_stays(client: Client, tmp_path: Path) ->
     new = clients.wanted_entry(client, ["/new/khive-supervisor", "attach"], {})
     assert clients.connect(client, file, new).action == "updated"
     found = parsed(client, file)[client.section]["khive"]
-    assert found == {**entry, "command": "/new/khive-supervisor", "env": {"MINE": "1"}}
+    changed = {"command": new["command"], client.variables: {"MINE": "1"}}
+    assert found == {**entry, **changed}
 
 
 @every_client
@@ -91,7 +148,7 @@ def test_a_file_that_cannot_be_edited_is_left_with_what_to_paste(
     client: Client, tmp_path: Path
 ) -> None:
     file = tmp_path / "config"
-    text = "{\n  // a comment\n}\n"
+    text = "{\n  // a comment\n"
     file.write_text(text)
     with pytest.raises(KhiveError, match="left untouched") as caught:
         clients.connect(client, str(file), wanted(client))
@@ -116,7 +173,7 @@ def test_files_are_where_the_clients_look(tmp_path: Path) -> None:
     project = [clients.configuration_file(c, "/p", {}) for c in CLIENTS.values()]
     assert project == [
         "/p/.mcp.json", "/p/.codex/config.toml", "/p/.cursor/mcp.json", "/p/.vscode/mcp.json",
-        "/p/.gemini/settings.json",
+        "/p/.gemini/settings.json", "/p/opencode.json",
     ]  # fmt: skip
 
 
