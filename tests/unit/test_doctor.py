@@ -271,7 +271,7 @@ def test_the_entries_of_clients_are_looked_at(tmp_path: Path) -> None:
         file.write_text(clients.snippet(client, entry))
     vscode = Path(clients.configuration_file(CLIENTS["vscode"], None, os.environ))
     vscode.parent.mkdir(parents=True)
-    vscode.write_text("{ // comment\n}")
+    vscode.write_text("{ // comment\n")
     assert statuses(service.check_clients(str(tmp_path), os.environ)) == {
         "client claude-code": "ok",
         "client codex": "fail",
