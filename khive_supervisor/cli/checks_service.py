@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from khive_supervisor import __version__
@@ -253,7 +254,7 @@ def check_supervisor(path: str) -> Iterable[Check]:
         yield Check("supervisor", "ok", "Not running; the next attach starts it")
         return
     except VersionMismatch as error:
-        fix = "Restart it: khive-supervisor stop, then start"
+        fix = "khive-supervisor upgrade"
         yield Check("supervisor", "fail", "It is of another release", error.message, fix)
         return
     what = f"pid {status['pid']}, release {status['version']}, {status['state']}"
@@ -262,12 +263,26 @@ def check_supervisor(path: str) -> Iterable[Check]:
         why = f"These keep ending: {', '.join(down)}."
         fix = f"khive-supervisor logs ({status['log']}) says why."
         yield Check("supervisor", "fail", what, why, fix)
-    elif status["version"] != __version__:
-        why = f"This command is of release {__version__}."
-        fix = "Restart it: khive-supervisor stop, then start"
-        yield Check("supervisor", "warn", what, why, fix)
     else:
         yield Check("supervisor", "ok", what)
+    yield from _releases(status)
+
+
+def _releases(status: dict[str, Any]) -> Iterable[Check]:
+    """What the supervisor says of another release, and whether this command is one."""
+    upgrade = status.get("upgrade", {})
+    running, other = status["version"], upgrade.get("release")
+    if other and upgrade["state"] != "current":
+        what = f"{other} is installed where {running} runs: {upgrade['state']}"
+        why = upgrade["problem"] or f"supervisor.upgrade is {upgrade['policy']}."
+        fix = "khive-supervisor upgrade --check says more; without --check it hands over"
+        yield Check("release", "warn", what, why, fix)
+    elif running != __version__:
+        why = (
+            f"This command is of {__version__}, the supervisor of {running}; they serve each other."
+        )
+        fix = "khive-supervisor upgrade hands over to the one of this command"
+        yield Check("release", "warn", f"{running} of {status.get('prefix')} runs", why, fix)
 
 
 def check_clients(cwd: str, environ: Mapping[str, str]) -> Iterable[Check]:

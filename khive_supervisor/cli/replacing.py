@@ -30,7 +30,7 @@ from khive_supervisor.supervision.moving import moved
 END_DEADLINE = 60.0
 #: Seconds for which sessions are waited for that have a call at work; then the new supervisor
 #: moves them by itself, when they register.
-MOVE_DEADLINE = 10.0
+MOVE_DEADLINE = 3.0
 #: Seconds that the trial of this release may take.
 TRIAL_DEADLINE = 60.0
 #: What is said of a supervisor of another environment.

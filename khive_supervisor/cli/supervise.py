@@ -253,9 +253,18 @@ def _head(status: dict[str, Any]) -> str:
             f"store   {status['store']}",
             f"config  {status['config_file'] or 'defaults (no file)'}",
             f"log     {status['log']}",
+            *_upgrade_lines(status.get("upgrade", {})),
             *_http_lines(status.get("http", {}), "http    "),
         )
     )
+
+
+def _upgrade_lines(upgrade: dict[str, Any]) -> list[str]:
+    """Another release that is installed, and why it does not run; nothing while there is none."""
+    if upgrade.get("state", "current") == "current":
+        return []
+    problem = f": {upgrade['problem']}" if upgrade["problem"] else ""
+    return [f"upgrade {upgrade['release']} is {upgrade['state']}{problem}"]
 
 
 def _http_lines(http: dict[str, Any], head: str) -> list[str]:

@@ -58,6 +58,7 @@ from khive_supervisor.supervision.rounds import Rounds
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import Begin, ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.strangers import Strangers
 from khive_supervisor.supervision.terms import SessionTerms
 from khive_supervisor.supervision.upkeep import Upkeep
 from khive_supervisor.supervision.watcher import Watcher
@@ -166,6 +167,7 @@ class Supervisor:
             store=self.belonging.store,
         )
         self._inherited = inherited
+        self.strangers = Strangers()
         self._deliberate = deliberate or inherited is not None
         self._adopt(inherited)
 
@@ -285,6 +287,7 @@ class Supervisor:
     def _adopt(self, inherited: Inherited | None) -> None:
         """Go on with what this process held before it became this release."""
         if inherited is not None:
+            self.strangers.look()
             self._lock.adopt(inherited.lock)
             if inherited.http is not None and self.http is not None:
                 self.http.adopt(inherited.http)
@@ -432,6 +435,7 @@ class Supervisor:
             child.reap()
         self.upkeep.builder.reap()
         self.spawner.reap()
+        self.strangers.reap()
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 from khive_supervisor import logs
 from khive_supervisor.supervision.sessions import Session
@@ -23,6 +24,8 @@ JOURNAL = 8
 APART = 0.02
 #: Seconds after which a worker that had a call at work is looked at again.
 LOOK_AGAIN = 0.05
+#: Looks until a process that was told to has stopped, a millisecond apart: it has to be scheduled.
+STOPPED_WITHIN = 50
 #: Bytes of a journal that are read; one with more has calls at work.
 _JOURNAL_LIMIT = 1 << 20
 
@@ -79,10 +82,18 @@ def _end_if_idle(worker: int, journal: int) -> bool:
     os.kill(worker, signal.SIGSTOP)
     done = False
     try:
-        done = stopped(worker) and not owes(os.pread(journal, _JOURNAL_LIMIT, 0))
+        done = _stands_still(worker) and not owes(os.pread(journal, _JOURNAL_LIMIT, 0))
     finally:
         os.kill(worker, signal.SIGKILL if done else signal.SIGCONT)
     return done
+
+
+def _stands_still(worker: int) -> bool:
+    for _ in range(STOPPED_WITHIN):
+        if stopped(worker):
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def stopped(pid: int) -> bool:

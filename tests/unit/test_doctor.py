@@ -224,10 +224,31 @@ def answering(path: Path, answer: dict[str, Any]) -> Iterator[None]:
         thread.join()
 
 
-def status_with(state: str) -> dict[str, Any]:
+def status_with(state: str, **more: Any) -> dict[str, Any]:
     children = [{"name": "embedder", "state": state}]
     status = {"pid": 1, "version": __version__, "state": "x", "children": children, "log": "/l"}
-    return {"result": status}
+    return {"result": {**status, **more}}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"version": "0.1.0"}, "0.1.0 of None runs"),
+        (
+            {"upgrade": {"policy": "ask", "state": "offered", "release": "9", "problem": "x"}},
+            "9 is installed",
+        ),
+    ],
+)
+def test_another_release_is_named(
+    more: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with answering(Path("s.sock"), status_with("ready", **more)):
+        _, release = service.check_supervisor("s.sock")
+    assert release.status == "warn"
+    assert said in release.what
+    assert "khive-supervisor upgrade" in release.fix
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from typing import Any
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
-from khive_workers import heap, role, runtime, session
+from khive_workers import heap, preload, role, runtime, session
 
 log = logs.get("khive.zygote")
 
@@ -234,6 +234,7 @@ def main(argv: list[str]) -> None:
     runtime.name_process("khive-zygote")
     logs.to_stderr("warning")
     session.warm()
+    preload.preload()
     zygote = Zygote(
         socket.socket(fileno=options.parent_fd), socket.socket(fileno=options.requests_fd)
     )

@@ -1,0 +1,25 @@
+"""What workers import late in their lives, imported before any of them is forked.
+
+The package's files may be replaced by another release's while this one runs: what is imported after
+that would be half of the one and half of the other. tests/unit/test_late_imports.py keeps the list.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+#: Modules that are imported inside of functions which workers call.
+LATE = (
+    "khive_supervisor.embed.client",
+    "khive_supervisor.embed.openai",
+    "khive_supervisor.worktrees.about",
+    "khive_workers.role_agent",
+    "khive_workers.role_command",
+    "khive_workers.role_place",
+)
+
+
+def preload() -> None:
+    """Import all of it."""
+    for name in LATE:
+        importlib.import_module(name)
