@@ -205,7 +205,7 @@ def test_the_socket_must_be_ours_alone(tmp_path: Path) -> None:
 
 @contextmanager
 def answering(path: Path, answer: dict[str, Any]) -> Iterator[None]:
-    """Something at a control socket that gives one answer to one client."""
+    """Something at a control socket that gives one client one answer to all that it asks."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -214,9 +214,8 @@ def answering(path: Path, answer: dict[str, Any]) -> Iterator[None]:
             conn, _ = listener.accept()
             with protocol.Connection(conn) as connection:
                 connection.receive()
-                request = connection.receive()
-                assert request is not None
-                connection.send({"id": request["id"], **answer})
+                while request := connection.receive():
+                    connection.send({"id": request["id"], **answer})
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -18,6 +18,7 @@ AT_A_START = {
     "khive_supervisor.embed.minilm",
     "khive_supervisor.config.catalogue",
     "khive_supervisor.config.alone",
+    "khive_supervisor.verbs.rehearsal",  # by the zygote, before it is ready
 }
 
 
