@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -212,7 +212,8 @@ def answering(path: Path, answer: dict[str, Any]) -> Iterator[None]:
 
         def serve() -> None:
             conn, _ = listener.accept()
-            with protocol.Connection(conn) as connection:
+            # It may have heard enough before it has asked.
+            with protocol.Connection(conn) as connection, suppress(ConnectionError):
                 connection.receive()
                 while request := connection.receive():
                     connection.send({"id": request["id"], **answer})
