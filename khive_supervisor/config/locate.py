@@ -100,8 +100,11 @@ def _header(parsed: dict[str, Any], arrays: dict[Path, int]) -> Path:
 
 
 def _keys(parsed: dict[str, Any], prefix: Path) -> Iterator[Path]:
-    for key, value in parsed.items():
-        path = (*prefix, key)
-        yield path
-        if isinstance(value, dict):
-            yield from _keys(value, path)
+    """The paths of all keys, each before those in it; a document may be nested without end."""
+    waiting = [(prefix, parsed)]
+    while waiting:
+        path, table = waiting.pop()
+        for key, value in table.items():
+            yield (*path, key)
+            if isinstance(value, dict):
+                waiting.append(((*path, key), value))

@@ -119,6 +119,13 @@ def test_discovery_never_looks_into_the_working_directory(
     assert load("khive.toml", str(here.parent), {}).config.index.trees == 2
 
 
+@pytest.mark.parametrize("text", [".".join("a" * 3000) + " = 1", "[" + ".".join("a" * 3000) + "]"])
+def test_a_file_that_is_nested_without_end_is_an_error_like_others(
+    tmp_path: Path, text: str
+) -> None:
+    assert len(problems(tmp_path, text)) == 1
+
+
 def test_ten_errors_are_listed_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
