@@ -87,10 +87,11 @@ def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
     """
     if place is None:
         return False
-    named = normpath(join(cwd, path))
-    target = realpath(join(cwd, path))
-    ways = [target, *(realpath(step) for step in _steps(named))]
-    return any(within(way, place) for way in ways) and not _is_own(target, place, home)
+    named, target = normpath(join(cwd, path)), realpath(join(cwd, path))
+    held = within(target, place)
+    if not held and target != named:  # there are links on the way
+        held = any(within(realpath(step), place) for step in _steps(named))
+    return held and not _is_own(target, place, home)
 
 
 def _steps(path: str) -> "list[str]":
@@ -122,7 +123,7 @@ def distrust(cwd: str) -> "list[tuple[str, str]]":
     """
     ignored = []
     home = os.environ.get("HOME")
-    if home and (not home.startswith("/") or _misplaced(realpath(home), realpath(cwd))):
+    if home and (not home.startswith("/") or _misplaced(home, cwd)):
         ignored.append(("HOME", home))
         os.environ["HOME"] = account_home()
     home = os.environ.get("HOME") or account_home()
@@ -138,8 +139,10 @@ def _is_foreign(name: str, value: str, cwd: str, home: str) -> bool:
         value = home + value[1:] if value.startswith("~/") else value
     elif not value.startswith("/"):
         return True
-    usual = realpath(value) in map(realpath, (home + part[:-6] for part in OWN_PLACES))
-    return not usual and holds(project_of(cwd, home), value, cwd, home)
+    if not holds(project_of(cwd, home), value, cwd, home):
+        return False
+    usual = (home + part.removesuffix("/khive") for part in OWN_PLACES)
+    return realpath(value) not in map(realpath, usual)
 
 
 def account_home() -> str:
@@ -158,10 +161,11 @@ def _misplaced(home: str, cwd: str) -> bool:
     A home in a repository is one if it is the account's. Otherwise it is none if the session works
     in that repository and outside of this home, or if the repository lies in a home itself.
     """
+    home = realpath(home)
     root = _outermost(home)
     if root is None:
         return False
-    account = realpath(account_home())
+    cwd, account = realpath(cwd), realpath(account_home())
     if account != "/" and within(account, root):
         return False
     if within(cwd, root) and not within(cwd, home):

@@ -10,6 +10,10 @@ from typing import Any
 #: A key's place in a document: names, and positions in lists of tables.
 Path = tuple[str | int, ...]
 
+#: Levels of tables whose keys are told; what is deeper is in no configuration, and would take
+#: quadratic time.
+DEEPEST = 12
+
 #: Lines of one value after which line numbers are given up: each line of a value costs one more
 #: parse, and they are a courtesy that must never make the loader slow.
 LONGEST_VALUE = 50
@@ -87,7 +91,7 @@ def _shortest(lines: list[str], first: int, longest: int) -> tuple[int | None, d
 def _header(parsed: dict[str, Any], arrays: dict[Path, int]) -> Path:
     """The path that a header line opens; counts the items of lists of tables."""
     path: Path = ()
-    while parsed:
+    while parsed and len(path) < DEEPEST:
         key, inner = next(iter(parsed.items()))
         path = (*path, key)
         if isinstance(inner, list):
@@ -100,11 +104,9 @@ def _header(parsed: dict[str, Any], arrays: dict[Path, int]) -> Path:
 
 
 def _keys(parsed: dict[str, Any], prefix: Path) -> Iterator[Path]:
-    """The paths of all keys, each before those in it; a document may be nested without end."""
-    waiting = [(prefix, parsed)]
-    while waiting:
-        path, table = waiting.pop()
-        for key, value in table.items():
-            yield (*path, key)
-            if isinstance(value, dict):
-                waiting.append(((*path, key), value))
+    """The paths of all keys in the order of the document, down to what a configuration has."""
+    for key, value in parsed.items():
+        path = (*prefix, key)
+        yield path
+        if isinstance(value, dict) and len(path) < DEEPEST:
+            yield from _keys(value, path)

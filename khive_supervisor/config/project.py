@@ -20,6 +20,8 @@ from khive_supervisor.config.values import Setting, Unfit, quoted
 FILE_NAME = "khive.toml"
 #: Bytes of the largest that is read: it is read for a session that waits.
 MAX_BYTES = 16 * 1024
+#: Characters of the longest line: a key of as many parts takes quadratic time to read.
+MAX_LINE = 500
 #: Lines of the longest value whose line number is found; see `locate`.
 LONGEST_VALUE = 4
 #: Things left out that are told one by one.
@@ -86,6 +88,9 @@ def read(text: str, file: str, root: str) -> Project:
         file: its path, for what is said.
         root: the project's directory, as the user's configuration would name it.
     """
+    if any(len(line) > MAX_LINE for line in text.splitlines()):
+        why = f"it has a line of more than {MAX_LINE} characters"
+        return Project(ignored=(Ignored(file, "all of it", why),))
     try:
         data = tomllib.loads(text)
         lines = line_numbers(text, LONGEST_VALUE)

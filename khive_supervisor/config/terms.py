@@ -98,8 +98,10 @@ class TermsOf:
         The client has looked already; who decides is who serves.
         """
         named = [value for name, value in asked.ignored if name in NAMING]
+        if asked.config is None:
+            return asked, named
         root = repository.repository_of(asked.cwd, self._home)
-        if asked.config and repository.holds(root, asked.config, asked.cwd, self._home):
+        if repository.holds(root, asked.config, asked.cwd, self._home):
             return replace(asked, config=None, anonymous=True), [asked.config, *named]
         return asked, named
 

@@ -133,6 +133,7 @@ def test_what_is_no_namespace_is_not_repeated_as_one(value: str) -> None:
         "\x00",
         '"\\ud800" = 1',
         "[search]\ncandidates = " + "9" * 5000,
+        "x = " + "{a=" * 300 + "1" + "}" * 300,
     ],
 )
 def test_no_text_is_too_strange(text: str) -> None:
