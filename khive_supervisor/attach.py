@@ -117,6 +117,9 @@ def main(argv: "list[str]") -> None:
     # Die quietly as any program would; the worker sees the channel end.
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         _signal.signal(number, _signal.SIG_DFL)
+    if (foreign := paths.foreign_home()) is not None:
+        say(foreign)
+        _exit(PERMANENT)
     cwd, explicit = paths.working_directory(), argument(argv, "--config")
     ignored = ignored_before(argv) + paths.distrust(explicit, cwd)
     terms = Terms(paths.find_config(explicit, cwd), ignored)

@@ -10,7 +10,7 @@ terminal that started the supervisor.
 
 from _blake2 import blake2s
 from _collections_abc import Callable
-from posix import environ, getcwd, getuid, mkdir, stat
+from posix import environ, getcwd, geteuid, getuid, mkdir, stat
 
 from khive_supervisor import repository
 
@@ -70,14 +70,45 @@ def _exists(path: str) -> bool:
     return True
 
 
+def foreign_home() -> "str | None":
+    """Why nothing is written below HOME; None if it may be.
+
+    Root with the HOME of another user (`sudo` keeps it) would leave files there that their owner
+    cannot touch. Where XDG's variables lead elsewhere, those directories are judged by themselves.
+    """
+    own = home()
+    if geteuid() or not any(p.startswith(own + "/") for p in (data_home(), state_home())):
+        return None
+    try:
+        owner = stat(own).st_uid
+    except OSError:
+        return None
+    if owner == 0:
+        return None
+    return (
+        f"HOME is {own}, which belongs to uid {owner}, and this is root: its files there would "
+        "lock their owner out. Use `sudo -H`, or set HOME to a directory of root's."
+    )
+
+
+def _check_owner(directory: str, owner: int) -> None:
+    if owner not in (geteuid(), 0):
+        raise PermissionError(1, f"it belongs to uid {owner}, and not to this user", directory)
+
+
 def make_private_directory(directory: str) -> None:
     """Make a directory and what is missing above it, for their owner alone.
 
-    The permissions of what exists are never changed. Raises OSError.
+    The permissions of what exists are never changed. Raises OSError, also where it would be made
+    in another user's directory: root's files there would lock that user out.
     """
-    if _exists(directory):
+    try:
+        owner = stat(directory).st_uid
+    except FileNotFoundError:
+        parent = directory.rpartition("/")[0]
+    else:
+        _check_owner(directory, owner)
         return
-    parent = directory.rpartition("/")[0]
     if parent:
         make_private_directory(parent)
     try:

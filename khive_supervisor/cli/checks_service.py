@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from khive_supervisor import __version__
+from khive_supervisor import __version__, paths, places
 from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.verify import BEGINNING, verify
 from khive_supervisor.cli import clients
@@ -16,6 +16,7 @@ from khive_supervisor.cli.checks import Check, Status
 from khive_supervisor.cli.output import counted
 from khive_supervisor.client import ControlClient, check_socket_path
 from khive_supervisor.config.catalogue import catalogue
+from khive_supervisor.config.guarded import guarded
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
@@ -95,6 +96,24 @@ def check_http(socket_path: str) -> Iterable[Check]:
         yield Check("http", "fail", what, http["problem"], "`khive-supervisor logs` has more.")
     else:
         yield Check("http", "ok", f"{http['url']}, the token is in {http['token_file']}")
+
+
+def check_directories(found: LoadedConfig, socket_path: str) -> Iterable[Check]:
+    """Whether others could replace the configuration, the store, the socket or the log."""
+    problems = {
+        problem.path: problem
+        for path in guarded(found.config, found.file, socket_path)
+        if (problem := places.exposed(path)) is not None
+    }
+    for problem in problems.values():
+        what = f"{problem.path} {problem.why}"
+        why = "Others could replace what is in it; the supervisor does not start."
+        yield Check("directories", "fail", what, why, problem.fix)
+    foreign = paths.foreign_home()
+    if foreign is not None:
+        yield Check("directories", "fail", foreign)
+    elif not problems:
+        yield Check("directories", "ok", "Nobody else can write where this keeps its files")
 
 
 def check_place(config: Config) -> Iterable[Check]:

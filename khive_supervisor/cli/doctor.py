@@ -84,6 +84,8 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
         yield "configuration", functools.partial(_invalid, error)
     else:
         yield from _of(found, deep)
+        where = functools.partial(service.check_directories, found, socket_of(config_file))
+        yield "directories", where
         yield "project", functools.partial(check_project, found, cwd, ignored(config_file))
     path = socket_of(config_file)
     yield "socket", functools.partial(service.check_socket, path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from khive_supervisor import __version__, exitcodes
+from khive_supervisor import __version__, exitcodes, paths
 from khive_supervisor.cli import (
     audit,
     backup,
@@ -32,7 +32,7 @@ from khive_supervisor.cli.doctor import doctor
 from khive_supervisor.cli.output import fail
 from khive_supervisor.cli.session import config_option, distrust
 from khive_supervisor.cli.terminal import guard
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import BootFailure, KhiveError
 
 
 class Sections(click.Group):
@@ -109,10 +109,20 @@ cli.add_section(
 )
 
 
+def _check_home(words: Sequence[str]) -> None:
+    """Refuse to be root in another user's home; help is for everybody, and doctor tells of it."""
+    if words and words[0] != "doctor" and not {"--help", "-h", "--version"} & set(words):
+        foreign = paths.foreign_home()
+        if foreign is not None:
+            why, _, hint = foreign.partition(" Use ")
+            raise BootFailure(why, hint=f"Use {hint}")
+
+
 def main() -> None:
     """Run the command line; errors become messages and exit codes, never tracebacks."""
     guard()
     try:
+        _check_home(sys.argv[1:])
         distrust()
         # Named so that completion works however the command was started.
         cli.main(prog_name="khive-supervisor")

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from khive_supervisor import __version__, holder, logs, paths
+from khive_supervisor import __version__, holder, logs, paths, places
+from khive_supervisor.config.guarded import guarded
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import Config
@@ -305,6 +306,7 @@ class Supervisor:
 
     def _open_store(self) -> None:
         """The store first: its guards refuse before a lock file is made beside a foreign file."""
+        places.check(guarded(self.config, self.config_file, self.socket_path))
         directory = os.path.dirname(os.path.realpath(self.config.store.path))
         if not self._deliberate:
             upgrading.check_environment(self._lock.store, holder.named_by(self._lock.store))

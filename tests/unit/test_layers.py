@@ -24,6 +24,7 @@ LAYERS = (
         "documents",
         "durable",
         "processes",
+        "places",
         "process_tree",
         "holder",
         "wellformed",
