@@ -29,8 +29,11 @@ from khive_supervisor.exitcodes import PERMANENT
 QUICK_RETRIES = 3
 #: Lost workers in a row, each without having answered anything, before the session serves itself.
 MAX_FUTILE = 8
-#: Seconds in all after which a session without a supervisor serves itself: clients wait for 10.
-PATIENCE = 8.0
+#: Seconds after which a session without a supervisor serves itself, although nothing is known to be
+#: wrong: on a machine that is so busy, an interpreter of its own would take even longer.
+PATIENCE = 20.0
+#: Starts in a row that fail, after which it does so at once.
+MAX_FAILED = 3
 
 
 def argument(argv: "list[str]", name: str) -> "str | None":
@@ -88,8 +91,7 @@ def attach(terms: Terms) -> None:
         serve_alone(terms)
     if futile:
         sleep(pause(futile))
-    until = monotonic() + PATIENCE
-    attempt = 0
+    until, failed, attempt = monotonic() + PATIENCE, 0, 0
     while True:
         attempt += 1
         must_start = look(terms)
@@ -97,9 +99,9 @@ def attach(terms: Terms) -> None:
         if attempt > QUICK_RETRIES or must_start or not resumed():
             from khive_supervisor.attach_start import start
 
-            start(terms, until, must_start)
-        if monotonic() > until:
-            say("no supervisor could be had in time; this session serves itself meanwhile.")
+            failed = failed + 1 if start(terms, until, must_start) else 0
+        if monotonic() > until or failed == MAX_FAILED:
+            say("no supervisor can be had now; this session serves itself meanwhile.")
             serve_alone(terms)
         sleep(pause(attempt))
 

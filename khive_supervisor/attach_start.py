@@ -1,8 +1,7 @@
 """The slow half of attach: start a supervisor, one of many sessions for all, and wait for it.
 
-The start is a process of its own that ends when nobody waits for it any more: attach keeps one end
-of a pipe, the lifeline, and its end is the start's. It tells on another pipe where the supervisor
-listens, or that it cannot be had.
+What is started becomes the supervisor, or finds out who is. It tells on a pipe where that listens,
+or that it cannot be had; if nobody reads there any more, it ends.
 """
 
 import fcntl
@@ -22,7 +21,9 @@ from posix import (
     execve,
     fork,
     fstat,
+    getpid,
     getuid,
+    kill,
     open,  # noqa: A004 - the descriptor-level open: this module has no file objects
     pipe,
     read,
@@ -30,6 +31,7 @@ from posix import (
     setsid,
     unlink,
     waitpid,
+    write,
 )
 from time import monotonic, sleep
 
@@ -45,19 +47,32 @@ from khive_supervisor.attach_channel import (
     resumed,
     say,
     serve_alone,
+    stopped,
 )
-from khive_supervisor.exitcodes import BOOT_FAILURE, CONFIG, OK, PERMANENT, STORE_REFUSED, USAGE
+from khive_supervisor.exitcodes import (
+    BOOT_FAILURE,
+    CONFIG,
+    OK,
+    PERMANENT,
+    STORE_REFUSED,
+    UNRESPONSIVE,
+    USAGE,
+)
 
 #: What no further start can mend: the user has to; its message has been said.
 LASTING = (CONFIG, STORE_REFUSED, USAGE, PERMANENT)
-_LOCK_EX, _LOCK_NB = 2, 4
+#: What another start just now would meet again: the session serves itself meanwhile.
+HOPELESS = (BOOT_FAILURE, UNRESPONSIVE)
+#: Seconds between two looks whether the start that is waited for goes on.
+LOOK_EVERY = 0.5
+_LOCK_EX, _LOCK_NB, _SIGKILL = 2, 4, 9
 
 
-def start(terms: Terms, until: float, whoever: bool) -> None:
+def start(terms: Terms, until: float, whoever: bool) -> bool:
     """Start a supervisor, unless one of many clients that came at once has done so, and attach.
 
-    Returns if the caller should look again; until its own time is over, this waits no longer.
-    With `whoever` one is started although somebody listens.
+    Returns if the caller should look again: whether the start failed by itself. Until its own time
+    is over, this waits no longer. With `whoever` one is started although somebody listens.
     """
     path = paths.socket_path(terms.config)
     try:
@@ -67,7 +82,7 @@ def start(terms: Terms, until: float, whoever: bool) -> None:
         serve_alone(terms)
     turn = take_turn(path + ".starting", until, whoever, terms)
     if turn is None:
-        return  # somebody listens by now, or the time is over
+        return False  # somebody listens by now, or the time is over
     try:
         socket, code = run_start(terms, until)
     finally:
@@ -80,9 +95,10 @@ def start(terms: Terms, until: float, whoever: bool) -> None:
     elif code in LASTING and not resumed():
         say("no supervisor could be started; its message is above.")
         _exit(code)
-    elif code == BOOT_FAILURE:
+    elif code in HOPELESS:
         say("no supervisor could be started; its message is above. This session serves itself.")
         serve_alone(terms)
+    return code > 0
 
 
 def take_turn(path: str, until: float, whoever: bool, terms: Terms) -> "int | None":
@@ -144,22 +160,17 @@ def reachable(path: str) -> bool:
 def run_start(terms: Terms, until: float) -> "tuple[str, int]":
     """Run a start: where its supervisor listens, or "" and the exit code (-1: it was killed)."""
     told, tell = pipe()
-    line, hold = pipe()
     set_inheritable(tell, True)
-    set_inheritable(line, True)
     # While this session serves itself, it still wants the supervisor that it has asked for.
-    set_inheritable(hold, True)
-    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
-    argv += ["--whichever", "--tell-fd", str(tell), "--lifeline-fd", str(line)]
+    set_inheritable(told, True)
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--tell-fd", str(tell)]
     argv += ["--config", terms.config] if terms.config else []
-    run_apart(argv, (told, hold))
+    run_apart(argv, told, tell)
     close(tell)
-    close(line)
-    answer = wait_for_word(told, until)
-    close(told)
+    answer = Word(told).wait(until)
     if answer is None:
         return "", OK  # it goes on as long as this process, whatever that becomes
-    close(hold)
+    close(told)
     kind, _, rest = answer.partition(" ")
     if kind == "socket":
         return rest, OK
@@ -190,31 +201,57 @@ def replaced(terms: Terms) -> bool:
 
 def environ_of_all() -> "dict[bytes, bytes]":
     """What this session is known by must not become everybody's: the supervisor serves all."""
-    return {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in FORWARDED}
+    # A service manager that listens to whoever runs this does not mean the supervisor.
+    kept_back = (*FORWARDED, "NOTIFY_SOCKET")
+    return {n: v for n, v in environ.items() if n.decode("utf-8", "replace") not in kept_back}
 
 
-def wait_for_word(told: int, until: float) -> "str | None":
-    """What the start tells; "" if it ended without a word, None when the time is over."""
-    data, said, began = b"", False, monotonic()
-    while not data.endswith(b"\n"):
-        left = (until if said else min(until, began + SAY_AFTER)) - monotonic()
-        if select.select([told], [], [], max(left, 0))[0]:
-            more = read(told, 4096)
-            if not more:
-                return ""
-            data += more
-        elif monotonic() > until:
-            return None
-        elif not said:
-            say("waiting for the supervisor that is being started")
-            said = True
-    return data[:-1].decode("utf-8", "surrogateescape")
+class Word:
+    """What a start tells: first its pid, then how it went."""
+
+    def __init__(self, told: int) -> None:
+        self._told = told
+        self._data = b""
+        self._pid = 0
+
+    def wait(self, until: float) -> "str | None":
+        """Wait for its last line; "" if it ended without, or was stopped: then it is ended.
+
+        None when the time is over.
+        """
+        said, began = False, monotonic()
+        while (line := self._line()) is None:
+            left = until - monotonic()
+            if left <= 0:
+                return None
+            if select.select([self._told], [], [], min(left, LOOK_EVERY))[0]:
+                more = read(self._told, 4096)
+                if not more:
+                    return ""
+                self._data += more
+            elif self._pid and stopped(self._pid):
+                kill(self._pid, _SIGKILL)  # ours; nobody else waits for it
+            elif not said and monotonic() > began + SAY_AFTER:
+                say("waiting for the supervisor that is being started")
+                said = True
+        return line
+
+    def _line(self) -> "str | None":
+        """Its last line, if that is there by now."""
+        while b"\n" in self._data:
+            line, _, self._data = self._data.partition(b"\n")
+            text = line.decode("utf-8", "surrogateescape")
+            kind, _, rest = text.partition(" ")
+            if kind != "pid":
+                return text
+            self._pid = int(rest)
+        return None
 
 
-def run_apart(argv: "list[str]", ours: "tuple[int, ...]") -> None:
+def run_apart(argv: "list[str]", told: int, tell: int) -> None:
     """Run a command away from this process group, with the client's stderr alone; nobody's child.
 
-    `ours` are descriptors that it must not have.
+    Its pid is told on `tell`; it does not get the other end.
     """
     env = environ_of_all()
     pid = fork()
@@ -225,8 +262,9 @@ def run_apart(argv: "list[str]", ours: "tuple[int, ...]") -> None:
                 null = open("/dev/null", O_RDWR)
                 dup2(null, 0)
                 dup2(2, 1)
-                for fd in (*ours, JOURNAL, INBOX):
+                for fd in (told, JOURNAL, INBOX):
                     close(fd)
+                write(tell, b"pid %d\n" % getpid())
                 execve(argv[0], argv, env)
         finally:
             _exit(127)

@@ -1,8 +1,9 @@
 """Starting a supervisor in the background, for as long as somebody waits for it.
 
-Who waits is at the other end of two pipes. The lifeline's end means that nobody does any more: then
-the start ends, and what it has started with it, unless that listens by then. On the other one it is
-told where the supervisor listens (`socket PATH`), or that there is none (`exit CODE`).
+A command that waits is at the other end of a pipe, the lifeline: its end means that nobody does any
+more, and then the start ends, and what it has started with it, unless that listens by then. For a
+session, the process that is started becomes the supervisor; it tells on a pipe where that listens
+(`socket PATH`), or that there is none (`exit CODE`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,26 +43,6 @@ LISTENING, READY = b"l", b"r"
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """Who waits for a start.
-
-    Attributes:
-        tell: the descriptor on which it is told where the supervisor listens; None: it is not, and
-            waits until the supervisor is ready.
-        lifeline: the descriptor whose end is the end of the wait; None: it has none.
-    """
-
-    tell: int | None = None
-    lifeline: int | None = None
-
-    def say(self, word: str) -> None:
-        """Tell one line to who waits, if he wants to know and is still there."""
-        if self.tell is not None:
-            with contextlib.suppress(OSError):
-                os.write(self.tell, f"{word}\n".encode("utf-8", "surrogateescape"))
-
-
-@dataclass(frozen=True, slots=True)
 class Start:
     """What is to be started.
 
@@ -85,36 +66,21 @@ class Start:
         return self.configuration.config.store.path
 
 
-def start_or_find(start: Start, waiting: Waiting) -> tuple[dict[str, Any], bool]:
+def start_or_find(start: Start, lifeline: int | None) -> tuple[dict[str, Any], bool]:
     """The status of a store's supervisor, and whether it ran before.
 
-    For who is told where it listens, the status is that address alone.
+    `lifeline` is the descriptor whose end is the end of the wait; None: it has none.
 
     Raises:
         KhiveError: there is none to be had; the message says why.
         SystemExit: its own message is on stderr, and its code is this.
     """
-    try:
-        found = _start_or_find(start, waiting)
-    except KhiveError as error:
-        waiting.say(f"exit {error.exit_code}")
-        raise
-    except SystemExit as end:
-        waiting.say(f"exit {end.code}")
-        raise
-    waiting.say(f"socket {found[0]['socket']}")
-    return found
-
-
-def _start_or_find(start: Start, waiting: Waiting) -> tuple[dict[str, Any], bool]:
     status = _present(start)
     if status is not None:
         return status, True
     for _ in range(START_ATTEMPTS):
         # One that was killed while it started, or just after, is no reason to give up at once.
-        ran_before = not _launch(start, waiting)
-        if waiting.tell is not None and not ran_before:
-            return {"socket": start.path}, False
+        ran_before = not _launch(start, lifeline)
         status = _present(start)
         if status is not None:
             return status, ran_before
@@ -122,6 +88,44 @@ def _start_or_find(start: Start, waiting: Waiting) -> tuple[dict[str, Any], bool
         f"A supervisor was started, but nobody answers at {start.path}.",
         hint="`khive-supervisor logs` says why; `khive-supervisor doctor` looks for it.",
     )
+
+
+def serve_or_find(start: Start, tell: int, serve: Callable[[Announcement], None]) -> None:
+    """Be the supervisor for a session that waits, or tell it who is.
+
+    Raises:
+        KhiveError: there is none to be had, which has been told.
+    """
+    starter = Announcement(tell, b"socket %s\n" % os.fsencode(start.path))
+    try:
+        for _ in range(START_ATTEMPTS):
+            status = _present(start)
+            if status is not None:
+                _tell(tell, f"socket {status['socket']}")
+                return
+            starter.check()
+            try:
+                serve(starter)
+            except AlreadyRunning:
+                continue  # another start was before it
+            return
+        raise NotRunning(f"Nobody stays at {start.path} for long enough to be found.")
+    except KhiveError as error:
+        if not starter.said:
+            tell_end(tell, error)
+        raise
+
+
+def tell_end(tell: int | None, error: KhiveError) -> None:
+    """Tell who waits, if anybody does, that there is no supervisor to be had."""
+    if tell is not None:
+        _tell(tell, f"exit {error.exit_code}")
+
+
+def _tell(tell: int, word: str) -> None:
+    """Tell one line to who waits, if he is still there."""
+    with contextlib.suppress(OSError):
+        os.write(tell, f"{word}\n".encode("utf-8", "surrogateescape"))
 
 
 def _present(start: Start) -> dict[str, Any] | None:
@@ -162,15 +166,14 @@ def _status_or_none(path: str) -> dict[str, Any] | None:
         return None
 
 
-def _launch(start: Start, waiting: Waiting) -> bool:
+def _launch(start: Start, lifeline: int | None) -> bool:
     """Start one in a session of its own and wait for its announcement, or its end.
 
     SIGHUP is blocked in it from the first instant, as it is here: see entry.main.
     Returns whether it was the one; otherwise another start was before it.
     """
     with _started(start) as (child, ready):
-        wanted = LISTENING if waiting.tell is not None else READY
-        if _hears(ready, wanted, child, waiting):
+        if _gets_ready(ready, child, lifeline):
             return True
     complaint = child.stderr.read() if child.stderr is not None else b""
     code = child.wait()
@@ -210,37 +213,40 @@ def _started(start: Start) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         os.close(ready)
 
 
-def _hears(ready: int, wanted: bytes, child: subprocess.Popen[bytes], waiting: Waiting) -> bool:
-    """Wait until the supervisor says a word; False if it ended without.
+def _gets_ready(ready: int, child: subprocess.Popen[bytes], lifeline: int | None) -> bool:
+    """Wait until the supervisor is ready; False if it ended before.
 
     Raises:
         NotRunning: nobody waits for it any more, or it takes too long; it was ended.
     """
     until = time.monotonic() + START_DEADLINE
-    sources = [ready] if waiting.lifeline is None else [ready, waiting.lifeline]
-    listens = False
+    sources = [ready] if lifeline is None else [ready, lifeline]
     while True:
         readable, _, _ = select.select(sources, [], [], max(0.0, until - time.monotonic()))
         if ready in readable:
             heard = os.read(ready, 16)
-            listens = listens or LISTENING in heard
-            if not heard or wanted in heard:
+            if not heard or READY in heard:
                 return bool(heard)
-        elif waiting.lifeline in readable and not listens:
+            sources = [ready]  # it listens: somebody may have come to it by now
+        elif lifeline in readable:
             child.kill()
             raise NotRunning("Nobody waits for this start any more; it was ended.")
-        elif waiting.lifeline in readable:
-            sources = [ready]  # somebody may have come to it by now
         elif not readable:
             child.kill()
             raise NotRunning(f"The supervisor was not ready within {START_DEADLINE:g} s.")
 
 
 class Announcement:
-    """What a supervisor that is started says to its starter, on a descriptor."""
+    """What a supervisor that is started says to its starter, on a descriptor.
 
-    def __init__(self, fd: int) -> None:
+    `word` says that it listens; what waits for less than that it is ready need not read on.
+    """
+
+    def __init__(self, fd: int, word: bytes = LISTENING) -> None:
         self._fd = fd
+        self._word = word
+        #: Whether it was said that clients can connect.
+        self.said = False
 
     def check(self) -> None:
         """Raise NotRunning if the starter has gone already: then nobody waits for this start."""
@@ -252,15 +258,17 @@ class Announcement:
     def listening(self) -> None:
         """Clients can connect; raises NotRunning if nobody waits for that any more."""
         self.check()
+        self.said = True
         try:
-            os.write(self._fd, LISTENING)
+            os.write(self._fd, self._word)
         except OSError as error:
             raise NotRunning("Nobody waits for this start any more.") from error
 
     def ready(self, _status: dict[str, Any]) -> None:
         """Everything is ready; keeps nothing of the starter's terminal."""
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
+        for fd in (1, 2):
+            os.dup2(null, fd)
         os.close(null)
         with contextlib.suppress(OSError):  # it waited for less
             os.write(self._fd, READY)

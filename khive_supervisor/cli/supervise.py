@@ -21,11 +21,12 @@ from khive_supervisor.cli.session import config_option, control, loaded, socket_
 from khive_supervisor.cli.starting import (
     Announcement,
     Start,
-    Waiting,
     check_same,
     place_to_listen,
     refuse_if_served,
+    serve_or_find,
     start_or_find,
+    tell_end,
 )
 from khive_supervisor.cli.terminal import json_text, one_line
 from khive_supervisor.cli.times import shown
@@ -52,7 +53,7 @@ STOP_DEADLINE = 30.0
 @click.option("--take-over", hidden=True, help="What a supervisor has kept that was replaced.")
 @click.option("--deliberate", is_flag=True, hidden=True, help="Another environment's store, too.")
 @click.option("--ready-fd", type=int, hidden=True, help="Say there how far it is.")
-@click.option("--tell-fd", type=int, hidden=True, help="Say there where it listens.")
+@click.option("--tell-fd", type=int, hidden=True, help="Be it, and say there where it listens.")
 @click.option("--lifeline-fd", type=int, hidden=True, help="End with this pipe.")
 @click.option("--whichever", is_flag=True, hidden=True, help="Another configuration's will do.")
 @config_option
@@ -71,7 +72,6 @@ def start(
     as_json: bool,
 ) -> None:
     """Start the supervisor; in the foreground this process is it, and takes the signals."""
-    waiting = Waiting(tell_fd, lifeline_fd)
     try:
         configuration = loaded(config_file)
         inherited = Inherited.parse(take_over) if take_over is not None else None
@@ -81,16 +81,22 @@ def start(
             else place_to_listen(configuration.file, configuration.config.store.path)
         )
     except KhiveError as error:
-        waiting.say(f"exit {error.exit_code}")
+        tell_end(tell_fd, error)
         raise
+    wanted = Start(configuration, config_file, path, http, deliberate)
+    who = Run(configuration, path, http, inherited, deliberate)
+    if tell_fd is not None:
+        serve_or_find(
+            wanted, tell_fd, lambda starter: _run(who, starter, quiet=True, as_json=False)
+        )
+        return
     if not background:
         if not inherited:
             refuse_if_served(path, configuration.config.store.path)
-        who = Run(configuration, path, http, inherited, deliberate)
-        _run(who, ready_fd, quiet=quiet, as_json=as_json)
+        starter = Announcement(ready_fd) if ready_fd is not None else None
+        _run(who, starter, quiet=quiet, as_json=as_json)
         return
-    wanted = Start(configuration, config_file, path, http, deliberate)
-    status, ran_before = start_or_find(wanted, waiting)
+    status, ran_before = start_or_find(wanted, lifeline_fd)
     if ran_before and not whichever:
         check_same(status, wanted)
         if not quiet:
@@ -110,7 +116,7 @@ class Run:
     deliberate: bool
 
 
-def _run(who: Run, ready_fd: int | None, *, quiet: bool, as_json: bool) -> None:
+def _run(who: Run, starter: Announcement | None, *, quiet: bool, as_json: bool) -> None:
     """Be the supervisor, until it ends or becomes another release."""
     from khive_supervisor.supervision.app import Supervisor
     from khive_supervisor.supervision.handover import become
@@ -122,7 +128,6 @@ def _run(who: Run, ready_fd: int | None, *, quiet: bool, as_json: bool) -> None:
     def nothing() -> None:
         """Nobody waits for a supervisor in the foreground."""
 
-    starter = Announcement(ready_fd) if ready_fd is not None else None
     if starter is not None:
         starter.check()
 

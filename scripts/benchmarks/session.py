@@ -103,6 +103,15 @@ class Session:
         message = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
         self._write(json.dumps(message).encode() + b"\n")
 
+    @property
+    def sent(self) -> int:
+        """The id of the last request."""
+        return self._next
+
+    def has_line(self) -> bool:
+        """Whether a line has been read that nobody has taken yet."""
+        return b"\n" in self._buffer
+
     def answer(self) -> dict[str, Any]:
         """Read until the answer to the last request."""
         return self._result(self.line())

@@ -7,11 +7,14 @@ nothing happens.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
 from khive_supervisor import holder, logs
+from khive_supervisor.attach_channel import FORWARDED
 from khive_supervisor.client import ControlClient
 from khive_supervisor.errors import KhiveError
 
@@ -19,16 +22,56 @@ log = logs.get("khive.session")
 
 #: Seconds between two looks for a supervisor: the first, and the longest that follow.
 LOOK_AFTER, LOOK_AFTER_MAX = 1.0, 10.0
+#: Looks in vain between two attempts to start one.
+START_EVERY = 4
 #: Seconds between two looks whether the client is between two calls.
 IDLE_AGAIN = 0.05
 
 
-async def supervisor_is_back(store: str) -> None:
-    """Return when the supervisor of a store answers."""
+async def supervisor_is_back(store: str, start: Callable[[], None]) -> None:
+    """Return when the supervisor of a store answers; starts one now and then if there is none."""
     delay = LOOK_AFTER
-    while not await asyncio.to_thread(answers, store):
+    for turn in itertools.count():
+        if await asyncio.to_thread(answers, store):
+            return
+        # Of many sessions that serve themselves, not all at once.
+        if (turn + os.getpid()) % START_EVERY == 0 and not holder.held(store):
+            start()
         await asyncio.sleep(delay)
         delay = min(LOOK_AFTER_MAX, delay * 1.5)
+
+
+class Starter:
+    """Starts a supervisor that is nobody's child, for as long as this process waits for it."""
+
+    def __init__(self, config_file: str | None) -> None:
+        self._words = ["--config", config_file] if config_file else []
+        self._told = -1
+
+    def __call__(self) -> None:
+        """Start one; that it fails is no news. What was started before, and is not there, ends."""
+        self.close()
+        self._told, tell = os.pipe()
+        argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--tell-fd", str(tell)]
+        kept_back = (*FORWARDED, "NOTIFY_SOCKET")
+        try:
+            subprocess.run(
+                ["/bin/sh", "-c", '"$@" </dev/null >/dev/null 2>&1 &', "sh", *argv, *self._words],
+                start_new_session=True,
+                pass_fds=[tell],
+                env={n: v for n, v in os.environ.items() if n not in kept_back},
+                check=False,
+            )
+        except OSError as error:
+            log.debug("session.start_failed", error=str(error))
+        finally:
+            os.close(tell)
+
+    def close(self) -> None:
+        """Wait for it no longer; idempotent."""
+        if self._told >= 0:
+            os.close(self._told)
+            self._told = -1
 
 
 def answers(store: str) -> bool:
@@ -45,16 +88,20 @@ def answers(store: str) -> bool:
 
 
 async def come_over(
-    store: str, idle: Callable[[], bool], leave: Callable[[], Awaitable[None]]
+    store: str,
+    start: Callable[[], None],
+    idle: Callable[[], bool],
+    leave: Callable[[], Awaitable[None]],
 ) -> None:
     """Wait for a supervisor and for the end of what is asked, then `leave`, which does not return.
 
     Args:
         store: whose supervisor.
+        start: starts one, as far as it can.
         idle: whether nothing is asked just now.
         leave: becomes an attach.
     """
-    await supervisor_is_back(store)
+    await supervisor_is_back(store, start)
     while not idle():  # noqa: ASYNC110 - many things end a call; a look costs nothing
         await asyncio.sleep(IDLE_AGAIN)
     log.info("session.comes_over")

@@ -28,7 +28,7 @@ from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
-from khive_workers.coming_over import become_attach, come_over
+from khive_workers.coming_over import Starter, become_attach, come_over
 from khive_workers.fd_transport import FdTransport, Observer
 from khive_workers.hints import Hints
 from khive_workers.inbox import Inbox
@@ -215,13 +215,16 @@ class SessionWorker:
     async def _come_over(
         self, transport: FdTransport, context: Context, thread: VerbThread
     ) -> None:
+        start = Starter(self._request.get("config_file"))
+
         async def leave() -> None:
             transport.close()
+            start.close()
             with anyio.move_on_after(CLOSE_DEADLINE):
                 await thread.end(context.close)
             become_attach(self._read_fd, self._write_fd, self._again or [])
 
-        await come_over(self._config.store.path, lambda: transport.idle, leave)
+        await come_over(self._config.store.path, start, lambda: transport.idle, leave)
 
     def _another_context(self) -> Context:
         """For a call that waits beside the others."""
@@ -397,7 +400,7 @@ def _serve_alone(options: argparse.Namespace) -> int:
     fds = [os.dup(fd) for fd in (0, 1, 2)]
     if options.journal is not None and options.inbox is not None:
         fds += [os.dup(options.journal), os.dup(options.inbox)]
-        request["again"] = words
+        request |= {"again": words, "config_file": options.config}
     return serve(config, request, fds)
 
 
