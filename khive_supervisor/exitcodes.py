@@ -26,7 +26,7 @@ UNHEALTHY = 9
 RECYCLE = 10
 #: A supervisor has the store and does not answer; the message names its process.
 UNRESPONSIVE = 11
-#: What a command printed cannot be written: a full disk, a closed or broken output.
+#: What a command printed cannot be written: a full disk, a device that fails.
 OUTPUT_LOST = 74
 #: Trying again later can help (disk full, busy, a budget exceeded).
 TEMPORARY = 75

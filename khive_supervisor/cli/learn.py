@@ -11,6 +11,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli.learning import Options, Run, Tally
 from khive_supervisor.cli.output import as_json_option, counted, emit, note, progress
 from khive_supervisor.cli.session import config_option, verbs
+from khive_supervisor.cli.terminal import one_line
 from khive_supervisor.documents import LeftOut, Problem
 from khive_supervisor.documents.walk import Source, find, folders
 
@@ -112,15 +113,15 @@ def _summary(tally: Tally, dry_run: bool) -> str:
 def _change(change: dict[str, Any]) -> list[str]:
     """What would become of one file."""
     added = change.get("stored", 0) + change.get("restored", 0)
-    lines = [f"{change['source']}: {added} to learn, {change['retired']} to retire"]
-    lines += [f"  moved from {name}" for name in change.get("instead_of", ())]
-    return lines + [f"  no longer said: {line}" for line in change["gone"]]
+    lines = [f"{one_line(change['source'])}: {added} to learn, {change['retired']} to retire"]
+    lines += [f"  moved from {one_line(name)}" for name in change.get("instead_of", ())]
+    return lines + [f"  no longer said: {one_line(line)}" for line in change["gone"]]
 
 
 def _left_out(why: str, left: Any) -> str:
     """A line such as: 3 left out: 2 .py, 1 .ipynb (no text, Markdown, JSON Lines or PDF)."""
     named = [
-        f"{count} {suffix or 'without a suffix'}"
+        f"{count} {one_line(suffix) or 'without a suffix'}"
         for suffix, count in left.suffixes.most_common(SHOWN_SUFFIXES)
     ]
     others = left.count - sum(count for _, count in left.suffixes.most_common(SHOWN_SUFFIXES))
@@ -130,7 +131,9 @@ def _left_out(why: str, left: Any) -> str:
 
 
 def _shown(label: str, problems: list[Problem]) -> list[str]:
-    lines = [f"{label}: {one.source}: {one.why}" for one in problems[:SHOWN_PROBLEMS]]
+    lines = [
+        f"{label}: {one_line(one.source)}: {one_line(one.why)}" for one in problems[:SHOWN_PROBLEMS]
+    ]
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more; --json lists all")
     return lines

@@ -125,10 +125,5 @@ def unguarded(stream: Any) -> Any:
 
 def guard() -> None:
     """Let nothing that this process prints act on the terminal."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # else the next file or socket would be taken for it
     sys.stdout = Guarded(sys.stdout)
     sys.stderr = Guarded(sys.stderr)

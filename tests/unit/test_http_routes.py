@@ -207,3 +207,21 @@ def test_a_number_is_a_number_however_it_is_written(text: str) -> None:
     scope = {"type": "http", "query_string": f"limit={quote(text)}".encode()}
     route = next(route for route in routes() if route.name == "tasks")
     assert coerce(route.input_schema, http_routes._query(Request(scope))) == {"limit": 3}
+
+
+@pytest.mark.parametrize(
+    ("result", "body", "status"),
+    [
+        ({"state": "done", "errors": []}, b"{}", 200),
+        ({"state": "failed", "errors": ["x"]}, b"{}", 422),
+        ({"state": "rolled_back", "errors": ["x"]}, b"{}", 409),
+        ({"state": "done", "errors": ["a role failed"]}, b"{}", 409),
+        ({"valid": True, "errors": []}, b'{"dry_run": true}', 200),
+        ({"valid": False, "errors": ["x"]}, b'{"dry_run": true}', 422),
+        ({"state": "done", "errors": []}, b'{"dry_run": "false"}', 200),
+    ],
+)
+def test_the_status_of_a_reload_says_how_it_ended(
+    result: dict[str, Any], body: bytes, status: int
+) -> None:
+    assert asked(FakeService(result), "POST", "/reload", body)[0] == status
