@@ -93,6 +93,14 @@ class StoreUnavailable(StoreError):
     retryable = True
 
 
+class StoreReplaced(StoreError):
+    """The database that was open is not the one at its path: deleted, or replaced."""
+
+    code = "store_replaced"
+    exit_code = exitcodes.TEMPORARY
+    retryable = True
+
+
 class BudgetExceeded(KhiveError):
     """A role has spent what it may, until a window ends or its limit is raised."""
 
@@ -198,7 +206,7 @@ _BY_CODE: dict[str, type[KhiveError]] = {
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
         AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
-        OtherStore, Unresponsive,
+        OtherStore, Unresponsive, StoreReplaced,
     )
 }  # fmt: skip
 

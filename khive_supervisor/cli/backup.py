@@ -10,7 +10,7 @@ import click
 
 from khive_supervisor.audit import actors
 from khive_supervisor.cli.output import as_json_option, emit, note
-from khive_supervisor.cli.session import config_option, loaded
+from khive_supervisor.cli.session import config_option, control, loaded
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import StoreError, StoreUnavailable
 from khive_supervisor.store import Store, open_store
@@ -61,6 +61,17 @@ def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> Non
     emit(data, as_json, lambda d: f"Restored {d['restored']}. What was there: {d['before']}")
 
 
+@click.command()
+@click.argument("file", type=click.Path())
+@config_option
+@as_json_option
+def rescue(file: str, config_file: str | None, as_json: bool) -> None:
+    """Save a store whose file was deleted to a new FILE: the supervisor has it open still."""
+    with control(config_file) as client:
+        data = client.request("rescue", {"file": os.path.abspath(file)})
+    emit(data, as_json, lambda d: f"Saved to {d['file']} ({d['bytes']} bytes).")
+
+
 def _on_record(store: Store, target: str) -> None:
     """Record the backup; it is made, whether or not there is room for that."""
     try:
@@ -83,4 +94,4 @@ def _move_aside(config: Config, stamp: str) -> str:
     return f"{path}.damaged-{stamp}"
 
 
-COMMANDS = (backup, restore)
+COMMANDS = (backup, rescue, restore)

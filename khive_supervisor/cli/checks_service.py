@@ -278,7 +278,13 @@ def check_supervisor(path: str) -> Iterable[Check]:
         return
     what = f"pid {status['pid']}, release {status['version']}, {status['state']}"
     down = [c["name"] for c in status["children"] if c["state"] in ("backoff", "fatal")]
-    if down:
+    hung = [c["name"] for c in status["children"] if c["state"] == "hung"]
+    if status.get("store_problem"):
+        yield Check("supervisor", "fail", what, status["store_problem"])
+    elif hung:
+        why = f"These do not answer: {', '.join(hung)}."
+        yield Check("supervisor", "fail", what, why, "Wait: they are replaced within seconds.")
+    elif down:
         why = f"These keep ending: {', '.join(down)}."
         fix = f"khive-supervisor logs ({status['log']}) says why."
         yield Check("supervisor", "fail", what, why, fix)

@@ -156,6 +156,7 @@ def _ready_text(status: dict[str, Any]) -> str:
         (
             f"khive-supervisor {status['version']} is {status['state']} (pid {status['pid']}).",
             f"  store   {status['store']}",
+            *(f"          {text}" for text in _about_store(status)),
             f"  socket  {status['socket']}",
             f"  log     {status['log']}",
             *_http_lines(status["http"], "  http    "),
@@ -256,6 +257,7 @@ def _head(status: dict[str, Any]) -> str:
             f"khive-supervisor {status['version']}: {style(status['state'], colour)}",
             f"pid     {status['pid']}, up {duration(status['uptime_seconds'])}",
             f"store   {status['store']}",
+            *(f"        {text}" for text in _about_store(status)),
             f"config  {status['config_file'] or 'defaults (no file)'}",
             f"log     {status['log']}",
             *_upgrade_lines(status.get("upgrade", {})),
@@ -270,6 +272,11 @@ def _upgrade_lines(upgrade: dict[str, Any]) -> list[str]:
         return []
     problem = f": {upgrade['problem']}" if upgrade["problem"] else ""
     return [f"upgrade {upgrade['release']} is {upgrade['state']}{problem}"]
+
+
+def _about_store(status: dict[str, Any]) -> list[str]:
+    """What has become of the database's file, if anything."""
+    return [status[key] for key in ("store_problem", "store_note") if status.get(key)]
 
 
 def _http_lines(http: dict[str, Any], head: str) -> list[str]:

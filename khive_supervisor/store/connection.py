@@ -11,7 +11,7 @@ import apsw
 
 from khive_supervisor.errors import StoreRefused, StoreUnavailable
 from khive_supervisor.paths import make_private_directory
-from khive_supervisor.store import guards, migrations, upgrading
+from khive_supervisor.store import guards, migrations, place, upgrading
 from khive_supervisor.store.errors import translated
 
 #: KiB of pages that a connection caches. A session has its own connection and should cost little;
@@ -169,12 +169,23 @@ def connect(
     try:
         if guarded:
             _make_file(path)
-        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        elif place.identity(path) is None:
+            raise place.gone(path)
     except OSError as error:
         raise StoreUnavailable(
             f"The store {path} cannot be created: {error.strerror}.",
             hint="Make room or choose another store.path.",
         ) from error
+
+    def open_it() -> apsw.Connection:
+        return _opened(path, busy_timeout, guarded=guarded, owner=owner)
+
+    return place.opened(path, open_it)
+
+
+def _opened(path: str, busy_timeout: float, *, guarded: bool, owner: bool) -> apsw.Connection:
+    try:
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     except apsw.Error as error:
         raise translated(error, path) from error
     try:

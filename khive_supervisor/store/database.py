@@ -10,8 +10,9 @@ from typing import Any
 
 import apsw
 
-from khive_supervisor.errors import InvalidInput, StoreError, StoreUnavailable
+from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, StoreUnavailable
 from khive_supervisor.store.errors import translated
+from khive_supervisor.store.place import Place, files_at, gone, replaced
 from khive_supervisor.store.turn import Turn
 
 #: What can be bound to a statement.
@@ -31,8 +32,19 @@ def _to_disk(descriptor: int) -> None:
 class Database:
     """The tables' way to SQLite: whole results, whole transactions, our errors."""
 
-    def __init__(self, connection: apsw.Connection, path: str, turn: Turn | None = None) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        path: str,
+        turn: Turn | None = None,
+        reopen: Callable[[], apsw.Connection] | None = None,
+    ) -> None:
         self.path = path
+        #: Looked at before each use, if another connection could be made.
+        self._place = Place(path) if reopen is not None else None
+        self._reopen = reopen
+        #: The file is another one, and who writes has not been told.
+        self._untold = False
         self._turn = turn
         self._connection: apsw.Connection | None = connection
         self._lock = threading.RLock()
@@ -43,7 +55,7 @@ class Database:
         """All rows of a statement; it is finished when this returns."""
         with self._lock:
             try:
-                return self._open().execute(sql, bindings).fetchall()
+                return self._current().execute(sql, bindings).fetchall()
             except apsw.Error as error:
                 raise translated(error, self.path) from error
             except (UnicodeEncodeError, OverflowError) as error:
@@ -92,12 +104,14 @@ class Database:
         (a savepoint) and becomes durable with the whole.
         """
         with self._lock:
-            connection = self._open()
+            connection = self._current(writes=True)
             nested = connection.in_transaction
             self.rows("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
             try:
                 yield
                 self.rows("RELEASE part" if nested else "COMMIT")
+                if not nested:
+                    self._still_there()
             except BaseException:
                 self._undo(connection, nested=nested)
                 raise
@@ -115,7 +129,7 @@ class Database:
         that a power cut would still take back; nobody is told that it is done before it cannot.
         """
         with self._lock:
-            if self._open().in_transaction:
+            if self._current(writes=True).in_transaction:
                 with self.write():
                     yield
                 return
@@ -126,6 +140,7 @@ class Database:
             finally:
                 self.rows("PRAGMA synchronous = FULL")
             self._force_log()
+            self._still_there()
             if self._turn is not None:
                 self._turn.done()
 
@@ -151,7 +166,7 @@ class Database:
     def read(self) -> Iterator[None]:
         """All statements inside see one state of the store; inside `write`, a part of that."""
         with self._lock:
-            connection = self._open()
+            connection = self._current()
             nested = connection.in_transaction
             if not nested:
                 self.rows("BEGIN")
@@ -182,7 +197,7 @@ class Database:
     def change_token(self) -> tuple[int, int] | None:
         """See `Store.change_token`; asked before every answer, so without a detour."""
         with self._lock:
-            connection = self._open()
+            connection = self._current()
             if connection.in_transaction:
                 return None
             try:
@@ -215,9 +230,90 @@ class Database:
                 self._turn.close()
             if connection is not None and os.getpid() == self._process:
                 try:
-                    connection.close()
+                    self._close(connection)
                 except apsw.Error as error:
                     raise translated(error, self.path) from error
+
+    def _close(self, connection: apsw.Connection) -> None:
+        """Close it; one of other files than those in their places leaves these alone.
+
+        The last connection to close copies the log back and removes it, by its name.
+        """
+        place = self._place
+        try:
+            lost = place is not None and (place.replaced() or place.log_lost())
+        except StoreUnavailable:
+            lost = True
+        if lost:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close()
+
+    # --- the files ------------------------------------------------------------------------------
+
+    def _current(self, *, writes: bool = False) -> apsw.Connection:
+        """The connection to what is at the path now.
+
+        Raises:
+            StoreReplaced: there is nothing, or what cannot be used; or another file, and this is
+                the first that `writes` to it: what is to be written may make no sense there.
+        """
+        connection, place = self._open(), self._place
+        if place is None or connection.in_transaction:
+            return connection
+        if place.replaced():
+            self._follow(place)
+            self._untold = True
+        elif place.log_lost():
+            self._save_log(connection, place)
+        if writes and self._untold:
+            self._untold = False
+            raise replaced(self.path)
+        return self._open()
+
+    def _follow(self, place: Place) -> None:
+        """Open what is at the path instead of what was there."""
+        try:
+            if not os.stat(self.path).st_size:
+                raise replaced(self.path, "it is empty.")
+        except FileNotFoundError:
+            raise gone(self.path) from None
+        self._swap(place)
+
+    def _swap(self, place: Place) -> None:
+        assert self._reopen is not None
+        try:
+            connection = self._reopen()
+        except StoreError as error:
+            raise replaced(self.path, str(error)) from error
+        old, self._connection = self._connection, connection
+        place.take()
+        self._own_commits += 1
+        if old is not None:
+            old.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            old.close()
+
+    def _save_log(self, connection: apsw.Connection, place: Place) -> None:
+        """The log was removed while it is open: bring what is in it home, and begin another.
+
+        All that had it open share it still, so the first to see this saves it for all. If another
+        is in its place already, that has been done.
+        """
+        if files_at(self.path).log is None:
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+        self._swap(place)
+
+    def _still_there(self) -> None:
+        """What was committed is where it is looked for; raises StoreReplaced."""
+        place = self._place
+        if place is not None and (place.replaced() or place.log_lost()):
+            raise StoreReplaced(
+                f"The files of the database {self.path} were removed or replaced while this was "
+                "written: it may be lost with them.",
+                hint="Look before you repeat it.",
+            )
 
     def _open(self) -> apsw.Connection:
         if self._connection is None:

@@ -86,18 +86,24 @@ class SqliteStore:
         library_version: Callable[[], str] = apsw.sqlite_lib_version,
     ) -> None:
         self._path = os.path.realpath(path)
-        connection = connect(
-            self._path,
-            busy_timeout=busy_timeout,
-            allow_network=allow_network,
-            guarded=guarded,
-            owner=owner,
-            filesystem_of=filesystem_of,
-            library_version=library_version,
-        )
         turn = Turn(self._path)
-        wait_for_locks(connection, busy_timeout, turn.wait)
-        self.database = Database(connection, self._path, turn)
+
+        def open_it(*, guarded: bool) -> apsw.Connection:
+            connection = connect(
+                self._path,
+                busy_timeout=busy_timeout,
+                allow_network=allow_network,
+                guarded=guarded,
+                owner=owner,
+                filesystem_of=filesystem_of,
+                library_version=library_version,
+            )
+            wait_for_locks(connection, busy_timeout, turn.wait)
+            return connection
+
+        connection = open_it(guarded=guarded)
+        # One that follows another into its place was made by somebody else: it is never made anew.
+        self.database = Database(connection, self._path, turn, lambda: open_it(guarded=False))
         self._vectors = VectorTable(self.database)
         self._entries = EntryTable(self.database, self._vectors, clock)
         self._sources = SourceTable(self.database, self._entries, self._vectors, clock)

@@ -59,6 +59,7 @@ from khive_supervisor.supervision.rounds import Rounds
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import Begin, ExecSpawner, Exit, ForkSpawner, Spawner
 from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.store_watch import StoreWatch
 from khive_supervisor.supervision.strangers import Strangers
 from khive_supervisor.supervision.terms import SessionTerms
 from khive_supervisor.supervision.upkeep import Upkeep
@@ -149,12 +150,14 @@ class Supervisor:
         self.upgrader = Upgrader(lambda: self.config.supervisor.upgrade, self._try, self.hand_over)
         #: What this process becomes at its end, if another release takes over.
         self.successor: Successor | None = None
+        self.store_watch = StoreWatch(os.path.realpath(self.config.store.path))
         self._rounds = Rounds(
             self.children,
             self.spawner,
             self.sessions,
             self.roles,
             self.upkeep.builder,
+            self.store_watch,
             lambda: self.config.log.file,
         )
         self.operations = Operations(
@@ -233,11 +236,13 @@ class Supervisor:
         """
         self._install_signals()
         self._leave_directory()
+        self.store_watch.before_start()
         self._open_store()
         try:
             listener = self._listen()
             live.write_allow_list(self.socket_path, self.config)
             self._start_log()
+            self.store_watch.started()
             listening()
             control = ControlServer(listener, self._handlers(), self.upgrader.notice)
             for child in self.children.values():

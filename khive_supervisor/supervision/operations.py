@@ -64,6 +64,7 @@ class Operations:
                 "counters": self._counters,
                 "stop": by(self._stop, who),
                 "upgrade": self._upgrade,
+                "rescue": by(self._rescue, who),
                 "index.build": by(self._index_build, who),
                 "index.damaged": self._index_damaged,
                 "reload": by(self._reload, who),
@@ -105,6 +106,14 @@ class Operations:
         result = await self._reloader.ask("reload", str(args.get("digest") or ""), who)
         await self._records.trail.flush()
         return result.as_dict()
+
+    async def _rescue(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        file = args.get("file")
+        if not isinstance(file, str) or not os.path.isabs(file):
+            raise InvalidInput("The file to save to is needed, by its whole path.")
+        size = await self._upkeep.rescue(file)
+        log.warning("store.rescued", file=file, by=who)
+        return {"file": file, "bytes": size}
 
     # --- the index ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from khive_supervisor.supervision.liveness import TICK
 from khive_supervisor.supervision.roles import Roles
 from khive_supervisor.supervision.sessions import Sessions
 from khive_supervisor.supervision.spawner import Spawner
+from khive_supervisor.supervision.store_watch import StoreWatch
 from khive_supervisor.supervision.watcher import SERVING
 
 log = logs.get("khive.supervisor")
@@ -31,6 +32,7 @@ class Rounds:
         sessions: Sessions,
         roles: Roles,
         builder: Builder,
+        store: StoreWatch,
         log_file: Callable[[], str],
     ) -> None:
         self._children = children
@@ -38,6 +40,7 @@ class Rounds:
         self._sessions = sessions
         self._roles = roles
         self._builder = builder
+        self._store = store
         self._log_file = log_file
 
     async def run(self) -> None:
@@ -57,5 +60,6 @@ class Rounds:
         self._sessions.look()
         self._roles.look_at_workers()
         self._builder.look()
+        self._store.look()
         if not os.path.exists(self._log_file()):
             log.warning("log.missing", file=self._log_file())  # which makes it again

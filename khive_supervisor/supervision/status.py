@@ -30,6 +30,8 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "config_file": supervisor.config_file,
         "socket": supervisor.socket_path,
         "store": config.store.path,
+        "store_problem": supervisor.store_watch.problem,
+        "store_note": supervisor.store_watch.note,
         "log": config.log.file,
         "worker_start": type(supervisor.spawner).__name__.removesuffix("Spawner").lower(),
         "children": children,
@@ -47,7 +49,8 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
 
 def _overall(supervisor: Supervisor) -> str:
     states = {child.state for child in supervisor.children.values()}
-    if supervisor.roles.failed or not all(child.well for child in supervisor.children.values()):
+    hangs = not all(child.well for child in supervisor.children.values())
+    if supervisor.roles.failed or hangs or supervisor.store_watch.problem:
         return "degraded"
     if states <= {State.READY}:
         return "ready"

@@ -77,6 +77,10 @@ class Upkeep:
         """Run something with the audit chain of the store."""
         await self._in_thread(lambda maintenance: work(maintenance.audit))
 
+    async def rescue(self, target: str) -> int:
+        """Copy the store to a new file, as it is open, whatever is at its path now; its bytes."""
+        return await self._in_thread(lambda maintenance: maintenance.copy_to(target))
+
     async def look(self) -> IndexState:
         """The state of the index as of now."""
         self.index_state = await self._in_thread(Maintenance.look)

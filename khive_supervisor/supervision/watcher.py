@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from khive_supervisor import logs
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import KhiveError, StoreReplaced
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, TASKS, Token
 from khive_supervisor.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts
@@ -295,6 +295,8 @@ class Watcher:
             if token == self._token:
                 return False
             counts = self._store.change_counts()
+        except StoreReplaced:
+            return False  # there is none: when one is back, what is in it is told of
         except KhiveError as error:  # busy, most likely: tell them too much rather than too little
             log.debug("watcher.busy", error=str(error))
             self._token = None

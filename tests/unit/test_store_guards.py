@@ -179,7 +179,7 @@ def test_what_is_made_is_private_and_what_exists_keeps_its_mode(tmp_path: Path) 
     with SqliteStore(str(path)) as store:
         store.add([NewEntry("memory", "n", "k", "t", "c")])
         modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "a").rglob("*")}
-    files = ("khive.db", "khive.db-wal", "khive.db-shm", "pipe", "first")
+    files = ("khive.db", "khive.db-wal", "khive.db-shm", "khive.db-place", "pipe", "first")
     directories = ("b", "khive.db-turn")
     assert modes == {**dict.fromkeys(directories, 0o700), **dict.fromkeys(files, 0o600)}
     path.parent.chmod(0o755)
@@ -202,4 +202,4 @@ def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     for _ in range(2):
         with SqliteStore(str(tmp_path / name)) as store:
             store.add([NewEntry("memory", "n", "k", "t", "c")])
-    assert {path.name for path in tmp_path.iterdir()} == {name, name + "-turn"}
+    assert {path.name for path in tmp_path.iterdir()} == {name, name + "-turn", name + "-place"}
