@@ -47,9 +47,11 @@ FORWARDED = (
 )
 #: Seconds between two attempts: the first, and the longest of those that follow, each the double.
 PAUSE, LONGEST_PAUSE = 0.02, 1.0
-#: Seconds in which a supervisor takes a session, and then a worker begins with it. A moment is
-#: milliseconds; a machine that is busy gets its time, and clients give up after ten.
-TAKEN_WITHIN, BEGUN_WITHIN = 4.0, 8.0
+#: Seconds in which a supervisor takes a session, which is a matter of milliseconds; and then a worker
+#: begins with it: who has answered looks after those that start workers, and says how they are.
+TAKEN_WITHIN, BEGUN_WITHIN = 4.0, 20.0
+#: Times as long for a process that works: a machine may be busy.
+SLOW = 4.0
 #: Seconds of a wait after which the client is told what is waited for.
 SAY_AFTER = 1.0
 #: Bytes of a record that are read; it holds a path or a sentence.
@@ -227,39 +229,45 @@ def connected(sock: socket, path: str) -> bool:
             return True
 
 
-def stopped(pid: int) -> bool:
-    """Return whether a process is known to be stopped by a signal or a debugger."""
+def state(pid: int) -> bytes:
+    """The state of a process as `ps` shows it, in one letter; empty if it is not to be had."""
     try:
         fd = open(f"/proc/{pid}/stat", O_RDONLY)
     except OSError:
-        return False
+        return b""
     try:
-        return read(fd, 512).rpartition(b")")[2].split()[0] in (b"T", b"t")
+        return read(fd, 512).rpartition(b")")[2].split()[0]
     except (OSError, IndexError):
-        return False
+        return b""
     finally:
         close(fd)
+
+
+def stopped(pid: int) -> bool:
+    """Return whether a process is known to be stopped by a signal or a debugger."""
+    return state(pid) in (b"T", b"t")
 
 
 def receive(sock: socket, seconds: float, what: str, pid: int) -> "bytes | None":
     """The channel's next record; b"" at its end, None if there is none in time.
 
-    One whose process is stopped is not waited for.
-
-    What is waited for is said to the client before long.
+    One whose process is stopped is not waited for; one that works, or waits for a processor or a
+    disk, gets SLOW times as long. What is waited for is said to the client before long.
     """
     record = b""
     began, said = monotonic(), False
     while not record.endswith(b"\n"):
-        left = began + (seconds if said else SAY_AFTER) - monotonic()
         try:
-            sock.settimeout(max(left, 0.001))
+            sock.settimeout(SAY_AFTER)
             byte = sock.recv(1)
         except TimeoutError:
-            if said or stopped(pid):
+            waited, now = monotonic() - began, state(pid)
+            works = now in (b"R", b"D")
+            if now in (b"T", b"t") or waited > (SLOW * seconds if works else seconds):
                 return None
-            say(what)
-            said = True
+            if not said:
+                say(what)
+                said = True
             continue
         if not byte or len(record) > MAX_RECORD:
             return b""
