@@ -47,8 +47,8 @@ FORWARDED = (
 )
 #: Seconds between two attempts: the first, and the longest of those that follow, each the double.
 PAUSE, LONGEST_PAUSE = 0.02, 1.0
-#: Seconds in which a supervisor takes a session, which is a matter of milliseconds; and then a worker
-#: begins with it: who has answered looks after those that start workers, and says how they are.
+#: Seconds in which a supervisor takes a session, a matter of milliseconds; and then a worker begins
+#: with it: who has answered looks after those that start workers, and says how they are.
 TAKEN_WITHIN, BEGUN_WITHIN = 4.0, 20.0
 #: Times as long for a process that works: a machine may be busy.
 SLOW = 4.0
