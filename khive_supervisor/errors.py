@@ -180,6 +180,13 @@ class StagingFailed(KhiveError):
     code = "staging_failed"
 
 
+class RoleFailed(KhiveError):
+    """A role is down until somebody mends it; its tasks wait."""
+
+    code = "role_failed"
+    exit_code = exitcodes.BOOT_FAILURE
+
+
 class GitFailed(KhiveError):
     """git could not do what was asked; the message has its own words."""
 
@@ -206,7 +213,7 @@ _BY_CODE: dict[str, type[KhiveError]] = {
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
         AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
-        OtherStore, Unresponsive, StoreReplaced,
+        OtherStore, Unresponsive, StoreReplaced, RoleFailed,
     )
 }  # fmt: skip
 

@@ -62,15 +62,35 @@ def check_embedder(settings: EmbedderSettings, environ: Mapping[str, str]) -> It
     yield Check("embedder", "ok", f"{settings.model} at {settings.url}")
 
 
-def check_roles(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterable[Check]:
-    """What the roles' handlers need and this machine may lack."""
-    problems = check_handlers(loaded.config, environ)
+def check_roles(
+    loaded: LoadedConfig, environ: Mapping[str, str], socket_path: str
+) -> Iterable[Check]:
+    """What the roles' handlers need, as the supervisor sees it, and this machine may lack."""
+    path = _path_of_roles(socket_path)
+    theirs = {**environ, "PATH": path} if path else environ
+    problems = check_handlers(loaded.config, theirs)
+    here = {(one.role, one.key) for one in check_handlers(loaded.config, environ)}
     for problem in problems:
         why = f"{loaded.origins.get(problem.key, loaded.file)}: {problem}"
-        yield Check("roles", "fail", f"The role {problem.role} cannot work here", why)
+        if (problem.role, problem.key) in here:
+            yield Check("roles", "fail", f"The role {problem.role} cannot work here", why)
+            continue
+        what = f"The role {problem.role} lacks in the supervisor what this shell has"
+        fix = "Put its directory into `path` below [agents], or into your login shell's PATH."
+        yield Check("roles", "fail", what, f"{why}; roles look in {path}", fix)
     if not problems and loaded.config.roles:
         number = counted(len(loaded.config.roles), "role")
         yield Check("roles", "ok", f"Nothing is lacking for {number}")
+
+
+def _path_of_roles(socket_path: str) -> str:
+    """Where the roles of a running supervisor look for programs; empty if none runs."""
+    try:
+        with ControlClient(socket_path) as client:
+            environment = client.request("status").get("environment", {})
+    except (KhiveError, OSError):
+        return ""
+    return str(environment.get("path", ""))
 
 
 def check_capabilities(config: Config) -> Iterable[Check]:

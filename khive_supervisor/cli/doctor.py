@@ -83,7 +83,7 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
     except ConfigError as error:
         yield "configuration", functools.partial(_invalid, error)
     else:
-        yield from _of(found, deep)
+        yield from _of(found, deep, socket_of(config_file))
         where = functools.partial(service.check_directories, found, socket_of(config_file))
         yield "directories", where
         yield "project", functools.partial(check_project, found, cwd, ignored(config_file))
@@ -94,7 +94,7 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
     yield "clients", functools.partial(service.check_clients, cwd, os.environ)
 
 
-def _of(found: LoadedConfig, deep: bool) -> Plan:
+def _of(found: LoadedConfig, deep: bool, path: str) -> Plan:
     from khive_supervisor.cli import checks
     from khive_supervisor.cli import checks_service as service
 
@@ -104,7 +104,7 @@ def _of(found: LoadedConfig, deep: bool) -> Plan:
         yield "model files", checks.check_model_files
         yield "model", checks.check_model_runs
     yield "embedder", functools.partial(service.check_embedder, config.embedder, os.environ)
-    yield "roles", functools.partial(service.check_roles, found, os.environ)
+    yield "roles", functools.partial(service.check_roles, found, os.environ, path)
     yield "capabilities", functools.partial(service.check_capabilities, config)
     yield "store place", functools.partial(service.check_place, config)
     yield "store", functools.partial(service.check_store, config, deep)

@@ -14,14 +14,16 @@ from khive_supervisor.cli.numbers import WholeNumber
 from khive_supervisor.cli.output import as_json_option, as_json_text, emit, note, say, style, table
 from khive_supervisor.cli.readable import readable
 from khive_supervisor.cli.role_text import NO_ROLES, budget_word
-from khive_supervisor.cli.session import Verbs, config_option, verbs
+from khive_supervisor.cli.session import Verbs, config_option, control, verbs, without_daemon
 from khive_supervisor.cli.terminal import one_line
 from khive_supervisor.cli.times import asked
-from khive_supervisor.errors import InvalidInput
+from khive_supervisor.errors import InvalidInput, KhiveError, RoleFailed
 from khive_supervisor.tasks.model import STATES
 
 #: Seconds that one call waits; the command goes on with the next.
 WAIT = 300
+#: The same for one task: then it is seen whether there is anybody to do it.
+LOOK = 3
 
 
 def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -94,23 +96,46 @@ def assign(
             return
         if not as_json:
             note(_assigned_text(answer))
-        ended = _wait(session, answer["task"], as_json)
+        ended = _wait(session, answer["task"], as_json, config_file)
     emit(ended, as_json, _ended_text)
     if ended["state"] != "done":
         raise SystemExit(exitcodes.FAILURE)
 
 
-def _wait(session: Verbs, task: str, quiet: bool) -> dict[str, Any]:
+def _wait(session: Verbs, task: str, quiet: bool, config_file: str | None) -> dict[str, Any]:
+    said = ""
+
     def report(progress: dict[str, Any]) -> None:
-        if not quiet and progress["text"] != "waiting":
-            note(one_line(progress["text"]))
+        nonlocal said
+        if not quiet and progress["text"] not in ("waiting", said):
+            said = progress["text"]
+            note(said)
 
     while True:
-        args = {"task": task, "timeout": WAIT}
+        args = {"task": task, "timeout": LOOK}
         answer = session.request("agents.wait", args, report)
+        found: dict[str, Any] = answer["tasks"][0]
         if answer["ended"]:
-            found: dict[str, Any] = answer["tasks"][0]
             return found
+        if found["state"] == "queued":
+            _check_role(config_file, found["role"], task)
+
+
+def _check_role(config_file: str | None, role: str, task: str) -> None:
+    """Raise RoleFailed if nobody will do the task until somebody mends its role."""
+    if without_daemon():
+        return
+    try:
+        with control(config_file) as client:
+            roles = client.request("roles.status")["roles"]["roles"]
+    except (KhiveError, OSError):
+        return  # it is being started anew; the task waits for that as well
+    known = next((one for one in roles if one["role"] == role), None)
+    if known is not None and known["state"] == "failed":
+        raise RoleFailed(
+            f"The role {role} is failed, so that {task} waits: {known['last_error']}",
+            hint=f"Mend it, then `khive-supervisor resume-role {role}`; the task stays queued.",
+        )
 
 
 def _assigned_text(answer: dict[str, Any]) -> str:

@@ -315,6 +315,32 @@ class AgentSettings:
             trust="user",
         ),
     )
+    login_shell: str = declare(
+        "auto",
+        Setting(
+            "text",
+            "The login shell whose environment roles get, so that it is not that of whichever "
+            "client started the supervisor: yours (auto), none (off), or a program.",
+            applies="live",
+            pattern=r"auto|off|/[^\x00]+",
+            form="auto, off, or an absolute path",
+            supervisor_only=True,
+            trust="user",
+        ),
+    )
+    path: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "Directories that roles look for programs in before all others.",
+            applies="live",
+            maximum=100,
+            pattern=r"(/|~/|~$)[^\x00:]*",
+            form="each an absolute path, or one that begins with ~/",
+            supervisor_only=True,
+            trust="user",
+        ),
+    )
     roots: tuple[str, ...] = declare(
         (),
         Setting(

@@ -27,7 +27,7 @@ from khive_supervisor.holder import Holder
 from khive_supervisor.paths import make_private_directory
 from khive_supervisor.protocol import MAX_FDS
 from khive_supervisor.store import upgrading
-from khive_supervisor.supervision import live, liveness, systemd
+from khive_supervisor.supervision import live, liveness, login_shell, systemd
 from khive_supervisor.supervision.belonging import Belonging
 from khive_supervisor.supervision.children import Child
 from khive_supervisor.supervision.control import (
@@ -143,6 +143,8 @@ class Supervisor:
         )
         self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
         self.records = Records(self.upkeep.with_audit)
+        self.roles.prepare = self._ask_login_shell
+        self.login = login_shell.Login("")
         self.roles.on_rollback = self._rolled_back
         self.roles.on_gave_up = self.records.gave_up
         self.reloader.on_end = self.records.reload_ended
@@ -340,8 +342,6 @@ class Supervisor:
         """What a role lacks keeps nobody else from being served; a reload would refuse it."""
         for text in self._broken:
             log.warning("capability.broken", problem=text)
-        for problem in check_handlers(self.config, os.environ):
-            log.warning("role.cannot_work", role=problem.role, problem=str(problem))
 
     # --- what it stands on ----------------------------------------------------------------------
 
@@ -369,6 +369,20 @@ class Supervisor:
         return Foothold(
             self._lock, self._rendezvous.missing, bind, embedder_missing, renew_embedder, yield_to
         )
+
+    async def _ask_login_shell(self, config: Config) -> None:
+        """Find out what roles get to see; a shell that says nothing leaves it as it was started."""
+        wanted = config.agents.login_shell
+        if wanted != "off":
+            shell = login_shell.shell_of_user() if wanted == "auto" else wanted
+            self.login = await asyncio.to_thread(login_shell.ask, shell, paths.home())
+            if self.login.problem:
+                log.warning("roles.no_login_shell", problem=self.login.problem)
+        said = self.login.variables if wanted != "off" else {}
+        see = login_shell.merged(os.environ, said, config.agents.path)
+        self.roles.environ = self.reloader.roles_see = see
+        for problem in check_handlers(config, see):
+            log.warning("role.cannot_work", role=problem.role, problem=str(problem))
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -23,6 +23,7 @@ from khive_supervisor.config.load import load
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import ConfigError
+from khive_supervisor.supervision.login_shell import merged
 from khive_supervisor.supervision.reload_state import (
     UNDONE,
     Coordinator,
@@ -88,6 +89,8 @@ class Reloader:
         self._host = host
         self._notifier = notifier
         self._environ = environ
+        #: The environment in which roles look for their programs; None: the supervisor's own.
+        self.roles_see: Mapping[str, str] | None = None
         self._clock = clock
         self._state = Coordinator(digest=digest_of(host.config))
         self._requests: list[Request] = []
@@ -248,7 +251,8 @@ class Reloader:
     async def _read(self) -> tuple[Config, Plan]:
         """The file as it is now, and what it would change; raises ConfigError."""
         old = self._host.config
-        return await asyncio.to_thread(read, self._host.config_file, old, self._environ)
+        file, see = self._host.config_file, self.roles_see
+        return await asyncio.to_thread(read, file, old, self._environ, see)
 
     async def _change_roles(self, plan: Plan, config: Config) -> tuple[Outcomes, tuple[str, ...]]:
         """What became of each role, and what went wrong with all of them at once."""
@@ -314,7 +318,12 @@ _REST = (
 )
 
 
-def read(file: str | None, old: Config, environ: Mapping[str, str]) -> tuple[Config, Plan]:
+def read(
+    file: str | None,
+    old: Config,
+    environ: Mapping[str, str],
+    roles_see: Mapping[str, str] | None = None,
+) -> tuple[Config, Plan]:
     """A valid configuration whose roles can work here, and how it differs from `old`.
 
     Roles that stay as they are need not be able to start: they run.
@@ -326,11 +335,12 @@ def read(file: str | None, old: Config, environ: Mapping[str, str]) -> tuple[Con
     for text in loaded.broken:
         log.warning("capability.broken", problem=text)
     plan = diff(old, loaded.config)
+    programs = merged(roles_see or environ, {}, loaded.config.agents.path)
     snapshot.dumps(loaded.config)
     starting = {change.role for change in plan.roles if change.kind in ("added", "rolling")}
     problems = [
         f"{loaded.origins.get(problem.key, loaded.file)}: {problem}"
-        for problem in check_handlers(loaded.config, environ)
+        for problem in check_handlers(loaded.config, programs)
         if problem.role in starting
     ]
     if problems:

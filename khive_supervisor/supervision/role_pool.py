@@ -67,6 +67,11 @@ class RolePool:
         return sum(worker.serving for worker in self._workers())
 
     @property
+    def tried(self) -> bool:
+        """Whether there was ever an attempt to start it."""
+        return bool(self._generations)
+
+    @property
     def known(self) -> bool:
         """Whether tasks may be given to it: it has worked, or does."""
         return self.current is not None or not self.in_service

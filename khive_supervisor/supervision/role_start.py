@@ -10,6 +10,7 @@ from typing import Any
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import BootFailure
+from khive_supervisor.supervision import login_shell
 from khive_supervisor.supervision.role_generation import RoleGeneration, Surroundings
 from khive_supervisor.supervision.role_worker import Observer, RoleWorker
 
@@ -27,7 +28,7 @@ def start_workers(
 
 
 def environment_of(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a role's handler sees beside the usual ones.
+    """The variables that a role's handler sees, in the place of those that its worker starts with.
 
     Raises:
         BootFailure: one is missing that it cannot do without.
@@ -38,7 +39,8 @@ def environment_of(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
             f"The role {role.role} requires {', '.join(lacking)} in the environment.",
             hint="Start the supervisor with it, or take it out of env_require.",
         )
-    return {name: environ[name] for name in role.variables if name in environ}
+    asked = {name: environ[name] for name in role.variables if name in environ}
+    return {**login_shell.usual(environ), **asked}
 
 
 def _start_worker(

@@ -33,6 +33,8 @@ def state_of(pool: RolePool) -> str:
     if not pool.in_service:
         return "drained"
     current = pool.current
+    if current is None and not pool.tried:
+        return "starting"
     if current is None or current.state is Generation.FAILED:
         return "failed"
     if pool.ready >= pool.role.workers:

@@ -6,9 +6,10 @@ While tasks are at work or wait, the queue is looked at each second; without any
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from khive_supervisor import logs
@@ -37,6 +38,10 @@ log = logs.get("khive.roles")
 LOOK, LOOK_WAITING = 1.0, 2.0
 
 
+async def _nothing(_config: Config) -> None:
+    """Every role sees what the supervisor was started with."""
+
+
 class Roles:
     """All pools; used only from the supervisor's loop."""
 
@@ -61,12 +66,17 @@ class Roles:
             lambda fd: take_log(socket.socket(fileno=fd)),
             self._rolled_back,
             lambda role, why: self.on_gave_up(role, why),  # noqa: PLW0108 - set later
+            environ=lambda: dict(self.environ),
             clock=clock,
         )
         #: Told of each rollback: the definition that failed, the one that is back, and why.
         self.on_rollback: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
         #: Told of each role that stays down, and why.
         self.on_gave_up: Callable[[str, str], None] = lambda _role, _why: None
+        #: What roles' handlers may see of; as the supervisor was started, until `prepare` has run.
+        self.environ: Mapping[str, str] = os.environ
+        #: Finds out what `environ` is to be; roles wait for it.
+        self.prepare: Callable[[Config], Awaitable[None]] = _nothing
         self._pools: dict[str, RolePool] = {}
         self._depths: dict[str, QueueDepth] = {}
         self._accounts: dict[str, Account] = {}
@@ -74,6 +84,7 @@ class Roles:
         self._rows = RoleRows(self._pools, in_thread, self._tell_released)
         self._warm = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._beginning: asyncio.Task[None] | None = None
         self._sweeps: set[asyncio.Task[int]] = set()
 
     # --- start ----------------------------------------------------------------------------------
@@ -85,18 +96,32 @@ class Roles:
         for role in self._config.roles:
             row = rows.get(role.role)
             drained = row is not None and row.drained
-            pool = self._add(role, self._config, row.generation if row else 0, drained=drained)
-            if not drained:
-                pool.begin()
+            self._add(role, self._config, row.generation if row else 0, drained=drained)
         self._changed()
+        self._beginning = asyncio.create_task(self._begin(list(self._pools.values())))
         self._tasks = [
+            self._beginning,
             asyncio.create_task(self._rows.keep()),
             asyncio.create_task(self._keep_queue()),
         ]
         self._stirred.set()
 
+    async def _begin(self, pools: Sequence[RolePool]) -> None:
+        if pools:
+            await self.prepare(self._config)
+        for pool in pools:
+            if pool.in_service and pool.current is None:
+                pool.begin()
+        self._changed()
+
+    async def _begun(self) -> None:
+        """Wait until the roles of the start have been begun with."""
+        if self._beginning is not None:
+            await asyncio.wait([self._beginning])
+
     async def until_warm(self) -> None:
         """Wait until no role is still starting."""
+        await self._begun()
         while not all(pool.warm for pool in self._pools.values()):
             self._warm.clear()
             await self._warm.wait()
@@ -112,6 +137,7 @@ class Roles:
 
     async def stop(self, patience: float) -> None:
         """Close every queue, wait for what is at work, and end the rest."""
+        await self._begin_no_more()
         await asyncio.gather(*(pool.end(patience) for pool in self._pools.values()))
         await asyncio.gather(*self._sweeps, return_exceptions=True)
         for task in self._tasks:
@@ -119,12 +145,18 @@ class Roles:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._rows.settle()
 
+    async def _begin_no_more(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+            await asyncio.gather(self._beginning, return_exceptions=True)
+
     async def let_go(self, patience: float) -> None:
         """Close every queue for good: another release takes over.
 
         Workers finish what they hold; those that take longer than `patience` go on by themselves,
         renew their leases, and store their results, as when a supervisor dies.
         """
+        await self._begin_no_more()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -231,6 +263,9 @@ class Roles:
 
     async def apply(self, plan: Plan, config: Config, entered: OnPhase) -> Applied:
         """See `role_control.RoleControl`."""
+        await self._begun()
+        if config.roles:
+            await self.prepare(config)
         self._config = config
         self._forget_strangers()
         outcomes: dict[str, Outcome] = {}
@@ -354,6 +389,7 @@ class Roles:
 
     async def drain(self, role: str, *, reload: bool) -> dict[str, Any]:
         """See `role_control.RoleControl`."""
+        await self._begun()
         pool = self._find(role)
         if reload:
             return await self._replace(pool)
@@ -366,6 +402,7 @@ class Roles:
 
     async def resume(self, role: str) -> dict[str, Any]:
         """See `role_control.RoleControl`."""
+        await self._begun()
         pool = self._find(role)
         if pool.in_service and pool.current is not None and not pool.current.broken:
             return {"role": role, "in_service": True, "generation": pool.current.number}

@@ -40,6 +40,11 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "freshness": supervisor.watcher.describe(),
         "http": _http(supervisor),
         **supervisor.roles.describe(),
+        "environment": {
+            "path": supervisor.roles.environ.get("PATH", ""),
+            "shell": supervisor.login.shell,
+            "problem": supervisor.login.problem,
+        },
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "ignored": supervisor.terms.describe(),
         "sessions_served": supervisor.sessions.served,
