@@ -26,6 +26,7 @@ from benchmarks import (
     idle,
     kill_matrix,
     learn,
+    learn_again,
     learning,
     memory,
     one_supervisor,
@@ -73,8 +74,9 @@ MEASUREMENTS: dict[str, Callable[[Context], list[Row]]] = {
     "profile-recall": profile_recall.measure,
     "learning": learning.measure,
 }
-#: Those that need no corpus: roles and their tasks, HTTP.
+#: Those that need no corpus: roles and their tasks, HTTP, files.
 ROLES: dict[str, Callable[[Context], list[Row]]] = {
+    "learn-again": learn_again.measure,
     "reload": reload.measure,
     "reload-kill": reload_kill.measure,
     "reload-time": reload_time.measure,
