@@ -147,6 +147,10 @@ class SourceStore(Protocol):
         """A number for a reading of sources, greater than all before."""
         ...
 
+    def last_run(self) -> int:
+        """The number that `begin_run` gave last; 0: none."""
+        ...
+
     def end_sources(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
         """Retire all that these sources say; the entries that were live until now."""
         ...

@@ -68,6 +68,10 @@ class SourceTable:
                 "INSERT INTO source_runs (begun_at) VALUES (?)", [self._clock()]
             )
 
+    def last_run(self) -> int:
+        """See `SourceStore.last_run`."""
+        return int(self._database.value("SELECT ifnull(max(run), 0) FROM source_runs"))
+
     def _is_overtaken(self, text: Text) -> bool:
         """Return True if a later reading of the source has said something already."""
         found = self._database.value(

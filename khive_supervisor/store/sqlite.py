@@ -187,6 +187,10 @@ class SqliteStore:
         """See `SourceStore.begin_run`."""
         return self._sources.begin_run()
 
+    def last_run(self) -> int:
+        """See `SourceStore.last_run`."""
+        return self._sources.last_run()
+
     def end_sources(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
         """See `SourceStore.end_sources`."""
         return self._sources.end(namespace, names)

@@ -89,7 +89,7 @@ def sync(context: Context, args: Arguments) -> dict[str, Any]:
         )
     refused: list[dict[str, str]] = []
     dry_run = bool(args.get("dry_run"))
-    run = args.get("run") or context.store.begin_run()
+    run = _run(context, args.get("run"))
     texts = [_text(context, source, run, namespace, refused) for source in args["sources"]]
     with _perhaps(context, dry_run):
         said = [context.store.say(t) for t in texts] if dry_run else ingest.say(context, texts)
@@ -104,6 +104,18 @@ def sync(context: Context, args: Arguments) -> dict[str, Any]:
         "run": run,
         "namespace": namespace,
     }
+
+
+def _run(context: Context, given: int | None) -> int:
+    """The number of a reading; one of the future would end all readings of its sources."""
+    if given is None:
+        return context.store.begin_run()
+    if given > context.store.last_run():
+        raise InvalidInput(
+            f"There is no reading {given}.",
+            hint="Leave run out of the first call; its answer has the number for the others.",
+        )
+    return given
 
 
 def _text(

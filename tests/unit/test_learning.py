@@ -19,6 +19,7 @@ from khive_supervisor.cli.learning import Options, Run, Tally
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.documents import LeftOut, Problem
 from khive_supervisor.documents.walk import find, folders
+from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.verbs import packs
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -358,6 +359,38 @@ def test_many_entries_of_one_call_do_not_replace_each_other(learner: Learner) ->
     again = learn(learner, *entries[:100], *[("", f"other {n}") for n in range(50)])
     assert (again["already_known"], again["stored"], len(again["retired"])) == (100, 50, 50)
     assert len(learner.lives()) == 150
+
+
+def test_a_reading_that_never_began_is_refused(learner: Learner) -> None:
+    begun = learner.request("knowledge.sync", {"sources": []})["run"]
+    said = {"sources": [{"source": "s", "entries": [{"content": "x"}]}]}
+    with pytest.raises(InvalidInput, match="no reading"):
+        learner.request("knowledge.sync", {**said, "run": begun + 1})
+    assert learner.request("knowledge.sync", {**said, "run": begun})["stored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({}, "content"),
+        ({"content": " "}, "empty"),
+        ({"content": 5}, "content"),
+        ({"content": "x", "kind": "No Kind"}, "kind"),
+        ({"content": "x", "more": 1}, "more"),
+        ({"content": "x", "tags": ["t" * 65]}, "longer"),
+        ({"content": "x" * 300_000}, "bytes"),
+    ],
+)
+def test_what_cannot_be_an_entry_is_refused_and_the_rest_is_taken(
+    learner: Learner, entry: dict[str, Any], why: str
+) -> None:
+    said = {"source": "s", "entries": [{"content": "good"}, entry], "digest": "0" * 32}
+    answer = learner.request("knowledge.sync", {"sources": [said]})
+    (refused,) = answer["refused"]
+    assert why in refused["why"]
+    assert set(learner.lives()) == {"good"}
+    (known,) = learner.request("knowledge.sources", {"names": ["s"]})["sources"]
+    assert known["digest"] is None
 
 
 def test_other_namespaces_are_not_touched(learner: Learner) -> None:
