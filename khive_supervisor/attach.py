@@ -5,7 +5,7 @@ click. The slow paths (starting a supervisor, serving without one) are other pro
 """
 
 import _signal  # type: ignore[import-not-found]  # the C module has no stub
-from posix import _exit, environ, write
+from posix import _exit, cpu_count, environ, getloadavg, write
 from time import monotonic, sleep
 
 from khive_supervisor import holder, paths
@@ -30,8 +30,9 @@ QUICK_RETRIES = 3
 #: Lost workers in a row, each without having answered anything, before the session serves itself.
 MAX_FUTILE = 8
 #: Seconds after which a session without a supervisor serves itself, although nothing is known to be
-#: wrong: on a machine that is so busy, an interpreter of its own would take even longer.
-PATIENCE = 20.0
+#: wrong; and how many times as long at most while more processes want a processor than there are:
+#: an interpreter for each session would make that worse, and take even longer.
+PATIENCE, BUSIEST = 20.0, 3.0
 #: Starts in a row that fail, after which it does so at once.
 MAX_FAILED = 3
 
@@ -91,7 +92,7 @@ def attach(terms: Terms) -> None:
         serve_alone(terms)
     if futile:
         sleep(pause(futile))
-    until, failed, attempt = monotonic() + PATIENCE, 0, 0
+    until, failed, attempt = monotonic() + PATIENCE * busy(), 0, 0
     while True:
         attempt += 1
         must_start = look(terms)
@@ -104,6 +105,15 @@ def attach(terms: Terms) -> None:
             say("no supervisor can be had now; this session serves itself meanwhile.")
             serve_alone(terms)
         sleep(pause(attempt))
+
+
+def busy() -> float:
+    """How many processes want each processor, between 1 and BUSIEST."""
+    try:
+        wanted = getloadavg()[0]
+    except OSError:
+        return 1.0
+    return max(1.0, min(BUSIEST, wanted / (cpu_count() or 1)))
 
 
 def pause(attempt: int) -> float:

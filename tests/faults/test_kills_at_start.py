@@ -1,0 +1,106 @@
+"""Everything but the clients is killed, and then what they start, at every moment of its start."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from support import DEADLINE, Installation, RawSession, kill, wait_until
+
+#: Seconds from the appearance of a starting process to its end: imports, lock, socket, children.
+MOMENTS = (0.0, 0.1, 0.3, 0.6, 0.9)
+SESSIONS = 4
+
+
+@contextlib.contextmanager
+def sessions_of(khive: Installation) -> Iterator[list[RawSession]]:
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(RawSession(khive)) for _ in range(SESSIONS)]
+        for session in found:
+            session.initialize()
+        yield found
+
+
+def spared(sessions: list[RawSession]) -> set[int]:
+    return {session.process.pid for session in sessions}
+
+
+def kill_all_but(khive: Installation, clients: set[int]) -> None:
+    for pid in khive.processes():
+        if pid not in clients:
+            kill(pid)
+
+
+def asks(sessions: list[RawSession], turn: int) -> None:
+    """A call of each session; what was lost with a worker is answered as an error, and repeated."""
+    for number, session in enumerate(sessions):
+        for attempt in range(20):
+            content = f"Turn {turn} of session {number}, attempt {attempt}."
+            answer = session.request(
+                "tools/call", {"name": "memory_remember", "arguments": {"content": content}}
+            )
+            if "result" in answer and not answer["result"].get("isError"):
+                break
+        else:
+            raise AssertionError(f"session {number} was never served: {answer}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["kill", "stop"])
+def test_sessions_go_on_whatever_is_killed_of_a_start(
+    khive: Installation, number: signal.Signals
+) -> None:
+    khive.start()
+    with sessions_of(khive) as sessions:
+        clients = spared(sessions)
+        for turn, moment in enumerate(MOMENTS):
+            kill_all_but(khive, clients)
+            seen: set[int] = set()
+            for _ in range(3):
+                started = wait_until(
+                    lambda known=seen: set(khive.processes()) - clients - known, "a start"
+                )
+                seen |= started
+                wait_for_moment(moment)
+                for pid in started:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+            if number is signal.SIGSTOP:
+                for pid in seen:  # their user ends what every session says is stopped
+                    kill(pid)
+            asks(sessions, turn)
+        for session in sessions:
+            assert session.close() == 0
+
+
+def wait_for_moment(seconds: float) -> None:
+    """Let a start go on for so long: the moment is what is tested."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= end, "the moment", DEADLINE)
+
+
+@pytest.mark.long
+def test_a_session_serves_itself_while_no_supervisor_can_start_and_comes_over(
+    khive: Installation,
+) -> None:
+    # Nothing can be made in its directory: there is no socket to be had.
+    khive.env["KHIVE_SOCKET"] = "/proc/khive/s.sock"
+    with RawSession(khive) as session:
+        session.initialize()
+        session.tool("memory_remember", content="Alone.")
+        del khive.env["KHIVE_SOCKET"]
+        khive.start()
+        attach = session.process.pid
+        wait_until(
+            lambda: any(s.get("client_pid") == attach for s in khive.status()["sessions"]),
+            "it comes over",
+        )
+        assert "Alone." in str(session.tool("memory_recall", query="Alone"))
+        for turn in itertools.islice(itertools.count(), 3):
+            session.tool("memory_remember", content=f"Together {turn}.")
+        assert session.close() == 0
