@@ -6,7 +6,7 @@ who is asking ever widens what was granted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -80,6 +80,21 @@ OPERATOR = Grant(Audience.OPERATOR)
 def confined_to(namespace: str) -> Grant:
     """An agent's grant in one namespace; never an operator's, who would look after all."""
     return Grant(namespaces=(namespace,), home=namespace)
+
+
+def united(grants: Iterable[Grant]) -> Grant | None:
+    """What several allow together, for who has all of them anyway; None without any."""
+    found = list(grants)
+    if not found:
+        return None
+    free = any(not one.confined for one in found)
+    names = dict.fromkeys(name for one in found for name in one.namespaces or ())
+    return Grant(
+        Audience.OPERATOR if any(one.operator for one in found) else Audience.AGENT,
+        None if free else tuple(names),
+        tuple(dict.fromkeys(owner for one in found for owner in one.owners)),
+        found[0].home,
+    )
 
 
 def from_dict(data: Mapping[str, Any] | None) -> Grant:

@@ -183,7 +183,7 @@ class _Local:
     """Verbs in this process: KHIVE_NO_DAEMON=1."""
 
     def __init__(self, config_file: str | None, cwd: str) -> None:
-        from khive_supervisor.access.grant import OPERATOR
+        from khive_supervisor.access import decide
         from khive_supervisor.embed import in_process
         from khive_supervisor.verbs import packs
         from khive_supervisor.verbs.context import Context, SessionInfo
@@ -200,7 +200,7 @@ class _Local:
             info,
             socket_path=None,
             make_embedder=lambda: in_process(config.embedder),
-            grant=OPERATOR,
+            grant=decide.alone(config, "verbs", os.getcwd(), os.environ),
         )
 
     def request(

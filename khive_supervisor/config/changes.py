@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from khive_supervisor.config.confine import as_dict
 from khive_supervisor.config.model import Config, every_setting
 from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
-from khive_supervisor.config.values import Setting
+from khive_supervisor.config.values import Setting, quoted
 
 SettingClass = Literal["live", "session", "restart"]
 RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
@@ -168,6 +169,17 @@ def _setting_changes(old: Config, new: Config) -> Iterator[Change]:
         before, after = getattr(getattr(old, table), name), getattr(getattr(new, table), name)
         if before != after:
             yield _change(f"{table}.{name}", setting, before, after)
+    if old.confine != new.confine:
+        yield Change("confine", _written(old), _written(new), "session")
+
+
+def _written(config: Config) -> str:
+    """The tables of confinement on one line, as TOML."""
+    tables = (
+        ", ".join(f"{name} = {quoted(value)}" for name, value in as_dict(table).items() if value)
+        for table in config.confine
+    )
+    return "[" + ", ".join(f"{{ {table} }}" for table in tables) + "]"
 
 
 def _role_changes(old: Config, new: Config) -> Iterator[RoleChange]:
@@ -211,4 +223,5 @@ def _plain(config: Config) -> list[Any]:
     settings = [
         [table, name, getattr(getattr(config, table), name)] for table, name, _ in every_setting()
     ]
-    return [settings, [role_as_dict(role) for role in config.roles]]
+    lists = [[as_dict(table) for table in config.confine]] if config.confine else []
+    return [settings, [role_as_dict(role) for role in config.roles], *lists]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from khive_supervisor import paths
+from khive_supervisor.config.confine import Confine, read_confine
+from khive_supervisor.config.confine import keys as confine_keys
 from khive_supervisor.config.enabling import Enabler
 from khive_supervisor.config.locate import line_numbers
 from khive_supervisor.config.model import TABLES, Config, every_setting, settings_of
@@ -37,6 +39,8 @@ OVERRIDES = {
     "KHIVE_LOG_LEVEL": ("log", "level"),
 }
 DEFAULT = "default"
+#: Lists of tables.
+LISTS = ("roles", "confine")
 
 _HINT = "Nothing was applied. `khive-supervisor config show` lists every setting."
 
@@ -78,6 +82,7 @@ class _Reading(Notes):
 
     values: dict[str, dict[str, Any]] = field(default_factory=lambda: {t: {} for t in TABLES})
     roles: tuple[Role, ...] = ()
+    confine: tuple[Confine, ...] = ()
     broken: tuple[str, ...] = ()
 
     def problem(self, table: str, name: str | None, text: str) -> None:
@@ -205,7 +210,7 @@ def _unreadable(file: str, why: str) -> ConfigError:
 
 def _read_tables(reading: _Reading, data: Mapping[str, Any], *, capabilities: bool = False) -> None:
     for table, content in data.items():
-        if table == "roles":
+        if table in LISTS:
             continue
         if table not in TABLES:
             reading.problem(table, None, _unknown(table, "", isinstance(content, dict)))
@@ -213,6 +218,8 @@ def _read_tables(reading: _Reading, data: Mapping[str, Any], *, capabilities: bo
             reading.problem(table, None, f"found {describe(content)}; allowed: a table, [{table}]")
         else:
             _read_table(reading, table, content)
+    if "confine" in data:
+        reading.confine = read_confine(data["confine"], reading)
     if "roles" in data:  # after the settings that their capabilities go by
         fill = _enabler(reading) if capabilities else None
         reading.roles = read_roles(data["roles"], reading, fill)
@@ -248,7 +255,8 @@ def _unknown(name: str, table: str, is_table: bool) -> str:
     if table:
         names = {known: f"{table}.{known}" for known in settings_of(table)}
     else:
-        names = {known: f"[{known}]" for known in TABLES} | {"roles": "[[roles]]"}
+        names = {known: f"[{known}]" for known in TABLES}
+        names |= {known: f"[[{known}]]" for known in LISTS}
     elsewhere = {known: f"{other}.{known}" for other, known, _ in every_setting()}
     for candidates in (names, elsewhere):
         if close := difflib.get_close_matches(name, candidates, n=1, cutoff=0.6):
@@ -270,7 +278,7 @@ def _build(reading: _Reading) -> Config:
     if reading.problems:
         raise ConfigError(reading.problems, hint=_HINT)
     tables = {name: kind(**reading.values[name]) for name, kind in TABLES.items()}
-    config = Config(**tables, roles=reading.roles)
+    config = Config(**tables, roles=reading.roles, confine=reading.confine)
     for key, text in _contradictions(config):
         origin = reading.origins.get(key, reading.file or DEFAULT)
         reading.problems.append(f"{origin}: {key}: {text}")
@@ -288,6 +296,11 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
         found.append(
             ("session.namespace", "matches none of the patterns in session.allowed_namespaces")
         )
+    found += [
+        (f"confine[{number}].namespace", "matches no pattern in session.allowed_namespaces")
+        for number, table in enumerate(config.confine)
+        if not namespace_allowed(config, table.namespace)
+    ]
     found += [
         (f"embedder.{name}", 'is needed by kind = "openai"')
         for name in ("url", "model", "dimensions")
@@ -311,4 +324,6 @@ def _all_origins(reading: _Reading, config: Config) -> dict[str, str]:
     keys = [f"{table}.{name}" for table, name, _ in every_setting()]
     for number in range(len(config.roles)):
         keys += [f"roles[{number}].{name}" for name, _ in every_key()]
+    for number in range(len(config.confine)):
+        keys += [f"confine[{number}].{name}" for name in confine_keys()]
     return {key: reading.origins.get(key, DEFAULT) for key in keys}

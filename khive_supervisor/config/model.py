@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
+from khive_supervisor.config.confine import Confine
 from khive_supervisor.config.http_table import HttpSettings
 from khive_supervisor.config.roles import Role
 from khive_supervisor.config.search_tables import (
@@ -47,6 +48,7 @@ class Config:
     http: HttpSettings = field(default_factory=HttpSettings)
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
+    confine: tuple[Confine, ...] = ()
 
     def role(self, name: str) -> Role | None:
         """The role of a name, if there is one."""

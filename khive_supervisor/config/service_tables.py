@@ -225,6 +225,20 @@ class SessionSettings:
             trust="user",
         ),
     )
+    operator_paths: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "Directories whose sessions are an operator's, with all that is below them; in all "
+            "others an MCP session has the verbs of agents.",
+            trust="user",
+            applies="session",
+            maximum=100,
+            pattern=r"(/|~/|~$).*",
+            form="each absolute or ~/; *, ? and [...] within a name, ** for folders",
+            supervisor_only=True,
+        ),
+    )
     env_allow: tuple[str, ...] = declare(
         ENVIRONMENT_ALLOWED,
         Setting(

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from khive_supervisor.config import roles
+from khive_supervisor.config import confine, roles
 from khive_supervisor.config.budget_table import UNLIMITED
+from khive_supervisor.config.confine import Confine
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.model import TABLES, Config, default_of, every_setting, settings_of
 from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
@@ -30,6 +31,7 @@ def as_dict(config: Config) -> dict[str, Any]:
         value = getattr(getattr(config, table), name)
         data[table][name] = list(value) if isinstance(value, tuple) else value
     data["roles"] = [role_as_dict(role) for role in config.roles]
+    data["confine"] = [confine.as_dict(table) for table in config.confine]
     return data
 
 
@@ -43,8 +45,18 @@ def as_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
             origin = (origins or {}).get(f"{table}.{name}")
             lines.append(f"{line}  # {_one_line(origin)}" if origin else line)
         blocks.append("\n".join(lines))
+    blocks += [_confine_as_toml(one, n, origins or {}) for n, one in enumerate(config.confine)]
     blocks += [_role_as_toml(role, n, origins or {}) for n, role in enumerate(config.roles)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _confine_as_toml(table: Confine, number: int, origins: Mapping[str, str]) -> str:
+    lines = ["[[confine]]"]
+    for name, setting in confine.keys().items():
+        origin = origins.get(f"confine[{number}].{name}")
+        line = f"{name} = {setting.write(getattr(table, name))}"
+        lines.append(f"{line}  # {_one_line(origin)}" if origin else line)
+    return "\n".join(lines)
 
 
 def _role_as_toml(role: Role, number: int, origins: Mapping[str, str]) -> str:
@@ -76,6 +88,10 @@ def loaded_as_dict(loaded: LoadedConfig) -> dict[str, Any]:
         }
         for table, name, _ in every_setting()
     }
+    for number, table in enumerate(loaded.config.confine):
+        for name, found in confine.as_dict(table).items():
+            key = f"confine[{number}].{name}"
+            settings[key] = {"value": found, "origin": loaded.origins[key]}
     for number, role in enumerate(loaded.config.roles):
         for name, _ in every_key():
             key, value = f"roles[{number}].{name}", value_of(role, name)
@@ -99,7 +115,13 @@ def fingerprint(config: Config) -> str:
 def reference() -> str:
     """The settings as Markdown, one table each: the generated part of docs/settings.md."""
     blocks = [_reference_of(table) for table in TABLES]
-    return "\n\n".join([*blocks, _reference_of_roles()]) + "\n"
+    return "\n\n".join([*blocks, _reference_of_confine(), _reference_of_roles()]) + "\n"
+
+
+def _reference_of_confine() -> str:
+    rows = [*_head_of("[[confine]]", Confine.__doc__)]
+    rows += [_row(n, setting, confine.default_of(n)) for n, setting in confine.keys().items()]
+    return "\n".join(rows)
 
 
 def _reference_of_roles() -> str:

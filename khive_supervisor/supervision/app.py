@@ -116,7 +116,6 @@ class Supervisor:
             clock=clock,
             on_tasks=self._tasks_changed,
         )
-        self.grants = Grants()
         self.stop_requested = asyncio.Event()
         self._end_sessions = False
         self._stopped_by = "a signal"
@@ -140,6 +139,9 @@ class Supervisor:
         self.children = self._make_children()
         self.roles = Roles(
             self.config, self.spawner.spawn, self.upkeep.with_tasks, self._take_log, clock=clock
+        )
+        self.grants = Grants(
+            lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_tasks
         )
         self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
         self.records = Records(self.upkeep.with_audit)

@@ -106,6 +106,10 @@ class RolePool:
             if worker.idle:
                 worker.wake()
 
+    def working(self) -> list[tuple[int, int | None]]:
+        """The processes of its workers, each with its task."""
+        return [(one.pid, one.task) for one in self._workers() if one.pid is not None]
+
     def cancel(self, task: int) -> None:
         """Have the worker of this task stop it."""
         for worker in self._workers():

@@ -194,6 +194,10 @@ class Roles:
             if pool is not None:
                 pool.wake()
 
+    def working(self) -> dict[int, int | None]:
+        """The task of each worker's process; None of one that has none."""
+        return dict(pair for pool in self._pools.values() for pair in pool.working())
+
     def cancel(self, task: int) -> None:
         """A task is to stop; its worker hears it now rather than at its next renewal."""
         for pool in self._pools.values():

@@ -7,7 +7,7 @@ from typing import Any
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.roles import PRIORITY_LIMIT
-from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth
+from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, RoleRow
 from khive_supervisor.tasks.records import day_of, summary
 from khive_supervisor.verbs import budgets, ownership, tasks
 from khive_supervisor.verbs import task_forms as shapes
@@ -18,11 +18,13 @@ from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 def roles(context: Context, args: Arguments) -> dict[str, Any]:
     """The configured roles: whether they serve, what waits for them, and how they do."""
     store = context.store.tasks
+    if context.grant.confined:
+        return {"roles": [_bare(role) for role in store.roles() if _asked(role, args)]}
     depths, records, today = store.queue_depths(), store.records(), day_of(context.now())
     states = {account.role: account.state for account in store.budgets()}
     shown = []
     for role in store.roles():
-        if args.get("role", role.role) != role.role:
+        if not _asked(role, args):
             continue
         own = [record for record in records if record.role == role.role]
         types = sorted({*role.task_types, *(record.task_type for record in own)})
@@ -44,6 +46,20 @@ def roles(context: Context, args: Arguments) -> dict[str, Any]:
             }
         )
     return {"roles": shown}
+
+
+def _asked(role: RoleRow, args: Arguments) -> bool:
+    return bool(args.get("role", role.role) == role.role)
+
+
+def _bare(role: RoleRow) -> dict[str, Any]:
+    """A role without what it does and did for others."""
+    return {
+        "role": role.role,
+        "in_service": role.in_service,
+        "task_types": list(role.task_types),
+        "priority": role.priority,
+    }
 
 
 _TASK = {"task": shapes.ID}

@@ -83,7 +83,7 @@ def status_of(added: Added) -> str:
 
 def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> dict[str, Any]:
     """Search for a kind of consumer, and show the results."""
-    explain = bool(args.get("explain"))
+    explain = bool(args.get("explain")) and not context.grant.confined
     answer, served_by = serving.serve(
         context, args["query"], where, kind, limit=args.get("limit", DEFAULT_LIMIT)
     )
@@ -92,8 +92,11 @@ def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> 
         "results": [_result(hit, characters, explain) for hit in answer.hits],
         "served_by": served_by,
     }
-    if answer.notes:
-        shown["notes"] = list(answer.notes)
+    notes = list(answer.notes)
+    if args.get("explain") and not explain:
+        notes.append("The numbers of a ranking are the whole store's: a confined session has none.")
+    if notes:
+        shown["notes"] = notes
     if explain:
         shown["search"] = _how(answer)
     return shown

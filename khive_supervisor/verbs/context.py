@@ -29,10 +29,15 @@ from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
 from khive_supervisor.search.engine import SearchEngine, embedded_part
 from khive_supervisor.store import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.verbs.confined import confined_store, refused
 from khive_supervisor.verbs.usage import Served
 
 if TYPE_CHECKING:
     from khive_supervisor.verbs.registry import Registry
+
+#: What a confined session may ask of the supervisor, and what it sees of its status.
+CONFINED_OPERATIONS = frozenset({"status", "index.damaged"})
+CONFINED_STATUS = ("state", "version")
 
 Progress = Callable[[int, int, str], None]
 #: Something for the supervisor to act on soon; fire and forget.
@@ -138,7 +143,23 @@ class Context:
 
     @property
     def store(self) -> Store:
-        """The store, through a connection of this process."""
+        """The store as whoever asks has it; see `confined`."""
+        if not self.grant.confined:
+            return self.whole_store
+        return confined_store(self.whole_store, self.grant, self._serving)
+
+    def _serving(self) -> set[str]:
+        """The profiles that serve this session."""
+        kinds = self.registry.consumer_kinds if self.registry else ()
+        actor, namespace = self.session.actor, self.default_namespace
+        return {self.profiles.serving(actor, namespace, kind) for kind in kinds}
+
+    @property
+    def whole_store(self) -> Store:
+        """The store, through a connection of this process.
+
+        For what filters by itself and shows nothing of it, as the search does; verbs use `store`.
+        """
         if self._store is None:
             self._store = open_store(
                 self.config,
@@ -162,7 +183,7 @@ class Context:
     def versions(self) -> Versions:
         """The look at the store that everything kept of it shares; see `freshness`."""
         if self._versions is None:
-            self._versions = Versions(self.store)
+            self._versions = Versions(self.whole_store)
         return self._versions
 
     def refresh(self, kinds: Collection[str]) -> None:
@@ -189,7 +210,7 @@ class Context:
         """The hybrid search over the store."""
         if self._search is None:
             self._search = SearchEngine(
-                self.store,
+                self.whole_store,
                 self.embedder,
                 self.config,
                 report_damage=self._report_damage,
@@ -212,7 +233,7 @@ class Context:
     def profiles(self) -> Profiles:
         """The profiles that rank, and who is served by which."""
         if self._profiles is None:
-            self._profiles = Profiles(self.store, self.versions)
+            self._profiles = Profiles(self.whole_store, self.versions)
         return self._profiles
 
     @property
@@ -260,14 +281,29 @@ class Context:
         Raises:
             NotRunning: this session is served without one.
             Unresponsive: it is there and does not answer.
+            Denied: the session is confined, and the answer would be about more than its own.
         """
+        if self.grant.confined and operation not in CONFINED_OPERATIONS:
+            raise refused(f"The supervisor's {operation}")
         if self._socket_path is None:
             raise NotRunning(
                 "This session is served by a process of its own, without a supervisor.",
                 hint="Unset KHIVE_NO_DAEMON to attach to one.",
             )
         with client.ControlClient(self._socket_path) as control:
-            return control.request(operation, args)
+            answer = control.request(operation, args)
+        return self._seen(answer) if operation == "status" else answer
+
+    def _seen(self, status: dict[str, Any]) -> dict[str, Any]:
+        """What of the supervisor's status is for whoever asks: no sessions of others."""
+        if self.grant.operator:
+            return status
+        sessions = status.get("sessions", ())
+        own = [one for one in sessions if one.get("id") == self.session.id]
+        if self.grant.confined:
+            kept = {name: status[name] for name in CONFINED_STATUS if name in status}
+            return {**kept, "sessions": own}
+        return {**status, "sessions": own, "sessions_open": len(sessions)}
 
     def counts(self) -> dict[str, int]:
         """What was counted since the store was opened; for any thread, and opens nothing."""

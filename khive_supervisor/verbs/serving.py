@@ -39,7 +39,11 @@ def serve(
     (namespace,) = where.namespaces or (context.namespace(None),)
     found = context.profiles.snapshot().resolve(context.session.actor, namespace, kind)
     answer = context.search.search(
-        query, where, limit=limit, now=context.now(), taste=taste(context.store, found.profile)
+        query,
+        where,
+        limit=limit,
+        now=context.now(),
+        taste=taste(context.whole_store, found.profile),
     )
     name = secrets.token_hex(4)
     context.served.add((hit.entry.id for hit in answer.hits), Serve(name, found.profile.name))

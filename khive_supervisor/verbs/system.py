@@ -12,8 +12,6 @@ from khive_supervisor.verbs import audit
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
-#: What a confined session sees of the supervisor: that it is there, and well.
-CONFINED = ("state", "version")
 #: What entries are counted by.
 COLLECTIONS = ("memory", "knowledge")
 
@@ -21,7 +19,7 @@ COLLECTIONS = ("memory", "knowledge")
 def status(context: Context, _args: Arguments) -> dict[str, Any]:
     """The session, the store in numbers, and the supervisor if there is one."""
     try:
-        supervisor = _seen(context, context.ask_supervisor("status"))
+        supervisor = context.ask_supervisor("status")
     except NotRunning as error:
         supervisor = {"state": "not running", "why": str(error)}
     except Unresponsive as error:
@@ -72,16 +70,6 @@ def _namespace(context: Context) -> dict[str, Any]:
         for collection in COLLECTIONS
     }
     return {"entries": counts, "namespaces": {own: sum(counts.values())}}
-
-
-def _seen(context: Context, status: dict[str, Any]) -> dict[str, Any]:
-    """What of the supervisor's status is for whoever asks; sessions of others are an operator's."""
-    if context.grant.operator:
-        return status
-    own = [one for one in status.get("sessions", ()) if one.get("id") == context.session.id]
-    if context.grant.confined:
-        return {**{name: status[name] for name in CONFINED if name in status}, "sessions": own}
-    return {**status, "sessions": own, "sessions_open": len(status.get("sessions", ()))}
 
 
 PACK = Pack(

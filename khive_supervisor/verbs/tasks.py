@@ -252,9 +252,10 @@ def follow(context: Context, args: Arguments) -> dict[str, Any]:
     end = time.monotonic() + args.get("timeout", WAIT)
     said = time.monotonic()
     while True:
+        newest = store.last_event()  # first: what comes meanwhile is for the next look
         events = store.events(after, FOLLOWED)
         shown = [line for event in events if (line := _event(context, event, args)) is not None]
-        after = events[-1].seq if events else after
+        after = events[-1].seq if events else max(after, newest)
         if shown or time.monotonic() >= end:
             return {"events": shown, "last": after}
         if not events:

@@ -50,6 +50,14 @@ def make_context(config: Config, request: dict[str, Any], socket_path: str | Non
     )
 
 
+def _namespace(config: Config, request: dict[str, Any]) -> str:
+    """The namespace of a session's calls that name none."""
+    granted = grant.from_dict(request.get("grant"))
+    if granted.namespaces is not None:
+        return next(iter(granted.namespaces), "")
+    return session_info(request).namespace or granted.home or config.session.namespace
+
+
 class Link:
     """The registration with the supervisor: a hint for it, never needed to serve."""
 
@@ -57,8 +65,9 @@ class Link:
         self._path = path
         self._info: dict[str, Any] = {
             "client_pid": request.get("pid"),
+            "grant": request.get("grant"),
             "cwd": request.get("cwd"),
-            "namespace": session_info(request).namespace or config.session.namespace,
+            "namespace": _namespace(config, request),
             "project": (request.get("project") or {}).get("name"),
         }
         self._config = config

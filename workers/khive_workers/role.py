@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from khive_supervisor import exitcodes, logs, paths, process_tree, protocol
+from khive_supervisor.access import decide
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.model import Config
@@ -150,18 +151,22 @@ def _make_handler(
 ) -> Handler:
     waker = Waker(selector)
 
+    def variables(claim: Claim) -> dict[str, str]:
+        return decide.variables_of_task(config, claim.namespace, claim.cwd)
+
     def command(argv: tuple[str, ...]) -> Handler:
         # Here, since a worker that calls functions has no use for it.
         from khive_workers.role_command import CommandHandler
 
         _hear_children(waker)
         made = CommandHandler(
-            argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector
-        )
+            argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector,
+            variables=variables,
+        )  # fmt: skip
         made.adopts = True
         return made
 
-    handler = _worker_of(role, cwd, memory, selector, waker, notes, command)
+    handler = _worker_of(role, cwd, memory, selector, waker, notes, command, variables)
     alone = WithoutLeftovers(WithFallback(handler, command))
     if role.workdir == "role":
         return alone
@@ -186,6 +191,7 @@ def _worker_of(
     waker: Waker,
     notes: Sessions,
     command: Callable[[tuple[str, ...]], Handler],
+    variables: Callable[[Claim], dict[str, str]],
 ) -> Handler:
     """What does the work, wherever that is."""
     if role.handler.command:
@@ -195,8 +201,9 @@ def _worker_of(
 
         _hear_children(waker)
         agent = AgentHandler(
-            role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note
-        )
+            role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note,
+            variables=variables,
+        )  # fmt: skip
         agent.adopts = True
         return agent
     if role.cwd:

@@ -14,7 +14,7 @@ from khive_supervisor.agents.model import Answer, Ask, Said, prompt_of
 from khive_supervisor.config.roles import Role
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.tasks.model import CANCELLED, DONE, ERROR_LIMIT, FAILED, Claim, Outcome
-from khive_workers.role_command import CommandHandler
+from khive_workers.role_command import CommandHandler, Variables
 from khive_workers.role_handlers import Why, clip, failure, tail_of
 
 log = logs.get("khive.role")
@@ -40,6 +40,7 @@ class AgentHandler(CommandHandler):
         environment: Mapping[str, str],
         selector: selectors.BaseSelector,
         note: Note,
+        variables: Variables = lambda _claim: {},
     ) -> None:
         super().__init__(
             role.handler.agent,
@@ -47,6 +48,7 @@ class AgentHandler(CommandHandler):
             memory=role.memory,
             environment=environment,
             selector=selector,
+            variables=variables,
         )
         self._role = role
         self._format = formats.format_of(role.handler)

@@ -70,6 +70,10 @@ exec "$@"
 """
 
 
+#: Variables that a task's command gets beside those of every task.
+Variables = Callable[[Claim], Mapping[str, str]]
+
+
 class CommandHandler:
     """Runs a command with the task on its stdin; what it prints is the result."""
 
@@ -91,8 +95,10 @@ class CommandHandler:
         environment: Mapping[str, str],
         selector: selectors.BaseSelector,
         clock: Callable[[], float] = time.monotonic,
+        variables: Variables = lambda _claim: {},
     ) -> None:
         self._argv = argv
+        self._variables = variables
         self._cwd = cwd
         self._memory = memory
         self._environment = {n: v for n, v in environment.items() if n not in _OURS}
@@ -165,6 +171,7 @@ class CommandHandler:
                 "KHIVE_TASK_ATTEMPT": str(claim.attempts),
                 "KHIVE_ROLE": claim.role,
                 **({"KHIVE_NAMESPACE": claim.namespace} if claim.namespace else {}),
+                **self._variables(claim),
             },
             pass_fds=(task,),
             start_new_session=True,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from khive_supervisor.access import decide
 from khive_supervisor.budgets import usage as used
 from khive_supervisor.config.model import Config
 from khive_supervisor.embed import for_worker
@@ -40,6 +42,8 @@ class Memory:
             self._registry = self._make_registry()
         if self._context is None:
             self._context = self._open()
+        granted = decide.of_task(self._config, claim.namespace, claim.cwd)
+        self._context.grant = replace(granted, owners=(f"task-{claim.id}",))
         self._context.session = SessionInfo(
             id=f"task-{claim.id}",
             namespace=claim.namespace or None,

@@ -384,6 +384,7 @@ def _serve_alone(options: argparse.Namespace) -> int:
     logs.to_stderr("warning")
     try:
         # Imported here: the zygote, which imports this module, has no use for it.
+        from khive_supervisor.access import decide, lineage
         from khive_supervisor.config.alone import load_alone
 
         config, terms = load_alone(options.config, cwd, left_out)
@@ -396,7 +397,14 @@ def _serve_alone(options: argparse.Namespace) -> int:
     for one in terms.ignored:
         log.warning("session.ignored", **one.as_dict())
     environment = {n: v for n in config.session.env_allow if (v := os.environ.get(n))}
-    request = {"kind": "attach", "cwd": cwd, "env": environment, **terms.for_worker()}
+    request = {
+        "kind": "attach",
+        "cwd": cwd,
+        "env": environment,
+        **terms.for_worker(),
+        "session": lineage.session_name(os.getpid()) or "",
+        "grant": decide.alone(config, "attach", cwd, os.environ).as_dict(),
+    }
     fds = [os.dup(fd) for fd in (0, 1, 2)]
     if options.journal is not None and options.inbox is not None:
         fds += [os.dup(options.journal), os.dup(options.inbox)]

@@ -1,0 +1,270 @@
+"""The store as a confined session has it: its namespaces, and no sign of any other one.
+
+The one place where what is stored is held to a grant. A verb uses `context.store` as always, and
+gets this in the place of the store; so do verbs of foreign packs. What belongs to another
+namespace is answered like what is not there at all, in the same words. Whatever of the store is
+not named here is refused: a new method is for confined sessions once it has been thought about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, cast
+
+from khive_supervisor.access.grant import Grant
+from khive_supervisor.errors import BudgetExceeded, Denied, InvalidInput, NotFound
+from khive_supervisor.profiles.model import NewEvent, Recorded
+from khive_supervisor.profiles.names import missing
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
+from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.tasks.model import (
+    ALL_TASKS,
+    NewTask,
+    QueueDepth,
+    Record,
+    RoleRow,
+    Task,
+    TaskEvent,
+    TaskFilter,
+)
+
+#: Between a namespace and an idempotency key of its own: no key that is typed has it.
+KEY_SEPARATOR = "\x1f"
+#: How a role was selected, without the records that it was selected by.
+SELECTED = {"selected": "among the roles that take its type"}
+#: Events that are read at a time while those of others are passed over.
+EVENTS = 500
+
+
+def confined_store(store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> Store:
+    """A store for whoever has a grant; `serving` names the profiles that serve them."""
+    return cast("Store", _Entries(store, grant, serving)) if grant.confined else store
+
+
+def refused(what: str) -> Denied:
+    """The error of what is about all namespaces."""
+    return Denied(
+        f"{what} is about all namespaces, and this session is confined.",
+        hint="The user can look in a terminal that no agent has started.",
+    )
+
+
+class _Entries:
+    """See `interface.Store`."""
+
+    def __init__(self, store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> None:
+        self._store = store
+        self._grant = grant
+        self._serving = serving
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise refused(f"store.{name}")
+
+    # --- what is of no namespace ----------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        return self._store.path
+
+    @property
+    def tasks(self) -> TaskStore:
+        return cast("TaskStore", _Tasks(self._store.tasks, self._grant))
+
+    def data_version(self) -> int:
+        return self._store.data_version()
+
+    def change_token(self) -> tuple[int, int] | None:
+        return self._store.change_token()
+
+    def transaction(self) -> AbstractContextManager[object]:
+        return self._store.transaction()
+
+    # --- entries --------------------------------------------------------------------------------
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        return [one for one in self._store.get(ids) if self._grant.admits(one.namespace)]
+
+    def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        found = self._store.known(hashes)
+        own = self._own(found.values())
+        return {content: entry for content, entry in found.items() if entry in own}
+
+    def _own(self, ids: Iterable[int]) -> set[int]:
+        return {one.id for one in self.get(list(ids))}
+
+    def _among(self, ids: Sequence[int]) -> list[int]:
+        own = self._own(ids)
+        return [one for one in ids if one in own]
+
+    def _check(self, namespace: str) -> None:
+        if not self._grant.admits(namespace):
+            raise refused(f"The namespace {namespace[:80]!r}")
+
+    def add(
+        self,
+        entries: Sequence[NewEntry],
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> list[Added]:
+        for entry in entries:
+            self._check(entry.namespace)
+        return self._store.add(entries, vectors, model_id)
+
+    def forget(self, ids: Sequence[int]) -> list[int]:
+        return self._store.forget(self._among(ids))
+
+    def restore(self, ids: Sequence[int]) -> list[int]:
+        return self._store.restore(self._among(ids))
+
+    def supersede(
+        self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
+    ) -> Added:
+        self._check(new.namespace)
+        if not self._own([old_id]):
+            raise NotFound(f"There is no entry m{old_id}.", hint="Search again; ids never change.")
+        return self._store.supersede(old_id, new, vector, model_id)
+
+    # --- what filters ---------------------------------------------------------------------------
+
+    def _within(self, where: EntryFilter | None) -> EntryFilter:
+        """A filter that lets through nothing of other namespaces."""
+        own = self._grant.namespaces or ()
+        where = where or EVERYTHING
+        asked = own if where.namespaces is None else where.namespaces
+        return replace(where, namespaces=tuple(name for name in asked if name in own))
+
+    def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
+        return self._store.recent(self._within(where), limit)
+
+    def page(
+        self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
+    ) -> list[Entry]:
+        return self._store.page(after_id, limit, self._within(where))
+
+    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
+        return self._store.live_count(self._within(where))
+
+    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
+        return self._store.live_ids(self._within(where), limit)
+
+    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
+        return self._store.filter_ids(ids, self._within(where))
+
+    # --- feedback -------------------------------------------------------------------------------
+
+    def record(self, event: NewEvent) -> Recorded:
+        (recorded,) = self.record_many([event])
+        return recorded
+
+    def record_many(self, events: Sequence[NewEvent]) -> list[Recorded]:
+        """Only of its own entries, and for those profiles that serve it."""
+        serving = self._serving()
+        for event in events:
+            self._check(event.namespace)
+            if event.profile not in serving:
+                raise missing(event.profile)
+            if event.entry_id is not None and not self._own([event.entry_id]):
+                raise NotFound(f"There is no entry {event.entry_id}.")
+        return self._store.record_many(events)
+
+
+class _Tasks:
+    """See `task_interface.TaskStore`."""
+
+    def __init__(self, tasks: TaskStore, grant: Grant) -> None:
+        self._tasks = tasks
+        self._grant = grant
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise refused(f"tasks.{name}")
+
+    def _shown(self, task: Task) -> Task:
+        """A task without what tells of other namespaces: how the role was selected, and why."""
+        key = task.idempotency
+        if key is not None:
+            key = key.removeprefix(f"{task.namespace}{KEY_SEPARATOR}")
+        return replace(task, idempotency=key, chosen=None if task.chosen is None else SELECTED)
+
+    def assign(self, task: NewTask) -> tuple[Task, bool]:
+        """Keys are each namespace's own: another one's neither answers nor stands in the way."""
+        if not self._grant.admits(task.namespace):
+            raise refused(f"The namespace {task.namespace[:80]!r}")
+        key = task.idempotency
+        if key is not None:
+            key = f"{task.namespace}{KEY_SEPARATOR}{key}"
+        try:
+            found, created = self._tasks.assign(replace(task, idempotency=key))
+        except BudgetExceeded:
+            text = f"The budget of the role {task.role} is exceeded. Nothing was queued."
+            raise BudgetExceeded(text, hint="Try again later, or name another role.") from None
+        except InvalidInput as error:
+            text = error.message.replace(repr(key), repr(task.idempotency))
+            raise InvalidInput(text, hint=error.hint) from None
+        return self._shown(found), created
+
+    def find(self, task_id: int) -> Task | None:
+        found = self._tasks.find(task_id)
+        return self._shown(found) if found and self._grant.admits(found.namespace) else None
+
+    def _existing(self, task_id: int) -> int:
+        if self.find(task_id) is None:
+            raise NotFound(f"There is no task t{task_id}.")
+        return task_id
+
+    def page(
+        self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
+    ) -> list[Task]:
+        own = self._grant.namespaces or ()
+        asked = own if where.namespaces is None else where.namespaces
+        within = replace(where, namespaces=tuple(name for name in asked if name in own))
+        return [self._shown(one) for one in self._tasks.page(within, limit, before)]
+
+    def events(
+        self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
+    ) -> list[TaskEvent]:
+        """As many as there are of its own among the next ones; none only if there is none."""
+        seen: dict[int, bool] = {}
+        while True:
+            found = self._tasks.events(after_seq, EVENTS, task_id)
+            own = [one for one in found if self._is_own(one.task_id, seen)]
+            if own or len(found) < EVENTS:
+                return own[:limit]
+            after_seq = found[-1].seq
+
+    def _is_own(self, task_id: int, seen: dict[int, bool]) -> bool:
+        if task_id not in seen:
+            seen[task_id] = self.find(task_id) is not None
+        return seen[task_id]
+
+    def last_event(self) -> int:
+        return self._tasks.last_event()
+
+    def cancel(self, task_id: int) -> Task:
+        return self._shown(self._tasks.cancel(self._existing(task_id)))
+
+    def retry(self, task_id: int) -> Task:
+        return self._shown(self._tasks.retry(self._existing(task_id)))
+
+    def feedback(self, task_id: int, quality: float) -> Task:
+        return self._shown(self._tasks.feedback(self._existing(task_id), quality))
+
+    # --- roles: that they are there, and nothing of what they did for others ----------------------
+
+    def roles(self) -> list[RoleRow]:
+        return self._tasks.roles()
+
+    def records(self, _role: str | None = None) -> list[Record]:
+        return []
+
+    def queue_depths(self) -> dict[str, QueueDepth]:
+        return {}
+
+    def blocked(self) -> dict[str, str]:
+        return dict.fromkeys(self._tasks.blocked(), "it is exceeded")
