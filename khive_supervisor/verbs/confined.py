@@ -18,7 +18,16 @@ from khive_supervisor.errors import BudgetExceeded, Denied, InvalidInput, NotFou
 from khive_supervisor.profiles.model import NewEvent, Recorded
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
+from khive_supervisor.store.model import (
+    EVERYTHING,
+    Added,
+    Entry,
+    EntryFilter,
+    KnownSource,
+    NewEntry,
+    Said,
+    Text,
+)
 from khive_supervisor.store.task_interface import TaskStore
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
@@ -128,6 +137,53 @@ class _Entries:
         if not self._own([old_id]):
             raise NotFound(f"There is no entry m{old_id}.", hint="Search again; ids never change.")
         return self._store.supersede(old_id, new, vector, model_id)
+
+    def annotate(
+        self,
+        entry_id: int,
+        tags: Sequence[str],
+        kind: str | None = None,
+        salience: float | None = None,
+    ) -> bool:
+        return bool(self._own([entry_id])) and self._store.annotate(entry_id, tags, kind, salience)
+
+    # --- sources --------------------------------------------------------------------------------
+
+    def say(
+        self, text: Text, vectors: Sequence[bytes | None] | None = None, model_id: str | None = None
+    ) -> Said:
+        for namespace in {text.namespace, *(piece.entry.namespace for piece in text.pieces)}:
+            self._check(namespace)
+        return self._store.say(text, vectors, model_id)
+
+    def begin_run(self) -> int:
+        return self._store.begin_run()
+
+    def end_sources(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+        self._check(namespace)
+        return self._store.end_sources(namespace, names)
+
+    def sources_below(
+        self, namespace: str, folder: str, after: str = "", limit: int = 1000
+    ) -> list[KnownSource]:
+        self._check(namespace)
+        return self._store.sources_below(namespace, folder, after, limit)
+
+    def sources_named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
+        self._check(namespace)
+        return self._store.sources_named(namespace, names)
+
+    def sources_with(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
+        self._check(namespace)
+        return self._store.sources_with(namespace, digests)
+
+    def sources_of(self, entry: int) -> list[tuple[str, str, float | None]]:
+        return self._store.sources_of(entry) if self._own([entry]) else []
+
+    def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
+        """Of what lives: whoever is told of more could ask for what others have."""
+        asked = list(hashes)
+        return self._store.embedded(asked, model_id) & self.known(asked).keys()
 
     # --- what filters ---------------------------------------------------------------------------
 

@@ -84,16 +84,29 @@ PROBES: dict[str, list[Any]] = {
     "decay": [0.1],
     "latency_us": [1000],
     "timeout": [0],
+    "replaces": ["all", "nothing"],
+    "run": [1, 99],
+    "sources": [
+        ["/home/own"],
+        [f"/home/{MARK}"],
+        [{"source": "/home/own", "entries": [{"content": "own words"}], "digest": "0" * 32}],
+        [{"source": f"/home/{MARK}", "entries": []}],
+        [{"source": "/home/new", "entries": [], "instead_of": [f"/home/{MARK}"]}],
+    ],
+    "dry_run": [True],
+    "below": ["/home", "/"],
+    "names": [["/home/own"], [f"/home/{MARK}"]],
+    "digests": [["0" * 32], ["1" * 32]],
 }
 #: What a call is given of the arguments that it must have, and of those that would make it wait.
 GIVEN: dict[str, Any] = {
     "id": "m1", "ids": ["m1"], "target": "m1", "query": "own words", "content": "Own words anew.",
     "entries": [{"content": "words of ours"}], "results": [{"id": "m1"}], "task": "t1",
-    "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0,
+    "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0, "sources": ["/home/own"],
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
-            "started_at", "ended_at", "deadline", "bytes")  # fmt: skip
+            "run", "started_at", "ended_at", "deadline", "bytes")  # fmt: skip
 
 
 @dataclass
@@ -128,6 +141,9 @@ class Place:
              tags=[f"{MARK}-tag"], kind=MARK, source=f"/home/{MARK}")  # fmt: skip
         call(session, "knowledge.learn", entries=[{"content": f"{MARK} words of a document"}])
         call(session, "memory.remember", content=f"{MARK} was forgotten")
+        text = {"content": f"{MARK} in a file", "title": f"{MARK} headline"}
+        source = {"source": f"/home/{MARK}", "entries": [text], "digest": "1" * 32}
+        call(session, "knowledge.sync", sources=[source])
         call(session, "memory.forget", ids=["m6"])
         for number in range(3):
             call(session, "agents.assign", role="writer", payload=f"{MARK} payload",
@@ -148,7 +164,8 @@ class Place:
         """All that the other namespace holds, as it is."""
         store = self.user.store
         return [
-            store.get([4, 5, 6]),
+            store.get([4, 5, 6, 7]),
+            store.sources_below("beta", "/"),
             [store.tasks.find(number) for number in (3, 4, 5, 6)],
             store.profile(f"{MARK}-profile"),
             store.bindings(),
@@ -238,7 +255,7 @@ def test_another_namespace_makes_no_difference(places: tuple[Place, Place], verb
 def test_the_two_namespaces_hold_what_they_should(places: tuple[Place, Place]) -> None:
     shared, alone = places
     everything = json.dumps(call(shared.user, "agents.tasks"))
-    assert shared.user.store.namespaces() == {"acme": 3, "beta": 2}
+    assert shared.user.store.namespaces() == {"acme": 3, "beta": 3}
     assert alone.user.store.namespaces() == {"acme": 3}
     assert all(task in everything for task in (*OWN_TASKS, *FOREIGN_TASKS))
     assert MARK in json.dumps(call(shared.user, "memory.get", ids=list(FOREIGN)))
@@ -291,9 +308,10 @@ def methods(protocol: type) -> list[str]:
 
 #: The methods that a confined session has; of all others it is told that they are not for it.
 ALLOWED = {
-    "add", "change_token", "data_version", "filter_ids", "forget", "get", "known", "live_count",
-    "live_ids", "page", "path", "recent", "record", "record_many", "restore", "supersede", "tasks",
-    "transaction",
+    "add", "annotate", "begin_run", "change_token", "data_version", "embedded", "end_sources",
+    "filter_ids", "forget", "get", "known", "live_count", "live_ids", "page", "path", "recent",
+    "record", "record_many", "restore", "say", "sources_below", "sources_named", "sources_of",
+    "sources_with", "supersede", "tasks", "transaction",
 }  # fmt: skip
 ALLOWED_TASKS = {
     "assign", "blocked", "cancel", "events", "feedback", "find", "last_event", "page",
