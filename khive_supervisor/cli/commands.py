@@ -44,7 +44,10 @@ COMMANDS = {
 }
 
 _PACKS = sorted({name.partition(".")[0] for name in COMMANDS})
-_VERB = re.compile(rf"(`?)\b({'|'.join(_PACKS)})[._]([a-z][a-z_]*)\b(`?)")
+#: Not in a command line that is whole already.
+_VERB = re.compile(
+    rf"(?<!khive-supervisor call )(`?)\b({'|'.join(_PACKS)})[._]([a-z][a-z_]*)\b(`?)"
+)
 #: Verbs that have no command of their own, and are named in what is said to people.
 _CALLED = {"agents.wait", "agents.feedback", "brain.auto_feedback", "brain.event_counts"}
 

@@ -176,7 +176,8 @@ def test_a_command_of_the_user_is_an_operators(home: Installation) -> None:
 def test_a_command_beneath_a_client_is_an_agents(home: Installation) -> None:
     found = beneath(home, "elsewhere", *home.argv, "call", "system.audit")
     assert found["code"] != 0
-    assert "system.audit is an operator's verb" in found["said"]
+    assert "is an operator's verb" in found["said"]
+    assert "`khive-supervisor call system.audit`" in found["said"]
     shell = ["/bin/sh", "-c", '"$@"; true', "sh", *home.argv, "call", "system.status"]
     found = beneath(home, "elsewhere", *shell)
     assert json.loads(found["said"])["session"]["audience"] == "agent"
