@@ -57,6 +57,7 @@ class RolePool:
         self._generations: list[RoleGeneration] = []
         self._restarts = Restarts(self._restart, surroundings.clock)
         self._watching: asyncio.Task[bool] | None = None
+        self._given_up_for = ""
         self._background: set[asyncio.Task[Any]] = set()
 
     # --- what there is --------------------------------------------------------------------------
@@ -416,15 +417,25 @@ class RolePool:
             self._restarts.later(policy_of(self._config).backoff_max, generation)
 
     def _give_up(self, generation: RoleGeneration, why: str) -> None:
-        """Leave this role down until somebody mends it; the others go on."""
+        """Leave this role down for long, or until somebody mends it; the others go on."""
         generation.broken = generation.last_error = self.last_error = why
         log.error("role.gave_up", role=self.name, number=generation.number, error=why)
         self._move(generation, Generation.FAILED)
         for worker in generation.alive:
             worker.drain()
         generation.moved.set()
-        self._around.gave_up(self.name, why)
+        if why != self._given_up_for:  # what is tried again and again is on record once
+            self._given_up_for = why
+            self._around.gave_up(self.name, why)
         self._around.changed()
+        self._restarts.begin_again_later(lambda: self._begin_again(generation))
+
+    def _begin_again(self, given_up: RoleGeneration) -> None:
+        """Try a role that was given up, unless something else has become of it meanwhile."""
+        if self.current is given_up and self.in_service and not self.lock.locked():
+            log.info("role.tried_again", role=self.name)
+            self.begin()
+            self._around.changed()
 
     # --- telling --------------------------------------------------------------------------------
 

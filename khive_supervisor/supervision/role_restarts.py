@@ -8,11 +8,15 @@ import signal
 from collections.abc import Callable
 
 from khive_supervisor import exitcodes
-from khive_supervisor.supervision.restart import RestartPolicy, after_death
+from khive_supervisor.supervision.restart import AGAIN_AFTER, RestartPolicy, after_death
 from khive_supervisor.supervision.role_generation import RoleGeneration
 from khive_supervisor.supervision.role_worker import RoleWorker
 
 _JITTER = random.SystemRandom()
+
+#: The longest pause, in seconds, before a role that was given up is tried again; the first is twice
+#: a child's. What it lacked may be there again, and a task that ends its workers runs out of tries.
+AGAIN_AT_MOST = 1800.0
 
 
 class Restarts:
@@ -24,6 +28,7 @@ class Restarts:
         self._restart = restart
         self._clock = clock
         self._timers: set[asyncio.TimerHandle] = set()
+        self._pause = AGAIN_AFTER
 
     def after(self, generation: RoleGeneration, worker: RoleWorker, policy: RestartPolicy) -> str:
         """A worker was lost: another one follows; or the reason why none does."""
@@ -45,12 +50,19 @@ class Restarts:
 
     def later(self, delay: float, generation: RoleGeneration) -> None:
         """Restart after a while."""
+        self._call_later(delay, lambda: self._restart(generation))
 
-        def restart() -> None:
+    def begin_again_later(self, begin: Callable[[], None]) -> None:
+        """The role was given up: begin it again after a pause, longer each time."""
+        self._pause = min(AGAIN_AT_MOST, self._pause * 2)
+        self._call_later(self._pause, begin)
+
+    def _call_later(self, delay: float, work: Callable[[], None]) -> None:
+        def call() -> None:
             self._timers.discard(timer)
-            self._restart(generation)
+            work()
 
-        timer = asyncio.get_running_loop().call_later(delay, restart)
+        timer = asyncio.get_running_loop().call_later(delay, call)
         self._timers.add(timer)
 
     def cancel(self) -> None:

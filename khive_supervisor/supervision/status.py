@@ -48,6 +48,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "ignored": supervisor.terms.describe(),
         "sessions_served": supervisor.sessions.served,
+        "sessions_hung": supervisor.sessions.hung,
         "reload": supervisor.reloader.describe(),
     }
 

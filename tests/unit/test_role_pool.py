@@ -10,7 +10,7 @@ from pool_support import ROLE, Fakes, until, with_pool
 
 from khive_supervisor import exitcodes
 from khive_supervisor.config.model import Config
-from khive_supervisor.errors import StagingFailed, StoreUnavailable
+from khive_supervisor.errors import BootFailure, StagingFailed, StoreUnavailable
 from khive_supervisor.supervision import role_generation
 from khive_supervisor.supervision.generation_state import Generation
 
@@ -223,3 +223,24 @@ async def test_a_drained_role_has_no_workers_and_a_death_brings_none_back(fakes:
     assert fakes.pool.ready == 0
     assert len(fakes.workers) == 2
     assert fakes.pool.describe(0.0)["state"] == "drained"
+
+
+@with_pool
+async def test_a_role_that_was_given_up_is_begun_again_later(fakes: Fakes) -> None:
+    """What it lacked may be there again: half a package, a program, a directory."""
+    fakes.refuse = BootFailure("not there")
+    fakes.pool.begin()
+    assert fakes.state(1) is Generation.FAILED
+    given_up = fakes.pool.current
+    assert given_up is not None
+    fakes.pool._begin_again(given_up)
+    assert fakes.state(2) is Generation.FAILED
+    fakes.refuse = None
+    fakes.pool._begin_again(given_up)  # something else has become of it meanwhile
+    assert fakes.pool.newest == 2
+    fakes.pool._begin_again(fakes.pool.current)  # type: ignore[arg-type]  # it is the second
+    await fakes.ready(3)
+    await until(lambda: fakes.pool.ready == 2)
+    fakes.pool.suspend()
+    fakes.pool._begin_again(given_up)
+    assert fakes.pool.newest == 3

@@ -77,7 +77,7 @@ def _sessions(facts: Facts) -> Iterator[Sample]:
 def _children(field: str) -> Callable[[Facts], Iterator[Sample]]:
     def samples(facts: Facts) -> Iterator[Sample]:
         for child in facts.status["children"]:
-            yield (child["name"],), child[field] if field == "restarts" else child[field] == "ready"
+            yield (child["name"],), child[field] == "ready" if field == "state" else child[field]
 
     return samples
 
@@ -167,6 +167,12 @@ METRICS: tuple[Declared, ...] = (
              _children("state")),
     Declared("khive_child_restarts", _C, "How often a supervised child was started again.",
              ("child",), _children("restarts")),
+    Declared("khive_child_hung", _C,
+             "How often a supervised child was replaced because it did not answer.",
+             ("child",), _children("hung")),
+    Declared("khive_sessions_hung", _C,
+             "How often a session's worker was ended because it did not answer.",
+             (), _one(lambda facts: facts.status["sessions_hung"])),
     Declared("khive_role_workers_ready", _G, "Workers of a role that are ready.", ("role",),
              _role("workers_ready")),
     Declared("khive_role_restarts", _C, "How often workers of a role were started again.",
