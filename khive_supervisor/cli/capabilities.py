@@ -92,7 +92,7 @@ def show(capability: str, config_file: str | None, as_json: bool) -> None:
         "source": package.source,
         "enabled": list(known.enabled.get(capability, ())),
     }
-    emit(data, as_json, lambda _: _show_text(package, data))
+    emit(data, as_json, lambda _: _show_text(package, data), exact=True)
 
 
 def _package(found: Catalogue, name: str) -> Package:

@@ -109,7 +109,7 @@ def _print(client: clients.Client, files: list[str], wanted: dict[str, Any], as_
     data = {"client": client.name, "files": files, "entry": wanted}
     if not as_json:
         output.note(f"For {', '.join(files)}:")
-    output.emit(data, as_json, lambda _: clients.snippet(client, wanted).rstrip("\n"))
+    output.emit(data, as_json, lambda _: clients.snippet(client, wanted).rstrip("\n"), exact=True)
 
 
 def _render(outcomes: list[dict[str, Any]]) -> str:

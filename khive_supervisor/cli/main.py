@@ -35,6 +35,11 @@ from khive_supervisor.cli.terminal import guard
 from khive_supervisor.errors import BootFailure, KhiveError
 
 
+def _summary(command: click.Command) -> str:
+    """The first sentence of a command's help, whole: the formatter wraps it."""
+    return command.get_short_help_str(limit=1000)
+
+
 class Sections(click.Group):
     """A group whose help lists its commands under headings."""
 
@@ -56,12 +61,9 @@ class Sections(click.Group):
     ) -> None:
         """See click; each section has its own heading, and one width is for all."""
         width = max(map(len, self.commands))
-        limit = formatter.width - 6 - width
         for title, names in self._sections.items():
             with formatter.section(title):
-                formatter.write_dl(
-                    [(n.ljust(width), self.commands[n].get_short_help_str(limit)) for n in names]
-                )
+                formatter.write_dl([(n.ljust(width), _summary(self.commands[n])) for n in names])
 
 
 @click.group(

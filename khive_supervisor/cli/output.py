@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 import click
 
 from khive_supervisor import wellformed
+from khive_supervisor.cli.columns import fitted, wrapped
 from khive_supervisor.cli.commands import in_commands
 from khive_supervisor.cli.readable import readable
 from khive_supervisor.cli.terminal import json_text, one_line, printed, sequence, unguarded, write
@@ -21,20 +22,20 @@ T = TypeVar("T")
 
 #: The bold colours, as terminals name them.
 _COLOURS = {"red": "1;31m", "green": "1;32m", "yellow": "1;33m"}
-#: Columns of a table's last column when nothing says how wide the terminal is.
-DEFAULT_WIDTH = 100
-#: Columns that a table's last column keeps even in a narrow terminal.
-NARROWEST = 20
+#: Columns of a terminal that does not say how many it has.
+DEFAULT_WIDTH = 80
 
 
-def emit(data: T, as_json: bool, render: Callable[[T], str]) -> None:
+def emit(data: T, as_json: bool, render: Callable[[T], str], *, exact: bool = False) -> None:
     """Print a command's result: one JSON document, or what `render` makes of the same data.
 
-    What is rendered is as people read it: see `readable`.
+    What is rendered is as people read it: see `readable`. `exact`: it is to be copied into a file,
+    so no line is wrapped.
     """
-    text = as_json_text(data, indent=2) if as_json else render(readable(data))
-    if text:
-        say(text)
+    if as_json:
+        exactly(as_json_text(data, indent=2))
+    elif text := render(readable(data)):
+        (exactly if exact else say)(text)
 
 
 def as_json_text(data: Any, indent: int | None = None) -> str:
@@ -43,7 +44,13 @@ def as_json_text(data: Any, indent: int | None = None) -> str:
 
 
 def say(text: str) -> None:
-    """Print lines to stdout."""
+    """Print lines for people to stdout, wrapped between words where there is a screen."""
+    width = _screen_width(sys.stdout)
+    exactly(text if width is None else wrapped(text, width))
+
+
+def exactly(text: str) -> None:
+    """Print lines to stdout as they are: for programs, or to be copied."""
     write(sys.stdout, printed(text + "\n"))
 
 
@@ -66,11 +73,12 @@ def fail(error: KhiveError, as_json: bool = False) -> NoReturn:
 
 def note(text: str) -> None:
     """Print a line for people to stderr, so that stdout stays what was asked for."""
-    write(sys.stderr, printed(text + "\n"))
+    width = _screen_width(sys.stderr)
+    write(sys.stderr, printed((text if width is None else wrapped(text, width)) + "\n"))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> str:
-    """Left-aligned columns; the last one is cut to the terminal's width.
+    """Left-aligned columns, cut to the terminal's width.
 
     Control characters of foreign text are made visible so that they cannot act on the terminal.
 
@@ -80,13 +88,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int =
         width: columns of the screen; 0 asks the terminal. A pipe gets everything.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [
-        max([len(header), *(len(row[i]) for row in cells)]) for i, header in enumerate(headers)
-    ]
-    limit = _last_width(widths, width)
-    lines = [_line([header.upper() for header in headers], widths, limit)]
-    lines += [_line(row, widths, limit) for row in cells]
-    return "\n".join(lines)
+    names = [header.upper() for header in headers]
+    return "\n".join(fitted([names, *cells], width or _screen_width(sys.stdout)))
 
 
 def counted(count: int, noun: str) -> str:
@@ -94,26 +97,20 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _last_width(widths: Sequence[int], width: int) -> int | None:
-    if not width and not sys.stdout.isatty():
+def _screen_width(stream: TextIO | None) -> int | None:
+    """The columns of the screen that a stream writes to; None for a pipe or file.
+
+    COLUMNS says it for both, where it is set.
+    """
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit() and int(said):
+        return int(said)
+    if stream is None or not stream.isatty():
         return None
-    screen = width or _screen_width()
-    return max(NARROWEST, screen - sum(widths[:-1]) - 2 * (len(widths) - 1))
-
-
-def _screen_width() -> int:
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
     except (OSError, ValueError):
         return DEFAULT_WIDTH
-
-
-def _line(row: Sequence[str], widths: Sequence[int], limit: int | None) -> str:
-    last = row[-1]
-    if limit is not None and len(last) > limit:
-        last = last[: limit - 1] + "…"
-    padded = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
-    return "  ".join([*padded, last]).rstrip()
 
 
 def style(text: str, colour: str, stream: TextIO | None = None) -> str:

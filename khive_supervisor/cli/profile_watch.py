@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from khive_supervisor.cli.output import as_json_text, emit, say
+from khive_supervisor.cli.output import as_json_text, emit, exactly
 from khive_supervisor.cli.profile_text import change_line, profile_text
 from khive_supervisor.cli.terminal import sequence
 from khive_supervisor.freshness import BINDINGS, POSTERIORS, PROFILES, Fresh, Versions
@@ -57,7 +57,7 @@ def _screen() -> bool:
 
 def _lines(answer: Answer, as_json: bool) -> None:
     if as_json:
-        say(as_json_text(answer))
+        exactly(as_json_text(answer))
     else:
         emit(answer, False, change_line)
 

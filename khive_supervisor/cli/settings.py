@@ -22,7 +22,7 @@ def show(config_file: str | None, as_json: bool) -> None:
     found = loaded(config_file)
     text = as_toml(found.config, found.origins).rstrip()
     head = f"# file: {found.file or 'none; these are the defaults'}"
-    emit(loaded_as_dict(found), as_json, lambda _: f"{head}\n\n{text}")
+    emit(loaded_as_dict(found), as_json, lambda _: f"{head}\n\n{text}", exact=True)
 
 
 COMMANDS = (config,)

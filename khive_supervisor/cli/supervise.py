@@ -15,7 +15,7 @@ import click
 
 from khive_supervisor.cli.finding import LOOK_AGAIN, SAY_AFTER, holder_of, reach
 from khive_supervisor.cli.numbers import WholeNumber
-from khive_supervisor.cli.output import as_json_option, counted, emit, note, say, style, table
+from khive_supervisor.cli.output import as_json_option, counted, emit, exactly, note, style, table
 from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.cli.starting import (
@@ -384,7 +384,7 @@ def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> No
     if not os.path.exists(path):
         raise NotFound(f"There is no log at {path}.", hint="It begins with the first start.")
     for line in _tail(path, lines, follow):
-        say(json_text(line) if as_json else _log_text(line))
+        exactly(json_text(line) if as_json else _log_text(line))
 
 
 def _tail(path: str, count: int, follow: bool) -> Iterator[str]:

@@ -11,7 +11,16 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.numbers import WholeNumber
-from khive_supervisor.cli.output import as_json_option, as_json_text, emit, note, say, style, table
+from khive_supervisor.cli.output import (
+    as_json_option,
+    as_json_text,
+    emit,
+    exactly,
+    note,
+    say,
+    style,
+    table,
+)
 from khive_supervisor.cli.readable import readable
 from khive_supervisor.cli.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.session import Verbs, config_option, control, verbs, without_daemon
@@ -220,7 +229,7 @@ def _follow(config_file: str | None, role: str | None, state: str | None, as_jso
 
 def _print_event(event: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        say(as_json_text(event))
+        exactly(as_json_text(event))
         return
     names = ("at", "task", "role", "what", "worker", "detail")
     told = readable(event)
