@@ -125,7 +125,8 @@ class IndexSettings:
         50,
         Setting(
             "integer",
-            "Trees of a generation: more find more and take more disk and building time.",
+            "Trees of a generation. They answer where a generation has no sketch (above a million "
+            "entries); more find more there, and take more disk and building time.",
             applies="live",
             minimum=1,
             maximum=1000,
@@ -136,8 +137,8 @@ class IndexSettings:
         0,
         Setting(
             "integer",
-            "Nodes of the trees that one search inspects: more find more and take longer; 0 "
-            "chooses by itself, and scans a small index instead.",
+            "Nodes of the trees that one search inspects where there is no sketch: more find more "
+            "and take longer; 0 chooses by itself.",
             applies="session",
             minimum=0,
             maximum=10_000_000,

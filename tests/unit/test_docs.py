@@ -12,6 +12,7 @@ from support import ROOT
 from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli import profiles
 from khive_supervisor.cli import reference as commands
+from khive_supervisor.cli.clients import CLIENTS
 from khive_supervisor.cli.main import cli
 from khive_supervisor.config.load import load
 from khive_supervisor.config.model import Config
@@ -73,6 +74,17 @@ def test_every_command_and_verb_has_its_heading() -> None:
         assert f"### {path}\n" in generated("cli")
     for verb in (verb for pack in BUILTIN for verb in pack.verbs):
         assert f"### {verb.name}\n" in generated("verbs")
+
+
+def test_every_command_is_in_the_table_of_groups() -> None:
+    groups = text_of("docs/cli.md").partition("## What all commands share")[0]
+    missing = [path for path, _ in commands.commands(cli) if f"`{path}`" not in groups]
+    assert missing == []
+
+
+def test_every_client_is_in_the_readme() -> None:
+    missing = [name for name in CLIENTS if f"`{name}`" not in text_of("README.md")]
+    assert missing == []
 
 
 def test_every_tool_of_the_built_in_packs_is_in_the_readme() -> None:
