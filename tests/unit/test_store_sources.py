@@ -237,8 +237,8 @@ def test_what_lives_is_what_some_source_says(
                 store.say(replace(text(store, name, *part, more=more), run=run))
             if what == "say":
                 said[name], loose[name] = set(contents), set()
-            elif not said.get(name) and not loose.get(name):
-                loose[name] = set(contents)  # nothing stood in its way
+            else:  # what was said before the end of it may keep an entry alive
+                loose[name] = loose.get(name, set()) | set(contents)
         lives = set(living(store))
         must = set().union(*said.values()) if said else set()
         may = must.union(*loose.values()) if loose else must
