@@ -34,12 +34,14 @@ class Asked:
         config: the file that it goes by, as far as the client can tell; None: the defaults.
         ignored: (name, value) of what the client did not take; see `paths.distrust`.
         anonymous: whether the client said nothing of a configuration; it takes what there is.
+        looked: whether the client judged what it was started with; older ones took what lay there.
     """
 
     cwd: str
     config: str | None = None
     ignored: Sequence[tuple[str, str]] = ()
     anonymous: bool = False
+    looked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ class TermsOf:
         named = [value for name, value in asked.ignored if name in NAMING]
         if asked.config is None:
             return asked, named
-        root = repository.repository_of(asked.cwd, self._home)
-        if repository.holds(root, asked.config, asked.cwd, self._home):
+        place = repository.repository_of if asked.looked else repository.project_of
+        if repository.holds(place(asked.cwd, self._home), asked.config, asked.cwd, self._home):
             return replace(asked, config=None, anonymous=True), [asked.config, *named]
         return asked, named
 

@@ -102,7 +102,13 @@ def _asked(hello: Mapping[str, Any]) -> Asked:
         if isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
     ]
     cwd = str(hello.get("cwd") or "/")
-    return Asked(cwd, hello.get("config"), tuple(ignored), anonymous="config" not in hello)
+    return Asked(
+        cwd,
+        hello.get("config"),
+        tuple(ignored),
+        anonymous="config" not in hello,
+        looked="ignored" in hello,
+    )
 
 
 def _without_files(serving: Serving, asked: Asked) -> Terms:

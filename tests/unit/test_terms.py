@@ -193,6 +193,18 @@ def test_a_directory_that_does_not_answer_keeps_nobody_waiting(
         answer.set()
 
 
+def test_an_older_client_takes_what_lies_in_its_directory_for_a_configuration(home: Path) -> None:
+    (home / "folder").mkdir()
+    file = home / "folder/khive.toml"
+    file.write_text('[session]\nnamespace = "x"\n')
+    hello = {"cwd": str(file.parent), "config": str(file)}
+    (older,), said = of(hello)
+    assert older.settings == {}
+    assert [one["key"] for one in said] == ["session.namespace"]
+    (typed,), _ = of({**hello, "ignored": []})
+    assert typed.settings == {"session": {"namespace": "x"}}
+
+
 def test_an_invalid_configuration_reaches_who_named_it(home: Path) -> None:
     (home / "bad.toml").write_text("nothing")
     with pytest.raises(ConfigError):
