@@ -45,6 +45,7 @@ from benchmarks import (
     selection,
     stale,
     start,
+    upgrade,
 )
 from benchmarks.context import Context, Filled
 from benchmarks.material import gather
@@ -96,6 +97,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "kills": kill_matrix.measure_kills,
     "kill-matrix": kill_matrix.measure,
     "hung": hung.measure,
+    "upgrade": upgrade.measure,
     "hostile": hostile.measure,
     "hostile-git": hostile_git.measure,
     "names": exact_names.measure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from support import ROOT, Installation, RawSession, wait_until
 from khive_supervisor import __version__
 
 NEWER = "99.0.0"
+
+
+#: The commit that 0.1.0 was.
+FIRST = "a5729a9"
+IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 class Site:
@@ -27,6 +33,13 @@ class Site:
         model = "khive_supervisor/embed/model"
         for file in (ROOT / model).glob("*.onnx"):
             os.link(file, directory / model / file.name)
+
+    def fill(self, tree: Path) -> None:
+        """Put the files of another tree in the place of those that are here."""
+        shutil.rmtree(self.directory)
+        self.directory.mkdir()
+        for source in (tree / "khive_supervisor", tree / "workers/khive_workers"):
+            shutil.copytree(source, self.directory / source.name, ignore=IGNORED)
 
     def install(self, release: str, more: str = "") -> None:
         """Put another release in its place, as an installer does: by another file."""
@@ -121,3 +134,67 @@ def test_a_half_installed_release_breaks_nothing(khive: Installation, site: Site
     wait_until(lambda: (s := khive.status_or_none()) and s["version"] == NEWER, "it has taken over")
     assert khive.status()["pid"] == pid
     assert len(khive.events("upgrade.not_yet")) == 1
+
+
+def test_with_ask_it_waits_until_somebody_says_so(khive: Installation, site: Site) -> None:
+    khive.configure('[supervisor]\nupgrade = "ask"\n')
+    khive.start()
+    pid = khive.status()["pid"]
+    assert "is the release of this command" in khive.run("upgrade").stdout
+    site.install(NEWER)
+    wait_until(lambda: khive.status()["upgrade"]["state"] == "offered", "it is offered")
+    assert f"upgrade {NEWER} is offered" in khive.run("status").stdout
+    with RawSession(khive) as session:
+        session.initialize()
+        session.stdin.close()
+        assert session.process.stderr is not None
+        assert b"khive-supervisor upgrade" in session.process.stderr.read()
+    assert khive.json("upgrade", "--check")["state"] == "ready"
+    assert khive.status()["version"] == __version__
+    told = khive.run("upgrade").stdout
+    assert told == f"{NEWER} has taken over from {__version__} (pid {pid}).\n"
+    assert khive.status()["version"] == NEWER
+    # Back again, by the same command of the release before.
+    site.install(__version__)
+    assert khive.json("upgrade")["release"] == __version__
+    assert khive.status()["version"] == __version__
+    assert khive.status()["pid"] == pid
+
+
+def test_what_cannot_take_over_is_refused_with_its_reasons(khive: Installation, site: Site) -> None:
+    khive.start()
+    khive.configure("[supervisor]\nno_such_setting = 1\n")
+    site.install("0.0.9")
+    refused = khive.run("upgrade", code=1)
+    assert "no_such_setting" in refused.stdout
+    assert khive.status()["version"] == __version__
+
+
+@pytest.mark.long
+def test_the_first_release_is_replaced_by_the_next_attach(
+    khive: Installation, site: Site, tmp_path: Path
+) -> None:
+    tree = tmp_path / "first"
+    tree.mkdir()
+    archive = subprocess.run(["git", "-C", ROOT, "archive", FIRST], capture_output=True, check=True)
+    subprocess.run(["tar", "-x", "-C", tree], input=archive.stdout, check=True)
+    site.fill(tree)
+    khive.run("start", "--background", "--quiet")
+    callers = [Caller(khive, name) for name in ("ada", "bob", "cyd")]
+    for caller in callers:
+        caller.start()
+    wait_until(lambda: len(workers_of(khive)) == 3, "three sessions are registered")
+    workers = workers_of(khive)
+    site.fill(ROOT)
+    with RawSession(khive) as session:
+        session.initialize()
+        assert not session.tool("memory_remember", content="by the newer release").get("isError")
+        assert session.close() == 0
+    assert khive.status()["version"] == __version__
+    wait_until(lambda: moved(khive, workers), "every session has a new worker")
+    counts = [len(caller.answers) for caller in callers]
+    wait_until(lambda: all(len(c.answers) > n for c, n in zip(callers, counts, strict=True)), "on")
+    assert [caller.end() for caller in callers] == [0, 0, 0]
+    assert not [a for caller in callers for a in caller.answers if a.get("isError")]
+    stored = sum(len(caller.answers) for caller in callers) + 1
+    assert khive.call("system.status")["store"]["entries"]["memory"] == stored
