@@ -34,7 +34,7 @@ def upgrade(check: bool, in_place: bool, config_file: str | None, as_json: bool)
     does it at once, also for an older one and for one of another environment. Exit code 1 if it
     cannot take over: what runs goes on.
     """
-    if holder_of(config_file) is None:
+    if not _is_running(config_file):
         if check:
             raise NotRunning("No supervisor is running: nothing has to be handed over.")
         start_in_background(config_file, deliberate=True)
@@ -48,6 +48,17 @@ def upgrade(check: bool, in_place: bool, config_file: str | None, as_json: bool)
         answer = _hand_over(config_file, check=check, in_place=in_place)
     emit(answer, as_json, _text)
     sys.exit(exitcodes.FAILURE if answer["state"] == "refused" else exitcodes.OK)
+
+
+def _is_running(config_file: str | None) -> bool:
+    """Return whether there is one, also with a configuration that is not valid any more."""
+    try:
+        control(config_file).close()
+    except NotRunning:
+        return False
+    except VersionMismatch:
+        return True
+    return True
 
 
 def _hand_over(config_file: str | None, *, check: bool, in_place: bool) -> dict[str, Any]:

@@ -45,10 +45,19 @@ class Session:
 
     def worker(self) -> FdTransport:
         journal = Journal(os.dup(self.journal))
-        observer = Observer(journal.shake_hands, self.read.append, journal.receive, journal.answer)
+        observer = Observer(
+            journal.shake_hands, self.read.append, journal.receive, journal.answer, journal.hear
+        )
         inbox = Inbox(self.inbox, LIMIT)
         return FdTransport(
-            self.stdin, self.stdout, inbox, LIMIT, observer, journal.handshake, journal.owed
+            self.stdin,
+            self.stdout,
+            inbox,
+            LIMIT,
+            observer,
+            journal.handshake,
+            journal.owed,
+            journal.standing,
         )
 
     def close(self) -> None:
@@ -185,3 +194,40 @@ def test_a_client_that_is_gone_is_noticed_by_who_waits_to_write(session: Session
         return gone
 
     assert asyncio.run(run()) == ["gone"]
+
+
+LISTEN = {"jsonrpc": "2.0", "id": 9, "method": "subscriptions/listen",
+          "params": {"notifications": {"resourcesListChanged": True}}}  # fmt: skip
+
+
+def hearing(number: int, verb: str, uri: str) -> dict[str, Any]:
+    method = f"resources/{verb}"
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": {"uri": uri}}
+
+
+def test_the_next_worker_hears_what_the_client_wants_to_hear_of(session: Session) -> None:
+    async def scenario() -> None:
+        first = await shaken(session)
+        session.say(hearing(2, "subscribe", "khive://a"), hearing(3, "subscribe", "khive://b"),
+                    hearing(4, "unsubscribe", "khive://a"), LISTEN)  # fmt: skip
+        for number in (2, 3, 4):
+            await first.receive()
+            await first.send(answer(number))
+        await first.receive()
+        assert first.quiet  # the stream is no call at work
+        first.close()
+        session.answers()
+        second = session.worker()
+        told = [await second.receive() for _ in range(4)]
+        methods = [getattr(message, "method", None) for message in told]
+        assert methods[2:] == ["resources/subscribe", "subscriptions/listen"]
+        assert identifier(told[3]) == 9
+        await second.send(answer(identifier(told[2])))
+        assert session.answers() == []  # it was answered before
+        await second.send(answer(9))
+        assert [one["id"] for one in session.answers()] == [9]
+        second.close()
+        third = session.worker()
+        assert len(third._standing) == 1
+
+    asyncio.run(scenario())

@@ -26,6 +26,30 @@ def test_a_new_journal_is_empty(fd: int) -> None:
     assert (journal.handshake, journal.owed) == (b"", [])
 
 
+def test_what_the_client_wants_to_hear_of_outlives_the_worker(fd: int) -> None:
+    lines = [
+        b'{"id":%d,"method":"resources/subscribe","params":{"uri":"khive://%d"}}' % (n, n)
+        for n in range(3)
+    ]
+    first = Journal(fd)
+    first.shake_hands(HANDSHAKE)
+    first.receive(7)
+    for line in lines:
+        first.hear(line)
+    first.hear(b'{"id":9,"method":"resources/unsubscribe","params":{"uri":"khive://1"}}')
+    first.hear(b'{"id":"s","method":"subscriptions/listen","params":{}}')
+    first.hear(b"no request")
+    second = Journal(fd)
+    assert (second.handshake, second.owed) == (HANDSHAKE, [7])
+    assert second.standing[:2] == [lines[0], lines[2]]
+    second.answer("s")
+    second.answer(7)
+    third = Journal(fd)
+    assert (third.owed, third.standing) == ([], [lines[0], lines[2]])
+    third.rest()
+    assert Journal(fd).standing == [lines[0], lines[2]]
+
+
 def test_the_handshake_and_what_is_owed_outlive_the_worker(fd: int) -> None:
     first = Journal(fd)
     first.receive("early")

@@ -41,6 +41,8 @@ LINGER = 1.5
 #: the answers fills its own pipe and not our memory.
 MAX_OPEN = 256
 
+#: Requests by which a client says what it wants to hear of: the next worker hears of them, too.
+HEARING = frozenset({"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"})
 #: Requests that are answered only when their stream ends: nobody waits for them at the end.
 ENDLESS = frozenset({"subscriptions/listen"})
 
@@ -63,13 +65,15 @@ class Observer:
     on_read: Callable[[JSONRPCRequest], None]
     on_request: Callable[[Any], None]
     on_answer: Callable[[Any], None]
+    #: A request by which the client wants to hear of something, or no longer.
+    on_hearing: Callable[[bytes], None] = lambda _line: None
 
 
 class FdTransport:
     """The client's stdin and stdout; `incoming` and `outgoing` are what the SDK's server takes.
 
-    `handshake` and `lost` are what a worker before this one has left: the client's handshake, and
-    the ids of the calls that it did not answer.
+    `handshake`, `lost` and `standing` are what a worker before this one has left: the client's
+    handshake, the ids of the calls that it did not answer, and what the client wants to hear of.
     """
 
     def __init__(
@@ -81,12 +85,13 @@ class FdTransport:
         observer: Observer,
         handshake: bytes = b"",
         lost: Sequence[Any] = (),
+        standing: Sequence[bytes] = (),
     ) -> None:
         self._read_fd = read_fd
         self._inbox = inbox
         self._limit = limit
         self._observer = observer
-        self._handshake, self._lost = handshake, list(lost)
+        self._handshake, self._lost, self._standing = handshake, list(lost), list(standing)
         self._succeeded = False
         self._ready: deque[JSONRPCMessage] = deque()
         self._open: set[Any] = set()
@@ -207,8 +212,10 @@ class FdTransport:
             self._observer.on_read(message)
             if message.method == "initialize":
                 self._observer.on_handshake(line)
-            self._observer.on_request(message.id)
+            if message.method in HEARING:
+                self._observer.on_hearing(line)
             if message.method not in ENDLESS:
+                self._observer.on_request(message.id)
                 self._open.add(message.id)
                 self._settled.clear()
         elif getattr(message, "method", None) == "notifications/cancelled":
@@ -244,12 +251,22 @@ class FdTransport:
     # --- a worker that follows another ----------------------------------------------------------
 
     async def _succeed(self) -> None:
-        """Answer what the last worker owes, and give the server the handshake made with it."""
+        """Answer what the last worker owes, and give the server what the client has said to it."""
+        await self._shake_hands_again()
+        for number, line in enumerate(self._standing):
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+            if isinstance(message, JSONRPCRequest) and message.method not in ENDLESS:
+                # Answered before: under a name of ours, and the answer goes nowhere.
+                message = message.model_copy(update={"id": f"khive-again-{number}"})
+                self._swallow.add(message.id)
+            self._ready.append(message)
+
+    async def _shake_hands_again(self) -> None:
         handshake, lost = self._handshake, self._lost
         first = self._inbox.peek()
         first = received(first) if isinstance(first, bytes) else None
         noted = _request_id(first) if first is not None else None
-        if noted is not None and noted in lost:
+        if (noted is not None and noted in lost) or first in self._standing:
             self._inbox.drop()  # noted, and then there was no time to drop it
         message = None
         if handshake:

@@ -4,9 +4,10 @@ The journal is memory that attach makes and passes on as a descriptor (or an unl
 worker writes it, attach only keeps it open: so attach sleeps while calls come and go, and a worker
 that follows one that was killed finds out what that one owed.
 
-Lines: `H` and the client's handshake, first of all if there was one; then `A` for each attach,
-`I` and the id of a call received, `D` and the id of one answered. When nothing is owed, all but the
-handshake is cut off in one system call. What nobody has noted yet is in the inbox (`inbox`).
+Lines: `H` and the client's handshake, first of all if there was one; `S` and a request for what the
+client wants to hear of, one for each; then `A` for each attach, `I` and the id of a call received,
+`D` and the id of one answered. When nothing is owed, all but the first two kinds is cut off in one
+system call. What nobody has noted yet is in the inbox (`inbox`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import json
 import os
 import tempfile
 from typing import Any
+
+#: How many things a client may want to hear of that are remembered.
+MOST_STANDING = 200
 
 
 def make_file() -> int:
@@ -36,7 +40,11 @@ class Journal:
         first = whole[0] if whole and whole[0].startswith(b"H ") else b""
         #: The client's handshake, empty if there was none.
         self.handshake = first[2:].rstrip(b"\n")
-        self._base = len(first)
+        self._standing: dict[str, bytes] = {}
+        for line in whole:
+            if line.startswith(b"S ") and (about := _subject(line[2:])):
+                self._standing[about] = line[2:].rstrip(b"\n")
+        self._base = len(self._head())
         self._owed: dict[bytes, None] = {}
         for line in whole:
             if line.startswith(b"I "):
@@ -49,17 +57,39 @@ class Journal:
         """The ids of the calls that were received and not answered, in order."""
         return [json.loads(identifier) for identifier in self._owed]
 
+    @property
+    def standing(self) -> list[bytes]:
+        """The requests by which the client wants to hear of something, in order."""
+        return list(self._standing.values())
+
+    def hear(self, line: bytes) -> None:
+        """Keep, for the next worker, what the client wants to hear of; or no longer."""
+        about = _subject(line)
+        if about is None:
+            return
+        if b'"resources/unsubscribe"' in line:
+            self._standing.pop(about, None)
+        elif len(self._standing) < MOST_STANDING:
+            self._standing[about] = line.replace(b"\n", b" ")
+        self._write_anew()
+
+    def _head(self) -> bytes:
+        first = b"H " + self.handshake + b"\n" if self.handshake else b""
+        return first + b"".join(b"S " + line + b"\n" for line in self._standing.values())
+
+    def _write_anew(self) -> None:
+        head = self._head()
+        rest = b"".join(b"I " + identifier + b"\n" for identifier in self._owed)
+        os.pwrite(self._fd, head + rest, 0)
+        self._base, self._size = len(head), len(head) + len(rest)
+        os.ftruncate(self._fd, self._size)
+
     def shake_hands(self, line: bytes) -> None:
         """Keep the client's handshake for the next worker."""
         if line == self.handshake:
             return
-        entry = b"H " + line.replace(b"\n", b" ") + b"\n"
-        rest = b"".join(b"I " + identifier + b"\n" for identifier in self._owed)
-        os.pwrite(self._fd, entry + rest, 0)
-        self.handshake = line
-        self._base = len(entry)
-        self._size = self._base + len(rest)
-        os.ftruncate(self._fd, self._size)
+        self.handshake = line.replace(b"\n", b" ")
+        self._write_anew()
 
     def receive(self, identifier: Any) -> None:
         """A call has come."""
@@ -71,7 +101,9 @@ class Journal:
         """A call has been answered."""
         key = json.dumps(identifier).encode()
         self._owed.pop(key, None)
-        if self._owed:
+        if self._standing.pop(f"stream {key.decode()}", None) is not None:
+            self._write_anew()
+        elif self._owed:
             self._append(b"D " + key + b"\n")
         elif self._size > self._base:
             os.ftruncate(self._fd, self._base)
@@ -88,3 +120,14 @@ class Journal:
     def _append(self, entry: bytes) -> None:
         os.pwrite(self._fd, entry, self._size)
         self._size += len(entry)
+
+
+def _subject(line: bytes) -> str | None:
+    """What a request is about that says what the client wants to hear of: a resource, a stream."""
+    try:
+        data = json.loads(line)
+        if data["method"] == "subscriptions/listen":
+            return f"stream {json.dumps(data['id'])}"
+        return f"resource {data['params']['uri']}"
+    except (ValueError, LookupError, TypeError):
+        return None

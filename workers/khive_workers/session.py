@@ -185,7 +185,9 @@ class SessionWorker:
         server.runtime.thread = thread = VerbThread()
         self._hints = Hints(context, thread, server.resources.changed)
         journal = self._journal
-        observer = Observer(journal.shake_hands, server.foresee, journal.receive, self._answered)
+        observer = Observer(
+            journal.shake_hands, server.foresee, journal.receive, self._answered, journal.hear
+        )
         transport = FdTransport(
             self._read_fd,
             self._write_fd,
@@ -194,6 +196,7 @@ class SessionWorker:
             observer,
             journal.handshake,
             journal.owed,
+            journal.standing,
         )
         self._transport, self._thread, self._context = transport, thread, context
         self._watch_channel()
