@@ -59,8 +59,11 @@ MAX_RECORD = 16384
 #: Descriptors of the channel and the session's memory while a shell waits: dash names only single
 #: digits. The journal has the handshake and the calls that are owed; the inbox, what was read.
 CHANNEL, JOURNAL, INBOX = 9, 8, 7
+#: Seconds, about, for which a package that cannot be imported is waited for.
+INSTALLED_WITHIN = 120
 #: What waits: a record of one line (docs/protocol.md) ends the session, or says something; the
-#: channel's end without one means that the worker is lost, and attaches again.
+#: channel's end without one means that the worker is lost, and attaches again: as soon as this
+#: package can be imported, since an installer may be replacing it at this very moment.
 WAIT = f"""\
 while IFS=' ' read -r kind code text <&{CHANNEL}; do
 case $kind in
@@ -68,6 +71,12 @@ M) echo "khive-supervisor attach: $text" >&2;;
 E) echo "khive-supervisor attach: $text" >&2; exit "$code";;
 X) exit "$code";;
 esac
+done
+tries=0
+until "$1" -P -c 'import khive_supervisor.attach, khive_supervisor.attach_start' 2>/dev/null; do
+tries=$((tries + 1))
+[ $tries -gt {INSTALLED_WITHIN} ] && break
+sleep 1
 done
 exec "$@" {CHANNEL}<&-
 """

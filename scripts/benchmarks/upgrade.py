@@ -117,6 +117,9 @@ class Tally:
     tasks: list[int] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    #: New sessions whose program was not there, or not whole: the installer was at it.
+    not_there: int = 0
+    installing: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -150,7 +153,19 @@ def come_and_go(server: Server, tally: Tally) -> None:
                                  idempotency_key=f"task {number}")  # fmt: skip
                     tally.tasks.append(number)
         except (RuntimeError, OSError) as error:
-            tally.refused.append(str(error)[:300])
+            if not_whole(server, tally, error):
+                tally.not_there += 1
+            else:
+                tally.refused.append(str(error)[:300])
+
+
+def not_whole(server: Server, tally: Tally, error: Exception) -> bool:
+    """Return whether a new session met the installer at work: its program could not be run."""
+    if isinstance(error, FileNotFoundError):
+        return True
+    words = (server.directory / "stderr.log").read_text(encoding="utf-8", errors="replace")
+    broken = "ImportError" in words or "ModuleNotFoundError" in words or "SyntaxError" in words
+    return broken and tally.installing.is_set()
 
 
 class Site:
@@ -249,8 +264,10 @@ def upgraded(site: Site, file: Path, release: str) -> Found:
             time.sleep(BEFORE)
             before = site.workers()
             began = time.monotonic()
+            tally.installing.set()
             install(site.programs, file)
             installing = time.monotonic() - began
+            tally.installing.clear()
             wait_until(lambda: site.release() == release, f"{release} answers")
             answered = time.monotonic() - began
             wait_until(
@@ -298,7 +315,8 @@ def row(old: str, new: str, found: Found) -> Row:
             (f"pip took {found.installing:.1f} s; after {found.answered:.1f} s the new release "
             f"answered, after {found.moved:.1f} s every session had a worker of it. Longest call "
             f"{max(tally.calls, default=0):.2f} s, longest attach "
-            f"{max(tally.attaches, default=0):.2f} s."),
+            f"{max(tally.attaches, default=0):.2f} s. {tally.not_there} times, a new session's "
+            "program was not there, or not whole, while the installer replaced it."),
             *tally.lost[:2],
             *tally.refused[:2],
         ),

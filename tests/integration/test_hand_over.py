@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT, Installation, RawSession, wait_until
+from support import ROOT, Installation, RawSession, alive, kill, wait_until
 
 from khive_supervisor import __version__
 
@@ -168,6 +168,23 @@ def test_what_cannot_take_over_is_refused_with_its_reasons(khive: Installation, 
     refused = khive.run("upgrade", code=1)
     assert "no_such_setting" in refused.stdout
     assert khive.status()["version"] == __version__
+
+
+def test_a_session_waits_for_an_installer_that_is_at_work(khive: Installation, site: Site) -> None:
+    khive.start()
+    with RawSession(khive) as session:
+        session.initialize()
+        session.tool("memory_remember", content="before the installer came")
+        wait_until(lambda: workers_of(khive), "the session is registered")
+        file = site.directory / "khive_supervisor" / "attach_start.py"
+        aside = file.read_text(encoding="utf-8")
+        file.write_text("half a fi(")
+        (worker,) = workers_of(khive)
+        kill(worker)
+        wait_until(lambda: not alive(worker), "the worker is gone")
+        file.write_text(aside)
+        assert session.tool("memory_recall", query="installer")["structuredContent"]["results"]
+        assert session.close() == 0
 
 
 @pytest.mark.long
