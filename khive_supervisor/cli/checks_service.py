@@ -13,6 +13,7 @@ from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.verify import BEGINNING, verify
 from khive_supervisor.cli import clients
 from khive_supervisor.cli.checks import Check, Status
+from khive_supervisor.cli.finding import unreachable
 from khive_supervisor.cli.output import counted
 from khive_supervisor.client import ControlClient, check_socket_path
 from khive_supervisor.config.catalogue import catalogue
@@ -23,7 +24,8 @@ from khive_supervisor.config.model import Config
 from khive_supervisor.config.search_tables import EmbedderSettings
 from khive_supervisor.config.values import write_size
 from khive_supervisor.embed import model_id_of
-from khive_supervisor.errors import KhiveError, NotRunning, VersionMismatch
+from khive_supervisor.errors import Denied, KhiveError, NotRunning, Unresponsive, VersionMismatch
+from khive_supervisor.holder import Holder
 from khive_supervisor.index.generation import Generations
 from khive_supervisor.store import guards, migrations, open_store
 from khive_supervisor.store.interface import Store
@@ -284,13 +286,23 @@ def check_socket(path: str) -> Iterable[Check]:
         yield Check("socket", "ok", f"{path} (directory mode {mode})")
 
 
-def check_supervisor(path: str) -> Iterable[Check]:
-    """Whether a supervisor answers, is of this release, and has all its children."""
+def check_supervisor(path: str, holds: Holder | None = None) -> Iterable[Check]:
+    """Whether a supervisor answers, is of this release, and has all its children.
+
+    `holds` is who has the store's lock: he may be there without a socket.
+    """
     try:
         with ControlClient(path) as control:
             status = control.request("status")
     except NotRunning:
-        yield Check("supervisor", "ok", "Not running; the next attach starts it")
+        if holds is not None:
+            missing = unreachable(holds, path)
+            yield Check("supervisor", "fail", missing.message, fix=missing.hint)
+        else:
+            yield Check("supervisor", "ok", "Not running; the next attach starts it")
+        return
+    except (Unresponsive, Denied) as error:
+        yield Check("supervisor", "fail", error.message, fix=error.hint)
         return
     except VersionMismatch as error:
         fix = "khive-supervisor upgrade"

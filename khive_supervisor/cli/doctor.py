@@ -13,6 +13,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli import output
+from khive_supervisor.cli.finding import holder_of
 from khive_supervisor.cli.session import (
     config_option,
     ignored,
@@ -89,7 +90,7 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
         yield "project", functools.partial(check_project, found, cwd, ignored(config_file))
     path = socket_of(config_file)
     yield "socket", functools.partial(service.check_socket, path)
-    yield "supervisor", functools.partial(service.check_supervisor, path)
+    yield "supervisor", functools.partial(service.check_supervisor, path, holder_of(config_file))
     yield "http", functools.partial(service.check_http, path)
     yield "clients", functools.partial(service.check_clients, cwd, os.environ)
 

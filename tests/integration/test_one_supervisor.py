@@ -161,6 +161,17 @@ def test_a_command_names_a_supervisor_that_is_stopped(
     assert f"kill -9 {pid}" in done.stderr
 
 
+def test_doctor_names_it_too(running: Installation) -> None:
+    pid = running.status()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = running.run("doctor", code=exitcodes.UNHEALTHY)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert f"The supervisor (pid {pid})" in done.stdout
+    assert f"kill -CONT {pid}" in " ".join(done.stdout.split())
+
+
 def test_a_session_serves_itself_while_the_supervisor_is_stopped_and_comes_over(
     running: Installation,
 ) -> None:
