@@ -91,12 +91,17 @@ def test_errors_have_a_message_and_an_exit_code(
     assert done.stdout == ""
 
 
-def test_bytes_that_are_no_text_are_refused(shared: Installation) -> None:
-    for words, data in ((["remember", b"\xff\xfe"], b""), (["remember", "-"], b"\xff\xfe")):
+def test_bytes_that_are_no_text_are_replaced_in_words_and_refused_in_a_file(
+    shared: Installation,
+) -> None:
+    for words, data, code in (
+        (["remember", b"bytes \xff\xfe", "--json"], b"", exitcodes.OK),
+        (["remember", "-"], b"\xff\xfe", exitcodes.USAGE),
+    ):
         done = subprocess.run(
             [*shared.argv, *words], env=shared.env, input=data, capture_output=True
         )
-        assert done.returncode == exitcodes.USAGE
+        assert done.returncode == code
         assert b"Traceback" not in done.stderr
 
 
