@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+#: What the command line of each child has.
+_WORKERS = b"khive_workers."
 #: Ticks of the process table's clock in a second.
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -85,3 +87,26 @@ def end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def is_worker(pid: int) -> bool:
+    """Return whether a process was started as a child of a supervisor, where the system tells."""
+    return _WORKERS in _read(f"/proc/{pid}/cmdline")
+
+
+def workers_of(socket: str) -> list[int]:
+    """The processes that were started as children of the supervisor at a socket, now or before."""
+    mark = b"KHIVE_SOCKET=" + os.fsencode(socket) + b"\0"
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []  # no such table: those that are stopped stay until their user ends them
+    return [pid for pid in numbers if is_worker(pid) and mark in _read(f"/proc/{pid}/environ")]
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from khive_supervisor import __version__, holder, logs, paths, places
+from khive_supervisor import __version__, holder, logs, paths, places, processes
 from khive_supervisor.config.guarded import guarded
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
@@ -249,6 +249,8 @@ class Supervisor:
             self.store_watch.started()
             listening()
             control = ControlServer(listener, self._handlers(), self.upgrader.notice)
+            for pid in processes.workers_of(self.socket_path):
+                self.sessions.left_over(pid)
             for child in self.children.values():
                 child.start()
             control.start()

@@ -132,6 +132,7 @@ class Sessions:
             session.pulse = Pulse(session.ask, self.clock(), ASK_EVERY)
             session.pulse.asks = bool(hello.get("answers"))
         self._begun.pop(session.id, None)
+        self.exited(session.pid)
         self._by_id[session.id] = session
         self.served += 1
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
@@ -173,6 +174,10 @@ class Sessions:
             pulse.asks = False
             self._begun[begin.session] = Begun(begin.pid, begin.client, pulse)
 
+    def left_over(self, pid: int) -> None:
+        """A worker of a supervisor that has ended: it registers or ends, unless it is stopped."""
+        self.began(Begin(pid, session=f"left over {pid}"))
+
     def exited(self, pid: int) -> None:
         """A worker's process has ended, perhaps before it registered."""
         for name, begun in list(self._begun.items()):
@@ -186,7 +191,7 @@ class Sessions:
             if session.pulse is not None:
                 self._look_at(session.id, session.pid, session.pulse, self.limits, now)
         for name, begun in list(self._begun.items()):
-            if not processes.alive(begun.pid):
+            if not processes.is_worker(begun.pid):
                 del self._begun[name]
             else:
                 self._look_at(name, begun.pid, begun.pulse, UNREGISTERED, now)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from role_support import bench
-from support import DEADLINE, Installation, RawSession, alive, wait_until
+from support import DEADLINE, Installation, RawSession, alive, kill, wait_until
 from test_spare import spare
 
 #: Starts in no time: what hangs here has nothing to do with meaning.
@@ -80,6 +80,27 @@ def test_a_call_in_a_stopped_session_worker_is_answered_by_another(khive: Instal
         assert _worker(khive) != old
         assert not alive(old)
         assert [event["worker"] for event in khive.events("session.hung")] == [old]
+        assert session.close() == 0
+
+
+def test_workers_that_were_stopped_before_their_supervisor_ended_are_found(
+    khive: Installation,
+) -> None:
+    khive.configure(WITHOUT_MODEL)
+    khive.start()
+    with RawSession(khive) as session:
+        session.initialize()
+        assert session.tool("memory_remember", content="Kept before the worker was stopped.")
+        left = [_worker(khive), khive.child("zygote")["pid"], spare(khive)]
+        for pid in left:
+            _stop(pid)
+        kill(khive.status()["pid"])
+        wait_until(lambda: khive.status_or_none() is None, "the supervisor is gone")
+        khive.start()
+        answer = session.request("tools/list", {})
+        assert "error" in answer or answer["result"]["tools"]
+        wait_until(lambda: not any(alive(pid) for pid in left), "they are gone")
+        assert session.tool("memory_recall", query="stopped")["structuredContent"]["results"]
         assert session.close() == 0
 
 
