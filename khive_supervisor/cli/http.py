@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from khive_supervisor.access import tokens
 from khive_supervisor.cli.output import as_json_option, emit
-from khive_supervisor.cli.session import config_option, control, socket_of
+from khive_supervisor.cli.session import config_option, control, loaded, socket_of
+from khive_supervisor.config.values import quoted
 from khive_supervisor.errors import NotFound
 from khive_supervisor.paths import http_token_file
 
@@ -51,10 +53,17 @@ def _clients(url: str) -> list[str]:
 
 
 @http.command("token")
+@click.option("--namespace", help="The token of clients that see this namespace alone.")
 @config_option
 @as_json_option
-def token(config_file: str | None, as_json: bool) -> None:
-    """Print the token itself, for scripts; whoever has it can do all that you can here."""
+def token(namespace: str | None, config_file: str | None, as_json: bool) -> None:
+    """Print the token itself, for scripts; whoever has it can do all that you can here.
+
+    With --namespace, whoever has it sees that namespace and nothing else: a [[confine]] table
+    has to name it.
+    """
+    if namespace is not None:
+        _check_namespace(namespace, config_file)
     path = http_token_file(socket_of(config_file))
     try:
         with open(path, encoding="ascii") as file:
@@ -64,7 +73,22 @@ def token(config_file: str | None, as_json: bool) -> None:
             f"There is no token at {path}: {error.strerror}.",
             hint="It is made when HTTP is served: http.enabled = true, or `start --http`.",
         ) from error
+    if namespace is not None:
+        found = tokens.confined(found, namespace)
     emit({"token": found, "file": path}, as_json, lambda answer: str(answer["token"]))
+
+
+def _check_namespace(namespace: str, config_file: str | None) -> None:
+    """Refuse a namespace that no table names: tasks given with the token would not be confined."""
+    tables = loaded(config_file).config.confine
+    if any(table.namespace == namespace for table in tables):
+        return
+    known = ", ".join(dict.fromkeys(table.namespace for table in tables)) or "none"
+    raise NotFound(
+        f"No [[confine]] table names the namespace {namespace!r}.",
+        hint=f"There are: {known}. Add a table with namespace = {quoted(namespace)} to your "
+        "configuration and reload; it needs no path.",
+    )
 
 
 COMMANDS = (http,)

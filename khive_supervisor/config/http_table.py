@@ -93,7 +93,8 @@ class HttpSettings:
         32,
         Setting(
             "integer",
-            "MCP sessions of the handshake era at once; one more is answered with 503.",
+            "MCP sessions of the handshake era at once. One more ends the one that has been idle "
+            "for the longest time; it is answered with 503 only while all are at work.",
             minimum=1,
             maximum=10_000,
             trust="user",

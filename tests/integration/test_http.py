@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from http_support import HttpBench, ended
@@ -188,11 +189,50 @@ def test_mcp_sessions_are_bounded(khive: Installation) -> None:
                    "clientInfo": {"name": "x", "version": "1"}},
     }  # fmt: skip
     accept = {"Accept": "application/json, text/event-stream", "Content_Type": "application/json"}
-    found = [bench.ask("POST", "/mcp", body, **accept) for _ in range(3)]
-    assert [answer.status for answer in found] == [200, 200, 503]
-    session = {name.lower(): value for name, value in found[0].headers.items()}["mcp-session-id"]
-    assert bench.ask("DELETE", "/mcp", Mcp_Session_Id=session).status == 200
-    assert bench.ask("POST", "/mcp", body, **accept).status == 200
+    found = [bench.ask("POST", "/mcp", body, **accept) for _ in range(40)]
+    assert [answer.status for answer in found] == [200] * 40
+    names = [
+        {name.lower(): value for name, value in answer.headers.items()}["mcp-session-id"]
+        for answer in found
+    ]
+    # The idle ones have given way, the longest idle first.
+    assert bench.ask("DELETE", "/mcp", Mcp_Session_Id=names[37]).status == 404
+    assert bench.ask("DELETE", "/mcp", Mcp_Session_Id=names[38]).status == 200
+
+
+def test_a_token_of_one_namespace(khive: Installation) -> None:
+    with_roles(khive, HTTP + '[[confine]]\nnamespace = "acme"\n')
+    khive.start()
+    bench = HttpBench(khive)
+    khive.run("remember", "What everybody may know.")
+    khive.run("remember", "What acme keeps.", "--namespace", "acme")
+    own = bench.token
+    bench.token = khive.run("http", "token", "--namespace", "acme").stdout.strip()
+    said = khive.run("http", "token", "--namespace", "beta", code=1).stderr
+    assert "No [[confine]] table names the namespace" in said
+    seen: list[Any] = []
+
+    async def main() -> None:
+        async with bench.session() as client:
+            for more in ({}, {"namespace": "default"}):
+                args = {"query": "what is known", **more}
+                seen.append(await client.call_tool("memory_recall", args))
+            seen.append(await client.call_tool("system_status", {}))
+
+    run(main())
+    assert [one["content"] for one in seen[0].structured_content["results"]] == ["What acme keeps."]
+    assert "confined to acme" in seen[1].content[0].text
+    assert seen[2].structured_content["session"]["confined_to"] == ["acme"]
+    assert "socket" not in seen[2].structured_content["supervisor"]
+    # Routes: its own tasks, and nothing of the whole.
+    given = bench.ask("POST", "/tasks", {"role": "reviewer"})
+    assert given.status == 200, given.body
+    task = given.data["task"]
+    other = bench.ask("POST", "/tasks", {"role": "reviewer"}, token=own).data["task"]
+    assert [one["task"] for one in bench.ask("GET", "/tasks").data["tasks"]] == [task]
+    assert bench.ask("GET", f"/tasks/{other}").status == 404
+    assert bench.ask("GET", "/status").status == 403
+    assert len(bench.ask("GET", "/tasks", token=own).data["tasks"]) == 2
 
 
 # --- its life -------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import pytest
 from khive_workers.http_gate import Gate, Rules, hosts_of
 from khive_workers.http_limits import FailureLimit
 
+from khive_supervisor.access import tokens
+
 TOKEN = "the-right-token"
 HOST = (b"host", b"127.0.0.1:8766")
 RIGHT = (b"authorization", b"Bearer " + TOKEN.encode())
@@ -155,3 +157,28 @@ def test_a_refusal_says_nothing_of_what_was_sent_and_is_counted(
     said = caplog.text + repr(sent)
     assert "a-secret-of-another" not in said
     assert TOKEN not in said
+
+
+# --- tokens of one namespace ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/mcp", 200), ("/tasks", 200), ("/tasks/t1", 200), ("/tasks/t1/cancel", 200),
+        ("/status", 403), ("/reload", 403), ("/roles", 403), ("/roles/r/drain", 403),
+        ("/metrics", 403), ("/readyz", 403), ("/openapi.json", 403), ("/tasksx", 403),
+        ("/anything", 403),
+    ],
+)  # fmt: skip
+def test_a_token_of_one_namespace_is_for_what_is_of_it(path: str, expected: int) -> None:
+    token = tokens.confined(TOKEN, "acme").encode()
+    assert status([HOST, (b"authorization", b"Bearer " + token)], path) == expected
+
+
+def test_the_namespace_of_a_request_is_its_tokens() -> None:
+    token = tokens.confined(TOKEN, "acme").encode()
+    assert rules().namespace([HOST, (b"authorization", b"Bearer " + token)]) == "acme"
+    assert rules().namespace([HOST, RIGHT]) is None
+    forged = tokens.confined("another-token", "acme").encode()
+    assert status([HOST, (b"authorization", b"Bearer " + forged)], "/mcp") == 401

@@ -36,7 +36,9 @@ class FakeService:
             raise self._result
         return self._result
 
-    verb = ask
+    async def verb(self, name: str, args: Any, namespace: str | None = None) -> Any:
+        assert namespace is None
+        return await self.ask(name, args)
 
     async def ready(self) -> list[str]:
         return ["store: away"] if self._result else []

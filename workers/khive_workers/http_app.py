@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Router
@@ -19,9 +20,10 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs.context import Context
 from khive_workers import http_metrics, http_openapi, http_routes, http_text
 from khive_workers.http_connection import Connections
-from khive_workers.http_gate import error_response
+from khive_workers.http_gate import NAMESPACE, error_response
 from khive_workers.http_routes import Asked, Route
 from khive_workers.http_service import Service
+from khive_workers.http_sessions import HttpSessions
 
 log = logs.get("khive.http")
 
@@ -29,9 +31,9 @@ log = logs.get("khive.http")
 class Application:
     """ASGI: one request, one route; what fails unexpectedly is an answer, too."""
 
-    def __init__(self, service: Service, manager: StreamableHTTPSessionManager) -> None:
+    def __init__(self, service: Service, sessions: HttpSessions) -> None:
         self._service = service
-        self._manager = manager
+        self._sessions = sessions
         #: How many requests there were, by route and status.
         self.requests: Counter[tuple[str, str]] = Counter()
         #: Set once the gate and the connections exist; only metrics read it.
@@ -54,7 +56,8 @@ class Application:
         """Answer one request."""
         if scope["path"] == "/mcp":
             noting = self._noting("/mcp", http_text.sayable(send))
-            await self._manager.handle_request(scope, http_text.readable(receive), noting)
+            user = _user(scope.get("state", {}).get(NAMESPACE))
+            await self._sessions({**scope, "user": user}, http_text.readable(receive), noting)
             return
         path, found = self._match(scope)
         response = await self._answer(found, Request(scope, receive))
@@ -123,6 +126,11 @@ def _tasks(context: Context) -> dict[str, Any]:
         waits = max(0.0, now - oldest[name]) if name in oldest else 0.0
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
     return {"records": records, "queues": queues, "budgets": store.budgets()}
+
+
+def _user(namespace: str | None) -> AuthenticatedUser:
+    """Who asks, for the SDK: it lets nobody use a session that was opened with another token."""
+    return AuthenticatedUser(AccessToken(token="", client_id=namespace or "", scopes=[]))
 
 
 async def _unused(_request: Request) -> Response:

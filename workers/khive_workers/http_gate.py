@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from khive_supervisor import logs
+from khive_supervisor.access import tokens
 from khive_workers.http_limits import FailureLimit
 
 log = logs.get("khive.http")
@@ -24,6 +25,10 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 #: What is answered without a token: that a process lives, and nothing else.
 OPEN_PATHS = frozenset({"/healthz"})
+#: What a token of one namespace is for, with all below /tasks/.
+CONFINED_PATHS = frozenset({"/mcp", "/tasks"})
+#: Where the state of a request has the namespace of its token.
+NAMESPACE = "khive.namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +89,25 @@ class Rules:
             if origin.lower() not in self._origins:
                 return Refusal(403, "denied", "Web pages may not ask here.", _ORIGIN_HINT)
         if path not in OPEN_PATHS:
-            refusal = self._check_token(found.get(b"authorization", []))
+            refusal = self._check_token(path, found.get(b"authorization", []))
             if refusal is not None:
                 return refusal
         return self._check_size(found.get(b"content-length", []))
 
-    def _check_token(self, given: list[bytes]) -> Refusal | None:
+    def namespace(self, headers: Headers) -> str | None:
+        """The namespace that a request's token is confined to; None for the own token."""
+        given = next((value for name, value in headers if name.lower() == b"authorization"), b"")
+        return tokens.namespace_of(self._token.decode(), given.partition(b" ")[2].strip())
+
+    def _check_token(self, path: str, given: list[bytes]) -> Refusal | None:
         if not given:
             return Refusal(401, "unauthorized", "A token is needed.", _TOKEN_HINT, _CHALLENGE)
         scheme, _, token = given[0].partition(b" ")
-        right = hmac.compare_digest(token.strip(), self._token)
-        if len(given) == 1 and scheme.lower() == b"bearer" and right:
-            return None
+        if len(given) == 1 and scheme.lower() == b"bearer":
+            if hmac.compare_digest(token.strip(), self._token):
+                return None
+            if tokens.namespace_of(self._token.decode(), token.strip()) is not None:
+                return None if _is_for_confined(path) else _CONFINED
         wait = self._failures.failed()
         if not wait:
             return Refusal(401, "unauthorized", "The token is wrong.", _TOKEN_HINT, _CHALLENGE)
@@ -108,6 +120,14 @@ class Rules:
         return too_large(self._max_body)
 
 
+def _is_for_confined(path: str) -> bool:
+    return path in CONFINED_PATHS or path.startswith("/tasks/")
+
+
+_CONFINED = Refusal(
+    403, "denied", "This token is for one namespace, and this is about all of them.",
+    "The supervisor's own token may ask for it.",
+)  # fmt: skip
 _TOKEN_HINT = "`khive-supervisor http info` says where it is."  # noqa: S105 - no token itself
 _ORIGIN_HINT = "http.allowed_origins names those that may."
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="khive"'),)
@@ -136,8 +156,11 @@ class Gate:
             await refusal.response()(scope, receive, send)
             return
         connection: Any = scope.get("state", {}).get("connection")
-        if connection is not None and scope["path"] not in OPEN_PATHS:
-            connection.trusted = True
+        if scope["path"] not in OPEN_PATHS:
+            if connection is not None:
+                connection.trusted = True
+            namespace = self._rules.namespace(scope["headers"])
+            scope["state"] = {**scope.get("state", {}), NAMESPACE: namespace}
         await self._inner(scope, receive, send)
 
     def _note(self, refusal: Refusal) -> None:

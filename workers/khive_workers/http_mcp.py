@@ -14,7 +14,8 @@ from typing import Any
 
 from khive_supervisor.access.grant import Grant
 from khive_supervisor.verbs.context import Context, SessionInfo
-from khive_workers.http_service import Service
+from khive_workers.http_gate import NAMESPACE as TOKENS_NAMESPACE
+from khive_workers.http_service import Service, confined_client
 from khive_workers.mcp_server import McpServer, progress_of
 
 #: Headers by which a client names what a local one has in its environment.
@@ -35,9 +36,13 @@ def who_asks(ctx: Any) -> SessionInfo:
 
 
 def grant_of(ctx: Any) -> Grant:
-    """What the client of a request may do. Clients without a session share their tasks."""
-    headers = ctx.request.headers if ctx.request is not None else {}
-    return Grant(owners=() if headers.get(SESSION) else (CLIENTS,))
+    """What the client of a request may do, by its token. Those without a session share tasks."""
+    if ctx.request is None:
+        return Grant()
+    namespace = ctx.request.scope.get("state", {}).get(TOKENS_NAMESPACE)
+    if namespace is not None:
+        return confined_client(namespace)
+    return Grant(owners=() if ctx.request.headers.get(SESSION) else (CLIENTS,))
 
 
 class HttpMcpServer(McpServer):
@@ -63,7 +68,7 @@ class HttpMcpServer(McpServer):
         self._called()
         if verb.waits:
             make = lambda: self._service.context(who, grant)  # noqa: E731 - bound late
-            return await self._run_waiting(make, name, arguments, ctx)
+            return await self._run_waiting(make, name, arguments, ctx, by=who.id or who.actor)
         cancelled = threading.Event()
         report = progress_of(ctx, asyncio.get_running_loop(), cancelled)
         served = self._service.served(who.id)

@@ -17,7 +17,7 @@ from khive_supervisor import wellformed
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.registry import Registry
-from khive_workers.http_gate import error_response, too_large
+from khive_workers.http_gate import NAMESPACE, error_response, too_large
 from khive_workers.http_service import Service
 
 #: The status of an error by its code; what is not here is 500.
@@ -51,6 +51,8 @@ class Asked:
     service: Service
     path: Mapping[str, str]
     args: dict[str, Any]
+    #: The only namespace that exists for who asks; None: an operator asks.
+    namespace: str | None = None
 
 
 Handler = Callable[[Asked], Awaitable[dict[str, Any] | Response]]
@@ -129,7 +131,7 @@ async def resume(asked: Asked) -> dict[str, Any]:
 
 def _verb(name: str) -> Handler:
     async def handler(asked: Asked) -> dict[str, Any]:
-        return await asked.service.verb(name, {**asked.path, **asked.args})
+        return await asked.service.verb(name, {**asked.path, **asked.args}, asked.namespace)
 
     return handler
 
@@ -211,7 +213,8 @@ async def answer(route: Route, service: Service, request: Request) -> Response:
             args = _parse(body)
         args = coerce(route.input_schema, args)
         _check(route, args)
-        result = await route.handler(Asked(service, request.path_params, args))
+        namespace = request.scope.get("state", {}).get(NAMESPACE)
+        result = await route.handler(Asked(service, request.path_params, args, namespace))
     except KhiveError as error:
         status = STATUSES.get(error.code, 500)
         return JSONResponse({"error": error.as_dict()}, status)

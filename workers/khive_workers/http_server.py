@@ -35,6 +35,7 @@ from khive_workers.http_gate import Gate, Rules, hosts_of
 from khive_workers.http_limits import FailureLimit
 from khive_workers.http_mcp import HttpMcpServer
 from khive_workers.http_service import Service
+from khive_workers.http_sessions import HttpSessions
 from khive_workers.link import Counting, Link
 
 log = logs.get("khive.http")
@@ -78,7 +79,8 @@ class HttpWorker:
             max_sessions=settings.max_sessions,
             session_idle_timeout=settings.session_timeout,
         )
-        application = Application(self._service, manager)
+        sessions = HttpSessions(manager.handle_request, settings.max_sessions)
+        application = Application(self._service, sessions)
         connections, gate = self._guarded(application)
         application.numbers = numbers_of(gate.refused, connections)
         async with manager.run():

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from khive_supervisor.access.grant import AGENT, OPERATOR, Grant
+from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, confined_to
 from khive_supervisor.client import ControlClient
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import KhiveError, StoreUnavailable
@@ -29,6 +29,11 @@ WAITING_LIMIT = 16
 REMEMBERED = 1024
 
 ROUTES = SessionInfo(actor="http")
+
+
+def confined_client(namespace: str) -> Grant:
+    """What whoever has a namespace's token may do; they share their tasks."""
+    return replace(confined_to(namespace), owners=(f"http-{namespace}",))
 
 
 @dataclass(slots=True)
@@ -85,9 +90,17 @@ class Service:
         finally:
             self._asking -= 1
 
-    async def verb(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Run a verb for a route; raises KhiveError."""
-        return await self.routes.run(lambda context: self.registry.call(context, name, args))
+    async def verb(
+        self, name: str, args: dict[str, Any], namespace: str | None = None
+    ) -> dict[str, Any]:
+        """Run a verb for a route, as an operator or as who is confined; raises KhiveError."""
+        grant = OPERATOR if namespace is None else confined_client(namespace)
+
+        def work(context: Context) -> dict[str, Any]:
+            context.grant = grant
+            return self.registry.call(context, name, args)
+
+        return await self.routes.run(work)
 
     def lane(self) -> Lane:
         """The lane with the least to do."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from mcp.server.models import InitializationOptions
 
 from khive_supervisor import __version__, logs, wellformed
 from khive_supervisor.access.grant import AGENT, Grant
-from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.errors import InvalidInput, KhiveError, StoreUnavailable
 from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry, Verb
@@ -56,6 +57,8 @@ Never store secrets.
 
 #: Calls that may wait at once in a session; each has a thread and a connection to the store.
 WAITING_LIMIT = 8
+#: The same of all clients of one process: one over stdio, and many over HTTP.
+WAITING_IN_ALL = 64
 
 _OBJECT = {"type": "object"}
 
@@ -71,8 +74,8 @@ class SessionRuntime:
     thread: VerbThread | None = None
     #: Makes a context of its own for a call that waits.
     make_context: Callable[[], Context] | None = None
-    #: How many such calls wait now.
-    waiting: int = 0
+    #: How many such calls wait now, by who has made them.
+    waiting: Counter[str] = field(default_factory=Counter)
     on_client: Callable[[dict[str, Any]], None] | None = None
     #: Called with each call of a verb, before it runs.
     on_call: Callable[[], None] | None = None
@@ -301,11 +304,17 @@ class McpServer:
             raise
 
     async def _run_waiting(
-        self, make: Callable[[], Context], name: str, arguments: dict[str, Any], ctx: Any
-    ) -> dict[str, Any]:
+        self, make: Callable[[], Context], name: str, arguments: dict[str, Any], ctx: Any,
+        by: str = "",
+    ) -> dict[str, Any]:  # fmt: skip
         """Run a verb that waits in a thread and with a store of its own, so that others go on."""
         runtime = self.runtime
-        if runtime.waiting >= WAITING_LIMIT:
+        if runtime.waiting.total() >= WAITING_IN_ALL:
+            raise StoreUnavailable(
+                f"{WAITING_IN_ALL} calls wait already, of all clients together.",
+                hint="Try again in a moment.",
+            )
+        if runtime.waiting[by] >= WAITING_LIMIT:
             raise KhiveError(
                 f"{WAITING_LIMIT} calls of this session wait already.",
                 hint="Wait for several things in one call, or for one of them to end.",
@@ -325,11 +334,13 @@ class McpServer:
             finally:
                 context.close()
 
-        runtime.waiting += 1
+        runtime.waiting[by] += 1
         try:
             return await run_apart(work)
         finally:
-            runtime.waiting -= 1
+            runtime.waiting[by] -= 1
+            if not runtime.waiting[by]:
+                del runtime.waiting[by]
             cancelled.set()
 
     def _note_client(self, ctx: Any) -> None:

@@ -103,6 +103,8 @@ class Client:
     """A client of the handshake era: how it is told, and what it wants to hear of."""
 
     session: Any
+    #: Whether others' doings are not for it to hear of.
+    confined: bool = False
     subscribed: set[str] = field(default_factory=set)
 
 
@@ -207,6 +209,9 @@ class Resources:
         self, ctx: Any, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         """Serve one stream of subscriptions/listen until the client ends it."""
+        if self._grant_of(ctx).confined:
+            nothing = types.SubscriptionFilter()  # what changes may be of others
+            params = params.model_copy(update={"notifications": nothing})
         wanted = set(params.notifications.resource_subscriptions or ())
         self._listening.update(wanted)
         self._streams += 1
@@ -226,7 +231,8 @@ class Resources:
             return None
         request = getattr(ctx, "request", None)
         key = request.headers.get("mcp-session-id", "") if request is not None else ""
-        client = self._clients.setdefault(key, Client(ctx.session))
+        confined = self._grant_of(ctx).confined
+        client = self._clients.setdefault(key, Client(ctx.session, confined))
         client.session = ctx.session
         self._clients.move_to_end(key)
         if len(self._clients) > CLIENTS:
@@ -247,6 +253,8 @@ class Resources:
             for uri in _affected(+self._listening, kinds):
                 await self._bus.publish(ResourceUpdated(uri))
         for key, client in list(self._clients.items()):
+            if client.confined:  # what has changed may be of others
+                continue
             await self._tell(key, client, kinds, listed=listed)
 
     async def _tell(
