@@ -14,6 +14,7 @@ from posix import (
     O_CREAT,
     O_NOFOLLOW,
     O_RDWR,
+    WNOHANG,
     _exit,
     close,
     dup2,
@@ -21,7 +22,6 @@ from posix import (
     execve,
     fork,
     fstat,
-    getpid,
     getuid,
     kill,
     open,  # noqa: A004 - the descriptor-level open: this module has no file objects
@@ -258,17 +258,23 @@ def run_apart(argv: "list[str]", told: int, tell: int) -> None:
     if pid == 0:
         try:
             setsid()
-            if fork() == 0:
-                null = open("/dev/null", O_RDWR)
-                dup2(null, 0)
-                dup2(2, 1)
-                for fd in (told, JOURNAL, INBOX):
-                    close(fd)
-                write(tell, b"pid %d\n" % getpid())
-                execve(argv[0], argv, env)
+            started = fork()
+            if started:
+                write(tell, b"pid %d\n" % started)  # first of all: it may be stopped at once
+                _exit(0)
+            null = open("/dev/null", O_RDWR)
+            dup2(null, 0)
+            dup2(2, 1)
+            for fd in (told, JOURNAL, INBOX):
+                close(fd)
+            execve(argv[0], argv, env)
         finally:
             _exit(127)
-    waitpid(pid, 0)
+    until = monotonic() + SAY_AFTER * 4
+    while waitpid(pid, WNOHANG)[0] == 0:
+        if stopped(pid) or monotonic() > until:
+            kill(pid, _SIGKILL)  # a matter of a millisecond, as a rule
+        sleep(PAUSE / 20)
 
 
 def discard(path: str) -> None:

@@ -60,22 +60,28 @@ def test_sessions_go_on_whatever_is_killed_of_a_start(
         clients = spared(sessions)
         for turn, moment in enumerate(MOMENTS):
             kill_all_but(khive, clients)
-            seen: set[int] = set()
-            for _ in range(3):
-                started = wait_until(
-                    lambda known=seen: set(khive.processes()) - clients - known, "a start"
-                )
-                seen |= started
-                wait_for_moment(moment)
-                for pid in started:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, number)
-            if number is signal.SIGSTOP:
-                for pid in seen:  # their user ends what every session says is stopped
-                    kill(pid)
+            hit: set[int] = set()
+            for _ in range(3 if number is signal.SIGKILL else 1):
+                hit |= hit_a_start(khive, clients, moment, number)
+            # Whatever is stopped stays so meanwhile: they go on without it.
             asks(sessions, turn)
+            for pid in hit:
+                kill(pid)
         for session in sessions:
             assert session.close() == 0
+
+
+def hit_a_start(
+    khive: Installation, clients: set[int], moment: float, number: signal.Signals
+) -> set[int]:
+    """Wait for what clients start, let it go on for a moment, and hit all of it."""
+    wait_until(lambda: set(khive.processes()) - clients, "a start")
+    wait_for_moment(moment)
+    found = set(khive.processes()) - clients
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return found
 
 
 def wait_for_moment(seconds: float) -> None:
