@@ -22,8 +22,8 @@ log = logs.get("khive.moving")
 JOURNAL = 8
 #: Seconds between two moves, so that a hundred sessions do not begin anew at the same moment.
 APART = 0.02
-#: Seconds after which a worker that had a call at work is looked at again.
-LOOK_AGAIN = 0.05
+#: Seconds after which a worker that had a call at work is looked at again: at first, and at most.
+LOOK_AGAIN, LOOK_AGAIN_MAX = 0.05, 5.0
 #: Looks until a process that was told to has stopped, a millisecond apart: it has to be scheduled.
 STOPPED_WITHIN = 50
 #: Bytes of a journal that are read; one with more has calls at work.
@@ -35,17 +35,17 @@ class Mover:
 
     def __init__(self, release: str) -> None:
         self._release = release
-        self._due: asyncio.Queue[Session] = asyncio.Queue()
+        self._due: asyncio.Queue[tuple[Session, float]] = asyncio.Queue()
 
     def registered(self, session: Session) -> None:
         """A worker has registered: it may be of another release."""
         if session.kind == "session" and session.release != self._release:
-            self._due.put_nowait(session)
+            self._due.put_nowait((session, LOOK_AGAIN))
 
     async def run(self) -> None:
         """Move them, one after another, until cancelled."""
         while True:
-            session = await self._due.get()
+            session, pause = await self._due.get()
             if session.writer.transport.is_closing():
                 continue
             if session.moves:
@@ -55,7 +55,8 @@ class Mover:
                 log.info("session.moved", session=session.id, release=session.release)
             else:
                 loop = asyncio.get_running_loop()
-                loop.call_later(LOOK_AGAIN, self._due.put_nowait, session)
+                later = session, min(LOOK_AGAIN_MAX, pause * 2)
+                loop.call_later(pause, self._due.put_nowait, later)
             await asyncio.sleep(APART)
 
 

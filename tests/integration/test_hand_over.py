@@ -136,6 +136,7 @@ def test_a_half_installed_release_breaks_nothing(khive: Installation, site: Site
     assert len(khive.events("upgrade.not_yet")) == 1
 
 
+@pytest.mark.long
 def test_with_ask_it_waits_until_somebody_says_so(khive: Installation, site: Site) -> None:
     khive.configure('[supervisor]\nupgrade = "ask"\n')
     khive.start()
