@@ -1,4 +1,4 @@
-"""A store that a newer release has migrated is refused in words by every entry, and left as it is."""
+"""A store that a newer release has migrated: every entry refuses it in words, and leaves it."""
 
 from __future__ import annotations
 
