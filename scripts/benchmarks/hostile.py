@@ -196,16 +196,19 @@ def _visit(
     with Session(server) as session:
         session.initialize()
         session.search("heron")
-    for words in (("recall", "heron"), command):
-        subprocess.run(
+    running = [
+        subprocess.Popen(
             [COMMAND, *words],
             env=environment,
             cwd=root,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=DEADLINE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
+        for words in (("recall", "heron"), command)
+    ]
+    for process in running:
+        process.wait(DEADLINE)
     threading.Event().wait(SETTLE)
     trap.take(case.name, before, root, harm)
     shutil.rmtree(root)
