@@ -11,12 +11,13 @@ from typing import Literal
 
 #: "place": it counts unless it leads into the project that the session works in.
 #: "session": it changes nothing but the session or command that has it.
+#: "narrow": it can only take away from what the session or command may do.
 #: "start": it is harmless in all sessions, should its client start the supervisor.
 #: "named": only what the user's configuration names is read.
 #: "ours": the supervisor sets it for its children; a client's is not read.
 #: "client": another program's own, read by `connect` and `doctor` alone.
 #: "system": the system's; who can set it for a process decides what that runs anyway.
-VariableTrust = Literal["place", "session", "start", "named", "ours", "client", "system"]
+VariableTrust = Literal["place", "session", "narrow", "start", "named", "ours", "client", "system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,10 @@ VARIABLES = (
     Variable("KHIVE_NAMESPACE", "session", "`session.namespace`, within the allowed ones"),
     Variable("KHIVE_ACTOR", "session", "who asks, for profiles and the record"),
     Variable("CLAUDE_CODE_SESSION_ID", "session", "who asks, if KHIVE_ACTOR does not say"),
-    Variable("CLAUDE_PROJECT_DIR", "session", "forwarded to the session's worker, not read"),
+    Variable("CLAUDE_PROJECT_DIR", "narrow", "the project, for what is confined by its directory"),
     Variable("CLAUDE_CODE_ENTRYPOINT", "session", "forwarded to the session's worker, not read"),
-    Variable("CLAUDECODE", "session", "forwarded to the session's worker, not read"),
+    Variable("CLAUDECODE", "narrow", "whether an agent has started it"),
+    Variable("KHIVE_CONFINE", "narrow", "the namespace that it is confined to"),
     Variable("KHIVE_NO_DAEMON", "session", "whether it is served without a supervisor"),
     Variable("KHIVE_DEBUG", "session", "whether a failure of the log itself is shown"),
     Variable("KHIVE_LOG_LEVEL", "start", "`log.level`"),
@@ -49,9 +51,13 @@ VARIABLES = (
     Variable("KHIVE_TASK_ID", "ours", "the task of a handler"),
     Variable("KHIVE_TASK_ATTEMPT", "ours", "which attempt at it"),
     Variable("KHIVE_ROLE", "ours", "the role of a handler"),
+    Variable("KHIVE_TASK_WORKER", "ours", "by which what a task left behind is found"),
+    Variable("KHIVE_LOGIN_SHELL", "ours", "that a login shell is asked for its environment"),
     Variable("CLAUDE_CONFIG_DIR", "client", "Claude Code's directory"),
     Variable("CODEX_HOME", "client", "Codex's directory"),
     Variable("PATH", "system", "where programs are"),
+    Variable("PYTHONPATH", "system", "where Python's modules are, for `upgrade`"),
+    Variable("COLUMNS", "system", "how wide a line is"),
     Variable("TERM", "system", "whether colours are shown"),
     Variable("NO_COLOR", "system", "whether colours are shown"),
 )

@@ -68,7 +68,7 @@ def test_those_that_lead_somewhere_are_judged_by_where() -> None:
 
 def test_overrides_and_forwarded_variables_are_among_them() -> None:
     assert set(OVERRIDES) | set(ENVIRONMENT_ALLOWED) <= set(KNOWN)
-    assert {KNOWN[name].trust for name in ENVIRONMENT_ALLOWED} == {"session"}
+    assert {KNOWN[name].trust for name in ENVIRONMENT_ALLOWED} == {"session", "narrow"}
 
 
 def test_the_document_has_each_of_ours() -> None:
