@@ -76,6 +76,7 @@ def _installation() -> Plan:
 def _configured(config_file: str | None, deep: bool) -> Plan:
     """The checks that need a valid configuration; without one, why it is not valid."""
     from khive_supervisor.cli import checks_service as service
+    from khive_supervisor.cli.checks_confine import check_confinement
     from khive_supervisor.cli.checks_project import check_project
 
     cwd = working_directory()
@@ -88,6 +89,7 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
         where = functools.partial(service.check_directories, found, socket_of(config_file))
         yield "directories", where
         yield "project", functools.partial(check_project, found, cwd, ignored(config_file))
+        yield "sessions", functools.partial(check_confinement, found, cwd, os.environ)
     path = socket_of(config_file)
     yield "socket", functools.partial(service.check_socket, path)
     yield "supervisor", functools.partial(service.check_supervisor, path, holder_of(config_file))
