@@ -1,4 +1,4 @@
-"""The check of `doctor` that says what the sessions of this directory may do, and by which words."""
+"""The check of `doctor` that says what the sessions of this directory may do, and why."""
 
 from __future__ import annotations
 
