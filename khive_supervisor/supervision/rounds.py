@@ -47,19 +47,27 @@ class Rounds:
         """Make a round at each tick, until cancelled."""
         while True:
             await asyncio.sleep(TICK)
-            self.make()
+            for look in (
+                self._look_at_children,
+                self._spawner.look,
+                self._sessions.look,
+                self._roles.look_at_workers,
+                self._builder.look,
+                self._store.look,
+                self._look_at_log,
+            ):
+                try:
+                    look()
+                except Exception as error:  # noqa: BLE001 - one defect must not end all watching
+                    log.error("rounds.failed", look=look.__qualname__, error=repr(error))
 
-    def make(self) -> None:
-        """One round."""
+    def _look_at_children(self) -> None:
         for child in self._children.values():
             was_well = child.well
             child.look()
             if was_well and not child.well and child.name == EMBEDDER:
                 self._sessions.tell_all({"hint": "embedder"}, kinds=SERVING)
-        self._spawner.look()
-        self._sessions.look()
-        self._roles.look_at_workers()
-        self._builder.look()
-        self._store.look()
+
+    def _look_at_log(self) -> None:
         if not os.path.exists(self._log_file()):
             log.warning("log.missing", file=self._log_file())  # which makes it again
