@@ -361,7 +361,8 @@ def refused(code: int, text: str, terms: Terms) -> None:
 
         if replaced(terms):
             execv(sys.executable, again(terms))
-    say(text)
+    else:
+        say(text)
     if code == TEMPORARY:
         return
     if resumed():

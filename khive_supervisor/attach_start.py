@@ -182,7 +182,7 @@ def replaced(terms: Terms) -> bool:
 
     False if it is another environment's, or cannot be replaced: why has been said.
     """
-    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place", "--json"]
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place"]
     argv += ["--config", terms.config] if terms.config else []
     pid = fork()
     if pid == 0:

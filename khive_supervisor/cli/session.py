@@ -133,7 +133,7 @@ def replace_old(config_file: str | None) -> None:
     holds = finding.holder_of(config_file)
     if holds is None or holds.release is not None:
         return
-    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place", "--json"]
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place"]
     argv += ["--config", config_file] if config_file else []
     done = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     if done.returncode:
