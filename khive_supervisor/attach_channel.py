@@ -61,6 +61,22 @@ MAX_RECORD = 16384
 CHANNEL, JOURNAL, INBOX = 9, 8, 7
 #: Seconds, about, for which a package that cannot be imported is waited for.
 INSTALLED_WITHIN = 120
+#: How attach begins again: in this process, not in one of its own that could be stopped or killed.
+AGAIN = f"""
+import sys, time
+for left in range({INSTALLED_WITHIN}, -1, -1):
+    try:
+        from khive_supervisor import attach, attach_start
+        break
+    except Exception:
+        if not left:
+            raise
+        sys.path_importer_cache.clear()
+        for name in [n for n in sys.modules if n.startswith("khive_supervisor")]:
+            del sys.modules[name]
+        time.sleep(1)
+attach.main(sys.argv[1:])
+"""
 #: What waits: a record of one line (docs/protocol.md) ends the session, or says something; the
 #: channel's end without one means that the worker is lost, and attaches again: as soon as this
 #: package can be imported, since an installer may be replacing it at this very moment.
@@ -72,13 +88,9 @@ E) echo "khive-supervisor attach: $text" >&2; exit "$code";;
 X) exit "$code";;
 esac
 done
-tries=0
-until "$1" -P -c 'import khive_supervisor.attach, khive_supervisor.attach_start' 2>/dev/null; do
-tries=$((tries + 1))
-[ $tries -gt {INSTALLED_WITHIN} ] && break
-sleep 1
-done
-exec "$@" {CHANNEL}<&-
+python=$1
+shift 5
+exec "$python" -P -c '{AGAIN}' "$@" {CHANNEL}<&-
 """
 #: errno values of a sandbox that forbids the socket: EPERM, EACCES.
 FORBIDDEN = (1, 13)

@@ -144,7 +144,9 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left(khive: Inst
     for directory in unwritable(khive):
         for words in (("start",), ("start", "--background"), ("attach",), ("recall", "x")):
             done = khive.run(*words, code=None, KHIVE_STORE=str(directory / "khive.db"))
-            assert done.returncode not in (exitcodes.OK, -6, -9, -11)
+            # A session is served all the same: its calls are answered with what is wrong.
+            allowed = (exitcodes.OK,) if words == ("attach",) else ()
+            assert done.returncode in allowed or done.returncode not in (exitcodes.OK, -6, -9, -11)
             assert str(directory) in done.stderr
             assert "Traceback" not in done.stderr
         assert not os.path.exists(khive.socket)
@@ -167,7 +169,8 @@ def test_a_directory_for_the_socket_that_cannot_be_made_is_named(khive: Installa
         done = khive.run(*words, code=None, KHIVE_SOCKET="/proc/khive/s.sock")
         assert done.returncode == exitcodes.BOOT_FAILURE
         assert "/proc/khive" in done.stderr
-    attached = khive.run("attach", code=None, KHIVE_SOCKET="/proc/khive/s.sock")
-    assert attached.returncode != exitcodes.OK
+    # The session is served all the same, without a socket.
+    attached = khive.run("attach", KHIVE_SOCKET="/proc/khive/s.sock")
+    assert "Set KHIVE_SOCKET to another path" in attached.stderr
     assert "Traceback" not in attached.stderr
     assert attached.stderr
