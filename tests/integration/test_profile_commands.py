@@ -39,12 +39,13 @@ def line(process: subprocess.Popen[bytes]) -> str:
 
 
 def test_one_session_s_feedback_is_shown_to_all(khive: Installation) -> None:
+    # Before the sessions: what their client starts meanwhile is an agent's.
+    khive.run("create-profile", "tea", "--description", "For tea")
+    khive.run("bind", "tea", "--namespace", "default")
     with RawSession(khive) as one, RawSession(khive) as other:
         one.initialize()
         other.initialize()
         one.tool("memory_remember", content="the kettle is upstairs")
-        khive.call("brain.create_profile", name="tea", description="For tea")
-        khive.run("bind", "tea", "--namespace", "default")
         with followed(khive, "tea") as lines, followed(khive, "tea", "--json") as documents:
             assert "tea active" in line(lines)
             assert json.loads(line(documents))["events"] == 0
