@@ -57,7 +57,7 @@ def exactly(text: str) -> None:
 def print_error(error: KhiveError, as_json: bool = False) -> None:
     """Print an error to stderr: what happened and why, then what to do next."""
     if as_json:
-        note(as_json_text({"error": error.as_dict()}))
+        write(sys.stderr, printed(as_json_text({"error": error.as_dict()}) + "\n"))
         return
     lines = [style("error: ", "red", sys.stderr) + in_commands(error.message)]
     if error.hint:
@@ -100,13 +100,13 @@ def counted(count: int, noun: str) -> str:
 def _screen_width(stream: TextIO | None) -> int | None:
     """The columns of the screen that a stream writes to; None for a pipe or file.
 
-    COLUMNS says it for both, where it is set.
+    A pipe gets everything: programs set COLUMNS for what they start, and then read its lines.
     """
+    if stream is None or not stream.isatty():
+        return None
     said = os.environ.get("COLUMNS", "")
     if said.isascii() and said.isdigit() and int(said):
         return int(said)
-    if stream is None or not stream.isatty():
-        return None
     try:
         return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
     except (OSError, ValueError):

@@ -75,7 +75,13 @@ def check_again(directory: str) -> None:
         same = real == directory and os.path.samestat(found, os.stat(real))
     finally:
         os.close(descriptor)
-    if not same or found.st_uid != os.geteuid():
+    if found.st_uid != os.geteuid():
+        raise NoPlace(
+            f"The caller's directory {directory} belongs to uid {found.st_uid}, and not to this "
+            "user.",
+            hint="Assign the task again with a directory of your own as its cwd.",
+        )
+    if not same:
         raise NoPlace(
             f"The caller's directory {directory} is not what it was when the task was assigned.",
             hint="Assign the task again with its real path as its cwd.",

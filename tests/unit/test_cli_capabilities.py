@@ -172,7 +172,7 @@ def test_one_is_enabled_once(file: Path) -> None:
         ('[[roles]]\nrole = "reviewer"\ntask_types = ["x"]\nhandler = {command = ["cat"]}\n',
          'two roles of one name, "reviewer"'),
         ("[log\n", "is not valid TOML"),
-        ("roles = []\n", "in a form that cannot be edited safely"),
+        ("roles = 3\n", "is not a list of tables"),
     ],
 )  # fmt: skip
 def test_a_file_that_would_not_be_valid_is_not_written(file: Path, text: str, said: str) -> None:
