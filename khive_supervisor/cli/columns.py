@@ -1,17 +1,18 @@
-"""Text in the columns of a screen: lines wrapped between words, tables cut to fit. Pure."""
+"""Text in the columns of a screen: lines wrapped between words, tables that fit. Pure."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Sequence
+from itertools import accumulate
 
-#: Columns that a table's columns keep even in a narrow terminal: the last one, and the others.
-NARROWEST_LAST, NARROWEST = 20, 8
+from khive_supervisor.cli.terminal import LAID_OUT
+
+#: Columns that a last column keeps, and a wrapped line, even in a narrow terminal.
+NARROWEST_LAST = 20
 #: What a wrapped line goes on under: its indentation, or its last column.
 _HEAD = re.compile(r"(?:\s*\S+(?: \S+)*?\s{2,})+|\s+")
-#: Terminal sequences that take no column.
-_SEQUENCE = re.compile("\x1b\\[[0-9;]*m")
 #: The share of the screen that the head of a wrapped line may take.
 _WIDEST_HEAD = 0.5
 _GAP = "  "
@@ -27,45 +28,54 @@ def wrapped(text: str, width: int) -> str:
 
 
 def _line(line: str, width: int) -> list[str]:
-    if len(_SEQUENCE.sub("", line)) <= width:
+    if _columns(line) <= width:
         return [line]
     head = _HEAD.match(line)
-    start = len(head[0]) if head else 0
-    plain = len(_SEQUENCE.sub("", line[:start]))
-    if plain > width * _WIDEST_HEAD:
-        start = plain = len(line) - len(line.lstrip())
+    start = head.end() if head else 0
+    if _columns(line[:start]) > width * _WIDEST_HEAD:
+        start = len(line) - len(line.lstrip())
+    below = _columns(line[:start])
     parts = textwrap.wrap(
         line[start:],
-        max(width - plain, NARROWEST_LAST),
+        max(width - below, NARROWEST_LAST),
         break_long_words=False,
         break_on_hyphens=False,
-        drop_whitespace=True,
     )
-    return [line[:start] + parts[0], *(" " * plain + part for part in parts[1:])]
+    return [line[:start] + parts[0], *(" " * below + part for part in parts[1:])]
+
+
+def _columns(text: str) -> int:
+    """How many columns a text takes: what stands for a terminal's sequence takes none."""
+    return len(text) - text.count(LAID_OUT)
 
 
 def fitted(cells: Sequence[Sequence[str]], width: int | None) -> list[str]:
-    """Rows of cells as lines of left-aligned columns, at most `width` wide; None: as they are.
+    """Rows of cells, the first one the headings, as lines of at most `width`; None: any width.
 
-    The widest columns give way first; what does not fit ends in an ellipsis.
+    Left-aligned columns. What does not fit of a last column is cut. Where more columns do not fit,
+    each row has those on lines of its own below it, with their headings.
     """
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    if width is not None:
-        widths = _narrowed(widths, width)
-    return [_joined(row, widths) for row in cells]
+    if width is None:
+        return [_joined(row, widths) for row in cells]
+    room = width - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1)
+    if room >= min(widths[-1], NARROWEST_LAST):
+        return [_joined(row, [*widths[:-1], min(widths[-1], room)]) for row in cells]
+    shown = _that_fit(widths, width)
+    heading, *rows = cells
+    lines = [_joined(heading[:shown], widths[:shown])]
+    for row in rows:
+        lines.append(_joined(row[:shown], widths[:shown]))
+        rest = zip(heading[shown:], row[shown:], strict=True)
+        said = _GAP.join(f"{name.lower()}: {cell}" for name, cell in rest if cell)
+        lines += _line(f"    {said}", width) if said else []
+    return lines
 
 
-def _narrowed(widths: Sequence[int], width: int) -> list[int]:
-    """The widths with the widest columns narrowed until all fit, or none can be narrowed more."""
-    kept = list(widths)
-    least = [NARROWEST] * (len(kept) - 1) + [NARROWEST_LAST]
-    room = width - len(_GAP) * (len(kept) - 1)
-    while sum(kept) > room:
-        column = max(range(len(kept)), key=lambda at: (kept[at] - least[at], at))
-        if kept[column] <= least[column]:
-            break
-        kept[column] -= 1
-    return kept
+def _that_fit(widths: Sequence[int], width: int) -> int:
+    """How many of the first columns fit; one always does."""
+    total = accumulate(widths, lambda some, one: some + len(_GAP) + one)
+    return max(1, sum(1 for one in total if one <= width))
 
 
 def _joined(row: Sequence[str], widths: Sequence[int]) -> str:

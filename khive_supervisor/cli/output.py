@@ -15,7 +15,15 @@ from khive_supervisor import wellformed
 from khive_supervisor.cli.columns import fitted, wrapped
 from khive_supervisor.cli.commands import in_commands
 from khive_supervisor.cli.readable import readable
-from khive_supervisor.cli.terminal import json_text, one_line, printed, sequence, unguarded, write
+from khive_supervisor.cli.terminal import (
+    json_text,
+    laid_out,
+    one_line,
+    printed,
+    sequence,
+    unguarded,
+    write,
+)
 from khive_supervisor.errors import KhiveError
 
 T = TypeVar("T")
@@ -45,8 +53,7 @@ def as_json_text(data: Any, indent: int | None = None) -> str:
 
 def say(text: str) -> None:
     """Print lines for people to stdout, wrapped between words where there is a screen."""
-    width = _screen_width(sys.stdout)
-    exactly(text if width is None else wrapped(text, width))
+    exactly(_on_screen(text, sys.stdout))
 
 
 def exactly(text: str) -> None:
@@ -73,8 +80,7 @@ def fail(error: KhiveError, as_json: bool = False) -> NoReturn:
 
 def note(text: str) -> None:
     """Print a line for people to stderr, so that stdout stays what was asked for."""
-    width = _screen_width(sys.stderr)
-    write(sys.stderr, printed((text if width is None else wrapped(text, width)) + "\n"))
+    write(sys.stderr, printed(_on_screen(text, sys.stderr) + "\n"))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> str:
@@ -95,6 +101,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int =
 def counted(count: int, noun: str) -> str:
     """A number of things, as people say it: 1 failure, 2 failures."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _on_screen(text: str, stream: TextIO | None) -> str:
+    """A text with its lines wrapped, where it goes to a screen."""
+    width = _screen_width(stream)
+    return text if width is None else laid_out(text, lambda plain: wrapped(plain, width))
 
 
 def _screen_width(stream: TextIO | None) -> int | None:

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
 
 from khive_supervisor import exitcodes
@@ -55,6 +56,17 @@ def printed(text: str) -> str:
     return "".join(parts)
 
 
+#: Stands for one of our own sequences while text is laid out; no text has this character.
+LAID_OUT = "\ufdd0"
+
+
+def laid_out(text: str, lay_out: Callable[[str], str]) -> str:
+    """Lay a text out with `LAID_OUT` in the place of each of our sequences, kept in their order."""
+    found = _MARKED.finditer(text)
+    plain = _MARKED.sub(LAID_OUT, text.replace(LAID_OUT, "\ufffd"))
+    return re.sub(LAID_OUT, lambda _: next(found)[0], lay_out(plain))
+
+
 def _escaped(found: re.Match[str]) -> str:
     return repr(found[0])[1:-1]
 
@@ -66,6 +78,7 @@ def write(stream: TextIO | None, text: str) -> None:
         SystemExit: it cannot be written. A reader that has enough ends the command quietly;
             any other reason is said, with the exit code for output that is lost.
     """
+    stream = unguarded(stream)
     if stream is None:
         _lost("it is closed")
     encoding = getattr(stream, "encoding", None) or "utf-8"

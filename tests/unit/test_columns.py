@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from khive_supervisor.cli import terminal
 from khive_supervisor.cli.columns import fitted, wrapped
 
 _WORDS = st.lists(st.text("abc-é", min_size=1, max_size=12), min_size=1, max_size=60)
@@ -36,17 +37,26 @@ def test_a_long_word_is_left_whole() -> None:
     assert path in wrapped(f"    see {path} there", 80)
 
 
-def test_colours_take_no_columns() -> None:
-    text = "\x1b[1;32mok\x1b[0m    " + "x" * 70
-    assert wrapped(text, 80) == text
+def test_colours_take_no_columns_and_stay() -> None:
+    green = terminal.sequence("1;32m")
+    text = f"{green}ok{terminal.sequence('0m')}    " + "word " * 15 + "end"
+    found = terminal.laid_out(text, lambda plain: wrapped(plain, 80)).split("\n")
+    assert found[0].startswith(green)
+    assert len(found) == 2
+    assert found[1] == "      end"
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 104])
-def test_a_table_fits(width: int) -> None:
-    rows = [["a" * 30, "b" * 40, "c" * 5, "d" * 60], ["1", "2", "3", "4"]]
-    lines = fitted(rows, width)
-    assert all(len(line) <= max(width, 8 * 3 + 20 + 6) for line in lines)
-    assert "ccccc" in lines[0] or width < 60
+@pytest.mark.parametrize("width", [40, 60, 80, 104, 160])
+def test_a_table_fits_and_loses_no_column_but_the_end_of_the_last(width: int) -> None:
+    heading = ["ONE", "TWO", "THREE", "FOUR"]
+    rows = [["a" * 30, "b" * 40, "c" * 5, "d d " * 15], ["1", "", "3", "4"]]
+    lines = fitted([heading, *rows], width)
+    assert all(len(line) <= max(width, 44) for line in lines)
+    text = "\n".join(lines)
+    assert all(cell in text for cell in ("a" * 30, "b" * 40, "c" * 5, "d d d"))
+    if width == 80:
+        assert lines[0].split() == ["ONE", "TWO", "THREE"]
+        assert lines[2].startswith("    four: d d")
 
 
 def test_a_pipe_gets_everything() -> None:
