@@ -82,6 +82,20 @@ def json_bytes(content: bytes) -> bytes:
         return content
 
 
+def utf8(content: bytes) -> bytes:
+    """Bytes that are UTF-8: what is not is replaced; surrogates that are a pair become one."""
+    if content.isascii():
+        return content
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        try:
+            return text(content.decode(errors="surrogatepass")).encode()
+        except UnicodeDecodeError:
+            return content.decode(errors="replace").encode()
+    return content
+
+
 def json_line(content: bytes) -> bytes:
     """JSON as one line for every reader: what some take for the end of a line is escaped."""
     if content.isascii():

@@ -1,7 +1,8 @@
 """Arguments as clients really send them, as what a verb's schema asks for.
 
 Some clients write whole numbers as floats (`3.0`), and arrays, numbers and truth values as the JSON
-text of them; some send a single text where a list of texts is wanted. What is meant is beyond doubt
+text of them (or as Python's, `True`, or as 1 and 0); some send a single text or object where a list
+of them is wanted, and null for what they leave out. What is meant is beyond doubt
 there, and only there it is taken as meant: a text where text may stand is never read as anything
 else, and what fits in no way is left as it is, for the schema to refuse.
 """
@@ -19,6 +20,8 @@ from jsonschema import Draft202012Validator, TypeChecker, validators
 _LEAST, _MOST = -(2**63), 2**63 - 1
 #: Characters of a text that is read as JSON at most; what a frame can hold is far more.
 _TEXT_LIMIT = 8 * 1024 * 1024
+#: How clients write truth values that are none in JSON, by their text in small letters.
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 Schema = Mapping[str, Any]
 
@@ -55,14 +58,38 @@ def coerce(schema: Schema, value: Any) -> Any:
     wanted = _types(schema)
     if isinstance(value, str) and wanted and "string" not in wanted:
         value = _meant(schema, wanted, value)
+    if wanted == ("boolean",) and type(value) in (str, int):
+        return _TRUTH.get(str(value).strip().lower(), value)
+    if isinstance(value, dict) and wanted == ("array",) and _has_items(schema, "object"):
+        value = [value]
     if isinstance(value, float) and "integer" in wanted and "number" not in wanted:
         return _whole(value)
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
         return [coerce(schema["items"], item) for item in value]
     if isinstance(value, dict):
-        known = schema.get("properties", {})
-        return {n: coerce(known[n], v) if n in known else v for n, v in value.items()}
+        return _members(schema, value)
     return value
+
+
+def _members(schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
+    """Every member as its schema asks for; null for what may be left out and is never null goes."""
+    known = schema.get("properties", {})
+    required = schema.get("required", ())
+    return {
+        name: coerce(known[name], item) if name in known else item
+        for name, item in value.items()
+        if item is not None or name in required or _takes_null(known.get(name))
+    }
+
+
+def _takes_null(schema: Schema | None) -> bool:
+    """Return True also for a name that the schema does not know: it is still to be refused."""
+    return schema is None or bool(ArgumentValidator(schema).is_valid(None))
+
+
+def _has_items(schema: Schema, kind: str) -> bool:
+    items = schema.get("items")
+    return isinstance(items, Mapping) and kind in _types(items)
 
 
 def _types(schema: Schema) -> tuple[str, ...]:
@@ -87,8 +114,9 @@ def _meant(schema: Schema, wanted: tuple[str, ...], text: str) -> Any:
     found = _parsed(text)
     if any(_is(kind, found) for kind in wanted):
         return found
-    items = schema.get("items")
-    if "array" in wanted and isinstance(items, Mapping) and "string" in _types(items):
+    if "array" in wanted and _has_items(schema, "object") and isinstance(found, dict):
+        return [found]
+    if "array" in wanted and _has_items(schema, "string"):
         return [text]
     return text
 

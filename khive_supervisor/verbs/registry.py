@@ -33,6 +33,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 NAME_LIMIT = 40
 #: Characters of an offending value that an error repeats.
 SHOWN = 80
+#: Unknown arguments that an error names.
+NAMED = 5
 
 Arguments = Mapping[str, Any]
 Handler = Callable[["Context", Arguments], dict[str, Any]]
@@ -262,6 +264,8 @@ def _explain(error: Any) -> str:
         value = repr(error.instance)
         shown = value if len(value) <= SHOWN else value[:SHOWN] + "..."
         message = f"{shown} is not of type {error.validator_value}"
+    elif error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        message = _unknown(error.instance, error.schema.get("properties", {}))
     elif error.validator in ("maxLength", "maxItems"):
         message = f"is longer than {error.validator_value}"
     elif error.validator == "minLength":
@@ -269,6 +273,21 @@ def _explain(error: Any) -> str:
     elif len(message) > 3 * SHOWN:
         message = message[: 3 * SHOWN] + "..."
     return f"{where}: {message}" if where else message
+
+
+def _unknown(given: Mapping[str, object], known: Mapping[str, object]) -> str:
+    """Which names are not known, each with the known one that it is nearest to."""
+    told = []
+    for name in given.keys() - known.keys():
+        near = difflib.get_close_matches(_spelled(name), known, n=1)
+        told.append(f"{name[:SHOWN]!r}" + (f" (did you mean {near[0]}?)" if near else ""))
+    return f"there is no argument {', '.join(sorted(told)[:NAMED])}"
+
+
+def _spelled(name: str) -> str:
+    """A name as ours are spelled: `maxCharacters` and `max-characters` are `max_characters`."""
+    joined = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name[:SHOWN])
+    return re.sub(r"\W+", "_", joined).lower()
 
 
 def _signature(verb: Verb) -> str:

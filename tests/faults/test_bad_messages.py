@@ -231,6 +231,7 @@ def test_a_message_over_the_limit_is_answered_and_skipped(session: RawSession) -
     session.send(json.dumps(request).encode() + b"\n")
     answer = session.read()
     assert "Message too large" in answer["error"]["message"]
+    assert answer["id"] == 1
 
 
 def test_half_a_line_and_then_death(guarded: Installation) -> None:

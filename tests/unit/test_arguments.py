@@ -26,6 +26,16 @@ OBJECT: dict[str, Any] = {
     "type": "object",
     "properties": {"content": TEXT, "count": INTEGER, "tags": TEXTS},
 }
+CLOSED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "content": TEXT,
+        "either": {"anyOf": [INTEGER, TEXTS]},
+        "any": {"description": "Any JSON."},
+    },
+    "required": ["content"],
+    "additionalProperties": False,
+}
 OBJECTS: dict[str, Any] = {"type": "array", "items": OBJECT}
 EITHER: dict[str, Any] = {"anyOf": [INTEGER, TEXTS]}
 SEVERAL: dict[str, Any] = {"type": ["integer", "null"]}
@@ -43,6 +53,10 @@ ANY: dict[str, Any] = {"description": "Any JSON."}
         (NUMBER, "0.5", 0.5),
         (NUMBER, 3, 3),
         (BOOLEAN, "true", True),
+        (BOOLEAN, "True", True),
+        (BOOLEAN, "FALSE", False),
+        (BOOLEAN, "1", True),
+        (BOOLEAN, 0, False),
         (BOOLEAN, False, False),
         (TEXTS, ["a"], ["a"]),
         (TEXTS, '["a", "b"]', ["a", "b"]),
@@ -56,6 +70,10 @@ ANY: dict[str, Any] = {"description": "Any JSON."}
         (OBJECT, '{"count": "3", "tags": "a"}', {"count": 3, "tags": ["a"]}),
         (OBJECTS, '[{"content": "3", "count": 2.0}]', [{"content": "3", "count": 2}]),
         (OBJECTS, ['{"content": "{}"}'], [{"content": "{}"}]),
+        (OBJECTS, {"content": "a", "tags": "b"}, [{"content": "a", "tags": ["b"]}]),
+        (OBJECTS, '{"content": "a"}', [{"content": "a"}]),
+        (OBJECT, {"content": "a", "count": None, "tags": None}, {"content": "a"}),
+        (CLOSED, {"content": "", "either": None, "any": None}, {"content": "", "any": None}),
         (EITHER, "7", 7),
         (EITHER, "a", ["a"]),
         (EITHER, 7.0, 7),
@@ -98,7 +116,8 @@ def test_what_is_meant_is_taken(schema: dict[str, Any], sent: Any, meant: Any) -
         (NUMBER, 10**400),
         (NUMBER, False),
         (BOOLEAN, "yes"),
-        (BOOLEAN, 1),
+        (BOOLEAN, 2),
+        (BOOLEAN, 1.5),
         (TEXTS, [3]),
         (TEXTS, "[3]"),
         (TEXTS, {"a": 1}),
@@ -107,6 +126,8 @@ def test_what_is_meant_is_taken(schema: dict[str, Any], sent: Any, meant: Any) -
         (OBJECT, "[]"),
         (OBJECT, "[" * 100_000),
         (OBJECTS, "text"),
+        (CLOSED, {"content": None}),
+        (CLOSED, {"content": "", "unknown": None}),
         (EITHER, 3.5),
         (SEVERAL, "x"),
     ],

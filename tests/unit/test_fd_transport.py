@@ -231,3 +231,95 @@ def test_the_next_worker_hears_what_the_client_wants_to_hear_of(session: Session
         assert len(third._standing) == 1
 
     asyncio.run(scenario())
+
+
+def call(arguments: Any) -> dict[str, Any]:
+    return {**request(5), "params": {"name": "x", "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        (json.dumps(call('{"a": 1, "b": "\\u00e9"}')).encode(), {"a": 1, "b": "é"}),
+        (json.dumps(call("")).encode(), {}),
+        (json.dumps(call([])).encode(), {}),
+        (json.dumps(call({"arguments": "[1]"})).encode(), {"arguments": "[1]"}),
+        (b"\xef\xbb\xbf" + json.dumps(call({})).encode(), {}),
+        (json.dumps(call({"a": "?"})).encode().replace(b"?", b"\xc0\xaf"), {"a": "\ufffd\ufffd"}),
+        (json.dumps(call({"a": "?"})).encode().replace(b"?", b"\xed\xa0\xbd"), {"a": "\ufffd"}),
+        (
+            json.dumps(call({"a": "?"})).encode().replace(b"?", b"\xed\xa0\xbd\xed\xb8\x80"),
+            {"a": "\U0001f600"},
+        ),
+    ],
+)
+def test_what_is_meant_beyond_doubt_is_taken(session: Session, line: bytes, taken: Any) -> None:
+    async def scenario() -> None:
+        worker = await shaken(session)
+        os.write(session.to_worker, line + b"\n")
+        message = await worker.receive()
+        assert isinstance(message, JSONRPCRequest)
+        assert (message.params or {})["arguments"] == taken
+        worker.close()
+
+    asyncio.run(scenario())
+
+
+LONG = b'"' + b"x" * (LIMIT + 1) + b'"'
+
+
+@pytest.mark.parametrize(
+    ("line", "whose", "why"),
+    [
+        (json.dumps(call("zebra")).encode(), 5, "must be an object"),
+        (json.dumps(call([1])).encode(), 5, "must be an object, not a list"),
+        (json.dumps(call(7)).encode(), 5, "must be an object"),
+        (json.dumps({**request(5), "params": {"arguments": {}}}).encode(), 5, "`name` of a tool"),
+        (
+            b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + b"9" * 5000 + b"}}",
+            5,
+            "not JSON",
+        ),
+        (
+            b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + b"[" * 9000 + b"}}",
+            5,
+            "recursion",
+        ),
+        (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + LONG + b"}}", 5, "too large"),
+        (b'{"method":"x","params":{"a":' + LONG + b'},"jsonrpc":"2.0","id":5}', 5, "too large"),
+        (
+            b'{"method":"x","params":{"a":' + LONG + b',"id":4},"id":"5","jsonrpc":"2.0"}',
+            "5",
+            "too",
+        ),
+        (b'{"method":"x","params":{"a":' + LONG + b',"id":5}}', None, "too large"),
+        (b'{"jsonrpc":"2.0","id":5,"result":{"a":' + LONG + b"}}", None, "too large"),
+        (b'{"jsonrpc":"2.0","id":5,"method":"x","params":[]}', 5, "params that are an object"),
+        (b"{", None, "not JSON"),
+    ],
+)
+def test_who_asked_is_told_what_was_wrong(
+    session: Session, line: bytes, whose: int | str | None, why: str
+) -> None:
+    async def scenario() -> None:
+        worker = await shaken(session)
+        session.answers()
+        loop = asyncio.get_running_loop()
+        told = json.dumps(call({})).encode()
+        written = loop.run_in_executor(None, write_all, session.to_worker, line + b"\n" + told)
+        taken = asyncio.ensure_future(worker.receive())
+        await written
+        os.write(session.to_worker, b"\n")
+        message = await taken  # the call after it
+        assert isinstance(message, JSONRPCRequest)
+        [answer] = session.answers()
+        assert answer["id"] == whose
+        assert why in answer["error"]["message"]
+        worker.close()
+
+    asyncio.run(scenario())
+
+
+def write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]

@@ -32,7 +32,7 @@ from pydantic_core import PydanticSerializationError
 from khive_supervisor import wellformed
 from khive_workers.inbox import Inbox, Refused
 from khive_workers.line_writer import LineWriter
-from khive_workers.received import received
+from khive_workers.received import complaint, probable_id, received
 
 #: Seconds that answers to requests already received may take after the client closed its stdin:
 #: below the 2 s after which clients end the process.
@@ -46,7 +46,7 @@ HEARING = frozenset({"resources/subscribe", "resources/unsubscribe", "subscripti
 #: Requests that are answered only when their stream ends: nobody waits for them at the end.
 ENDLESS = frozenset({"subscriptions/listen"})
 
-_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
+_PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS = -32700, -32600, -32602
 
 
 def _hung_up(fd: int) -> bool:
@@ -196,7 +196,8 @@ class FdTransport:
         """Understand a line and note it, or answer it here if it is no message."""
         if isinstance(line, Refused):
             why = f"a message may have at most {self._limit} bytes"
-            await self._answer_error(None, _INVALID_REQUEST, f"Message too large: {why}.")
+            whose = probable_id(*self._inbox.ends)
+            await self._answer_error(whose, _INVALID_REQUEST, f"Message too large: {why}.")
             return None
         if not line.strip():
             return None
@@ -209,6 +210,10 @@ class FdTransport:
             await self._answer_malformed(line, error)
             return None
         if isinstance(message, JSONRPCRequest):
+            wrong = complaint(message.method, message.params)
+            if wrong is not None:
+                await self._answer_error(message.id, _INVALID_PARAMS, wrong)
+                return None
             self._observer.on_read(message)
             if message.method == "initialize":
                 self._observer.on_handshake(line)
@@ -238,12 +243,15 @@ class FdTransport:
         try:
             data = json.loads(line)
         except (ValueError, RecursionError):
-            await self._answer_error(None, _PARSE_ERROR, "Parse error: the line is not JSON.")
+            whose = probable_id(line, line)
+            await self._answer_error(
+                whose, _PARSE_ERROR, f"Parse error: the line is not JSON ({_unread(error)})."
+            )
             return
         identifier = data.get("id") if isinstance(data, dict) else None
         if not isinstance(identifier, str | int):
             identifier = None
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        why = _unread(error)
         await self._answer_error(
             identifier, _INVALID_REQUEST, f"Invalid request: no JSON-RPC 2.0 message ({why})."
         )
@@ -335,6 +343,15 @@ def _serialized(message: JSONRPCMessage) -> bytes:
     except PydanticSerializationError:
         plain = message.model_dump(by_alias=True, exclude_unset=True)
         return json.dumps(wellformed.data(plain), default=repr).encode()
+
+
+def _unread(error: Exception) -> str:
+    """Why a line is no message, in few words."""
+    if not isinstance(error, ValidationError):
+        return str(error) or type(error).__name__
+    if error.error_count() > 1:
+        return 'it needs "jsonrpc": "2.0" and a method, with params that are an object if any'
+    return str(error.errors(include_url=False, include_input=False)[0]["msg"])
 
 
 def _request_id(line: bytes) -> str | int | None:

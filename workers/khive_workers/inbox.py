@@ -19,6 +19,8 @@ from enum import Enum
 CHUNK = 1 << 16
 #: Where the first line that is not dropped begins, and whether it is the rest of one too long.
 _HEADER = struct.Struct("<QQ")
+#: Bytes of the beginning of a line that is too long which are kept, to know whose it is.
+BEGINNING = 1024
 #: Bytes of the file while no line is long.
 SMALL = 2 * CHUNK
 
@@ -37,6 +39,7 @@ class Inbox:
 
     def __init__(self, fd: int, limit: int) -> None:
         self._limit = limit
+        self._beginning = self._ending = b""
         self._start, self._skipping = self._stored(fd)
         self._end = self._start + _count_until_zero(fd, self._start)
         self._scanned = self._next = self._start
@@ -78,13 +81,30 @@ class Inbox:
         if end < 0:
             self._scanned = self._end
             if self._end - self._start > self._limit:
-                self._skipping, self._next = True, self._end
+                self._skip()
                 self._let_go()
             return None
         self._scanned, self._next = end, end + 1
         if self._skipping or end - self._start > self._limit:
+            if not self._skipping:
+                self._keep_beginning()
+            self._ending = self._memory[max(self._start, end - BEGINNING) : end]
             return Refused.TOO_LONG
         return self._memory[self._start : end]
+
+    @property
+    def ends(self) -> tuple[bytes, bytes]:
+        """The beginning and the end of the line that was refused, as far as they are known."""
+        return self._beginning, self._ending
+
+    def _skip(self) -> None:
+        """What there is belongs to a line that is too long."""
+        if not self._skipping:
+            self._keep_beginning()
+        self._skipping, self._next = True, self._end
+
+    def _keep_beginning(self) -> None:
+        self._beginning = self._memory[self._start : self._start + BEGINNING]
 
     def drop(self) -> None:
         """The line that `peek` gave is dealt with."""
@@ -111,7 +131,7 @@ class Inbox:
         try:
             self._memory.resize(2 * len(self._memory))
         except OSError:  # a limit of the user's, or no memory
-            self._skipping, self._next = True, self._end
+            self._skip()
             self._let_go()
             self._begin_again()
 
