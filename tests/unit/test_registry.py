@@ -86,7 +86,7 @@ def test_what_is_valid_at_a_glance_is_what_the_schema_allows(arguments: Any) -> 
     verb = Verb("test.texts", "Texts.", note, TEXTS, ("plain",))
     registry, errors = Registry([Pack("test", "x", (verb,))]), []
     allowed = Draft202012Validator(verb.input_schema).is_valid(
-        {} if arguments is None else arguments
+        {} if arguments is None else coerce(verb.input_schema, arguments)
     )
     try:
         registry.call(CONTEXT, "test.texts", arguments)
@@ -137,7 +137,12 @@ def test_bad_arguments_are_named_and_nothing_is_done(arguments: Any, message: st
 def test_every_problem_is_said_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         REGISTRY.call(CONTEXT, "test.note", {"count": 0, "where": 3, "more": 1})
-    for problem in ("'name' is a required", "count: 0 is less", "where: 3 is not", "argument 'more'"):
+    for problem in (
+        "'name' is a required",
+        "count: 0 is less",
+        "where: 3 is not",
+        "argument 'more'",
+    ):
         assert problem in caught.value.message
 
 
