@@ -20,6 +20,7 @@ from support import write_distribution
 from khive_supervisor.access.grant import AGENT
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.verbs import packs
+from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.registry import Pack, Registry, Verb, load
 
 CONTEXT: Any = SimpleNamespace(registry=None, grant=AGENT)
