@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from khive_supervisor.index.scope import Scope
-from khive_supervisor.literals import Literal, held, literals
+from khive_supervisor.literals import Literal, Text, held, literals
 from khive_supervisor.search import fusion
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry
-from khive_supervisor.text import Query, folded
+from khive_supervisor.text import Query
 
 #: How much is lost by a candidate that has nothing of a query that is one literal: nine tenths.
 STEEPNESS = 9.0
@@ -63,7 +63,7 @@ def prefer_written(
     A query without one costs nothing. Entries that have a literal and are no candidates become
     some, with what the arms give to those that they do not list.
     """
-    wanted = literals(folded(query))
+    wanted = literals(query)
     share = _share(wanted, terms)
     if not fused or share < LEAST_SHARE:
         return Written(fused)
@@ -111,7 +111,7 @@ def _have(wanted: Sequence[Literal], entries: Sequence[Entry]) -> dict[int, floa
     worth = [literal.words * (1.0 if literal.name else JOINED_WORDS) for literal in wanted]
     have = {}
     for entry in entries:
-        text = folded("\n".join((entry.title, entry.content, *entry.tags)))
+        text = Text.of("\n".join((entry.title, entry.content, *entry.tags)))
         got = sum(w * held(text, one) for w, one in zip(worth, wanted, strict=True))
         have[entry.id] = got / sum(worth)
     return have

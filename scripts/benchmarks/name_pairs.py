@@ -159,6 +159,55 @@ def _member(draw: random.Random) -> tuple[str, str]:
     return f"cache::{first}::{second}", f"cache::{second}::{first}"
 
 
+def _cron(draw: random.Random) -> tuple[str, str]:
+    minute, hour = _two(draw, 0, 23)
+    day = draw.randint(1, 6)
+    return f"{minute} {hour} * * {day}", f"{hour} {minute} * * {day}"
+
+
+def _comparison(draw: random.Random) -> tuple[str, str]:
+    first, second = draw.sample(("size", "limit", "count", "depth", "width", "load"), 2)
+    return f"{first} >= {second}{draw.randint(1, 99)}", f"{first} <= {second}{draw.randint(1, 99)}"
+
+
+def _arrow(draw: random.Random) -> tuple[str, str]:
+    first, second = draw.sample(("web", "db", "queue", "mail", "disk", "cloud", "edge", "lake"), 2)
+    sign = draw.choice(("->", "=>", "→", "|"))
+    return f"{first} {sign} {second}", f"{second} {sign} {first}"
+
+
+def _coordinates(draw: random.Random) -> tuple[str, str]:
+    first, second = (f"{draw.randint(10, 80)}.{draw.randint(100, 999)}" for _ in range(2))
+    return f"{first}, {second}", f"{second}, {first}"
+
+
+def _half_of_the_day(draw: random.Random) -> tuple[str, str]:
+    time = f"{draw.randint(1, 12)}:{draw.randint(10, 59)}"
+    return f"{time} am", f"{time} pm"
+
+
+def _moves(draw: random.Random) -> tuple[str, str]:
+    first, second = draw.sample([f"{file}{rank}" for file in "abcdefgh" for rank in range(1, 9)], 2)
+    return f"{first} {second}", f"{second} {first}"
+
+
+def _files(draw: random.Random) -> tuple[str, str]:
+    first, second = draw.sample(("auth", "core", "net", "store", "api", "jobs"), 2)
+    end = draw.choice(("txt", "py", "rs", "md", "go"))
+    return f"{first}.{end} {second}.{end}", f"{second}.{end} {first}.{end}"
+
+
+def _quotation(draw: random.Random) -> tuple[str, str]:
+    first, second = draw.sample(("dog", "cat", "owl", "fox", "hen", "bee", "man", "cow"), 2)
+    verb = draw.choice(("bites", "chases", "fears"))
+    return f'"{first} {verb} {second}"', f'"{second} {verb} {first}"'
+
+
+def _dashed_range(draw: random.Random) -> tuple[str, str]:
+    first, second = _two(draw, 100, 999)
+    return f"{first}–{second}", f"{second}–{first}"
+
+
 #: Each kind: its names, what facts say of them, and what is asked besides the name alone.
 KINDS: dict[str, tuple[Names, str, str]] = {
     "date": (_date, "On {} the board chose vendor {}.", "what did the board choose on {}?"),
@@ -191,6 +240,15 @@ KINDS: dict[str, tuple[Names, str, str]] = {
     "phone": (_phone, "Call {} to reach {}.", "whom do I reach at {}?"),
     "mac": (_mac, "The switch {} serves floor {}.", "which floor does {} serve?"),
     "record": (_record, "{} settles how {} names its queues.", "what does {} settle?"),
+    "cron": (_cron, "The cron line {} starts {}.", "what starts at {}?"),
+    "comparison": (_comparison, "Assert that {} in {}.", "where is {} asserted?"),
+    "arrow": (_arrow, "The flow {} carries the orders of {}.", "which orders go {}?"),
+    "coordinates": (_coordinates, "The depot at {} belongs to {}.", "whose depot is at {}?"),
+    "half of the day": (_half_of_the_day, "The call at {} is with {}.", "who calls at {}?"),
+    "moves": (_moves, "After {} play like {}.", "what to play after {}?"),
+    "files": (_files, "Run mv {} for {}.", "why mv {}"),
+    "quotation": (_quotation, "The headline {} was printed by {}.", "who printed {}?"),
+    "range with a dash": (_dashed_range, "Pages {} are about {}.", "what are pages {} about?"),
     "member": (_member, "Use {} before touching {}.", "when to use {}"),
 }
 

@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 from khive_supervisor.literals import (
     LONGEST,
     MOST_LITERALS,
+    OTHER_CAPITALS,
+    OTHER_FLAG,
+    OTHER_GROUPS,
     PART_OF_A_NAME,
     Literal,
+    Text,
     held,
     literals,
 )
-from khive_supervisor.text import folded
 
 
 def texts(query: str) -> list[str]:
-    return [one.text for one in literals(folded(query))]
+    return [one.text for one in literals(query)]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,19 @@ def texts(query: str) -> list[str]:
         ("plain words only", []),
         ("verify", ["verify"]),
         ("<T> and <br/>", ["br/"]),
+        ("what starts at * 5 * * *?", ["at * 5 * * *", "* 5 * * *"]),
+        ("5 0 * * 1", ["5 0 * * 1"]),
+        ("where is total >= limit checked", ["total >= limit"]),
+        ("web -> db", ["web -> db"]),
+        ("sort | uniq", ["sort | uniq"]),
+        ("sort|uniq", ["sort|uniq"]),
+        ("rows 10–20", ["10-20"]),
+        ('who said "not now, please"?', ["not now please"]),
+        ("the call at 9:30 pm is off", ["9:30 pm", "9:30"]),
+        ("run cp a.txt b.txt", ["a.txt b.txt", "a.txt", "b.txt"]),
+        ("after e4 e5", ["e4 e5"]),
+        ("depot at 48.137, 11.575", ["48.137 11.575"]),
+        ("call +49 (30) 456-123", ["+49 30 456-123"]),
         ("", []),
         ("?! ... --", []),
     ],
@@ -69,15 +85,23 @@ def test_literals_are_found_by_their_form(query: str, found: list[str]) -> None:
         ("14:30", "4:3", 0.0),
         ("C++ first, then C", "c", 1.0),
         ("ABC-1", "abc-1", 1.0),
+        ("Flag --x", "-x", PART_OF_A_NAME),
+        ("Point 48.137, 11.575", "48.137 11.575", 1.0),
+        ("Call +49 (30) 456-123", "+49 30 456-123", 1.0),
+        ("Call +49 (30) 456-123", "+49-30-45-61-23", OTHER_GROUPS),
+        ("IBAN DE89370400440532013000.", "de89 3704 0044 0532 0130 00", OTHER_GROUPS),
+        ("IBAN DE893704004405320130001.", "de89 3704 0044 0532 0130 00", 0.0),
+        ("Rows 10–20", "10-20", 1.0),
+        ("Cron 15 0 * * 1", "5 0 * * 1", 0.0),
     ],
 )
 def test_a_text_holds_a_literal_between_boundaries(text: str, literal: str, share: float) -> None:
-    assert held(folded(text), Literal(literal, True, 1)) == share
+    assert held(Text.of(text), Literal(literal, True, 1)) == share
 
 
 @given(st.text(max_size=400))
 def test_any_text_is_a_query(text: str) -> None:
-    found = literals(folded(text))
+    found = literals(text)
     assert len(found) <= MOST_LITERALS
     for one in found:
         assert 0 < len(one.text) <= LONGEST
@@ -86,11 +110,26 @@ def test_any_text_is_a_query(text: str) -> None:
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_what_is_asked_as_it_stands_between_blanks_is_held(before: str, after: str) -> None:
-    text = folded(f"{before} ops-12:40@x {after}")
-    assert held(text, Literal("ops-12:40@x", True, 4)) == 1.0
+    text = f"{before} ops-12:40@x {after}"
+    assert held(Text.of(text), Literal("ops-12:40@x", True, 4)) == 1.0
 
 
 @given(st.text(max_size=200), st.text(min_size=1, max_size=20))
 def test_nothing_is_held_of_what_does_not_occur(text: str, name: str) -> None:
     if name not in text:
-        assert held(text, Literal(name, True, 1)) == 0.0
+        assert held(Text.of(text), Literal(name, True, 1)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "share"),
+    [
+        ("Flag -v", "-v", 1.0),
+        ("Flag -V", "-v", OTHER_FLAG),
+        ("Flag -V", "-V", 1.0),
+        ("Set Max_Size", "max_size", OTHER_CAPITALS),
+        ("Set Max_Size", "where is Max_Size set", 1.0),
+        ("Größe-1", "GRÖSSE-1", 1.0),
+    ],
+)
+def test_capitals_count_a_little(text: str, query: str, share: float) -> None:
+    assert [held(Text.of(text), one) for one in literals(query)] == [share]
