@@ -14,6 +14,7 @@ is in proportion to its length.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from khive_supervisor.text import folded
@@ -22,6 +23,9 @@ from khive_supervisor.text import folded
 MOST_LITERALS = 8
 #: Stretches of a query in which a single letter is a name; longer ones speak of variables.
 FEW_STRETCHES = 4
+#: Stretches of a query in which those that belong together, or are quoted, are a name. Longer ones
+#: hold code and output, where whatever stands side by side is not what is asked for.
+BRIEF_STRETCHES = 16
 #: Characters of the longest literal.
 LONGEST = 200
 #: What an entry has of a literal that stands in it as a part of a longer name (`1.2` in `1.2.3`).
@@ -92,9 +96,10 @@ def literals(query: str) -> tuple[Literal, ...]:
     if len(stretches) == 1:
         found = dict.fromkeys(stretches, _is_name(stretches[0]))
     else:
-        found = dict.fromkeys(_quoted(whole), True)
+        brief = len(stretches) <= BRIEF_STRETCHES
+        found = dict.fromkeys(_quoted(whole) if brief else (), True)
         short = len(stretches) <= FEW_STRETCHES
-        for run in _runs(stretches):
+        for run in _runs(stretches, _belongs if brief else _are_numbers):
             found |= {one: name for one, name in _of_run(run, short) if one not in found}
     kept = [one for one in found if len(one) <= LONGEST and _words(one)][:MOST_LITERALS]
     return tuple(Literal(one, found[one], _words(one), _written(one, query)) for one in kept)
@@ -180,11 +185,11 @@ def _stripped(stretch: str) -> str:
     return stretch if any(c.isalnum() for c in stretch) else ""
 
 
-def _runs(stretches: list[str]) -> list[list[str]]:
+def _runs(stretches: list[str], belongs: Callable[[str, str], bool]) -> list[list[str]]:
     """The stretches, those together that belong together."""
     runs: list[list[str]] = []
     for one in stretches:
-        if runs and _belongs(runs[-1][-1], one):
+        if runs and belongs(runs[-1][-1], one):
             runs[-1].append(one)
         else:
             runs.append([one])
@@ -197,9 +202,11 @@ def _belongs(before: str, after: str) -> bool:
         return True
     if after in _HALVES:
         return before[:1].isdigit()
-    if _is_number(before) and _is_number(after):
-        return True
-    return _is_part(before) and _is_part(after)
+    return _are_numbers(before, after) or (_is_part(before) and _is_part(after))
+
+
+def _are_numbers(before: str, after: str) -> bool:
+    return _is_number(before) and _is_number(after)
 
 
 def _of_run(run: list[str], short: bool) -> list[tuple[str, bool]]:
