@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from khive_supervisor.errors import Denied
+
 
 class Audience(StrEnum):
     """Whom a verb is for; an operator may call those of agents, too."""
@@ -75,6 +77,19 @@ class Grant:
 AGENT = Grant()
 #: A person at a terminal, or a program of theirs.
 OPERATOR = Grant(Audience.OPERATOR)
+
+
+def check_operator(grant: Grant, what: str) -> None:
+    """Refuse whoever is no operator.
+
+    Raises:
+        Denied: an agent, a task or a confined session is above whoever asks.
+    """
+    if not grant.operator:
+        raise Denied(
+            f"{what} is an operator's, and an agent has started this command.",
+            hint="Run it in a terminal of your own.",
+        )
 
 
 def confined_to(namespace: str) -> Grant:

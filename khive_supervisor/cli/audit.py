@@ -17,6 +17,7 @@ from khive_supervisor.audit.chain import Head, read_heads
 from khive_supervisor.audit.verify import verify as verify_chain
 from khive_supervisor.cli.numbers import WholeNumber
 from khive_supervisor.cli.output import as_json_option, emit, style, table
+from khive_supervisor.cli.permission import operators_only
 from khive_supervisor.cli.session import config_option, loaded
 from khive_supervisor.cli.times import asked
 from khive_supervisor.errors import InvalidInput
@@ -47,6 +48,7 @@ def verify(heads: tuple[str, ...], config_file: str | None, as_json: bool) -> No
 
     Exit code 0 if the chain is whole, 9 if it is not.
     """
+    operators_only(config_file, "audit verify")
     wanted = [head for text in heads for head in _heads(text)]
     with open_store(loaded(config_file).config) as store:
         report = verify_chain(store.audit.entries(), wanted)
@@ -91,6 +93,7 @@ def _report_text(report: dict[str, Any]) -> str:
 @as_json_option
 def head(config_file: str | None, as_json: bool) -> None:
     """Print the newest entry's number and hash, to be kept somewhere else."""
+    operators_only(config_file, "audit head")
     with open_store(loaded(config_file).config) as store:
         found = store.audit.head()
     emit({**found.as_dict(), "head": str(found)}, as_json, lambda data: str(data["head"]))
@@ -123,6 +126,7 @@ def show(
     **args: Any,
 ) -> None:
     """List what was done, newest first."""
+    operators_only(config_file, "audit show")
     args["subject"] = _subject(task, role, profile)
     args["since"] = asked(args["since"])
     given = {name: value for name, value in args.items() if value is not None}

@@ -10,6 +10,7 @@ import click
 
 from khive_supervisor.audit import actors
 from khive_supervisor.cli.output import as_json_option, emit, note
+from khive_supervisor.cli.permission import operators_only
 from khive_supervisor.cli.session import config_option, control, loaded
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import StoreError, StoreUnavailable
@@ -23,6 +24,7 @@ from khive_supervisor.supervision.lock import StoreLock
 @as_json_option
 def backup(file: str, config_file: str | None, as_json: bool) -> None:
     """Copy the whole store to a new FILE; sessions go on meanwhile."""
+    operators_only(config_file, "backup")
     target = os.path.abspath(file)
     with open_store(loaded(config_file).config) as store:
         store.backup(target)
@@ -42,6 +44,7 @@ def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> Non
     Sessions go on, and see the restored content in their next call. A store that is damaged can
     only be replaced while no supervisor runs.
     """
+    operators_only(config_file, "restore")
     if not yes:
         click.confirm(f"Replace everything in the store by {file}?", abort=True, err=True)
     config = loaded(config_file).config

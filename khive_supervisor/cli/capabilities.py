@@ -12,6 +12,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli import rewrite, tomltext
 from khive_supervisor.cli.jsontext import CannotEdit
 from khive_supervisor.cli.output import as_json_option, emit, table
+from khive_supervisor.cli.permission import operators_only
 from khive_supervisor.cli.reload import result_text
 from khive_supervisor.cli.session import config_option, control, users_file
 from khive_supervisor.config.budget_table import Budget
@@ -136,6 +137,7 @@ def enable(capability: str, reload_: bool, config_file: str | None, as_json: boo
     Nothing else in the file changes, and the first time a copy of it is kept beside it. Without a
     file the user's own is made.
     """
+    operators_only(config_file, "capabilities enable")
     file = users_file(config_file)
     original = rewrite.read(file)
     known, found = _look(file)

@@ -309,8 +309,9 @@ def check_supervisor(path: str, holds: Holder | None = None) -> Iterable[Check]:
         yield Check("supervisor", "fail", "It is of another release", error.message, fix)
         return
     what = f"pid {status['pid']}, release {status['version']}, {status['state']}"
-    down = [c["name"] for c in status["children"] if c["state"] in ("backoff", "fatal")]
-    hung = [c["name"] for c in status["children"] if c["state"] == "hung"]
+    children = status.get("children", ())  # not told to a command of a confined session
+    down = [c["name"] for c in children if c["state"] in ("backoff", "fatal")]
+    hung = [c["name"] for c in children if c["state"] == "hung"]
     if status.get("store_problem"):
         yield Check("supervisor", "fail", what, status["store_problem"])
     elif hung:

@@ -8,9 +8,10 @@ import click
 
 from khive_supervisor.access import tokens
 from khive_supervisor.cli.output import as_json_option, emit
+from khive_supervisor.cli.permission import operators_only
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.config.values import quoted
-from khive_supervisor.errors import NotFound
+from khive_supervisor.errors import Denied, NotFound
 from khive_supervisor.paths import http_token_file
 
 
@@ -25,7 +26,12 @@ def http() -> None:
 def info(config_file: str | None, as_json: bool) -> None:
     """Show the URL, and the file that the token is in."""
     with control(config_file) as client:
-        answer = client.request("status")["http"]
+        answer = client.request("status").get("http")
+    if answer is None:
+        raise Denied(
+            "Where HTTP is served is not told to a command of a confined session.",
+            hint="Run it in a terminal of your own.",
+        )
     emit(answer, as_json, _text)
 
 
@@ -62,6 +68,7 @@ def token(namespace: str | None, config_file: str | None, as_json: bool) -> None
     With --namespace, whoever has it sees that namespace and nothing else: a [[confine]] table
     has to name it.
     """
+    operators_only(config_file, "http token")
     if namespace is not None:
         _check_namespace(namespace, config_file)
     path = http_token_file(socket_of(config_file))

@@ -22,7 +22,7 @@ from khive_supervisor.cli.finding import LOOK_AGAIN, holder_of, socket_of, store
 from khive_supervisor.cli.output import note
 from khive_supervisor.cli.session import start_in_background
 from khive_supervisor.client import ControlClient, owner
-from khive_supervisor.errors import KhiveError, NotRunning, Unresponsive
+from khive_supervisor.errors import Denied, KhiveError, NotRunning, Unresponsive
 from khive_supervisor.processes import alive
 from khive_supervisor.supervision.moving import moved
 
@@ -140,6 +140,8 @@ def _stop(config_file: str | None, pid: int) -> None:
             client.request("stop", {"sessions": False})
     except NotRunning:
         _terminate(pid)
+    except Denied:
+        raise
     except KhiveError:
         _terminate(owner(path) or pid)
     deadline = time.monotonic() + END_DEADLINE

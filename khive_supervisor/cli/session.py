@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import click
 
 from khive_supervisor import holder, paths, repository
+from khive_supervisor.access.grant import Grant, from_dict
 from khive_supervisor.cli import finding
 from khive_supervisor.cli.finding import SAY_AFTER, control, reach, socket_of
 from khive_supervisor.cli.output import note
@@ -19,7 +20,7 @@ from khive_supervisor.client import ControlClient
 from khive_supervisor.config.alone import load_alone
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.service_tables import ENVIRONMENT_ALLOWED
-from khive_supervisor.errors import InvalidInput, NotRunning
+from khive_supervisor.errors import InvalidInput, KhiveError, NotRunning
 
 __all__ = [
     "Verbs", "config_option", "control", "loaded", "socket_of", "start_in_background", "verbs",
@@ -179,6 +180,18 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
             client.close()
 
 
+def seen_by_supervisor(config_file: str | None) -> Grant | None:
+    """What this command may do as the supervisor sees it; None if nobody says so at once.
+
+    Its ancestors are known there alone, so that who wants no supervisor is asked about, too.
+    """
+    try:
+        with ControlClient(socket_of(config_file)) as client:
+            return from_dict(client.request("grant"))
+    except KhiveError:  # nobody, nobody who answers, or a release that does not know
+        return None
+
+
 class _Local:
     """Verbs in this process: KHIVE_NO_DAEMON=1."""
 
@@ -195,12 +208,14 @@ class _Local:
             namespace=os.environ.get("KHIVE_NAMESPACE"),
             actor=os.environ.get("KHIVE_ACTOR", ""),
         )
+        grant = decide.alone(config, "verbs", os.getcwd(), os.environ)
+        seen = seen_by_supervisor(config_file)
         self.context = Context(
             config,
             info,
             socket_path=None,
             make_embedder=lambda: in_process(config.embedder),
-            grant=decide.alone(config, "verbs", os.getcwd(), os.environ),
+            grant=grant.narrowed(seen) if seen is not None else grant,
         )
 
     def request(

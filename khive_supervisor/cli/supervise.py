@@ -16,6 +16,7 @@ import click
 from khive_supervisor.cli.finding import LOOK_AGAIN, SAY_AFTER, holder_of, reach
 from khive_supervisor.cli.numbers import WholeNumber
 from khive_supervisor.cli.output import as_json_option, counted, emit, exactly, note, style, table
+from khive_supervisor.cli.permission import not_confined
 from khive_supervisor.cli.role_text import roles_text
 from khive_supervisor.cli.session import config_option, control, loaded, socket_of
 from khive_supervisor.cli.starting import (
@@ -229,6 +230,8 @@ def status(config_file: str | None, as_json: bool) -> None:
 
 
 def _status_text(status: dict[str, Any]) -> str:
+    if "children" not in status:  # to a command of a confined session
+        return "\n\n".join(filter(None, (_head(status), _sessions_text(status["sessions"]))))
     return "\n\n".join(
         part
         for part in (
@@ -259,7 +262,7 @@ def _head(status: dict[str, Any]) -> str:
             f"store   {status['store']}",
             *(f"        {text}" for text in _about_store(status)),
             f"config  {status['config_file'] or 'defaults (no file)'}",
-            f"log     {status['log']}",
+            *([f"log     {status['log']}"] if "log" in status else []),
             *_upgrade_lines(status.get("upgrade", {})),
             *_http_lines(status.get("http", {}), "http    "),
         )
@@ -380,6 +383,7 @@ def duration(seconds: float) -> str:
 @as_json_option
 def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> None:
     """Show the log of the supervisor and all its processes."""
+    not_confined(config_file, "logs")
     path = loaded(config_file).config.log.file
     if not os.path.exists(path):
         raise NotFound(f"There is no log at {path}.", hint="It begins with the first start.")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.output import as_json_option, counted, emit, note, table
+from khive_supervisor.cli.permission import not_confined
 from khive_supervisor.cli.session import config_option, loaded
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.sqlite import SqliteStore
@@ -31,6 +32,7 @@ def worktrees(
     One with changes, commits or files in it is never removed: merge or discard them with git
     first. Works without a supervisor, too.
     """
+    not_confined(config_file, "worktrees")
     store = loaded(config_file).config.store.path
     top, git = about.root(store), Git(os.environ)
     only = task_id(named) if named is not None else None

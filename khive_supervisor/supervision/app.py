@@ -172,6 +172,7 @@ class Supervisor:
             self.status,
             self._end,
             self.upgrader.ask,
+            self.grants.of_control,
             store=self.belonging.store,
         )
         self._inherited = inherited

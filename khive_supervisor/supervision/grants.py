@@ -7,13 +7,15 @@ has started gets no more than they have.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from khive_supervisor import processes
 from khive_supervisor.access import decide, lineage
-from khive_supervisor.access.grant import AGENT, Grant, from_dict, united
+from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, from_dict, united
 from khive_supervisor.access.lineage import Process
 from khive_supervisor.config.model import Config
 from khive_supervisor.errors import KhiveError, StoreUnavailable
@@ -24,8 +26,9 @@ from khive_supervisor.supervision.rendezvous import peer_pid
 from khive_supervisor.supervision.sessions import Session
 from khive_supervisor.tasks.model import Task
 
-#: The kind of a hello that is a client's session; the other one is a command's.
-ATTACH = "attach"
+#: The kind of a hello that is a client's session; the other ones are commands'. What the last asks
+#: is about the supervisor itself.
+ATTACH, CONTROL = "attach", "control"
 
 #: Seconds that a session waits for its directory, and threads that may hang on one.
 PATIENCE, MAX_HANGING = 2.0, 8
@@ -104,6 +107,39 @@ class Grants:
             grant = grant.narrowed(one)
         return replace(grant, owners=_owners(session, arrival, above))
 
+    async def of_control(self, arrival: Arrival) -> Grant:
+        """What whoever is at a control connection may ask of the supervisor itself.
+
+        A client that is not confined, and of which nothing says that it is an agent, does not
+        lessen what a command beneath it may: a script of the user's own has sessions as well.
+        """
+        pid = peer_pid(arrival.conn)
+        if pid and (own := self._of_worker(pid)) is not None:
+            return own
+        hints = self._hints(pid, arrival)
+        above = [grant async for grant in self._above(pid, hints, CONTROL)]
+        above += [AGENT] if pid == 0 else []
+        if not above and not hints:
+            return OPERATOR
+        config, cwd = self._config(), (lineage.directory(pid) if pid else None) or "/"
+        return await self._look(lambda: decide.of_command(config, cwd, hints, above))
+
+    def _of_worker(self, pid: int) -> Grant | None:
+        """What a worker of ours may ask, which has judged its client itself; None for all else."""
+        if not processes.is_worker(pid):
+            return None
+        working = self._working()
+        for process in lineage.ancestors(pid):
+            if process.pid in working:
+                return None
+            if process.pid == os.getpid():
+                return OPERATOR
+        for session in self._sessions:  # of the supervisor before this one
+            if session.pid == pid:
+                grant = from_dict(session.info.get("grant"))
+                return replace(grant, owners=(*grant.owners, session.id))
+        return None
+
     async def _look(self, work: Callable[[], Grant]) -> Grant:
         """A decision that may look at directories; whoever confines none waits for none."""
         config = self._config()
@@ -132,7 +168,8 @@ class Grants:
         """What those have from whom a process descends, nearest first."""
         working = self._working()
         for process, above in self._chain(pid, kind) if pid else ():
-            if above and (grant := self._of_client(process)):
+            grant = self._of_client(process) if above else None
+            if grant is not None and (grant.confined or kind != CONTROL):
                 yield grant
             if process.pid in working:
                 yield await self._of_task(working[process.pid])

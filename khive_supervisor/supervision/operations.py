@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from khive_supervisor import logs
+from khive_supervisor.access.grant import Grant, check_operator
+from khive_supervisor.access.seen import OF_COMMAND, roles_for, status_for
 from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.supervision.control import Arrival, answer_requests
+from khive_supervisor.supervision.control import Arrival, Operation, answer_requests
 from khive_supervisor.supervision.records import Records
 from khive_supervisor.supervision.reload import Reloader
 from khive_supervisor.supervision.rendezvous import peer_pid
@@ -40,9 +42,11 @@ class Operations:
         status: Callable[[], Awaitable[dict[str, Any]]],
         end: End,
         upgrade: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
+        grant_of: Callable[[Arrival], Awaitable[Grant]],
         *,
         store: str,
     ) -> None:
+        self._grant_of = grant_of
         self._store = store
         self._sessions = sessions
         self._reloader = reloader
@@ -56,23 +60,42 @@ class Operations:
         """Answer one connection until its client leaves."""
         who = self._who(arrival.conn)
         by = functools.partial
+        of_operators: dict[str, Operation] = {
+            "stop": by(self._stop, who),
+            "upgrade": self._upgrade,
+            "rescue": by(self._rescue, who),
+            "index.build": by(self._index_build, who),
+            "reload": by(self._reload, who),
+            "roles.drain": by(self._roles_drain, who),
+            "roles.resume": by(self._roles_resume, who),
+        }
+        judged = {
+            name: by(self._judged, arrival, name, operation)
+            for name, operation in of_operators.items()
+        }
         await answer_requests(
             arrival,
             {
                 "ping": self._ping,
-                "status": self._status,
+                "grant": by(self._grant, arrival),
+                "status": by(self._status, arrival),
                 "counters": self._counters,
-                "stop": by(self._stop, who),
-                "upgrade": self._upgrade,
-                "rescue": by(self._rescue, who),
-                "index.build": by(self._index_build, who),
                 "index.damaged": self._index_damaged,
-                "reload": by(self._reload, who),
-                "roles.drain": by(self._roles_drain, who),
-                "roles.resume": by(self._roles_resume, who),
-                "roles.status": self._roles_status,
+                "roles.status": by(self._roles_status, arrival),
+                **judged,
             },
         )
+
+    async def _judged(
+        self, arrival: Arrival, name: str, operation: Operation, args: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Answer what only an operator may ask."""
+        check_operator(await self._grant_of(arrival), f"The supervisor's {name}")
+        return await operation(args)
+
+    async def _grant(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
+        """What whoever asks may do: commands that ask nothing else go by it as well."""
+        return (await self._grant_of(arrival)).as_dict()
 
     def _who(self, conn: socket.socket) -> str:
         """Who is at the other end: a session's worker, or a command."""
@@ -87,8 +110,9 @@ class Operations:
     async def _ping(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         return {"pid": os.getpid(), "store": self._store}
 
-    async def _status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._status_of_all()
+    async def _status(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
+        grant = await self._grant_of(arrival)
+        return status_for(await self._status_of_all(), grant, grant.owners, OF_COMMAND)
 
     async def _counters(self, _args: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -145,8 +169,9 @@ class Operations:
         answer = await self._reloader.roles.resume(role)
         return await self._on_record("resumed", role, answer, who)
 
-    async def _roles_status(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return {"roles": self._reloader.roles.describe()}
+    async def _roles_status(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
+        grant = await self._grant_of(arrival)
+        return {"roles": roles_for(self._reloader.roles.describe(), grant)}
 
     async def _on_record(
         self, kind: str, role: str, answer: dict[str, Any], who: str

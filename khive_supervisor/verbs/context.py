@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import client, wellformed
+from khive_supervisor.access import seen
 from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import namespace_allowed
@@ -35,9 +36,8 @@ from khive_supervisor.verbs.usage import Served
 if TYPE_CHECKING:
     from khive_supervisor.verbs.registry import Registry
 
-#: What a confined session may ask of the supervisor, and what it sees of its status.
+#: What a confined session may ask of the supervisor.
 CONFINED_OPERATIONS = frozenset({"status", "index.damaged"})
-CONFINED_STATUS = ("state", "version")
 
 Progress = Callable[[int, int, str], None]
 #: Something for the supervisor to act on soon; fire and forget.
@@ -296,14 +296,7 @@ class Context:
 
     def _seen(self, status: dict[str, Any]) -> dict[str, Any]:
         """What of the supervisor's status is for whoever asks: no sessions of others."""
-        if self.grant.operator:
-            return status
-        sessions = status.get("sessions", ())
-        own = [one for one in sessions if one.get("id") == self.session.id]
-        if self.grant.confined:
-            kept = {name: status[name] for name in CONFINED_STATUS if name in status}
-            return {**kept, "sessions": own}
-        return {**status, "sessions": own, "sessions_open": len(sessions)}
+        return seen.status_for(status, self.grant, (self.session.id,), seen.OF_SESSION)
 
     def counts(self) -> dict[str, int]:
         """What was counted since the store was opened; for any thread, and opens nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +271,64 @@ def test_a_session_keeps_its_tasks_when_its_worker_is_replaced(home: Installatio
         after = session.tool("khive_call", verb="agents.tasks", args={})["structuredContent"]
     assert [one["task"] for one in before["tasks"]] == [one["task"] for one in after["tasks"]]
     assert len(before["tasks"]) == 1
+
+
+# --- what is asked of the supervisor, and of the store's files, in a shell ----------------------
+
+#: Runs the commands of $1, one in a line, with the program that follows; prints code and output.
+EACH = """
+import subprocess, sys
+for line in sys.argv[1].splitlines():
+    done = subprocess.run([*sys.argv[2:], *line.split()], capture_output=True, text=True)
+    print(f"{line}: {done.returncode} {' '.join((done.stdout + done.stderr).split())}")
+"""
+REFUSED = ("stop", "reload", "backup copy.db", "http info", "logs")
+
+
+def each_beneath(
+    khive: Installation, directory: str, commands: Iterable[str], *around: str
+) -> dict[str, tuple[int, str]]:
+    """The codes and outputs of commands in the shell of a client in a directory."""
+    argv = [*around, sys.executable, "-c", EACH, "\n".join(commands), *khive.argv]
+    found = {}
+    for line in beneath(khive, directory, *argv)["said"].splitlines():
+        command, _, rest = line.partition(": ")
+        code, _, text = rest.partition(" ")
+        found[command] = int(code), text
+    return found
+
+
+def test_a_confined_agents_shell_is_no_operators(home: Installation) -> None:
+    pid = home.status()["pid"]
+    found = each_beneath(home, "work/acme", REFUSED)
+    assert set(found) == set(REFUSED)
+    for command, (code, said) in found.items():
+        assert (command, code) == (command, 1)
+        assert "in a terminal" in said
+    # Nor does it become one by saying that it wants no supervisor.
+    alone = ("env", "KHIVE_NO_DAEMON=1")
+    found = each_beneath(home, "work/acme", ("backup copy.db", "call system.status"), *alone)
+    assert found["backup copy.db"][0] == 1
+    assert '"confined_to": [ "acme" ]' in found["call system.status"][1]
+    assert not (home.home / "copy.db").exists()
+    assert home.status()["pid"] == pid
+
+
+def test_status_and_doctor_beneath_a_confined_client_tell_nothing_of_others(
+    home: Installation,
+) -> None:
+    with RawSession(home, cwd=home.home / "work/beta") as other:
+        other.initialize()
+        found = each_beneath(home, "work/acme", ("status", "status --json", "doctor"))
+    assert found["status"][0] == found["status --json"][0] == 0
+    assert "acme" in found["status"][1]
+    assert "beta" not in found["status"][1] + found["status --json"][1]
+    assert "Traceback" not in found["doctor"][1]
+
+
+def test_an_agent_that_says_so_is_no_operator(home: Installation) -> None:
+    said = home.run("reload", code=1, CLAUDECODE="1").stderr
+    assert "an operator's" in said
+    with RawSession(home, cwd=home.home / "elsewhere") as session:
+        session.initialize()  # of a program that is the user's own, as far as anybody can know
+        home.run("reload")
