@@ -162,8 +162,8 @@ def test_the_reason_of_a_refusal_is_never_lost_to_a_broken_pipe(
     monkeypatch.setattr(protocol, "PROTOCOL", 99)
     for _ in range(50):
         with (
-            ControlClient(shared.socket, "verbs", pid=1, cwd="/", env={}) as client,
             pytest.raises(VersionMismatch),
+            ControlClient(shared.socket, "verbs", pid=1, cwd="/", env={}) as client,
         ):
             client.request("system.status", {"text": "x" * 10**6})
 
