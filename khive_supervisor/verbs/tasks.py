@@ -128,7 +128,8 @@ def _cwd(context: Context, asked: str | None, role: str) -> str:
     defined = context.config.role(role)
     allowed = [*context.config.agents.roots, defined.cwd if defined is not None else ""]
     if asked is not None:
-        return roots.resolve(asked, session, allowed)
+        # An operator's word is the user's: what it names is the project that it stands in.
+        return roots.resolve(asked, asked if context.grant.operator else session, allowed)
     if not os.path.isabs(session) or not os.path.isdir(session) or not wellformed.is_text(session):
         return ""
     if defined is not None and defined.workdir in ("caller", "worktree"):

@@ -127,12 +127,13 @@ def test_a_directory_that_others_can_write_is_refused_and_left_as_it_is(
     directory.mkdir()
     directory.chmod(mode)
     done = khive.run("start", code=exitcodes.BOOT_FAILURE, KHIVE_SOCKET=str(directory / "s.sock"))
-    assert f"with mode {mode:04o}: others could replace the socket" in done.stderr
+    assert f"mode {mode:04o}" in done.stderr
+    assert "others could replace" in done.stderr
     assert directory.stat().st_mode & 0o7777 == mode
     assert list(directory.iterdir()) == []
     # The session is served all the same, without a socket.
     attached = khive.run("attach", KHIVE_SOCKET=str(directory / "s.sock"))
-    assert "others could replace the socket" in attached.stderr
+    assert "others could replace" in attached.stderr
     assert "This session serves itself" in attached.stderr
     assert directory.stat().st_mode & 0o7777 == mode
     assert list(directory.iterdir()) == []

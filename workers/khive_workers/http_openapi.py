@@ -88,12 +88,16 @@ def _parameter(
     return {"name": name, "in": where, "required": required, "schema": dict(schema)}
 
 
+#: Statuses of routes that answer with what they have found or done, whatever that is.
+_RECORDS = {"readyz": (503,), "reload": (409, 422)}
+
+
 def _responses(route: Route) -> dict[str, Any]:
     answer = {route.media_type: {"schema": dict(route.answers)}}
     found: dict[str, Any] = {"200": {"description": route.summary, "content": answer}}
     for status, words in {**_REFUSALS, **route.also}.items():
         schema: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
-        if route.name == "readyz" and status == 503:
+        if status in _RECORDS.get(route.name, ()):
             schema = {"type": "object"}
         found[str(status)] = {
             "description": words,
