@@ -33,6 +33,8 @@ MAX_FUTILE = 8
 #: wrong; and how many times as long at most while more processes want a processor than there are:
 #: an interpreter for each session would make that worse, and take even longer.
 PATIENCE, BUSIEST = 20.0, 3.0
+#: The same for a session whose client is at work with it: it waits for the answer to a call.
+PATIENCE_AT_WORK = 3.0
 #: Starts in a row that fail, after which it does so at once.
 MAX_FAILED = 3
 
@@ -93,6 +95,8 @@ def attach(terms: Terms) -> None:
     if futile:
         sleep(pause(futile))
     until, failed, attempt = monotonic() + PATIENCE * busy(), 0, 0
+    if resumed():
+        until = terms.until = monotonic() + PATIENCE_AT_WORK
     while True:
         attempt += 1
         must_start = look(terms)

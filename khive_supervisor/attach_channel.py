@@ -108,13 +108,21 @@ class Terms:
     Attributes:
         config: the configuration file that it goes by; None: the defaults.
         ignored: (name, value) of what its directory's project says, and was not taken.
+        until: when the client must have a worker, whoever starts that; None: it has no session yet.
+        alone: whether it has asked the reserve, so that only a process of its own is left.
     """
 
-    __slots__ = ("config", "ignored")
+    __slots__ = ("alone", "config", "ignored", "until")
 
     def __init__(self, config: "str | None", ignored: "list[tuple[str, str]]") -> None:
         self.config = config
         self.ignored = ignored
+        self.until: float | None = None
+        self.alone = False
+
+    def left(self, seconds: float) -> float:
+        """So many seconds, or as many as are left."""
+        return seconds if self.until is None else max(PAUSE, min(seconds, self.until - monotonic()))
 
     def words(self) -> "list[str]":
         """The same as arguments, for a process that this one becomes."""
@@ -269,22 +277,24 @@ def stopped(pid: int) -> bool:
     return state(pid) in (b"T", b"t")
 
 
-def receive(sock: socket, seconds: float, what: str, pid: int) -> "bytes | None":
+def receive(
+    sock: socket, seconds: float, what: str, pid: int, slow: float = SLOW
+) -> "bytes | None":
     """The channel's next record; b"" at its end, None if there is none in time.
 
     One whose process is stopped is not waited for; one that works, or waits for a processor or a
-    disk, gets SLOW times as long. What is waited for is said to the client before long.
+    disk, gets `slow` times as long. What is waited for is said to the client before long.
     """
     record = b""
     began, said = monotonic(), False
     while not record.endswith(b"\n"):
         try:
-            sock.settimeout(SAY_AFTER)
+            sock.settimeout(min(SAY_AFTER, seconds))
             byte = sock.recv(1)
         except TimeoutError:
             waited, now = monotonic() - began, state(pid)
             works = now in (b"R", b"D")
-            if now in (b"T", b"t") or waited > (SLOW * seconds if works else seconds):
+            if now in (b"T", b"t") or waited >= (slow * seconds if works else seconds):
                 return None
             if not said:
                 say(what)
@@ -325,8 +335,9 @@ def until_begun(sock: socket, pid: int, path: str, terms: Terms) -> "str | None"
     """Wait until a worker has begun, and become what waits for its end; otherwise as `offer`."""
     waits = f"waiting for the supervisor (pid {pid}) at {path} to answer"
     seconds, missing = TAKEN_WITHIN, "does not answer"
+    slow = SLOW if terms.until is None else 1.0
     while True:
-        record = receive(sock, seconds, waits, pid)
+        record = receive(sock, terms.left(seconds), waits, pid, slow)
         if record is None:
             if has_begun_after_all(sock):
                 return None
@@ -390,7 +401,8 @@ def resumed() -> bool:
 def serve_without(pid: int, path: str, terms: Terms, why: str) -> None:
     """Say that the supervisor hangs, and become a process that serves the session by itself."""
     who = f"(pid {pid}) " if pid else ""
-    mend = f" If it is stopped: kill -CONT {pid}; if it hangs: kill -9 {pid}." if pid else ""
+    blamed = pid and (terms.until is None or stopped(pid))
+    mend = f" If it is stopped: kill -CONT {pid}; if it hangs: kill -9 {pid}." if blamed else ""
     say(f"the supervisor {who}at {path} {why}; this session serves itself meanwhile.{mend}")
     serve_alone(terms)
 
@@ -399,11 +411,33 @@ def serve_alone(terms: Terms) -> None:
     """Become a process that serves this session by itself; does not return.
 
     With a journal it goes on where the last worker was, and comes back when a supervisor is there.
+    One of many loads what that takes, and forks for the others.
     """
     argv = [sys.executable, "-P", "-m", "khive_workers.session", "--standalone"]
     if has_memory():
         argv += ["--journal", str(JOURNAL), "--inbox", str(INBOX)]
+        if (turn := reserved(terms)) > 0:
+            argv += ["--reserve", str(turn)]
     execv(sys.executable, argv + terms.words())
+
+
+def reserved(terms: Terms) -> int:
+    """Let the reserve serve this session; returns the lock's descriptor if it is to be that.
+
+    -1 if neither is possible.
+    """
+    if terms.alone:
+        return -1
+    from khive_supervisor import attach_reserve
+
+    terms.alone, terms.until = True, monotonic() + TAKEN_WITHIN
+    path = attach_reserve.socket_path()
+    turn = attach_reserve.be_or_find(path)
+    if turn is None and holder.unsafe(path) is None:
+        offer(path, terms)
+        # Between two, or it ends: whoever is the next is as good.
+        turn = attach_reserve.be_or_find(path)
+    return turn if turn is not None else -1
 
 
 def has_memory() -> bool:

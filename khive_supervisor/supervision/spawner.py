@@ -179,7 +179,12 @@ class ForkSpawner:
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits; called when the zygote is ready, too."""
+        """Send what waits, unless the zygote starts: it calls this when it is ready.
+
+        What it has not got yet can still be served otherwise.
+        """
+        if self.zygote is not None and self.zygote.state is not State.READY:
+            return
         loop = asyncio.get_running_loop()
         while self._waiting and self._channel is not None:
             request = self._waiting[0]
@@ -283,7 +288,9 @@ class ForkSpawner:
     def _serve_otherwise(self, waiting: Waiting) -> None:
         """Let a fresh interpreter serve a request."""
         request = waiting.request
-        if request.get("kind") != CONFIGURE:  # fresh interpreters get it with their environment
+        if _has_left(request, waiting.fds):
+            self._forget(str(request["session"]))  # an interpreter would begin with nobody
+        elif request.get("kind") != CONFIGURE:  # fresh interpreters get it with their environment
             self._forget(str(request.get("session", "")))
             try:
                 self.fallback.spawn(request, waiting.fds)
@@ -307,6 +314,15 @@ def _close(fds: Sequence[int]) -> None:
 
 def _readable(sock: socket.socket) -> bool:
     return bool(select.select([sock], [], [], 0)[0])
+
+
+def _has_left(request: Mapping[str, Any], fds: Sequence[int]) -> bool:
+    """Return whether the client of a request has shut its channel: it serves itself by now."""
+    if request.get("kind") != "attach" or not request.get("acks"):
+        return False
+    poll = select.poll()
+    poll.register(fds[-1], 0)  # the end is always reported
+    return bool(poll.poll(0))
 
 
 def _tell(channel: int, text: str) -> None:

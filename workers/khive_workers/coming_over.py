@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from khive_supervisor import holder, logs
+from khive_supervisor import attach_reserve, holder, logs
 from khive_supervisor.attach_channel import FORWARDED
 from khive_supervisor.client import ControlClient
 from khive_supervisor.errors import KhiveError
@@ -44,13 +44,17 @@ async def supervisor_is_back(store: str, start: Callable[[], None]) -> None:
 class Starter:
     """Starts a supervisor that is nobody's child, for as long as this process waits for it."""
 
-    def __init__(self, config_file: str | None) -> None:
+    def __init__(self, config_file: str | None, *, others: bool | None = False) -> None:
         self._words = ["--config", config_file] if config_file else []
+        #: Whether it is for the reserve to start one, as long as there is one.
+        self._others = others
         self._told = -1
 
     def __call__(self) -> None:
         """Start one; that it fails is no news. What was started before, and is not there, ends."""
         self.close()
+        if self._others and attach_reserve.is_there():
+            return
         self._told, tell = os.pipe()
         argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--tell-fd", str(tell)]
         kept_back = (*FORWARDED, "NOTIFY_SOCKET")
@@ -75,16 +79,17 @@ class Starter:
 
 
 def answers(store: str) -> bool:
-    """Return whether who holds a store answers, by now."""
+    """Return whether who holds a store answers, and has somebody who starts workers, by now."""
     holds = holder.of(store)
     if holds is None or not holds.socket:
         return False
     try:
         with ControlClient(holds.socket) as client:
-            client.request("ping")
+            status = client.request("status")
     except (KhiveError, OSError):
         return False
-    return True
+    zygotes = [one for one in status.get("children", ()) if one.get("name") == "zygote"]
+    return all(one.get("state") != "starting" and one.get("state") != "hung" for one in zygotes)
 
 
 async def come_over(

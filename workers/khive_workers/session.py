@@ -154,7 +154,8 @@ class SessionWorker:
         self._journal = Journal(journal)
         self._inbox = Inbox(inbox, config.session.max_line_bytes)
         self._channel = socket.socket(fileno=fds[5]) if attached else None
-        self._socket_path = paths.env("KHIVE_SOCKET") if self._channel is not None else None
+        served = self._channel is not None and self._again is None
+        self._socket_path = paths.env("KHIVE_SOCKET") if served else None
         self._link: Link | None = None
         self._hints: Hints | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,13 +219,16 @@ class SessionWorker:
     async def _come_over(
         self, transport: FdTransport, context: Context, thread: VerbThread
     ) -> None:
-        start = Starter(self._request.get("config_file"))
+        start = Starter(self._request.get("config_file"), others=self._request.get("reserved"))
 
         async def leave() -> None:
             transport.close()
             start.close()
             with anyio.move_on_after(CLOSE_DEADLINE):
                 await thread.end(context.close)
+            if self._channel is not None:  # attach waits at its other end, and attaches again
+                self._journal.rest()
+                os._exit(exitcodes.OK)
             become_attach(self._read_fd, self._write_fd, self._again or [])
 
         await come_over(self._config.store.path, start, lambda: transport.idle, leave)
@@ -371,48 +375,95 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--ignored", action="append", default=[], help="what attach has ignored")
     parser.add_argument("--journal", type=int, help="the journal's descriptor, from attach")
     parser.add_argument("--inbox", type=int, help="the inbox's descriptor, from attach")
+    parser.add_argument("--reserve", type=int, help="the lock of who forks for others, from attach")
     options = parser.parse_args(argv)
     runtime.reset_signals()
     if options.standalone:
-        return _serve_alone(options)
+        return _serve_alone(options) if options.reserve is None else _be_reserve(options)
     request = json.load(sys.stdin)
     return serve(snapshot.from_environment(), request, [int(n) for n in options.fds.split(",")])
 
 
 def _serve_alone(options: argparse.Namespace) -> int:
-    cwd = paths.working_directory()
-    left_out = [(name, value) for name, _, value in (w.partition("=") for w in options.ignored)]
-    words = [word for one in options.ignored for word in ("--ignored", one)]
-    words += ["--config", options.config] if options.config else []
     logs.to_stderr("warning")
+    fds = [os.dup(fd) for fd in (0, 1, 2)]
+    if options.journal is not None and options.inbox is not None:
+        fds += [os.dup(options.journal), os.dup(options.inbox)]
     try:
-        # Imported here: the zygote, which imports this module, has no use for it.
-        from khive_supervisor.access import decide, lineage
-        from khive_supervisor.config.alone import load_alone
-
-        config, terms = load_alone(options.config, cwd, left_out)
+        config, request = _asked_alone(options, _name_of(os.getpid()))
     except KhiveError as error:
         sys.stderr.write(f"khive-supervisor: {error}\n")
         if options.journal is not None and Journal(os.dup(options.journal)).handshake:
             time.sleep(TRY_AGAIN_AFTER)  # the client has a session: until somebody can serve it
-            become_attach(0, 1, words)
+            become_attach(0, 1, _words(options))
         return error.exit_code
+    if len(fds) < MEMORY:
+        del request["again"]
+    return serve(config, request, fds)
+
+
+def _be_reserve(options: argparse.Namespace) -> int:
+    """Serve this session in a child, and those of others that ask."""
+    from khive_workers import reserve
+
+    logs.to_stderr("warning")
+    warm()
+    own = _name_of(os.getpid())
+
+    def serve_one(asked: argparse.Namespace, fds: list[int], name: str, ours: bool) -> int:
+        try:
+            config, request = _asked_alone(asked, own if ours else name)
+        except KhiveError as error:
+            sys.stderr.write(f"khive-supervisor: {error}\n")
+            if ours:
+                time.sleep(TRY_AGAIN_AFTER)
+            return error.exit_code  # attach serves itself, or asks again
+        return serve(config, {**request, "acks": True, "reserved": not ours}, fds)
+
+    code = reserve.run(options, serve_one)
+    if code is None:
+        become_attach(0, 1, _words(options))
+    return code or exitcodes.OK
+
+
+def _name_of(pid: int) -> str:
+    """The name of a session whose process that is; empty if nothing is known of it."""
+    from khive_supervisor.access import lineage
+
+    return lineage.session_name(pid) or ""
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    words = [word for one in options.ignored for word in ("--ignored", one)]
+    return words + (["--config", options.config] if options.config else [])
+
+
+def _asked_alone(options: argparse.Namespace, name: str) -> tuple[Config, dict[str, Any]]:
+    """The configuration, and the request, of a session that no supervisor asks for.
+
+    Raises:
+        KhiveError: the configuration is not valid.
+    """
+    # Imported here: the zygote, which imports this module, has no use for it.
+    from khive_supervisor.access import decide
+    from khive_supervisor.config.alone import load_alone
+
+    cwd = paths.working_directory()
+    left_out = [(name, value) for name, _, value in (w.partition("=") for w in options.ignored)]
+    config, terms = load_alone(options.config, cwd, left_out)
     for one in terms.ignored:
         log.warning("session.ignored", **one.as_dict())
     environment = {n: v for n in config.session.env_allow if (v := os.environ.get(n))}
-    request = {
+    return config, {
         "kind": "attach",
         "cwd": cwd,
         "env": environment,
         **terms.for_worker(),
-        "session": lineage.session_name(os.getpid()) or "",
+        "session": name,
         "grant": decide.alone(config, "attach", cwd, os.environ).as_dict(),
+        "again": _words(options),
+        "config_file": options.config,
     }
-    fds = [os.dup(fd) for fd in (0, 1, 2)]
-    if options.journal is not None and options.inbox is not None:
-        fds += [os.dup(options.journal), os.dup(options.inbox)]
-        request |= {"again": words, "config_file": options.config}
-    return serve(config, request, fds)
 
 
 if __name__ == "__main__":

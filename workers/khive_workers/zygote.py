@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
 from khive_workers import heap, preload, role, runtime, session
+from khive_workers.halted import LOOK_EVERY, Halted
 
 log = logs.get("khive.zygote")
 
@@ -60,6 +62,7 @@ class Zygote:
         self._spare: Spare | None = None
         self._spare_due = True
         self._ending = False
+        self._halted = Halted()
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""
@@ -76,8 +79,10 @@ class Zygote:
         assert threading.active_count() == 1, "a zygote with threads would fork broken locks"
         self._parent.send(b"ready\n")
         while not self._ending:
-            events = self._selector.select(QUIET if self._spare_due else None)
-            if not events:
+            events = self._selector.select(self._patience())
+            if self._halted:
+                self._halted.see_to(time.monotonic())
+            if not events and self._spare_due:
                 self._prepare_spare()
             for key, _ in events:
                 if key.fileobj is self._parent:
@@ -88,6 +93,13 @@ class Zygote:
                 else:
                     self._reap()
         self._serve_rest()
+        self._halted.end_stopped()
+
+    def _patience(self) -> float | None:
+        """Seconds until something is due though nobody asks."""
+        if self._spare_due:
+            return QUIET
+        return LOOK_EVERY if self._halted else None
 
     def _asked_to_end(self, *_: object) -> None:
         self._ending = True
@@ -201,11 +213,13 @@ class Zygote:
             pass
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
+            if self._halted.note(pid, status, time.monotonic()):
+                continue
             if self._spare is not None and pid == self._spare.pid:
                 self._dismiss_spare()
                 self._spare_due = False  # not again and again, if it cannot live

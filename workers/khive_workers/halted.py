@@ -1,0 +1,77 @@
+"""Children that a signal has stopped: nobody continues them, and their clients wait.
+
+Whoever has forked them sees it without asking, also while no supervisor watches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from khive_supervisor import processes
+
+#: Seconds, as far as they were watched, for which a child may be stopped.
+STOPPED_FOR = 2.0
+#: Seconds between two looks while one is.
+LOOK_EVERY = 0.5
+#: Seconds between two looks after which nothing is known of the time in between: then this process
+#: was stopped itself, with all others most likely.
+LATE = 1.5
+
+
+@dataclass(slots=True)
+class Halted:
+    """The children that are stopped, and since when."""
+
+    stopped: Callable[[int], bool] = processes.stopped
+    end: Callable[[int], None] = processes.end_group
+    _since: dict[int, float] = field(default_factory=dict)
+    _looked_at: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Return whether one is to be looked at again."""
+        return bool(self._since)
+
+    def note(self, pid: int, status: int, now: float) -> bool:
+        """Hear what waitpid has said of a child; returns whether it was that it is stopped."""
+        if os.WIFSTOPPED(status):
+            if not self._since:
+                self._looked_at = now
+            self._since[pid] = now
+            return True
+        self._since.pop(pid, None)
+        return False
+
+    def look(self, now: float) -> None:
+        """Reap what has ended, and see to those that are stopped."""
+        while (found := _next())[0]:
+            self.note(*found, now)
+        self.see_to(now)
+
+    def see_to(self, now: float) -> None:
+        """End those that are stopped for too long."""
+        late = now - self._looked_at > LATE
+        self._looked_at = now
+        for pid, since in list(self._since.items()):
+            if not self.stopped(pid):
+                del self._since[pid]
+            elif late:
+                self._since[pid] = now
+            elif now - since >= STOPPED_FOR:
+                del self._since[pid]
+                self.end(pid)
+
+    def end_stopped(self) -> None:
+        """End those that are stopped: nobody looks at them any more."""
+        for pid in self._since:
+            if self.stopped(pid):
+                self.end(pid)
+        self._since.clear()
+
+
+def _next() -> tuple[int, int]:
+    try:
+        return os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+    except ChildProcessError:
+        return 0, 0
