@@ -92,6 +92,8 @@ python=$1
 shift 5
 exec "$python" -P -c '{AGAIN}' "$@" {CHANNEL}<&-
 """
+#: Sessions that serve others and end just then, after which one serves itself alone.
+RESERVES = 5
 #: errno values of a sandbox that forbids the socket: EPERM, EACCES.
 FORBIDDEN = (1, 13)
 _SO_PEERCRED = 17
@@ -333,7 +335,8 @@ def offer(path: str, terms: Terms) -> "str | None":
 
 def until_begun(sock: socket, pid: int, path: str, terms: Terms) -> "str | None":
     """Wait until a worker has begun, and become what waits for its end; otherwise as `offer`."""
-    waits = f"waiting for the supervisor (pid {pid}) at {path} to answer"
+    who = "session that serves others" if terms.alone else "supervisor"
+    waits = f"waiting for the {who} (pid {pid}) at {path} to answer"
     seconds, missing = TAKEN_WITHIN, "does not answer"
     slow = SLOW if terms.until is None else 1.0
     while True:
@@ -347,7 +350,7 @@ def until_begun(sock: socket, pid: int, path: str, terms: Terms) -> "str | None"
         code, _, text = rest.partition(" ")
         if kind == "T":
             seconds, missing = BEGUN_WITHIN, "has no worker for this session"
-            waits = f"waiting for the supervisor (pid {pid}) to start a worker"
+            waits = f"waiting for the {who} (pid {pid}) to start a worker"
         elif kind == "W":
             wait_for_end(sock, terms)
         elif kind == "M":
@@ -403,7 +406,8 @@ def serve_without(pid: int, path: str, terms: Terms, why: str) -> None:
     who = f"(pid {pid}) " if pid else ""
     blamed = pid and (terms.until is None or stopped(pid))
     mend = f" If it is stopped: kill -CONT {pid}; if it hangs: kill -9 {pid}." if blamed else ""
-    say(f"the supervisor {who}at {path} {why}; this session serves itself meanwhile.{mend}")
+    what = "session that serves others" if terms.alone else "supervisor"
+    say(f"the {what} {who}at {path} {why}; this session serves itself meanwhile.{mend}")
     serve_alone(terms)
 
 
@@ -430,14 +434,17 @@ def reserved(terms: Terms) -> int:
         return -1
     from khive_supervisor import attach_reserve
 
-    terms.alone, terms.until = True, monotonic() + TAKEN_WITHIN
+    # A fork of the reserve's is always sooner to be had than an interpreter of its own.
+    terms.alone, terms.until = True, None
     path = attach_reserve.socket_path()
-    turn = attach_reserve.be_or_find(path)
-    if turn is None and holder.unsafe(path) is None:
-        offer(path, terms)
-        # Between two, or it ends: whoever is the next is as good.
+    for _ in range(RESERVES):
         turn = attach_reserve.be_or_find(path)
-    return turn if turn is not None else -1
+        if turn is not None:
+            return turn
+        if holder.unsafe(path) is not None:
+            break
+        offer(path, terms)  # back if it ends just now: whoever is the next is as good
+    return -1
 
 
 def has_memory() -> bool:

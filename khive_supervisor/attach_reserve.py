@@ -14,19 +14,25 @@ from posix import (
     O_CLOEXEC,
     O_CREAT,
     O_NOFOLLOW,
+    O_RDONLY,
     O_RDWR,
     close,
     fstat,
+    getpid,
     getuid,
     open,  # noqa: A004 - the descriptor-level open: this module has no file objects
+    pwrite,
+    read,
     set_inheritable,
 )
 from time import monotonic, sleep
 
 from khive_supervisor import __version__, paths
+from khive_supervisor.attach_channel import stopped
 
-#: Seconds in which a reserve must listen, a matter of one or two; then the session does without.
-LISTENS_WITHIN = 6.0
+#: Seconds in which a reserve must listen, a matter of one or two if the machine is not busy: then
+#: one more interpreter would take even longer.
+LISTENS_WITHIN = 20.0
 #: Seconds between two looks whether it does.
 LOOK_EVERY = 0.05
 _LOCK_EX, _LOCK_NB = 2, 4
@@ -52,6 +58,8 @@ def be_or_find(path: str) -> "int | None":
             return turn
         if listens(path):
             return None
+        if stopped(named(path)):
+            return -1
         sleep(LOOK_EVERY)
     return -1
 
@@ -72,7 +80,22 @@ def take(path: str) -> int:
         close(turn)
         return 0
     set_inheritable(turn, True)
+    pwrite(turn, b"%d\n" % getpid(), 0)
     return turn
+
+
+def named(path: str) -> int:
+    """The process that has become the reserve; 0 if none is named."""
+    try:
+        fd = open(path + ".lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return int(b"0" + read(fd, 20).split(b"\n")[0])
+    except (OSError, ValueError):
+        return 0
+    finally:
+        close(fd)
 
 
 def listens(path: str) -> bool:

@@ -29,6 +29,7 @@ from posix import (
     read,
     set_inheritable,
     setsid,
+    stat,
     unlink,
     waitpid,
     write,
@@ -106,17 +107,18 @@ def take_turn(path: str, until: float, whoever: bool, terms: Terms) -> "int | No
 
     None if somebody listens by now, or when the time is over.
     """
-    try:
-        turn = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    except OSError as error:
-        say(f"{path} cannot be used: {error}; this session does not wait for others' starts.")
-        return -1
-    if fstat(turn).st_uid != getuid():
-        say(f"{path} belongs to another user (uid {fstat(turn).st_uid}); it is not waited for.")
-        close(turn)
-        return -1
     said, say_at = False, monotonic() + SAY_AFTER
     while True:
+        try:
+            # Each time: the one that had it has removed it, and others have made another.
+            turn = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        except OSError as error:
+            say(f"{path} cannot be used: {error}; this session does not wait for others' starts.")
+            return -1
+        if fstat(turn).st_uid != getuid():
+            say(f"{path} belongs to another user (uid {fstat(turn).st_uid}); it is not waited for.")
+            close(turn)
+            return -1
         try:
             fcntl.flock(turn, _LOCK_EX | _LOCK_NB)
         except BlockingIOError:
@@ -125,16 +127,29 @@ def take_turn(path: str, until: float, whoever: bool, terms: Terms) -> "int | No
                 return None
         else:
             if whoever or not any_reachable(terms):
-                return turn
+                if is_at(turn, path):
+                    return turn
+                close(turn)
+                continue
             close(turn)
             return None
+        close(turn)
         if not whoever and any_reachable(terms):
-            close(turn)
             return None
         if not said and monotonic() > say_at:
             say("waiting for a supervisor that another session starts")
             said = True
         sleep(PAUSE * 2)
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Return whether a path still names the file behind a descriptor."""
+    try:
+        there = stat(path)
+    except OSError:
+        return False
+    here = fstat(fd)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
 def any_reachable(terms: Terms) -> bool:

@@ -18,6 +18,9 @@ AT_A_START = {
     "khive_supervisor.embed.minilm",
     "khive_supervisor.config.catalogue",
     "khive_supervisor.config.alone",
+    "khive_supervisor.access.decide",
+    "khive_supervisor.access.lineage",
+    "khive_workers.reserve",
     "khive_supervisor.verbs.rehearsal",  # by the zygote, before it is ready
 }
 

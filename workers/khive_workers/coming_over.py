@@ -89,7 +89,7 @@ def answers(store: str) -> bool:
     except (KhiveError, OSError):
         return False
     zygotes = [one for one in status.get("children", ()) if one.get("name") == "zygote"]
-    return all(one.get("state") != "starting" and one.get("state") != "hung" for one in zygotes)
+    return all(one.get("state") in ("ready", "fatal") for one in zygotes)
 
 
 async def come_over(

@@ -30,6 +30,8 @@ HELLO_WITHIN = 0.5
 BACKLOG = 128
 #: Bytes of a hello, and of an environment that is read.
 MOST = 1 << 20
+#: Own children that are lost, after which the session looks for somebody else.
+MAX_LOST = 10
 #: Descriptors that come with a hello: stdin, stdout, stderr, journal, inbox.
 OFFERED = 5
 
@@ -52,6 +54,28 @@ class Reserve:
     def run(self, options: argparse.Namespace) -> int | None:
         """Serve until the own client is gone: the exit code; None if it is to attach again."""
         os.set_inheritable(self._lock, False)
+        self._listen()
+        try:
+            for _ in range(MAX_LOST):
+                self._channel = self._serve_own(options)
+                said = self._until_end(self._channel)
+                self._channel.close()
+                if said:
+                    return _code(said)
+            return None
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Fork for those who have come already, and for nobody else."""
+        with suppress(OSError):
+            os.unlink(self._path)
+        while select.select([self._listener], [], [], 0)[0]:
+            self._take_next()
+        self._halted.end_stopped()
+
+    def _serve_own(self, options: argparse.Namespace) -> socket.socket:
+        """Fork for our own client: our end of the channel."""
         ours, its = socket.socketpair()
 
         def become() -> int:
@@ -60,14 +84,7 @@ class Reserve:
 
         self._fork(become)
         its.close()
-        self._channel = ours
-        self._listen()
-        try:
-            return self._until_end()
-        finally:
-            with suppress(OSError):
-                os.unlink(self._path)
-            self._halted.end_stopped()
+        return ours
 
     def _listen(self) -> None:
         """Be there for others; where that is impossible, for nobody else."""
@@ -79,20 +96,23 @@ class Reserve:
             self._listener.listen(BACKLOG)
             self._listener.setblocking(False)
 
-    def _until_end(self) -> int | None:
-        assert self._channel is not None
+    def _until_end(self, channel: socket.socket) -> bytes:
+        """Serve others until the own child has ended: its last word, if it had one."""
         said = b""
         while True:
-            ready, _, _ = select.select([self._channel, self._listener], [], [], LOOK_EVERY)
+            ready, _, _ = select.select([channel, self._listener], [], [], LOOK_EVERY)
             self._halted.look(time.monotonic())
-            if self._channel in ready:
-                data = self._channel.recv(4096)
+            if channel in ready:
+                data = channel.recv(4096)
                 said += data
                 if not data:
-                    return _code(said)
+                    return said.removeprefix(b"W\n")
             if self._listener in ready:
-                with suppress(OSError, KhiveError, LookupError, ValueError, TypeError):
-                    self._take_one()
+                self._take_next()
+
+    def _take_next(self) -> None:
+        with suppress(OSError, KhiveError, LookupError, ValueError, TypeError):
+            self._take_one()
 
     def _take_one(self) -> None:
         """Fork for one who has connected; what is no hello is let go."""
@@ -152,7 +172,7 @@ class Reserve:
 
 
 def _code(said: bytes) -> int | None:
-    """The exit code that a channel's records name; None if the worker was lost, or comes over."""
+    """The exit code that the own child has said; None if it has said that it comes over."""
     for line in said.splitlines():
         if line.startswith(b"X "):
             return int(line[2:])

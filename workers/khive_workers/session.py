@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -55,6 +56,9 @@ COLLECT_AFTER = 2000
 
 #: Seconds after which a session that nobody can serve looks for somebody again.
 TRY_AGAIN_AFTER = 2.0
+
+#: What a session that serves itself says on its channel when it comes over; attach passes it over.
+COMES_OVER = b"O\n"
 
 #: Descriptors of an attached session: stdin, stdout, stderr, journal, inbox, the channel.
 ATTACHED = 6
@@ -228,6 +232,7 @@ class SessionWorker:
                 await thread.end(context.close)
             if self._channel is not None:  # attach waits at its other end, and attaches again
                 self._journal.rest()
+                self._channel.send(COMES_OVER)
                 os._exit(exitcodes.OK)
             become_attach(self._read_fd, self._write_fd, self._again or [])
 
@@ -409,6 +414,8 @@ def _be_reserve(options: argparse.Namespace) -> int:
     logs.to_stderr("warning")
     warm()
     own = _name_of(os.getpid())
+    with contextlib.suppress(KhiveError):
+        _asked_alone(options, own)  # what that imports, all have
 
     def serve_one(asked: argparse.Namespace, fds: list[int], name: str, ours: bool) -> int:
         try:
