@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from khive_supervisor import processes
 
-#: Seconds, as far as they were watched, for which a child may be stopped.
-STOPPED_FOR = 2.0
+#: Seconds, as far as they were watched, for which a child may be stopped; and where a supervisor
+#: looks at it, too, which finds it sooner and says so, unless it is stopped itself.
+STOPPED_FOR, SUPERVISED_FOR = 2.0, 4.5
 #: Seconds between two looks while one is.
 LOOK_EVERY = 0.5
 #: Seconds between two looks after which nothing is known of the time in between: then this process
@@ -24,6 +25,7 @@ LATE = 1.5
 class Halted:
     """The children that are stopped, and since when."""
 
+    limit: float = STOPPED_FOR
     stopped: Callable[[int], bool] = processes.stopped
     end: Callable[[int], None] = processes.end_group
     _since: dict[int, float] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Halted:
                 del self._since[pid]
             elif late:
                 self._since[pid] = now
-            elif now - since >= STOPPED_FOR:
+            elif now - since >= self.limit:
                 del self._since[pid]
                 self.end(pid)
 

@@ -27,7 +27,7 @@ from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.protocol import MAX_FDS
 from khive_workers import heap, preload, role, runtime, session
-from khive_workers.halted import LOOK_EVERY, Halted
+from khive_workers.halted import LOOK_EVERY, SUPERVISED_FOR, Halted
 
 log = logs.get("khive.zygote")
 
@@ -62,7 +62,7 @@ class Zygote:
         self._spare: Spare | None = None
         self._spare_due = True
         self._ending = False
-        self._halted = Halted()
+        self._halted = Halted(SUPERVISED_FOR)
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""
