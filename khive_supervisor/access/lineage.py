@@ -12,24 +12,9 @@ MAX_DEPTH = 64
 #: Bytes of a process's environment or command line that are read.
 MAX_BYTES = 1 << 20
 #: Programs that only start another one: when one of them was given the command line of attach, the
-#: client is whoever started it.
-WRAPPERS = frozenset(
-    {
-        "sh",
-        "bash",
-        "dash",
-        "zsh",
-        "ash",
-        "ksh",
-        "fish",
-        "env",
-        "nice",
-        "setsid",
-        "timeout",
-        "uv",
-        "uvx",
-    }
-)
+#: client is whoever started it. A shell may be an agent's as well as the client's.
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh", "fish"})
+WRAPPERS = SHELLS | {"env", "nice", "setsid", "timeout", "uv", "uvx"}
 
 
 @dataclass(frozen=True, slots=True)

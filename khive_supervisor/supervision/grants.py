@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from khive_supervisor import processes
@@ -37,6 +38,17 @@ SWEPT = 64
 
 #: Looks at the store's tasks beside the loop.
 InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
+
+
+class Above(Enum):
+    """Whether a process is above whoever asks, so that what it has is all there is to get.
+
+    Of one that perhaps is, only a confinement counts.
+    """
+
+    NO = 0
+    PERHAPS = 1
+    YES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +180,8 @@ class Grants:
         """What those have from whom a process descends, nearest first."""
         working = self._working()
         for process, above in self._chain(pid, kind) if pid else ():
-            grant = self._of_client(process) if above else None
-            if grant is not None and (grant.confined or kind != CONTROL):
+            grant = self._of_client(process) if above is not Above.NO else None
+            if grant is not None and (grant.confined or (above is Above.YES and kind != CONTROL)):
                 yield grant
             if process.pid in working:
                 yield await self._of_task(working[process.pid])
@@ -178,15 +190,21 @@ class Grants:
             yield await self._of_task(int(named))
 
     @staticmethod
-    def _chain(pid: int, kind: str) -> Iterator[tuple[Process, bool]]:
+    def _chain(pid: int, kind: str) -> Iterator[tuple[Process, Above]]:
         """A process and its ancestors; whether each is above the client whose session it is.
 
         A client may have several sessions, in several places: none of them is above the others.
+        One that a shell has started may be the client's, or its agent's.
         """
         chain = list(lineage.ancestors(pid))
         own = lineage.client_of(pid) if kind == ATTACH else None
         number = chain.index(own) if own in chain else 0
-        yield from ((process, place > number) for place, process in enumerate(chain))
+        shell = any(process.name in lineage.SHELLS for process in chain[1:number])
+        for place, process in enumerate(chain):
+            if place == number and shell:
+                yield process, Above.PERHAPS
+            else:
+                yield process, Above.YES if place > number else Above.NO
 
     def _of_client(self, process: Process) -> Grant | None:
         """What the sessions of a client have together, or the one of an attach."""

@@ -12,6 +12,9 @@ from support import alive, kill, wait_until
 
 from khive_supervisor.tasks.model import CANCELLED, DONE, FAILED
 
+#: Both go the same way here; what differs is theirs alone, and tested there.
+AGENTS = ["claude", pytest.param("codex", marks=pytest.mark.long)]
+
 
 def test_agents_get_the_task_and_what_they_say_is_the_result(agents: AgentBench) -> None:
     keys = {"prompt": "You review.", "model": "big", "tools": ["Read"], "workdir": "caller"}
@@ -36,7 +39,7 @@ def test_agents_get_the_task_and_what_they_say_is_the_result(agents: AgentBench)
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["claude", "codex"])
+@pytest.mark.parametrize("name", AGENTS)
 def test_a_retry_resumes_in_the_same_worktree(agents: AgentBench, name: str) -> None:
     agents.roles.configure(agents.fake(name, workdir="worktree"))
     agents.roles.khive.start()
@@ -57,7 +60,7 @@ def test_a_retry_resumes_in_the_same_worktree(agents: AgentBench, name: str) -> 
     assert agents.git("status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("name", ["claude", "codex"])
+@pytest.mark.parametrize("name", AGENTS)
 def test_a_session_that_is_lost_is_begun_anew_in_the_same_attempt(
     agents: AgentBench, name: str
 ) -> None:
@@ -69,7 +72,7 @@ def test_a_session_that_is_lost_is_begun_anew_in_the_same_attempt(
     assert len(agents.calls(name)) == 3
 
 
-@pytest.mark.parametrize("name", ["claude", "codex"])
+@pytest.mark.parametrize("name", AGENTS)
 def test_a_worker_that_dies_leaves_a_session_and_a_worktree_to_go_on_in(
     agents: AgentBench, name: str
 ) -> None:

@@ -185,10 +185,9 @@ def test_a_command_beneath_a_client_is_an_agents(home: Installation) -> None:
 
 def test_a_command_beneath_a_confined_client_is_confined(home: Installation) -> None:
     home.run("remember", "What beta keeps to itself.", "--namespace", "beta")
-    for environment in ({}, {"KHIVE_NAMESPACE": "beta"}):
-        argv = [*home.argv, "call", "memory.recall", "query=What does beta keep"]
-        found = beneath(home, "work/acme", *argv, **environment)
-        assert json.loads(found["said"])["results"] == []
+    argv = [*home.argv, "call", "memory.recall", "query=What does beta keep"]
+    found = beneath(home, "work/acme", *argv, KHIVE_NAMESPACE="beta")
+    assert json.loads(found["said"])["results"] == []
     found = beneath(home, "work/acme", *argv, "namespace=beta")
     assert found["code"] != 0
     assert "confined to acme" in found["said"]
@@ -201,6 +200,26 @@ def test_another_client_beneath_a_confined_one_is_confined(home: Installation) -
     inner[3] = str(home.home / "ops")
     found = beneath(home, "elsewhere", *inner)
     assert json.loads(found["said"].splitlines()[-1])["session"]["audience"] == "agent"
+
+
+def test_a_session_from_a_confined_clients_shell_is_confined(home: Installation) -> None:
+    def confined(directory: str) -> bool:
+        words = f"cd {home.home}/elsewhere; {' '.join(home.argv)} attach < {home.home}/said; true"
+        found = beneath(home, directory, "/bin/sh", "-c", words)
+        assert '"audience"' in found["said"]
+        return "confined_to" in found["said"]
+
+    client = {"name": "x", "version": "1"}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    asked = {"name": "system_status", "arguments": {}}
+    calls = [("initialize", hello), ("tools/call", asked)]
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        for number, (method, params) in enumerate(calls)
+    ]
+    (home.home / "said").write_text("\n".join(lines) + "\n")
+    assert confined("work/acme")
+    assert not confined("elsewhere")
 
 
 def test_two_sessions_of_one_client_are_each_its_own(home: Installation) -> None:

@@ -12,7 +12,9 @@ from support import DEADLINE, Installation
 from khive_supervisor import exitcodes
 
 
-@pytest.mark.parametrize("which", ["data", "state", "config"])
+@pytest.mark.parametrize(
+    "which", ["data", *(pytest.param(name, marks=pytest.mark.long) for name in ("state", "config"))]
+)
 def test_no_start_where_others_can_write(khive: Installation, which: str) -> None:
     khive.configure('[embedder]\nkind = "none"\n')
     place = {

@@ -79,9 +79,8 @@ def test_nothing_of_a_repository_runs_is_contacted_or_written(
         mark = f"open({str(root / 'PWNED')!r}, 'w').close()\n"
         (root / "payload.py").write_text(f"{mark}def run(task, context): {mark}")
         before = {path.name for path in root.iterdir()}
-        for named in ({}, {"KHIVE_CONFIG": str(root / "khive.toml")}):
-            found = in_directory(khive, root, "recall", "heron", "--json", SECRET="s", **named)
-            assert "4711" in found
+        # The file lies there for the command, and is named as well for the session.
+        assert "4711" in in_directory(khive, root, "recall", "heron", "--json", SECRET="s")
         with RawSession(khive, cwd=root, KHIVE_CONFIG="khive.toml") as session:
             session.initialize()
             assert "4711" in json.dumps(session.tool("memory_recall", query="heron"))

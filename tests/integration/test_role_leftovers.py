@@ -137,6 +137,7 @@ def _leaving(roles: RoleBench, program: str, name: str, **keys: object) -> str:
     return command(name, "sh", "-c", script, attempts=1, **keys)
 
 
+@pytest.mark.long
 def test_however_the_task_ends(roles: RoleBench) -> None:
     program = _program(roles)
     names = ("cancelled", "killed", "stopped")
