@@ -323,7 +323,7 @@ class Run:
     # --- what they say no longer ----------------------------------------------------------------
 
     def _retire_gone(self, seen: set[str], folders: Sequence[str]) -> None:
-        """Retire the files that a folder brought and that are gone; say which are only left out."""
+        """Retire files of a folder that are gone; say which are only left out, or an agent's."""
         below = tuple(_text(folder).rstrip("/") + "/" for folder in folders)
         gone = []
         for name, known in self._known.items():
@@ -331,8 +331,8 @@ class Run:
                 continue
             if not is_gone(name):
                 why = "it is there, but was left out now; what was learned of it stays"
-            elif known["root"] is None:
-                why = "it is gone; it was not learned with the folder, so its text stays"
+            elif known["digest"] is None:
+                why = "it is gone; an agent has learned it under that name, so its text stays"
             else:
                 gone.append(name)
                 continue

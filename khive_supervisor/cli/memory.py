@@ -51,7 +51,9 @@ def filter_options(function: Command) -> Command:
         click.option("--namespace", help="Where to search; the configured one by default."),
         click.option("--kind", help="Only entries of this kind."),
         click.option("--tag", "tags", multiple=True, help="Only with this tag; repeatable."),
-        click.option("--since", help="Only entries made since then (7d, 12h, a local time)."),
+        click.option(
+            "--since", help="Only entries made since then (7d, 12h, today, a local time)."
+        ),
         click.option("--until", help="Only entries made before then (same forms)."),
         click.option("--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."),
     ):

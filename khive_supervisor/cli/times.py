@@ -15,16 +15,24 @@ def asked(text: str | None) -> str | None:
 
     Without a zone it is local time; a date is the day's first moment there. Of an hour that clocks
     have twice it is the first; in one that they leave out, it is as long after the hour before.
+    `today` and `yesterday` are the first moments of these days.
     """
     if text is None:
         return None
     try:
-        found = dt.datetime.fromisoformat(text.strip())
+        found = _named_day(text) or dt.datetime.fromisoformat(text.strip())
         # Without a zone, the system's own is meant: so does timestamp, also where clocks change.
         moment = dt.datetime.fromtimestamp(found.timestamp(), dt.UTC)
         return moment.isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return text  # an age, or something that the verb refuses
+
+
+def _named_day(text: str) -> dt.datetime | None:
+    days = {"today": 0, "yesterday": 1}.get(text.strip().lower())
+    if days is None:
+        return None
+    return dt.datetime.combine(dt.date.today() - dt.timedelta(days), dt.time())
 
 
 def shown(text: Any) -> str:

@@ -176,16 +176,33 @@ def moment(text: str, now: float) -> float:
         ) from None
 
 
+def between(args: Mapping[str, Any], now: float) -> tuple[float | None, float | None]:
+    """`since` and `until` of a call as unix seconds, each None if it was not given.
+
+    Raises:
+        InvalidInput: one is no time, or nothing can lie between them.
+    """
+    since = moment(args["since"], now) if "since" in args else None
+    until = moment(args["until"], now) if "until" in args else None
+    if since is not None and until is not None and since > until:
+        raise InvalidInput(
+            f"Nothing is since {args['since'][:80]!r} and until {args['until'][:80]!r}: "
+            "the first is later than the second.",
+            hint="Exchange them.",
+        )
+    return since, until
+
+
 def entry_filter(context: Context, args: Mapping[str, Any], collection: str | None) -> EntryFilter:
     """The filter that a call's arguments ask for; never wider than one allowed namespace."""
-    now = context.now()
+    since, until = between(args, context.now())
     return EntryFilter(
         collection=collection,
         namespaces=(context.namespace(args.get("namespace")),),
         kinds=(args["kind"],) if "kind" in args else None,
         tags=tuple(args.get("tags", ())),
-        since=moment(args["since"], now) if "since" in args else None,
-        until=moment(args["until"], now) if "until" in args else None,
+        since=since,
+        until=until,
     )
 
 

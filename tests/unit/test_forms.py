@@ -110,3 +110,10 @@ def test_a_cut_content_says_so(content: str, limit: int) -> None:
     shown = forms.show(entry(content=content), limit)
     assert shown["content"] == content[:limit]
     assert ("cut" in shown) == (len(content) > limit)
+
+
+def test_what_is_between_two_times_has_its_order() -> None:
+    assert forms.between({"since": "2h", "until": "1h"}, NOW) == (NOW - 7200, NOW - 3600)
+    assert forms.between({"until": "2h"}, NOW) == (None, NOW - 7200)
+    with pytest.raises(InvalidInput, match="later than the second"):
+        forms.between({"since": "1h", "until": "2h"}, NOW)

@@ -133,16 +133,16 @@ def test_the_last_file_of_a_folder_goes_as_well(learner: Learner) -> None:
     assert learner.lives() == {}
 
 
-def test_a_folder_retires_only_what_folders_brought(learner: Learner) -> None:
+def test_a_folder_retires_what_files_said_and_not_what_agents_did(learner: Learner) -> None:
     alone = learner.write("alone.md", "alone")
     learner.learn(alone)
     entry = {"content": "an agent's", "source": str(learner.folder / "agent.md")}
     learner.request("knowledge.learn", {"entries": [entry]})
     alone.unlink()
     tally = learner.learn()
-    assert tally.retired == 0
-    assert {os.path.basename(one.source) for one in tally.kept} == {"alone.md", "agent.md"}
-    assert set(learner.lives()) == {"alone", "an agent's"}
+    assert tally.retired == 1
+    assert {os.path.basename(one.source) for one in tally.kept} == {"agent.md"}
+    assert set(learner.lives()) == {"an agent's"}
 
 
 @pytest.mark.parametrize("what", ["ignored", "binary", "too large", "no folder", "hidden"])

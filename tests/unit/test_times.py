@@ -117,3 +117,11 @@ def test_what_is_shown_can_be_written_again(zone: In, where: str, seconds: int) 
     assert shown == local.isoformat(sep=" ")
     if not local.fold:
         assert times.asked(local.replace(tzinfo=None).isoformat()) == utc
+
+
+@pytest.mark.parametrize("where", ZONES)
+def test_a_day_that_has_a_name_begins_at_its_local_midnight(zone: In, where: str) -> None:
+    zone(where)
+    for name, days in (("today", 0), (" Yesterday", 1)):
+        day = dt.datetime.now(ZoneInfo(where)).date() - dt.timedelta(days)
+        assert times.asked(name) == times.asked(day.isoformat())
