@@ -32,7 +32,8 @@ def _named_day(text: str) -> dt.datetime | None:
     days = {"today": 0, "yesterday": 1}.get(text.strip().lower())
     if days is None:
         return None
-    return dt.datetime.combine(dt.date.today() - dt.timedelta(days), dt.time())
+    today = dt.datetime.now(dt.UTC).astimezone().date()
+    return dt.datetime.combine(today - dt.timedelta(days), dt.time())
 
 
 def shown(text: Any) -> str:
