@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from khive_workers.halted import LOOK_EVERY, STOPPED_FOR, Halted
+from khive_workers import halted
+from khive_workers.halted import LOOK_EVERY, STOPPED_FOR, Halted, end_stopped_siblings
 
 #: What waitpid says of a child that a signal has stopped, and of one that has ended.
 STOPPED, ENDED = 0x137F, 0
@@ -70,3 +71,25 @@ def test_who_leaves_ends_those_that_are_stopped_at_once() -> None:
     children.stopped.discard(8)
     children.halted.end_stopped()
     assert children.ended == [7]
+
+
+@pytest.mark.parametrize(
+    ("looks", "ended"), [([{7, 8}] * 9, [7, 8]), ([{7, 8}, {8}, {7, 8}], [8]), ([set()], [])]
+)
+def test_siblings_that_stay_stopped_are_ended(
+    looks: list[set[int]], ended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = 0
+
+    async def sleep(_seconds: float) -> None:
+        nonlocal turn
+        turn = min(turn + 1, len(looks) - 1)
+
+    monkeypatch.setattr(halted.asyncio, "sleep", sleep)
+    found: list[int] = []
+    look = end_stopped_siblings(
+        "socket", lambda _socket: [7, 8, 9], lambda pid: pid in looks[turn], found.append
+    )
+    with pytest.raises(StopIteration):
+        look.send(None)
+    assert found == ended

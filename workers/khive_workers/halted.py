@@ -5,6 +5,7 @@ Whoever has forked them sees it without asking, also while no supervisor watches
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,12 +22,41 @@ LOOK_EVERY = 0.5
 LATE = 1.5
 
 
+#: Looks at what may be a sibling that is stopped, before it is ended.
+LOOKS = 4
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a signal has stopped a process; a debugger holds it for its user."""
+    return processes.signs_of_life(pid)[0] == "T"
+
+
+async def end_stopped_siblings(
+    socket: str,
+    workers: Callable[[str], list[int]] = processes.workers_of,
+    stopped: Callable[[int], bool] = is_stopped,
+    end: Callable[[int], None] = processes.end_group,
+) -> None:
+    """End workers of the same supervisor that stay stopped: it is gone, and cannot look.
+
+    Their clients attach again, and start another.
+    """
+    found = [pid for pid in workers(socket) if stopped(pid)]
+    for _ in range(LOOKS):
+        if not found:
+            return
+        await asyncio.sleep(STOPPED_FOR / LOOKS)
+        found = [pid for pid in found if stopped(pid)]
+    for pid in found:
+        end(pid)
+
+
 @dataclass(slots=True)
 class Halted:
     """The children that are stopped, and since when."""
 
     limit: float = STOPPED_FOR
-    stopped: Callable[[int], bool] = processes.stopped
+    stopped: Callable[[int], bool] = is_stopped
     end: Callable[[int], None] = processes.end_group
     _since: dict[int, float] = field(default_factory=dict)
     _looked_at: float = 0.0

@@ -31,6 +31,7 @@ from khive_supervisor.verbs.registry import Registry
 from khive_workers import runtime
 from khive_workers.coming_over import Starter, become_attach, come_over
 from khive_workers.fd_transport import FdTransport, Observer
+from khive_workers.halted import end_stopped_siblings
 from khive_workers.hints import Hints
 from khive_workers.inbox import Inbox
 from khive_workers.journal import Journal, make_file
@@ -44,7 +45,7 @@ log = logs.get("khive.session")
 #: Seconds after which a session registers whose client has asked nothing yet.
 REGISTER_AFTER = 0.1
 #: Seconds between attempts to find a supervisor that has gone; doubled up to the second number.
-FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 30.0
+FIND_AGAIN, FIND_AGAIN_MAX = 1.0, 5.0
 #: Seconds that closing the store may take, a verb that still runs included; a crash is safe, too.
 CLOSE_DEADLINE = 1.0
 
@@ -318,6 +319,8 @@ class SessionWorker:
         while True:
             if self._link.connect() and await self._follow_hints(self._link.sock):
                 delay = FIND_AGAIN
+            elif self._link.sock is None and self._socket_path:
+                await end_stopped_siblings(self._socket_path)
             await asyncio.sleep(delay)
             delay = min(FIND_AGAIN_MAX, delay * 2)
 
