@@ -34,7 +34,7 @@ MAX_FUTILE = 8
 #: an interpreter for each session would make that worse, and take even longer.
 PATIENCE, BUSIEST = 20.0, 3.0
 #: The same for a session whose client is at work with it: it waits for the answer to a call.
-PATIENCE_AT_WORK = 3.0
+PATIENCE_AT_WORK = 2.5
 #: Starts in a row that fail, after which it does so at once.
 MAX_FAILED = 3
 

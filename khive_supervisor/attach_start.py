@@ -64,6 +64,8 @@ from khive_supervisor.exitcodes import (
 LASTING = (CONFIG, STORE_REFUSED, USAGE, PERMANENT)
 #: What another start just now would meet again: the session serves itself meanwhile.
 HOPELESS = (BOOT_FAILURE, UNRESPONSIVE)
+#: Seconds that must be left to who starts one: what takes longer would be waited for by nobody.
+WORTH_IT = 1.0
 #: Seconds between two looks whether the start that is waited for goes on.
 LOOK_EVERY = 0.5
 _LOCK_EX, _LOCK_NB, _SIGKILL = 2, 4, 9
@@ -127,6 +129,9 @@ def take_turn(path: str, until: float, whoever: bool, terms: Terms) -> "int | No
                 return None
         else:
             if whoever or not any_reachable(terms):
+                if terms.until is not None and terms.until - monotonic() < WORTH_IT:
+                    close(turn)
+                    return None
                 if is_at(turn, path):
                     return turn
                 close(turn)

@@ -28,14 +28,14 @@ START_EVERY = 4
 IDLE_AGAIN = 0.05
 
 
-async def supervisor_is_back(store: str, start: Callable[[], None]) -> None:
+async def supervisor_is_back(store: str, start: Starter) -> None:
     """Return when the supervisor of a store answers; starts one now and then if there is none."""
     delay = LOOK_AFTER
     for turn in itertools.count():
         if await asyncio.to_thread(answers, store):
             return
         # Of many sessions that serve themselves, not all at once.
-        if (turn + os.getpid()) % START_EVERY == 0 and not holder.held(store):
+        if (turn + start.offset) % START_EVERY == 0 and not holder.held(store):
             start()
         await asyncio.sleep(delay)
         delay = min(LOOK_AFTER_MAX, delay * 1.5)
@@ -44,10 +44,12 @@ async def supervisor_is_back(store: str, start: Callable[[], None]) -> None:
 class Starter:
     """Starts a supervisor that is nobody's child, for as long as this process waits for it."""
 
-    def __init__(self, config_file: str | None, *, others: bool | None = False) -> None:
+    def __init__(self, config_file: str | None, *, others: bool | None = None) -> None:
         self._words = ["--config", config_file] if config_file else []
         #: Whether it is for the reserve to start one, as long as there is one.
         self._others = others
+        #: Who is the reserve's own starts one soon, the only one there is.
+        self.offset = START_EVERY - 1 if others is False else os.getpid()
         self._told = -1
 
     def __call__(self) -> None:
@@ -94,7 +96,7 @@ def answers(store: str) -> bool:
 
 async def come_over(
     store: str,
-    start: Callable[[], None],
+    start: Starter,
     idle: Callable[[], bool],
     leave: Callable[[], Awaitable[None]],
 ) -> None:

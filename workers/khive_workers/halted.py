@@ -14,16 +14,16 @@ from khive_supervisor import processes
 
 #: Seconds, as far as they were watched, for which a child may be stopped; and where a supervisor
 #: looks at it, too, which finds it sooner and says so, unless it is stopped itself.
-STOPPED_FOR, SUPERVISED_FOR = 2.0, 4.5
+STOPPED_FOR, SUPERVISED_FOR = 1.5, 4.5
 #: Seconds between two looks while one is.
 LOOK_EVERY = 0.5
 #: Seconds between two looks after which nothing is known of the time in between: then this process
 #: was stopped itself, with all others most likely.
-LATE = 1.5
+LATE = 1.4
 
 
 #: Looks at what may be a sibling that is stopped, before it is ended.
-LOOKS = 4
+LOOKS = 3
 
 
 def is_stopped(pid: int) -> bool:
