@@ -101,7 +101,12 @@ _SO_PEERCRED = 17
 
 def say(text: str) -> None:
     """One line to the client's stderr."""
-    write(2, ("khive-supervisor attach: " + text + "\n").encode("utf-8", "backslashreplace"))
+    write(2, f"khive-supervisor attach: {shown(text)}\n".encode())
+
+
+def shown(text: str) -> str:
+    """A text without what a terminal would obey: names can hold anything."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 class Terms:

@@ -97,3 +97,11 @@ def test_once_it_listens_its_starter_may_leave() -> None:
     assert os.read(told, 16) == LISTENING != READY
     os.close(told)
     os.close(tell)
+
+
+def test_what_attach_says_holds_nothing_that_a_terminal_obeys(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    attach_channel.say("/tmp/q\x1b]0;o\x07\u202e\x9b31m\udcff ü\nnext")
+    said = capfd.readouterr().err
+    assert said == ("khive-supervisor attach: /tmp/q\\x1b]0;o\\x07\\u202e\\x9b31m\\udcff ü\nnext\n")

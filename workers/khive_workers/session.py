@@ -21,6 +21,7 @@ from typing import Any
 import anyio
 
 from khive_supervisor import exitcodes, logs, paths, protocol
+from khive_supervisor.attach_channel import shown
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.model import Config
 from khive_supervisor.config.project import overlay
@@ -178,7 +179,7 @@ class SessionWorker:
             log.debug("session.no_cwd", cwd=self._request.get("cwd"))
         os.environ.update(session_info(self._request).environment)
         if notice := self._request.get("notice"):
-            sys.stderr.write(f"khive-supervisor: {notice}\n")
+            sys.stderr.write(f"khive-supervisor: {shown(str(notice))}\n")
             sys.stderr.flush()
         asyncio.run(self._serve())
         return exitcodes.OK
@@ -400,7 +401,7 @@ def _serve_alone(options: argparse.Namespace) -> int:
     try:
         config, request = _asked_alone(options, _name_of(os.getpid()))
     except KhiveError as error:
-        sys.stderr.write(f"khive-supervisor: {error}\n")
+        sys.stderr.write(f"khive-supervisor: {shown(str(error))}\n")
         if options.journal is not None and Journal(os.dup(options.journal)).handshake:
             time.sleep(TRY_AGAIN_AFTER)  # the client has a session: until somebody can serve it
             become_attach(0, 1, _words(options))
@@ -424,7 +425,7 @@ def _be_reserve(options: argparse.Namespace) -> int:
         try:
             config, request = _asked_alone(asked, own if ours else name)
         except KhiveError as error:
-            sys.stderr.write(f"khive-supervisor: {error}\n")
+            sys.stderr.write(f"khive-supervisor: {shown(str(error))}\n")
             if ours:
                 time.sleep(TRY_AGAIN_AFTER)
             return error.exit_code  # attach serves itself, or asks again
