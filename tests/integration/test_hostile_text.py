@@ -203,20 +203,27 @@ def into(khive: Installation, words: tuple[str, ...], redirection: str) -> Any:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+#: The ways of printing are few: the other commands are tried with the long tests.
+SOME_PRINTING = [
+    pytest.param(words, id=" ".join(words), marks=[pytest.mark.long] if number >= 3 else [])
+    for number, words in enumerate(PRINTING)
+]
+
+
+@pytest.mark.parametrize("words", SOME_PRINTING)
 def test_a_full_device_is_said_in_a_line(khive: Installation, words: tuple[str, ...]) -> None:
     done = into(khive, words, "> /dev/full")
     assert done.returncode == exitcodes.OUTPUT_LOST
     assert done.stderr == (b"error: The output cannot be written: No space left on device.\n")
 
 
-@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+@pytest.mark.parametrize("words", SOME_PRINTING)
 def test_a_closed_output_is_the_null_device(khive: Installation, words: tuple[str, ...]) -> None:
     done = into(khive, words, ">&-")
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+@pytest.mark.parametrize("words", SOME_PRINTING)
 def test_a_reader_that_has_enough_is_no_failure(
     khive: Installation, words: tuple[str, ...]
 ) -> None:
