@@ -50,7 +50,7 @@ _ASCII_WORD = re.compile("[a-z0-9]+")
 #: Names that are written in parts: `max_retries`, `os.path.join`, `src/main.rs`, `std::vec`. The
 #: parts alone are often common words; as a phrase they are what was meant. A hyphen joins English
 #: words rather than names, and measurably does not help.
-_COMPOUND = re.compile(r"[^\W_]+(?:(?:[_./]|::)[^\W_]+){1,5}")
+_COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:(?:[_./]|::)[^\W_]++){1,5}")
 
 #: Characters from which on a compound is a name: "e.g" and "a/b" are none.
 _SHORTEST_COMPOUND = 4

@@ -14,6 +14,7 @@ from support import Installation, RawSession, kill, wait_until
 #: What may stay, below HOME: the store with its index and its pipes, the log, and locked files.
 KEPT = {
     ".local/share/khive/khive.db",
+    ".local/share/khive/khive.db-place",
     ".local/share/khive/khive.db-turn/first",
     ".local/share/khive/khive.db-turn/pipe",
     ".local/share/khive/khive.db.lock",
