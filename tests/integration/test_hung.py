@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from role_support import bench
 from support import DEADLINE, Installation, RawSession, alive, kill, wait_until
 from test_spare import spare
@@ -49,6 +50,7 @@ def test_children_that_do_not_answer_are_named_and_replaced(khive: Installation)
     wait_until(lambda: khive.status()["state"] == "ready", "all is well again")
 
 
+@pytest.mark.long
 def test_clients_that_come_to_a_hung_zygote_are_told_and_served(khive: Installation) -> None:
     khive.configure(WITHOUT_MODEL)
     khive.start()
@@ -83,6 +85,7 @@ def test_a_call_in_a_stopped_session_worker_is_answered_by_another(khive: Instal
         assert session.close() == 0
 
 
+@pytest.mark.long
 def test_workers_that_were_stopped_before_their_supervisor_ended_are_found(
     khive: Installation,
 ) -> None:
@@ -104,6 +107,7 @@ def test_workers_that_were_stopped_before_their_supervisor_ended_are_found(
         assert session.close() == 0
 
 
+@pytest.mark.long
 def test_a_stopped_worker_ends_with_all_sessions(khive: Installation) -> None:
     khive.configure(WITHOUT_MODEL)
     khive.start()
@@ -117,6 +121,7 @@ def test_a_stopped_worker_ends_with_all_sessions(khive: Installation) -> None:
         wait_until(lambda: not alive(worker), "the stopped worker is gone")
 
 
+@pytest.mark.long
 def test_a_stopped_spare_delays_one_client(khive: Installation) -> None:
     khive.configure(WITHOUT_MODEL)
     khive.start()

@@ -72,6 +72,11 @@ WAYS = [
     by_another_socket,
     by_all_at_once,
 ]
+#: Those that find the holder in ways of their own; the others are left out of a quick run.
+TELLING = (by_option, by_store_variable, by_link_to_the_file, by_all_at_once)
+SOME_AND_LONG = [
+    way if way in TELLING else pytest.param(way, marks=pytest.mark.long) for way in WAYS
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +86,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield khive
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", SOME_AND_LONG, ids=lambda way: way.__name__)
 def test_a_session_and_a_command_of_every_way_find_the_holder(
     running: Installation, way: Way
 ) -> None:
@@ -126,6 +131,7 @@ def test_a_store_of_its_own_gets_a_supervisor_of_its_own(running: Installation) 
     running.run("stop", "--sessions", "--config", str(file))
 
 
+@pytest.mark.long
 def test_an_invalid_configuration_of_its_own_is_served_by_what_is_in_force(
     khive: Installation,
 ) -> None:
@@ -143,7 +149,13 @@ def test_an_invalid_configuration_of_its_own_is_served_by_what_is_in_force(
 
 # --- the holder does not answer ------------------------------------------------------------------
 
-COMMANDS = [("status",), ("stop",), ("recall", "x"), ("reload",), ("start", "--background")]
+COMMANDS = [
+    ("status",),
+    ("recall", "x"),
+    ("start", "--background"),
+    pytest.param(("stop",), marks=pytest.mark.long),
+    pytest.param(("reload",), marks=pytest.mark.long),
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -226,6 +238,7 @@ def test_an_attach_that_is_killed_while_it_starts_leaves_no_supervisor(
     wait_until(lambda: khive.gone() or khive.status_or_none() is not None, "it is over either way")
 
 
+@pytest.mark.long
 def test_a_child_s_own_message_is_never_lost(khive: Installation) -> None:
     khive.store.parent.mkdir(parents=True)
     khive.store.write_bytes(b"not a database" * 1000)
@@ -237,7 +250,14 @@ def test_a_child_s_own_message_is_never_lost(khive: Installation) -> None:
 # --- standard descriptors ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "<&-",
+        "<&- >&- 2>&-",
+        *(pytest.param(some, marks=pytest.mark.long) for some in (">&-", "2>&-", "<&- >&-")),
+    ],
+)
 @pytest.mark.parametrize("words", ["attach", "status", "recall x", "--version"])
 def test_closed_descriptors_harm_nobody(running: Installation, words: str, closed: str) -> None:
     command = " ".join([*running.argv, words])

@@ -26,7 +26,9 @@ def serves(khive: Installation) -> None:
         assert session.close() == 0
 
 
-@pytest.mark.parametrize("what", ["socket", "run", "state"])
+@pytest.mark.parametrize(
+    "what", ["run", *(pytest.param(one, marks=pytest.mark.long) for one in ("socket", "state"))]
+)
 def test_a_socket_that_is_removed_is_bound_again(khive: Installation, what: str) -> None:
     khive.configure('[session]\nenv_allow = ["MY_VARIABLE"]\n[http]\nenabled = true\nport = 0\n')
     khive.start()
@@ -51,6 +53,7 @@ def test_a_socket_that_is_removed_is_bound_again(khive: Installation, what: str)
     assert stopped.stdout == f"Stopped (pid {pid}).\n"
 
 
+@pytest.mark.long
 def test_stop_finds_the_holder_of_the_lock_without_any_socket(khive: Installation) -> None:
     khive.start()
     pid = khive.status()["pid"]
@@ -72,6 +75,7 @@ def test_a_lock_that_is_removed_is_taken_again(khive: Installation) -> None:
     assert khive.status()["pid"] == pid
 
 
+@pytest.mark.long
 def test_a_second_one_is_refused_while_the_first_can_be_found(khive: Installation) -> None:
     khive.start()
     pid = khive.status()["pid"]
