@@ -13,6 +13,7 @@ import os
 import random
 import select
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -179,8 +180,10 @@ def _measure(context: Context, *, stops: bool) -> Row:
         for thread in threads:
             thread.join(GIVEN_UP + LIMIT)
         for writer in writers:
-            with suppress(OSError):
+            try:
                 writer.session.end()
+            except (OSError, subprocess.TimeoutExpired) as error:
+                writer.ended = writer.ended or f"did not end: {error}"
         left = _left(khive)
         return _row(writers, killer, seconds, _stored(khive), left)
 
