@@ -170,11 +170,15 @@ def default_store() -> str:
 
 
 def candidates(config: "str | None") -> "list[str]":
-    """Sockets where this session's supervisor may listen, the likeliest first."""
+    """Sockets where this session's supervisor may listen, the likeliest first.
+
+    The store's lock is the user's own file: whoever it names is asked before a socket that only a
+    variable names, which a client's project can set.
+    """
     named = named_by(store_named() or default_store())
     likely = [paths.socket_path(config), paths.state_home() + "/run/supervisor.sock"]
     if named is not None and named.socket:
-        likely.append(named.socket)
+        likely.insert(0, named.socket)
     found: list[str] = []
     for path in likely:
         if path not in found:
