@@ -209,7 +209,7 @@ def test_a_session_with_all_namespaces_may_list_it(roles: RoleBench) -> None:
     [
         ["verify", "--head", "nonsense"],
         ["show", "--task", "t1", "--role", "one"],
-        ["show", "--since", "yesterday"],
+        ["show", "--since", "some day"],
     ],
 )
 def test_what_cannot_be_meant_is_refused(roles: RoleBench, words: list[str]) -> None:

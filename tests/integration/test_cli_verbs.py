@@ -75,7 +75,7 @@ def test_standard_input_is_a_content_too(shared: Installation) -> None:
         (("remember", "x", "--kind", "Not A Kind"), exitcodes.USAGE, "kind"),
         (("get", "m999999"), exitcodes.FAILURE, "no entry m999999"),
         (("get", "nonsense"), exitcodes.USAGE, "not an id"),
-        (("recall", "x", "--since", "yesterday"), exitcodes.USAGE, "neither a time"),
+        (("recall", "x", "--since", "some day"), exitcodes.USAGE, "neither a time"),
         (("recall", "x" * 20_001), exitcodes.USAGE, "20000"),
         (("call", "no.such"), exitcodes.FAILURE, "no verb"),
         (("call", "memory.recall", "query"), exitcodes.USAGE, "key=value"),

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import DEADLINE, Installation, RawSession, alive, foreground, wait_until
+from support import DEADLINE, Installation, RawSession, alive, foreground, kill, wait_until
 
 from khive_supervisor import exitcodes, holder
 
@@ -93,10 +93,15 @@ def test_of_two_on_one_store_the_one_without_the_lock_yields(
     first = khive.status()["pid"]
     with RawSession(khive) as session:
         session.initialize()
+        # A second one that cannot find the first: its socket is another. The first one looks for
+        # its lock only when the other has one.
+        kill(first, signal.SIGSTOP)
         os.unlink(f"{khive.store}.lock")
-        # A second one that cannot find the first: its socket is another.
         khive.env["KHIVE_SOCKET"] = str(short / "s.sock")
         with foreground(khive) as second:
+            lock = Path(f"{khive.store}.lock")
+            wait_until(lambda: lock.exists() and str(second.pid) in lock.read_text(), "it has it")
+            kill(first, signal.SIGCONT)
             wait_until(lambda: not alive(first), "the first has yielded")
             assert not session.tool("memory_remember", content="Goes on.").get("isError")
             wait_until(lambda: listens(khive, second.pid), "the second serves")

@@ -149,7 +149,7 @@ def test_a_route_asks_for_what_it_says(
         ("POST", "/reload", b"[]", 400),
         ("POST", "/reload", b"\xff", 400),
         ("POST", "/reload", b"[" * 100_000, 400),
-        ("POST", "/reload", b'{"dry_run": 1}', 400),
+        ("POST", "/reload", b'{"dry_run": 2}', 400),
         ("POST", "/reload", b'{"other": 1}', 400),
         ("POST", "/roles/a/resume", b'{"reload": true}', 400),
         ("POST", "/tasks/t1/retry", b'{"task": "t2"}', 400),
