@@ -11,14 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.installation import Installation, installed
 from benchmarks.processes import processes_of, wait_until
-from benchmarks.report import Row, Sample
+from benchmarks.report import Row, Sample, say
 from benchmarks.session import Session
 
 #: Processes that compute, and for how many seconds; in a quick run.
@@ -52,7 +52,6 @@ CHILDREN = ("zygote", "embedder", "http")
 
 def measure(context: Context) -> list[Row]:
     """The rows of this measurement."""
-    quick = context.quick
     with installed(context.work / "hung") as khive:
         khive.write_configuration(CONFIGURATION)
         khive.start()
@@ -60,10 +59,20 @@ def measure(context: Context) -> list[Row]:
         with Session(khive.attach()) as client:
             client.initialize()
             _call(client, "before everything")
-            rows = [_under_load(khive, client, QUICK_SECONDS if quick else SECONDS)]
-            rows.append(_after_pause(khive, client, QUICK_PAUSE if quick else PAUSE))
-            rows += _stopped(khive, client, QUICK_TIMES if quick else TIMES)
-    return rows
+            return [*_rows(khive, client, quick=context.quick)]
+
+
+def _rows(khive: Installation, client: Session, *, quick: bool) -> Iterator[Row]:
+    """Each row as it is measured: one that cannot be had must not cost those before it."""
+    parts: tuple[Callable[[], list[Row]], ...] = (
+        lambda: [_under_load(khive, client, QUICK_SECONDS if quick else SECONDS)],
+        lambda: [_after_pause(khive, client, QUICK_PAUSE if quick else PAUSE)],
+        lambda: _stopped(khive, client, QUICK_TIMES if quick else TIMES),
+    )
+    for part in parts:
+        for row in part():
+            say(f"{row.what}: {row.khive}")
+            yield row
 
 
 def _call(client: Session, content: str) -> float:
@@ -95,7 +104,11 @@ def _everybody(khive: Installation) -> dict[str, int]:
     found = {child["name"]: int(child["pid"] or 0) for child in status["children"]}
     for role in status["roles"]:
         for generation in role["generations"]:
-            found |= {worker["worker"]: int(worker["pid"]) for worker in generation["workers"]}
+            found |= {
+                worker["worker"]: int(worker["pid"])
+                for worker in generation["workers"]
+                if worker["pid"] is not None  # it is being started
+            }
     for one in status["sessions"]:
         if one["kind"] == "session":
             found[f"session {one['client_pid']}"] = int(one["pid"])
