@@ -14,7 +14,7 @@ def main() -> None:
         # It asks for a reload; one that comes before anybody can serve it waits instead of killing.
         pthread_sigmask(SIG_BLOCK, (SIGHUP,))
     if len(sys.argv) > 1 and sys.argv[1] == "attach":
-        from khive_supervisor.attach import main as attach
+        from khive_supervisor.attach.command import main as attach
 
         attach(sys.argv[2:])
     from khive_supervisor.cli.main import main as command_line

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from khive_supervisor import exitcodes, wellformed
+from khive_supervisor import exitcodes
+from khive_supervisor.text import wellformed
 
 
 class KhiveError(Exception):

@@ -29,7 +29,7 @@ TASKS = "tasks"
 FATES = "fates"
 
 
-class Source(Protocol):
+class FreshnessSource(Protocol):
     """What of a store is needed here."""
 
     def change_token(self) -> Token | None:
@@ -57,7 +57,7 @@ class Versions:
     two threads learn at once is put in place whole, and an older look is only one that is repeated.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: FreshnessSource) -> None:
         self._source = source
         self._seen: tuple[Token, ChangeCounts] | None = None
         self._values: weakref.WeakSet[Fresh[object]] = weakref.WeakSet()

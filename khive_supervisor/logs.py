@@ -26,7 +26,7 @@ from typing import Any
 
 from multiprocessing_logging import MultiProcessingHandler
 
-from khive_supervisor.paths import make_private_directory
+from khive_supervisor.host.paths import make_private_directory
 
 #: Bytes of one record; longer messages are cut. Below Linux's default datagram limit (208 KiB).
 MAX_RECORD = 32 * 1024

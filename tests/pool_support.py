@@ -7,13 +7,13 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from khive_supervisor import protocol
-from khive_supervisor.config.model import Config
-from khive_supervisor.config.roles import Handler, Role
-from khive_supervisor.supervision.generation_state import Generation
-from khive_supervisor.supervision.role_generation import Surroundings
-from khive_supervisor.supervision.role_pool import RolePool
-from khive_supervisor.supervision.role_worker import RoleWorker
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Handler, Role
+from khive_supervisor.control import protocol
+from khive_supervisor.supervision.roles.generation import PoolDependencies
+from khive_supervisor.supervision.roles.lifecycle import GenerationState
+from khive_supervisor.supervision.roles.pool import RolePool
+from khive_supervisor.supervision.roles.worker import RoleWorker
 
 ROLE = Role("py", ("work",), Handler(python="m:f"), workers=2)
 DEADLINE = 20.0
@@ -55,7 +55,7 @@ class Fakes:
         self.environ = {"TOKEN": "t", "OTHER": "o"}
         self.refuse: Exception | None = None
         self.now = 100.0
-        surroundings = Surroundings(
+        surroundings = PoolDependencies(
             self._spawn,
             self._release,
             lambda: None,
@@ -101,7 +101,7 @@ class Fakes:
         await until(lambda: self.pool.ready == 2)
         return workers
 
-    def state(self, number: int) -> Generation:
+    def state(self, number: int) -> GenerationState:
         return next(g.state for g in self.pool._generations if g.number == number)
 
 

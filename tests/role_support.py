@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from support import Installation, wait_until
 
-from khive_supervisor.store.sqlite import SqliteStore
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.tasks.model import NewTask, Task
 
 #: Handlers that the tests' roles call; each takes what it needs from its payload.

@@ -21,10 +21,10 @@ from typing import Any, Self
 import mcp
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from khive_supervisor.client import ControlClient
+from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.store import SqliteStore
-from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.tasks import TaskStore
 
 ROOT = Path(__file__).parents[1]
 #: Seconds for anything that should take milliseconds; a machine that is busy gets its time.

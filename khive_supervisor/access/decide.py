@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, confined_to
 from khive_supervisor.access.places import places_of
-from khive_supervisor.config.confine import confinement_of, matches
-from khive_supervisor.config.model import Config
+from khive_supervisor.config.settings.confine import confinement_of, matches
+from khive_supervisor.config.settings.model import Config
 
 #: Variables that say of a process that an agent or a role's worker has started it.
 BENEATH_AGENT = ("CLAUDECODE", "KHIVE_TASK_ID", "KHIVE_ROLE")

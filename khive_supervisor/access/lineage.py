@@ -18,7 +18,7 @@ WRAPPERS = SHELLS | {"env", "nice", "setsid", "timeout", "uv", "uvx"}
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessIdentity:
     """A process that no other one is ever taken for: its number, and when it began."""
 
     pid: int
@@ -27,7 +27,7 @@ class Process:
     name: str
 
 
-def process(pid: int) -> Process | None:
+def process(pid: int) -> ProcessIdentity | None:
     """What is known of a living process; None if it is gone or nothing can be known."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -37,10 +37,10 @@ def process(pid: int) -> Process | None:
     fields = rest.split()
     if len(fields) < 20 or fields[0] in ("Z", "X"):
         return None
-    return Process(pid, fields[19], int(fields[1]), head.partition("(")[2])
+    return ProcessIdentity(pid, fields[19], int(fields[1]), head.partition("(")[2])
 
 
-def ancestors(pid: int) -> Iterator[Process]:
+def ancestors(pid: int) -> Iterator[ProcessIdentity]:
     """A process and those that it descends from, nearest first; init is nobody's."""
     for _ in range(MAX_DEPTH):
         found = process(pid) if pid > 1 else None
@@ -50,14 +50,14 @@ def ancestors(pid: int) -> Iterator[Process]:
         pid = found.parent
 
 
-def client_of(attach: int) -> Process | None:
+def client_of(attach: int) -> ProcessIdentity | None:
     """The client that has started an attach; wrappers that were told to run it are passed over."""
     chain = ancestors(attach)
     next(chain, None)
     return next((one for one in chain if not _wraps(one)), None)
 
 
-def _wraps(one: Process) -> bool:
+def _wraps(one: ProcessIdentity) -> bool:
     return one.name in WRAPPERS and any(b"attach" in word for word in _read(one.pid, "cmdline"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from khive_supervisor.config.reading import read_regular
+from khive_supervisor.host.small_file import read_regular
 
 #: Bytes of the files by which a worktree and its repository point at each other.
 MAX_BYTES = 8192

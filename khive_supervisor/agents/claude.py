@@ -7,10 +7,10 @@ from typing import Any
 
 from khive_supervisor.agents.model import (
     SERVER,
-    Answer,
+    AgentAnswer,
+    AgentOutput,
     Ask,
     Call,
-    Said,
     failed,
     shortened,
     whole,
@@ -71,13 +71,13 @@ def call(ask: Ask) -> Call:
     )
 
 
-def read(said: Said, counted: int) -> Answer:  # noqa: ARG001 - it counts each run by itself
+def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it counts each run by itself
     """See `Format.read`."""
     found = _document(said.output)
     if found is None:
         if _LOST in said.errors:
-            return Answer(error=f"{TITLE} does not know the session any more.", lost=True)
-        return Answer(error=failed(TITLE, said))
+            return AgentAnswer(error=f"{TITLE} does not know the session any more.", lost=True)
+        return AgentAnswer(error=failed(TITLE, said))
     session = found.get("session_id")
     session = session if isinstance(session, str) else ""
     usage = _usage(found)
@@ -86,10 +86,12 @@ def read(said: Said, counted: int) -> Answer:  # noqa: ARG001 - it counts each r
     subtype = found.get("subtype")
     if found.get("is_error") or subtype != "success" or said.code:
         final = found.get("api_error_status") in _FINAL
-        return Answer(error=_error(found, text, said), session=session, usage=usage, final=final)
+        return AgentAnswer(
+            error=_error(found, text, said), session=session, usage=usage, final=final
+        )
     if not text.strip():
-        return Answer(error=f"{TITLE} ended without a word.", session=session, usage=usage)
-    return Answer(shortened(text), session=session, usage=usage)
+        return AgentAnswer(error=f"{TITLE} ended without a word.", session=session, usage=usage)
+    return AgentAnswer(shortened(text), session=session, usage=usage)
 
 
 def _document(output: str) -> dict[str, Any] | None:
@@ -105,7 +107,7 @@ def _document(output: str) -> dict[str, Any] | None:
     return None
 
 
-def _error(found: dict[str, Any], text: str, said: Said) -> str:
+def _error(found: dict[str, Any], text: str, said: AgentOutput) -> str:
     errors = found.get("errors")
     listed = [str(error) for error in errors] if isinstance(errors, list) else []
     words = text or "\n".join(listed)

@@ -9,15 +9,15 @@ from typing import Any
 
 from khive_supervisor.agents.model import (
     SERVER,
-    Answer,
+    AgentAnswer,
+    AgentOutput,
     Ask,
     Call,
-    Said,
     failed,
     shortened,
     whole,
 )
-from khive_supervisor.config.values import quoted
+from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.tasks.model import Usage
 
 NAME = "codex"
@@ -70,7 +70,7 @@ def _table(values: Any) -> str:
     return "{" + ", ".join(f"{quoted(n)} = {quoted(v)}" for n, v in values.items()) + "}"
 
 
-def read(said: Said, counted: int) -> Answer:
+def read(said: AgentOutput, counted: int) -> AgentAnswer:
     """See `Format.read`. Its count is of the whole session, also of one that was resumed."""
     session, text, error, total, ended = "", "", "", 0, False
     for event in _events(said.output):
@@ -90,11 +90,11 @@ def read(said: Said, counted: int) -> Answer:
             ended = False
             error = _message(event.get("error")) or error or "it did not say why"
     usage = Usage(tokens=total - counted if total >= counted else total) if total else None
-    known = Answer(session=session, usage=usage, counted=total or counted)
+    known = AgentAnswer(session=session, usage=usage, counted=total or counted)
     if said.code == 0 and ended and text.strip():
         return _with(known, text=shortened(text))
     if not session and _LOST in said.errors:
-        return Answer(error=f"{TITLE} does not know the session any more.", lost=True)
+        return AgentAnswer(error=f"{TITLE} does not know the session any more.", lost=True)
     if said.code == 0 and ended:
         return _with(known, error=f"{TITLE} ended without a word.")
     status = _STATUS.search(error)
@@ -104,8 +104,10 @@ def read(said: Said, counted: int) -> Answer:
     )
 
 
-def _with(known: Answer, *, text: str = "", error: str = "", final: bool = False) -> Answer:
-    return Answer(text, error, known.session, known.usage, known.counted, final)
+def _with(
+    known: AgentAnswer, *, text: str = "", error: str = "", final: bool = False
+) -> AgentAnswer:
+    return AgentAnswer(text, error, known.session, known.usage, known.counted, final)
 
 
 def thread_in(output: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from khive_supervisor.config.roles import Role
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.tasks.model import Usage
 
 #: Characters of an agent's answer that become the result: whatever they are, JSON has room.
@@ -51,7 +51,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AgentOutput:
     """How an agent ended, and what it printed within bounds; `cut`: bytes that were left out."""
 
     code: int
@@ -61,7 +61,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AgentAnswer:
     """What came of it. Without an `error` it is done, and `text` is the result.
 
     Attributes:
@@ -89,7 +89,7 @@ class Format(Protocol):
     def call(self, ask: Ask) -> Call:
         """How it is started for a task."""
 
-    def read(self, said: Said, counted: int) -> Answer:
+    def read(self, said: AgentOutput, counted: int) -> AgentAnswer:
         """What its output means; `counted` is what its session had counted before."""
 
 
@@ -118,7 +118,7 @@ def shortened(text: str) -> str:
     return f"{text[:TEXT_LIMIT]}\n[... {len(text) - TEXT_LIMIT} characters were left out here ...]"
 
 
-def failed(title: str, said: Said) -> str:
+def failed(title: str, said: AgentOutput) -> str:
     """The error of an agent that ended without an answer that can be read."""
     how = f"exit code {said.code}" if said.code >= 0 else f"signal {-said.code}"
     what = "printed nothing" if not said.output.strip() else "gave no answer that can be read"

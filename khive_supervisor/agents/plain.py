@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from khive_supervisor.agents.model import Answer, Ask, Call, Said, failed, shortened
+from khive_supervisor.agents.model import AgentAnswer, AgentOutput, Ask, Call, failed, shortened
 
 NAME = "plain"
 TITLE = "The agent"
@@ -16,9 +16,9 @@ def call(ask: Ask) -> Call:
     return Call(ask.role.handler.agent[1:], text.encode("utf-8", "replace"))
 
 
-def read(said: Said, counted: int) -> Answer:  # noqa: ARG001 - it counts nothing
+def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it counts nothing
     """See `Format.read`."""
     text = said.output.rstrip("\n")
     if said.code or not text.strip():
-        return Answer(error=failed(TITLE, said), final=said.code == PERMANENT)
-    return Answer(shortened(text))
+        return AgentAnswer(error=failed(TITLE, said), final=said.code == PERMANENT)
+    return AgentAnswer(shortened(text))

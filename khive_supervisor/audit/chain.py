@@ -24,7 +24,7 @@ _HEAD = struct.Struct(f">{len(DOMAIN)}sqd5I")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One thing that was done.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from khive_supervisor.audit.chain import Entry, Head
+from khive_supervisor.audit.chain import AuditEntry, Head
 
 #: Where every chain starts.
 BEGINNING = Head()
@@ -26,7 +26,7 @@ class Fault(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ChainBreak:
     """The first broken entry of a chain; where the end was cut, the first one that is gone."""
 
     seq: int
@@ -48,7 +48,7 @@ class Report:
     entries: int
     head: Head
     heads: int
-    problem: Problem | None
+    problem: ChainBreak | None
 
     @property
     def intact(self) -> bool:
@@ -69,7 +69,9 @@ class Report:
         }
 
 
-def verify(entries: Iterable[Entry], heads: Sequence[Head] = (), start: Head = BEGINNING) -> Report:
+def verify(
+    entries: Iterable[AuditEntry], heads: Sequence[Head] = (), start: Head = BEGINNING
+) -> Report:
     """Read a chain from its first entry until something is wrong, or to its end.
 
     Heads that were taken earlier are looked for on the way: a chain that was cut, or written anew
@@ -95,38 +97,40 @@ def verify(entries: Iterable[Entry], heads: Sequence[Head] = (), start: Head = B
     return Report(last.seq, last, found, problem)
 
 
-def _diagnose(entry: Entry, following: Entry | None, last: Head, before: bytes) -> Problem:
+def _diagnose(
+    entry: AuditEntry, following: AuditEntry | None, last: Head, before: bytes
+) -> ChainBreak:
     """What became of the entry after `last`, by its neighbours."""
     wanted = last.seq + 1
     if entry.seq > wanted:
         one = entry.seq == wanted + 1
         gone = f"Entry {wanted} is" if one else f"Entries {wanted} to {entry.seq - 1} are"
-        return Problem(entry.seq, Fault.MISSING, f"{gone} missing before entry {entry.seq}.")
+        return ChainBreak(entry.seq, Fault.MISSING, f"{gone} missing before entry {entry.seq}.")
     if entry.seq < wanted:
         text = f"Entry {entry.seq} comes after entry {last.seq}."
-        return Problem(entry.seq, Fault.OUT_OF_ORDER, text)
+        return ChainBreak(entry.seq, Fault.OUT_OF_ORDER, text)
     if following is not None and following.previous == last.hash:
         if following.hash == entry.previous:
             text = f"Entries {wanted} and {following.seq} have changed places."
-            return Problem(wanted, Fault.OUT_OF_ORDER, text)
+            return ChainBreak(wanted, Fault.OUT_OF_ORDER, text)
         text = f"Entry {wanted} was inserted: entry {following.seq} follows the one before it."
-        return Problem(wanted, Fault.INSERTED, text)
+        return ChainBreak(wanted, Fault.INSERTED, text)
     if entry.hash == last.hash:
-        return Problem(wanted, Fault.INSERTED, f"Entry {wanted} is entry {last.seq} once more.")
+        return ChainBreak(wanted, Fault.INSERTED, f"Entry {wanted} is entry {last.seq} once more.")
     if last.seq and entry.previous == before:
         text = f"Entry {last.seq} was inserted: entry {wanted} follows the one before that."
-        return Problem(last.seq, Fault.INSERTED, text)
+        return ChainBreak(last.seq, Fault.INSERTED, text)
     if entry.hash == entry.hash_as(wanted + 1):
         text = f"What was entry {wanted} is missing; the one after it has its number."
-        return Problem(wanted, Fault.MISSING, text)
+        return ChainBreak(wanted, Fault.MISSING, text)
     if not entry.sound:
         text = f"Entry {wanted} is not as it was written."
-        return Problem(wanted, Fault.CHANGED, text)
+        return ChainBreak(wanted, Fault.CHANGED, text)
     text = f"Entry {wanted} does not follow entry {last.seq}, or that one was written anew."
-    return Problem(wanted, Fault.DOES_NOT_FOLLOW, text)
+    return ChainBreak(wanted, Fault.DOES_NOT_FOLLOW, text)
 
 
-def _compare(reached: Head, wanted: Sequence[Head]) -> tuple[Problem | None, int]:
+def _compare(reached: Head, wanted: Sequence[Head]) -> tuple[ChainBreak | None, int]:
     """Look for the heads of this entry; how many were found."""
     found = 0
     for head in wanted:
@@ -137,20 +141,20 @@ def _compare(reached: Head, wanted: Sequence[Head]) -> tuple[Problem | None, int
                 f"Entry {reached.seq} was written anew, or one before it: its hash is not that of "
                 "the head."
             )
-            return Problem(reached.seq, Fault.REWRITTEN, text), found
+            return ChainBreak(reached.seq, Fault.REWRITTEN, text), found
         found += 1
     return None, found
 
 
-def _cut(end: Head, head: Head) -> Problem:
+def _cut(end: Head, head: Head) -> ChainBreak:
     text = (
         f"The chain ends with entry {end.seq}, and the head is of entry {head.seq}: "
         "the end was cut."
     )
-    return Problem(end.seq + 1, Fault.CUT, text)
+    return ChainBreak(end.seq + 1, Fault.CUT, text)
 
 
-def _with_next(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry | None]]:
+def _with_next(entries: Iterable[AuditEntry]) -> Iterator[tuple[AuditEntry, AuditEntry | None]]:
     iterator = iter(entries)
     entry = next(iterator, None)
     while entry is not None:

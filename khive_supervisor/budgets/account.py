@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from khive_supervisor.budgets.amounts import text
-from khive_supervisor.budgets.limits import Limits, Reserve
+from khive_supervisor.budgets.limits import BudgetLimits, BudgetReserve
 from khive_supervisor.budgets.windows import Window, written
 
 #: The states of a window with a limit, the worst last; without a limit there is none of them.
@@ -41,8 +41,8 @@ class Account:
 
     role: str
     spent: tuple[Spent, ...]
-    limits: Limits | None = None
-    reserve: Reserve | None = None
+    limits: BudgetLimits | None = None
+    reserve: BudgetReserve | None = None
     reserved: int = 0
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from khive_supervisor.budgets.amounts import USD, whole
-from khive_supervisor.config.budget_table import Budget
+from khive_supervisor.config.settings.budget import Budget
 
 #: Recent attempts that say how much a task takes, and the share of them that must not take more.
 RECENT, SHARE = 20, 0.9
@@ -19,8 +19,8 @@ CONFIGURED, LEARNED, UNKNOWN = "configured", "learned", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """See `config.budget_table.Budget`; amounts in whole units, `near` in millionths."""
+class BudgetLimits:
+    """See `config.settings.budget.Budget`; amounts in whole units, `near` in millionths."""
 
     weekly: int | None = None
     monthly: int | None = None
@@ -40,14 +40,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Reserve:
+class BudgetReserve:
     """What is set aside for a task while it is at work, and why it is so much."""
 
     amount: int
     because: str
 
 
-def limits_of(budget: Budget) -> Limits | None:
+def limits_of(budget: Budget) -> BudgetLimits | None:
     """The limits of a configured budget; None: there are none."""
     if not budget.limited:
         return None
@@ -55,7 +55,7 @@ def limits_of(budget: Budget) -> Limits | None:
     def amount(given: float | None) -> int | None:
         return None if given is None else whole(given, budget.unit)
 
-    return Limits(
+    return BudgetLimits(
         amount(budget.weekly),
         amount(budget.monthly),
         budget.unit,
@@ -65,26 +65,26 @@ def limits_of(budget: Budget) -> Limits | None:
     )
 
 
-def reserve_for(limits: Limits, recent: Sequence[int]) -> Reserve:
+def reserve_for(limits: BudgetLimits, recent: Sequence[int]) -> BudgetReserve:
     """What to set aside for the next task, by what the last attempts used (any order).
 
     Never more than the smallest limit: while nothing is spent and nothing at work, one task fits.
     """
     if limits.reserve is not None:
-        return Reserve(min(limits.reserve, limits.smallest), CONFIGURED)
+        return BudgetReserve(min(limits.reserve, limits.smallest), CONFIGURED)
     if recent:
         ordered = sorted(recent)
         rank = -int(-SHARE * len(ordered) // 1)  # rounded up
-        return Reserve(min(ordered[rank - 1], limits.smallest), LEARNED)
-    return Reserve(-(-limits.smallest // UNKNOWN_PART), UNKNOWN)
+        return BudgetReserve(min(ordered[rank - 1], limits.smallest), LEARNED)
+    return BudgetReserve(-(-limits.smallest // UNKNOWN_PART), UNKNOWN)
 
 
-def as_text(limits: Limits) -> str:
+def as_text(limits: BudgetLimits) -> str:
     """Limits as the store keeps them; equal ones are the same text."""
     return json.dumps(asdict(limits), sort_keys=True)
 
 
-def from_text(text: str) -> Limits:
+def from_text(text: str) -> BudgetLimits:
     """What `as_text` wrote."""
     data = json.loads(text)
-    return Limits(**{**data, "fallback": tuple(data["fallback"])})
+    return BudgetLimits(**{**data, "fallback": tuple(data["fallback"])})

@@ -8,31 +8,28 @@ from typing import Any
 
 import click
 
-from khive_supervisor import __version__, exitcodes, paths
-from khive_supervisor.cli import (
+from khive_supervisor import __version__, exitcodes
+from khive_supervisor.cli import verbs
+from khive_supervisor.cli.clients.connect import connect
+from khive_supervisor.cli.commands import (
     audit,
     backup,
     budget,
     capabilities,
-    http,
     index,
     learn,
     memory,
     profiles,
-    reload,
-    settings,
-    supervise,
     tasks,
-    upgrade,
-    verbs,
     worktrees,
 )
-from khive_supervisor.cli.connect import connect
-from khive_supervisor.cli.doctor import doctor
-from khive_supervisor.cli.output import fail
-from khive_supervisor.cli.session import config_option, distrust
-from khive_supervisor.cli.terminal import guard
+from khive_supervisor.cli.connection.session import config_option, distrust
+from khive_supervisor.cli.doctor.doctor import doctor
+from khive_supervisor.cli.render.output import fail
+from khive_supervisor.cli.render.terminal import guard
+from khive_supervisor.cli.service import http, reload, settings, supervise, upgrade
 from khive_supervisor.errors import BootFailure, KhiveError
+from khive_supervisor.host import paths
 
 
 def _summary(command: click.Command) -> str:

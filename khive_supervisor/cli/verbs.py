@@ -8,9 +8,9 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from khive_supervisor.cli.output import as_json_option, emit, table
-from khive_supervisor.cli.session import config_option
-from khive_supervisor.cli.session import verbs as connect
+from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.connection.session import verbs as connect
+from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.errors import InvalidInput
 
 
@@ -50,9 +50,9 @@ def parse_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
 @as_json_option
 def list_verbs(name: str | None, as_json: bool) -> None:
     """List all verbs, or show the arguments of one."""
-    from khive_supervisor.verbs import packs
+    from khive_supervisor.packs import loading
 
-    registry = packs.load()
+    registry = loading.load()
     if name:
         verb = registry.get(name)
         shown = {"verb": verb.name, "summary": verb.summary, "arguments": verb.input_schema}

@@ -1,11 +1,11 @@
 """The configuration: dataclasses, discovery, validation, provenance."""
 
-from khive_supervisor.config.budget_table import Budget
 from khive_supervisor.config.load import LoadedConfig, from_dict, load, namespace_allowed
-from khive_supervisor.config.model import Config
-from khive_supervisor.config.roles import Handler, Role, digest
-from khive_supervisor.config.search_tables import EmbedderSettings, IndexSettings, SearchSettings
-from khive_supervisor.config.service_tables import (
+from khive_supervisor.config.settings.budget import Budget
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Handler, Role, digest
+from khive_supervisor.config.settings.search import EmbedderSettings, IndexSettings, SearchSettings
+from khive_supervisor.config.settings.service import (
     LogSettings,
     SessionSettings,
     StoreSettings,

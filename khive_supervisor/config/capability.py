@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
-from khive_supervisor.config.budget_table import Budget
-from khive_supervisor.config.notes import Notes, plain
 from khive_supervisor.config.read_roles import read_nested
-from khive_supervisor.config.roles import Role, no_such_key
-from khive_supervisor.config.values import Setting, declare, describe, quoted, required
+from khive_supervisor.config.settings.budget import Budget
+from khive_supervisor.config.settings.notes import Notes, plain
+from khive_supervisor.config.settings.roles import Role, no_such_key
+from khive_supervisor.config.settings.values import Setting, declare, describe, quoted, required
 
 #: Bytes of the largest file: four times the longest prompt.
 MAX_BYTES = 128 * 1024

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from khive_supervisor.config.capability import MAX_BYTES, Broken, Package, read, taken
 from khive_supervisor.config.enabling import BUILT_IN
-from khive_supervisor.config.locate import line_numbers
-from khive_supervisor.config.notes import Notes
 from khive_supervisor.config.offers import Offer, offers
-from khive_supervisor.config.reading import read_regular
-from khive_supervisor.config.values import quoted
+from khive_supervisor.config.settings.locate import line_numbers
+from khive_supervisor.config.settings.notes import Notes
+from khive_supervisor.config.settings.values import quoted
+from khive_supervisor.host.small_file import read_regular
 
 #: Where the built-in ones lie.
 PLACE = str(Path(__file__).parents[1] / "capabilities")

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from khive_supervisor.config.confine import as_dict
-from khive_supervisor.config.model import Config, every_setting
-from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
-from khive_supervisor.config.values import Setting, quoted
+from khive_supervisor.config.settings.confine import as_dict
+from khive_supervisor.config.settings.model import Config, every_setting
+from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
+from khive_supervisor.config.settings.values import Setting, quoted
 
 SettingClass = Literal["live", "session", "restart"]
 RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
@@ -68,7 +68,7 @@ class RoleChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ConfigDiff:
     """All that differs between two configurations.
 
     Attributes:
@@ -131,11 +131,11 @@ class Plan:
         }
 
 
-def diff(old: Config, new: Config) -> Plan:
+def diff(old: Config, new: Config) -> ConfigDiff:
     """What would change from the configuration in force to another one."""
     settings = tuple(_setting_changes(old, new))
     roles = tuple(_role_changes(old, new))
-    return Plan(settings, roles, _hash([_plain(old), _plain(new)]))
+    return ConfigDiff(settings, roles, _hash([_plain(old), _plain(new)]))
 
 
 def digest_of(config: Config) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from khive_supervisor.config.roles import Handler
-from khive_supervisor.config.service_tables import AgentSettings
+from khive_supervisor.config.settings.roles import Handler
+from khive_supervisor.config.settings.service import AgentSettings
 
 if TYPE_CHECKING:
     from khive_supervisor.config.capability import Capability, Package

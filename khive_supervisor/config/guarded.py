@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from khive_supervisor.config.model import Config
+from khive_supervisor.config.settings.model import Config
 
 
 def guarded(config: Config, file: str | None, socket_path: str) -> list[str]:

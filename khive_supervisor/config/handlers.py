@@ -9,14 +9,14 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from khive_supervisor import paths
-from khive_supervisor.config.model import Config
-from khive_supervisor.config.roles import Role
-from khive_supervisor.config.values import quoted
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.config.settings.values import quoted
+from khive_supervisor.host import paths
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class HandlerProblem:
     """What this machine lacks for a role; the configuration itself is valid."""
 
     role: str
@@ -27,7 +27,7 @@ class Problem:
         return f"{self.key}: {self.text}"
 
 
-def check_handlers(config: Config, environ: Mapping[str, str]) -> list[Problem]:
+def check_handlers(config: Config, environ: Mapping[str, str]) -> list[HandlerProblem]:
     """What is missing here for the roles to work: programs, modules, directories, variables.
 
     Nothing is imported and nothing is started.
@@ -39,7 +39,7 @@ def check_handlers(config: Config, environ: Mapping[str, str]) -> list[Problem]:
     problems = []
     for number, role in enumerate(config.roles):
         for key, text in _lacking(role, environ):
-            problems.append(Problem(role.role, f"roles[{number}].{key}", text))
+            problems.append(HandlerProblem(role.role, f"roles[{number}].{key}", text))
     return problems
 
 

@@ -16,19 +16,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from khive_supervisor import paths
-from khive_supervisor.config.confine import Confine, read_confine
-from khive_supervisor.config.confine import keys as confine_keys
 from khive_supervisor.config.enabling import Enabler
-from khive_supervisor.config.locate import line_numbers
-from khive_supervisor.config.model import TABLES, Config, every_setting, settings_of
-from khive_supervisor.config.notes import Notes, plain
 from khive_supervisor.config.read_roles import read_roles
-from khive_supervisor.config.reading import read_regular
-from khive_supervisor.config.roles import Role, every_key
-from khive_supervisor.config.service_tables import AgentSettings
-from khive_supervisor.config.values import Setting, describe
+from khive_supervisor.config.settings.confine import Confine, read_confine
+from khive_supervisor.config.settings.confine import keys as confine_keys
+from khive_supervisor.config.settings.locate import line_numbers
+from khive_supervisor.config.settings.model import TABLES, Config, every_setting, settings_of
+from khive_supervisor.config.settings.notes import Notes, plain
+from khive_supervisor.config.settings.roles import Role, every_key
+from khive_supervisor.config.settings.service import AgentSettings
+from khive_supervisor.config.settings.values import Setting, describe
 from khive_supervisor.errors import ConfigError
+from khive_supervisor.host import paths
+from khive_supervisor.host.small_file import read_regular
 
 #: Bytes of the largest file that is read: far above any configuration, far below a mistake.
 MAX_FILE_BYTES = 256 * 1024

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from khive_supervisor.config.budget_table import UNLIMITED, Budget
 from khive_supervisor.config.enabling import Filling
-from khive_supervisor.config.notes import Notes, plain
-from khive_supervisor.config.roles import (
+from khive_supervisor.config.settings.budget import UNLIMITED, Budget
+from khive_supervisor.config.settings.notes import Notes, plain
+from khive_supervisor.config.settings.roles import (
     KINDS,
     MAX_ROLES,
     NESTED,
@@ -18,7 +18,7 @@ from khive_supervisor.config.roles import (
     no_such_key,
     required_keys,
 )
-from khive_supervisor.config.values import describe, quoted
+from khive_supervisor.config.settings.values import describe, quoted
 
 #: What fills in the role of a capability, or says why it cannot.
 Fill = Callable[[str], Filling | str]

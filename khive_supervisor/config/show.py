@@ -7,13 +7,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from khive_supervisor.config import confine, roles
-from khive_supervisor.config.budget_table import UNLIMITED
-from khive_supervisor.config.confine import Confine
 from khive_supervisor.config.load import LoadedConfig
-from khive_supervisor.config.model import TABLES, Config, default_of, every_setting, settings_of
-from khive_supervisor.config.roles import Role, every_key, role_as_dict, value_of
-from khive_supervisor.config.values import Setting
+from khive_supervisor.config.settings import confine, roles
+from khive_supervisor.config.settings.budget import UNLIMITED
+from khive_supervisor.config.settings.confine import Confine
+from khive_supervisor.config.settings.model import (
+    TABLES,
+    Config,
+    default_of,
+    every_setting,
+    settings_of,
+)
+from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
+from khive_supervisor.config.settings.values import Setting
 
 _APPLIES = {
     "restart": "next start",

@@ -9,7 +9,7 @@ import json
 import os
 
 from khive_supervisor.config.load import from_dict
-from khive_supervisor.config.model import Config
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.show import as_dict
 from khive_supervisor.errors import ConfigError
 

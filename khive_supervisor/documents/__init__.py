@@ -8,9 +8,9 @@ from khive_supervisor.documents.model import (
     PIECE,
     TITLE_LIMIT,
     WHOLE,
+    DocumentProblem,
     Entry,
     LeftOut,
-    Problem,
 )
 from khive_supervisor.documents.pieces import pieces
 from khive_supervisor.documents.plain import split_text
@@ -19,9 +19,9 @@ __all__ = [
     "PIECE",
     "TITLE_LIMIT",
     "WHOLE",
+    "DocumentProblem",
     "Entry",
     "LeftOut",
-    "Problem",
     "pieces",
     "sections",
     "split_jsonl",

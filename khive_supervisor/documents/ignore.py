@@ -30,7 +30,7 @@ _BUILT_INSIDE = ("debug", "release", "doc", "classes", ".rustc_info.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class IgnoreRules:
     """The rules of one file, for what lies in `folder`: expressions, and whether they ignore."""
 
     folder: str
@@ -58,7 +58,7 @@ def _below(found: re.Match[str]) -> int:
     return found.start("ps_d") if found.groupdict().get("ps_d") else 0
 
 
-def ignored(path: str, is_folder: bool, rules: Sequence[Rules]) -> bool:
+def ignored(path: str, is_folder: bool, rules: Sequence[IgnoreRules]) -> bool:
     """Return True if git would ignore a path; the last of the rules that knows it decides.
 
     Rules of a folder are later in the sequence than those of the folders above it. What is in an
@@ -71,7 +71,7 @@ def ignored(path: str, is_folder: bool, rules: Sequence[Rules]) -> bool:
     return False
 
 
-def rules_above(folder: str, complain: Callable[[str, str], None]) -> list[Rules]:
+def rules_above(folder: str, complain: Callable[[str, str], None]) -> list[IgnoreRules]:
     """The rules that hold in a folder of a repository before its own: the user's, and from its top.
 
     None of those that ignore the folder itself: whoever names it wants it.
@@ -85,7 +85,7 @@ def rules_above(folder: str, complain: Callable[[str, str], None]) -> list[Rules
     return [] if folder != top and _any_ignored(top, folder, found) else found
 
 
-def _any_ignored(top: str, folder: str, rules: Sequence[Rules]) -> bool:
+def _any_ignored(top: str, folder: str, rules: Sequence[IgnoreRules]) -> bool:
     _, *paths = [*_between(top, folder), folder]
     return any(
         ignored(path, True, [r for r in rules if path.startswith(r.folder.rstrip("/") + "/")])
@@ -93,7 +93,7 @@ def _any_ignored(top: str, folder: str, rules: Sequence[Rules]) -> bool:
     )
 
 
-def rules_of(folder: str, complain: Callable[[str, str], None]) -> list[Rules]:
+def rules_of(folder: str, complain: Callable[[str, str], None]) -> list[IgnoreRules]:
     """The rules that a folder's own .gitignore holds."""
     return list(_read(os.path.join(folder, ".gitignore"), folder, complain))
 
@@ -175,14 +175,14 @@ def _expressions(
                 yield pattern.regex, pattern.include
 
 
-def _read(path: str, folder: str, complain: Callable[[str, str], None]) -> Iterator[Rules]:
+def _read(path: str, folder: str, complain: Callable[[str, str], None]) -> Iterator[IgnoreRules]:
     try:
         # Never one that is no file: opening a pipe would wait for who writes into it.
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode) or found.st_size > RULES_LIMIT:
             return
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            yield Rules(folder, tuple(_expressions(file.read(), path, complain)))
+            yield IgnoreRules(folder, tuple(_expressions(file.read(), path, complain)))
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:

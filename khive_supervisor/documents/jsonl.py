@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from khive_supervisor.documents.model import TITLE_LIMIT, WHOLE, Entry, LeftOut, Problem
+from khive_supervisor.documents.model import TITLE_LIMIT, WHOLE, DocumentProblem, Entry, LeftOut
 from khive_supervisor.documents.pieces import pieces
 
 _FIELDS = frozenset({"content", "text", "title", "tags", "kind", "source"})
@@ -14,7 +14,7 @@ _FIELDS = frozenset({"content", "text", "title", "tags", "kind", "source"})
 OTHER_FIELD = "a field of JSON Lines that is not learned"
 
 
-def split_jsonl(lines: Iterable[str], source: str) -> Iterator[Entry | LeftOut | Problem]:
+def split_jsonl(lines: Iterable[str], source: str) -> Iterator[Entry | LeftOut | DocumentProblem]:
     """JSON Lines: an object with `content` (or `text`) a line; a bad line is a problem, not an end.
 
     Other fields than title, tags, kind and source are left out, and counted by name. The line is
@@ -25,11 +25,11 @@ def split_jsonl(lines: Iterable[str], source: str) -> Iterator[Entry | LeftOut |
             yield from _entries(line, source, number)
 
 
-def _entries(line: str, source: str, number: int) -> Iterator[Entry | LeftOut | Problem]:
+def _entries(line: str, source: str, number: int) -> Iterator[Entry | LeftOut | DocumentProblem]:
     data = _read(line)
     why = data if isinstance(data, str) else _fault(data)
     if why or isinstance(data, str):
-        yield Problem(f"{source}:{number}", why)
+        yield DocumentProblem(f"{source}:{number}", why)
         return
     content = _content(data)
     rest = {k: data[k] for k in ("title", "tags", "kind", "source") if data.get(k)}

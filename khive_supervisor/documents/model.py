@@ -18,7 +18,7 @@ TAGS_LIMIT, TAG_LENGTH = 32, 64
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DocumentProblem:
     """Something that could not be learned, and why; the rest goes on."""
 
     source: str

@@ -21,9 +21,9 @@ from khive_supervisor.documents.encodings import (
 )
 from khive_supervisor.documents.jsonl import split_jsonl
 from khive_supervisor.documents.markdown import split_markdown
-from khive_supervisor.documents.model import Entry, LeftOut, Problem
+from khive_supervisor.documents.model import DocumentProblem, Entry, LeftOut
 from khive_supervisor.documents.plain import split_text
-from khive_supervisor.documents.walk import SIZE_LIMIT, Source
+from khive_supervisor.documents.walk import SIZE_LIMIT, DocumentSource
 
 #: Grows when the same bytes give other entries: what was learned before is then read again.
 READER = 1
@@ -34,7 +34,7 @@ _CHUNK = 1024 * 1024
 
 EMPTY = "empty"
 
-Item = Entry | LeftOut | Problem
+Item = Entry | LeftOut | DocumentProblem
 
 
 def digest_of(path: str, options: str) -> bytes:
@@ -50,7 +50,7 @@ def digest_of(path: str, options: str) -> bytes:
     return digest.digest()
 
 
-def read(source: Source, note: Callable[[str], None]) -> Iterator[Item]:
+def read(source: DocumentSource, note: Callable[[str], None]) -> Iterator[Item]:
     """The entries of a source, and what was left out; what cannot be read is a problem."""
     count = 0
     try:
@@ -62,17 +62,17 @@ def read(source: Source, note: Callable[[str], None]) -> Iterator[Item]:
     except Unreadable as error:
         yield _not_read(source, str(error))
     except OSError as error:
-        yield Problem(source.shown, error.strerror or str(error))
+        yield DocumentProblem(source.shown, error.strerror or str(error))
 
 
-def _not_read(source: Source, why: str) -> Problem | LeftOut:
+def _not_read(source: DocumentSource, why: str) -> DocumentProblem | LeftOut:
     """A PDF that was not named is no failure where PDFs are not read."""
     if why == pdf.NEEDED and source.root is not None:
         return LeftOut(source.shown, why, ".pdf")
-    return Problem(source.shown, why)
+    return DocumentProblem(source.shown, why)
 
 
-def _read(source: Source, note: Callable[[str], None]) -> Iterator[Item]:
+def _read(source: DocumentSource, note: Callable[[str], None]) -> Iterator[Item]:
     if source.path == "-":
         with open(0, "rb", closefd=False) as file:
             yield from _of_stream(source, file)
@@ -87,13 +87,13 @@ def _read(source: Source, note: Callable[[str], None]) -> Iterator[Item]:
             yield from _of_stream(source, file)
 
 
-def _of_pdf(source: Source) -> Iterator[Item]:
+def _of_pdf(source: DocumentSource) -> Iterator[Item]:
     if not pdf.available():
         raise Unreadable(pdf.NEEDED)
     yield from pdf.split_pdf(source.path, source.shown, os.path.basename(source.name))
 
 
-def _of_stream(source: Source, file: IO[bytes]) -> Iterator[Item]:
+def _of_stream(source: DocumentSource, file: IO[bytes]) -> Iterator[Item]:
     if source.form == "jsonl":
         yield from split_jsonl(_lines(file), source.shown)
         return

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from khive_supervisor.documents.ignore import (
-    Rules,
+    IgnoreRules,
     filled_by_a_tool,
     ignored,
     rules_above,
     rules_of,
 )
-from khive_supervisor.documents.model import LeftOut, Problem
+from khive_supervisor.documents.model import DocumentProblem, LeftOut
 
 #: What is read from a folder, and as what.
 SUFFIXES = {
@@ -47,7 +47,7 @@ NO_FILE = "no regular file (a pipe, a socket or a device)"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DocumentSource:
     """One file to learn, or a stream.
 
     `path` is what is opened, `name` what it is known by: its real path, or nothing for a stream,
@@ -66,7 +66,7 @@ class Source:
         return self.name or ("standard input" if self.path == "-" else self.path)
 
 
-Found = Source | LeftOut | Problem
+Found = DocumentSource | LeftOut | DocumentProblem
 
 
 def find(paths: Iterable[str], form: str, everything: bool = False) -> Iterator[Found]:
@@ -78,9 +78,9 @@ def find(paths: Iterable[str], form: str, everything: bool = False) -> Iterator[
     seen: set[str] = set()
     for path in paths:
         for found in _of(path, form, everything):
-            if not isinstance(found, Source) or not found.name or found.name not in seen:
+            if not isinstance(found, DocumentSource) or not found.name or found.name not in seen:
                 yield found
-            if isinstance(found, Source):
+            if isinstance(found, DocumentSource):
                 seen.add(found.name)
 
 
@@ -107,14 +107,14 @@ def is_gone(name: str) -> bool:
 
 def _of(path: str, form: str, everything: bool) -> Iterator[Found]:
     if path in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
-        yield Source("-", "", "text" if form == "auto" else form, 0)
+        yield DocumentSource("-", "", "text" if form == "auto" else form, 0)
         return
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        yield Problem(path, "no such file or folder")
+        yield DocumentProblem(path, "no such file or folder")
     except (OSError, ValueError) as error:
-        yield Problem(path, getattr(error, "strerror", None) or str(error))
+        yield DocumentProblem(path, getattr(error, "strerror", None) or str(error))
     else:
         yield from _named(path, form, everything, found)
 
@@ -123,11 +123,11 @@ def _named(path: str, form: str, everything: bool, found: os.stat_result) -> Ite
     if stat.S_ISDIR(found.st_mode):
         yield from _Walk(form, everything).folder(os.path.realpath(path))
     elif stat.S_ISREG(found.st_mode):
-        yield Source(path, name_of(path), form_of(path, form), found.st_size)
+        yield DocumentSource(path, name_of(path), form_of(path, form), found.st_size)
     elif stat.S_ISFIFO(found.st_mode):
-        yield Source(path, "", "text" if form == "auto" else form, 0)
+        yield DocumentSource(path, "", "text" if form == "auto" else form, 0)
     else:
-        yield Problem(path, NO_FILE)
+        yield DocumentProblem(path, NO_FILE)
 
 
 def form_of(path: str, form: str) -> str:
@@ -146,25 +146,29 @@ class _Walk:
     def __init__(self, form: str, everything: bool) -> None:
         self._form = form
         self._everything = everything
-        self._problems: list[Problem] = []
+        self._problems: list[DocumentProblem] = []
 
     def folder(self, root: str) -> Iterator[Found]:
         above = [] if self._everything else rules_above(root, self._complain)
         waiting = [(root, above)]
         while waiting:
             folder, rules = waiting.pop()
-            below: list[tuple[str, list[Rules]]] = []
+            below: list[tuple[str, list[IgnoreRules]]] = []
             yield from self._one(root, folder, rules, below)
             waiting += reversed(below)
 
     def _one(
-        self, root: str, folder: str, rules: list[Rules], below: list[tuple[str, list[Rules]]]
+        self,
+        root: str,
+        folder: str,
+        rules: list[IgnoreRules],
+        below: list[tuple[str, list[IgnoreRules]]],
     ) -> Iterator[Found]:
         try:
             with os.scandir(folder) as listed:
                 items = sorted(listed, key=lambda item: item.name)
         except OSError as error:
-            yield Problem(folder, f"the folder cannot be read: {error.strerror or error}")
+            yield DocumentProblem(folder, f"the folder cannot be read: {error.strerror or error}")
             return
         if not self._everything:
             rules = [*rules, *rules_of(folder, self._complain)]
@@ -179,7 +183,9 @@ class _Walk:
             else:
                 yield from self._file(root, item, rules)
 
-    def _file(self, root: str, item: os.DirEntry[str], rules: Sequence[Rules]) -> Iterator[Found]:
+    def _file(
+        self, root: str, item: os.DirEntry[str], rules: Sequence[IgnoreRules]
+    ) -> Iterator[Found]:
         suffix = suffix_of(item.name)
         try:
             found = item.stat()
@@ -187,16 +193,16 @@ class _Walk:
             yield LeftOut(item.path, BROKEN_LINK, suffix)
             return
         except OSError as error:
-            yield Problem(item.path, error.strerror or str(error))
+            yield DocumentProblem(item.path, error.strerror or str(error))
             return
         why = self._why_not_file(item, found, suffix, rules)
         if why:
             yield LeftOut(item.path, why, suffix)
             return
         form = form_of(item.path, self._form)
-        yield Source(item.path, name_of(item.path), form, found.st_size, root)
+        yield DocumentSource(item.path, name_of(item.path), form, found.st_size, root)
 
-    def _why_not_folder(self, item: os.DirEntry[str], rules: Sequence[Rules]) -> str:
+    def _why_not_folder(self, item: os.DirEntry[str], rules: Sequence[IgnoreRules]) -> str:
         if item.name == ".git":
             return HIDDEN
         if self._everything:
@@ -210,7 +216,7 @@ class _Walk:
         item: os.DirEntry[str],
         found: os.stat_result,
         suffix: str,
-        rules: Sequence[Rules],
+        rules: Sequence[IgnoreRules],
     ) -> str:
         if stat.S_ISDIR(found.st_mode):
             return LINK_TO_FOLDER
@@ -223,8 +229,8 @@ class _Walk:
         return "" if suffix in SUFFIXES else NO_DOCUMENT
 
     def _complain(self, path: str, why: str) -> None:
-        self._problems.append(Problem(path, why))
+        self._problems.append(DocumentProblem(path, why))
 
-    def _said(self) -> Iterator[Problem]:
+    def _said(self) -> Iterator[DocumentProblem]:
         yield from self._problems
         self._problems.clear()

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from khive_supervisor import holder
-from khive_supervisor.client import check_peer
+from khive_supervisor.control.client import check_peer
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, Vectors
 from khive_supervisor.errors import EmbedderUnavailable, KhiveError, ProtocolError
+from khive_supervisor.host import holder
 
 #: Seconds that a connection may take to be accepted and greeted.
 CONNECT_DEADLINE = 1.0

@@ -32,7 +32,7 @@ NO_TARGET = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class MassAccount:
     """Where a signal's mass is kept, and how large it may be."""
 
     entry_id: int
@@ -40,17 +40,17 @@ class Account:
     cap: float
 
 
-def account(signal: Signal, entry_id: int | None, session: str, actor: str) -> Account:
+def account(signal: Signal, entry_id: int | None, session: str, actor: str) -> MassAccount:
     """The account of a signal: a session's, else an actor's; implicit feedback has one in common.
 
     A recall that missed is about no target: what a source says of that has one account, too.
     """
     if signal.implicit:
-        return Account(entry_id or NO_TARGET, IMPLICIT, IMPLICIT_CAP)
+        return MassAccount(entry_id or NO_TARGET, IMPLICIT, IMPLICIT_CAP)
     target = NO_TARGET if signal.name == RECALL_MISS or entry_id is None else entry_id
     if session:
-        return Account(target, f"session:{session}", EXPLICIT_CAP)
-    return Account(target, f"actor:{actor}", EXPLICIT_CAP)
+        return MassAccount(target, f"session:{session}", EXPLICIT_CAP)
+    return MassAccount(target, f"actor:{actor}", EXPLICIT_CAP)
 
 
 def decayed(mass: float, at: float, now: float) -> float:

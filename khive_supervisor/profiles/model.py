@@ -152,7 +152,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ProfileEvent:
     """An event as logged. `weight`: what the signal says; `counted`: what of it was admitted."""
 
     seq: int
@@ -187,7 +187,7 @@ class Mass:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ProfileState:
     """Everything that events have made of a profile; masses by (entry id, source)."""
 
     weights: Weights

@@ -12,9 +12,9 @@ from khive_supervisor.profiles.model import (
     CREATED,
     LIFECYCLE,
     RESET,
-    Event,
     Mass,
-    State,
+    ProfileEvent,
+    ProfileState,
     Target,
     Weights,
 )
@@ -41,7 +41,7 @@ class Replay:
         self._epoch = 0
         self._lifecycle = ACTIVE
 
-    def take(self, event: Event) -> None:
+    def take(self, event: ProfileEvent) -> None:
         """Apply the next event."""
         if event.kind in COUNTED_KINDS:
             self._events += 1
@@ -57,9 +57,9 @@ class Replay:
             self._lifecycle = event.detail["to"]
 
     @property
-    def state(self) -> State:
+    def state(self) -> ProfileState:
         """What the events so far have made."""
-        return State(
+        return ProfileState(
             self._weights,
             dict(self._targets),
             dict(self._masses),
@@ -68,7 +68,7 @@ class Replay:
             self._lifecycle,
         )
 
-    def _learn(self, event: Event) -> None:
+    def _learn(self, event: ProfileEvent) -> None:
         if event.signal is None:
             return
         signal = signals.named(event.signal)
@@ -83,7 +83,7 @@ class Replay:
                 before.posterior.plus(*effect.target), before.events + 1
             )
 
-    def _admit(self, event: Event, signal: signals.Signal) -> float:
+    def _admit(self, event: ProfileEvent, signal: signals.Signal) -> float:
         account = admission.account(signal, event.entry_id, event.session, event.actor)
         key = (account.entry_id, account.source)
         before = self._masses.get(key, Mass(0.0, event.at))
@@ -95,19 +95,19 @@ class Replay:
         return counted
 
 
-class Source(Protocol):
+class ReplaySource(Protocol):
     """What a profile is verified against; a store is one."""
 
-    def profile_state(self, name: str) -> tuple[State, int]:
+    def profile_state(self, name: str) -> tuple[ProfileState, int]:
         """See `store.interface.ProfileStore.profile_state`."""
         ...
 
-    def profile_events(self, name: str, after_seq: int, limit: int) -> list[Event]:
+    def profile_events(self, name: str, after_seq: int, limit: int) -> list[ProfileEvent]:
         """See `store.interface.ProfileStore.profile_events`."""
         ...
 
 
-def verify(source: Source, name: str) -> list[str]:
+def verify(source: ReplaySource, name: str) -> list[str]:
     """Compute a profile again from its events, page by page; what differs from its tables.
 
     Others may go on writing: what came after the look at the tables is left out.
@@ -122,7 +122,7 @@ def verify(source: Source, name: str) -> list[str]:
     return differences(stored, run.state)
 
 
-def replay(events: Iterable[Event]) -> State:
+def replay(events: Iterable[ProfileEvent]) -> ProfileState:
     """The state that a profile's events make, all of them and in order."""
     run = Replay()
     for event in events:
@@ -130,7 +130,7 @@ def replay(events: Iterable[Event]) -> State:
     return run.state
 
 
-def differences(stored: State, replayed: State) -> list[str]:
+def differences(stored: ProfileState, replayed: ProfileState) -> list[str]:
     """What is not equal to the last bit, in words; empty: nothing."""
     found = [
         f"{name} is {_show(mine)} in the tables and {_show(theirs)} by the events"

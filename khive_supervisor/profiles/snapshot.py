@@ -10,7 +10,7 @@ from khive_supervisor.profiles.model import DEFAULT, Binding, Profile
 from khive_supervisor.profiles.resolve import Resolution, resolve
 
 
-class Source(Protocol):
+class SnapshotSource(Protocol):
     """What a snapshot is loaded from; a store is one."""
 
     def profiles(self, lifecycle: str | None = None) -> list[Profile]:
@@ -43,7 +43,7 @@ class Snapshot:
         return resolve(self.profiles, self.bindings, self.default, actor, namespace, consumer_kind)
 
 
-def load_snapshot(source: Source) -> Snapshot:
+def load_snapshot(source: SnapshotSource) -> Snapshot:
     """Read a snapshot: two statements.
 
     Bindings first: one of a profile that was made in between is then there with its profile.

@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from khive_supervisor import logs, text
-from khive_supervisor.config.model import Config
+from khive_supervisor import logs
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.base import Embedder, has_meaning
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
-from khive_supervisor.index.reader import VectorIndex
-from khive_supervisor.index.scope import Scope
+from khive_supervisor.index.inverted.scope import Scope
+from khive_supervisor.index.vectors.reader import VectorIndex
 from khive_supervisor.search import fusion, ranking
-from khive_supervisor.search.words import WordSearch
-from khive_supervisor.search.written import Written, prefer_written
+from khive_supervisor.search.exact_names import Written, prefer_written
+from khive_supervisor.search.full_text import WordSearch
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.text import analysis as text
 
 log = logs.get("khive.search")
 

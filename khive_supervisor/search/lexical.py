@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from khive_supervisor.text import Query, match_expression
+from khive_supervisor.text.analysis import Query, match_expression
 
 #: (entry id, BM25), best first.
 Scored = list[tuple[int, float]]
@@ -41,7 +41,7 @@ _CACHED_TERMS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class QueryCost:
     """How much a query may cost.
 
     `postings`: entries that the required words may have in all; one word at least is required
@@ -55,11 +55,11 @@ class Budget:
     lookups: int = 112
 
 
-DEFAULT_BUDGET = Budget()
+DEFAULT_BUDGET = QueryCost()
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class WordSelection:
     """The words to ask for, each group by falling worth, and what is known of them.
 
     `postings`: entries that have a required word, counted once for each such word. `names`: the
@@ -72,7 +72,7 @@ class Selection:
     names: float
 
 
-def worth_looking_up(query: Query, budget: Budget = DEFAULT_BUDGET) -> list[str]:
+def worth_looking_up(query: Query, budget: QueryCost = DEFAULT_BUDGET) -> list[str]:
     """The terms whose frequencies `select` wants: names, then the most repeated ones.
 
     Of equally frequent ones, those that come first in the query.
@@ -85,8 +85,8 @@ def select(
     query: Query,
     frequencies: Mapping[str, int],
     entries: int,
-    budget: Budget = DEFAULT_BUDGET,
-) -> Selection:
+    budget: QueryCost = DEFAULT_BUDGET,
+) -> WordSelection:
     """Choose among the terms of a query those with a frequency.
 
     `frequencies`: in how many of the `entries` a term occurs; those of 0 cannot match and are left
@@ -107,7 +107,7 @@ def select(
             optional.append(term)
     named = sum(idf[term] for term in known if term in query.names)
     names = named / sum(idf.values()) if known else 0.0
-    return Selection(tuple(required), tuple(optional), postings, names)
+    return WordSelection(tuple(required), tuple(optional), postings, names)
 
 
 class FrequencyCache:
@@ -148,7 +148,7 @@ def inverse_frequency(frequency: int, entries: int) -> float:
 
 
 def retrieve(
-    selection: Selection, match: Match, limit: int, budget: Budget = DEFAULT_BUDGET
+    selection: WordSelection, match: Match, limit: int, budget: QueryCost = DEFAULT_BUDGET
 ) -> Scored:
     """The best entries for the chosen words, best first; equal ones newest (highest id) first.
 

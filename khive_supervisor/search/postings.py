@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.index.scope import place_of
-from khive_supervisor.index.words import Postings
-from khive_supervisor.search.lexical import Budget, Scored, Selection, inverse_frequency
+from khive_supervisor.index.inverted.scope import place_of
+from khive_supervisor.index.inverted.words_file import Postings
+from khive_supervisor.search.lexical import QueryCost, Scored, WordSelection, inverse_frequency
 
 #: Words' lists cost little here.
-BUDGET = Budget(postings=1000, required=24, optional=24, lookups=112)
+BUDGET = QueryCost(postings=1000, required=24, optional=24, lookups=112)
 
 #: Which of some entries may be found.
 Passing = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -27,7 +27,7 @@ _ASKED = 2
 
 
 def retrieve(
-    selection: Selection,
+    selection: WordSelection,
     lists: Mapping[str, Postings],
     entries: int,
     passing: Passing,

@@ -1,6 +1,6 @@
 """What the rest of the project may ask of a store, whatever engine is behind it.
 
-`store.sqlite.SqliteStore` is the one implementation. Every method is one transaction that is over
+`sqlite.store.SqliteStore` is the one implementation. Every method is one transaction that is over
 when it returns: no method leaves a cursor, a snapshot or a lock behind, so an idle process never
 holds back a checkpoint. A store belongs to the process that opened it, and is used by one thread
 at a time (calls of other threads wait).
@@ -19,17 +19,17 @@ from khive_supervisor.profiles.model import (
     ALL_BINDINGS,
     Binding,
     BindingFilter,
-    Event,
     EventCount,
     NewEvent,
     Profile,
+    ProfileEvent,
+    ProfileState,
     Recorded,
-    State,
     Target,
     Weights,
 )
 from khive_supervisor.profiles.posterior import Beta
-from khive_supervisor.store.audit_interface import AuditLog
+from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
@@ -39,16 +39,16 @@ from khive_supervisor.store.model import (
     EntryFilter,
     Generation,
     KnownSource,
+    LearnedText,
     MissingVector,
     NewEntry,
-    Said,
+    SourceText,
     StoreStats,
-    Text,
     VectorRow,
     VectorStats,
 )
-from khive_supervisor.store.task_interface import TaskStore
-from khive_supervisor.store.word_interface import WordStore
+from khive_supervisor.store.postings import WordStore
+from khive_supervisor.store.tasks import TaskStore
 
 
 class EntryStore(Protocol):
@@ -132,8 +132,11 @@ class SourceStore(Protocol):
     """Who says the entries that were learned. A source has one living text."""
 
     def say(
-        self, text: Text, vectors: Sequence[bytes | None] | None = None, model_id: str | None = None
-    ) -> Said:
+        self,
+        text: SourceText,
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> LearnedText:
         """Store what a source says, and retire what it no longer says, all or none.
 
         An entry that no source says any more is deleted (`restore` brings it back); one that
@@ -369,7 +372,7 @@ class ProfileStore(Protocol):
         """Like `record` for each, in one transaction: all or none."""
         ...
 
-    def profile_events(self, name: str, after_seq: int = 0, limit: int = 500) -> list[Event]:
+    def profile_events(self, name: str, after_seq: int = 0, limit: int = 500) -> list[ProfileEvent]:
         """The next events of a profile above a number, in order."""
         ...
 
@@ -391,7 +394,7 @@ class ProfileStore(Protocol):
         """The entries that a profile holds in the highest esteem, best first."""
         ...
 
-    def profile_state(self, name: str) -> tuple[State, int]:
+    def profile_state(self, name: str) -> tuple[ProfileState, int]:
         """What the tables say of a profile, and the number of its last event that they hold."""
         ...
 

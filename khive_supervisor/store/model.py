@@ -129,7 +129,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class SourceText:
     """What a source says, or a part of it.
 
     `run` (`Store.begin_run`) numbers this reading of it: what the source said in an earlier one is
@@ -154,7 +154,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LearnedText:
     """What became of a text: the ids of its pieces in their order, counts, and what was retired."""
 
     ids: tuple[int, ...]
@@ -212,7 +212,7 @@ class Generation:
     `file` is a name inside the index directory; `sha256` and `fingerprint` are hexadecimal, of the
     whole file and of a sample of its bytes; `items` counts the vectors in it, whose item ids are
     entry ids up to `max_entry_id`; the vectors with a sequence number above `covered_seq` are not
-    in it. `direct` says that the builder saw the vectors at the offsets that `index.layout`
+    in it. `direct` says that the builder saw the vectors at the offsets that `index.vectors.layout`
     computes, so that a reader may take them from the file without Annoy.
     """
 

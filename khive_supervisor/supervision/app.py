@@ -14,63 +14,67 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from khive_supervisor import __version__, holder, logs, paths, places, processes
+from khive_supervisor import __version__, logs
 from khive_supervisor.config.guarded import guarded
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
-from khive_supervisor.config.model import Config
-from khive_supervisor.config.roles import Role
-from khive_supervisor.config.terms import Serving
+from khive_supervisor.config.project.terms import Serving
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.embed import embedder_socket, model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
-from khive_supervisor.holder import Holder
-from khive_supervisor.paths import make_private_directory
-from khive_supervisor.protocol import MAX_FDS
-from khive_supervisor.store import upgrading
-from khive_supervisor.supervision import live, liveness, login_shell, systemd
-from khive_supervisor.supervision.belonging import Belonging
-from khive_supervisor.supervision.children import Child
-from khive_supervisor.supervision.control import (
+from khive_supervisor.host import holder, ownership, paths, processes
+from khive_supervisor.host.holder import Holder
+from khive_supervisor.host.paths import make_private_directory
+from khive_supervisor.sqlite.engine import upgrading
+from khive_supervisor.supervision import systemd
+from khive_supervisor.supervision.control.belonging import Belonging
+from khive_supervisor.supervision.control.grants import Grants
+from khive_supervisor.supervision.control.moving import Mover
+from khive_supervisor.supervision.control.operations import Operations
+from khive_supervisor.supervision.control.server import (
     Arrival,
     ControlServer,
     acknowledge,
     redirect,
     streams,
 )
-from khive_supervisor.supervision.foothold import Foothold, is_there
-from khive_supervisor.supervision.grants import Grants
-from khive_supervisor.supervision.handover import (
-    Successor,
-    Trial,
-    Upgrader,
-    try_out,
-)
-from khive_supervisor.supervision.http_front import HttpFront
-from khive_supervisor.supervision.inherited import Inherited
+from khive_supervisor.supervision.control.sessions import SessionTable
+from khive_supervisor.supervision.control.socket_file import Rendezvous
+from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.lock import StoreLock
-from khive_supervisor.supervision.moving import Mover
-from khive_supervisor.supervision.operations import Operations
-from khive_supervisor.supervision.records import Records
-from khive_supervisor.supervision.reload import Reloader
-from khive_supervisor.supervision.rendezvous import Rendezvous
-from khive_supervisor.supervision.restart import State
-from khive_supervisor.supervision.roles import Roles
-from khive_supervisor.supervision.rounds import Rounds
-from khive_supervisor.supervision.sessions import Sessions
-from khive_supervisor.supervision.spawner import Begin, ExecSpawner, Exit, ForkSpawner, Spawner
+from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
+from khive_supervisor.supervision.maintenance.work import Upkeep
+from khive_supervisor.supervision.processes import liveness, login_shell
+from khive_supervisor.supervision.processes.child import Child
+from khive_supervisor.supervision.processes.http_listener import HttpFront
+from khive_supervisor.supervision.processes.restart import ChildState
+from khive_supervisor.supervision.processes.spawner import (
+    Begin,
+    ExecSpawner,
+    Exit,
+    ForkSpawner,
+    Spawner,
+)
+from khive_supervisor.supervision.processes.strangers import Strangers
+from khive_supervisor.supervision.reload import live
+from khive_supervisor.supervision.reload.reloader import Reloader
+from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.status import describe
-from khive_supervisor.supervision.store_watch import StoreWatch
-from khive_supervisor.supervision.strangers import Strangers
-from khive_supervisor.supervision.terms import SessionTerms
-from khive_supervisor.supervision.upkeep import Upkeep
-from khive_supervisor.supervision.watcher import Watcher
+from khive_supervisor.supervision.upgrade.handover import Successor, Trial, Upgrader, try_out
+from khive_supervisor.supervision.upgrade.inherited import Inherited
+from khive_supervisor.supervision.watch.foothold import Foothold, is_there
+from khive_supervisor.supervision.watch.rounds import Rounds
+from khive_supervisor.supervision.watch.store_file import StoreWatch
+from khive_supervisor.supervision.watch.watcher import Watcher
 
 log = logs.get("khive.supervisor")
 
 #: Descriptors that attach passes; the channel makes one more.
 ATTACH_FDS = MAX_FDS - 1
 #: It only forks: what it does takes milliseconds.
-ZYGOTE = liveness.Limits(silent=5.0)
+ZYGOTE = liveness.HangLimits(silent=5.0)
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
 #: Seconds that a reload which is at work gets before another release takes over, and then the
@@ -103,7 +107,7 @@ class Supervisor:
         self.terms = SessionTerms()
         limits = liveness.of_store_users(self.config.store.busy_timeout)
         self.mover = Mover(__version__)
-        self.sessions = Sessions(
+        self.sessions = SessionTable(
             clock=clock,
             on_hint=self._hinted,
             on_registered=self.mover.registered,
@@ -144,7 +148,7 @@ class Supervisor:
             lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_tasks
         )
         self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
-        self.records = Records(self.upkeep.with_audit)
+        self.records = AuditEvents(self.upkeep.with_audit)
         self.roles.prepare = self._ask_login_shell
         self.login = login_shell.Login("")
         self.roles.on_rollback = self._rolled_back
@@ -210,7 +214,7 @@ class Supervisor:
             children["embedder"] = self._child("embedder", "khive_workers.embedder")
             children["embedder"].on_ready = self.upkeep.wake
         if self.http is not None:
-            children["http"] = self._child("http", "khive_workers.http_server")
+            children["http"] = self._child("http", "khive_workers.http")
             children["http"].limits = liveness.of_store_users(self.config.store.busy_timeout)
             children["http"].open_channels = self.http.open_channels
             children["http"].arguments = ["--token-file", self.http.token_file]
@@ -219,7 +223,7 @@ class Supervisor:
     def _can_build(self) -> bool:
         """Whether there would be vectors: a builder asks the embedder for those that lack."""
         embedder = self.children.get("embedder")
-        return embedder is None or embedder.state is State.READY
+        return embedder is None or embedder.state is ChildState.READY
 
     def _child(self, name: str, module: str) -> Child:
         policy = live.policy_of(self.config)
@@ -318,7 +322,7 @@ class Supervisor:
 
     def _open_store(self) -> None:
         """The store first: its guards refuse before a lock file is made beside a foreign file."""
-        places.check(guarded(self.config, self.config_file, self.socket_path))
+        ownership.check(guarded(self.config, self.config_file, self.socket_path))
         directory = os.path.dirname(os.path.realpath(self.config.store.path))
         if not self._deliberate:
             upgrading.check_environment(self._lock.store, holder.named_by(self._lock.store))
@@ -360,7 +364,7 @@ class Supervisor:
                 self.http.keep_token()
 
         def embedder_missing() -> bool:
-            ready = embedder is not None and embedder.state is State.READY
+            ready = embedder is not None and embedder.state is ChildState.READY
             return ready and not is_there(embedder_socket(self.socket_path))
 
         def renew_embedder() -> None:
@@ -466,7 +470,7 @@ class Supervisor:
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
         # One that could not be started at all (a port in use) waits for its turn; we do not.
-        begun = (one for one in self.children.values() if one.state is not State.BACKOFF)
+        begun = (one for one in self.children.values() if one.state is not ChildState.BACKOFF)
         ready = asyncio.gather(*(child.ready.wait() for child in begun), self.roles.until_warm())
         stopped = asyncio.ensure_future(self.stop_requested.wait())
         waits: list[asyncio.Future[Any]] = [ready, stopped]

@@ -11,9 +11,9 @@ import os
 import time
 from collections.abc import Callable
 
-from khive_supervisor import holder
 from khive_supervisor.errors import AlreadyRunning
-from khive_supervisor.holder import Holder
+from khive_supervisor.host import holder
+from khive_supervisor.host.holder import Holder
 
 #: Seconds for which the lock is tried again: who only asks for the holder has it for an instant.
 TRY_FOR = 0.2

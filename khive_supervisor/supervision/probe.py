@@ -21,10 +21,11 @@ from importlib import metadata
 import apsw
 
 import khive_supervisor
-from khive_supervisor import protocol
 from khive_supervisor.config.load import load
+from khive_supervisor.control import protocol
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.store import guards, migrations, upgrading
+from khive_supervisor.sqlite.engine import upgrading
+from khive_supervisor.sqlite.schema import guards, migrations
 
 #: What runs: all of it is imported.
 PACKAGES = ("khive_supervisor", "khive_workers")

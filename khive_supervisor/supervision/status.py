@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import __version__
-from khive_supervisor.supervision.handover import package_directory
-from khive_supervisor.supervision.restart import State
+from khive_supervisor.supervision.processes.restart import ChildState
+from khive_supervisor.supervision.upgrade.handover import package_directory
 
 if TYPE_CHECKING:
     from khive_supervisor.supervision.app import Supervisor
@@ -58,9 +58,9 @@ def _overall(supervisor: Supervisor) -> str:
     hangs = not all(child.well for child in supervisor.children.values())
     if supervisor.roles.failed or hangs or supervisor.store_watch.problem:
         return "degraded"
-    if states <= {State.READY}:
+    if states <= {ChildState.READY}:
         return "ready"
-    return "degraded" if State.FATAL in states or State.BACKOFF in states else "starting"
+    return "degraded" if ChildState.FATAL in states or ChildState.BACKOFF in states else "starting"
 
 
 def _http(supervisor: Supervisor) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from khive_supervisor import wellformed
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.tasks.model import (
     ERROR_LIMIT,
@@ -14,6 +13,7 @@ from khive_supervisor.tasks.model import (
     PROGRESS_LIMIT,
     RESULT_LIMIT,
 )
+from khive_supervisor.text import wellformed
 
 
 def json_text(what: str, value: Any) -> str:

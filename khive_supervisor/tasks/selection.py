@@ -49,7 +49,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RoleSelection:
     """The role that was selected, and how all did, best first."""
 
     role: str
@@ -88,7 +88,7 @@ def select(
     today: int,
     rng: Random,
     exceeded: Mapping[str, str] = NONE_EXCEEDED,
-) -> Selection | None:
+) -> RoleSelection | None:
     """Select a role for a type of task; None if no role declares it.
 
     `exceeded`: the roles whose budget takes no task now, and why. They are passed over, unless
@@ -107,7 +107,7 @@ def select(
     if not scores:
         return None
     scores.sort(key=lambda one: (-one.score, one.role))
-    return Selection(scores[0].role, tuple(scores), skipped)
+    return RoleSelection(scores[0].role, tuple(scores), skipped)
 
 
 #: A role with nothing to do.

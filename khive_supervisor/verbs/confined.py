@@ -24,11 +24,11 @@ from khive_supervisor.store.model import (
     Entry,
     EntryFilter,
     KnownSource,
+    LearnedText,
     NewEntry,
-    Said,
-    Text,
+    SourceText,
 )
-from khive_supervisor.store.task_interface import TaskStore
+from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
     NewTask,
@@ -150,8 +150,11 @@ class _Entries:
     # --- sources --------------------------------------------------------------------------------
 
     def say(
-        self, text: Text, vectors: Sequence[bytes | None] | None = None, model_id: str | None = None
-    ) -> Said:
+        self,
+        text: SourceText,
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> LearnedText:
         for namespace in {text.namespace, *(piece.entry.namespace for piece in text.pieces)}:
             self._check(namespace)
         return self._store.say(text, vectors, model_id)

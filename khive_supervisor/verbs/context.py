@@ -7,29 +7,23 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from khive_supervisor import client, wellformed
 from khive_supervisor.access import seen
 from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import namespace_allowed
-from khive_supervisor.config.model import Config
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control import client
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import Denied, KhiveError, NotRunning
-from khive_supervisor.freshness import (
-    BINDINGS,
-    GENERATIONS,
-    POSTERIORS,
-    PROFILES,
-    Fresh,
-    Versions,
-)
+from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, Fresh, Versions
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
 from khive_supervisor.search.engine import SearchEngine, embedded_part
-from khive_supervisor.store import open_store
+from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.text import wellformed
 from khive_supervisor.verbs.confined import confined_store, refused
 from khive_supervisor.verbs.usage import Served
 

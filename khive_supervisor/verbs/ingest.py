@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
-from khive_supervisor.store.model import Added, MissingVector, NewEntry, Said, Text
+from khive_supervisor.store.model import Added, LearnedText, MissingVector, NewEntry, SourceText
 from khive_supervisor.verbs.context import Context
 
 
@@ -65,7 +65,7 @@ def stored_form(vectors: Vectors) -> list[bytes | None]:
     return [row.astype("<f2").tobytes() for row in vectors]
 
 
-def say(context: Context, texts: Sequence[Text]) -> list[Said]:
+def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
     """Store what sources say, all in one transaction; what has a vector is not embedded again."""
     entries = {piece.entry.content_hash: piece.entry for text in texts for piece in text.pieces}
     embedder = context.embedder

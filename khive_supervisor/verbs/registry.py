@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 
-from khive_supervisor import logs, wellformed
+from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
+from khive_supervisor.text import wellformed
 from khive_supervisor.verbs.audience import an_operators, an_operators_here, not_confined
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 

@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, fields
 
-from khive_supervisor import paths
+from khive_supervisor.host import paths
 from khive_supervisor.worktrees import shadow
 
 #: Names below a task's own directory.

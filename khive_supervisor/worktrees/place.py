@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from khive_supervisor import paths
 from khive_supervisor.errors import InUse, NoPlace
+from khive_supervisor.host import paths
 from khive_supervisor.worktrees import about as notes
 from khive_supervisor.worktrees import roots, tree
 from khive_supervisor.worktrees.about import FRESH, TREE, WORKTREE, About
@@ -20,7 +20,7 @@ PATIENCE = 10.0
 
 
 @dataclass(slots=True)
-class Place:
+class Workspace:
     """A directory that one task is done in, held until it is left."""
 
     home: str
@@ -67,7 +67,7 @@ def callers(cwd: str) -> str:
 def enter(
     git: Git, top: str, task: int, role: str, kind: str, cwd: str,
     pause: Callable[[float], None] = time.sleep,
-) -> Place:  # fmt: skip
+) -> Workspace:  # fmt: skip
     """Make the directory of a task, or go on in the one that an attempt before has left.
 
     Raises:
@@ -91,7 +91,7 @@ def enter(
             notes.clear(home)
         os.close(held)
         raise
-    return Place(home, about, directory, held)
+    return Workspace(home, about, directory, held)
 
 
 def _inside(home: str, about: About) -> str:

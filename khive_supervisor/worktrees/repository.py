@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from khive_supervisor.config.reading import read_regular
 from khive_supervisor.errors import NoPlace
+from khive_supervisor.host.small_file import read_regular
 
 #: Bytes of a file that names a directory: a path and a few words.
 _NAMING = 8192

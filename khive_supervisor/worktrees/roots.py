@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from khive_supervisor import paths
 from khive_supervisor.errors import Denied, InvalidInput, NoPlace
+from khive_supervisor.host import paths
 from khive_supervisor.worktrees import repository
 
 #: Directories of the system: nobody's project, whoever stands in them.

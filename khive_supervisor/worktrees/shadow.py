@@ -17,8 +17,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from khive_supervisor.config.reading import read_regular
 from khive_supervisor.errors import GitFailed, NoPlace
+from khive_supervisor.host.small_file import read_regular
 from khive_supervisor.worktrees.git import Git
 
 #: How the directories are called that this makes; what a dead process left is known by it.

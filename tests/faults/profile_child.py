@@ -13,7 +13,7 @@ from collections.abc import Callable
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.profiles.model import DEFAULT, FEEDBACK, NewEvent
 from khive_supervisor.profiles.replay import verify
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.sqlite.store import SqliteStore
 
 SIGNALS = ("useful", "wrong", "correction", "implicit_positive", "explicit_negative")
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from khive_supervisor.errors import StoreUnavailable
-from khive_supervisor.index.reader import VectorIndex
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.index.vectors.reader import VectorIndex
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 
 MODEL, DIMENSIONS = "model", 16

@@ -10,7 +10,7 @@ import os
 import select
 import sys
 
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import DONE, Claimant, Outcome
 

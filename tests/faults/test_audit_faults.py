@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from khive_supervisor.audit.verify import verify
-from khive_supervisor.store import SqliteStore
-from khive_supervisor.store.audit_interface import AuditFilter
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.audit import AuditFilter
 
 ROOT = Path(__file__).parents[2]
 CHILD = str(Path(__file__).with_name("audit_child.py"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support import Installation, RawSession
 
-from khive_supervisor.client import ControlClient
+from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
 
 MIB = 1 << 20

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from support import DEADLINE, Installation, RawSession, alive, kill, wait_until
 
-from khive_supervisor import protocol
-from khive_supervisor.client import ControlClient
+from khive_supervisor.control import protocol
+from khive_supervisor.control.client import ControlClient
 
 MIB = 1 << 20
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from support import DEADLINE, Installation, RawSession, alive, kill, wait_until
 
-from khive_supervisor.client import ControlClient
+from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.store.sqlite import SqliteStore
+from khive_supervisor.sqlite.store import SqliteStore
 
 #: Repeats a run's choices of victims and moments; KHIVE_TEST_SEED chooses others.
 SEED = 20261121

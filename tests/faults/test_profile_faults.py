@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.profiles.model import DEFAULT, FEEDBACK, Event
+from khive_supervisor.profiles.model import DEFAULT, FEEDBACK, ProfileEvent
 from khive_supervisor.profiles.replay import verify
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> str:
     return found
 
 
-def given(store: SqliteStore) -> list[Event]:
+def given(store: SqliteStore) -> list[ProfileEvent]:
     events = store.profile_events(DEFAULT, limit=100_000)
     return [event for event in events if event.kind == FEEDBACK]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from khive_supervisor.index.build import build
-from khive_supervisor.index.generation import Generations
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.index.vectors.build import build
+from khive_supervisor.index.vectors.generation import Generations
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 
 ROOT = Path(__file__).parents[2]

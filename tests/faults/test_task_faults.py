@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support import wait_until
 
-from khive_supervisor.store import SqliteStore
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.tasks.model import DONE, NewTask, QueueDepth
 
 ROOT = Path(__file__).parents[2]

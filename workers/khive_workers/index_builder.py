@@ -27,16 +27,19 @@ from typing import Any
 
 import numpy as np
 
-from khive_supervisor import exitcodes, paths
+from khive_supervisor import exitcodes
 from khive_supervisor.config import snapshot
 from khive_supervisor.embed import for_worker
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
-from khive_supervisor.index.build import TREES, build, due_to_build
-from khive_supervisor.index.generation import Generations
-from khive_supervisor.store import SqliteStore, Store, open_store
+from khive_supervisor.host import paths
+from khive_supervisor.index.vectors.build import TREES, build, due_to_build
+from khive_supervisor.index.vectors.generation import Generations
+from khive_supervisor.sqlite.opening import open_store
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import MissingVector
-from khive_workers import runtime
+from khive_workers.common import runtime
 
 #: Texts that are embedded and committed together: a second of the bundled model's work, which is
 #: all that a kill can lose, and a transaction of a millisecond, which is all that others wait.
@@ -53,7 +56,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BuildPlan:
     """What to build, and when it is due; `force`: now, however little is new."""
 
     model_id: str
@@ -69,7 +72,7 @@ class Work:
     """One run over one store. `embedder` None: entries without a vector stay so."""
 
     store: Store
-    plan: Plan
+    plan: BuildPlan
     embedder: Embedder | None
     report: Report
     clock: Callable[[], float] = time.monotonic
@@ -226,7 +229,7 @@ def from_options(options: argparse.Namespace) -> Work:
         from khive_supervisor.embed.client import EmbedderClient
 
         embedder = EmbedderClient(options.embedder_socket, options.model_id, options.dimensions)
-    plan = Plan(
+    plan = BuildPlan(
         model_id=options.model_id,
         dimensions=options.dimensions,
         trees=options.trees,
@@ -242,7 +245,7 @@ def from_configuration(*, force: bool) -> Work | None:
     embedder = for_worker(config.embedder, paths.socket_path(None))
     if embedder is None:
         return None
-    plan = Plan(
+    plan = BuildPlan(
         model_id=embedder.model_id,
         dimensions=embedder.dimensions,
         trees=config.index.trees,

@@ -15,9 +15,9 @@ LATE = (
     "khive_supervisor.embed.client",
     "khive_supervisor.embed.openai",
     "khive_supervisor.worktrees.about",
-    "khive_workers.role_agent",
-    "khive_workers.role_command",
-    "khive_workers.role_place",
+    "khive_workers.role.agent",
+    "khive_workers.role.command",
+    "khive_workers.role.place",
 )
 
 

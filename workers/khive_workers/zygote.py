@@ -25,9 +25,12 @@ from typing import Any
 
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
-from khive_supervisor.protocol import MAX_FDS
-from khive_workers import heap, preload, role, runtime, session
-from khive_workers.halted import LOOK_EVERY, SUPERVISED_FOR, Halted
+from khive_supervisor.control.protocol import MAX_FDS
+from khive_workers import preload
+from khive_workers.common import heap, runtime
+from khive_workers.common.halted import LOOK_EVERY, SUPERVISED_FOR, Halted
+from khive_workers.role import worker as role
+from khive_workers.session import worker as session
 
 log = logs.get("khive.zygote")
 

@@ -1,0 +1,1 @@
+"""How quickly sessions start, and what they cost."""

@@ -1,0 +1,1 @@
+"""What the audit chain costs, and what it finds."""

@@ -1,0 +1,1 @@
+"""What all rows share: the scratch, the material, processes, peers, the report."""

@@ -1,0 +1,1 @@
+"""Attacks, kills, stops, nonsense."""

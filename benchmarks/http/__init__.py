@@ -1,0 +1,1 @@
+"""The HTTP worker, used and abused."""

@@ -1,0 +1,1 @@
+"""What is shared of feedback: never stale, never lost."""

@@ -1,0 +1,1 @@
+"""Reloads and upgrades under work."""

@@ -1,0 +1,1 @@
+"""Tasks: queues, budgets, selection, memory."""

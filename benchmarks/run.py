@@ -1,0 +1,162 @@
+"""The command line: what is measured, with what, and where the results go."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.attach import attach, eager, idle, memory, one_supervisor, rest, start
+from benchmarks.audit import audit, audit_cost
+from benchmarks.core import check
+from benchmarks.core.context import Context, Filled
+from benchmarks.core.material import gather
+from benchmarks.core.peers import peers
+from benchmarks.core.prepare import prepare
+from benchmarks.core.report import Row, machine, print_machine, print_table, save, say
+from benchmarks.faults import arguments, hostile, hostile_git, hung, kill_matrix
+from benchmarks.http import http_abuse, http_search
+from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
+from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, upgrade
+from benchmarks.roles import assign, budget, queue, role_memory, selection
+from benchmarks.search import exact_names, learn, learn_again, quality, recall, search
+
+ROOT = Path(__file__).parents[1]
+#: Entries of the whole run, and of a quick one.
+ENTRIES, QUICK_ENTRIES = 100_000, 5_000
+
+MEASUREMENTS: dict[str, Callable[[Context], list[Row]]] = {
+    "attach": attach.measure,
+    "memory": memory.measure,
+    "search": search.measure,
+    "recall": recall.measure,
+    "learn": learn.measure,
+    "fresh": learn.measure_freshness,
+    "quality": quality.measure,
+    "rest": rest.measure,
+    "start": start.measure,
+    "stale": stale.measure,
+    "feedback": feedback.measure,
+    "eager": eager.measure,
+    "check": check.measure,
+    "idle100": idle.measure,
+    "ack": ack.measure,
+    "profile-recall": profile_recall.measure,
+    "learning": learning.measure,
+}
+#: Those that need no corpus: roles and their tasks, HTTP, files.
+ROLES: dict[str, Callable[[Context], list[Row]]] = {
+    "learn-again": learn_again.measure,
+    "reload": reload.measure,
+    "reload-kill": reload_kill.measure,
+    "reload-time": reload_time.measure,
+    "reload-peers": reload_peers.measure,
+    "budget": budget.measure,
+    "queue": queue.measure,
+    "assign": assign.measure,
+    "selection": selection.measure,
+    "role-memory": role_memory.measure,
+    "arguments": arguments.measure,
+    "audit": audit.measure,
+    "audit-cost": audit_cost.measure,
+    "http": http_search.measure,
+    "http-abuse": http_abuse.measure,
+    "one-supervisor": one_supervisor.measure,
+    "kills": kill_matrix.measure_kills,
+    "kill-matrix": kill_matrix.measure,
+    "hung": hung.measure,
+    "upgrade": upgrade.measure,
+    "hostile": hostile.measure,
+    "hostile-git": hostile_git.measure,
+    "names": exact_names.measure,
+}
+ALL = {**MEASUREMENTS, **ROLES}
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print; 0 when every target that was measured was met, 1 otherwise."""
+    options = parse(argv)
+    about = machine()
+    context = _context(options)
+    rows: list[Row] = []
+    for name in options.only or ALL:
+        say(f"measuring: {name}")
+        rows += ALL[name](context)
+    shutil.rmtree(context.work / "peers", ignore_errors=True)
+    print_machine(about)
+    print_table(rows)
+    if options.json:
+        save(options.json, about, rows)
+    return 1 if any(row.met is False for row in rows) else 0
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measure the project beside its peers."
+    )
+    add = parser.add_argument
+    add(
+        "--corpus",
+        type=Path,
+        metavar="DIR",
+        help="real texts: texts.jsonl of {title, content}, and vectors.npy if there is one; "
+        f"only {', '.join(ROLES)} do without",
+    )
+    add(
+        "--retrieval",
+        type=Path,
+        metavar="FILE",
+        help="retrieval sets as JSON: short queries, and documents that are not in the corpus",
+    )
+    add(
+        "--sessions",
+        type=Path,
+        metavar="DIR",
+        help="agents' sessions: tasks.jsonl and sessions.jsonl.gz, for pasted texts",
+    )
+    add(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        default=ROOT / ".bench",
+        help="scratch, kept so that the next run is quick (.bench)",
+    )
+    add(
+        "--only",
+        action="append",
+        choices=list(ALL),
+        metavar="NAME",
+        help=f"measure only this; repeatable: {', '.join(ALL)}",
+    )
+    add("--quick", action="store_true", help="a small corpus, and each thing less often")
+    add("--json", type=Path, metavar="FILE", help="also write every measured value there")
+    options = parser.parse_args(argv)
+    if options.corpus is None and _fills(options):
+        parser.error("--corpus is needed for all but the measurements of roles and HTTP")
+    return options
+
+
+def _fills(options: argparse.Namespace) -> bool:
+    """Whether something is measured that needs the corpus."""
+    return any(name not in ROLES for name in options.only or ALL)
+
+
+def _context(options: argparse.Namespace) -> Context:
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    return Context(
+        work=work,
+        quick=options.quick,
+        retrieval=options.retrieval,
+        sessions=options.sessions,
+        filled=_fill(options, work) if _fills(options) else None,
+    )
+
+
+def _fill(options: argparse.Namespace, work: Path) -> Filled:
+    limit = QUICK_ENTRIES if options.quick else ENTRIES
+    material = gather(options.corpus, options.retrieval, options.sessions, work, limit)
+    prepared = prepare(material.texts, material.vectors, work)
+    return Filled(material, prepared, peers(work, prepared))

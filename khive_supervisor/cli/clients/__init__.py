@@ -1,0 +1,1 @@
+"""`connect`: MCP clients' configurations, edited in place."""

@@ -1,0 +1,1 @@
+"""Commands on memory, tasks, profiles and the store."""

@@ -1,0 +1,182 @@
+"""audit verify, head, show: what was done, and whether anybody has changed that since."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from khive_supervisor import exitcodes
+from khive_supervisor.audit import actors
+from khive_supervisor.audit.chain import Head, read_heads
+from khive_supervisor.audit.verify import verify as verify_chain
+from khive_supervisor.cli.connection.permission import operators_only
+from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.render.output import as_json_option, emit, style, table
+from khive_supervisor.cli.render.times import asked
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, listed
+from khive_supervisor.sqlite.opening import open_store
+
+#: A task as it can be named here, and a hash of the length that the chain keeps.
+_TASK, _HASH = re.compile(r"t?[1-9][0-9]*"), re.compile(r"[0-9a-f]{64}")
+
+
+@click.group()
+def audit() -> None:
+    """What was done to tasks, profiles and the configuration, as a chain of hashes."""
+
+
+@audit.command("verify")
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="TEXT|FILE",
+    help="A head that was printed earlier, or a file of them: nothing was cut or rewritten since.",
+)
+@config_option
+@as_json_option
+def verify(heads: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+    """Check every entry, from the first one, and name the first that is not as it was written.
+
+    Exit code 0 if the chain is whole, 9 if it is not.
+    """
+    operators_only(config_file, "audit verify")
+    wanted = [head for text in heads for head in _heads(text)]
+    with open_store(loaded(config_file).config) as store:
+        report = verify_chain(store.audit.entries(), wanted)
+    emit(report.as_dict(), as_json, _report_text)
+    if not report.intact:
+        raise SystemExit(exitcodes.UNHEALTHY)
+
+
+def _heads(text: str) -> Sequence[Head]:
+    """The heads of an argument: a file's, or its own."""
+    if not os.path.isfile(text):
+        return read_heads(text)
+    try:
+        with open(text, encoding="utf-8") as file:
+            return read_heads(file.read())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"{text} cannot be read: {error}.", hint="Name a readable file."
+        ) from error
+
+
+def _report_text(report: dict[str, Any]) -> str:
+    head = f"{report['head']['seq']} {report['head']['hash']}"
+    if not report["intact"]:
+        problem = report["problem"]
+        return "\n".join(
+            (
+                f"{style('broken', 'red')} at entry {problem['seq']}: {problem['fault']}.",
+                problem["text"],
+                f"The {report['entries']} entries before are as they were written, up to {head}.",
+            )
+        )
+    lines = [f"{style('intact', 'green')}: {report['entries']} entries, up to {head}."]
+    if report["heads_found"]:
+        known = "head is" if report["heads_found"] == 1 else "heads are"
+        lines.append(f"{report['heads_found']} earlier {known} in it: nothing was cut since.")
+    return "\n".join(lines)
+
+
+@audit.command("head")
+@config_option
+@as_json_option
+def head(config_file: str | None, as_json: bool) -> None:
+    """Print the newest entry's number and hash, to be kept somewhere else."""
+    operators_only(config_file, "audit head")
+    with open_store(loaded(config_file).config) as store:
+        found = store.audit.head()
+    emit({**found.as_dict(), "head": str(found)}, as_json, lambda data: str(data["head"]))
+
+
+@audit.command("show")
+@click.option("--kind", help="Only this kind (task.done), or all of a group (task).")
+@click.option("--task", help="Only what was done to this task (t12).")
+@click.option("--role", help="Only what was done to this role.")
+@click.option("--profile", help="Only what was done to this profile.")
+@click.option("--actor", help="Only what was done by those whose name has this in it.")
+@click.option("--since", help="Only what is not older (30m, 12h, 7d, a local time).")
+@click.option("--before", type=WholeNumber(1), help="Only those before this number.")
+@click.option(
+    "--limit",
+    "-n",
+    type=WholeNumber(1, LISTED_MAX),
+    default=LISTED,
+    show_default=True,
+    help="How many at most.",
+)
+@config_option
+@as_json_option
+def show(
+    task: str | None,
+    role: str | None,
+    profile: str | None,
+    config_file: str | None,
+    as_json: bool,
+    **args: Any,
+) -> None:
+    """List what was done, newest first."""
+    operators_only(config_file, "audit show")
+    args["subject"] = _subject(task, role, profile)
+    args["since"] = asked(args["since"])
+    given = {name: value for name, value in args.items() if value is not None}
+    with open_store(loaded(config_file).config) as store:
+        answer = listed(store.audit, given, time.time())
+    emit(answer, as_json, _entries_text)
+
+
+def _subject(task: str | None, role: str | None, profile: str | None) -> str | None:
+    if task and not _TASK.fullmatch(task):
+        raise InvalidInput(
+            f"{task[:80]!r} is not a task's id.",
+            hint="They look like t12; `khive-supervisor tasks` lists them.",
+        )
+    named = [
+        f"task/t{task.removeprefix('t')}" if task else "",
+        actors.role(role) if role else "",
+        actors.profile(profile) if profile else "",
+    ]
+    given = [one for one in named if one]
+    if len(given) > 1:
+        raise InvalidInput(
+            "An entry is about one thing, and several are named.",
+            hint="Give one of --task, --role and --profile.",
+        )
+    return given[0] if given else None
+
+
+def _entries_text(answer: dict[str, Any]) -> str:
+    rows = [
+        (one["seq"], one["at"], one["kind"], one["subject"], one["actor"], _detail(one["detail"]))
+        for one in answer["entries"]
+    ]
+    headers = ("entry", "at", "kind", "subject", "actor", "detail")
+    return table(headers, rows) if rows else "There are no such entries."
+
+
+def _detail(detail: Any) -> str:
+    """What people read of a detail: `--json` has the rest of hashes, and what is empty."""
+    if not isinstance(detail, dict):
+        return str(detail)
+    return "  ".join(
+        f"{name} {_word(value)}" for name, value in detail.items() if value not in ("", [], {})
+    )
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value[:12]}..." if _HASH.fullmatch(value) else value
+
+
+COMMANDS = (audit,)

@@ -1,0 +1,144 @@
+"""learn: documents from files, folders or standard input, resumable, with a progress bar."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from khive_supervisor import exitcodes
+from khive_supervisor.cli.commands.learning import LearnRun, Options, Tally
+from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, progress
+from khive_supervisor.cli.render.terminal import one_line
+from khive_supervisor.documents import DocumentProblem, LeftOut
+from khive_supervisor.documents.walk import DocumentSource, find, folders
+
+#: Conversations at once: while one waits for the embedder, the other one writes.
+PARALLEL = 2
+#: Problems that are printed one by one; the rest is counted.
+SHOWN_PROBLEMS = 20
+#: Suffixes that are named of what was left out for one reason.
+SHOWN_SUFFIXES = 6
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option("--namespace", help="Where it belongs; the configured one by default.")
+@click.option("--tag", "tags", multiple=True, help="A label for every entry; repeatable.")
+@click.option("--kind", help="The kind of every entry (document).")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("auto", "text", "markdown", "jsonl")),
+    default="auto",
+    show_default=True,
+    help="What the files hold; auto goes by the suffix.",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also what is hidden, ignored by .gitignore or filled by a tool (node_modules).",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@config_option
+@as_json_option
+def learn(
+    paths: tuple[str, ...],
+    namespace: str | None,
+    tags: tuple[str, ...],
+    kind: str | None,
+    form: str,
+    everything: bool,
+    dry_run: bool,
+    config_file: str | None,
+    as_json: bool,
+) -> None:
+    """Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).
+
+    A source has one living text: learned again, what a file no longer says is retired, and so is
+    what was in a folder and is deleted. What is known already is skipped, so that an interrupted
+    run is resumed by repeating it.
+    """
+    tally = Tally()
+    sources = _sources(paths, form, everything, tally)
+    options = Options(tags, kind, namespace, dry_run)
+    total = sum(source.size for source in sources)
+    with ExitStack() as stack:
+        sessions = stack.enter_context(verbs(config_file, PARALLEL))
+        advance = stack.enter_context(progress("learning", total or None))
+        try:
+            LearnRun(sessions, options, tally, note, advance).learn(sources, folders(paths))
+        except KeyboardInterrupt:
+            note("Interrupted. Repeat the command to go on; what was learned is skipped.")
+            raise
+    data = tally.as_dict() | ({"changes": tally.changes} if dry_run else {})
+    emit(data, as_json, lambda _: _summary(tally, dry_run))
+    if tally.problems:
+        raise SystemExit(exitcodes.FAILURE)
+
+
+def _sources(
+    paths: tuple[str, ...], form: str, everything: bool, tally: Tally
+) -> list[DocumentSource]:
+    sources = []
+    for found in find(paths, form, everything):
+        if isinstance(found, DocumentProblem):
+            tally.problems.append(found)
+        elif isinstance(found, LeftOut):
+            tally.leave_out(found)
+        else:
+            sources.append(found)
+    return sources
+
+
+def _summary(tally: Tally, dry_run: bool) -> str:
+    would = "Would learn" if dry_run else "Learned"
+    lines = [f"{would} {tally.stored + tally.restored} entries; {tally.already_known} were known."]
+    if tally.moved:
+        lines.append(f"{counted(tally.moved, 'file')} had moved.")
+    if tally.retired:
+        verb = "Would retire" if dry_run else "Retired"
+        lines.append(
+            f"{verb} {tally.retired} that no source says any more (restore: by their ids)."
+        )
+    if dry_run:
+        lines += [line for change in tally.changes for line in _change(change)]
+    lines += [_left_out(why, left) for why, left in tally.left_out.items()]
+    lines += _shown("kept", tally.kept)
+    lines += _shown("not learned", tally.problems)
+    return "\n".join(lines)
+
+
+def _change(change: dict[str, Any]) -> list[str]:
+    """What would become of one file."""
+    added = change.get("stored", 0) + change.get("restored", 0)
+    lines = [f"{one_line(change['source'])}: {added} to learn, {change['retired']} to retire"]
+    lines += [f"  moved from {one_line(name)}" for name in change.get("instead_of", ())]
+    return lines + [f"  no longer said: {one_line(line)}" for line in change["gone"]]
+
+
+def _left_out(why: str, left: Any) -> str:
+    """A line such as: 3 left out: 2 .py, 1 .ipynb (no text, Markdown, JSON Lines or PDF)."""
+    named = [
+        f"{count} {one_line(suffix) or 'without a suffix'}"
+        for suffix, count in left.suffixes.most_common(SHOWN_SUFFIXES)
+    ]
+    others = left.count - sum(count for _, count in left.suffixes.most_common(SHOWN_SUFFIXES))
+    named += [f"{others} others"] if others else []
+    kinds = "" if set(left.suffixes) == {""} else f": {', '.join(named)}"
+    return f"{left.count} left out{kinds} ({why})"
+
+
+def _shown(label: str, problems: list[DocumentProblem]) -> list[str]:
+    lines = [
+        f"{label}: {one_line(one.source)}: {one_line(one.why)}" for one in problems[:SHOWN_PROBLEMS]
+    ]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more; --json lists all")
+    return lines
+
+
+COMMANDS = (learn,)

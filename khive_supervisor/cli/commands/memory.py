@@ -1,0 +1,222 @@
+"""remember, recall, search, suggest, get, forget, supersede: the common verbs as short commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.render.numbers import Number, WholeNumber
+from khive_supervisor.cli.render.output import as_json_option, emit, style, table
+from khive_supervisor.cli.render.times import asked
+from khive_supervisor.errors import InvalidInput
+
+Command = Callable[..., Any]
+
+
+def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in args.items() if value not in (None, ())}
+    given |= {name: asked(given[name]) for name in ("since", "until") if name in given}
+    with verbs(config_file) as (session, *_):
+        return session.request(verb, given)
+
+
+def _lists(args: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) and v else v for k, v in args.items()}
+
+
+def _text(content: str | None) -> str:
+    """What is to be stored: the argument, or standard input.
+
+    Raises:
+        InvalidInput: standard input is not UTF-8.
+    """
+    if content not in (None, "-"):
+        return str(content)
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"Standard input is not UTF-8: {error.reason} at byte {error.start}.",
+            hint="Convert it first, for example with iconv.",
+        ) from None
+
+
+def filter_options(function: Command) -> Command:
+    """The filters of every search."""
+    for option in (
+        click.option("--namespace", help="Where to search; the configured one by default."),
+        click.option("--kind", help="Only entries of this kind."),
+        click.option("--tag", "tags", multiple=True, help="Only with this tag; repeatable."),
+        click.option(
+            "--since", help="Only entries made since then (7d, 12h, today, a local time)."
+        ),
+        click.option("--until", help="Only entries made before then (same forms)."),
+        click.option("--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("content", required=False)
+@click.option("--title", help="A short headline.")
+@click.option("--tag", "tags", multiple=True, help="A label to filter by; repeatable.")
+@click.option("--kind", help="semantic (default), episodic, or a word of your own.")
+@click.option("--salience", type=Number(), help="How much it matters, 0 to 1.")
+@click.option("--namespace", help="Where it belongs.")
+@config_option
+@as_json_option
+def remember(content: str | None, config_file: str | None, as_json: bool, **args: Any) -> None:
+    """Store one memory: CONTENT, or standard input."""
+    text = _text(content)
+    answer = _run(config_file, "memory.remember", {"content": text, **_lists(args)})
+    emit(answer, as_json, _stored_text)
+
+
+def _stored_text(answer: dict[str, Any]) -> str:
+    """What became of a memory, and of what was said of one that is known."""
+    lines = [f"{answer['id']} {answer['status']} (namespace {answer['namespace']})"]
+    for label, name in (("added", "added"), ("not taken", "not_taken")):
+        parts = [f"{field} {_words(value)}" for field, value in answer.get(name, {}).items()]
+        lines += [f"    {label}: {'; '.join(parts)}"] if parts else []
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("query")
+@filter_options
+@click.option("--explain", is_flag=True, help="Say how each result was ranked.")
+@config_option
+@as_json_option
+def recall(query: str, config_file: str | None, as_json: bool, **args: Any) -> None:
+    """Find memories by words and by meaning."""
+    answer = _run(config_file, "memory.recall", {"query": query, **_lists(args)})
+    emit(answer, as_json, _found_text)
+
+
+@click.command()
+@click.argument("query")
+@filter_options
+@click.option(
+    "--in",
+    "where",
+    type=click.Choice(("knowledge", "memory", "all")),
+    help="What to search (knowledge).",
+)
+@click.option("--explain", is_flag=True, help="Say how each result was ranked.")
+@config_option
+@as_json_option
+def search(
+    query: str, where: str | None, config_file: str | None, as_json: bool, **args: Any
+) -> None:
+    """Search learned documents by words and by meaning."""
+    wanted = {"query": query, "in": where, **_lists(args)}
+    emit(_run(config_file, "knowledge.search", wanted), as_json, _found_text)
+
+
+@click.command()
+@click.argument("task")
+@filter_options
+@config_option
+@as_json_option
+def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> None:
+    """Name what is worth reading for a task."""
+    answer = _run(config_file, "knowledge.suggest", {"task": task, **_lists(args)})
+    emit(answer, as_json, _suggested_text)
+
+
+def _suggested_text(answer: dict[str, Any]) -> str:
+    rows = [(s["id"], s["why"], s["line"]) for s in answer["suggestions"]]
+    return table(("id", "why", "what"), rows) if rows else "Nothing."
+
+
+def _found_text(answer: dict[str, Any]) -> str:
+    blocks = [_result_text(result) for result in answer["results"]]
+    notes = _notes(answer)
+    if "search" in answer:
+        notes.append("  ".join(f"{k}: {v}" for k, v in answer["search"].items()))
+    return "\n\n".join((blocks or ["Nothing was found."]) + notes)
+
+
+def _notes(answer: dict[str, Any]) -> list[str]:
+    return [style("note: ", "yellow") + note for note in answer.get("notes", ())]
+
+
+def _result_text(result: dict[str, Any]) -> str:
+    head = f"{style(result['id'], 'green')}  {result['score']:.3f}  {result['why']}"
+    labels = [result["created_at"][:10], result["kind"], *result.get("tags", ())]
+    lines = [head, "    " + "  ".join(labels)]
+    if "title" in result:
+        lines.append("    " + result["title"])
+    lines += ["    " + line for line in result["content"].splitlines()[:8]]
+    if "source" in result:
+        lines.append("    from " + result["source"])
+    if "ranking" in result:
+        known = {k: v for k, v in result["ranking"].items() if v is not None}
+        lines.append("    " + "  ".join(f"{k}={v}" for k, v in known.items()))
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@config_option
+@as_json_option
+def get(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+    """Show entries in full."""
+    answer = _run(config_file, "memory.get", {"ids": list(ids)})
+    emit(answer, as_json, lambda a: "\n\n".join([*map(_entry_text, a["entries"]), *_notes(a)]))
+
+
+def _entry_text(entry: dict[str, Any]) -> str:
+    head = "\n".join(f"{k}: {_words(v)}" for k, v in entry.items() if k != "content")
+    return f"{head}\n\n{entry['content']}"
+
+
+def _words(value: Any) -> str:
+    """A field's value: a list as its words, with commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@click.option("--undo", is_flag=True, help="Bring forgotten entries back.")
+@config_option
+@as_json_option
+def forget(ids: tuple[str, ...], undo: bool, config_file: str | None, as_json: bool) -> None:
+    """Take entries out of every search; --undo brings them back."""
+    if undo:
+        answer = _run(config_file, "memory.restore", {"ids": list(ids)})
+        emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"], a))
+        return
+    answer = _run(config_file, "memory.forget", {"ids": list(ids)})
+    emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"], a))
+
+
+def _changed_text(what: str, done: list[str], not_done: list[str], answer: dict[str, Any]) -> str:
+    text = f"{what}: {', '.join(done) or 'nothing'}."
+    if not_done:
+        text += f" Unchanged: {', '.join(not_done)}."
+    return "\n".join([text, *_notes(answer)])
+
+
+@click.command()
+@click.argument("entry")
+@click.argument("content", required=False)
+@click.option("--title", help="A short headline.")
+@config_option
+@as_json_option
+def supersede(
+    entry: str, content: str | None, title: str | None, config_file: str | None, as_json: bool
+) -> None:
+    """Replace the memory ENTRY by CONTENT, or standard input."""
+    text = _text(content)
+    wanted = {"id": entry, "content": text, "title": title}
+    answer = _run(config_file, "memory.supersede", wanted)
+    emit(answer, as_json, lambda a: f"{a['id']} supersedes {a['supersedes']}")
+
+
+COMMANDS = (remember, recall, search, suggest, get, forget, supersede)

@@ -1,0 +1,134 @@
+"""worktrees: the directories that tasks have left, and the removal of those that are clean."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any
+
+import click
+
+from khive_supervisor.cli.connection.permission import not_confined
+from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, table
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.agents.task_forms import task_id
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.worktrees import about, leftover
+from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.leftover import Leftover
+
+
+@click.command("worktrees")
+@click.option("--remove-clean", is_flag=True, help="Remove all in which nothing would be lost.")
+@click.option("--remove", "named", metavar="TASK", help="Remove a task's, if nothing is lost.")
+@config_option
+@as_json_option
+def worktrees(
+    remove_clean: bool, named: str | None, config_file: str | None, as_json: bool
+) -> None:
+    """List the directories and git worktrees that tasks have left.
+
+    One with changes, commits or files in it is never removed: merge or discard them with git
+    first. Works without a supervisor, too.
+    """
+    not_confined(config_file, "worktrees")
+    store = loaded(config_file).config.store.path
+    top, git = about.root(store), Git(os.environ)
+    only = task_id(named) if named is not None else None
+    there = [one for one in leftover.found(git, top) if only is None or one.task == only]
+    if only is not None and not there:
+        raise InvalidInput(
+            f"{named} has left no directory.",
+            hint="`khive-supervisor worktrees` lists those there are.",
+        )
+    states = _states(store, [one.task for one in there])
+    rows = [_row(one, states) for one in there]
+    if remove_clean or named is not None:
+        for one, row in zip(there, rows, strict=True):
+            # A task that waits goes on there; only the one that is named is removed nevertheless.
+            if only is None and row["state"] in ("queued", "leased"):
+                continue
+            kept = leftover.remove_clean(git, top, one.task)
+            row.update({"removed": True} if kept is None else kept)
+        if only is not None and not rows[0].get("removed"):
+            raise InvalidInput(
+                f"The directory of {named} stays: {_inside(rows[0])}.",
+                hint=_how_to_clear(rows[0]),
+            )
+    emit(rows, as_json, _render)
+    if remove_clean and rows and not any(row.get("removed") for row in rows):
+        note("Nothing was removed: something would be lost of each, or a task needs it.")
+
+
+def _how_to_clear(row: dict[str, Any]) -> str:
+    """What takes over or throws away what is in a directory that stays."""
+    if row["busy"]:
+        return "Wait for its task, or cancel it."
+    path, branch = row["path"], row.get("branch")
+    if branch is None:
+        return f"Take what you need of {path}, and empty it."
+    return (
+        f"In its repository, `git merge {branch}` takes what is committed; `git worktree remove "
+        f"--force {shlex.quote(path)}` and `git branch -D {branch}` throw all of it away."
+    )
+
+
+def _states(store: str, tasks: list[int]) -> dict[int, str]:
+    """The tasks' states; none for those that were removed long ago, or if there is no store."""
+    if not tasks or not os.path.exists(store):
+        return {}
+    opened = SqliteStore(store, guarded=False)
+    try:
+        found = {task: opened.tasks.find(task) for task in tasks}
+    finally:
+        opened.close()
+    return {task: one.state for task, one in found.items() if one is not None}
+
+
+def _row(one: Leftover, states: dict[int, str]) -> dict[str, Any]:
+    path = f"{one.home}/{about.TREE}"
+    row: dict[str, Any] = {
+        "task": f"t{one.task}",
+        "state": states.get(one.task, "unknown"),
+        "role": one.about.role if one.about else "",
+        "kind": one.about.kind if one.about else "",
+        "path": path,
+        "bytes": leftover.size(path),
+        "busy": one.busy,
+        "clean": one.clean,
+    }
+    if one.about is not None and one.about.repository:
+        row |= {"repository": one.about.repository, "branch": one.about.branch}
+    return {**row, **(one.inside or {})}
+
+
+def _render(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        note("No task has left a directory.")
+        return ""
+    cells = [
+        (row["task"], row["state"], row["role"], row.get("branch", "-"), _inside(row), row["path"])
+        for row in rows
+    ]
+    return table(("task", "state", "role", "branch", "inside", "path"), cells)
+
+
+def _inside(row: dict[str, Any]) -> str:
+    if row.get("removed"):
+        return "removed"
+    if row["busy"]:
+        return "a worker"
+    words = []
+    if commits := row.get("commits"):
+        words.append(counted(commits, "commit"))
+    if changed := row.get("changed"):
+        words.append(f"{changed} changed")
+    if files := row.get("files"):
+        words.append(counted(files, "file"))
+    if row.get("note"):
+        words.append(str(row["note"]).rstrip("."))
+    return ", ".join(words) or "nothing"
+
+
+COMMANDS = (worktrees,)

@@ -1,0 +1,48 @@
+"""What `status` says of roles, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from khive_supervisor.cli.render.output import table
+
+NO_ROLES = (
+    "No roles are configured. `khive-supervisor capabilities list` shows some that are ready made."
+)
+
+
+def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) -> str:
+    """A line for each role, its workers at work, and what is wrong; empty without any."""
+    if not roles and not unserved:
+        return ""
+    parts = []
+    if roles:
+        head = ("role", "state", "generation", "ready", "queued", "at work", "restarts", "budget")
+        parts.append(table(head, [_row(role) for role in roles]))
+    parts += [f"{role['role']}: {role['last_error']}" for role in roles if role["last_error"]]
+    parts += [
+        f"{count} {'task waits' if count == 1 else 'tasks wait'} for the role {name}, which is not "
+        "configured."
+        for name, count in sorted(unserved.items())
+    ]
+    return "\n".join(parts)
+
+
+def budget_word(role: Mapping[str, Any]) -> str:
+    """How the role's budget is, in a word; `-` without one."""
+    state = str(role.get("budget", "unlimited"))
+    return "-" if state == "unlimited" else state
+
+
+def _row(role: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        role["role"],
+        role["state"],
+        role["generation"] or "-",
+        f"{role['workers_ready']} of {role['workers_wanted']}",
+        role["queued"],
+        role["leased"],
+        role["restarts"],
+        budget_word(role),
+    )

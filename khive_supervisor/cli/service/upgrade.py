@@ -1,0 +1,137 @@
+"""upgrade: have the release of this command take over from the supervisor that runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import click
+
+from khive_supervisor import __version__, exitcodes
+from khive_supervisor.cli.connection.finding import LOOK_AGAIN, SAY_AFTER, control, holder_of
+from khive_supervisor.cli.connection.session import config_option, start_in_background
+from khive_supervisor.cli.render.output import as_json_option, emit, note
+from khive_supervisor.cli.service.replacing import ANOTHER, is_of_this_environment, replace
+from khive_supervisor.control.client import ControlClient
+from khive_supervisor.errors import KhiveError, NotRunning, Unresponsive, VersionMismatch
+
+#: Seconds from a hand-over's beginning until the new release answers: roles let go, a store is
+#: copied and migrated.
+TAKEN_OVER_WITHIN = 300.0
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only try whether it could take over.")
+@click.option("--in-place", is_flag=True, hidden=True, help="Only from this environment's.")
+@config_option
+@as_json_option
+def upgrade(check: bool, in_place: bool, config_file: str | None, as_json: bool) -> None:
+    """Have this command's release take over from the supervisor that runs.
+
+    A newer release that is installed in place takes over by itself (see supervisor.upgrade); this
+    does it at once, also for an older one and for one of another environment. Exit code 1 if it
+    cannot take over: what runs goes on.
+    """
+    if not _is_running(config_file):
+        if check:
+            raise NotRunning("No supervisor is running: nothing has to be handed over.")
+        start_in_background(config_file, deliberate=True)
+        answer: dict[str, Any] = {
+            "state": "started",
+            "running": None,
+            "release": __version__,
+            "problems": [],
+        }
+    else:
+        answer = _hand_over(config_file, check=check, in_place=in_place)
+    emit(answer, as_json, _text)
+    sys.exit(exitcodes.FAILURE if answer["state"] == "refused" else exitcodes.OK)
+
+
+def _is_running(config_file: str | None) -> bool:
+    """Return whether there is one, also with a configuration that is not valid any more."""
+    try:
+        control(config_file).close()
+    except NotRunning:
+        return False
+    except VersionMismatch:
+        return True
+    return True
+
+
+def _hand_over(config_file: str | None, *, check: bool, in_place: bool) -> dict[str, Any]:
+    try:
+        with control(config_file) as client:
+            status = client.request("status")
+            if in_place and not is_of_this_environment(status):
+                raise VersionMismatch(ANOTHER.format(**status), hint=HINT)
+            if "upgrade" in status:
+                return _asked(config_file, client, status, check=check)
+    except VersionMismatch:
+        if in_place:
+            raise
+        status = None  # of another protocol: a signal means the same in all of them
+    return replace(config_file, status, check=check)
+
+
+#: What to do about a supervisor of another environment.
+HINT = "`khive-supervisor upgrade` hands over to this release."
+
+
+def _asked(
+    config_file: str | None, client: ControlClient, status: dict[str, Any], *, check: bool
+) -> dict[str, Any]:
+    """Ask a supervisor that knows how, and wait until the other release answers."""
+    path = os.environ.get("PYTHONPATH")
+    args = {"check": check, "executable": sys.executable}
+    args |= {"environment": {"PYTHONPATH": path}} if path else {}
+    answer = client.request("upgrade", args)
+    if answer["state"] == "handing over":
+        _wait_for(config_file, str(answer["release"]))
+        answer["state"] = "done"
+    return {"problems": [], "pid": status["pid"], **answer}
+
+
+def _wait_for(config_file: str | None, release: str) -> None:
+    began, said = time.monotonic(), False
+    while True:
+        try:
+            with control(config_file) as client:
+                if client.request("status")["version"] == release:
+                    return
+        except KhiveError as error:
+            if holder_of(config_file) is None:
+                raise NotRunning(
+                    f"The supervisor has ended while {release} took over: {error.message}",
+                    hint="`khive-supervisor logs` says why; the next command starts one.",
+                ) from error
+        waited = time.monotonic() - began
+        if waited > TAKEN_OVER_WITHIN:
+            raise Unresponsive(
+                f"{release} has not taken over within {TAKEN_OVER_WITHIN:g} s.",
+                hint="`khive-supervisor logs` says what it waits for.",
+            )
+        if waited > SAY_AFTER and not said:
+            note(f"Waiting for {release} to take over.")
+            said = True
+        time.sleep(LOOK_AGAIN)
+
+
+def _text(answer: dict[str, Any]) -> str:
+    running, release = answer["running"], answer["release"]
+    match answer["state"]:
+        case "current":
+            return f"{running} runs, and is the release of this command."
+        case "started":
+            return f"{release} was started; no supervisor was running."
+        case "ready":
+            return f"{running} runs; {release} can take over."
+        case "refused":
+            reasons = "\n".join(f"  - {problem}" for problem in answer["problems"])
+            return f"{release or 'This release'} cannot take over; {running} goes on:\n{reasons}"
+    return f"{release} has taken over from {running} (pid {answer['pid']})."
+
+
+COMMANDS = (upgrade,)

@@ -1,0 +1,1 @@
+"""Every setting, declared once, and how a file's values are read into it."""

@@ -1,0 +1,93 @@
+"""Every setting, declared once: its type, default, bounds and meaning.
+
+Validation, `config show`, docs/settings.md and its test all read these declarations. A `Config` is
+immutable and complete: code reads `config.store.busy_timeout` and never asks for a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any
+
+from khive_supervisor.config.settings.confine import Confine
+from khive_supervisor.config.settings.http import HttpSettings
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.config.settings.search import (
+    EmbedderSettings,
+    IndexSettings,
+    ProfileSettings,
+    SearchSettings,
+)
+from khive_supervisor.config.settings.service import (
+    AgentSettings,
+    AuditSettings,
+    LogSettings,
+    SessionSettings,
+    StoreSettings,
+    SupervisorSettings,
+    TaskSettings,
+)
+from khive_supervisor.config.settings.values import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration; `Config()` is what a user without a file has."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
+    session: SessionSettings = field(default_factory=SessionSettings)
+    embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    profiles: ProfileSettings = field(default_factory=ProfileSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    agents: AgentSettings = field(default_factory=AgentSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    roles: tuple[Role, ...] = ()
+    confine: tuple[Confine, ...] = ()
+
+    def role(self, name: str) -> Role | None:
+        """The role of a name, if there is one."""
+        return next((role for role in self.roles if role.role == name), None)
+
+
+#: The tables of the file and their dataclasses, in the order in which they are documented.
+TABLES: dict[str, type[Any]] = {
+    "store": StoreSettings,
+    "supervisor": SupervisorSettings,
+    "session": SessionSettings,
+    "embedder": EmbedderSettings,
+    "index": IndexSettings,
+    "search": SearchSettings,
+    "profiles": ProfileSettings,
+    "tasks": TaskSettings,
+    "audit": AuditSettings,
+    "agents": AgentSettings,
+    "http": HttpSettings,
+    "log": LogSettings,
+}
+
+
+def settings_of(table: str) -> dict[str, Setting]:
+    """The declarations of one table by name, in order."""
+    return {item.name: item.metadata["setting"] for item in fields(TABLES[table])}
+
+
+def every_setting() -> Iterator[tuple[str, str, Setting]]:
+    """(table, name, declaration) of every setting, in order."""
+    for table in TABLES:
+        for name, setting in settings_of(table).items():
+            yield table, name, setting
+
+
+def default_of(table: str, name: str) -> Any:
+    """The default of one setting in the present environment."""
+    return _default(next(item for item in fields(TABLES[table]) if item.name == name))
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()

@@ -1,0 +1,424 @@
+"""Roles: every key of a `[[roles]]` table, declared once like the other settings.
+
+A role is a stable name for work of some types: its workers come and go, and what it has learned
+stays. How a changed key takes effect is part of its declaration: config/changes.py reads it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from khive_supervisor.config.settings.budget import UNLIMITED, Budget
+from khive_supervisor.config.settings.values import Setting, declare, required
+
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_MIB, _TIB = 1 << 20, 1 << 40
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+_TYPE_NAME = r"[A-Za-z0-9_.-]{1,64}"
+_MODEL = r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*"
+_TOOL = r"[^\s\x00-\x1f\x7f,-][^\x00-\x1f\x7f]{0,199}"
+_FUNCTION = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+#: The keys of a handler that say what kind it is.
+KINDS = ("python", "command", "agent")
+#: A handler of each kind, for errors.
+HANDLER_FORMS = (
+    '{ python = "package.module:function" }, { command = ["program", "argument"] } or '
+    '{ agent = ["claude"] }'
+)
+#: Where a handler works; see docs/agents.md.
+WORKDIRS = ("role", "caller", "fresh", "worktree")
+
+#: Roles of one configuration; each has processes of its own.
+MAX_ROLES = 100
+#: Priorities of tasks are from minus this to this; the highest is served first.
+PRIORITY_LIMIT = 1000
+
+
+#: Keys that are in the digest only where they are used.
+_LATER = frozenset({"handler.agent", "handler.format", "workdir", "prompt", "model", "tools"})
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What does a role's work: exactly one of `KINDS` is given."""
+
+    python: str = declare(
+        "",
+        Setting(
+            "text",
+            "A function that gets the task and returns its result.",
+            applies="rolling",
+            maximum=500,
+            pattern=_FUNCTION,
+            form="package.module:function",
+            trust="user",
+        ),
+    )
+    command: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "command",
+            "A program and its arguments, started for each task without a shell; the task is on "
+            "its stdin, and what it prints is the result.",
+            applies="rolling",
+            minimum=1,
+            maximum=1000,
+            trust="user",
+        ),
+    )
+    agent: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "command",
+            "A coding agent's program and arguments of yours; what it needs for each task is "
+            "added: the prompt, the model, the tools, and this memory as its MCP server.",
+            applies="rolling",
+            minimum=1,
+            maximum=1000,
+            trust="user",
+        ),
+    )
+    format: str = declare(
+        "",
+        Setting(
+            "text",
+            "How the agent is called and its answer read: as Claude Code's, as Codex's, or plain "
+            "text; the program's name decides if this is not given.",
+            applies="rolling",
+            choices=("claude", "codex", "plain"),
+            optional=True,
+            trust="user",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A stable name for work of some types, and who does it."""
+
+    role: str = required(
+        Setting(
+            "text",
+            "The name, by which tasks, records and profiles know the role.",
+            applies="identity",
+            pattern=_NAME,
+            form="letters, digits, - and _; 1 to 64 of them",
+            trust="user",
+        ),
+    )
+    task_types: tuple[str, ...] = required(
+        Setting(
+            "list",
+            "The types of tasks that the role takes.",
+            applies="live",
+            minimum=1,
+            maximum=100,
+            pattern=_TYPE_NAME,
+            form="each of letters, digits, -, _ and .; 1 to 64 of them",
+            trust="user",
+        ),
+    )
+    handler: Handler = required(  # noqa: RUF009 - it has no default, only a declaration
+        Setting(
+            "text",
+            'What does the work: `{ python = "package.module:function" }`, '
+            '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
+            applies="rolling",
+            form=HANDLER_FORMS,
+            trust="user",
+        ),
+    )
+    capability: str = declare(
+        "",
+        Setting(
+            "text",
+            "The capability that gives every key that this table does not; with it, role, "
+            "task_types and handler need not be given either.",
+            applies="live",
+            pattern=_NAME,
+            form="letters, digits, - and _; 1 to 64 of them",
+            optional=True,
+            trust="user",
+        ),
+    )
+    budget: Budget = declare(  # noqa: RUF009 - frozen, so that all may share it
+        UNLIMITED,
+        Setting(
+            "text",
+            "What the role may spend: `{ weekly = 50.0, monthly = 150.0 }`.",
+            applies="live",
+            form="{ weekly = 50.0 }, { monthly = 150.0 } or both, with unit, near, reserve and "
+            "fallback if needed",
+            trust="user",
+        ),
+    )
+    workers: int = declare(
+        1,
+        Setting(
+            "integer",
+            "Workers, each of which does one task at a time; 0 leaves the tasks waiting.",
+            applies="live",
+            minimum=0,
+            maximum=64,
+            trust="user",
+        ),
+    )
+    timeout: float = declare(
+        15 * _MINUTE,
+        Setting(
+            "duration",
+            "How long one attempt at a task may take.",
+            applies="rolling",
+            minimum=0.1,
+            maximum=7 * _DAY,
+            trust="user",
+        ),
+    )
+    memory: int = declare(
+        0,
+        Setting(
+            "size",
+            "The memory that a worker and its handler may take; 0 for as much as there is.",
+            applies="rolling",
+            minimum=32 * _MIB,
+            maximum=_TIB,
+            optional=True,
+            trust="user",
+        ),
+    )
+    warm_timeout: float = declare(
+        60.0,
+        Setting(
+            "duration",
+            "How long a worker may take to be ready, such as for its imports; then it is killed, "
+            "and a reload that waits for it changes nothing.",
+            applies="live",
+            minimum=0.1,
+            maximum=_HOUR,
+            trust="user",
+        ),
+    )
+    drain_deadline: float = declare(
+        60.0,
+        Setting(
+            "duration",
+            "How long a worker that is being replaced may go on with its task; then the task is "
+            "queued again.",
+            applies="live",
+            minimum=0,
+            maximum=_DAY,
+            trust="user",
+        ),
+    )
+    attempts: int = declare(
+        3,
+        Setting(
+            "integer",
+            "How often a task is tried before it is given up.",
+            applies="live",
+            minimum=1,
+            maximum=100,
+            trust="user",
+        ),
+    )
+    priority: int = declare(
+        0,
+        Setting(
+            "integer",
+            "The priority of tasks whose caller names none; the highest is done first.",
+            applies="live",
+            minimum=-PRIORITY_LIMIT,
+            maximum=PRIORITY_LIMIT,
+            trust="user",
+        ),
+    )
+    env_allow: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "Names of the supervisor's environment variables that the handler sees if they are "
+            "set, beside those that every program needs.",
+            applies="rolling",
+            maximum=100,
+            pattern=_VARIABLE,
+            form="each the name of an environment variable",
+            trust="user",
+        ),
+    )
+    env_require: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "As env_allow, but the role does not start without them.",
+            applies="rolling",
+            maximum=100,
+            pattern=_VARIABLE,
+            form="each the name of an environment variable",
+            trust="user",
+        ),
+    )
+    cwd: str = declare(
+        "",
+        Setting(
+            "path",
+            "The directory that the handler works in; the home directory if none is given. `~` "
+            "and relative paths as in store.path.",
+            applies="rolling",
+            optional=True,
+            trust="user",
+        ),
+    )
+    workdir: str = declare(
+        "role",
+        Setting(
+            "text",
+            "Where each task is done: in the role's own directory (cwd), in the caller's, in a "
+            "fresh one, or in a git worktree of the caller's repository.",
+            applies="rolling",
+            choices=WORKDIRS,
+            trust="user",
+        ),
+    )
+    prompt: str = declare(
+        "",
+        Setting(
+            "lines",
+            "An agent's system prompt: what it is, and how it answers.",
+            applies="rolling",
+            maximum=32768,
+            optional=True,
+            trust="user",
+        ),
+    )
+    model: str = declare(
+        "",
+        Setting(
+            "text",
+            "The model that an agent uses, by the name that it knows; its own choice if none is "
+            "given.",
+            applies="rolling",
+            maximum=200,
+            pattern=_MODEL,
+            form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
+            optional=True,
+            trust="user",
+        ),
+    )
+    tools: tuple[str, ...] = declare(
+        (),
+        Setting(
+            "list",
+            "The tools that an agent may use without being asked, by the names that it knows; the "
+            "tools of this memory are always among them.",
+            applies="rolling",
+            maximum=200,
+            pattern=_TOOL,
+            form="each up to 200 characters that print; it does not begin with -",
+            optional=True,
+            trust="user",
+        ),
+    )
+    description: str = declare(
+        "",
+        Setting(
+            "text",
+            "What the role is for, in words for people and agents.",
+            applies="live",
+            maximum=500,
+            optional=True,
+            trust="user",
+        ),
+    )
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every environment variable that the handler may see beside the usual ones, once."""
+        return tuple(dict.fromkeys((*self.env_require, *self.env_allow)))
+
+
+#: Keys that are tables themselves; their own keys are written behind a dot.
+NESTED: dict[str, type[Handler | Budget]] = {"handler": Handler, "budget": Budget}
+
+
+def keys_of(kind: type[Handler | Budget | Role]) -> dict[str, Setting]:
+    """The declarations of a role's (or an inner table's) keys by name, in order."""
+    return {item.name: item.metadata["setting"] for item in fields(kind)}
+
+
+def required_keys() -> tuple[str, ...]:
+    """The keys that every role must have."""
+    return tuple(item.name for item in fields(Role) if item.default is MISSING)
+
+
+def every_key() -> Iterator[tuple[str, Setting]]:
+    """Every key as it is written below a role, an inner table's with its name before it."""
+    for name, setting in keys_of(Role).items():
+        if name in NESTED:
+            yield from ((f"{name}.{inner}", s) for inner, s in keys_of(NESTED[name]).items())
+        else:
+            yield name, setting
+
+
+def default_of(name: str) -> Any:
+    """The default of a key; None if it must be given, or is not set."""
+    first, _, inner = name.partition(".")
+    item = next(f for f in fields(NESTED.get(first, Role)) if f.name == (inner or first))
+    return None if item.default is MISSING else item.default
+
+
+def value_of(role: Role, name: str) -> Any:
+    """The value of a key, an inner table's with its name before it."""
+    value: Any = role
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def no_such_key(name: str, known: Iterable[str]) -> str:
+    """What to say about a key that is none of ours; its value is not repeated."""
+    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"there is no such key; did you mean {close[0]}?"
+    return f"there is no such key; allowed: {', '.join(known)}"
+
+
+def left_out(name: str, value: Any) -> bool:
+    """Whether a key is not written: one of an inner table that is as it would be without it."""
+    return "." in name and bool(value == default_of(name))
+
+
+def role_as_dict(role: Role) -> dict[str, Any]:
+    """Plain data that JSON can carry; what an inner table leaves at its default is left out."""
+    data: dict[str, Any] = {}
+    for name, _ in every_key():
+        value = value_of(role, name)
+        first, _, inner = name.partition(".")
+        plain = list(value) if isinstance(value, tuple) else value
+        if not inner:
+            data[first] = plain
+        elif not left_out(name, value):
+            data.setdefault(first, {})[inner] = plain
+    return data
+
+
+def digest(role: Role) -> str:
+    """A short stable hash of what the work depends on: exactly the keys that need new workers.
+
+    Neither the name nor the number of workers is in it: a result says which behaviour made it.
+    A key that came later counts only where it is used: roles that do not keep their hash, and
+    what they have learned counts in full.
+    """
+    relevant = {
+        name: value_of(role, name)
+        for name, setting in every_key()
+        if setting.applies == "rolling"
+        and (name not in _LATER or value_of(role, name) != default_of(name))
+    }
+    text = json.dumps(relevant, sort_keys=True)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

@@ -1,0 +1,1 @@
+"""The machine: paths, files, processes, and whose they are."""

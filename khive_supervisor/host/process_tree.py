@@ -1,0 +1,154 @@
+"""Who started whom on this machine, and the end of all that somebody left.
+
+Linux alone has what this needs: elsewhere there is nothing to be seen, and nothing is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+#: The variable by which what a task starts is known, wherever it goes: the name of its worker.
+MARK = "KHIVE_TASK_WORKER"
+#: Seconds in which what is killed must be gone; one in an uninterruptible wait may stay.
+PATIENCE = 5.0
+#: prctl(2): who is left by its parent becomes this process's child, and not the first one's.
+_PR_SET_CHILD_SUBREAPER = 36
+#: Bytes of an environment that are read: far above what programs are given.
+_ENVIRON = 1 << 21
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEntry:
+    """An entry of the process table. `started` (in ticks) tells two with one number apart."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    started: int
+
+
+def become_subreaper() -> None:
+    """Get the children of this process's descendants that end before them."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def table() -> dict[int, ProcessEntry]:
+    """All processes by their numbers; none where there is no table to read. 10 µs for each."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return {}
+    return {pid: found for pid in numbers if (found := process(pid)) is not None}
+
+
+def process(pid: int) -> ProcessEntry | None:
+    """One entry; None: there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return ProcessEntry(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def descendants(
+    processes: Mapping[int, ProcessEntry], root: int, spared: Collection[int] = ()
+) -> list[ProcessEntry]:
+    """What a process started, directly or not, without those spared and what they started."""
+    children: dict[int, list[ProcessEntry]] = {}
+    for one in processes.values():
+        children.setdefault(one.parent, []).append(one)
+    found: list[ProcessEntry] = []
+    waiting = [root]
+    while waiting:
+        new = [one for one in children.get(waiting.pop(), ()) if one.pid not in spared]
+        found += new
+        waiting += [one.pid for one in new]
+    return found
+
+
+def marked(names: Collection[str]) -> Iterator[ProcessEntry]:
+    """Processes of this user whose environment has the mark of one of these workers."""
+    marks = {f"{MARK}={name}".encode() for name in names}
+    for one in table().values():
+        if one.pid != os.getpid() and one.state != "Z" and not marks.isdisjoint(_environ(one.pid)):
+            yield one
+
+
+def of_session(leader: int, variable: str) -> Iterator[ProcessEntry]:
+    """What is left of a session whose leader has ended.
+
+    What a worker forks without exec has the zygote's environment, and so no mark; but it stays in
+    the session that the worker leads. `variable` is one that only this project's processes have:
+    the number may be another session's by now.
+    """
+    processes = table()
+    if leader in processes and processes[leader].state != "Z":
+        return
+    begin = f"{variable}=".encode()
+    for one in processes.values():
+        if one.session == leader and any(part.startswith(begin) for part in _environ(one.pid)):
+            yield one
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read(_ENVIRON).split(b"\0")
+    except OSError:
+        return []  # it has ended, or is another user's
+
+
+def end_all(
+    look: Callable[[], Iterable[ProcessEntry]],
+    patience: float = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Kill what `look` finds until it finds nothing more; how many there were.
+
+    Stopped processes end as well, and those that were started meanwhile are found by the next look.
+    """
+    seen: set[tuple[int, int]] = set()
+    until = clock() + patience
+    while living := [one for one in look() if one.state != "Z"]:
+        for one in living:
+            _kill(one)
+        seen |= {(one.pid, one.started) for one in living}
+        left = until - clock()
+        if left <= 0:
+            break
+        _wait_for(living[0].pid, left)
+    return len(seen)
+
+
+def _kill(one: ProcessEntry) -> None:
+    now = process(one.pid)
+    if now is not None and now.started == one.started:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one.pid, signal.SIGKILL)
+
+
+def _wait_for(pid: int, seconds: float) -> None:
+    """Wait for a process's end, at most so long; a look that follows is what counts."""
+    try:
+        descriptor = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
+    except OSError:
+        time.sleep(min(0.01, seconds))  # it has ended, or a sandbox has no such call
+        return
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(min(seconds, 0.2) * 1000)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,127 @@
+"""Who may be found: the filter of a search, answered from the words' file as far as that is true.
+
+Asking the store for a hundred candidates reads a page for nearly each of them. The file knows what
+never changes of an entry, and the view which entries have died or come back since; only these, and
+those that are newer than the file, are asked of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from khive_supervisor.index.inverted.words_file import PostingsFile
+from khive_supervisor.sqlite.entries.conditions import impossible, scope_parts
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import EntryFilter, Fate
+
+
+@dataclass(frozen=True, slots=True)
+class WordView:
+    """A words' file, and what it does not know: sorted ids, and whether any of them came back."""
+
+    file: PostingsFile
+    changed: NDArray[np.int64]
+    revived: bool
+
+    @classmethod
+    def of(cls, file: PostingsFile, fates: Sequence[Fate]) -> WordView:
+        """The file as of now; `fates` are those above `file.about.fate`."""
+        old = [fate for fate in fates if fate.entry_id <= file.about.highest]
+        changed = np.array(sorted({fate.entry_id for fate in old}), np.int64)
+        return cls(file, changed, any(fate.live for fate in old))
+
+    def knows(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of which entries it can tell whether they live and what they are."""
+        inside = (ids >= 0) & (ids <= self.file.about.highest)
+        if not inside.all():
+            inside[inside] = self.file.lengths[ids[inside]] > 0
+        else:
+            inside = self.file.lengths[ids] > 0
+        return inside & ~member(ids, self.changed) if len(self.changed) else inside
+
+    def passing(self, ids: NDArray[np.int64], where: EntryFilter) -> NDArray[np.bool_]:
+        """Which of some entries that it knows pass a filter."""
+        passed = np.full(len(ids), not impossible(where))
+        parts = scope_parts(where)
+        lists = self.file.postings(token for tokens in parts for token in tokens)
+        for tokens in parts:
+            found = [lists[token][0] for token in tokens if token in lists]
+            passed &= _any_of(ids, found, self.file.about.items)
+        if where.since is not None:
+            passed &= self.file.created[ids] >= where.since
+        if where.until is not None:
+            passed &= self.file.created[ids] < where.until
+        return passed
+
+    def ages(self, ids: Sequence[int]) -> dict[int, tuple[float, float, float]]:
+        """When entries that it knows were made (unix seconds), their saliences and decays."""
+        given = np.array(ids, np.int64)
+        known = given[self.knows(given)]
+        file = self.file
+        # A damaged number must not spoil the order, nor the answer as JSON.
+        columns = map(np.nan_to_num, (file.created[known], file.salience[known], file.decay[known]))
+        return dict(
+            zip(known.tolist(), zip(*(c.tolist() for c in columns), strict=True), strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a search may find: the filter, the entries that pass it if these are few, and a view.
+
+    `view` None: there is no words' file, everything is asked of the store.
+    """
+
+    store: Store
+    where: EntryFilter
+    few: NDArray[np.int64] | None = None
+    view: WordView | None = None
+
+    def passing(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some entries live and pass the filter; for any thread."""
+        if self.view is None:
+            return self._asked(ids)
+        known = self.view.knows(ids)
+        if known.all():
+            return self.view.passing(ids, self.where)
+        passed = np.zeros(len(ids), np.bool_)
+        passed[known] = self.view.passing(ids[known], self.where)
+        passed[~known] = self._asked(ids[~known])
+        return passed
+
+    def _asked(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        listed = ids.tolist()
+        passed = self.store.filter_ids(listed, self.where)
+        return np.fromiter((one in passed for one in listed), np.bool_, len(listed))
+
+
+def member(ids: NDArray[np.integer[Any]], ascending: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+    """Which of some ids are in an ascending list."""
+    if not len(ascending):
+        return np.zeros(len(ids), np.bool_)
+    found: NDArray[np.bool_] = ascending[place_of(ids, ascending)] == ids
+    return found
+
+
+def place_of(
+    ids: NDArray[np.integer[Any]], ascending: NDArray[np.integer[Any]]
+) -> NDArray[np.intp]:
+    """Where some ids are in an ascending list that is not empty; if they are, else anywhere."""
+    return np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)
+
+
+def _any_of(
+    ids: NDArray[np.int64], lists: Sequence[NDArray[np.int32]], everybody: int
+) -> NDArray[np.bool_]:
+    """Which of some ids are in any of the lists; one that has everybody needs no look."""
+    if any(len(one) == everybody for one in lists):
+        return np.ones(len(ids), np.bool_)
+    passed = np.zeros(len(ids), np.bool_)
+    for one in lists:
+        passed |= member(ids, one)
+    return passed

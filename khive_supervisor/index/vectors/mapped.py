@@ -1,0 +1,180 @@
+"""One generation, mapped: the nearest items by Annoy, and the items' own vectors.
+
+The pages are the kernel's, shared by all processes that map the file. Annoy reads a mapping
+without any check, so nothing is mapped that was not looked at, and a file that has become shorter
+since (nobody of ours does that) is not touched again: reading beyond its end kills the process.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from annoy import AnnoyIndex
+from numpy.typing import NDArray
+
+from khive_supervisor.errors import IndexFileError
+from khive_supervisor.index.inverted.words_file import PostingsFile
+from khive_supervisor.index.vectors.generation import Generations
+from khive_supervisor.index.vectors.layout import METRIC, check_geometry, nodes
+from khive_supervisor.index.vectors.sketch import Sketch
+from khive_supervisor.store.interface import GenerationStore
+from khive_supervisor.store.model import Generation
+
+#: Times that the store is asked anew when the file has gone between reading its row and opening
+#: it: each time, a newer generation was published and the old one removed in that moment.
+_ATTEMPTS = 5
+
+#: How a descriptor is opened again by name: the very file that was checked, whatever its path is
+#: by now.
+_BY_DESCRIPTOR = "/proc/self/fd"
+
+
+#: Candidates of the sketch that are scored in full, for each wanted one and at least: the order of
+#: the sketch is near enough for these to hold the nearest.
+_RESCORED, _RESCORED_AT_LEAST = 1.5, 300
+
+
+#: Vectors that are taken from the file at once: 50 KB at 384 dimensions, which a session hardly
+#: notices.
+_ROWS_AT_ONCE = 32
+
+
+class MappedGeneration:
+    """A generation that can be searched; processes forked from this one share the mapping.
+
+    Raises FileNotFoundError and IndexFileError like `Generations.open`.
+    """
+
+    def __init__(self, generations: Generations, row: Generation) -> None:
+        self.row = row
+        if row.metric != METRIC:
+            raise IndexFileError(f"The metric of generation {row.generation} is {row.metric}.")
+        self._descriptor = generations.open(row)
+        try:
+            check_geometry(self._descriptor, row.dimensions, row.max_entry_id + 1, row.trees)
+            self._annoy = _load(self._descriptor, generations.path(row), row)
+            self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
+            self._sketch = _sketch_of(generations, row) if row.direct else None
+            self.words = _words_of(generations, row)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def intact(self) -> bool:
+        """Whether the mapped files still have all their bytes (two system calls)."""
+        return (
+            self._descriptor >= 0
+            and os.fstat(self._descriptor).st_size == self.row.bytes
+            and (self._sketch is None or self._sketch.intact())
+            and (self.words is None or self.words.intact())
+        )
+
+    @property
+    def has_sketch(self) -> bool:
+        """Whether `scan` can be asked."""
+        return self._sketch is not None and self._nodes is not None
+
+    def scan(self, vector: NDArray[np.float32], count: int) -> tuple[list[tuple[int, float]], bool]:
+        """Like `nearest`, by the sketch; and whether these are all that there are."""
+        assert self._sketch is not None
+        wanted = max(round(count * _RESCORED), _RESCORED_AT_LEAST)
+        ids, cosines = self.cosines(vector, self._sketch.candidates(vector, wanted))
+        order = np.argsort(-cosines, kind="stable")[:count]
+        hits = list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))
+        return hits, wanted > self.row.max_entry_id and len(hits) == len(ids)
+
+    def nearest(
+        self, vector: NDArray[np.float32], count: int, search_k: int
+    ) -> list[tuple[int, float]]:
+        """The item ids that look nearest to a unit vector, best first, with their cosines.
+
+        Approximate: Annoy inspects about `search_k` nodes.
+        """
+        ids, distances = self._annoy.get_nns_by_vector(
+            vector.tolist(), count, search_k, include_distances=True
+        )
+        return [(item, 1.0 - d * d / 2.0) for item, d in zip(ids, distances, strict=True)]
+
+    def cosines(
+        self, vector: NDArray[np.float32], ids: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Those of the ids that are in this generation, and their exact cosines.
+
+        Nothing if vectors cannot be taken from the file here: ask the store for them.
+        """
+        if self._nodes is None:
+            return ids[:0], np.empty(0, np.float32)
+        known = ids[(ids >= 0) & (ids <= self.row.max_entry_id)]
+        known = known[self._nodes["descendants"][known] == 1]
+        found = np.empty(len(known), np.float32)
+        for start in range(0, len(known), _ROWS_AT_ONCE):
+            some = known[start : start + _ROWS_AT_ONCE]
+            found[start : start + len(some)] = self._nodes["vector"][some] @ vector
+        return known, found
+
+    def close(self) -> None:
+        """Unmap and let the file go; again is harmless."""
+        if self._descriptor >= 0:
+            self._annoy.unload()
+            self._nodes = None
+            if self._sketch is not None:
+                self._sketch.close()
+            if self.words is not None:
+                self.words.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _sketch_of(generations: Generations, row: Generation) -> Sketch | None:
+    """The sketch of a generation; without one, or with one that is not its own, trees serve."""
+    try:
+        return Sketch(generations.sketch(row), row)
+    except (OSError, IndexFileError):
+        return None
+
+
+def _words_of(generations: Generations, row: Generation) -> PostingsFile | None:
+    """The words' file of a generation; without one, or with another's, FTS5 serves."""
+    try:
+        return PostingsFile(generations.words(row), row)
+    except (OSError, IndexFileError):
+        return None
+
+
+def map_current(
+    store: GenerationStore, model_id: str, generations: Generations
+) -> MappedGeneration | None:
+    """Map the generation that is current now; None if there is none.
+
+    Raises IndexFileError when it cannot be used.
+    """
+    row = store.current_generation(model_id)
+    for _ in range(_ATTEMPTS):
+        if row is None:
+            return None
+        try:
+            return MappedGeneration(generations, row)
+        except FileNotFoundError:
+            before, row = row, store.current_generation(model_id)
+            if row == before:
+                break
+        except OSError as error:
+            raise IndexFileError(
+                f"The index file {generations.path(row)} cannot be opened: {error.strerror}."
+            ) from error
+    raise IndexFileError(f"The index file {generations.path(before)} is missing.")
+
+
+def _load(descriptor: int, path: str, row: Generation) -> Any:
+    annoy = AnnoyIndex(row.dimensions, METRIC)
+    checked = f"{_BY_DESCRIPTOR}/{descriptor}"
+    try:
+        annoy.load(checked if os.path.exists(checked) else path)
+    except OSError as error:
+        raise IndexFileError(f"Annoy cannot load {path}: {error}.") from error
+    if annoy.get_n_items() != row.max_entry_id + 1 or annoy.get_n_trees() != row.trees:
+        annoy.unload()
+        raise IndexFileError(f"{path} holds other trees or items than were published.")
+    return annoy

@@ -1,0 +1,1 @@
+"""The built-in packs of verbs, and how all packs are loaded."""

@@ -1,0 +1,1 @@
+"""The agents pack: roles, their tasks and budgets."""

@@ -1,0 +1,254 @@
+"""The agents pack: tasks for roles, and what is known of these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khive_supervisor.access.grant import Audience
+from khive_supervisor.budgets.account import UNLIMITED
+from khive_supervisor.config.settings.roles import PRIORITY_LIMIT
+from khive_supervisor.packs.agents import budgets, ownership, tasks
+from khive_supervisor.packs.agents import task_forms as shapes
+from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, RoleRow
+from khive_supervisor.tasks.records import day_of, summary
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+
+
+def roles(context: Context, args: Arguments) -> dict[str, Any]:
+    """The configured roles: whether they serve, what waits for them, and how they do."""
+    store = context.store.tasks
+    if context.grant.confined:
+        return {"roles": [_bare(role) for role in store.roles() if _asked(role, args)]}
+    depths, records, today = store.queue_depths(), store.records(), day_of(context.now())
+    states = {account.role: account.state for account in store.budgets()}
+    shown = []
+    for role in store.roles():
+        if not _asked(role, args):
+            continue
+        own = [record for record in records if record.role == role.role]
+        types = sorted({*role.task_types, *(record.task_type for record in own)})
+        depth = depths.get(role.role, QueueDepth())
+        shown.append(
+            {
+                "role": role.role,
+                "in_service": role.in_service,
+                "task_types": list(role.task_types),
+                "workers": role.workers,
+                "priority": role.priority,
+                "generation": role.generation,
+                "queued": depth.queued,
+                "leased": depth.leased,
+                "budget": states.get(role.role, UNLIMITED),
+                "records": [
+                    shapes.show_summary(summary(own, one, role.digest, today)) for one in types
+                ],
+            }
+        )
+    return {"roles": shown}
+
+
+def _asked(role: RoleRow, args: Arguments) -> bool:
+    return bool(args.get("role", role.role) == role.role)
+
+
+def _bare(role: RoleRow) -> dict[str, Any]:
+    """A role without what it does and did for others."""
+    return {
+        "role": role.role,
+        "in_service": role.in_service,
+        "task_types": list(role.task_types),
+        "priority": role.priority,
+    }
+
+
+_TASK = {"task": shapes.ID}
+_ASSIGNED: dict[str, Any] = {
+    **shapes.SHOWN,
+    "properties": {
+        **shapes.SHOWN["properties"],
+        "created": {"type": "boolean"},
+        "why": {"type": "object"},
+    },
+    "required": [*shapes.SHOWN["required"], "created", "why"],
+}
+_WAITED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "ended": {"type": "boolean"},
+        "tasks": {"type": "array", "items": shapes.SHOWN},
+    },
+    "required": ["ended", "tasks"],
+}
+
+PACK = Pack(
+    "agents",
+    "Tasks for other agents: assign, wait, look, and how the roles do.",
+    (
+        Verb(
+            "agents.assign",
+            "Give a task to a role, and get its id at once.",
+            tasks.assign,
+            {
+                "role": {**shapes.ROLE, "description": "Who is to do it; agents.roles lists "
+                         "the roles. Without it, the best role for task_type is selected."},
+                "task_type": {**shapes.TYPE, "description": "What kind of task it is, as roles "
+                              "declare it. Can be left out if the role declares only one."},
+                "payload": {"description": "What the role's handler gets: any JSON, up to "
+                            f"{PAYLOAD_LIMIT} bytes."},
+                "priority": {
+                    "type": "integer",
+                    "minimum": -PRIORITY_LIMIT,
+                    "maximum": PRIORITY_LIMIT,
+                    "description": "The highest is done first (by default what the role "
+                    "says, mostly 0).",
+                },
+                "idempotency_key": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": KEY_LIMIT,
+                    "description": "Repeating a call with the same key queues nothing new.",
+                },
+                "cwd": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 4096,
+                    "description": "The directory that the task is about, for roles that work in "
+                    "the caller's or in a git worktree of it; the session's own by default.",
+                },
+                "deadline": {
+                    "type": "string",
+                    "description": "When it need not be started any more: in 30m, 12h, 7d from "
+                    "now (that is how it is written), or a time in ISO 8601.",
+                },
+            },
+            output=_ASSIGNED,
+            description="The task is durable: it survives every restart, and is tried again if "
+            "its worker dies. agents_wait waits for its result.",
+            tool=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "agents.task",
+            "Show a task: its state, result, error and what happened to it.",
+            tasks.task,
+            _TASK,
+            ("task",),
+            output=shapes.SHOWN,
+            read_only=True,
+            tool=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks,
+        ),
+        Verb(
+            "agents.wait",
+            "Wait until tasks have ended, and get their results.",
+            tasks.wait,
+            {
+                **_TASK,
+                "tasks": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "minItems": 1,
+                    "maxItems": tasks.WAIT_TASKS,
+                    "description": "Several tasks: all of them are waited for.",
+                },
+                "timeout": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": tasks.WAIT_MAX,
+                    "description": f"Seconds to wait at most ({tasks.WAIT}); then it answers with "
+                    "what there is.",
+                },
+            },
+            output=_WAITED,
+            description="Other calls go on meanwhile.",
+            read_only=True,
+            tool=True,
+            waits=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks,
+        ),
+        Verb(
+            "agents.tasks",
+            "List the tasks that this session has given, newest first; an operator sees all.",
+            tasks.tasks,
+            {
+                "role": {**shapes.ROLE, "description": "Only this role's."},
+                "state": shapes.STATE,
+                "task_type": {**shapes.TYPE, "description": "Only of this type."},
+                "limit": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": tasks.LISTED_MAX,
+                    "description": f"How many at most ({tasks.LISTED}).",
+                },
+                "before": {**shapes.ID, "description": "Only those older than this task."},
+            },
+            read_only=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "agents.follow",
+            "Wait until something happens to tasks of this session (an operator: to any).",
+            tasks.follow,
+            {
+                "after": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "description": "The `last` of the answer before; from now on by default.",
+                },
+                "role": {**shapes.ROLE, "description": "Only this role's tasks."},
+                "timeout": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": tasks.WAIT_MAX,
+                    "description": f"Seconds to wait at most ({tasks.WAIT}).",
+                },
+            },
+            read_only=True,
+            waits=True,
+            audience=Audience.AGENT,
+        ),
+        Verb("agents.cancel", "Cancel a task; one that is being done is asked to stop.",
+             tasks.cancel, _TASK, ("task",), idempotent=True,
+             audience=Audience.AGENT, reserved=ownership.others_tasks),
+        Verb("agents.retry", "Queue a task again that failed, died or was cancelled.",
+             tasks.retry, _TASK, ("task",),
+             audience=Audience.AGENT, reserved=ownership.others_tasks),
+        Verb(
+            "agents.feedback",
+            "Say how good the result of a done task is; its role learns from that.",
+            tasks.feedback,
+            {
+                **_TASK,
+                "quality": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 1,
+                    "description": "1 is the best; again replaces what was said before.",
+                },
+            },
+            ("task", "quality"),
+            idempotent=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks,
+        ),
+        Verb(
+            "agents.budget",
+            "Show what roles may spend, have spent and have set aside, and when that ends.",
+            budgets.budget,
+            {"role": {**shapes.ROLE, "description": "Only this role."}},
+            description="Amounts are in the unit of the budget: dollars (usd) or tokens.",
+            read_only=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+        Verb(
+            "agents.roles",
+            "List the roles: whether they serve, what waits, and how they do at each type.",
+            roles,
+            {"role": {**shapes.ROLE, "description": "Only this role."}},
+            description="success is what the record is worth, with a 90 % interval: recent "
+            "executions count more, those of another handler less.",
+            read_only=True,
+            audience=Audience.AGENT,
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,270 @@
+"""The brain pack: profiles that learn from feedback, and whom they serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khive_supervisor.access.grant import Audience
+from khive_supervisor.packs.agents import ownership
+from khive_supervisor.packs.brain import feedback, profiles
+from khive_supervisor.packs.brain import profile_forms as shapes
+from khive_supervisor.profiles.model import ANY, EVENT_GROUPS, PRIORITY_LIMIT
+from khive_supervisor.profiles.names import LIFECYCLES
+from khive_supervisor.profiles.signals import RATINGS, RECALL_HIT, RECALL_MISS
+from khive_supervisor.verbs import forms
+from khive_supervisor.verbs.registry import Pack, Verb
+
+_NAMED = {"name": shapes.NAME}
+_PROFILE = {
+    **shapes.NAME,
+    "description": "The profile that served; the one that serves this session by default.",
+}
+_LABEL: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200}
+_PROFILES_FOUND = {
+    "type": "object",
+    "properties": {"profiles": {"type": "array", "items": {"type": "object"}}},
+    "required": ["profiles"],
+}
+_RECORDED = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string", "enum": ["recorded", "duplicate"]},
+        "profile": {"type": "string"},
+        "weight": {"type": "number"},
+        "counted": {"type": "number"},
+        "note": {"type": "string"},
+    },
+    "required": ["status", "profile", "weight", "counted"],
+}
+_CREATED = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "weights": {"type": "object"}},
+    "required": ["name", "weights"],
+}
+
+PACK = Pack(
+    "brain",
+    "Profiles that learn from feedback what ranks results.",
+    (
+        Verb(
+            "brain.feedback",
+            "Say whether an entry that was found was useful.",
+            feedback.feedback,
+            {
+                "target": {**forms.ID, "description": "The entry, such as m12 or k7."},
+                "signal": {
+                    "type": "string",
+                    "enum": list(RATINGS),
+                    "description": "useful, not_useful or wrong; explicit_* when the user said "
+                    "so, implicit_* when you conclude it, correction when the user corrected it.",
+                },
+                "profile": _PROFILE,
+                "scorer_run": {
+                    **_LABEL,
+                    "description": "An automatic judgement's run; with serve, counted once.",
+                },
+                "serve": {**_LABEL, "description": "What was served: the recall's own name."},
+            },
+            ("target", "signal"),
+            output=_RECORDED,
+            description="The profile that serves learns from it, at once and for all sessions. "
+            "One session's word about one entry counts up to a limit.",
+            tool=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "brain.profiles",
+            "List the profiles that rank results, with what they have learned.",
+            profiles.profiles,
+            {
+                "lifecycle": {
+                    "type": "string",
+                    "enum": list(LIFECYCLES),
+                    "description": "Only these.",
+                }
+            },
+            output=_PROFILES_FOUND,
+            read_only=True,
+            tool=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+        Verb(
+            "brain.create_profile",
+            "Create a profile that learns its own ranking.",
+            profiles.create,
+            {
+                "name": shapes.NAME,
+                "description": {
+                    "type": "string",
+                    "maxLength": 1000,
+                    "description": "What it is for.",
+                },
+                "consumer_kind": {
+                    **shapes.CONSUMER_KIND,
+                    "description": "What it ranks: recall (the default), search, or another "
+                    "pack's kind.",
+                },
+                "seed_priors": shapes.SEEDS,
+            },
+            ("name",),
+            output=_CREATED,
+            description="All sessions see it at once. It serves whom brain.bind names.",
+            tool=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+        Verb(
+            "brain.profile",
+            "Show one profile: its posteriors, its best targets, its bindings.",
+            profiles.profile,
+            {
+                "name": shapes.NAME,
+                "targets": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 100,
+                    "description": f"How many targets at most ({profiles.TOP_TARGETS}).",
+                },
+            },
+            ("name",),
+            read_only=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+        Verb(
+            "brain.resolve",
+            "Say which profile serves a call, and why.",
+            profiles.resolve,
+            {
+                "consumer_kind": {
+                    **shapes.CONSUMER_KIND,
+                    "description": "recall (the default), search, or another pack's kind.",
+                },
+                "actor": {**shapes.ACTOR, "description": "Who asks; this session by default."},
+                "namespace": forms.NAMESPACE,
+            },
+            description="The binding that names the most of actor, namespace and consumer_kind "
+            "decides, then the higher priority; only active profiles serve.",
+            read_only=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+        Verb(
+            "brain.bind",
+            "Let a profile serve an actor, a namespace or a kind of consumer.",
+            profiles.bind,
+            {
+                "name": shapes.NAME,
+                "actor": {**shapes.ACTOR, "description": f"Whom it serves ({ANY}: everybody)."},
+                "namespace": {
+                    **forms.NAMESPACE,
+                    "description": f"In which namespace ({ANY}: in all).",
+                },
+                "consumer_kind": {
+                    **shapes.CONSUMER_KIND,
+                    "description": f"For recall, search, or another pack's kind ({ANY}: all).",
+                },
+                "priority": {
+                    "type": "integer",
+                    "minimum": -PRIORITY_LIMIT,
+                    "maximum": PRIORITY_LIMIT,
+                    "description": "Decides among bindings that name equally many fields (0); "
+                    "two that could tie are refused.",
+                },
+            },
+            ("name",),
+            description="A binding of the same three fields is replaced.",
+            idempotent=True,
+            audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True,
+        ),
+        Verb("brain.unbind", "Remove bindings; at least one filter has to be given.",
+             profiles.unbind, shapes.BINDING_FILTERS, idempotent=True,
+             audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True),
+        Verb("brain.bindings", "List who is served by which profile.",
+             profiles.bindings, shapes.BINDING_FILTERS, read_only=True,
+             audience=Audience.AGENT, shared=True),
+        Verb("brain.activate", "Let a profile that was deactivated serve again.",
+             profiles.activate, _NAMED, ("name",), idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it changes how others are served"),
+        Verb("brain.deactivate", "Let a profile serve nothing for now; its bindings stay.",
+             profiles.deactivate, _NAMED, ("name",), idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it changes how others are served"),
+        Verb("brain.archive", "Put an inactive profile away for good.",
+             profiles.archive, _NAMED, ("name",), idempotent=True,
+             audience=Audience.OPERATOR, shared=True,
+             because="it ends what others are served by"),
+        Verb("brain.reset", "Take a profile back to its priors; its events stay.",
+             profiles.reset, _NAMED, ("name",),
+             audience=Audience.OPERATOR, shared=True,
+             because="what everybody has taught the profile would be gone"),
+        Verb(
+            "brain.auto_feedback",
+            "Say how a whole recall went.",
+            feedback.auto_feedback,
+            {
+                "query": {
+                    "type": "string",
+                    "maxLength": 10_000,
+                    "description": "What was asked.",
+                },
+                "results": {
+                    "type": "array",
+                    "maxItems": 100,
+                    "items": {
+                        "type": "object",
+                        "properties": {"id": forms.ID},
+                        "required": ["id"],
+                    },
+                    "description": "What was found; other fields of a result are ignored.",
+                },
+                "target": {**forms.ID, "description": "The result that helped."},
+                "signal": {
+                    "type": "string",
+                    "enum": [RECALL_HIT, RECALL_MISS],
+                    "description": "recall_miss: nothing helped. With a target, recall_hit is "
+                    "meant; without either, you abstain.",
+                },
+                "latency_us": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 10**12,
+                    "description": "Microseconds that the recall took.",
+                },
+                "profile": _PROFILE,
+            },
+            ("query", "results"),
+            output=_RECORDED,
+            description="A target is a hit of it; signal recall_miss says that none helped; with "
+            "neither, the recall is noted and nothing counts.",
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "brain.event_counts",
+            "Count the events of profiles in a stretch of time.",
+            feedback.event_counts,
+            {
+                "since": {
+                    "type": "string",
+                    "description": "From when: ISO 8601, or an age such as 7d or 12h.",
+                },
+                "until": {"type": "string", "description": "Until when (now); same forms."},
+                "group": {
+                    "type": "string",
+                    "enum": list(EVENT_GROUPS),
+                    "description": "By what they are counted (kind); days are those of UTC.",
+                },
+                "actor": {**shapes.ACTOR, "description": "Only this actor's; all by default."},
+            },
+            ("since",),
+            read_only=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+        Verb(
+            "brain.replay",
+            "Compute profiles again from their events and compare; writes nothing.",
+            feedback.replay,
+            {"name": {**shapes.NAME, "description": "Only this profile; all by default."}},
+            read_only=True,
+            audience=Audience.AGENT, shared=True,
+        ),
+    ),
+)  # fmt: skip

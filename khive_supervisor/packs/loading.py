@@ -1,0 +1,35 @@
+"""The built-in packs, and how all packs are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from khive_supervisor.packs.agents import pack as agents
+from khive_supervisor.packs.brain import pack as brain
+from khive_supervisor.packs.memory import knowledge
+from khive_supervisor.packs.memory import pack as memory
+from khive_supervisor.packs.system import index
+from khive_supervisor.packs.system import pack as system
+from khive_supervisor.verbs import registry
+
+
+def _rehearse() -> None:
+    # Imported here: only the zygote rehearses, and the command line need not load numpy for it.
+    from khive_supervisor.packs.warm_up import rehearse
+
+    rehearse()
+
+
+BUILTIN = (
+    replace(memory.PACK, warm=_rehearse),
+    knowledge.PACK,
+    brain.PACK,
+    agents.PACK,
+    index.PACK,
+    system.PACK,
+)
+
+
+def load() -> registry.Registry:
+    """The registry with the built-in packs and those of other distributions."""
+    return registry.load(BUILTIN)

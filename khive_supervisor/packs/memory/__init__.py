@@ -1,0 +1,1 @@
+"""The memory and knowledge packs."""

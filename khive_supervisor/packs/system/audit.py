@@ -1,0 +1,97 @@
+"""The audit chain's entries as the system pack and the command line show them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from khive_supervisor.audit.chain import AuditEntry
+from khive_supervisor.errors import Denied
+from khive_supervisor.store.audit import AuditFilter, AuditLog
+from khive_supervisor.verbs import forms
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Arguments
+
+#: Entries that are shown at once: unless asked otherwise, and at most.
+LISTED, LISTED_MAX = 50, 1000
+
+PROPERTIES: dict[str, Any] = {
+    "kind": {
+        "type": "string",
+        "minLength": 1,
+        "description": "Only this kind, such as task.done, or the part before its dot.",
+    },
+    "subject": {
+        "type": "string",
+        "minLength": 1,
+        "description": "Only what was done to this: task/t12, role/reviewer, profile/careful, "
+        "configuration, supervisor, store, index.",
+    },
+    "actor": {
+        "type": "string",
+        "minLength": 1,
+        "description": "Only what was done by those whose name has this in it.",
+    },
+    "since": {
+        "type": "string",
+        "description": "Only what is not older: 30m, 12h, 7d, or a time in ISO 8601.",
+    },
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": LISTED_MAX,
+        "description": f"How many at most ({LISTED}).",
+    },
+    "before": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Only those before the entry of this number.",
+    },
+}
+
+
+def audit(context: Context, args: Arguments) -> dict[str, Any]:
+    """What was done, newest first."""
+    patterns = context.config.session.allowed_namespaces
+    if "*" not in patterns:
+        raise Denied(
+            "Entries of the audit chain are about all namespaces, and not all are allowed here.",
+            hint="Whoever runs the supervisor can use `khive-supervisor audit show`.",
+        )
+    return listed(context.store.audit, args, context.now())
+
+
+def listed(chain: AuditLog, args: Arguments, now: float) -> dict[str, Any]:
+    """The entries that arguments of the verb ask for, and the chain's head."""
+    where = AuditFilter(
+        kind=args.get("kind"),
+        subject=args.get("subject"),
+        actor=args.get("actor"),
+        since=forms.moment(args["since"], now) if "since" in args else None,
+    )
+    entries = chain.page(where, args.get("limit", LISTED), args.get("before"))
+    return {"entries": [show(entry) for entry in entries], "head": str(chain.head())}
+
+
+def show(entry: AuditEntry) -> dict[str, Any]:
+    """One entry as plain data; a detail that somebody has broken is shown as its text."""
+    try:
+        detail = json.loads(entry.detail)
+    except ValueError:
+        detail = entry.detail
+    return {
+        "seq": entry.seq,
+        "at": _time(entry.at),
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "subject": entry.subject,
+        "detail": detail,
+        "hash": entry.hash.hex(),
+    }
+
+
+def _time(at: float) -> str:
+    try:
+        return forms.timestamp(at)
+    except (ValueError, OverflowError, OSError):  # somebody has changed it
+        return repr(at)

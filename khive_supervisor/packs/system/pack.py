@@ -1,0 +1,98 @@
+"""The system pack: how the supervisor and the store are doing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khive_supervisor import __version__
+from khive_supervisor.access.grant import Audience
+from khive_supervisor.errors import NotRunning, Unresponsive
+from khive_supervisor.packs.system import audit
+from khive_supervisor.store.model import EntryFilter
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+
+#: What entries are counted by.
+COLLECTIONS = ("memory", "knowledge")
+
+
+def status(context: Context, _args: Arguments) -> dict[str, Any]:
+    """The session, the store in numbers, and the supervisor if there is one."""
+    try:
+        supervisor = context.ask_supervisor("status")
+    except NotRunning as error:
+        supervisor = {"state": "not running", "why": str(error)}
+    except Unresponsive as error:
+        supervisor = {"state": "hung", "why": str(error)}
+    return {
+        "version": __version__,
+        "session": _session(context),
+        "store": _namespace(context) if context.grant.confined else _store(context),
+        "supervisor": supervisor,
+    }
+
+
+def _session(context: Context) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": context.session.id,
+        "namespace": context.default_namespace,
+        "cwd": context.session.cwd,
+        "audience": context.grant.audience.value,
+    }
+    if context.grant.confined:
+        shown["confined_to"] = list(context.grant.namespaces or ())
+    return shown
+
+
+def _store(context: Context) -> dict[str, Any]:
+    """The store in numbers. All namespaces are an operator's to list; an agent sees its own."""
+    stats = context.store.stats()
+    own = context.default_namespace
+    return {
+        "path": context.store.path,
+        "entries": dict(stats.live),
+        "namespaces": {
+            name: count
+            for name, count in stats.namespaces.items()
+            if context.grant.operator or name == own
+        },
+        "forgotten": stats.deleted,
+        "superseded": stats.superseded,
+        "bytes": stats.file_bytes,
+    }
+
+
+def _namespace(context: Context) -> dict[str, Any]:
+    """What there is for a confined session: the numbers of its namespace alone."""
+    own = context.default_namespace
+    counts = {
+        collection: context.store.live_count(EntryFilter(collection, (own,)))
+        for collection in COLLECTIONS
+    }
+    return {"entries": counts, "namespaces": {own: sum(counts.values())}}
+
+
+PACK = Pack(
+    "system",
+    "The supervisor and the store.",
+    (
+        Verb(
+            "system.status",
+            "Show how the memory, its index and the supervisor are doing.",
+            status,
+            read_only=True,
+            tool=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "system.audit",
+            "List what was done to tasks, profiles and the configuration, and by whom.",
+            audit.audit,
+            audit.PROPERTIES,
+            read_only=True,
+            audience=Audience.OPERATOR,
+            shared=True,
+            because="it tells what everybody has done",
+        ),
+    ),
+)

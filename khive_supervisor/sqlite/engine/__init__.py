@@ -1,0 +1,1 @@
+"""SQLite: opening, connections, errors, copies and upgrades."""

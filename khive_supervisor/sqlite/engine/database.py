@@ -1,0 +1,326 @@
+"""One connection, used by one process and one thread at a time, with no statement left open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, StoreUnavailable
+from khive_supervisor.sqlite.engine.errors import translated
+from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, gone, replaced
+from khive_supervisor.sqlite.engine.write_queue import WriteQueue
+
+#: What can be bound to a statement.
+Value = None | int | float | str | bytes
+
+#: Statements kept prepared; more than the store has.
+_STATEMENTS = 100
+
+_DATA_VERSION = "PRAGMA data_version"
+
+
+def _to_disk(descriptor: int) -> None:
+    """What SQLite itself does at a commit; not every system has fdatasync."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+class Database:
+    """The tables' way to SQLite: whole results, whole transactions, our errors."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        path: str,
+        turn: WriteQueue | None = None,
+        reopen: Callable[[], apsw.Connection] | None = None,
+    ) -> None:
+        self.path = path
+        #: Looked at before each use, if another connection could be made.
+        self._place = OpenFiles(path) if reopen is not None else None
+        self._reopen = reopen
+        #: The file is another one, and who writes has not been told.
+        self._untold = False
+        self._turn = turn
+        self._connection: apsw.Connection | None = connection
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._own_commits = 0
+
+    def rows(self, sql: str, bindings: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement; it is finished when this returns."""
+        with self._lock:
+            try:
+                return self._current().execute(sql, bindings).fetchall()
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+            except (UnicodeEncodeError, OverflowError) as error:
+                raise InvalidInput(
+                    f"A value cannot be stored: {error}.",
+                    hint="Use valid Unicode and numbers of at most 64 bits.",
+                ) from error
+
+    def value(self, sql: str, bindings: Sequence[Value] = ()) -> Any:
+        """The first column of the first row, or None without a row."""
+        found = self.rows(sql, bindings)
+        return found[0][0] if found else None
+
+    def changed(self, sql: str, bindings: Sequence[Value] = ()) -> int:
+        """Run a statement that writes; how many rows it changed."""
+        with self._lock:
+            self.rows(sql, bindings)
+            return self._open().changes()
+
+    def inserted(self, sql: str, bindings: Sequence[Value] = ()) -> int:
+        """Run an INSERT; the rowid that it gave."""
+        with self._lock:
+            self.rows(sql, bindings)
+            return self._open().last_insert_rowid()
+
+    def derived(
+        self, read: str, write: str, values: Callable[[list[tuple[Any, ...]]], Sequence[Value]]
+    ) -> None:
+        """Run a statement that writes what follows from another one's rows, in the transaction.
+
+        Both without a detour: the audit chain does this in each write.
+        """
+        with self._lock:
+            connection = self._open()
+            assert connection.in_transaction, "what follows would be another process's"
+            try:
+                connection.execute(write, values(connection.execute(read).fetchall()))
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """A transaction that takes the write lock at once: all of it is committed, or nothing.
+
+        Inside another one of the same thread it is a part of it, which fails or succeeds alone
+        (a savepoint) and becomes durable with the whole.
+        """
+        with self._lock:
+            connection = self._current(writes=True)
+            nested = connection.in_transaction
+            self.rows("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
+            try:
+                yield
+                self.rows("RELEASE part" if nested else "COMMIT")
+                if not nested:
+                    self._still_there()
+            except BaseException:
+                self._undo(connection, nested=nested)
+                raise
+            finally:
+                self._own_commits += not nested
+                if self._turn is not None and not nested:
+                    self._turn.pass_on()
+
+    @contextmanager
+    def write_small(self) -> Iterator[None]:
+        """Like `write`, for what many sessions do at once: they wait for the disk together.
+
+        The log is forced to disk when the lock is free again, before this returns: whoever commits
+        meanwhile shares that, instead of waiting for the disk once more. Who reads may see a commit
+        that a power cut would still take back; nobody is told that it is done before it cannot.
+        """
+        with self._lock:
+            if self._current(writes=True).in_transaction:
+                with self.write():
+                    yield
+                return
+            self.rows("PRAGMA synchronous = NORMAL")
+            try:
+                with self.write():
+                    yield
+            finally:
+                self.rows("PRAGMA synchronous = FULL")
+            self._force_log()
+            self._still_there()
+            if self._turn is not None:
+                self._turn.done()
+
+    def _force_log(self) -> None:
+        """What is in the log by now survives a power cut when this returns.
+
+        By a descriptor of its own: SQLite holds its locks on other files. A log that another
+        process has emptied meanwhile was in the database, and forced to disk, before that.
+        """
+        try:
+            descriptor = os.open(self.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _to_disk(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The store {self.path} could not be forced to disk: {error.strerror}.",
+                hint="It was written, but may not survive a power cut; `doctor` checks the disk.",
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """All statements inside see one state of the store; inside `write`, a part of that."""
+        with self._lock:
+            connection = self._current()
+            nested = connection.in_transaction
+            if not nested:
+                self.rows("BEGIN")
+            try:
+                yield
+            finally:
+                if not nested and connection.in_transaction:
+                    self.rows("ROLLBACK")
+
+    def _undo(self, connection: apsw.Connection, *, nested: bool) -> None:
+        """Roll back, unless SQLite has done so by itself (full disk, I/O error)."""
+        if connection.in_transaction:
+            if nested:
+                self.rows("ROLLBACK TO part")
+                self.rows("RELEASE part")
+            else:
+                self.rows("ROLLBACK")
+
+    def data_version(self) -> int:
+        """See `Store.data_version`; asked of SQLite, outside of any transaction.
+
+        Not apsw's `Connection.data_version()`, which is stale until a read has run.
+        """
+        with self._lock:
+            assert not self._open().in_transaction, "data_version is frozen inside a transaction"
+            return int(self.value(_DATA_VERSION))
+
+    def change_token(self) -> tuple[int, int] | None:
+        """See `Store.change_token`; asked before every answer, so without a detour."""
+        with self._lock:
+            connection = self._current()
+            if connection.in_transaction:
+                return None
+            try:
+                (row,) = connection.execute(_DATA_VERSION)
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+            return row[0], self._own_commits
+
+    @contextmanager
+    def raw(self) -> Iterator[apsw.Connection]:
+        """The connection itself, for what only apsw's interface offers (checkpoint, backup)."""
+        with self._lock:
+            try:
+                yield self._open()
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+
+    def committed(self) -> None:
+        """Count a commit that was made on the raw connection."""
+        self._own_commits += 1
+
+    def close(self) -> None:
+        """Close the connection; again is harmless.
+
+        After a fork the child only forgets it: closing would end the locks of the parent.
+        """
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if self._turn is not None:
+                self._turn.close()
+            if connection is not None and os.getpid() == self._process:
+                try:
+                    self._close(connection)
+                except apsw.Error as error:
+                    raise translated(error, self.path) from error
+
+    def _close(self, connection: apsw.Connection) -> None:
+        """Close it; one of other files than those in their places leaves these alone.
+
+        The last connection to close copies the log back and removes it, by its name.
+        """
+        place = self._place
+        try:
+            lost = place is not None and (place.replaced() or place.log_lost())
+        except StoreUnavailable:
+            lost = True
+        if lost:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close()
+
+    # --- the files ------------------------------------------------------------------------------
+
+    def _current(self, *, writes: bool = False) -> apsw.Connection:
+        """The connection to what is at the path now.
+
+        Raises:
+            StoreReplaced: there is nothing, or what cannot be used; or another file, and this is
+                the first that `writes` to it: what is to be written may make no sense there.
+        """
+        connection, place = self._open(), self._place
+        if place is None or connection.in_transaction:
+            return connection
+        if place.replaced():
+            self._follow(place)
+            self._untold = True
+        elif place.log_lost():
+            self._save_log(connection, place)
+        if writes and self._untold:
+            self._untold = False
+            raise replaced(self.path)
+        return self._open()
+
+    def _follow(self, place: OpenFiles) -> None:
+        """Open what is at the path instead of what was there."""
+        try:
+            if not os.stat(self.path).st_size:
+                raise replaced(self.path, "it is empty.")
+        except FileNotFoundError:
+            raise gone(self.path) from None
+        self._swap(place)
+
+    def _swap(self, place: OpenFiles) -> None:
+        assert self._reopen is not None
+        try:
+            connection = self._reopen()
+        except StoreError as error:
+            raise replaced(self.path, str(error)) from error
+        old, self._connection = self._connection, connection
+        place.take()
+        self._own_commits += 1
+        if old is not None:
+            old.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            old.close()
+
+    def _save_log(self, connection: apsw.Connection, place: OpenFiles) -> None:
+        """The log was removed while it is open: bring what is in it home, and begin another.
+
+        All that had it open share it still, so the first to see this saves it for all. If another
+        is in its place already, that has been done.
+        """
+        if files_at(self.path).log is None:
+            try:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+            except apsw.Error as error:
+                raise translated(error, self.path) from error
+        self._swap(place)
+
+    def _still_there(self) -> None:
+        """What was committed is where it is looked for; raises StoreReplaced."""
+        place = self._place
+        if place is not None and (place.replaced() or place.log_lost()):
+            raise StoreReplaced(
+                f"The files of the database {self.path} were removed or replaced while this was "
+                "written: it may be lost with them.",
+                hint="Look before you repeat it.",
+            )
+
+    def _open(self) -> apsw.Connection:
+        if self._connection is None:
+            raise StoreError(f"The store {self.path} is closed.", hint="Open it again.")
+        if os.getpid() != self._process:
+            raise StoreError(
+                f"The store {self.path} was opened before a fork, by process {self._process}.",
+                hint="A process opens its own store; this is a defect, report it.",
+            )
+        return self._connection

@@ -1,0 +1,1 @@
+"""Entries, their sources, words and vectors."""

@@ -1,0 +1,303 @@
+"""Who says the entries that were learned: a source has one living text."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.entries.table import EntryTable, check
+from khive_supervisor.sqlite.entries.vectors import VectorTable
+from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.store.model import KnownSource, LearnedText, Piece, SourceText
+
+_GIVEN = "SELECT value FROM json_each(?)"
+_SAID = "entry_sources.gone_at IS NULL"
+#: What is below a folder: every name from it and a slash to it and the character after a slash.
+_AFTER_SLASH = "0"
+
+
+class SourceTable:
+    """See `interface.SourceStore`."""
+
+    def __init__(
+        self,
+        database: Database,
+        entries: EntryTable,
+        vectors: VectorTable,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._entries = entries
+        self._vectors = vectors
+        self._clock = clock
+
+    def say(
+        self,
+        text: SourceText,
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> LearnedText:
+        """See `SourceStore.say`."""
+        for piece in text.pieces:
+            check(piece.entry)
+        given = [None] * len(text.pieces) if vectors is None else list(vectors)
+        with self._database.write():
+            overtaken = self._is_overtaken(text)
+            if overtaken and text.latest:
+                return LearnedText((), 0, 0, 0, ())
+            if overtaken:
+                text = replace(text, replaces="nothing", digest=None)
+            source = self._source(text)
+            staged = text.more and self._replaces_something(source, text)
+            added = [self._one(source, text, piece, staged) for piece in text.pieces]
+            pairs = [(one, data) for (one, _), data in zip(added, given, strict=True) if data]
+            if pairs and not model_id:
+                raise InvalidInput("Vectors were given without the name of their model.")
+            if pairs and model_id:
+                self._vectors.put(model_id, pairs)
+            retired = () if text.more else self._settle(source, text)
+        return _said(added, retired)
+
+    def begin_run(self) -> int:
+        """See `SourceStore.begin_run`."""
+        with self._database.write():
+            # One row is enough: AUTOINCREMENT never gives a number twice.
+            self._database.rows("DELETE FROM source_runs")
+            return self._database.inserted(
+                "INSERT INTO source_runs (begun_at) VALUES (?)", [self._clock()]
+            )
+
+    def last_run(self) -> int:
+        """See `SourceStore.last_run`."""
+        return int(self._database.value("SELECT ifnull(max(run), 0) FROM source_runs"))
+
+    def _is_overtaken(self, text: SourceText) -> bool:
+        """Return True if a later reading of the source has said something already."""
+        found = self._database.value(
+            "SELECT run FROM sources WHERE namespace = ? AND name = ?", [text.namespace, text.name]
+        )
+        return bool(text.name) and found is not None and found > text.run
+
+    def _source(self, text: SourceText) -> int:
+        """The source's id. Its digest is not that of its text until all of that is in."""
+        return int(
+            self._database.value(
+                "INSERT INTO sources (namespace, name, root, learned_at, options, run) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+                "ON CONFLICT (namespace, name) DO UPDATE SET learned_at = ?4, digest = NULL, "
+                "root = ifnull(?3, root), options = ?5, run = max(run, ?6) RETURNING id",
+                [text.namespace, text.name, text.root, self._clock(), text.options, text.run],
+            )
+        )
+
+    def _replaces_something(self, source: int, text: SourceText) -> bool:
+        return text.replaces != "nothing" and bool(
+            self._database.value(
+                f"SELECT 1 FROM entry_sources WHERE source_id = ? AND {_SAID} AND run < ? LIMIT 1",
+                [source, text.run],
+            )
+        )
+
+    def _one(self, source: int, text: SourceText, piece: Piece, staged: bool) -> tuple[int, str]:
+        """The id of what an entry has become, and what that was."""
+        hashed = piece.entry.content_hash
+        found, status = self._entries.live_id(hashed), "known"
+        if found is not None:
+            self._keep_if_said_by_nobody(found, text)
+            self._entries.annotate(found, piece.entry.tags, piece.kind)
+        else:
+            found, status = self._entries.deleted_id(hashed), "restored"
+            if found is None:
+                found, status = self._entries.insert(piece.entry, live=not staged), "stored"
+            elif not staged:
+                self._entries.revive(found)
+                self._entries.annotate(found, piece.entry.tags, piece.kind)
+        self._link(source, found, text.run, piece)
+        return found, status
+
+    def _keep_if_said_by_nobody(self, entry: int, text: SourceText) -> None:
+        """What lives without a source was said by itself, and outlives the one that says it now."""
+        if text.name and not self._database.value(
+            f"SELECT 1 FROM entry_sources WHERE entry_id = ? AND {_SAID}", [entry]
+        ):
+            nobody = self._source(SourceText(text.namespace, "", (), text.run))
+            self._database.rows(
+                "INSERT OR REPLACE INTO entry_sources (entry_id, source_id, run, said_at) "
+                "VALUES (?, ?, ?, ?)",
+                [entry, nobody, text.run, self._clock()],
+            )
+
+    def _link(self, source: int, entry: int, run: int, piece: Piece) -> None:
+        self._database.rows(
+            "INSERT INTO entry_sources (entry_id, source_id, run, locator, said_at) "
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET run = max(run, excluded.run), "
+            "locator = excluded.locator, gone_at = NULL",
+            [entry, source, run, piece.locator, self._clock()],
+        )
+
+    def _settle(self, source: int, text: SourceText) -> tuple[int, ...]:
+        """All of the text is in: what it replaces goes, and what waited for that comes."""
+        self._bring_in(source, text.run)
+        ended = [] if text.replaces == "nothing" else self._end_others(source, text)
+        for name in text.instead_of:
+            ended += self._end_all(text.namespace, name)
+        if text.digest is not None:
+            self._database.rows("UPDATE sources SET digest = ? WHERE id = ?", [text.digest, source])
+        self._show_line_less(source, text)
+        return self._retire(ended)
+
+    def _bring_in(self, source: int, run: int) -> None:
+        """Let the entries live that were stored while the old text still lived."""
+        waiting = self._database.rows(
+            "SELECT entries.id, content_hash FROM entry_sources JOIN entries ON id = entry_id "
+            f"WHERE source_id = ? AND {_SAID} AND run = ? AND deleted_at IS NOT NULL "
+            "AND superseded_by IS NULL",
+            [source, run],
+        )
+        for entry, hashed in waiting:
+            twin = self._entries.live_id(hashed)
+            if twin is None:
+                self._entries.revive(entry)
+            else:
+                self._database.rows(
+                    "UPDATE OR REPLACE entry_sources SET entry_id = ? "
+                    "WHERE entry_id = ? AND source_id = ?",
+                    [twin, entry, source],
+                )
+
+    def _end_others(self, source: int, text: SourceText) -> list[int]:
+        """End what the source said before and does not say now."""
+        titles = (
+            "SELECT title FROM entry_sources JOIN entries ON id = entry_id "
+            "WHERE source_id = ?2 AND run = ?3"
+        )
+        same = f" AND entry_id IN (SELECT id FROM entries WHERE title IN ({titles}))"
+        by_title = text.replaces == "title"
+        return self._end(
+            f"source_id = ?2 AND run < ?3{same if by_title else ''}", [source, text.run]
+        )
+
+    def _end_all(self, namespace: str, name: str) -> list[int]:
+        """End all that a source says: it is gone, or moved."""
+        source = self._database.value(
+            "UPDATE sources SET digest = NULL WHERE namespace = ? AND name = ? RETURNING id",
+            [namespace, name],
+        )
+        return [] if source is None else self._end("source_id = ?2", [source])
+
+    def _end(self, condition: str, bindings: Sequence[Value]) -> list[int]:
+        rows = self._database.rows(
+            f"UPDATE entry_sources SET gone_at = ?1 WHERE {_SAID} AND {condition} "
+            "RETURNING entry_id",
+            [self._clock(), *bindings],
+        )
+        return [row[0] for row in rows]
+
+    def _retire(self, ended: Sequence[int]) -> tuple[int, ...]:
+        """Forget what no source says any more; what another one says is shown as that one's."""
+        given = json.dumps(sorted(ended))
+        said = f"SELECT 1 FROM entry_sources WHERE entry_id = value AND {_SAID}"
+        rows = self._database.rows(
+            f"SELECT value FROM json_each(?) WHERE NOT EXISTS ({said})", [given]
+        )
+        self._database.rows(
+            "UPDATE entries SET source = other.name FROM ("
+            "  SELECT entry_id, min(name) AS name FROM entry_sources "
+            f"  JOIN sources ON sources.id = source_id WHERE {_SAID} AND name <> '' "
+            f"  AND entry_id IN ({_GIVEN}) GROUP BY entry_id"
+            ") AS other WHERE entries.id = other.entry_id AND EXISTS ("
+            "  SELECT 1 FROM entry_sources JOIN sources ON sources.id = source_id "
+            "  WHERE entry_id = entries.id AND gone_at IS NOT NULL AND name = entries.source)",
+            [given],
+        )
+        return tuple(self._entries.forget([row[0] for row in rows]))
+
+    def _show_line_less(self, source: int, text: SourceText) -> None:
+        """Earlier releases had the line in what they called the source."""
+        self._database.rows(
+            "UPDATE entries SET source = ?1 WHERE source LIKE ?2 ESCAPE '\\' AND id IN "
+            "(SELECT entry_id FROM entry_sources WHERE source_id = ?3 AND gone_at IS NULL)",
+            [text.name, _escaped(text.name) + ":%", source],
+        )
+
+    def end(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+        """See `SourceStore.end_sources`."""
+        with self._database.write():
+            ended = [entry for name in names for entry in self._end_all(namespace, name)]
+            return self._retire(ended)
+
+    def below(self, namespace: str, folder: str, after: str, limit: int) -> list[KnownSource]:
+        """See `SourceStore.sources_below`."""
+        base = folder.rstrip("/")
+        return self._known(
+            "sources.namespace = ? AND name > ? AND name >= ? AND name < ?",
+            [namespace, after, f"{base}/", base + _AFTER_SLASH],
+            limit,
+        )
+
+    def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
+        """See `SourceStore.sources_named`."""
+        given = json.dumps(list(names))
+        return self._known(
+            f"sources.namespace = ? AND name IN ({_GIVEN})", [namespace, given], len(names)
+        )
+
+    def with_digests(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
+        """See `SourceStore.sources_with`."""
+        given = json.dumps([one.hex() for one in digests])
+        condition = "sources.namespace = ? AND digest IN (SELECT unhex(value) FROM json_each(?))"
+        return self._known(condition, [namespace, given], -1)
+
+    def _known(self, condition: str, bindings: Sequence[Value], limit: int) -> list[KnownSource]:
+        rows = self._database.rows(
+            "SELECT name, digest, root, options, count(entry_id), "
+            f"ifnull(sum(entry_id IS NOT NULL AND {LIVE}), 0) FROM sources "
+            f"LEFT JOIN entry_sources ON source_id = sources.id AND {_SAID} "
+            "LEFT JOIN entries ON entries.id = entry_id "
+            f"WHERE {condition} GROUP BY sources.id HAVING digest IS NOT NULL OR count(entry_id) "
+            "ORDER BY name LIMIT ?",
+            [*bindings, limit],
+        )
+        return [KnownSource(*row) for row in rows]
+
+    def of(self, entry: int) -> list[tuple[str, str, float | None]]:
+        """See `SourceStore.sources_of`."""
+        return self._database.rows(
+            "SELECT name, locator, gone_at FROM entry_sources "
+            "JOIN sources ON sources.id = source_id WHERE entry_id = ? ORDER BY said_at, name",
+            [entry],
+        )
+
+    def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
+        """See `SourceStore.embedded`."""
+        wanted = json.dumps([one.hex() for one in hashes])
+        given = "content_hash IN (SELECT unhex(value) FROM json_each(?))"
+        vector = "EXISTS (SELECT 1 FROM vectors WHERE entry_id = entries.id AND model_id = ?)"
+        rows = self._database.rows(
+            f"SELECT content_hash FROM entries WHERE {given} AND {LIVE} UNION ALL "
+            f"SELECT content_hash FROM entries WHERE {given} AND deleted_at IS NOT NULL "
+            f"AND superseded_by IS NULL AND {vector}",
+            [wanted, wanted, model_id],
+        )
+        return {row[0] for row in rows}
+
+
+def _said(added: Sequence[tuple[int, str]], retired: tuple[int, ...]) -> LearnedText:
+    counts = [status for _, status in added]
+    return LearnedText(
+        tuple(one for one, _ in added),
+        counts.count("stored"),
+        counts.count("restored"),
+        counts.count("known"),
+        retired,
+    )
+
+
+def _escaped(text: str) -> str:
+    for sign in "\\%_":
+        text = text.replace(sign, "\\" + sign)
+    return text

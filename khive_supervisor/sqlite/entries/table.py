@@ -1,0 +1,312 @@
+"""The entries' table, and its full-text rows: always written together."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.entries.conditions import live, scope_text
+from khive_supervisor.sqlite.entries.vectors import VectorTable
+from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
+from khive_supervisor.text.analysis import index_text
+
+_COLUMNS = (
+    "id, collection, namespace, kind, title, content, tags, salience, decay, source, "
+    "content_hash, created_at, updated_at, deleted_at, superseded_by"
+)
+_FIELDS = _COLUMNS.split(", ")
+
+#: The ids of a JSON list, as a table.
+_GIVEN = "SELECT value FROM json_each(?)"
+
+COLLECTIONS = ("memory", "knowledge")
+
+#: Tags of one entry.
+TAGS_LIMIT = 32
+
+
+class EntryTable:
+    """See `interface.EntryStore`."""
+
+    def __init__(
+        self, database: Database, vectors: VectorTable, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._vectors = vectors
+        self._clock = clock
+
+    def add(
+        self,
+        entries: Sequence[NewEntry],
+        vectors: Sequence[bytes | None] | None = None,
+        model_id: str | None = None,
+    ) -> list[Added]:
+        """See `EntryStore.add`."""
+        for entry in entries:
+            check(entry)
+        given = [None] * len(entries) if vectors is None else list(vectors)
+        if len(given) != len(entries):
+            raise InvalidInput(f"{len(entries)} entries were given with {len(given)} vectors.")
+        with self._database.write():
+            added = [self._add_one(entry) for entry in entries]
+            pairs = [(one.id, data) for one, data in zip(added, given, strict=True) if data]
+            if pairs:
+                self._vectors.put(_named(model_id), pairs)
+        return added
+
+    def _add_one(self, entry: NewEntry) -> Added:
+        hashes = (entry.content_hash, *entry.former_hashes)
+        found = next(filter(None, map(self.live_id, hashes)), None)
+        if found is not None:
+            return Added(found, created=False, restored=False)
+        found = next(filter(None, map(self.deleted_id, hashes)), None)
+        if found is not None:
+            self.revive(found)
+            return Added(found, created=False, restored=True)
+        return Added(self.insert(entry), created=True, restored=False)
+
+    def live_id(self, content_hash: bytes) -> int | None:
+        """The live entry that says this."""
+        found: int | None = self._database.value(
+            f"SELECT id FROM entries WHERE content_hash = ? AND {LIVE}", [content_hash]
+        )
+        return found
+
+    def deleted_id(self, content_hash: bytes) -> int | None:
+        """The entry that said this and was deleted last."""
+        found: int | None = self._database.value(
+            "SELECT id FROM entries WHERE content_hash = ? AND deleted_at IS NOT NULL "
+            "AND superseded_by IS NULL ORDER BY id DESC LIMIT 1",
+            [content_hash],
+        )
+        return found
+
+    def insert(self, entry: NewEntry, *, live: bool = True) -> int:
+        """Store a new entry, in a transaction; one that is not live waits for being revived."""
+        now = self._clock()
+        created = now if entry.created_at is None else entry.created_at
+        tags = json.dumps(entry.tags, ensure_ascii=False)
+        added = self._database.inserted(
+            "INSERT INTO entries (collection, namespace, kind, title, content, tags, salience, "
+            "decay, source, content_hash, created_at, updated_at, deleted_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [entry.collection, entry.namespace, entry.kind, entry.title, entry.content, tags,
+             entry.salience, entry.decay, entry.source, entry.content_hash, created, now,
+             None if live else now],
+        )  # fmt: skip
+        if live:
+            self._index(added, entry)
+        return added
+
+    def annotate(
+        self,
+        entry_id: int,
+        tags: Sequence[str],
+        kind: str | None = None,
+        salience: float | None = None,
+    ) -> bool:
+        """Add tags to a live entry, and give it another kind or salience, in a transaction.
+
+        Returns whether it changed.
+
+        An entry has at most TAGS_LIMIT tags; what is more is not taken.
+        """
+        (entry,) = self.get([entry_id])
+        merged = tuple(dict.fromkeys([*entry.tags, *tags]))[: max(TAGS_LIMIT, len(entry.tags))]
+        matters = entry.salience if salience is None else salience
+        same = (merged, kind or entry.kind, matters)
+        if same == (entry.tags, entry.kind, entry.salience):
+            return False
+        # Naming deleted_at has the trigger count it: copies of the words elsewhere are old now.
+        self._database.rows(
+            "UPDATE entries SET tags = ?, kind = ?, salience = ?, updated_at = ?, "
+            "deleted_at = deleted_at WHERE id = ?",
+            [
+                json.dumps(merged, ensure_ascii=False),
+                kind or entry.kind,
+                matters,
+                self._clock(),
+                entry_id,
+            ],
+        )
+        self._unindex([entry_id])
+        self._index(entry_id, _as_new(self.get([entry_id])[0]))
+        return True
+
+    def _index(self, entry_id: int, entry: NewEntry) -> None:
+        self._database.rows(
+            "INSERT INTO entries_fts (rowid, scope, title, content, tags) VALUES (?, ?, ?, ?, ?)",
+            [
+                entry_id,
+                scope_text(entry),
+                index_text(entry.title),
+                index_text(entry.content),
+                index_text(" ".join(entry.tags)),
+            ],
+        )
+
+    def revive(self, entry_id: int) -> None:
+        """Let a deleted entry live again, in a transaction."""
+        self._database.rows(
+            "UPDATE entries SET deleted_at = NULL, updated_at = ? WHERE id = ?",
+            [self._clock(), entry_id],
+        )
+        self._index(entry_id, _as_new(self.get([entry_id])[0]))
+        # The generation in use may have been built without it: its vectors become new ones.
+        self._vectors.renumber(entry_id)
+
+    def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        """See `EntryStore.known`."""
+        wanted = json.dumps([one.hex() for one in hashes])
+        return dict(
+            self._database.rows(
+                f"SELECT content_hash, id FROM entries WHERE content_hash IN "
+                f"(SELECT unhex(value) FROM json_each(?)) AND {LIVE}",
+                [wanted],
+            )
+        )
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        """See `EntryStore.get`."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM entries WHERE id IN ({_GIVEN})", [json.dumps(list(ids))]
+        )
+        found = {row[0]: row for row in rows}
+        return [_entry(found[one]) for one in ids if one in found]
+
+    def highest_id(self) -> int:
+        """See `EntryStore.highest_id`."""
+        return int(self._database.value("SELECT ifnull(max(id), 0) FROM entries"))
+
+    def forget(self, ids: Sequence[int]) -> list[int]:
+        """See `EntryStore.forget`."""
+        with self._database.write():
+            gone = self._live_among(ids)
+            self._database.rows(
+                "UPDATE entries SET deleted_at = ?1, updated_at = ?1 WHERE id IN "
+                "(SELECT value FROM json_each(?2))",
+                [self._clock(), json.dumps(gone)],
+            )
+            self._unindex(gone)
+        return gone
+
+    def _live_among(self, ids: Sequence[int]) -> list[int]:
+        rows = self._database.rows(
+            f"SELECT id FROM entries WHERE id IN ({_GIVEN}) AND {LIVE}", [json.dumps(list(ids))]
+        )
+        live_ids = {row[0] for row in rows}
+        return [one for one in dict.fromkeys(ids) if one in live_ids]
+
+    def _unindex(self, ids: Sequence[int]) -> None:
+        for one in ids:
+            self._database.rows("DELETE FROM entries_fts WHERE rowid = ?", [one])
+
+    def restore(self, ids: Sequence[int]) -> list[int]:
+        """See `EntryStore.restore`."""
+        restored = []
+        with self._database.write():
+            for entry in self.get(list(dict.fromkeys(ids))):
+                deleted = entry.deleted_at is not None and entry.superseded_by is None
+                if deleted and not self.known([entry.content_hash]):
+                    self.revive(entry.id)
+                    restored.append(entry.id)
+        return restored
+
+    def supersede(
+        self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
+    ) -> Added:
+        """See `EntryStore.supersede`."""
+        check(new)
+        with self._database.write():
+            old = next(iter(self.get([old_id])), None)
+            if old is None or not old.live:
+                raise NotFound(f"There is no live entry {old_id} that could be replaced.")
+            if _says_the_same(old, new):
+                return Added(old.id, created=False, restored=False)
+            # Out of the way first: the new one may have the same content with other tags.
+            self._point(old.id, old.id)
+            self._unindex([old.id])
+            added = self.add([new], [vector], model_id)[0]
+            self._point(old.id, added.id)
+        return added
+
+    def _point(self, old_id: int, new_id: int) -> None:
+        self._database.rows(
+            "UPDATE entries SET superseded_by = ?, updated_at = ? WHERE id = ?",
+            [new_id, self._clock(), old_id],
+        )
+
+    def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
+        """See `EntryStore.recent`."""
+        sql, bindings = live(where, many=True)
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM entries WHERE {sql} ORDER BY created_at DESC, id DESC LIMIT ?",
+            [*bindings, limit],
+        )
+        return [_entry(row) for row in rows]
+
+    def page(
+        self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
+    ) -> list[Entry]:
+        """See `EntryStore.page`."""
+        sql, bindings = ("TRUE", list[Value]()) if where is None else live(where, many=True)
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND {sql} ORDER BY id LIMIT ?",
+            [after_id, *bindings, limit],
+        )
+        return [_entry(row) for row in rows]
+
+
+def check(entry: NewEntry) -> None:
+    """Refuse what the table would refuse, in words that help."""
+    if entry.collection not in COLLECTIONS:
+        raise InvalidInput(f"The collection is {' or '.join(COLLECTIONS)}, not {entry.collection}.")
+    if not 0.0 <= entry.salience <= 1.0:
+        raise InvalidInput(f"The salience is between 0 and 1, not {entry.salience}.")
+    if not (math.isfinite(entry.decay) and entry.decay >= 0.0):
+        raise InvalidInput(f"The decay is a number of at least 0, not {entry.decay}.")
+    if entry.created_at is not None and not math.isfinite(entry.created_at):
+        raise InvalidInput(f"The date of creation is a finite number, not {entry.created_at}.")
+    texts = (entry.namespace, entry.kind, entry.title, entry.content, entry.source or "")
+    for text in (*texts, *entry.tags):
+        _check_text(text)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"A text is not valid Unicode: {error.reason} at character {error.start}.",
+            hint="Replace lone surrogates.",
+        ) from None
+
+
+def _named(model_id: str | None) -> str:
+    if not model_id:
+        raise InvalidInput("Vectors were given without the name of their model.")
+    return model_id
+
+
+def _says_the_same(old: Entry, new: NewEntry) -> bool:
+    return (old.content_hash, old.kind, old.tags, old.salience, old.decay, old.source) == (
+        new.content_hash, new.kind, new.tags, new.salience, new.decay, new.source
+    )  # fmt: skip
+
+
+def _as_new(entry: Entry) -> NewEntry:
+    return NewEntry(
+        entry.collection, entry.namespace, entry.kind, entry.title, entry.content, entry.tags
+    )
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    values = dict(zip(_FIELDS, row, strict=True))
+    values["tags"] = tuple(json.loads(values["tags"]))
+    return Entry(**values)

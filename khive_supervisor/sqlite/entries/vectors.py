@@ -1,0 +1,142 @@
+"""The vectors' table: bytes by entry and model, numbered in the order in which they came."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.store.model import (
+    VECTOR_COMPONENT_BYTES,
+    MissingVector,
+    VectorRow,
+    VectorStats,
+)
+
+_NEWER = "SELECT seq, entry_id, data FROM vectors WHERE model_id = ? AND seq > ?"
+_OF_LIVE = f"entry_id IN (SELECT id FROM entries WHERE {LIVE})"
+
+
+class VectorTable:
+    """See `interface.VectorStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, model_id: str, vectors: Sequence[tuple[int, bytes]]) -> int:
+        """See `VectorStore.put_vectors`."""
+        if not vectors:
+            return 0
+        with self._database.write():
+            self._check_lengths(model_id, {len(data) for _, data in vectors})
+            return sum(
+                self._database.changed(
+                    "INSERT INTO vectors (entry_id, model_id, data) SELECT id, ?, ? FROM entries "
+                    "WHERE id = ? ON CONFLICT (entry_id, model_id) DO NOTHING",
+                    [model_id, data, entry_id],
+                )
+                for entry_id, data in vectors
+            )
+
+    def _check_lengths(self, model_id: str, lengths: set[int]) -> None:
+        """All vectors of a model have one length: that of its first one."""
+        known = self._database.value(
+            "SELECT vector_bytes FROM models WHERE model_id = ?", [model_id]
+        )
+        if known is None and len(lengths) == 1:
+            known = min(lengths)
+            if known == 0 or known % VECTOR_COMPONENT_BYTES:
+                raise InvalidInput(f"A vector of float16 cannot have {known} bytes.")
+            self._database.rows("INSERT INTO models VALUES (?, ?)", [model_id, known])
+        if lengths != {known}:
+            raise InvalidInput(
+                f"Vectors of {model_id} have {known} bytes, not {sorted(lengths - {known})}.",
+                hint="Vectors of two models cannot share a name: name the new model differently.",
+            )
+
+    def renumber(self, entry_id: int) -> None:
+        """Make the vectors of an entry the newest ones."""
+        self._database.rows(
+            "INSERT OR REPLACE INTO vectors (entry_id, model_id, data) "
+            "SELECT entry_id, model_id, data FROM vectors WHERE entry_id = ?",
+            [entry_id],
+        )
+
+    def after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """See `VectorStore.vectors_after`."""
+        return self._found(f"{_NEWER} ORDER BY seq LIMIT ?", [model_id, seq, limit])
+
+    def newest(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """See `VectorStore.newest_vectors`."""
+        return self._found(f"{_NEWER} ORDER BY seq DESC LIMIT ?", [model_id, seq, limit])[::-1]
+
+    def live_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """See `VectorStore.live_vectors_after`."""
+        return self._found(f"{_NEWER} AND {_OF_LIVE} ORDER BY seq LIMIT ?", [model_id, seq, limit])
+
+    def of(self, model_id: str, ids: Iterable[int]) -> list[VectorRow]:
+        """See `VectorStore.vectors_of`."""
+        return self._found(
+            "SELECT seq, entry_id, data FROM vectors WHERE entry_id IN "
+            "(SELECT value FROM json_each(?)) AND model_id = ?",
+            [json.dumps(list(ids)), model_id],
+        )
+
+    def _found(self, sql: str, bindings: Sequence[int | str]) -> list[VectorRow]:
+        return [VectorRow(*row) for row in self._database.rows(sql, bindings)]
+
+    def missing(self, model_id: str, limit: int, after_id: int = 0) -> list[MissingVector]:
+        """See `VectorStore.missing_vectors`."""
+        rows = self._database.rows(
+            f"SELECT id, title, content FROM entries WHERE id > ? AND {LIVE} AND NOT EXISTS "
+            "(SELECT 1 FROM vectors WHERE entry_id = entries.id AND model_id = ?) "
+            "ORDER BY id LIMIT ?",
+            [after_id, model_id, limit],
+        )
+        return [MissingVector(*row) for row in rows]
+
+    def drop_except(self, model_id: str, limit: int) -> int:
+        """See `VectorStore.drop_vectors_except`."""
+        with self._database.write():
+            gone = self._database.changed(
+                "DELETE FROM vectors WHERE seq IN "
+                "(SELECT seq FROM vectors WHERE model_id <> ? LIMIT ?)",
+                [model_id, limit],
+            )
+            if gone < limit:
+                self._database.rows("DELETE FROM models WHERE model_id <> ?", [model_id])
+        return gone
+
+    def stats(self, model_id: str) -> VectorStats:
+        """See `VectorStore.vector_stats`."""
+        covered = self._database.value(
+            "SELECT covered_seq FROM generations WHERE model_id = ? AND state = 'current'",
+            [model_id],
+        )
+        row = self._database.rows(
+            "SELECT count(*), ifnull(sum(seq > ?), 0) FROM vectors INDEXED BY vectors_by_model "
+            f"WHERE model_id = ? AND {_OF_LIVE}",
+            [covered or 0, model_id],
+        )[0]
+        live = self._database.value(f"SELECT count(*) FROM entries WHERE {LIVE}")
+        every = self._database.value("SELECT count(*) FROM vectors")
+        own = self._database.value("SELECT count(*) FROM vectors WHERE model_id = ?", [model_id])
+        return VectorStats(
+            model_id=model_id,
+            vectors=row[0],
+            newer=row[1],
+            missing=live - row[0],
+            last_seq=self.last_seq(model_id),
+            other_models=every - own,
+        )
+
+    def last_seq(self, model_id: str) -> int:
+        """See `VectorStore.last_seq`."""
+        return int(
+            self._database.value(
+                "SELECT ifnull(max(seq), 0) FROM vectors WHERE model_id = ?", [model_id]
+            )
+        )

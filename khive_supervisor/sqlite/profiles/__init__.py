@@ -1,0 +1,1 @@
+"""Profiles, bindings and feedback."""

@@ -1,0 +1,82 @@
+"""Numbered migrations: each one transaction, in order, safe when several processes start at once.
+
+A migration that has shipped is never edited: a later one changes what it did. The number of the
+last one applied is in PRAGMA user_version, which is part of the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from khive_supervisor.sqlite.schema import agents, budget, capabilities, sources
+from khive_supervisor.sqlite.schema import audit as schema_audit
+from khive_supervisor.sqlite.schema import statements as schema
+from khive_supervisor.sqlite.schema import words as schema_words
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: its number, what it is for, and its statements."""
+
+    number: int
+    purpose: str
+    statements: tuple[str, ...]
+
+
+#: Every migration, without gaps. A new one is added at the end.
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "entries, their full-text index, vectors, generations", schema.FIRST),
+    Migration(2, "a name for the store's past, which a restored backup replaces", schema.SECOND),
+    Migration(3, "profiles that learn, and counters of what has changed", schema.THIRD),
+    Migration(4, "tasks of roles, and what roles have learned", schema.FOURTH),
+    Migration(5, "agents' sessions, and the directories that tasks are done in", agents.AGENTS),
+    Migration(6, "the priority that a role gives its tasks", capabilities.ROLE_PRIORITY),
+    Migration(7, "the audit chain", schema_audit.AUDIT),
+    Migration(8, "what roles may spend, and what they have spent", budget.BUDGETS),
+    Migration(9, "what the words' file of a generation is made of", schema_words.WORDS),
+    Migration(10, "who says the entries that were learned", sources.SOURCES),
+)
+
+#: The schema that this release reads and writes.
+NEWEST = MIGRATIONS[-1].number
+
+
+def schema_version(connection: apsw.Connection) -> int:
+    """The number of the last migration that was applied (0: an empty file)."""
+    found = connection.execute("PRAGMA user_version").fetchall()[0][0]
+    assert isinstance(found, int)
+    return found
+
+
+def migrate(connection: apsw.Connection, steps: Sequence[Migration] = MIGRATIONS) -> int:
+    """Apply what is missing; how many steps this call applied.
+
+    Two processes at once: the write lock lets one of them apply a step, and the other sees, under
+    the lock, that it is done. A crash leaves whole steps only.
+
+    Raises:
+        apsw.Error: a statement failed; its step was rolled back, those before it stay.
+    """
+    return sum(
+        _apply(connection, step) for step in steps if schema_version(connection) < step.number
+    )
+
+
+def _apply(connection: apsw.Connection, step: Migration) -> bool:
+    """Apply one step unless another process has just done so."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        needed = schema_version(connection) == step.number - 1
+        if needed:
+            for statement in step.statements:
+                connection.execute(statement).fetchall()
+            connection.execute(f"PRAGMA user_version = {step.number}").fetchall()
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return needed

@@ -1,0 +1,1 @@
+"""Tasks, claims, roles and what they spend."""

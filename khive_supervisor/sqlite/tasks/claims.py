@@ -1,0 +1,307 @@
+"""Who holds which task: claims with tokens, outcomes that count once, leases that end."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from khive_supervisor.budgets.account import Account
+from khive_supervisor.budgets.amounts import text
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.sqlite.audit.table import fingerprint
+from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.tasks.budgets import BudgetTable
+from khive_supervisor.sqlite.tasks.log import TaskLog
+from khive_supervisor.sqlite.tasks.roles import RoleTable
+from khive_supervisor.sqlite.tasks.rows import CLAIMED_COLUMNS, claim_of
+from khive_supervisor.tasks import states
+from khive_supervisor.tasks.bounds import (
+    error_text,
+    json_text,
+    log_tail,
+    progress_text,
+    result_text,
+)
+from khive_supervisor.tasks.lease import Moment
+from khive_supervisor.tasks.model import (
+    CANCELLED,
+    CLAIMED,
+    DONE,
+    ENDED,
+    FAILED,
+    FALLBACK,
+    FENCED,
+    LEASED,
+    QUEUED,
+    REQUEUED,
+    Claim,
+    Claimant,
+    Finished,
+    Outcome,
+    Released,
+)
+
+#: The error of a task whose deadline passed before anybody did it.
+DEADLINE = "deadline"
+
+#: Whether a queued task may be claimed at `?2` in the boot `?3`.
+_DUE = "(not_before <= ?2 OR boot != ?3)"
+_NEXT = (
+    f"SELECT {CLAIMED_COLUMNS} FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} "
+    "ORDER BY priority DESC, id LIMIT 1"
+)
+
+
+class ClaimTable:
+    """The part of `task_interface.TaskStore` for those who do the work."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        roles: RoleTable,
+        log: TaskLog,
+        budgets: BudgetTable,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._roles = roles
+        self._log = log
+        self._budgets = budgets
+
+    def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
+        """See `TaskStore.claim`."""
+        # A look first: most wake-ups find nothing, and should not wait for the write lock.
+        waiting = f"SELECT 1 FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} LIMIT 1"
+        if not self._database.rows(waiting, [claimant.role, now.at, now.boot]):
+            return None
+        if not may_begin(self._budgets.check(claimant.role, self._clock())):
+            return None
+        with self._database.write():
+            return self._claim(claimant, now, self._clock())
+
+    def _claim(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
+        claim = self._next(claimant, now, wall)
+        if claim is None:
+            return None
+        # Under the write lock: nobody else can set aside the same rest of a limit.
+        account = self._budgets.check(claimant.role, wall)
+        if not may_begin(account):
+            return None
+        reserved, detail, digest = 0, "", claimant.digest
+        if account is not None and account.limits is not None:
+            if account.exceeded:
+                claim = replace(claim, fallback=account.limits.fallback)
+                detail, digest = f"by the fallback: {account.why()}", FALLBACK
+            elif account.reserve is not None:
+                reserved = account.reserve.amount
+                detail = f"{text(reserved, account.limits.unit)} is set aside"
+        self._hold(claim, claimant, wall, digest, reserved)
+        self._log.add(claim.id, wall, CLAIMED, claim.token, claimant.worker, detail)
+        return claim
+
+    def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
+        """The role's next task, as it will be once it is claimed; late ones fail on the way."""
+        while rows := self._database.rows(_NEXT, [claimant.role, now.at, now.boot]):
+            claim = claim_of(rows[0], now.after(claimant.lease))
+            if claim.deadline is None or wall < claim.deadline:
+                return claim
+            self._miss_deadline(claim.id, wall, claim.token - 1)
+        return None
+
+    def _hold(
+        self, claim: Claim, claimant: Claimant, wall: float, digest: str, reserved: int
+    ) -> None:
+        self._database.rows(
+            "UPDATE tasks SET state = 'leased', token = ?, attempts = ?, worker = ?, "
+            "generation = ?, digest = ?, boot = ?, lease_until = ?, progress = NULL, "
+            "reserved = ?, by_fallback = ?, started_at = ? WHERE id = ?",
+            [
+                claim.token,
+                claim.attempts,
+                claimant.worker,
+                claimant.generation,
+                digest,
+                claim.lease.boot,
+                claim.lease.at,
+                reserved,
+                int(bool(claim.fallback)),
+                wall,
+                claim.id,
+            ],
+        )
+
+    def renew(self, task_id: int, token: int, until: Moment) -> bool:
+        """See `TaskStore.renew`."""
+        return self._while_held("boot = ?, lease_until = ?", [until.boot, until.at], task_id, token)
+
+    def progress(self, task_id: int, token: int, text: str) -> bool:
+        """See `TaskStore.progress`."""
+        return self._while_held("progress = ?", [progress_text(text)], task_id, token)
+
+    def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
+        """See `TaskStore.note_session`."""
+        change = "agent_session = ?, agent_counted = ?"
+        return self._while_held(change, [session, counted], task_id, token)
+
+    def _while_held(self, change: str, values: Sequence[Value], task_id: int, token: int) -> bool:
+        with self._database.write():
+            changed = self._database.changed(
+                f"UPDATE tasks SET {change} WHERE id = ? AND token = ? AND state = 'leased'",
+                [*values, task_id, token],
+            )
+        return changed == 1
+
+    def cancelled(self, task_id: int, token: int) -> bool:
+        """See `TaskStore.cancelled`."""
+        return not self._database.rows(
+            "SELECT 1 FROM tasks WHERE id = ? AND token = ? AND state = 'leased' "
+            "AND NOT cancel_asked",
+            [task_id, token],
+        )
+
+    def finish(
+        self,
+        task_id: int,
+        token: int,
+        outcome: Outcome,
+        now: Moment,
+        next_claim: Claimant | None = None,
+    ) -> Finished:
+        """See `TaskStore.finish`."""
+        if outcome.state not in (DONE, FAILED, CANCELLED):
+            raise InvalidInput(
+                f"An attempt cannot come out {outcome.state!r}.",
+                hint=f"It is {DONE}, {FAILED} or {CANCELLED}.",
+            )
+        result = result_text(outcome.result) if outcome.state == DONE else None
+        with self._database.write():
+            wall = self._clock()
+            accepted, state = self._accept(task_id, token, outcome, result, now, wall)
+            following = None if next_claim is None else self._claim(next_claim, now, wall)
+        return Finished(accepted, state, following)
+
+    def _accept(
+        self,
+        task_id: int,
+        token: int,
+        outcome: Outcome,
+        result: str | None,
+        now: Moment,
+        wall: float,
+    ) -> tuple[bool, str | None]:
+        rows = self._database.rows(
+            "SELECT state, token, attempts, attempts_max, cancel_asked, role, task_type, digest, "
+            "worker FROM tasks WHERE id = ?",
+            [task_id],
+        )
+        if not rows:
+            return False, None
+        state, last, attempts, attempts_max, asked, role, task_type, digest, worker = rows[0]
+        if state != LEASED or last != token:
+            detail = f"{outcome.state}, when the task was {state} with token {last}"
+            self._log.add(task_id, wall, FENCED, token, None, detail)
+            return False, state
+        after = states.after_outcome(outcome, attempts, attempts_max, now, cancel_asked=bool(asked))
+        quality = outcome.quality if after.state == DONE else None
+        self._database.rows(
+            "UPDATE tasks SET state = ?, result = ?, error = ?, log_tail = ?, quality = ?, "
+            "not_before = ?, boot = ?, lease_until = NULL, ended_at = ? WHERE id = ?",
+            [
+                after.state,
+                result,
+                error_text(outcome.error),
+                log_tail(outcome.log_tail),
+                quality,
+                *_wait(after),
+                wall if after.state in ENDED else None,
+                task_id,
+            ],
+        )
+        self._database.rows(
+            "UPDATE tasks SET place = ?1 WHERE id = ?2 AND place IS NOT ?1",
+            [json_text("place", outcome.place) if outcome.place else None, task_id],
+        )
+        what = REQUEUED if after.state == QUEUED else after.state
+        more = None if result is None else {"result": fingerprint(result)}
+        error = error_text(outcome.error) or ""
+        self._log.add(task_id, wall, what, token, worker, error, more=more)
+        self._budgets.count(task_id, token, wall, outcome.usage)
+        if after.state != CANCELLED:
+            success = after.state == DONE
+            self._roles.count(
+                role, task_type, digest, wall,
+                success=success, quality=quality, latency=outcome.latency,
+            )  # fmt: skip
+        return True, after.state
+
+    def release(self, worker: str, *, died: bool = True) -> list[Released]:
+        """See `TaskStore.release`."""
+        return self._release("worker = ?", [worker], died=died)
+
+    def release_expired(self, now: Moment) -> list[Released]:
+        """See `TaskStore.release_expired`."""
+        over = "(boot != ? OR lease_until <= ?)"
+        released = self._release(over, [now.boot, now.at], died=True)
+        return released + self._fail_late()
+
+    def _release(self, which: str, values: Sequence[Value], *, died: bool) -> list[Released]:
+        sql = (
+            "SELECT id, role, token, worker, attempts, attempts_max, cancel_asked FROM tasks "
+            f"WHERE state = 'leased' AND {which}"
+        )
+        if not self._database.rows(sql, values):
+            return []
+        released = []
+        with self._database.write():
+            wall = self._clock()
+            for task_id, role, token, worker, attempts, most, asked in self._database.rows(
+                sql, values
+            ):
+                after = states.after_release(attempts, most, died=died, cancel_asked=bool(asked))
+                why = "its worker died, or was not heard of" if died else "its worker was stopped"
+                self._database.rows(
+                    "UPDATE tasks SET state = ?, attempts = ?, error = ?, not_before = 0, "
+                    "boot = '', lease_until = NULL, worker = NULL, ended_at = ? WHERE id = ?",
+                    [
+                        after.state,
+                        attempts if died else max(0, attempts - 1),
+                        why if died else None,
+                        wall if after.state in ENDED else None,
+                        task_id,
+                    ],
+                )
+                what = REQUEUED if after.state == QUEUED else after.state
+                self._log.add(task_id, wall, what, token, worker, why)
+                released.append(Released(task_id, role, after.state))
+        return released
+
+    def _fail_late(self) -> list[Released]:
+        sql = (
+            "SELECT id, role, token FROM tasks WHERE state = 'queued' AND deadline IS NOT NULL "
+            "AND deadline <= ?"
+        )
+        wall = self._clock()
+        if not self._database.rows(sql, [wall]):
+            return []
+        with self._database.write():
+            late = self._database.rows(sql, [wall])
+            for task_id, _, token in late:
+                self._miss_deadline(task_id, wall, token)
+        return [Released(task_id, role, FAILED) for task_id, role, _ in late]
+
+    def _miss_deadline(self, task_id: int, wall: float, token: int) -> None:
+        self._log.end(task_id, wall, FAILED, token, DEADLINE)
+
+
+def may_begin(account: Account | None) -> bool:
+    """Whether a task may be claimed now: by its role's own handler, or by the fallback."""
+    return account is None or account.fits or (account.exceeded and not account.blocks)
+
+
+def _wait(after: states.After) -> tuple[float, str]:
+    """The columns `not_before` and `boot`."""
+    if after.not_before is None:
+        return 0.0, ""
+    return after.not_before.at, after.not_before.boot

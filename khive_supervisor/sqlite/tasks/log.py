@@ -1,0 +1,85 @@
+"""What happens to tasks, written down in the transaction that lets it happen."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii
+
+from khive_supervisor.audit import actors
+from khive_supervisor.sqlite.audit.table import AuditTable, shortened
+from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.tasks.model import TaskEvent
+
+
+class TaskLog:
+    """The events of tasks; see `task_interface.TaskStore`."""
+
+    def __init__(self, database: Database, audit: AuditTable) -> None:
+        self._database = database
+        self._audit = audit
+
+    def add(
+        self,
+        task_id: int,
+        wall: float,
+        what: str,
+        token: int,
+        worker: str | None = None,
+        detail: str = "",
+        *,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an event, and its entry in the audit chain; part of what they tell of.
+
+        `more` is what only the audit chain keeps.
+        """
+        self._database.rows(
+            "INSERT INTO task_events (task_id, at, what, token, worker, detail) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            [task_id, wall, what, token, worker, detail],
+        )
+        if self._audit.enabled:
+            told = _told(token, worker, detail, more)
+            self._audit.append(wall, f"task.{what}", f"task/t{task_id}", told)
+
+    def forgotten(self, wall: float, task_ids: Sequence[int]) -> None:
+        """Tasks that ended long ago were removed, and their events with them."""
+        told = {"tasks": len(task_ids), "first": min(task_ids), "last": max(task_ids)}
+        self._audit.append(wall, "tasks.forgotten", actors.STORE, told)
+
+    def after(self, after_seq: int, limit: int, task_id: int | None) -> list[TaskEvent]:
+        """See `TaskStore.events`."""
+        one = "" if task_id is None else "AND task_id = ?3"
+        rows = self._database.rows(
+            "SELECT seq, task_id, at, what, token, worker, detail FROM task_events "
+            f"WHERE seq > ?1 {one} ORDER BY seq LIMIT ?2",
+            [after_seq, limit, *([] if task_id is None else [task_id])],
+        )
+        return [TaskEvent(*row) for row in rows]
+
+    def last(self) -> int:
+        """See `TaskStore.last_event`."""
+        return int(self._database.value("SELECT ifnull(max(seq), 0) FROM task_events"))
+
+    def end(
+        self, task_id: int, wall: float, state: str, token: int, error: str | None = None
+    ) -> None:
+        """End a task that waits, and say so."""
+        self._database.rows(
+            "UPDATE tasks SET state = ?, error = ifnull(?, error), ended_at = ? WHERE id = ?",
+            [state, error, wall, task_id],
+        )
+        self.add(task_id, wall, state, token, None, error or "")
+
+
+def _told(token: int, worker: str | None, detail: str, more: Mapping[str, str] | None) -> str:
+    """An entry's detail as JSON, written by hand: this is a part of each step of each task."""
+    text = f'{{"token":{token}'
+    if worker:
+        text += f',"worker":{encode_basestring_ascii(worker)}'
+    if detail:
+        text += f',"detail":{encode_basestring_ascii(shortened(detail))}'
+    for name, value in (more or {}).items():
+        text += f',"{name}":{encode_basestring_ascii(value)}'
+    return text + "}"

@@ -1,0 +1,53 @@
+"""Rows of the tasks' table as values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from khive_supervisor.tasks.lease import Moment
+from khive_supervisor.tasks.model import Claim, Task
+from khive_supervisor.text import wellformed
+
+_PLAIN = (
+    "id, role, task_type, priority, idempotency, state, attempts, attempts_max, token, worker, "
+    "generation, digest, boot, lease_until, cancel_asked, deadline, not_before, progress, error, "
+    "chosen, quality, actor, namespace, session, created_at, started_at, ended_at, cwd, "
+    "agent_session, agent_counted, place"
+)
+#: What `task_of` takes; the light ones leave out what is large.
+COLUMNS = f"{_PLAIN}, payload, result, log_tail"
+LIGHT_COLUMNS = f"{_PLAIN}, NULL, NULL, NULL"
+_NAMES = tuple(COLUMNS.split(", "))
+
+#: What `claim_of` takes.
+CLAIMED_COLUMNS = (
+    "id, token, role, task_type, payload, attempts, attempts_max, deadline, actor, namespace, "
+    "session, cwd, agent_session, agent_counted"
+)
+
+
+def task_of(row: tuple[Any, ...]) -> Task:
+    """A row of `COLUMNS` or `LIGHT_COLUMNS`."""
+    fields = dict(zip(_NAMES, row, strict=True))
+    boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
+    for name in ("payload", "result", "chosen", "place"):
+        if fields[name] is not None:
+            fields[name] = _value(fields[name])
+    fields["cancel_asked"] = bool(fields["cancel_asked"])
+    fields["lease"] = None if until is None else Moment(boot, until)
+    fields["not_before"] = Moment(boot, wait) if wait else None
+    return Task(**fields)
+
+
+def claim_of(row: tuple[Any, ...], lease: Moment) -> Claim:
+    """A row of `CLAIMED_COLUMNS` as it will be once it is claimed."""
+    task_id, token, role, task_type, payload, attempts, most, *rest = row
+    return Claim(
+        task_id, token + 1, role, task_type, _value(payload), attempts + 1, most, lease, *rest
+    )
+
+
+def _value(text: str) -> Any:
+    """What JSON in a row stands for; earlier releases stored texts that are not Unicode."""
+    return json.loads(wellformed.json_escapes(text))

@@ -1,0 +1,302 @@
+"""The tasks' tables: who gave which work to whom, and what became of it."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from khive_supervisor.budgets.account import Account
+from khive_supervisor.budgets.limits import BudgetLimits
+from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
+from khive_supervisor.sqlite.audit.table import AuditTable, fingerprint
+from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.tasks.budgets import BudgetTable
+from khive_supervisor.sqlite.tasks.claims import ClaimTable, may_begin
+from khive_supervisor.sqlite.tasks.log import TaskLog
+from khive_supervisor.sqlite.tasks.roles import RoleTable
+from khive_supervisor.sqlite.tasks.rows import COLUMNS, LIGHT_COLUMNS, task_of
+from khive_supervisor.tasks import states
+from khive_supervisor.tasks.bounds import payload_text
+from khive_supervisor.tasks.lease import Moment
+from khive_supervisor.tasks.model import (
+    ALL_TASKS,
+    CANCEL_ASKED,
+    CANCELLED,
+    DONE,
+    ENQUEUED,
+    LEASED,
+    QUEUED,
+    RATED,
+    RETRIED,
+    NewTask,
+    QueueDepth,
+    Record,
+    RoleRow,
+    Spending,
+    Task,
+    TaskEvent,
+    TaskFilter,
+)
+from khive_supervisor.tasks.records import day_of
+
+
+class TaskTable(ClaimTable):
+    """See `task_interface.TaskStore`; what workers do is in `claims`."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
+        super().__init__(
+            database,
+            clock,
+            RoleTable(database),
+            TaskLog(database, audit),
+            BudgetTable(database),
+        )
+
+    # --- who gives work -------------------------------------------------------------------------
+
+    def assign(self, task: NewTask) -> tuple[Task, bool]:
+        """See `TaskStore.assign`."""
+        payload = payload_text(task.payload)
+        with self._database.write():
+            known = self._known(task, payload)
+            if known is not None:
+                return known, False
+            wall = self._clock()
+            self._refuse_exceeded(task.role, wall)
+            task_id = self._database.inserted(
+                "INSERT INTO tasks (role, task_type, payload, priority, idempotency, attempts_max, "
+                "deadline, chosen, actor, namespace, session, created_at, cwd) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    task.role,
+                    task.task_type,
+                    payload,
+                    task.priority,
+                    task.idempotency,
+                    task.attempts_max,
+                    task.deadline,
+                    None if task.chosen is None else json.dumps(task.chosen),
+                    task.actor,
+                    task.namespace,
+                    task.session,
+                    wall,
+                    task.cwd,
+                ],
+            )
+            more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
+            self._log.add(task_id, wall, ENQUEUED, 0, more=more)
+            return self._existing(task_id), True
+
+    def _refuse_exceeded(self, role: str, wall: float) -> None:
+        """A task that nobody could begin before a window ends is not taken."""
+        account = self._budgets.check(role, wall)
+        if account is not None and account.blocks:
+            raise BudgetExceeded(
+                f"The budget of the role {role} is exceeded: {account.why()}. Nothing was queued.",
+                hint="Wait until then, raise the limit in the configuration and reload, or give "
+                "the role a budget.fallback.",
+            )
+
+    def _known(self, task: NewTask, payload: str) -> Task | None:
+        """The task that has the new one's idempotency key already."""
+        if task.idempotency is None:
+            return None
+        rows = self._database.rows(
+            f"SELECT {COLUMNS} FROM tasks WHERE idempotency = ?", [task.idempotency]
+        )
+        if not rows:
+            return None
+        found = task_of(rows[0])
+        different = [
+            what
+            for what, same in (
+                ("payload", payload_text(found.payload) == payload),
+                ("task type", found.task_type == task.task_type),
+                ("role", task.chosen is not None or found.role == task.role),
+            )
+            if not same
+        ]
+        if different:
+            raise InvalidInput(
+                f"The idempotency key {task.idempotency!r} belongs to task t{found.id}, which has "
+                f"another {' and '.join(different)}; nothing was queued.",
+                hint="Use a new key for a new task; the same key only repeats the same call.",
+            )
+        return found
+
+    def find(self, task_id: int) -> Task | None:
+        """See `TaskStore.find`."""
+        rows = self._database.rows(f"SELECT {COLUMNS} FROM tasks WHERE id = ?", [task_id])
+        return task_of(rows[0]) if rows else None
+
+    def _existing(self, task_id: int) -> Task:
+        found = self.find(task_id)
+        if found is None:
+            raise NotFound(
+                f"There is no task t{task_id}.",
+                hint="`khive-supervisor tasks` and the verb agents.tasks list them; tasks that "
+                "ended long ago are removed.",
+            )
+        return found
+
+    def page(
+        self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
+    ) -> list[Task]:
+        """See `TaskStore.page`."""
+        conditions: list[str] = []
+        values: list[Value] = []
+        for column, value in (
+            ("role", where.role),
+            ("state", where.state),
+            ("task_type", where.task_type),
+        ):
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                values.append(value)
+        for column, among in (("session", where.sessions), ("namespace", where.namespaces)):
+            if among is not None:
+                conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
+                values.append(json.dumps(among))
+        if before is not None:
+            conditions.append("id < ?")
+            values.append(before)
+        rows = self._database.rows(
+            f"SELECT {LIGHT_COLUMNS} FROM tasks WHERE {' AND '.join(conditions) or '1'} "
+            "ORDER BY id DESC LIMIT ?",
+            [*values, limit],
+        )
+        return [task_of(row) for row in rows]
+
+    def events(
+        self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
+    ) -> list[TaskEvent]:
+        """See `TaskStore.events`."""
+        return self._log.after(after_seq, limit, task_id)
+
+    def last_event(self) -> int:
+        """See `TaskStore.last_event`."""
+        return self._log.last()
+
+    def cancel(self, task_id: int) -> Task:
+        """See `TaskStore.cancel`."""
+        with self._database.write():
+            found = self._existing(task_id)
+            wall = self._clock()
+            if found.state == QUEUED:
+                self._log.end(task_id, wall, CANCELLED, found.token)
+            elif found.state == LEASED and not found.cancel_asked:
+                self._database.rows("UPDATE tasks SET cancel_asked = 1 WHERE id = ?", [task_id])
+                self._log.add(task_id, wall, CANCEL_ASKED, found.token, found.worker)
+            return self._existing(task_id)
+
+    def retry(self, task_id: int) -> Task:
+        """See `TaskStore.retry`."""
+        with self._database.write():
+            found = self._existing(task_id)
+            if found.state not in states.RETRIABLE:
+                raise InvalidInput(
+                    f"Task t{task_id} is {found.state}, and cannot be tried again.",
+                    hint="Failed, dead and cancelled tasks can; for another run of a done one, "
+                    "assign a new task.",
+                )
+            self._database.rows(
+                "UPDATE tasks SET state = 'queued', attempts = 0, cancel_asked = 0, "
+                "deadline = NULL, not_before = 0, boot = '', lease_until = NULL, worker = NULL, "
+                "progress = NULL, result = NULL, ended_at = NULL WHERE id = ?",
+                [task_id],
+            )
+            self._log.add(task_id, self._clock(), RETRIED, found.token)
+            return self._existing(task_id)
+
+    def feedback(self, task_id: int, quality: float) -> Task:
+        """See `TaskStore.feedback`."""
+        if not 0.0 <= quality <= 1.0:
+            raise InvalidInput(
+                f"A quality of {quality!r} is not between 0 and 1.", hint="1 is the best."
+            )
+        with self._database.write():
+            found = self._existing(task_id)
+            if found.state != DONE:
+                raise InvalidInput(
+                    f"Task t{task_id} is {found.state}: there is no result to rate.",
+                    hint="Only done tasks are rated; failures count against a role by themselves.",
+                )
+            self._database.rows("UPDATE tasks SET quality = ? WHERE id = ?", [quality, task_id])
+            day = day_of(found.ended_at or 0.0)
+            key = (found.role, found.task_type, found.digest, day)
+            self._roles.rate(key, found.quality, quality)
+            self._log.add(task_id, self._clock(), RATED, found.token, None, f"{quality:g}")
+            return self._existing(task_id)
+
+    def due(self, now: Moment) -> list[str]:
+        """See `TaskStore.due`."""
+        rows = self._database.rows(
+            "SELECT role FROM roles WHERE EXISTS (SELECT 1 FROM tasks WHERE "
+            "tasks.role = roles.role AND state = 'queued' AND (not_before <= ? OR boot != ?)) "
+            "ORDER BY role",
+            [now.at, now.boot],
+        )
+        wall = self._clock()
+        return [role for (role,) in rows if may_begin(self._budgets.check(role, wall))]
+
+    def queue_depths(self) -> dict[str, QueueDepth]:
+        """See `TaskStore.queue_depths`."""
+        rows = self._database.rows(
+            "SELECT role, sum(queued), sum(leased) FROM ("
+            "SELECT role, count(*) AS queued, 0 AS leased FROM tasks WHERE state = 'queued' "
+            "GROUP BY role UNION ALL "
+            "SELECT role, 0, count(*) FROM tasks WHERE state = 'leased' GROUP BY role) "
+            "GROUP BY role"
+        )
+        return {role: QueueDepth(queued, leased) for role, queued, leased in rows}
+
+    def oldest_waiting(self) -> dict[str, float]:
+        """See `TaskStore.oldest_waiting`."""
+        rows = self._database.rows(
+            "SELECT role, min(created_at) FROM tasks WHERE state = 'queued' GROUP BY role"
+        )
+        return dict(rows)
+
+    # --- roles, and how they did ----------------------------------------------------------------
+
+    def set_roles(self, roles: Sequence[RoleRow]) -> None:
+        """See `TaskStore.set_roles`."""
+        self._roles.set(roles, self._clock())
+
+    def roles(self) -> list[RoleRow]:
+        """See `TaskStore.roles`."""
+        return self._roles.all()
+
+    def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
+        """See `TaskStore.set_limits`."""
+        self._budgets.set_limits(limits)
+
+    def budgets(self) -> list[Account]:
+        """See `TaskStore.budgets`."""
+        return self._budgets.accounts(self._clock())
+
+    def blocked(self) -> dict[str, str]:
+        """See `TaskStore.blocked`."""
+        return self._budgets.blocked(self._clock())
+
+    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
+        """See `TaskStore.spending`."""
+        return self._budgets.after(after_seq, limit)
+
+    def records(self, role: str | None = None) -> list[Record]:
+        """See `TaskStore.records`."""
+        return self._roles.records(role)
+
+    def prune(self, older_than: float, limit: int = 500) -> int:
+        """See `TaskStore.prune`."""
+        ended = "SELECT id FROM tasks WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2"
+        if not self._database.rows(ended, [older_than, 1]):
+            return 0
+        with self._database.write():
+            found = [row[0] for row in self._database.rows(ended, [older_than, limit])]
+            self._log.forgotten(self._clock(), found)
+            ids = json.dumps(found)
+            among = "(SELECT value FROM json_each(?))"
+            self._database.rows(f"DELETE FROM task_events WHERE task_id IN {among}", [ids])
+            return self._database.changed(f"DELETE FROM tasks WHERE id IN {among}", [ids])

@@ -1,0 +1,258 @@
+"""The table of workers that are registered, and the link to each of them.
+
+A worker connects by itself, after its fork and again whenever a supervisor comes back; the link's
+end means that the worker is gone. Nothing here is needed for a session to be served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from khive_supervisor import logs
+from khive_supervisor.control import protocol
+from khive_supervisor.errors import ProtocolError
+from khive_supervisor.host import processes
+from khive_supervisor.supervision.processes.liveness import HangLimits, LifeVerdict
+from khive_supervisor.supervision.processes.pulse import Pulse
+from khive_supervisor.supervision.processes.spawner import Begin
+
+log = logs.get("khive.sessions")
+
+#: Bytes that may wait for a worker that does not read; hints are dropped beyond that.
+MAX_UNSENT = 64 * 1024
+#: Seconds between two questions to a worker; that one is stopped is seen without.
+ASK_EVERY = 10.0
+#: A worker that has not registered cannot be asked; whether it is stopped can be seen. It may be
+#: without a link for long, after a supervisor that was away.
+UNREGISTERED = HangLimits(silent=float("inf"), busy=float("inf"))
+#: What attach is called while it waits for a session's end.
+ATTACHED_NAME = "khive-attach"
+#: Seconds that sessions may take to end when all are told to, before they are ended.
+END_WITHIN, END_LOOKS = 1.0, 20
+#: Different things that a worker may count.
+MAX_COUNTS = 64
+
+
+#: Kinds of workers that are asked here; the HTTP worker is asked as the child that it is.
+ASKED = ("session", "verbs")
+
+
+@dataclass(slots=True)
+class Session:
+    """One registered worker."""
+
+    id: str
+    pid: int
+    kind: str
+    info: dict[str, Any]
+    since: float
+    writer: asyncio.StreamWriter
+    #: Of which release it is, and whether it can move to another worker by itself.
+    release: str = ""
+    moves: bool = False
+    #: What it has counted since it began, as it said last.
+    counts: dict[str, int] = field(default_factory=dict)
+    #: Its answers, of one that gives some.
+    pulse: Pulse | None = None
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send it a hint; lost if it is gone."""
+        if not self.writer.transport.is_closing():
+            self.writer.write(protocol.encode(message))
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """What `status` shows."""
+        return {
+            "id": self.id,
+            "pid": self.pid,
+            "kind": self.kind,
+            **(self.pulse.describe("serving") if self.pulse else {"state": "serving"}),
+            "seconds": round(now - self.since, 1),
+            **self.info,
+        }
+
+    def ask(self) -> None:
+        """Ask whether it lives."""
+        transport = self.writer.transport
+        if not transport.is_closing() and transport.get_write_buffer_size() <= MAX_UNSENT:
+            self.writer.write(protocol.encode({"hint": "ping"}))
+
+
+@dataclass(slots=True)
+class Begun:
+    """A worker that was given a client and has not registered yet."""
+
+    pid: int
+    client: int
+    pulse: Pulse
+
+
+@dataclass(slots=True)
+class SessionTable:
+    """All registered workers; used only from the supervisor's loop."""
+
+    clock: Callable[[], float] = time.monotonic
+    #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
+    on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
+    #: Called with each worker that registers.
+    on_registered: Callable[[Session], None] = lambda _session: None
+    served: int = 0
+    #: How many were ended because they did not answer.
+    hung: int = 0
+    limits: HangLimits = field(default_factory=HangLimits)
+    _begun: dict[str, Begun] = field(default_factory=dict)
+    _ended: Counter[str] = field(default_factory=Counter)
+    _by_id: dict[str, Session] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_id.values()))
+
+    async def follow(
+        self, hello: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Keep a worker in the table until its link ends."""
+        session = Session(
+            id=str(hello["session"]),
+            pid=int(hello["pid"]),
+            kind=str(hello.get("worker", "session")),
+            info=dict(hello.get("info") or {}),
+            since=self.clock(),
+            writer=writer,
+            release=str(hello.get("release", "")),
+            moves=hello.get("moves") is True,
+        )
+        # Those of another kind have their answers elsewhere, those of another release none.
+        if session.kind in ASKED:
+            session.pulse = Pulse(session.ask, self.clock(), ASK_EVERY)
+            session.pulse.asks = bool(hello.get("answers"))
+        self._begun.pop(session.id, None)
+        self.exited(session.pid)
+        self._by_id[session.id] = session
+        self.served += 1
+        log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
+        self.on_registered(session)
+        try:
+            await self._read_updates(session, reader)
+        finally:
+            self._ended.update(session.counts)
+            session.counts = {}
+            if self._by_id.get(session.id) is session:
+                del self._by_id[session.id]
+            log.info("session.ended", session=session.id, worker=session.pid)
+
+    async def _read_updates(self, session: Session, reader: asyncio.StreamReader) -> None:
+        decoder = protocol.FrameDecoder()
+        while data := await reader.read(65536):
+            for message in decoder.feed(data):
+                if message.get("hint") == "alive":
+                    if session.pulse is not None:
+                        session.pulse.answered()
+                    continue
+                if isinstance(message.get("hint"), str):
+                    self.on_hint(message)
+                    continue
+                if "counts" in message:
+                    session.counts = _counts_of(message["counts"])
+                    continue
+                update = message.get("info")
+                if not isinstance(update, dict):
+                    raise ProtocolError("A worker sent something that is not an update.")
+                session.info.update(update)
+
+    # --- who answers ----------------------------------------------------------------------------
+
+    def began(self, begin: Begin) -> None:
+        """A worker has been given a client; it registers soon."""
+        if begin.session and begin.session not in self._by_id:
+            pulse = Pulse(lambda: None, self.clock())
+            pulse.asks = False
+            self._begun[begin.session] = Begun(begin.pid, begin.client, pulse)
+
+    def left_over(self, pid: int) -> None:
+        """A worker of a supervisor that has ended: it registers or ends, unless it is stopped."""
+        self.began(Begin(pid, session=f"left over {pid}"))
+
+    def exited(self, pid: int) -> None:
+        """A worker's process has ended, perhaps before it registered."""
+        for name, begun in list(self._begun.items()):
+            if begun.pid == pid:
+                del self._begun[name]
+
+    def look(self) -> None:
+        """End workers that do not answer: attach gives their clients to others."""
+        now = self.clock()
+        for session in self:
+            if session.pulse is not None:
+                self._look_at(session.id, session.pid, session.pulse, self.limits, now)
+        for name, begun in list(self._begun.items()):
+            if not processes.is_worker(begun.pid):
+                del self._begun[name]
+            else:
+                self._look_at(name, begun.pid, begun.pulse, UNREGISTERED, now)
+
+    def _look_at(self, name: str, pid: int, pulse: Pulse, limits: HangLimits, now: float) -> None:
+        if pulse.look(pid, now, limits) is LifeVerdict.HUNG and not pulse.ended:
+            pulse.ended = True
+            self.hung += 1
+            log.error("session.hung", session=name, worker=pid, seconds=round(pulse.unheard, 1))
+            processes.end_group(pid)
+
+    async def end_all(self) -> None:
+        """Tell all to end, and end those that do not.
+
+        With their clients' attach, which would give the client to another worker.
+        """
+        self.tell_all({"hint": "end"})
+        for _ in range(END_LOOKS):
+            if not self._by_id:
+                break
+            await asyncio.sleep(END_WITHIN / END_LOOKS)
+        for session in self:
+            _end_with_client(session.pid, session.info.get("client_pid"))
+        for begun in self._begun.values():
+            _end_with_client(begun.pid, begun.client)
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """What all workers have counted, those that have ended among them."""
+        total = Counter(self._ended)
+        for session in self:
+            total.update(session.counts)
+        return dict(total)
+
+    def tell_all(self, message: dict[str, Any], *, kinds: Collection[str] = ()) -> int:
+        """Send a hint to every worker (of these kinds); returns how many were told."""
+        frame = protocol.encode(message)
+        told = 0
+        for session in self:
+            if kinds and session.kind not in kinds:
+                continue
+            transport = session.writer.transport
+            if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT:
+                continue
+            session.writer.write(frame)
+            told += 1
+        return told
+
+
+def _end_with_client(pid: int, client: Any) -> None:
+    if isinstance(client, int) and processes.named(client, ATTACHED_NAME):
+        processes.end(client)
+    processes.end_group(pid)
+
+
+def _counts_of(found: Any) -> dict[str, int]:
+    """Numbers by name; what else a worker says is not trusted to be well formed."""
+    counts = found.items() if isinstance(found, dict) and len(found) <= MAX_COUNTS else ()
+    if not counts or not all(type(number) is int and number >= 0 for _, number in counts):
+        raise ProtocolError("A worker sent counts that are none.")
+    return dict(counts)

@@ -1,0 +1,176 @@
+"""The control socket's file: who may bind it, and who may remove it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import sys
+
+from khive_supervisor.control.client import check_socket_path
+from khive_supervisor.errors import AlreadyRunning, BootFailure
+from khive_supervisor.host.paths import make_private_directory
+
+#: Connections that may wait: fifty sessions at once, twice.
+BACKLOG = 128
+#: Seconds that the probe of an existing socket may take.
+PROBE_DEADLINE = 2.0
+
+
+class Rendezvous:
+    """The bound socket, and the proof that the file is ours."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._identity: tuple[int, int] | None = None
+        self._listener: socket.socket | None = None
+
+    def bind(self) -> socket.socket:
+        """Bind and listen; call with the store's lock held.
+
+        Raises:
+            BootFailure: the directory is not safe, or the path is no socket.
+            AlreadyRunning: somebody answers there.
+        """
+        check_socket_path(self.path)
+        prepare_directory(os.path.dirname(self.path))
+        self._clear_stale()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        old = os.umask(0o177)
+        try:
+            listener.bind(self.path)
+        except OSError as error:
+            listener.close()
+            raise BootFailure(
+                f"The socket {self.path} cannot be bound: {error.strerror}.",
+                hint="Set KHIVE_SOCKET to a path in a directory of yours on a local disk.",
+            ) from error
+        finally:
+            os.umask(old)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        found = os.stat(self.path)
+        self._identity = (found.st_dev, found.st_ino)
+        self._listener = listener
+        return listener
+
+    def adopt(self, fd: int) -> socket.socket | None:
+        """Go on with a socket that this process listened at before it was replaced.
+
+        None, and the socket is closed, if the path is another one or names another file by now:
+        it is bound anew then.
+        """
+        listener = socket.socket(fileno=fd)
+        try:
+            found = os.stat(self.path)
+            same = listener.getsockname() == self.path and stat.S_ISSOCK(found.st_mode)
+        except OSError:
+            same = False
+        if not same:
+            listener.close()
+            return None
+        listener.set_inheritable(False)
+        listener.setblocking(False)
+        self._identity = (found.st_dev, found.st_ino)
+        self._listener = listener
+        return listener
+
+    def descriptor(self) -> int:
+        """The descriptor of the listening socket; it is bound."""
+        assert self._listener is not None
+        return self._listener.fileno()
+
+    def missing(self) -> bool:
+        """Return whether the socket that others would find is not the one that we bound."""
+        if self._identity is None:
+            return False
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) != self._identity
+
+    def _clear_stale(self) -> None:
+        try:
+            mode = os.lstat(self.path).st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise BootFailure(
+                f"{self.path} exists and is no socket; it was left alone.",
+                hint="Move it away, or set KHIVE_SOCKET to another path.",
+            )
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(PROBE_DEADLINE)
+            try:
+                probe.connect(self.path)
+            except (ConnectionRefusedError, FileNotFoundError):
+                os.unlink(self.path)
+                return
+            except OSError as error:  # slow or forbidden is not dead
+                raise AlreadyRunning(
+                    f"Something that cannot be reached has the socket {self.path}: {error}.",
+                    hint="Find it with `lsof`, or set KHIVE_SOCKET to another path.",
+                ) from error
+        raise AlreadyRunning(
+            f"Another process answers at {self.path}.",
+            hint="Stop it, or set KHIVE_SOCKET for one of the two.",
+        )
+
+    def remove(self) -> bool:
+        """Listen no more; remove the file if it is still ours, and say whether it was."""
+        if self._listener is not None:
+            self._listener.close()
+        identity, self._identity = self._identity, None
+        if identity is None:
+            return False
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        if (found.st_dev, found.st_ino) != identity:
+            return False
+        os.unlink(self.path)
+        return True
+
+
+def prepare_directory(directory: str) -> None:
+    """Create it for us alone, or check one that is there; never change its permissions.
+
+    Raises:
+        BootFailure: others may write there, so that they could put a socket of theirs in place.
+    """
+    try:
+        make_private_directory(directory)
+        found = os.stat(directory)
+    except OSError as error:
+        raise BootFailure(
+            f"The socket's directory {directory} cannot be used: {error.strerror}.",
+            hint="Set KHIVE_SOCKET to a path in a directory of yours.",
+        ) from error
+    shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    if shared or (found.st_uid not in (os.getuid(), 0)):
+        raise BootFailure(
+            f"The socket's directory {directory} belongs to uid {found.st_uid} with mode "
+            f"{stat.S_IMODE(found.st_mode):04o}: others could replace the socket.",
+            hint=f"Run `chmod go-w {directory}` if it is yours, or set KHIVE_SOCKET elsewhere.",
+        )
+
+
+def peer_uid(conn: socket.socket) -> int | None:
+    """The user at the other end, where the kernel tells."""
+    return _peer(conn)[1]
+
+
+def peer_pid(conn: socket.socket) -> int | None:
+    """The process at the other end, likewise."""
+    return _peer(conn)[0]
+
+
+def _peer(conn: socket.socket) -> tuple[int | None, int | None]:
+    if sys.platform != "linux":
+        return None, None
+    data = conn.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("3i", data)
+    return pid, uid

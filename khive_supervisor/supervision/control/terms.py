@@ -1,0 +1,129 @@
+"""The terms of sessions, as the supervisor's loop gets them, and what was ignored in all of them.
+
+Files of a session's directory may lie on a disk that does not answer. They are looked at in a
+thread, and a session does not wait for them for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from khive_supervisor import logs
+from khive_supervisor.config.project.terms import (
+    EffectiveTerms,
+    Serving,
+    SessionStart,
+    TermsOf,
+    goes_by_the_same,
+)
+from khive_supervisor.config.project.text import Ignored
+from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.host import paths
+
+log = logs.get("khive.terms")
+
+#: Seconds that a session waits for what its directory's files say.
+PATIENCE = 2.0
+#: Threads that may hang on disks that do not answer; no others are begun meanwhile.
+MAX_HANGING = 8
+#: Different things ignored that are remembered, and told.
+MAX_IGNORED = 200
+
+
+class SessionTerms:
+    """Computes the terms of each session; used only from the supervisor's loop."""
+
+    def __init__(self) -> None:
+        self._of = TermsOf(paths.home())
+        self._hanging = 0
+        self._ignored: dict[Ignored, None] = {}
+
+    async def of(self, serving: Serving, hello: Mapping[str, Any]) -> EffectiveTerms:
+        """The terms of the session that a hello asks for; says what is ignored, once.
+
+        Raises:
+            ConfigError: the session's own configuration, which its user named, is not valid.
+            StoreUnavailable: that configuration's disk does not answer.
+        """
+        asked = _asked(hello)
+        try:
+            terms = await asyncio.wait_for(self._in_thread(serving, asked), PATIENCE)
+        except TimeoutError:
+            terms = _without_files(serving, asked)
+        self._say(terms)
+        return terms
+
+    def describe(self) -> list[dict[str, str]]:
+        """What `status` shows: everything that was ignored, the newest last."""
+        return [ignored.as_dict() for ignored in self._ignored]
+
+    def _say(self, terms: EffectiveTerms) -> None:
+        for ignored in terms.ignored:
+            if ignored in self._ignored:
+                continue
+            if len(self._ignored) >= MAX_IGNORED:
+                self._ignored.pop(next(iter(self._ignored)))
+            self._ignored[ignored] = None
+            log.warning("session.ignored", **ignored.as_dict())
+
+    async def _in_thread(self, serving: Serving, asked: SessionStart) -> EffectiveTerms:
+        if self._hanging >= MAX_HANGING:
+            raise TimeoutError
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[EffectiveTerms] = loop.create_future()
+
+        def came_back(terms: EffectiveTerms | None, error: Exception | None) -> None:
+            self._hanging -= 1
+            if answer.done():
+                return  # nobody waits any more
+            if terms is not None:
+                answer.set_result(terms)
+            elif error is not None:
+                answer.set_exception(error)
+
+        def work() -> None:
+            terms, problem = None, None
+            try:
+                terms = self._of(serving, asked)
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                problem = error
+            with contextlib.suppress(RuntimeError):  # the supervisor has ended meanwhile
+                loop.call_soon_threadsafe(came_back, terms, problem)
+
+        self._hanging += 1
+        # A daemon: the end of the supervisor does not wait for a disk.
+        threading.Thread(target=work, name="terms", daemon=True).start()
+        return await answer
+
+
+def _asked(hello: Mapping[str, Any]) -> SessionStart:
+    """How a session was started; of another's client, what makes no sense says nothing."""
+    pairs = hello.get("ignored") or []
+    ignored = [
+        (pair[0], pair[1])
+        for pair in pairs
+        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(p, str) for p in pair)
+    ]
+    cwd = str(hello.get("cwd") or "/")
+    return SessionStart(
+        cwd,
+        hello.get("config"),
+        tuple(ignored),
+        anonymous="config" not in hello,
+        looked="ignored" in hello,
+    )
+
+
+def _without_files(serving: Serving, asked: SessionStart) -> EffectiveTerms:
+    """The terms of a session whose directory does not answer."""
+    if not goes_by_the_same(asked, serving):
+        raise StoreUnavailable(
+            f"The configuration {asked.config} could not be read within {PATIENCE:g} s.",
+            hint="Its disk, or that of the working directory, does not answer.",
+        )
+    why = f"the directory did not answer within {PATIENCE:g} s"
+    return EffectiveTerms(ignored=(Ignored(asked.cwd, "its project", why),))

@@ -1,0 +1,1 @@
+"""Slow work beside the loop: the store's upkeep, the index, the audit chain."""

@@ -1,0 +1,158 @@
+"""What keeps the store small and the index fresh while nobody waits for it.
+
+Runs in a thread of the supervisor with a store of its own, so that an fsync never delays the loop.
+A tick on an idle store costs two system calls.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from khive_supervisor import logs
+from khive_supervisor.audit import actors
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.errors import IndexFileError, KhiveError
+from khive_supervisor.index.vectors.build import BuildReason, decide
+from khive_supervisor.index.vectors.generation import Generations
+from khive_supervisor.sqlite.opening import open_store
+from khive_supervisor.store.audit import AuditLog
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import Generation, VectorStats
+from khive_supervisor.store.tasks import TaskStore
+
+log = logs.get("khive.maintenance")
+
+#: Seconds between two looks for tasks that ended long ago, and how many are deleted at once.
+FORGET_EVERY, FORGET_AT_ONCE = 600.0, 500
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """What the supervisor knows of the index, for `status` and for the decision to build."""
+
+    generation: Generation | None = None
+    vectors: VectorStats | None = None
+    damaged: str = ""
+    reason: BuildReason | None = None
+
+
+class Maintenance:
+    """Checkpoints and the state of the index; every method runs in the maintenance thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        model_id: str | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._model_id = model_id
+        self._wal = os.path.realpath(config.store.path) + "-wal"
+        self._store: Store = open_store(config, owner=True, actor=lambda: actors.SUPERVISOR)
+        self._seen: int | None = None
+        self._wal_seen = (0, 0)
+        self._settled = False
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._forget_at = clock()
+        self._verified: dict[int, str] = {}
+        self.state = IndexStatus()
+
+    @property
+    def tasks(self) -> TaskStore:
+        """The store's tasks, for what else this thread is asked to do."""
+        return self._store.tasks
+
+    @property
+    def audit(self) -> AuditLog:
+        """The store's audit chain, likewise."""
+        return self._store.audit
+
+    def configure(self, config: Config) -> None:
+        """Go by another configuration of the same store and model."""
+        self._config = config
+        self._seen = None
+
+    def checkpoint(self) -> None:
+        """Copy the log back; empty it when it is large, or when the store has become quiet."""
+        try:
+            found = os.stat(self._wal)
+        except FileNotFoundError:
+            return
+        now = (found.st_size, found.st_mtime_ns)
+        quiet, self._wal_seen = now == self._wal_seen, now
+        if found.st_size == 0 or (quiet and self._settled):
+            return
+        truncate = quiet or found.st_size > self._config.supervisor.wal_truncate_bytes
+        try:
+            self._store.checkpoint(truncate)
+        except KhiveError as error:
+            log.warning("store.checkpoint_failed", error=str(error))
+        self._settled = quiet
+        found = os.stat(self._wal)
+        self._wal_seen = (found.st_size, found.st_mtime_ns)
+
+    def forget_tasks(self) -> None:
+        """Delete some of the tasks that ended long ago; the others at the next calls."""
+        now = self._clock()
+        if now < self._forget_at:
+            return
+        before = self._wall_clock() - self._config.tasks.keep
+        if not self.tasks.prune(before, FORGET_AT_ONCE):
+            self._forget_at = now + FORGET_EVERY
+
+    def look(self, *, again: bool = False) -> IndexStatus:
+        """The index's state, read again only when the store has changed (or `again`)."""
+        if self._model_id is None:
+            return self.state
+        version = self._store.data_version()
+        if version == self._seen and not again:
+            return self.state
+        generation = self._store.current_generation(self._model_id)
+        vectors = self._store.vector_stats(self._model_id)
+        damaged = self._damage(generation)
+        reason = decide(
+            vectors,
+            generation,
+            share=self._config.index.rebuild_share,
+            minimum=self._config.index.rebuild_minimum,
+            damaged=bool(damaged),
+        )
+        self._seen = version
+        self.state = IndexStatus(generation, vectors, damaged, reason)
+        return self.state
+
+    def _damage(self, generation: Generation | None) -> str:
+        """Why the current generation cannot be used; each one's checksum is checked once."""
+        if generation is None:
+            return ""
+        if generation.generation not in self._verified:
+            self._verified = {generation.generation: self._verify(generation)}
+        return self._verified[generation.generation]
+
+    def _verify(self, generation: Generation) -> str:
+        try:
+            Generations(self._config.store.path).verify(generation)
+        except IndexFileError as error:
+            log.error("index.damaged", generation=generation.generation, error=str(error))
+            return str(error)
+        return ""
+
+    def copy_to(self, target: str) -> int:
+        """Back the store up, also one whose file has been deleted; the copy's bytes."""
+        self._store.backup(target)
+        return os.path.getsize(target)
+
+    def forget_verdict(self) -> None:
+        """A worker found the file damaged: check it again at the next look."""
+        self._verified = {}
+        self._seen = None
+
+    def close(self) -> None:
+        """Close the store; idempotent."""
+        self._store.close()

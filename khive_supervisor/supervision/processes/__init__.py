@@ -1,0 +1,1 @@
+"""Supervised processes: started, seen to be alive, restarted, ended."""

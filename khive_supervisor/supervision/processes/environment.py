@@ -1,0 +1,38 @@
+"""What the supervisor's children see of the environment that it was started in.
+
+Whoever came first started it, perhaps a client with credentials in its environment. Workers run
+verbs, also those of other packs, for all clients: they get what programs need to run, what this
+project reads, and later what their own client forwards; nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from khive_supervisor.config.settings.model import Config
+
+#: Names that programs and libraries need: paths, language, time zone, certificates, proxies.
+KEPT = frozenset(
+    {
+        "HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR",
+        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR",
+        "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+        "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    }
+)  # fmt: skip
+KEPT_PREFIXES = ("KHIVE_", "LC_", "PYTHON", "XDG_")
+#: What a task is known by: a supervisor that an agent had to start is no part of the task.
+OF_A_TASK = ("KHIVE_TASK_", "KHIVE_ROLE")
+
+
+def for_children(environ: Mapping[str, str], config: Config) -> dict[str, str]:
+    """The variables of `environ` that children get; none that a session forwards by itself."""
+    own = {config.embedder.api_key_env} if config.embedder.api_key_env else set()
+    forwarded = set(config.session.env_allow) - own
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in forwarded
+        and not name.startswith(OF_A_TASK)
+        and (name in KEPT or name in own or name.startswith(KEPT_PREFIXES))
+    }

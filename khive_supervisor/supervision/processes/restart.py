@@ -1,0 +1,113 @@
+"""When a child that died is started again: exponential backoff, and one give-up rule.
+
+Pure: a function of the policy, the history and the time. Backoff and limit do not cancel each
+other out, since the limit counts within a window that is longer than the backoff's sum up to it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from khive_supervisor import exitcodes
+
+#: Exit codes that say "starting me again cannot help".
+PERMANENT_EXITS = frozenset(
+    {exitcodes.BOOT_FAILURE, exitcodes.CONFIG, exitcodes.STORE_REFUSED, exitcodes.PERMANENT}
+)
+
+
+#: Seconds after which a child that was given up is tried again: what made it impossible (a package
+#: that was half removed, a model's file) may have been mended. And the least from one try to the
+#: next when somebody needs it.
+AGAIN_AFTER, AGAIN_AT_LEAST = 30.0, 5.0
+
+
+class ChildState(enum.Enum):
+    """What a supervised child is doing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    BACKOFF = "backoff"
+    FATAL = "fatal"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+#: Every transition there is; anything else is a bug and fails loudly.
+TRANSITIONS: frozenset[tuple[ChildState, ChildState]] = frozenset(
+    {
+        (ChildState.STOPPED, ChildState.STARTING),  # first start
+        (ChildState.STARTING, ChildState.READY),  # it said so
+        (ChildState.STARTING, ChildState.BACKOFF),  # died before it was ready
+        (ChildState.STARTING, ChildState.FATAL),  # said that it never will be, or too often
+        (ChildState.STARTING, ChildState.STOPPING),
+        (ChildState.READY, ChildState.BACKOFF),  # died
+        (ChildState.READY, ChildState.FATAL),
+        (ChildState.READY, ChildState.STOPPING),
+        (ChildState.BACKOFF, ChildState.STARTING),  # the delay is over
+        (ChildState.BACKOFF, ChildState.STOPPED),  # told to stop while waiting
+        (ChildState.STOPPING, ChildState.STOPPED),
+        (
+            ChildState.FATAL,
+            ChildState.STARTING,
+        ),  # once more after a long pause, or somebody needs it
+        (ChildState.FATAL, ChildState.STOPPED),
+    }
+)
+
+
+def change(old: ChildState, new: ChildState) -> ChildState:
+    """The one door for a transition; an impossible one raises AssertionError."""
+    assert (old, new) in TRANSITIONS, f"impossible transition {old.value} -> {new.value}"
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """Delays in seconds; `limit` deaths within `window` seconds end it."""
+
+    backoff: float = 0.5
+    backoff_max: float = 30.0
+    limit: int = 5
+    window: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The deaths that still count (monotonic times)."""
+
+    deaths: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestartVerdict:
+    """What to do after a death: start again at `at`, or never (None), and why."""
+
+    at: float | None
+    reason: str
+    history: History
+
+
+def after_death(
+    policy: RestartPolicy, history: History, *, now: float, code: int, jitter: float
+) -> RestartVerdict:
+    """Decide what follows a death.
+
+    Args:
+        policy: the rules.
+        history: earlier deaths.
+        now: monotonic seconds.
+        code: exit code; negative for a signal.
+        jitter: 0 to 1, a random number: children that died together do not return together.
+    """
+    recent = (*(t for t in history.deaths if now - t < policy.window), now)
+    kept = replace(history, deaths=recent)
+    if code in PERMANENT_EXITS:
+        return RestartVerdict(None, f"exit code {code} says that another start cannot help", kept)
+    if len(recent) > policy.limit:
+        return RestartVerdict(None, f"{len(recent)} deaths within {policy.window:g} s", kept)
+    delay = min(policy.backoff_max, policy.backoff * 2 ** (len(recent) - 1))
+    return RestartVerdict(
+        now + delay * (0.5 + 0.5 * jitter), f"restart after {delay:g} s at most", kept
+    )

@@ -1,0 +1,1 @@
+"""Reloading the configuration."""

@@ -1,0 +1,452 @@
+"""The workers of one role, by generations: staged, switched to, watched, drained, replaced.
+
+A new generation is ready before the old one's queues close, so there are never fewer workers that
+can take tasks than before. What fails before the switch leaves the old one untouched; what fails
+its first tasks is rolled back: the old definition starts again, with a number of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from khive_supervisor import exitcodes, logs
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
+from khive_supervisor.supervision.processes.liveness import HangLimits
+from khive_supervisor.supervision.reload.live import policy_of
+from khive_supervisor.supervision.roles import status as role_status
+from khive_supervisor.supervision.roles.end import KILL_PATIENCE, all_gone, end_generation, see_out
+from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
+from khive_supervisor.supervision.roles.lifecycle import FINAL, GenerationState, change
+from khive_supervisor.supervision.roles.probation import keeps
+from khive_supervisor.supervision.roles.restarts import Restarts
+from khive_supervisor.supervision.roles.start import start_workers
+from khive_supervisor.supervision.roles.worker import RoleWorker
+
+log = logs.get("khive.roles")
+_T = TypeVar("_T")
+
+#: Generations that are over and still shown.
+REMEMBERED = 5
+
+
+class RolePool:
+    """One role; used only from the supervisor's loop, one change at a time (`lock`)."""
+
+    def __init__(
+        self,
+        role: Role,
+        config: Config,
+        surroundings: PoolDependencies,
+        *,
+        newest: int = 0,
+        in_service: bool = True,
+    ) -> None:
+        self.name = role.role
+        self.role = role
+        self.in_service = in_service
+        self.lock = asyncio.Lock()
+        self.current: RoleGeneration | None = None
+        self.last_error = ""
+        self.newest = newest
+        self._config = config
+        self._around = surroundings
+        self._generations: list[RoleGeneration] = []
+        self._restarts = Restarts(self._restart, surroundings.clock)
+        self._watching: asyncio.Task[bool] | None = None
+        self._given_up_for = ""
+        self._background: set[asyncio.Task[Any]] = set()
+
+    # --- what there is --------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> int:
+        """Workers that take tasks."""
+        return sum(worker.serving for worker in self._workers())
+
+    @property
+    def tried(self) -> bool:
+        """Whether there was ever an attempt to start it."""
+        return bool(self._generations)
+
+    @property
+    def known(self) -> bool:
+        """Whether tasks may be given to it: it has worked, or does."""
+        return self.current is not None or not self.in_service
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it stays down until somebody mends it."""
+        return self.current is not None and self.current.state in FINAL
+
+    @property
+    def warm(self) -> bool:
+        """Whether nothing is left to wait for: all workers are ready, or it was given up."""
+        now = self.current
+        return now is None or now.state in FINAL or all(w.ready for w in now.staying)
+
+    def _workers(self) -> list[RoleWorker]:
+        return [worker for generation in self._generations for worker in generation.alive]
+
+    def find(self, worker: str) -> RoleWorker | None:
+        """A worker that lives, by its name."""
+        return next((w for w in self._workers() if w.name == worker), None)
+
+    def look(self, limits: HangLimits) -> None:
+        """See which of the workers answer."""
+        for generation in self._generations:
+            for worker in generation.alive:
+                worker.look(limits, generation.role.timeout)
+
+    def wake(self) -> None:
+        """Tell the workers that have nothing to do."""
+        for worker in self._workers():
+            if worker.idle:
+                worker.wake()
+
+    def working(self) -> list[tuple[int, int | None]]:
+        """The processes of its workers, each with its task."""
+        return [(one.pid, one.task) for one in self._workers() if one.pid is not None]
+
+    def cancel(self, task: int) -> None:
+        """Have the worker of this task stop it."""
+        for worker in self._workers():
+            if worker.task == task:
+                worker.cancel(task)
+
+    # --- the first generation -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the first workers; each takes tasks as soon as it is ready."""
+        generation = self._new_generation(self.role, self._config)
+        self.current = generation
+        try:
+            self._start_workers(generation, self.role.workers)
+        except (KhiveError, OSError) as error:
+            self._give_up(generation, str(error))
+            return
+        self._move(generation, GenerationState.WARMING)
+        if not self.role.workers:
+            self._activate(generation)
+
+    # --- staging --------------------------------------------------------------------------------
+
+    async def stage(self, role: Role, config: Config) -> RoleGeneration:
+        """Start workers by a definition, and wait until all of them are ready.
+
+        Raises:
+            StagingFailed: they cannot be; nothing of it is left.
+        """
+        await self.settle()
+        generation = self._new_generation(role, config)
+        self._move(generation, GenerationState.WARMING)
+        try:
+            turns = (self._warm_one(generation) for _ in range(role.workers))
+            for failed in await asyncio.gather(*turns, return_exceptions=True):
+                if failed is not None:
+                    raise failed
+            if generation.broken:
+                raise BootFailure(generation.broken)
+        except (KhiveError, OSError, TimeoutError) as error:
+            why = str(error) or generation.broken
+            await self._discard(generation, why)
+            raise StagingFailed(f"The role {self.name} got no new workers: {why}") from error
+        except asyncio.CancelledError:
+            for worker in generation.alive:
+                worker.terminate()
+            raise
+        self._move(generation, GenerationState.READY)
+        return generation
+
+    async def _warm_one(self, generation: RoleGeneration) -> None:
+        """Start one more worker in its turn, and wait until it is ready or has failed."""
+        async with self._around.turns:
+            if generation.broken:
+                return
+            try:
+                (worker,) = self._start_workers(generation, 1)
+                # One that is late is killed; this is for what cannot be.
+                patience = generation.role.warm_timeout + KILL_PATIENCE
+                await asyncio.wait_for(worker.settled.wait(), patience)
+            except (KhiveError, OSError, TimeoutError) as error:
+                generation.broken = str(error) or "a worker neither got ready nor ended"
+                raise
+
+    async def _discard(self, generation: RoleGeneration, why: str) -> None:
+        """It never had a task: nothing to wait for."""
+        generation.broken = generation.last_error = self.last_error = why
+        log.error("role.staging_failed", role=self.name, number=generation.number, error=why)
+        await end_generation(generation, 0.0)
+        self._move(generation, GenerationState.FAILED)
+
+    def _new_generation(self, role: Role, config: Config) -> RoleGeneration:
+        self.newest += 1
+        over = [g for g in self._generations if g.state in FINAL and not g.alive]
+        for old in over[:-REMEMBERED]:
+            self._generations.remove(old)
+        self._generations.append(RoleGeneration(self.newest, role, config))
+        return self._generations[-1]
+
+    def _start_workers(self, generation: RoleGeneration, count: int) -> list[RoleWorker]:
+        return start_workers(generation, count, self, self._around)
+
+    # --- the switch -----------------------------------------------------------------------------
+
+    def switch(self, new: RoleGeneration) -> RoleGeneration | None:
+        """Give the tasks to a generation that is ready; the one that had them before.
+
+        Raises:
+            StagingFailed: it has broken since it was ready.
+        """
+        if new.broken:
+            self._spawn_task(self._discard(new, new.broken))
+            raise StagingFailed(f"The role {self.name} got no new workers: {new.broken}")
+        old, self.current = self.current, new
+        self.role, self._config = new.role, new.config
+        self._activate(new)
+        if old is not None and old.state not in FINAL:
+            self._close_queues(old)
+        self._around.changed()
+        return old
+
+    def _activate(self, generation: RoleGeneration) -> None:
+        if generation.state is GenerationState.WARMING:
+            self._move(generation, GenerationState.READY)
+        self._move(generation, GenerationState.ACTIVE)
+        for worker in generation.staying:
+            if worker.ready and not worker.active:
+                worker.go()
+        self._count("switched")
+
+    def _close_queues(self, generation: RoleGeneration) -> None:
+        if generation.state is GenerationState.ACTIVE:
+            self._move(generation, GenerationState.DRAINING)
+        for worker in generation.alive:
+            worker.drain()
+        self._count("closed")
+
+    def suspend(self) -> RoleGeneration | None:
+        """Take the role out of service: its tasks wait; the generation that is to be retired."""
+        self.in_service = False
+        self._restarts.cancel()
+        old, self.current = self.current, None
+        if old is not None and old.state not in FINAL:
+            self._close_queues(old)
+        self._around.changed()
+        return old
+
+    # --- draining -------------------------------------------------------------------------------
+
+    async def retire(self, generation: RoleGeneration | None) -> None:
+        """See a generation out whose queues are closed: wait up to its deadline, then end it."""
+        if generation is None:
+            return
+        in_time = await end_generation(generation, generation.role.drain_deadline)
+        if generation.state in FINAL:
+            return
+        if generation.state is GenerationState.ACTIVE:
+            self._move(generation, GenerationState.DRAINING)
+        # One that was taken out of service before it served had nothing to finish.
+        late = generation.state is GenerationState.DRAINING and not in_time
+        self._move(generation, GenerationState.FAILED if late else GenerationState.RETIRED)
+        self._around.changed()
+
+    async def end(self, patience: float) -> None:
+        """The supervisor stops: finish what is held within `patience`, then end everything."""
+        self._restarts.cancel()
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(
+            *(
+                end_generation(generation, min(patience, generation.role.drain_deadline))
+                for generation in self._generations
+            )
+        )
+
+    async def let_go(self, patience: float) -> None:
+        """Another release takes over: no new workers, and nobody who is at work is ended."""
+        self._restarts.cancel()
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        workers = [worker for generation in self._generations for worker in generation.alive]
+        for worker in workers:
+            worker.drain()
+        await all_gone(workers, patience)
+
+    # --- watching, and rolling back -------------------------------------------------------------
+
+    def watch(self, new: RoleGeneration, old: RoleGeneration | None) -> asyncio.Task[bool]:
+        """See whether a generation does its first tasks; the result: whether it was kept."""
+        self._watching = self._spawn_task(self._watch(new, old))
+        return self._watching
+
+    async def settle(self) -> None:
+        """End a watch that is still on, since something else is to follow."""
+        task, self._watching = self._watching, None
+        if task is not None and not task.done() and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> bool:
+        if await keeps(new, self._around.clock):
+            return True
+        async with self.lock:
+            await self._roll_back(new, old)
+        return False
+
+    async def _roll_back(self, bad: RoleGeneration, old: RoleGeneration | None) -> None:
+        why = bad.broken or bad.last_error or f"{bad.failures} of its first tasks failed"
+        self.last_error = f"Generation {bad.number} was rolled back: {why}"
+        log.error("role.rolling_back", role=self.name, number=bad.number, error=why)
+        if old is None:
+            return  # there is nothing to go back to; the restart policy decides
+        self._watching = None
+        try:
+            again = await self.stage(old.role, old.config)
+            self.switch(again)
+        except StagingFailed as error:
+            self.last_error += f" The definition before it does not start either: {error}"
+            log.error("role.not_rolled_back", role=self.name, error=str(error))
+            return
+        if bad.state is not GenerationState.FAILED:
+            self._move(bad, GenerationState.FAILED)
+        bad.broken = bad.broken or why
+        self._around.rolled_back(bad.role, again.role, self.last_error)
+        log.warning("role.rolled_back", role=self.name, bad=bad.number, number=again.number)
+        self._spawn_task(end_generation(bad, bad.role.drain_deadline))
+
+    def _spawn_task(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    # --- changes that need no new generation ----------------------------------------------------
+
+    def adjust(self, role: Role, config: Config) -> None:
+        """Take over what may change in place: the number of workers, task types, deadlines."""
+        self.role, self._config = role, config
+        current = self.current
+        if current is None or current.state in FINAL:
+            return
+        current.role, current.config = role, config
+        staying = current.staying
+        surplus = len(staying) - role.workers
+        if surplus > 0:
+            staying.sort(key=lambda worker: (worker.ready, worker.task is not None))
+            for worker in staying[:surplus]:
+                worker.drain()
+                self._spawn_task(see_out(worker, role.drain_deadline))
+            self._count("scaled")
+        elif surplus < 0:
+            self._start_workers(current, -surplus)
+        self._around.changed()
+
+    # --- what workers do ------------------------------------------------------------------------
+
+    def _generation_of(self, worker: RoleWorker) -> RoleGeneration:
+        return next(g for g in self._generations if worker.name in g.workers)
+
+    def worker_ready(self, worker: RoleWorker) -> None:
+        """See `role_worker.Observer`."""
+        generation = self._generation_of(worker)
+        log.info("role.worker_ready", role=self.name, worker=worker.name, worker_pid=worker.pid)
+        if generation is not self.current or worker.leaving:
+            return
+        if generation.state is GenerationState.WARMING:
+            self._activate(generation)
+        elif generation.state is GenerationState.ACTIVE:
+            worker.go()
+            self._count("ready")
+        self._around.changed()
+
+    def worker_ended_task(self, worker: RoleWorker, *, ok: bool) -> None:
+        """See `role_worker.Observer`."""
+        generation = self._generation_of(worker)
+        generation.successes += ok
+        generation.failures += not ok
+        generation.moved.set()
+        if self.role.budget.limited:
+            self.wake()  # what it had set aside may let another worker begin
+
+    def worker_gone(self, worker: RoleWorker) -> None:
+        """See `role_worker.Observer`."""
+        generation = self._generation_of(worker)
+        del generation.workers[worker.name]
+        asked = worker.leaving
+        tell = log.info if asked or not worker.code else log.warning
+        tell("role.worker_gone", role=self.name, worker=worker.name, exit=worker.how)
+        recycled = worker.code in (exitcodes.OK, exitcodes.RECYCLE)
+        self._around.release(worker, not asked)
+        if not asked and generation.state not in FINAL:
+            self._lost(generation, worker, recycled=recycled)
+        generation.moved.set()
+        self._count("gone")
+
+    def _lost(self, generation: RoleGeneration, worker: RoleWorker, *, recycled: bool) -> None:
+        """A worker ended that was meant to stay."""
+        why = worker.failed or f"a worker ended with {worker.how}"
+        if not recycled:
+            generation.deaths += 1
+            generation.last_error = self.last_error = why
+        if generation is not self.current:
+            generation.broken = why
+            return
+        reason = self._restarts.after(generation, worker, policy_of(self._config))
+        if reason:
+            self._give_up(generation, f"{why} ({reason})")
+
+    def _restart(self, generation: RoleGeneration) -> None:
+        """Bring a generation to its number of workers again."""
+        if generation is not self.current or generation.state in FINAL:
+            return
+        if len(generation.staying) >= generation.role.workers:
+            return
+        generation.restarts += 1
+        try:
+            self._start_workers(generation, 1)
+        except (KhiveError, OSError) as error:
+            generation.last_error = self.last_error = str(error)
+            self._restarts.later(policy_of(self._config).backoff_max, generation)
+
+    def _give_up(self, generation: RoleGeneration, why: str) -> None:
+        """Leave this role down for long, or until somebody mends it; the others go on."""
+        generation.broken = generation.last_error = self.last_error = why
+        log.error("role.gave_up", role=self.name, number=generation.number, error=why)
+        self._move(generation, GenerationState.FAILED)
+        for worker in generation.alive:
+            worker.drain()
+        generation.moved.set()
+        if why != self._given_up_for:  # what is tried again and again is on record once
+            self._given_up_for = why
+            self._around.gave_up(self.name, why)
+        self._around.changed()
+        self._restarts.begin_again_later(lambda: self._begin_again(generation))
+
+    def _begin_again(self, given_up: RoleGeneration) -> None:
+        """Try a role that was given up, unless something else has become of it meanwhile."""
+        if self.current is given_up and self.in_service and not self.lock.locked():
+            log.info("role.tried_again", role=self.name)
+            self.begin()
+            self._around.changed()
+
+    # --- telling --------------------------------------------------------------------------------
+
+    def _move(self, generation: RoleGeneration, state: GenerationState) -> None:
+        generation.state = change(generation.state, state)
+        generation.moved.set()
+        log.info("role.generation", role=self.name, number=generation.number, state=state.value)
+
+    def _count(self, why: str) -> None:
+        log.info("role.workers", role=self.name, ready=self.ready, why=why)
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """What `status` shows."""
+        return role_status.describe(self, self._generations, now)

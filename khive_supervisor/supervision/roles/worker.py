@@ -1,0 +1,285 @@
+"""One worker of a role, as the supervisor sees it: its process, its queue, and what it says.
+
+The queue is one end of a socket pair. Half of it is closed to drain the worker, which then ends by
+itself; its own end means that it is gone, also if nobody reports how.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from khive_supervisor import logs
+from khive_supervisor.control import protocol
+from khive_supervisor.errors import KhiveError, ProtocolError
+from khive_supervisor.supervision.processes.liveness import HangLimits, LifeVerdict
+from khive_supervisor.supervision.processes.pulse import Pulse
+
+log = logs.get("khive.roles")
+
+#: Seconds to wait for the report of a worker's exit after its queue has ended: the zygote, which
+#: would report it, may have died.
+EXIT_PATIENCE = 2.0
+#: Seconds between two questions; that a worker is stopped is seen without.
+ASK_EVERY = 10.0
+#: Seconds beyond a task's own timeout after which a loop that says nothing is not held up by the
+#: task any more: a function may keep the interpreter's lock for all of its time.
+TASK_GRACE = 60.0
+#: Seconds between asking a process to end and ending it.
+TERM_GRACE = 3.0
+
+
+class WorkerObserver(Protocol):
+    """What a worker tells its pool."""
+
+    def worker_ready(self, worker: RoleWorker) -> None:
+        """It can take tasks."""
+
+    def worker_ended_task(self, worker: RoleWorker, *, ok: bool) -> None:
+        """A task of it ended, and that says something of the handler."""
+
+    def worker_gone(self, worker: RoleWorker) -> None:
+        """Its process has ended."""
+
+
+@dataclass(slots=True, eq=False)
+class RoleWorker:
+    """One process; used only from the supervisor's loop."""
+
+    name: str
+    observer: WorkerObserver
+    #: Takes the end of its log that a worker sends.
+    take_log: Callable[[int], None]
+    pid: int | None = None
+    ready: bool = False
+    #: Told to claim tasks.
+    active: bool = False
+    #: Asked to end.
+    leaving: bool = False
+    gone: bool = False
+    #: How it ended; None while it lives, or if nobody knows.
+    code: int | None = None
+    how: str = ""
+    #: Why it could not start, in its own words.
+    failed: str = ""
+    task: int | None = None
+    task_since: float = 0.0
+    _pulse: Pulse | None = None
+    #: Set when it is ready or gone.
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: socket.socket | None = None
+    _decoder: protocol.FrameDecoder = field(default_factory=protocol.FrameDecoder)
+    _timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def start(
+        self,
+        spawn: Callable[[dict[str, Any], Sequence[int]], None],
+        request: dict[str, Any],
+        patience: float,
+    ) -> None:
+        """Have it started; raises KhiveError or OSError when that is impossible now.
+
+        Killed if it is not ready after `patience`: what hangs at its start may hang for ever.
+        """
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            spawn(request, [theirs.fileno()])
+        except (KhiveError, OSError):
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._queue = ours
+        loop = asyncio.get_running_loop()
+        self._pulse = Pulse(lambda: self._say(do="ping"), loop.time(), ASK_EVERY)
+        loop.add_reader(ours, self._hear)
+        self._timers.append(loop.call_later(patience, self._late, patience))
+
+    def _late(self, patience: float) -> None:
+        if self.ready or self.leaving or self.gone:
+            return
+        self.failed = f"a worker was not ready within {patience:g} s"
+        self.end(signal.SIGKILL)
+
+    def look(self, limits: HangLimits, timeout: float) -> None:
+        """See whether it answers, and end it if not; `timeout`: seconds that its task may take."""
+        if self.pid is None or self._pulse is None or self.gone:
+            return
+        self._pulse.asks = self.ready and not self.leaving
+        if self.task is not None or not self.ready:
+            limits = replace(limits, silent=timeout + TASK_GRACE, busy=timeout + TASK_GRACE)
+        if (
+            self._pulse.look(self.pid, asyncio.get_running_loop().time(), limits)
+            is LifeVerdict.HUNG
+        ):
+            seconds = round(self._pulse.unheard, 1)
+            log.error("role.hung", worker=self.name, worker_pid=self.pid, seconds=seconds)
+            self.failed = f"a worker did not answer for {seconds:g} s"
+            self._pulse = None
+            self.end(signal.SIGKILL)
+
+    @property
+    def serving(self) -> bool:
+        """Whether it takes tasks, or would as soon as there are any."""
+        return self.ready and self.active and not self.leaving and not self.gone
+
+    @property
+    def idle(self) -> bool:
+        """Whether a word of new tasks is news to it."""
+        return self.serving and self.task is None
+
+    # --- what it says ---------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        assert self._queue is not None
+        try:
+            data, fds, _, _ = socket.recv_fds(
+                self._queue, 65536, 4, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        for fd in fds:
+            self.take_log(fd)
+        if not data:
+            self._queue_ended()
+            return
+        try:
+            for message in self._decoder.feed(data):
+                self._understand(message)
+        except ProtocolError as error:
+            log.error("role.garbled", worker=self.name, error=str(error))
+            self.end(signal.SIGKILL)
+
+    def _understand(self, message: dict[str, Any]) -> None:
+        if "pid" in message:
+            self.pid = int(message["pid"])
+        if message.get("alive") and self._pulse is not None:
+            self._pulse.answered()
+        if "failed" in message:
+            self.failed = str(message["failed"])
+        if "took" in message:
+            self.task = int(message["took"])
+            self.task_since = asyncio.get_running_loop().time()
+        if "ended" in message:
+            self.task = None
+            if message.get("counts"):
+                self.observer.worker_ended_task(self, ok=bool(message.get("ok")))
+        if message.get("ready"):
+            self.ready = True
+            self.observer.worker_ready(self)
+            self.settled.set()
+
+    # --- what it is told ------------------------------------------------------------------------
+
+    def _say(self, **message: Any) -> None:
+        if self._queue is None or self.leaving:
+            return
+        try:
+            self._queue.send(protocol.encode(message))
+        except OSError as error:  # it reads nothing: it looks by itself every few seconds
+            log.debug("role.unheard", worker=self.name, error=str(error))
+
+    def go(self) -> None:
+        """Let it claim tasks."""
+        self.active = True
+        self._say(do="go")
+
+    def wake(self) -> None:
+        """Tell it that there are tasks."""
+        self._say(do="wake")
+
+    def cancel(self, task: int) -> None:
+        """Have it stop this task, if it is at it."""
+        self._say(do="cancel", task=task)
+
+    def drain(self) -> None:
+        """Close its queue: it finishes what it holds, and ends. Again is harmless."""
+        if self.leaving:
+            return
+        self.leaving = True
+        if self._queue is not None:
+            try:
+                self._queue.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                log.debug("role.unheard", worker=self.name, error=str(error))
+
+    def end(self, number: signal.Signals) -> None:
+        """Signal its process group; what it runs for a task ends with it."""
+        if self.pid is None or self.gone:
+            return
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError) as error:
+            log.debug("role.no_process", worker=self.name, error=str(error))
+
+    def terminate(self) -> None:
+        """Ask the process to end, and end it if it does not."""
+        self.drain()
+        self.end(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(TERM_GRACE, self.end, signal.SIGKILL))
+
+    # --- its end --------------------------------------------------------------------------------
+
+    def _queue_ended(self) -> None:
+        self._close_queue()
+        loop = asyncio.get_running_loop()
+        # No signal then: by now, its number may be another's.
+        self._timers.append(
+            loop.call_later(EXIT_PATIENCE, self.exited, None, "nobody reported how")
+        )
+
+    def exited(self, code: int | None, how: str) -> None:
+        """Its process has ended; again is harmless."""
+        if self.gone:
+            return
+        if self._queue is not None:
+            self._hear_last()
+        self.gone, self.ready, self.code, self.how = True, False, code, how
+        for timer in self._timers:
+            timer.cancel()
+        self._close_queue()
+        self.settled.set()
+        self.ended.set()
+        self.observer.worker_gone(self)
+
+    def _hear_last(self) -> None:
+        """What it said last may still wait in the queue: why it could not start, for one."""
+        while self._queue is not None:
+            try:
+                if not self._queue.recv(1, socket.MSG_PEEK):
+                    return
+            except OSError:
+                return
+            self._hear()
+
+    def _close_queue(self) -> None:
+        if self._queue is not None:
+            asyncio.get_running_loop().remove_reader(self._queue)
+            self._queue.close()
+            self._queue = None
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """What `status` shows."""
+        if self.leaving:
+            state = "draining"
+        elif not self.ready:
+            state = "starting"
+        else:
+            state = "busy" if self.task is not None else "idle"
+        return {
+            "worker": self.name,
+            "pid": self.pid,
+            **(self._pulse.describe(state) if self._pulse else {"state": state}),
+            "task": self.task,
+            "seconds": round(now - self.task_since, 1) if self.task is not None else None,
+        }

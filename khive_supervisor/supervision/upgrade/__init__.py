@@ -1,0 +1,1 @@
+"""Giving way to another release."""

@@ -1,0 +1,1 @@
+"""What is looked at again and again: the store's file, the workers, the files below."""

@@ -1,0 +1,1 @@
+"""Texts as they are searched: words, names meant as written, and Unicode at the border."""

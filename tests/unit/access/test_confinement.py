@@ -1,0 +1,400 @@
+"""A confined session and the rest of the store: nothing passes, whatever is asked, in no words.
+
+Each verb is called with whatever its arguments can name, in two stores that differ only in what
+another namespace holds. The answers have to be the same. The verbs come from the registry, so a new
+one is tested without a word here; a new kind of argument has to be given its probes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from khive_supervisor.access.grant import OPERATOR, Grant, confined_to
+from khive_supervisor.config.load import from_dict
+from khive_supervisor.errors import Denied, KhiveError, NotFound
+from khive_supervisor.packs import loading
+from khive_supervisor.profiles.model import DEFAULT
+from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import EVERYTHING
+from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.model import DONE, FAILED, Claimant, Outcome, RoleRow
+from khive_supervisor.verbs.confined import confined_store
+from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_supervisor.verbs.registry import Pack, Registry, Verb
+
+REGISTRY = loading.load()
+ACME, BETA = confined_to("acme"), Grant(namespaces=("beta",), home="beta")
+#: In every text of the other namespace, and in nothing of this one's.
+MARK = "quetzalcoatl"
+#: Entries and tasks of both have these ids; those of the other namespace come after this one's.
+OWN, FOREIGN = ("m1", "k2", "m3"), ("m4", "k5", "m6")
+OWN_TASKS, FOREIGN_TASKS = ("t1", "t2"), ("t3", "t4", "t5")
+
+#: What is asked for by the name of an argument: something of one's own, and all that another
+#: namespace has. An argument that is not here has to be thought about.
+PROBES: dict[str, list[Any]] = {
+    "id": [*OWN, *FOREIGN, "m99"],
+    "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m4"], ["m1", "m99"]],
+    "target": [*OWN, *FOREIGN, "m99"],
+    "results": [[{"id": one}] for one in (*OWN, *FOREIGN, "m99")] + [[]],
+    "task": [*OWN_TASKS, *FOREIGN_TASKS, "t99"],
+    "tasks": [[one] for one in (*OWN_TASKS, *FOREIGN_TASKS, "t99")] + [["t1", "t3"]],
+    "before": [*OWN_TASKS, *FOREIGN_TASKS, "t99"],
+    "after": [0, 3, 99],
+    "namespace": ["acme", "beta", "nowhere", "*"],
+    "profile": [DEFAULT, f"{MARK}-profile", "no-such-profile"],
+    "name": [DEFAULT, f"{MARK}-profile", "no-such-profile"],
+    "query": [f"what of {MARK}", "the first own words", "words"],
+    "content": [f"{MARK} words of memory", "The first own words.", "something else"],
+    "entries": [[{"content": f"{MARK} words of a document"}], [{"content": "words of ours"}]],
+    "source": [f"/home/{MARK}", "/home/own"],
+    "title": [f"{MARK} headline", "a headline"],
+    "tags": [[f"{MARK}-tag"], ["own"], []],
+    "kind": [f"{MARK}", "semantic"],
+    "idempotency_key": [f"{MARK}-key", "own-key", "new-key"],
+    "actor": [f"{MARK}-actor", "ada", "*"],
+    "role": [f"{MARK}-role", "writer"],
+    "task_type": [f"{MARK}-type", "write"],
+    "payload": [f"{MARK} payload", {"own": 1}],
+    "state": ["done", "queued"],
+    "verb": ["brain.reset", "memory.recall"],
+    "serve": [f"{MARK}-serve", "own"],
+    "scorer_run": [f"{MARK}-run", "own"],
+    "signal": ["useful"],
+    "quality": [0.5],
+    "in": ["memory", "knowledge", "all"],
+    "explain": [True],
+    "since": ["7d"],
+    "until": ["2100-01-01"],
+    "limit": [1, 100],
+    "max_characters": [100],
+    "priority": [5],
+    "deadline": ["30m"],
+    "cwd": ["/"],
+    "salience": [0.4],
+    "decay": [0.1],
+    "latency_us": [1000],
+    "timeout": [0],
+    "replaces": ["all", "nothing"],
+    "run": [1, 99],
+    "sources": [
+        ["/home/own"],
+        [f"/home/{MARK}"],
+        [{"source": "/home/own", "entries": [{"content": "own words"}], "digest": "0" * 32}],
+        [{"source": f"/home/{MARK}", "entries": []}],
+        [{"source": "/home/new", "entries": [], "instead_of": [f"/home/{MARK}"]}],
+    ],
+    "dry_run": [True],
+    "below": ["/home", "/"],
+    "names": [["/home/own"], [f"/home/{MARK}"]],
+    "digests": [["0" * 32], ["1" * 32]],
+}
+#: What a call is given of the arguments that it must have, and of those that would make it wait.
+GIVEN: dict[str, Any] = {
+    "id": "m1", "ids": ["m1"], "target": "m1", "query": "own words", "content": "Own words anew.",
+    "entries": [{"content": "words of ours"}], "results": [{"id": "m1"}], "task": "t1",
+    "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0, "sources": ["/home/own"],
+}  # fmt: skip
+#: Numbers and names that differ from call to call.
+VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
+            "run", "started_at", "ended_at", "deadline", "bytes")  # fmt: skip
+
+
+@dataclass
+class Place:
+    """A store, what a confined session calls in it, and what the user does."""
+
+    acme: Context
+    user: Context
+
+    def close(self) -> None:
+        self.acme.close()
+        self.user.close()
+
+    def own(self) -> None:
+        call(self.acme, "memory.remember", content="The first own words.", tags=["own"])
+        call(self.acme, "knowledge.learn", entries=[{"content": "Own words of a document."}])
+        call(self.acme, "memory.remember", content="The second own words, and more.")
+        call(self.acme, "agents.assign", role="writer", payload=1, idempotency_key="own-key")
+        call(self.acme, "agents.assign", role="writer", payload=2)
+        self.end(Outcome(DONE, "own result"))
+
+    def end(self, outcome: Outcome) -> None:
+        tasks = self.user.store.tasks
+        claim = tasks.claim(Claimant("writer", "w", 1, "d"), lease.now())
+        assert claim is not None
+        assert tasks.finish(claim.id, claim.token, outcome, lease.now()).accepted
+
+    def foreign(self, session: Context) -> None:
+        """What another namespace holds: everything in it has the mark."""
+        text = f"{MARK} words of memory"
+        call(session, "memory.remember", content=text, title=f"{MARK} headline",
+             tags=[f"{MARK}-tag"], kind=MARK, source=f"/home/{MARK}")  # fmt: skip
+        call(session, "knowledge.learn", entries=[{"content": f"{MARK} words of a document"}])
+        call(session, "memory.remember", content=f"{MARK} was forgotten")
+        text = {"content": f"{MARK} in a file", "title": f"{MARK} headline"}
+        source = {"source": f"/home/{MARK}", "entries": [text], "digest": "1" * 32}
+        call(session, "knowledge.sync", sources=[source])
+        call(session, "memory.forget", ids=["m6"])
+        for number in range(3):
+            call(session, "agents.assign", role="writer", payload=f"{MARK} payload",
+                 priority=10 - number, idempotency_key=f"{MARK}-key-{number}")  # fmt: skip
+        call(self.user, "agents.assign", role="writer", payload=MARK, idempotency_key=f"{MARK}-key",
+             deadline="30m", priority=9)  # fmt: skip
+        self.end(Outcome(DONE, f"{MARK} result"))
+        call(self.user, "brain.create_profile", name=f"{MARK}-profile", description=MARK)
+        call(self.user, "brain.bind", name=f"{MARK}-profile", namespace="beta")
+        call(session, "brain.feedback", target="m4", signal="useful")
+
+    def number_from(self, number: int) -> None:
+        """Have the next entries and tasks numbered from here."""
+        database = self.user.store.tasks._database  # type: ignore[attr-defined]
+        database.rows("UPDATE sqlite_sequence SET seq = ?", [number - 1])
+
+    def state(self) -> list[Any]:
+        """All that the other namespace holds, as it is."""
+        store = self.user.store
+        return [
+            store.get([4, 5, 6, 7]),
+            store.sources_below("beta", "/"),
+            [store.tasks.find(number) for number in (3, 4, 5, 6)],
+            store.profile(f"{MARK}-profile"),
+            store.bindings(),
+            {name: n for name, n in store.namespaces().items() if name != "acme"},
+        ]
+
+
+def call(context: Context, verb: str, /, **args: Any) -> dict[str, Any]:
+    return REGISTRY.call(context, verb, args)
+
+
+def make(path: Path, grant: Grant, session: str) -> Context:
+    config = from_dict({"store": {"path": str(path / "khive.db")}})
+    info = SessionInfo(id=session, cwd="/", actor="ada")
+    return Context(config, info, socket_path=None, make_embedder=lambda: None, grant=grant)
+
+
+def place(path: Path) -> Place:
+    path.mkdir()
+    found = Place(make(path, ACME, "a"), make(path, OPERATOR, ""))
+    found.user.store.tasks.set_roles([RoleRow("writer", ("write",))])
+    found.own()
+    return found
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    """Two stores with the same of one's own; the first has another namespace, too."""
+    shared, alone = place(tmp_path / "shared"), place(tmp_path / "alone")
+    other = make(tmp_path / "shared", BETA, "b")
+    shared.foreign(other)
+    for one in (shared, alone):  # what is new has the same numbers in both
+        one.number_from(100)
+    yield shared, alone
+    for one in (shared, alone, other):
+        one.close()
+
+
+def said(context: Context, verb: str, args: dict[str, Any]) -> str:
+    """What a call comes to, as text, without what is another one at each call."""
+    try:
+        found: Any = call(context, verb, **args)
+    except KhiveError as error:
+        found = {"error": error.as_dict()}
+    return json.dumps(_lasting(found), sort_keys=True)
+
+
+def _lasting(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _lasting(one) for name, one in found.items() if name not in VOLATILE}
+    return [_lasting(one) for one in found] if isinstance(found, list) else found
+
+
+def calls(verb: Verb) -> Iterator[dict[str, Any]]:
+    """A verb with each of its arguments in turn, and each of what that can name."""
+    base = {name: GIVEN[name] for name in verb.properties
+            if name in verb.required or name in ("timeout", "after")}  # fmt: skip
+    if verb.name in ("agents.assign", "agents.wait"):
+        base |= {"role": "writer"} if verb.name == "agents.assign" else {"task": "t1"}
+    yield base
+    for name in verb.properties:
+        for value in PROBES[name]:
+            yield {**base, name: value}
+            if verb.name == "agents.assign" and name == "task_type":
+                yield {name: value}
+
+
+AGENTS = list(REGISTRY.within(ACME))
+
+
+@pytest.mark.parametrize("verb", list(REGISTRY), ids=lambda verb: verb.name)
+def test_every_argument_has_its_probes(verb: Verb) -> None:
+    if verb in AGENTS:
+        assert not verb.properties.keys() - PROBES.keys(), "say in PROBES what it can name"
+
+
+@pytest.mark.parametrize("verb", AGENTS, ids=lambda verb: verb.name)
+def test_another_namespace_makes_no_difference(places: tuple[Place, Place], verb: Verb) -> None:
+    shared, alone = places
+    before = shared.state()
+    for args in calls(verb):
+        here, there = said(shared.acme, verb.name, args), said(alone.acme, verb.name, args)
+        assert here == there, args
+    assert shared.state() == before
+
+
+def test_the_two_namespaces_hold_what_they_should(places: tuple[Place, Place]) -> None:
+    shared, alone = places
+    everything = json.dumps(call(shared.user, "agents.tasks"))
+    assert shared.user.store.namespaces() == {"acme": 3, "beta": 3}
+    assert alone.user.store.namespaces() == {"acme": 3}
+    assert all(task in everything for task in (*OWN_TASKS, *FOREIGN_TASKS))
+    assert MARK in json.dumps(call(shared.user, "memory.get", ids=list(FOREIGN)))
+    assert call(shared.acme, "agents.task", task="t1")["result"] == "own result"
+
+
+def test_what_is_not_there_and_what_is_elsewhere_are_one_error(
+    places: tuple[Place, Place],
+) -> None:
+    acme = places[0].acme
+    for verb, name in (("memory.get", "ids"), ("memory.forget", "ids"), ("memory.restore", "ids")):
+        errors = []
+        for one in ("m4", "m99"):
+            with pytest.raises(NotFound) as caught:
+                call(acme, verb, **{name: [one]})
+            errors.append(str(caught.value).replace(one, "X"))
+        assert errors[0] == errors[1]
+
+
+def test_a_confined_session_has_no_other_default(tmp_path: Path) -> None:
+    config = from_dict({"store": {"path": str(tmp_path / "khive.db")}})
+    info = SessionInfo(id="a", namespace="beta")
+    context = Context(config, info, socket_path=None, make_embedder=lambda: None, grant=ACME)
+    try:
+        assert call(context, "memory.remember", content="where?")["namespace"] == "acme"
+        assert call(context, "system.status")["session"]["confined_to"] == ["acme"]
+    finally:
+        context.close()
+
+
+def test_who_is_confined_to_nothing_reaches_nothing(places: tuple[Place, Place]) -> None:
+    acme = places[0].acme
+    acme.grant = Grant(namespaces=())
+    with pytest.raises(Denied, match="exclude each other"):
+        call(acme, "memory.recall", query="words")
+    with pytest.raises(NotFound):
+        call(acme, "memory.get", ids=["m1"])
+
+
+# --- the store in its place -----------------------------------------------------------------------
+
+
+def methods(protocol: type) -> list[str]:
+    return sorted(
+        name
+        for name, member in inspect.getmembers(protocol)
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property))
+    )
+
+
+#: The methods that a confined session has; of all others it is told that they are not for it.
+ALLOWED = {
+    "add", "annotate", "begin_run", "change_token", "data_version", "embedded", "end_sources",
+    "filter_ids", "forget", "get", "known", "live_count", "live_ids", "page", "path", "recent",
+    "record", "record_many", "restore", "say", "sources_below", "sources_named", "sources_of",
+    "sources_with", "supersede", "tasks", "transaction",
+}  # fmt: skip
+ALLOWED_TASKS = {
+    "assign", "blocked", "cancel", "events", "feedback", "find", "last_event", "page",
+    "queue_depths", "records", "retry", "roles",
+}  # fmt: skip
+
+
+WHOLE: Any = SimpleNamespace(path="/", tasks=SimpleNamespace())
+
+
+@pytest.mark.parametrize("name", methods(Store))
+def test_a_new_method_of_the_store_is_refused_until_it_was_thought_about(name: str) -> None:
+    store = confined_store(WHOLE, ACME, set)
+    if name in ALLOWED:
+        assert getattr(store, name) is not None
+    else:
+        with pytest.raises(Denied, match="about all namespaces"):
+            getattr(store, name)
+
+
+@pytest.mark.parametrize("name", methods(TaskStore))
+def test_a_new_method_of_tasks_is_refused_until_it_was_thought_about(name: str) -> None:
+    tasks = confined_store(WHOLE, ACME, set).tasks
+    if name in ALLOWED_TASKS:
+        assert getattr(tasks, name) is not None
+    else:
+        with pytest.raises(Denied, match="about all namespaces"):
+            getattr(tasks, name)
+
+
+def test_the_store_by_its_methods(places: tuple[Place, Place]) -> None:
+    whole = places[0].user.store
+    store = confined_store(whole, ACME, lambda: {DEFAULT})
+    foreign = whole.get([4, 5, 6])
+    assert [entry.id for entry in store.get([1, 4, 2, 5, 6])] == [1, 2]
+    assert store.known(entry.content_hash for entry in foreign) == {}
+    assert store.forget([4, 5]) == []
+    assert store.restore([6]) == []
+    assert {entry.namespace for entry in [*store.recent(), *store.page()]} == {"acme"}
+    assert store.live_count() == 3
+    assert store.live_ids(EVERYTHING, 100) == [1, 2, 3]
+    assert store.filter_ids(range(10)) == {1, 2, 3}
+    assert {task.namespace for task in store.tasks.page()} == {"acme"}
+    assert {event.task_id for event in store.tasks.events()} == {1, 2}
+    for refused in (store.tasks.cancel, store.tasks.retry):
+        with pytest.raises(NotFound):
+            refused(3)
+    with pytest.raises(NotFound):
+        store.tasks.feedback(3, 0.0)
+    assert whole.get([4, 5, 6]) == foreign
+
+
+def test_a_foreign_packs_verb_gets_the_confined_store(places: tuple[Place, Place]) -> None:
+    def peek(context: Context, _args: Any) -> dict[str, Any]:
+        return {"seen": [entry.content for entry in context.store.get(range(1, 10))]}
+
+    def count(context: Context, _args: Any) -> dict[str, Any]:
+        return dict(context.store.namespaces())
+
+    registry = Registry(
+        [Pack("x", "x", (Verb("x.peek", "Peek.", peek), Verb("x.count", "Count.", count)))]
+    )
+    assert MARK not in json.dumps(registry.call(places[0].acme, "x.peek", {}))
+    with pytest.raises(Denied):
+        registry.call(places[0].acme, "x.count", {})
+    assert MARK in json.dumps(registry.call(places[0].user, "x.peek", {}))
+
+
+def test_keys_are_each_namespaces_own(places: tuple[Place, Place]) -> None:
+    shared = places[0]
+    key = {"role": "writer", "payload": "ours", "idempotency_key": f"{MARK}-key"}
+    first = call(shared.acme, "agents.assign", **key)
+    assert first["created"]
+    assert call(shared.acme, "agents.assign", **key)["task"] == first["task"]
+    assert call(shared.acme, "agents.task", task=first["task"])["idempotency_key"] == f"{MARK}-key"
+    with pytest.raises(KhiveError, match=f"'{MARK}-key' belongs to task {first['task']}"):
+        call(shared.acme, "agents.assign", **{**key, "payload": "another"})
+    again = call(shared.user, "agents.assign", role="writer", payload=MARK,
+                 idempotency_key=f"{MARK}-key", deadline="30m", priority=9)  # fmt: skip
+    assert not again["created"]
+
+
+def test_a_failed_task_of_its_own_is_retried(places: tuple[Place, Place]) -> None:
+    shared = places[1]
+    shared.end(Outcome(FAILED, error="no", final=True))
+    assert call(shared.acme, "agents.retry", task="t2")["state"] == "queued"

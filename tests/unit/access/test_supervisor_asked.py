@@ -1,0 +1,114 @@
+"""What the supervisor answers at its control socket, by what whoever asks may do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock
+
+import pytest
+
+from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, confined_to
+from khive_supervisor.access.seen import OF_COMMAND, roles_for, status_for
+from khive_supervisor.control import protocol
+from khive_supervisor.supervision.control.operations import Operations
+from khive_supervisor.supervision.control.server import Arrival
+
+#: What anybody may ask who reaches the socket; all else is an operator's, and a new one is as well.
+ANYBODYS = {"ping", "grant", "status", "counters", "index.damaged", "roles.status"}
+SECRET = "of another namespace"
+STATUS = {
+    "state": "ready",
+    "version": "1",
+    "pid": 7,
+    "store": "/s",
+    "log": SECRET,
+    "children": [SECRET],
+    "roles": [SECRET],
+    "ignored": [SECRET],
+    "reload": SECRET,
+    "sessions": [{"id": "own"}, {"id": "other", "cwd": SECRET}],
+}
+ROLES = {"roles": [{"role": "r", "state": "ready", "last_error": SECRET, "generations": [SECRET]}]}
+
+
+def operations(grant: Grant) -> Operations:
+    reloader = MagicMock()
+    reloader.roles.describe.return_value = ROLES
+    reloader.roles.drain = reloader.roles.resume = AsyncMock(return_value={})
+    reloader.ask = AsyncMock(return_value=MagicMock(as_dict=dict))
+    reloader.outcomes = {}
+    sessions, records, upkeep = MagicMock(), MagicMock(), MagicMock()
+    sessions.__len__.return_value = 2
+    sessions.counts.return_value = {}
+    records.trail.flush = AsyncMock()
+    upkeep.rescue = AsyncMock(return_value=1)
+    upkeep.builder.start.return_value = upkeep.builder.running = True
+    return Operations(
+        sessions,
+        reloader,
+        records,
+        upkeep,
+        AsyncMock(return_value=STATUS),
+        MagicMock(),
+        AsyncMock(return_value={}),
+        AsyncMock(return_value=grant),
+        store="/s",
+    )
+
+
+def answers(grant: Grant) -> dict[str, dict[str, Any]]:
+    """What each operation that there is answers."""
+
+    async def ask() -> dict[str, dict[str, Any]]:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        arrival = Arrival(theirs, {"kind": "control"}, [])
+        serving = asyncio.create_task(operations(grant).serve(arrival))
+        loop, decoder = asyncio.get_running_loop(), protocol.FrameDecoder()
+
+        async def one(name: str) -> dict[str, Any]:
+            args = {"role": "r", "file": "/x"}
+            await loop.sock_sendall(ours, protocol.encode({"id": 1, "op": name, "args": args}))
+            while True:
+                for message in decoder.feed(await loop.sock_recv(ours, 65536)):
+                    return dict(message)
+
+        hint = (await one("there is none"))["error"]["hint"]
+        names = hint.removeprefix("It has: ").rstrip(".").split(", ")
+        found = {name: await one(name) for name in names}
+        ours.close()
+        await serving
+        arrival.close()
+        return found
+
+    return asyncio.run(asyncio.wait_for(ask(), 30))
+
+
+@pytest.mark.parametrize("grant", [AGENT, confined_to("acme"), Grant(namespaces=())])
+def test_what_is_an_operators_is_refused_to_all_others(grant: Grant) -> None:
+    found = answers(grant)
+    refused = {n for n, one in found.items() if (one.get("error") or {}).get("code") == "denied"}
+    assert refused == set(found) - ANYBODYS
+    assert {"stop", "upgrade", "rescue", "reload", "index.build", "roles.drain"} <= refused
+
+
+def test_an_operator_is_answered() -> None:
+    assert not [name for name, one in answers(OPERATOR).items() if "error" in one]
+
+
+def test_a_confined_command_learns_nothing_of_others() -> None:
+    grant = Grant(namespaces=("acme",), owners=("own",))
+    found = answers(grant)
+    assert SECRET not in str(found)
+    assert found["status"]["result"] == {
+        **{name: STATUS[name] for name in OF_COMMAND if name in STATUS},
+        "sessions": [{"id": "own"}],
+    }
+
+
+def test_an_agents_command_learns_of_no_session_of_others() -> None:
+    seen = status_for(dict(STATUS), Grant(owners=("own",)), ("own",), OF_COMMAND)
+    assert (seen["sessions"], seen["sessions_open"]) == ([{"id": "own"}], 2)
+    assert roles_for(ROLES, AGENT) == ROLES

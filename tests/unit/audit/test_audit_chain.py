@@ -1,0 +1,249 @@
+"""The chain: whatever is changed in it is found, and the first entry that is wrong is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from khive_supervisor.audit import actors
+from khive_supervisor.audit.chain import GENESIS, AuditEntry, Head, digest, read_heads
+from khive_supervisor.audit.verify import Fault, verify
+from khive_supervisor.errors import InvalidInput
+
+
+def follow(chain: list[AuditEntry], **fields: Any) -> AuditEntry:
+    """The entry that would come next."""
+    last = Head(chain[-1].seq, chain[-1].hash) if chain else Head()
+    given = {"at": 5.5, "kind": "task.done", "actor": "ada", "subject": "task/t1", "detail": "{}"}
+    data = {**given, **fields}
+    found = digest(last.seq + 1, **data, previous=last.hash)
+    return AuditEntry(last.seq + 1, **data, previous=last.hash, hash=found)
+
+
+def chain_of(count: int) -> list[AuditEntry]:
+    chain: list[AuditEntry] = []
+    for number in range(count):
+        chain.append(follow(chain, at=float(number), subject=f"task/t{number}"))
+    return chain
+
+
+def renumbered(entries: list[AuditEntry]) -> list[AuditEntry]:
+    return [replace(entry, seq=number) for number, entry in enumerate(entries, 1)]
+
+
+def resealed(entry: AuditEntry) -> AuditEntry:
+    """What somebody makes who knows how hashes are made."""
+    return replace(entry, hash=entry.hash_as(entry.seq))
+
+
+def broken(entries: list[AuditEntry], *heads: Head) -> tuple[int, Fault]:
+    problem = verify(entries, heads).problem
+    assert problem is not None
+    assert problem.text
+    return problem.seq, problem.fault
+
+
+def test_a_chain_as_it_was_written_is_intact() -> None:
+    chain = chain_of(7)
+    report = verify(chain)
+    assert report.intact
+    assert (report.entries, report.head) == (7, Head(7, chain[-1].hash))
+    assert verify([]).intact
+    assert verify([]).head == Head(0, GENESIS)
+
+
+def test_the_hash_is_what_it_has_always_been() -> None:
+    """Entries that were written by one release are checked by all later ones."""
+    found = digest(1, 1.5, "task.done", "ada", "task/t1", "{}", GENESIS).hex()
+    assert found == "6867a33058b74384c6cef728512f7262cc4650f8b8a056404e1cbaeae1235693"
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+@given(st.data())
+def test_any_change_of_any_field_is_found(data: st.DataObject) -> None:
+    chain = chain_of(5)
+    place = data.draw(st.integers(0, 4))
+    entry = chain[place]
+    name = data.draw(st.sampled_from(["at", "kind", "actor", "subject", "detail"]))
+    value: Any = data.draw(
+        st.floats(allow_nan=False).map(lambda number: number + 0.0) if name == "at" else texts
+    )
+    if value == getattr(entry, name):
+        return
+    chain[place] = replace(entry, **{name: value})
+    assert broken(chain) == (place + 1, Fault.CHANGED)
+
+
+@given(st.integers(0, 4), st.sampled_from(["previous", "hash"]), st.integers(0, 255))
+def test_any_bit_of_a_hash_that_is_flipped_is_found(place: int, name: str, bit: int) -> None:
+    chain = chain_of(5)
+    value = bytearray(getattr(chain[place], name))
+    value[bit // 8] ^= 1 << bit % 8
+    chain[place] = replace(chain[place], **{name: bytes(value)})
+    assert broken(chain) == (place + 1, Fault.CHANGED)
+
+
+@given(st.integers(0, 4), st.sampled_from(["kind", "actor", "subject"]), st.integers(1, 3))
+def test_text_that_moves_to_the_next_field_is_found(place: int, name: str, count: int) -> None:
+    after = {"kind": "actor", "actor": "subject", "subject": "detail"}[name]
+    chain = chain_of(5)
+    entry = chain[place]
+    text = getattr(entry, name)
+    moved = {name: text[:-count], after: text[-count:] + getattr(entry, after)}
+    chain[place] = replace(entry, **moved)
+    assert broken(chain) == (place + 1, Fault.CHANGED)
+
+
+@given(*[st.tuples(texts, texts, texts, texts)] * 2)
+def test_other_fields_have_another_hash(one: tuple[str, ...], two: tuple[str, ...]) -> None:
+    same = digest(1, 0.0, *one, GENESIS) == digest(1, 0.0, *two, GENESIS)  # type: ignore[call-arg, arg-type]
+    assert same == (one == two)
+
+
+def test_an_entry_that_is_written_anew_does_not_fit_the_next_one() -> None:
+    chain = chain_of(5)
+    chain[2] = resealed(replace(chain[2], actor="eve"))
+    assert broken(chain) == (4, Fault.DOES_NOT_FOLLOW)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_removed_entry_is_found_with_and_without_its_gap(place: int) -> None:
+    chain = chain_of(5)
+    del chain[place]
+    assert broken(chain) == (place + 2, Fault.MISSING)
+    assert broken(renumbered(chain)) == (place + 1, Fault.MISSING)
+
+
+def test_several_removed_entries_are_named() -> None:
+    chain = chain_of(6)
+    del chain[1:4]
+    problem = verify(chain).problem
+    assert problem is not None
+    assert "Entries 2 to 4 are missing" in problem.text
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_swapped_entries_are_found(place: int) -> None:
+    chain = chain_of(5)
+    chain[place : place + 2] = reversed(chain[place : place + 2])
+    assert broken(renumbered(chain)) == (place + 1, Fault.OUT_OF_ORDER)
+    assert broken(chain) == (place + 2, Fault.MISSING)
+
+
+def test_entries_far_apart_that_are_swapped_are_found() -> None:
+    chain = chain_of(6)
+    chain[1], chain[4] = chain[4], chain[1]
+    assert broken(renumbered(chain)) == (2, Fault.CHANGED)
+
+
+def test_an_entry_that_comes_again_is_out_of_order() -> None:
+    chain = chain_of(4)
+    assert broken([*chain, chain[2]]) == (3, Fault.OUT_OF_ORDER)
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_an_entry_that_is_copied_is_inserted(place: int) -> None:
+    chain = chain_of(5)
+    chain.insert(place, chain[place])
+    assert broken(renumbered(chain)) == (place + 2, Fault.INSERTED)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+@pytest.mark.parametrize("knows_how", [False, True])
+def test_an_inserted_entry_is_named(place: int, *, knows_how: bool) -> None:
+    chain = chain_of(5)
+    foreign = replace(follow(chain[:place]), actor="eve")
+    chain.insert(place, resealed(foreign) if knows_how else foreign)
+    report = verify(renumbered(chain))
+    assert report.problem is not None
+    assert (report.problem.seq, report.problem.fault) == (place + 1, Fault.INSERTED)
+    assert report.entries == place
+    assert report.head == (verify(chain_of(5)[:place]).head)
+
+
+def test_a_head_shows_that_the_end_was_cut() -> None:
+    chain = chain_of(6)
+    head = Head(6, chain[5].hash)
+    assert verify(chain, [head]).heads == 1
+    assert verify(chain[:4]).intact  # by itself it looks whole
+    assert broken(chain[:4], head) == (5, Fault.CUT)
+    assert broken([], head) == (1, Fault.CUT)
+
+
+def test_a_head_shows_that_the_end_was_written_anew() -> None:
+    chain = chain_of(6)
+    other = chain[:3]
+    while len(other) < 8:
+        other.append(follow(other, actor="eve"))
+    assert verify(other).intact
+    heads = [Head(), Head(2, chain[1].hash), Head(5, chain[4].hash)]
+    assert broken(other, *heads) == (5, Fault.REWRITTEN)
+    assert verify(other, heads).heads == 2
+    assert verify(other, heads).head == Head(4, other[3].hash)
+
+
+def test_heads_of_the_beginning_are_in_every_chain() -> None:
+    assert verify([], [Head()]).heads == 1
+    assert verify(chain_of(2), [Head(), Head()]).heads == 2
+    assert broken(chain_of(2), Head(0, bytes(32)))[1] is Fault.REWRITTEN
+
+
+def test_a_part_can_be_checked_from_a_known_entry() -> None:
+    chain = chain_of(6)
+    start = Head(3, chain[2].hash)
+    assert verify(chain[3:], start=start).entries == 6
+    chain[4] = replace(chain[4], actor="eve")
+    problem = verify(chain[3:], start=start).problem
+    assert problem is not None
+    assert problem.seq == 5
+
+
+@given(st.integers(0, 1 << 60), st.binary(min_size=32, max_size=32))
+def test_a_head_is_read_as_it_was_written(seq: int, value: bytes) -> None:
+    head = Head(seq, value)
+    text = f'{{"seq": {seq}, "hash": "{value.hex()}"}}'
+    assert read_heads(str(head)) == read_heads(text) == [head]
+    assert read_heads(f"\n{head}\n\n{head}\n") == [head, head]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "khive-audit-1 5 00",
+        f"khive-audit-2 5 {'0' * 64}",
+        f"khive-audit-1 -5 {'0' * 64}",
+        f"khive-audit-1 5 {'x' * 64}",
+        "{",
+        "{}",
+        '{"seq": null, "hash": null}',
+        "{\n}",
+        "[1]",
+    ],
+)
+def test_what_is_no_head_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="no head"):
+        read_heads(text)
+
+
+def test_bytes_that_are_no_text_have_a_hash_of_their_own() -> None:
+    """A flipped byte can make a text that is not UTF-8; it is found, not an error."""
+    chain = chain_of(3)
+    chain[1] = replace(chain[1], subject=b"task/t\xff".decode("utf-8", "surrogateescape"))
+    assert broken(chain) == (2, Fault.CHANGED)
+
+
+def test_actors_say_who_and_where_from() -> None:
+    assert actors.user().startswith("user/")
+    assert actors.session("1a2b", "ada") == "session/1a2b ada"
+    assert actors.session("1a2b", "") == "session/1a2b"
+    assert actors.session("", "ada") == f"{actors.user()} ada"
+    assert actors.command(12) == f"{actors.user()} pid 12"
+    assert actors.command(None) == actors.user()

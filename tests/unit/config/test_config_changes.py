@@ -1,0 +1,114 @@
+"""What a reload would change, and what it leaves for the next start."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from khive_supervisor.config import Budget, Config, Handler, Role, from_dict
+from khive_supervisor.config.changes import diff, digest_of, in_force, keep_roles
+from khive_supervisor.config.settings.model import every_setting
+from khive_supervisor.config.settings.roles import every_key
+
+A = Role(role="a", task_types=("t",), handler=Handler(python="m:f"))
+B = dataclasses.replace(A, role="b")
+
+
+def config(**tables: dict[str, Any]) -> Config:
+    return from_dict(tables)
+
+
+def test_equal_configurations_have_an_empty_plan() -> None:
+    plan = diff(Config(roles=(A,)), Config(roles=(A,)))
+    assert plan.empty
+    assert plan.describe() == "Nothing has changed."
+    assert [(change.role, change.kind) for change in plan.roles] == [("a", "unchanged")]
+
+
+def test_every_class_of_setting_is_told_apart() -> None:
+    new = config(log={"level": "debug"}, session={"namespace": "n"}, store={"path": "/x.db"})
+    plan = diff(Config(), new)
+    assert [(c.key, c.applies) for c in plan.settings] == [
+        ("store.path", "restart"),
+        ("session.namespace", "session"),
+        ("log.level", "live"),
+    ]
+    assert plan.waits_for_restart == ("store.path",)
+    assert plan.applied == ("session.namespace", "log.level")
+    text = plan.describe()
+    assert 'Settings that change now:\n  log.level: "info" -> "debug"' in text
+    assert 'attach later:\n  session.namespace: "default" -> "n"' in text
+    assert "next start of the supervisor:\n  store.path:" in text
+
+
+def test_settings_have_classes_of_settings_and_role_keys_those_of_roles() -> None:
+    assert {s.applies for _, _, s in every_setting()} == {"live", "session", "restart"}
+    assert {s.applies for _, s in every_key()} == {"live", "rolling", "identity"}
+
+
+def test_what_waits_for_a_start_keeps_its_old_value() -> None:
+    old = Config()
+    new = config(log={"level": "debug", "backups": 9}, embedder={"kind": "none"})
+    force = in_force(old, new)
+    assert (force.log.level, force.log.backups) == ("debug", old.log.backups)
+    assert force.embedder == old.embedder
+    assert diff(force, new).waits_for_restart == ("embedder.kind", "log.backups")
+    assert diff(force, new).applied == ()
+    assert digest_of(in_force(force, new)) == digest_of(force)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({"workers": 4}, "live"),
+        ({"attempts": 4}, "live"),
+        ({"drain_deadline": 4.0}, "live"),
+        ({"task_types": ("t", "u")}, "live"),
+        ({"description": "d"}, "live"),
+        ({"budget": Budget(weekly=0.0)}, "live"),
+        ({"budget": Budget(weekly=1.0, fallback=("x",))}, "live"),
+        ({"handler": Handler(command=("x",))}, "rolling"),
+        ({"env_allow": ("A",)}, "rolling"),
+        ({"env_require": ("A",)}, "rolling"),
+        ({"cwd": "/"}, "rolling"),
+        ({"timeout": 4.0}, "rolling"),
+        ({"memory": 1 << 30}, "rolling"),
+        ({"memory": 1 << 30, "workers": 4}, "rolling"),
+    ],
+)
+def test_a_role_changes_in_place_or_rolls(changed: dict[str, Any], kind: str) -> None:
+    new = dataclasses.replace(A, **changed)
+    (change,) = diff(Config(roles=(A,)), Config(roles=(new,))).roles
+    assert change.kind == kind
+    assert {c.key.partition(".")[0] for c in change.changes} == set(changed)
+
+
+def test_a_limit_that_comes_is_told_as_such() -> None:
+    new = dataclasses.replace(A, budget=Budget(weekly=0.0))
+    (change,) = diff(Config(roles=(A,)), Config(roles=(new,))).roles
+    assert [(c.key, c.old, c.new) for c in change.changes] == [("budget.weekly", "no limit", "0.0")]
+
+
+def test_roles_come_and_go() -> None:
+    plan = diff(Config(roles=(A,)), Config(roles=(B,)))
+    assert [(change.role, change.kind) for change in plan.roles] == [
+        ("b", "added"),
+        ("a", "removed"),
+    ]
+    assert "Role b is added." in plan.describe()
+
+
+def test_the_digest_names_both_ends() -> None:
+    one, two = Config(), config(log={"level": "debug"})
+    assert diff(one, two).digest == diff(one, two).digest
+    assert len({diff(one, two).digest, diff(two, one).digest, diff(one, one).digest}) == 3
+
+
+def test_roles_that_were_rolled_back_keep_their_old_form() -> None:
+    new = dataclasses.replace(A, workers=9)
+    added = dataclasses.replace(A, role="c")
+    kept = keep_roles(Config(roles=(A, B)), Config(roles=(new, added)), {"a", "b", "c"})
+    assert kept.roles == (A, B)
+    assert keep_roles(Config(roles=(A,)), Config(roles=(new,)), set()).roles == (new,)

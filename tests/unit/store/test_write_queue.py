@@ -1,0 +1,288 @@
+"""Who waits for the write lock is told when it is free, and needs not be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from support import DEADLINE, kill, wait_until
+
+from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.sqlite.engine import connection
+from khive_supervisor.sqlite.engine import write_queue as turn_module
+from khive_supervisor.sqlite.engine.write_queue import WriteQueue
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.model import NewEntry
+
+#: Seconds after which nobody would wait any more: what goes on before was told.
+NEVER = 10 * DEADLINE
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A store that is there."""
+    path = str(tmp_path / "khive.db")
+    with SqliteStore(path) as store, store.transaction():
+        pass
+    return path
+
+
+def add(path: str, text: str) -> None:
+    """Write through a connection of one's own."""
+    with SqliteStore(path, busy_timeout=NEVER) as store:
+        store.add([NewEntry("memory", "n", "k", "t", text)])
+
+
+@contextmanager
+def forked(work: Callable[[], None]) -> Iterator[int]:
+    """A child that does something and exits with 0; killed and reaped at the end."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    try:
+        yield child
+    finally:
+        kill(child)
+        os.waitpid(child, 0)
+
+
+def ended(pid: int) -> bool:
+    """Whether a child is done; it is left for `forked` to reap, and must have succeeded."""
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    assert found is None or found.si_status == 0
+    return found is not None
+
+
+def listens(pid: int) -> bool:
+    """Whether a process has put itself in line: its epoll has a target."""
+    with suppress(FileNotFoundError):  # closed meanwhile
+        return any("tfd" in one.read_text() for one in Path(f"/proc/{pid}/fdinfo").iterdir())
+    return False
+
+
+def locked(path: str) -> bool:
+    """Whether somebody has the write lock."""
+    try:
+        with SqliteStore(path, busy_timeout=0) as store, store.transaction():
+            return False
+    except StoreUnavailable:
+        return True
+
+
+@contextmanager
+def holder(path: str) -> Iterator[tuple[int, Callable[[], object]]]:
+    """A child that holds the write lock, and what makes it commit."""
+    reading, writing = os.pipe()
+
+    def hold() -> None:
+        with SqliteStore(path) as store, store.transaction():
+            os.read(reading, 1)
+
+    with forked(hold) as child:
+        wait_until(lambda: locked(path), "the child holds the lock")
+        yield child, lambda: os.write(writing, b"x")
+    os.close(reading)
+    os.close(writing)
+
+
+def test_who_waits_is_told_one_after_the_other(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LISTEN", NEVER)
+    with (
+        holder(path) as (_, commit),
+        forked(lambda: add(path, "a")) as first,
+        forked(lambda: add(path, "b")) as second,
+    ):
+        wait_until(lambda: listens(first) and listens(second), "both are in line")
+        commit()
+        wait_until(lambda: ended(first) and ended(second), "both have written")
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_one_that_cannot_take_its_turn_keeps_nobody_waiting(
+    path: str, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(connection, "LISTEN", NEVER)
+    with (
+        holder(path) as (_, commit),
+        forked(lambda: add(path, "a")) as first,
+    ):
+        wait_until(lambda: listens(first), "the first is in line")
+        with forked(lambda: add(path, "b")) as second:
+            wait_until(lambda: listens(second), "the second is in line")
+            os.kill(first, number)
+            os.waitid(os.P_PID, first, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            commit()
+            wait_until(lambda: ended(second), "the second has written")
+        if number == signal.SIGSTOP:
+            os.kill(first, signal.SIGCONT)
+            wait_until(lambda: ended(first), "the first has written, too")
+
+
+def test_a_killed_holder_tells_nobody_and_the_lock_is_found_free(path: str) -> None:
+    with holder(path) as (child, _), forked(lambda: add(path, "a")) as waiting:
+        wait_until(lambda: listens(waiting), "it is in line")
+        kill(child)
+        wait_until(lambda: ended(waiting), "it has written")
+
+
+def test_a_stopped_holder_delays_and_then_the_store_is_busy(path: str) -> None:
+    with holder(path) as (child, commit):
+        os.kill(child, signal.SIGSTOP)
+        with SqliteStore(path, busy_timeout=0.1) as store, pytest.raises(StoreUnavailable):
+            store.forget([1])
+        os.kill(child, signal.SIGCONT)
+        commit()
+        add(path, "a")
+
+
+@pytest.mark.parametrize("content", ["file", "link", "nothing can be made"])
+def test_without_a_pipe_who_waits_looks_again(
+    path: str, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    shutil.rmtree(path + "-turn")
+    if content == "file":
+        Path(path + "-turn").write_text("mine", encoding="utf-8")
+    elif content == "link":
+        os.symlink(path, path + "-turn")
+    else:
+        monkeypatch.setattr(os, "mkfifo", _refuse)
+    with holder(path) as (_, commit), forked(lambda: add(path, "a")) as waiting:
+        commit()
+        wait_until(lambda: ended(waiting), "it has written")
+        assert not listens(waiting)
+    if content == "file":
+        assert Path(path + "-turn").read_text(encoding="utf-8") == "mine"
+
+
+def _refuse(_path: str, _mode: int) -> None:
+    raise OSError(1, "Operation not permitted")
+
+
+def test_nobody_has_to_listen(tmp_path: Path) -> None:
+    speaker, listener = (WriteQueue(str(tmp_path / "khive.db")) for _ in range(2))
+    for _ in range(1 << 17):  # more than the pipe holds
+        speaker.pass_on()
+    assert listener.wait(NEVER), "what was said before is heard once"
+    assert listener.wait(0.0)
+    assert os.listdir(tmp_path) == ["khive.db-turn"]
+    for turn in (speaker, listener, speaker):
+        turn.close()
+    speaker.pass_on()
+    assert not listener.wait(NEVER), "a closed one is deaf"
+
+
+@pytest.fixture
+def turns(tmp_path: Path) -> Iterator[Callable[[], WriteQueue]]:
+    """Makes more connections of one store."""
+    made = list[WriteQueue]()
+
+    def make() -> WriteQueue:
+        made.append(WriteQueue(str(tmp_path / "khive.db")))
+        return made[-1]
+
+    yield make
+    for turn in made:
+        turn.close()
+
+
+def has_waited(turn: WriteQueue) -> WriteQueue:
+    """One whose turn it is, as nobody else has told it."""
+    assert turn.wait(0.0)
+    return turn
+
+
+def heard(turn: WriteQueue) -> bool:
+    """Whether somebody was told at the pipe that this one listens at now."""
+    pipe = turn.listens_at
+    assert pipe is not None
+    with suppress(BlockingIOError):
+        return bool(os.read(pipe, 1))
+    return False
+
+
+def test_who_has_had_its_turn_goes_before_the_line_while_it_will_be_back(
+    turns: Callable[[], WriteQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "STRETCH", NEVER)
+    monkeypatch.setattr(turn_module, "BACK", NEVER)
+    in_line, first, speaker = turns(), has_waited(turns()), turns()
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "it has not written yet"
+    first.pass_on()
+    first.done()
+    assert heard(in_line)
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "one write may be all"
+    first.pass_on()
+    first.done()
+    assert heard(in_line)
+    for _ in range(2):
+        speaker.pass_on()
+        assert (heard(in_line), heard(first)) == (False, True), "it writes again and again"
+    first.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "nobody waits for itself"
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "while it waits for the disk"
+    first.wait(0.0)
+    speaker.pass_on()
+    assert (heard(in_line), heard(first)) == (True, False), "it has listened in vain"
+
+
+def test_a_stretch_ends(turns: Callable[[], WriteQueue], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_module, "STRETCH", 0.0)
+    in_line, late, speaker = turns(), has_waited(turns()), turns()
+    for _ in range(3):
+        late.pass_on()
+        late.done()
+        assert heard(in_line)
+    speaker.pass_on()
+    assert heard(late), "it stands in line again"
+
+
+def test_one_that_is_killed_or_does_not_come_back_is_not_waited_for(
+    turns: Callable[[], WriteQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "STRETCH", NEVER)
+    in_line, speaker, lost = turns(), turns(), has_waited(turns())
+
+    def write_twice() -> None:
+        for _ in range(2):
+            lost.pass_on()
+            lost.done()
+            assert heard(in_line)
+
+    monkeypatch.setattr(turn_module, "BACK", 0.0)
+    write_twice()
+    speaker.pass_on()
+    assert heard(in_line), "its time is over"
+    monkeypatch.setattr(turn_module, "BACK", NEVER)
+    write_twice()
+    speaker.pass_on()
+    assert heard(lost)
+    lost.close()  # as the kernel does with a killed process
+    speaker.pass_on()
+    assert heard(in_line)
+
+
+def test_a_rollback_passes_on_and_a_part_does_not(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[bool]()
+    with SqliteStore(path) as store:
+        monkeypatch.setattr(WriteQueue, "pass_on", lambda _self: told.append(True))
+        with pytest.raises(ZeroDivisionError), store.transaction(), store.transaction():
+            raise ZeroDivisionError
+        assert told == [True]
+        with store.database.write_small():
+            assert told == [True]
+        assert told == [True, True]

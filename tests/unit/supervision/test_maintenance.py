@@ -1,0 +1,44 @@
+"""What the maintenance thread forgets, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.service import StoreSettings, TaskSettings
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.supervision.maintenance import loop as maintenance
+from khive_supervisor.supervision.maintenance.loop import FORGET_EVERY, Maintenance
+from khive_supervisor.tasks.model import NewTask
+
+DAY = 86400.0
+
+
+def test_old_tasks_are_deleted_a_few_at_a_time_and_looked_for_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "FORGET_AT_ONCE", 2)
+    path = str(tmp_path / "khive.db")
+    config = replace(Config(), store=StoreSettings(path=path), tasks=TaskSettings(keep=DAY))
+    now, wall = [0.0], [1000 * DAY]
+    with SqliteStore(path, clock=lambda: wall[0]) as store:
+        kept = store.tasks.assign(NewTask("r"))[0].id
+        for _ in range(3):
+            store.tasks.cancel(store.tasks.assign(NewTask("r"))[0].id)
+        keeper = Maintenance(config, None, clock=lambda: now[0], wall_clock=lambda: wall[0])
+        try:
+            keeper.forget_tasks()
+            assert len(store.tasks.page()) == 4
+            wall[0] += DAY + 1
+            keeper.forget_tasks()  # it has looked a moment ago
+            assert len(store.tasks.page()) == 4
+            now[0] += FORGET_EVERY
+            keeper.forget_tasks()
+            assert len(store.tasks.page()) == 2
+            keeper.forget_tasks()
+            assert [task.id for task in store.tasks.page()] == [kept]
+        finally:
+            keeper.close()

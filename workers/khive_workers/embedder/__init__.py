@@ -1,0 +1,1 @@
+"""The embedder process: the one copy of the model."""

@@ -1,0 +1,1 @@
+"""The HTTP worker: MCP, metrics and routes on the loopback."""

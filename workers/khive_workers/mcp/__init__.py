@@ -1,0 +1,1 @@
+"""MCP on descriptors, served from the registry of verbs."""

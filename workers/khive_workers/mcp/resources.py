@@ -1,0 +1,285 @@
+"""MCP resources: what a client may read and be told of, in both eras of the protocol.
+
+A resource is a verb that reads. Which of them exist is looked up in the registry when asked, so a
+resource whose pack is not there is not listed. Clients of the handshake era subscribe to a URI and
+are told on the connection; since 2026-07-28 they open a stream that says what they want. Whoever
+asked for nothing is told nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import anyio
+import mcp.types as types
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    ResourcesListChanged,
+    ResourceUpdated,
+)
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from khive_supervisor import logs
+from khive_supervisor.access.grant import AGENT, Grant
+from khive_supervisor.errors import KhiveError, NotFound
+from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES
+from khive_supervisor.text import wellformed
+from khive_supervisor.verbs.registry import Registry
+
+log = logs.get("khive.resources")
+
+#: Runs a verb for a client: name, arguments, the SDK's context of the request.
+Run = Callable[[str, dict[str, Any], Any], Awaitable[dict[str, Any]]]
+
+#: Kinds after whose change the list of resources is another one.
+LISTED = frozenset({PROFILES})
+
+#: Clients of one process that are remembered: one, and over HTTP many.
+CLIENTS = 1024
+
+_MIME_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSpec:
+    """A resource, or with `{name}` at its end a template of many.
+
+    `verb` is what reads it; after changes of these `kinds` it may read otherwise.
+    """
+
+    uri: str
+    name: str
+    description: str
+    verb: str
+    kinds: frozenset[str]
+
+    @property
+    def is_template(self) -> bool:
+        """Whether the URI has a part to fill in."""
+        return self.uri.endswith("{name}")
+
+    def part_of(self, uri: str) -> str | None:
+        """What stands for `{name}` in a URI, empty without one; None: it is not of this source."""
+        if not self.is_template:
+            return "" if uri == self.uri else None
+        stem = self.uri.removesuffix("{name}")
+        part = unquote(uri.removeprefix(stem)) if uri.startswith(stem) else ""
+        return wellformed.text(part) or None
+
+
+SOURCES = (
+    ResourceSpec(
+        "khive://status",
+        "status",
+        "The memory, its index and the supervisor.",
+        "system.status",
+        frozenset({GENERATIONS}),
+    ),
+    ResourceSpec(
+        "khive://profiles",
+        "profiles",
+        "The profiles that feedback has taught how to rank.",
+        "brain.profiles",
+        frozenset({PROFILES, POSTERIORS, BINDINGS}),
+    ),
+    ResourceSpec(
+        "khive://profiles/{name}",
+        "profile",
+        "One profile: its weights and what they were learned from.",
+        "brain.profile",
+        frozenset({PROFILES, POSTERIORS, BINDINGS}),
+    ),
+)
+
+
+@dataclass(slots=True)
+class Subscriber:
+    """A client of the handshake era: how it is told, and what it wants to hear of."""
+
+    session: Any
+    #: Whether others' doings are not for it to hear of.
+    confined: bool = False
+    subscribed: set[str] = field(default_factory=set)
+
+
+class Resources:
+    """The resources of one worker (or, before the fork, of all), and who wants to hear of them."""
+
+    def __init__(
+        self, registry: Registry, run: Run, grant_of: Callable[[Any], Grant] = lambda _ctx: AGENT
+    ) -> None:
+        self._registry = registry
+        self._run = run
+        self._grant_of = grant_of
+        self._bus = InMemorySubscriptionBus()
+        self._listen = ListenHandler(self._bus)
+        self._listening: Counter[str] = Counter()
+        self._streams = 0
+        self._clients: OrderedDict[str, Subscriber] = OrderedDict()
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _sources(self, ctx: Any) -> Iterator[ResourceSpec]:
+        """Those whose verb exists for the client of a request."""
+        verbs = {verb.name for verb in self._registry.within(self._grant_of(ctx))}
+        return (source for source in SOURCES if source.verb in verbs)
+
+    async def on_list(self, ctx: Any, _params: Any) -> types.ListResourcesResult:
+        """Answer resources/list."""
+        self._remember(ctx)
+        found = [
+            types.Resource(
+                uri=source.uri,
+                name=source.name,
+                description=source.description,
+                mime_type=_MIME_TYPE,
+            )
+            for source in self._sources(ctx)
+            if not source.is_template
+        ]
+        return types.ListResourcesResult(resources=found)
+
+    async def on_list_templates(self, ctx: Any, _params: Any) -> types.ListResourceTemplatesResult:
+        """Answer resources/templates/list."""
+        self._remember(ctx)
+        found = [
+            types.ResourceTemplate(
+                uri_template=source.uri,
+                name=source.name,
+                description=source.description,
+                mime_type=_MIME_TYPE,
+            )
+            for source in self._sources(ctx)
+            if source.is_template
+        ]
+        return types.ListResourceTemplatesResult(resource_templates=found)
+
+    async def on_read(
+        self, ctx: Any, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        """Answer resources/read by the verb behind the URI."""
+        source, part = self._find(ctx, params.uri)
+        verb = self._registry.get(source.verb)
+        names = verb.input_schema.get("required") or ["name"]
+        try:
+            result = await self._run(verb.name, {names[0]: part} if part else {}, ctx)
+        except NotFound as error:
+            raise MCPError(types.INVALID_PARAMS, wellformed.text(str(error))) from error
+        except KhiveError as error:
+            raise MCPError(types.INTERNAL_ERROR, wellformed.text(str(error))) from error
+        text = json.dumps(wellformed.data(result), ensure_ascii=False)
+        content = types.TextResourceContents(uri=params.uri, mime_type=_MIME_TYPE, text=text)
+        return types.ReadResourceResult(contents=[content])
+
+    def _find(self, ctx: Any, uri: str) -> tuple[ResourceSpec, str]:
+        for source in self._sources(ctx):
+            part = source.part_of(uri)
+            if part is not None:
+                return source, part
+        raise _no_resource(uri, self._sources(ctx))
+
+    # --- who wants to hear ----------------------------------------------------------------------
+
+    async def on_subscribe(
+        self, ctx: Any, params: types.SubscribeRequestParams
+    ) -> types.EmptyResult:
+        """Answer resources/subscribe, of the handshake era."""
+        self._find(ctx, params.uri)
+        client = self._remember(ctx)
+        if client is not None:
+            client.subscribed.add(params.uri)
+        return types.EmptyResult()
+
+    async def on_unsubscribe(
+        self, ctx: Any, params: types.UnsubscribeRequestParams
+    ) -> types.EmptyResult:
+        """Answer resources/unsubscribe, of the handshake era."""
+        client = self._remember(ctx)
+        if client is not None:
+            client.subscribed.discard(params.uri)
+        return types.EmptyResult()
+
+    async def on_listen(
+        self, ctx: Any, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        """Serve one stream of subscriptions/listen until the client ends it."""
+        if self._grant_of(ctx).confined:
+            nothing = types.SubscriptionFilter()  # what changes may be of others
+            params = params.model_copy(update={"notifications": nothing})
+        wanted = set(params.notifications.resource_subscriptions or ())
+        self._listening.update(wanted)
+        self._streams += 1
+        try:
+            return await self._listen(ctx, params)
+        finally:
+            self._listening.subtract(wanted)
+            self._streams -= 1
+
+    def forget(self) -> None:
+        """Forget every client: those of the rehearsal are not the next session's."""
+        self._clients.clear()
+
+    def _remember(self, ctx: Any) -> Subscriber | None:
+        """A client of the handshake era that looked at the list once is told when it changes."""
+        if ctx.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return None
+        request = getattr(ctx, "request", None)
+        key = request.headers.get("mcp-session-id", "") if request is not None else ""
+        confined = self._grant_of(ctx).confined
+        client = self._clients.setdefault(key, Subscriber(ctx.session, confined))
+        client.session = ctx.session
+        self._clients.move_to_end(key)
+        if len(self._clients) > CLIENTS:
+            self._clients.popitem(last=False)
+        return client
+
+    # --- telling --------------------------------------------------------------------------------
+
+    async def changed(self, kinds: Collection[str]) -> None:
+        """Tell whoever asked for it that things of these kinds have changed.
+
+        Tools do not change while a session lives, so their list is never said to.
+        """
+        listed = not LISTED.isdisjoint(kinds)
+        if self._streams:
+            if listed:
+                await self._bus.publish(ResourcesListChanged())
+            for uri in _affected(+self._listening, kinds):
+                await self._bus.publish(ResourceUpdated(uri))
+        for key, client in list(self._clients.items()):
+            if client.confined:  # what has changed may be of others
+                continue
+            await self._tell(key, client, kinds, listed=listed)
+
+    async def _tell(
+        self, key: str, client: Subscriber, kinds: Collection[str], *, listed: bool
+    ) -> None:
+        try:
+            if listed:
+                await client.session.send_resource_list_changed()
+            for uri in _affected(client.subscribed, kinds):
+                await client.session.send_resource_updated(uri)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            log.debug("resources.client_left")
+            if self._clients.get(key) is client:
+                del self._clients[key]
+
+
+def _no_resource(uri: str, sources: Iterable[ResourceSpec]) -> MCPError:
+    known = ", ".join(source.uri for source in sources)
+    return MCPError(
+        types.INVALID_PARAMS, f"There is no resource {uri}. There are: {known}.", {"uri": uri}
+    )
+
+
+def _affected(uris: Collection[str], kinds: Collection[str]) -> list[str]:
+    """The URIs that may read otherwise after changes of these kinds."""
+    sources = [source for source in SOURCES if not source.kinds.isdisjoint(kinds)]
+    return [uri for uri in sorted(uris) if any(s.part_of(uri) is not None for s in sources)]

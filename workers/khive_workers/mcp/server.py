@@ -1,0 +1,399 @@
+"""The MCP server: tools from the registry, and one door to every verb.
+
+Built once in the zygote, before any fork; what a session needs hangs on `SessionRuntime`, which
+each worker sets for itself. Arguments are validated by the registry (the SDK only advertises
+schemas), and errors are answers that a model can read and act on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from typing import Any
+
+import mcp.types as types
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+
+from khive_supervisor import __version__, logs
+from khive_supervisor.access.grant import AGENT, Grant
+from khive_supervisor.errors import InvalidInput, KhiveError, StoreUnavailable
+from khive_supervisor.text import wellformed
+from khive_supervisor.verbs.coercion import coerce
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Registry, Verb
+from khive_workers.common.verb_thread import VerbThread, run_apart
+from khive_workers.mcp.resources import Resources
+
+log = logs.get("khive.mcp")
+
+#: Characters of a result that a client shows to the model whole; Claude Code's default is 50,000.
+MAX_RESULT_CHARACTERS = 200_000
+
+INSTRUCTIONS = """\
+khive is a memory that lasts across sessions and is shared by all agents of this user.
+
+Use it like this:
+- At the start of a task, call memory_recall with a sentence about the task: decisions, \
+preferences, pitfalls and fixes found in earlier sessions are there. Recall again when you meet \
+an error or a decision that may have come up before.
+- When you learn something that a later session should know (a decision and its reason, a \
+preference of the user, a fix that took effort, where something is), call memory_remember with one \
+self-contained fact: name the project, file or tool, since the reader has none of your context.
+- When a memory has become wrong, call memory_supersede with the correct one; memory_forget only \
+removes.
+- When a recalled memory helped or was wrong, say so with brain_feedback: the ranking learns it.
+- knowledge_search searches documents that were learned (knowledge_learn); knowledge_suggest names \
+what is worth reading for a task, in a few lines.
+- Results are found by words and by meaning; ask in natural language. Ids such as m12 or k7 can be \
+given to memory_get for the whole text.
+- khive_help lists every other verb, and khive_call runs it.
+Never store secrets.
+"""
+
+#: Calls that may wait at once in a session; each has a thread and a connection to the store.
+WAITING_LIMIT = 8
+#: The same of all clients of one process: one over stdio, and many over HTTP.
+WAITING_IN_ALL = 64
+
+_OBJECT = {"type": "object"}
+
+CALL_TOOL = "khive_call"
+HELP_TOOL = "khive_help"
+
+
+@dataclass(slots=True)
+class SessionRuntime:
+    """What the handlers of one worker need; filled in after the fork."""
+
+    context: Context | None = None
+    thread: VerbThread | None = None
+    #: Makes a context of its own for a call that waits.
+    make_context: Callable[[], Context] | None = None
+    #: How many such calls wait now, by who has made them.
+    waiting: Counter[str] = field(default_factory=Counter)
+    on_client: Callable[[dict[str, Any]], None] | None = None
+    #: Called with each call of a verb, before it runs.
+    on_call: Callable[[], None] | None = None
+    client_seen: bool = False
+    calls: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def _annotations(verb: Verb) -> types.ToolAnnotations:
+    return types.ToolAnnotations(
+        title=verb.summary.rstrip("."),
+        read_only_hint=verb.read_only,
+        destructive_hint=verb.destructive,
+        idempotent_hint=verb.idempotent or verb.read_only,
+        open_world_hint=False,
+    )
+
+
+def _tool(verb: Verb) -> types.Tool:
+    return types.Tool(
+        name=verb.tool_name,
+        title=verb.summary.rstrip("."),
+        description=f"{verb.summary} {verb.description}".strip(),
+        input_schema=verb.input_schema,
+        output_schema=dict(verb.output) if verb.output else None,
+        annotations=_annotations(verb),
+        _meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
+    )
+
+
+def _door_tools() -> list[types.Tool]:
+    return [
+        types.Tool(
+            name=CALL_TOOL,
+            title="Call any khive verb",
+            description="Run a verb that has no tool of its own. khive_help lists the verbs and "
+            "what each takes.",
+            input_schema={
+                "type": "object",
+                "properties": {
+                    "verb": {"type": "string", "description": "Its name, such as index.status."},
+                    "args": {"type": "object", "description": "Its arguments by name."},
+                },
+                "required": ["verb"],
+                "additionalProperties": False,
+            },
+            annotations=types.ToolAnnotations(
+                title="Call any khive verb", read_only_hint=False, open_world_hint=False
+            ),
+        ),
+        types.Tool(
+            name=HELP_TOOL,
+            title="List the khive verbs",
+            description="What khive can do: all verbs with a line each, or one verb's arguments.",
+            input_schema={
+                "type": "object",
+                "properties": {
+                    "verb": {"type": "string", "description": "Only this verb, in full."}
+                },
+                "additionalProperties": False,
+            },
+            annotations=types.ToolAnnotations(
+                title="List the khive verbs", read_only_hint=True, open_world_hint=False
+            ),
+        ),
+    ]
+
+
+def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> dict[str, Any]:
+    """What `khive_help` answers whoever has a grant.
+
+    Raises:
+        NotFound: there is no such verb.
+        Denied: it is not for who asks.
+    """
+    if name is None:
+        return {
+            "packs": [
+                {
+                    "pack": pack.name,
+                    "summary": pack.summary,
+                    "verbs": {
+                        verb.name: verb.summary for verb in pack.verbs if verb.reached_by(grant)
+                    },
+                }
+                for pack in registry.packs
+                if any(verb.reached_by(grant) for verb in pack.verbs)
+            ],
+            "note": "khive_call runs any of them; khive_help with `verb` shows its arguments.",
+        }
+    verb = registry.reached(name, grant)
+    return {
+        "verb": verb.name,
+        "summary": verb.summary,
+        "description": verb.description,
+        "arguments": verb.input_schema,
+        "read_only": verb.read_only,
+    }
+
+
+class McpServer:
+    """The server of one worker (or, before the fork, of all)."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.runtime = SessionRuntime()
+        self._meanings = {verb.tool_name: verb.meaning for verb in registry if verb.meaning}
+        self._tools = [(verb, _tool(verb)) for verb in registry if verb.tool]
+        self._doors = _door_tools()
+        self.resources = Resources(registry, self._run, self._grant_of)
+        self.server: Server[Any] = Server(
+            "khive",
+            version=__version__,
+            title="khive memory",
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_resources=self.resources.on_list,
+            on_list_resource_templates=self.resources.on_list_templates,
+            on_read_resource=self.resources.on_read,
+            on_subscribe_resource=self.resources.on_subscribe,
+            on_unsubscribe_resource=self.resources.on_unsubscribe,
+            on_subscriptions_listen=self.resources.on_listen,
+        )
+        # Traces that nobody exports would still be made for each call.
+        self.server.middleware.clear()
+
+    def foresee(self, request: types.JSONRPCRequest) -> None:
+        """Let the embedder begin with a search's meaning while the call is still understood."""
+        context, params = self.runtime.context, request.params
+        if context is None or request.method != "tools/call" or not params:
+            return
+        arguments = params.get("arguments")
+        meaning = self._meanings.get(str(params.get("name")))
+        if meaning is not None and isinstance(arguments, dict):
+            text = arguments.get(meaning)
+            if isinstance(text, str):
+                context.foresee(text)
+
+    def options(self) -> InitializationOptions:
+        """What `Server.run` wants."""
+        return self.server.create_initialization_options(
+            NotificationOptions(resources_changed=True)
+        )
+
+    async def _list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
+        self._note_client(ctx)
+        grant = self._grant_of(ctx)
+        tools = [tool for verb, tool in self._tools if verb.reached_by(grant)]
+        return types.ListToolsResult(tools=tools + self._doors)
+
+    def _grant_of(self, _ctx: Any) -> Grant:
+        """What the client of a request may do."""
+        context = self.runtime.context
+        return AGENT if context is None else context.grant
+
+    async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> Any:
+        self._note_client(ctx)
+        arguments = params.arguments or {}
+        try:
+            result, text = answer_of(await self._dispatch(params.name, arguments, ctx))
+        except KhiveError as error:
+            return _failure(error)
+        except Exception as error:  # noqa: BLE001 - the SDK would hide it from the model
+            log.error("verb.crashed", verb=params.name, error=repr(error))
+            return _failure(
+                KhiveError(
+                    f"{params.name} failed unexpectedly: {error!r}.",
+                    hint="This is a bug; `khive-supervisor logs` has more.",
+                )
+            )
+        # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
+        return {
+            "resultType": "complete",
+            "content": [{"type": "text", "text": text}],
+            "structuredContent": result,
+            "isError": False,
+        }
+
+    async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        if name == HELP_TOOL:
+            verb = arguments.get("verb")
+            if arguments.keys() - {"verb"} or not isinstance(verb, str | None):
+                raise InvalidInput(
+                    "khive_help takes `verb` (a string) or nothing.",
+                    hint='For example {"verb": "memory.recall"}.',
+                )
+            return describe_verbs(self.registry, verb, self._grant_of(ctx))
+        if name == CALL_TOOL:
+            verb, inner = arguments.get("verb"), coerce(_OBJECT, arguments.get("args") or {})
+            foreign = arguments.keys() - {"verb", "args"}
+            if foreign or not isinstance(verb, str) or not isinstance(inner, dict):
+                raise InvalidInput(
+                    "khive_call takes `verb` (a string) and `args` (an object), nothing else.",
+                    hint='For example {"verb": "index.status", "args": {}}.',
+                )
+            return await self._run(verb, inner, ctx)
+        return await self._run(name, arguments, ctx)
+
+    async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+        """Run a verb; in the verb thread, so that the session notices its client all the while."""
+        runtime = self.runtime
+        context = runtime.context
+        assert context is not None
+        assert runtime.thread is not None
+        verb = self.registry.get(name)
+        runtime.calls += 1
+        if runtime.on_call is not None:
+            runtime.on_call()
+        if verb.waits and runtime.make_context is not None:
+            return await self._run_waiting(runtime.make_context, name, arguments, ctx)
+        loop = asyncio.get_running_loop()
+        cancelled = threading.Event()
+        report = progress_of(ctx, loop, cancelled)
+
+        def work() -> dict[str, Any]:
+            if cancelled.is_set():
+                raise CancelledError
+            context.progress = report  # here, since other calls may wait for the thread
+            return self.registry.call(context, name, arguments)
+
+        try:
+            return await runtime.thread.run(work, quick=verb.quick)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async def _run_waiting(
+        self, make: Callable[[], Context], name: str, arguments: dict[str, Any], ctx: Any,
+        by: str = "",
+    ) -> dict[str, Any]:  # fmt: skip
+        """Run a verb that waits in a thread and with a store of its own, so that others go on."""
+        runtime = self.runtime
+        if runtime.waiting.total() >= WAITING_IN_ALL:
+            raise StoreUnavailable(
+                f"{WAITING_IN_ALL} calls wait already, of all clients together.",
+                hint="Try again in a moment.",
+            )
+        if runtime.waiting[by] >= WAITING_LIMIT:
+            raise KhiveError(
+                f"{WAITING_LIMIT} calls of this session wait already.",
+                hint="Wait for several things in one call, or for one of them to end.",
+            )
+        cancelled = threading.Event()
+        report = progress_of(ctx, asyncio.get_running_loop(), cancelled)
+
+        def pause(seconds: float) -> None:
+            if cancelled.wait(seconds):
+                raise CancelledError
+
+        def work() -> dict[str, Any]:
+            context = make()
+            context.progress, context.pause = report, pause
+            try:
+                return self.registry.call(context, name, arguments)
+            finally:
+                context.close()
+
+        runtime.waiting[by] += 1
+        try:
+            return await run_apart(work)
+        finally:
+            runtime.waiting[by] -= 1
+            if not runtime.waiting[by]:
+                del runtime.waiting[by]
+            cancelled.set()
+
+    def _note_client(self, ctx: Any) -> None:
+        """Tell the supervisor once who the client is."""
+        runtime = self.runtime
+        if runtime.client_seen or runtime.on_client is None:
+            return
+        runtime.client_seen = True
+        params = getattr(ctx.session, "client_params", None)
+        info = getattr(params, "client_info", None)
+        if info is not None:
+            runtime.on_client({"client": f"{info.name} {info.version}"})
+
+
+def answer_of(result: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """An answer as JSON and Unicode, and its text: whatever a verb found in the store can be sent.
+
+    Raises:
+        TypeError, ValueError: it holds what JSON does not have, which is a bug of the verb.
+    """
+    text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+    if wellformed.is_text(text):
+        return result, text
+    result = wellformed.data(result)
+    return result, json.dumps(result, ensure_ascii=False)
+
+
+def progress_of(
+    ctx: Any, loop: asyncio.AbstractEventLoop, cancelled: threading.Event
+) -> Callable[[int, int, str], None]:
+    """A verb's progress as MCP notifications, if the client asked for them.
+
+    A call that was cancelled ends there: what it has stored by then stays.
+    """
+
+    def report(done: int, total: int, text: str) -> None:
+        if cancelled.is_set():
+            raise CancelledError
+        asyncio.run_coroutine_threadsafe(
+            ctx.session.report_progress(float(done), float(total), wellformed.text(text)), loop
+        )
+
+    return report
+
+
+def _failure(error: KhiveError) -> types.CallToolResult:
+    """An error that the model reads: what happened, why, what to do next.
+
+    Text alone: some clients hold the structured content of an error, too, to the tool's output
+    schema, and then show that complaint instead of the error.
+    """
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=wellformed.text(str(error)))],
+        is_error=True,
+    )

@@ -1,0 +1,1 @@
+"""Role workers: one role's tasks, one at a time."""

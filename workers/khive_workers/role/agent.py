@@ -1,0 +1,145 @@
+"""A role's coding agent: a command that is told what to do in its own way, and resumed."""
+
+from __future__ import annotations
+
+import selectors
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from khive_supervisor import logs
+from khive_supervisor.agents import codex, formats
+from khive_supervisor.agents.model import AgentAnswer, AgentOutput, Ask, prompt_of
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.tasks.model import CANCELLED, DONE, ERROR_LIMIT, FAILED, Claim, Outcome
+from khive_workers.role.command import CommandHandler, Variables
+from khive_workers.role.handlers import Why, clip, failure, tail_of
+
+log = logs.get("khive.role")
+
+#: Keeps a task's session: its claim, the session, and what it had counted.
+Note = Callable[[Claim, str, int], None]
+
+#: Bytes of an agent's output that are kept: its first events, and its last, which count.
+HEAD, TAIL = 256 << 10, 1 << 20
+
+
+class AgentHandler(CommandHandler):
+    """Runs an agent with the task as its prompt; a retry goes on in the session there was."""
+
+    _what = "agent"
+    _keeps = (HEAD, TAIL)
+
+    def __init__(
+        self,
+        role: Role,
+        *,
+        cwd: str,
+        environment: Mapping[str, str],
+        selector: selectors.BaseSelector,
+        note: Note,
+        variables: Variables = lambda _claim: {},
+    ) -> None:
+        super().__init__(
+            role.handler.agent,
+            cwd=cwd,
+            memory=role.memory,
+            environment=environment,
+            selector=selector,
+            variables=variables,
+        )
+        self._role = role
+        self._format = formats.format_of(role.handler)
+        self._note = note
+        self._claim: Claim | None = None
+        self._session = ""
+        self._counted = 0
+        self._resumed = False
+
+    def begin(self, claim: Claim) -> None:
+        """See `Handler.begin`."""
+        self._claim = claim
+        self._why = self._kill_at = self._refused = None
+        self._started = self._clock()
+        text = prompt_of(claim.payload)
+        if not text.strip():
+            refused = failure("The task has no prompt: its payload is empty.")
+            self._refused = replace(refused, final=True)
+            return
+        self._session = self._of_this_agent(claim.agent_session)
+        self._counted = claim.agent_counted if self._session else 0
+        self._ask(claim, text)
+
+    def _of_this_agent(self, session: str) -> str:
+        """The session if it is this kind of agent's: the role may have had another before."""
+        kind, _, name = session.partition(":")
+        return name if kind == self._format.NAME else ""
+
+    def _ask(self, claim: Claim, text: str) -> None:
+        self._resumed = bool(self._session)
+        server = formats.server(self._environment, claim.role, claim.namespace)
+        call = self._format.call(
+            Ask(self._role, text, server, resume=self._session, new_session=str(uuid.uuid4()))
+        )
+        if call.session:
+            self._keep(call.session, self._counted)
+        self._start(claim, call.arguments, call.stdin)
+
+    def _keep(self, session: str, counted: int) -> None:
+        """Store the session before it is needed: nobody may be left to do it afterwards."""
+        assert self._claim is not None
+        known = (self._of_this_agent(self._claim.agent_session), self._claim.agent_counted)
+        self._session = session
+        if (session, counted) == known:
+            return
+        name = f"{self._format.NAME}:{session}"
+        try:
+            self._note(self._claim, name, counted)
+        except KhiveError as error:
+            log.warning("role.session_not_kept", task=self._claim.id, error=str(error))
+            return
+        self._claim = replace(self._claim, agent_session=name, agent_counted=counted)
+
+    def progress(self) -> str | None:
+        """Nothing in words; but the session becomes known while it runs."""
+        if not self._session and self._format is codex and self._output.total:
+            session = codex.thread_in(self._output.text())
+            if session:
+                self._keep(session, 0)
+        return None
+
+    def _begin_anew(self) -> Outcome | None:
+        """Begin a new session in the place of one that is lost, within the same attempt."""
+        assert self._claim is not None
+        log.info("role.session_lost", task=self._claim.id, session=self._session)
+        self._session, self._counted = "", 0
+        self._ask(self._claim, prompt_of(self._claim.payload))
+        refused, self._refused = self._refused, None
+        return refused
+
+    def _judge(self, code: int) -> Outcome | None:
+        said = AgentOutput(code, self._output.text(), self._errors.text(), self._output.cut)
+        answer = self._format.read(said, self._counted)
+        if answer.lost and self._resumed and self._why is None:
+            return self._begin_anew()
+        latency = self._clock() - self._started
+        if answer.session:
+            self._keep(answer.session, answer.counted)
+        log_tail = tail_of(self._errors.text())
+        known: dict[str, Any] = {"log_tail": log_tail, "latency": latency, "usage": answer.usage}
+        if self._why is not None and self._why is not Why.TIMEOUT:
+            return Outcome(CANCELLED, error="cancelled", **known)
+        if answer.error:
+            text = clip(answer.error, ERROR_LIMIT)
+            return Outcome(FAILED, error=text, final=answer.final, **known)
+        return Outcome(DONE, result=self._result(answer), **known)
+
+    def _result(self, answer: AgentAnswer) -> dict[str, Any]:
+        result: dict[str, Any] = {"text": answer.text}
+        if answer.session:
+            result["session"] = answer.session
+        if answer.usage is not None:
+            result["usage"] = asdict(answer.usage)
+        return result

@@ -1,0 +1,342 @@
+"""A role worker's loop: claims tasks, has them done, and stores what came of them.
+
+One thread. It waits for the supervisor's words, for the handler, and for the next thing that is
+due; it holds no transaction while it waits. The end of the queue is the drain: what is held is
+finished, nothing more is claimed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from khive_supervisor import exitcodes, logs
+from khive_supervisor.control import protocol
+from khive_supervisor.errors import InvalidInput, KhiveError, ProtocolError
+from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.model import (
+    CANCELLED,
+    DONE,
+    ERROR_LIMIT,
+    FAILED,
+    Claim,
+    Claimant,
+    Finished,
+    Outcome,
+)
+from khive_workers.role.handlers import TaskHandler, Why, clip, failure
+
+log = logs.get("khive.role")
+
+#: Seconds between two looks for tasks that nobody told of, and how much longer it may be.
+POLL, POLL_JITTER = 5.0, 1.0
+#: Seconds between two lines of progress that are stored.
+PROGRESS_EVERY = 0.25
+#: Seconds in which a handler must have stopped after it was told to; its process ends otherwise.
+#: A function whose time is over has had it.
+STOP_GRACE, TIMEOUT_GRACE = 6.0, 1.0
+#: Turns of the loop that may fail for want of memory before the process ends.
+STARVED_LIMIT = 1000
+#: Seconds before a store that could not be written is tried again.
+RETRY_AFTER = 0.5
+
+
+class Held:
+    """The task at work, and when something is due for it (monotonic)."""
+
+    def __init__(self, claim: Claim, now: float, timeout: float) -> None:
+        self.claim = claim
+        self.since = now
+        self.renew_at = now + lease.RENEW_EVERY
+        self.timeout_at = now + timeout
+        self.stop_until: float | None = None
+        self.why: Why | None = None
+        self.outcome: Outcome | None = None
+        self.not_before = now
+        self.said: str | None = None
+        self.say_at = now
+
+    def due(self) -> float:
+        """When the loop must look again, whatever the handler does."""
+        moments = [self.renew_at]
+        if self.why is None:
+            moments.append(self.timeout_at)
+        if self.stop_until is not None:
+            moments.append(self.stop_until)
+        if self.outcome is not None:
+            moments.append(self.not_before)
+        if self.said is not None:
+            moments.append(self.say_at)
+        return min(moments)
+
+
+class RoleLoop:
+    """Runs until it is drained; the exit code says how it ended."""
+
+    def __init__(
+        self,
+        tasks: TaskStore,
+        handler: TaskHandler,
+        claimant: Claimant,
+        queue: socket.socket,
+        selector: selectors.BaseSelector,
+        *,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tasks = tasks
+        self._handler = handler
+        self._claimant = claimant
+        self._queue = queue
+        self._selector = selector
+        self._timeout = timeout
+        self._clock = clock
+        self._decoder = protocol.FrameDecoder()
+        self._held: Held | None = None
+        self._active = False
+        self._draining = False
+        self._look_at: float | None = None
+        self._code: int | None = None
+        self._starved = 0
+
+    def run(self) -> int:
+        """Serve until drained; the exit code."""
+        self._queue.setblocking(False)
+        self._selector.register(self._queue, selectors.EVENT_READ, self._hear)
+        self.tell(ready=True)
+        while self._code is None:
+            try:
+                for key, _ in self._selector.select(self._wait()):
+                    key.data()
+                self._turn(self._clock())
+            except MemoryError:
+                # A function has taken all that the role may use; it meets the same error, and
+                # when it lets go, this goes on.
+                self._starved += 1
+                if self._starved > STARVED_LIMIT:
+                    return exitcodes.RECYCLE
+        return self._code
+
+    def _wait(self) -> float | None:
+        moments = [self._handler.turn(self._clock())]
+        # A look that becomes due during a task follows it.
+        moments.append(self._look_at if self._held is None else self._held.due())
+        known = [moment for moment in moments if moment is not None]
+        return max(0.0, min(known) - self._clock()) if known else None
+
+    def _turn(self, now: float) -> None:
+        """Do everything that is due."""
+        held = self._held
+        if held is not None:
+            self._tend(held, now)
+        looks = self._held is None and self._active and not self._draining
+        if looks and self._look_at is not None and now >= self._look_at:
+            self._claim(now)
+        if self._held is None and self._draining and self._code is None:
+            self._code = exitcodes.OK
+
+    # --- the supervisor -------------------------------------------------------------------------
+
+    def tell(self, **message: Any) -> None:
+        """Say something to the supervisor; what it does not read is lost."""
+        try:
+            self._queue.send(protocol.encode(message))
+        except OSError:
+            return  # it is gone or busy; the store has what counts
+
+    def _hear(self) -> None:
+        try:
+            data = self._queue.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drain()
+            return
+        try:
+            for message in self._decoder.feed(data):
+                self._obey(message)
+        except ProtocolError as error:
+            log.error("role.garbled", error=str(error))
+            self._drain()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        match message.get("do"):
+            case "go":
+                self._active = True
+                self._look_at = self._clock()
+            case "wake":
+                self._look_at = self._clock()
+            case "ping":
+                self.tell(alive=True)
+            case "cancel":
+                held = self._held
+                if held is not None and message.get("task") == held.claim.id:
+                    self._stop(held, Why.CANCELLED, self._clock())
+
+    def _drain(self) -> None:
+        self._draining = True
+        if self._queue.fileno() in self._selector.get_map():
+            self._selector.unregister(self._queue)
+        log.debug("role.draining", task=self._held.claim.id if self._held else None)
+
+    # --- claiming -------------------------------------------------------------------------------
+
+    def _claim(self, now: float) -> None:
+        self._look_at = now + POLL + POLL_JITTER * random.random()  # noqa: S311 - no secret
+        try:
+            claim = self._tasks.claim(self._claimant, lease.now())
+        except KhiveError as error:
+            log.warning("role.claim_failed", error=str(error))
+            self._look_at = now + RETRY_AFTER
+            return
+        self._take(claim)
+
+    def _take(self, claim: Claim | None) -> None:
+        if claim is None:
+            return
+        self._held = Held(claim, self._clock(), self._timeout)
+        self.tell(took=claim.id)
+        self._handler.begin(claim)
+
+    # --- the task at work -----------------------------------------------------------------------
+
+    def _tend(self, held: Held, now: float) -> None:
+        if held.outcome is None:
+            held.outcome = self._handler.outcome()
+        if held.outcome is not None:
+            if now >= held.not_before:
+                self._finish(held, now)
+            return
+        if now >= held.renew_at:
+            self._renew(held, now)
+        if held.why is None and now >= held.timeout_at:
+            self._stop(held, Why.TIMEOUT, now)
+        if held.stop_until is not None and now >= held.stop_until:
+            self._give_up(held, now)
+        self._report(held, now)
+
+    def _renew(self, held: Held, now: float) -> None:
+        """Hold the task for longer, and hear whether somebody has cancelled it."""
+        claim = held.claim
+        try:
+            until = lease.now().after(lease.LEASE)
+            kept = self._tasks.renew(claim.id, claim.token, until)
+            asked = not kept or self._tasks.cancelled(claim.id, claim.token)
+        except KhiveError as error:
+            log.warning("role.renew_failed", task=claim.id, error=str(error))
+            held.renew_at = now + RETRY_AFTER
+            return
+        held.renew_at = now + lease.RENEW_EVERY
+        if asked and held.why is None:
+            self._stop(held, Why.CANCELLED if kept else Why.LOST, now)
+
+    def _stop(self, held: Held, why: Why, now: float) -> None:
+        if held.why is None:
+            held.why = why
+            held.stop_until = now + self._grace(why)
+            self._handler.stop(why)
+            log.info("role.stopping", task=held.claim.id, why=why.value)
+
+    def _grace(self, why: Why) -> float:
+        at_once = why is Why.TIMEOUT and not self._handler.ends
+        return (TIMEOUT_GRACE if at_once else STOP_GRACE) + self._handler.tidies
+
+    def _give_up(self, held: Held, now: float) -> None:
+        """It does not stop: store that, and end this process, since nothing else ends a thread."""
+        seconds = now - held.since
+        held.outcome = Outcome(
+            CANCELLED,
+            error="cancelled; it did not stop",
+            latency=seconds,
+            usage=self._handler.used(),
+        )
+        self._draining = True  # no further task
+        self._finish(held, now)
+        self._code = exitcodes.RECYCLE
+
+    def _report(self, held: Held, now: float) -> None:
+        """Store how far it is, not more often than somebody could read it."""
+        held.said = self._handler.progress() or held.said
+        if held.said is None or now < held.say_at:
+            return
+        claim = held.claim
+        try:
+            self._tasks.progress(claim.id, claim.token, held.said)
+        except KhiveError as error:
+            log.debug("role.progress_failed", task=claim.id, error=str(error))
+        held.said, held.say_at = None, now + PROGRESS_EVERY
+
+    def _finish(self, held: Held, now: float) -> None:
+        """Store what came of it, guarded by its token, and take the next in the same step."""
+        assert held.outcome is not None
+        goes_on = self._active and not self._draining
+        if held.why is Why.TIMEOUT:
+            held.outcome = self._too_long(held.outcome)
+        try:
+            finished = self._store(held, self._claimant if goes_on else None)
+        except KhiveError as error:
+            log.warning("role.finish_failed", task=held.claim.id, error=str(error))
+            held.not_before = now + RETRY_AFTER
+            if now >= held.renew_at:
+                self._renew(held, now)
+            return
+        self._held = None
+        ok = held.outcome.state == DONE
+        stopped = held.why in (Why.CANCELLED, Why.LOST)
+        self.tell(ended=held.claim.id, ok=ok, counts=finished.accepted and not stopped)
+        if not finished.accepted:
+            log.warning("role.fenced", task=held.claim.id, state=finished.state)
+        self._take(finished.next)
+
+    def _too_long(self, outcome: Outcome) -> Outcome:
+        """A timeout is one, whatever the handler made of it."""
+        text = f"It took longer than {self._timeout:g} s, the role's timeout, and was stopped."
+        failed = failure(text, latency=outcome.latency)
+        return replace(failed, log_tail=outcome.log_tail, usage=outcome.usage, place=outcome.place)
+
+    def _store(self, held: Held, next_claim: Claimant | None) -> Finished:
+        claim, outcome = held.claim, held.outcome
+        assert outcome is not None
+        try:
+            return self._tasks.finish(claim.id, claim.token, outcome, lease.now(), next_claim)
+        except InvalidInput as error:  # what it returned is nothing that the store takes
+            held.outcome = _refused(outcome, error)
+            return self._tasks.finish(claim.id, claim.token, held.outcome, lease.now(), next_claim)
+
+
+def _refused(outcome: Outcome, error: InvalidInput) -> Outcome:
+    """A failure in a result's place: all else that is known of the attempt is as true as before."""
+    text = clip(str(error), ERROR_LIMIT)
+    return replace(outcome, state=FAILED, result=None, error=text, quality=None)
+
+
+class Waker:
+    """Wakes a selector from another thread, or from a signal's wakeup descriptor."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._read, self.fd = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self.fd, False)
+        selector.register(self._read, selectors.EVENT_READ, self._empty)
+
+    def __call__(self) -> None:
+        """Make the selector return."""
+        try:
+            os.write(self.fd, b"\0")
+        except BlockingIOError:
+            return  # it is full, so the loop wakes anyway
+
+    def _empty(self) -> None:
+        try:
+            os.read(self._read, 4096)
+        except BlockingIOError:
+            return

@@ -1,0 +1,1 @@
+"""Session workers: one for each client."""
