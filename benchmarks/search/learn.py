@@ -14,9 +14,9 @@ from benchmarks.core.installation import Installation, as_json, installed
 from benchmarks.core.material import by_meaning_alone
 from benchmarks.core.report import Row, Sample
 from benchmarks.core.session import opened
-from khive_supervisor.embed import embedder_socket
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.embed.minilm import MiniLM
+from khive_supervisor.embed.names import embedder_socket
 
 #: The share of the embedder's own speed that learning must reach.
 SHARE = 0.8

@@ -6,6 +6,7 @@ program, the environment, the directory. Pure.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
@@ -18,6 +19,8 @@ from khive_supervisor.config.settings.values import Setting, declare, describe, 
 
 #: Bytes of the largest file: four times the longest prompt.
 MAX_BYTES = 128 * 1024
+#: The source of the capabilities that are part of this distribution.
+BUILT_IN = "built in"
 
 _OF_ROLE = {item.name: item for item in fields(Role)}
 
@@ -110,6 +113,29 @@ class Broken:
     id: str
     source: str
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What can be enabled, by id, and what is broken."""
+
+    packages: Mapping[str, Package]
+    broken: tuple[Broken, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that is wrong with the broken ones."""
+        return tuple(problem for broken in self.broken for problem in broken.problems)
+
+    def why_not(self, name: str) -> str:
+        """What to say of a name that no usable package has."""
+        for broken in self.broken:
+            if broken.id == name:
+                return f"the capability {quoted(name)} is broken: {broken.problems[0]}"
+        text = f"there is no capability {quoted(name)}"
+        if close := difflib.get_close_matches(name, self.packages, n=1, cutoff=0.6):
+            return f"{text}; did you mean {close[0]}?"
+        return f"{text}; there are: {', '.join(self.packages)}"
 
 
 def keys() -> dict[str, Setting]:

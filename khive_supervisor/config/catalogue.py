@@ -7,47 +7,29 @@ somebody has enabled.
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from khive_supervisor.config.capability import MAX_BYTES, Broken, Package, read, taken
-from khive_supervisor.config.enabling import BUILT_IN
+from khive_supervisor.config.capability import (
+    BUILT_IN,
+    MAX_BYTES,
+    Broken,
+    Catalogue,
+    Package,
+    read,
+    taken,
+)
 from khive_supervisor.config.offers import Offer, offers
 from khive_supervisor.config.settings.locate import line_numbers
 from khive_supervisor.config.settings.notes import Notes
-from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.host.small_file import read_regular
 
 #: Where the built-in ones lie.
 PLACE = str(Path(__file__).parents[1] / "capabilities")
 SUFFIX = ".toml"
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """What can be enabled, by id, and what is broken."""
-
-    packages: Mapping[str, Package]
-    broken: tuple[Broken, ...]
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Everything that is wrong with the broken ones."""
-        return tuple(problem for broken in self.broken for problem in broken.problems)
-
-    def why_not(self, name: str) -> str:
-        """What to say of a name that no usable package has."""
-        for broken in self.broken:
-            if broken.id == name:
-                return f"the capability {quoted(name)} is broken: {broken.problems[0]}"
-        text = f"there is no capability {quoted(name)}"
-        if close := difflib.get_close_matches(name, self.packages, n=1, cutoff=0.6):
-            return f"{text}; did you mean {close[0]}?"
-        return f"{text}; there are: {', '.join(self.packages)}"
 
 
 def catalogue(directory: str, offered: Callable[[], Iterable[Offer]] = offers) -> Catalogue:

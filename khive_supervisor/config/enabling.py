@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
+from khive_supervisor.config.capability import BUILT_IN, Catalogue, Package
+from khive_supervisor.config.read_roles import Filling
 from khive_supervisor.config.settings.roles import Handler
 from khive_supervisor.config.settings.service import AgentSettings
-
-if TYPE_CHECKING:
-    from khive_supervisor.config.capability import Capability, Package
-    from khive_supervisor.config.catalogue import Catalogue
-
-
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """Values by a role's keys, and the origins of those that somebody has written somewhere."""
-
-    capability: Capability
-    values: Mapping[str, Any]
-    origins: Mapping[str, str]
 
 
 class Enabler:
@@ -53,13 +38,9 @@ class Enabler:
         }
         origins["handler.agent"] = f"agents.command, {self._command_origin}"
         values = {**capability.for_role(), "handler": Handler(agent=self._settings.command)}
-        return Filling(capability, values, origins)
+        return Filling(values, origins, capability.too_many)
 
 
 def _place(package: Package, key: str) -> str:
     """The file and line for people who can change it."""
     return package.source if package.source == BUILT_IN else package.origins[key]
-
-
-#: The source of the packages that are part of this one.
-BUILT_IN = "built in"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from khive_supervisor.config.enabling import Filling
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import (
@@ -19,6 +19,19 @@ from khive_supervisor.config.settings.roles import (
     required_keys,
 )
 from khive_supervisor.config.settings.values import describe, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What a capability gives a role: values by the role's keys, and the origins of those written.
+
+    `too_many` returns why its role cannot have so many workers, or nothing.
+    """
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    too_many: Callable[[int], str]
+
 
 #: What fills in the role of a capability, or says why it cannot.
 Fill = Callable[[str], Filling | str]
@@ -93,7 +106,7 @@ def _fill_in(place: str, values: dict[str, Any], notes: Notes, fill: Fill) -> No
         if name.partition(".")[0] not in values:
             notes.origins[f"{place}.{name}"] = origin
     values.update({n: value for n, value in filling.values.items() if n not in values})
-    if values["workers"] and (why := filling.capability.too_many(values["workers"])):
+    if values["workers"] and (why := filling.too_many(values["workers"])):
         key = f"{place}.workers"
         notes.note(key, key, why)
         values["workers"] = None

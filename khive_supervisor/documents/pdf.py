@@ -14,14 +14,11 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from khive_supervisor.documents.encodings import Unreadable
 from khive_supervisor.documents.model import TITLE_LIMIT, Entry, LeftOut
 from khive_supervisor.documents.pieces import pieces
-
-if TYPE_CHECKING:
-    from pypdf import PdfReader
 
 #: Seconds that one PDF may take, and bytes of memory; a book of 1,000 pages takes half of both.
 SECONDS, MEMORY = 120, 2 * 1024**3
@@ -86,7 +83,7 @@ def _pages_of(stream: IO[bytes]) -> dict[str, Any]:
     return {"title": _title(reader), "pages": pages, "count": count}
 
 
-def _title(reader: PdfReader) -> str:
+def _title(reader: Any) -> str:
     try:
         return str(reader.metadata.title or "") if reader.metadata else ""
     except Exception:  # noqa: BLE001 - whatever a foreign file does to its reader

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy, Vectors, has_words, unit_rows
-from khive_supervisor.embed.factory import endpoint_model_id
+from khive_supervisor.embed.names import endpoint_model_id
 from khive_supervisor.errors import EmbedderUnavailable
 
 #: Texts of one request; endpoints take from 32 (small local servers) to 2048.

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.embed import for_worker
 from khive_supervisor.embed.base import Vectors
+from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.packs.memory import knowledge
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.verbs.context import Context, SessionInfo

@@ -22,7 +22,7 @@ from khive_supervisor.config.project.terms import Serving
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.control.protocol import MAX_FDS
-from khive_supervisor.embed import embedder_socket, model_id_of
+from khive_supervisor.embed.names import embedder_socket, model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.host import holder, ownership, paths, processes
 from khive_supervisor.host.holder import Holder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from khive_supervisor.access import seen
 from khive_supervisor.access.grant import AGENT, Grant
@@ -25,10 +25,7 @@ from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.text import wellformed
 from khive_supervisor.verbs.confined import confined_store, refused
-from khive_supervisor.verbs.usage import Served
-
-if TYPE_CHECKING:
-    from khive_supervisor.verbs.registry import Registry
+from khive_supervisor.verbs.served import Served
 
 #: What a confined session may ask of the supervisor.
 CONFINED_OPERATIONS = frozenset({"status", "index.damaged"})
@@ -122,8 +119,8 @@ class Context:
         self.hint: Hint = _unheard
         #: Waits for so many seconds; raises what ends the call once nobody waits for its answer.
         self.pause: Callable[[float], None] = time.sleep
-        #: The registry that the running verb was called through.
-        self.registry: Registry | None = None
+        #: The kinds of consumers of the registry that the running verb was called through.
+        self.consumer_kinds: tuple[str, ...] = ()
         self._socket_path = socket_path
         self._make_embedder = make_embedder
         self._store: Store | None = None
@@ -144,9 +141,8 @@ class Context:
 
     def _serving(self) -> set[str]:
         """The profiles that serve this session."""
-        kinds = self.registry.consumer_kinds if self.registry else ()
         actor, namespace = self.session.actor, self.default_namespace
-        return {self.profiles.serving(actor, namespace, kind) for kind in kinds}
+        return {self.profiles.serving(actor, namespace, kind) for kind in self.consumer_kinds}
 
     @property
     def whole_store(self) -> Store:

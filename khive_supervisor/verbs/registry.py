@@ -11,7 +11,7 @@ import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonschema import Draft202012Validator
 
@@ -21,9 +21,7 @@ from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.text import wellformed
 from khive_supervisor.verbs.audience import an_operators, an_operators_here, not_confined
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
-
-if TYPE_CHECKING:
-    from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.context import Context
 
 log = logs.get("khive.verbs")
 
@@ -38,9 +36,9 @@ SHOWN = 80
 NAMED = 5
 
 Arguments = Mapping[str, Any]
-Handler = Callable[["Context", Arguments], dict[str, Any]]
+Handler = Callable[[Context, Arguments], dict[str, Any]]
 #: Says why a call with these arguments is an operator's; empty if an agent may make it.
-Rule = Callable[["Context", Arguments], str]
+Rule = Callable[[Context, Arguments], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +114,8 @@ class Registry:
 
     def __init__(self, packs: Iterable[Pack]) -> None:
         self.packs = tuple(packs)
+        #: The kinds of consumers that any pack declares, each once.
+        self.consumer_kinds = tuple(dict.fromkeys(k for p in self.packs for k in p.consumer_kinds))
         self._verbs: dict[str, Verb] = {}
         self._by_tool_name: dict[str, Verb] = {}
         self._validators: dict[str, Any] = {}
@@ -133,11 +133,6 @@ class Registry:
     def within(self, grant: Grant) -> Iterator[Verb]:
         """The verbs that a grant reaches, at least with some arguments."""
         return (verb for verb in self if verb.reached_by(grant))
-
-    @property
-    def consumer_kinds(self) -> tuple[str, ...]:
-        """The kinds that any pack declares, each once."""
-        return tuple(dict.fromkeys(kind for pack in self.packs for kind in pack.consumer_kinds))
 
     def get(self, name: str) -> Verb:
         """The verb of a name, in the dotted or the MCP spelling.
@@ -176,7 +171,7 @@ class Registry:
         if not _surely_valid(verb, self._texts[verb.name], arguments):
             arguments = coerce(verb.input_schema, arguments)
             self._check(verb, arguments)
-        context.registry = self
+        context.consumer_kinds = self.consumer_kinds
         if verb.reserved is not None and not context.grant.operator:
             why = verb.reserved(context, arguments)
             if why:

@@ -29,8 +29,9 @@ import numpy as np
 
 from khive_supervisor import exitcodes
 from khive_supervisor.config import snapshot
-from khive_supervisor.embed import for_worker
 from khive_supervisor.embed.base import Embedder
+from khive_supervisor.embed.client import EmbedderClient
+from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.host import paths
 from khive_supervisor.index.vectors.build import TREES, build, due_to_build
@@ -226,8 +227,6 @@ def from_options(options: argparse.Namespace) -> Work:
     """The work that the command line names."""
     embedder: Embedder | None = None
     if options.embedder_socket:
-        from khive_supervisor.embed.client import EmbedderClient
-
         embedder = EmbedderClient(options.embedder_socket, options.model_id, options.dimensions)
     plan = BuildPlan(
         model_id=options.model_id,

@@ -12,7 +12,6 @@ import importlib
 LATE = (
     "khive_supervisor.access.decide",
     "khive_supervisor.access.lineage",
-    "khive_supervisor.embed.client",
     "khive_supervisor.embed.openai",
     "khive_supervisor.worktrees.about",
     "khive_workers.role.agent",

@@ -15,8 +15,8 @@ from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import config_option, control, users_file
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.cli.service.reload import result_text
-from khive_supervisor.config.capability import Package, keys
-from khive_supervisor.config.catalogue import Catalogue, catalogue
+from khive_supervisor.config.capability import Catalogue, Package, keys
+from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import Glance, LoadedConfig, glance, loads
 from khive_supervisor.config.settings.budget import Budget

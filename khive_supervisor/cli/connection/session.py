@@ -197,7 +197,7 @@ class _Local:
 
     def __init__(self, config_file: str | None, cwd: str) -> None:
         from khive_supervisor.access import decide
-        from khive_supervisor.embed import in_process
+        from khive_supervisor.embed.factory import in_process
         from khive_supervisor.packs import loading
         from khive_supervisor.verbs.context import Context, SessionInfo
 

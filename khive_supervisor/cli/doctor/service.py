@@ -23,7 +23,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.search import EmbedderSettings
 from khive_supervisor.config.settings.values import write_size
 from khive_supervisor.control.client import ControlClient, check_socket_path
-from khive_supervisor.embed import model_id_of
+from khive_supervisor.embed.names import model_id_of
 from khive_supervisor.errors import Denied, KhiveError, NotRunning, Unresponsive, VersionMismatch
 from khive_supervisor.host import ownership, paths
 from khive_supervisor.host.holder import Holder

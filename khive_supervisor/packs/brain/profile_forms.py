@@ -92,7 +92,7 @@ def consumer_kind(context: Context, asked: str, *, any_allowed: bool = False) ->
     Raises:
         InvalidInput: no pack declares it.
     """
-    kinds = context.registry.consumer_kinds if context.registry else ()
+    kinds = context.consumer_kinds
     if asked in kinds or (any_allowed and asked == ANY):
         return asked
     known = [*kinds, *([ANY] if any_allowed else [])]

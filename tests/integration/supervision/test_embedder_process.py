@@ -23,10 +23,11 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.search import EmbedderSettings
-from khive_supervisor.embed import embedder_socket, model_id_of, wire
+from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import EmbedderBusy
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.embed.minilm import MiniLM
+from khive_supervisor.embed.names import embedder_socket, model_id_of
 from khive_supervisor.errors import EmbedderUnavailable
 
 ROOT = Path(__file__).parents[3]

@@ -25,8 +25,8 @@ from khive_supervisor.cli.doctor.doctor import doctor
 from khive_supervisor.config import Config, EmbedderSettings, from_dict, load
 from khive_supervisor.config.settings.service import AgentSettings
 from khive_supervisor.control import protocol
-from khive_supervisor.embed import model_id_of
 from khive_supervisor.embed.bundled import MODEL_DIRECTORY
+from khive_supervisor.embed.names import model_id_of
 from khive_supervisor.errors import StoreRefused, VersionMismatch
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.model import Generation, NewEntry

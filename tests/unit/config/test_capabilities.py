@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from khive_supervisor.config import capability
-from khive_supervisor.config.capability import Broken, Capability, Package
-from khive_supervisor.config.catalogue import Catalogue, catalogue
+from khive_supervisor.config.capability import Broken, Capability, Catalogue, Package
+from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.offers import Offer
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.notes import Notes

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from khive_supervisor.config.settings.search import EmbedderSettings
-from khive_supervisor.embed import for_worker, in_process, model_id_of
 from khive_supervisor.embed.base import EmbedderBusy
+from khive_supervisor.embed.factory import for_worker, in_process
+from khive_supervisor.embed.names import model_id_of
 from khive_supervisor.embed.openai import BATCH, OpenAIEmbedder
 from khive_supervisor.errors import EmbedderUnavailable
 

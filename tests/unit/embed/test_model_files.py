@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from khive_supervisor.embed import in_process, model_id_of
 from khive_supervisor.embed.base import TEXT_LIMIT
 from khive_supervisor.embed.bundled import MODEL_DIRECTORY, model_files
+from khive_supervisor.embed.factory import in_process
 from khive_supervisor.embed.minilm import MiniLM
+from khive_supervisor.embed.names import model_id_of
 from khive_supervisor.errors import BootFailure
 
 TEXTS = [

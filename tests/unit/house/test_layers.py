@@ -61,9 +61,6 @@ RANK = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: What is still to be mended; each line goes with what it names. Never add one.
 OWED = {
     "khive_supervisor.cli.doctor.doctor",
-    "khive_supervisor.config.enabling",
-    "khive_supervisor.documents.pdf",
-    "khive_supervisor.embed.factory",
     "khive_supervisor.supervision.maintenance.audit_events",
     "khive_supervisor.supervision.reload.live",
     "khive_supervisor.supervision.reload.reloader",
@@ -72,19 +69,11 @@ OWED = {
     "khive_supervisor.supervision.roles.pool",
     "khive_supervisor.supervision.roles.status",
     "khive_supervisor.supervision.status",
-    "khive_supervisor.verbs.context",
-    "khive_supervisor.verbs.registry",
-    "khive_supervisor.verbs.usage",
 }
 OWED_CIRCLES = {
     "khive_supervisor.attach.channel",
     "khive_supervisor.cli.main",
-    "khive_supervisor.config.capability",
-    "khive_supervisor.documents",
-    "khive_supervisor.embed.factory",
-    "khive_supervisor.embed",
     "khive_supervisor.supervision.app",
-    "khive_supervisor.verbs.context",
 }
 OWED_ROOMS = {"khive_supervisor.supervision.roles"}
 #: What a child process never needs, and must not load.

@@ -258,7 +258,7 @@ def test_the_kinds_of_consumers_of_all_packs_are_known_once() -> None:
     assert REGISTRY.consumer_kinds == ()
 
 
-def test_a_verb_sees_the_registry_that_it_was_called_through() -> None:
-    context: Any = SimpleNamespace(registry=None, grant=AGENT)
+def test_a_verb_knows_the_kinds_of_consumers_of_its_registry() -> None:
+    context: Any = SimpleNamespace(consumer_kinds=("x",), grant=AGENT)
     REGISTRY.call(context, "test.note", {"name": "abc"})
-    assert context.registry is REGISTRY
+    assert context.consumer_kinds == ()

@@ -15,6 +15,7 @@ from khive_supervisor.packs import loading
 from khive_supervisor.profiles.model import DEFAULT, ProfileEvent
 from khive_supervisor.verbs import usage
 from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_supervisor.verbs.served import Serve, Served
 
 REGISTRY = loading.load()
 Make = Callable[..., Context]
@@ -168,10 +169,10 @@ def test_citations(text: str, expected: list[int]) -> None:
 
 
 def test_a_session_remembers_what_it_was_served_of_late() -> None:
-    served = usage.Served()
-    served.add(range(600), usage.Serve("a", "p"))
-    served.add([599, 5], usage.Serve("b", "p"))
+    served = Served()
+    served.add(range(600), Serve("a", "p"))
+    served.add([599, 5], Serve("b", "p"))
     assert served.take([0, 5, 88, 89, 599]) == {
-        5: usage.Serve("b", "p"), 89: usage.Serve("a", "p"), 599: usage.Serve("b", "p")
+        5: Serve("b", "p"), 89: Serve("a", "p"), 599: Serve("b", "p")
     }  # fmt: skip
     assert served.take([5]) == {}

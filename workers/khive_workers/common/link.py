@@ -11,7 +11,7 @@ from typing import Any
 from khive_supervisor.access import grant
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
-from khive_supervisor.embed import for_worker, in_process
+from khive_supervisor.embed.factory import for_worker, in_process
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_workers.common import heap, runtime
 

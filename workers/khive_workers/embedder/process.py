@@ -30,8 +30,10 @@ from collections.abc import Callable
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.search import EmbedderSettings
-from khive_supervisor.embed import embedder_socket, in_process, wire
+from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, Embedder, EmbedderBusy, Vectors
+from khive_supervisor.embed.factory import in_process
+from khive_supervisor.embed.names import embedder_socket
 from khive_supervisor.errors import BootFailure, EmbedderUnavailable, KhiveError, ProtocolError
 from khive_supervisor.host import paths
 from khive_workers.common import runtime

@@ -17,7 +17,7 @@ from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Registry
-from khive_supervisor.verbs.usage import Served
+from khive_supervisor.verbs.served import Served
 from khive_workers.common.link import Link, make_context
 from khive_workers.common.verb_thread import VerbThread, run_apart
 

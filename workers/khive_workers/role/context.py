@@ -11,7 +11,7 @@ from typing import Any
 from khive_supervisor.access import decide
 from khive_supervisor.budgets import usage as used
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.embed import for_worker
+from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.packs import loading
 from khive_supervisor.tasks.model import PROGRESS_LIMIT, Claim, Usage
 from khive_supervisor.verbs.context import Context, SessionInfo
