@@ -72,6 +72,9 @@ _FEWEST_FOLLOWERS = 4
 #: The cosine of a candidate that the vector arm does not list, in proportion to the last listed.
 _UNSEEN_COSINE = 0.9
 
+#: The logarithm of the odds at which one arm counts for all; exp() ends at 709.
+_MOST_ODDS = 100.0
+
 #: The smallest best cosine that shortfalls are measured against: below it nothing is similar.
 _SMALLEST_COSINE = 0.05
 
@@ -184,19 +187,20 @@ def vector_weight(
         return 1.0
     sharper = vector_sharpness(vector) + _VECTOR_FLOOR
     sharper /= lexical_sharpness(lexical) + _LEXICAL_FLOOR
-    sure = config.confidence * vector[0][1] - config.exactness * names
+    best = min(max(vector[0][1], -1.0), 1.0)
+    sure = config.confidence * best - config.exactness * names
     log_odds = config.balance + config.power * math.log(sharper) + sure
-    return 1.0 / (1.0 + math.exp(-log_odds))
+    return 1.0 / (1.0 + math.exp(-min(max(log_odds, -_MOST_ODDS), _MOST_ODDS)))
 
 
 def vector_sharpness(vector: Scored) -> float:
-    """How far the best cosine is above the mean of the next ones; 0 for a list of one."""
+    """Return how far the best cosine is above the mean of the next ones, 0..2; 0 for one alone."""
     best, rest = _best_and_next(vector)
-    return max(best - sum(rest) / len(rest), 0.0) if rest else 0.0
+    return min(max(best - sum(rest) / len(rest), 0.0), 2.0) if rest else 0.0
 
 
 def lexical_sharpness(lexical: Scored) -> float:
-    """How far the best BM25 is above the mean of the next ones, as a share of the best, 0..1.
+    """Return how far the best BM25 is above the mean of the next ones, as a share of the best, 0..1.
 
     In a list of less than five, the missing ones count as 0: the only match of a rare name is as
     sharp as can be.
@@ -230,10 +234,10 @@ def _vector_arm(vector: Scored, config: FusionConfig) -> tuple[dict[int, Place],
 
 
 def _places(scored: Scored, best: float, unit: float, steepness: float) -> dict[int, Place]:
-    slope = steepness / unit
-    # As `_part`, written out.
+    # As `_part`, written out. The difference is divided, not multiplied by what 1/unit is: that is
+    # infinite for the smallest floats, and infinity times nothing is no number.
     return {
-        entry: (rank, score, 1.0 / (1.0 + min(slope * (best - score), steepness)))
+        entry: (rank, score, 1.0 / (1.0 + steepness * min((best - score) / unit, 1.0)))
         for rank, (entry, score) in enumerate(scored, 1)
     }
 

@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from khive_supervisor.search.fusion import fuse, lexical_sharpness, vector_sharpness, vector_weight
@@ -44,6 +44,7 @@ def test_every_candidate_once_and_explained(words: Scored, near: Scored, names: 
 
 
 @given(WORDS, NEAR, SHARE)
+@example([(2, 5e-324), (1, 5e-324)], [(2, 0.5), (1, 0.5)], 0.0)
 def test_better_in_both_arms_is_never_behind(words: Scored, near: Scored, names: float) -> None:
     place = {f.id: f for f in fuse(words, near, names)}
     lexical, vector = dict(words), dict(near)
@@ -107,3 +108,17 @@ def test_sharpness_of_short_lists() -> None:
 def test_equal_candidates_come_newest_first() -> None:
     assert [f.id for f in fuse([(7, 1.0), (3, 1.0)], [(7, 0.5), (3, 0.5)])] == [7, 3]
     assert [f.id for f in fuse([(3, 1.0), (7, 1.0)], [(3, 0.5), (7, 0.5)])] == [7, 3]
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+ANY = st.dictionaries(IDS, FINITE, max_size=30).map(best_first)
+
+
+@given(ANY, ANY, FINITE)
+@example([(1, 5e-324), (2, 5e-324)], [(1, 0.5)], 0.0)
+@example([(2, 1e308), (1, -1e308)], [(2, -1e308), (1, -1.7e308)], 1e308)
+def test_finite_scores_give_finite_ones(words: Scored, near: Scored, names: float) -> None:
+    for f in fuse(words, near, names):
+        assert 0 <= f.score <= 1 + 1e-12
+        assert 0 <= f.lexical_part <= 1
+        assert 0 <= f.vector_part <= 1
