@@ -200,7 +200,7 @@ def vector_sharpness(vector: Scored) -> float:
 
 
 def lexical_sharpness(lexical: Scored) -> float:
-    """Return how far the best BM25 is above the mean of the next ones, as a share of the best, 0..1.
+    """Return how far the best BM25 is above the mean of the next ones: 0..1, 1 being the best.
 
     In a list of less than five, the missing ones count as 0: the only match of a rare name is as
     sharp as can be.
