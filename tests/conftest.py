@@ -9,8 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import Installation, installed
+
+# A machine that is busy gets its time: an example that is slow is no failure.
+hypothesis.settings.register_profile("khive", deadline=None)
+hypothesis.settings.load_profile("khive")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -78,6 +78,9 @@ _MOST_ODDS = 100.0
 #: The smallest best cosine that shortfalls are measured against: below it nothing is similar.
 _SMALLEST_COSINE = 0.05
 
+#: The smallest best BM25 that shortfalls are measured against: a division by less is no number.
+_SMALLEST_BM25 = 1e-300
+
 
 #: Where an arm lists a candidate: its rank from 1, its raw score, its part.
 Place = tuple[int, float, float]
@@ -218,7 +221,7 @@ def _best_and_next(scored: Scored) -> tuple[float, list[float]]:
 def _lexical_arm(lexical: Scored, config: FusionConfig) -> tuple[dict[int, Place], float]:
     best = lexical[0][1] if lexical else 0.0
     # All scores are 0 when every word is in most entries: then nobody is behind.
-    unit = best if best > 0.0 else 1.0
+    unit = best if best > _SMALLEST_BM25 else 1.0
     steepness = config.lexical_steepness
     return _places(lexical, best, unit, steepness), _part(1.0, steepness)
 

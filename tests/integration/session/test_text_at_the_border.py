@@ -30,9 +30,7 @@ ANY_TEXT = st.lists(
     min_size=1,
     max_size=8,
 ).map("".join) | st.text(st.characters(exclude_categories=()), min_size=1, max_size=12)
-FEW = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 MCP_HEADERS = {
     "Content_Type": "application/json",

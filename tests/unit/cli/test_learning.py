@@ -414,9 +414,7 @@ def written(name: str, texts: Sequence[str]) -> str:
     return "\n\n".join(f"# {text}\n\n{text}" if name.endswith(".md") else text for text in texts)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(FILES, min_size=1, max_size=4))
 def test_what_lives_is_what_the_files_say(
     tmp_path_factory: pytest.TempPathFactory, history: list[dict[str, list[str]]]

@@ -103,9 +103,7 @@ def test_a_window_that_is_counted_in_utc_says_so(zone: In) -> None:
 
 
 @pytest.mark.parametrize("where", ZONES)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seconds=st.integers(157_766_400, 2_082_758_400))
 def test_what_is_shown_can_be_written_again(zone: In, where: str, seconds: int) -> None:
     zone(where)

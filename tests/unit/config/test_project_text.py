@@ -168,7 +168,7 @@ def written(document: dict[str, dict[str, Any]]) -> str:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(TABLES, st.dictionaries(NAMES, VALUES, max_size=6), max_size=8))
 def test_nothing_but_the_allowed_keys_ever_changes_a_configuration(
     document: dict[str, dict[str, Any]],
@@ -182,7 +182,7 @@ def test_nothing_but_the_allowed_keys_ever_changes_a_configuration(
         assert str(one).isprintable()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(st.characters(codec="utf-8"), max_size=300))
 def test_any_text_at_all_is_read_without_an_error(text: str) -> None:
     project = read(text, "/p/khive.toml", "/p")

@@ -89,7 +89,7 @@ def test_what_is_no_text_is_called_by_its_name(tmp_path: Path, what: str, form: 
         assert f"iconv -f {what.split()[0]} -t UTF-8" in problem.why
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(Unreadable):

@@ -120,7 +120,7 @@ RULES = st.lists(
 ).map("\n".join)  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(RULES, RULES)
 def test_any_rules_mean_what_git_says(above: str, below: str) -> None:
     import tempfile

@@ -162,7 +162,7 @@ def words(text: str) -> set[str]:
     return set(WORD.findall(without_images(text)[0]))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.booleans(), DOCUMENTS)
 @example(True, "title: T\n---\n")
 def test_every_word_is_in_an_entry(front: bool, text: str) -> None:
@@ -176,7 +176,7 @@ def test_every_word_is_in_an_entry(front: bool, text: str) -> None:
     assert words(text) - kept <= {"title", "tags"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=300))
 def test_any_text_is_markdown(text: str) -> None:
     kept = {w for e in entries(split_markdown(text, "s", "f.md"))

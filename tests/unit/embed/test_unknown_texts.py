@@ -45,7 +45,7 @@ def test_what_is_known_has(text: str) -> None:
 FOREIGN = st.text(alphabet=st.characters(min_codepoint=0x1200, max_codepoint=0x137C), min_size=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FOREIGN, FOREIGN)
 def test_two_unknown_texts_are_never_the_same(first: str, second: str) -> None:
     one, other = MODEL.embed([first, second])

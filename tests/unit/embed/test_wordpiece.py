@@ -141,19 +141,19 @@ def settled(text: str) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text(SETTLED.filter(settled), max_size=60))
 def test_agrees_on_any_settled_characters(text: str) -> None:
     assert_same(WordPiece(VOCABULARY), [text])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from("aeTX09 .,-_'\"/\t\nßÉñ漢字"), max_size=400))
 def test_agrees_on_words_and_punctuation(text: str) -> None:
     assert_same(WordPiece(VOCABULARY), [text])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(), st.integers(2, 40))
 def test_never_exceeds_its_limit_and_marks_both_ends(text: str, limit: int) -> None:
     ids = WordPiece(VOCABULARY).encode(text, limit)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import module_map
 import pytest
 from support import ROOT
+from test_layers import SOURCES
 
 from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli import reference as commands
@@ -41,7 +44,9 @@ ANY_DOCUMENT = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-OUR_FILE = re.compile(r"`((?:tests|scripts|khive_supervisor|workers|docs)/[\w./-]+)")
+OUR_FILE = re.compile(
+    r"`((?:tests|scripts|khive_supervisor|workers|docs|benchmarks|\.ci|\.github)/[\w./-]+)"
+)
 
 
 def text_of(path: str) -> str:
@@ -63,10 +68,31 @@ def first_cells(document: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "reference"), [("cli", commands.reference), ("verbs", verbs.reference)]
+    ("name", "reference"),
+    [
+        ("cli", commands.reference),
+        ("verbs", verbs.reference),
+        ("architecture", module_map.reference),
+    ],
 )
 def test_generated_parts_are_up_to_date(name: str, reference: Any) -> None:
     assert generated(name).strip() == reference().strip(), "run scripts/docs"
+
+
+def test_every_module_is_in_the_map_and_says_what_it_is() -> None:
+    files = [file for source in SOURCES for file in source.rglob("*.py")]
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+) \|$", generated("architecture"), re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(
+        file.name for file in files if file.name != "__init__.py"
+    )
+    assert all(len(line) > len("`python -m x`") for _, line in rows)
+
+
+def test_every_part_of_the_core_that_is_measured_is_there() -> None:
+    core = tomllib.loads(text_of("pyproject.toml"))["tool"]["coverage"]["run"]["include"]
+    assert [pattern for pattern in core if not list(ROOT.glob(pattern))] == []
+    folders = {f"tests/unit/{pattern.split('/')[1]}" for pattern in core}
+    assert [folder for folder in folders if not list((ROOT / folder).glob("test_*.py"))] == []
 
 
 def test_every_command_and_verb_has_its_heading() -> None:

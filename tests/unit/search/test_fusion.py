@@ -43,6 +43,12 @@ def test_every_candidate_once_and_explained(words: Scored, near: Scored, names: 
     assert fused == sorted(fused, key=lambda f: (-f.score, -f.id))
 
 
+def test_scores_too_small_to_divide_by_are_as_good_as_none() -> None:
+    (only,) = fuse([(1, 5e-324)], [(1, 0.0)])
+    assert only.lexical_part == 1.0
+    assert 0 < only.score <= 1
+
+
 @given(WORDS, NEAR, SHARE)
 @example([(2, 5e-324), (1, 5e-324)], [(2, 0.5), (1, 0.5)], 0.0)
 def test_better_in_both_arms_is_never_behind(words: Scored, near: Scored, names: float) -> None:

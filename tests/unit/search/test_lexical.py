@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.search import lexical
@@ -103,7 +103,6 @@ def test_a_word_that_is_everywhere_is_asked_for_once() -> None:
     assert [entry for entry, _ in found] == [20, 19, 18, 17, 16]
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, st.lists(WORDS, min_size=1, max_size=6).map(" ".join), st.integers(1, 40))
 def test_pruned_scores_are_exact_for_entries_with_a_required_word(
     documents: list[str], question: str, postings: int

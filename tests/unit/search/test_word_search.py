@@ -219,7 +219,6 @@ def test_the_two_ways_agree_whatever_happens(tmp_path: Path) -> None:
     case.settings = settings(
         max_examples=15,
         stateful_step_count=10,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     case().runTest()

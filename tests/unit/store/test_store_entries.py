@@ -243,7 +243,7 @@ def passes(one: NewEntry, where: EntryFilter) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(entries=ENTRIES, where=FILTERS, forgotten=st.sets(st.integers(1, 12)))
 def test_every_way_of_filtering_agrees(
     tmp_path_factory: pytest.TempPathFactory,

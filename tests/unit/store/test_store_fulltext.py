@@ -91,14 +91,14 @@ def test_an_empty_expression_matches_nothing(store: SqliteStore) -> None:
     assert store.match("", 10) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(query=st.text() | st.text(alphabet="\"*-^():+.,/\\{}' ORANDNOTEAR"))
 def test_no_query_is_syntax(shared: SqliteStore, query: str) -> None:
     search(shared, query, EntryFilter(namespaces=(query.encode("utf-8", "replace").decode(),)))
     shared.document_frequencies(query_terms(query))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(max_size=200))
 def test_any_text_can_be_indexed_and_found_by_its_words(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -44,7 +44,7 @@ def test_the_numbers_have_no_gaps() -> None:
     assert all(step.purpose for step in MIGRATIONS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 6), max_size=6), st.integers(0, 6))
 def test_any_history_of_upgrades_and_crashes_applies_each_step_once(
     releases: list[int], broken: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import Clock
 
@@ -373,7 +373,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteSto
         yield store, clock
 
 
-@settings(deadline=None)
 @given(PRIORS, st.lists(STEP, max_size=40))
 def test_any_history_is_computed_again_to_the_last_bit(
     shared: tuple[SqliteStore, Clock], priors: Weights, steps: list[Any]

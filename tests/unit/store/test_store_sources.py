@@ -216,7 +216,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(STEPS)
 def test_what_lives_is_what_some_source_says(
     steps: list[tuple[str, str, list[str], int]],

@@ -229,5 +229,5 @@ class Tasks(RuleBasedStateMachine):
         assert now == {task.id: task.state for task in self.tasks(0).page(limit=1000)}
 
 
-Tasks.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Tasks.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestTasks = Tasks.TestCase

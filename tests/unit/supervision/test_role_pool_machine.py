@@ -157,4 +157,4 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TestPool.settings = settings(max_examples=60, stateful_step_count=15)

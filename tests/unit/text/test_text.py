@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.text import analysis as text
@@ -121,14 +121,12 @@ def test_scope_tokens_are_one_unstemmed_word_and_differ(kind: str, name: str) ->
     assert token != scope_token(kind, name + "x")
 
 
-@settings(deadline=None)
 @given(ANY_TEXT, ANY_TEXT)
 def test_any_text_can_be_stored_and_asked_for(content: str, query: str) -> None:
     connection = index_of(content)
     assert found(connection, query) in ([], [1])
 
 
-@settings(deadline=None)
 @given(
     st.text(
         st.characters(categories=["Ll", "Lu", "Nd"], max_codepoint=0x24F), min_size=1, max_size=40
