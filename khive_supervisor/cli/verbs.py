@@ -50,7 +50,7 @@ def parse_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
 @as_json_option
 def list_verbs(name: str | None, as_json: bool) -> None:
     """List all verbs, or show the arguments of one."""
-    from khive_supervisor.packs import loading
+    from khive_supervisor.packs import loading  # slow to import, and `call` does without
 
     registry = loading.load()
     if name:
@@ -66,12 +66,10 @@ def list_verbs(name: str | None, as_json: bool) -> None:
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> None:
     """Print the completion script of a shell: eval "$(khive-supervisor completion bash)"."""
-    from khive_supervisor.cli.main import cli
-
     kind = get_completion_class(shell)
     assert kind is not None
-    name = "khive-supervisor"
-    click.echo(kind(cli, {}, name, "_KHIVE_SUPERVISOR_COMPLETE").source())
+    group = click.get_current_context().find_root().command
+    click.echo(kind(group, {}, "khive-supervisor", "_KHIVE_SUPERVISOR_COMPLETE").source())
 
 
 COMMANDS = (call, list_verbs, completion)

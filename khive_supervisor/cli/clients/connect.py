@@ -123,3 +123,6 @@ def _render(outcomes: list[dict[str, Any]]) -> str:
             lines.append(f"The file as it was: {outcome['backup']}.")
         lines += outcome["notes"]
     return "\n".join(lines)
+
+
+COMMANDS = (connect,)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from khive_supervisor.audit import actors
+from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option, control, loaded
+from khive_supervisor.cli.connection.session import config_option, loaded
 from khive_supervisor.cli.render.output import as_json_option, emit, note
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import StoreError, StoreUnavailable

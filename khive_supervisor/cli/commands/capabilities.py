@@ -11,8 +11,10 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.clients import rewrite, tomltext
 from khive_supervisor.cli.clients.jsontext import CannotEdit
+from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option, control, users_file
+from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.connection.trust import users_file
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.cli.service.reload import result_text
 from khive_supervisor.config.capability import Catalogue, Package, keys

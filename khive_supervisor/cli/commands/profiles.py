@@ -12,7 +12,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.connection.session import Verbs, config_option, loaded, socket_of, verbs
+from khive_supervisor.cli.connection.finding import socket_of
+from khive_supervisor.cli.connection.session import Verbs, config_option, loaded, verbs
 from khive_supervisor.cli.render import profile_text as text
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit
@@ -22,7 +23,6 @@ from khive_supervisor.host import paths
 from khive_supervisor.profiles.model import PRIORITY_LIMIT
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.profiles.signals import RATINGS, WEIGHTS
-from khive_supervisor.sqlite.opening import open_store
 
 Command = Callable[..., Any]
 Answer = dict[str, Any]
@@ -126,6 +126,7 @@ def profile(
         emit(_run(config_file, "brain.profile", wanted), as_json, text.profile_text)
         return
     from khive_supervisor.cli.commands.profile_watch import follow
+    from khive_supervisor.sqlite.opening import open_store  # slow to import
 
     # Ctrl-C is how this is meant to end, also before there is anything to see.
     with contextlib.suppress(KeyboardInterrupt), verbs(config_file) as (session, *_):

@@ -10,13 +10,8 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.connection.session import (
-    Verbs,
-    config_option,
-    control,
-    verbs,
-    without_daemon,
-)
+from khive_supervisor.cli.connection.finding import control
+from khive_supervisor.cli.connection.session import Verbs, config_option, verbs, without_daemon
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import (
     as_json_option,

@@ -7,11 +7,10 @@ started with. No wait here is without a word, nor without an end that says why.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from khive_supervisor.cli.render.output import note
+from khive_supervisor.cli.connection.waiting import Wait
 from khive_supervisor.config.load import load
 from khive_supervisor.control.client import ControlClient, unresponsive
 from khive_supervisor.errors import ConfigError, KhiveError, NotRunning, OtherStore, Unresponsive
@@ -24,10 +23,6 @@ T = TypeVar("T")
 #: Seconds in which a supervisor that has its store listens: it starts, or binds again a socket that
 #: was removed, which it notices at its next look.
 LISTEN_DEADLINE = 8.0
-#: Seconds of a wait before it is said what is waited for.
-SAY_AFTER = 1.0
-#: Seconds between two attempts.
-LOOK_AGAIN = 0.1
 
 
 def store_of(config_file: str | None) -> str | None:
@@ -73,7 +68,7 @@ def control(config_file: str | None) -> ControlClient:
 
 def reach(config_file: str | None, talk: Callable[[str], T]) -> T:
     """Talk to who holds the store, as soon as he listens; raises as `control`."""
-    began, said = time.monotonic(), False
+    wait = Wait(LISTEN_DEADLINE)
     while True:
         path = socket_of(config_file)
         try:
@@ -84,13 +79,13 @@ def reach(config_file: str | None, talk: Callable[[str], T]) -> T:
             holds = holder_of(config_file)
             if holds is None:
                 raise
-            waited = time.monotonic() - began
-            if waited > LISTEN_DEADLINE or stopped(holds.pid):
+            if stopped(holds.pid) or not wait.goes_on(waits_to_listen(holds, path)):
                 raise unreachable(holds, path) from error
-            if waited > SAY_AFTER and not said:
-                note(f"Waiting for the supervisor (pid {holds.pid}) to listen at {path}.")
-                said = True
-        time.sleep(LOOK_AGAIN)
+
+
+def waits_to_listen(holds: Holder, path: str) -> str:
+    """Return what the user is told of a wait for a supervisor that has its store."""
+    return f"Waiting for the supervisor (pid {holds.pid}) to listen at {path}."
 
 
 def unreachable(holds: Holder, path: str) -> KhiveError:

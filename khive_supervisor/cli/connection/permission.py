@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from khive_supervisor.access.grant import Grant, check_operator
-from khive_supervisor.cli.connection.session import loaded, seen_by_supervisor, working_directory
+from khive_supervisor.cli.connection.session import loaded, seen_by_supervisor
+from khive_supervisor.cli.connection.trust import working_directory
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import ConfigError, Denied
 

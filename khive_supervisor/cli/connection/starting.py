@@ -21,12 +21,13 @@ from typing import Any
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import (
     LISTEN_DEADLINE,
-    LOOK_AGAIN,
-    SAY_AFTER,
     unreachable,
+    waits_to_listen,
 )
+from khive_supervisor.cli.connection.waiting import SAY_AFTER, Wait
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.config.settings.service import ENVIRONMENT_ALLOWED
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import (
     AlreadyRunning,
@@ -96,6 +97,48 @@ def start_or_find(start: Start, lifeline: int | None) -> tuple[dict[str, Any], b
     )
 
 
+def start_in_background(config_file: str | None, *, deliberate: bool = False) -> None:
+    """Start a supervisor and wait until it is ready.
+
+    `deliberate`: somebody wants this very release, also for a store of another environment's.
+
+    Raises:
+        SystemExit: it did not become ready; its message is on stderr, and its code is this.
+    """
+    line, hold = os.pipe()  # however this process ends, the start does then
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--background", "--quiet"]
+    argv += ["--whichever", "--lifeline-fd", str(line)]
+    argv += ["--config", config_file] if config_file else []
+    argv += ["--deliberate"] if deliberate else []
+    # What this session is known by must not become everybody's: the supervisor serves all.
+    env = {n: v for n, v in os.environ.items() if n not in ENVIRONMENT_ALLOWED}
+    try:
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=env, pass_fds=[line]) as start:
+            try:
+                code = start.wait(SAY_AFTER)
+            except subprocess.TimeoutExpired:
+                note("Waiting for the supervisor that is being started.")
+                code = start.wait()
+    finally:
+        for fd in (line, hold):
+            os.close(fd)
+    if code:
+        raise SystemExit(code)  # what is wrong has been said
+
+
+def replace_old(config_file: str | None) -> None:
+    """Take the place of a supervisor of 0.1.0 in this environment.
+
+    Raises:
+        SystemExit: it could not be replaced, or is another environment's; why is on stderr.
+    """
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "upgrade", "--in-place"]
+    argv += ["--config", config_file] if config_file else []
+    done = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+
+
 def serve_or_find(start: Start, tell: int, serve: Callable[[Announcement], None]) -> None:
     """Be the supervisor for a session that waits, or tell it who is.
 
@@ -140,7 +183,7 @@ def _present(start: Start) -> dict[str, Any] | None:
     Raises:
         Unresponsive: he does not listen, or does not answer.
     """
-    began, said = time.monotonic(), False
+    wait = Wait(LISTEN_DEADLINE)
     while True:
         holds = holder.of(start.store)
         path = (holds.socket if holds is not None else None) or start.path
@@ -149,13 +192,8 @@ def _present(start: Start) -> dict[str, Any] | None:
             return status
         if holds is None:
             return None
-        waited = time.monotonic() - began
-        if waited > LISTEN_DEADLINE:
+        if not wait.goes_on(waits_to_listen(holds, path)):
             raise unreachable(holds, path)
-        if waited > SAY_AFTER and not said:
-            note(f"Waiting for the supervisor (pid {holds.pid}) to listen at {path}.")
-            said = True
-        time.sleep(LOOK_AGAIN)
 
 
 def _same_store(status: dict[str, Any], store: str) -> bool:

@@ -7,27 +7,24 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.connection.finding import holder_of
-from khive_supervisor.cli.connection.session import (
-    config_option,
-    ignored,
-    loaded,
-    socket_of,
-    working_directory,
-)
+from khive_supervisor.cli.connection.finding import holder_of, socket_of
+from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.connection.trust import ignored, working_directory
+from khive_supervisor.cli.doctor import checks, service
+from khive_supervisor.cli.doctor.checks import Check
+from khive_supervisor.cli.doctor.confinement import check_confinement
+from khive_supervisor.cli.doctor.project import check_project
 from khive_supervisor.cli.render import output
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import ConfigError
+from khive_supervisor.supervision.systemd import unit
 
-if TYPE_CHECKING:
-    from khive_supervisor.cli.doctor.checks import Check
-
-Plan = Iterator[tuple[str, Callable[[], "Iterable[Check]"]]]
+Plan = Iterator[tuple[str, Callable[[], Iterable[Check]]]]
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -43,17 +40,13 @@ def doctor(deep: bool, systemd_unit: bool, config_file: str | None, as_json: boo
     Exit code 0 without a failure (warnings are none), 9 with one.
     """
     if systemd_unit:
-        from khive_supervisor.supervision.systemd import unit
-
         click.echo(unit(sys.executable), nl=False)
         return
-    from khive_supervisor.cli.doctor.checks import run
-
     plan = [*_installation(), *_configured(config_file, deep)]
     results: list[Check] = []
     with output.progress("Checking", len(plan)) as advance:
         for name, check in plan:
-            results += run(name, check)
+            results += checks.run(name, check)
             advance(1)
     data = [dataclasses.asdict(result) for result in results]
     output.emit(data, as_json, _render)
@@ -61,10 +54,7 @@ def doctor(deep: bool, systemd_unit: bool, config_file: str | None, as_json: boo
         sys.exit(exitcodes.UNHEALTHY)
 
 
-# What the checks need (numpy, apsw) is imported late: every command imports this module.
 def _installation() -> Plan:
-    from khive_supervisor.cli.doctor import checks
-
     yield "python", checks.check_python
     yield "path", checks.check_path
     yield "sqlite", checks.check_sqlite
@@ -75,10 +65,6 @@ def _installation() -> Plan:
 
 def _configured(config_file: str | None, deep: bool) -> Plan:
     """The checks that need a valid configuration; without one, why it is not valid."""
-    from khive_supervisor.cli.doctor import service
-    from khive_supervisor.cli.doctor.confinement import check_confinement
-    from khive_supervisor.cli.doctor.project import check_project
-
     cwd = working_directory()
     try:
         found = loaded(config_file)
@@ -98,8 +84,6 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
 
 
 def _of(found: LoadedConfig, deep: bool, path: str) -> Plan:
-    from khive_supervisor.cli.doctor import checks, service
-
     config = found.config
     yield "configuration", functools.partial(service.check_configuration, found)
     if config.embedder.kind == "minilm":
@@ -114,8 +98,6 @@ def _of(found: LoadedConfig, deep: bool, path: str) -> Plan:
 
 
 def _invalid(error: ConfigError) -> Iterable[Check]:
-    from khive_supervisor.cli.doctor.checks import Check
-
     for problem in error.problems:
         yield Check("configuration", "fail", problem, fix=error.hint)
 
@@ -140,3 +122,6 @@ def _lines(result: dict[str, Any], width: int) -> Iterator[str]:
         first, *more = result["fix"].splitlines()
         yield f"{indent}-> {first}"
         yield from (f"{indent}   {line}" for line in more)
+
+
+COMMANDS = (doctor,)

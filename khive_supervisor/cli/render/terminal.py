@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
@@ -24,7 +23,7 @@ _IN_LINE = re.compile(f"[{_UNSAFE}\n\t]")
 _IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
 
 #: Marks our own colours until they are written. Nobody can have stored it: it is made anew.
-_MARK = f"\0{secrets.token_hex(8)}:"
+_MARK = f"\0{os.urandom(8).hex()}:"
 _MARKED = re.compile(f"{_MARK}([0-9;?a-zA-Z]+)\1")
 
 

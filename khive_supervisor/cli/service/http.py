@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from khive_supervisor.access import tokens
+from khive_supervisor.cli.connection.finding import control, socket_of
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option, control, loaded, socket_of
+from khive_supervisor.cli.connection.session import config_option, loaded
 from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.errors import Denied, NotFound

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.connection.session import config_option, control
+from khive_supervisor.cli.connection.finding import control
+from khive_supervisor.cli.connection.session import config_option
 from khive_supervisor.cli.render.output import as_json_option, emit
 
 #: What leaves a role as it was.

@@ -13,13 +13,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from khive_supervisor import __version__
-from khive_supervisor.cli.connection.finding import LOOK_AGAIN, holder_of, socket_of, store_of
-from khive_supervisor.cli.connection.session import start_in_background
+from khive_supervisor.cli.connection.finding import holder_of, socket_of, store_of
+from khive_supervisor.cli.connection.starting import start_in_background
+from khive_supervisor.cli.connection.waiting import Wait
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.control.client import ControlClient, owner
 from khive_supervisor.errors import Denied, KhiveError, NotRunning, Unresponsive
@@ -112,11 +112,10 @@ def _turn(config_file: str | None) -> Iterator[None]:
     path = socket_of(config_file) + ".starting"
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + END_DEADLINE
+        wait = Wait(END_DEADLINE)
         while not _locked(lock):
-            if time.monotonic() > deadline:
+            if not wait.goes_on():
                 raise Unresponsive(f"Another start has not ended within {END_DEADLINE:g} s.")
-            time.sleep(LOOK_AGAIN)
         yield
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -144,14 +143,13 @@ def _stop(config_file: str | None, pid: int) -> None:
         raise
     except KhiveError:
         _terminate(owner(path) or pid)
-    deadline = time.monotonic() + END_DEADLINE
+    wait = Wait(END_DEADLINE)
     while alive(pid):
-        if time.monotonic() > deadline:
+        if not wait.goes_on():
             raise Unresponsive(
                 f"The supervisor (pid {pid}) has not ended within {END_DEADLINE:g} s.",
                 hint=f"`kill -9 {pid}` ends it; nothing that was acknowledged is lost.",
             )
-        time.sleep(LOOK_AGAIN)
 
 
 def _terminate(pid: int) -> None:
@@ -163,7 +161,6 @@ def _move(status: dict[str, Any] | None) -> None:
     """Move the old supervisor's sessions to workers of the new one, each between two calls."""
     sessions = status["sessions"] if status else []
     left = [(s["pid"], s.get("client_pid")) for s in sessions if s["kind"] == "session"]
-    deadline = time.monotonic() + MOVE_DEADLINE
-    while left and time.monotonic() < deadline:
+    wait = Wait(MOVE_DEADLINE)
+    while left and wait.goes_on():
         left = [(pid, client) for pid, client in left if alive(pid) and not moved(pid, client)]
-        time.sleep(LOOK_AGAIN)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Any
 
 import click
 
 from khive_supervisor import __version__, exitcodes
-from khive_supervisor.cli.connection.finding import LOOK_AGAIN, SAY_AFTER, control, holder_of
-from khive_supervisor.cli.connection.session import config_option, start_in_background
-from khive_supervisor.cli.render.output import as_json_option, emit, note
+from khive_supervisor.cli.connection.finding import control, holder_of
+from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.connection.starting import start_in_background
+from khive_supervisor.cli.connection.waiting import Wait
+from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.cli.service.replacing import ANOTHER, is_of_this_environment, replace
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, NotRunning, Unresponsive, VersionMismatch
@@ -95,7 +96,7 @@ def _asked(
 
 
 def _wait_for(config_file: str | None, release: str) -> None:
-    began, said = time.monotonic(), False
+    wait = Wait(TAKEN_OVER_WITHIN)
     while True:
         try:
             with control(config_file) as client:
@@ -107,16 +108,11 @@ def _wait_for(config_file: str | None, release: str) -> None:
                     f"The supervisor has ended while {release} took over: {error.message}",
                     hint="`khive-supervisor logs` says why; the next command starts one.",
                 ) from error
-        waited = time.monotonic() - began
-        if waited > TAKEN_OVER_WITHIN:
+        if not wait.goes_on(f"Waiting for {release} to take over."):
             raise Unresponsive(
                 f"{release} has not taken over within {TAKEN_OVER_WITHIN:g} s.",
                 hint="`khive-supervisor logs` says what it waits for.",
             )
-        if waited > SAY_AFTER and not said:
-            note(f"Waiting for {release} to take over.")
-            said = True
-        time.sleep(LOOK_AGAIN)
 
 
 def _text(answer: dict[str, Any]) -> str:

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from khive_supervisor.cli.main import cli
-from khive_supervisor.cli.render import command_names
-from khive_supervisor.cli.service import supervise
+from khive_supervisor.cli.render import command_names, status_text
 from khive_supervisor.cli.service.reload import result_text
 from khive_supervisor.packs import loading
 
@@ -104,4 +103,4 @@ def test_how_a_reload_ended_is_said_first(result: dict[str, object], first: str)
 def test_how_far_the_index_is_is_said_in_words(
     progress: dict[str, object] | None, words: str
 ) -> None:
-    assert supervise._progress_words(progress) == words
+    assert status_text._progress_words(progress) == words

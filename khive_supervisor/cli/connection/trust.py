@@ -1,0 +1,52 @@
+"""What this directory's project says to a command is not taken: it is not the user's word."""
+
+from __future__ import annotations
+
+import os
+
+from khive_supervisor.cli.render.output import note
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.host import paths, repository
+
+#: (name, value) of what `distrust` took out of the environment when this process began.
+_IGNORED: list[tuple[str, str]] = []
+#: What the user has been told of already.
+_TOLD: set[tuple[str, str]] = set()
+
+
+def distrust() -> None:
+    """Take what this directory's project says out of the environment, before anything reads it."""
+    _IGNORED[:] = paths.distrust(None, working_directory())
+
+
+def working_directory() -> str:
+    """Return the directory that this command was given in; "/" when it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def ignored(config_file: str | None) -> list[tuple[str, str]]:
+    """Return (name, value) of what this command does not take, and tell the user once."""
+    found = [*_IGNORED, *paths.distrust(config_file, working_directory())]
+    for name, value in found:
+        if (name, value) not in _TOLD:
+            _TOLD.add((name, value))
+            note(f"{name} {value} was not taken: it leads into the project of this directory.")
+    return found
+
+
+def users_file(config_file: str | None) -> str:
+    """Return the user's configuration, to be written: the one in force, or their own, to be made.
+
+    Raises:
+        InvalidInput: what was named lies in a project, whose files are no configuration.
+    """
+    found = paths.find_config(config_file, working_directory())
+    if config_file and found != repository.join(working_directory(), config_file):
+        raise InvalidInput(
+            f"{config_file} lies in the project of this directory, so it is no configuration.",
+            hint="Leave --config out to change your own, or name one outside of the project.",
+        )
+    return found or paths.config_home() + "/khive.toml"
