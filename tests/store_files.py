@@ -35,29 +35,29 @@ def unpack(release: str, target: Path) -> Path:
 
 def dump(store: Store) -> dict[str, Any]:
     """Everything in a store that a user would miss."""
-    profiles = store.profiles()
-    models = sorted({generation.model_id for generation in store.generations()})
+    profiles = store.profiles.all()
+    models = sorted({generation.model_id for generation in store.generations.all()})
     return {
-        "entries": _all(store.page, lambda entry: entry.id),
+        "entries": _all(store.entries.page, lambda entry: entry.id),
         "vectors": [
             {"model": model, "entry": row.entry_id, "sha256": _digest(row.data)}
             for model in models
-            for row in _pages(lambda after, limit, m=model: store.vectors_after(m, after, limit),
+            for row in _pages(lambda after, limit, m=model: store.vectors.after(m, after, limit),
                               lambda row: row.seq)
         ],
-        "generations": [plain(asdict(generation)) for generation in store.generations()],
+        "generations": [plain(asdict(generation)) for generation in store.generations.all()],
         "profiles": [plain(asdict(profile)) for profile in profiles],
-        "bindings": [plain(asdict(binding)) for binding in store.bindings()],
+        "bindings": [plain(asdict(binding)) for binding in store.bindings.all()],
         "events": {
             profile.name: _all(
-                lambda after, limit, name=profile.name: store.profile_events(name, after, limit),
+                lambda after, limit, name=profile.name: store.profiles.events(name, after, limit),
                 lambda event: event.seq,
             )
             for profile in profiles
         },
         "learned": {
             profile.name: [[entry, plain(asdict(target))]
-                           for entry, target in store.top_targets(profile.id, _PAGE)]
+                           for entry, target in store.profiles.top_targets(profile.id, _PAGE)]
             for profile in profiles
         },
         **_tasks(store),

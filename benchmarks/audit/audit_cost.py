@@ -86,7 +86,7 @@ def measure(context: Context) -> list[Row]:
 def _side(stack: ExitStack, work: Path, name: str) -> Side:
     path = work / "audit-cost" / f"{name}-{time.monotonic_ns()}" / "khive.db"
     store = stack.enter_context(SqliteStore(str(path), audited=name != "off"))
-    store.add([NewEntry("memory", "n", "fact", "", f"entry {at}") for at in range(ENTRIES)])
+    store.entries.add([NewEntry("memory", "n", "fact", "", f"entry {at}") for at in range(ENTRIES)])
     return Side(store)
 
 
@@ -109,7 +109,7 @@ def _compare(sides: list[Side], write: Write, count: int) -> Times:
 def _feedback(store: SqliteStore, number: int) -> None:
     target = number % ENTRIES + 1
     event = NewEvent(PROFILE, FEEDBACK, "useful", target, "ada", "n", session=f"s{number}")
-    store.record(event)
+    store.feedback.record(event)
 
 
 def _task(store: SqliteStore, number: int) -> None:

@@ -22,18 +22,24 @@ def measure(context: Context) -> list[Row]:
     """The rows of the check at use."""
     with installed(context.work, context.prepared) as khive:
         mine, other = SqliteStore(str(khive.store)), SqliteStore(str(khive.store))
-        value = Fresh(Versions(mine), (PROFILES, POSTERIORS, BINDINGS), lambda: load_snapshot(mine))
+        value = Fresh(
+            Versions(mine),
+            (PROFILES, POSTERIORS, BINDINGS),
+            lambda: load_snapshot(mine.profiles.all, mine.bindings.all),
+        )
         value.get()
         still = _timed(value.get, context.times(STILL))
-        reread = _timed(lambda: load_snapshot(mine), context.times(MOVED))
+        reread = _timed(
+            lambda: load_snapshot(mine.profiles.all, mine.bindings.all), context.times(MOVED)
+        )
         moved, reread_moved, reloaded = [], [], []
         for number in range(context.times(MOVED)):
             _add(other, f"unrelated {number}")
             moved.append(_once(value.get))
             _add(other, f"unrelated, too {number}")
-            reread_moved.append(_once(lambda: load_snapshot(mine)))
+            reread_moved.append(_once(lambda: load_snapshot(mine.profiles.all, mine.bindings.all)))
         for number in range(context.times(RELOADED)):
-            other.create_profile(f"p{number}") if number < 5 else other.reset_profile("p1")
+            other.profiles.create(f"p{number}") if number < 5 else other.profiles.reset("p1")
             reloaded.append(_once(value.get))
         mine.close()
         other.close()
@@ -66,7 +72,7 @@ def measure(context: Context) -> list[Row]:
 
 
 def _add(store: SqliteStore, content: str) -> None:
-    store.add([NewEntry("memory", "default", "note", "", content)])
+    store.entries.add([NewEntry("memory", "default", "note", "", content)])
 
 
 def _once(work: Callable[[], object]) -> float:

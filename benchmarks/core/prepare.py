@@ -73,7 +73,7 @@ def _fill(path: Path, texts: list[Text], vectors: Vectors) -> list[int]:
             part = slice(start, start + BATCH)
             entries = [_entry(text) for text in texts[part]]
             rows = [row.astype("<f2").tobytes() for row in vectors[part]]
-            ids += [added.id for added in store.add(entries, rows, model_files().model_id)]
+            ids += [added.id for added in store.entries.add(entries, rows, model_files().model_id)]
         store.checkpoint(truncate=True)
     finally:
         store.close()

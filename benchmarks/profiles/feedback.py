@@ -50,7 +50,7 @@ def measure(context: Context) -> list[Row]:
             drive([*jobs, (killer, _kill(khive, workers, ledger, killed))])
         store = SqliteStore(str(khive.store))
         found = _found(store)
-        wrong = verify(store, PROFILE)
+        wrong = verify(store.profiles, PROFILE)
         problems = store.quick_check()
         store.close()
     lost = sum(found[entry] == 0 for entry in ledger.acknowledged)
@@ -128,7 +128,7 @@ def _found(store: SqliteStore) -> Counter[int]:
     """How many events there are of each entry."""
     found: Counter[int] = Counter()
     seq = 0
-    while events := store.profile_events(PROFILE, seq, PAGE):
+    while events := store.profiles.events(PROFILE, seq, PAGE):
         found.update(event.entry_id for event in events if event.entry_id is not None)
         seq = events[-1].seq
     return found

@@ -123,7 +123,7 @@ def _half(
     order = list(range(len(questions)))
     random.Random(seed).shuffle(order)
     half = len(order) // 2
-    store.create_profile(profile)
+    store.profiles.create(profile)
     with store.transaction():  # as fast as it goes: what is learned is the same
         for turn, asked in enumerate(order[:half]):
             shown = _ranked(store, questions[asked], _taste(store, profile))[:CUT]
@@ -139,7 +139,7 @@ def _half(
                 )
                 for entry in shown
             ]
-            store.record_many(given * (crowd.repeats if wrong else 1))
+            store.feedback.record_many(given * (crowd.repeats if wrong else 1))
     learned = _taste(store, profile)
     for asked in order[half:]:
         question = questions[asked]
@@ -154,7 +154,7 @@ def _half(
 
 
 def _taste(store: Store, name: str) -> Taste:
-    profile = store.profile(name)
+    profile = store.profiles.find(name)
     assert profile is not None
     return serving.taste(store, profile)
 
@@ -163,7 +163,7 @@ def _ranked(store: Store, question: Question, taste: Taste) -> list[int]:
     """The ten best entries, in the order of a search with this taste."""
     means = taste.means([f.id for f in question.found]) if taste.means else {}
     contenders = ranking.contenders(question.found, CUT, taste.weights, means)
-    entries = {entry.id: entry for entry in store.get([f.id for f in contenders])}
+    entries = {entry.id: entry for entry in store.entries.get([f.id for f in contenders])}
 
     def age_of(entry: int) -> ranking.Age:
         # All as new: in which order the tasks were stored says nothing.

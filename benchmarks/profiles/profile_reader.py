@@ -26,8 +26,8 @@ def way(kind: str, store: SqliteStore) -> Callable[[], Snapshot]:
     if kind == "khive":
         return Profiles(store, Versions(store)).snapshot
     if kind == "every":
-        return lambda: load_snapshot(store)
-    kept = load_snapshot(store)
+        return lambda: load_snapshot(store.profiles.all, store.bindings.all)
+    kept = load_snapshot(store.profiles.all, store.bindings.all)
     return lambda: kept
 
 

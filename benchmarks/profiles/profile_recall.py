@@ -70,9 +70,9 @@ def measure(context: Context) -> list[Row]:
 def _learn(path: str, entries: list[int]) -> None:
     """One event for each entry, all in one transaction."""
     store = SqliteStore(path)
-    store.create_profile(LEARNED, consumer_kind="search")
-    store.bind(Binding(LEARNED, actor=ACTOR))
-    store.record_many(
+    store.profiles.create(LEARNED, consumer_kind="search")
+    store.bindings.bind(Binding(LEARNED, actor=ACTOR))
+    store.feedback.record_many(
         [
             NewEvent(LEARNED, FEEDBACK, SIGNALS[at % 2], entry, session="bench")
             for at, entry in enumerate(entries)

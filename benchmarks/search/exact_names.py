@@ -45,10 +45,10 @@ def _ask(every: Sequence[Pair], path: Path) -> tuple[Counter[str], tuple[float, 
     """How many questions of each kind were answered wrongly, and how long each took (ms)."""
     model, store = MiniLM(threads=2), SqliteStore(str(path))
     facts = [fact for pair in every for fact in pair.facts]
-    added = store.add([NewEntry("memory", "names", "fact", "", fact) for fact in facts])
+    added = store.entries.add([NewEntry("memory", "names", "fact", "", fact) for fact in facts])
     vectors = model.embed(facts).astype("<f2")
     rows = [(one.id, row.tobytes()) for one, row in zip(added, vectors, strict=True)]
-    store.put_vectors(model.model_id, rows)
+    store.vectors.put(model.model_id, rows)
     engine = SearchEngine(store, model, Config(), report_damage=lambda _: None)
     wrong: Counter[str] = Counter()
     times = []

@@ -85,7 +85,7 @@ class Memory:
     def add(self, texts: Sequence[str], vectors: Any, namespace: str = "bench") -> None:
         """Remember texts; an exact duplicate shares the entry of the first."""
         new = [NewEntry("memory", namespace, "note", "", text or " ") for text in texts]
-        for position, added in enumerate(self.store.add(new), len(self._vectors)):
+        for position, added in enumerate(self.store.entries.add(new), len(self._vectors)):
             self._entries.setdefault(added.id, []).append(position)
             self._added.append(added.id)
         self._vectors = np.concatenate([self._vectors, vectors])
@@ -119,7 +119,7 @@ class Memory:
         owner = Generation(1, "", "", "00" * 32, "", 0, 0, "", 0, 0, 0, 0, False, 0.0)
         about, arrays = collect(self.store)
         write(path, owner, about, arrays)
-        return WordView.of(PostingsFile(path, owner), self.store.words.fates(about.fate))
+        return WordView.of(PostingsFile(path, owner), self.store.postings.fates(about.fate))
 
     def meaning(self, vector: Any, namespace: str | None) -> Scored:
         """The vector arm, exactly."""

@@ -96,14 +96,14 @@ class Replay:
 
 
 class ReplaySource(Protocol):
-    """What a profile is verified against; a store is one."""
+    """What a profile is verified against; the profiles of a store are one."""
 
-    def profile_state(self, name: str) -> tuple[ProfileState, int]:
-        """See `store.interface.ProfileStore.profile_state`."""
+    def state(self, name: str) -> tuple[ProfileState, int]:
+        """Return what the tables say of a profile, and its last event's number that they hold."""
         ...
 
-    def profile_events(self, name: str, after_seq: int, limit: int) -> list[ProfileEvent]:
-        """See `store.interface.ProfileStore.profile_events`."""
+    def events(self, name: str, after_seq: int, limit: int) -> list[ProfileEvent]:
+        """Return the next events of a profile above a number, in order."""
         ...
 
 
@@ -112,10 +112,10 @@ def verify(source: ReplaySource, name: str) -> list[str]:
 
     Others may go on writing: what came after the look at the tables is left out.
     """
-    stored, last = source.profile_state(name)
+    stored, last = source.state(name)
     run, seq = Replay(), 0
     while seq < last:
-        for event in source.profile_events(name, seq, PAGE):
+        for event in source.events(name, seq, PAGE):
             seq = event.seq
             if seq <= last:
                 run.take(event)

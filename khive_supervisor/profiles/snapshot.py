@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from khive_supervisor.profiles.model import DEFAULT, Binding, Profile
 from khive_supervisor.profiles.resolve import Resolution, resolve
-
-
-class SnapshotSource(Protocol):
-    """What a snapshot is loaded from; a store is one."""
-
-    def profiles(self, lifecycle: str | None = None) -> list[Profile]:
-        """See `store.interface.ProfileStore.profiles`."""
-        ...
-
-    def bindings(self) -> list[Binding]:
-        """See `store.interface.ProfileStore.bindings`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +30,12 @@ class Snapshot:
         return resolve(self.profiles, self.bindings, self.default, actor, namespace, consumer_kind)
 
 
-def load_snapshot(source: SnapshotSource) -> Snapshot:
+def load_snapshot(
+    profiles: Callable[[], Iterable[Profile]], bindings: Callable[[], Iterable[Binding]]
+) -> Snapshot:
     """Read a snapshot: two statements.
 
     Bindings first: one of a profile that was made in between is then there with its profile.
     """
-    bindings = source.bindings()
-    profiles = source.profiles()
-    return Snapshot({profile.name: profile for profile in profiles}, tuple(bindings))
+    bound = tuple(bindings())
+    return Snapshot({profile.name: profile for profile in profiles()}, bound)

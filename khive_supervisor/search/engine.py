@@ -233,7 +233,9 @@ class SearchEngine:
         contenders = ranking.contenders(fused, limit, taste.weights, means)
         ages = self._ages([candidate.id for candidate in contenders], scope, now)
         best = ranking.rank(contenders, ages.get, taste.weights, means)[:limit]
-        entries = {entry.id: entry for entry in self._store.get([one.fused.id for one in best])}
+        entries = {
+            entry.id: entry for entry in self._store.entries.get([one.fused.id for one in best])
+        }
         return [
             _hit(entries[one.fused.id], one, written) for one in best if one.fused.id in entries
         ]
@@ -242,7 +244,7 @@ class SearchEngine:
         """What ranking wants to know of entries: from the words' file, else from the store."""
         known = scope.view.ages(ids) if scope.view is not None else {}
         rest = [one for one in ids if one not in known]
-        for entry in self._store.get(rest) if rest else ():
+        for entry in self._store.entries.get(rest) if rest else ():
             known[entry.id] = entry.created_at, entry.salience, entry.decay
         return {
             one: ranking.Age.at(now, created_at=created, salience=salience, decay=decay)

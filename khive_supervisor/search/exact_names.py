@@ -73,7 +73,7 @@ def prefer_written(
     ranked = [candidate.id for candidate in fused]
     unsure = () if sure else ranked[:MOST_READ]
     read = dict.fromkeys([*(i for i in ranked if i in beside), *unsure, *added])
-    have = _have(wanted, store.get([*read]))
+    have = _have(wanted, store.entries.get([*read]))
     every = [*fused, *(fusion.unlisted(one, fused[0].arms) for one in added)]
     best = max(have.values(), default=0.0)
     if not best:
@@ -93,7 +93,7 @@ def _side_by_side(wanted: Sequence[Literal], store: Store) -> tuple[set[int], bo
     found: set[int] = set()
     sure = True
     for literal in wanted:
-        ids = store.words.phrase_ids(literal.text, MOST_ASKED) if literal.words > 1 else []
+        ids = store.postings.phrase_ids(literal.text, MOST_ASKED) if literal.words > 1 else []
         if literal.words > 1 and len(ids) < MOST_ASKED:
             found.update(ids)
         else:

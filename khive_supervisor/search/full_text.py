@@ -47,7 +47,7 @@ class WordSearch:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.perf_counter) -> None:
         self._store = store
-        self._frequencies = lexical.FrequencyCache(store.document_frequencies, clock)
+        self._frequencies = lexical.FrequencyCache(store.full_text.document_frequencies, clock)
 
     def search(self, terms: text.Query, scope: Scope, limit: int) -> WordsFound:
         """The best entries in the scope for the terms of a query."""
@@ -59,12 +59,12 @@ class WordSearch:
 
     def _by_index(self, terms: text.Query, scope: Scope, limit: int) -> WordsFound:
         frequencies = self._frequencies(lexical.worth_looking_up(terms))
-        selection = lexical.select(terms, frequencies, self._store.highest_id())
+        selection = lexical.select(terms, frequencies, self._store.entries.highest_id())
         return WordsFound(self._matched(selection, scope, limit), selection, len(terms))
 
     def _by_file(self, terms: text.Query, scope: Scope, view: WordView, limit: int) -> WordsFound:
-        highest, known = self._store.highest_id(), view.file.about.highest
-        tokens = self._store.tokens(lexical.worth_looking_up(terms, postings.BUDGET))
+        highest, known = self._store.entries.highest_id(), view.file.about.highest
+        tokens = self._store.full_text.tokens(lexical.worth_looking_up(terms, postings.BUDGET))
         lists = self._lists(tokens, view)
         frequencies = {term: len(ids) for term, (ids, _) in lists.items()}
         if highest > known:
@@ -82,7 +82,9 @@ class WordSearch:
         self, selection: WordSelection, scope: Scope, limit: int, above: int = 0
     ) -> Scored:
         def match(expression: str, count: int) -> Scored:
-            return self._store.match(expression, count, scope.where, COLUMN_WEIGHTS, above=above)
+            return self._store.full_text.match(
+                expression, count, scope.where, COLUMN_WEIGHTS, above=above
+            )
 
         return lexical.retrieve(selection, match, limit)
 
@@ -90,7 +92,9 @@ class WordSearch:
         """How often terms that the file does not have are in what is newer."""
         words = [term for term, found in tokens.items() if len(found) == 1]
         phrases = [term for term, found in tokens.items() if len(found) > 1]
-        new = {term: self._store.words.phrase_ids(term, _PHRASE_ENTRIES, known) for term in phrases}
+        new = {
+            term: self._store.postings.phrase_ids(term, _PHRASE_ENTRIES, known) for term in phrases
+        }
         return {**self._frequencies(words), **{term: len(ids) for term, ids in new.items()}}
 
     def _lists(self, tokens: Mapping[str, Sequence[str]], view: WordView) -> dict[str, Postings]:
@@ -118,7 +122,7 @@ class WordSearch:
             return common, parts[0][1][:0]
         if len(common) <= _SCORED_ENTRIES:
             return self._scored(term, view)
-        ids = np.array(self._store.words.phrase_ids(term, _PHRASE_ENTRIES), np.int32)
+        ids = np.array(self._store.postings.phrase_ids(term, _PHRASE_ENTRIES), np.int32)
         ids = ids[member(ids, common)]
         worths = [impacts[place_of(ids, entries)] for entries, impacts in parts]
         return ids, np.minimum.reduce(worths)
@@ -126,7 +130,7 @@ class WordSearch:
     def _scored(self, term: str, view: WordView) -> Postings:
         """The entries of a phrase that are in the file, with what it is worth in each."""
         expression = match_expression([term])
-        rows = self._store.match(expression, _PHRASE_ENTRIES, weights=COLUMN_WEIGHTS)
+        rows = self._store.full_text.match(expression, _PHRASE_ENTRIES, weights=COLUMN_WEIGHTS)
         idf = lexical.inverse_frequency(len(rows), self._entries(view))
         known = sorted(row for row in rows if row[0] <= view.file.about.highest)
         ids = np.array([entry for entry, _ in known], np.int32)
@@ -136,7 +140,7 @@ class WordSearch:
     def _entries(self, view: WordView) -> int:
         """How many entries there are, about: those that died since are still counted."""
         about = view.file.about
-        return about.items + self._store.highest_id() - about.highest
+        return about.items + self._store.entries.highest_id() - about.highest
 
 
 def _common(lists: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

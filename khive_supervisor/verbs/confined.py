@@ -3,7 +3,8 @@
 The one place where what is stored is held to a grant. A verb uses `context.store` as always, and
 gets this in the place of the store; so do verbs of foreign packs. What belongs to another
 namespace is answered like what is not there at all, in the same words. Whatever of the store is
-not named here is refused: a new method is for confined sessions once it has been thought about.
+not named here, a facet or a method of one, is refused: it is for confined sessions once it has been
+thought about.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from khive_supervisor.access.grant import Grant
 from khive_supervisor.errors import BudgetExceeded, Denied, InvalidInput, NotFound
 from khive_supervisor.profiles.model import NewEvent, Recorded
 from khive_supervisor.profiles.names import missing
+from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import (
     EVERYTHING,
@@ -28,6 +30,8 @@ from khive_supervisor.store.model import (
     NewEntry,
     SourceText,
 )
+from khive_supervisor.store.profiles import FeedbackStore
+from khive_supervisor.store.sources import SourceStore
 from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
@@ -49,40 +53,47 @@ EVENTS = 500
 
 
 def confined_store(store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> Store:
-    """A store for whoever has a grant; `serving` names the profiles that serve them."""
-    return cast("Store", _Entries(store, grant, serving)) if grant.confined else store
+    """Return a store for whoever has a grant; `serving` names the profiles that serve them."""
+    return cast("Store", _Store(store, grant, serving)) if grant.confined else store
 
 
 def refused(what: str) -> Denied:
-    """The error of what is about all namespaces."""
+    """Return the error of what is about all namespaces."""
     return Denied(
         f"{what} is about all namespaces, and this session is confined.",
         hint="The user can look in a terminal that no agent has started.",
     )
 
 
-class _Entries:
-    """See `interface.Store`."""
+def _check(grant: Grant, namespace: str) -> None:
+    if not grant.admits(namespace):
+        raise refused(f"The namespace {namespace[:80]!r}")
 
-    def __init__(self, store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> None:
-        self._store = store
-        self._grant = grant
-        self._serving = serving
+
+class _Wall:
+    """Whatever a class below does not define is refused, by its name."""
+
+    _NAME = "store"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise refused(f"store.{name}")
+        raise refused(f"{self._NAME}.{name}")
 
-    # --- what is of no namespace ----------------------------------------------------------------
+
+class _Store(_Wall):
+    """`Store` for a grant: what is of no namespace, and the facets that can be confined."""
+
+    def __init__(self, store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> None:
+        self._store = store
+        self.entries = entries = _Entries(store.entries, grant)
+        self.sources = _Sources(store.sources, entries, grant)
+        self.feedback = _Feedback(store.feedback, entries, grant, serving)
+        self.tasks = _Tasks(store.tasks, grant)
 
     @property
     def path(self) -> str:
         return self._store.path
-
-    @property
-    def tasks(self) -> TaskStore:
-        return cast("TaskStore", _Tasks(self._store.tasks, self._grant))
 
     def data_version(self) -> int:
         return self._store.data_version()
@@ -93,15 +104,15 @@ class _Entries:
     def transaction(self) -> AbstractContextManager[object]:
         return self._store.transaction()
 
-    # --- entries --------------------------------------------------------------------------------
 
-    def get(self, ids: Sequence[int]) -> list[Entry]:
-        return [one for one in self._store.get(ids) if self._grant.admits(one.namespace)]
+class _Entries(_Wall):
+    """`EntryStore` for a grant."""
 
-    def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
-        found = self._store.known(hashes)
-        own = self._own(found.values())
-        return {content: entry for content, entry in found.items() if entry in own}
+    _NAME = "store.entries"
+
+    def __init__(self, entries: EntryStore, grant: Grant) -> None:
+        self._entries = entries
+        self._grant = grant
 
     def _own(self, ids: Iterable[int]) -> set[int]:
         return {one.id for one in self.get(list(ids))}
@@ -110,9 +121,20 @@ class _Entries:
         own = self._own(ids)
         return [one for one in ids if one in own]
 
-    def _check(self, namespace: str) -> None:
-        if not self._grant.admits(namespace):
-            raise refused(f"The namespace {namespace[:80]!r}")
+    def _within(self, where: EntryFilter | None) -> EntryFilter:
+        """Return a filter that lets through nothing of other namespaces."""
+        own = self._grant.namespaces or ()
+        where = where or EVERYTHING
+        asked = own if where.namespaces is None else where.namespaces
+        return replace(where, namespaces=tuple(name for name in asked if name in own))
+
+    def get(self, ids: Sequence[int]) -> list[Entry]:
+        return [one for one in self._entries.get(ids) if self._grant.admits(one.namespace)]
+
+    def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
+        found = self._entries.known(hashes)
+        own = self._own(found.values())
+        return {content: entry for content, entry in found.items() if entry in own}
 
     def add(
         self,
@@ -121,22 +143,22 @@ class _Entries:
         model_id: str | None = None,
     ) -> list[Added]:
         for entry in entries:
-            self._check(entry.namespace)
-        return self._store.add(entries, vectors, model_id)
+            _check(self._grant, entry.namespace)
+        return self._entries.add(entries, vectors, model_id)
 
     def forget(self, ids: Sequence[int]) -> list[int]:
-        return self._store.forget(self._among(ids))
+        return self._entries.forget(self._among(ids))
 
     def restore(self, ids: Sequence[int]) -> list[int]:
-        return self._store.restore(self._among(ids))
+        return self._entries.restore(self._among(ids))
 
     def supersede(
         self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
     ) -> Added:
-        self._check(new.namespace)
+        _check(self._grant, new.namespace)
         if not self._own([old_id]):
             raise NotFound(f"There is no entry m{old_id}.", hint="Search again; ids never change.")
-        return self._store.supersede(old_id, new, vector, model_id)
+        return self._entries.supersede(old_id, new, vector, model_id)
 
     def annotate(
         self,
@@ -145,9 +167,36 @@ class _Entries:
         kind: str | None = None,
         salience: float | None = None,
     ) -> bool:
-        return bool(self._own([entry_id])) and self._store.annotate(entry_id, tags, kind, salience)
+        own = bool(self._own([entry_id]))
+        return own and self._entries.annotate(entry_id, tags, kind, salience)
 
-    # --- sources --------------------------------------------------------------------------------
+    def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
+        return self._entries.recent(self._within(where), limit)
+
+    def page(
+        self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
+    ) -> list[Entry]:
+        return self._entries.page(after_id, limit, self._within(where))
+
+    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
+        return self._entries.live_count(self._within(where))
+
+    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
+        return self._entries.live_ids(self._within(where), limit)
+
+    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
+        return self._entries.filter_ids(ids, self._within(where))
+
+
+class _Sources(_Wall):
+    """`SourceStore` for a grant."""
+
+    _NAME = "store.sources"
+
+    def __init__(self, sources: SourceStore, entries: _Entries, grant: Grant) -> None:
+        self._sources = sources
+        self._entries = entries
+        self._grant = grant
 
     def say(
         self,
@@ -156,93 +205,79 @@ class _Entries:
         model_id: str | None = None,
     ) -> LearnedText:
         for namespace in {text.namespace, *(piece.entry.namespace for piece in text.pieces)}:
-            self._check(namespace)
-        return self._store.say(text, vectors, model_id)
+            _check(self._grant, namespace)
+        return self._sources.say(text, vectors, model_id)
 
     def begin_run(self) -> int:
-        return self._store.begin_run()
+        return self._sources.begin_run()
 
-    def end_sources(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
-        self._check(namespace)
-        return self._store.end_sources(namespace, names)
+    def end(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+        _check(self._grant, namespace)
+        return self._sources.end(namespace, names)
 
-    def sources_below(
+    def below(
         self, namespace: str, folder: str, after: str = "", limit: int = 1000
     ) -> list[KnownSource]:
-        self._check(namespace)
-        return self._store.sources_below(namespace, folder, after, limit)
+        _check(self._grant, namespace)
+        return self._sources.below(namespace, folder, after, limit)
 
-    def sources_named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
-        self._check(namespace)
-        return self._store.sources_named(namespace, names)
+    def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
+        _check(self._grant, namespace)
+        return self._sources.named(namespace, names)
 
-    def sources_with(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
-        self._check(namespace)
-        return self._store.sources_with(namespace, digests)
+    def with_digests(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
+        _check(self._grant, namespace)
+        return self._sources.with_digests(namespace, digests)
 
-    def sources_of(self, entry: int) -> list[tuple[str, str, float | None]]:
-        return self._store.sources_of(entry) if self._own([entry]) else []
+    def of(self, entry: int) -> list[tuple[str, str, float | None]]:
+        return self._sources.of(entry) if self._entries.get([entry]) else []
 
     def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
         """Of what lives: whoever is told of more could ask for what others have."""
         asked = list(hashes)
-        return self._store.embedded(asked, model_id) & self.known(asked).keys()
+        return self._sources.embedded(asked, model_id) & self._entries.known(asked).keys()
 
-    # --- what filters ---------------------------------------------------------------------------
 
-    def _within(self, where: EntryFilter | None) -> EntryFilter:
-        """A filter that lets through nothing of other namespaces."""
-        own = self._grant.namespaces or ()
-        where = where or EVERYTHING
-        asked = own if where.namespaces is None else where.namespaces
-        return replace(where, namespaces=tuple(name for name in asked if name in own))
+class _Feedback(_Wall):
+    """`FeedbackStore` for a grant: of its own entries, and for the profiles that serve it."""
 
-    def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
-        return self._store.recent(self._within(where), limit)
+    _NAME = "store.feedback"
 
-    def page(
-        self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
-    ) -> list[Entry]:
-        return self._store.page(after_id, limit, self._within(where))
-
-    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
-        return self._store.live_count(self._within(where))
-
-    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
-        return self._store.live_ids(self._within(where), limit)
-
-    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
-        return self._store.filter_ids(ids, self._within(where))
-
-    # --- feedback -------------------------------------------------------------------------------
+    def __init__(
+        self,
+        feedback: FeedbackStore,
+        entries: _Entries,
+        grant: Grant,
+        serving: Callable[[], Collection[str]],
+    ) -> None:
+        self._feedback = feedback
+        self._entries = entries
+        self._grant = grant
+        self._serving = serving
 
     def record(self, event: NewEvent) -> Recorded:
         (recorded,) = self.record_many([event])
         return recorded
 
     def record_many(self, events: Sequence[NewEvent]) -> list[Recorded]:
-        """Only of its own entries, and for those profiles that serve it."""
         serving = self._serving()
         for event in events:
-            self._check(event.namespace)
+            _check(self._grant, event.namespace)
             if event.profile not in serving:
                 raise missing(event.profile)
-            if event.entry_id is not None and not self._own([event.entry_id]):
+            if event.entry_id is not None and not self._entries.get([event.entry_id]):
                 raise NotFound(f"There is no entry {event.entry_id}.")
-        return self._store.record_many(events)
+        return self._feedback.record_many(events)
 
 
-class _Tasks:
-    """See `task_interface.TaskStore`."""
+class _Tasks(_Wall):
+    """`TaskStore` for a grant."""
+
+    _NAME = "store.tasks"
 
     def __init__(self, tasks: TaskStore, grant: Grant) -> None:
         self._tasks = tasks
         self._grant = grant
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise refused(f"tasks.{name}")
 
     def _shown(self, task: Task) -> Task:
         """A task without what tells of other namespaces: how the role was selected, and why."""
@@ -253,8 +288,7 @@ class _Tasks:
 
     def assign(self, task: NewTask) -> tuple[Task, bool]:
         """Keys are each namespace's own: another one's neither answers nor stands in the way."""
-        if not self._grant.admits(task.namespace):
-            raise refused(f"The namespace {task.namespace[:80]!r}")
+        _check(self._grant, task.namespace)
         key = task.idempotency
         if key is not None:
             key = f"{task.namespace}{KEY_SEPARATOR}{key}"

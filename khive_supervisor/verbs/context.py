@@ -65,11 +65,12 @@ class Profiles:
 
     def __init__(self, store: Store, versions: Versions) -> None:
         self._store = store
-        self._snapshot = Fresh(
-            versions, (PROFILES, POSTERIORS, BINDINGS), lambda: load_snapshot(store)
-        )
+        self._snapshot = Fresh(versions, (PROFILES, POSTERIORS, BINDINGS), self._load)
         # Who serves whom does not change with what is learned: feedback need not read it again.
-        self._routes = Fresh(versions, (PROFILES, BINDINGS), lambda: load_snapshot(store))
+        self._routes = Fresh(versions, (PROFILES, BINDINGS), self._load)
+
+    def _load(self) -> Snapshot:
+        return load_snapshot(self._store.profiles.all, self._store.bindings.all)
 
     def snapshot(self) -> Snapshot:
         """All of them, as of now."""
@@ -85,7 +86,7 @@ class Profiles:
         Raises:
             NotFound: the store does not know it either.
         """
-        found = self.snapshot().find(name) or self._store.profile(name)
+        found = self.snapshot().find(name) or self._store.profiles.find(name)
         if found is None:
             raise missing(name)
         return found

@@ -105,7 +105,7 @@ def existing(store: Store, ids: list[str]) -> list[Entry]:
         InvalidInput: not an id.
         NotFound: any of them does not exist, or the letter is another collection's.
     """
-    entries = {entry.id: entry for entry in store.get([entry_id(text) for text in ids])}
+    entries = {entry.id: entry for entry in store.entries.get([entry_id(text) for text in ids])}
     found = []
     for text in ids:
         entry = entries.get(entry_id(text))

@@ -69,13 +69,13 @@ def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
     """Store what sources say, all in one transaction; what has a vector is not embedded again."""
     entries = {piece.entry.content_hash: piece.entry for text in texts for piece in text.pieces}
     embedder = context.embedder
-    done = context.store.embedded(entries, embedder.model_id) if embedder else set(entries)
+    done = context.store.sources.embedded(entries, embedder.model_id) if embedder else set(entries)
     fresh = [entry for entry in entries.values() if entry.content_hash not in done]
     vectors = dict(zip((entry.content_hash for entry in fresh), embed(context, fresh), strict=True))
     model_id = embedder.model_id if embedder and any(vectors.values()) else None
     with context.store.transaction():
         return [
-            context.store.say(
+            context.store.sources.say(
                 text,
                 [vectors.get(piece.entry.content_hash) for piece in text.pieces],
                 model_id,
@@ -86,11 +86,11 @@ def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
 
 def add(context: Context, entries: Sequence[NewEntry]) -> list[Added]:
     """Store entries; what is there already is not embedded again."""
-    known = context.store.known(entry.content_hash for entry in entries)
+    known = context.store.entries.known(entry.content_hash for entry in entries)
     fresh = [entry for entry in entries if entry.content_hash not in known]
     embedded = dict(
         zip((entry.content_hash for entry in fresh), embed(context, fresh), strict=True)
     )
     vectors = [embedded.get(entry.content_hash) for entry in entries]
     model_id = context.embedder.model_id if any(vectors) and context.embedder else None
-    return context.store.add(entries, vectors if model_id else None, model_id)
+    return context.store.entries.add(entries, vectors if model_id else None, model_id)

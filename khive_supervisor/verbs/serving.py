@@ -25,7 +25,7 @@ def taste(store: Store, profile: Profile) -> Taste:
     means = RankWeights(weights.relevance.mean, weights.salience.mean, weights.temporal.mean)
 
     def of_targets(entries: Sequence[int]) -> Means:
-        found = store.targets_of(profile.id, entries)
+        found = store.profiles.targets_of(profile.id, entries)
         return {entry: beta.mean for entry, beta in found.items()}
 
     # A profile without a single event knows no entry: nothing to look up.

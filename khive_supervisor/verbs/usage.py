@@ -56,7 +56,7 @@ def _learn(context: Context, found: Mapping[int, Serve], how: str) -> None:
         for entry, serve in found.items()
     ]
     try:
-        context.store.record_many(events)
+        context.store.feedback.record_many(events)
     except KhiveError as error:  # the profile is gone, the disk full: what was asked for is done
         log.info("usage.not_recorded", error=str(error))
         return

@@ -43,7 +43,7 @@ def give(path: str, name: str, count: int) -> None:
         say("ready")
         os.read(0, 1)
         for number in range(count):
-            done = store.record(event(name, number))
+            done = store.feedback.record(event(name, number))
             assert not done.duplicate
             say(number, done.seq)
 
@@ -54,21 +54,21 @@ def fill(path: str, name: str, limit: int) -> None:
     with SqliteStore(path) as store:
         number, refused = 0, 0
         while refused < 3:
-            before = store.profile_state(DEFAULT)
+            before = store.profiles.state(DEFAULT)
             try:
-                store.record(event(name, number, padding=3000))
+                store.feedback.record(event(name, number, padding=3000))
                 number += 1
             except StoreUnavailable as error:
                 if "no room" not in error.message:
                     raise
-                assert store.profile_state(DEFAULT) == before, "a refused event left something"
+                assert store.profiles.state(DEFAULT) == before, "a refused event left something"
                 refused += 1
-        assert verify(store, DEFAULT) == []
+        assert verify(store.profiles, DEFAULT) == []
         resource.setrlimit(resource.RLIMIT_FSIZE, (10 * limit, resource.RLIM_INFINITY))
         for _ in range(3):
-            store.record(event(name, number))
+            store.feedback.record(event(name, number))
             number += 1
-        assert verify(store, DEFAULT) == []
+        assert verify(store.profiles, DEFAULT) == []
         assert store.quick_check() == []
         say("done", number)
 

@@ -38,13 +38,13 @@ def write(path: str, name: str) -> None:
         number = 0
         while True:
             batch = [new(name, number + offset) for offset in range(1 + number % 3)]
-            added = store.add(batch, [data] * len(batch), MODEL)
+            added = store.entries.add(batch, [data] * len(batch), MODEL)
             say("live", *(one.id for one in added))
             if number % 7 == 3:
-                store.forget([added[0].id])
+                store.entries.forget([added[0].id])
                 say("dead", added[0].id)
             if number % 11 == 5 and number % 7 != 3:
-                newer = store.supersede(added[-1].id, new(name, -number))
+                newer = store.entries.supersede(added[-1].id, new(name, -number))
                 say("dead", added[-1].id)
                 say("live", newer.id)
             number += len(batch)
@@ -63,7 +63,7 @@ def fill(path: str, limit: str) -> None:
         file.write(bytes(200_000 if limit else 1_000_000))
     with SqliteStore(path) as store:
         ids = _until_full(store, "before")
-        assert [entry.id for entry in store.page(0, 10**6)] == ids
+        assert [entry.id for entry in store.entries.page(0, 10**6)] == ids
         assert store.quick_check() == []
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (2 * int(limit), resource.RLIM_INFINITY))
@@ -71,7 +71,7 @@ def fill(path: str, limit: str) -> None:
             os.unlink(ballast)
         store.checkpoint()
         ids += _until_full(store, "after", enough=3)
-        assert [entry.id for entry in store.page(0, 10**6)] == ids
+        assert [entry.id for entry in store.entries.page(0, 10**6)] == ids
         assert store.quick_check() == []
         say("done", len(ids))
 
@@ -80,7 +80,7 @@ def _until_full(store: SqliteStore, name: str, enough: int = 100_000) -> list[in
     ids: list[int] = []
     while len(ids) < enough:
         try:
-            ids += [one.id for one in store.add([new(name, len(ids))])]
+            ids += [one.id for one in store.entries.add([new(name, len(ids))])]
         except StoreUnavailable as error:
             if "no room" not in error.message or not ids:
                 raise

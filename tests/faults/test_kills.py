@@ -185,7 +185,7 @@ def check(khive: Installation, ledger: Ledger) -> None:
     store = SqliteStore(str(khive.store))
     try:
         highest = max(int(identifier[1:]) for identifier in ledger.acknowledged.values())
-        entries = store.get(list(range(1, highest + 1000)))
+        entries = store.entries.get(list(range(1, highest + 1000)))
         assert store.quick_check() == []
     finally:
         store.close()

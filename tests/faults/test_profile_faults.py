@@ -43,12 +43,14 @@ def child(role: str, path: str, name: str, count: int) -> Iterator[Process]:
 def path(tmp_path: Path) -> str:
     found = str(tmp_path / "khive.db")
     with SqliteStore(found) as store:
-        store.add([NewEntry("memory", "n", "k", "", f"content {number}") for number in range(4)])
+        store.entries.add(
+            [NewEntry("memory", "n", "k", "", f"content {number}") for number in range(4)]
+        )
     return found
 
 
 def given(store: SqliteStore) -> list[ProfileEvent]:
-    events = store.profile_events(DEFAULT, limit=100_000)
+    events = store.profiles.events(DEFAULT, limit=100_000)
     return [event for event in events if event.kind == FEEDBACK]
 
 
@@ -99,10 +101,10 @@ def test_four_writers_at_once_count_each_event_exactly_once(
         assert len(acknowledged(said[names[0]])) == 200
         if killed_after is None:
             assert len(events) == 800
-        profile = store.profiles()[0]
+        profile = store.profiles.all()[0]
         assert profile.events == len(events)
         assert sum(event.counted for event in events) > 0
-        assert verify(store, DEFAULT) == []
+        assert verify(store.profiles, DEFAULT) == []
         assert store.quick_check() == []
 
 
@@ -115,4 +117,4 @@ def test_a_full_disk_in_the_middle_of_feedback_leaves_nothing_of_it(path: str) -
     with SqliteStore(path) as store:
         assert [event.serve for event in given(store)] == [str(n) for n in range(int(number))]
         assert int(number) > 10
-        assert verify(store, DEFAULT) == []
+        assert verify(store.profiles, DEFAULT) == []

@@ -63,14 +63,14 @@ class Ledger:
 
     def check(self, store: SqliteStore, started: int) -> None:
         """Everything acknowledged is there, and no more than one step of each writer besides."""
-        found = {entry.id: entry.live for entry in store.page(0, 10**6)}
+        found = {entry.id: entry.live for entry in store.entries.page(0, 10**6)}
         differing = {one for one, live in self.live.items() if found.get(one) != live}
         assert differing <= set(found), "an acknowledged entry is lost"
         # A step that was durable but whose line was not written in time kills at most one entry.
         assert len(differing) <= started
         assert all(self.live[one] and not found[one] for one in differing)
         assert store.quick_check() == []
-        without = store.missing_vectors(MODEL, 10**6)
+        without = store.vectors.missing(MODEL, 10**6)
         assert all(entry.title.startswith("title -") for entry in without)
 
 
@@ -113,7 +113,7 @@ def test_two_writers_lose_nothing_and_one_outlives_the_other(tmp_path: Path) -> 
         ledger.take(b"".join(other) + rest)
         with SqliteStore(path) as store:
             ledger.check(store, 2 * round_number)
-            assert len(store.namespaces()) == 2 * round_number
+            assert len(store.entries.namespaces()) == 2 * round_number
 
 
 def small_disk(directory: Path) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ def test_a_full_disk_refuses_writes_keeps_reads_and_recovers(tmp_path: Path, mea
 def add(store: SqliteStore, rows: np.ndarray, name: str) -> list[int]:
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     entries = [NewEntry("memory", "n", "k", name, str(n)) for n in range(len(rows))]
-    added = store.add(entries, [row.astype("<f2").tobytes() for row in rows], MODEL)
+    added = store.entries.add(entries, [row.astype("<f2").tobytes() for row in rows], MODEL)
     return [one.id for one in added]
 
 
@@ -168,9 +168,9 @@ def test_readers_during_a_hundred_publishes_are_right_and_survive(tmp_path: Path
             far = chance.normal(size=(20, DIMENSIONS))
             far[:, 0] = -np.abs(far[:, 0])
             ids = add(store, far, f"far {number}")
-            store.forget(ids[:3])
+            store.entries.forget(ids[:3])
             assert build(store, generations, MODEL, DIMENSIONS, trees=3) is not None
-            generations.clean(store)
+            generations.clean(store.generations)
         for reader in readers:
             output, errors = reader.communicate()
             assert (reader.returncode, errors) == (0, b"")
@@ -178,6 +178,6 @@ def test_readers_during_a_hundred_publishes_are_right_and_survive(tmp_path: Path
             assert word == b"searched"
             assert int(searches) > 50
             assert int(seen) > 5
-        generations.clean(store)
+        generations.clean(store.generations)
         left = [name for name in os.listdir(generations.directory) if name.endswith(".ann")]
         assert left == ["100.ann"]

@@ -94,16 +94,16 @@ class Work:
         return complete
 
     def _clean(self, generations: Generations) -> None:
-        if removed := generations.clean(self.store):
+        if removed := generations.clean(self.store.generations):
             self.report({"event": "removed", "files": removed})
 
     # --- vectors --------------------------------------------------------------------------------
 
     def _embed_missing(self) -> bool:
         """Embed what has no vector, in small durable steps; whether every entry has one now."""
-        total = self.store.vector_stats(self.plan.model_id).missing
+        total = self.store.vectors.stats(self.plan.model_id).missing
         done = left_out = after = 0
-        while total and (batch := self.store.missing_vectors(self.plan.model_id, BATCH, after)):
+        while total and (batch := self.store.vectors.missing(self.plan.model_id, BATCH, after)):
             after = batch[-1].entry_id
             try:
                 stored = self._embed(batch)
@@ -126,7 +126,7 @@ class Work:
             self.report({"event": "left_out", "entry": batch[0].entry_id, "why": str(error)})
             return 0
         ids = [one.entry_id for one in batch]
-        self.store.put_vectors(self.plan.model_id, list(zip(ids, rows, strict=True)))
+        self.store.vectors.put(self.plan.model_id, list(zip(ids, rows, strict=True)))
         return len(batch)
 
     def _vectors(self, texts: list[str]) -> list[bytes]:
@@ -145,8 +145,8 @@ class Work:
 
     def _build_if_due(self, generations: Generations) -> None:
         plan = self.plan
-        stats = self.store.vector_stats(plan.model_id)
-        current = self.store.current_generation(plan.model_id)
+        stats = self.store.vectors.stats(plan.model_id)
+        current = self.store.generations.current(plan.model_id)
         due = due_to_build(stats, current, share=plan.share, minimum=plan.minimum)
         if not stats.vectors or not (plan.force or due or self._damaged(generations)):
             return
@@ -168,12 +168,12 @@ class Work:
 
     def _tidy_words(self) -> None:
         """What has outgrown its vectors' index has outgrown its full-text index, too."""
-        more = self.store.tidy(begin=True)
+        more = self.store.full_text.tidy(begin=True)
         while more:
-            more = self.store.tidy(begin=False)
+            more = self.store.full_text.tidy(begin=False)
 
     def _damaged(self, generations: Generations) -> bool:
-        current = self.store.current_generation(self.plan.model_id)
+        current = self.store.generations.current(self.plan.model_id)
         if current is None:
             return False
         try:
@@ -185,9 +185,9 @@ class Work:
 
     def _leave_other_models(self) -> None:
         """Remove what other models left behind, in small steps: this one serves all entries now."""
-        self.store.retire_generations_except(self.plan.model_id)
+        self.store.generations.retire_except(self.plan.model_id)
         gone = 0
-        while count := self.store.drop_vectors_except(self.plan.model_id):
+        while count := self.store.vectors.drop_except(self.plan.model_id):
             gone += count
         if gone:
             self.report({"event": "dropped", "vectors": gone})

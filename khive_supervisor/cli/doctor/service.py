@@ -221,7 +221,7 @@ def _deep(store: Store) -> Iterable[Check]:
 def _generation(config: Config, store: Store) -> Iterable[Check]:
     """The index file that readers are told to map."""
     model = model_id_of(config.embedder)
-    generation = store.current_generation(model) if model else None
+    generation = store.generations.current(model) if model else None
     if generation is None:
         yield Check("index", "ok", "None yet; new vectors are searched exactly")
         return

@@ -47,8 +47,8 @@ class _Part:
 
 def collect(store: Store) -> tuple[Description, dict[str, NDArray[Any]]]:
     """What `words.write` wants: all live entries of the store as of now."""
-    fate = store.words.last_fate()
-    highest = store.highest_id()
+    fate = store.postings.last_fate()
+    highest = store.entries.highest_id()
     lengths = np.zeros(highest + 1, np.int32)
     parts = [_part(rows, lengths) for rows in _steps(store)]
     items = int(np.count_nonzero(lengths))
@@ -62,15 +62,15 @@ def _steps(store: Store) -> Iterator[list[tuple[str, int, str]]]:
     """All occurrences, in the order of tokens, in ranges of about `_STEP`."""
     begin = after = ""
     count = 0
-    while page := store.words.vocabulary(after, _PAGE):
+    while page := store.postings.vocabulary(after, _PAGE):
         for token, occurrences in page:
             after = token
             count += occurrences
             if count >= _STEP:
-                yield store.words.occurrences(begin, after)
+                yield store.postings.occurrences(begin, after)
                 begin, count = after, 0
     if count:
-        yield store.words.occurrences(begin, after)
+        yield store.postings.occurrences(begin, after)
 
 
 def _part(rows: Sequence[tuple[str, int, str]], lengths: NDArray[np.int32]) -> _Part:
@@ -118,7 +118,7 @@ def _ages(store: Store, highest: int) -> dict[str, NDArray[Any]]:
     """When each entry was made, its salience and its decay; 0 for one that never was."""
     ages = np.zeros((highest + 1, 3))
     after = 0
-    while page := store.words.ages(after, _ROWS):
+    while page := store.postings.ages(after, _ROWS):
         for entry, *age in page:
             if entry <= highest:
                 ages[entry] = age

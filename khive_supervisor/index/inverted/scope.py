@@ -96,7 +96,7 @@ class Scope:
 
     def _asked(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         listed = ids.tolist()
-        passed = self.store.filter_ids(listed, self.where)
+        passed = self.store.entries.filter_ids(listed, self.where)
         return np.fromiter((one in passed for one in listed), np.bool_, len(listed))
 
 

@@ -107,9 +107,9 @@ def build(
         IndexFileError: what was written is not what was built; nothing was published.
     """
     generations.prepare()
-    number = store.next_generation()
+    number = store.generations.next_number()
     path = generations.temporary(number)
-    covered = store.last_seq(model_id)
+    covered = store.vectors.last_seq(model_id)
     annoy = AnnoyIndex(dimensions, METRIC)
     annoy.set_seed(_SEED)
     items = _fill(annoy, store, model_id, dimensions, covered)
@@ -123,7 +123,7 @@ def build(
     if row.direct and sketch.worth_it(row.max_entry_id + 1, dimensions):
         _write_sketch(generations, row, path)
     _write_words(generations, row, store)
-    generations.publish(store, row)
+    generations.publish(store.generations, row)
     return row
 
 
@@ -174,7 +174,7 @@ def _put(temporary: str, final: str) -> None:
 def _fill(annoy: AnnoyIndex, store: Store, model_id: str, dimensions: int, covered: int) -> int:
     """Add the live vectors up to a sequence number; how many there are."""
     count = seq = 0
-    while rows := store.live_vectors_after(model_id, seq, _CHUNK):
+    while rows := store.vectors.live_after(model_id, seq, _CHUNK):
         seq = rows[-1].seq
         for row in rows:
             if row.seq > covered:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.store.interface import VectorStore
 from khive_supervisor.store.model import VECTOR_COMPONENT_BYTES
+from khive_supervisor.store.vectors import VectorStore
 
 #: Rows that are turned into float32 at once: 3 MB at 384 dimensions, which fits a cache.
 _BLOCK_ROWS = 2048
@@ -18,8 +18,8 @@ class Delta:
     Dead entries' vectors are in it: whether an entry lives is asked of the store at the end.
     """
 
-    def __init__(self, store: VectorStore, model_id: str, dimensions: int, limit: int) -> None:
-        self._store = store
+    def __init__(self, vectors: VectorStore, model_id: str, dimensions: int, limit: int) -> None:
+        self._vectors = vectors
         self._model_id = model_id
         self._dimensions = dimensions
         self._limit = limit
@@ -50,7 +50,7 @@ class Delta:
             self._reset(covered_seq)
         self._covered = covered_seq
         since = max(self._last, covered_seq)
-        rows = self._store.newest_vectors(self._model_id, since, self._limit + 1)
+        rows = self._vectors.newest(self._model_id, since, self._limit + 1)
         length = self._dimensions * VECTOR_COMPONENT_BYTES
         rows = [row for row in rows if len(row.data) == length]
         fresh = np.array([row.entry_id for row in rows], np.int64)

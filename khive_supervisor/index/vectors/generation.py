@@ -24,7 +24,7 @@ from khive_supervisor.index.inverted.words_file import PostingsFile
 from khive_supervisor.index.vectors import sketch
 from khive_supervisor.index.vectors.layout import checksum, fingerprint
 from khive_supervisor.index.vectors.sketch import Sketch
-from khive_supervisor.store.interface import GenerationStore
+from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import Generation
 
 #: Files that this module made, finished or not; nothing else in the directory is ever touched.
@@ -79,7 +79,7 @@ class Generations:
         """Where the words' file of a generation is."""
         return os.path.join(self.directory, words_file.file_name(generation))
 
-    def publish(self, store: GenerationStore, generation: Generation) -> None:
+    def publish(self, stored: GenerationStore, generation: Generation) -> None:
         """Make the temporary file of `generation` the current index of its model.
 
         What goes with it, its sketch and its words, is in place already.
@@ -89,7 +89,7 @@ class Generations:
         sync(temporary)
         os.rename(temporary, self.path(generation))
         sync(self.directory)
-        store.publish_generation(generation)
+        stored.publish(generation)
 
     def open(self, generation: Generation) -> int:
         """A descriptor of the file, checked cheaply and kept from removal while it is open.
@@ -150,12 +150,12 @@ class Generations:
         finally:
             found.close()
 
-    def clean(self, store: GenerationStore) -> list[str]:
-        """Remove what nobody needs; the names. Only for the holder of the builder's lock.
+    def clean(self, stored: GenerationStore) -> list[str]:
+        """Remove what nobody needs; return the names. Only for the holder of the builder's lock.
 
         Unfinished files, files without a row, and retired generations that nobody maps.
         """
-        rows = {row.file: row for row in store.generations()}
+        rows = {row.file: row for row in stored.all()}
         companions = {
             name: row
             for row in rows.values()
@@ -169,7 +169,7 @@ class Generations:
         left = set(self._files())
         for row in rows.values():
             if not row.current and row.file not in left:
-                store.remove_generation(row.generation)
+                stored.remove(row.generation)
         return removed
 
     def _needed(self, name: str, row: Generation | None) -> bool:

@@ -19,7 +19,7 @@ from khive_supervisor.index.inverted.words_file import PostingsFile
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.layout import METRIC, check_geometry, nodes
 from khive_supervisor.index.vectors.sketch import Sketch
-from khive_supervisor.store.interface import GenerationStore
+from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import Generation
 
 #: Times that the store is asked anew when the file has gone between reading its row and opening
@@ -144,20 +144,20 @@ def _words_of(generations: Generations, row: Generation) -> PostingsFile | None:
 
 
 def map_current(
-    store: GenerationStore, model_id: str, generations: Generations
+    stored: GenerationStore, model_id: str, generations: Generations
 ) -> MappedGeneration | None:
     """Map the generation that is current now; None if there is none.
 
     Raises IndexFileError when it cannot be used.
     """
-    row = store.current_generation(model_id)
+    row = stored.current(model_id)
     for _ in range(_ATTEMPTS):
         if row is None:
             return None
         try:
             return MappedGeneration(generations, row)
         except FileNotFoundError:
-            before, row = row, store.current_generation(model_id)
+            before, row = row, stored.current(model_id)
             if row == before:
                 break
         except OSError as error:

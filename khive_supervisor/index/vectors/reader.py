@@ -89,12 +89,12 @@ class VectorIndex:
         self._store = store
         self._generations = Generations(store.path)
         self._search_k = search_k
-        self._delta = Delta(store, model_id, dimensions, delta_limit)
+        self._delta = Delta(store.vectors, model_id, dimensions, delta_limit)
         self._mapped: MappedGeneration | None = None
         self._problem = ""
         self._versions = versions or Versions(store)
         self._row = Fresh(
-            self._versions, (GENERATIONS,), lambda: store.current_generation(model_id)
+            self._versions, (GENERATIONS,), lambda: store.generations.current(model_id)
         )
         self._fates = Fresh(self._versions, (FATES,), self._fates_since)
         self._view: WordView | None = None
@@ -144,7 +144,7 @@ class VectorIndex:
 
     def _fates_since(self) -> list[Fate]:
         words = self._mapped.words if self._mapped else None
-        return self._store.words.fates(words.about.fate) if words else []
+        return self._store.postings.fates(words.about.fate) if words else []
 
     def _adopt(self) -> None:
         """Map the current generation; the one before serves until then, or if that fails."""
@@ -153,7 +153,7 @@ class VectorIndex:
             self._problem = ""
             return
         try:
-            fresh = map_current(self._store, self.model_id, self._generations)
+            fresh = map_current(self._store.generations, self.model_id, self._generations)
             if fresh is not None and fresh.row.dimensions != self.dimensions:
                 fresh.close()
                 raise IndexFileError(f"Generation {fresh.row.generation} has other dimensions.")
@@ -190,7 +190,7 @@ class VectorIndex:
                 self._broad.clear()
             ids = None
             if not where.empty and where not in self._broad:
-                ids = self._store.live_ids(where, EXACT_LIMIT)
+                ids = self._store.entries.live_ids(where, EXACT_LIMIT)
                 # Which filters let many through is known until something changes; a session has
                 # few filters, but their times may differ in each call.
                 if ids is None and len(self._broad) < _BROAD_FILTERS:
@@ -230,7 +230,7 @@ class VectorIndex:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The cosines of entries whose vectors are not at hand; those without one are left out."""
         length = self.dimensions * VECTOR_COMPONENT_BYTES
-        rows = self._store.vectors_of(self.model_id, ids) if ids else []
+        rows = self._store.vectors.of(self.model_id, ids) if ids else []
         rows = [row for row in rows if len(row.data) == length]
         data = np.frombuffer(b"".join(row.data for row in rows), "<f2").astype(np.float32)
         cosines: NDArray[np.float32] = data.reshape(len(rows), self.dimensions) @ query

@@ -89,7 +89,7 @@ def _profile(context: Context, args: Arguments, entry: Entry | None) -> str:
 
 def _record(context: Context, event: model.NewEvent) -> dict[str, Any]:
     """Record an event; what became of it, in words where less counted than was said."""
-    done = context.store.record(event)
+    done = context.store.feedback.record(event)
     if done.counted and not done.duplicate:
         context.profiles.changed()
     answer: dict[str, Any] = {
@@ -127,7 +127,7 @@ def event_counts(context: Context, args: Arguments) -> dict[str, Any]:
     since = forms.moment(args["since"], now)
     until = forms.moment(args["until"], now) if "until" in args else None
     actor = shapes.text(args, "actor") if "actor" in args else None
-    counts = context.store.event_counts(since, until, group, actor)
+    counts = context.store.profiles.event_counts(since, until, group, actor)
     return {
         "since": forms.timestamp(since),
         "until": forms.timestamp(now if until is None else until),
@@ -143,12 +143,12 @@ def replay(context: Context, args: Arguments) -> dict[str, Any]:
     """Compute profiles again from their events, and compare; nothing is written."""
     if "name" in args:
         name = args["name"].strip()
-        if context.store.profile(name) is None:
+        if context.store.profiles.find(name) is None:
             raise missing(name)
         names = [name]
     else:
-        names = [profile.name for profile in context.store.profiles()]
-    checked = {name: verify(context.store, name) for name in names}
+        names = [profile.name for profile in context.store.profiles.all()]
+    checked = {name: verify(context.store.profiles, name) for name in names}
     return {
         "equal": not any(checked.values()),
         "profiles": [

@@ -165,6 +165,6 @@ def show_targets(context: Context, targets: Iterable[tuple[int, Target]]) -> lis
             "events": learned[entry.id].events,
             "line": forms.line(entry),
         }
-        for entry in context.store.get(list(learned))
+        for entry in context.store.entries.get(list(learned))
         if namespace_allowed(context.config, entry.namespace)
     ]

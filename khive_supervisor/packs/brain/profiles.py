@@ -20,7 +20,7 @@ TOP_TARGETS = 10
 def create(context: Context, args: Arguments) -> dict[str, Any]:
     """Make a profile that starts with its priors."""
     kind = shapes.consumer_kind(context, args.get("consumer_kind", "recall"))
-    profile = context.store.create_profile(
+    profile = context.store.profiles.create(
         shapes.text(args, "name"), shapes.text(args, "description"), kind, shapes.seeds(args)
     )
     context.profiles.changed()
@@ -29,18 +29,18 @@ def create(context: Context, args: Arguments) -> dict[str, Any]:
 
 def profiles(context: Context, args: Arguments) -> dict[str, Any]:
     """All profiles, or those of a lifecycle."""
-    found = context.store.profiles(args.get("lifecycle"))
+    found = context.store.profiles.all(args.get("lifecycle"))
     return {"profiles": [shapes.show_profile(profile) for profile in found]}
 
 
 def profile(context: Context, args: Arguments) -> dict[str, Any]:
     """One profile with what it has learned of entries, and whom it serves."""
     name = args["name"].strip()
-    found = context.store.profile(name)
+    found = context.store.profiles.find(name)
     if found is None:
         raise missing(name)
-    targets = context.store.top_targets(found.id, args.get("targets", TOP_TARGETS))
-    bindings = context.store.bindings(BindingFilter(profile=name))
+    targets = context.store.profiles.top_targets(found.id, args.get("targets", TOP_TARGETS))
+    bindings = context.store.bindings.all(BindingFilter(profile=name))
     return {
         **shapes.show_profile(found),
         "targets": shapes.show_targets(context, targets),
@@ -86,7 +86,7 @@ def bind(context: Context, args: Arguments) -> dict[str, Any]:
         ),
         priority=args.get("priority", 0),
     )
-    before = context.store.bind(binding)
+    before = context.store.bindings.bind(binding)
     context.profiles.changed()
     answer: dict[str, Any] = {
         "bound": shapes.show_binding(replace(binding, created_at=context.now()))
@@ -107,19 +107,19 @@ def unbind(context: Context, args: Arguments) -> dict[str, Any]:
             hint="Give at least one of name, actor, namespace, consumer_kind; "
             "brain.bindings lists what there is.",
         )
-    removed = context.store.unbind(where)
+    removed = context.store.bindings.unbind(where)
     context.profiles.changed()
     return {"removed": [shapes.show_binding(binding) for binding in removed]}
 
 
 def bindings(context: Context, args: Arguments) -> dict[str, Any]:
     """The bindings, or those that a filter names."""
-    found = context.store.bindings(shapes.binding_filter(args))
+    found = context.store.bindings.all(shapes.binding_filter(args))
     return {"bindings": [shapes.show_binding(binding) for binding in found]}
 
 
 def _set_lifecycle(context: Context, args: Arguments, lifecycle: str) -> dict[str, Any]:
-    changed = context.store.set_lifecycle(args["name"].strip(), lifecycle)
+    changed = context.store.profiles.set_lifecycle(args["name"].strip(), lifecycle)
     context.profiles.changed()
     return shapes.show_profile(changed)
 
@@ -141,6 +141,6 @@ def archive(context: Context, args: Arguments) -> dict[str, Any]:
 
 def reset(context: Context, args: Arguments) -> dict[str, Any]:
     """Back to the priors; the events stay."""
-    changed = context.store.reset_profile(args["name"].strip())
+    changed = context.store.profiles.reset(args["name"].strip())
     context.profiles.changed()
     return shapes.show_profile(changed)

@@ -35,7 +35,7 @@ def learn(context: Context, args: Arguments) -> dict[str, Any]:
         for number, item in enumerate(args["entries"])
     ]
     replaces = REPLACES[args.get("replaces", "same title")]
-    run = context.store.begin_run()
+    run = context.store.sources.begin_run()
     said: list[LearnedText] = []
     ids: dict[int, int] = {}
     for start in range(0, len(pieces), BATCH):

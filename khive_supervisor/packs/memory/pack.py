@@ -69,14 +69,14 @@ def _added_to(
     context: Context, number: int, given: NewEntry, args: Arguments
 ) -> dict[str, dict[str, Any]]:
     """What a known memory has got of what was said of it now, and what it was not given."""
-    (before,) = context.store.get([number])
-    context.store.annotate(
+    (before,) = context.store.entries.get([number])
+    context.store.entries.annotate(
         number,
         given.tags,
         given.kind if "kind" in args else None,
         given.salience if "salience" in args else None,
     )
-    (after,) = context.store.get([number])
+    (after,) = context.store.entries.get([number])
     taken: dict[str, Any] = {}
     if tags := [tag for tag in after.tags if tag not in before.tags]:
         taken["tags"] = tags
@@ -111,7 +111,7 @@ def get(context: Context, args: Arguments) -> dict[str, Any]:
 def forget(context: Context, args: Arguments) -> dict[str, Any]:
     """Take entries out of every search; restore brings them back."""
     entries, notes = forms.those(context, args["ids"])
-    gone = set(context.store.forget([entry.id for entry in entries]))
+    gone = set(context.store.entries.forget([entry.id for entry in entries]))
     answer = {
         "forgotten": [forms.show_id(e.collection, e.id) for e in entries if e.id in gone],
         "not_live": [forms.show_id(e.collection, e.id) for e in entries if e.id not in gone],
@@ -122,7 +122,7 @@ def forget(context: Context, args: Arguments) -> dict[str, Any]:
 def restore(context: Context, args: Arguments) -> dict[str, Any]:
     """Bring forgotten entries back."""
     entries, notes = forms.those(context, args["ids"])
-    back = set(context.store.restore([entry.id for entry in entries]))
+    back = set(context.store.entries.restore([entry.id for entry in entries]))
     answer = {
         "restored": [forms.show_id(e.collection, e.id) for e in entries if e.id in back],
         "unchanged": [forms.show_id(e.collection, e.id) for e in entries if e.id not in back],
@@ -146,7 +146,7 @@ def supersede(context: Context, args: Arguments) -> dict[str, Any]:
     entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace)
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None
-    added = context.store.supersede(old.id, entry, vector, model_id)
+    added = context.store.entries.supersede(old.id, entry, vector, model_id)
     usage.corrected(context, old.id, added.id)
     usage.used(context, usage.cited(entry.content), "cited")
     return {

@@ -92,7 +92,9 @@ def sync(context: Context, args: Arguments) -> dict[str, Any]:
     run = _run(context, args.get("run"))
     texts = [_text(context, source, run, namespace, refused) for source in args["sources"]]
     with _perhaps(context, dry_run):
-        said = [context.store.say(t) for t in texts] if dry_run else ingest.say(context, texts)
+        said = (
+            [context.store.sources.say(t) for t in texts] if dry_run else ingest.say(context, texts)
+        )
         changes = [_change(context, t, s) for t, s in zip(texts, said, strict=True)]
     return {
         "stored": sum(one.stored for one in said),
@@ -109,8 +111,8 @@ def sync(context: Context, args: Arguments) -> dict[str, Any]:
 def _run(context: Context, given: int | None) -> int:
     """The number of a reading; one of the future would end all readings of its sources."""
     if given is None:
-        return context.store.begin_run()
-    if given > context.store.last_run():
+        return context.store.sources.begin_run()
+    if given > context.store.sources.last_run():
         raise InvalidInput(
             f"There is no reading {given}.",
             hint="Leave run out of the first call; its answer has the number for the others.",
@@ -175,7 +177,7 @@ def _change(context: Context, text: SourceText, said: LearnedText) -> dict[str, 
 
 
 def _lines(context: Context, ids: Iterable[int]) -> list[str]:
-    shown = context.store.get(list(ids)[:NAMED])
+    shown = context.store.entries.get(list(ids)[:NAMED])
     return [f"{forms.show_id(one.collection, one.id)}: {forms.line(one)}" for one in shown]
 
 
@@ -186,11 +188,13 @@ def sources(context: Context, args: Arguments) -> dict[str, Any]:
     limit = args.get("limit", SOURCES_LIMIT)
     found: list[KnownSource] = []
     if "below" in args:
-        found += store.sources_below(namespace, args["below"], args.get("after", ""), limit)
+        found += store.sources.below(namespace, args["below"], args.get("after", ""), limit)
     if "names" in args:
-        found += store.sources_named(namespace, args["names"])
+        found += store.sources.named(namespace, args["names"])
     if "digests" in args:
-        found += store.sources_with(namespace, [bytes.fromhex(one) for one in args["digests"]])
+        found += store.sources.with_digests(
+            namespace, [bytes.fromhex(one) for one in args["digests"]]
+        )
     return {"sources": [_shown(one) for one in found], "namespace": namespace}
 
 
@@ -212,7 +216,7 @@ def retire(context: Context, args: Arguments) -> dict[str, Any]:
     retired = 0
     with _perhaps(context, bool(args.get("dry_run"))), context.store.transaction():
         for name in args["sources"]:
-            gone = context.store.end_sources(namespace, [name])
+            gone = context.store.sources.end(namespace, [name])
             retired += len(gone)
             changes.append({"source": name, "retired": len(gone), "gone": _lines(context, gone)})
     return {"retired": retired, "changes": changes, "namespace": namespace}

@@ -17,8 +17,8 @@ def status(context: Context, _args: Arguments) -> dict[str, Any]:
     if context.embedder is None:
         return {"state": "off", "why": 'embedder.kind is "none": search is full text only'}
     model_id = context.embedder.model_id
-    vectors = context.store.vector_stats(model_id)
-    generation = context.store.current_generation(model_id)
+    vectors = context.store.vectors.stats(model_id)
+    generation = context.store.generations.current(model_id)
     state: dict[str, Any] = {
         "state": "none yet" if generation is None else "in use",
         "model": model_id,
@@ -50,7 +50,7 @@ def verify(context: Context, _args: Arguments) -> dict[str, Any]:
     """Compare the current generation's file with its checksum."""
     if context.embedder is None:
         raise NotFound("There is no embedder, and so no index.")
-    generation = context.store.current_generation(context.embedder.model_id)
+    generation = context.store.generations.current(context.embedder.model_id)
     if generation is None:
         raise NotFound(
             "There is no generation yet.",

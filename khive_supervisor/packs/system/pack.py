@@ -66,7 +66,7 @@ def _namespace(context: Context) -> dict[str, Any]:
     """What there is for a confined session: the numbers of its namespace alone."""
     own = context.default_namespace
     counts = {
-        collection: context.store.live_count(EntryFilter(collection, (own,)))
+        collection: context.store.entries.live_count(EntryFilter(collection, (own,)))
         for collection in COLLECTIONS
     }
     return {"entries": counts, "namespaces": {own: sum(counts.values())}}

@@ -11,7 +11,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import GENESIS, TEXT_LIMIT, AuditEntry, Head, digest
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.database import Database, Value
-from khive_supervisor.store.audit import ALL_ENTRIES, AuditFilter
+from khive_supervisor.store.audit import ALL_ENTRIES, AuditFilter, AuditLog
 from khive_supervisor.text import wellformed
 
 #: Entries that are read at once for a check.
@@ -32,8 +32,8 @@ _ROWS = (
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-class AuditTable:
-    """See `audit_interface.AuditLog`.
+class AuditTable(AuditLog):
+    """`AuditLog` on SQLite.
 
     Args:
         database: whose transactions the entries are part of.
@@ -94,7 +94,6 @@ class AuditTable:
         always: bool = False,
         at: float | None = None,
     ) -> None:
-        """See `AuditLog.record`."""
         if self.enabled or always:
             with self._database.write():
                 when = self._clock() if at is None else at
@@ -114,13 +113,11 @@ class AuditTable:
         return rows[0] if rows else (0, GENESIS)
 
     def head(self) -> Head:
-        """See `AuditLog.head`."""
         return Head(*self._last())
 
     def page(
         self, where: AuditFilter = ALL_ENTRIES, limit: int = 50, before: int | None = None
     ) -> list[AuditEntry]:
-        """See `AuditLog.page`."""
         conditions: list[str] = ["1"]
         values: list[Value] = []
         for condition, value in (
@@ -140,7 +137,6 @@ class AuditTable:
         return [_entry(row) for row in rows]
 
     def entries(self, after: int | None = None) -> Iterator[AuditEntry]:
-        """See `AuditLog.entries`."""
         after = -(1 << 63) if after is None else after
         while True:
             rows = self._database.rows(

@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import apsw
 
@@ -119,12 +120,12 @@ def map_nothing(connection: apsw.Connection) -> None:
 
 
 def stay_small(connection: apsw.Connection) -> None:
-    """See CACHE_KIB."""
+    """Cache CACHE_KIB of pages: a session has its own connection and should cost little."""
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}").fetchall()
 
 
 def bound_log(connection: apsw.Connection) -> None:
-    """See CHECKPOINT_PAGES and LOG_LIMIT_BYTES."""
+    """Checkpoint at CHECKPOINT_PAGES, and cut an emptied log back to LOG_LIMIT_BYTES."""
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
     connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}").fetchall()
 
@@ -141,34 +142,47 @@ SETTINGS: tuple[Callable[[apsw.Connection], None], ...] = (
 )
 
 
-def connect(
-    path: str,
-    *,
-    busy_timeout: float,
-    allow_network: bool = False,
-    guarded: bool = True,
-    owner: bool = False,
-    filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
-    library_version: Callable[[], str] = apsw.sqlite_lib_version,
-) -> apsw.Connection:
-    """Open the store at `path` (absolute), made and migrated if need be.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Which store is opened, and how.
 
-    `busy_timeout` is in seconds. Missing directories are made with mode 0700, the file with 0600;
-    the permissions of what exists are never changed. Without `guarded`, the place of the file is
-    not looked at again: a worker opens what its supervisor has checked, and holds the lock of.
-    `owner` is who holds that lock itself: see `upgrading` for who migrates.
+    Attributes:
+        path: absolute.
+        busy_timeout: seconds that a write waits for another one.
+        guarded: look at the place of the file first, and make and migrate it if need be. A worker
+            opens what its supervisor has checked, and holds the lock of.
+        owner: this process holds the store's lock itself; `upgrading` says who migrates.
+    """
+
+    path: str
+    busy_timeout: float
+    allow_network: bool = False
+    guarded: bool = True
+    owner: bool = False
+    filesystem_of: Callable[[str], str | None] = guards.filesystem_type
+    library_version: Callable[[], str] = apsw.sqlite_lib_version
+
+
+def connect(opening: Opening) -> apsw.Connection:
+    """Open a store, made and migrated if need be.
+
+    Missing directories are made with mode 0700, the file with 0600; the permissions of what exists
+    are never changed.
 
     Raises:
         StoreRefused: a guard says no; nothing was written.
         StoreUnavailable: busy, full or read-only now.
         StoreError: damaged.
     """
-    if guarded:
-        guards.check_library(library_version())
-        guards.check_place(path, allow_network=allow_network, filesystem_of=filesystem_of)
+    path = opening.path
+    if opening.guarded:
+        guards.check_library(opening.library_version())
+        guards.check_place(
+            path, allow_network=opening.allow_network, filesystem_of=opening.filesystem_of
+        )
         guards.check_file(path, migrations.NEWEST)
     try:
-        if guarded:
+        if opening.guarded:
             _make_file(path)
         elif file_identity.identity(path) is None:
             raise file_identity.gone(path)
@@ -177,21 +191,18 @@ def connect(
             f"The store {path} cannot be created: {error.strerror}.",
             hint="Make room or choose another store.path.",
         ) from error
-
-    def open_it() -> apsw.Connection:
-        return _opened(path, busy_timeout, guarded=guarded, owner=owner)
-
-    return file_identity.opened(path, open_it)
+    return file_identity.opened(path, lambda: _opened(opening))
 
 
-def _opened(path: str, busy_timeout: float, *, guarded: bool, owner: bool) -> apsw.Connection:
+def _opened(opening: Opening) -> apsw.Connection:
+    path = opening.path
     try:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     except apsw.Error as error:
         raise translated(error, path) from error
     try:
-        _prepare(connection, path, busy_timeout, guarded=guarded)
-        upgrading.upgrade(connection, path, owner=owner)
+        _prepare(connection, opening)
+        upgrading.upgrade(connection, path, owner=opening.owner)
     except BaseException as error:
         connection.close()
         if isinstance(error, apsw.Error):
@@ -200,18 +211,19 @@ def _opened(path: str, busy_timeout: float, *, guarded: bool, owner: bool) -> ap
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: str, busy_timeout: float, *, guarded: bool) -> None:
+def _prepare(connection: apsw.Connection, opening: Opening) -> None:
     """Check the identity once more, now with what is only in the log; then settings."""
-    wait_for_locks(connection, busy_timeout)
+    wait_for_locks(connection, opening.busy_timeout)
     try:
         # A worker may be of the release before its supervisor's: that has migrated the store, and
         # what it has changed lets the statements of the release before work.
-        guards.check_identity(connection, path, migrations.NEWEST if guarded else LATER)
+        newest = migrations.NEWEST if opening.guarded else LATER
+        guards.check_identity(connection, opening.path, newest)
     except StoreRefused:
         # A refused file is not checkpointed by the closing of this connection either.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         raise
-    write_ahead(connection, busy_timeout)
+    write_ahead(connection, opening.busy_timeout)
     for setting in SETTINGS:
         setting(connection)
 

@@ -186,7 +186,7 @@ class Database:
                 self.rows("ROLLBACK")
 
     def data_version(self) -> int:
-        """See `Store.data_version`; asked of SQLite, outside of any transaction.
+        """Return SQLite's number of other connections' commits, outside of any transaction.
 
         Not apsw's `Connection.data_version()`, which is stale until a read has run.
         """
@@ -195,7 +195,10 @@ class Database:
             return int(self.value(_DATA_VERSION))
 
     def change_token(self) -> tuple[int, int] | None:
-        """See `Store.change_token`; asked before every answer, so without a detour."""
+        """Return `data_version` and a count of own commits; None inside a transaction.
+
+        Asked before every answer, so without a detour.
+        """
         with self._lock:
             connection = self._current()
             if connection.in_transaction:

@@ -1,4 +1,4 @@
-"""The full-text index and the filters: reading only."""
+"""The full-text index as a search engine: reading, and putting its parts together."""
 
 # ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
@@ -9,15 +9,16 @@ from collections.abc import Iterable, Sequence
 
 import apsw
 
-from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.conditions import (
     dates,
     impossible,
-    live,
     scope_expression,
     scope_parts,
 )
+from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.store.full_text import FullText
 from khive_supervisor.store.model import EVERYTHING, EntryFilter
 from khive_supervisor.text.analysis import index_text, match_expression
 
@@ -42,11 +43,12 @@ _WORD_FREQUENCIES = (
 )
 
 
-class FullTextIndex:
-    """See `interface.FullText`."""
+class FullTextIndex(FullText):
+    """`FullText` on SQLite's FTS5."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, entries: EntryTable) -> None:
         self._database = database
+        self._entries = entries
         self._tokenizer: apsw.FTS5Tokenizer | None = None
         self._shares: dict[str, float] = {}
         self._shares_from = -_SHARES_AGE
@@ -60,7 +62,6 @@ class FullTextIndex:
         *,
         above: int = 0,
     ) -> list[tuple[int, float]]:
-        """See `FullText.match`."""
         if not expression or impossible(where):
             return []
         parts = scope_parts(where)
@@ -70,14 +71,14 @@ class FullTextIndex:
         asked = limit
         while True:
             found = self._match(expression, asked, narrow, where, weights, above)
-            passed = self.filter_ids((i for i, _ in found), where)
+            passed = self._entries.filter_ids((i for i, _ in found), where)
             hits = [hit for hit in found if hit[0] in passed]
             if len(hits) >= limit or len(found) < asked:
                 return hits[:limit]
             asked *= _GROWTH
 
     def _narrows(self, tokens: Sequence[str]) -> bool:
-        """Whether few enough entries have one of the tokens for the index to be asked for them.
+        """Return True if few enough entries have one of the tokens to ask the index for them.
 
         A guess of a minute ago is good enough: it decides what is quicker, never what is found.
         """
@@ -113,7 +114,6 @@ class FullTextIndex:
         )
 
     def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
-        """See `FullText.document_frequencies`."""
         tokens = self.tokens(terms)
         words = {found[0] for found in tokens.values() if len(found) == 1}
         counts: dict[str, int] = dict(
@@ -136,14 +136,12 @@ class FullTextIndex:
         )
 
     def tokens(self, terms: Iterable[str]) -> dict[str, list[str]]:
-        """See `FullText.tokens`."""
         with self._database.raw() as connection:
             if self._tokenizer is None:
                 self._tokenizer = connection.fts5_tokenizer("porter", ["unicode61"])
             return {term: _tokens(self._tokenizer, term) for term in dict.fromkeys(terms)}
 
     def tidy(self, *, begin: bool) -> bool:
-        """See `FullText.tidy`."""
         with self._database.write(), self._database.raw() as connection:
             before = connection.total_changes()
             self._database.rows(
@@ -152,31 +150,6 @@ class FullTextIndex:
             )
             # The statement itself counts as one: https://www.sqlite.org/fts5.html#the_merge_command
             return connection.total_changes() - before >= 2
-
-    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
-        """See `FullText.live_count`."""
-        sql, bindings = live(where, many=True)
-        return int(self._database.value(f"SELECT count(*) FROM entries WHERE {sql}", bindings))
-
-    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
-        """See `FullText.live_ids`."""
-        sql, bindings = live(where, many=True)
-        # Counted first: most filters let through far more, and rows cost more than counting them.
-        counted = f"SELECT count(*) FROM (SELECT 1 FROM entries WHERE {sql} LIMIT ?)"
-        if self._database.value(counted, [*bindings, limit + 1]) > limit:
-            return None
-        rows = self._database.rows(f"SELECT id FROM entries WHERE {sql}", bindings)
-        return sorted(row[0] for row in rows)
-
-    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
-        """See `FullText.filter_ids`."""
-        sql, bindings = live(where, many=False)
-        given: list[Value] = [json.dumps(list(ids))]
-        rows = self._database.rows(
-            f"SELECT id FROM entries WHERE id IN (SELECT value FROM json_each(?)) AND {sql}",
-            given + bindings,
-        )
-        return {row[0] for row in rows}
 
 
 def _tokens(tokenizer: apsw.FTS5Tokenizer, term: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import Generation
 
 _COLUMNS = (
@@ -18,19 +19,17 @@ _COLUMNS = (
 _FIELDS = [*_COLUMNS.replace("dim,", "dimensions,").split(", "), "current"]
 
 
-class GenerationTable:
-    """See `interface.GenerationStore`."""
+class GenerationTable(GenerationStore):
+    """`GenerationStore` on SQLite."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def current(self, model_id: str) -> Generation | None:
-        """See `GenerationStore.current_generation`."""
         found = self._select("WHERE model_id = ? AND state = 'current'", [model_id])
         return found[0] if found else None
 
     def all(self) -> list[Generation]:
-        """See `GenerationStore.generations`."""
         return self._select("ORDER BY generation", [])
 
     def _select(self, tail: str, bindings: list[str]) -> list[Generation]:
@@ -40,11 +39,9 @@ class GenerationTable:
         return [_generation(row) for row in rows]
 
     def next_number(self) -> int:
-        """See `GenerationStore.next_generation`."""
         return int(self._database.value("SELECT ifnull(max(generation), 0) + 1 FROM generations"))
 
     def publish(self, generation: Generation) -> None:
-        """See `GenerationStore.publish_generation`."""
         g = generation
         with self._database.write():
             if self._database.value(
@@ -66,7 +63,6 @@ class GenerationTable:
             )  # fmt: skip
 
     def retire_except(self, model_id: str) -> int:
-        """See `GenerationStore.retire_generations_except`."""
         with self._database.write():
             return self._database.changed(
                 "UPDATE generations SET state = 'retired' "
@@ -75,7 +71,6 @@ class GenerationTable:
             )
 
     def remove(self, generation: int) -> bool:
-        """See `GenerationStore.remove_generation`."""
         with self._database.write():
             return bool(
                 self._database.changed(

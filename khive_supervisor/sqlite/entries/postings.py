@@ -1,20 +1,20 @@
-"""The full-text index as lists of words, and the fates of entries: reading only."""
+"""The full-text index as lists, and the fates of entries: reading only."""
 
 from __future__ import annotations
 
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.store.model import Fate
+from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.text.analysis import match_expression
 
 
-class WordTable:
-    """See `interface.WordStore`."""
+class PostingTable(PostingStore):
+    """`PostingStore` on SQLite's FTS5."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def phrase_ids(self, term: str, limit: int, above: int = 0) -> list[int]:
-        """See `WordStore.phrase_ids`."""
         expression = match_expression([term])
         if not expression:
             return []
@@ -26,33 +26,28 @@ class WordTable:
         return [row[0] for row in rows]
 
     def vocabulary(self, after: str, limit: int) -> list[tuple[str, int]]:
-        """See `WordStore.vocabulary`."""
         return self._database.rows(
             "SELECT term, cnt FROM entries_terms WHERE term > ? ORDER BY term LIMIT ?",
             [after, limit],
         )
 
     def occurrences(self, after: str, last: str) -> list[tuple[str, int, str]]:
-        """See `WordStore.occurrences`."""
         return self._database.rows(
             "SELECT term, doc, col FROM entries_occurrences WHERE term > ? AND term <= ?",
             [after, last],
         )
 
     def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float]]:
-        """See `WordStore.ages`."""
         return self._database.rows(
             "SELECT id, created_at, salience, decay FROM entries WHERE id > ? ORDER BY id LIMIT ?",
             [after, limit],
         )
 
     def fates(self, after: int) -> list[Fate]:
-        """See `WordStore.fates`."""
         rows = self._database.rows(
             "SELECT seq, entry_id, live FROM fates WHERE seq > ? ORDER BY seq", [after]
         )
         return [Fate(seq, entry, bool(live)) for seq, entry, live in rows]
 
     def last_fate(self) -> int:
-        """See `WordStore.last_fate`."""
         return int(self._database.value("SELECT ifnull(max(seq), 0) FROM fates"))

@@ -13,6 +13,7 @@ from khive_supervisor.sqlite.entries.table import EntryTable, check
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store.model import KnownSource, LearnedText, Piece, SourceText
+from khive_supervisor.store.sources import SourceStore
 
 _GIVEN = "SELECT value FROM json_each(?)"
 _SAID = "entry_sources.gone_at IS NULL"
@@ -20,8 +21,8 @@ _SAID = "entry_sources.gone_at IS NULL"
 _AFTER_SLASH = "0"
 
 
-class SourceTable:
-    """See `interface.SourceStore`."""
+class SourceTable(SourceStore):
+    """`SourceStore` on SQLite."""
 
     def __init__(
         self,
@@ -41,7 +42,6 @@ class SourceTable:
         vectors: Sequence[bytes | None] | None = None,
         model_id: str | None = None,
     ) -> LearnedText:
-        """See `SourceStore.say`."""
         for piece in text.pieces:
             check(piece.entry)
         given = [None] * len(text.pieces) if vectors is None else list(vectors)
@@ -63,7 +63,6 @@ class SourceTable:
         return _said(added, retired)
 
     def begin_run(self) -> int:
-        """See `SourceStore.begin_run`."""
         with self._database.write():
             # One row is enough: AUTOINCREMENT never gives a number twice.
             self._database.rows("DELETE FROM source_runs")
@@ -72,7 +71,6 @@ class SourceTable:
             )
 
     def last_run(self) -> int:
-        """See `SourceStore.last_run`."""
         return int(self._database.value("SELECT ifnull(max(run), 0) FROM source_runs"))
 
     def _is_overtaken(self, text: SourceText) -> bool:
@@ -225,13 +223,13 @@ class SourceTable:
         )
 
     def end(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
-        """See `SourceStore.end_sources`."""
         with self._database.write():
             ended = [entry for name in names for entry in self._end_all(namespace, name)]
             return self._retire(ended)
 
-    def below(self, namespace: str, folder: str, after: str, limit: int) -> list[KnownSource]:
-        """See `SourceStore.sources_below`."""
+    def below(
+        self, namespace: str, folder: str, after: str = "", limit: int = 1000
+    ) -> list[KnownSource]:
         base = folder.rstrip("/")
         return self._known(
             "sources.namespace = ? AND name > ? AND name >= ? AND name < ?",
@@ -240,14 +238,12 @@ class SourceTable:
         )
 
     def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
-        """See `SourceStore.sources_named`."""
         given = json.dumps(list(names))
         return self._known(
             f"sources.namespace = ? AND name IN ({_GIVEN})", [namespace, given], len(names)
         )
 
     def with_digests(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
-        """See `SourceStore.sources_with`."""
         given = json.dumps([one.hex() for one in digests])
         condition = "sources.namespace = ? AND digest IN (SELECT unhex(value) FROM json_each(?))"
         return self._known(condition, [namespace, given], -1)
@@ -265,7 +261,6 @@ class SourceTable:
         return [KnownSource(*row) for row in rows]
 
     def of(self, entry: int) -> list[tuple[str, str, float | None]]:
-        """See `SourceStore.sources_of`."""
         return self._database.rows(
             "SELECT name, locator, gone_at FROM entry_sources "
             "JOIN sources ON sources.id = source_id WHERE entry_id = ? ORDER BY said_at, name",
@@ -273,7 +268,6 @@ class SourceTable:
         )
 
     def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
-        """See `SourceStore.embedded`."""
         wanted = json.dumps([one.hex() for one in hashes])
         given = "content_hash IN (SELECT unhex(value) FROM json_each(?))"
         vector = "EXISTS (SELECT 1 FROM vectors WHERE entry_id = entries.id AND model_id = ?)"

@@ -1,4 +1,4 @@
-"""How much there is: entries by collection and namespace, and the sizes of the files."""
+"""The store in numbers: what it holds, and how often that has changed."""
 
 # ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.schema.statements import LIVE
-from khive_supervisor.store.model import StoreStats
+from khive_supervisor.store.model import ChangeCounts, StoreStats
 
 
-def stats(database: Database, path: str) -> StoreStats:
-    """See `interface.Store.stats`."""
+def stats(database: Database, namespaces: Mapping[str, int]) -> StoreStats:
+    """Return the store in numbers; `namespaces` are the live entries of each."""
     live = database.rows(
         f"SELECT collection, count(*) FROM entries WHERE {LIVE} GROUP BY collection"
     )
@@ -22,24 +22,19 @@ def stats(database: Database, path: str) -> StoreStats:
     )[0]
     return StoreStats(
         live=dict(live),
-        namespaces=namespaces(database),
+        namespaces=namespaces,
         deleted=deleted,
         superseded=superseded,
         schema_version=database.value("PRAGMA user_version"),
-        file_bytes=_size(path),
-        wal_bytes=_size(path + "-wal"),
+        file_bytes=_size(database.path),
+        wal_bytes=_size(database.path + "-wal"),
     )
 
 
-def namespaces(database: Database, collection: str | None = None) -> Mapping[str, int]:
-    """See `interface.Store.namespaces`."""
-    return dict(
-        database.rows(
-            f"SELECT namespace, count(*) FROM entries WHERE {LIVE} "
-            "AND collection = ifnull(?, collection) GROUP BY namespace ORDER BY namespace",
-            [collection],
-        )
-    )
+def change_counts(database: Database) -> ChangeCounts:
+    """Return the counters of changes: triggers count, so that no way to write can forget it."""
+    rows = database.rows("SELECT name, kind, count FROM past LEFT JOIN changes")
+    return ChangeCounts(bytes(rows[0][0]), {kind: count for _, kind, count in rows if kind})
 
 
 def _size(path: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from khive_supervisor.errors import InvalidInput, NotFound
@@ -13,6 +13,7 @@ from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.conditions import live, scope_text
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
 from khive_supervisor.text.analysis import index_text
 
@@ -31,8 +32,8 @@ COLLECTIONS = ("memory", "knowledge")
 TAGS_LIMIT = 32
 
 
-class EntryTable:
-    """See `interface.EntryStore`."""
+class EntryTable(EntryStore):
+    """`EntryStore` on SQLite."""
 
     def __init__(
         self, database: Database, vectors: VectorTable, clock: Callable[[], float]
@@ -47,7 +48,6 @@ class EntryTable:
         vectors: Sequence[bytes | None] | None = None,
         model_id: str | None = None,
     ) -> list[Added]:
-        """See `EntryStore.add`."""
         for entry in entries:
             check(entry)
         given = [None] * len(entries) if vectors is None else list(vectors)
@@ -111,13 +111,13 @@ class EntryTable:
         kind: str | None = None,
         salience: float | None = None,
     ) -> bool:
-        """Add tags to a live entry, and give it another kind or salience, in a transaction.
+        with self._database.write():
+            (entry,) = self.get([entry_id])
+            return self._annotate(entry, tags, kind, salience)
 
-        Returns whether it changed.
-
-        An entry has at most TAGS_LIMIT tags; what is more is not taken.
-        """
-        (entry,) = self.get([entry_id])
+    def _annotate(
+        self, entry: Entry, tags: Sequence[str], kind: str | None, salience: float | None
+    ) -> bool:
         merged = tuple(dict.fromkeys([*entry.tags, *tags]))[: max(TAGS_LIMIT, len(entry.tags))]
         matters = entry.salience if salience is None else salience
         same = (merged, kind or entry.kind, matters)
@@ -132,11 +132,11 @@ class EntryTable:
                 kind or entry.kind,
                 matters,
                 self._clock(),
-                entry_id,
+                entry.id,
             ],
         )
-        self._unindex([entry_id])
-        self._index(entry_id, _as_new(self.get([entry_id])[0]))
+        self._unindex([entry.id])
+        self._index(entry.id, _as_new(self.get([entry.id])[0]))
         return True
 
     def _index(self, entry_id: int, entry: NewEntry) -> None:
@@ -162,7 +162,6 @@ class EntryTable:
         self._vectors.renumber(entry_id)
 
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
-        """See `EntryStore.known`."""
         wanted = json.dumps([one.hex() for one in hashes])
         return dict(
             self._database.rows(
@@ -173,7 +172,6 @@ class EntryTable:
         )
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
-        """See `EntryStore.get`."""
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM entries WHERE id IN ({_GIVEN})", [json.dumps(list(ids))]
         )
@@ -181,11 +179,9 @@ class EntryTable:
         return [_entry(found[one]) for one in ids if one in found]
 
     def highest_id(self) -> int:
-        """See `EntryStore.highest_id`."""
         return int(self._database.value("SELECT ifnull(max(id), 0) FROM entries"))
 
     def forget(self, ids: Sequence[int]) -> list[int]:
-        """See `EntryStore.forget`."""
         with self._database.write():
             gone = self._live_among(ids)
             self._database.rows(
@@ -208,7 +204,6 @@ class EntryTable:
             self._database.rows("DELETE FROM entries_fts WHERE rowid = ?", [one])
 
     def restore(self, ids: Sequence[int]) -> list[int]:
-        """See `EntryStore.restore`."""
         restored = []
         with self._database.write():
             for entry in self.get(list(dict.fromkeys(ids))):
@@ -221,7 +216,6 @@ class EntryTable:
     def supersede(
         self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
     ) -> Added:
-        """See `EntryStore.supersede`."""
         check(new)
         with self._database.write():
             old = next(iter(self.get([old_id])), None)
@@ -243,7 +237,6 @@ class EntryTable:
         )
 
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
-        """See `EntryStore.recent`."""
         sql, bindings = live(where, many=True)
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM entries WHERE {sql} ORDER BY created_at DESC, id DESC LIMIT ?",
@@ -254,13 +247,43 @@ class EntryTable:
     def page(
         self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
     ) -> list[Entry]:
-        """See `EntryStore.page`."""
         sql, bindings = ("TRUE", list[Value]()) if where is None else live(where, many=True)
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND {sql} ORDER BY id LIMIT ?",
             [after_id, *bindings, limit],
         )
         return [_entry(row) for row in rows]
+
+    def live_count(self, where: EntryFilter = EVERYTHING) -> int:
+        sql, bindings = live(where, many=True)
+        return int(self._database.value(f"SELECT count(*) FROM entries WHERE {sql}", bindings))
+
+    def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
+        sql, bindings = live(where, many=True)
+        # Counted first: most filters let through far more, and rows cost more than counting them.
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM entries WHERE {sql} LIMIT ?)"
+        if self._database.value(counted, [*bindings, limit + 1]) > limit:
+            return None
+        rows = self._database.rows(f"SELECT id FROM entries WHERE {sql}", bindings)
+        return sorted(row[0] for row in rows)
+
+    def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
+        sql, bindings = live(where, many=False)
+        given: list[Value] = [json.dumps(list(ids))]
+        rows = self._database.rows(
+            f"SELECT id FROM entries WHERE id IN (SELECT value FROM json_each(?)) AND {sql}",
+            given + bindings,
+        )
+        return {row[0] for row in rows}
+
+    def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
+        return dict(
+            self._database.rows(
+                f"SELECT namespace, count(*) FROM entries WHERE {LIVE} "
+                "AND collection = ifnull(?, collection) GROUP BY namespace ORDER BY namespace",
+                [collection],
+            )
+        )
 
 
 def check(entry: NewEntry) -> None:

@@ -15,19 +15,19 @@ from khive_supervisor.store.model import (
     VectorRow,
     VectorStats,
 )
+from khive_supervisor.store.vectors import VectorStore
 
 _NEWER = "SELECT seq, entry_id, data FROM vectors WHERE model_id = ? AND seq > ?"
 _OF_LIVE = f"entry_id IN (SELECT id FROM entries WHERE {LIVE})"
 
 
-class VectorTable:
-    """See `interface.VectorStore`."""
+class VectorTable(VectorStore):
+    """`VectorStore` on SQLite."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def put(self, model_id: str, vectors: Sequence[tuple[int, bytes]]) -> int:
-        """See `VectorStore.put_vectors`."""
         if not vectors:
             return 0
         with self._database.write():
@@ -66,19 +66,15 @@ class VectorTable:
         )
 
     def after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
-        """See `VectorStore.vectors_after`."""
         return self._found(f"{_NEWER} ORDER BY seq LIMIT ?", [model_id, seq, limit])
 
     def newest(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
-        """See `VectorStore.newest_vectors`."""
         return self._found(f"{_NEWER} ORDER BY seq DESC LIMIT ?", [model_id, seq, limit])[::-1]
 
     def live_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
-        """See `VectorStore.live_vectors_after`."""
         return self._found(f"{_NEWER} AND {_OF_LIVE} ORDER BY seq LIMIT ?", [model_id, seq, limit])
 
     def of(self, model_id: str, ids: Iterable[int]) -> list[VectorRow]:
-        """See `VectorStore.vectors_of`."""
         return self._found(
             "SELECT seq, entry_id, data FROM vectors WHERE entry_id IN "
             "(SELECT value FROM json_each(?)) AND model_id = ?",
@@ -89,7 +85,6 @@ class VectorTable:
         return [VectorRow(*row) for row in self._database.rows(sql, bindings)]
 
     def missing(self, model_id: str, limit: int, after_id: int = 0) -> list[MissingVector]:
-        """See `VectorStore.missing_vectors`."""
         rows = self._database.rows(
             f"SELECT id, title, content FROM entries WHERE id > ? AND {LIVE} AND NOT EXISTS "
             "(SELECT 1 FROM vectors WHERE entry_id = entries.id AND model_id = ?) "
@@ -98,8 +93,7 @@ class VectorTable:
         )
         return [MissingVector(*row) for row in rows]
 
-    def drop_except(self, model_id: str, limit: int) -> int:
-        """See `VectorStore.drop_vectors_except`."""
+    def drop_except(self, model_id: str, limit: int = 2000) -> int:
         with self._database.write():
             gone = self._database.changed(
                 "DELETE FROM vectors WHERE seq IN "
@@ -111,7 +105,6 @@ class VectorTable:
         return gone
 
     def stats(self, model_id: str) -> VectorStats:
-        """See `VectorStore.vector_stats`."""
         covered = self._database.value(
             "SELECT covered_seq FROM generations WHERE model_id = ? AND state = 'current'",
             [model_id],
@@ -134,7 +127,6 @@ class VectorTable:
         )
 
     def last_seq(self, model_id: str) -> int:
-        """See `VectorStore.last_seq`."""
         return int(
             self._database.value(
                 "SELECT ifnull(max(seq), 0) FROM vectors WHERE model_id = ?", [model_id]

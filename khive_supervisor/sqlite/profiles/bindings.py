@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from khive_supervisor.audit import actors
-from khive_supervisor.profiles.model import Binding, BindingFilter
+from khive_supervisor.profiles.model import ALL_BINDINGS, Binding, BindingFilter
 from khive_supervisor.profiles.names import ARCHIVED, archived, missing
 from khive_supervisor.profiles.resolve import check_ties
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.profiles import BindingStore
 
 _SELECT = (
     "SELECT p.name, b.actor, b.namespace, b.consumer_kind, b.priority, b.created_at "
@@ -18,21 +19,19 @@ _SELECT = (
 )
 
 
-class BindingTable:
-    """See `interface.ProfileStore`."""
+class BindingTable(BindingStore):
+    """`BindingStore` on SQLite."""
 
     def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
         self._audit = audit
 
-    def all(self, where: BindingFilter) -> list[Binding]:
-        """See `ProfileStore.bindings`."""
+    def all(self, where: BindingFilter = ALL_BINDINGS) -> list[Binding]:
         rows = self._database.rows(f"{_SELECT} ORDER BY b.id")
         return [one for one in (Binding(*row) for row in rows) if where.matches(one)]
 
     def bind(self, binding: Binding) -> Binding | None:
-        """See `ProfileStore.bind`."""
         with self._database.write():
             rows = self._database.rows(
                 "SELECT id, lifecycle FROM profiles WHERE name = ?", [binding.profile]
@@ -42,7 +41,7 @@ class BindingTable:
             profile_id, lifecycle = rows[0]
             if lifecycle == ARCHIVED:
                 raise archived(binding.profile)
-            existing = self.all(BindingFilter())
+            existing = self.all()
             check_ties(binding, existing)
             before = next((one for one in existing if one.key == binding.key), None)
             now = self._clock()
@@ -60,7 +59,6 @@ class BindingTable:
         )
 
     def unbind(self, where: BindingFilter) -> list[Binding]:
-        """See `ProfileStore.unbind`."""
         with self._database.write():
             found = self.all(where)
             for binding in found:

@@ -14,6 +14,7 @@ from khive_supervisor.profiles.names import ARCHIVED, archived, missing
 from khive_supervisor.profiles.posterior import UNKNOWN
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.profiles import FeedbackStore
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -27,16 +28,18 @@ class _Verdict:
     mass: float = 0.0
 
 
-class FeedbackTable:
-    """See `ProfileStore.record`."""
+class FeedbackTable(FeedbackStore):
+    """`FeedbackStore` on SQLite."""
 
     def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
         self._audit = audit
 
-    def record(self, events: Sequence[NewEvent]) -> list[Recorded]:
-        """See `ProfileStore.record_many`."""
+    def record(self, event: NewEvent) -> Recorded:
+        return self.record_many([event])[0]
+
+    def record_many(self, events: Sequence[NewEvent]) -> list[Recorded]:
         given = [(event, _signal(event)) for event in events]
         with self._database.write_small():
             return [self._record(event, signal) for event, signal in given]

@@ -26,6 +26,7 @@ from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.profiles.replay import weights_detail
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.profiles import ProfileStore
 
 _ONES = ", ".join(
     f"{name}.prior_alpha, {name}.prior_beta, {name}.alpha, {name}.beta" for name in signals.WEIGHTS
@@ -52,8 +53,8 @@ _GROUPS: Mapping[str, str] = {
 }
 
 
-class ProfileTable:
-    """See `interface.ProfileStore`."""
+class ProfileTable(ProfileStore):
+    """`ProfileStore` on SQLite."""
 
     def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
@@ -62,9 +63,14 @@ class ProfileTable:
 
     # --- profiles -------------------------------------------------------------------------------
 
-    def create(self, name: str, description: str, consumer_kind: str, priors: Weights) -> Profile:
-        """See `ProfileStore.create_profile`."""
-        name, now = names.checked_name(name), self._clock()
+    def create(
+        self,
+        name: str,
+        description: str = "",
+        consumer_kind: str = "recall",
+        priors: Weights | None = None,
+    ) -> Profile:
+        name, now, priors = names.checked_name(name), self._clock(), priors or Weights()
         with self._database.write():
             if self._database.value("SELECT 1 FROM profiles WHERE name = ?", [name]):
                 raise InvalidInput(
@@ -86,7 +92,6 @@ class ProfileTable:
             return self.named(name)
 
     def find(self, name: str) -> Profile | None:
-        """See `ProfileStore.profile`."""
         rows = self._database.rows(f"{_PROFILES} WHERE p.name = ?", [name])
         return _profile(rows[0]) if rows else None
 
@@ -97,15 +102,13 @@ class ProfileTable:
             raise names.missing(name)
         return profile
 
-    def all(self, lifecycle: str | None) -> list[Profile]:
-        """See `ProfileStore.profiles`."""
+    def all(self, lifecycle: str | None = None) -> list[Profile]:
         rows = self._database.rows(
             f"{_PROFILES} WHERE p.lifecycle = ifnull(?, p.lifecycle) ORDER BY p.id", [lifecycle]
         )
         return [_profile(row) for row in rows]
 
     def set_lifecycle(self, name: str, lifecycle: str) -> Profile:
-        """See `ProfileStore.set_lifecycle`."""
         with self._database.write():
             found = self.named(name)
             if names.check_transition(
@@ -120,7 +123,6 @@ class ProfileTable:
             return self.named(name)
 
     def reset(self, name: str) -> Profile:
-        """See `ProfileStore.reset_profile`."""
         with self._database.write():
             found = self.named(name)
             if found.lifecycle == names.ARCHIVED:
@@ -141,8 +143,7 @@ class ProfileTable:
 
     # --- what was logged and learned ------------------------------------------------------------
 
-    def events(self, name: str, after_seq: int, limit: int) -> list[ProfileEvent]:
-        """See `ProfileStore.profile_events`."""
+    def events(self, name: str, after_seq: int = 0, limit: int = 500) -> list[ProfileEvent]:
         rows = self._database.rows(
             f"SELECT {_EVENTS} FROM profile_events WHERE profile_id = "
             "(SELECT id FROM profiles WHERE name = ?) AND seq > ? ORDER BY seq LIMIT ?",
@@ -151,9 +152,12 @@ class ProfileTable:
         return [_event(row) for row in rows]
 
     def event_counts(
-        self, since: float, until: float | None, group: str, actor: str | None
+        self,
+        since: float,
+        until: float | None = None,
+        group: str = "kind",
+        actor: str | None = None,
     ) -> list[EventCount]:
-        """See `ProfileStore.event_counts`."""
         if group not in _GROUPS:
             raise InvalidInput(
                 f"Events cannot be counted by {group!r}.", hint=f"Use one of: {', '.join(_GROUPS)}."
@@ -168,7 +172,6 @@ class ProfileTable:
         return [EventCount(*row) for row in rows]
 
     def targets_of(self, profile_id: int, entry_ids: Sequence[int]) -> dict[int, Beta]:
-        """See `ProfileStore.targets_of`."""
         rows = self._database.rows(
             "SELECT entry_id, alpha, beta FROM profile_targets WHERE profile_id = ? "
             "AND entry_id IN (SELECT value FROM json_each(?))",
@@ -176,8 +179,7 @@ class ProfileTable:
         )
         return {row[0]: Beta(*row[1:]) for row in rows}
 
-    def top_targets(self, profile_id: int, limit: int) -> list[tuple[int, Target]]:
-        """See `ProfileStore.top_targets`."""
+    def top_targets(self, profile_id: int, limit: int = 10) -> list[tuple[int, Target]]:
         rows = self._database.rows(
             "SELECT entry_id, alpha, beta, events FROM profile_targets WHERE profile_id = ? "
             "ORDER BY alpha / (alpha + beta) DESC, alpha DESC, entry_id LIMIT ?",
@@ -186,7 +188,6 @@ class ProfileTable:
         return [(row[0], _target(row)) for row in rows]
 
     def state(self, name: str) -> tuple[ProfileState, int]:
-        """See `ProfileStore.profile_state`."""
         with self._database.read():
             found = self.named(name)
             targets = self._database.rows(

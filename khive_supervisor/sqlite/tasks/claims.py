@@ -54,7 +54,7 @@ _NEXT = (
 
 
 class ClaimTable:
-    """The part of `task_interface.TaskStore` for those who do the work."""
+    """The part of `TaskStore` for those who do the work."""
 
     def __init__(
         self,
@@ -71,7 +71,6 @@ class ClaimTable:
         self._budgets = budgets
 
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
-        """See `TaskStore.claim`."""
         # A look first: most wake-ups find nothing, and should not wait for the write lock.
         waiting = f"SELECT 1 FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} LIMIT 1"
         if not self._database.rows(waiting, [claimant.role, now.at, now.boot]):
@@ -133,15 +132,12 @@ class ClaimTable:
         )
 
     def renew(self, task_id: int, token: int, until: Moment) -> bool:
-        """See `TaskStore.renew`."""
         return self._while_held("boot = ?, lease_until = ?", [until.boot, until.at], task_id, token)
 
     def progress(self, task_id: int, token: int, text: str) -> bool:
-        """See `TaskStore.progress`."""
         return self._while_held("progress = ?", [progress_text(text)], task_id, token)
 
     def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
-        """See `TaskStore.note_session`."""
         change = "agent_session = ?, agent_counted = ?"
         return self._while_held(change, [session, counted], task_id, token)
 
@@ -154,7 +150,6 @@ class ClaimTable:
         return changed == 1
 
     def cancelled(self, task_id: int, token: int) -> bool:
-        """See `TaskStore.cancelled`."""
         return not self._database.rows(
             "SELECT 1 FROM tasks WHERE id = ? AND token = ? AND state = 'leased' "
             "AND NOT cancel_asked",
@@ -169,7 +164,6 @@ class ClaimTable:
         now: Moment,
         next_claim: Claimant | None = None,
     ) -> Finished:
-        """See `TaskStore.finish`."""
         if outcome.state not in (DONE, FAILED, CANCELLED):
             raise InvalidInput(
                 f"An attempt cannot come out {outcome.state!r}.",
@@ -237,11 +231,9 @@ class ClaimTable:
         return True, after.state
 
     def release(self, worker: str, *, died: bool = True) -> list[Released]:
-        """See `TaskStore.release`."""
         return self._release("worker = ?", [worker], died=died)
 
     def release_expired(self, now: Moment) -> list[Released]:
-        """See `TaskStore.release_expired`."""
         over = "(boot != ? OR lease_until <= ?)"
         released = self._release(over, [now.boot, now.at], died=True)
         return released + self._fail_late()

@@ -42,7 +42,7 @@ from khive_supervisor.tasks.records import day_of
 
 
 class TaskTable(ClaimTable):
-    """See `task_interface.TaskStore`; what workers do is in `claims`."""
+    """`TaskStore` on SQLite; what workers do is in `ClaimTable`."""
 
     def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         super().__init__(
@@ -56,7 +56,6 @@ class TaskTable(ClaimTable):
     # --- who gives work -------------------------------------------------------------------------
 
     def assign(self, task: NewTask) -> tuple[Task, bool]:
-        """See `TaskStore.assign`."""
         payload = payload_text(task.payload)
         with self._database.write():
             known = self._known(task, payload)
@@ -126,7 +125,6 @@ class TaskTable(ClaimTable):
         return found
 
     def find(self, task_id: int) -> Task | None:
-        """See `TaskStore.find`."""
         rows = self._database.rows(f"SELECT {COLUMNS} FROM tasks WHERE id = ?", [task_id])
         return task_of(rows[0]) if rows else None
 
@@ -143,7 +141,6 @@ class TaskTable(ClaimTable):
     def page(
         self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
     ) -> list[Task]:
-        """See `TaskStore.page`."""
         conditions: list[str] = []
         values: list[Value] = []
         for column, value in (
@@ -171,15 +168,12 @@ class TaskTable(ClaimTable):
     def events(
         self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
     ) -> list[TaskEvent]:
-        """See `TaskStore.events`."""
         return self._log.after(after_seq, limit, task_id)
 
     def last_event(self) -> int:
-        """See `TaskStore.last_event`."""
         return self._log.last()
 
     def cancel(self, task_id: int) -> Task:
-        """See `TaskStore.cancel`."""
         with self._database.write():
             found = self._existing(task_id)
             wall = self._clock()
@@ -191,7 +185,6 @@ class TaskTable(ClaimTable):
             return self._existing(task_id)
 
     def retry(self, task_id: int) -> Task:
-        """See `TaskStore.retry`."""
         with self._database.write():
             found = self._existing(task_id)
             if found.state not in states.RETRIABLE:
@@ -210,7 +203,6 @@ class TaskTable(ClaimTable):
             return self._existing(task_id)
 
     def feedback(self, task_id: int, quality: float) -> Task:
-        """See `TaskStore.feedback`."""
         if not 0.0 <= quality <= 1.0:
             raise InvalidInput(
                 f"A quality of {quality!r} is not between 0 and 1.", hint="1 is the best."
@@ -230,7 +222,6 @@ class TaskTable(ClaimTable):
             return self._existing(task_id)
 
     def due(self, now: Moment) -> list[str]:
-        """See `TaskStore.due`."""
         rows = self._database.rows(
             "SELECT role FROM roles WHERE EXISTS (SELECT 1 FROM tasks WHERE "
             "tasks.role = roles.role AND state = 'queued' AND (not_before <= ? OR boot != ?)) "
@@ -241,7 +232,6 @@ class TaskTable(ClaimTable):
         return [role for (role,) in rows if may_begin(self._budgets.check(role, wall))]
 
     def queue_depths(self) -> dict[str, QueueDepth]:
-        """See `TaskStore.queue_depths`."""
         rows = self._database.rows(
             "SELECT role, sum(queued), sum(leased) FROM ("
             "SELECT role, count(*) AS queued, 0 AS leased FROM tasks WHERE state = 'queued' "
@@ -252,7 +242,6 @@ class TaskTable(ClaimTable):
         return {role: QueueDepth(queued, leased) for role, queued, leased in rows}
 
     def oldest_waiting(self) -> dict[str, float]:
-        """See `TaskStore.oldest_waiting`."""
         rows = self._database.rows(
             "SELECT role, min(created_at) FROM tasks WHERE state = 'queued' GROUP BY role"
         )
@@ -261,35 +250,27 @@ class TaskTable(ClaimTable):
     # --- roles, and how they did ----------------------------------------------------------------
 
     def set_roles(self, roles: Sequence[RoleRow]) -> None:
-        """See `TaskStore.set_roles`."""
         self._roles.set(roles, self._clock())
 
     def roles(self) -> list[RoleRow]:
-        """See `TaskStore.roles`."""
         return self._roles.all()
 
     def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
-        """See `TaskStore.set_limits`."""
         self._budgets.set_limits(limits)
 
     def budgets(self) -> list[Account]:
-        """See `TaskStore.budgets`."""
         return self._budgets.accounts(self._clock())
 
     def blocked(self) -> dict[str, str]:
-        """See `TaskStore.blocked`."""
         return self._budgets.blocked(self._clock())
 
     def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
-        """See `TaskStore.spending`."""
         return self._budgets.after(after_seq, limit)
 
     def records(self, role: str | None = None) -> list[Record]:
-        """See `TaskStore.records`."""
         return self._roles.records(role)
 
     def prune(self, older_than: float, limit: int = 500) -> int:
-        """See `TaskStore.prune`."""
         ended = "SELECT id FROM tasks WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2"
         if not self._database.rows(ended, [older_than, 1]):
             return 0

@@ -113,8 +113,8 @@ class Maintenance:
         version = self._store.data_version()
         if version == self._seen and not again:
             return self.state
-        generation = self._store.current_generation(self._model_id)
-        vectors = self._store.vector_stats(self._model_id)
+        generation = self._store.generations.current(self._model_id)
+        vectors = self._store.vectors.stats(self._model_id)
         damaged = self._damage(generation)
         reason = decide(
             vectors,

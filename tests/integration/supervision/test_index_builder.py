@@ -51,7 +51,7 @@ def fill(store: SqliteStore, count: int, vectors: bool = False) -> None:
     entries = [NewEntry("memory", "n", "k", "title", f"content {n}") for n in range(count)]
     data = HashEmbedder().embed([f"{one.title}\n{one.content}" for one in entries])
     rows = [row.astype("<f2").tobytes() for row in data]
-    store.add(entries, rows if vectors else None, MODEL if vectors else None)
+    store.entries.add(entries, rows if vectors else None, MODEL if vectors else None)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_few_entries_are_embedded_but_not_built(store: SqliteStore) -> None:
 
 def test_an_absent_embedder_puts_off_only_the_embedding(store: SqliteStore) -> None:
     fill(store, 20, vectors=True)
-    store.add([NewEntry("memory", "n", "k", "t", "new")])
+    store.entries.add([NewEntry("memory", "n", "k", "t", "new")])
 
     def away(texts: Sequence[str]) -> None:
         raise EmbedderUnavailable("It is away.")
@@ -116,7 +116,7 @@ def test_one_text_that_is_refused_keeps_no_other_from_its_vector(store: SqliteSt
     events: list[dict[str, Any]] = []
     assert not work(store, HashEmbedder(refuse), events)
     assert [event["entry"] for event in events if event["event"] == "left_out"] == [8]
-    assert store.vector_stats(MODEL).missing == 1
+    assert store.vectors.stats(MODEL).missing == 1
     assert "published" in kinds(events)
 
 
@@ -128,13 +128,13 @@ def test_nonsense_of_an_embedder_is_not_stored(store: SqliteStore) -> None:
             return np.full((len(texts), 16), np.nan, np.float32)
 
     assert not work(store, Nonsense(), [])
-    assert store.vector_stats(MODEL).vectors == 0
+    assert store.vectors.stats(MODEL).vectors == 0
 
 
 def test_a_damaged_generation_is_built_again(store: SqliteStore) -> None:
     fill(store, 20)
     work(store, HashEmbedder(), [])
-    row = store.current_generation(MODEL)
+    row = store.generations.current(MODEL)
     assert row is not None
     path = Path(Generations(store.path).path(row))
     data = bytearray(path.read_bytes())
@@ -148,19 +148,19 @@ def test_a_damaged_generation_is_built_again(store: SqliteStore) -> None:
 
 def test_a_change_of_model_is_complete_before_the_old_one_goes(store: SqliteStore) -> None:
     fill(store, 20)
-    store.put_vectors("old", [(n, b"12") for n in range(1, 21)])
+    store.vectors.put("old", [(n, b"12") for n in range(1, 21)])
 
     def away_in_the_middle(texts: Sequence[str]) -> None:
-        if store.vector_stats(MODEL).vectors:
+        if store.vectors.stats(MODEL).vectors:
             raise EmbedderUnavailable("It is away.")
 
     fill(store, 50)
     assert not work(store, HashEmbedder(away_in_the_middle), [])
-    assert store.vector_stats("old").vectors == 20
+    assert store.vectors.stats("old").vectors == 20
     events: list[dict[str, Any]] = []
     assert work(store, HashEmbedder(), events)
     assert {"event": "dropped", "vectors": 20} in events
-    assert store.vector_stats(MODEL).other_models == 0
+    assert store.vectors.stats(MODEL).other_models == 0
 
 
 # --- as a process ---------------------------------------------------------------------------------
@@ -249,18 +249,18 @@ def test_killed_at_any_instant_it_does_no_harm(store: SqliteStore) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
-        row = store.current_generation(MODEL)
+        row = store.generations.current(MODEL)
         assert row is not None
         generations.verify(row)
         assert [one for one, _ in index.search(query, 5)] == expected
         assert not index.state().problem
     finish(start(store, "--force"))
-    current = store.current_generation(MODEL)
+    current = store.generations.current(MODEL)
     assert current is not None
     index.refresh()
     finish(start(store))
     left = {name for name in os.listdir(generations.directory) if not name.startswith(".")}
     assert left == {current.file, f"{current.generation}.words"}
-    assert [row.generation for row in store.generations()] == [current.generation]
+    assert [row.generation for row in store.generations.all()] == [current.generation]
     assert store.quick_check() == []
     index.close()

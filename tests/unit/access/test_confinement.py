@@ -12,8 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 import pytest
 
@@ -24,7 +23,6 @@ from khive_supervisor.packs import loading
 from khive_supervisor.profiles.model import DEFAULT
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING
-from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import DONE, FAILED, Claimant, Outcome, RoleRow
 from khive_supervisor.verbs.confined import confined_store
@@ -164,12 +162,12 @@ class Place:
         """All that the other namespace holds, as it is."""
         store = self.user.store
         return [
-            store.get([4, 5, 6, 7]),
-            store.sources_below("beta", "/"),
+            store.entries.get([4, 5, 6, 7]),
+            store.sources.below("beta", "/"),
             [store.tasks.find(number) for number in (3, 4, 5, 6)],
-            store.profile(f"{MARK}-profile"),
-            store.bindings(),
-            {name: n for name, n in store.namespaces().items() if name != "acme"},
+            store.profiles.find(f"{MARK}-profile"),
+            store.bindings.all(),
+            {name: n for name, n in store.entries.namespaces().items() if name != "acme"},
         ]
 
 
@@ -255,8 +253,8 @@ def test_another_namespace_makes_no_difference(places: tuple[Place, Place], verb
 def test_the_two_namespaces_hold_what_they_should(places: tuple[Place, Place]) -> None:
     shared, alone = places
     everything = json.dumps(call(shared.user, "agents.tasks"))
-    assert shared.user.store.namespaces() == {"acme": 3, "beta": 3}
-    assert alone.user.store.namespaces() == {"acme": 3}
+    assert shared.user.store.entries.namespaces() == {"acme": 3, "beta": 3}
+    assert alone.user.store.entries.namespaces() == {"acme": 3}
     assert all(task in everything for task in (*OWN_TASKS, *FOREIGN_TASKS))
     assert MARK in json.dumps(call(shared.user, "memory.get", ids=list(FOREIGN)))
     assert call(shared.acme, "agents.task", task="t1")["result"] == "own result"
@@ -306,54 +304,82 @@ def methods(protocol: type) -> list[str]:
     )
 
 
-#: The methods that a confined session has; of all others it is told that they are not for it.
+FACETS = {name: facet for name, facet in get_type_hints(Store).items() if facet is not str}
+#: What a confined session has, of the store and of each facet; of all else it is told that it is
+#: not for it.
 ALLOWED = {
-    "add", "annotate", "begin_run", "change_token", "data_version", "embedded", "end_sources",
-    "filter_ids", "forget", "get", "known", "live_count", "live_ids", "page", "path", "recent",
-    "record", "record_many", "restore", "say", "sources_below", "sources_named", "sources_of",
-    "sources_with", "supersede", "tasks", "transaction",
+    "": {"change_token", "data_version", "transaction"},
+    "entries": {
+        "add", "annotate", "filter_ids", "forget", "get", "known", "live_count", "live_ids", "page",
+        "recent", "restore", "supersede",
+    },
+    "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
+    "feedback": {"record", "record_many"},
+    "tasks": {
+        "assign", "blocked", "cancel", "events", "feedback", "find", "last_event", "page",
+        "queue_depths", "records", "retry", "roles",
+    },
 }  # fmt: skip
-ALLOWED_TASKS = {
-    "assign", "blocked", "cancel", "events", "feedback", "find", "last_event", "page",
-    "queue_depths", "records", "retry", "roles",
-}  # fmt: skip
 
 
-WHOLE: Any = SimpleNamespace(path="/", tasks=SimpleNamespace())
+class Anything:
+    """A store that has whatever it is asked for."""
+
+    path = "/"
+
+    def __getattr__(self, name: str) -> Any:
+        return Anything()
 
 
-@pytest.mark.parametrize("name", methods(Store))
-def test_a_new_method_of_the_store_is_refused_until_it_was_thought_about(name: str) -> None:
-    store = confined_store(WHOLE, ACME, set)
-    if name in ALLOWED:
-        assert getattr(store, name) is not None
+def refusal(found: Any, path: str) -> str:
+    """Return why a confined session does not get what a path names; empty: it gets it."""
+    try:
+        for name in filter(None, path.split(".")):
+            found = getattr(found, name)
+    except Denied as error:
+        return error.message
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("facet", "name"),
+    [(facet, name) for facet, of in {"": Store, **FACETS}.items() for name in methods(of)],
+)
+def test_a_new_method_is_refused_until_it_was_thought_about(facet: str, name: str) -> None:
+    store = confined_store(cast("Store", Anything()), ACME, set)
+    path = f"{facet}.{name}".strip(".")
+    if name in ALLOWED.get(facet, ()):
+        assert not refusal(store, path)
     else:
-        with pytest.raises(Denied, match="about all namespaces"):
-            getattr(store, name)
+        assert "is about all namespaces" in refusal(store, path)
 
 
-@pytest.mark.parametrize("name", methods(TaskStore))
-def test_a_new_method_of_tasks_is_refused_until_it_was_thought_about(name: str) -> None:
-    tasks = confined_store(WHOLE, ACME, set).tasks
-    if name in ALLOWED_TASKS:
-        assert getattr(tasks, name) is not None
-    else:
-        with pytest.raises(Denied, match="about all namespaces"):
-            getattr(tasks, name)
+def test_a_new_facet_is_refused_until_it_was_thought_about() -> None:
+    store = confined_store(cast("Store", Anything()), ACME, set)
+    assert FACETS.keys() >= ALLOWED.keys() - {""}
+    for name in {*FACETS, "what_comes_next"}:
+        assert bool(refusal(store, name)) == (name not in ALLOWED)
+
+
+@pytest.mark.parametrize("facet", [name for name in ALLOWED if name])
+def test_nothing_is_confined_that_a_facet_does_not_have(facet: str) -> None:
+    assert ALLOWED[facet] <= set(methods(FACETS[facet]))
 
 
 def test_the_store_by_its_methods(places: tuple[Place, Place]) -> None:
     whole = places[0].user.store
     store = confined_store(whole, ACME, lambda: {DEFAULT})
-    foreign = whole.get([4, 5, 6])
-    assert [entry.id for entry in store.get([1, 4, 2, 5, 6])] == [1, 2]
-    assert store.known(entry.content_hash for entry in foreign) == {}
-    assert store.forget([4, 5]) == []
-    assert store.restore([6]) == []
-    assert {entry.namespace for entry in [*store.recent(), *store.page()]} == {"acme"}
-    assert store.live_count() == 3
-    assert store.live_ids(EVERYTHING, 100) == [1, 2, 3]
-    assert store.filter_ids(range(10)) == {1, 2, 3}
+    foreign = whole.entries.get([4, 5, 6])
+    assert [entry.id for entry in store.entries.get([1, 4, 2, 5, 6])] == [1, 2]
+    assert store.entries.known(entry.content_hash for entry in foreign) == {}
+    assert store.entries.forget([4, 5]) == []
+    assert store.entries.restore([6]) == []
+    assert {entry.namespace for entry in [*store.entries.recent(), *store.entries.page()]} == {
+        "acme"
+    }
+    assert store.entries.live_count() == 3
+    assert store.entries.live_ids(EVERYTHING, 100) == [1, 2, 3]
+    assert store.entries.filter_ids(range(10)) == {1, 2, 3}
     assert {task.namespace for task in store.tasks.page()} == {"acme"}
     assert {event.task_id for event in store.tasks.events()} == {1, 2}
     for refused in (store.tasks.cancel, store.tasks.retry):
@@ -361,15 +387,15 @@ def test_the_store_by_its_methods(places: tuple[Place, Place]) -> None:
             refused(3)
     with pytest.raises(NotFound):
         store.tasks.feedback(3, 0.0)
-    assert whole.get([4, 5, 6]) == foreign
+    assert whole.entries.get([4, 5, 6]) == foreign
 
 
 def test_a_foreign_packs_verb_gets_the_confined_store(places: tuple[Place, Place]) -> None:
     def peek(context: Context, _args: Any) -> dict[str, Any]:
-        return {"seen": [entry.content for entry in context.store.get(range(1, 10))]}
+        return {"seen": [entry.content for entry in context.store.entries.get(range(1, 10))]}
 
     def count(context: Context, _args: Any) -> dict[str, Any]:
-        return dict(context.store.namespaces())
+        return dict(context.store.entries.namespaces())
 
     registry = Registry(
         [Pack("x", "x", (Verb("x.peek", "Peek.", peek), Verb("x.count", "Count.", count)))]

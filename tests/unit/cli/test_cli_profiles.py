@@ -59,7 +59,7 @@ def khive(home: Path) -> Callable[..., Result]:
 @pytest.fixture
 def store(home: Path) -> Iterator[SqliteStore]:
     with SqliteStore(str(home / "watched.db")) as opened:
-        opened.add([entry("the kettle is upstairs")])
+        opened.entries.add([entry("the kettle is upstairs")])
         yield opened
 
 
@@ -230,16 +230,16 @@ def test_a_tab_starts_no_supervisor(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def say(store: SqliteStore, signal: str | None = "useful", profile: str = DEFAULT) -> None:
-    store.record(NewEvent(profile, "feedback", signal, 1 if signal else None, session="s"))
+    store.feedback.record(NewEvent(profile, "feedback", signal, 1 if signal else None, session="s"))
 
 
 def test_only_what_changes_the_profile_is_shown_again(store: SqliteStore, ask: Ask) -> None:
-    store.create_profile("other", "", "recall")
+    store.profiles.create("other", "", "recall")
     asked = itertools.count()
     steps = iter(
         (
             lambda: None,
-            lambda: store.add([entry("another entry")]),
+            lambda: store.entries.add([entry("another entry")]),
             lambda: say(store, profile="other"),
             lambda: say(store, signal="wrong"),
         )

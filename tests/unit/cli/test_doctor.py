@@ -136,7 +136,7 @@ def test_a_store_that_is_not_there_is_not_made(config: Config) -> None:
 
 def test_a_store_is_looked_into(config: Config) -> None:
     store = open_store(config)
-    store.add([NewEntry("memory", "default", "episodic", "", "a text")])
+    store.entries.add([NewEntry("memory", "default", "episodic", "", "a text")])
     store.close()
     results = list(service.check_store(config, True))
     assert statuses(results) == {
@@ -171,7 +171,7 @@ def test_a_missing_generation_is_found(config: Config) -> None:
     model = model_id_of(config.embedder)
     assert model is not None
     store = open_store(config)
-    store.publish_generation(
+    store.generations.publish(
         Generation(1, model, "1.ann", "0" * 64, "0" * 32, 8, 384, "dot", 1, 1, 1, 1, False, 0.0)
     )
     store.close()

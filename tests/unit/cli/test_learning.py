@@ -69,12 +69,15 @@ class Learner:
 
     def lives(self) -> dict[str, str]:
         """The live texts, each with the name of the file that says it; every one is found once."""
-        entries = self.context.store.page(where=EntryFilter())
+        entries = self.context.store.entries.page(where=EntryFilter())
         assert len({entry.content for entry in entries}) == len(entries)
         return {entry.content: os.path.basename(entry.source or "") for entry in entries}
 
     def ids(self) -> dict[str, int]:
-        return {entry.content: entry.id for entry in self.context.store.page(where=EntryFilter())}
+        return {
+            entry.content: entry.id
+            for entry in self.context.store.entries.page(where=EntryFilter())
+        }
 
 
 @pytest.fixture
@@ -108,7 +111,7 @@ def test_what_is_unchanged_is_not_even_read(learner: Learner) -> None:
 def test_an_entry_that_was_forgotten_comes_back_with_its_unchanged_file(learner: Learner) -> None:
     learner.write("a.md", "one")
     learner.learn()
-    learner.context.store.forget([*learner.ids().values()])
+    learner.context.store.entries.forget([*learner.ids().values()])
     assert learner.learn().restored == 1
 
 
@@ -227,7 +230,7 @@ def test_a_line_inserted_above_changes_nothing_below(learner: Learner) -> None:
     before.pop("line 3")
     assert before.items() <= learner.ids().items()
     store = learner.context.store
-    assert store.sources_of(before["line 4"]) == [(str(learner.folder / "a.jsonl"), "line 5", None)]
+    assert store.sources.of(before["line 4"]) == [(str(learner.folder / "a.jsonl"), "line 5", None)]
 
 
 def test_a_source_named_in_a_line_is_shown_and_the_file_owns_it(learner: Learner) -> None:
@@ -270,7 +273,7 @@ def test_tags_and_a_kind_are_added_to_what_is_known(learner: Learner) -> None:
     learner.write("a.md", "---\ntags: [own]\n---\n# A\n\none\n")
     learner.learn()
     learner.learn(tags=("asked",), kind="guide")
-    (entry,) = learner.context.store.page()
+    (entry,) = learner.context.store.entries.page()
     assert (entry.tags, entry.kind) == (("own", "asked"), "guide")
     assert "knowledge.sync" in learner.calls
     learner.learn(tags=("asked",), kind="guide")
@@ -281,7 +284,7 @@ def test_a_dry_run_tells_and_changes_nothing(learner: Learner) -> None:
     edited, gone = learner.write("a.md", "# A\n\none"), learner.write("b.md", "# B\n\ntwo")
     moved = learner.write("c.md", "# C\n\nthree")
     learner.learn()
-    before = learner.context.store.page()
+    before = learner.context.store.entries.page()
     edited.write_text("# A\n\nedited")
     gone.unlink()
     moved.rename(learner.folder / "d.md")
@@ -290,7 +293,7 @@ def test_a_dry_run_tells_and_changes_nothing(learner: Learner) -> None:
     told = {os.path.basename(change["source"]): change for change in tally.changes}
     assert [line.split(": ")[1] for line in told["a.md"]["gone"]] == ["A"]
     assert told["d.md"]["instead_of"] == [str(learner.folder / "c.md")]
-    assert learner.context.store.page() == before
+    assert learner.context.store.entries.page() == before
     after = learner.learn()
     assert (after.stored, after.retired, after.moved) == (1, 2, 1)
 
@@ -427,7 +430,7 @@ def test_what_lives_is_what_the_files_say(
             for name, texts in state.items():
                 learner.write(name, written(name, texts))
             learner.learn()
-            said = {(entry.title, entry.content) for entry in learner.context.store.page(
+            said = {(entry.title, entry.content) for entry in learner.context.store.entries.page(
                 where=EntryFilter())}  # fmt: skip
             expected = set()
             for name, texts in state.items():

@@ -56,10 +56,10 @@ def test_two_unknown_texts_are_never_the_same(first: str, second: str) -> None:
 def engine(tmp_path: Path) -> Iterator[SearchEngine]:
     store = SqliteStore(str(tmp_path / "khive.db"))
     texts = [THAI_MEETING, THAI_PASSWORD, "The password of the database is in the safe."]
-    added = store.add([NewEntry("memory", "n", "fact", "", text) for text in texts])
+    added = store.entries.add([NewEntry("memory", "n", "fact", "", text) for text in texts])
     vectors = MODEL.embed(texts).astype("<f2")
     rows = [(one.id, row.tobytes()) for one, row in zip(added, vectors, strict=True)]
-    store.put_vectors(MODEL.model_id, rows)
+    store.vectors.put(MODEL.model_id, rows)
     found = SearchEngine(store, MODEL, Config(), report_damage=lambda _: None)
     yield found
     found.close()

@@ -34,7 +34,7 @@ def vectors(count: int, seed: int = 1) -> list[bytes]:
 
 def fill(store: SqliteStore, count: int, name: str = "e") -> list[int]:
     entries = [NewEntry("memory", "n", "k", name, str(number)) for number in range(count)]
-    return [one.id for one in store.add(entries, vectors(count, len(name)), MODEL)]
+    return [one.id for one in store.entries.add(entries, vectors(count, len(name)), MODEL)]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_what_is_published_is_what_is_there(
     store: SqliteStore, generations: Generations, row: Generation
 ) -> None:
     path = generations.path(row)
-    assert store.current_generation(MODEL) == row
+    assert store.generations.current(MODEL) == row
     assert (row.generation, row.items, row.trees, row.max_entry_id) == (1, 60, 3, 60)
     assert row.bytes == os.stat(path).st_size
     assert row.direct
@@ -97,7 +97,7 @@ def test_the_steps_of_publishing_are_in_their_order(
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "rename", record("rename", os.rename))
-    monkeypatch.setattr(store, "publish_generation", record("row", store.publish_generation))
+    monkeypatch.setattr(store.generations, "publish", record("row", store.generations.publish))
     made(store, generations)
     # The words first; the row makes all of it current at once.
     assert steps == ["sync file", "rename", "sync file", "rename", "sync directory", "row"]
@@ -113,9 +113,9 @@ def test_equal_vectors_make_equal_files(store: SqliteStore, generations: Generat
 def test_nothing_is_built_of_nothing(store: SqliteStore, generations: Generations) -> None:
     assert build(store, generations, MODEL, DIMENSIONS) is None
     fill(store, 2)
-    store.forget([1, 2])
+    store.entries.forget([1, 2])
     assert build(store, generations, MODEL, DIMENSIONS) is None
-    assert map_current(store, MODEL, generations) is None
+    assert map_current(store.generations, MODEL, generations) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 11, 12, 50])
@@ -124,7 +124,7 @@ def test_any_number_of_items_will_do(
 ) -> None:
     ids = fill(store, count)
     made(store, generations, trees=4)
-    mapped = map_current(store, MODEL, generations)
+    mapped = map_current(store.generations, MODEL, generations)
     assert mapped is not None
     query = np.frombuffer(vectors(count)[0], "<f2").astype(np.float32)
     assert {item for item, _ in mapped.nearest(query, count, 10_000)} == set(ids)
@@ -134,7 +134,7 @@ def test_any_number_of_items_will_do(
 
 def test_gaps_are_no_items(store: SqliteStore, generations: Generations) -> None:
     fill(store, 40)
-    store.forget([1, 2, 17, 40])
+    store.entries.forget([1, 2, 17, 40])
     row = made(store, generations)
     assert (row.items, row.max_entry_id) == (36, 39)
     mapped = MappedGeneration(generations, row)
@@ -148,7 +148,7 @@ def test_gaps_are_no_items(store: SqliteStore, generations: Generations) -> None
 def test_vectors_of_another_length_are_not_built(
     store: SqliteStore, generations: Generations
 ) -> None:
-    store.add([NewEntry("memory", "n", "k", "t", "c")], [b"\0\0" * 4], MODEL)
+    store.entries.add([NewEntry("memory", "n", "k", "t", "c")], [b"\0\0" * 4], MODEL)
     with pytest.raises(IndexFileError, match="4 numbers"):
         build(store, generations, MODEL, DIMENSIONS)
 
@@ -165,7 +165,7 @@ def test_no_room_is_said_before_and_after(
             made(store, generations)
     with pytest.raises(StoreUnavailable, match="cannot be written"):
         build_module._save(AnnoyIndex(4, "angular"), "/nowhere/x.ann.tmp")
-    assert store.generations() == []
+    assert store.generations.all() == []
 
 
 # --- damage -----------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_a_damaged_file_is_not_mapped(
 ) -> None:
     damage(generations.path(row))
     with pytest.raises(IndexFileError):
-        map_current(store, MODEL, generations)
+        map_current(store.generations, MODEL, generations)
     with pytest.raises(IndexFileError) as caught:
         generations.verify(row)
     assert caught.value.hint
@@ -249,7 +249,7 @@ def test_a_file_of_equal_size_from_another_generation_is_not_mapped(
     first[node * 5 + 12 : node * 6] = first[node * 6 + 12 : node * 7]
     overwrite(generations.path(row), first.tobytes())
     with pytest.raises(IndexFileError, match="not the published one"):
-        map_current(store, MODEL, generations)
+        map_current(store.generations, MODEL, generations)
 
 
 def test_every_flipped_bit_is_found_by_verify(generations: Generations, row: Generation) -> None:
@@ -331,14 +331,14 @@ def test_what_is_mapped_stays_and_the_rest_goes(
         Path(generations.directory, name).write_bytes(b"rubbish")
     for name in ("notes.txt", "x.ann", "5.ann.tmp.old"):
         Path(generations.directory, name).write_bytes(b"not ours")
-    assert generations.clean(store) == ["2.ann", "2.words", "4.ann.tmp", "9.ann"]
+    assert generations.clean(store.generations) == ["2.ann", "2.words", "4.ann.tmp", "9.ann"]
     kept = {"1.ann", "1.words", "3.ann", "3.words"}
     assert names(generations) == kept | {"notes.txt", "x.ann", "5.ann.tmp.old"}
-    assert [one.generation for one in store.generations()] == [1, 3]
+    assert [one.generation for one in store.generations.all()] == [1, 3]
     used.close()
-    assert generations.clean(store) == ["1.ann", "1.words"]
-    assert [one.generation for one in store.generations()] == [3]
-    assert generations.clean(store) == []
+    assert generations.clean(store.generations) == ["1.ann", "1.words"]
+    assert [one.generation for one in store.generations.all()] == [3]
+    assert generations.clean(store.generations) == []
 
 
 def test_a_row_whose_file_has_gone_is_removed(
@@ -346,18 +346,18 @@ def test_a_row_whose_file_has_gone_is_removed(
 ) -> None:
     made(store, generations)
     os.unlink(generations.path(row))
-    assert generations.clean(store) == ["1.words"]
-    assert [one.generation for one in store.generations()] == [2]
+    assert generations.clean(store.generations) == ["1.words"]
+    assert [one.generation for one in store.generations.all()] == [2]
 
 
 def test_a_reader_that_comes_too_late_takes_the_next(
     store: SqliteStore, generations: Generations, row: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = made(store, generations)
-    generations.clean(store)
+    generations.clean(store.generations)
     answers = [row, newer]
-    monkeypatch.setattr(store, "current_generation", lambda model: answers.pop(0))
-    mapped = map_current(store, MODEL, generations)
+    monkeypatch.setattr(store.generations, "current", lambda model: answers.pop(0))
+    mapped = map_current(store.generations, MODEL, generations)
     assert mapped is not None
     assert mapped.row == newer
     mapped.close()
@@ -377,7 +377,7 @@ def test_a_forked_child_keeps_the_file_in_use(
         os._exit(0 if len(found) == 3 else 1)
     os.close(reading)
     mapped.close()
-    assert generations.clean(store) == []
+    assert generations.clean(store.generations) == []
     os.close(writing)
     assert os.waitpid(child, 0)[1] == 0
-    assert generations.clean(store) == ["1.ann", "1.words"]
+    assert generations.clean(store.generations) == ["1.ann", "1.words"]

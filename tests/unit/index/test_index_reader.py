@@ -41,7 +41,7 @@ def entry(seed: int, namespace: str = "n") -> NewEntry:
 def add(store: SqliteStore, seeds: range, namespace: str = "n") -> list[int]:
     data = [vector(seed).astype("<f2").tobytes() for seed in seeds]
     entries = [entry(seed, namespace) for seed in seeds]
-    return [one.id for one in store.add(entries, data, MODEL)]
+    return [one.id for one in store.entries.add(entries, data, MODEL)]
 
 
 def truth(
@@ -49,8 +49,8 @@ def truth(
 ) -> list[int]:
     """The exact answer, from the store alone."""
     query = query / np.linalg.norm(query)
-    rows = store.live_vectors_after(MODEL, 0, 10**6)
-    passed = store.filter_ids([row.entry_id for row in rows], where)
+    rows = store.vectors.live_after(MODEL, 0, 10**6)
+    passed = store.entries.filter_ids([row.entry_id for row in rows], where)
     scored = [
         (float(unit(np.frombuffer(row.data, "<f2").astype(np.float32)) @ query), row.entry_id)
         for row in rows
@@ -123,8 +123,8 @@ def test_a_commit_of_something_else_does_not_read_the_generation_again(
     store: SqliteStore, writer: SqliteStore, index: VectorIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    read = store.current_generation
-    monkeypatch.setattr(store, "current_generation", lambda m: (reads.append(m), read(m))[1])
+    read = store.generations.current
+    monkeypatch.setattr(store.generations, "current", lambda m: (reads.append(m), read(m))[1])
     add(writer, range(50))
     publish(writer)
     index.search(QUERY, 1)
@@ -156,9 +156,9 @@ def test_own_writes_are_found_at_once(store: SqliteStore, index: VectorIndex) ->
     index.search(QUERY, 1)
     [one] = add(store, range(999, 1000))
     assert found(index, QUERY) == [one]
-    store.forget([one])
+    store.entries.forget([one])
     assert found(index, QUERY) == []
-    store.restore([one])
+    store.entries.restore([one])
     assert found(index, QUERY) == [one]
 
 
@@ -179,8 +179,8 @@ def test_the_dead_do_not_come_back(
     ids = add(writer, range(100))
     publish(writer)
     best = found(index, QUERY, 60)
-    writer.forget(best[:50])
-    new = writer.supersede(best[50], entry(5000), None, MODEL)
+    writer.entries.forget(best[:50])
+    new = writer.entries.supersede(best[50], entry(5000), None, MODEL)
     assert found(index, QUERY, 5) == best[51:56]
     assert set(found(index, QUERY, 100)) == set(ids) - set(best[:51])
     assert found(index, QUERY, 100, namespaces=("n",)) == found(index, QUERY, 100)
@@ -191,10 +191,10 @@ def test_what_was_deleted_at_the_build_is_found_when_restored(
     store: SqliteStore, writer: SqliteStore, index: VectorIndex
 ) -> None:
     ids = add(writer, range(20))
-    writer.forget(ids[:5])
+    writer.entries.forget(ids[:5])
     publish(writer)
     assert set(found(index, QUERY, 30)) == set(ids[5:])
-    writer.restore(ids[:3])
+    writer.entries.restore(ids[:3])
     assert set(found(index, QUERY, 30)) == set(ids[5:]) | set(ids[:3])
     assert set(found(index, QUERY, 30, namespaces=("n",))) == set(ids[5:]) | set(ids[:3])
 
@@ -204,8 +204,8 @@ def test_an_entry_that_is_restored_again_and_again_is_found_once(
 ) -> None:
     ids = add(writer, range(3))
     for _ in range(3):
-        writer.forget(ids[:1])
-        writer.restore(ids[:1])
+        writer.entries.forget(ids[:1])
+        writer.entries.restore(ids[:1])
         assert found(index, QUERY) == truth(store, QUERY, 10)
         assert found(index, QUERY, 10, kinds=("k",)) == truth(store, QUERY, 10)
     assert index.state().newer == 3
@@ -262,7 +262,7 @@ def test_bad_vectors_are_refused_and_the_zero_vector_finds_nothing(
 
 
 def test_a_stored_vector_of_zeros_does_no_harm(store: SqliteStore, index: VectorIndex) -> None:
-    store.add([entry(1)], [bytes(2 * DIMENSIONS)], MODEL)
+    store.entries.add([entry(1)], [bytes(2 * DIMENSIONS)], MODEL)
     add(store, range(10, 15))
     publish(store)
     assert len(found(index, QUERY, 10)) == 6
@@ -354,22 +354,22 @@ class Histories(RuleBasedStateMachine):
 
     @rule(ids=st.sets(st.integers(1, 60)), own=st.booleans())
     def forget(self, ids: set[int], own: bool) -> None:
-        (self.store if own else self.writer).forget(sorted(ids))
+        (self.store if own else self.writer).entries.forget(sorted(ids))
 
     @rule(ids=st.sets(st.integers(1, 60)))
     def restore(self, ids: set[int]) -> None:
-        self.writer.restore(sorted(ids))
+        self.writer.entries.restore(sorted(ids))
 
-    @precondition(lambda self: self.writer.live_count())
+    @precondition(lambda self: self.writer.entries.live_count())
     @rule()
     def publish(self) -> None:
         publish(self.writer)
-        self.generations.clean(self.writer)
+        self.generations.clean(self.writer.generations)
 
-    @precondition(lambda self: self.writer.current_generation(MODEL) is not None)
+    @precondition(lambda self: self.writer.generations.current(MODEL) is not None)
     @rule(kind=st.sampled_from(["unlink", "replace", "truncate"]))
     def damage(self, kind: str) -> None:
-        row = self.writer.current_generation(MODEL)
+        row = self.writer.generations.current(MODEL)
         assert row is not None
         path = self.generations.path(row)
         if not os.path.exists(path):

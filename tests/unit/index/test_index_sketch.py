@@ -36,8 +36,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generation]:
     path = tmp_path_factory.mktemp("sketch") / "k.db"
     with SqliteStore(str(path)) as store:
         entries = [NewEntry("knowledge", f"n{i % 2}", "document", "", str(i)) for i in range(COUNT)]
-        store.add(entries, [v.astype("<f2").tobytes() for v in vectors()], "m")
-        store.forget(range(1, 40))
+        store.entries.add(entries, [v.astype("<f2").tobytes() for v in vectors()], "m")
+        store.entries.forget(range(1, 40))
         row = build(store, Generations(str(path)), "m", DIMENSIONS, trees=5)
     assert row is not None
     return path, row

@@ -47,8 +47,8 @@ def entry(number: int) -> NewEntry:
 def filled(path: Path, count: int = 400) -> Generation:
     with SqliteStore(str(path)) as store:
         vectors = np.random.default_rng(3).normal(size=(count, DIMENSIONS)).astype("<f2")
-        store.add([entry(i) for i in range(count)], [one.tobytes() for one in vectors], "m")
-        store.forget([7, 8, 300])
+        store.entries.add([entry(i) for i in range(count)], [one.tobytes() for one in vectors], "m")
+        store.entries.forget([7, 8, 300])
         row = build(store, Generations(str(path)), "m", DIMENSIONS, trees=2)
     assert row is not None
     return row
@@ -75,8 +75,8 @@ def file(built: tuple[Path, Generation]) -> Iterator[PostingsFile]:
 
 @pytest.mark.parametrize("word", [*WORDS, "unique5", "unique399"])
 def test_a_word_is_worth_what_fts5_says(store: SqliteStore, file: PostingsFile, word: str) -> None:
-    (token,) = store.tokens([word])[word]
-    expected = dict(store.match(match_expression([word]), 1000, weights=COLUMN_WEIGHTS))
+    (token,) = store.full_text.tokens([word])[word]
+    expected = dict(store.full_text.match(match_expression([word]), 1000, weights=COLUMN_WEIGHTS))
     ids, impacts = file.postings([token])[token]
     idf = inverse_frequency(len(ids), file.about.items)
     assert dict(zip(ids.tolist(), (impacts * np.float32(idf)).tolist(), strict=True)) == {
@@ -92,7 +92,7 @@ def test_unknown_words_and_dead_entries_are_not_in_it(
     assert file.postings([]) == {}
     assert (file.about.items, file.about.highest) == (397, 400)
     assert np.flatnonzero(file.lengths == 0).tolist() == [0, 7, 8, 300]
-    assert file.about.fate == store.words.last_fate() == 3
+    assert file.about.fate == store.postings.last_fate() == 3
 
 
 FILTERS = [
@@ -114,15 +114,15 @@ def test_who_passes_is_what_the_store_says(tmp_path: Path, where: EntryFilter) -
     path = tmp_path / "k.db"
     row = filled(path)
     with SqliteStore(str(path)) as store:
-        store.forget([20, 21])
-        store.restore([7, 20])
-        store.add([entry(400), entry(401)])
-        store.supersede(50, entry(402))
+        store.entries.forget([20, 21])
+        store.entries.restore([7, 20])
+        store.entries.add([entry(400), entry(401)])
+        store.entries.supersede(50, entry(402))
         file = PostingsFile(Generations(str(path)).words(row), row)
-        view = WordView.of(file, store.words.fates(file.about.fate))
+        view = WordView.of(file, store.postings.fates(file.about.fate))
         ids = np.arange(-2, 410)
         passed = Scope(store, where, view=view).passing(ids)
-        assert set(ids[passed].tolist()) == store.filter_ids(ids.tolist(), where)
+        assert set(ids[passed].tolist()) == store.entries.filter_ids(ids.tolist(), where)
         assert view.revived
         assert view.changed.tolist() == [7, 20, 21, 50]
         # What it does not know is all that is asked of the store.
@@ -137,21 +137,21 @@ def test_it_is_written_while_entries_come_and_go(tmp_path: Path) -> None:
     """Each step of the collection sees another state of the store."""
     path = tmp_path / "k.db"
     with SqliteStore(str(path)) as store, SqliteStore(str(path)) as writer:
-        store.add([entry(i) for i in range(50)])
-        real = store.words.occurrences
+        store.entries.add([entry(i) for i in range(50)])
+        real = store.postings.occurrences
 
         def occurrences(after: str, last: str) -> list[tuple[str, int, str]]:
-            writer.forget([1, 2])
-            writer.restore([1])
-            writer.add([entry(60)])
+            writer.entries.forget([1, 2])
+            writer.entries.restore([1])
+            writer.entries.add([entry(60)])
             return real(after, last)
 
-        store.words.occurrences = occurrences  # type: ignore[method-assign]  # a slow builder's
+        store.postings.occurrences = occurrences  # type: ignore[method-assign]  # a slow builder's
         about, arrays = collect(store)
         row = Generation(1, "m", "", "00" * 32, "", 0, 0, "", 0, 0, 0, 50, False, 0.0)
         write(str(tmp_path / "1.words"), row, about, arrays)
         file = PostingsFile(str(tmp_path / "1.words"), row)
-        view = WordView.of(file, store.words.fates(about.fate))
+        view = WordView.of(file, store.postings.fates(about.fate))
         everybody = np.arange(60)
         passed = everybody[Scope(store, EntryFilter(), view=view).passing(everybody)]
         assert passed.tolist() == [1, *range(3, 52)]
@@ -212,7 +212,7 @@ def test_one_of_another_generation_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "k.db"
     first = filled(path, 60)
     with SqliteStore(str(path)) as store:
-        store.add([entry(70)], [np.ones(DIMENSIONS, "<f2").tobytes()], "m")
+        store.entries.add([entry(70)], [np.ones(DIMENSIONS, "<f2").tobytes()], "m")
         second = build(store, Generations(str(path)), "m", DIMENSIONS, trees=2)
     assert second is not None
     generations = Generations(str(path))

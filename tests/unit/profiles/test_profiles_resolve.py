@@ -188,7 +188,7 @@ class Source:
 def test_a_snapshot_has_the_profile_of_each_of_its_bindings() -> None:
     source = Source()
     for _ in range(2):
-        snapshot = load_snapshot(source)
+        snapshot = load_snapshot(source.profiles, source.bindings)
         assert {one.profile for one in snapshot.bindings} <= set(snapshot.profiles)
         assert snapshot.find(DEFAULT) == snapshot.default
         assert snapshot.find("b") is None

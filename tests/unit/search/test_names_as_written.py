@@ -21,11 +21,11 @@ NOW = 1_800_000_000.0
 
 
 def remember(store: SqliteStore, model: MiniLM | None, texts: list[str], namespace: str) -> None:
-    added = store.add([NewEntry("memory", namespace, "fact", "", text) for text in texts])
+    added = store.entries.add([NewEntry("memory", namespace, "fact", "", text) for text in texts])
     if model is not None:
         vectors = model.embed(texts).astype(np.float16)
         rows = [(one.id, row.tobytes()) for one, row in zip(added, vectors, strict=True)]
-        store.put_vectors(model.model_id, rows)
+        store.vectors.put(model.model_id, rows)
 
 
 @pytest.fixture(scope="module")

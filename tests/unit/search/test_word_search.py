@@ -38,12 +38,12 @@ def view_of(store: SqliteStore, path: Path) -> WordView:
     """The words' file of what is in the store now."""
     about, arrays = collect(store)
     write(str(path), OWNER, about, arrays)
-    return WordView.of(PostingsFile(str(path), OWNER), store.words.fates(about.fate))
+    return WordView.of(PostingsFile(str(path), OWNER), store.postings.fates(about.fate))
 
 
 def current(store: SqliteStore, view: WordView) -> WordView:
     """The same file, later."""
-    return WordView.of(view.file, store.words.fates(view.file.about.fate))
+    return WordView.of(view.file, store.postings.fates(view.file.about.fate))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ QUERIES = [
 def test_the_file_answers_as_fts5_does(
     store: SqliteStore, tmp_path: Path, query: str, where: EntryFilter
 ) -> None:
-    store.add([note(i) for i in range(60)])
+    store.entries.add([note(i) for i in range(60)])
     view = view_of(store, tmp_path / "1.words")
     by_file = searched(store, query, view, where)
     by_index = searched(store, query, None, where)
@@ -96,9 +96,9 @@ def test_the_file_answers_as_fts5_does(
 
 
 def test_what_is_newer_is_found_at_once(store: SqliteStore, tmp_path: Path) -> None:
-    store.add([note(i) for i in range(100)])
+    store.entries.add([note(i) for i in range(100)])
     view = view_of(store, tmp_path / "1.words")
-    store.add([NewEntry("memory", "one", "note", "", f"max_retries novelty {WORDS[0]}")])
+    store.entries.add([NewEntry("memory", "one", "note", "", f"max_retries novelty {WORDS[0]}")])
     for query in ("novelty", "max_retries", "retries", "ash novelty"):
         found = searched(store, query, current(store, view))
         assert found[0][0] == 101
@@ -106,11 +106,11 @@ def test_what_is_newer_is_found_at_once(store: SqliteStore, tmp_path: Path) -> N
 
 
 def test_what_came_back_is_found_at_once(store: SqliteStore, tmp_path: Path) -> None:
-    store.add([note(i) for i in range(50)])
-    store.forget([18])
+    store.entries.add([note(i) for i in range(50)])
+    store.entries.forget([18])
     view = view_of(store, tmp_path / "1.words")
     assert searched(store, "n17", view) == []
-    store.restore([18])
+    store.entries.restore([18])
     assert [one for one, _ in searched(store, "n17", current(store, view))] == [18]
 
 
@@ -119,9 +119,11 @@ def test_a_phrase_of_very_many_entries_is_one_all_the_same(
 ) -> None:
     """Too many to ask FTS5 what it is worth in each."""
     text = "date_palm and more"
-    store.add([NewEntry("memory", "one", "note", "", f"{text} n{i}") for i in range(400)])
-    store.add([NewEntry("memory", "one", "note", "", f"palm of a date n{i}") for i in range(50)])
-    store.add([NewEntry("memory", "one", "note", "", f"elm n{i}") for i in range(600)])
+    store.entries.add([NewEntry("memory", "one", "note", "", f"{text} n{i}") for i in range(400)])
+    store.entries.add(
+        [NewEntry("memory", "one", "note", "", f"palm of a date n{i}") for i in range(50)]
+    )
+    store.entries.add([NewEntry("memory", "one", "note", "", f"elm n{i}") for i in range(600)])
     view = view_of(store, tmp_path / "1.words")
     found = searched(store, "date_palm", view, limit=450)
     assert {one for one, _ in found[:400]} == set(range(1, 401))
@@ -173,7 +175,7 @@ class Changing(RuleBasedStateMachine):
         Changing.number += 1
         self.store = SqliteStore(str(self.directory / f"{Changing.number}.db"))
         self.seed = count
-        self.store.add([note(i) for i in range(count)])
+        self.store.entries.add([note(i) for i in range(count)])
         self.build()
 
     @rule()
@@ -182,22 +184,22 @@ class Changing(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 5))
     def add(self, count: int) -> None:
-        self.store.add([note(i) for i in range(self.seed, self.seed + count)])
+        self.store.entries.add([note(i) for i in range(self.seed, self.seed + count)])
         self.seed += count
 
     @rule(one=st.integers(1, 70))
     def forget(self, one: int) -> None:
-        self.store.forget([one])
+        self.store.entries.forget([one])
 
     @rule(one=st.integers(1, 70))
     def restore(self, one: int) -> None:
-        self.store.restore([one])
+        self.store.entries.restore([one])
 
     @rule(one=st.integers(1, 70))
     def supersede(self, one: int) -> None:
-        entries = self.store.get([one])
+        entries = self.store.entries.get([one])
         if entries and entries[0].live:
-            self.store.supersede(one, note(self.seed))
+            self.store.entries.supersede(one, note(self.seed))
             self.seed += 1
 
     @invariant()

@@ -243,7 +243,7 @@ def test_an_entry_moves_no_counter(store: SqliteStore, other: SqliteStore) -> No
     value = Fresh(versions, (PROFILES, POSTERIORS, BINDINGS), lambda: alpha(store))
     value.get()
     for writer in (store, other):
-        writer.add([NewEntry("memory", "n", "k", "t", f"by {id(writer)}")])
+        writer.entries.add([NewEntry("memory", "n", "k", "t", f"by {id(writer)}")])
         value.get()
     assert (versions.stats.moved, versions.stats.reloads) == (3, 1)
 

@@ -100,16 +100,16 @@ def test_tasks_that_are_forgotten_leave_their_entries(store: SqliteStore) -> Non
 
 
 def test_every_change_of_profiles_is_recorded(store: SqliteStore) -> None:
-    store.add([NewEntry("memory", "n", "fact", "", "text")])
-    store.create_profile("careful")
-    store.create_profile("quick")
-    store.bind(Binding("careful", "ada", "*", "recall"))
-    store.bind(Binding("quick", "ada", "*", "recall"))
-    store.unbind(BindingFilter(actor="ada"))
-    store.record(NewEvent("careful", FEEDBACK, "useful", 1, "ada", "n", "s"))
-    store.reset_profile("careful")
+    store.entries.add([NewEntry("memory", "n", "fact", "", "text")])
+    store.profiles.create("careful")
+    store.profiles.create("quick")
+    store.bindings.bind(Binding("careful", "ada", "*", "recall"))
+    store.bindings.bind(Binding("quick", "ada", "*", "recall"))
+    store.bindings.unbind(BindingFilter(actor="ada"))
+    store.feedback.record(NewEvent("careful", FEEDBACK, "useful", 1, "ada", "n", "s"))
+    store.profiles.reset("careful")
     for lifecycle in ("inactive", "active", "inactive", "archived"):
-        store.set_lifecycle("careful", lifecycle)
+        store.profiles.set_lifecycle("careful", lifecycle)
     assert kinds(store) == [
         *["profile.created"] * 2,
         *["profile.bound"] * 2,
@@ -126,12 +126,12 @@ def test_every_change_of_profiles_is_recorded(store: SqliteStore) -> None:
 
 
 def test_a_judgement_that_is_there_already_is_not_recorded_again(store: SqliteStore) -> None:
-    store.add([NewEntry("memory", "n", "fact", "", "text")])
+    store.entries.add([NewEntry("memory", "n", "fact", "", "text")])
     event = NewEvent(
         "balanced-recall-v1", FEEDBACK, "useful", 1, "ada", "n", "s", scorer_run="r", serve="1"
     )
-    store.record_many([event, event])
-    store.record(event)
+    store.feedback.record_many([event, event])
+    store.feedback.record(event)
     assert kinds(store) == ["feedback.feedback"]
 
 
@@ -169,7 +169,7 @@ def test_an_entry_of_nothing_is_refused(store: SqliteStore) -> None:
 def test_nothing_is_recorded_while_it_is_off_but_that_it_is(path: str) -> None:
     with SqliteStore(path, audited=False) as store:
         store.tasks.assign(NewTask("r"))
-        store.create_profile("careful")
+        store.profiles.create("careful")
         store.audit.record("supervisor.started", "supervisor", {})
         assert store.audit.head() == Head()
         store.audit.record("configuration.loaded", "configuration", {"audit": False}, always=True)

@@ -20,26 +20,26 @@ def entry(content: str) -> NewEntry:
 def test_a_backup_brings_back_what_there_was_for_every_open_store(tmp_path: Path) -> None:
     path, copy = str(tmp_path / "k.db"), str(tmp_path / "copy.db")
     with SqliteStore(path) as store, SqliteStore(path) as other:
-        store.add([entry("kept")])
+        store.entries.add([entry("kept")])
         store.backup(copy)
-        store.add([entry("lost")])
+        store.entries.add([entry("lost")])
         seen = other.data_version()
         own = store.change_token()
         store.restore_backup(copy)
-        assert [e.content for e in store.recent()] == ["kept"]
+        assert [e.content for e in store.entries.recent()] == ["kept"]
         assert other.data_version() != seen
         assert store.change_token() != own
-        assert [e.content for e in other.recent()] == ["kept"]
-        assert [i for i, _ in other.match('"kept"', 5)] == [1]
+        assert [e.content for e in other.entries.recent()] == ["kept"]
+        assert [i for i, _ in other.full_text.match('"kept"', 5)] == [1]
         assert other.quick_check() == []
-        other.add([entry("goes on")])
+        other.entries.add([entry("goes on")])
     with SqliteStore(path) as again:
-        assert [e.content for e in again.recent()] == ["goes on", "kept"]
+        assert [e.content for e in again.entries.recent()] == ["goes on", "kept"]
 
 
 def test_only_a_sound_backup_of_ours_is_restored(tmp_path: Path) -> None:
     with SqliteStore(str(tmp_path / "k.db")) as store:
-        store.add([entry("kept")])
+        store.entries.add([entry("kept")])
         (tmp_path / "text").write_text("no database at all" * 100, encoding="utf-8")
         with pytest.raises(StoreRefused):
             store.restore_backup(str(tmp_path / "text"))
@@ -52,7 +52,7 @@ def test_only_a_sound_backup_of_ours_is_restored(tmp_path: Path) -> None:
         copy.write_bytes(data)
         with pytest.raises((InvalidInput, StoreRefused)):
             store.restore_backup(str(copy))
-        assert [e.content for e in store.recent()] == ["kept"]
+        assert [e.content for e in store.entries.recent()] == ["kept"]
 
 
 def test_an_open_index_forgets_the_past_that_a_backup_replaces(tmp_path: Path) -> None:
@@ -65,13 +65,13 @@ def test_an_open_index_forgets_the_past_that_a_backup_replaces(tmp_path: Path) -
 
     path, copy = str(tmp_path / "k.db"), str(tmp_path / "copy.db")
     with SqliteStore(path) as store, SqliteStore(path) as reader:
-        store.add([entry("first")], [vector(0)], "m")
+        store.entries.add([entry("first")], [vector(0)], "m")
         store.backup(copy)
-        store.add([entry("second, old")], [vector(1)], "m")
+        store.entries.add([entry("second, old")], [vector(1)], "m")
         index = VectorIndex(reader, "m", 4)
         query = np.array([0, 0, 1, 0], np.float32)
         assert index.search(query, 5)
         store.restore_backup(copy)
-        (added,) = store.add([entry("second, new")], [vector(2)], "m")
+        (added,) = store.entries.add([entry("second, new")], [vector(2)], "m")
         assert index.search(query, 1) == [(added.id, pytest.approx(1.0))]
         index.close()

@@ -64,27 +64,27 @@ def test_data_version_changes_with_others_commits_only(
     store: SqliteStore, other: SqliteStore
 ) -> None:
     before, token = store.data_version(), store.change_token()
-    store.add([new("own")])
+    store.entries.add([new("own")])
     assert store.data_version() == before
     assert store.change_token() != token
-    other.add([new("foreign")])
+    other.entries.add([new("foreign")])
     after = store.data_version()
     assert after != before
     assert store.data_version() == after
     with pytest.raises(InvalidInput), other.transaction():
-        other.add([new("rolled back"), new("\ud800")])
+        other.entries.add([new("rolled back"), new("\ud800")])
     other.checkpoint()
     assert store.data_version() == after
 
 
 def test_nothing_is_left_open(store: SqliteStore, other: SqliteStore) -> None:
-    store.add([new(str(n)) for n in range(50)], [b"11"] * 50, "m")
-    store.recent(limit=1)
-    store.page(0, 1)
-    store.match('"t"', 1)
-    store.missing_vectors("m", 1)
-    store.vectors_after("m", 0, 1)
-    store.document_frequencies(["t"])
+    store.entries.add([new(str(n)) for n in range(50)], [b"11"] * 50, "m")
+    store.entries.recent(limit=1)
+    store.entries.page(0, 1)
+    store.full_text.match('"t"', 1)
+    store.vectors.missing("m", 1)
+    store.vectors.after("m", 0, 1)
+    store.full_text.document_frequencies(["t"])
     store.data_version()
     done = other.checkpoint(truncate=True)
     assert done.complete
@@ -94,14 +94,14 @@ def test_nothing_is_left_open(store: SqliteStore, other: SqliteStore) -> None:
 def test_a_passive_checkpoint_does_not_wait_for_readers(
     store: SqliteStore, other: SqliteStore
 ) -> None:
-    store.add([new("a")])
+    store.entries.add([new("a")])
     with other.database.raw() as connection:
         reading = connection.execute("SELECT 1 FROM entries")
         next(reading)
-        store.add([new("b")])
+        store.entries.add([new("b")])
         assert not store.checkpoint().complete
         with pytest.raises(StoreError):
-            other.add([new("c")])
+            other.entries.add([new("c")])
         reading.close()
     assert store.checkpoint().complete
 
@@ -109,10 +109,10 @@ def test_a_passive_checkpoint_does_not_wait_for_readers(
 def test_a_busy_store_is_unavailable_and_then_works(store: SqliteStore, other: SqliteStore) -> None:
     with store.transaction():
         with pytest.raises(StoreUnavailable, match="Another process") as caught:
-            other.add([new("b")])
+            other.entries.add([new("b")])
         assert caught.value.retryable
-        assert other.live_count() == 0
-    assert other.add([new("b")])[0].created
+        assert other.entries.live_count() == 0
+    assert other.entries.add([new("b")])[0].created
 
 
 class Asked:
@@ -150,7 +150,7 @@ def test_sixteen_writers_wait_for_each_other(store: SqliteStore) -> None:
             start.wait()
             for number in range(10):
                 try:
-                    mine.add([new(f"{name} {number}")])
+                    mine.entries.add([new(f"{name} {number}")])
                 except StoreUnavailable as error:
                     problems.append(str(error))
 
@@ -160,7 +160,7 @@ def test_sixteen_writers_wait_for_each_other(store: SqliteStore) -> None:
     for thread in threads:
         thread.join()
     assert problems == []
-    assert store.live_count() == 160
+    assert store.entries.live_count() == 160
 
 
 def test_a_forked_child_may_not_use_it(store: SqliteStore) -> None:
@@ -168,7 +168,7 @@ def test_a_forked_child_may_not_use_it(store: SqliteStore) -> None:
     child = os.fork()
     if child == 0:
         try:
-            store.live_count()
+            store.entries.live_count()
             answer = b"used"
         except StoreError as error:
             answer = str(error).encode()
@@ -179,28 +179,28 @@ def test_a_forked_child_may_not_use_it(store: SqliteStore) -> None:
     os.close(writing)
     assert b"before a fork" in os.read(reading, 1000)
     os.close(reading)
-    assert store.add([new("a")])[0].created
+    assert store.entries.add([new("a")])[0].created
 
 
 def test_a_closed_store_says_so(store: SqliteStore) -> None:
     store.close()
     store.close()
     with pytest.raises(StoreError, match="closed"):
-        store.live_count()
+        store.entries.live_count()
 
 
 def test_threads_take_turns(store: SqliteStore) -> None:
     def work(name: int) -> None:
         for number in range(10):
-            store.add([new(f"{name} {number}")])
-            store.recent()
+            store.entries.add([new(f"{name} {number}")])
+            store.entries.recent()
 
     threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert store.live_count() == 40
+    assert store.entries.live_count() == 40
 
 
 def test_values_that_sqlite_cannot_hold_are_bad_input(store: SqliteStore) -> None:
@@ -231,19 +231,19 @@ def test_errors_say_what_to_do(error: apsw.Error, code: int, kind: type, words: 
 
 
 def test_stats(store: SqliteStore) -> None:
-    a, b, _ = store.add([new("a"), new("b"), NewEntry("knowledge", "m", "k", "t", "c")])
-    store.supersede(a.id, new("d"))
-    store.forget([b.id])
+    a, b, _ = store.entries.add([new("a"), new("b"), NewEntry("knowledge", "m", "k", "t", "c")])
+    store.entries.supersede(a.id, new("d"))
+    store.entries.forget([b.id])
     stats = store.stats()
     assert stats.live == {"memory": 1, "knowledge": 1}
     assert stats.namespaces == {"m": 1, "n": 1}
     assert (stats.deleted, stats.superseded) == (1, 1)
     assert stats.file_bytes + stats.wal_bytes > 4096
-    assert store.namespaces("knowledge") == {"m": 1}
+    assert store.entries.namespaces("knowledge") == {"m": 1}
 
 
 def test_a_backup_is_whole_private_and_alone(store: SqliteStore, tmp_path: Path) -> None:
-    store.add([new(str(n)) for n in range(100)])
+    store.entries.add([new(str(n)) for n in range(100)])
     target = tmp_path / "copies" / "b.db"
     with pytest.raises(StoreUnavailable):
         store.backup(str(target))
@@ -254,12 +254,12 @@ def test_a_backup_is_whole_private_and_alone(store: SqliteStore, tmp_path: Path)
     with pytest.raises(InvalidInput):
         store.backup(str(target))
     with SqliteStore(str(target)) as copy:
-        assert copy.live_count() == 100
+        assert copy.entries.live_count() == 100
         assert copy.quick_check() == []
 
 
 def test_damage_is_found(store: SqliteStore) -> None:
-    store.add([new(f"{n} " + "x" * 3000) for n in range(50)])
+    store.entries.add([new(f"{n} " + "x" * 3000) for n in range(50)])
     store.database.rows("DELETE FROM entries_fts WHERE rowid = 7")
     assert store.quick_check() == ["Entry 7 is missing from the full-text index."]
     store.checkpoint(truncate=True)
@@ -274,14 +274,14 @@ def test_damage_is_found(store: SqliteStore) -> None:
 
 
 def test_a_store_that_is_damaged_says_so_at_use(store: SqliteStore) -> None:
-    store.add([new(f"{n} " + "x" * 3000) for n in range(50)])
+    store.entries.add([new(f"{n} " + "x" * 3000) for n in range(50)])
     path = store.path
     store.close()
     with open(path, "r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * os.stat(path).st_size)
     with pytest.raises(StoreError) as caught, SqliteStore(path) as damaged:
-        damaged.recent()
+        damaged.entries.recent()
     assert "backup" in caught.value.hint
 
 

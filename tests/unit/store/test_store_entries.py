@@ -43,15 +43,15 @@ def entry(content: str = "content", **changes: object) -> NewEntry:
 
 
 def matched(store: SqliteStore, word: str, where: EntryFilter = EVERYTHING) -> list[int]:
-    return [found for found, _ in store.match(f'"{word}"', 100, where)]
+    return [found for found, _ in store.full_text.match(f'"{word}"', 100, where)]
 
 
 def test_what_was_added_is_read_back(store: SqliteStore) -> None:
     given_entry = entry(
         "Wörter\0 und 日本語 🎉", tags=("a b", "ü", '"'), salience=0.25, decay=0.5, source="x"
     )
-    [added] = store.add([given_entry])
-    [found] = store.get([added.id])
+    [added] = store.entries.add([given_entry])
+    [found] = store.entries.get([added.id])
     assert added.created
     assert not added.restored
     assert (found.content, found.tags, found.salience, found.decay, found.source) == (
@@ -62,11 +62,13 @@ def test_what_was_added_is_read_back(store: SqliteStore) -> None:
 
 
 def test_duplicates_are_recognised_also_within_a_batch(store: SqliteStore) -> None:
-    first, again, other = store.add([entry("a"), entry("a"), entry("b")])
+    first, again, other = store.entries.add([entry("a"), entry("a"), entry("b")])
     assert first.created
     assert (again.id, again.created, again.restored) == (first.id, False, False)
     assert other.created
-    assert store.known([entry("a").content_hash, b"\0" * 16]) == {entry("a").content_hash: first.id}
+    assert store.entries.known([entry("a").content_hash, b"\0" * 16]) == {
+        entry("a").content_hash: first.id
+    }
 
 
 def test_the_hash_keeps_the_parts_apart() -> None:
@@ -75,73 +77,73 @@ def test_the_hash_keeps_the_parts_apart() -> None:
 
 
 def test_a_deleted_duplicate_is_restored_under_its_id(store: SqliteStore) -> None:
-    [first] = store.add([entry("apple")])
-    assert store.forget([first.id, first.id, 77]) == [first.id]
-    assert store.forget([first.id]) == []
+    [first] = store.entries.add([entry("apple")])
+    assert store.entries.forget([first.id, first.id, 77]) == [first.id]
+    assert store.entries.forget([first.id]) == []
     assert matched(store, "apple") == []
-    assert store.known([entry("apple").content_hash]) == {}
-    [again] = store.add([entry("apple")])
+    assert store.entries.known([entry("apple").content_hash]) == {}
+    [again] = store.entries.add([entry("apple")])
     assert (again.id, again.created, again.restored) == (first.id, False, True)
     assert matched(store, "apple") == [first.id]
 
 
 def test_restore_leaves_alone_what_has_a_live_twin(store: SqliteStore) -> None:
-    [old] = store.add([entry("a")])
-    store.supersede(old.id, entry("b"))
-    [twin] = store.add([entry("a")])
+    [old] = store.entries.add([entry("a")])
+    store.entries.supersede(old.id, entry("b"))
+    [twin] = store.entries.add([entry("a")])
     assert twin.created
-    assert store.restore([old.id, twin.id, 99]) == []
-    store.forget([twin.id])
-    assert store.restore([twin.id, twin.id]) == [twin.id]
+    assert store.entries.restore([old.id, twin.id, 99]) == []
+    store.entries.forget([twin.id])
+    assert store.entries.restore([twin.id, twin.id]) == [twin.id]
 
 
 def test_a_restored_entry_has_new_vectors(store: SqliteStore) -> None:
-    [a] = store.add([entry("a")], [b"\1\0" * 4], MODEL)
-    [b] = store.add([entry("b")], [b"\2\0" * 4], MODEL)
-    before = store.last_seq(MODEL)
-    store.forget([a.id])
-    store.restore([a.id])
-    rows = store.vectors_after(MODEL, before, 10)
+    [a] = store.entries.add([entry("a")], [b"\1\0" * 4], MODEL)
+    [b] = store.entries.add([entry("b")], [b"\2\0" * 4], MODEL)
+    before = store.vectors.last_seq(MODEL)
+    store.entries.forget([a.id])
+    store.entries.restore([a.id])
+    rows = store.vectors.after(MODEL, before, 10)
     assert [(row.entry_id, row.data) for row in rows] == [(a.id, b"\1\0" * 4)]
-    assert [row.entry_id for row in store.vectors_after(MODEL, 0, 10)] == [b.id, a.id]
+    assert [row.entry_id for row in store.vectors.after(MODEL, 0, 10)] == [b.id, a.id]
 
 
 def test_superseding(store: SqliteStore) -> None:
-    [old] = store.add([entry("apple")])
-    new = store.supersede(old.id, entry("pear"), b"\1\0", MODEL)
-    [was, now] = store.get([old.id, new.id])
+    [old] = store.entries.add([entry("apple")])
+    new = store.entries.supersede(old.id, entry("pear"), b"\1\0", MODEL)
+    [was, now] = store.entries.get([old.id, new.id])
     assert was.superseded_by == new.id
     assert not was.live
     assert now.live
     assert matched(store, "apple") == []
     assert matched(store, "pear") == [new.id]
-    assert store.vectors_of(MODEL, [new.id])[0].data == b"\1\0"
+    assert store.vectors.of(MODEL, [new.id])[0].data == b"\1\0"
     with pytest.raises(NotFound):
-        store.supersede(old.id, entry("plum"))
+        store.entries.supersede(old.id, entry("plum"))
     with pytest.raises(NotFound):
-        store.supersede(999, entry("plum"))
+        store.entries.supersede(999, entry("plum"))
 
 
 def test_superseding_with_other_tags_only_makes_a_new_entry(store: SqliteStore) -> None:
-    [old] = store.add([entry("apple", tags=("a",))])
-    assert store.supersede(old.id, entry("apple", tags=("a",))).id == old.id
-    new = store.supersede(old.id, entry("apple", tags=("b",)))
+    [old] = store.entries.add([entry("apple", tags=("a",))])
+    assert store.entries.supersede(old.id, entry("apple", tags=("a",))).id == old.id
+    new = store.entries.supersede(old.id, entry("apple", tags=("b",)))
     assert new.created
     assert matched(store, "apple", EntryFilter(tags=("b",))) == [new.id]
     assert matched(store, "apple", EntryFilter(tags=("a",))) == []
 
 
 def test_superseding_with_what_is_there_already_points_to_it(store: SqliteStore) -> None:
-    [old, other] = store.add([entry("apple"), entry("pear")])
-    assert store.supersede(old.id, entry("pear")).id == other.id
-    assert store.get([old.id])[0].superseded_by == other.id
+    [old, other] = store.entries.add([entry("apple"), entry("pear")])
+    assert store.entries.supersede(old.id, entry("pear")).id == other.id
+    assert store.entries.get([old.id])[0].superseded_by == other.id
 
 
 def test_nothing_is_added_when_one_of_a_batch_is_refused(store: SqliteStore) -> None:
     with pytest.raises(InvalidInput):
-        store.add([entry("a"), entry("b")], [b"\0\0", b"\0\0\0\0"], MODEL)
-    assert store.live_count() == 0
-    assert store.last_seq(MODEL) == 0
+        store.entries.add([entry("a"), entry("b")], [b"\0\0", b"\0\0\0\0"], MODEL)
+    assert store.entries.live_count() == 0
+    assert store.vectors.last_seq(MODEL) == 0
 
 
 @pytest.mark.parametrize(
@@ -159,51 +161,51 @@ def test_nothing_is_added_when_one_of_a_batch_is_refused(store: SqliteStore) -> 
 )
 def test_what_cannot_be_stored_is_refused(store: SqliteStore, bad: NewEntry) -> None:
     with pytest.raises(InvalidInput):
-        store.add([entry("good"), bad])
-    assert store.live_count() == 0
+        store.entries.add([entry("good"), bad])
+    assert store.entries.live_count() == 0
 
 
 def test_vectors_need_a_model_and_one_for_each_entry(store: SqliteStore) -> None:
     with pytest.raises(InvalidInput):
-        store.add([entry()], [b"\0\0"])
+        store.entries.add([entry()], [b"\0\0"])
     with pytest.raises(InvalidInput):
-        store.add([entry()], [], MODEL)
-    assert store.live_count() == 0
+        store.entries.add([entry()], [], MODEL)
+    assert store.entries.live_count() == 0
 
 
 @pytest.mark.parametrize("odd", [[2**70], [-1], [0], []])
 def test_ids_that_cannot_be_are_unknown(store: SqliteStore, odd: list[int]) -> None:
-    assert store.get(odd) == []
-    assert store.forget(odd) == []
-    assert store.restore(odd) == []
-    assert store.filter_ids(odd) == set()
+    assert store.entries.get(odd) == []
+    assert store.entries.forget(odd) == []
+    assert store.entries.restore(odd) == []
+    assert store.entries.filter_ids(odd) == set()
 
 
 def test_recent_and_pages(store: SqliteStore) -> None:
-    ids = [one.id for one in store.add([entry(str(number)) for number in range(7)])]
-    store.add([entry("old", created_at=5.0)])
-    store.forget(ids[6:])
-    assert [found.id for found in store.recent(limit=3)] == ids[5:2:-1]
-    pages = [store.page(0, 4), store.page(4, 4), store.page(8, 4)]
+    ids = [one.id for one in store.entries.add([entry(str(number)) for number in range(7)])]
+    store.entries.add([entry("old", created_at=5.0)])
+    store.entries.forget(ids[6:])
+    assert [found.id for found in store.entries.recent(limit=3)] == ids[5:2:-1]
+    pages = [store.entries.page(0, 4), store.entries.page(4, 4), store.entries.page(8, 4)]
     assert [len(page) for page in pages] == [4, 4, 0]
-    assert len(store.page(0, 100, EVERYTHING)) == 7
+    assert len(store.entries.page(0, 100, EVERYTHING)) == 7
 
 
 def test_a_transaction_is_all_or_nothing_and_its_parts_fail_alone(store: SqliteStore) -> None:
     def fail_halfway() -> None:
         with store.transaction():
-            store.add([entry("a")])
+            store.entries.add([entry("a")])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail_halfway()
-    assert store.live_count() == 0
+    assert store.entries.live_count() == 0
     with store.transaction():
-        store.add([entry("a")])
+        store.entries.add([entry("a")])
         with pytest.raises(InvalidInput):
-            store.add([entry("b")], [b"\0"], MODEL)
-        store.add([entry("c")])
-    assert [found.content for found in store.page()] == ["a", "c"]
+            store.entries.add([entry("b")], [b"\0"], MODEL)
+        store.entries.add([entry("c")])
+    assert [found.content for found in store.entries.page()] == ["a", "c"]
 
 
 FILTERS = st.builds(
@@ -254,8 +256,8 @@ def test_every_way_of_filtering_agrees(
     path = tmp_path_factory.mktemp("filter") / "khive.db"
     with SqliteStore(str(path)) as store:
         with store.transaction():
-            added = store.add(entries)
-            store.forget(list(forgotten))
+            added = store.entries.add(entries)
+            store.entries.forget(list(forgotten))
         first: dict[int, NewEntry] = {}
         for one, new in zip(added, entries, strict=True):
             first.setdefault(one.id, new)
@@ -263,12 +265,12 @@ def test_every_way_of_filtering_agrees(
             one for one, new in first.items() if one not in forgotten and passes(new, where)
         }
         assert set(matched(store, "common", where)) == expected
-        assert store.live_ids(where, 100) == sorted(expected)
-        assert store.live_ids(where, len(expected)) == sorted(expected)
+        assert store.entries.live_ids(where, 100) == sorted(expected)
+        assert store.entries.live_ids(where, len(expected)) == sorted(expected)
         if expected:
-            assert store.live_ids(where, len(expected) - 1) is None
-        assert store.filter_ids(range(100), where) == expected
-        assert store.live_count(where) == len(expected)
-        assert {found.id for found in store.recent(where, 100)} == expected
-        assert {found.id for found in store.page(0, 100, where)} == expected
+            assert store.entries.live_ids(where, len(expected) - 1) is None
+        assert store.entries.filter_ids(range(100), where) == expected
+        assert store.entries.live_count(where) == len(expected)
+        assert {found.id for found in store.entries.recent(where, 100)} == expected
+        assert {found.id for found in store.entries.page(0, 100, where)} == expected
         assert store.quick_check() == []

@@ -53,10 +53,10 @@ def test_a_second_opening_changes_nothing(release: str, file: Path) -> None:
 
 def test_the_index_is_built_again(release: str, file: Path) -> None:
     with SqliteStore(str(file)) as store:
-        (was,) = [generation for generation in store.generations() if generation.current]
+        (was,) = [generation for generation in store.generations.all() if generation.current]
         plan = BuildPlan(was.model_id, was.dimensions, trees=4, minimum=1, force=True)
         assert Work(store, plan, None, lambda _: None).run()
-        now = store.current_generation(was.model_id)
+        now = store.generations.current(was.model_id)
         assert now is not None
         assert now.generation > was.generation
         assert now.items == was.items

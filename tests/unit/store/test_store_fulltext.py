@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
     with SqliteStore(str(tmp_path_factory.mktemp("shared") / "khive.db")) as opened:
-        opened.add([new("alpha", "beta"), new("gamma", "delta", "n2")])
+        opened.entries.add([new("alpha", "beta"), new("gamma", "delta", "n2")])
         yield opened
 
 
@@ -33,28 +33,34 @@ def new(title: str, content: str, namespace: str = "n1", *tags: str) -> NewEntry
 
 def search(store: SqliteStore, query: str, where: EntryFilter = EVERYTHING) -> list[int]:
     expression = match_expression(query_terms(query))
-    return [found for found, _ in store.match(expression, 10, where)]
+    return [found for found, _ in store.full_text.match(expression, 10, where)]
 
 
 def test_the_better_match_comes_first_with_a_positive_score(store: SqliteStore) -> None:
-    store.add([new("x", "the apple and other fruit, at length, and more of it"), new("y", "apple")])
-    found = store.match(match_expression(["apple"]), 10)
+    store.entries.add(
+        [new("x", "the apple and other fruit, at length, and more of it"), new("y", "apple")]
+    )
+    found = store.full_text.match(match_expression(["apple"]), 10)
     assert [one for one, _ in found] == [2, 1]
     assert found[0][1] > found[1][1] > 0
 
 
 def test_columns_have_weights(store: SqliteStore) -> None:
-    store.add([new("apple", "x y z"), new("x y z", "apple"), new("x", "y z", "n1", "apple")])
+    store.entries.add(
+        [new("apple", "x y z"), new("x y z", "apple"), new("x", "y z", "n1", "apple")]
+    )
     expression = match_expression(["apple"])
     orders = [
-        next(found for found, _ in store.match(expression, 10, weights=weights))
+        next(found for found, _ in store.full_text.match(expression, 10, weights=weights))
         for weights in ((9.0, 1.0, 1.0), (1.0, 9.0, 1.0), (1.0, 1.0, 9.0))
     ]
     assert orders == [1, 2, 3]
 
 
 def test_stems_and_scripts_without_spaces(store: SqliteStore) -> None:
-    store.add([new("a", "the libraries were running"), new("b", "東京都の天気"), new("c", "京")])
+    store.entries.add(
+        [new("a", "the libraries were running"), new("b", "東京都の天気"), new("c", "京")]
+    )
     assert search(store, "library run") == [1]
     assert search(store, "東京") == [2]
     assert search(store, "getUserName") == []
@@ -62,40 +68,42 @@ def test_stems_and_scripts_without_spaces(store: SqliteStore) -> None:
 
 def test_namespaces_do_not_leak(store: SqliteStore) -> None:
     names = ["a", "A", "a ", "a/b", "b", "", "ä", "a\0"]
-    store.add([new("secret", "words", name) for name in names])
+    store.entries.add([new("secret", "words", name) for name in names])
     for place, name in enumerate(names, 1):
         assert search(store, "secret", EntryFilter(namespaces=(name,))) == [place]
 
 
 def test_the_scope_is_not_searched_by_words(store: SqliteStore) -> None:
-    store.add([new("title", "content", "project", "tagged")])
+    store.entries.add([new("title", "content", "project", "tagged")])
     assert search(store, "memory project note") == []
     assert search(store, "tagged") == [1]
 
 
 def test_document_frequencies(store: SqliteStore) -> None:
-    store.add([new("a", f"apple {number}") for number in range(5)] + [new("b", "東京都 running")])
-    counted = store.document_frequencies(
+    store.entries.add(
+        [new("a", f"apple {number}") for number in range(5)] + [new("b", "東京都 running")]
+    )
+    counted = store.full_text.document_frequencies(
         ["apple", "apples", "runs", "zebra", "東京", "京都", "都東"]
     )
     assert counted == {
         "apple": 5, "apples": 5, "runs": 1, "zebra": 0, "東京": 1, "京都": 1, "都東": 0
     }  # fmt: skip
-    assert store.document_frequencies(["", " ", '"', "\0", "*", "NEAR("]) == {
+    assert store.full_text.document_frequencies(["", " ", '"', "\0", "*", "NEAR("]) == {
         "": 0, " ": 0, '"': 0, "\0": 0, "*": 0, "NEAR(": 0
     }  # fmt: skip
 
 
 def test_an_empty_expression_matches_nothing(store: SqliteStore) -> None:
-    store.add([new("a", "b")])
-    assert store.match("", 10) == []
+    store.entries.add([new("a", "b")])
+    assert store.full_text.match("", 10) == []
 
 
 @settings(max_examples=200)
 @given(query=st.text() | st.text(alphabet="\"*-^():+.,/\\{}' ORANDNOTEAR"))
 def test_no_query_is_syntax(shared: SqliteStore, query: str) -> None:
     search(shared, query, EntryFilter(namespaces=(query.encode("utf-8", "replace").decode(),)))
-    shared.document_frequencies(query_terms(query))
+    shared.full_text.document_frequencies(query_terms(query))
 
 
 @settings(max_examples=100)
@@ -105,7 +113,7 @@ def test_any_text_can_be_indexed_and_found_by_its_words(
 ) -> None:
     terms = query_terms(text)
     with SqliteStore(str(tmp_path_factory.mktemp("any") / "khive.db")) as store:
-        store.add([new("t", text.encode("utf-8", "replace").decode())])
+        store.entries.add([new("t", text.encode("utf-8", "replace").decode())])
         if terms and text.isascii():
             assert search(store, text) == [1]
         assert store.quick_check() == []
@@ -113,15 +121,17 @@ def test_any_text_can_be_indexed_and_found_by_its_words(
 
 def test_tidying_ends_and_changes_nothing_that_is_found(store: SqliteStore) -> None:
     for number in range(40):
-        store.add([new("", f"entry number {number} about {'foxes' if number % 3 else 'owls'}")])
-    store.forget([7, 8])
+        store.entries.add(
+            [new("", f"entry number {number} about {'foxes' if number % 3 else 'owls'}")]
+        )
+    store.entries.forget([7, 8])
     expression = match_expression(["fox", "owls"])
-    before = store.match(expression, 50)
-    steps, more = 1, store.tidy(begin=True)
+    before = store.full_text.match(expression, 50)
+    steps, more = 1, store.full_text.tidy(begin=True)
     while more:
-        steps, more = steps + 1, store.tidy(begin=False)
+        steps, more = steps + 1, store.full_text.tidy(begin=False)
         assert steps < 1000
-    assert store.match(expression, 50) == before
+    assert store.full_text.match(expression, 50) == before
     assert len(before) == 38
-    assert not store.tidy(begin=True)
+    assert not store.full_text.tidy(begin=True)
     assert store.quick_check() == []

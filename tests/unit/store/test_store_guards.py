@@ -178,7 +178,7 @@ def test_a_read_only_file_is_unavailable(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_is_made_is_private_and_what_exists_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "khive.db"
     with SqliteStore(str(path)) as store:
-        store.add([NewEntry("memory", "n", "k", "t", "c")])
+        store.entries.add([NewEntry("memory", "n", "k", "t", "c")])
         modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "a").rglob("*")}
     files = ("khive.db", "khive.db-wal", "khive.db-shm", "khive.db-place", "pipe", "first")
     directories = ("b", "khive.db-turn")
@@ -202,5 +202,5 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
 def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     for _ in range(2):
         with SqliteStore(str(tmp_path / name)) as store:
-            store.add([NewEntry("memory", "n", "k", "t", "c")])
+            store.entries.add([NewEntry("memory", "n", "k", "t", "c")])
     assert {path.name for path in tmp_path.iterdir()} == {name, name + "-turn", name + "-place"}

@@ -32,11 +32,11 @@ def _open(stack: ExitStack, path: Path) -> SqliteStore:
 
 
 def _add(store: SqliteStore, text: str) -> None:
-    store.add([NewEntry("memory", "default", "note", "", text)])
+    store.entries.add([NewEntry("memory", "default", "note", "", text)])
 
 
 def _texts(store: SqliteStore) -> list[str]:
-    return sorted(entry.content for entry in store.page())
+    return sorted(entry.content for entry in store.entries.page())
 
 
 def _copy(stack: ExitStack, path: Path, target: Path, *texts: str) -> Path:
@@ -65,7 +65,7 @@ def test_nothing_is_stored_into_a_deleted_file(path: Path, stack: ExitStack) -> 
             with pytest.raises(StoreReplaced, match=r"is gone.*rescue"):
                 _add(store, "lost")
             with pytest.raises(StoreReplaced, match="is gone"):
-                store.page()
+                store.entries.page()
             with pytest.raises(StoreReplaced, match="is gone"):
                 store.change_token()
     assert not path.exists(), "none is made in its place unasked"
@@ -169,7 +169,7 @@ def test_what_is_no_store_is_not_used_and_the_real_one_is_as_soon_as_it_is_there
     path.unlink()
     path.write_bytes(content)
     with pytest.raises(StoreReplaced, match="cannot be used"):
-        store.page()
+        store.entries.page()
     assert path.read_bytes() == content
     _replace(path, good)
     assert _texts(store) == ["new"]

@@ -41,7 +41,9 @@ def clock() -> Clock:
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
     with SqliteStore(str(tmp_path / "khive.db"), clock=clock) as opened:
-        opened.add([NewEntry("memory", "n", "k", "", f"content {number}") for number in range(4)])
+        opened.entries.add(
+            [NewEntry("memory", "n", "k", "", f"content {number}") for number in range(4)]
+        )
         yield opened
 
 
@@ -51,7 +53,7 @@ def said(signal: str | None = "useful", entry_id: int | None = 1, **more: Any) -
 
 
 def weights(store: SqliteStore, name: str = DEFAULT) -> Weights:
-    found = store.profile(name)
+    found = store.profiles.find(name)
     assert found is not None
     return found.weights
 
@@ -60,49 +62,49 @@ def weights(store: SqliteStore, name: str = DEFAULT) -> Weights:
 
 
 def test_there_is_a_profile_from_the_start_and_its_events_make_it(store: SqliteStore) -> None:
-    (found,) = store.profiles()
+    (found,) = store.profiles.all()
     assert (found.name, found.id, found.builtin, found.active) == (DEFAULT, 1, True, True)
     assert [round(beta.mean, 10) for _, beta in found.weights.items()] == [0.7, 0.2, 0.1]
     assert found.weights == found.priors == Weights()
-    assert verify(store, DEFAULT) == []
+    assert verify(store.profiles, DEFAULT) == []
 
 
 def test_a_profile_is_made_once_with_its_seeds(store: SqliteStore) -> None:
     priors = Weights(salience=Beta(0.1, 1 / 3))
-    made = store.create_profile(" team-1 ", "For the team.", "search", priors)
-    assert made == store.profile("team-1") == store.profiles("active")[1]
+    made = store.profiles.create(" team-1 ", "For the team.", "search", priors)
+    assert made == store.profiles.find("team-1") == store.profiles.all("active")[1]
     assert (made.priors, made.weights, made.created_at) == (priors, priors, START)
     with pytest.raises(InvalidInput, match="a profile team-1 already"):
-        store.create_profile("team-1")
+        store.profiles.create("team-1")
     with pytest.raises(InvalidInput, match="cannot be"):
-        store.create_profile("team 1")
-    assert store.profile("Team-1") is None
-    assert verify(store, "team-1") == []
+        store.profiles.create("team 1")
+    assert store.profiles.find("Team-1") is None
+    assert verify(store.profiles, "team-1") == []
 
 
 def test_lifecycles_are_events_and_only_real_changes_are(store: SqliteStore) -> None:
-    store.create_profile("a")
+    store.profiles.create("a")
     for lifecycle in ("active", "inactive", "inactive", "active", "inactive", "archived"):
-        assert store.set_lifecycle("a", lifecycle).lifecycle == lifecycle
-    kinds = [event.kind for event in store.profile_events("a")]
+        assert store.profiles.set_lifecycle("a", lifecycle).lifecycle == lifecycle
+    kinds = [event.kind for event in store.profiles.events("a")]
     assert kinds == ["created", *["lifecycle"] * 4]
-    assert [one.name for one in store.profiles("archived")] == ["a"]
-    assert verify(store, "a") == []
-    for refused in (lambda: store.reset_profile("a"), lambda: store.bind(Binding("a"))):
+    assert [one.name for one in store.profiles.all("archived")] == ["a"]
+    assert verify(store.profiles, "a") == []
+    for refused in (lambda: store.profiles.reset("a"), lambda: store.bindings.bind(Binding("a"))):
         with pytest.raises(Denied, match="archived"):
             refused()
     with pytest.raises(Denied, match="stays active"):
-        store.set_lifecycle(DEFAULT, "inactive")
+        store.profiles.set_lifecycle(DEFAULT, "inactive")
 
 
-@pytest.mark.parametrize("call", ["set_lifecycle", "reset_profile", "bind", "record", "state"])
+@pytest.mark.parametrize("call", ["set_lifecycle", "reset", "bind", "record", "state"])
 def test_a_profile_that_does_not_exist_is_not_found(store: SqliteStore, call: str) -> None:
     calls = {
-        "set_lifecycle": lambda: store.set_lifecycle("no", "inactive"),
-        "reset_profile": lambda: store.reset_profile("no"),
-        "bind": lambda: store.bind(Binding("no")),
-        "record": lambda: store.record(said(profile="no")),
-        "state": lambda: store.profile_state("no"),
+        "set_lifecycle": lambda: store.profiles.set_lifecycle("no", "inactive"),
+        "reset": lambda: store.profiles.reset("no"),
+        "bind": lambda: store.bindings.bind(Binding("no")),
+        "record": lambda: store.feedback.record(said(profile="no")),
+        "state": lambda: store.profiles.state("no"),
     }
     with pytest.raises(NotFound, match="no profile 'no'") as caught:
         calls[call]()
@@ -114,74 +116,76 @@ def test_a_profile_that_does_not_exist_is_not_found(store: SqliteStore, call: st
 
 
 def test_feedback_is_an_event_and_an_addition(store: SqliteStore, clock: Clock) -> None:
-    done = store.record(said(actor="ada", namespace="n", detail={"why": "née"}))
+    done = store.feedback.record(said(actor="ada", namespace="n", detail={"why": "née"}))
     assert (done.weight, done.counted, done.duplicate) == (1.0, 1.0, False)
-    store.record(said("correction", 2))
+    store.feedback.record(said("correction", 2))
     assert weights(store) == Weights(relevance=Beta(7, 5), salience=Beta(3, 10))
-    assert store.targets_of(1, [1, 2, 3, 99]) == {1: Beta(2, 1), 2: Beta(1, 3)}
-    assert [(entry_id, target.events) for entry_id, target in store.top_targets(1)] == [
+    assert store.profiles.targets_of(1, [1, 2, 3, 99]) == {1: Beta(2, 1), 2: Beta(1, 3)}
+    assert [(entry_id, target.events) for entry_id, target in store.profiles.top_targets(1)] == [
         (1, 1), (2, 1),
     ]  # fmt: skip
-    event = store.profile_events(DEFAULT, done.seq - 1, 1)[0]
+    event = store.profiles.events(DEFAULT, done.seq - 1, 1)[0]
     assert (event.seq, event.actor, event.session, event.detail) == (
         done.seq, "ada", "s", {"why": "née"},
     )  # fmt: skip
-    assert store.profiles()[0].events == 2
+    assert store.profiles.all()[0].events == 2
 
 
 def test_a_session_that_repeats_itself_cannot_outvote_the_others(
     store: SqliteStore, clock: Clock
 ) -> None:
-    counted = [store.record(said("wrong")).counted for _ in range(50)]
+    counted = [store.feedback.record(said("wrong")).counted for _ in range(50)]
     assert counted == [1.0] * 2 + [0.0] * 48
-    assert [store.record(said("explicit_positive", session=s)).counted for s in "abc"] == [1.5] * 3
-    target = store.targets_of(1, [1])[1]
+    assert [store.feedback.record(said("explicit_positive", session=s)).counted for s in "abc"] == [
+        1.5
+    ] * 3
+    target = store.profiles.targets_of(1, [1])[1]
     assert target == Beta(1 + 4.5, 1 + 2)
     # Half of its room is free again after a week; another target has its own.
     clock.now += WEEK
-    assert store.record(said("correction")).counted == 1.0
-    assert store.record(said("wrong", 2)).counted == 1.0
-    assert store.profiles()[0].events == 55
-    assert verify(store, DEFAULT) == []
+    assert store.feedback.record(said("correction")).counted == 1.0
+    assert store.feedback.record(said("wrong", 2)).counted == 1.0
+    assert store.profiles.all()[0].events == 55
+    assert verify(store.profiles, DEFAULT) == []
 
 
 def test_implicit_feedback_of_everybody_counts_as_one_useful(store: SqliteStore) -> None:
     for number in range(20):
-        store.record(said("implicit_negative", session=f"s{number}"))
-        store.record(said("recall_hit", kind=AUTO_FEEDBACK, latency_us=10))
-    assert store.record(said("useful")).counted == 1.0
-    assert store.targets_of(1, [1])[1].mean == pytest.approx(UNKNOWN.plus(1.5, 0.5).mean)
-    assert verify(store, DEFAULT) == []
+        store.feedback.record(said("implicit_negative", session=f"s{number}"))
+        store.feedback.record(said("recall_hit", kind=AUTO_FEEDBACK, latency_us=10))
+    assert store.feedback.record(said("useful")).counted == 1.0
+    assert store.profiles.targets_of(1, [1])[1].mean == pytest.approx(UNKNOWN.plus(1.5, 0.5).mean)
+    assert verify(store.profiles, DEFAULT) == []
 
 
 def test_without_a_signal_an_event_is_only_noted(store: SqliteStore) -> None:
     before = store.change_counts()
-    assert store.record(said(None, None, kind=AUTO_FEEDBACK)).counted == 0.0
+    assert store.feedback.record(said(None, None, kind=AUTO_FEEDBACK)).counted == 0.0
     assert weights(store) == Weights()
-    assert store.profiles()[0].events == 1
+    assert store.profiles.all()[0].events == 1
     assert store.change_counts() == before
 
 
 def test_a_judgement_counts_once_whoever_sends_it(store: SqliteStore) -> None:
-    store.create_profile("a")
-    first = store.record(said(scorer_run="r", serve="1"))
+    store.profiles.create("a")
+    first = store.feedback.record(said(scorer_run="r", serve="1"))
     for other in (said(scorer_run="r", serve="1"), said("wrong", 2, scorer_run="r", serve="1",
                                                         profile="a")):  # fmt: skip
-        again = store.record(other)
+        again = store.feedback.record(other)
         assert (again.duplicate, again.seq) == (True, first.seq)
-    assert not store.record(said(scorer_run="r", serve="2")).duplicate
-    assert not store.record(said(scorer_run="q", serve="1")).duplicate
-    assert store.profiles()[0].events == 3
+    assert not store.feedback.record(said(scorer_run="r", serve="2")).duplicate
+    assert not store.feedback.record(said(scorer_run="q", serve="1")).duplicate
+    assert store.profiles.all()[0].events == 3
     with pytest.raises(InvalidInput, match="names no serve"):
-        store.record(said(scorer_run="r"))
+        store.feedback.record(said(scorer_run="r"))
 
 
 def test_what_cannot_be_recorded_changes_nothing(store: SqliteStore) -> None:
-    store.create_profile("gone")
-    store.set_lifecycle("gone", "inactive")
-    assert store.record(said(profile="gone")).counted == 1.0
-    store.set_lifecycle("gone", "archived")
-    store.forget([3])
+    store.profiles.create("gone")
+    store.profiles.set_lifecycle("gone", "inactive")
+    assert store.feedback.record(said(profile="gone")).counted == 1.0
+    store.profiles.set_lifecycle("gone", "archived")
+    store.entries.forget([3])
     before = store.database.rows("SELECT * FROM profile_events")
     cases: list[tuple[type[KhiveError], str, NewEvent]] = [
         (NotFound, "no entry 99", said("useful", 99)),
@@ -193,38 +197,38 @@ def test_what_cannot_be_recorded_changes_nothing(store: SqliteStore) -> None:
     ]
     for kind, message, event in cases:
         with pytest.raises(kind, match=message):
-            store.record(event)
+            store.feedback.record(event)
         with pytest.raises(kind, match=message):
-            store.record_many([said(), event])
+            store.feedback.record_many([said(), event])
     assert store.database.rows("SELECT * FROM profile_events") == before
     assert weights(store) == Weights()
 
 
 def test_many_are_recorded_in_one_transaction(store: SqliteStore) -> None:
     before = store.change_token()[1]
-    done = store.record_many([said(session=str(number)) for number in range(10)])
+    done = store.feedback.record_many([said(session=str(number)) for number in range(10)])
     assert store.change_token()[1] == before + 1
     assert [one.seq for one in done] == list(range(done[0].seq, done[0].seq + 10))
     assert weights(store).salience == Beta(12, 8)
-    assert store.record_many([]) == []
+    assert store.feedback.record_many([]) == []
 
 
 def test_a_reset_forgets_what_was_learned_and_keeps_the_events(store: SqliteStore) -> None:
     for _ in range(5):
-        store.record(said("correction"))
-    found = store.reset_profile(DEFAULT)
+        store.feedback.record(said("correction"))
+    found = store.profiles.reset(DEFAULT)
     assert (found.weights, found.epoch, found.events) == (Weights(), 1, 5)
-    assert store.targets_of(1, [1]) == {}
-    assert store.record(said("correction")).counted == 2.0
-    assert len(store.profile_events(DEFAULT)) == 8
-    assert verify(store, DEFAULT) == []
+    assert store.profiles.targets_of(1, [1]) == {}
+    assert store.feedback.record(said("correction")).counted == 2.0
+    assert len(store.profiles.events(DEFAULT)) == 8
+    assert verify(store.profiles, DEFAULT) == []
 
 
 def test_pages_of_events_are_all_of_them(store: SqliteStore) -> None:
-    store.record_many([said(session=str(number)) for number in range(30)])
-    whole, seq = store.profile_events(DEFAULT), 0
+    store.feedback.record_many([said(session=str(number)) for number in range(30)])
+    whole, seq = store.profiles.events(DEFAULT), 0
     pages = []
-    while page := store.profile_events(DEFAULT, seq, 7):
+    while page := store.profiles.events(DEFAULT, seq, 7):
         pages += page
         seq = page[-1].seq
     assert pages == whole
@@ -244,23 +248,23 @@ def test_pages_of_events_are_all_of_them(store: SqliteStore) -> None:
 def test_events_are_counted_by(
     store: SqliteStore, clock: Clock, group: str, expected: dict[str, int]
 ) -> None:
-    store.create_profile("a")
-    store.record(said("useful", actor="ada"))
-    store.record(said("wrong", actor="bob"))
+    store.profiles.create("a")
+    store.feedback.record(said("useful", actor="ada"))
+    store.feedback.record(said("wrong", actor="bob"))
     clock.now += 86_400
-    store.record(said("useful", actor="bob", profile="a"))
-    store.record(said(None, None, kind=AUTO_FEEDBACK, actor="ada"))
-    counts = store.event_counts(START, None, group)
+    store.feedback.record(said("useful", actor="bob", profile="a"))
+    store.feedback.record(said(None, None, kind=AUTO_FEEDBACK, actor="ada"))
+    counts = store.profiles.event_counts(START, None, group)
     # The first profile's own event is of the real clock, when the store was made.
     assert {one.group: one.events for one in counts} == expected
     assert sum(one.counted for one in counts) == 3.0
-    mine = store.event_counts(START, START + 1, group, "bob")
+    mine = store.profiles.event_counts(START, START + 1, group, "bob")
     assert sum(one.events for one in mine) == 1
 
 
 def test_events_are_not_counted_by_anything_else(store: SqliteStore) -> None:
     with pytest.raises(InvalidInput, match="cannot be counted"):
-        store.event_counts(0, None, "1; DROP TABLE profiles")
+        store.profiles.event_counts(0, None, "1; DROP TABLE profiles")
 
 
 # --- bindings -------------------------------------------------------------------------------------
@@ -268,34 +272,41 @@ def test_events_are_not_counted_by_anything_else(store: SqliteStore) -> None:
 
 def test_a_binding_replaces_the_one_of_its_key(store: SqliteStore) -> None:
     for name in ("a", "b"):
-        store.create_profile(name)
-    assert store.bind(Binding("a", "ada", priority=3)) is None
-    before = store.bind(Binding("b", "ada"))
+        store.profiles.create(name)
+    assert store.bindings.bind(Binding("a", "ada", priority=3)) is None
+    before = store.bindings.bind(Binding("b", "ada"))
     assert before is not None
     assert (before.profile, before.priority) == ("a", 3)
-    (found,) = store.bindings()
+    (found,) = store.bindings.all()
     assert (found.profile, found.priority, found.created_at) == ("b", 0, START)
-    assert load_snapshot(store).resolve("ada", "n", "recall").profile.name == "b"
+    assert (
+        load_snapshot(store.profiles.all, store.bindings.all)
+        .resolve("ada", "n", "recall")
+        .profile.name
+        == "b"
+    )
     with pytest.raises(InvalidInput, match="can match both"):
-        store.bind(Binding("a", namespace="n"))
-    assert len(store.bindings()) == 1
+        store.bindings.bind(Binding("a", namespace="n"))
+    assert len(store.bindings.all()) == 1
 
 
 def test_bindings_are_found_and_removed_by_filter(store: SqliteStore) -> None:
     for name in ("a", "b"):
-        store.create_profile(name)
+        store.profiles.create(name)
     all_of_them = [Binding("a", "ada"), Binding("b", "ada", "n"), Binding("b", "bob")]
     for binding in all_of_them:
-        store.bind(binding)
+        store.bindings.bind(binding)
 
     def keys(where: BindingFilter) -> list[tuple[str, str, str]]:
-        return [one.key for one in store.bindings(where)]
+        return [one.key for one in store.bindings.all(where)]
 
     assert keys(BindingFilter(profile="b")) == [("ada", "n", "*"), ("bob", "*", "*")]
     assert keys(BindingFilter(actor="ada", namespace="*")) == [("ada", "*", "*")]
-    assert [one.key for one in store.unbind(BindingFilter("b", "bob"))] == [("bob", "*", "*")]
-    assert store.unbind(BindingFilter("b", "bob")) == []
-    assert len(store.bindings()) == 2
+    assert [one.key for one in store.bindings.unbind(BindingFilter("b", "bob"))] == [
+        ("bob", "*", "*")
+    ]
+    assert store.bindings.unbind(BindingFilter("b", "bob")) == []
+    assert len(store.bindings.all()) == 2
 
 
 # --- freshness ------------------------------------------------------------------------------------
@@ -309,22 +320,22 @@ def test_counters_say_which_kind_of_thing_has_changed(store: SqliteStore) -> Non
         assert after.past == before.past == store.past()
         return {kind for kind, count in after.counts.items() if count != before.counts[kind]}
 
-    assert moved(lambda: store.create_profile("a")) == {"profiles", "posteriors"}
-    assert moved(lambda: store.record(said(profile="a"))) == {"posteriors"}
-    assert moved(lambda: store.bind(Binding("a"))) == {"bindings"}
-    assert moved(lambda: store.set_lifecycle("a", "inactive")) == {"profiles"}
-    assert moved(lambda: store.reset_profile("a")) == {"profiles", "posteriors"}
-    assert moved(lambda: store.unbind(BindingFilter("a"))) == {"bindings"}
-    assert moved(lambda: store.add([NewEntry("memory", "n", "k", "", "more")])) == set()
+    assert moved(lambda: store.profiles.create("a")) == {"profiles", "posteriors"}
+    assert moved(lambda: store.feedback.record(said(profile="a"))) == {"posteriors"}
+    assert moved(lambda: store.bindings.bind(Binding("a"))) == {"bindings"}
+    assert moved(lambda: store.profiles.set_lifecycle("a", "inactive")) == {"profiles"}
+    assert moved(lambda: store.profiles.reset("a")) == {"profiles", "posteriors"}
+    assert moved(lambda: store.bindings.unbind(BindingFilter("a"))) == {"bindings"}
+    assert moved(lambda: store.entries.add([NewEntry("memory", "n", "k", "", "more")])) == set()
 
 
 def test_two_handles_never_overwrite_each_other(store: SqliteStore) -> None:
     with SqliteStore(store.path) as other:
         for number in range(20):
-            store.record(said(session=f"a{number}"))
-            other.record(said(session=f"b{number}"))
+            store.feedback.record(said(session=f"a{number}"))
+            other.feedback.record(said(session=f"b{number}"))
     assert weights(store).salience == Beta(42, 8)
-    assert verify(store, DEFAULT) == []
+    assert verify(store.profiles, DEFAULT) == []
 
 
 # --- replay ---------------------------------------------------------------------------------------
@@ -356,10 +367,10 @@ def test_nothing_is_compiled_again_to_record_another_event(store: SqliteStore) -
 
     with store.database.raw() as connection:
         connection.authorizer = note
-    store.record(said())  # what was compiled before is void with another authorizer
+    store.feedback.record(said())  # what was compiled before is void with another authorizer
     assert compiled
     compiled.clear()
-    store.record(said(entry_id=2, session="another"))
+    store.feedback.record(said(entry_id=2, session="another"))
     assert compiled == []
 
 
@@ -369,7 +380,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteSto
     path = str(tmp_path_factory.mktemp("replay") / "khive.db")
     with SqliteStore(path, clock=clock) as store:
         store.database.rows("PRAGMA synchronous = OFF")
-        store.add([NewEntry("memory", "n", "k", "", f"content {number}") for number in range(4)])
+        store.entries.add(
+            [NewEntry("memory", "n", "k", "", f"content {number}") for number in range(4)]
+        )
         yield store, clock
 
 
@@ -378,31 +391,31 @@ def test_any_history_is_computed_again_to_the_last_bit(
     shared: tuple[SqliteStore, Clock], priors: Weights, steps: list[Any]
 ) -> None:
     store, clock = shared
-    name = f"p-{len(store.profiles())}"
-    store.create_profile(name, priors=priors)
+    name = f"p-{len(store.profiles.all())}"
+    store.profiles.create(name, priors=priors)
     for step in steps:
         match step:
             case ("record", signal, entry_id, session, latency):
                 about = signal is not None and SIGNALS[signal].target
-                store.record(
+                store.feedback.record(
                     NewEvent(name, FEEDBACK, signal, entry_id if about else None,
                              session=session, latency_us=latency)
                 )  # fmt: skip
             case ("clock", seconds):
                 clock.now += seconds
             case ("reset",):
-                store.reset_profile(name)
+                store.profiles.reset(name)
             case ("lifecycle", lifecycle):
-                store.set_lifecycle(name, lifecycle)
-    stored, last = store.profile_state(name)
-    events = store.profile_events(name)
+                store.profiles.set_lifecycle(name, lifecycle)
+    stored, last = store.profiles.state(name)
+    events = store.profiles.events(name)
     assert events[-1].seq == last
     assert replay(events) == stored
-    assert verify(store, name) == []
+    assert verify(store.profiles, name) == []
 
 
 def test_a_number_that_no_event_explains_is_named(store: SqliteStore) -> None:
-    store.record(said())
+    store.feedback.record(said())
     for statement, told in (
         ("UPDATE posteriors SET alpha = alpha + 1e-15 WHERE weight = 'salience'", "salience"),
         ("DELETE FROM profile_targets", "1 of 1 targets differ"),
@@ -410,20 +423,20 @@ def test_a_number_that_no_event_explains_is_named(store: SqliteStore) -> None:
         ("UPDATE profiles SET events = 7", "events is 7 in the table and 1 by the events"),
     ):
         store.database.rows(statement)
-        assert any(told in one for one in verify(store, DEFAULT)), statement
+        assert any(told in one for one in verify(store.profiles, DEFAULT)), statement
 
 
 def test_events_after_the_look_at_the_tables_are_left_out(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.record(said())
-    seen = store.profile_state(DEFAULT)
-    store.record(said("wrong"))
-    monkeypatch.setattr(store, "profile_state", lambda name: seen)
-    assert verify(store, DEFAULT) == []
+    store.feedback.record(said())
+    seen = store.profiles.state(DEFAULT)
+    store.feedback.record(said("wrong"))
+    monkeypatch.setattr(store.profiles, "state", lambda name: seen)
+    assert verify(store.profiles, DEFAULT) == []
 
 
 def test_a_closed_store_says_so(store: SqliteStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="closed"):
-        store.record(said())
+        store.feedback.record(said())

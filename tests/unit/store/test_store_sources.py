@@ -32,19 +32,19 @@ def text(store: SqliteStore, name: str, *contents: str, **more: object) -> Sourc
     pieces = tuple(
         replace(p, entry=replace(p.entry, source=name or None)) for p in map(piece, contents)
     )
-    run = store.begin_run()
+    run = store.sources.begin_run()
     return replace(SourceText("local", name, pieces, run), **more)  # type: ignore[arg-type]
 
 
 def say(store: SqliteStore, name: str, *contents: str, **more: object) -> LearnedText:
-    return store.say(text(store, name, *contents, **more))
+    return store.sources.say(text(store, name, *contents, **more))
 
 
 def living(store: SqliteStore) -> dict[str, str | None]:
     """What is live, and the source that is shown; each is found by words, and nothing else is."""
-    entries = store.page(where=EntryFilter())
-    for entry in store.page():
-        found = [one for one, _ in store.match(f'"{entry.content}"', 9)]
+    entries = store.entries.page(where=EntryFilter())
+    for entry in store.entries.page():
+        found = [one for one, _ in store.full_text.match(f'"{entry.content}"', 9)]
         assert found == ([entry.id] if entry.live else found)
         assert entry.live or entry.id not in found
     assert len({entry.content for entry in entries}) == len(entries)
@@ -70,7 +70,7 @@ def test_what_comes_back_has_its_old_id(store: SqliteStore) -> None:
 def test_what_was_retired_can_be_restored_and_stays(store: SqliteStore) -> None:
     (old,) = say(store, "/f.md", "monday").ids
     say(store, "/f.md", "thursday")
-    assert store.restore([old]) == [old]
+    assert store.entries.restore([old]) == [old]
     say(store, "/f.md", "friday")
     assert set(living(store)) == {"monday", "friday"}
 
@@ -85,7 +85,7 @@ def test_what_two_sources_say_lives_as_long_as_one_does(store: SqliteStore) -> N
 
 
 def test_what_was_said_without_a_source_outlives_sources(store: SqliteStore) -> None:
-    store.add([piece("said by itself").entry])
+    store.entries.add([piece("said by itself").entry])
     say(store, "/f.md", "said by itself", "other")
     say(store, "/f.md")
     assert set(living(store)) == {"said by itself"}
@@ -93,62 +93,66 @@ def test_what_was_said_without_a_source_outlives_sources(store: SqliteStore) -> 
 
 def test_a_source_takes_the_place_of_another(store: SqliteStore) -> None:
     before = say(store, "/old.md", "a", "b", digest=b"d" * 16).ids
-    (known,) = store.sources_with("local", [b"d" * 16])
+    (known,) = store.sources.with_digests("local", [b"d" * 16])
     assert (known.name, known.entries, known.live) == ("/old.md", 2, 2)
     said = say(store, "/new.md", "a", "b", digest=b"d" * 16, instead_of=("/old.md",))
     assert said.ids == before
     assert living(store) == {"a": "/new.md", "b": "/new.md"}
-    assert [one.name for one in store.sources_with("local", [b"d" * 16])] == ["/new.md"]
+    assert [one.name for one in store.sources.with_digests("local", [b"d" * 16])] == ["/new.md"]
 
 
 def test_a_deleted_source_ends(store: SqliteStore) -> None:
     say(store, "/d/a.md", "a", "both")
     say(store, "/d/b.md", "both")
-    assert len(store.end_sources("local", ["/d/a.md", "/nothing.md"])) == 1
+    assert len(store.sources.end("local", ["/d/a.md", "/nothing.md"])) == 1
     assert living(store) == {"both": "/d/b.md"}
-    assert [one.name for one in store.sources_below("local", "/d")] == ["/d/b.md"]
+    assert [one.name for one in store.sources.below("local", "/d")] == ["/d/b.md"]
 
 
 def test_below_a_folder_is_not_beside_it(store: SqliteStore) -> None:
     for name in ("/d/a", "/d/e/b", "/d.md", "/d0", "/dd/c", "/d-x/f"):
         say(store, name, name)
-    assert [one.name for one in store.sources_below("local", "/d")] == ["/d/a", "/d/e/b"]
-    assert [one.name for one in store.sources_below("local", "/d", "/d/a")] == ["/d/e/b"]
-    assert len(store.sources_below("local", "/")) == 6
+    assert [one.name for one in store.sources.below("local", "/d")] == ["/d/a", "/d/e/b"]
+    assert [one.name for one in store.sources.below("local", "/d", "/d/a")] == ["/d/e/b"]
+    assert len(store.sources.below("local", "/")) == 6
 
 
 def test_by_title_only_what_has_it_is_replaced(store: SqliteStore) -> None:
-    run = store.begin_run()
+    run = store.sources.begin_run()
     first = (piece("a 1", "a"), piece("b 1", "b"), piece("none"))
-    store.say(SourceText("local", "s", first, run))
-    run = store.begin_run()
-    store.say(SourceText("local", "s", (piece("a 2", "a"),), run, replaces="title"))
+    store.sources.say(SourceText("local", "s", first, run))
+    run = store.sources.begin_run()
+    store.sources.say(SourceText("local", "s", (piece("a 2", "a"),), run, replaces="title"))
     assert set(living(store)) == {"a 2", "b 1", "none"}
-    run = store.begin_run()
-    store.say(SourceText("local", "s", (piece("a 3", "a"),), run, replaces="nothing"))
+    run = store.sources.begin_run()
+    store.sources.say(SourceText("local", "s", (piece("a 3", "a"),), run, replaces="nothing"))
     assert set(living(store)) == {"a 2", "a 3", "b 1", "none"}
 
 
 def test_tags_are_added_and_a_kind_is_taken(store: SqliteStore) -> None:
-    run = store.begin_run()
-    store.say(SourceText("local", "/f.md", (piece("text", tags=("a",)),), run))
-    run = store.begin_run()
-    store.say(SourceText("local", "/f.md", (piece("text", tags=("b", "a"), kind="guide"),), run))
-    (entry,) = store.page()
+    run = store.sources.begin_run()
+    store.sources.say(SourceText("local", "/f.md", (piece("text", tags=("a",)),), run))
+    run = store.sources.begin_run()
+    store.sources.say(
+        SourceText("local", "/f.md", (piece("text", tags=("b", "a"), kind="guide"),), run)
+    )
+    (entry,) = store.entries.page()
     assert (entry.tags, entry.kind) == (("a", "b"), "guide")
     for where in (EntryFilter(tags=("a", "b")), EntryFilter(kinds=("guide",))):
-        assert [one for one, _ in store.match('"text"', 9, where)] == [entry.id]
-    assert store.match('"text"', 9, EntryFilter(kinds=("document",))) == []
+        assert [one for one, _ in store.full_text.match('"text"', 9, where)] == [entry.id]
+    assert store.full_text.match('"text"', 9, EntryFilter(kinds=("document",))) == []
     # Whoever keeps copies of the words asks again for what has changed.
-    assert [fate.entry_id for fate in store.words.fates(0)] == [entry.id]
+    assert [fate.entry_id for fate in store.postings.fates(0)] == [entry.id]
 
 
 def test_a_replacement_in_parts_is_seen_whole_or_not_at_all(store: SqliteStore) -> None:
     say(store, "/f.md", "old 1", "old 2", "same")
-    run = store.begin_run()
+    run = store.sources.begin_run()
 
     def part(*contents: str, more: bool) -> LearnedText:
-        return store.say(SourceText("local", "/f.md", tuple(map(piece, contents)), run, more=more))
+        return store.sources.say(
+            SourceText("local", "/f.md", tuple(map(piece, contents)), run, more=more)
+        )
 
     part("new 1", "same", more=True)
     part("new 2", more=True)
@@ -159,35 +163,35 @@ def test_a_replacement_in_parts_is_seen_whole_or_not_at_all(store: SqliteStore) 
 
 def test_an_interrupted_replacement_changes_nothing(store: SqliteStore) -> None:
     say(store, "/f.md", "old", "same")
-    store.say(text(store, "/f.md", "new", "same", more=True, digest=b"d" * 16))
+    store.sources.say(text(store, "/f.md", "new", "same", more=True, digest=b"d" * 16))
     assert set(living(store)) == {"old", "same"}
-    (known,) = store.sources_named("local", ["/f.md"])
+    (known,) = store.sources.named("local", ["/f.md"])
     assert known.digest is None
     say(store, "/f.md", "newest")
     assert set(living(store)) == {"newest"}
 
 
 def test_a_first_text_in_parts_is_found_as_it_comes(store: SqliteStore) -> None:
-    store.say(text(store, "/f.md", "first", more=True))
+    store.sources.say(text(store, "/f.md", "first", more=True))
     assert set(living(store)) == {"first"}
 
 
 def test_an_earlier_reading_takes_nothing_of_a_later_one(store: SqliteStore) -> None:
-    early, late = store.begin_run(), store.begin_run()
-    store.say(replace(text(store, "/f.md", "late"), run=late))
-    said = store.say(replace(text(store, "/f.md", "early"), run=early, latest=True))
+    early, late = store.sources.begin_run(), store.sources.begin_run()
+    store.sources.say(replace(text(store, "/f.md", "late"), run=late))
+    said = store.sources.say(replace(text(store, "/f.md", "early"), run=early, latest=True))
     assert said.ids == ()
     assert set(living(store)) == {"late"}
-    assert store.say(replace(text(store, "/f.md", "early"), run=early)).ids
+    assert store.sources.say(replace(text(store, "/f.md", "early"), run=early)).ids
     assert set(living(store)) == {"late", "early"}
 
 
 def test_a_twin_that_came_while_a_part_waited_is_not_doubled(store: SqliteStore) -> None:
     say(store, "/f.md", "old")
     waiting = text(store, "/f.md", "new", more=True)
-    store.say(waiting)
+    store.sources.say(waiting)
     say(store, "/g.md", "new")
-    store.say(replace(waiting, pieces=(), more=False))
+    store.sources.say(replace(waiting, pieces=(), more=False))
     assert set(living(store)) == {"new"}
     assert say(store, "/g.md").retired == ()
     assert set(living(store)) == {"new"}
@@ -195,11 +199,11 @@ def test_a_twin_that_came_while_a_part_waited_is_not_doubled(store: SqliteStore)
 
 def test_what_needs_no_vector(store: SqliteStore) -> None:
     with_vector = text(store, "/f.md", "a")
-    store.say(with_vector, [b"\0\0"], MODEL)
+    store.sources.say(with_vector, [b"\0\0"], MODEL)
     say(store, "/f.md", "b")
     hashes = {c: piece(c).entry.content_hash for c in "abc"}
-    assert store.embedded(hashes.values(), MODEL) == {hashes["a"], hashes["b"]}
-    assert store.embedded([hashes["a"]], "other") == set()
+    assert store.sources.embedded(hashes.values(), MODEL) == {hashes["a"], hashes["b"]}
+    assert store.sources.embedded([hashes["a"]], "other") == set()
 
 
 # --- any history ---------------------------------------------------------------------------------
@@ -227,14 +231,14 @@ def test_what_lives_is_what_some_source_says(
     with tempfile.TemporaryDirectory() as folder, SqliteStore(f"{folder}/khive.db") as store:
         for what, name, contents, cut in steps:
             if what == "end":
-                store.end_sources("local", [name])
+                store.sources.end("local", [name])
                 said[name] = loose[name] = set()
                 continue
-            run = store.begin_run()
+            run = store.sources.begin_run()
             parts = [contents[:cut], contents[cut:]] if cut and what == "say" else [contents]
             for number, part in enumerate(parts):
                 more = what == "stop" or number < len(parts) - 1
-                store.say(replace(text(store, name, *part, more=more), run=run))
+                store.sources.say(replace(text(store, name, *part, more=more), run=run))
             if what == "say":
                 said[name], loose[name] = set(contents), set()
             else:  # what was said before the end of it may keep an entry alive
@@ -277,10 +281,10 @@ def test_old_sources_are_known_by_their_files(tmp_path: Path) -> None:
         )
     connection.close()
     with SqliteStore(path) as store:
-        found = {one.name: one.root for one in store.sources_below("local", "/")}
+        found = {one.name: one.root for one in store.sources.below("local", "/")}
         assert found == {"/d/a.md": "/", "/d/l.jsonl": "/", "/d/x:5": "/"}
-        assert [one.root for one in store.sources_named("local", ["https://h/p"])] == [None]
-        assert store.sources_of(2) == [("/d/l.jsonl", "line 12", None)]
+        assert [one.root for one in store.sources.named("local", ["https://h/p"])] == [None]
+        assert store.sources.of(2) == [("/d/l.jsonl", "line 12", None)]
         say(store, "/d/l.jsonl", "b", "new")
         say(store, "/d/a.md", "edited")
         lives = living(store)

@@ -120,7 +120,7 @@ def test_a_worker_goes_on_with_a_store_that_the_next_release_has_migrated(store:
     connection.execute(f"PRAGMA user_version = {migrations.NEWEST + 1}")
     connection.close()
     with SqliteStore(str(store), guarded=False) as opened:
-        (added,) = opened.add([NewEntry("memory", "default", "note", "", "all goes on")])
+        (added,) = opened.entries.add([NewEntry("memory", "default", "note", "", "all goes on")])
         assert added.created
     with pytest.raises(StoreRefused, match="newer release"):
         SqliteStore(str(store))

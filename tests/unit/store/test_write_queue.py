@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> str:
 def add(path: str, text: str) -> None:
     """Write through a connection of one's own."""
     with SqliteStore(path, busy_timeout=NEVER) as store:
-        store.add([NewEntry("memory", "n", "k", "t", text)])
+        store.entries.add([NewEntry("memory", "n", "k", "t", text)])
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def test_a_stopped_holder_delays_and_then_the_store_is_busy(path: str) -> None:
     with holder(path) as (child, commit):
         os.kill(child, signal.SIGSTOP)
         with SqliteStore(path, busy_timeout=0.1) as store, pytest.raises(StoreUnavailable):
-            store.forget([1])
+            store.entries.forget([1])
         os.kill(child, signal.SIGCONT)
         commit()
         add(path, "a")

@@ -169,7 +169,7 @@ def test_other_commits_and_other_files_are_told_to_nobody(in_bench: Runner) -> N
         async with bench.watching() as watcher:
             await watched(watcher)
             bench.event(bench.path + ".lock")
-            bench.store.add([NewEntry("memory", "n", "k", "t", "c")])
+            bench.store.entries.add([NewEntry("memory", "n", "k", "t", "c")])
             bench.event()
             await until(lambda: watcher.describe()["hints"])
             bench.learn()

@@ -99,7 +99,7 @@ def test_names_that_are_not_allowed(context: Context, name: str) -> None:
 def test_seeds_that_no_prior_can_be(context: Context, value: Any) -> None:
     with pytest.raises(InvalidInput, match="seed_priors"):
         make_profile(context, seed_priors={"salience": {"alpha": value, "beta": 1}})
-    assert len(context.store.profiles()) == 1
+    assert len(context.store.profiles.all()) == 1
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_tie_is_refused_with_the_other_binding_and_a_way_out(context: Context)
 def test_bindings_that_are_refused(context: Context, args: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         call(context, "brain.bind", name=DEFAULT, **args)
-    assert context.store.bindings() == []
+    assert context.store.bindings.all() == []
 
 
 def test_a_namespace_that_is_not_allowed_cannot_be_bound(make: Make) -> None:
@@ -287,7 +287,7 @@ def test_feedback_that_is_refused(
     with pytest.raises(kind, match=message) as caught:
         call(context, "brain.feedback", **args)
     assert caught.value.hint
-    assert context.store.profiles()[0].events == 0
+    assert context.store.profiles.all()[0].events == 0
 
 
 def test_what_another_namespace_holds_is_not_judged_here(make: Make, context: Context) -> None:
@@ -318,11 +318,11 @@ def test_a_recall_teaches_its_profile(
     told = call(context, "brain.auto_feedback", **{"query": "x", "results": RESULTS, **args})
     assert told.get("signal") == signal
     assert told.get("target") == args.get("target")
-    found = context.store.profiles()[0]
+    found = context.store.profiles.all()[0]
     relevance, temporal = found.weights.relevance, found.weights.temporal
     assert (relevance.alpha, relevance.beta, temporal.alpha, temporal.beta) == weights
     assert found.events == 1
-    event = context.store.profile_events(DEFAULT)[-1]
+    event = context.store.profiles.events(DEFAULT)[-1]
     assert event.detail["results"] == [one["id"] for one in args.get("results", RESULTS)]
     assert (event.kind, event.session, event.actor) == ("auto_feedback", "s", "ada")
 
@@ -345,7 +345,7 @@ def test_a_recall_s_feedback_that_is_refused(
 ) -> None:
     with pytest.raises(KhiveError, match=message):
         call(context, "brain.auto_feedback", **{"query": "x", "results": RESULTS, **args})
-    assert context.store.profiles()[0].events == 0
+    assert context.store.profiles.all()[0].events == 0
 
 
 def test_events_are_counted_and_computed_again(context: Context) -> None:

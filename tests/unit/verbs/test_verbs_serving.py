@@ -52,7 +52,7 @@ def recalled(context: Context, query: str, **args: Any) -> list[str]:
 
 
 def implicit(context: Context, profile: str = DEFAULT) -> list[ProfileEvent]:
-    events = context.store.profile_events(profile)
+    events = context.store.profiles.events(profile)
     return [event for event in events if event.kind == "implicit"]
 
 
@@ -156,7 +156,7 @@ def test_implicit_feedback_that_cannot_be_stored_fails_nothing(
     def full(_events: object) -> None:
         raise StoreUnavailable("The disk is full.")
 
-    monkeypatch.setattr(context.store, "record_many", full)
+    monkeypatch.setattr(context.store.feedback, "record_many", full)
     assert call(context, "memory.get", ids=[one])["entries"][0]["id"] == one
 
 

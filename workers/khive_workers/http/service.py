@@ -132,7 +132,7 @@ class Service:
         except (KhiveError, OSError) as error:
             missing.append(f"supervisor: {error}")
         try:
-            await self.routes.run(lambda context: {"highest": context.store.highest_id()})
+            await self.routes.run(lambda context: {"highest": context.store.entries.highest_id()})
         except KhiveError as error:
             missing.append(f"store: {error}")
         return missing

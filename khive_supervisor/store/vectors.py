@@ -1,0 +1,55 @@
+"""The facet of a store for vectors: what the embedder made of entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from khive_supervisor.store.model import MissingVector, VectorRow, VectorStats
+
+
+class VectorStore(Protocol):
+    """Vectors by entry and model, opaque but for their length: equal for all of a model.
+
+    Each has a sequence number, above all before it of every model.
+    """
+
+    def put(self, model_id: str, vectors: Sequence[tuple[int, bytes]]) -> int:
+        """Store vectors of entries (id, float16 bytes); return how many were stored.
+
+        An entry that has one already, or that no longer exists, is passed over: the call can be
+        repeated. `InvalidInput` if a length is not the model's.
+        """
+        ...
+
+    def after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """Return the next vectors of a model above a number, in order; dead entries' too."""
+        ...
+
+    def newest(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """Return the last `limit` vectors of a model above a number, in order."""
+        ...
+
+    def live_after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
+        """Return the next vectors of a model above a number, in order; of live entries only."""
+        ...
+
+    def of(self, model_id: str, ids: Iterable[int]) -> list[VectorRow]:
+        """Return the vectors of these entries, in no particular order."""
+        ...
+
+    def missing(self, model_id: str, limit: int, after_id: int = 0) -> list[MissingVector]:
+        """Return the next live entries above `after_id` without a vector of the model, by id."""
+        ...
+
+    def drop_except(self, model_id: str, limit: int = 2000) -> int:
+        """Remove up to `limit` vectors of other models; return how many went (0: none is left)."""
+        ...
+
+    def stats(self, model_id: str) -> VectorStats:
+        """Return how far the model covers the live entries; counts, so not for every request."""
+        ...
+
+    def last_seq(self, model_id: str) -> int:
+        """Return the highest sequence number of the model's vectors, 0 without any; cheap."""
+        ...
