@@ -41,7 +41,7 @@ _MODEL_TOKENS = (
 
 
 def call(ask: Ask) -> Call:
-    """See `Format.call`. The role's arguments come first, so that none of ours swallows them."""
+    """Return its call: the role's arguments come first, so that none of ours swallows them."""
     given = ask.role.handler.agent[1:]
     server: dict[str, Any] = {
         "type": "stdio",
@@ -72,7 +72,7 @@ def call(ask: Ask) -> Call:
 
 
 def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it counts each run by itself
-    """See `Format.read`."""
+    """Return what its result says, or what is wrong with it."""
     found = _document(said.output)
     if found is None:
         if _LOST in said.errors:

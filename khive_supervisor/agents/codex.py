@@ -33,7 +33,7 @@ _FINAL = frozenset({"400", "401", "402", "403", "404", "413", "422"})
 
 
 def call(ask: Ask) -> Call:
-    """See `Format.call`. Settings are overridden on the command line; no file is touched.
+    """Return its call: settings are overridden on the command line; no file is touched.
 
     It waits for this memory (`required`): otherwise it would begin without its tools if they are
     not there within a second.
@@ -71,7 +71,7 @@ def _table(values: Any) -> str:
 
 
 def read(said: AgentOutput, counted: int) -> AgentAnswer:
-    """See `Format.read`. Its count is of the whole session, also of one that was resumed."""
+    """Return what its events say; its count is of the whole session, also of a resumed one."""
     session, text, error, total, ended = "", "", "", 0, False
     for event in _events(said.output):
         kind = event.get("type")

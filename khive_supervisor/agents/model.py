@@ -87,10 +87,10 @@ class Format(Protocol):
     NAME: str
 
     def call(self, ask: Ask) -> Call:
-        """How it is started for a task."""
+        """Return how it is started for a task: arguments after the program, stdin, the session."""
 
     def read(self, said: AgentOutput, counted: int) -> AgentAnswer:
-        """What its output means; `counted` is what its session had counted before."""
+        """Return what its output means; `counted` is what its session had counted before."""
 
 
 def prompt_of(payload: Any) -> str:

@@ -11,13 +11,13 @@ PERMANENT = 125
 
 
 def call(ask: Ask) -> Call:
-    """See `Format.call`: the role's prompt comes before the task's."""
+    """Return its call: the role's prompt comes before the task's."""
     text = f"{ask.role.prompt}\n\n{ask.text}" if ask.role.prompt else ask.text
     return Call(ask.role.handler.agent[1:], text.encode("utf-8", "replace"))
 
 
 def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it counts nothing
-    """See `Format.read`."""
+    """Return what its result says, or what is wrong with it."""
     text = said.output.rstrip("\n")
     if said.code or not text.strip():
         return AgentAnswer(error=failed(TITLE, said), final=said.code == PERMANENT)

@@ -137,7 +137,7 @@ class SearchEngine:
         )
 
     def refresh(self) -> None:
-        """See what the store holds now, so that the next search need not: an optimisation."""
+        """Look at what the store holds now, so that the next search need not: an optimisation."""
         if self._index is not None:
             self._index.refresh()
 

@@ -57,7 +57,7 @@ def resolve(asked: str, session: str, roots: Sequence[str]) -> str:
 
 
 def check_again(directory: str) -> None:
-    """See that a directory is still what it was when the task was assigned.
+    """Check that a directory is still what it was when the task was assigned.
 
     Raises:
         NoPlace: it has become a link, or somebody else's.

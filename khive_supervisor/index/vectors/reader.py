@@ -116,7 +116,7 @@ class VectorIndex:
             )
 
     def refresh(self) -> bool:
-        """See what the store holds now, if it has changed since the last look; whether it had."""
+        """Look at the store, if it has changed since the last look; return True if it had."""
         with self._lock:
             broken = self._mapped is not None and not self._mapped.intact()
             token = self._versions.token()
@@ -184,7 +184,7 @@ class VectorIndex:
         return self.search_in(self.scope(where), vector, limit)
 
     def scope(self, where: EntryFilter = EVERYTHING) -> Scope:
-        """See what the store holds now, and who passes the filter: what a search asks it first."""
+        """Return who passes a filter in what the store holds now: what a search asks first."""
         with self._lock:
             if self.refresh():
                 self._broad.clear()

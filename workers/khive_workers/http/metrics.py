@@ -239,7 +239,7 @@ class _Made(Collector):
         self._facts = facts
 
     def collect(self) -> Iterable[Metric]:
-        """See prometheus_client."""
+        """Return each metric with its samples."""
         for metric in METRICS:
             family = metric.kind(metric.name, metric.help, labels=metric.labels)
             for labels, value in metric.samples(self._facts):

@@ -403,7 +403,7 @@ class Outgoing:
         self._transport = transport
 
     async def send(self, item: SessionMessage) -> None:
-        """See `FdTransport.send`."""
+        """Write a message to the client; returns when the pipe has taken it."""
         await self._transport.send(item.message)
 
     async def aclose(self) -> None:

@@ -59,7 +59,7 @@ class AgentHandler(CommandHandler):
         self._resumed = False
 
     def begin(self, claim: Claim) -> None:
-        """See `Handler.begin`."""
+        """Start the agent with the task's prompt, in the session of the attempt before."""
         self._claim = claim
         self._why = self._kill_at = self._refused = None
         self._started = self._clock()

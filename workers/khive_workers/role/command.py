@@ -115,7 +115,7 @@ class CommandHandler:
         self._kill_at: float | None = None
 
     def check(self) -> None:
-        """See that there is such a program."""
+        """Find the program; raise BootFailure if there is none."""
         program = self._argv[0]
         path = self._environment.get("PATH")
         if os.sep in program:
@@ -132,7 +132,7 @@ class CommandHandler:
     # --- one task -------------------------------------------------------------------------------
 
     def begin(self, claim: Claim) -> None:
-        """See `Handler.begin`."""
+        """Start the command with the task as JSON on its stdin."""
         self._why = self._kill_at = self._refused = None
         self._started = self._clock()
         self._start(claim, self._argv[1:], _task_as_json(claim))
@@ -185,7 +185,7 @@ class CommandHandler:
         return read
 
     def outcome(self) -> Outcome | None:
-        """See `Handler.outcome`: the command's end counts, not that of its output."""
+        """Return what came of it, once the command has ended, whoever still has its output open."""
         if self._refused is not None:
             refused, self._refused = self._refused, None
             return refused

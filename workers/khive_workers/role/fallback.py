@@ -8,46 +8,36 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.tasks.model import Claim, Outcome, Usage
-from khive_workers.role.handlers import TaskHandler, Why, failure
+from khive_supervisor.tasks.model import Claim, Outcome
+from khive_workers.role.handlers import AroundHandler, TaskHandler, failure
 
 
-class WithFallback:
+class WithFallback(AroundHandler):
     """The role's handler, and beside it a command for the tasks whose claims name one."""
 
     def __init__(
         self, handler: TaskHandler, make: Callable[[tuple[str, ...]], TaskHandler]
     ) -> None:
-        self._handler = handler
+        super().__init__(handler)
+        self._own = handler
         self._make = make
-        self._at_work = handler
         self._command: tuple[tuple[str, ...], TaskHandler] | None = None
         self._refused: Outcome | None = None
 
-    @property
-    def ends(self) -> bool:
-        """See `Handler`."""
-        return self._at_work.ends
-
-    @property
-    def tidies(self) -> float:
-        """See `Handler`."""
-        return self._at_work.tidies
-
     def check(self) -> None:
-        """See `Handler.check`; a fallback is not needed for the role to start."""
-        self._handler.check()
+        """Raise BootFailure if the role's own handler can do nothing; a fallback may be missing."""
+        self._own.check()
 
     def begin(self, claim: Claim) -> None:
-        """See `Handler.begin`."""
-        self._at_work = self._handler
+        """Start with a task, in the handler of the command that its claim names, if any."""
+        self._inner = self._own
         if claim.fallback:
             try:
-                self._at_work = self._fallback(claim.fallback)
+                self._inner = self._fallback(claim.fallback)
             except (KhiveError, OSError) as error:
                 self._refused = failure(f"The role's budget.fallback failed: {error}")
                 return
-        self._at_work.begin(claim)
+        self._inner.begin(claim)
 
     def _fallback(self, command: tuple[str, ...]) -> TaskHandler:
         """The handler of a command: the one before, unless the configuration has changed."""
@@ -65,29 +55,13 @@ class WithFallback:
             self._command = None
 
     def outcome(self) -> Outcome | None:
-        """See `Handler.outcome`."""
+        """Return what came of it, once; a failure if the command could not be started."""
         if self._refused is not None:
             refused, self._refused = self._refused, None
             return refused
-        return self._at_work.outcome()
-
-    def progress(self) -> str | None:
-        """See `Handler.progress`."""
-        return self._at_work.progress()
-
-    def used(self) -> Usage | None:
-        """See `Handler.used`."""
-        return self._at_work.used()
-
-    def stop(self, why: Why) -> None:
-        """See `Handler.stop`."""
-        self._at_work.stop(why)
-
-    def turn(self, now: float) -> float | None:
-        """See `Handler.turn`."""
-        return self._at_work.turn(now)
+        return self._inner.outcome()
 
     def close(self) -> None:
-        """See `Handler.close`."""
+        """Close both handlers."""
         self._close_fallback()
-        self._handler.close()
+        self._own.close()

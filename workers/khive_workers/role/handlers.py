@@ -1,7 +1,7 @@
 """What a role worker does its tasks with: a Python function, in one thread beside the loop.
 
 The loop asks a handler to begin, turns it, and reads what came of it; commands are in
-`role_command`. A handler's own faults become an outcome, never an error of the worker.
+`command`. A handler's own faults become an outcome, never an error of the worker.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class TaskHandler(Protocol):
 
     @property
     def ends(self) -> bool:
-        """Whether `stop` ends what is at work, rather than ask it to end."""
+        """Return True if `stop` ends what is at work, rather than ask it to end."""
 
     @property
     def tidies(self) -> float:
         """Seconds that its end may take beyond those that a handler has to stop."""
 
     def check(self) -> None:
-        """See that tasks can be done at all; raises BootFailure with the reason."""
+        """Raise BootFailure, with the reason, if no task can be done."""
 
     def begin(self, claim: Claim) -> None:
         """Start with a task; there is none at work."""
@@ -85,6 +85,55 @@ class TaskHandler(Protocol):
 
     def close(self) -> None:
         """Leave nothing behind."""
+
+
+class AroundHandler:
+    """Does all that the handler inside does; a subclass adds what comes before and after."""
+
+    def __init__(self, inner: TaskHandler) -> None:
+        self._inner = inner
+
+    @property
+    def ends(self) -> bool:
+        """Return True if `stop` ends what is at work."""
+        return self._inner.ends
+
+    @property
+    def tidies(self) -> float:
+        """Return the seconds that its end may take beyond those that a handler has to stop."""
+        return self._inner.tidies
+
+    def check(self) -> None:
+        """Raise BootFailure if no task can be done."""
+        self._inner.check()
+
+    def begin(self, claim: Claim) -> None:
+        """Start with a task."""
+        self._inner.begin(claim)
+
+    def outcome(self) -> Outcome | None:
+        """Return what came of it, once."""
+        return self._inner.outcome()
+
+    def progress(self) -> str | None:
+        """Return what is new of how far it is."""
+        return self._inner.progress()
+
+    def used(self) -> Usage | None:
+        """Return what the task at work has used so far."""
+        return self._inner.used()
+
+    def stop(self, why: Why) -> None:
+        """Ask it to stop."""
+        self._inner.stop(why)
+
+    def turn(self, now: float) -> float | None:
+        """Do what has become due; return when there is something to do next."""
+        return self._inner.turn(now)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._inner.close()
 
 
 def failure(error: str, log_tail: str = "", *, latency: float = 0.0) -> Outcome:
@@ -147,7 +196,7 @@ class PythonHandler:
         self._surroundings = ProcessBaseline(os.getcwd())  # with what the import has set
 
     def begin(self, claim: Claim) -> None:
-        """See `Handler.begin`; the thread starts with the first task."""
+        """Give a task to the thread, which starts with the first one."""
         self._outcome = None
         self._task = self._make_context(claim)
         self._waiting.put((claim, self._task))
@@ -209,18 +258,18 @@ class PythonHandler:
         return Outcome(DONE, result=result, latency=latency)
 
     def outcome(self) -> Outcome | None:
-        """See `Handler.outcome`."""
+        """Return what the function has returned or raised, once."""
         found, self._outcome = self._outcome, None
         if found is not None:
             self._task = None
         return found
 
     def progress(self) -> str | None:
-        """See `Handler.progress`."""
+        """Return what the function said since the last time."""
         return self._task.take_progress() if self._task is not None else None
 
     def used(self) -> Usage | None:
-        """See `Handler.used`."""
+        """Return what the function said that it used."""
         return self._task.used if self._task is not None else None
 
     def stop(self, _why: Why) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Collection
 from khive_supervisor import logs
 from khive_supervisor.host import paths, process_tree
 from khive_supervisor.host.process_tree import ProcessEntry
-from khive_supervisor.tasks.model import Claim, Outcome, Usage
-from khive_workers.role.handlers import TaskHandler, Why
+from khive_supervisor.tasks.model import Claim, Outcome
+from khive_workers.role.handlers import AroundHandler, TaskHandler
 
 log = logs.get("khive.role")
 
@@ -24,38 +24,24 @@ log = logs.get("khive.role")
 _ASK = 1.0
 
 
-class WithoutLeftovers:
+class WithoutLeftovers(AroundHandler):
     """The role's handler; a task of it has ended when nothing of it runs any more."""
 
     def __init__(self, handler: TaskHandler) -> None:
-        self._handler = handler
+        super().__init__(handler)
         self._kept: set[int] = set()
         self._task: int | None = None
 
-    @property
-    def ends(self) -> bool:
-        """See `Handler`."""
-        return self._handler.ends
-
-    @property
-    def tidies(self) -> float:
-        """See `Handler`."""
-        return self._handler.tidies
-
-    def check(self) -> None:
-        """See `Handler.check`; what importing the handler starts is for all tasks."""
-        self._handler.check()
-
     def begin(self, claim: Claim) -> None:
-        """See `Handler.begin`."""
+        """Start with a task; what runs by now, the import of the handler has started for all."""
         if self._task is None:
             self._kept = {one.pid for one in _mine(())} if has_children() else set()
         self._task = claim.id
-        self._handler.begin(claim)
+        self._inner.begin(claim)
 
     def outcome(self) -> Outcome | None:
-        """See `Handler.outcome`; it counts once nothing of the task is left."""
-        found = self._handler.outcome()
+        """Return what came of it, once, when nothing of the task is left."""
+        found = self._inner.outcome()
         if found is not None:
             self._end()
         return found
@@ -76,25 +62,9 @@ class WithoutLeftovers:
         reap(self._kept)
         return _mine(kept)
 
-    def progress(self) -> str | None:
-        """See `Handler.progress`."""
-        return self._handler.progress()
-
-    def used(self) -> Usage | None:
-        """See `Handler.used`."""
-        return self._handler.used()
-
-    def stop(self, why: Why) -> None:
-        """See `Handler.stop`."""
-        self._handler.stop(why)
-
-    def turn(self, now: float) -> float | None:
-        """See `Handler.turn`."""
-        return self._handler.turn(now)
-
     def close(self) -> None:
-        """See `Handler.close`."""
-        self._handler.close()
+        """Leave nothing behind, the last task's processes included."""
+        self._inner.close()
         if self._task is not None:
             self._end()
 

@@ -17,7 +17,7 @@ from khive_supervisor.tasks.model import CANCELLED, ERROR_LIMIT, FAILED, Claim, 
 from khive_supervisor.worktrees import place
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.place import Workspace
-from khive_workers.role.handlers import TaskHandler, Why, clip, described, failure
+from khive_workers.role.handlers import AroundHandler, TaskHandler, Why, clip, described, failure
 
 log = logs.get("khive.role")
 
@@ -25,7 +25,7 @@ log = logs.get("khive.role")
 TIDY = 15.0
 
 
-class PlaceHandler:
+class PlaceHandler(AroundHandler):
     """Gives each task its directory, and leaves nothing behind that is empty."""
 
     def __init__(
@@ -36,16 +36,15 @@ class PlaceHandler:
         environment: Mapping[str, str],
         wake: Callable[[], None],
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._kind = kind
         self._top = top
         self._environment = environment
         self._wake = wake
-        self.tidies = inner.tidies + (0.0 if kind == "caller" else TIDY)
         self._git = Git(environment)
         self._claim: Claim | None = None
         self._place: Workspace | None = None
-        #: Whether the inner handler has the task.
+        #: True while the inner handler has the task.
         self._working = False
         self._why: Why | None = None
         self._entered: Workspace | KhiveError | OSError | None = None
@@ -53,16 +52,12 @@ class PlaceHandler:
         self._tidied: Outcome | None = None
 
     @property
-    def ends(self) -> bool:
-        """See `Handler`."""
-        return self._inner.ends
-
-    def check(self) -> None:
-        """See `Handler.check`."""
-        self._inner.check()
+    def tidies(self) -> float:
+        """Return the seconds of the handler inside, and those of git."""
+        return self._inner.tidies + (0.0 if self._kind == "caller" else TIDY)
 
     def begin(self, claim: Claim) -> None:
-        """See `Handler.begin`."""
+        """Make the directory, then let the handler inside begin in it."""
         self._claim = claim
         self._working, self._why, self._place = False, None, None
         self._entered = self._came = self._tidied = None
@@ -103,7 +98,7 @@ class PlaceHandler:
     # --- what came of it ------------------------------------------------------------------------
 
     def outcome(self) -> Outcome | None:
-        """See `Handler.outcome`."""
+        """Return what came of it, once, when the directory is tidied up."""
         if self._entered is not None and not self._working:
             self._go_on(self._entered)
         if self._working:
@@ -155,15 +150,15 @@ class PlaceHandler:
     # --- the rest is the inner handler's ----------------------------------------------------------
 
     def progress(self) -> str | None:
-        """See `Handler.progress`."""
+        """Return what is new of how far it is; nothing before it has begun."""
         return self._inner.progress() if self._working else None
 
     def used(self) -> Usage | None:
-        """See `Handler.used`."""
+        """Return what the task has used; nothing before it has begun."""
         return self._inner.used() if self._working else None
 
     def stop(self, why: Why) -> None:
-        """See `Handler.stop`; a checkout is ended, too."""
+        """Stop the handler inside, or the checkout."""
         if self._why is None:
             self._why = why
         if self._working:
@@ -172,11 +167,11 @@ class PlaceHandler:
             self._git.stop()
 
     def turn(self, now: float) -> float | None:
-        """See `Handler.turn`."""
+        """Do what has become due in the handler inside, once it has begun."""
         return self._inner.turn(now) if self._working else None
 
     def close(self) -> None:
-        """See `Handler.close`; what is held goes with the process."""
+        """End git and close the handler inside; the directory's lock goes with the process."""
         self._git.stop()
         self._inner.close()
 

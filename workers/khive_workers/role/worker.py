@@ -139,7 +139,7 @@ class AgentSessions:
     tasks: TaskStore
 
     def note(self, claim: Claim, session: str, counted: int) -> None:
-        """See `role_agent.Note`."""
+        """Store an agent's session, and what it had counted, with the claim."""
         self.tasks.note_session(claim.id, claim.token, session, counted)
 
 
