@@ -6,13 +6,11 @@ here. What crosses the socket is described in `khive_supervisor.embed.wire`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,8 +33,6 @@ QUERY_DEADLINE = 1.0
 FIRST_LOOK, LOOK = 0.05, 0.001
 #: What is asked to see that.
 _PROBE = "back?"
-#: Seconds in which what was asked ahead is called for, or has become useless.
-AHEAD = 5.0
 _RECEIVE_BYTES = 1 << 16
 _HINT = "Search goes on with full text. `khive-supervisor status` says how the embedder is."
 
@@ -68,7 +64,6 @@ class EmbedderClient:
         self._lock = threading.Lock()
         self._away = False
         self._probe: _Connection | None = None
-        self._ahead: _Ahead | None = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of the texts, 1-2 ms for one short text; see `Embedder.embed`.
@@ -80,38 +75,31 @@ class EmbedderClient:
         parts = [self._ask(part) for part in _parts(texts)]
         return np.concatenate(parts) if parts else np.empty((0, self.dimensions), np.float32)
 
-    def ahead(self, text: str) -> None:
-        """Ask for a text that `embed` will be asked for in a moment; a hint, which never waits.
+    def begin(self, text: str) -> Callable[[], Vectors]:
+        """Send a text now, if a connection is at hand, and return what waits for its vector.
 
-        For any thread. One at a time: others are not asked ahead, nor is anything while there is no
-        connection at hand.
+        This waits for nothing; what it returns is called once, and raises what `embed` does.
         """
-        if os.getpid() != self._pid or len(text) > TEXT_LIMIT:
-            return
-        with self._lock:
-            if self._ahead is not None and self._clock() < self._ahead.until:
-                return
-            unwanted, self._ahead = self._ahead, None
-            connection = self._idle.pop() if self._idle else None
-        if unwanted is not None:
-            unwanted.connection.close()
-        if connection is None:
-            return
-        if not (connection.stands() and connection.ask_at_once(wire.request([text]))):
+        idle = self._take() if len(text) <= TEXT_LIMIT else None
+        if idle is None:
+            return lambda: self.embed([text])
+        connection = idle
+        if not connection.ask_at_once(wire.request([text])):
             connection.close()
-            return
-        with self._lock:
-            self._ahead, unwanted = _Ahead(text, connection, self._clock() + AHEAD), self._ahead
-        if unwanted is not None:
-            unwanted.connection.close()
+            return lambda: self.embed([text])
+
+        def wait() -> Vectors:
+            try:
+                return self._answer(connection, 1)
+            except _Broken:  # meanwhile, so it counts as not asked
+                return self.embed([text])
+
+        return wait
 
     def close(self) -> None:
         """Close the idle connections; the next request opens one again."""
         with self._lock:
             idle, self._idle = self._idle, []
-            if self._ahead is not None:
-                idle.append(self._ahead.connection)
-                self._ahead = None
             if self._probe is not None:
                 idle.append(self._probe)
                 self._probe = None
@@ -119,30 +107,39 @@ class EmbedderClient:
             connection.close()
 
     def _ask(self, texts: list[str]) -> Vectors:
-        asked = self._take_ahead(texts)
-        if asked is not None:
-            # Broken meanwhile, it counts as not asked.
-            with contextlib.suppress(_Broken):
-                return self._answer(asked, texts, b"")
-        return self._answer(self._take() or self._connect(), texts, wire.request(texts))
-
-    def _answer(self, connection: _Connection, texts: list[str], question: bytes) -> Vectors:
-        """The answer to a question, or without one to what this connection was asked before."""
-        patience = min(self._deadline, QUERY_DEADLINE) if len(texts) == 1 else self._deadline
-        deadline = self._clock() + patience
+        connection = self._take() or self._connect()
+        deadline = self._deadline_of(len(texts))
         try:
-            if question:
-                connection.send(question, deadline)
+            connection.send(wire.request(texts), deadline)
             answer = connection.receive(deadline)
         except (OSError, ProtocolError) as error:
-            connection.close()
-            if len(texts) == 1:
-                self._cool_down_after(error)
-            failed = self._failed(error)
-            if not question and isinstance(error, ConnectionError):
-                raise _Broken(failed.message) from None
-            raise failed from None
+            raise self._lost(connection, error, len(texts)) from None
         return self._understood(connection, answer, len(texts))
+
+    def _answer(self, connection: _Connection, count: int) -> Vectors:
+        """The answer to what a connection was asked before.
+
+        Raises:
+            _Broken: the connection has ended since.
+        """
+        try:
+            answer = connection.receive(self._deadline_of(count))
+        except (OSError, ProtocolError) as error:
+            lost = self._lost(connection, error, count)
+            raise (_Broken(lost.message) if isinstance(error, ConnectionError) else lost) from None
+        return self._understood(connection, answer, count)
+
+    def _deadline_of(self, count: int) -> float:
+        patience = min(self._deadline, QUERY_DEADLINE) if count == 1 else self._deadline
+        return self._clock() + patience
+
+    def _lost(
+        self, connection: _Connection, error: OSError | KhiveError, count: int
+    ) -> EmbedderUnavailable:
+        connection.close()
+        if count == 1:
+            self._cool_down_after(error)
+        return self._failed(error)
 
     def _understood(self, connection: _Connection, answer: bytes, count: int) -> Vectors:
         try:
@@ -155,15 +152,6 @@ class EmbedderClient:
             raise self._failed(error) from None
         self._put_back(connection)
         return vectors
-
-    def _take_ahead(self, texts: list[str]) -> _Connection | None:
-        """The connection on which just this was asked ahead; it owes the answer."""
-        with self._lock:
-            ahead = self._ahead
-            if ahead is None or texts != [ahead.text] or os.getpid() != self._pid:
-                return None
-            self._ahead = None
-        return ahead.connection
 
     def _take(self) -> _Connection | None:
         """An idle connection that still stands; those that broke meanwhile are closed."""
@@ -260,16 +248,7 @@ class EmbedderClient:
 
 
 class _Broken(EmbedderUnavailable):
-    """What was asked ahead will not be answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    """A text that was asked ahead, on which connection, and until when it may still be wanted."""
-
-    text: str
-    connection: _Connection
-    until: float
+    """What was asked before will not be answered."""
 
 
 class _Connection:

@@ -15,7 +15,8 @@ from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.embed.base import Embedder, has_meaning
+from khive_supervisor.embed.base import Embedder, Vectors, has_meaning
+from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
 from khive_supervisor.index.inverted.scope import Scope
@@ -98,11 +99,7 @@ NEUTRAL = Taste()
 
 
 class SearchEngine:
-    """Searches one store; used by one thread at a time.
-
-    `ahead` is told of each query before its words are looked for: whoever computes vectors
-    elsewhere can begin with it then. It waits for nothing.
-    """
+    """Searches one store; used by one thread at a time."""
 
     def __init__(
         self,
@@ -112,14 +109,12 @@ class SearchEngine:
         *,
         report_damage: Callable[[KhiveError], None],
         versions: Versions | None = None,
-        ahead: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.counts = SearchCounts()
         self._store = store
         self._embedder = embedder
         self._settings = config.search
-        self._ahead = ahead
         self._by_words = WordSearch(store, clock)
         self._report_damage = report_damage
         self._reported = ""
@@ -158,13 +153,11 @@ class SearchEngine:
             )
         self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
-        # The embedder computes while the words are looked for here.
-        if self._ahead is not None:
-            self._ahead(query)
+        wait_for_vector = self._ask(query)
         scope = self._index.scope(where) if self._index else Scope(self._store, where)
         terms = text.read_query(query)
         words = self._words(terms, scope, depth)
-        meaning = self._meaning(query, scope, depth)
+        meaning = self._meaning(wait_for_vector, scope, depth)
         fused = fusion.fuse(words.found, meaning.found, words.names)
         written = prefer_written(query, terms, fused, self._store, scope)
         hits = self._ranked(written, scope, limit, now, taste)
@@ -187,13 +180,28 @@ class SearchEngine:
 
     # --- vectors --------------------------------------------------------------------------------
 
-    def _meaning(self, query: str, scope: Scope, depth: int) -> Arm:
-        if self._index is None or self._embedder is None:
+    def _ask(self, query: str) -> Callable[[], Vectors] | None:
+        """Ask for a query's vector, and return what waits for it; None: it can have none.
+
+        An embedder of another process computes it while the words are looked for here.
+        """
+        embedder = self._embedder
+        if embedder is None or not query.strip():
+            return None
+        text = embedded_part(query)
+        if isinstance(embedder, EmbedderClient):
+            return embedder.begin(text)
+        return lambda: embedder.embed([text])
+
+    def _meaning(
+        self, wait_for_vector: Callable[[], Vectors] | None, scope: Scope, depth: int
+    ) -> Arm:
+        if self._index is None:
             return Arm([], "off", "")
-        if not query.strip():
+        if wait_for_vector is None:
             return Arm([], "an empty query has no meaning")
         try:
-            vector = self._embedder.embed([embedded_part(query)])[0]
+            vector = wait_for_vector()[0]
             if not has_meaning(vector):
                 return Arm([], "nothing that the model knows", _UNKNOWN)
             found = self._index.search_in(scope, vector, depth)

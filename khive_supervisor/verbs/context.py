@@ -20,7 +20,7 @@ from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFIL
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
-from khive_supervisor.search.engine import SearchEngine, embedded_part
+from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.text import wellformed
@@ -206,14 +206,8 @@ class Context:
                 self.config,
                 report_damage=self._report_damage,
                 versions=self.versions,
-                ahead=self.foresee,
             )
         return self._search
-
-    def foresee(self, query: str) -> None:
-        """A verb will search for this in a moment: a hint, for any thread; waits for nothing."""
-        if isinstance(self._embedder, EmbedderClient) and query.strip():
-            self._embedder.ahead(embedded_part(query))
 
     def suspect_embedder(self) -> None:
         """The supervisor sees that the embedder hangs: nobody is to wait for it."""

@@ -58,8 +58,6 @@ class Verb:
     idempotent: bool = False
     #: Offered as an MCP tool of its own, not only through `khive_call`.
     tool: bool = False
-    #: The argument whose meaning is searched for: its vector is asked for as soon as it is read.
-    meaning: str = ""
     #: Only reads, and takes milliseconds: a session may run it where it notices its client.
     quick: bool = False
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with

@@ -165,7 +165,6 @@ PACK = Pack(
             ("query",),
             output=answers.FOUND,
             read_only=True,
-            meaning="query",
             quick=True,
             tool=True,
             audience=Audience.AGENT,
@@ -183,7 +182,6 @@ PACK = Pack(
             description="Memories and documents, as ids and headlines: cheap to ask, at the start "
             "of a task.",
             read_only=True,
-            meaning="task",
             quick=True,
             tool=True,
             audience=Audience.AGENT,

@@ -197,7 +197,6 @@ PACK = Pack(
             output=answers.FOUND,
             description="Ask in natural language. Each result says why it is here.",
             read_only=True,
-            meaning="query",
             quick=True,
             tool=True,
             audience=Audience.AGENT,

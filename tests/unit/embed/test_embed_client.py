@@ -18,7 +18,7 @@ from support import Clock, wait_until
 
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy
-from khive_supervisor.embed.client import AHEAD, PART_TEXTS, EmbedderClient
+from khive_supervisor.embed.client import PART_TEXTS, EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
 
 #: Seconds for an answer that does come; a busy machine gets its time.
@@ -282,7 +282,7 @@ def test_an_import_that_is_late_does_not_keep_searches_away(path: str) -> None:
         embedder.embed(["abc"])
 
 
-def test_what_was_asked_ahead_is_not_asked_again(path: str) -> None:
+def test_what_was_begun_is_not_asked_again(path: str) -> None:
     seen: list[list[str]] = []
 
     def noting(sock: socket.socket) -> None:
@@ -292,31 +292,25 @@ def test_what_was_asked_ahead_is_not_asked_again(path: str) -> None:
             sock.sendall(lengths(texts))
 
     with Server(path, noting) as server, client(path) as embedder:
-        embedder.ahead("no connection yet")
-        embedder.embed(["first"])
-        for text in ("a", "bb"):
-            embedder.ahead(text)
-            embedder.ahead("one at a time")
-            assert embedder.embed([text])[0, 0] == len(text)
+        assert embedder.begin("first")()[0, 0] == 5  # there was no connection yet
+        waits = [embedder.begin(text) for text in ("a", "bb")]  # the other is asked when it waits
+        assert [wait()[0, 0] for wait in waits] == [1, 2]
         assert seen == [["first"], ["a"], ["bb"]]
         assert server.connections == 1
 
 
-def test_what_was_asked_ahead_and_is_not_wanted_disturbs_nobody(path: str) -> None:
-    clock = Clock(100.0)
-    with Server(path, good) as server, client(path, clock=clock) as embedder:
+def test_what_was_begun_and_is_not_wanted_disturbs_nobody(path: str) -> None:
+    with Server(path, good, good) as server, client(path) as embedder:
         embedder.embed(["first"])
-        embedder.ahead("refused before it was searched")
+        wait = embedder.begin("nobody will ask")
         assert embedder.embed(["another"])[0, 0] == len("another")
         assert server.connections == 2
-        clock.now += AHEAD
-        embedder.ahead("wanted")
-        assert embedder.embed(["wanted"])[0, 0] == len("wanted")
-        assert embedder.embed(["refused before it was searched"])[0, 0] == 30
+        assert wait()[0, 0] == len("nobody will ask")
+        assert embedder.begin("x" * (TEXT_LIMIT + 1))()[0, 0] == TEXT_LIMIT
         assert server.connections == 2
 
 
-def test_what_was_asked_ahead_of_a_server_that_ended_is_asked_again(path: str) -> None:
+def test_what_was_begun_at_a_server_that_ended_is_asked_again(path: str) -> None:
     ended = threading.Event()
 
     def ends(sock: socket.socket) -> None:
@@ -328,9 +322,9 @@ def test_what_was_asked_ahead_of_a_server_that_ended_is_asked_again(path: str) -
 
     with Server(path, ends, good) as server, client(path) as embedder:
         embedder.embed(["first"])
-        embedder.ahead("abc")
+        wait = embedder.begin("abc")
         assert ended.wait(PATIENCE)
-        assert embedder.embed(["abc"]).tolist() == [[3.0] * 3]
+        assert wait().tolist() == [[3.0] * 3]
         assert server.connections == 2
 
 

@@ -28,7 +28,6 @@ class Session:
 
     def __init__(self) -> None:
         self.journal, self.inbox = os.memfd_create("journal"), os.memfd_create("inbox")
-        self.read: list[JSONRPCRequest] = []
         self.stdin, self.to_worker = os.pipe()
         self.from_worker, self.stdout = os.pipe()
         os.set_blocking(self.from_worker, False)
@@ -46,7 +45,7 @@ class Session:
     def worker(self) -> FdTransport:
         journal = Journal(os.dup(self.journal))
         observer = TrafficObserver(
-            journal.shake_hands, self.read.append, journal.receive, journal.answer, journal.hear
+            journal.shake_hands, journal.receive, journal.answer, journal.hear
         )
         inbox = Inbox(self.inbox, LIMIT)
         return FdTransport(

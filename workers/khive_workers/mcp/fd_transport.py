@@ -61,8 +61,6 @@ class TrafficObserver:
     """What the session channel wants to know of the traffic."""
 
     on_handshake: Callable[[bytes], None]
-    #: A request as soon as it is read, before it is noted: to begin what it will need.
-    on_read: Callable[[JSONRPCRequest], None]
     on_request: Callable[[Any], None]
     on_answer: Callable[[Any], None]
     #: A request by which the client wants to hear of something, or no longer.
@@ -214,7 +212,6 @@ class FdTransport:
             if wrong is not None:
                 await self._answer_error(message.id, _INVALID_PARAMS, wrong)
                 return None
-            self._observer.on_read(message)
             if message.method == "initialize":
                 self._observer.on_handshake(line)
             if message.method in HEARING:

@@ -183,7 +183,6 @@ class McpServer:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.runtime = SessionRuntime()
-        self._meanings = {verb.tool_name: verb.meaning for verb in registry if verb.meaning}
         self._tools = [(verb, _tool(verb)) for verb in registry if verb.tool]
         self._doors = _door_tools()
         self.resources = Resources(registry, self._run, self._grant_of)
@@ -203,18 +202,6 @@ class McpServer:
         )
         # Traces that nobody exports would still be made for each call.
         self.server.middleware.clear()
-
-    def foresee(self, request: types.JSONRPCRequest) -> None:
-        """Let the embedder begin with a search's meaning while the call is still understood."""
-        context, params = self.runtime.context, request.params
-        if context is None or request.method != "tools/call" or not params:
-            return
-        arguments = params.get("arguments")
-        meaning = self._meanings.get(str(params.get("name")))
-        if meaning is not None and isinstance(arguments, dict):
-            text = arguments.get(meaning)
-            if isinstance(text, str):
-                context.foresee(text)
 
     def options(self) -> InitializationOptions:
         """What `Server.run` wants."""

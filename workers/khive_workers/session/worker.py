@@ -99,7 +99,7 @@ async def _rehearse(server: McpServer) -> None:
     memory = make_file()
     inbox = Inbox(memory, 1 << 16)
     transport = FdTransport(
-        to_server[0], from_server[1], inbox, 1 << 16, TrafficObserver(_no, _no, _no, _no)
+        to_server[0], from_server[1], inbox, 1 << 16, TrafficObserver(_no, _no, _no)
     )
     lines = (
         b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
@@ -195,7 +195,7 @@ class SessionWorker:
         self._hints = HintReceiver(context, thread, server.resources.changed)
         journal = self._journal
         observer = TrafficObserver(
-            journal.shake_hands, server.foresee, journal.receive, self._answered, journal.hear
+            journal.shake_hands, journal.receive, self._answered, journal.hear
         )
         transport = FdTransport(
             self._read_fd,
