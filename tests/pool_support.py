@@ -10,6 +10,8 @@ from typing import Any
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Handler, Role
 from khive_supervisor.control import protocol
+from khive_supervisor.supervision.roles.environment import RoleEnvironment
+from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.generation import PoolDependencies
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
 from khive_supervisor.supervision.roles.pool import RolePool
@@ -46,7 +48,7 @@ class FakeWorker:
 
 
 class Fakes:
-    """A pool, its surroundings, and the workers that it has asked for."""
+    """A pool, what it works with, and the workers that it has asked for."""
 
     def __init__(self) -> None:
         self.workers: list[FakeWorker] = []
@@ -55,16 +57,18 @@ class Fakes:
         self.environ = {"TOKEN": "t", "OTHER": "o"}
         self.refuse: Exception | None = None
         self.now = 100.0
-        surroundings = PoolDependencies(
+        self.events: asyncio.Queue[RoleEvent] = asyncio.Queue()
+        dependencies = PoolDependencies(
             self._spawn,
             self._release,
             lambda: None,
             lambda _fd: None,
-            environ=lambda: self.environ,
+            RoleEnvironment(self.environ),
+            self.events,
             clock=lambda: self.now,
             turns=self.turns,
         )
-        self.pool = RolePool(ROLE, Config(roles=(ROLE,)), surroundings)
+        self.pool = RolePool(ROLE, Config(roles=(ROLE,)), dependencies)
 
     def _spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         if self.refuse is not None:

@@ -6,6 +6,7 @@ One asyncio loop; signal handlers only set events; the slow work is in one maint
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -16,11 +17,9 @@ from typing import Any
 
 from khive_supervisor import __version__, logs
 from khive_supervisor.config.guarded import guarded
-from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.project.terms import Serving
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.embed.names import embedder_socket, model_id_of
 from khive_supervisor.errors import BootFailure, InvalidInput
@@ -29,6 +28,7 @@ from khive_supervisor.host.holder import Holder
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.engine import upgrading
 from khive_supervisor.supervision import systemd
+from khive_supervisor.supervision.control.allow_list import AllowList
 from khive_supervisor.supervision.control.belonging import Belonging
 from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.moving import Mover
@@ -46,10 +46,11 @@ from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.maintenance.work import Upkeep
-from khive_supervisor.supervision.processes import liveness, login_shell
+from khive_supervisor.supervision.processes import liveness
 from khive_supervisor.supervision.processes.child import Child
+from khive_supervisor.supervision.processes.environment import ChildEnvironment
 from khive_supervisor.supervision.processes.http_listener import HttpFront
-from khive_supervisor.supervision.processes.restart import ChildState
+from khive_supervisor.supervision.processes.restart import ChildState, RestartPolicy
 from khive_supervisor.supervision.processes.spawner import (
     Begin,
     ExecSpawner,
@@ -58,8 +59,7 @@ from khive_supervisor.supervision.processes.spawner import (
     Spawner,
 )
 from khive_supervisor.supervision.processes.strangers import Strangers
-from khive_supervisor.supervision.reload import live
-from khive_supervisor.supervision.reload.reloader import Reloader
+from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.supervision.upgrade.handover import Successor, Trial, Upgrader, try_out
@@ -129,12 +129,13 @@ class Supervisor:
         self._rendezvous = Rendezvous(socket_path)
         self.belonging = Belonging.of(loaded, socket_path)
         self.notifier = systemd.from_environment(os.environ)
-        self.environment = live.environment_of(self.config, socket_path, os.environ)
+        self.environment = ChildEnvironment(self.config, socket_path, os.environ)
+        self._allow_list = AllowList(socket_path, self.config)
         self.spawner = self._make_spawner()
         self.upkeep = Upkeep(
             self.config,
             model_id_of(self.config.embedder),
-            self.environment,
+            self.environment.variables,
             self._can_build,
             clock=clock,
         )
@@ -147,14 +148,10 @@ class Supervisor:
         self.grants = Grants(
             lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_tasks
         )
-        self.reloader = Reloader(self, self.roles, self.notifier, clock=clock)
         self.records = AuditEvents(self.upkeep.with_audit)
-        self.roles.prepare = self._ask_login_shell
-        self.login = login_shell.Login("")
-        self.roles.on_rollback = self._rolled_back
-        self.roles.on_gave_up = self.records.gave_up
-        self.reloader.on_end = self.records.reload_ended
-        self.reloader.on_revert = self.records.reverted
+        self.reloader = Reloader(
+            loaded, self._parts(), self.roles, self.records, self.notifier, clock=clock
+        )
         self.upgrader = Upgrader(lambda: self.config.supervisor.upgrade, self._try, self.hand_over)
         #: What this process becomes at its end, if another release takes over.
         self.successor: Successor | None = None
@@ -171,6 +168,7 @@ class Supervisor:
         self.operations = Operations(
             self.sessions,
             self.reloader,
+            self.roles,
             self.records,
             self.upkeep,
             self.status,
@@ -189,7 +187,7 @@ class Supervisor:
     def _make_spawner(self) -> Spawner:
         by_exec = ExecSpawner(
             self._worker_exited,
-            self.environment,
+            self.environment.variables,
             "khive_workers.session",
             on_begin=self._worker_began,
         )
@@ -226,8 +224,25 @@ class Supervisor:
         return embedder is None or embedder.state is ChildState.READY
 
     def _child(self, name: str, module: str) -> Child:
-        policy = live.policy_of(self.config)
-        return Child(name, module, [], policy, environment=self.environment, clock=self.clock)
+        policy, environment = RestartPolicy.of(self.config), self.environment.variables
+        return Child(name, module, [], policy, environment=environment, clock=self.clock)
+
+    def _parts(self) -> list[Configurable]:
+        """Return what goes by the configuration; what can fail comes first."""
+        return [
+            self.environment,
+            self._allow_list,
+            self.spawner,
+            self.watcher,
+            *self.children.values(),
+            self.upkeep,
+            self,
+        ]
+
+    def configure(self, config: Config) -> None:
+        """Serve by another configuration from now on."""
+        self.config = config
+        logging.getLogger().setLevel(config.log.level.upper())
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -249,7 +264,7 @@ class Supervisor:
         self._open_store()
         try:
             listener = self._listen()
-            live.write_allow_list(self.socket_path, self.config)
+            self._allow_list.write()
             self._start_log()
             self.store_watch.started()
             listening()
@@ -262,7 +277,7 @@ class Supervisor:
             self._warn_of_roles()
             log.info("supervisor.started", version=__version__, store=self.config.store.path)
             self.records.started(self.config, self.config_file)
-            tasks = [asyncio.create_task(self.records.trail.run())]
+            tasks = [asyncio.create_task(self.records.outbox.run())]
             tasks.append(asyncio.create_task(self.upkeep.run()))
             tasks.append(asyncio.create_task(self.watcher.run()))
             tasks.append(asyncio.create_task(self._rounds.run()))
@@ -295,7 +310,7 @@ class Supervisor:
             await self.records.stopped(self._stopped_by)
         finally:
             if self.successor is None and self._rendezvous.remove():
-                live.remove_allow_list(self.socket_path)
+                self._allow_list.remove()
             self.upkeep.close()
             if self.successor is None:
                 self._lock.release()
@@ -359,7 +374,7 @@ class Supervisor:
 
         def bind() -> None:
             control.listen_at(self._rendezvous.bind())
-            live.write_allow_list(self.socket_path, self.config)
+            self._allow_list.write()
             if self.http is not None:
                 self.http.keep_token()
 
@@ -379,20 +394,6 @@ class Supervisor:
             self._lock, self._rendezvous.missing, bind, embedder_missing, renew_embedder, yield_to
         )
 
-    async def _ask_login_shell(self, config: Config) -> None:
-        """Find out what roles get to see; a shell that says nothing leaves it as it was started."""
-        wanted = config.agents.login_shell
-        if wanted != "off":
-            shell = login_shell.shell_of_user() if wanted == "auto" else wanted
-            self.login = await asyncio.to_thread(login_shell.ask, shell, paths.home())
-            if self.login.problem:
-                log.warning("roles.no_login_shell", problem=self.login.problem)
-        said = self.login.variables if wanted != "off" else {}
-        see = login_shell.merged(os.environ, said, config.agents.path)
-        self.roles.environ = self.reloader.roles_see = see
-        for problem in check_handlers(config, see):
-            log.warning("role.cannot_work", role=problem.role, problem=str(problem))
-
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop_now)
@@ -410,10 +411,6 @@ class Supervisor:
         # A terminal that closes sends it as well: never a reason to end.
         log.info("supervisor.hangup")
         self.reloader.ask("SIGHUP")
-
-    def take(self, config: Config) -> None:
-        """Make a configuration the one in force; raises OSError and changes nothing."""
-        live.take(self, config)
 
     async def status(self) -> dict[str, Any]:
         """What `status` answers, after a look at the store if that is to be had at once."""
@@ -574,10 +571,6 @@ class Supervisor:
 
     def _tasks_changed(self) -> None:
         self.roles.wake()
-
-    def _rolled_back(self, bad: Role, again: Role, why: str) -> None:
-        self.records.rolled_back(bad.role, why)
-        self.reloader.rolled_back(bad, again, why)
 
     def _take_log(self, end: socket.socket) -> None:
         assert self._collector is not None

@@ -40,11 +40,7 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "freshness": supervisor.watcher.describe(),
         "http": _http(supervisor),
         **supervisor.roles.describe(),
-        "environment": {
-            "path": supervisor.roles.environ.get("PATH", ""),
-            "shell": supervisor.login.shell,
-            "problem": supervisor.login.problem,
-        },
+        "environment": supervisor.roles.environment.describe(),
         "sessions": [session.describe(now) for session in supervisor.sessions],
         "ignored": supervisor.terms.describe(),
         "sessions_served": supervisor.sessions.served,

@@ -19,6 +19,8 @@ from khive_supervisor.supervision.control.socket_file import peer_pid
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.maintenance.work import Upkeep
 from khive_supervisor.supervision.reload.reloader import Reloader
+from khive_supervisor.supervision.roles.manager import Roles
+from khive_supervisor.supervision.roles.status import ServiceAnswer
 
 log = logs.get("khive.supervisor")
 
@@ -37,6 +39,7 @@ class Operations:
         self,
         sessions: SessionTable,
         reloader: Reloader,
+        roles: Roles,
         records: AuditEvents,
         upkeep: Upkeep,
         status: Callable[[], Awaitable[dict[str, Any]]],
@@ -50,6 +53,7 @@ class Operations:
         self._store = store
         self._sessions = sessions
         self._reloader = reloader
+        self._roles = roles
         self._records = records
         self._upkeep = upkeep
         self._status_of_all = status
@@ -88,7 +92,7 @@ class Operations:
 
     async def _judged(
         self, arrival: Arrival, name: str, operation: Operation, args: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Any]:
         """Answer what only an operator may ask."""
         check_operator(await self._grant_of(arrival), f"The supervisor's {name}")
         return await operation(args)
@@ -124,11 +128,11 @@ class Operations:
         self._end(who, sessions=bool(args.get("sessions")))
         return {"pid": os.getpid(), "sessions": len(self._sessions)}
 
-    async def _reload(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _reload(self, who: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         if args.get("dry_run"):
             return await self._reloader.rehearse()
         result = await self._reloader.ask("reload", str(args.get("digest") or ""), who)
-        await self._records.trail.flush()
+        await self._records.outbox.flush()
         return result.as_dict()
 
     async def _rescue(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +153,7 @@ class Operations:
             )
         builder = self._upkeep.builder
         started = builder.start("asked for", force=True)
-        self._records.trail.note("index.build", actors.INDEX, {"started": started}, actor=who)
+        self._records.note("index.build", actors.INDEX, {"started": started}, actor=who)
         return {"started": started, "running": builder.running}
 
     async def _index_damaged(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,26 +163,26 @@ class Operations:
 
     # --- roles ----------------------------------------------------------------------------------
 
-    async def _roles_drain(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _roles_drain(self, who: str, args: Mapping[str, Any]) -> ServiceAnswer:
         role, again = _role_of(args), bool(args.get("reload"))
-        answer = await self._reloader.roles.drain(role, reload=again)
+        answer = await self._roles.drain(role, reload=again)
         return await self._on_record("replaced" if again else "drained", role, answer, who)
 
-    async def _roles_resume(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _roles_resume(self, who: str, args: Mapping[str, Any]) -> ServiceAnswer:
         role = _role_of(args)
-        answer = await self._reloader.roles.resume(role)
+        answer = await self._roles.resume(role)
         return await self._on_record("resumed", role, answer, who)
 
     async def _roles_status(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
         grant = await self._grant_of(arrival)
-        return {"roles": roles_for(self._reloader.roles.describe(), grant)}
+        return {"roles": roles_for(self._roles.describe(), grant)}
 
     async def _on_record(
-        self, kind: str, role: str, answer: dict[str, Any], who: str
-    ) -> dict[str, Any]:
+        self, kind: str, role: str, answer: ServiceAnswer, who: str
+    ) -> ServiceAnswer:
         """Record what was done with a role before it is answered, if the disk allows."""
-        self._records.trail.note(f"role.{kind}", actors.role(role), answer, actor=who)
-        await self._records.trail.flush()
+        self._records.note(f"role.{kind}", actors.role(role), answer, actor=who)
+        await self._records.outbox.flush()
         return answer
 
 

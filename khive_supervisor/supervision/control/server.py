@@ -58,7 +58,7 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "ignored": list,
 }
 
-Operation = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+Operation = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 @dataclass(slots=True)

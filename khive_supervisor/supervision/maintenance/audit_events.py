@@ -1,101 +1,107 @@
 """What the audit chain is told of the supervisor's acts: names and outcomes, never values.
 
 A value may be somebody's secret, in an argument of a command, say. The digest of a configuration
-tells whether it is the same one.
+tells whether it is the same one. An entry keeps the time of its act, however late it is written.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from khive_supervisor import __version__
+from khive_supervisor import __version__, logs
 from khive_supervisor.audit import actors
-from khive_supervisor.audit.chain import TEXT_LIMIT
-from khive_supervisor.config.changes import ConfigDiff, diff, digest_of
+from khive_supervisor.config.changes import diff, digest_of
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.supervision.maintenance.outbox import AuditOutbox, InThread
-from khive_supervisor.supervision.reload.states import ReloadPhase, Result, RoleOutcome
+from khive_supervisor.store.audit import AuditLog
+from khive_supervisor.supervision.maintenance.outbox import Outbox
+
+log = logs.get("khive.audit")
+
+#: Entries that may wait; beyond that the disk has been full for long, and the log has to do.
+WAITING = 1000
+
+#: Runs something with the store's chain where that may wait for a disk.
+InThread = Callable[[Callable[[AuditLog], None]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """An entry that is to be."""
+
+    at: float
+    kind: str
+    subject: str
+    detail: Mapping[str, Any]
+    actor: str
+    always: bool
 
 
 class AuditEvents:
-    """The supervisor's entries, as they come about; used only from its loop."""
+    """The supervisor's entries, in the order of its acts; used only from its loop."""
 
-    def __init__(self, in_thread: InThread) -> None:
-        self.trail = AuditOutbox(in_thread)
+    def __init__(self, in_thread: InThread, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self._in_thread = in_thread
+        self._wall_clock = wall_clock
+        self._notes: deque[_Note] = deque()
+        self.outbox = Outbox(self._write_notes, self._not_written)
+
+    def note(
+        self,
+        kind: str,
+        subject: str,
+        detail: Mapping[str, Any],
+        *,
+        actor: str = actors.SUPERVISOR,
+        always: bool = False,
+    ) -> None:
+        """Have an entry written, soon and in this order."""
+        if len(self._notes) >= WAITING:
+            log.error("audit.lost", kind=kind, subject=subject, actor=actor, detail=dict(detail))
+            return
+        self._notes.append(_Note(self._wall_clock(), kind, subject, detail, actor, always))
+        self.outbox.wake()
+
+    async def _write_notes(self) -> None:
+        while self._notes:
+            note = self._notes[0]
+            await self._in_thread(lambda chain: _write(chain, note))  # noqa: B023 - awaited
+            self._notes.popleft()
+
+    def _not_written(self, error: Exception) -> None:
+        log.warning("audit.not_written", waiting=len(self._notes), error=str(error))
 
     def started(self, config: Config, file: str | None) -> None:
-        """A supervisor begins to serve, by this configuration."""
+        """Note that a supervisor begins to serve, by this configuration."""
         about = {"version": __version__, "pid": os.getpid()}
         who = actors.user()
-        self.trail.note("supervisor.started", actors.SUPERVISOR, about, actor=who)
+        self.note("supervisor.started", actors.SUPERVISOR, about, actor=who)
         # Also when it says that nothing else will be recorded.
         detail = _configuration(config, file)
-        kind, subject = "configuration.loaded", actors.CONFIGURATION
-        self.trail.note(kind, subject, detail, actor=who, always=True)
+        self.note("configuration.loaded", actors.CONFIGURATION, detail, actor=who, always=True)
 
     async def stopped(self, who: str) -> None:
-        """It has ended everything it had started."""
-        self.trail.note("supervisor.stopped", actors.SUPERVISOR, {}, actor=who)
-        await self.trail.flush()
+        """Note that it has ended everything it had started, and write what waits."""
+        self.note("supervisor.stopped", actors.SUPERVISOR, {}, actor=who)
+        await self.outbox.flush()
 
-    def reload_ended(self, who: str, result: Result, plan: ConfigDiff | None, digest: str) -> None:
-        """See `Reloader.on_end`."""
-        kind, detail = _reloaded(result, plan, digest)
-        self.trail.note(kind, actors.CONFIGURATION, detail, actor=who)
 
-    def reverted(self, role: str, digest: str) -> None:
-        """See `Reloader.on_revert`."""
-        detail = {"role": role, "digest": digest}
-        self.trail.note("configuration.reverted", actors.CONFIGURATION, detail)
-
-    def rolled_back(self, role: str, why: str) -> None:
-        """A role has its old definition again."""
-        self.trail.note("role.rolled_back", actors.role(role), {"why": why[:TEXT_LIMIT]})
-
-    def gave_up(self, role: str, why: str) -> None:
-        """A role stays down until somebody mends it."""
-        self.trail.note("role.gave_up", actors.role(role), {"why": why[:TEXT_LIMIT]})
+def _write(chain: AuditLog, note: _Note) -> None:
+    chain.record(
+        note.kind, note.subject, note.detail, actor=note.actor, always=note.always, at=note.at
+    )
 
 
 def _configuration(config: Config, file: str | None) -> dict[str, Any]:
-    """The configuration that a supervisor starts with."""
+    """Return what is recorded of the configuration that a supervisor starts with."""
     return {
         "digest": digest_of(config),
         "file": file,
         "not_default": [change.key for change in diff(Config(), config).settings],
         "roles": [role.role for role in config.roles],
         "audit": config.audit.enabled,
-    }
-
-
-def _reloaded(result: Result, plan: ConfigDiff | None, digest: str) -> tuple[str, dict[str, Any]]:
-    """How a reload ended: the kind of the entry, and its detail."""
-    if result.state is ReloadPhase.FAILED and not result.changed:
-        return "configuration.refused", {
-            "by": result.requested_by,
-            "digest": digest,
-            "problems": len(result.errors),
-        }
-    return "configuration.reloaded", {
-        "by": result.requested_by,
-        "state": result.state.value,
-        "generation": result.generation,
-        "previous": result.previous,
-        "digest": digest,
-        "settings": list(result.applied),
-        "roles": _roles(result.roles, plan),
-        "waits_for_restart": list(result.waits_for_restart),
-        "errors": [error[:TEXT_LIMIT] for error in result.errors],
-    }
-
-
-def _roles(outcomes: Mapping[str, RoleOutcome], plan: ConfigDiff | None) -> dict[str, Any]:
-    """What became of each role that was to change, and which of its keys have."""
-    keys = {} if plan is None else {c.role: [one.key for one in c.changes] for c in plan.roles}
-    return {
-        role: {"outcome": outcome.value, "keys": keys.get(role, [])}
-        for role, outcome in outcomes.items()
-        if outcome is not RoleOutcome.UNCHANGED
     }

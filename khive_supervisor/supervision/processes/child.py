@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from khive_supervisor import logs
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.supervision.processes.liveness import HangLimits, LifeVerdict
 from khive_supervisor.supervision.processes.pulse import PING, Pulse
 from khive_supervisor.supervision.processes.restart import (
@@ -87,6 +88,10 @@ class Child:
     def pid(self) -> int | None:
         """The process, if there is one."""
         return self._process.pid if self._process else None
+
+    def configure(self, config: Config) -> None:
+        """Go by another restart policy from the next death on."""
+        self.policy = RestartPolicy.of(config)
 
     def start(self) -> None:
         """Start it (from STOPPED, BACKOFF or FATAL)."""

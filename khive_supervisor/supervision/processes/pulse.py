@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import (
@@ -24,6 +24,13 @@ from khive_supervisor.supervision.processes.liveness import (
 PING, ALIVE = b"ping\n", b"alive\n"
 #: Seconds from an answer to the next question.
 EVERY = 2.0
+
+
+class PulseStatus(TypedDict):
+    """What `status` shows: a state, and for how long nothing was heard if that matters."""
+
+    state: str
+    unheard_seconds: NotRequired[float]
 
 
 @dataclass(slots=True)
@@ -70,10 +77,10 @@ class Pulse:
         """Seconds watched since it should have been heard of."""
         return self._life.unheard
 
-    def describe(self, state: str) -> dict[str, Any]:
-        """The state that `status` shows, and for how long nothing was heard if that matters."""
+    def describe(self, state: str) -> PulseStatus:
+        """Return what `status` shows of a process in this state, or that it hangs."""
         well = self.verdict in (LifeVerdict.ALIVE, LifeVerdict.SLOW)
-        shown: dict[str, Any] = {"state": state if well else "hung"}
+        shown: PulseStatus = {"state": state if well else "hung"}
         if self.unheard >= SUSPECT:
             shown["unheard_seconds"] = round(self.unheard, 1)
         return shown

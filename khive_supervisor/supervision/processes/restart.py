@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from khive_supervisor import exitcodes
+from khive_supervisor.config.settings.model import Config
 
 #: Exit codes that say "starting me again cannot help".
 PERMANENT_EXITS = frozenset(
@@ -71,6 +72,17 @@ class RestartPolicy:
     backoff_max: float = 30.0
     limit: int = 5
     window: float = 60.0
+
+    @classmethod
+    def of(cls, config: Config) -> RestartPolicy:
+        """Return how children that die are started again by a configuration."""
+        settings = config.supervisor
+        return cls(
+            backoff=settings.restart_backoff,
+            backoff_max=settings.restart_backoff_max,
+            limit=settings.restart_limit,
+            window=settings.restart_window,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from khive_supervisor import logs
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.supervision.processes.child import SINGLE_THREADED, Child, describe_exit
@@ -90,6 +92,9 @@ class Spawner(Protocol):
 
     def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         """Start a worker for a request; raises KhiveError when that is impossible now."""
+
+    def configure(self, config: Config) -> None:
+        """Start workers by another configuration from now on."""
 
     def reap(self) -> None:
         """Notice workers that have ended."""
@@ -174,9 +179,13 @@ class ForkSpawner:
             self._unbegun[str(request["session"])] = Unbegun(request, channel, self.clock())
         self.flush()
 
-    def configure(self, resolved: str) -> None:
-        """Give the zygote another configuration, for workers that are asked for after this."""
-        data = f'{{"kind": "{CONFIGURE}", "config": {resolved}}}'.encode()
+    def configure(self, config: Config) -> None:
+        """Give the zygote another configuration, for workers that are asked for after this.
+
+        Raises:
+            ConfigError: it is too long to be passed on; nothing was changed.
+        """
+        data = f'{{"kind": "{CONFIGURE}", "config": {snapshot.dumps(config)}}}'.encode()
         self._waiting.append(Waiting(data, [], self.clock()))
         self.flush()
 
@@ -368,6 +377,9 @@ class ExecSpawner:
             )
         self._workers[process.pid] = process, str(request.get("worker", ""))
         self.on_begin(_begin_of(process.pid, request))
+
+    def configure(self, config: Config) -> None:
+        """Nothing is kept here: each worker gets the environment as it is when it starts."""
 
     def look(self) -> None:
         """Nothing waits here."""

@@ -1,7 +1,8 @@
 """Reloading the configuration: read, check and compare first; then change what differs.
 
 Until a file has been found to be valid nothing is touched, and an invalid one is answered with
-everything that is wrong with it. One reload is at work at a time; see reload_state.
+everything that is wrong with it. One reload is at work at a time. What happens to roles afterwards
+comes as an event, and takes a definition that failed out of force.
 """
 
 from __future__ import annotations
@@ -11,47 +12,57 @@ import os
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from khive_supervisor import logs
+from khive_supervisor.audit import actors
+from khive_supervisor.audit.chain import TEXT_LIMIT
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.changes import ConfigDiff, diff, digest_of, in_force, keep_roles
 from khive_supervisor.config.handlers import check_handlers
-from khive_supervisor.config.load import load
+from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import ConfigError
+from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.processes.login_shell import merged
+from khive_supervisor.supervision.reload.result import Result, audit_entry
 from khive_supervisor.supervision.reload.states import (
-    UNDONE,
     Coordinator,
     ReloadEvent,
     ReloadPhase,
-    Result,
-    RoleOutcome,
     after,
     ending,
     next_request,
 )
-from khive_supervisor.supervision.roles.control import RoleControl
-from khive_supervisor.supervision.systemd import Notifier
+from khive_supervisor.supervision.roles.events import (
+    UNDONE,
+    Applied,
+    RoleEvent,
+    RoleOutcome,
+    RolledBack,
+)
+from khive_supervisor.supervision.roles.manager import Roles
 
 log = logs.get("khive.reload")
 
-Outcomes = Mapping[str, RoleOutcome]
-OnEnd = Callable[[str, Result, ConfigDiff | None, str], None]
+
+class Configurable(Protocol):
+    """Something that goes by the configuration."""
+
+    def configure(self, config: Config) -> None:
+        """Go by another configuration from now on; what raises must have changed nothing."""
 
 
-class Host(Protocol):
-    """The supervisor, as far as a reload is concerned."""
+class ServiceManager(Protocol):
+    """What is told of the start and the end of each reload."""
 
-    config: Config
-    config_file: str | None
+    def reloading(self) -> None:
+        """A reload begins; `ready` must follow."""
 
-    def take(self, config: Config) -> None:
-        """Make a configuration the one in force; raises OSError and changes nothing."""
+    def ready(self, status: str = "") -> None:
+        """It is over; `status` is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +77,39 @@ class Request:
 
 
 class Reloader:
-    """Serves requests for reloads; used only from the supervisor's loop."""
+    """Serves requests for reloads; used only from the supervisor's loop.
+
+    Attributes:
+        config: the configuration in force.
+        last: how the last reload ended.
+        outcomes: how many ended how; roles that went back by themselves count as rolled back later.
+    """
 
     def __init__(
         self,
-        host: Host,
-        roles: RoleControl,
-        notifier: Notifier,
+        loaded: LoadedConfig,
+        parts: Sequence[Configurable],
+        roles: Roles,
+        audit: AuditEvents,
+        notifier: ServiceManager,
         *,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.roles = roles
+        self.config = loaded.config
         self.last: Result | None = None
-        #: Told of the end of each reload: who asked, its result, the plan if the file was valid,
-        #: and the digest of what is in force.
-        self.on_end: OnEnd = lambda _actor, _result, _plan, _digest: None
-        #: Told of a role that went back after its reload, and the digest of what is in force.
-        self.on_revert: Callable[[str, str], None] = lambda _role, _digest: None
-        #: How many reloads ended how; roles that went back by themselves count as rolled back.
         self.outcomes: Counter[str] = Counter()
-        self._host = host
+        self._file = loaded.file
+        self._parts = parts
+        self._roles = roles
+        self._audit = audit
         self._notifier = notifier
         self._environ = environ
-        #: The environment in which roles look for their programs; None: the supervisor's own.
-        self.roles_see: Mapping[str, str] | None = None
         self._clock = clock
-        self._state = Coordinator(digest=digest_of(host.config))
+        self._state = Coordinator(digest=digest_of(self.config))
         self._requests: list[Request] = []
         self._asked = asyncio.Event()
-        self._reverted: list[tuple[Role, Role, str]] = []
+        self._reverts: list[RolledBack] = []
         self._plan: ConfigDiff | None = None
         self._timings: dict[str, float] = {}
         self._since = 0.0
@@ -108,7 +122,7 @@ class Reloader:
         Args:
             by: who asks, for the log.
             plan: the digest that a dry run gave; another plan is then not carried out.
-            actor: who asks, for `on_end`; `by` if empty.
+            actor: who asks, for the audit chain; `by` if empty.
         """
         self._state = after(self._state, ReloadEvent.ASKED)
         answer = asyncio.get_running_loop().create_future()
@@ -126,7 +140,7 @@ class Reloader:
             log.warning("reload.at_work", seconds=patience)
 
     async def rehearse(self) -> dict[str, Any]:
-        """What a reload would do now; nothing is changed."""
+        """Return what a reload would do now; nothing is changed."""
         try:
             _, plan = await self._read()
         except ConfigError as error:
@@ -134,64 +148,32 @@ class Reloader:
         return {"valid": True, "errors": [], **plan.as_dict(), "text": plan.describe()}
 
     def describe(self) -> dict[str, Any]:
-        """What `status` shows."""
+        """Return what `status` shows."""
         return {
             "phase": self._state.phase.value,
             "generation": self._state.generation,
             "last_reload": self.last.as_dict() if self.last else None,
         }
 
-    # --- what fails afterwards ------------------------------------------------------------------
-
-    def rolled_back(self, bad: Role, again: Role, why: str) -> None:
-        """A role went back by itself: what is in force names its old definition from now on.
-
-        So the next reload with the same file tries the new one again.
-        """
-        self._reverted.append((bad, again, why))
-        if not self._state.busy:
-            self._revert()
-
-    def _revert(self) -> None:
-        while self._reverted:
-            bad, again, why = self._reverted.pop(0)
-            config = self._host.config
-            if config.role(bad.role) != bad or bad == again:
-                continue  # the reload that brought it has taken it back, or another one came
-            roles = tuple(again if role.role == bad.role else role for role in config.roles)
-            try:
-                self._host.take(replace(config, roles=roles))
-            except OSError as error:
-                log.error("reload.not_reverted", role=bad.role, error=str(error))
-                continue
-            digest = digest_of(self._host.config)
-            self._state = after(self._state, ReloadEvent.REVERTED, digest=digest)
-            if self.last is not None:
-                self.last = replace(
-                    self.last,
-                    state=self._state.phase,
-                    roles={**self.last.roles, bad.role: RoleOutcome.ROLLED_BACK},
-                    errors=(*self.last.errors, why),
-                )
-            self.outcomes["rolled_back_later"] += 1
-            self._notifier.ready("The last reload was rolled back.")
-            log.error("reload.reverted", role=bad.role, error=why)
-            self.on_revert(bad.role, digest)
-
     # --- working ------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve requests until cancelled."""
+        """Serve requests, and take in what happens to roles, until cancelled."""
         try:
-            while True:
-                await self._asked.wait()
-                self._asked.clear()
-                while self._state.busy:
-                    await self._serve()
-                    self._state = next_request(self._state)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._serve_requests())
+                group.create_task(self._follow_roles())
         finally:
             for request in self._requests:
                 request.answer.cancel()
+
+    async def _serve_requests(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            while self._state.busy:
+                await self._serve()
+                self._state = next_request(self._state)
 
     async def _serve(self) -> None:
         mine = [request for request in self._requests if request.number <= self._state.current]
@@ -205,12 +187,13 @@ class Reloader:
             log.error("reload.broken", trace=traceback.format_exc())
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
         self._requests = self._requests[len(mine) :]
-        self.on_end(newest.actor, result, self._plan, self._state.digest)
+        kind, detail = audit_entry(result, self._plan, self._state.digest)
+        self._audit.note(kind, actors.CONFIGURATION, detail, actor=newest.actor)
         self._finish(result, mine)
         self._revert()
 
     async def _reload(self, request: Request) -> Result:
-        old, previous = self._host.config, self._state.generation
+        old, previous = self.config, self._state.generation
         try:
             new, plan = await self._read()
         except ConfigError as error:
@@ -219,63 +202,76 @@ class Reloader:
         if request.plan and request.plan != plan.digest:
             return self._broken(request, [_other_plan(request.plan, plan)])
         force = in_force(old, new)
-        result = Result(
-            ReloadPhase.DONE,
+        if digest_of(force) == self._state.digest:
+            self._step(ReloadEvent.UNCHANGED)
+            applied = Applied({change.role: RoleOutcome.UNCHANGED for change in plan.roles})
+        else:
+            try:
+                self._configure(force)
+            except OSError as error:
+                return self._broken(request, [f"{error.filename or 'a file'}: {error.strerror}"])
+            self._step(ReloadEvent.VALID, digest_of(force))
+            applied = await self._change_roles(plan, force)
+            self._end(old, applied)
+        return Result(
+            self._state.phase,
             self._state.generation,
             previous,
             request.by,
             plan=plan.digest,
             applied=plan.applied,
-            roles={change.role: RoleOutcome.UNCHANGED for change in plan.roles},
-            waits_for_restart=plan.waits_for_restart,
-        )
-        if digest_of(force) == self._state.digest:
-            self._step(ReloadEvent.UNCHANGED)
-            return replace(result, timings=self._timings)
-        try:
-            self._host.take(force)
-        except OSError as error:
-            return self._broken(request, [f"{error.filename or 'a file'}: {error.strerror}"])
-        self._step(ReloadEvent.VALID, digest_of(force))
-        outcomes, errors = await self._change_roles(plan, force)
-        self._end(old, force, outcomes)
-        return replace(
-            result,
-            state=self._state.phase,
-            generation=self._state.generation,
-            roles=outcomes,
-            errors=errors,
+            roles=applied.outcomes,
             timings=self._timings,
+            errors=applied.errors,
+            waits_for_restart=plan.waits_for_restart,
         )
 
     async def _read(self) -> tuple[Config, ConfigDiff]:
-        """The file as it is now, and what it would change; raises ConfigError."""
-        old = self._host.config
-        file, see = self._host.config_file, self.roles_see
-        return await asyncio.to_thread(read, file, old, self._environ, see)
+        """Return the file as it is now, and what it would change; raises ConfigError."""
+        see = self._roles.environment.variables
+        return await asyncio.to_thread(read, self._file, self.config, self._environ, see)
 
-    async def _change_roles(
-        self, plan: ConfigDiff, config: Config
-    ) -> tuple[Outcomes, tuple[str, ...]]:
-        """What became of each role, and what went wrong with all of them at once."""
+    def _configure(self, config: Config) -> None:
+        """Put a configuration in force; what one part raises undoes all that came before it."""
+        done: list[Configurable] = []
+        try:
+            for part in self._parts:
+                part.configure(config)
+                done.append(part)
+        except Exception:
+            for part in reversed(done):
+                part.configure(self.config)
+            raise
+        self.config = config
+
+    async def _change_roles(self, plan: ConfigDiff, config: Config) -> Applied:
+        """Change the roles step by step, without a gap."""
         unchanged = {change.role: RoleOutcome.UNCHANGED for change in plan.roles}
         if not plan.changed_roles:
-            return unchanged, ()
+            return Applied(unchanged)
         try:
-            applied = await self.roles.apply(plan, config, self._step)
+            rollout = await self._roles.rollout(plan, config)
+            await rollout.stage()
+            self._step(ReloadEvent.STAGED)
+            await rollout.switch()
+            self._step(ReloadEvent.SWITCHED)
+            await rollout.drain()
+            self._step(ReloadEvent.DRAINED)
+            applied = await rollout.prove()
         except Exception as error:  # noqa: BLE001 - the settings have changed; the next may do it
             log.error("reload.roles_failed", trace=traceback.format_exc())
             failed = {change.role: RoleOutcome.FAILED for change in plan.changed_roles}
-            return unchanged | failed, (f"{type(error).__name__}: {error}",)
-        return applied.outcomes, applied.errors
+            return Applied(unchanged | failed, (f"{type(error).__name__}: {error}",))
+        for rolled_back in applied.rollbacks:
+            self._note_rollback(rolled_back)
+        return applied
 
-    def _end(self, old: Config, force: Config, outcomes: Outcomes) -> None:
+    def _end(self, old: Config, applied: Applied) -> None:
         """Roles that did not change keep their old form, so that the next reload tries again."""
-        undone = {role for role, outcome in outcomes.items() if outcome in UNDONE}
+        undone = {role for role, outcome in applied.outcomes.items() if outcome in UNDONE}
         if undone:
-            force = keep_roles(old, force, undone)
-            self._host.take(force)
-            self._step(ending(outcomes), digest_of(force))
+            self._configure(keep_roles(old, self.config, undone))
+            self._step(ending(applied.outcomes), digest_of(self.config))
             return
         for phase, event in _REST:
             if self._state.phase is phase:
@@ -289,7 +285,7 @@ class Reloader:
         self._state = after(self._state, event, digest=digest)
         log.debug("reload.phase", phase=self._state.phase.value)
 
-    def _broken(self, request: Request, errors: Any) -> Result:
+    def _broken(self, request: Request, errors: Sequence[str]) -> Result:
         generation = self._state.generation
         self._step(ReloadEvent.BROKEN)
         return Result(
@@ -310,6 +306,55 @@ class Reloader:
             answer = replace(result, errors=(_superseded(request.plan),)) if refused else result
             request.answer.set_result(answer)
 
+    # --- what happens afterwards ----------------------------------------------------------------
+
+    async def _follow_roles(self) -> None:
+        """Take in what happens to roles while no reload waits for it."""
+        while True:
+            self._take_in(await self._roles.events.get())
+
+    def _take_in(self, event: RoleEvent) -> None:
+        if isinstance(event, RolledBack):
+            self._note_rollback(event)
+            self._reverts.append(event)
+            if not self._state.busy:
+                self._revert()
+        else:
+            why = event.why[:TEXT_LIMIT]
+            self._audit.note("role.gave_up", actors.role(event.role), {"why": why})
+
+    def _note_rollback(self, event: RolledBack) -> None:
+        why = event.why[:TEXT_LIMIT]
+        self._audit.note("role.rolled_back", actors.role(event.bad.role), {"why": why})
+
+    def _revert(self) -> None:
+        """Name the old definitions of roles that went back, so that the next reload tries again."""
+        while self._reverts:
+            event = self._reverts.pop(0)
+            name = event.bad.role
+            if self.config.role(name) != event.bad or event.bad == event.again:
+                continue  # another reload came
+            roles = tuple(event.again if r.role == name else r for r in self.config.roles)
+            try:
+                self._configure(replace(self.config, roles=roles))
+            except OSError as error:
+                log.error("reload.not_reverted", role=name, error=str(error))
+                continue
+            digest = digest_of(self.config)
+            self._state = after(self._state, ReloadEvent.REVERTED, digest=digest)
+            if self.last is not None:
+                self.last = replace(
+                    self.last,
+                    state=self._state.phase,
+                    roles={**self.last.roles, name: RoleOutcome.ROLLED_BACK},
+                    errors=(*self.last.errors, event.why),
+                )
+            self.outcomes["rolled_back_later"] += 1
+            self._notifier.ready("The last reload was rolled back.")
+            log.error("reload.reverted", role=name, error=event.why)
+            detail = {"role": name, "digest": digest}
+            self._audit.note("configuration.reverted", actors.CONFIGURATION, detail)
+
 
 #: What is left to go through when the roles have changed, or none had to.
 _REST = (
@@ -321,12 +366,9 @@ _REST = (
 
 
 def read(
-    file: str | None,
-    old: Config,
-    environ: Mapping[str, str],
-    roles_see: Mapping[str, str] | None = None,
+    file: str | None, old: Config, environ: Mapping[str, str], roles_see: Mapping[str, str]
 ) -> tuple[Config, ConfigDiff]:
-    """A valid configuration whose roles can work here, and how it differs from `old`.
+    """Return a valid configuration whose roles can work here, and how it differs from `old`.
 
     Roles that stay as they are need not be able to start: they run.
 
@@ -337,7 +379,7 @@ def read(
     for text in loaded.broken:
         log.warning("capability.broken", problem=text)
     plan = diff(old, loaded.config)
-    programs = merged(roles_see or environ, {}, loaded.config.agents.path)
+    programs = merged(roles_see, {}, loaded.config.agents.path)
     snapshot.dumps(loaded.config)
     starting = {change.role for change in plan.roles if change.kind in ("added", "rolling")}
     problems = [
@@ -362,6 +404,4 @@ def _superseded(wanted: str) -> str:
 
 
 def _logged(result: Result) -> dict[str, Any]:
-    data = result.as_dict()
-    del data["state"]
-    return data
+    return {name: value for name, value in result.as_dict().items() if name != "state"}

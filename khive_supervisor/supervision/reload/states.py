@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+
+from khive_supervisor.supervision.roles.events import UNDONE, RoleOutcome
 
 
 class ReloadPhase(enum.Enum):
@@ -39,21 +40,6 @@ class ReloadEvent(enum.Enum):
     REVERTED = "reverted"
     BROKEN = "broken"
 
-
-class RoleOutcome(enum.Enum):
-    """What a reload did to one role."""
-
-    UNCHANGED = "unchanged"
-    LIVE = "live"
-    ROLLED = "rolled"
-    ADDED = "added"
-    REMOVED = "removed"
-    ROLLED_BACK = "rolled_back"
-    FAILED = "failed"
-
-
-#: What leaves a role as it was before.
-UNDONE = frozenset({RoleOutcome.ROLLED_BACK, RoleOutcome.FAILED})
 
 #: Phases in which nothing is at work.
 RESTING = frozenset(
@@ -108,12 +94,12 @@ class Coordinator:
 
     @property
     def busy(self) -> bool:
-        """Whether a reload is at work."""
+        """Return whether a reload is at work."""
         return self.phase not in RESTING
 
 
 def after(now: Coordinator, event: ReloadEvent, *, digest: str = "") -> Coordinator:
-    """What follows an event; an impossible one raises AssertionError.
+    """Return what follows an event; an impossible one raises AssertionError.
 
     Args:
         now: where reloads stand.
@@ -150,55 +136,6 @@ def _asked(now: Coordinator) -> Coordinator:
     return replace(now, phase=phase, asked=number, current=number, waiting=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one reload did; kept as `last_reload` in the status.
-
-    Attributes:
-        state: how it ended: done, failed or rolled_back.
-        generation, previous: of the configuration in force after it, and before it.
-        requested_by: SIGHUP or the operation that asked.
-        plan: the digest of the plan; empty if there was no valid file.
-        applied: the settings that were taken over.
-        roles: what became of each role.
-        timings: milliseconds of each phase that was gone through.
-        errors: all that was wrong.
-        waits_for_restart: changed settings that only a start takes over.
-    """
-
-    state: ReloadPhase
-    generation: int
-    previous: int
-    requested_by: str
-    plan: str = ""
-    applied: tuple[str, ...] = ()
-    roles: Mapping[str, RoleOutcome] = field(default_factory=dict)
-    timings: Mapping[str, float] = field(default_factory=dict)
-    errors: tuple[str, ...] = ()
-    waits_for_restart: tuple[str, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is different now."""
-        return self.generation != self.previous
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data that JSON can carry."""
-        return {
-            "state": self.state.value,
-            "changed": self.changed,
-            "generation": self.generation,
-            "previous": self.previous,
-            "requested_by": self.requested_by,
-            "plan": self.plan,
-            "applied": list(self.applied),
-            "roles": {role: outcome.value for role, outcome in self.roles.items()},
-            "timings_ms": dict(self.timings),
-            "errors": list(self.errors),
-            "waits_for_restart": list(self.waits_for_restart),
-        }
-
-
 def ending(outcomes: Mapping[str, RoleOutcome]) -> ReloadEvent:
-    """How a reload ends, by what became of the roles."""
+    """Return how a reload ends, by what became of the roles."""
     return ReloadEvent.KEPT if UNDONE.isdisjoint(outcomes.values()) else ReloadEvent.REVERTED

@@ -4,26 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from khive_supervisor import logs
+from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role, digest
 from khive_supervisor.supervision.processes.restart import History
-from khive_supervisor.supervision.roles.lifecycle import GenerationState
-from khive_supervisor.supervision.roles.worker import RoleWorker
+from khive_supervisor.supervision.roles.environment import RoleEnvironment
+from khive_supervisor.supervision.roles.events import RoleEvent
+from khive_supervisor.supervision.roles.lifecycle import GenerationState, change
+from khive_supervisor.supervision.roles.status import GenerationStatus
+from khive_supervisor.supervision.roles.worker import (
+    KILL_PATIENCE,
+    TERM_GRACE,
+    RoleWorker,
+    WorkerObserver,
+    all_gone,
+)
 
-#: Tasks after which a new generation has proved itself.
-WATCH_TASKS = 5
+log = logs.get("khive.roles")
+
+#: Tasks after which a new generation has proved itself, and seconds after which it has, too.
+WATCH_TASKS, WATCH_SECONDS = 5, 30.0
 #: So many failures and deaths without a success, and it is rolled back.
 FAILURE_LIMIT = 3
 
 
+@dataclass(frozen=True, slots=True)
+class PoolDependencies:
+    """What a pool works with; the same for all of them."""
+
+    #: Starts a process for a request, with copies of descriptors; raises KhiveError or OSError.
+    spawn: Callable[[dict[str, Any], Sequence[int]], None]
+    #: Called with a worker that is gone, and whether it died rather than was ended.
+    release: Callable[[RoleWorker, bool], None]
+    #: Called when what is told of the roles has changed.
+    changed: Callable[[], None]
+    take_log: Callable[[int], None]
+    environment: RoleEnvironment
+    #: What happens while nobody waits for it.
+    events: asyncio.Queue[RoleEvent]
+    clock: Callable[[], float] = time.monotonic
+    #: Held while a worker of a reload starts and imports: one core is left to those at work.
+    turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
+    )
+
+
 @dataclass(slots=True, eq=False)
 class RoleGeneration:
-    """One definition of a role, and the workers that run by it."""
+    """One definition of a role, and the workers that run by it.
+
+    Attributes:
+        broken: why it cannot go on; empty while it can.
+        moved: set at each change; whoever waits for one clears it first.
+    """
 
     number: int
     role: Role
@@ -35,39 +75,40 @@ class RoleGeneration:
     deaths: int = 0
     restarts: int = 0
     last_error: str = ""
-    #: Why it cannot go on; empty while it can.
     broken: str = ""
     history: History = field(default_factory=History)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
+    # --- what it is -----------------------------------------------------------------------------
+
     @property
     def digest(self) -> str:
-        """The name of what it does."""
+        """Return the name of what it does."""
         return digest(self.role)
 
     @property
     def alive(self) -> list[RoleWorker]:
-        """Its processes."""
+        """Return its processes."""
         return [worker for worker in self.workers.values() if not worker.gone]
 
     @property
     def staying(self) -> list[RoleWorker]:
-        """Those that were not asked to end."""
+        """Return those that were not asked to end."""
         return [worker for worker in self.alive if not worker.leaving]
 
     @property
     def proven(self) -> bool:
-        """Whether enough tasks have gone through it."""
+        """Return whether enough tasks have gone through it."""
         return self.successes + self.failures >= WATCH_TASKS and not self.failing
 
     @property
     def failing(self) -> bool:
-        """Whether its first tasks all fail, or its workers die of them."""
+        """Return whether its first tasks all fail, or its workers die of them."""
         bad = self.failures + self.deaths
         return bool(self.broken) or (bad >= FAILURE_LIMIT and not self.successes)
 
-    def describe(self, now: float) -> dict[str, Any]:
-        """What `status` shows."""
+    def describe(self, now: float) -> GenerationStatus:
+        """Return what `status` shows."""
         return {
             "generation": self.number,
             "state": self.state.value,
@@ -79,24 +120,68 @@ class RoleGeneration:
             "last_error": self.last_error,
         }
 
+    # --- its life -------------------------------------------------------------------------------
 
-@dataclass(frozen=True, slots=True)
-class PoolDependencies:
-    """What a pool works with; the same for all of them."""
+    def move(self, state: GenerationState) -> None:
+        """Enter another state; an impossible one raises AssertionError."""
+        self.state = change(self.state, state)
+        self.moved.set()
+        log.info("role.generation", role=self.role.role, number=self.number, state=state.value)
 
-    spawn: Callable[[dict[str, Any], Sequence[int]], None]
-    #: Called with a worker that is gone, and whether it died rather than was ended.
-    release: Callable[[RoleWorker, bool], None]
-    #: Called when what is told of the roles has changed.
-    changed: Callable[[], None]
-    take_log: Callable[[int], None]
-    #: Called with the definition that failed, the one that is back, and why.
-    rolled_back: Callable[[Role, Role, str], None] = lambda _bad, _again, _why: None
-    #: Called with a role that stays down until somebody mends it, and why.
-    gave_up: Callable[[str, str], None] = lambda _role, _why: None
-    environ: Callable[[], dict[str, str]] = lambda: dict(os.environ)
-    clock: Callable[[], float] = time.monotonic
-    #: Held while a worker of a reload starts and imports: one core is left to those at work.
-    turns: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
-    )
+    def start_workers(
+        self, count: int, observer: WorkerObserver, around: PoolDependencies
+    ) -> list[RoleWorker]:
+        """Have so many more started; they say themselves when they are ready.
+
+        Raises:
+            KhiveError, OSError: it is impossible now; those before it are in the generation.
+        """
+        environment = around.environment.of(self.role)
+        return [self._start_worker(environment, observer, around) for _ in range(count)]
+
+    def _start_worker(
+        self, environment: dict[str, str], observer: WorkerObserver, around: PoolDependencies
+    ) -> RoleWorker:
+        role, config = self.role, self.config
+        name = f"{role.role}-{self.number}-{secrets.token_hex(4)}"
+        worker = RoleWorker(name, observer, around.take_log)
+        request: dict[str, Any] = {
+            "kind": "role",
+            "worker": name,
+            "role": role.role,
+            "generation": self.number,
+            "digest": self.digest,
+            "config": snapshot.dumps(replace(config, roles=(role,))),
+            "env": environment,
+            "log_level": config.log.level,
+        }
+        worker.start(around.spawn, request, role.warm_timeout)
+        self.workers[name] = worker
+        return worker
+
+    async def proves_itself(self, clock: Callable[[], float]) -> bool:
+        """Wait for its first tasks, as long as it is watched; return whether it may stay."""
+        end = clock() + WATCH_SECONDS
+        while not self.failing and not self.proven:
+            left = end - clock()
+            if left <= 0 or self.state is not GenerationState.ACTIVE:
+                break
+            self.moved.clear()
+            try:
+                await asyncio.wait_for(self.moved.wait(), left)
+            except TimeoutError:
+                break
+        return not self.failing
+
+    async def end(self, patience: float) -> bool:
+        """Close all queues, wait, ask, and kill; return whether waiting was enough."""
+        for worker in self.alive:
+            worker.drain()
+        if await all_gone(self.alive, patience):
+            return True
+        for worker in self.alive:
+            if patience:
+                log.warning("role.drain_deadline", worker=worker.name, task=worker.task)
+            worker.terminate()
+        await all_gone(self.alive, TERM_GRACE + KILL_PATIENCE)
+        return False

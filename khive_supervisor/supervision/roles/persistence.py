@@ -5,24 +5,24 @@ It goes through the maintenance thread. What the disk does not take is owed, and
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.budgets.limits import BudgetLimits, limits_of
 from khive_supervisor.config.settings.roles import Role
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.host.processes import alive
 from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.supervision.maintenance.outbox import Outbox
+from khive_supervisor.supervision.processes.strays import end_strays
 from khive_supervisor.supervision.roles.pool import RolePool
-from khive_supervisor.supervision.roles.status import row_of
 from khive_supervisor.supervision.roles.worker import RoleWorker
-from khive_supervisor.tasks.model import Released
+from khive_supervisor.tasks.model import LEASED, Released, TaskFilter
 
 log = logs.get("khive.roles")
 
-#: Seconds until a write is tried again.
-AGAIN = 1.0
+#: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
+HELD_LIMIT = 1000
 
 #: Runs something with the tasks of the store where that may wait for a disk.
 InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
@@ -41,41 +41,34 @@ class RoleRows:
         self._in_thread = in_thread
         self._on_released = on_released
         self._releases: list[tuple[str, bool]] = []
-        self._rows_owed = False
-        self._storing = asyncio.Lock()
-        self._wanted = asyncio.Event()
+        self._changes = self._stored = 0
+        self.outbox = Outbox(self._write_owed, self._not_stored)
 
     def changed(self) -> None:
-        """The rows of the roles are to be what their pools are."""
-        self._rows_owed = True
-        self._wanted.set()
+        """Have the rows of the roles be what their pools are."""
+        self._changes += 1
+        self.outbox.wake()
 
     def release(self, worker: RoleWorker, *, died: bool) -> None:
-        """A worker is gone: what it held goes back to the queue."""
+        """Have what a worker held go back to the queue: it is gone."""
         self._releases.append((f"{worker.name}:{worker.pid}", died))
-        self._wanted.set()
+        self.outbox.wake()
 
-    async def keep(self) -> None:
-        """Store what is owed, as it comes; until cancelled."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            if not await self.settle():
-                await asyncio.sleep(AGAIN)
-                self._wanted.set()
+    async def limit(self, roles: Iterable[Role]) -> None:
+        """Have the budgets of roles hold for every claim from now on.
 
-    async def settle(self) -> bool:
-        """Whether everything that is owed could be stored."""
-        try:
-            async with self._storing:
-                await self._store_owed()
-        except (KhiveError, OSError) as error:
-            self._rows_owed = True
-            log.warning("roles.not_stored", error=str(error))
-            return False
-        return True
+        A store that cannot be written gives no claims either; what is owed is tried again.
+        """
+        limits = _limits(roles)
+        await self.outbox.attempt(lambda: self._in_thread(lambda tasks: tasks.set_limits(limits)))
 
-    async def _store_owed(self) -> None:
+    async def claimable(self) -> set[str]:
+        """Return the roles with tasks that their budgets allow now; raises KhiveError."""
+        depths = await self._in_thread(lambda tasks: tasks.queue_depths())
+        blocked = await self._in_thread(lambda tasks: tasks.blocked())
+        return set(depths) - set(blocked)
+
+    async def _write_owed(self) -> None:
         while self._releases:
             worker, died = self._releases[0]
             released = await self._in_thread(
@@ -83,25 +76,39 @@ class RoleRows:
             )
             self._releases.pop(0)
             self._on_released(released, worker)
-        if self._rows_owed:
-            self._rows_owed = False
-            rows = [row_of(pool) for pool in self._pools.values() if pool.known]
+        if self._stored != self._changes:
+            changes = self._changes
+            rows = [pool.row() for pool in self._pools.values() if pool.known]
             limits = _limits(pool.role for pool in self._pools.values())
             await self._in_thread(lambda tasks: tasks.set_roles(rows))
             await self._in_thread(lambda tasks: tasks.set_limits(limits))
+            self._stored = changes
 
-    async def limit(self, roles: Iterable[Role]) -> None:
-        """Have the budgets of roles hold for every claim from now on."""
-        limits = _limits(roles)
-        try:
-            async with self._storing:
-                await self._in_thread(lambda tasks: tasks.set_limits(limits))
-        except (KhiveError, OSError) as error:
-            # A store that cannot be written gives no claims either; what is owed is tried again.
-            log.warning("roles.not_limited", error=str(error))
+    def _not_stored(self, error: Exception) -> None:
+        self._changes += 1  # what is in the store now is not known
+        log.warning("roles.not_stored", error=str(error))
 
 
 def _limits(roles: Iterable[Role]) -> dict[str, BudgetLimits]:
-    """Those of the roles that have any, by name."""
+    """Return those of the roles that have any, by name."""
     found = ((role.role, limits_of(role.budget)) for role in roles)
     return {name: limits for name, limits in found if limits is not None}
+
+
+def release_dead(tasks: TaskStore) -> None:
+    """Queue at once what workers of an earlier supervisor held that are dead, too.
+
+    Those that live finish what they hold. A number that is another process's by now costs the rest
+    of a lease, nothing more.
+    """
+    held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
+    dead = {task.worker for task in held if task.worker and _is_dead(task.worker)}
+    if dead:
+        end_strays(dead)  # before somebody else begins with the same
+    for worker in dead:
+        tasks.release(worker)
+
+
+def _is_dead(worker: str) -> bool:
+    pid = worker.rpartition(":")[2]
+    return pid.isdecimal() and not alive(int(pid))

@@ -16,15 +16,14 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
 from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.reload.live import policy_of
-from khive_supervisor.supervision.roles import status as role_status
-from khive_supervisor.supervision.roles.end import KILL_PATIENCE, all_gone, end_generation, see_out
+from khive_supervisor.supervision.processes.restart import RestartPolicy
+from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, WatchResult
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
-from khive_supervisor.supervision.roles.lifecycle import FINAL, GenerationState, change
-from khive_supervisor.supervision.roles.probation import keeps
+from khive_supervisor.supervision.roles.lifecycle import FINAL, GenerationState
 from khive_supervisor.supervision.roles.restarts import Restarts
-from khive_supervisor.supervision.roles.start import start_workers
-from khive_supervisor.supervision.roles.worker import RoleWorker
+from khive_supervisor.supervision.roles.status import PoolStatus
+from khive_supervisor.supervision.roles.worker import KILL_PATIENCE, RoleWorker, all_gone
+from khive_supervisor.tasks.model import RoleRow
 
 log = logs.get("khive.roles")
 _T = TypeVar("_T")
@@ -40,7 +39,7 @@ class RolePool:
         self,
         role: Role,
         config: Config,
-        surroundings: PoolDependencies,
+        dependencies: PoolDependencies,
         *,
         newest: int = 0,
         in_service: bool = True,
@@ -53,10 +52,10 @@ class RolePool:
         self.last_error = ""
         self.newest = newest
         self._config = config
-        self._around = surroundings
+        self._around = dependencies
         self._generations: list[RoleGeneration] = []
-        self._restarts = Restarts(self._restart, surroundings.clock)
-        self._watching: asyncio.Task[bool] | None = None
+        self._restarts = Restarts(self._restart, dependencies.clock)
+        self._watching: asyncio.Task[WatchResult] | None = None
         self._given_up_for = ""
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -64,27 +63,41 @@ class RolePool:
 
     @property
     def ready(self) -> int:
-        """Workers that take tasks."""
+        """Return how many workers take tasks."""
         return sum(worker.serving for worker in self._workers())
 
     @property
     def tried(self) -> bool:
-        """Whether there was ever an attempt to start it."""
+        """Return whether there was ever an attempt to start it."""
         return bool(self._generations)
 
     @property
     def known(self) -> bool:
-        """Whether tasks may be given to it: it has worked, or does."""
+        """Return whether tasks may be given to it: it has worked, or does."""
         return self.current is not None or not self.in_service
 
     @property
     def given_up(self) -> bool:
-        """Whether it stays down until somebody mends it."""
+        """Return whether it stays down until somebody mends it."""
         return self.current is not None and self.current.state in FINAL
 
     @property
+    def state(self) -> str:
+        """Return how it is, in one word."""
+        current = self.current
+        if not self.in_service:
+            return "drained"
+        if current is None:
+            return "failed" if self.tried else "starting"
+        if current.state is GenerationState.FAILED:
+            return "failed"
+        if self.ready >= self.role.workers:
+            return "ready"
+        return "degraded" if self.ready or current.restarts or current.deaths else "starting"
+
+    @property
     def warm(self) -> bool:
-        """Whether nothing is left to wait for: all workers are ready, or it was given up."""
+        """Return whether all workers are ready, or nothing is left to wait for."""
         now = self.current
         return now is None or now.state in FINAL or all(w.ready for w in now.staying)
 
@@ -92,7 +105,7 @@ class RolePool:
         return [worker for generation in self._generations for worker in generation.alive]
 
     def find(self, worker: str) -> RoleWorker | None:
-        """A worker that lives, by its name."""
+        """Return a worker that lives, by its name."""
         return next((w for w in self._workers() if w.name == worker), None)
 
     def look(self, limits: HangLimits) -> None:
@@ -108,7 +121,7 @@ class RolePool:
                 worker.wake()
 
     def working(self) -> list[tuple[int, int | None]]:
-        """The processes of its workers, each with its task."""
+        """Return the processes of its workers, each with its task."""
         return [(one.pid, one.task) for one in self._workers() if one.pid is not None]
 
     def cancel(self, task: int) -> None:
@@ -124,11 +137,11 @@ class RolePool:
         generation = self._new_generation(self.role, self._config)
         self.current = generation
         try:
-            self._start_workers(generation, self.role.workers)
+            generation.start_workers(self.role.workers, self, self._around)
         except (KhiveError, OSError) as error:
             self._give_up(generation, str(error))
             return
-        self._move(generation, GenerationState.WARMING)
+        generation.move(GenerationState.WARMING)
         if not self.role.workers:
             self._activate(generation)
 
@@ -142,7 +155,7 @@ class RolePool:
         """
         await self.settle()
         generation = self._new_generation(role, config)
-        self._move(generation, GenerationState.WARMING)
+        generation.move(GenerationState.WARMING)
         try:
             turns = (self._warm_one(generation) for _ in range(role.workers))
             for failed in await asyncio.gather(*turns, return_exceptions=True):
@@ -158,7 +171,7 @@ class RolePool:
             for worker in generation.alive:
                 worker.terminate()
             raise
-        self._move(generation, GenerationState.READY)
+        generation.move(GenerationState.READY)
         return generation
 
     async def _warm_one(self, generation: RoleGeneration) -> None:
@@ -167,7 +180,7 @@ class RolePool:
             if generation.broken:
                 return
             try:
-                (worker,) = self._start_workers(generation, 1)
+                (worker,) = generation.start_workers(1, self, self._around)
                 # One that is late is killed; this is for what cannot be.
                 patience = generation.role.warm_timeout + KILL_PATIENCE
                 await asyncio.wait_for(worker.settled.wait(), patience)
@@ -179,8 +192,8 @@ class RolePool:
         """It never had a task: nothing to wait for."""
         generation.broken = generation.last_error = self.last_error = why
         log.error("role.staging_failed", role=self.name, number=generation.number, error=why)
-        await end_generation(generation, 0.0)
-        self._move(generation, GenerationState.FAILED)
+        await generation.end(0.0)
+        generation.move(GenerationState.FAILED)
 
     def _new_generation(self, role: Role, config: Config) -> RoleGeneration:
         self.newest += 1
@@ -190,13 +203,10 @@ class RolePool:
         self._generations.append(RoleGeneration(self.newest, role, config))
         return self._generations[-1]
 
-    def _start_workers(self, generation: RoleGeneration, count: int) -> list[RoleWorker]:
-        return start_workers(generation, count, self, self._around)
-
     # --- the switch -----------------------------------------------------------------------------
 
     def switch(self, new: RoleGeneration) -> RoleGeneration | None:
-        """Give the tasks to a generation that is ready; the one that had them before.
+        """Give the tasks to a generation that is ready; return the one that had them before.
 
         Raises:
             StagingFailed: it has broken since it was ready.
@@ -214,8 +224,8 @@ class RolePool:
 
     def _activate(self, generation: RoleGeneration) -> None:
         if generation.state is GenerationState.WARMING:
-            self._move(generation, GenerationState.READY)
-        self._move(generation, GenerationState.ACTIVE)
+            generation.move(GenerationState.READY)
+        generation.move(GenerationState.ACTIVE)
         for worker in generation.staying:
             if worker.ready and not worker.active:
                 worker.go()
@@ -223,13 +233,13 @@ class RolePool:
 
     def _close_queues(self, generation: RoleGeneration) -> None:
         if generation.state is GenerationState.ACTIVE:
-            self._move(generation, GenerationState.DRAINING)
+            generation.move(GenerationState.DRAINING)
         for worker in generation.alive:
             worker.drain()
         self._count("closed")
 
     def suspend(self) -> RoleGeneration | None:
-        """Take the role out of service: its tasks wait; the generation that is to be retired."""
+        """Take the role out of service, so that its tasks wait; return what is to be retired."""
         self.in_service = False
         self._restarts.cancel()
         old, self.current = self.current, None
@@ -244,46 +254,41 @@ class RolePool:
         """See a generation out whose queues are closed: wait up to its deadline, then end it."""
         if generation is None:
             return
-        in_time = await end_generation(generation, generation.role.drain_deadline)
+        in_time = await generation.end(generation.role.drain_deadline)
         if generation.state in FINAL:
             return
         if generation.state is GenerationState.ACTIVE:
-            self._move(generation, GenerationState.DRAINING)
+            generation.move(GenerationState.DRAINING)
         # One that was taken out of service before it served had nothing to finish.
         late = generation.state is GenerationState.DRAINING and not in_time
-        self._move(generation, GenerationState.FAILED if late else GenerationState.RETIRED)
+        generation.move(GenerationState.FAILED if late else GenerationState.RETIRED)
         self._around.changed()
 
     async def end(self, patience: float) -> None:
-        """The supervisor stops: finish what is held within `patience`, then end everything."""
-        self._restarts.cancel()
-        tasks = list(self._background)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(
-            *(
-                end_generation(generation, min(patience, generation.role.drain_deadline))
-                for generation in self._generations
-            )
-        )
+        """Finish what is held within `patience` (seconds), then end everything."""
+        await self._begin_no_more()
+        ends = (one.end(min(patience, one.role.drain_deadline)) for one in self._generations)
+        await asyncio.gather(*ends)
 
     async def let_go(self, patience: float) -> None:
-        """Another release takes over: no new workers, and nobody who is at work is ended."""
-        self._restarts.cancel()
-        tasks = list(self._background)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        workers = [worker for generation in self._generations for worker in generation.alive]
+        """Start no more workers, and end nobody who is at work: another release takes over."""
+        await self._begin_no_more()
+        workers = self._workers()
         for worker in workers:
             worker.drain()
         await all_gone(workers, patience)
 
+    async def _begin_no_more(self) -> None:
+        self._restarts.cancel()
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     # --- watching, and rolling back -------------------------------------------------------------
 
-    def watch(self, new: RoleGeneration, old: RoleGeneration | None) -> asyncio.Task[bool]:
-        """See whether a generation does its first tasks; the result: whether it was kept."""
+    def watch(self, new: RoleGeneration, old: RoleGeneration | None) -> asyncio.Task[WatchResult]:
+        """See whether a generation does its first tasks, and roll it back if not."""
         self._watching = self._spawn_task(self._watch(new, old))
         return self._watching
 
@@ -294,19 +299,21 @@ class RolePool:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> bool:
-        if await keeps(new, self._around.clock):
-            return True
+    async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> WatchResult:
+        if await new.proves_itself(self._around.clock):
+            return WatchResult(kept=True)
         async with self.lock:
-            await self._roll_back(new, old)
-        return False
+            return WatchResult(kept=False, rolled_back=await self._roll_back(new, old))
 
-    async def _roll_back(self, bad: RoleGeneration, old: RoleGeneration | None) -> None:
+    async def _roll_back(
+        self, bad: RoleGeneration, old: RoleGeneration | None
+    ) -> RolledBack | None:
+        """Go back to the definition before; return None if there is none, or it does not start."""
         why = bad.broken or bad.last_error or f"{bad.failures} of its first tasks failed"
         self.last_error = f"Generation {bad.number} was rolled back: {why}"
         log.error("role.rolling_back", role=self.name, number=bad.number, error=why)
         if old is None:
-            return  # there is nothing to go back to; the restart policy decides
+            return None  # the restart policy decides
         self._watching = None
         try:
             again = await self.stage(old.role, old.config)
@@ -314,13 +321,13 @@ class RolePool:
         except StagingFailed as error:
             self.last_error += f" The definition before it does not start either: {error}"
             log.error("role.not_rolled_back", role=self.name, error=str(error))
-            return
+            return None
         if bad.state is not GenerationState.FAILED:
-            self._move(bad, GenerationState.FAILED)
+            bad.move(GenerationState.FAILED)
         bad.broken = bad.broken or why
-        self._around.rolled_back(bad.role, again.role, self.last_error)
         log.warning("role.rolled_back", role=self.name, bad=bad.number, number=again.number)
-        self._spawn_task(end_generation(bad, bad.role.drain_deadline))
+        self._spawn_task(bad.end(bad.role.drain_deadline))
+        return RolledBack(bad.role, again.role, self.last_error)
 
     def _spawn_task(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.create_task(work)
@@ -343,10 +350,10 @@ class RolePool:
             staying.sort(key=lambda worker: (worker.ready, worker.task is not None))
             for worker in staying[:surplus]:
                 worker.drain()
-                self._spawn_task(see_out(worker, role.drain_deadline))
+                self._spawn_task(worker.see_out(role.drain_deadline))
             self._count("scaled")
         elif surplus < 0:
-            self._start_workers(current, -surplus)
+            current.start_workers(-surplus, self, self._around)
         self._around.changed()
 
     # --- what workers do ------------------------------------------------------------------------
@@ -355,7 +362,7 @@ class RolePool:
         return next(g for g in self._generations if worker.name in g.workers)
 
     def worker_ready(self, worker: RoleWorker) -> None:
-        """See `role_worker.Observer`."""
+        """Let a worker that has become ready take tasks, if those are its generation's."""
         generation = self._generation_of(worker)
         log.info("role.worker_ready", role=self.name, worker=worker.name, worker_pid=worker.pid)
         if generation is not self.current or worker.leaving:
@@ -368,7 +375,7 @@ class RolePool:
         self._around.changed()
 
     def worker_ended_task(self, worker: RoleWorker, *, ok: bool) -> None:
-        """See `role_worker.Observer`."""
+        """Count a task towards what its generation has proved."""
         generation = self._generation_of(worker)
         generation.successes += ok
         generation.failures += not ok
@@ -377,7 +384,7 @@ class RolePool:
             self.wake()  # what it had set aside may let another worker begin
 
     def worker_gone(self, worker: RoleWorker) -> None:
-        """See `role_worker.Observer`."""
+        """Forget a worker, have its tasks released, and see about another one."""
         generation = self._generation_of(worker)
         del generation.workers[worker.name]
         asked = worker.leaving
@@ -399,7 +406,7 @@ class RolePool:
         if generation is not self.current:
             generation.broken = why
             return
-        reason = self._restarts.after(generation, worker, policy_of(self._config))
+        reason = self._restarts.after(generation, worker, RestartPolicy.of(self._config))
         if reason:
             self._give_up(generation, f"{why} ({reason})")
 
@@ -411,22 +418,22 @@ class RolePool:
             return
         generation.restarts += 1
         try:
-            self._start_workers(generation, 1)
+            generation.start_workers(1, self, self._around)
         except (KhiveError, OSError) as error:
             generation.last_error = self.last_error = str(error)
-            self._restarts.later(policy_of(self._config).backoff_max, generation)
+            self._restarts.later(RestartPolicy.of(self._config).backoff_max, generation)
 
     def _give_up(self, generation: RoleGeneration, why: str) -> None:
         """Leave this role down for long, or until somebody mends it; the others go on."""
         generation.broken = generation.last_error = self.last_error = why
         log.error("role.gave_up", role=self.name, number=generation.number, error=why)
-        self._move(generation, GenerationState.FAILED)
+        generation.move(GenerationState.FAILED)
         for worker in generation.alive:
             worker.drain()
         generation.moved.set()
         if why != self._given_up_for:  # what is tried again and again is on record once
             self._given_up_for = why
-            self._around.gave_up(self.name, why)
+            self._around.events.put_nowait(GaveUp(self.name, why))
         self._around.changed()
         self._restarts.begin_again_later(lambda: self._begin_again(generation))
 
@@ -439,14 +446,33 @@ class RolePool:
 
     # --- telling --------------------------------------------------------------------------------
 
-    def _move(self, generation: RoleGeneration, state: GenerationState) -> None:
-        generation.state = change(generation.state, state)
-        generation.moved.set()
-        log.info("role.generation", role=self.name, number=generation.number, state=state.value)
-
     def _count(self, why: str) -> None:
         log.info("role.workers", role=self.name, ready=self.ready, why=why)
 
-    def describe(self, now: float) -> dict[str, Any]:
-        """What `status` shows."""
-        return role_status.describe(self, self._generations, now)
+    def describe(self, now: float) -> PoolStatus:
+        """Return what `status` shows."""
+        return {
+            "role": self.name,
+            "state": self.state,
+            "in_service": self.in_service,
+            "generation": self.current.number if self.current else None,
+            "workers_wanted": self.role.workers if self.in_service else 0,
+            "workers_ready": self.ready,
+            "restarts": sum(generation.restarts for generation in self._generations),
+            "last_error": self.last_error,
+            "generations": [generation.describe(now) for generation in self._generations],
+        }
+
+    def row(self) -> RoleRow:
+        """Return what sessions read of it, and the next supervisor."""
+        role, current = self.role, self.current
+        return RoleRow(
+            role=role.role,
+            task_types=role.task_types,
+            digest=current.digest if current else "",
+            generation=current.number if current else self.newest,
+            workers=role.workers,
+            attempts=role.attempts,
+            in_service=self.in_service and not self.given_up,
+            priority=role.priority,
+        )

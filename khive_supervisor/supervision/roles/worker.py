@@ -18,7 +18,8 @@ from khive_supervisor import logs
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import KhiveError, ProtocolError
 from khive_supervisor.supervision.processes.liveness import HangLimits, LifeVerdict
-from khive_supervisor.supervision.processes.pulse import Pulse
+from khive_supervisor.supervision.processes.pulse import Pulse, PulseStatus
+from khive_supervisor.supervision.roles.status import WorkerStatus
 
 log = logs.get("khive.roles")
 
@@ -30,8 +31,8 @@ ASK_EVERY = 10.0
 #: Seconds beyond a task's own timeout after which a loop that says nothing is not held up by the
 #: task any more: a function may keep the interpreter's lock for all of its time.
 TASK_GRACE = 60.0
-#: Seconds between asking a process to end and ending it.
-TERM_GRACE = 3.0
+#: Seconds between asking a process to end and ending it, and until a killed group must be gone.
+TERM_GRACE, KILL_PATIENCE = 3.0, 5.0
 
 
 class WorkerObserver(Protocol):
@@ -268,18 +269,37 @@ class RoleWorker:
             self._queue.close()
             self._queue = None
 
-    def describe(self, now: float) -> dict[str, Any]:
-        """What `status` shows."""
+    async def see_out(self, patience: float) -> None:
+        """Wait for the end of one whose queue is closed, and end it if that takes too long."""
+        if not await all_gone([self], patience):
+            log.warning("role.drain_deadline", worker=self.name, task=self.task)
+            self.terminate()
+            await self.ended.wait()
+
+    def describe(self, now: float) -> WorkerStatus:
+        """Return what `status` shows."""
         if self.leaving:
             state = "draining"
         elif not self.ready:
             state = "starting"
         else:
             state = "busy" if self.task is not None else "idle"
+        pulse = self._pulse.describe(state) if self._pulse else PulseStatus(state=state)
         return {
             "worker": self.name,
             "pid": self.pid,
-            **(self._pulse.describe(state) if self._pulse else {"state": state}),
+            **pulse,
             "task": self.task,
             "seconds": round(now - self.task_since, 1) if self.task is not None else None,
         }
+
+
+async def all_gone(workers: Sequence[RoleWorker], patience: float) -> bool:
+    """Wait for the ends of workers; return whether all came within `patience` (seconds)."""
+    waits = [asyncio.ensure_future(worker.ended.wait()) for worker in workers]
+    if not waits:
+        return True
+    _, left = await asyncio.wait(waits, timeout=patience)
+    for wait in left:
+        wait.cancel()
+    return not left

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from khive_supervisor import logs
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError, StoreReplaced
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, TASKS, Token
 from khive_supervisor.sqlite.store import SqliteStore
@@ -162,9 +163,9 @@ class Watcher:
         self._hints = 0
         self._pushes = 0
 
-    def look_every(self, seconds: float) -> None:
+    def configure(self, config: Config) -> None:
         """Poll at another interval from the next time on."""
-        self._health.poll_interval = seconds
+        self._health.poll_interval = config.supervisor.poll_interval
 
     def describe(self) -> dict[str, Any]:
         """What `status` shows."""

@@ -34,20 +34,21 @@ ROLES = {"roles": [{"role": "r", "state": "ready", "last_error": SECRET, "genera
 
 
 def operations(grant: Grant) -> Operations:
-    reloader = MagicMock()
-    reloader.roles.describe.return_value = ROLES
-    reloader.roles.drain = reloader.roles.resume = AsyncMock(return_value={})
+    reloader, roles = MagicMock(), MagicMock()
+    roles.describe.return_value = ROLES
+    roles.drain = roles.resume = AsyncMock(return_value={})
     reloader.ask = AsyncMock(return_value=MagicMock(as_dict=dict))
     reloader.outcomes = {}
     sessions, records, upkeep = MagicMock(), MagicMock(), MagicMock()
     sessions.__len__.return_value = 2
     sessions.counts.return_value = {}
-    records.trail.flush = AsyncMock()
+    records.outbox.flush = AsyncMock()
     upkeep.rescue = AsyncMock(return_value=1)
     upkeep.builder.start.return_value = upkeep.builder.running = True
     return Operations(
         sessions,
         reloader,
+        roles,
         records,
         upkeep,
         AsyncMock(return_value=STATUS),

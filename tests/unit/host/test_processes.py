@@ -11,7 +11,7 @@ import pytest
 
 from khive_supervisor.host.processes import alive
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.supervision.roles.orphans import release_dead
+from khive_supervisor.supervision.roles.persistence import release_dead
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import Claimant, NewTask
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tomllib
 from pathlib import Path
@@ -33,6 +34,7 @@ from khive_supervisor.supervision.app import Supervisor
 from khive_supervisor.supervision.control.sessions import Session
 from khive_supervisor.supervision.maintenance.loop import IndexStatus
 from khive_supervisor.supervision.processes.restart import PERMANENT_EXITS, ChildState
+from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
 from khive_supervisor.supervision.roles.pool import RolePool
@@ -159,7 +161,12 @@ def test_every_field_of_status_is_documented(
     told |= set(status["freshness"])
     role = Role("r", ("t",), Handler(python="m:f"))
     around = PoolDependencies(
-        lambda _r, _f: None, lambda _w, _d: None, lambda: None, lambda _fd: None
+        lambda _r, _f: None,
+        lambda _w, _d: None,
+        lambda: None,
+        lambda _fd: None,
+        RoleEnvironment(),
+        asyncio.Queue(),
     )
     told |= set(RolePool(role, Config(), around).describe(0.0)) | {"queued", "leased"}
     told |= set(RoleGeneration(1, role, Config()).describe(0.0))

@@ -11,8 +11,8 @@ import pytest
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.audit import AuditLog
-from khive_supervisor.supervision.maintenance import outbox as trail_module
-from khive_supervisor.supervision.maintenance.outbox import AuditOutbox
+from khive_supervisor.supervision.maintenance import audit_events, outbox
+from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 
 
 class Disk:
@@ -23,7 +23,7 @@ class Disk:
         self.full = False
         self.wall = 0.0
         self.tried = asyncio.Event()
-        self.trail = AuditOutbox(self.work, wall_clock=lambda: self.wall)
+        self.audit = AuditEvents(self.work, wall_clock=lambda: self.wall)
 
     async def work(self, work: Callable[[AuditLog], None]) -> None:
         self.tried.set()
@@ -38,20 +38,20 @@ class Disk:
 def test_what_cannot_be_written_is_written_later_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_module, "AGAIN", 0.0)
+    monkeypatch.setattr(outbox, "AGAIN", 0.0)
 
     async def main() -> None:
         disk = Disk(tmp_path)
         disk.full = True
-        running = asyncio.create_task(disk.trail.run())
-        disk.trail.note("one", "supervisor", {})
+        running = asyncio.create_task(disk.audit.outbox.run())
+        disk.audit.note("one", "supervisor", {})
         await disk.tried.wait()
         disk.wall = 5.0
-        disk.trail.note("two", "supervisor", {"a": 1}, actor="ada")
-        assert not await disk.trail.flush()
+        disk.audit.note("two", "supervisor", {"a": 1}, actor="ada")
+        assert not await disk.audit.outbox.flush()
         assert disk.told() == []
         disk.full = False
-        assert await disk.trail.flush()
+        assert await disk.audit.outbox.flush()
         assert disk.told() == [("one", 0.0), ("two", 5.0)]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -63,13 +63,13 @@ def test_what_cannot_be_written_is_written_later_in_order(
 def test_a_disk_that_stays_full_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_module, "WAITING", 2)
+    monkeypatch.setattr(audit_events, "WAITING", 2)
 
     async def main() -> None:
         disk = Disk(tmp_path)
         for name in ("one", "two", "three"):
-            disk.trail.note(name, "supervisor", {})
-        assert await disk.trail.flush()
+            disk.audit.note(name, "supervisor", {})
+        assert await disk.audit.outbox.flush()
         assert [kind for kind, _ in disk.told()] == ["one", "two"]
         disk.store.close()
 

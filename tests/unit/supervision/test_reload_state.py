@@ -12,12 +12,12 @@ from khive_supervisor.supervision.reload.states import (
     Coordinator,
     ReloadEvent,
     ReloadPhase,
-    RoleOutcome,
     after,
     ending,
     next_request,
 )
 from khive_supervisor.supervision.roles import lifecycle as generations
+from khive_supervisor.supervision.roles.events import RoleOutcome
 from khive_supervisor.supervision.roles.lifecycle import FINAL, TRANSITIONS, GenerationState
 
 

@@ -13,7 +13,7 @@ from pool_support import ROLE, Fakes, until, with_pool
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import StoreUnavailable
-from khive_supervisor.supervision.roles import persistence
+from khive_supervisor.supervision.maintenance import outbox
 from khive_supervisor.supervision.roles.persistence import RoleRows
 from khive_supervisor.supervision.roles.worker import RoleWorker
 from khive_supervisor.tasks.model import Released
@@ -61,14 +61,14 @@ async def test_what_is_owed_is_stored_in_order_and_once(fakes: Fakes) -> None:
     rows.changed()
     rows.release(gone("a"), died=True)
     rows.release(gone("b"), died=False)
-    assert await rows.settle()
+    assert await rows.outbox.flush()
     assert tasks.told == [
         ("release", ("a:7", True)),
         ("release", ("b:7", False)),
         ("rows", ["py"]),
         ("limits", []),
     ]
-    assert await rows.settle()
+    assert await rows.outbox.flush()
     assert len(tasks.told) == 4
 
 
@@ -77,7 +77,7 @@ async def test_a_role_that_never_worked_has_no_row_yet(fakes: Fakes) -> None:
     tasks = Tasks()
     rows = rows_of(fakes, tasks)
     rows.changed()
-    assert await rows.settle()
+    assert await rows.outbox.flush()
     assert tasks.told == [("rows", []), ("limits", [])]
 
 
@@ -87,12 +87,12 @@ async def test_what_the_disk_refused_is_tried_again(fakes: Fakes) -> None:
     tasks.refuse = True
     rows = rows_of(fakes, tasks)
     rows.release(gone("a"), died=True)
-    assert not await rows.settle()
+    assert not await rows.outbox.flush()
     assert tasks.told == []
     tasks.refuse = False
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(persistence, "AGAIN", 0.0)
-        keeping = asyncio.create_task(rows.keep())
+        patch.setattr(outbox, "AGAIN", 0.0)
+        keeping = asyncio.create_task(rows.outbox.run())
         await until(lambda: len(tasks.told) == 3)
     keeping.cancel()
     assert tasks.told == [("release", ("a:7", True)), ("rows", []), ("limits", [])]

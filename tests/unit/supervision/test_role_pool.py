@@ -12,6 +12,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import BootFailure, StagingFailed, StoreUnavailable
 from khive_supervisor.supervision.roles import generation
+from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, WatchResult
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
 
 
@@ -120,7 +121,7 @@ async def test_variables_are_passed_on_as_declared(fakes: Fakes) -> None:
     (worker,) = await fakes.ready(2, 1)
     await staging
     assert worker.request["env"] == {"TOKEN": "t"}
-    fakes.environ = {}
+    fakes.environ.clear()
     with pytest.raises(StagingFailed, match="requires TOKEN"):
         await fakes.pool.stage(role, Config())
 
@@ -138,7 +139,9 @@ async def test_failures_and_no_success_bring_the_old_definition_back(fakes: Fake
         worker.say(took=task)
         worker.say(ended=task, ok=False, counts=True)
     again = await fakes.ready(3)
-    assert await watch is False
+    result = await watch
+    assert not result.kept
+    assert result.rolled_back == RolledBack(bad, ROLE, fakes.pool.last_error)
     assert fakes.pool.role == ROLE
     assert fakes.state(2) is GenerationState.FAILED
     assert worker.heard() == ["go", "end"]
@@ -155,7 +158,7 @@ async def test_a_success_among_the_first_tasks_keeps_it(fakes: Fakes) -> None:
     watch = fakes.pool.watch(new, fakes.pool.switch(new))
     for task, ok in enumerate((False, False, True, False, False)):
         worker.say(ended=task, ok=ok, counts=True)
-    assert await watch is True
+    assert await watch == WatchResult(kept=True)
     assert fakes.state(2) is GenerationState.ACTIVE
 
 
@@ -167,6 +170,7 @@ async def test_a_worker_that_says_its_start_cannot_help_takes_the_role_down(fake
     fakes.exit(first, exitcodes.BOOT_FAILURE)
     assert fakes.state(1) is GenerationState.FAILED
     assert "no such module" in fakes.pool.last_error
+    assert fakes.events.get_nowait() == GaveUp("py", fakes.pool.last_error)
     assert fakes.pool.warm  # nobody waits for it
     assert second.heard() == ["end"]
     assert len(fakes.workers) == 2

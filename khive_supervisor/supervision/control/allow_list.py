@@ -1,0 +1,50 @@
+"""The names of variables that attach passes on, in a file beside the socket.
+
+Attach reads no configuration; it has names of its own, and a file is there only while the
+configuration names others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from khive_supervisor.attach.channel import FORWARDED
+from khive_supervisor.config.settings.model import Config
+
+
+class AllowList:
+    """The file of one socket."""
+
+    def __init__(self, socket_path: str, config: Config) -> None:
+        self._file = socket_path + ".env"
+        self._names = config.session.env_allow
+
+    def configure(self, config: Config) -> None:
+        """Have attach pass on other names from now on.
+
+        Raises:
+            OSError: the file could not be written; attach goes on with the one that is there.
+        """
+        before, self._names = self._names, config.session.env_allow
+        try:
+            self.write()
+        except OSError:
+            self._names = before
+            raise
+
+    def write(self) -> None:
+        """Put the file in its place, or away if attach's own names do; raises OSError."""
+        if tuple(self._names) == FORWARDED:
+            self.remove()
+            return
+        unfinished = self._file + ".tmp"
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as out:
+            out.write("\n".join(self._names))
+        os.replace(unfinished, self._file)  # whole, since an attach may read it at this moment
+
+    def remove(self) -> None:
+        """Let attach go by its own names; idempotent."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._file)

@@ -1,0 +1,106 @@
+"""The queue of tasks as roles need it: who is woken, what nobody holds any more, how much waits.
+
+While tasks are at work or wait, it is looked at each second or two; without any, nothing runs here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from khive_supervisor import logs
+from khive_supervisor.budgets.account import UNLIMITED, Account
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.supervision.roles.persistence import InThread, release_dead
+from khive_supervisor.supervision.roles.pool import RolePool
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.model import QueueDepth, Released
+
+log = logs.get("khive.roles")
+
+#: Seconds between two looks at the queue while tasks are at work, and while they only wait.
+LOOK, LOOK_WAITING = 1.0, 2.0
+
+
+class RoleQueue:
+    """Looks at the queue of all roles; used only from the supervisor's loop."""
+
+    def __init__(
+        self, pools: Mapping[str, RolePool], in_thread: InThread, wall: Callable[[], float]
+    ) -> None:
+        self._pools = pools
+        self._in_thread = in_thread
+        self._wall = wall
+        self._depths: dict[str, QueueDepth] = {}
+        self._accounts: dict[str, Account] = {}
+        self._stirred = asyncio.Event()
+
+    def wake(self, role: str | None = None) -> None:
+        """Have a role, or all, look for new tasks."""
+        self._stirred.set()
+        pools = self._pools.values() if role is None else [self._pools.get(role)]
+        for pool in pools:
+            if pool is not None:
+                pool.wake()
+
+    def released(self, tasks: Sequence[Released], worker: str) -> None:
+        """Say which tasks are free again, and wake their roles."""
+        for task in tasks:
+            log.warning("task.released", task=task.id, state=task.state, worker=worker)
+            self.wake(task.role)
+
+    async def run(self) -> None:
+        """Take back what nobody holds any more and wake for what is due, until cancelled."""
+        self._stirred.set()
+        first = True
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            try:
+                if first:
+                    await self._in_thread(release_dead)
+                    first = False
+                if self._depths:
+                    self.released(
+                        await self._in_thread(lambda t: t.release_expired(lease.now())), ""
+                    )
+                await self.look()
+                await self._look_at_budgets()
+                for role in await self._in_thread(lambda t: t.due(lease.now())):
+                    if role in self._pools:
+                        self._pools[role].wake()
+            except (KhiveError, OSError) as error:
+                log.warning("roles.no_look", error=str(error))
+                self._stirred.set()
+            if self._depths:
+                self._stirred.set()
+            at_work = any(depth.leased for depth in self._depths.values())
+            await asyncio.sleep(LOOK if at_work else LOOK_WAITING)
+
+    async def look(self) -> None:
+        """See how much waits now."""
+        self._depths = await self._in_thread(lambda tasks: tasks.queue_depths())
+
+    async def _look_at_budgets(self) -> None:
+        """See what is spent; once more after the last task has ended: only tasks change it."""
+        found: list[Account] = []
+        if any(pool.role.budget.limited for pool in self._pools.values()):
+            found = await self._in_thread(lambda t: t.budgets())
+        self._accounts = {account.role: account for account in found}
+
+    def depth(self, role: str) -> QueueDepth:
+        """Return how much waited and was at work at the last look."""
+        return self._depths.get(role, QueueDepth())
+
+    def unserved(self) -> dict[str, int]:
+        """Return how much waited for each name that no role has."""
+        return {
+            name: depth.queued
+            for name, depth in self._depths.items()
+            if name not in self._pools and depth.queued
+        }
+
+    def budget_state(self, role: str) -> str:
+        """Return it as the last look found it, which the end of a window makes better."""
+        account = self._accounts.get(role)
+        return UNLIMITED if account is None else account.state_at(self._wall())

@@ -1,0 +1,183 @@
+"""One change of all roles to what a plan says: staged, switched, drained, and watched.
+
+Roles whose new workers fail keep or get back their old ones; the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from khive_supervisor import logs
+from khive_supervisor.config.changes import ConfigDiff, RoleClass
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.errors import StagingFailed
+from khive_supervisor.supervision.roles.events import (
+    UNDONE,
+    Applied,
+    RoleEvent,
+    RoleOutcome,
+    RolledBack,
+    WatchResult,
+)
+from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
+from khive_supervisor.supervision.roles.persistence import RoleRows
+from khive_supervisor.supervision.roles.pool import RolePool
+
+log = logs.get("khive.roles")
+
+
+class Rollout:
+    """Used once, step by step and only from the supervisor's loop; may be cancelled at any point.
+
+    Args:
+        plan: what is to change.
+        config: what the roles are to be.
+        pools: by name; those of roles that come are added, and those of roles that go deleted.
+        dependencies: of the pools.
+        rows: what the store knows of the roles.
+        wake: has everybody look for tasks.
+    """
+
+    def __init__(
+        self,
+        plan: ConfigDiff,
+        config: Config,
+        pools: dict[str, RolePool],
+        dependencies: PoolDependencies,
+        rows: RoleRows,
+        wake: Callable[[], None],
+    ) -> None:
+        self._kinds = {change.role: change.kind for change in plan.roles}
+        self._config = config
+        self._pools = pools
+        self._around = dependencies
+        self._rows = rows
+        self._wake = wake
+        self._outcomes: dict[str, RoleOutcome] = {}
+        self._new: dict[RolePool, RoleGeneration] = {}
+        self._old: dict[RolePool, RoleGeneration] = {}
+        self._rollbacks: list[RolledBack] = []
+
+    async def stage(self) -> None:
+        """Have new workers started, and wait until they are ready or have failed."""
+        await asyncio.gather(*(self._stage(role) for role in self._of_kind("rolling", "added")))
+
+    async def _stage(self, role: Role) -> None:
+        pool = self._pool_of(role)
+        if not pool.in_service:
+            pool.adjust(role, self._config)  # for when it is put back
+            self._outcomes[pool.name] = RoleOutcome.ROLLED
+            return
+        async with pool.lock:
+            had = pool.current is not None
+            try:
+                self._new[pool] = await pool.stage(role, self._config)
+            except StagingFailed:
+                self._outcomes[pool.name] = _undone(had=had)
+                return
+        rolls = self._kinds[pool.name] == "rolling"
+        self._outcomes[pool.name] = RoleOutcome.ROLLED if rolls else RoleOutcome.ADDED
+
+    async def switch(self) -> None:
+        """Give the tasks to the new workers, all at once: half of the roles are never old."""
+        await self._rows.limit(self._roles_to_be())
+        for pool, generation in list(self._new.items()):
+            try:
+                self._keep_old(pool, pool.switch(generation))
+            except StagingFailed as error:
+                log.error("role.not_switched", role=pool.name, error=str(error))
+                self._outcomes[pool.name] = _undone(had=pool.current is not None)
+                del self._new[pool]
+        for pool in self._removed():
+            self._keep_old(pool, pool.suspend())
+            self._outcomes[pool.name] = RoleOutcome.REMOVED
+        for role in self._of_kind("live", "unchanged"):
+            self._pool_of(role).adjust(role, self._config)
+            live = self._kinds[role.role] == "live"
+            self._outcomes[role.role] = RoleOutcome.LIVE if live else RoleOutcome.UNCHANGED
+        self._around.changed()
+        self._wake()  # what waited for another limit need not wait for the next look
+
+    def _keep_old(self, pool: RolePool, generation: RoleGeneration | None) -> None:
+        if generation is not None:
+            self._old[pool] = generation
+
+    def _roles_to_be(self) -> list[Role]:
+        """Return the definitions after the switch, if it succeeds: what is not staged stays."""
+        wanted = {name: pool.role for name, pool in self._pools.items()}
+        wanted |= {pool.name: generation.role for pool, generation in self._new.items()}
+        wanted |= {role.role: role for role in self._of_kind("live", "unchanged")}
+        return list(wanted.values())
+
+    async def drain(self) -> None:
+        """Wait until the old workers have finished what they hold, or their deadlines are over."""
+        await asyncio.gather(*(pool.retire(old) for pool, old in self._old.items()))
+        for pool in self._removed():
+            del self._pools[pool.name]
+        self._around.changed()
+
+    async def prove(self) -> Applied:
+        """Wait for the first tasks where there are any; elsewhere the watch goes on by itself.
+
+        A rollback that comes after this is told as an event.
+        """
+        later = {pool: pool.watch(new, self._old.get(pool)) for pool, new in self._new.items()}
+
+        async def wait(pool: RolePool) -> None:
+            result = await asyncio.shield(later[pool])
+            del later[pool]
+            if not result.kept:
+                self._outcomes[pool.name] = RoleOutcome.ROLLED_BACK
+            if result.rolled_back is not None:
+                self._rollbacks.append(result.rolled_back)
+
+        try:
+            if later:
+                # Tasks that wait for the end of a budget's window are no first tasks.
+                due = await self._rows.claimable()
+                waits = [p for p, new in self._new.items() if p.name in due or new.failing]
+                await asyncio.gather(*(wait(pool) for pool in waits))
+        finally:
+            for watch in later.values():
+                report(watch, self._around.events)
+        return self._result()
+
+    def _result(self) -> Applied:
+        """Return what became of it so far."""
+        undone = [name for name, outcome in self._outcomes.items() if outcome in UNDONE]
+        errors = [self._pools[name].last_error for name in undone if name in self._pools]
+        return Applied(
+            self._outcomes, tuple(error for error in errors if error), tuple(self._rollbacks)
+        )
+
+    def _pool_of(self, role: Role) -> RolePool:
+        """Return the pool of a role, made if there is none."""
+        if role.role not in self._pools:
+            self._pools[role.role] = RolePool(role, self._config, self._around)
+        return self._pools[role.role]
+
+    def _of_kind(self, *kinds: RoleClass) -> list[Role]:
+        """Return the new definitions of the roles that change in one of some ways."""
+        return [role for role in self._config.roles if self._kinds.get(role.role) in kinds]
+
+    def _removed(self) -> list[RolePool]:
+        """Return the pools of the roles that go."""
+        names = [name for name, kind in self._kinds.items() if kind == "removed"]
+        return [self._pools[name] for name in names if name in self._pools]
+
+
+def report(watch: asyncio.Task[WatchResult], events: asyncio.Queue[RoleEvent]) -> None:
+    """Have a rollback told as an event that comes of a watch which nobody waits for."""
+
+    def ended(done: asyncio.Task[WatchResult]) -> None:
+        if not done.cancelled() and (rolled_back := done.result().rolled_back) is not None:
+            events.put_nowait(rolled_back)
+
+    watch.add_done_callback(ended)
+
+
+def _undone(*, had: bool) -> RoleOutcome:
+    """Return what a role is whose new workers failed: one that had others keeps them."""
+    return RoleOutcome.ROLLED_BACK if had else RoleOutcome.FAILED
