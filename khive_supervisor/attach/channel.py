@@ -93,11 +93,17 @@ python=$1
 shift 5
 exec "$python" -P -c '{AGAIN}' "$@" {CHANNEL}<&-
 """
-#: Sessions that serve others and end just then, after which one serves itself alone.
-RESERVES = 5
 #: errno values of a sandbox that forbids the socket: EPERM, EACCES.
 FORBIDDEN = (1, 13)
 _SO_PEERCRED = 17
+
+
+class Unserved(Exception):
+    """No supervisor serves this session, so that it serves itself; why has been said."""
+
+
+class OtherRelease(Exception):
+    """The supervisor speaks another release's protocol."""
 
 
 def say(text: str) -> None:
@@ -233,11 +239,15 @@ def peer(sock: socket) -> "tuple[int, int]":
     )
 
 
-def refuse(why: str, terms: StartTerms) -> None:
-    """Leave: the client's pipes are never handed to another user's process."""
+def refuse(why: str) -> None:
+    """Leave: the client's pipes are never handed to another user's process.
+
+    Raises:
+        Unserved: the client has a session, which is not to end.
+    """
     say(f"{why}. Set KHIVE_SOCKET to one of yours.")
     if resumed():
-        serve_alone(terms)  # the client has a session, which is not to end
+        raise Unserved
     _exit(PERMANENT)
 
 
@@ -319,21 +329,25 @@ def offer(path: str, terms: StartTerms) -> "str | None":
 
     Returns None if nobody was there (any more), or whom to ask instead: the path of another socket,
     or "" if a supervisor has to be started for the store that is meant.
+
+    Raises:
+        OtherRelease: who listens speaks another protocol.
+        Unserved: the session has to serve itself.
     """
     sock = socket(AF_UNIX, SOCK_STREAM, 0)
     try:
         sock.settimeout(TAKEN_WITHIN)
         if not connected(sock, path):
-            serve_without(0, path, terms, "accepts no connection")
+            raise unserved(0, path, terms, "accepts no connection")
         pid, uid = peer(sock)
         if uid != getuid():
-            refuse(f"the socket {path} belongs to another user (uid {uid})", terms)
+            refuse(f"the socket {path} belongs to another user (uid {uid})")
         note_attach(JOURNAL)
         pass_pipes(sock, hello(terms, forwarded_names(path)))
         return until_begun(sock, pid, path, terms)
     except OSError as error:
         if error.errno in FORBIDDEN:
-            serve_alone(terms)
+            raise Unserved from None
         return None
     finally:
         sock.close()
@@ -350,8 +364,7 @@ def until_begun(sock: socket, pid: int, path: str, terms: StartTerms) -> "str | 
         if record is None:
             if has_begun_after_all(sock):
                 return None
-            serve_without(pid, path, terms, missing)
-            return None
+            raise unserved(pid, path, terms, missing)
         kind, _, rest = record.decode("utf-8", "surrogateescape").partition(" ")
         code, _, text = rest.partition(" ")
         if kind == "T":
@@ -365,7 +378,7 @@ def until_begun(sock: socket, pid: int, path: str, terms: StartTerms) -> "str | 
             forget_attach(JOURNAL)
             return text
         elif kind == "E":
-            refused(int(code), text, terms)
+            refused(int(code), text)
             return None
         elif kind == "X":
             _exit(int(code))
@@ -386,19 +399,20 @@ def has_begun_after_all(sock: socket) -> bool:
     return late
 
 
-def refused(code: int, text: str, terms: StartTerms) -> None:
-    """A supervisor said why it does not take the session; returns if it may do so later."""
-    if code == VERSION_MISMATCH:
-        from khive_supervisor.attach.start import replaced
+def refused(code: int, text: str) -> None:
+    """A supervisor said why it does not take the session; returns if it may do so later.
 
-        if replaced(terms):
-            execv(sys.executable, again(terms))
-    else:
-        say(text)
+    Raises:
+        OtherRelease: it speaks another protocol.
+        Unserved: it never will, and the client has a session, which is not to end.
+    """
+    if code == VERSION_MISMATCH:
+        raise OtherRelease
+    say(text)
     if code == TEMPORARY:
         return
     if resumed():
-        serve_alone(terms)  # the client has a session, which is not to end
+        raise Unserved
     _exit(code)
 
 
@@ -407,55 +421,11 @@ def resumed() -> bool:
     return lines(JOURNAL)[0].startswith(b"H ")
 
 
-def serve_without(pid: int, path: str, terms: StartTerms, why: str) -> None:
-    """Say that the supervisor hangs, and become a process that serves the session by itself."""
+def unserved(pid: int, path: str, terms: StartTerms, why: str) -> Unserved:
+    """Say that the supervisor hangs, and return what to raise then."""
     who = f"(pid {pid}) " if pid else ""
     blamed = pid and (terms.until is None or stopped(pid))
     mend = f" If it is stopped: kill -CONT {pid}; if it hangs: kill -9 {pid}." if blamed else ""
     what = "session that serves others" if terms.alone else "supervisor"
     say(f"the {what} {who}at {path} {why}; this session serves itself meanwhile.{mend}")
-    serve_alone(terms)
-
-
-def serve_alone(terms: StartTerms) -> None:
-    """Become a process that serves this session by itself; does not return.
-
-    With a journal it goes on where the last worker was, and comes back when a supervisor is there.
-    One of many loads what that takes, and forks for the others.
-    """
-    argv = [sys.executable, "-P", "-m", "khive_workers.session", "--standalone"]
-    if has_memory():
-        argv += ["--journal", str(JOURNAL), "--inbox", str(INBOX)]
-        if (turn := reserved(terms)) > 0:
-            argv += ["--reserve", str(turn)]
-    execv(sys.executable, argv + terms.words())
-
-
-def reserved(terms: StartTerms) -> int:
-    """Let the reserve serve this session; returns the lock's descriptor if it is to be that.
-
-    -1 if neither is possible.
-    """
-    if terms.alone:
-        return -1
-    from khive_supervisor.attach import reserve
-
-    # A fork of the reserve's is always sooner to be had than an interpreter of its own.
-    terms.alone, terms.until = True, None
-    path = reserve.socket_path()
-    for _ in range(RESERVES):
-        turn = reserve.be_or_find(path)
-        if turn is not None:
-            return turn
-        if holder.unsafe(path) is not None:
-            break
-        offer(path, terms)  # back if it ends just now: whoever is the next is as good
-    return -1
-
-
-def has_memory() -> bool:
-    """Return whether this session's memory has been made."""
-    try:
-        return fstat(JOURNAL).st_nlink == 0 and fstat(INBOX).st_nlink == 0
-    except OSError:
-        return False
+    return Unserved()

@@ -5,7 +5,8 @@ click. The slow paths (starting a supervisor, serving without one) are other pro
 """
 
 import _signal  # type: ignore[import-not-found]  # the C module has no stub
-from posix import _exit, cpu_count, environ, getloadavg, write
+import sys
+from posix import _exit, cpu_count, environ, execv, getloadavg, write
 from time import monotonic, sleep
 
 from khive_supervisor.attach.channel import (
@@ -13,16 +14,18 @@ from khive_supervisor.attach.channel import (
     JOURNAL,
     LONGEST_PAUSE,
     PAUSE,
+    OtherRelease,
     StartTerms,
+    Unserved,
+    again,
     futile_attaches,
     offer,
     open_memory,
     refuse,
     resumed,
     say,
-    serve_alone,
 )
-from khive_supervisor.exitcodes import PERMANENT
+from khive_supervisor.exitcodes import PERMANENT, VERSION_MISMATCH
 from khive_supervisor.host import holder, paths
 
 #: Attempts to reach a new worker after one was lost, before a supervisor is started again.
@@ -66,7 +69,7 @@ def look(terms: StartTerms) -> bool:
     """
     first = paths.socket_path(terms.config)
     if why := holder.unsafe(first):
-        refuse(why, terms)
+        refuse(why)
     likely = holder.candidates(terms.config)
     for path in likely:
         answer = offer(path, terms) if holder.unsafe(path) is None else None
@@ -87,11 +90,33 @@ def redirected(path: str, terms: StartTerms) -> bool:
 
 
 def attach(terms: StartTerms) -> None:
-    """Attach; leaves by becoming what waits for the session's end, or by exiting."""
+    """Attach, which becomes what waits for the session's end, or exits.
+
+    Returns if the session has to serve itself.
+    """
+    try:
+        look_and_start(terms)
+    except OtherRelease:
+        from khive_supervisor.attach.start import replaced
+
+        if replaced(terms):
+            execv(sys.executable, again(terms))
+        if not resumed():
+            _exit(VERSION_MISMATCH)
+    except Unserved:
+        pass
+
+
+def look_and_start(terms: StartTerms) -> None:
+    """Look for a supervisor, and start one, until the time is over.
+
+    Raises:
+        OtherRelease, Unserved: as `offer`.
+    """
     futile = futile_attaches(JOURNAL)
     if futile > MAX_FUTILE:
         say("this session's workers keep dying; it serves itself. See `khive-supervisor logs`.")
-        serve_alone(terms)
+        return
     if futile:
         sleep(pause(futile))
     until, failed, attempt = monotonic() + PATIENCE * busy(), 0, 0
@@ -107,7 +132,7 @@ def attach(terms: StartTerms) -> None:
             failed = failed + 1 if start(terms, until, must_start) else 0
         if monotonic() > until or failed == MAX_FAILED:
             say("no supervisor can be had now; this session serves itself meanwhile.")
-            serve_alone(terms)
+            return
         sleep(pause(attempt))
 
 
@@ -139,17 +164,22 @@ def main(argv: "list[str]") -> None:
     cwd, explicit = paths.working_directory(), argument(argv, "--config")
     ignored = ignored_before(argv) + paths.distrust(explicit, cwd)
     terms = StartTerms(paths.find_config(explicit, cwd), ignored)
-    flag = environ.get(b"KHIVE_NO_DAEMON", b"").lower()
-    if flag not in (b"", b"0", b"false"):
-        serve_alone(terms)
-    path = paths.socket_path(terms.config)
+    if environ.get(b"KHIVE_NO_DAEMON", b"").lower() in (b"", b"0", b"false"):
+        check_path(paths.socket_path(terms.config))
+        if "--again" not in argv:
+            open_memory(JOURNAL)
+            open_memory(INBOX)
+        attach(terms)
+    from khive_supervisor.attach.alone import serve_alone
+
+    serve_alone(terms)
+
+
+def check_path(path: str) -> None:
+    """Leave if a socket's path is longer than the kernel takes."""
     if len(path.encode("utf-8", "surrogateescape")) > paths.SOCKET_PATH_LIMIT:
         say(
             f"the socket path is longer than {paths.SOCKET_PATH_LIMIT} bytes: {path}. "
             "Set KHIVE_SOCKET to a shorter path, the same for every client."
         )
         _exit(PERMANENT)
-    if "--again" not in argv:
-        open_memory(JOURNAL)
-        open_memory(INBOX)
-    attach(terms)

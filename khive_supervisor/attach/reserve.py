@@ -100,7 +100,7 @@ def named(path: str) -> int:
 
 
 def listens(path: str) -> bool:
-    """Return whether the reserve listens."""
+    """Return whether somebody listens at a socket."""
     probe = Socket(AF_UNIX, SOCK_STREAM, 0)
     try:
         probe.settimeout(0)

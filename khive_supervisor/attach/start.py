@@ -7,8 +7,6 @@ or that it cannot be had; if nobody reads there any more, it ends.
 import fcntl
 import select
 import sys
-from _socket import AF_UNIX, SOCK_STREAM
-from _socket import socket as Socket  # noqa: N812 - as the class is known
 from posix import (
     O_CLOEXEC,
     O_CREAT,
@@ -36,6 +34,7 @@ from posix import (
 )
 from time import monotonic, sleep
 
+from khive_supervisor.attach.alone import serve_alone
 from khive_supervisor.attach.channel import (
     FORWARDED,
     INBOX,
@@ -46,9 +45,9 @@ from khive_supervisor.attach.channel import (
     offer,
     resumed,
     say,
-    serve_alone,
     stopped,
 )
+from khive_supervisor.attach.reserve import listens
 from khive_supervisor.exitcodes import (
     BOOT_FAILURE,
     CONFIG,
@@ -159,22 +158,7 @@ def is_at(fd: int, path: str) -> bool:
 
 def any_reachable(terms: StartTerms) -> bool:
     """Return whether somebody listens where this session's supervisor may be."""
-    return any(reachable(path) for path in holder.candidates(terms.config))
-
-
-def reachable(path: str) -> bool:
-    """Return whether somebody listens at a socket."""
-    probe = Socket(AF_UNIX, SOCK_STREAM, 0)
-    try:
-        probe.settimeout(0)
-        probe.connect(path)
-    except BlockingIOError:
-        return True  # so many wait there
-    except OSError:
-        return False
-    finally:
-        probe.close()
-    return True
+    return any(listens(path) for path in holder.candidates(terms.config))
 
 
 def run_start(terms: StartTerms, until: float) -> "tuple[str, int]":

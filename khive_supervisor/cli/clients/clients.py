@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from khive_supervisor.cli.clients import jsontext, rewrite, tomltext
+from khive_supervisor.cli.clients import json_edit, rewrite, toml_edit
 from khive_supervisor.errors import InvalidInput, KhiveError
 
 #: The name of our entry in every client.
@@ -35,7 +35,7 @@ Environ = Mapping[str, str]
 
 
 class Editor(Protocol):
-    """What edits one format: the modules `jsontext` and `tomltext`."""
+    """What edits one format: the modules `json_edit` and `toml_edit`."""
 
     def parse(self, text: str, /) -> dict[str, Any]:
         """The document."""
@@ -71,7 +71,7 @@ class McpClient:
     user_file: Callable[[Environ], str]
     project_file: str
     section: str
-    editor: Editor = jsontext
+    editor: Editor = json_edit
     always: Mapping[str, Any] = field(default_factory=dict)
     once: Mapping[str, Any] = field(default_factory=dict)
     after: str = ""
@@ -153,7 +153,7 @@ CLIENTS: dict[str, McpClient] = {
             _codex_file,
             ".codex/config.toml",
             "mcp_servers",
-            editor=tomltext,
+            editor=toml_edit,
             # Older releases gave a server 10 seconds; the first start after a boot may take some.
             once={"startup_timeout_sec": 30},
             after="New sessions have it; `codex mcp list` shows it. Codex does not wait for a "
@@ -291,7 +291,7 @@ def present_entry(client: McpClient, file: str) -> object:
     """
     try:
         return _entry(client, rewrite.read(file).text)
-    except jsontext.CannotEdit as why:
+    except json_edit.CannotEdit as why:
         raise _cannot_edit(file, why) from None
 
 
@@ -314,7 +314,7 @@ def connect(
         present = _entry(client, original.text)
         entry = merged_entry(client, present, wanted)
         text = client.editor.set_member(original.text, client.section, NAME, entry)
-    except jsontext.CannotEdit as why:
+    except json_edit.CannotEdit as why:
         raise _cannot_edit(file, why, snippet(client, wanted)) from None
     if present == entry:
         return FileOutcome(client.name, file, "unchanged", entry)
@@ -339,7 +339,7 @@ def disconnect(client: McpClient, file: str) -> FileOutcome:
     try:
         present = _entry(client, original.text)
         text = client.editor.remove_member(original.text, client.section, NAME)
-    except jsontext.CannotEdit as why:
+    except json_edit.CannotEdit as why:
         raise _cannot_edit(file, why) from None
     if present is None:
         return FileOutcome(client.name, file, "absent", {})
@@ -370,7 +370,7 @@ def _made_by_us(client: McpClient, before: str, entry: object, now: str) -> bool
     """Whether a text is what we have made of another one, and nothing else."""
     try:
         return client.editor.set_member(before, client.section, NAME, _as_table(entry)) == now
-    except jsontext.CannotEdit:
+    except json_edit.CannotEdit:
         return False
 
 

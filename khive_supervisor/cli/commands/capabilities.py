@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.clients import rewrite, tomltext
-from khive_supervisor.cli.clients.jsontext import CannotEdit
+from khive_supervisor.cli.clients import rewrite, toml_edit
+from khive_supervisor.cli.clients.json_edit import CannotEdit
 from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import config_option
@@ -168,7 +168,7 @@ def enable(capability: str, reload_: bool, config_file: str | None, as_json: boo
 
 def _enabled(original: rewrite.Original, capability: str) -> str:
     try:
-        return tomltext.append_table(original.text, "roles", {"capability": capability})
+        return toml_edit.append_table(original.text, "roles", {"capability": capability})
     except CannotEdit as error:
         raise KhiveError(
             f"{original.target} was not changed: {error}.",

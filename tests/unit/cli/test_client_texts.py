@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.cli.clients import jsontext, tomltext
-from khive_supervisor.cli.clients.jsontext import CannotEdit
+from khive_supervisor.cli.clients import json_edit, toml_edit
+from khive_supervisor.cli.clients.json_edit import CannotEdit
 
 ENTRY = {"command": "/bin/x", "args": ["attach"]}
 
@@ -42,33 +42,33 @@ def test_json_changes_in_one_place(
     if not isinstance(before.get("mcpServers", {}), dict):
         return
     text = _dumped(before, indent, newline)
-    added = jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+    added = json_edit.set_member(text, "mcpServers", "khive", ENTRY)
     expected = copy.deepcopy(before)
     expected.setdefault("mcpServers", {})["khive"] = ENTRY
     assert json.loads(added) == expected
     assert list(json.loads(added)) == list(expected)
-    assert jsontext.set_member(added, "mcpServers", "khive", ENTRY) == added
+    assert json_edit.set_member(added, "mcpServers", "khive", ENTRY) == added
     if "\n" in text:
         assert set(added.splitlines()) >= {line for line in text.splitlines() if line == "}"}
-    removed = jsontext.remove_member(added, "mcpServers", "khive")
+    removed = json_edit.remove_member(added, "mcpServers", "khive")
     del expected["mcpServers"]["khive"]
     assert json.loads(removed) == expected
 
 
 def test_json_that_was_not_touched_stays_byte_for_byte() -> None:
     text = '{\n    "z": 1e2, "a": [1,2 ,3],\n    "mcpServers": {\n        "b": {"x":1}\n    }\n}'
-    added = jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+    added = json_edit.set_member(text, "mcpServers", "khive", ENTRY)
     assert added == (
         '{\n    "z": 1e2, "a": [1,2 ,3],\n    "mcpServers": {\n        "b": {"x":1},\n'
         '        "khive": {\n            "command": "/bin/x",\n            "args": [\n'
         '                "attach"\n            ]\n        }\n    }\n}'
     )
-    assert jsontext.remove_member(added, "mcpServers", "khive") == text
+    assert json_edit.remove_member(added, "mcpServers", "khive") == text
 
 
 def test_an_empty_json_file_becomes_one() -> None:
     for text in ("", "\n", "{}"):
-        assert json.loads(jsontext.set_member(text, "s", "n", ENTRY)) == {"s": {"n": ENTRY}}
+        assert json.loads(json_edit.set_member(text, "s", "n", ENTRY)) == {"s": {"n": ENTRY}}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_an_empty_json_file_becomes_one() -> None:
 )  # fmt: skip
 def test_what_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(CannotEdit):
-        jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+        json_edit.set_member(text, "mcpServers", "khive", ENTRY)
 
 
 COMMENTED = [
@@ -103,19 +103,19 @@ COMMENTED = [
 @pytest.mark.parametrize("text", COMMENTED)
 def test_comments_and_trailing_commas_stay_byte_for_byte(text: str, newline: str) -> None:
     text = text.replace("\n", newline)
-    added = jsontext.set_member(text, "mcpServers", "khive", ENTRY)
-    before = jsontext.parse(text)
+    added = json_edit.set_member(text, "mcpServers", "khive", ENTRY)
+    before = json_edit.parse(text)
     before.setdefault("mcpServers", {})["khive"] = ENTRY
-    assert jsontext.parse(added) == before
-    assert jsontext.set_member(added, "mcpServers", "khive", ENTRY) == added
+    assert json_edit.parse(added) == before
+    assert json_edit.set_member(added, "mcpServers", "khive", ENTRY) == added
     assert _comments(added) == _comments(text)
     if "\r\n" in text:
         assert added.count("\r\n") == added.count("\n")
-    removed = jsontext.remove_member(added, "mcpServers", "khive")
+    removed = json_edit.remove_member(added, "mcpServers", "khive")
     del before["mcpServers"]["khive"]
-    assert jsontext.parse(removed) == before
+    assert json_edit.parse(removed) == before
     assert _comments(removed) == _comments(text)
-    if jsontext.parse(text).get("mcpServers"):
+    if json_edit.parse(text).get("mcpServers"):
         assert removed == text
 
 
@@ -133,15 +133,15 @@ _PIECE = st.sampled_from(
 def test_any_text_with_comments_is_edited_or_refused(inside: str) -> None:
     text = "{" + inside + "}"
     try:
-        before = jsontext.parse(text)
-        added = jsontext.set_member(text, "mcpServers", "khive", ENTRY)
+        before = json_edit.parse(text)
+        added = json_edit.set_member(text, "mcpServers", "khive", ENTRY)
     except CannotEdit:
         return
     servers = before.get("mcpServers", {})
-    assert jsontext.parse(added) == {**before, "mcpServers": {**servers, "khive": ENTRY}}
-    assert "khive" not in jsontext.parse(jsontext.remove_member(added, "mcpServers", "khive")).get(
-        "mcpServers", {}
-    )
+    assert json_edit.parse(added) == {**before, "mcpServers": {**servers, "khive": ENTRY}}
+    assert "khive" not in json_edit.parse(
+        json_edit.remove_member(added, "mcpServers", "khive")
+    ).get("mcpServers", {})
 
 
 CODEX = """\
@@ -170,39 +170,39 @@ prompt = \"\"\"
 
 def test_toml_changes_only_the_setting_that_differs() -> None:
     entry = {**tomllib.loads(CODEX)["mcp_servers"]["khive"], "command": "/new/x"}
-    assert tomltext.set_member(CODEX, "mcp_servers", "khive", entry) == CODEX.replace(
-        'command = "/old/x"  # old', 'command = "/new/x"'
+    assert toml_edit.set_member(CODEX, "mcp_servers", "khive", entry) == CODEX.replace(
+        'command = "/old/x"', 'command = "/new/x"'
     )
 
 
 def test_toml_that_is_the_same_is_not_touched() -> None:
     entry = tomllib.loads(CODEX)["mcp_servers"]["khive"]
-    assert tomltext.set_member(CODEX, "mcp_servers", "khive", entry) == CODEX
+    assert toml_edit.set_member(CODEX, "mcp_servers", "khive", entry) == CODEX
 
 
 def test_a_new_setting_goes_below_the_header() -> None:
     entry = {**tomllib.loads(CODEX)["mcp_servers"]["khive"], "required": True}
-    edited = tomltext.set_member(CODEX, "mcp_servers", "khive", entry)
+    edited = toml_edit.set_member(CODEX, "mcp_servers", "khive", entry)
     assert edited == CODEX.replace(
         "[mcp_servers.khive]\n#", "[mcp_servers.khive]\nrequired = true\n#", 1
     )
 
 
 def test_a_table_with_parts_elsewhere_is_written_again() -> None:
-    edited = tomltext.set_member(CODEX, "mcp_servers", "khive", ENTRY)
+    edited = toml_edit.set_member(CODEX, "mcp_servers", "khive", ENTRY)
     assert tomllib.loads(edited)["mcp_servers"] == {"other": {"command": "x"}, "khive": ENTRY}
     assert '[mcp_servers.khive]\n"""' in edited
     assert "# about the profile\n[profiles.p]" in edited
 
 
 def test_a_toml_table_is_removed_whole() -> None:
-    removed = tomltext.remove_member(CODEX, "mcp_servers", "khive")
+    removed = toml_edit.remove_member(CODEX, "mcp_servers", "khive")
     assert removed == (
         '# my settings\nmodel = "m"   # the best\n\n[mcp_servers.other] # keep\ncommand = "x"\n'
         '# where it is\n\n# about the profile\n[profiles.p]\nprompt = """\n[mcp_servers.khive]\n'
         '"""\n'
     )
-    assert tomltext.remove_member(removed, "mcp_servers", "khive") == removed
+    assert toml_edit.remove_member(removed, "mcp_servers", "khive") == removed
 
 
 @pytest.mark.parametrize(
@@ -220,11 +220,11 @@ def test_a_toml_table_is_removed_whole() -> None:
 def test_every_way_to_write_a_table_is_understood(text: str) -> None:
     for newline in ("\n", "\r\n"):
         given_text = text.replace("\n", newline)
-        edited = tomltext.set_member(given_text, "mcp_servers", "khive", ENTRY)
+        edited = toml_edit.set_member(given_text, "mcp_servers", "khive", ENTRY)
         before = tomllib.loads(given_text)
         before.setdefault("mcp_servers", {})["khive"] = ENTRY
         assert tomllib.loads(edited) == before
-        removed = tomltext.remove_member(edited, "mcp_servers", "khive")
+        removed = toml_edit.remove_member(edited, "mcp_servers", "khive")
         assert "khive" not in tomllib.loads(removed).get("mcp_servers", {})
 
 
@@ -234,7 +234,7 @@ def test_every_way_to_write_a_table_is_understood(text: str) -> None:
 )
 def test_toml_without_a_safe_place_is_refused(text: str) -> None:
     with pytest.raises(CannotEdit):
-        tomltext.set_member(text, "mcp_servers", "khive", ENTRY)
+        toml_edit.set_member(text, "mcp_servers", "khive", ENTRY)
 
 
 _NAME = st.sampled_from(["a", "khive", "mcp_servers", '"q.q"'])
@@ -255,7 +255,7 @@ _LINE = st.one_of(
 @given(st.lists(_LINE, max_size=10).map("\n".join))
 def test_any_toml_is_edited_in_one_place_or_refused(text: str) -> None:
     try:
-        edited = tomltext.set_member(text, "mcp_servers", "khive", ENTRY)
+        edited = toml_edit.set_member(text, "mcp_servers", "khive", ENTRY)
     except CannotEdit:
         return
     before = tomllib.loads(text)
@@ -264,6 +264,71 @@ def test_any_toml_is_edited_in_one_place_or_refused(text: str) -> None:
     assert [line for line in edited.split("\n") if line.startswith("#")] == [
         line for line in text.split("\n") if line.startswith("#")
     ]
+
+
+#: Parts of a document that are not about the entry: settings, then tables.
+_TOP = [
+    "a = 1 # one",
+    "# alone",
+    'p = """\n# no comment\n"""',
+    "m.n.o = 2",
+    "l = [\n  1, # first\n]",
+    "'q.r' = {s = 1}",
+]
+_TABLES = [
+    '[mcp_servers.other] # keep\ncommand = "x"',
+    '# about the profile\n[profiles.p]\nprompt = """\n[mcp_servers.khive]\n"""',
+    "[[roles]]\nhandler.python = 'a:b' # theirs",
+    "[mcp_servers.other.env]\n# none yet",
+    "# the end",
+]
+#: The entry as people write it; those that begin with a header stand among the tables.
+_ENTRIES = [
+    "",
+    '[mcp_servers.khive]\ncommand = "o" # old\n# note\nargs = [\n  "x", # one\n]',
+    '[mcp_servers.khive]\n[mcp_servers.khive.env]\nA = "b"',
+    '[mcp_servers."khive"]\nenv = {A = "b"}\ncommand = "/bin/x"',
+    '[mcp_servers]\nkhive = {command = "o", args = ["attach"]} # mine',
+    'mcp_servers.khive.command = "o"',
+    'mcp_servers = {khive = {command = "o"}, b = {c = 1}} # all',
+]
+
+
+def _kept(text: str, lines: list[str]) -> bool:
+    """Return whether the text has these lines in their order, byte for byte."""
+    found = iter(text.split("\n"))
+    return all(line in found for line in lines)
+
+
+@given(
+    st.permutations(_TOP).flatmap(lambda all_of: st.integers(0, 6).map(lambda n: all_of[:n])),
+    st.permutations(_TABLES).flatmap(lambda all_of: st.integers(0, 5).map(lambda n: all_of[:n])),
+    st.sampled_from(_ENTRIES), st.integers(0, 5), st.sampled_from(["\n", "\r\n"]), st.booleans(),
+)  # fmt: skip
+def test_toml_of_others_stays_byte_for_byte(
+    top: list[str], tables: list[str], entry: str, place: int, newline: str, blank: bool
+) -> None:
+    parts = [[*top, entry], tables]
+    if entry.startswith("["):
+        parts = [top, [*tables[:place], entry, *tables[place:]]]
+    text = (newline * (1 + blank)).join(
+        part.replace("\n", newline) + newline for part in [*parts[0], *parts[1]]
+    )
+    others = [part for part in (*top, *tables) if part]
+    lines = "".join(part.replace("\n", newline) + newline for part in others).split("\n")[:-1]
+    try:
+        before = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return  # parts that cannot be in one document
+    edited = toml_edit.set_member(text, "mcp_servers", "khive", ENTRY)
+    servers = before.get("mcp_servers", {})
+    assert tomllib.loads(edited) == {**before, "mcp_servers": {**servers, "khive": ENTRY}}
+    assert _kept(edited, [line for line in lines if line.strip()])
+    assert edited.count("\r") == (edited.count("\n") if newline == "\r\n" else 0)
+    removed = toml_edit.remove_member(edited, "mcp_servers", "khive")
+    assert "khive" not in tomllib.loads(removed).get("mcp_servers", {})
+    assert _kept(removed, [line for line in lines if line.strip()])
+    assert _kept(edited, [line for line in removed.split("\n") if "mcp_servers = {" not in line])
 
 
 _TOML = st.recursive(
@@ -276,7 +341,7 @@ _TOML = st.recursive(
 
 @given(st.dictionaries(_TEXT, _TOML, max_size=4))
 def test_any_table_is_written_as_it_is_read(value: dict[str, Any]) -> None:
-    text = tomltext.set_member("", "mcp_servers", "khive", value)
+    text = toml_edit.set_member("", "mcp_servers", "khive", value)
     assert tomllib.loads(text) == {"mcp_servers": {"khive": value}}
 
 
@@ -293,15 +358,15 @@ def test_any_table_is_written_as_it_is_read(value: dict[str, Any]) -> None:
     ],
 )
 def test_a_table_is_appended_to_a_list(text: str) -> None:
-    edited = tomltext.append_table(text, "roles", {"capability": "c"})
+    edited = toml_edit.append_table(text, "roles", {"capability": "c"})
     assert edited.startswith(text.rstrip("\r\n")) or text.startswith("roles = [")
-    assert tomltext.parse(edited)["roles"][-1] == {"capability": "c"}
-    assert len(tomltext.parse(edited)["roles"]) == len(tomltext.parse(text).get("roles", [])) + 1
+    assert toml_edit.parse(edited)["roles"][-1] == {"capability": "c"}
+    assert len(toml_edit.parse(edited)["roles"]) == len(toml_edit.parse(text).get("roles", [])) + 1
     assert ("\r\n" in edited) == ("\r\n" in text)
     assert edited.count("\r\n") in (0, edited.count("\n"))
 
 
 @pytest.mark.parametrize("text", ["[roles]", "roles = 3", "["])
 def test_a_list_without_a_safe_place_is_refused(text: str) -> None:
-    with pytest.raises(jsontext.CannotEdit):
-        tomltext.append_table(text, "roles", {"capability": "c"})
+    with pytest.raises(json_edit.CannotEdit):
+        toml_edit.append_table(text, "roles", {"capability": "c"})

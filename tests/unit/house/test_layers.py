@@ -63,7 +63,6 @@ OWED = {
     "khive_supervisor.supervision.status",
 }
 OWED_CIRCLES = {
-    "khive_supervisor.attach.channel",
     "khive_supervisor.supervision.app",
 }
 OWED_ROOMS: set[str] = set()
