@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.attach import attach, eager, idle, memory, one_supervisor, rest, start
 from benchmarks.audit import audit, audit_cost
+from benchmarks.cli import commands
 from benchmarks.core import check
 from benchmarks.core.context import Context, Filled
 from benchmarks.core.material import gather
@@ -70,6 +71,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hostile": hostile.measure,
     "hostile-git": hostile_git.measure,
     "names": exact_names.measure,
+    "commands": commands.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 
