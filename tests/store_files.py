@@ -73,14 +73,14 @@ def _tasks(store: Store) -> dict[str, Any]:
         "task_events": [
             plain(asdict(event)) for number in known for event in tasks.events(task_id=number)
         ],
-        "roles": [plain(asdict(role)) for role in tasks.roles()],
-        "records": [plain(asdict(record)) for record in tasks.records()],
+        "roles": [plain(asdict(role)) for role in store.roles.all()],
+        "records": [plain(asdict(record)) for record in store.roles.records()],
         # What is spent depends on the week; every spending is below.
         "budgets": [
             {"role": account.role, "limits": account.limits and plain(asdict(account.limits))}
-            for account in tasks.budgets()
+            for account in store.budgets.accounts()
         ],
-        "spending": _all(tasks.spending, lambda spending: spending.seq),
+        "spending": _all(store.budgets.spending, lambda spending: spending.seq),
     }
 
 

@@ -24,7 +24,6 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.tasks import TaskStore
 
 ROOT = Path(__file__).parents[1]
 #: Seconds for anything that should take milliseconds; a machine that is busy gets its time.
@@ -362,10 +361,10 @@ def run(main: Any) -> Any:
 
 
 @contextlib.contextmanager
-def tasks_of(installation: Installation) -> Iterator[TaskStore]:
-    """The tasks of an installation whose supervisor runs: what its roles' workers would see."""
+def store_of(installation: Installation) -> Iterator[SqliteStore]:
+    """The store of an installation whose supervisor runs: what its roles' workers would see."""
     with SqliteStore(str(installation.store), guarded=False) as store:
-        yield store.tasks
+        yield store
 
 
 @contextlib.contextmanager

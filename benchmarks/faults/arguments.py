@@ -165,7 +165,7 @@ def prepared(directory: Path) -> Context:
     registry = loading.load()
     registry.call(context, "memory.remember", {"content": "the zebra is in the stable"})
     registry.call(context, "knowledge.learn", {"entries": [{"content": "zebras have stripes"}]})
-    context.store.tasks.set_roles([RoleRow("worker", ("x", "default"))])
+    context.store.roles.set([RoleRow("worker", ("x", "default"))])
     registry.call(context, "agents.assign", {"role": "worker", "task_type": "x"})
     return context
 

@@ -67,7 +67,7 @@ class Bench:
         self.done: Counter[str] = Counter()
         #: For each phase, its limit and the last event of it.
         self.phases: list[tuple[int, int]] = []
-        self._work, self._tasks, self._limits = work, store.tasks, limits
+        self._work, self._store, self._limits = work, store, limits
         self._draw = random.Random(7)
         self._turn = 0
         self._next: list[str] = []
@@ -79,14 +79,14 @@ class Bench:
             self._until_reload()
             while not self._reached():
                 self._disturb(limit)
-            self.phases.append((limit, self._tasks.last_event()))
+            self.phases.append((limit, self._store.tasks.last_event()))
 
     def _reached(self) -> bool:
         """Whether nothing is at work, and nothing more will be before a limit is raised."""
-        depths = self._tasks.queue_depths()
+        depths = self._store.tasks.queue_depths()
         if not depths:
             return True
-        (account,) = self._tasks.budgets()
+        (account,) = self._store.budgets.accounts()
         return account.exceeded and not any(depth.leased for depth in depths.values())
 
     def _configure(self, limit: int) -> None:
@@ -132,16 +132,16 @@ def configure(work: RoleWork, limit: int, turn: int) -> None:
     )
 
 
-def judge(tasks: TaskStore, costs: dict[int, int], phases: list[tuple[int, int]]) -> Held:
+def judge(store: SqliteStore, costs: dict[int, int], phases: list[tuple[int, int]]) -> Held:
     """Go through everything that happened, in order, with the limit that held then."""
     found = Held()
     ledger = {}
-    for one in tasks.spending(limit=1_000_000):
+    for one in store.budgets.spending(limit=1_000_000):
         found.twice += (one.task_id, one.token) in ledger
         ledger[one.task_id, one.token] = one.usage.cost
     running: set[tuple[int, int]] = set()
     at = aside = 0
-    for event in _events(tasks):
+    for event in _events(store.tasks):
         while event.seq > phases[at][1]:
             at += 1
         limit, key = phases[at][0], (event.task_id, event.token)
@@ -203,8 +203,8 @@ def measure(context: Context) -> list[Row]:
         bench = Bench(work, store, limits)
         bench.run()
         took = time.monotonic() - began
-        found = judge(store.tasks, costs, bench.phases)
-        (account,) = store.tasks.budgets()
+        found = judge(store, costs, bench.phases)
+        (account,) = store.budgets.accounts()
         counted = account.spent[1].cost
     exact = found.spent == found.expected == counted and not found.twice
     held = not found.wrongly and found.beyond <= 0

@@ -232,7 +232,7 @@ def account(bench: RoleWork, given: dict[int, int]) -> Account:
                     waits.setdefault(event.task_id, (event.at - queued[event.task_id]) * 1000)
                 elif event.what == "done":
                     done[event.task_id] += 1
-        more = sum(record.successes for record in tasks.records()) - len(queued)
+        more = sum(record.successes for record in store.roles.records()) - len(queued)
         doubled = max(sum(times > 1 for times in done.values()), more)
         # One that was queued although nobody was told is one too many.
         doubled += len(queued) - len(given)

@@ -29,6 +29,8 @@ from khive_supervisor.sqlite.profiles.bindings import BindingTable
 from khive_supervisor.sqlite.profiles.feedback import FeedbackTable
 from khive_supervisor.sqlite.profiles.table import ProfileTable
 from khive_supervisor.sqlite.schema import guards
+from khive_supervisor.sqlite.tasks.budgets import BudgetTable
+from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
@@ -84,7 +86,9 @@ class SqliteStore(Store):
         self.profiles = ProfileTable(database, clock, audit)
         self.bindings = BindingTable(database, clock, audit)
         self.feedback = FeedbackTable(database, clock, audit)
-        self.tasks = TaskTable(database, clock, audit)
+        self.roles = roles = RoleTable(database, clock)
+        self.budgets = budgets = BudgetTable(database, clock)
+        self.tasks = TaskTable(database, clock, audit, roles, budgets)
 
     def close(self) -> None:
         self.database.close()

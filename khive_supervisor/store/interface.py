@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from khive_supervisor.store.audit import AuditLog
+from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.full_text import FullText
 from khive_supervisor.store.generations import GenerationStore
@@ -24,7 +25,7 @@ from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
 from khive_supervisor.store.sources import SourceStore
-from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.store.vectors import VectorStore
 
 
@@ -46,6 +47,8 @@ class Store(Protocol):
     bindings: BindingStore
     feedback: FeedbackStore
     tasks: TaskStore
+    roles: RoleStore
+    budgets: BudgetStore
     audit: AuditLog
 
     def close(self) -> None:

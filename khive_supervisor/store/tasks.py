@@ -1,17 +1,14 @@
-"""What may be asked of a store's tasks: the part of `interface` that roles' work is made of.
+"""The facets of a store for tasks, and for the roles that do them.
 
-The rules of `interface` hold: each method is one transaction, durable when it returns. `now` is
-always a moment of the clock since boot (`tasks.lease.now()`); the wall clock only fills columns
-for people, and decides whether a task's own deadline has passed.
+`now` is always a moment of the clock since boot (`tasks.lease.now()`); the wall clock only fills
+columns for people, and decides whether a task's own deadline has passed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from khive_supervisor.budgets.account import Account
-from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
@@ -24,7 +21,6 @@ from khive_supervisor.tasks.model import (
     Record,
     Released,
     RoleRow,
-    Spending,
     Task,
     TaskEvent,
     TaskFilter,
@@ -32,7 +28,7 @@ from khive_supervisor.tasks.model import (
 
 
 class TaskStore(Protocol):
-    """Tasks, what happened to them, the roles that do them, and how these did.
+    """Tasks, and what happened to them.
 
     Every change that an id asks for is `NotFound` without that task.
     """
@@ -40,7 +36,7 @@ class TaskStore(Protocol):
     # --- who gives work ---
 
     def assign(self, task: NewTask) -> tuple[Task, bool]:
-        """Queue a task; it, and whether it was made now.
+        """Queue a task; return it, and True if it was made now.
 
         An idempotency key that is known answers with its task, as that is now. `InvalidInput` if
         that one is about something else (another payload, type, or role that the caller named),
@@ -50,23 +46,23 @@ class TaskStore(Protocol):
         ...
 
     def find(self, task_id: int) -> Task | None:
-        """The task of an id, or None."""
+        """Return the task of an id, or None."""
         ...
 
     def page(
         self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
     ) -> list[Task]:
-        """The newest tasks, newest first, without what is large; those before an id."""
+        """Return the newest tasks, or those before an id; newest first, without what is large."""
         ...
 
     def events(
         self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
     ) -> list[TaskEvent]:
-        """What happened to all tasks, or to one, after a number, in order."""
+        """Return what happened to all tasks, or to one, after a number, in order."""
         ...
 
     def last_event(self) -> int:
-        """The number of the newest event, 0 without any; cheap."""
+        """Return the number of the newest event, 0 without any; cheap."""
         ...
 
     def cancel(self, task_id: int) -> Task:
@@ -93,7 +89,7 @@ class TaskStore(Protocol):
     # --- who does it ---
 
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
-        """Take the role's next task: highest priority first, then oldest; None: nothing to do.
+        """Take the role's next task: highest priority first, then oldest; None: there is none.
 
         Tasks whose deadline has passed fail on the way. Costs no transaction if none waits. A
         role with limits sets something aside for the task, and waits if that does not fit; once
@@ -102,19 +98,19 @@ class TaskStore(Protocol):
         ...
 
     def renew(self, task_id: int, token: int, until: Moment) -> bool:
-        """Hold a claim for longer; False: it is no longer the last one, stop working on it."""
+        """Hold a claim for longer; return False if it is no longer the last one: stop the work."""
         ...
 
     def progress(self, task_id: int, token: int, text: str) -> bool:
-        """Say how far it is; False as for `renew`. Not worth more than a few calls a second."""
+        """Say how far it is; return False as `renew` does. For a few calls a second at most."""
         ...
 
     def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
-        """Keep an agent's session for the next attempt; False as for `renew`."""
+        """Keep an agent's session for the next attempt; return False as `renew` does."""
         ...
 
     def cancelled(self, task_id: int, token: int) -> bool:
-        """Whether the holder of this claim should stop: asked to, or the claim is not its own."""
+        """Return True if a claim's holder should stop: asked to, or no longer the holder."""
         ...
 
     def finish(
@@ -142,51 +138,40 @@ class TaskStore(Protocol):
         ...
 
     def release_expired(self, now: Moment) -> list[Released]:
-        """The same for every lease that is over; and tasks past their deadline fail."""
+        """Release every task whose lease is over, as of dead workers; late tasks fail."""
         ...
 
     def due(self, now: Moment) -> list[str]:
-        """The configured roles with a task that could be claimed now; cheap."""
+        """Return the configured roles with a task that could be claimed now; cheap."""
         ...
 
     def queue_depths(self) -> dict[str, QueueDepth]:
-        """How much waits and is being done, by role; roles without either are left out."""
+        """Return how much waits and is being done, by role; roles without either are left out."""
         ...
 
     def oldest_waiting(self) -> dict[str, float]:
-        """When the oldest waiting task of each role was given (unix seconds)."""
-        ...
-
-    # --- roles, and how they did ---
-
-    def set_roles(self, roles: Sequence[RoleRow]) -> None:
-        """These are the roles now; what is as before is not touched, records never are."""
-        ...
-
-    def roles(self) -> list[RoleRow]:
-        """The configured roles, by name."""
-        ...
-
-    def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
-        """These are the limits now, by role; what was spent stays spent."""
-        ...
-
-    def budgets(self) -> list[Account]:
-        """How every role's budget stands, by name; those without limits too."""
-        ...
-
-    def blocked(self) -> dict[str, str]:
-        """The roles whose budget takes no task now, not even by a fallback, and why; cheap."""
-        ...
-
-    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
-        """What accepted attempts used, after a number, in order; kept for ever."""
-        ...
-
-    def records(self, role: str | None = None) -> list[Record]:
-        """How roles did, oldest first."""
+        """Return when the oldest waiting task of each role was given (unix seconds)."""
         ...
 
     def prune(self, older_than: float, limit: int = 500) -> int:
-        """Remove tasks that ended before a time (unix seconds), oldest first; how many went."""
+        """Remove tasks that ended before a time (unix seconds), oldest first.
+
+        Return how many went.
+        """
+        ...
+
+
+class RoleStore(Protocol):
+    """The roles that do tasks, and how each did. Records are only ever added to."""
+
+    def set(self, roles: Sequence[RoleRow]) -> None:
+        """Make these the configured roles; what is as before is not touched, records never are."""
+        ...
+
+    def all(self) -> list[RoleRow]:
+        """Return the configured roles, by name."""
+        ...
+
+    def records(self, role: str | None = None) -> list[Record]:
+        """Return how roles did, or one of them; oldest first, a row for each day."""
         ...

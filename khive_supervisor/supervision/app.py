@@ -143,10 +143,10 @@ class Supervisor:
         self.http = HttpFront(self.config.http, socket_path) if wanted else None
         self.children = self._make_children()
         self.roles = Roles(
-            self.config, self.spawner.spawn, self.upkeep.with_tasks, self._take_log, clock=clock
+            self.config, self.spawner.spawn, self.upkeep.with_store, self._take_log, clock=clock
         )
         self.grants = Grants(
-            lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_tasks
+            lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_store
         )
         self.records = AuditEvents(self.upkeep.with_audit)
         self.reloader = Reloader(

@@ -18,6 +18,7 @@ from khive_supervisor.access.grant import Grant
 from khive_supervisor.errors import BudgetExceeded, Denied, InvalidInput, NotFound
 from khive_supervisor.profiles.model import NewEvent, Recorded
 from khive_supervisor.profiles.names import missing
+from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import (
@@ -32,7 +33,7 @@ from khive_supervisor.store.model import (
 )
 from khive_supervisor.store.profiles import FeedbackStore
 from khive_supervisor.store.sources import SourceStore
-from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
     NewTask,
@@ -90,6 +91,8 @@ class _Store(_Wall):
         self.sources = _Sources(store.sources, entries, grant)
         self.feedback = _Feedback(store.feedback, entries, grant, serving)
         self.tasks = _Tasks(store.tasks, grant)
+        self.roles = _Roles(store.roles)
+        self.budgets = _Budgets(store.budgets)
 
     @property
     def path(self) -> str:
@@ -348,16 +351,33 @@ class _Tasks(_Wall):
     def feedback(self, task_id: int, quality: float) -> Task:
         return self._shown(self._tasks.feedback(self._existing(task_id), quality))
 
-    # --- roles: that they are there, and nothing of what they did for others ----------------------
+    def queue_depths(self) -> dict[str, QueueDepth]:
+        """None: they are of all namespaces."""
+        return {}
 
-    def roles(self) -> list[RoleRow]:
-        return self._tasks.roles()
+
+class _Roles(_Wall):
+    """`RoleStore` for a grant: that they are there, and nothing of what they did for others."""
+
+    _NAME = "store.roles"
+
+    def __init__(self, roles: RoleStore) -> None:
+        self._roles = roles
+
+    def all(self) -> list[RoleRow]:
+        return self._roles.all()
 
     def records(self, _role: str | None = None) -> list[Record]:
         return []
 
-    def queue_depths(self) -> dict[str, QueueDepth]:
-        return {}
+
+class _Budgets(_Wall):
+    """`BudgetStore` for a grant: which roles take no task now, and nothing of the amounts."""
+
+    _NAME = "store.budgets"
+
+    def __init__(self, budgets: BudgetStore) -> None:
+        self._budgets = budgets
 
     def blocked(self) -> dict[str, str]:
-        return dict.fromkeys(self._tasks.blocked(), "it is exceeded")
+        return dict.fromkeys(self._budgets.blocked(), "it is exceeded")

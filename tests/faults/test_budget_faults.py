@@ -59,7 +59,7 @@ def accepted(roles: RoleBench) -> Counter[int]:
 
 
 def ledger(roles: RoleBench) -> list[Spending]:
-    return roles.store.tasks.spending(limit=100_000)
+    return roles.store.budgets.spending(limit=100_000)
 
 
 def until_more_happened(roles: RoleBench) -> None:
@@ -109,7 +109,7 @@ def test_kills_and_reloads_change_nothing_of_what_is_counted(roles: RoleBench) -
     assert Counter(one.task_id for one in found) == +times
     assert all(one.usage.cost == one.usage.tokens // 5 == costs[one.task_id] for one in found)
     expected = sum(costs[task] * count for task, count in times.items())
-    (account,) = roles.store.tasks.budgets()
+    (account,) = roles.store.budgets.accounts()
     assert account.spent[1].cost == sum(one.usage.cost for one in found) == expected
     assert account.reserved == 0
     assert roles.store.quick_check() == []
@@ -122,12 +122,12 @@ def test_what_a_killed_worker_had_set_aside_is_given_back(roles: RoleBench) -> N
     )
     roles.khive.start()
     number = roles.assign("py", {"cost": 5, "seconds": 60, "fails": False}, attempts=1)
-    wait_until(lambda: roles.store.tasks.budgets()[0].reserved == 1000, "it is at work")
+    wait_until(lambda: roles.store.budgets.accounts()[0].reserved == 1000, "it is at work")
     after = roles.assign("py", {"cost": 5, "seconds": 0, "fails": False})
     assert roles.task(after).state == "queued"
     (worker,) = roles.workers("py")
     kill(worker["pid"])
     assert roles.ended(number).state == "dead"
     assert roles.ended(after).state == DONE
-    (account,) = roles.store.tasks.budgets()
+    (account,) = roles.store.budgets.accounts()
     assert (account.spent[0].cost, account.reserved) == (5, 0)

@@ -199,7 +199,7 @@ def test_a_role_out_of_service_stays_so_until_it_is_put_back(roles: RoleBench) -
         roles.assign("bad", attempts=1)
     wait_until(lambda: roles.role("bad")["state"] == "failed", "it is given up")
     # Both are out of service for who gives work; only one is because somebody wanted it.
-    wait_until(lambda: not any(r.in_service for r in roles.store.tasks.roles()), "it is stored")
+    wait_until(lambda: not any(r.in_service for r in roles.store.roles.all()), "it is stored")
     kill(roles.khive.status()["pid"])
     number = roles.assign("py", 5)
     roles.khive.start()

@@ -101,5 +101,5 @@ def test_four_workers_and_kills_lose_nothing_and_double_nothing(tmp_path: Path) 
         assert TASKS - KILLS <= len(told) <= TASKS
         events = store.tasks.events(limit=100_000)
         assert sum(event.what == DONE for event in events) == TASKS
-        assert sum(record.executions for record in store.tasks.records()) == TASKS
+        assert sum(record.executions for record in store.roles.records()) == TASKS
         assert store.quick_check() == []

@@ -14,7 +14,7 @@ from khive_supervisor.verbs.registry import Arguments
 
 def budget(context: Context, args: Arguments) -> dict[str, Any]:
     """How the budgets of roles stand, of one or of all."""
-    found = context.store.tasks.budgets()
+    found = context.store.budgets.accounts()
     name = args.get("role")
     if name is not None and name not in {account.role for account in found}:
         known = ", ".join(account.role for account in found) or "none"

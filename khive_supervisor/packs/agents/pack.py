@@ -17,13 +17,17 @@ from khive_supervisor.verbs.registry import Arguments, Pack, Verb
 
 def roles(context: Context, args: Arguments) -> dict[str, Any]:
     """The configured roles: whether they serve, what waits for them, and how they do."""
-    store = context.store.tasks
+    store = context.store
     if context.grant.confined:
-        return {"roles": [_bare(role) for role in store.roles() if _asked(role, args)]}
-    depths, records, today = store.queue_depths(), store.records(), day_of(context.now())
-    states = {account.role: account.state for account in store.budgets()}
+        return {"roles": [_bare(role) for role in store.roles.all() if _asked(role, args)]}
+    depths, records, today = (
+        store.tasks.queue_depths(),
+        store.roles.records(),
+        day_of(context.now()),
+    )
+    states = {account.role: account.state for account in store.budgets.accounts()}
     shown = []
-    for role in store.roles():
+    for role in store.roles.all():
         if not _asked(role, args):
             continue
         own = [record for record in records if record.role == role.role]

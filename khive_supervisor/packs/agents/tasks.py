@@ -74,7 +74,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
 def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, dict[str, Any] | None]:
     """The role that gets the task, the task's type, and how the role was selected."""
     name, task_type = args.get("role"), args.get("task_type")
-    roles = context.store.tasks.roles()
+    roles = context.store.roles.all()
     if name is not None:
         role = next((one for one in roles if one.role == name), None)
         if role is None:
@@ -82,15 +82,15 @@ def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, dict[str
         return role, _type_of(role, task_type), None
     if task_type is None:
         raise InvalidInput("agents.assign needs a role or a task_type.", hint=_what_there_is(roles))
-    store = context.store.tasks
+    store = context.store
     chosen = selection.select(
         roles,
         task_type,
-        store.records(),
-        store.queue_depths(),
+        store.roles.records(),
+        store.tasks.queue_depths(),
         day_of(context.now()),
         Random(),  # noqa: S311 - explores, keeps no secret
-        {name: f"its budget is exceeded: {why}" for name, why in store.blocked().items()},
+        {name: f"its budget is exceeded: {why}" for name, why in store.budgets.blocked().items()},
     )
     if chosen is None:
         raise NotFound(f"No role declares the type {task_type!r}.", hint=_what_there_is(roles))
@@ -169,9 +169,9 @@ def _why_they_wait(context: Context, found: Iterable[Task]) -> str:
     wanted = {one.role for one in found if one.state == QUEUED}
     if not wanted:
         return ""
-    roles = {role.role: role for role in context.store.tasks.roles()}
+    roles = {role.role: role for role in context.store.roles.all()}
     notes = [text for name in sorted(wanted) if (text := _absence(name, roles.get(name)))]
-    blocked = context.store.tasks.blocked()
+    blocked = context.store.budgets.blocked()
     waits = [f"{role}: {blocked[role]}" for role in sorted(wanted & blocked.keys())]
     if waits:
         notes.append(f"Queued tasks wait for the budget of {'. And of '.join(waits)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from khive_supervisor.budgets import limits as terms
 from khive_supervisor.budgets import windows
@@ -10,6 +10,7 @@ from khive_supervisor.budgets.account import Account, Spent
 from khive_supervisor.budgets.amounts import USD
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.tasks.model import Spending, Usage
 from khive_supervisor.tasks.records import day_of
 
@@ -22,26 +23,26 @@ _RECENT = {
 }
 
 
-class BudgetTable:
-    """See `task_interface.TaskStore`. Spending is only ever added."""
+class BudgetTable(BudgetStore):
+    """`BudgetStore` on SQLite."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
+        self._clock = clock
 
-    def set_limits(self, wanted: Mapping[str, BudgetLimits]) -> None:
-        """See `TaskStore.set_limits`."""
-        if self._limits() == wanted:
+    def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
+        if self._limits() == limits:
             return
         with self._database.write():
             before = self._limits()
-            for gone in before.keys() - wanted.keys():
+            for gone in before.keys() - limits.keys():
                 self._database.rows("DELETE FROM role_limits WHERE role = ?", [gone])
-            for role, limits in wanted.items():
-                if before.get(role) != limits:
+            for role, wanted in limits.items():
+                if before.get(role) != wanted:
                     self._database.rows(
                         "INSERT INTO role_limits (role, limits) VALUES (?, ?) "
                         "ON CONFLICT DO UPDATE SET limits = excluded.limits",
-                        [role, terms.as_text(limits)],
+                        [role, terms.as_text(wanted)],
                     )
 
     def _limits(self) -> dict[str, BudgetLimits]:
@@ -49,12 +50,12 @@ class BudgetTable:
         return {role: terms.from_text(text) for role, text in rows}
 
     def limits(self, role: str) -> BudgetLimits | None:
-        """The limits of a role; None: it may spend whatever it does."""
+        """Return the limits of a role; None: it may spend whatever it does."""
         text = self._database.value("SELECT limits FROM role_limits WHERE role = ?", [role])
         return None if text is None else terms.from_text(text)
 
     def check(self, role: str, wall: float) -> Account | None:
-        """How a role's budget stands; None without limits, at the cost of one look.
+        """Return how a role's budget stands; None without limits, at the cost of one look.
 
         In a transaction that writes, nothing can change it meanwhile.
         """
@@ -81,7 +82,7 @@ class BudgetTable:
         return Spent(window, *rows[0])
 
     def _reserved(self, role: str) -> int:
-        """What the tasks at work have set aside: a task that is not, has nothing."""
+        """Return what the tasks at work have set aside; other tasks have nothing."""
         return int(
             self._database.value(
                 "SELECT ifnull(sum(reserved), 0) FROM tasks WHERE state = 'leased' AND role = ?",
@@ -89,16 +90,16 @@ class BudgetTable:
             )
         )
 
-    def accounts(self, wall: float) -> list[Account]:
-        """See `TaskStore.budgets`."""
+    def accounts(self) -> list[Account]:
+        wall = self._clock()
         with self._database.read():
             rows = self._database.rows(
                 "SELECT role FROM roles UNION SELECT role FROM role_limits ORDER BY role"
             )
             return [self._account(role, self.limits(role), wall) for (role,) in rows]
 
-    def blocked(self, wall: float) -> dict[str, str]:
-        """See `TaskStore.blocked`."""
+    def blocked(self) -> dict[str, str]:
+        wall = self._clock()
         with self._database.read():
             found = [self._account(role, own, wall) for role, own in self._limits().items()]
         return {account.role: account.why() for account in found if account.blocks}
@@ -122,12 +123,11 @@ class BudgetTable:
             [role, day_of(wall), usage.cost, usage.tokens],
         )
 
-    def after(self, seq: int, limit: int) -> list[Spending]:
-        """See `TaskStore.spending`."""
+    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
         rows = self._database.rows(
             "SELECT seq, task_id, token, role, at, cost, tokens, by_fallback FROM spending "
             "WHERE seq > ? ORDER BY seq LIMIT ?",
-            [seq, limit],
+            [after_seq, limit],
         )
         return [
             Spending(number, task, token, role, at, Usage(cost, tokens), bool(fallback))

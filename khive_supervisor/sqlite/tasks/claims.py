@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from khive_supervisor.budgets.account import Account
 from khive_supervisor.budgets.amounts import text
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.sqlite.audit.table import fingerprint
+from khive_supervisor.sqlite.audit.table import AuditTable, fingerprint
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.log import TaskLog
@@ -53,6 +53,21 @@ _NEXT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the row of a task says of the attempt that holds it."""
+
+    state: str
+    token: int
+    attempts: int
+    attempts_max: int
+    cancel_asked: int
+    role: str
+    task_type: str
+    digest: str
+    worker: str | None
+
+
 class ClaimTable:
     """The part of `TaskStore` for those who do the work."""
 
@@ -60,14 +75,14 @@ class ClaimTable:
         self,
         database: Database,
         clock: Callable[[], float],
+        audit: AuditTable,
         roles: RoleTable,
-        log: TaskLog,
         budgets: BudgetTable,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._log = TaskLog(database, audit)
         self._roles = roles
-        self._log = log
         self._budgets = budgets
 
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
@@ -101,7 +116,7 @@ class ClaimTable:
         return claim
 
     def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
-        """The role's next task, as it will be once it is claimed; late ones fail on the way."""
+        """Return the role's next task, as it will be once claimed; late ones fail on the way."""
         while rows := self._database.rows(_NEXT, [claimant.role, now.at, now.boot]):
             claim = claim_of(rows[0], now.after(claimant.lease))
             if claim.deadline is None or wall < claim.deadline:
@@ -185,6 +200,7 @@ class ClaimTable:
         now: Moment,
         wall: float,
     ) -> tuple[bool, str | None]:
+        """Return whether the outcome counts, and the state of the task now; None: there is none."""
         rows = self._database.rows(
             "SELECT state, token, attempts, attempts_max, cancel_asked, role, task_type, digest, "
             "worker FROM tasks WHERE id = ?",
@@ -192,12 +208,26 @@ class ClaimTable:
         )
         if not rows:
             return False, None
-        state, last, attempts, attempts_max, asked, role, task_type, digest, worker = rows[0]
-        if state != LEASED or last != token:
-            detail = f"{outcome.state}, when the task was {state} with token {last}"
+        held = _Held(*rows[0])
+        if held.state != LEASED or held.token != token:
+            detail = f"{outcome.state}, when the task was {held.state} with token {held.token}"
             self._log.add(task_id, wall, FENCED, token, None, detail)
-            return False, state
-        after = states.after_outcome(outcome, attempts, attempts_max, now, cancel_asked=bool(asked))
+            return False, held.state
+        after = states.after_outcome(
+            outcome, held.attempts, held.attempts_max, now, cancel_asked=bool(held.cancel_asked)
+        )
+        self._store(task_id, outcome, result, after, wall)
+        what = REQUEUED if after.state == QUEUED else after.state
+        more = None if result is None else {"result": fingerprint(result)}
+        error = error_text(outcome.error) or ""
+        self._log.add(task_id, wall, what, token, held.worker, error, more=more)
+        self._count(task_id, held, outcome, after, wall)
+        return True, after.state
+
+    def _store(
+        self, task_id: int, outcome: Outcome, result: str | None, after: states.After, wall: float
+    ) -> None:
+        """Write what an attempt came to into the row of its task."""
         quality = outcome.quality if after.state == DONE else None
         self._database.rows(
             "UPDATE tasks SET state = ?, result = ?, error = ?, log_tail = ?, quality = ?, "
@@ -217,18 +247,19 @@ class ClaimTable:
             "UPDATE tasks SET place = ?1 WHERE id = ?2 AND place IS NOT ?1",
             [json_text("place", outcome.place) if outcome.place else None, task_id],
         )
-        what = REQUEUED if after.state == QUEUED else after.state
-        more = None if result is None else {"result": fingerprint(result)}
-        error = error_text(outcome.error) or ""
-        self._log.add(task_id, wall, what, token, worker, error, more=more)
-        self._budgets.count(task_id, token, wall, outcome.usage)
+
+    def _count(
+        self, task_id: int, held: _Held, outcome: Outcome, after: states.After, wall: float
+    ) -> None:
+        """Add what an attempt used and how it came out to its role's spending and records."""
+        self._budgets.count(task_id, held.token, wall, outcome.usage)
         if after.state != CANCELLED:
             success = after.state == DONE
             self._roles.count(
-                role, task_type, digest, wall,
-                success=success, quality=quality, latency=outcome.latency,
+                held.role, held.task_type, held.digest, wall,
+                success=success, quality=outcome.quality if success else None,
+                latency=outcome.latency,
             )  # fmt: skip
-        return True, after.state
 
     def release(self, worker: str, *, died: bool = True) -> list[Released]:
         return self._release("worker = ?", [worker], died=died)
@@ -288,12 +319,12 @@ class ClaimTable:
 
 
 def may_begin(account: Account | None) -> bool:
-    """Whether a task may be claimed now: by its role's own handler, or by the fallback."""
+    """Return True if a task may be claimed now: by its role's own handler, or the fallback."""
     return account is None or account.fits or (account.exceeded and not account.blocks)
 
 
 def _wait(after: states.After) -> tuple[float, str]:
-    """The columns `not_before` and `boot`."""
+    """Return the columns `not_before` and `boot`."""
     if after.not_before is None:
         return 0.0, ""
     return after.not_before.at, after.not_before.boot

@@ -1,6 +1,5 @@
 """What happens to tasks, written down in the transaction that lets it happen."""
 
-# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -9,11 +8,10 @@ from json.encoder import encode_basestring_ascii
 from khive_supervisor.audit import actors
 from khive_supervisor.sqlite.audit.table import AuditTable, shortened
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.tasks.model import TaskEvent
 
 
 class TaskLog:
-    """The events of tasks; see `task_interface.TaskStore`."""
+    """Writes the events of tasks, and their entries in the audit chain."""
 
     def __init__(self, database: Database, audit: AuditTable) -> None:
         self._database = database
@@ -44,23 +42,9 @@ class TaskLog:
             self._audit.append(wall, f"task.{what}", f"task/t{task_id}", told)
 
     def forgotten(self, wall: float, task_ids: Sequence[int]) -> None:
-        """Tasks that ended long ago were removed, and their events with them."""
+        """Tell the audit chain that tasks which ended long ago were removed with their events."""
         told = {"tasks": len(task_ids), "first": min(task_ids), "last": max(task_ids)}
         self._audit.append(wall, "tasks.forgotten", actors.STORE, told)
-
-    def after(self, after_seq: int, limit: int, task_id: int | None) -> list[TaskEvent]:
-        """See `TaskStore.events`."""
-        one = "" if task_id is None else "AND task_id = ?3"
-        rows = self._database.rows(
-            "SELECT seq, task_id, at, what, token, worker, detail FROM task_events "
-            f"WHERE seq > ?1 {one} ORDER BY seq LIMIT ?2",
-            [after_seq, limit, *([] if task_id is None else [task_id])],
-        )
-        return [TaskEvent(*row) for row in rows]
-
-    def last(self) -> int:
-        """See `TaskStore.last_event`."""
-        return int(self._database.value("SELECT ifnull(max(seq), 0) FROM task_events"))
 
     def end(
         self, task_id: int, wall: float, state: str, token: int, error: str | None = None

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.tasks import RoleStore
 from khive_supervisor.tasks.model import Record, RoleRow
 from khive_supervisor.tasks.records import day_of
 
@@ -17,14 +18,14 @@ _RECORDS = (
 )
 
 
-class RoleTable:
-    """See `task_interface.TaskStore`, its last part. Records are only ever added to."""
+class RoleTable(RoleStore):
+    """`RoleStore` on SQLite."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
+        self._clock = clock
 
-    def set(self, roles: Sequence[RoleRow], wall: float) -> None:
-        """See `TaskStore.set_roles`."""
+    def set(self, roles: Sequence[RoleRow]) -> None:
         with self._database.write():
             before = {row.role: row for row in self.all()}
             wanted = {row.role: row for row in roles}
@@ -35,16 +36,14 @@ class RoleTable:
                     self._database.rows(
                         f"INSERT OR REPLACE INTO roles ({_ROLES}, updated_at) "
                         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        [*_values(row), wall],
+                        [*_values(row), self._clock()],
                     )
 
     def all(self) -> list[RoleRow]:
-        """See `TaskStore.roles`."""
         rows = self._database.rows(f"SELECT {_ROLES} FROM roles ORDER BY role")
         return [_role(row) for row in rows]
 
-    def records(self, role: str | None) -> list[Record]:
-        """See `TaskStore.records`."""
+    def records(self, role: str | None = None) -> list[Record]:
         rows = self._database.rows(
             f"SELECT {_RECORDS} FROM role_records WHERE role = ifnull(?, role) "
             "ORDER BY day, role, task_type, digest",

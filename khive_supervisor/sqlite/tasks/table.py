@@ -4,18 +4,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 
-from khive_supervisor.budgets.account import Account
-from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
-from khive_supervisor.sqlite.audit.table import AuditTable, fingerprint
-from khive_supervisor.sqlite.engine.database import Database, Value
-from khive_supervisor.sqlite.tasks.budgets import BudgetTable
+from khive_supervisor.sqlite.audit.table import fingerprint
+from khive_supervisor.sqlite.engine.database import Value
 from khive_supervisor.sqlite.tasks.claims import ClaimTable, may_begin
-from khive_supervisor.sqlite.tasks.log import TaskLog
-from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.rows import COLUMNS, LIGHT_COLUMNS, task_of
+from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks import states
 from khive_supervisor.tasks.bounds import payload_text
 from khive_supervisor.tasks.lease import Moment
@@ -31,9 +26,6 @@ from khive_supervisor.tasks.model import (
     RETRIED,
     NewTask,
     QueueDepth,
-    Record,
-    RoleRow,
-    Spending,
     Task,
     TaskEvent,
     TaskFilter,
@@ -41,19 +33,8 @@ from khive_supervisor.tasks.model import (
 from khive_supervisor.tasks.records import day_of
 
 
-class TaskTable(ClaimTable):
+class TaskTable(ClaimTable, TaskStore):
     """`TaskStore` on SQLite; what workers do is in `ClaimTable`."""
-
-    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
-        super().__init__(
-            database,
-            clock,
-            RoleTable(database),
-            TaskLog(database, audit),
-            BudgetTable(database),
-        )
-
-    # --- who gives work -------------------------------------------------------------------------
 
     def assign(self, task: NewTask) -> tuple[Task, bool]:
         payload = payload_text(task.payload)
@@ -168,10 +149,16 @@ class TaskTable(ClaimTable):
     def events(
         self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
     ) -> list[TaskEvent]:
-        return self._log.after(after_seq, limit, task_id)
+        one = "" if task_id is None else "AND task_id = ?3"
+        rows = self._database.rows(
+            "SELECT seq, task_id, at, what, token, worker, detail FROM task_events "
+            f"WHERE seq > ?1 {one} ORDER BY seq LIMIT ?2",
+            [after_seq, limit, *([] if task_id is None else [task_id])],
+        )
+        return [TaskEvent(*row) for row in rows]
 
     def last_event(self) -> int:
-        return self._log.last()
+        return int(self._database.value("SELECT ifnull(max(seq), 0) FROM task_events"))
 
     def cancel(self, task_id: int) -> Task:
         with self._database.write():
@@ -246,29 +233,6 @@ class TaskTable(ClaimTable):
             "SELECT role, min(created_at) FROM tasks WHERE state = 'queued' GROUP BY role"
         )
         return dict(rows)
-
-    # --- roles, and how they did ----------------------------------------------------------------
-
-    def set_roles(self, roles: Sequence[RoleRow]) -> None:
-        self._roles.set(roles, self._clock())
-
-    def roles(self) -> list[RoleRow]:
-        return self._roles.all()
-
-    def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
-        self._budgets.set_limits(limits)
-
-    def budgets(self) -> list[Account]:
-        return self._budgets.accounts(self._clock())
-
-    def blocked(self) -> dict[str, str]:
-        return self._budgets.blocked(self._clock())
-
-    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
-        return self._budgets.after(after_seq, limit)
-
-    def records(self, role: str | None = None) -> list[Record]:
-        return self._roles.records(role)
 
     def prune(self, older_than: float, limit: int = 500) -> int:
         ended = "SELECT id FROM tasks WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2"

@@ -20,7 +20,7 @@ from khive_supervisor.access.lineage import ProcessIdentity
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.host import processes
-from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.server import Arrival
 from khive_supervisor.supervision.control.sessions import Session
@@ -37,7 +37,7 @@ PATIENCE, MAX_HANGING = 2.0, 8
 SWEPT = 64
 
 #: Looks at the store's tasks beside the loop.
-InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
+InThread = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 
 class Above(Enum):
@@ -228,7 +228,7 @@ class Grants:
         if number is None:
             return AGENT
         try:
-            found: Task | None = await self._in_thread(lambda tasks: tasks.find(number))
+            found: Task | None = await self._in_thread(lambda store: store.tasks.find(number))
         except KhiveError:
             return Grant(namespaces=())  # nothing is known of it: nothing is granted
         if found is None:

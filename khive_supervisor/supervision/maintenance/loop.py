@@ -18,10 +18,8 @@ from khive_supervisor.errors import IndexFileError, KhiveError
 from khive_supervisor.index.vectors.build import BuildReason, decide
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
-from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, VectorStats
-from khive_supervisor.store.tasks import TaskStore
 
 log = logs.get("khive.maintenance")
 
@@ -53,7 +51,8 @@ class Maintenance:
         self._config = config
         self._model_id = model_id
         self._wal = os.path.realpath(config.store.path) + "-wal"
-        self._store: Store = open_store(config, owner=True, actor=lambda: actors.SUPERVISOR)
+        #: For what else this thread is asked to do.
+        self.store: Store = open_store(config, owner=True, actor=lambda: actors.SUPERVISOR)
         self._seen: int | None = None
         self._wal_seen = (0, 0)
         self._settled = False
@@ -62,16 +61,6 @@ class Maintenance:
         self._forget_at = clock()
         self._verified: dict[int, str] = {}
         self.state = IndexStatus()
-
-    @property
-    def tasks(self) -> TaskStore:
-        """The store's tasks, for what else this thread is asked to do."""
-        return self._store.tasks
-
-    @property
-    def audit(self) -> AuditLog:
-        """The store's audit chain, likewise."""
-        return self._store.audit
 
     def configure(self, config: Config) -> None:
         """Go by another configuration of the same store and model."""
@@ -90,7 +79,7 @@ class Maintenance:
             return
         truncate = quiet or found.st_size > self._config.supervisor.wal_truncate_bytes
         try:
-            self._store.checkpoint(truncate)
+            self.store.checkpoint(truncate)
         except KhiveError as error:
             log.warning("store.checkpoint_failed", error=str(error))
         self._settled = quiet
@@ -103,18 +92,18 @@ class Maintenance:
         if now < self._forget_at:
             return
         before = self._wall_clock() - self._config.tasks.keep
-        if not self.tasks.prune(before, FORGET_AT_ONCE):
+        if not self.store.tasks.prune(before, FORGET_AT_ONCE):
             self._forget_at = now + FORGET_EVERY
 
     def look(self, *, again: bool = False) -> IndexStatus:
         """The index's state, read again only when the store has changed (or `again`)."""
         if self._model_id is None:
             return self.state
-        version = self._store.data_version()
+        version = self.store.data_version()
         if version == self._seen and not again:
             return self.state
-        generation = self._store.generations.current(self._model_id)
-        vectors = self._store.vectors.stats(self._model_id)
+        generation = self.store.generations.current(self._model_id)
+        vectors = self.store.vectors.stats(self._model_id)
         damaged = self._damage(generation)
         reason = decide(
             vectors,
@@ -145,7 +134,7 @@ class Maintenance:
 
     def copy_to(self, target: str) -> int:
         """Back the store up, also one whose file has been deleted; the copy's bytes."""
-        self._store.backup(target)
+        self.store.backup(target)
         return os.path.getsize(target)
 
     def forget_verdict(self) -> None:
@@ -155,4 +144,4 @@ class Maintenance:
 
     def close(self) -> None:
         """Close the store; idempotent."""
-        self._store.close()
+        self.store.close()

@@ -12,7 +12,7 @@ from khive_supervisor import logs
 from khive_supervisor.budgets.limits import BudgetLimits, limits_of
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.host.processes import alive
-from khive_supervisor.store.tasks import TaskStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import Outbox
 from khive_supervisor.supervision.processes.strays import end_strays
 from khive_supervisor.supervision.roles.pool import RolePool
@@ -24,8 +24,8 @@ log = logs.get("khive.roles")
 #: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
 HELD_LIMIT = 1000
 
-#: Runs something with the tasks of the store where that may wait for a disk.
-InThread = Callable[[Callable[[TaskStore], Any]], Awaitable[Any]]
+#: Runs something with the store where that may wait for a disk.
+InThread = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 
 class RoleRows:
@@ -60,19 +60,21 @@ class RoleRows:
         A store that cannot be written gives no claims either; what is owed is tried again.
         """
         limits = _limits(roles)
-        await self.outbox.attempt(lambda: self._in_thread(lambda tasks: tasks.set_limits(limits)))
+        await self.outbox.attempt(
+            lambda: self._in_thread(lambda store: store.budgets.set_limits(limits))
+        )
 
     async def claimable(self) -> set[str]:
         """Return the roles with tasks that their budgets allow now; raises KhiveError."""
-        depths = await self._in_thread(lambda tasks: tasks.queue_depths())
-        blocked = await self._in_thread(lambda tasks: tasks.blocked())
+        depths = await self._in_thread(lambda store: store.tasks.queue_depths())
+        blocked = await self._in_thread(lambda store: store.budgets.blocked())
         return set(depths) - set(blocked)
 
     async def _write_owed(self) -> None:
         while self._releases:
             worker, died = self._releases[0]
             released = await self._in_thread(
-                lambda tasks: tasks.release(worker, died=died)  # noqa: B023 - awaited
+                lambda store: store.tasks.release(worker, died=died)  # noqa: B023 - awaited
             )
             self._releases.pop(0)
             self._on_released(released, worker)
@@ -80,8 +82,8 @@ class RoleRows:
             changes = self._changes
             rows = [pool.row() for pool in self._pools.values() if pool.known]
             limits = _limits(pool.role for pool in self._pools.values())
-            await self._in_thread(lambda tasks: tasks.set_roles(rows))
-            await self._in_thread(lambda tasks: tasks.set_limits(limits))
+            await self._in_thread(lambda store: store.roles.set(rows))
+            await self._in_thread(lambda store: store.budgets.set_limits(limits))
             self._stored = changes
 
     def _not_stored(self, error: Exception) -> None:
@@ -95,18 +97,18 @@ def _limits(roles: Iterable[Role]) -> dict[str, BudgetLimits]:
     return {name: limits for name, limits in found if limits is not None}
 
 
-def release_dead(tasks: TaskStore) -> None:
+def release_dead(store: Store) -> None:
     """Queue at once what workers of an earlier supervisor held that are dead, too.
 
     Those that live finish what they hold. A number that is another process's by now costs the rest
     of a lease, nothing more.
     """
-    held = tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
+    held = store.tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
     dead = {task.worker for task in held if task.worker and _is_dead(task.worker)}
     if dead:
         end_strays(dead)  # before somebody else begins with the same
     for worker in dead:
-        tasks.release(worker)
+        store.tasks.release(worker)
 
 
 def _is_dead(worker: str) -> bool:

@@ -62,11 +62,14 @@ class RoleQueue:
                     first = False
                 if self._depths:
                     self.released(
-                        await self._in_thread(lambda t: t.release_expired(lease.now())), ""
+                        await self._in_thread(
+                            lambda store: store.tasks.release_expired(lease.now())
+                        ),
+                        "",
                     )
                 await self.look()
                 await self._look_at_budgets()
-                for role in await self._in_thread(lambda t: t.due(lease.now())):
+                for role in await self._in_thread(lambda store: store.tasks.due(lease.now())):
                     if role in self._pools:
                         self._pools[role].wake()
             except (KhiveError, OSError) as error:
@@ -79,13 +82,13 @@ class RoleQueue:
 
     async def look(self) -> None:
         """See how much waits now."""
-        self._depths = await self._in_thread(lambda tasks: tasks.queue_depths())
+        self._depths = await self._in_thread(lambda store: store.tasks.queue_depths())
 
     async def _look_at_budgets(self) -> None:
         """See what is spent; once more after the last task has ended: only tasks change it."""
         found: list[Account] = []
         if any(pool.role.budget.limited for pool in self._pools.values()):
-            found = await self._in_thread(lambda t: t.budgets())
+            found = await self._in_thread(lambda store: store.budgets.accounts())
         self._accounts = {account.role: account for account in found}
 
     def depth(self, role: str) -> QueueDepth:

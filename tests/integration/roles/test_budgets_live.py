@@ -62,7 +62,7 @@ def test_whatever_an_attempt_used_counts(roles: RoleBench) -> None:
         spend(roles, 0.4, hang=True, attempts=1),
     ]
     assert [roles.ended(number).state for number in numbers] == [DONE, FAILED, FAILED]
-    used = {one.task_id: one.usage for one in roles.store.tasks.spending()}
+    used = {one.task_id: one.usage for one in roles.store.budgets.spending()}
     assert [used[number] for number in numbers] == [
         Usage(100_000, 7), Usage(200_000), Usage(400_000),
     ]  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_command_says_what_it_used_also_when_it_fails(roles: RoleBench) -> Non
     assert roles.ended(good).result["answer"] == 1
     assert roles.ended(bad).state == FAILED
     assert roles.ended(odd).state == DONE
-    used = {one.role: one.usage for one in roles.store.tasks.spending()}
+    used = {one.role: one.usage for one in roles.store.budgets.spending()}
     assert used == {"good": Usage(250_000, 9), "bad": Usage(250_000, 9)}
     (event,) = roles.khive.events("role.usage_ignored")
     assert "What was used cannot be cost = 'much'." in event["error"]
@@ -216,7 +216,7 @@ def test_a_role_that_is_gone_and_comes_back_has_spent_what_it_had(roles: RoleBen
     roles.ended(spend(roles, 0.25))
     roles.configure(roles.python("other"))
     roles.khive.run("reload")
-    wait_until(lambda: [b.role for b in roles.store.tasks.budgets()] == ["other"], "it is gone")
+    wait_until(lambda: [b.role for b in roles.store.budgets.accounts()] == ["other"], "it is gone")
     roles.configure(spender(roles, "weekly = 2.0"))
     roles.khive.run("reload")
     assert (week(roles)["spent"], week(roles)["limit"]) == (0.25, 2.0)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import DEADLINE, Installation, RawSession, installed, tasks_of, wait_until
+from support import DEADLINE, Installation, RawSession, installed, store_of, wait_until
 
 from khive_supervisor import exitcodes
 
@@ -83,8 +83,8 @@ def fill(khive: Installation, session: RawSession) -> None:
     with khive.log.open("ab") as log:
         log.write(f"a line of no kind {ACTS}\n".encode())
         log.write(json.dumps({"ts": ACTS, "event": FIELD, FIELD: FIELD}).encode() + b"\n")
-    with tasks_of(khive) as tasks:
-        wait_until(lambda: all(task.ended for task in tasks.page()), "the tasks have ended")
+    with store_of(khive) as store:
+        wait_until(lambda: all(task.ended for task in store.tasks.page()), "the tasks have ended")
 
 
 COMMANDS: tuple[tuple[str, ...], ...] = (

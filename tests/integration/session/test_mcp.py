@@ -10,7 +10,7 @@ from typing import Any
 import mcp
 import pytest
 from jsonschema import Draft202012Validator
-from support import Installation, RawSession, run, tasks_of
+from support import Installation, RawSession, run, store_of
 
 from khive_supervisor.tasks.model import RoleRow
 
@@ -157,8 +157,8 @@ def test_every_tool_answers_as_its_schema_says(
 ) -> None:
     schemas = {tool.name: tool.output_schema for tool in tools}
     khive.start()
-    with tasks_of(khive) as tasks:
-        tasks.set_roles([RoleRow("reviewer", ("review",))])
+    with store_of(khive) as store:
+        store.roles.set([RoleRow("reviewer", ("review",))])
 
     async def main() -> None:
         async with khive.session(mode) as client:

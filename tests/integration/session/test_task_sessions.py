@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLINE, Installation, RawSession, run, tasks_of, wait_until
+from support import DEADLINE, Installation, RawSession, run, store_of, wait_until
 
 from khive_supervisor import exitcodes
 from khive_supervisor.store.tasks import TaskStore
@@ -23,9 +23,9 @@ from khive_supervisor.tasks.model import DONE, FAILED, Claim, Claimant, Outcome,
 def tasks(khive: Installation) -> Iterator[TaskStore]:
     """The tasks of a running installation with a role that nobody serves but the test."""
     khive.start()
-    with tasks_of(khive) as found:
-        found.set_roles([RoleRow("reviewer", ("review",))])
-        yield found
+    with store_of(khive) as found:
+        found.roles.set([RoleRow("reviewer", ("review",))])
+        yield found.tasks
 
 
 def take(tasks: TaskStore) -> Claim:
@@ -193,10 +193,10 @@ def test_a_session_without_a_supervisor_waits_too(khive: Installation) -> None:
     with RawSession(khive, KHIVE_NO_DAEMON="1") as session:
         session.initialize()
         assert session.tool("khive_call", verb="agents.roles")["structuredContent"] == {"roles": []}
-        with tasks_of(khive) as tasks:
-            tasks.set_roles([RoleRow("reviewer")])
+        with store_of(khive) as store:
+            store.roles.set([RoleRow("reviewer")])
             session.tool("agents_assign", role="reviewer")
-            finish(tasks, take(tasks), Outcome(DONE, "result"))
+            finish(store.tasks, take(store.tasks), Outcome(DONE, "result"))
         answer = session.tool("agents_wait", task="t1")["structuredContent"]
         assert answer["tasks"][0]["result"] == "result"
         assert session.close() == 0

@@ -17,7 +17,7 @@ from http_support import HttpBench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from support import RawSession, installed, run, tasks_of, wait_until
+from support import RawSession, installed, run, store_of, wait_until
 
 from khive_supervisor.text import wellformed
 
@@ -230,8 +230,8 @@ def test_what_an_earlier_release_has_stored_can_be_read(bench: HttpBench, raw: R
         )
     waited = content(raw.tool("agents_wait", task=given["task"]))
     assert waited["tasks"][0]["result"] == {"x": "\ufffd"}
-    with tasks_of(bench.khive) as tasks:
-        found = tasks.find(int(given["task"][1:]))
+    with store_of(bench.khive) as store:
+        found = store.tasks.find(int(given["task"][1:]))
         assert found is not None
         assert found.payload == ["\ufffd"]
 

@@ -196,7 +196,7 @@ TASK_CALLS: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(("verb", "args"), TASK_CALLS, ids=str)
 def test_another_sessions_task_is_an_operators(make: Make, verb: str, args: dict[str, Any]) -> None:
     one, other, operator = make("one"), make("other"), make("", grant=OPERATOR)
-    one.store.tasks.set_roles([RoleRow("writer", ("write",))])
+    one.store.roles.set([RoleRow("writer", ("write",))])
     call(one, "agents.assign", role="writer", payload="secret payload")
     call(other, "agents.assign", role="writer", payload="mine")
     _done(one, "secret result")
@@ -210,7 +210,7 @@ def test_another_sessions_task_is_an_operators(make: Make, verb: str, args: dict
 
 def test_listings_show_an_agent_its_own_tasks(make: Make) -> None:
     one, other, operator = make("one"), make("other"), make("", grant=OPERATOR)
-    one.store.tasks.set_roles([RoleRow("writer", ("write",))])
+    one.store.roles.set([RoleRow("writer", ("write",))])
     for number in range(6):
         call((one, other)[number % 2], "agents.assign", role="writer", payload=number)
 
@@ -232,7 +232,7 @@ def test_listings_show_an_agent_its_own_tasks(make: Make) -> None:
 
 def test_who_has_no_session_owns_no_tasks_of_others_without_one(make: Make) -> None:
     commands, client = make("", grant=OPERATOR), make("", grant=Grant(owners=("http",)))
-    commands.store.tasks.set_roles([RoleRow("writer", ("write",))])
+    commands.store.roles.set([RoleRow("writer", ("write",))])
     call(commands, "agents.assign", role="writer", payload=1)
     call(client, "agents.assign", role="writer", payload=2)
     assert [task["task"] for task in call(client, "agents.tasks")["tasks"]] == ["t2"]

@@ -184,7 +184,7 @@ def make(path: Path, grant: Grant, session: str) -> Context:
 def place(path: Path) -> Place:
     path.mkdir()
     found = Place(make(path, ACME, "a"), make(path, OPERATOR, ""))
-    found.user.store.tasks.set_roles([RoleRow("writer", ("write",))])
+    found.user.store.roles.set([RoleRow("writer", ("write",))])
     found.own()
     return found
 
@@ -316,9 +316,11 @@ ALLOWED = {
     "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
     "feedback": {"record", "record_many"},
     "tasks": {
-        "assign", "blocked", "cancel", "events", "feedback", "find", "last_event", "page",
-        "queue_depths", "records", "retry", "roles",
+        "assign", "cancel", "events", "feedback", "find", "last_event", "page", "queue_depths",
+        "retry",
     },
+    "roles": {"all", "records"},
+    "budgets": {"blocked"},
 }  # fmt: skip
 
 

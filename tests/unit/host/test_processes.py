@@ -40,6 +40,6 @@ def test_what_a_dead_worker_held_is_queued_though_nobody_reaped_it(
         held = {pid: store.tasks.assign(NewTask("r"))[0].id for pid in (zombie, os.getpid())}
         for pid in held:
             assert store.tasks.claim(Claimant("r", f"w:{pid}", 1, "d"), lease.now())
-        release_dead(store.tasks)
+        release_dead(store)
         states = {task.id: task.state for task in store.tasks.page()}
         assert states == {held[zombie]: "queued", held[os.getpid()]: "leased"}

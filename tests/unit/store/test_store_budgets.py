@@ -14,7 +14,8 @@ from support import Clock
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.errors import BudgetExceeded
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.tasks.table import TaskTable
+from khive_supervisor.store.budgets import BudgetStore
+from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,
@@ -49,32 +50,47 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def tasks(path: str, clock: Clock) -> Iterator[TaskTable]:
-    with SqliteStore(path, clock=clock) as store:
-        store.tasks.set_roles([RoleRow("r", ("t",)), RoleRow("other", ("t",))])
-        yield store.tasks
+def store(path: str, clock: Clock) -> Iterator[SqliteStore]:
+    with SqliteStore(path, clock=clock) as opened:
+        opened.roles.set([RoleRow("r", ("t",)), RoleRow("other", ("t",))])
+        yield opened
 
 
-def add(tasks: TaskTable, count: int = 1, role: str = "r", attempts: int = 3) -> list[int]:
+@pytest.fixture
+def tasks(store: SqliteStore) -> TaskStore:
+    return store.tasks
+
+
+@pytest.fixture
+def budgets(store: SqliteStore) -> BudgetStore:
+    return store.budgets
+
+
+@pytest.fixture
+def roles(store: SqliteStore) -> RoleStore:
+    return store.roles
+
+
+def add(tasks: TaskStore, count: int = 1, role: str = "r", attempts: int = 3) -> list[int]:
     new = [NewTask(role, "t", attempts_max=attempts) for _ in range(count)]
     return [tasks.assign(task)[0].id for task in new]
 
 
-def take(tasks: TaskTable, who: Claimant = ONE) -> Claim:
+def take(tasks: TaskStore, who: Claimant = ONE) -> Claim:
     claim = tasks.claim(who, NOW)
     assert claim is not None
     return claim
 
 
-def end(tasks: TaskTable, claim: Claim, cost: int, state: str = DONE, tokens: int = 0) -> bool:
+def end(tasks: TaskStore, claim: Claim, cost: int, state: str = DONE, tokens: int = 0) -> bool:
     outcome = Outcome(state, usage=Usage(cost, tokens))
     return tasks.finish(claim.id, claim.token, outcome, NOW).accepted
 
 
-def spent(tasks: TaskTable, role: str = "r") -> int:
+def spent(budgets: BudgetStore, role: str = "r") -> int:
     """What the week says, the days, and the ledger: all the same."""
-    (account,) = (one for one in tasks.budgets() if one.role == role)
-    ledger = sum(one.usage.cost for one in tasks.spending() if one.role == role)
+    (account,) = (one for one in budgets.accounts() if one.role == role)
+    ledger = sum(one.usage.cost for one in budgets.spending() if one.role == role)
     assert account.spent[1].cost == ledger
     return account.spent[0].cost
 
@@ -82,75 +98,77 @@ def spent(tasks: TaskTable, role: str = "r") -> int:
 # --- what counts ----------------------------------------------------------------------------------
 
 
-def test_each_accepted_attempt_counts_once_whatever_came_of_it(tasks: TaskTable) -> None:
+def test_each_accepted_attempt_counts_once_whatever_came_of_it(
+    tasks: TaskStore, budgets: BudgetStore
+) -> None:
     add(tasks, 3)
     done, failed, cancelled = take(tasks), take(tasks), take(tasks)
     assert end(tasks, done, 5, tokens=50)
     assert not end(tasks, done, 5)  # told twice
     assert end(tasks, failed, 7, FAILED)
     assert end(tasks, cancelled, 11, CANCELLED)
-    assert [(one.task_id, one.token, one.usage) for one in tasks.spending()] == [
+    assert [(one.task_id, one.token, one.usage) for one in budgets.spending()] == [
         (done.id, 1, Usage(5, 50)),
         (failed.id, 1, Usage(7)),
         (cancelled.id, 1, Usage(11)),
     ]
-    assert spent(tasks) == 23
-    assert spent(tasks, "other") == 0
+    assert spent(budgets) == 23
+    assert spent(budgets, "other") == 0
 
 
-def test_an_attempt_that_used_nothing_has_no_row(tasks: TaskTable) -> None:
+def test_an_attempt_that_used_nothing_has_no_row(tasks: TaskStore, budgets: BudgetStore) -> None:
     add(tasks, 2)
     end(tasks, take(tasks), 0)
     claim = take(tasks)
     assert tasks.finish(claim.id, claim.token, Outcome(DONE), NOW).accepted
-    assert tasks.spending() == []
+    assert budgets.spending() == []
 
 
-def test_a_retried_task_counts_each_of_its_attempts(tasks: TaskTable) -> None:
+def test_a_retried_task_counts_each_of_its_attempts(tasks: TaskStore, budgets: BudgetStore) -> None:
     (number,) = add(tasks, attempts=1)
     end(tasks, take(tasks), 5, FAILED)
     tasks.retry(number)
     end(tasks, take(tasks), 6)
-    assert [one.token for one in tasks.spending()] == [1, 2]
-    assert spent(tasks) == 11
+    assert [one.token for one in budgets.spending()] == [1, 2]
+    assert spent(budgets) == 11
 
 
-def test_what_is_fenced_does_not_count(tasks: TaskTable) -> None:
+def test_what_is_fenced_does_not_count(tasks: TaskStore, budgets: BudgetStore) -> None:
     add(tasks)
     late = take(tasks)
     tasks.release(ONE.worker)
     again = take(tasks, TWO)
     assert not end(tasks, late, 100)
     assert end(tasks, again, 5)
-    assert spent(tasks) == 5
+    assert spent(budgets) == 5
 
 
-def test_spending_outlives_its_task(tasks: TaskTable, clock: Clock) -> None:
+def test_spending_outlives_its_task(tasks: TaskStore, clock: Clock, budgets: BudgetStore) -> None:
     add(tasks)
     end(tasks, take(tasks), 5)
     clock.now += 10
     assert tasks.prune(clock.now) == 1
-    assert spent(tasks) == 5
+    assert spent(budgets) == 5
 
 
-def test_windows_end(tasks: TaskTable, clock: Clock) -> None:
+def test_windows_end(tasks: TaskStore, clock: Clock, budgets: BudgetStore) -> None:
     add(tasks)
     end(tasks, take(tasks), 5)
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert [one.cost for one in account.spent] == [5, 5]
     clock.now = MONDAY
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert [one.cost for one in account.spent] == [0, 5]
     clock.now = DECEMBER
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert [one.cost for one in account.spent] == [0, 0]
 
 
 # --- what is set aside ----------------------------------------------------------------------------
 
 
-def test_tasks_wait_for_what_others_have_set_aside(tasks: TaskTable) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=100, reserve=40)})
+def test_tasks_wait_for_what_others_have_set_aside(tasks: TaskStore, budgets: BudgetStore) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=100, reserve=40)})
     add(tasks, 4)
     first, second = take(tasks), take(tasks, TWO)
     assert tasks.claim(Claimant("r", "w3"), NOW) is None
@@ -161,15 +179,15 @@ def test_tasks_wait_for_what_others_have_set_aside(tasks: TaskTable) -> None:
     assert tasks.claim(Claimant("r", "w3"), NOW) is None
     end(tasks, second, 40)
     end(tasks, third, 40)
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert (account.state, account.reserved, account.spent[0].cost) == ("exceeded", 0, 100)
     assert tasks.claim(ONE, NOW) is None
 
 
 def test_the_next_task_is_not_claimed_with_the_outcome_that_leaves_nothing(
-    tasks: TaskTable,
+    tasks: TaskStore, budgets: BudgetStore
 ) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=100, reserve=40)})
+    budgets.set_limits({"r": BudgetLimits(weekly=100, reserve=40)})
     add(tasks, 3)
     claim = take(tasks)
     finished = tasks.finish(claim.id, claim.token, Outcome(DONE, usage=Usage(60)), NOW, ONE)
@@ -180,24 +198,24 @@ def test_the_next_task_is_not_claimed_with_the_outcome_that_leaves_nothing(
 
 @pytest.mark.parametrize("how", ["died", "stopped", "expired"])
 def test_a_task_that_is_taken_back_gives_back_what_it_had_set_aside(
-    tasks: TaskTable, how: str
+    tasks: TaskStore, how: str, budgets: BudgetStore
 ) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=100, reserve=100)})
+    budgets.set_limits({"r": BudgetLimits(weekly=100, reserve=100)})
     add(tasks)
     take(tasks)
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert account.reserved == 100
     if how == "expired":
         tasks.release_expired(NOW.after(1e6))
     else:
         tasks.release(ONE.worker, died=how == "died")
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert account.reserved == 0
     take(tasks, TWO)
 
 
-def test_a_dead_task_holds_nothing(tasks: TaskTable) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=100, reserve=100)})
+def test_a_dead_task_holds_nothing(tasks: TaskStore, budgets: BudgetStore) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=100, reserve=100)})
     first, _ = add(tasks, 2, attempts=1)
     take(tasks)
     tasks.release(ONE.worker)
@@ -207,11 +225,11 @@ def test_a_dead_task_holds_nothing(tasks: TaskTable) -> None:
     take(tasks, TWO)
 
 
-def test_what_is_set_aside_is_learned(tasks: TaskTable) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=1000)})
+def test_what_is_set_aside_is_learned(tasks: TaskStore, budgets: BudgetStore) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=1000)})
     add(tasks, 3)
     end(tasks, take(tasks), 250)
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert account.reserve is not None
     assert (account.reserve.amount, account.reserve.because) == (250, "learned")
     take(tasks)
@@ -221,19 +239,19 @@ def test_what_is_set_aside_is_learned(tasks: TaskTable) -> None:
     ]
 
 
-def test_tokens_are_a_unit(tasks: TaskTable) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=100, unit="tokens", reserve=10)})
+def test_tokens_are_a_unit(tasks: TaskStore, budgets: BudgetStore) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=100, unit="tokens", reserve=10)})
     add(tasks, 2)
     end(tasks, take(tasks), 10**9, tokens=91)
     assert tasks.claim(ONE, NOW) is None
-    tasks.set_limits({"r": BudgetLimits(weekly=101, unit="tokens", reserve=10)})
+    budgets.set_limits({"r": BudgetLimits(weekly=101, unit="tokens", reserve=10)})
     take(tasks)
 
 
-def test_other_roles_are_not_held_up(tasks: TaskTable) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=100)})
+def test_other_roles_are_not_held_up(tasks: TaskStore, budgets: BudgetStore) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=100)})
     add(tasks)
-    tasks.set_limits({"r": BudgetLimits(weekly=0)})
+    budgets.set_limits({"r": BudgetLimits(weekly=0)})
     add(tasks, role="other")
     assert tasks.claim(ONE, NOW) is None
     assert tasks.claim(Claimant("other", "w"), NOW) is not None
@@ -253,8 +271,10 @@ def _work(path: str, name: str, began: threading.Event, most: int) -> None:
             store.tasks.finish(claim.id, claim.token, Outcome(DONE, usage=Usage(cost)), NOW)
 
 
-def test_two_that_claim_at_once_cannot_overshoot_together(tasks: TaskTable, path: str) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=500, reserve=10)})
+def test_two_that_claim_at_once_cannot_overshoot_together(
+    tasks: TaskStore, path: str, budgets: BudgetStore
+) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=500, reserve=10)})
     add(tasks, 300)
     spawn = multiprocessing.get_context("spawn")
     began = spawn.Event()
@@ -265,13 +285,13 @@ def test_two_that_claim_at_once_cannot_overshoot_together(tasks: TaskTable, path
     for worker in workers:
         worker.join(60)
         assert worker.exitcode == 0
-    assert 490 < spent(tasks) <= 500
-    assert spent_and_set_aside(tasks, 10) <= 500
+    assert 490 < spent(budgets) <= 500
+    assert spent_and_set_aside(tasks, budgets, 10) <= 500
 
 
-def spent_and_set_aside(tasks: TaskTable, reserve: int) -> int:
+def spent_and_set_aside(tasks: TaskStore, budgets: BudgetStore, reserve: int) -> int:
     """The most that was spent and set aside together, in the order of what happened."""
-    costs = {(one.task_id, one.token): one.usage.cost for one in tasks.spending(limit=10_000)}
+    costs = {(one.task_id, one.token): one.usage.cost for one in budgets.spending(limit=10_000)}
     used, running, most = 0, 0, 0
     for event in tasks.events(limit=10_000):
         if event.what == "leased":
@@ -286,8 +306,10 @@ def spent_and_set_aside(tasks: TaskTable, reserve: int) -> int:
 # --- exceeded -------------------------------------------------------------------------------------
 
 
-def test_a_task_is_refused_until_the_window_ends(tasks: TaskTable, clock: Clock) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=2_000_000, reserve=1_000_000)})
+def test_a_task_is_refused_until_the_window_ends(
+    tasks: TaskStore, clock: Clock, budgets: BudgetStore
+) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=2_000_000, reserve=1_000_000)})
     known, _ = tasks.assign(NewTask("r", "t", idempotency="k"))
     end(tasks, take(tasks), 1_500_000)
     with pytest.raises(BudgetExceeded) as caught:
@@ -304,13 +326,13 @@ def test_a_task_is_refused_until_the_window_ends(tasks: TaskTable, clock: Clock)
 
 
 def test_tasks_that_wait_begin_when_the_window_ends_or_the_limit_is_raised(
-    tasks: TaskTable, clock: Clock
+    tasks: TaskStore, clock: Clock, budgets: BudgetStore
 ) -> None:
-    tasks.set_limits({"r": BudgetLimits(monthly=100, reserve=100)})
+    budgets.set_limits({"r": BudgetLimits(monthly=100, reserve=100)})
     add(tasks, 3)
     end(tasks, take(tasks), 100)
     assert (tasks.claim(ONE, NOW), tasks.due(NOW)) == (None, [])
-    tasks.set_limits({"r": BudgetLimits(monthly=200, reserve=100)})
+    budgets.set_limits({"r": BudgetLimits(monthly=200, reserve=100)})
     assert tasks.due(NOW) == ["r"]
     end(tasks, take(tasks), 100)
     assert (tasks.claim(ONE, NOW), tasks.due(NOW)) == (None, [])
@@ -319,19 +341,23 @@ def test_tasks_that_wait_begin_when_the_window_ends_or_the_limit_is_raised(
     take(tasks)
 
 
-def test_a_limit_below_what_is_spent_blocks_at_once_and_none_unblocks(tasks: TaskTable) -> None:
+def test_a_limit_below_what_is_spent_blocks_at_once_and_none_unblocks(
+    tasks: TaskStore, budgets: BudgetStore
+) -> None:
     add(tasks, 3)
     end(tasks, take(tasks), 100)
-    tasks.set_limits({"r": BudgetLimits(weekly=50)})
+    budgets.set_limits({"r": BudgetLimits(weekly=50)})
     assert tasks.claim(ONE, NOW) is None
-    assert list(tasks.blocked()) == ["r"]
+    assert list(budgets.blocked()) == ["r"]
     assert [task.state for task in tasks.page()] == [QUEUED, QUEUED, DONE]
-    tasks.set_limits({})
+    budgets.set_limits({})
     take(tasks)
 
 
-def test_a_fallback_does_what_the_budget_does_not_allow(tasks: TaskTable) -> None:
-    tasks.set_limits({"r": BudgetLimits(weekly=10, reserve=10, fallback=("echo", "x"))})
+def test_a_fallback_does_what_the_budget_does_not_allow(
+    tasks: TaskStore, budgets: BudgetStore, roles: RoleStore
+) -> None:
+    budgets.set_limits({"r": BudgetLimits(weekly=10, reserve=10, fallback=("echo", "x"))})
     add(tasks, 3)
     first = take(tasks)
     assert first.fallback == ()
@@ -339,25 +365,25 @@ def test_a_fallback_does_what_the_budget_does_not_allow(tasks: TaskTable) -> Non
     end(tasks, first, 10)
     second, third = take(tasks), take(tasks, TWO)
     assert second.fallback == third.fallback == ("echo", "x")
-    (_, account) = tasks.budgets()
+    (_, account) = budgets.accounts()
     assert (account.reserved, account.exceeded, account.blocks) == (0, True, False)
-    assert tasks.blocked() == {}
+    assert budgets.blocked() == {}
     end(tasks, second, 3)
-    assert [one.by_fallback for one in tasks.spending()] == [False, True]
+    assert [one.by_fallback for one in budgets.spending()] == [False, True]
     # It says nothing of the role's own handler: neither what it takes nor how good it is.
-    assert [(r.digest, r.executions) for r in tasks.records("r")] == [("d", 1), (FALLBACK, 1)]
+    assert [(r.digest, r.executions) for r in roles.records("r")] == [("d", 1), (FALLBACK, 1)]
     assert tasks.due(NOW) == []
     add(tasks)
     assert tasks.due(NOW) == ["r"]
 
 
-def test_limits_are_stored_once(tasks: TaskTable, path: str) -> None:
+def test_limits_are_stored_once(tasks: TaskStore, path: str, budgets: BudgetStore) -> None:
     limits = {"r": BudgetLimits(weekly=10, fallback=("a",)), "gone": BudgetLimits(monthly=0)}
-    tasks.set_limits(limits)
+    budgets.set_limits(limits)
     with SqliteStore(path) as other:
         token = other.change_token()
-        tasks.set_limits(limits)
+        budgets.set_limits(limits)
         assert other.change_token() == token
-        tasks.set_limits({"r": BudgetLimits(weekly=11)})
+        budgets.set_limits({"r": BudgetLimits(weekly=11)})
         assert other.change_token() != token
-    assert [one.role for one in tasks.budgets() if one.limits] == ["r"]
+    assert [one.role for one in budgets.accounts() if one.limits] == ["r"]

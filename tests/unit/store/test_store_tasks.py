@@ -11,7 +11,7 @@ from support import Clock
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.tasks.table import TaskTable
+from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,
@@ -50,25 +50,30 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
 
 
 @pytest.fixture
-def tasks(store: SqliteStore) -> TaskTable:
+def tasks(store: SqliteStore) -> TaskStore:
     return store.tasks
 
 
-def add(tasks: TaskTable, **more: Any) -> int:
+@pytest.fixture
+def roles(store: SqliteStore) -> RoleStore:
+    return store.roles
+
+
+def add(tasks: TaskStore, **more: Any) -> int:
     return tasks.assign(NewTask(**{"role": "r", "task_type": "t", **more}))[0].id
 
 
-def take(tasks: TaskTable, who: Claimant = ME, now: Moment = NOW) -> Claim:
+def take(tasks: TaskStore, who: Claimant = ME, now: Moment = NOW) -> Claim:
     claim = tasks.claim(who, now)
     assert claim is not None
     return claim
 
 
-def happened(tasks: TaskTable, task_id: int) -> list[str]:
+def happened(tasks: TaskStore, task_id: int) -> list[str]:
     return [event.what for event in tasks.events(task_id=task_id)]
 
 
-def state(tasks: TaskTable, task_id: int) -> str:
+def state(tasks: TaskStore, task_id: int) -> str:
     found = tasks.find(task_id)
     assert found is not None
     return found.state
@@ -77,7 +82,7 @@ def state(tasks: TaskTable, task_id: int) -> str:
 # --- giving work ----------------------------------------------------------------------------------
 
 
-def test_a_task_is_stored_as_it_was_given(tasks: TaskTable, clock: Clock) -> None:
+def test_a_task_is_stored_as_it_was_given(tasks: TaskStore, clock: Clock) -> None:
     given = NewTask(
         "r", "t", {"a": [1, None]}, 5, "key", clock.now + 60, 4, {"selected": "r"}, "ada", "n", "s"
     )
@@ -100,7 +105,7 @@ def test_a_task_is_stored_as_it_was_given(tasks: TaskTable, clock: Clock) -> Non
     assert tasks.find(99) is None
 
 
-def test_a_key_answers_with_its_task_whatever_became_of_it(tasks: TaskTable) -> None:
+def test_a_key_answers_with_its_task_whatever_became_of_it(tasks: TaskStore) -> None:
     first = add(tasks, payload={"a": 1, "b": 2}, idempotency="k")
     claim = take(tasks)
     tasks.finish(first, claim.token, Outcome(DONE, "result"), NOW)
@@ -118,7 +123,7 @@ def test_a_key_answers_with_its_task_whatever_became_of_it(tasks: TaskTable) -> 
     ],
 )
 def test_a_key_of_something_else_is_refused(
-    tasks: TaskTable, other: dict[str, Any], what: str
+    tasks: TaskStore, other: dict[str, Any], what: str
 ) -> None:
     add(tasks, payload=1, idempotency="k")
     with pytest.raises(InvalidInput, match=what):
@@ -126,12 +131,12 @@ def test_a_key_of_something_else_is_refused(
     assert len(tasks.page()) == 1
 
 
-def test_a_key_does_not_hold_the_role_that_was_selected_for_it(tasks: TaskTable) -> None:
+def test_a_key_does_not_hold_the_role_that_was_selected_for_it(tasks: TaskStore) -> None:
     first = add(tasks, idempotency="k", chosen={"selected": "r"})
     assert add(tasks, role="q", idempotency="k", chosen={"selected": "q"}) == first
 
 
-def test_a_listing_is_newest_first_and_leaves_out_what_is_large(tasks: TaskTable) -> None:
+def test_a_listing_is_newest_first_and_leaves_out_what_is_large(tasks: TaskStore) -> None:
     ids = [add(tasks, role=role, payload="large") for role in "rqrqr"]
     claim = take(tasks)
     assert [task.id for task in tasks.page()] == ids[::-1]
@@ -145,7 +150,7 @@ def test_a_listing_is_newest_first_and_leaves_out_what_is_large(tasks: TaskTable
 # --- claims ---------------------------------------------------------------------------------------
 
 
-def test_claims_go_by_priority_and_then_by_age(tasks: TaskTable) -> None:
+def test_claims_go_by_priority_and_then_by_age(tasks: TaskStore) -> None:
     low, high, second = add(tasks), add(tasks, priority=5), add(tasks)
     add(tasks, role="q")
     claims = [take(tasks) for _ in range(3)]
@@ -164,7 +169,9 @@ def test_a_claim_that_finds_nothing_writes_nothing(store: SqliteStore) -> None:
     assert store.change_token() == before
 
 
-def test_finishing_takes_the_next_in_the_same_commit(store: SqliteStore, clock: Clock) -> None:
+def test_finishing_takes_the_next_in_the_same_commit(
+    store: SqliteStore, clock: Clock, roles: RoleStore
+) -> None:
     tasks = store.tasks
     first, second = add(tasks), add(tasks)
     claim = take(tasks)
@@ -182,11 +189,11 @@ def test_finishing_takes_the_next_in_the_same_commit(store: SqliteStore, clock: 
     assert (task.state, task.result, task.log_tail, task.quality) == (DONE, {"x": 1}, "log", 0.5)
     assert task.ended_at == clock.now
     assert task.lease is None
-    assert tasks.records() == [Record("r", "t", "digest", 100, 1, 1, 0.5, 1, 2.5)]
+    assert roles.records() == [Record("r", "t", "digest", 100, 1, 1, 0.5, 1, 2.5)]
     assert happened(tasks, first) == ["enqueued", "leased", "done"]
 
 
-def test_a_late_result_leaves_an_event_and_nothing_else(tasks: TaskTable) -> None:
+def test_a_late_result_leaves_an_event_and_nothing_else(tasks: TaskStore, roles: RoleStore) -> None:
     task_id = add(tasks)
     old = take(tasks)
     assert tasks.release("w1") == [Released(task_id, "r", QUEUED)]
@@ -201,11 +208,11 @@ def test_a_late_result_leaves_an_event_and_nothing_else(tasks: TaskTable) -> Non
     found = tasks.find(task_id)
     assert found is not None
     assert (found.result, found.progress) == ("right", None)
-    assert sum(record.executions for record in tasks.records()) == 1
+    assert sum(record.executions for record in roles.records()) == 1
     assert happened(tasks, task_id).count("fenced") == 2
 
 
-def test_a_refused_result_still_gets_the_next_task(tasks: TaskTable) -> None:
+def test_a_refused_result_still_gets_the_next_task(tasks: TaskStore) -> None:
     first, second = add(tasks), add(tasks)
     claim = take(tasks)
     tasks.release("w1")
@@ -217,12 +224,12 @@ def test_a_refused_result_still_gets_the_next_task(tasks: TaskTable) -> None:
     assert tasks.finish(99, 1, Outcome(DONE), NOW).state is None
 
 
-def test_a_failure_is_tried_again_later_and_then_failed(tasks: TaskTable) -> None:
+def test_a_failure_is_tried_again_later_and_then_failed(tasks: TaskStore, roles: RoleStore) -> None:
     task_id, now = add(tasks, attempts_max=2), NOW
     claim = take(tasks)
     assert tasks.finish(task_id, claim.token, Outcome(FAILED, error="why"), now).state == QUEUED
     assert tasks.claim(ME, now) is None
-    tasks.set_roles([RoleRow("r")])
+    roles.set([RoleRow("r")])
     assert tasks.due(now) == []
     assert tasks.due(now.after(1.0)) == ["r"]
     assert take(tasks, now=Moment("next boot", 0.0)).attempts == 2
@@ -231,16 +238,16 @@ def test_a_failure_is_tried_again_later_and_then_failed(tasks: TaskTable) -> Non
     task = tasks.find(task_id)
     assert task is not None
     assert (task.error, task.attempts) == ("again", 2)
-    assert [(r.executions, r.successes) for r in tasks.records()] == [(2, 0)]
+    assert [(r.executions, r.successes) for r in roles.records()] == [(2, 0)]
 
 
-def test_a_failure_for_good_is_not_tried_again(tasks: TaskTable) -> None:
+def test_a_failure_for_good_is_not_tried_again(tasks: TaskStore) -> None:
     task_id = add(tasks)
     claim = take(tasks)
     assert tasks.finish(task_id, claim.token, Outcome(FAILED, final=True), NOW).state == FAILED
 
 
-def test_an_attempt_cannot_come_out_otherwise(tasks: TaskTable) -> None:
+def test_an_attempt_cannot_come_out_otherwise(tasks: TaskStore) -> None:
     task_id = add(tasks)
     claim = take(tasks)
     with pytest.raises(InvalidInput, match="dead"):
@@ -248,17 +255,17 @@ def test_an_attempt_cannot_come_out_otherwise(tasks: TaskTable) -> None:
     assert state(tasks, task_id) == LEASED
 
 
-def test_a_task_that_kills_its_workers_dies(tasks: TaskTable) -> None:
+def test_a_task_that_kills_its_workers_dies(tasks: TaskStore, roles: RoleStore) -> None:
     task_id = add(tasks, attempts_max=2)
     take(tasks)
     assert tasks.release("w1") == [Released(task_id, "r", QUEUED)]
     take(tasks)
     assert tasks.release("w1") == [Released(task_id, "r", DEAD)]
     assert tasks.release("w1") == []
-    assert tasks.records() == []
+    assert roles.records() == []
 
 
-def test_a_worker_that_was_stopped_does_not_cost_an_attempt(tasks: TaskTable) -> None:
+def test_a_worker_that_was_stopped_does_not_cost_an_attempt(tasks: TaskStore) -> None:
     task_id = add(tasks, attempts_max=1)
     take(tasks)
     assert tasks.release("w1", died=False) == [Released(task_id, "r", QUEUED)]
@@ -266,7 +273,7 @@ def test_a_worker_that_was_stopped_does_not_cost_an_attempt(tasks: TaskTable) ->
     assert (claim.attempts, claim.token) == (1, 2)
 
 
-def test_leases_end_by_the_clock_since_boot_alone(tasks: TaskTable, clock: Clock) -> None:
+def test_leases_end_by_the_clock_since_boot_alone(tasks: TaskStore, clock: Clock) -> None:
     first, second = add(tasks), add(tasks)
     claim = take(tasks)
     take(tasks, OTHER)
@@ -278,7 +285,7 @@ def test_leases_end_by_the_clock_since_boot_alone(tasks: TaskTable, clock: Clock
 
 
 def test_a_clock_that_is_set_back_moves_nothing_but_deadlines(
-    tasks: TaskTable, clock: Clock
+    tasks: TaskStore, clock: Clock
 ) -> None:
     held, waits = add(tasks), add(tasks)
     late = add(tasks, deadline=clock.now + 60)
@@ -298,7 +305,7 @@ def test_a_clock_that_is_set_back_moves_nothing_but_deadlines(
 
 
 def test_a_deadline_fails_what_waits_and_leaves_what_is_done(
-    tasks: TaskTable, clock: Clock
+    tasks: TaskStore, clock: Clock, roles: RoleStore
 ) -> None:
     held = add(tasks, deadline=clock.now + 60)
     take(tasks)
@@ -314,10 +321,10 @@ def test_a_deadline_fails_what_waits_and_leaves_what_is_done(
     waiting = add(tasks, deadline=clock.now + 1)
     clock.now += 1
     assert tasks.release_expired(NOW) == [Released(waiting, "r", FAILED)]
-    assert tasks.records() == []
+    assert roles.records() == []
 
 
-def test_progress_is_kept_short(tasks: TaskTable) -> None:
+def test_progress_is_kept_short(tasks: TaskStore) -> None:
     task_id = add(tasks)
     claim = take(tasks)
     assert tasks.progress(task_id, claim.token, "p" * 10_000)
@@ -330,7 +337,9 @@ def test_progress_is_kept_short(tasks: TaskTable) -> None:
 # --- cancel, retry, feedback ----------------------------------------------------------------------
 
 
-def test_cancelling_what_waits_what_is_done_and_what_has_ended(tasks: TaskTable) -> None:
+def test_cancelling_what_waits_what_is_done_and_what_has_ended(
+    tasks: TaskStore, roles: RoleStore
+) -> None:
     held, waiting = add(tasks), add(tasks)
     claim = take(tasks)
     assert tasks.cancel(waiting).state == CANCELLED
@@ -341,20 +350,20 @@ def test_cancelling_what_waits_what_is_done_and_what_has_ended(tasks: TaskTable)
     assert tasks.cancelled(held, claim.token)
     assert tasks.finish(held, claim.token, Outcome(CANCELLED), NOW).state == CANCELLED
     assert tasks.cancel(held).state == CANCELLED
-    assert tasks.records() == []
+    assert roles.records() == []
     assert happened(tasks, held) == ["enqueued", "leased", "cancel_asked", "cancelled"]
     with pytest.raises(NotFound):
         tasks.cancel(99)
 
 
-def test_a_task_that_is_to_stop_is_not_given_to_another_worker(tasks: TaskTable) -> None:
+def test_a_task_that_is_to_stop_is_not_given_to_another_worker(tasks: TaskStore) -> None:
     task_id = add(tasks)
     take(tasks)
     tasks.cancel(task_id)
     assert tasks.release("w1") == [Released(task_id, "r", CANCELLED)]
 
 
-def test_a_retry_begins_anew_but_for_the_token(tasks: TaskTable, clock: Clock) -> None:
+def test_a_retry_begins_anew_but_for_the_token(tasks: TaskStore, clock: Clock) -> None:
     task_id = add(tasks, attempts_max=1, deadline=clock.now + 1)
     claim = take(tasks)
     for wrong in (LEASED,):
@@ -371,7 +380,9 @@ def test_a_retry_begins_anew_but_for_the_token(tasks: TaskTable, clock: Clock) -
         tasks.retry(task_id)
 
 
-def test_a_rating_is_counted_where_the_task_was(tasks: TaskTable, clock: Clock) -> None:
+def test_a_rating_is_counted_where_the_task_was(
+    tasks: TaskStore, clock: Clock, roles: RoleStore
+) -> None:
     task_id = add(tasks)
     with pytest.raises(InvalidInput, match="queued"):
         tasks.feedback(task_id, 0.5)
@@ -380,7 +391,7 @@ def test_a_rating_is_counted_where_the_task_was(tasks: TaskTable, clock: Clock) 
     clock.now += 3 * DAY
     assert tasks.feedback(task_id, 0.25).quality == 0.25
     assert tasks.feedback(task_id, 0.75).quality == 0.75
-    assert tasks.records() == [Record("r", "t", "digest", 100, 1, 1, 0.75, 1, 0.0)]
+    assert roles.records() == [Record("r", "t", "digest", 100, 1, 1, 0.75, 1, 0.0)]
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(InvalidInput):
             tasks.feedback(task_id, wrong)
@@ -389,30 +400,31 @@ def test_a_rating_is_counted_where_the_task_was(tasks: TaskTable, clock: Clock) 
 # --- roles, the queue, pruning --------------------------------------------------------------------
 
 
-def test_roles_are_replaced_as_a_whole_and_counted_once(store: SqliteStore) -> None:
-    tasks = store.tasks
+def test_roles_are_replaced_as_a_whole_and_counted_once(
+    store: SqliteStore, roles: RoleStore
+) -> None:
     rows = [RoleRow("a", ("t", "u"), "d", 2, 3, 4, False), RoleRow("b")]
-    tasks.set_roles(rows)
-    assert tasks.roles() == rows
+    roles.set(rows)
+    assert roles.all() == rows
     before = store.change_counts().counts["roles"]
-    tasks.set_roles(rows)
+    roles.set(rows)
     assert store.change_counts().counts["roles"] == before
-    tasks.set_roles(rows[1:])
-    assert tasks.roles() == rows[1:]
+    roles.set(rows[1:])
+    assert roles.all() == rows[1:]
 
 
-def test_depths_and_what_is_due(tasks: TaskTable) -> None:
+def test_depths_and_what_is_due(tasks: TaskStore, roles: RoleStore) -> None:
     for role in ("r", "r", "q", "gone"):
         add(tasks, role=role)
     take(tasks)
     depth = {"r": QueueDepth(1, 1), "q": QueueDepth(1, 0), "gone": QueueDepth(1, 0)}
     assert tasks.queue_depths() == depth
-    tasks.set_roles([RoleRow("q"), RoleRow("r"), RoleRow("idle")])
+    roles.set([RoleRow("q"), RoleRow("r"), RoleRow("idle")])
     assert tasks.due(NOW) == ["q", "r"]
 
 
 def test_tasks_that_ended_long_ago_are_removed_and_records_stay(
-    tasks: TaskTable, clock: Clock
+    tasks: TaskStore, clock: Clock, roles: RoleStore
 ) -> None:
     ids = [add(tasks) for _ in range(4)]
     for task_id in ids[:3]:
@@ -423,5 +435,5 @@ def test_tasks_that_ended_long_ago_are_removed_and_records_stay(
     assert [task.id for task in tasks.page()] == ids[:1:-1]
     assert happened(tasks, ids[0]) == []
     assert tasks.prune(clock.now) == 1
-    assert tasks.records()[0].executions == 3
+    assert roles.records()[0].executions == 3
     assert state(tasks, ids[3]) == QUEUED

@@ -207,7 +207,7 @@ class Tasks(RuleBasedStateMachine):
         assert {task.id for task in tasks} == self.assigned
         assert all(times == 1 for times in self.ends.values())
         assert {task.id for task in tasks if task.state == DONE} == set(self.ends)
-        records = self.tasks(1).records()
+        records = self.stores[1].roles.records()
         executions = sum(record.executions for record in records)
         successes = sum(record.successes for record in records)
         assert (executions, successes) == (sum(self.counted.values()), self.counted[DONE])

@@ -19,17 +19,18 @@ from khive_supervisor.supervision.roles.worker import RoleWorker
 from khive_supervisor.tasks.model import Released
 
 
-class Tasks:
-    """A store's tasks that note what they are told, and may refuse it."""
+class Told:
+    """A store whose facets note what they are told, and may refuse it."""
 
     def __init__(self) -> None:
+        self.tasks = self.roles = self.budgets = self
         self.told: list[tuple[str, Any]] = []
         self.refuse = False
 
     def release(self, worker: str, *, died: bool) -> list[Released]:
         return self._tell("release", (worker, died))
 
-    def set_roles(self, rows: Sequence[Any]) -> None:
+    def set(self, rows: Sequence[Any]) -> None:
         self._tell("rows", [row.role for row in rows])
 
     def set_limits(self, limits: dict[str, Any]) -> None:
@@ -42,9 +43,9 @@ class Tasks:
         return []
 
 
-def rows_of(fakes: Fakes, tasks: Tasks) -> RoleRows:
+def rows_of(fakes: Fakes, store: Told) -> RoleRows:
     async def in_thread(work: Callable[[Any], Any]) -> Any:
-        return work(tasks)
+        return work(store)
 
     return RoleRows({"py": fakes.pool}, in_thread, lambda _released, _worker: None)
 
@@ -55,56 +56,56 @@ def gone(name: str) -> RoleWorker:
 
 @with_pool
 async def test_what_is_owed_is_stored_in_order_and_once(fakes: Fakes) -> None:
-    tasks = Tasks()
-    rows = rows_of(fakes, tasks)
+    store = Told()
+    rows = rows_of(fakes, store)
     fakes.pool.begin()
     rows.changed()
     rows.release(gone("a"), died=True)
     rows.release(gone("b"), died=False)
     assert await rows.outbox.flush()
-    assert tasks.told == [
+    assert store.told == [
         ("release", ("a:7", True)),
         ("release", ("b:7", False)),
         ("rows", ["py"]),
         ("limits", []),
     ]
     assert await rows.outbox.flush()
-    assert len(tasks.told) == 4
+    assert len(store.told) == 4
 
 
 @with_pool
 async def test_a_role_that_never_worked_has_no_row_yet(fakes: Fakes) -> None:
-    tasks = Tasks()
-    rows = rows_of(fakes, tasks)
+    store = Told()
+    rows = rows_of(fakes, store)
     rows.changed()
     assert await rows.outbox.flush()
-    assert tasks.told == [("rows", []), ("limits", [])]
+    assert store.told == [("rows", []), ("limits", [])]
 
 
 @with_pool
 async def test_what_the_disk_refused_is_tried_again(fakes: Fakes) -> None:
-    tasks = Tasks()
-    tasks.refuse = True
-    rows = rows_of(fakes, tasks)
+    store = Told()
+    store.refuse = True
+    rows = rows_of(fakes, store)
     rows.release(gone("a"), died=True)
     assert not await rows.outbox.flush()
-    assert tasks.told == []
-    tasks.refuse = False
+    assert store.told == []
+    store.refuse = False
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "AGAIN", 0.0)
         keeping = asyncio.create_task(rows.outbox.run())
-        await until(lambda: len(tasks.told) == 3)
+        await until(lambda: len(store.told) == 3)
     keeping.cancel()
-    assert tasks.told == [("release", ("a:7", True)), ("rows", []), ("limits", [])]
+    assert store.told == [("release", ("a:7", True)), ("rows", []), ("limits", [])]
 
 
 @with_pool
 async def test_limits_hold_at_once_and_a_refusal_is_no_end(fakes: Fakes) -> None:
-    tasks = Tasks()
-    rows = rows_of(fakes, tasks)
+    store = Told()
+    rows = rows_of(fakes, store)
     limited = Role("other", ("work",), ROLE.handler, budget=Budget(weekly=1.0))
     await rows.limit([ROLE, limited])
-    assert tasks.told == [("limits", ["other"])]
-    tasks.refuse = True
+    assert store.told == [("limits", ["other"])]
+    store.refuse = True
     await rows.limit([ROLE])
-    assert tasks.told == [("limits", ["other"])]
+    assert store.told == [("limits", ["other"])]

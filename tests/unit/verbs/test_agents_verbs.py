@@ -43,7 +43,7 @@ def make(path: Path, **session: Any) -> Context:
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[Context]:
     made = make(tmp_path)
-    made.store.tasks.set_roles(ROLES)
+    made.store.roles.set(ROLES)
     yield made
     made.close()
 
@@ -147,7 +147,7 @@ def test_a_queued_task_says_that_nobody_does_it(context: Context, now: RoleRow, 
     call(context, "cancel", task="t2")
     assert "note" not in call(context, "task", task="t1")
     assert "note" not in call(context, "tasks")
-    context.store.tasks.set_roles([now])
+    context.store.roles.set([now])
     for answer in (
         call(context, "task", task="t1"),
         call(context, "tasks"),
@@ -156,9 +156,9 @@ def test_a_queued_task_says_that_nobody_does_it(context: Context, now: RoleRow, 
     ):
         assert answer["note"].count("queued tasks wait until") == 1
         assert said in answer["note"]
-    context.store.tasks.set_roles(ROLES)
+    context.store.roles.set(ROLES)
     take(context)
-    context.store.tasks.set_roles([now])
+    context.store.roles.set([now])
     assert "note" not in call(context, "task", task="t1")  # somebody is at it
 
 
@@ -255,8 +255,7 @@ def test_roles_with_what_waits_and_how_they_do(context: Context) -> None:
 
 
 def test_a_budget_is_shown_with_what_is_left_of_it(context: Context) -> None:
-    store = context.store.tasks
-    store.set_limits(
+    context.store.budgets.set_limits(
         {"reviewer": BudgetLimits(2_000_000, None, reserve=500_000, fallback=("x", "y"))}
     )
     for _ in range(2):
@@ -287,7 +286,7 @@ def test_a_budget_is_shown_with_what_is_left_of_it(context: Context) -> None:
 def test_a_role_that_has_spent_its_budget_is_passed_over_and_refuses(context: Context) -> None:
     key = {"task_type": "review", "idempotency_key": "k"}
     first = call(context, "assign", **key)
-    context.store.tasks.set_limits({"reviewer": BudgetLimits(weekly=0)})
+    context.store.budgets.set_limits({"reviewer": BudgetLimits(weekly=0)})
     assert {role["role"]: role["budget"] for role in call(context, "roles")["roles"]} == {
         "anything": "unlimited", "reviewer": "exceeded", "tester": "unlimited",
         "writer": "unlimited",
@@ -300,7 +299,7 @@ def test_a_role_that_has_spent_its_budget_is_passed_over_and_refuses(context: Co
     with pytest.raises(BudgetExceeded, match="Nothing was queued") as caught:
         call(context, "assign", role="reviewer")
     assert "raise the limit" in caught.value.hint
-    context.store.tasks.set_limits(
+    context.store.budgets.set_limits(
         {"reviewer": BudgetLimits(weekly=0), "tester": BudgetLimits(monthly=0)}
     )
     with pytest.raises(BudgetExceeded):

@@ -127,7 +127,7 @@ def test_what_is_there_is_had_and_what_is_not_is_noted(context: Context) -> None
 
 
 def test_waiting_for_several_of_which_one_is_missing(context: Context) -> None:
-    context.store.tasks.set_roles([RoleRow("worker", ("x",))])
+    context.store.roles.set([RoleRow("worker", ("x",))])
     task = call(context, "agents.assign", role="worker", task_type="x")["task"]
     call(context, "agents.cancel", task=task)
     waited = call(context, "agents.wait", tasks=[task, "t999"], timeout=0)

@@ -113,20 +113,20 @@ class Application:
 
 def _tasks(context: Context) -> dict[str, Any]:
     """How roles did, what waits for them, and how their budgets stand."""
-    store = context.store.tasks
+    store = context.store
     records: dict[tuple[str, str], tuple[int, int]] = {}
-    for one in store.records():
+    for one in store.roles.records():
         succeeded, executions = records.get((one.role, one.task_type), (0, 0))
         records[one.role, one.task_type] = succeeded + one.successes, executions + one.executions
-    depths, oldest = store.queue_depths(), store.oldest_waiting()
-    names = {*depths, *(role.role for role in store.roles())}
+    depths, oldest = store.tasks.queue_depths(), store.tasks.oldest_waiting()
+    names = {*depths, *(role.role for role in store.roles.all())}
     now = time.time()
     queues = {}
     for name in names:
         depth = depths.get(name)
         waits = max(0.0, now - oldest[name]) if name in oldest else 0.0
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
-    return {"records": records, "queues": queues, "budgets": store.budgets()}
+    return {"records": records, "queues": queues, "budgets": store.budgets.accounts()}
 
 
 def _user(namespace: str | None) -> AuthenticatedUser:
