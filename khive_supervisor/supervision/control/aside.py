@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -24,30 +25,31 @@ class Aside(Generic[_T]):
         self._hanging = 0
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """What a function returns; raises what it raises, or TimeoutError."""
+        """Return what a function returns; raises what it raises, or TimeoutError."""
         if self._hanging >= self._most:
             raise TimeoutError
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_T] = loop.create_future()
 
-        def came_back(settle: Callable[[], None]) -> None:
+        def came_back(found: _T | None, failed: Exception | None) -> None:
             self._hanging -= 1
-            if not answer.done():
-                settle()
+            if answer.done():
+                return  # nobody waits any more
+            if failed is not None:
+                answer.set_exception(failed)
+            else:
+                answer.set_result(found)  # type: ignore[arg-type]  # what `work` has returned
 
         def run() -> None:
+            found, failed = None, None
             try:
                 found = work()
             except Exception as error:  # noqa: BLE001 - whoever waits gets it
                 failed = error
-                settle: Callable[[], None] = lambda: answer.set_exception(failed)  # noqa: E731
-            else:
-                settle = lambda: answer.set_result(found)  # noqa: E731 - bound late, run once
-            try:
-                loop.call_soon_threadsafe(came_back, settle)
-            except RuntimeError:
-                return  # the loop has ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(came_back, found, failed)
 
         self._hanging += 1
+        # A daemon: the end of the supervisor does not wait for a disk.
         threading.Thread(target=run, name="aside", daemon=True).start()
         return await asyncio.wait_for(answer, self._patience)

@@ -6,9 +6,7 @@ thread, and a session does not wait for them for long.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +21,7 @@ from khive_supervisor.config.project.terms import (
 from khive_supervisor.config.project.text import Ignored
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.host import paths
+from khive_supervisor.supervision.control.aside import Aside
 
 log = logs.get("khive.terms")
 
@@ -39,7 +38,7 @@ class SessionTerms:
 
     def __init__(self) -> None:
         self._of = TermsOf(paths.home())
-        self._hanging = 0
+        self._aside: Aside[EffectiveTerms] = Aside(PATIENCE, MAX_HANGING)
         self._ignored: dict[Ignored, None] = {}
 
     async def of(self, serving: Serving, hello: Mapping[str, Any]) -> EffectiveTerms:
@@ -51,7 +50,7 @@ class SessionTerms:
         """
         asked = _asked(hello)
         try:
-            terms = await asyncio.wait_for(self._in_thread(serving, asked), PATIENCE)
+            terms = await self._aside.run(functools.partial(self._of, serving, asked))
         except TimeoutError:
             terms = _without_files(serving, asked)
         self._say(terms)
@@ -69,35 +68,6 @@ class SessionTerms:
                 self._ignored.pop(next(iter(self._ignored)))
             self._ignored[ignored] = None
             log.warning("session.ignored", **ignored.as_dict())
-
-    async def _in_thread(self, serving: Serving, asked: SessionStart) -> EffectiveTerms:
-        if self._hanging >= MAX_HANGING:
-            raise TimeoutError
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[EffectiveTerms] = loop.create_future()
-
-        def came_back(terms: EffectiveTerms | None, error: Exception | None) -> None:
-            self._hanging -= 1
-            if answer.done():
-                return  # nobody waits any more
-            if terms is not None:
-                answer.set_result(terms)
-            elif error is not None:
-                answer.set_exception(error)
-
-        def work() -> None:
-            terms, problem = None, None
-            try:
-                terms = self._of(serving, asked)
-            except Exception as error:  # noqa: BLE001 - raised where it is waited for
-                problem = error
-            with contextlib.suppress(RuntimeError):  # the supervisor has ended meanwhile
-                loop.call_soon_threadsafe(came_back, terms, problem)
-
-        self._hanging += 1
-        # A daemon: the end of the supervisor does not wait for a disk.
-        threading.Thread(target=work, name="terms", daemon=True).start()
-        return await answer
 
 
 def _asked(hello: Mapping[str, Any]) -> SessionStart:
