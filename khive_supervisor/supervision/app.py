@@ -50,20 +50,16 @@ from khive_supervisor.supervision.processes import liveness
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.environment import ChildEnvironment
 from khive_supervisor.supervision.processes.http_listener import HttpFront
-from khive_supervisor.supervision.processes.restart import ChildState, RestartPolicy
-from khive_supervisor.supervision.processes.spawner import (
-    Begin,
-    ExecSpawner,
-    Exit,
-    ForkSpawner,
-    Spawner,
-)
-from khive_supervisor.supervision.processes.strangers import Strangers
+from khive_supervisor.supervision.processes.restart import RestartPolicy
+from khive_supervisor.supervision.processes.spawner import Begin, ExecSpawner, Exit, Spawner
+from khive_supervisor.supervision.processes.states import ProcessState
+from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.status import describe
 from khive_supervisor.supervision.upgrade.handover import Successor, Trial, Upgrader, try_out
 from khive_supervisor.supervision.upgrade.inherited import Inherited
+from khive_supervisor.supervision.upgrade.strangers import Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold, is_there
 from khive_supervisor.supervision.watch.rounds import Rounds
 from khive_supervisor.supervision.watch.store_file import StoreWatch
@@ -73,8 +69,6 @@ log = logs.get("khive.supervisor")
 
 #: Descriptors that attach passes; the channel makes one more.
 ATTACH_FDS = MAX_FDS - 1
-#: It only forks: what it does takes milliseconds.
-ZYGOTE = liveness.HangLimits(silent=5.0)
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
 #: Seconds that a reload which is at work gets before another release takes over, and then the
@@ -185,47 +179,39 @@ class Supervisor:
     # --- what there is to run -----------------------------------------------------------------
 
     def _make_spawner(self) -> Spawner:
-        by_exec = ExecSpawner(
-            self._worker_exited,
-            self.environment.variables,
-            "khive_workers.session",
-            on_begin=self._worker_began,
-        )
+        fresh = ExecSpawner(self, self.environment.variables)
         how = self.config.supervisor.worker_start
-        forks = how == "fork" or (how == "auto" and sys.platform == "linux")
-        if not forks:
-            return by_exec
-        return ForkSpawner(
-            self._worker_exited, by_exec, on_begin=self._worker_began, clock=self.clock
-        )
+        if how == "fork" or (how == "auto" and sys.platform == "linux"):
+            policy = RestartPolicy.of(self.config)
+            return ForkSpawner(fresh, self, policy, self.environment.variables, clock=self.clock)
+        return fresh
 
     def _make_children(self) -> dict[str, Child]:
-        children = {}
-        if isinstance(self.spawner, ForkSpawner):
-            zygote = children["zygote"] = self._child("zygote", "khive_workers.zygote")
-            zygote.open_channels = self.spawner.open_channels
-            zygote.on_ready = self.spawner.flush
-            zygote.on_exit = self.spawner.zygote_ended
-            zygote.limits = ZYGOTE
-            self.spawner.zygote = zygote
+        children = list(self.spawner.children)
         if self.config.embedder.kind == "minilm":
-            children["embedder"] = self._child("embedder", "khive_workers.embedder")
-            children["embedder"].on_ready = self.upkeep.wake
+            children.append(
+                self._child("embedder", "khive_workers.embedder", on_ready=self.upkeep.wake)
+            )
         if self.http is not None:
-            children["http"] = self._child("http", "khive_workers.http")
-            children["http"].limits = liveness.of_store_users(self.config.store.busy_timeout)
-            children["http"].open_channels = self.http.open_channels
-            children["http"].arguments = ["--token-file", self.http.token_file]
-        return children
+            children.append(
+                self._child(
+                    "http",
+                    "khive_workers.http",
+                    arguments=("--token-file", self.http.token_file),
+                    channels=self.http.open_channels,
+                    limits=liveness.of_store_users(self.config.store.busy_timeout),
+                )
+            )
+        return {child.name: child for child in children}
 
     def _can_build(self) -> bool:
         """Whether there would be vectors: a builder asks the embedder for those that lack."""
         embedder = self.children.get("embedder")
-        return embedder is None or embedder.state is ChildState.READY
+        return embedder is None or embedder.state is ProcessState.READY
 
-    def _child(self, name: str, module: str) -> Child:
+    def _child(self, name: str, module: str, **more: Any) -> Child:
         policy, environment = RestartPolicy.of(self.config), self.environment.variables
-        return Child(name, module, [], policy, environment=environment, clock=self.clock)
+        return Child(name, module, policy, environment, clock=self.clock, **more)
 
     def _parts(self) -> list[Configurable]:
         """Return what goes by the configuration; what can fail comes first."""
@@ -379,7 +365,7 @@ class Supervisor:
                 self.http.keep_token()
 
         def embedder_missing() -> bool:
-            ready = embedder is not None and embedder.state is ChildState.READY
+            ready = embedder is not None and embedder.state is ProcessState.READY
             return ready and not is_there(embedder_socket(self.socket_path))
 
         def renew_embedder() -> None:
@@ -467,7 +453,7 @@ class Supervisor:
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
         # One that could not be started at all (a port in use) waits for its turn; we do not.
-        begun = (one for one in self.children.values() if one.state is not ChildState.BACKOFF)
+        begun = (one for one in self.children.values() if one.state is not ProcessState.BACKOFF)
         ready = asyncio.gather(*(child.ready.wait() for child in begun), self.roles.until_warm())
         stopped = asyncio.ensure_future(self.stop_requested.wait())
         waits: list[asyncio.Future[Any]] = [ready, stopped]
@@ -477,19 +463,18 @@ class Supervisor:
         await asyncio.gather(*waits, return_exceptions=True)
 
     async def _stop_children(self) -> None:
-        self.upkeep.builder.stop()
-        if isinstance(self.spawner, ForkSpawner):
-            self.spawner.close()
-        for child in self.children.values():
+        self.spawner.close()
+        children = [*self.children.values(), self.upkeep.builder]
+        for child in children:
             child.stop()
-        done = asyncio.gather(*(child.stopped.wait() for child in self.children.values()))
+        done = asyncio.gather(*(child.stopped.wait() for child in children))
         try:
             await asyncio.wait_for(done, self.config.supervisor.stop_timeout)
         except TimeoutError:
-            for child in self.children.values():
-                log.warning("child.killed", child=child.name)
-                child.kill()
-        self.upkeep.builder.kill()
+            for child in children:
+                if not child.stopped.is_set():
+                    log.warning("child.killed", child=child.name)
+                    child.kill()
         if self.http is not None and self.successor is None:
             self.http.close()
 
@@ -545,13 +530,15 @@ class Supervisor:
         finally:
             writer.close()
 
-    def _worker_began(self, begin: Begin) -> None:
+    def worker_began(self, begin: Begin) -> None:
+        """A process has taken up a request."""
         if begin.worker:
             self.roles.worker_began(begin)
         else:
             self.sessions.began(begin)
 
-    def _worker_exited(self, ended: Exit) -> None:
+    def worker_exited(self, ended: Exit) -> None:
+        """A worker's process has ended."""
         if ended.worker:
             self.roles.worker_exited(ended)
             return

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from khive_supervisor import __version__
-from khive_supervisor.supervision.processes.restart import ChildState
+from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.upgrade.handover import package_directory
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def describe(supervisor: Supervisor) -> dict[str, Any]:
         "store_problem": supervisor.store_watch.problem,
         "store_note": supervisor.store_watch.note,
         "log": config.log.file,
-        "worker_start": type(supervisor.spawner).__name__.removesuffix("Spawner").lower(),
+        "worker_start": supervisor.spawner.how,
         "children": children,
-        "builder": supervisor.upkeep.builder.describe(),
+        "builder": supervisor.upkeep.builder.progress_status(),
         "index": _index(supervisor),
         "freshness": supervisor.watcher.describe(),
         "http": _http(supervisor),
@@ -54,9 +54,11 @@ def _overall(supervisor: Supervisor) -> str:
     hangs = not all(child.well for child in supervisor.children.values())
     if supervisor.roles.failed or hangs or supervisor.store_watch.problem:
         return "degraded"
-    if states <= {ChildState.READY}:
+    if states <= {ProcessState.READY}:
         return "ready"
-    return "degraded" if ChildState.FATAL in states or ChildState.BACKOFF in states else "starting"
+    return (
+        "degraded" if ProcessState.FATAL in states or ProcessState.BACKOFF in states else "starting"
+    )
 
 
 def _http(supervisor: Supervisor) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Mover:
             if session.moves:
                 session.tell({"hint": "move"})
                 log.info("session.moves", session=session.id, release=session.release)
-            elif moved(session.pid, session.info.get("client_pid")):
+            elif session.pid is not None and moved(session.pid, session.info.get("client_pid")):
                 log.info("session.moved", session=session.id, release=session.release)
             else:
                 loop = asyncio.get_running_loop()

@@ -152,7 +152,7 @@ class Operations:
                 hint='Set embedder.kind to "minilm" or "openai".',
             )
         builder = self._upkeep.builder
-        started = builder.start("asked for", force=True)
+        started = builder.build("asked for", force=True)
         self._records.note("index.build", actors.INDEX, {"started": started}, actor=who)
         return {"started": started, "running": builder.running}
 

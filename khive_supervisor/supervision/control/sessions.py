@@ -17,16 +17,19 @@ from khive_supervisor import logs
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import ProtocolError
 from khive_supervisor.host import processes
-from khive_supervisor.supervision.processes.liveness import HangLimits, LifeVerdict
-from khive_supervisor.supervision.processes.pulse import Pulse
+from khive_supervisor.supervision.processes.liveness import HangLimits
+from khive_supervisor.supervision.processes.process import (
+    ASK_WORKER,
+    ShownState,
+    SupervisedProcess,
+)
 from khive_supervisor.supervision.processes.spawner import Begin
+from khive_supervisor.supervision.processes.states import ProcessEvent
 
 log = logs.get("khive.sessions")
 
 #: Bytes that may wait for a worker that does not read; hints are dropped beyond that.
 MAX_UNSENT = 64 * 1024
-#: Seconds between two questions to a worker; that one is stopped is seen without.
-ASK_EVERY = 10.0
 #: A worker that has not registered cannot be asked; whether it is stopped can be seen. It may be
 #: without a link for long, after a supervisor that was away.
 UNREGISTERED = HangLimits(silent=float("inf"), busy=float("inf"))
@@ -42,54 +45,70 @@ MAX_COUNTS = 64
 ASKED = ("session", "verbs")
 
 
-@dataclass(slots=True)
-class Session:
-    """One registered worker."""
+class SessionStatus(ShownState):
+    """What `status` shows of a registered worker, beside what it says of itself."""
 
     id: str
-    pid: int
+    pid: int | None
+    kind: str
+    seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class Session(SupervisedProcess):
+    """One registered worker.
+
+    Attributes:
+        info: what it says of itself, for `status`.
+        release: of which release it is.
+        moves: whether it can move to another worker by itself.
+        counts: what it has counted since it began, as it said last.
+    """
+
+    id: str
     kind: str
     info: dict[str, Any]
     since: float
     writer: asyncio.StreamWriter
-    #: Of which release it is, and whether it can move to another worker by itself.
     release: str = ""
     moves: bool = False
-    #: What it has counted since it began, as it said last.
     counts: dict[str, int] = field(default_factory=dict)
-    #: Its answers, of one that gives some.
-    pulse: Pulse | None = None
+    every: float = field(default=ASK_WORKER, kw_only=True)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send it a hint; lost if it is gone."""
         if not self.writer.transport.is_closing():
             self.writer.write(protocol.encode(message))
 
-    def describe(self, now: float) -> dict[str, Any]:
-        """What `status` shows."""
-        return {
-            "id": self.id,
-            "pid": self.pid,
-            "kind": self.kind,
-            **(self.pulse.describe("serving") if self.pulse else {"state": "serving"}),
-            "seconds": round(now - self.since, 1),
-            **self.info,
-        }
+    @property
+    def reads(self) -> bool:
+        """Return false while it is gone, or too much waits for it."""
+        transport = self.writer.transport
+        return not transport.is_closing() and transport.get_write_buffer_size() <= MAX_UNSENT
 
     def ask(self) -> None:
         """Ask whether it lives."""
-        transport = self.writer.transport
-        if not transport.is_closing() and transport.get_write_buffer_size() <= MAX_UNSENT:
-            self.writer.write(protocol.encode({"hint": "ping"}))
+        if self.reads:
+            self.tell({"hint": "ping"})
+
+    def describe(self, now: float) -> SessionStatus:
+        """Return what `status` shows."""
+        own: SessionStatus = {
+            "id": self.id,
+            "pid": self.pid,
+            "kind": self.kind,
+            **self.shown("serving"),
+            "seconds": round(now - self.since, 1),
+        }
+        return {**own, **self.info}  # type: ignore[typeddict-item]  # it says more than we know
 
 
-@dataclass(slots=True)
-class Begun:
-    """A worker that was given a client and has not registered yet."""
+@dataclass(slots=True, eq=False)
+class Begun(SupervisedProcess):
+    """A worker that was given a client, whose process may be known, and has not registered yet."""
 
-    pid: int
-    client: int
-    pulse: Pulse
+    client: int = 0
+    asks: bool = field(default=False, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -121,20 +140,20 @@ class SessionTable:
         """Keep a worker in the table until its link ends."""
         session = Session(
             id=str(hello["session"]),
-            pid=int(hello["pid"]),
             kind=str(hello.get("worker", "session")),
             info=dict(hello.get("info") or {}),
             since=self.clock(),
             writer=writer,
             release=str(hello.get("release", "")),
             moves=hello.get("moves") is True,
+            asks=bool(hello.get("answers")),
+            clock=self.clock,
         )
-        # Those of another kind have their answers elsewhere, those of another release none.
-        if session.kind in ASKED:
-            session.pulse = Pulse(session.ask, self.clock(), ASK_EVERY)
-            session.pulse.asks = bool(hello.get("answers"))
+        pid = int(hello["pid"])
+        session.begin(pid)
+        session.step(ProcessEvent.READY)
         self._begun.pop(session.id, None)
-        self.exited(session.pid)
+        self.exited(pid)
         self._by_id[session.id] = session
         self.served += 1
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
@@ -142,6 +161,7 @@ class SessionTable:
         try:
             await self._read_updates(session, reader)
         finally:
+            session.step(ProcessEvent.ENDED)
             self._ended.update(session.counts)
             session.counts = {}
             if self._by_id.get(session.id) is session:
@@ -153,8 +173,7 @@ class SessionTable:
         while data := await reader.read(65536):
             for message in decoder.feed(data):
                 if message.get("hint") == "alive":
-                    if session.pulse is not None:
-                        session.pulse.answered()
+                    session.heard()
                     continue
                 if isinstance(message.get("hint"), str):
                     self.on_hint(message)
@@ -172,9 +191,8 @@ class SessionTable:
     def began(self, begin: Begin) -> None:
         """A worker has been given a client; it registers soon."""
         if begin.session and begin.session not in self._by_id:
-            pulse = Pulse(lambda: None, self.clock())
-            pulse.asks = False
-            self._begun[begin.session] = Begun(begin.pid, begin.client, pulse)
+            begun = self._begun[begin.session] = Begun(begin.client, clock=self.clock)
+            begun.begin(begin.pid)
 
     def left_over(self, pid: int) -> None:
         """A worker of a supervisor that has ended: it registers or ends, unless it is stopped."""
@@ -188,22 +206,20 @@ class SessionTable:
 
     def look(self) -> None:
         """End workers that do not answer: attach gives their clients to others."""
-        now = self.clock()
         for session in self:
-            if session.pulse is not None:
-                self._look_at(session.id, session.pid, session.pulse, self.limits, now)
+            if session.kind in ASKED:  # those of another kind have their answers elsewhere
+                self._look_at(session.id, session, self.limits)
         for name, begun in list(self._begun.items()):
-            if not processes.is_worker(begun.pid):
+            if begun.pid is None or not processes.is_worker(begun.pid):
                 del self._begun[name]
             else:
-                self._look_at(name, begun.pid, begun.pulse, UNREGISTERED, now)
+                self._look_at(name, begun, UNREGISTERED)
 
-    def _look_at(self, name: str, pid: int, pulse: Pulse, limits: HangLimits, now: float) -> None:
-        if pulse.look(pid, now, limits) is LifeVerdict.HUNG and not pulse.ended:
-            pulse.ended = True
+    def _look_at(self, name: str, process: SupervisedProcess, limits: HangLimits) -> None:
+        if process.hangs(limits):
             self.hung += 1
-            log.error("session.hung", session=name, worker=pid, seconds=round(pulse.unheard, 1))
-            processes.end_group(pid)
+            seconds = process.unheard
+            log.error("session.hung", session=name, worker=process.pid, seconds=seconds)
 
     async def end_all(self) -> None:
         """Tell all to end, and end those that do not.
@@ -216,9 +232,9 @@ class SessionTable:
                 break
             await asyncio.sleep(END_WITHIN / END_LOOKS)
         for session in self:
-            _end_with_client(session.pid, session.info.get("client_pid"))
+            _end_with_client(session, session.info.get("client_pid"))
         for begun in self._begun.values():
-            _end_with_client(begun.pid, begun.client)
+            _end_with_client(begun, begun.client)
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -236,18 +252,16 @@ class SessionTable:
         for session in self:
             if kinds and session.kind not in kinds:
                 continue
-            transport = session.writer.transport
-            if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT:
-                continue
-            session.writer.write(frame)
-            told += 1
+            if session.reads:
+                session.writer.write(frame)
+                told += 1
         return told
 
 
-def _end_with_client(pid: int, client: Any) -> None:
+def _end_with_client(worker: SupervisedProcess, client: Any) -> None:
     if isinstance(client, int) and processes.named(client, ATTACHED_NAME):
         processes.end(client)
-    processes.end_group(pid)
+    worker.kill()
 
 
 def _counts_of(found: Any) -> dict[str, int]:

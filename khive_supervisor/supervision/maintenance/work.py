@@ -17,7 +17,7 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance
-from khive_supervisor.supervision.processes.builder import Builder
+from khive_supervisor.supervision.processes.builder import index_builder
 
 log = logs.get("khive.supervisor")
 _T = TypeVar("_T")
@@ -37,9 +37,7 @@ class Upkeep:
     ) -> None:
         self.model_id = model_id
         self.index_state = IndexStatus()
-        self.builder = Builder(
-            "khive_workers.index_builder", [], environment, self.check_again, clock
-        )
+        self.builder = index_builder(environment, self.check_again, clock)
         self._config = config
         self._can_build = can_build
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
@@ -119,7 +117,7 @@ class Upkeep:
         await self._in_thread(Maintenance.forget_tasks)
         state = await self.look()
         if state.reason is not None and self._can_build():
-            self.builder.start(state.reason.value)
+            self.builder.build(state.reason.value)
 
     async def _pause(self) -> None:
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.

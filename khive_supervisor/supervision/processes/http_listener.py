@@ -17,7 +17,7 @@ from khive_supervisor import logs
 from khive_supervisor.config.settings.http import HttpSettings
 from khive_supervisor.host.paths import http_token_file
 from khive_supervisor.supervision.processes.child import Child
-from khive_supervisor.supervision.processes.restart import ChildState
+from khive_supervisor.supervision.processes.states import ProcessState
 
 log = logs.get("khive.http")
 
@@ -76,7 +76,7 @@ class HttpFront:
 
     def describe(self, child: Child) -> dict[str, Any]:
         """What `status` shows."""
-        well = child.state in (ChildState.READY, ChildState.STARTING)
+        well = child.state in (ProcessState.READY, ProcessState.STARTING)
         return {
             "state": child.state.value,
             "url": self.url,

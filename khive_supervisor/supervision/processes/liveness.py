@@ -86,6 +86,10 @@ class Life:
         """Seconds for which it has been of no use, as far as was seen."""
         return max(self.owing, self.stopped)
 
+    def heard(self) -> Life:
+        """Return what is known after a word of it."""
+        return replace(self, owing=0.0, still=0.0)
+
 
 def after_look(
     life: Life, signs: LifeSigns, now: float, limits: HangLimits

@@ -6,7 +6,6 @@ other out, since the limit counts within a window that is longer than the backof
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, replace
 
 from khive_supervisor import exitcodes
@@ -22,46 +21,6 @@ PERMANENT_EXITS = frozenset(
 #: that was half removed, a model's file) may have been mended. And the least from one try to the
 #: next when somebody needs it.
 AGAIN_AFTER, AGAIN_AT_LEAST = 30.0, 5.0
-
-
-class ChildState(enum.Enum):
-    """What a supervised child is doing."""
-
-    STARTING = "starting"
-    READY = "ready"
-    BACKOFF = "backoff"
-    FATAL = "fatal"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-
-
-#: Every transition there is; anything else is a bug and fails loudly.
-TRANSITIONS: frozenset[tuple[ChildState, ChildState]] = frozenset(
-    {
-        (ChildState.STOPPED, ChildState.STARTING),  # first start
-        (ChildState.STARTING, ChildState.READY),  # it said so
-        (ChildState.STARTING, ChildState.BACKOFF),  # died before it was ready
-        (ChildState.STARTING, ChildState.FATAL),  # said that it never will be, or too often
-        (ChildState.STARTING, ChildState.STOPPING),
-        (ChildState.READY, ChildState.BACKOFF),  # died
-        (ChildState.READY, ChildState.FATAL),
-        (ChildState.READY, ChildState.STOPPING),
-        (ChildState.BACKOFF, ChildState.STARTING),  # the delay is over
-        (ChildState.BACKOFF, ChildState.STOPPED),  # told to stop while waiting
-        (ChildState.STOPPING, ChildState.STOPPED),
-        (
-            ChildState.FATAL,
-            ChildState.STARTING,
-        ),  # once more after a long pause, or somebody needs it
-        (ChildState.FATAL, ChildState.STOPPED),
-    }
-)
-
-
-def change(old: ChildState, new: ChildState) -> ChildState:
-    """The one door for a transition; an impossible one raises AssertionError."""
-    assert (old, new) in TRANSITIONS, f"impossible transition {old.value} -> {new.value}"
-    return new
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import NotFound
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.spawner import Begin, Exit
-from khive_supervisor.supervision.processes.strays import end_strays
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.generation import PoolDependencies
-from khive_supervisor.supervision.roles.persistence import InThread, RoleRows
+from khive_supervisor.supervision.roles.persistence import InThread, RoleRows, end_strays
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.queue import RoleQueue
 from khive_supervisor.supervision.roles.rollout import Rollout, report

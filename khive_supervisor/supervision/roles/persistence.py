@@ -5,16 +5,18 @@ It goes through the maintenance thread. What the disk does not take is owed, and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.budgets.limits import BudgetLimits, limits_of
+from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.host import process_tree
+from khive_supervisor.host.process_tree import ProcessEntry
 from khive_supervisor.host.processes import alive
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import Outbox
-from khive_supervisor.supervision.processes.strays import end_strays
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.worker import RoleWorker
 from khive_supervisor.tasks.model import LEASED, Released, TaskFilter
@@ -114,3 +116,23 @@ def release_dead(store: Store) -> None:
 def _is_dead(worker: str) -> bool:
     pid = worker.rpartition(":")[2]
     return pid.isdecimal() and not alive(int(pid))
+
+
+def end_strays(workers: Collection[str]) -> int:
+    """End the processes that tasks of these workers left; return how many there were.
+
+    Args:
+        workers: names of dead ones, each with its process number behind a colon, if that is known.
+    """
+    named = dict(worker.partition(":")[::2] for worker in workers)
+    leaders = [int(pid) for pid in named.values() if pid.isdecimal()]
+    ended = process_tree.end_all(lambda: _left(named, leaders))
+    if ended:
+        log.info("role.strays", workers=sorted(named), ended=ended)
+    return ended
+
+
+def _left(names: Collection[str], leaders: Collection[int]) -> Iterator[ProcessEntry]:
+    yield from process_tree.marked(names)
+    for leader in leaders:
+        yield from process_tree.of_session(leader, snapshot.VARIABLE)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from khive_supervisor.supervision.processes.process import ShownState
 
-class WorkerStatus(TypedDict):
-    """One process. `unheard_seconds` is there only while that is worth a look."""
+
+class WorkerStatus(ShownState):
+    """One process."""
 
     worker: str
     pid: int | None
-    state: str
-    unheard_seconds: NotRequired[float]
     task: int | None
     seconds: float | None
 

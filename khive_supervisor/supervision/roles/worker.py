@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from khive_supervisor import logs
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import KhiveError, ProtocolError
-from khive_supervisor.supervision.processes.liveness import HangLimits, LifeVerdict
-from khive_supervisor.supervision.processes.pulse import Pulse, PulseStatus
+from khive_supervisor.supervision.processes.liveness import HangLimits
+from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
+from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState
 from khive_supervisor.supervision.roles.status import WorkerStatus
 
 log = logs.get("khive.roles")
@@ -26,8 +27,6 @@ log = logs.get("khive.roles")
 #: Seconds to wait for the report of a worker's exit after its queue has ended: the zygote, which
 #: would report it, may have died.
 EXIT_PATIENCE = 2.0
-#: Seconds between two questions; that a worker is stopped is seen without.
-ASK_EVERY = 10.0
 #: Seconds beyond a task's own timeout after which a loop that says nothing is not held up by the
 #: task any more: a function may keep the interpreter's lock for all of its time.
 TASK_GRACE = 60.0
@@ -49,20 +48,18 @@ class WorkerObserver(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class RoleWorker:
-    """One process; used only from the supervisor's loop."""
+class RoleWorker(SupervisedProcess):
+    """One process of a role; used only from the supervisor's loop."""
 
     name: str
     observer: WorkerObserver
     #: Takes the end of its log that a worker sends.
     take_log: Callable[[int], None]
-    pid: int | None = None
-    ready: bool = False
+    every: float = field(default=ASK_WORKER, kw_only=True)
     #: Told to claim tasks.
     active: bool = False
     #: Asked to end.
     leaving: bool = False
-    gone: bool = False
     #: How it ended; None while it lives, or if nobody knows.
     code: int | None = None
     how: str = ""
@@ -70,7 +67,6 @@ class RoleWorker:
     failed: str = ""
     task: int | None = None
     task_since: float = 0.0
-    _pulse: Pulse | None = None
     #: Set when it is ready or gone.
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,6 +86,7 @@ class RoleWorker:
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        self.begin(self.pid)
         try:
             spawn(request, [theirs.fileno()])
         except (KhiveError, OSError):
@@ -99,7 +96,6 @@ class RoleWorker:
             theirs.close()
         self._queue = ours
         loop = asyncio.get_running_loop()
-        self._pulse = Pulse(lambda: self._say(do="ping"), loop.time(), ASK_EVERY)
         loop.add_reader(ours, self._hear)
         self._timers.append(loop.call_later(patience, self._late, patience))
 
@@ -109,22 +105,30 @@ class RoleWorker:
         self.failed = f"a worker was not ready within {patience:g} s"
         self.end(signal.SIGKILL)
 
+    def ask(self) -> None:
+        """Ask whether it lives, over its queue."""
+        self._say(do="ping")
+
     def look(self, limits: HangLimits, timeout: float) -> None:
         """See whether it answers, and end it if not; `timeout`: seconds that its task may take."""
-        if self.pid is None or self._pulse is None or self.gone:
+        if self.gone:
             return
-        self._pulse.asks = self.ready and not self.leaving
-        if self.task is not None or not self.ready:
+        self.asks = self.ready and not self.leaving
+        if self.task is not None or self.state is ProcessState.STARTING:
             limits = replace(limits, silent=timeout + TASK_GRACE, busy=timeout + TASK_GRACE)
-        if (
-            self._pulse.look(self.pid, asyncio.get_running_loop().time(), limits)
-            is LifeVerdict.HUNG
-        ):
-            seconds = round(self._pulse.unheard, 1)
-            log.error("role.hung", worker=self.name, worker_pid=self.pid, seconds=seconds)
-            self.failed = f"a worker did not answer for {seconds:g} s"
-            self._pulse = None
-            self.end(signal.SIGKILL)
+        if self.hangs(limits):
+            log.error("role.hung", worker=self.name, worker_pid=self.pid, seconds=self.unheard)
+            self.failed = f"a worker did not answer for {self.unheard:g} s"
+
+    @property
+    def ready(self) -> bool:
+        """Return whether it has said so, and may take tasks."""
+        return self.state is ProcessState.READY
+
+    @property
+    def gone(self) -> bool:
+        """Return whether its process has ended."""
+        return self.ended.is_set()
 
     @property
     def serving(self) -> bool:
@@ -163,8 +167,8 @@ class RoleWorker:
     def _understand(self, message: dict[str, Any]) -> None:
         if "pid" in message:
             self.pid = int(message["pid"])
-        if message.get("alive") and self._pulse is not None:
-            self._pulse.answered()
+        if message.get("alive"):
+            self.heard()
         if "failed" in message:
             self.failed = str(message["failed"])
         if "took" in message:
@@ -175,7 +179,7 @@ class RoleWorker:
             if message.get("counts"):
                 self.observer.worker_ended_task(self, ok=bool(message.get("ok")))
         if message.get("ready"):
-            self.ready = True
+            self.step(ProcessEvent.READY)
             self.observer.worker_ready(self)
             self.settled.set()
 
@@ -207,6 +211,7 @@ class RoleWorker:
         if self.leaving:
             return
         self.leaving = True
+        self.step(ProcessEvent.TOLD)
         if self._queue is not None:
             try:
                 self._queue.shutdown(socket.SHUT_WR)
@@ -245,7 +250,8 @@ class RoleWorker:
             return
         if self._queue is not None:
             self._hear_last()
-        self.gone, self.ready, self.code, self.how = True, False, code, how
+        self.step(ProcessEvent.ENDED)
+        self.code, self.how = code, how
         for timer in self._timers:
             timer.cancel()
         self._close_queue()
@@ -281,14 +287,13 @@ class RoleWorker:
         if self.leaving:
             state = "draining"
         elif not self.ready:
-            state = "starting"
+            state = self.state.value
         else:
             state = "busy" if self.task is not None else "idle"
-        pulse = self._pulse.describe(state) if self._pulse else PulseStatus(state=state)
         return {
             "worker": self.name,
             "pid": self.pid,
-            **pulse,
+            **self.shown(state),
             "task": self.task,
             "seconds": round(now - self.task_since, 1) if self.task is not None else None,
         }

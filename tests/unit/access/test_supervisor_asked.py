@@ -44,7 +44,7 @@ def operations(grant: Grant) -> Operations:
     sessions.counts.return_value = {}
     records.outbox.flush = AsyncMock()
     upkeep.rescue = AsyncMock(return_value=1)
-    upkeep.builder.start.return_value = upkeep.builder.running = True
+    upkeep.builder.build.return_value = upkeep.builder.running = True
     return Operations(
         sessions,
         reloader,

@@ -33,7 +33,8 @@ from khive_supervisor.store.model import VectorStats
 from khive_supervisor.supervision.app import Supervisor
 from khive_supervisor.supervision.control.sessions import Session
 from khive_supervisor.supervision.maintenance.loop import IndexStatus
-from khive_supervisor.supervision.processes.restart import PERMANENT_EXITS, ChildState
+from khive_supervisor.supervision.processes.restart import PERMANENT_EXITS
+from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
@@ -139,7 +140,7 @@ def test_the_exits_that_nobody_restarts_after_are_named() -> None:
 
 
 def test_every_child_state_and_build_reason_is_documented() -> None:
-    assert {state.value for state in ChildState} <= first_cells("docs/operations.md")
+    assert {state.value for state in ProcessState} <= first_cells("docs/operations.md")
     for reason in BuildReason:
         assert f"`{reason.value}`" in text_of("docs/operations.md")
 
@@ -156,7 +157,7 @@ def test_every_field_of_status_is_documented(
     off = describe(supervisor)["index"]
     supervisor.upkeep.index_state = IndexStatus(vectors=VectorStats("m", 0, 0, 0, 0, 0))
     status = describe(supervisor)
-    session = Session("a", 1, "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
+    session = Session("a", "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
     told = set(status) | set(off) | set(status["index"]) | set(status["builder"])
     told |= set(status["freshness"])
     role = Role("r", ("t",), Handler(python="m:f"))

@@ -20,7 +20,8 @@ from khive_supervisor.supervision.processes.http_listener import (
     listen,
     url_of,
 )
-from khive_supervisor.supervision.processes.restart import ChildState, RestartPolicy
+from khive_supervisor.supervision.processes.restart import RestartPolicy
+from khive_supervisor.supervision.processes.states import ProcessState
 
 
 def test_a_token_is_made_once_and_is_its_owner_s_alone(tmp_path: Path) -> None:
@@ -78,16 +79,16 @@ def test_a_url_of_ipv6_has_brackets() -> None:
 
 def test_every_worker_gets_the_same_port(tmp_path: Path) -> None:
     front = HttpFront(HttpSettings(port=0), str(tmp_path / "s.sock"))
-    child = Child("http", "m", [], RestartPolicy())
+    child = Child("http", "m", RestartPolicy())
     assert front.describe(child)["url"] is None
     first = front.open_channels()["listen"]
     url = front.url
     first.close()
     with front.open_channels()["listen"] as second:
         assert url_of(second) == url == front.url
-    child.state, child.last_words = ChildState.BACKOFF, "it said this"
+    child.state, child.last_words = ProcessState.BACKOFF, "it said this"
     assert front.describe(child)["problem"] == "it said this"
-    child.state = ChildState.READY
+    child.state = ProcessState.READY
     assert front.describe(child)["problem"] == ""
     front.close()
     front.close()

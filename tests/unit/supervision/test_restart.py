@@ -1,8 +1,6 @@
-"""When a child is started again: the policy, and the transitions of its state."""
+"""When a child is started again: the policy."""
 
 from __future__ import annotations
-
-import itertools
 
 import pytest
 from hypothesis import given
@@ -11,13 +9,10 @@ from hypothesis import strategies as st
 from khive_supervisor import exitcodes
 from khive_supervisor.supervision.processes.restart import (
     PERMANENT_EXITS,
-    TRANSITIONS,
-    ChildState,
     History,
     RestartPolicy,
     RestartVerdict,
     after_death,
-    change,
 )
 
 POLICIES = st.builds(
@@ -107,21 +102,3 @@ def test_the_same_death_gets_the_same_verdict(
     first = after_death(policy, history, now=now, code=1, jitter=jitter)
     assert first == after_death(policy, history, now=now, code=1, jitter=jitter)
     assert history.deaths == tuple(sorted(deaths))
-
-
-@pytest.mark.parametrize(("old", "new"), list(itertools.product(ChildState, ChildState)))
-def test_only_declared_transitions_happen(old: ChildState, new: ChildState) -> None:
-    if (old, new) in TRANSITIONS:
-        assert change(old, new) is new
-    else:
-        with pytest.raises(AssertionError, match="impossible transition"):
-            change(old, new)
-
-
-@pytest.mark.parametrize("state", list(ChildState))
-def test_every_state_can_be_left_and_leads_to_an_end(state: ChildState) -> None:
-    reached = {state}
-    while more := {b for a, b in TRANSITIONS if a in reached} - reached:
-        reached |= more
-    assert ChildState.STOPPED in reached
-    assert any(a is state for a, _ in TRANSITIONS)

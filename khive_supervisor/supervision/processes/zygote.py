@@ -1,0 +1,311 @@
+"""Workers that are forked by the zygote, which has imported everything; it is asked over a channel.
+
+Requests wait while it is being restarted. What a zygote had not read when it ended is given to the
+next one: we hold its end as well. Nobody waits for long: a fresh interpreter serves then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from khive_supervisor import logs
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control.protocol import MAX_FDS
+from khive_supervisor.errors import KhiveError, StoreUnavailable
+from khive_supervisor.supervision.processes.child import Child
+from khive_supervisor.supervision.processes.liveness import HangLimits
+from khive_supervisor.supervision.processes.restart import RestartPolicy
+from khive_supervisor.supervision.processes.spawner import (
+    Begin,
+    Exit,
+    Spawner,
+    WorkerNews,
+    WorkerRequest,
+)
+from khive_supervisor.supervision.processes.states import ProcessState
+
+log = logs.get("khive.spawner")
+
+#: It only forks: what it does takes milliseconds.
+LIMITS = HangLimits(silent=5.0)
+#: Bytes of one request to the zygote; well below a sequenced packet's limit (208 KiB on Linux).
+MAX_REQUEST = 128 * 1024
+#: Requests that may wait for a zygote that is being restarted.
+MAX_WAITING = 256
+#: Seconds after which a client that acknowledges is told that it waits for a worker, and after
+#: which a request that waits for a zygote is served by a fresh interpreter, which takes one more.
+TELL_AFTER, WAIT_AT_MOST = 2.0, 4.0
+#: The kind of a message that is no request.
+CONFIGURE = "config"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A request that the zygote has not got yet, with descriptors of its own."""
+
+    data: bytes
+    fds: list[int]
+    since: float
+
+    @property
+    def request(self) -> WorkerRequest:
+        """Return what is asked for."""
+        request: WorkerRequest = json.loads(self.data)
+        return request
+
+
+@dataclass(slots=True)
+class Unbegun:
+    """A client that no worker has taken up yet, by a descriptor of its channel."""
+
+    channel: int
+    since: float
+    told: bool = False
+
+
+class ForkSpawner:
+    """Asks the zygote, which is its child, to fork.
+
+    Args:
+        fallback: serves what the zygote cannot.
+        news: told of workers.
+        policy: how the zygote is started again.
+        environment: the zygote's.
+    """
+
+    how = "fork"
+
+    def __init__(
+        self,
+        fallback: Spawner,
+        news: WorkerNews,
+        policy: RestartPolicy,
+        environment: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.zygote = Child(
+            "zygote",
+            "khive_workers.zygote",
+            policy,
+            environment,
+            channels=self._open_channels,
+            on_ready=self._flush,
+            on_exit=self._zygote_ended,
+            limits=LIMITS,
+            clock=clock,
+        )
+        self.children: tuple[Child, ...] = (self.zygote,)
+        self._fallback = fallback
+        self._news = news
+        self._clock = clock
+        self._channel: socket.socket | None = None
+        self._theirs: socket.socket | None = None
+        self._unbegun: dict[str, Unbegun] = {}
+        self._waiting: collections.deque[Waiting] = collections.deque()
+
+    def _open_channels(self) -> dict[str, socket.socket]:
+        """Return a fresh channel for a zygote that is about to start."""
+        self._drop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._channel, self._theirs = ours, theirs.dup()
+        asyncio.get_running_loop().add_reader(ours, self._on_message)
+        return {"requests": theirs}
+
+    def spawn(self, request: WorkerRequest, fds: Sequence[int]) -> None:
+        """Pass a request on, now or as soon as there is a zygote."""
+        if self.zygote.state is ProcessState.FATAL or not self.zygote.well:
+            self.zygote.try_again()
+            self._fallback.spawn(request, fds)
+            return
+        data = json.dumps(request).encode()
+        if len(data) > MAX_REQUEST:
+            raise KhiveError(
+                f"The worker's request has {len(data)} bytes; at most {MAX_REQUEST} are allowed.",
+                hint="Forward fewer or shorter environment variables.",
+            )
+        if len(self._waiting) >= MAX_WAITING:
+            raise StoreUnavailable(
+                f"{MAX_WAITING} sessions already wait for a worker.",
+                hint="Try again; `khive-supervisor status` shows the state of the zygote.",
+            )
+        self._waiting.append(Waiting(data, [os.dup(fd) for fd in fds], self._clock()))
+        if request.get("kind") == "attach" and request.get("acks"):
+            channel = os.dup(fds[-1])
+            self._unbegun[str(request["session"])] = Unbegun(channel, self._clock())
+        self._flush()
+
+    def configure(self, config: Config) -> None:
+        """Give the zygote another configuration, for workers that are asked for after this.
+
+        Raises:
+            ConfigError: it is too long to be passed on; nothing was changed.
+        """
+        data = f'{{"kind": "{CONFIGURE}", "config": {snapshot.dumps(config)}}}'.encode()
+        self._waiting.append(Waiting(data, [], self._clock()))
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits, unless the zygote starts: it calls this when it is ready.
+
+        What it has not got yet can still be served otherwise.
+        """
+        if self.zygote.state is not ProcessState.READY:
+            return
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._channel is not None:
+            request = self._waiting[0]
+            try:
+                if request.fds:
+                    socket.send_fds(self._channel, [request.data], request.fds)
+                else:
+                    self._channel.send(request.data)
+            except BlockingIOError:
+                loop.add_writer(self._channel, self._on_writable)
+                return
+            except OSError:
+                return  # the zygote has died; its successor gets the request
+            self._waiting.popleft()
+            _close(request.fds)
+
+    def _on_writable(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_writer(self._channel)
+        self._flush()
+
+    def _on_message(self) -> None:
+        assert self._channel is not None
+        try:
+            data = self._channel.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop()
+            return
+        message = json.loads(data)
+        if "exited" in message:
+            worker = str(message.get("worker", ""))
+            self._news.worker_exited(Exit(message["exited"], message["code"], worker))
+        if "began" in message:
+            self._forget(str(message.get("session", "")))
+            self._news.worker_began(Begin.of(message["began"], message))
+
+    def _zygote_ended(self) -> None:
+        """Hear what it said last, and take back what it had not read."""
+        while self._channel is not None and _readable(self._channel):
+            self._on_message()
+        unread = self._unread()
+        self._drop()
+        self._waiting.extendleft(reversed(unread))
+        kept = {str(one.request.get("session", "")) for one in self._waiting}
+        for session in set(self._unbegun) - kept:
+            self._forget(session)  # its worker has it, or attach sees that it is lost
+
+    def _unread(self) -> list[Waiting]:
+        found: list[Waiting] = []
+        while self._theirs is not None and _readable(self._theirs):
+            data, fds, _, _ = socket.recv_fds(
+                self._theirs, MAX_REQUEST, MAX_FDS, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+            )
+            if not data:
+                break
+            found.append(Waiting(data, list(fds), self._clock()))
+        return found
+
+    def look(self) -> None:
+        """Tell clients that wait for what, and let nobody wait for a zygote for long."""
+        now = self._clock()
+        for client in self._unbegun.values():
+            if not client.told and now - client.since >= TELL_AFTER:
+                client.told = True
+                _tell(client.channel, self._why())
+        while self._waiting and now - self._waiting[0].since >= WAIT_AT_MOST:
+            self._serve_otherwise(self._waiting.popleft())
+
+    def _why(self) -> str:
+        pid = f" (pid {self.zygote.pid})" if self.zygote.pid else ""
+        how = "does not answer and is being replaced" if not self.zygote.well else "is not ready"
+        return f"the process that starts sessions' workers{pid} {how}; waiting for another"
+
+    def _forget(self, session: str) -> None:
+        client = self._unbegun.pop(session, None)
+        if client is not None:
+            os.close(client.channel)
+
+    def _drop(self) -> None:
+        if self._theirs is not None:
+            self._theirs.close()
+            self._theirs = None
+        if self._channel is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._channel)
+            loop.remove_writer(self._channel)
+            self._channel.close()
+            self._channel = None
+
+    def reap(self) -> None:
+        """The zygote reaps its own; the fallback's are ours, and its work if there is none left."""
+        self._fallback.reap()
+        while self._waiting and self.zygote.state is ProcessState.FATAL:
+            self._serve_otherwise(self._waiting.popleft())
+
+    def _serve_otherwise(self, waiting: Waiting) -> None:
+        """Let a fresh interpreter serve a request."""
+        request = waiting.request
+        if _has_left(request, waiting.fds):
+            self._forget(str(request["session"]))  # an interpreter would begin with nobody
+        elif request.get("kind") != CONFIGURE:  # fresh interpreters get it with their environment
+            self._forget(str(request.get("session", "")))
+            try:
+                self._fallback.spawn(request, waiting.fds)
+            except OSError as error:
+                log.error("spawner.failed", error=str(error))
+        _close(waiting.fds)
+
+    def close(self) -> None:
+        """Let go of everything; the zygote ends when it sees that."""
+        self._drop()
+        for session in list(self._unbegun):
+            self._forget(session)
+        while self._waiting:
+            _close(self._waiting.popleft().fds)
+
+
+def _close(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _readable(sock: socket.socket) -> bool:
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def _has_left(request: WorkerRequest, fds: Sequence[int]) -> bool:
+    """Return whether the client of a request has shut its channel: it serves itself by now."""
+    if request.get("kind") != "attach" or not request.get("acks"):
+        return False
+    poll = select.poll()
+    poll.register(fds[-1], 0)  # the end is always reported
+    return bool(poll.poll(0))
+
+
+def _tell(channel: int, text: str) -> None:
+    """Say something to a client that waits for its worker; see docs/protocol.md, attach."""
+    copy = socket.socket(fileno=os.dup(channel))
+    with copy:
+        try:
+            copy.send(f"M 0 {text}\n".encode(), socket.MSG_DONTWAIT)
+        except OSError as error:
+            log.debug("spawner.untold", error=str(error))
