@@ -17,7 +17,7 @@ from benchmarks.core.report import Row
 from benchmarks.search.retrieval import CUT, Memory, Vectors, interval, ndcg, searched, source_files
 from khive_supervisor.profiles.model import FEEDBACK, NewEvent
 from khive_supervisor.search import ranking
-from khive_supervisor.search.engine import NEUTRAL, Taste, embedded_part
+from khive_supervisor.search.engine import NEUTRAL, RankingProfile, embedded_part
 from khive_supervisor.search.fusion import Fused
 from khive_supervisor.store.interface import Store
 from khive_supervisor.verbs import serving
@@ -126,7 +126,7 @@ def _half(
     store.profiles.create(profile)
     with store.transaction():  # as fast as it goes: what is learned is the same
         for turn, asked in enumerate(order[:half]):
-            shown = _ranked(store, questions[asked], _taste(store, profile))[:CUT]
+            shown = _ranked(store, questions[asked], _ranking_profile(store, profile))[:CUT]
             wrong = bool(crowd.repeats) and turn % ONE_OF == 0
             session = "wrong" if wrong and crowd.alone else f"question-{asked}"
             given = [
@@ -140,7 +140,7 @@ def _half(
                 for entry in shown
             ]
             store.feedback.record_many(given * (crowd.repeats if wrong else 1))
-    learned = _taste(store, profile)
+    learned = _ranking_profile(store, profile)
     for asked in order[half:]:
         question = questions[asked]
         if question.relevant:
@@ -153,23 +153,23 @@ def _half(
             )
 
 
-def _taste(store: Store, name: str) -> Taste:
+def _ranking_profile(store: Store, name: str) -> RankingProfile:
     profile = store.profiles.find(name)
     assert profile is not None
-    return serving.taste(store, profile)
+    return serving.ranking_profile(store, profile)
 
 
-def _ranked(store: Store, question: Question, taste: Taste) -> list[int]:
+def _ranked(store: Store, question: Question, ranking_profile: RankingProfile) -> list[int]:
     """The ten best entries, in the order of a search with this taste."""
-    means = taste.means([f.id for f in question.found]) if taste.means else {}
-    contenders = ranking.contenders(question.found, CUT, taste.weights, means)
+    means = ranking_profile.means([f.id for f in question.found]) if ranking_profile.means else {}
+    contenders = ranking.contenders(question.found, CUT, ranking_profile.weights, means)
     entries = {entry.id: entry for entry in store.entries.get([f.id for f in contenders])}
 
     def age_of(entry: int) -> ranking.Age:
         # All as new: in which order the tasks were stored says nothing.
         return ranking.Age(entries[entry].salience, entries[entry].decay, 0.0)
 
-    best = ranking.rank(contenders, age_of, taste.weights, means)
+    best = ranking.rank(contenders, age_of, ranking_profile.weights, means)
     return [ranked.fused.id for ranked in best[:CUT]]
 
 

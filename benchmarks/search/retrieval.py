@@ -29,12 +29,12 @@ import numpy as np
 
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.index.inverted.collect import collect
-from khive_supervisor.index.inverted.scope import Scope, WordView
-from khive_supervisor.index.inverted.words_file import PostingsFile, write
+from khive_supervisor.index.inverted.postings_file import PostingsFile, write
+from khive_supervisor.index.inverted.scope import PostingsView, Scope
 from khive_supervisor.search import fusion, ranking
 from khive_supervisor.search.engine import embedded_part
 from khive_supervisor.search.exact_names import prefer_written
-from khive_supervisor.search.full_text import WordSearch
+from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, Generation, NewEntry
 from khive_supervisor.text.analysis import read_query
@@ -79,8 +79,8 @@ class Memory:
         self._added: list[int] = []
         self._vectors = np.zeros((0, 384), np.float32)
         self._namespaces: list[str] = []
-        self._search = WordSearch(self.store)
-        self._view: WordView | None = None
+        self._search = LexicalSearch(self.store)
+        self._view: PostingsView | None = None
 
     def add(self, texts: Sequence[str], vectors: Any, namespace: str = "bench") -> None:
         """Remember texts; an exact duplicate shares the entry of the first."""
@@ -96,7 +96,7 @@ class Memory:
         """The full-text arm, and the share of names in the query."""
         where = EntryFilter(namespaces=(namespace,)) if namespace else EVERYTHING
         if self._view is None:
-            self._view = self._word_view()
+            self._view = self._postings_view()
         scope = Scope(self.store, where, None, self._view)
         words = self._search.search(read_query(query), scope, DEPTH)
         found = [(p, s) for entry, s in words.found for p in self._entries[entry]]
@@ -113,13 +113,13 @@ class Memory:
         found = prefer_written(query, read_query(query), unique, self.store, scope)
         return [one._replace(id=self._entries[one.id][0]) for one in found.fused]
 
-    def _word_view(self) -> WordView:
+    def _postings_view(self) -> PostingsView:
         """The words' file of all that was added; of no generation, since there are no trees."""
         path = str(Path(self.store.path).with_name("words"))
         owner = Generation(1, "", "", "00" * 32, "", 0, 0, "", 0, 0, 0, 0, False, 0.0)
         about, arrays = collect(self.store)
         write(path, owner, about, arrays)
-        return WordView.of(PostingsFile(path, owner), self.store.postings.fates(about.fate))
+        return PostingsView.of(PostingsFile(path, owner), self.store.postings.fates(about.fate))
 
     def meaning(self, vector: Any, namespace: str | None) -> Scored:
         """The vector arm, exactly."""

@@ -42,8 +42,8 @@ def split_markdown(text: str, source: str, title: str) -> Iterator[Entry | LeftO
     above, text = _front_matter(text)
     tags = {"tags": list(above.tags)} if above.tags else {}
     first = above.text or (above.written if not text.strip() else "")
-    for trail, body in sections(text, above.title):
-        headings = _joined(above.title, trail) or title
+    for outline, body in sections(text, above.title):
+        headings = _joined(above.title, outline) or title
         for piece in pieces(f"{first}\n\n{body}" if first else body):
             yield {"content": piece, "title": headings[:TITLE_LIMIT], "source": source, **tags}
         first = ""
@@ -53,8 +53,8 @@ def split_markdown(text: str, source: str, title: str) -> Iterator[Entry | LeftO
             yield {"content": piece, "title": title[:TITLE_LIMIT], "source": source, **tags}
 
 
-def _joined(title: str, trail: Sequence[str]) -> str:
-    names = [name for name in trail if name]
+def _joined(title: str, outline: Sequence[str]) -> str:
+    names = [name for name in outline if name]
     whole = [title, *names] if title and title not in names[:1] else names
     return _BETWEEN.join(whole)
 
@@ -68,10 +68,10 @@ def sections(text: str, above: str = "") -> Iterator[tuple[list[str], str]]:
     """
     text = _lines_ended_alike(text)
     found = list(_sections(text.split("\n"), *_divided(text)))
-    for (trail, body), empty in zip(found, _empty(found), strict=True):
-        names = [heading.name for heading in trail if heading.name]
+    for (outline, body), empty in zip(found, _empty(found), strict=True):
+        names = [heading.name for heading in outline if heading.name]
         long = len(_joined(above, names)) > TITLE_LIMIT
-        own = trail[-1] if trail and trail[-1].name else None
+        own = outline[-1] if outline and outline[-1].name else None
         if own and long:
             yield names, f"{own.written}\n\n{body}" if body else own.written
         elif body or (own and empty):
@@ -90,28 +90,28 @@ def _sections(
     lines: Sequence[str], headings: Sequence[Token], rules: set[int]
 ) -> Iterator[tuple[tuple[_Heading, ...], str]]:
     """Each heading with those above it, and the lines beneath it; first what is above them all."""
-    trail: tuple[_Heading, ...] = ()
+    outline: tuple[_Heading, ...] = ()
     start = 0
     for token, inner in zip(headings[::2], headings[1::2], strict=True):
         first, last = token.map or (start, start)
-        yield trail, _body(lines, start, first, rules)
+        yield outline, _body(lines, start, first, rules)
         name = " ".join(inner.content.split())
         written = "\n".join(lines[first:last]).strip("\n")
         own = _Heading(int(token.tag[1]), name, written)
-        trail = (*(one for one in trail if one.level < own.level), own)
+        outline = (*(one for one in outline if one.level < own.level), own)
         start = last
-    yield trail, _body(lines, start, len(lines), rules)
+    yield outline, _body(lines, start, len(lines), rules)
 
 
 def _empty(found: Sequence[tuple[tuple[_Heading, ...], str]]) -> list[bool]:
     """Return True for each section without text of which nothing beneath it says anything."""
     said = [False] * 8
     empty = []
-    for trail, body in reversed(found):
-        level = trail[-1].level if trail else 0
+    for outline, body in reversed(found):
+        level = outline[-1].level if outline else 0
         nothing = not body and not any(said[level + 1 :])
         empty.append(nothing)
-        says = bool(body) or bool(trail and trail[-1].name) or any(said[level + 1 :])
+        says = bool(body) or bool(outline and outline[-1].name) or any(said[level + 1 :])
         said[level:] = [says or said[level]] + [False] * (7 - level)
     return empty[::-1]
 

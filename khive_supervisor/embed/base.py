@@ -56,7 +56,7 @@ def has_words(text: str) -> bool:
     return any(map(str.isalnum, text))
 
 
-def has_meaning(vector: Vectors) -> bool:
+def is_nonzero(vector: Vectors) -> bool:
     """Return True if a vector of an embedder says anything; see `Embedder.embed`."""
     return bool(vector.any())
 

@@ -26,11 +26,11 @@ class ModelFiles:
 @cache
 def model_files(directory: Path = MODEL_DIRECTORY) -> ModelFiles:
     """The description of the model in a directory; OSError, ValueError, KeyError if damaged."""
-    about = json.loads((directory / "MODEL.json").read_text(encoding="utf-8"))
+    metadata = json.loads((directory / "MODEL.json").read_text(encoding="utf-8"))
     return ModelFiles(
-        model_id=about["model_id"],
-        dimensions=about["dimensions"],
-        max_pieces=about["max_pieces"],
-        graph=directory / about["graph"]["file"],
-        vocabulary=directory / about["vocabulary"]["file"],
+        model_id=metadata["model_id"],
+        dimensions=metadata["dimensions"],
+        max_pieces=metadata["max_pieces"],
+        graph=directory / metadata["graph"]["file"],
+        vocabulary=directory / metadata["vocabulary"]["file"],
     )

@@ -81,8 +81,8 @@ def frame(kind: bytes, rest: bytes) -> bytes:
 
 def hello(model_id: str, dimensions: int) -> bytes:
     """The frame that a server begins with."""
-    about = {"protocol": PROTOCOL, "model_id": model_id, "dimensions": dimensions}
-    return frame(HELLO, json.dumps(about).encode())
+    metadata = {"protocol": PROTOCOL, "model_id": model_id, "dimensions": dimensions}
+    return frame(HELLO, json.dumps(metadata).encode())
 
 
 def read_hello(received: bytes) -> tuple[str, int]:
@@ -92,14 +92,14 @@ def read_hello(received: bytes) -> tuple[str, int]:
         KhiveError: the server refused the connection, and says why.
         ProtocolError: this is no greeting that this release understands.
     """
-    about = _server_json(received, HELLO)
+    metadata = _server_json(received, HELLO)
     try:
-        if about["protocol"] != PROTOCOL:
+        if metadata["protocol"] != PROTOCOL:
             raise ProtocolError(
-                f"The embedder speaks protocol {about['protocol']!r}, this side {PROTOCOL}.",
+                f"The embedder speaks protocol {metadata['protocol']!r}, this side {PROTOCOL}.",
                 hint="Two releases are running: `khive-supervisor stop` ends the older one.",
             )
-        return str(about["model_id"]), int(about["dimensions"])
+        return str(metadata["model_id"]), int(metadata["dimensions"])
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"The embedder's greeting is not one: {error!r}.") from None
 

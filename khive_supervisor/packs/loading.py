@@ -13,15 +13,15 @@ from khive_supervisor.packs.system import pack as system
 from khive_supervisor.verbs import registry
 
 
-def _rehearse() -> None:
+def _warm_up() -> None:
     # Imported here: only the zygote rehearses, and the command line need not load numpy for it.
-    from khive_supervisor.packs.warm_up import rehearse
+    from khive_supervisor.packs.warm_up import warm_up
 
-    rehearse()
+    warm_up()
 
 
 BUILTIN = (
-    replace(memory.PACK, warm=_rehearse),
+    replace(memory.PACK, warm=_warm_up),
     knowledge.PACK,
     brain.PACK,
     agents.PACK,

@@ -34,7 +34,7 @@ class _Nonsense:
         return vectors / np.float32(np.sqrt(_DIMENSIONS))
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Remember, learn and recall once; leaves no thread, no connection and no file."""
     config = Config()
     for_worker(config.embedder, "/nowhere/supervisor.sock")

@@ -15,7 +15,7 @@ from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.embed.base import Embedder, Vectors, has_meaning
+from khive_supervisor.embed.base import Embedder, Vectors, is_nonzero
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
@@ -23,7 +23,7 @@ from khive_supervisor.index.inverted.scope import Scope
 from khive_supervisor.index.vectors.reader import VectorIndex
 from khive_supervisor.search import fusion, ranking
 from khive_supervisor.search.exact_names import Written, prefer_written
-from khive_supervisor.search.full_text import WordSearch
+from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.text import analysis as text
@@ -82,20 +82,20 @@ class SearchCounts:
     """How many searches there were, and what the meaning's arm could do in them."""
 
     searches: int = 0
-    meaning: int = 0
+    vector: int = 0
     partial: int = 0
     skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Taste:
+class RankingProfile:
     """How a profile ranks: its weights, and its posterior means of those entries it knows of."""
 
     weights: ranking.RankWeights = ranking.DEFAULT_WEIGHTS
     means: Callable[[Sequence[int]], ranking.Means] | None = None
 
 
-NEUTRAL = Taste()
+NEUTRAL = RankingProfile()
 
 
 class SearchEngine:
@@ -115,7 +115,7 @@ class SearchEngine:
         self._store = store
         self._embedder = embedder
         self._settings = config.search
-        self._by_words = WordSearch(store, clock)
+        self._lexical_search = LexicalSearch(store, clock)
         self._report_damage = report_damage
         self._reported = ""
         self._clock = clock
@@ -137,7 +137,13 @@ class SearchEngine:
             self._index.refresh()
 
     def search(
-        self, query: str, where: EntryFilter, *, limit: int, now: float, taste: Taste = NEUTRAL
+        self,
+        query: str,
+        where: EntryFilter,
+        *,
+        limit: int,
+        now: float,
+        profile: RankingProfile = NEUTRAL,
     ) -> Answer:
         """The best entries for a query, which may be any string.
 
@@ -156,27 +162,27 @@ class SearchEngine:
         wait_for_vector = self._ask(query)
         scope = self._index.scope(where) if self._index else Scope(self._store, where)
         terms = text.read_query(query)
-        words = self._words(terms, scope, depth)
-        meaning = self._meaning(wait_for_vector, scope, depth)
-        fused = fusion.fuse(words.found, meaning.found, words.names)
+        lexical = self._lexical_arm(terms, scope, depth)
+        vector = self._vector_arm(wait_for_vector, scope, depth)
+        fused = fusion.fuse(lexical.found, vector.found, lexical.names)
         written = prefer_written(query, terms, fused, self._store, scope)
-        hits = self._ranked(written, scope, limit, now, taste)
+        hits = self._ranked(written, scope, limit, now, profile)
         return Answer(
             hits=hits,
-            notes=tuple(note for note in (words.note, meaning.note) if note),
-            lexical=words.state,
-            vector=meaning.state,
+            notes=tuple(note for note in (lexical.note, vector.note) if note),
+            lexical=lexical.state,
+            vector=vector.state,
             generation=self._index.state().generation if self._index else None,
             milliseconds=round((self._clock() - began) * 1000, 2),
         )
 
     # --- full text ------------------------------------------------------------------------------
 
-    def _words(self, terms: text.Query, scope: Scope, depth: int) -> Arm:
+    def _lexical_arm(self, terms: text.Query, scope: Scope, depth: int) -> Arm:
         if not terms:
             return Arm([], "no words in the query")
-        words = self._by_words.search(terms, scope, depth)
-        return Arm(words.found, str(words), names=words.selection.names)
+        lexical = self._lexical_search.search(terms, scope, depth)
+        return Arm(lexical.found, str(lexical), names=lexical.selection.names)
 
     # --- vectors --------------------------------------------------------------------------------
 
@@ -193,7 +199,7 @@ class SearchEngine:
             return embedder.begin(text)
         return lambda: embedder.embed([text])
 
-    def _meaning(
+    def _vector_arm(
         self, wait_for_vector: Callable[[], Vectors] | None, scope: Scope, depth: int
     ) -> Arm:
         if self._index is None:
@@ -202,13 +208,13 @@ class SearchEngine:
             return Arm([], "an empty query has no meaning")
         try:
             vector = wait_for_vector()[0]
-            if not has_meaning(vector):
+            if not is_nonzero(vector):
                 return Arm([], "nothing that the model knows", _UNKNOWN)
             found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
             self.counts.skipped += 1
             return Arm([], "skipped", f"Searched by words only: {error.message}")
-        self.counts.meaning += 1
+        self.counts.vector += 1
         # What the model knows nothing of is near to nothing, and only listed for want of others.
         found = [hit for hit in found if hit[1] != 0.0]
         state = self._index.state()
@@ -232,15 +238,15 @@ class SearchEngine:
     # --- ranking --------------------------------------------------------------------------------
 
     def _ranked(
-        self, written: Written, scope: Scope, limit: int, now: float, taste: Taste
+        self, written: Written, scope: Scope, limit: int, now: float, profile: RankingProfile
     ) -> list[Hit]:
         fused = written.fused
         means: ranking.Means = {}
-        if taste.means is not None:
-            means = taste.means([candidate.id for candidate in fused])
-        contenders = ranking.contenders(fused, limit, taste.weights, means)
+        if profile.means is not None:
+            means = profile.means([candidate.id for candidate in fused])
+        contenders = ranking.contenders(fused, limit, profile.weights, means)
         ages = self._ages([candidate.id for candidate in contenders], scope, now)
-        best = ranking.rank(contenders, ages.get, taste.weights, means)[:limit]
+        best = ranking.rank(contenders, ages.get, profile.weights, means)[:limit]
         entries = {
             entry.id: entry for entry in self._store.entries.get([one.fused.id for one in best])
         }
@@ -249,7 +255,7 @@ class SearchEngine:
         ]
 
     def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
-        """What ranking wants to know of entries: from the words' file, else from the store."""
+        """What ranking wants to know of entries: from the inverted index, else from the store."""
         known = scope.view.ages(ids) if scope.view is not None else {}
         rest = [one for one in ids if one not in known]
         for entry in self._store.entries.get(rest) if rest else ():
@@ -287,7 +293,7 @@ def _why(fused: fusion.Fused, written: Written) -> str:
 
 
 def _details(ranked: ranking.Ranked, written: Written) -> dict[str, Any]:
-    """The numbers behind a score: lift * liking * written * (the two weighted parts together)."""
+    """Return the numbers behind a score: both boosts * written * the sum of the weighted parts."""
     fused = ranked.fused
     return {
         "words_rank": fused.lexical_rank,
@@ -296,8 +302,8 @@ def _details(ranked: ranking.Ranked, written: Written) -> dict[str, Any]:
         "meaning_rank": fused.vector_rank,
         "meaning_cosine": _rounded(fused.vector_score),
         "meaning_part": _rounded(fused.vector_part * fused.vector_weight),
-        "lift": _rounded(ranked.lift),
-        "liking": _rounded(ranked.liking),
+        "lift": _rounded(ranked.boost),
+        "liking": _rounded(ranked.learned_boost),
         "written": _rounded(written.factors.get(fused.id, 1.0)),
     }
 

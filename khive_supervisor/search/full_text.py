@@ -1,4 +1,4 @@
-"""The arm of full text: by the words' file of the generation where there is one, else by FTS5.
+"""The arm of full text: by the inverted index of the generation where there is one, else by FTS5.
 
 The file answers for what is in it, and FTS5 for what is newer, with the same choice of words and
 the same score; so an entry is found by its words in the next call after it was written.
@@ -14,10 +14,10 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.index.inverted.scope import Scope, WordView, member, place_of
-from khive_supervisor.index.inverted.words_file import COLUMN_WEIGHTS, MOST_IMPACT, Postings
+from khive_supervisor.index.inverted.postings_file import COLUMN_WEIGHTS, MOST_IMPACT, Postings
+from khive_supervisor.index.inverted.scope import PostingsView, Scope, member, place_of
 from khive_supervisor.search import lexical, postings
-from khive_supervisor.search.lexical import Scored, WordSelection
+from khive_supervisor.search.lexical import Scored, TermSelection
 from khive_supervisor.store.interface import Store
 from khive_supervisor.text import analysis as text
 from khive_supervisor.text.analysis import match_expression
@@ -30,11 +30,11 @@ _SCORED_ENTRIES = 300
 
 
 @dataclass(frozen=True, slots=True)
-class WordsFound:
+class LexicalMatches:
     """Entries with their BM25, best first, of which words, and how many the query has."""
 
     found: Scored
-    selection: WordSelection
+    selection: TermSelection
     terms: int
 
     def __str__(self) -> str:
@@ -42,14 +42,14 @@ class WordsFound:
         return f"{len(self.found)} candidates for {used} of {self.terms} words"
 
 
-class WordSearch:
+class LexicalSearch:
     """Searches one store by words; used by one thread at a time."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.perf_counter) -> None:
         self._store = store
         self._frequencies = lexical.FrequencyCache(store.full_text.document_frequencies, clock)
 
-    def search(self, terms: text.Query, scope: Scope, limit: int) -> WordsFound:
+    def search(self, terms: text.Query, scope: Scope, limit: int) -> LexicalMatches:
         """The best entries in the scope for the terms of a query."""
         view = scope.view
         # What came back is not in the file, and FTS5 cannot be asked for it alone.
@@ -57,29 +57,31 @@ class WordSearch:
             return self._by_index(terms, scope, limit)
         return self._by_file(terms, scope, view, limit)
 
-    def _by_index(self, terms: text.Query, scope: Scope, limit: int) -> WordsFound:
+    def _by_index(self, terms: text.Query, scope: Scope, limit: int) -> LexicalMatches:
         frequencies = self._frequencies(lexical.worth_looking_up(terms))
         selection = lexical.select(terms, frequencies, self._store.entries.highest_id())
-        return WordsFound(self._matched(selection, scope, limit), selection, len(terms))
+        return LexicalMatches(self._matched(selection, scope, limit), selection, len(terms))
 
-    def _by_file(self, terms: text.Query, scope: Scope, view: WordView, limit: int) -> WordsFound:
-        highest, known = self._store.entries.highest_id(), view.file.about.highest
+    def _by_file(
+        self, terms: text.Query, scope: Scope, view: PostingsView, limit: int
+    ) -> LexicalMatches:
+        highest, known = self._store.entries.highest_id(), view.file.description.highest
         tokens = self._store.full_text.tokens(lexical.worth_looking_up(terms, postings.BUDGET))
-        lists = self._lists(tokens, view)
-        frequencies = {term: len(ids) for term, (ids, _) in lists.items()}
+        by_term = self._postings_of(tokens, view)
+        frequencies = {term: len(ids) for term, (ids, _) in by_term.items()}
         if highest > known:
-            new = {term: found for term, found in tokens.items() if term not in lists}
+            new = {term: found for term, found in tokens.items() if term not in by_term}
             frequencies |= self._newer(new, known)
         selection = lexical.select(terms, frequencies, highest, postings.BUDGET)
-        items = view.file.about.items
-        found = postings.retrieve(selection, lists, items, scope.passing, limit)
+        items = view.file.description.items
+        found = postings.retrieve(selection, by_term, items, scope.passing, limit)
         if highest > known:
             found += self._matched(selection, scope, limit, above=known)
             found = sorted(found, key=lambda hit: (-hit[1], -hit[0]))[:limit]
-        return WordsFound(found, selection, len(terms))
+        return LexicalMatches(found, selection, len(terms))
 
     def _matched(
-        self, selection: WordSelection, scope: Scope, limit: int, above: int = 0
+        self, selection: TermSelection, scope: Scope, limit: int, above: int = 0
     ) -> Scored:
         def match(expression: str, count: int) -> Scored:
             return self._store.full_text.match(
@@ -97,21 +99,23 @@ class WordSearch:
         }
         return {**self._frequencies(words), **{term: len(ids) for term, ids in new.items()}}
 
-    def _lists(self, tokens: Mapping[str, Sequence[str]], view: WordView) -> dict[str, Postings]:
+    def _postings_of(
+        self, tokens: Mapping[str, Sequence[str]], view: PostingsView
+    ) -> dict[str, Postings]:
         """The entries of each of the terms that is in the file."""
         words = view.file.postings(token for found in tokens.values() for token in found)
-        lists = {}
+        by_term = {}
         for term, found in tokens.items():
             parts = [words[token] for token in found if token in words]
             if len(parts) < len(found) or not parts:
                 continue
             if len(parts) == 1:
-                lists[term] = parts[0]
+                by_term[term] = parts[0]
             else:
-                lists[term] = self._phrase(term, parts, view)
-        return {term: one for term, one in lists.items() if len(one[0])}
+                by_term[term] = self._phrase(term, parts, view)
+        return {term: one for term, one in by_term.items() if len(one[0])}
 
-    def _phrase(self, term: str, parts: Sequence[Postings], view: WordView) -> Postings:
+    def _phrase(self, term: str, parts: Sequence[Postings], view: PostingsView) -> Postings:
         """The entries of a phrase of whose words these are the lists.
 
         Only FTS5 knows whether they stand side by side, and how often. Of many entries that is
@@ -127,22 +131,22 @@ class WordSearch:
         worths = [impacts[place_of(ids, entries)] for entries, impacts in parts]
         return ids, np.minimum.reduce(worths)
 
-    def _scored(self, term: str, view: WordView) -> Postings:
+    def _scored(self, term: str, view: PostingsView) -> Postings:
         """The entries of a phrase that are in the file, with what it is worth in each."""
         expression = match_expression([term])
         rows = self._store.full_text.match(expression, _PHRASE_ENTRIES, weights=COLUMN_WEIGHTS)
         idf = lexical.inverse_frequency(len(rows), self._entries(view))
-        known = sorted(row for row in rows if row[0] <= view.file.about.highest)
+        known = sorted(row for row in rows if row[0] <= view.file.description.highest)
         ids = np.array([entry for entry, _ in known], np.int32)
         worth = [min(score / idf, MOST_IMPACT) for _, score in known]
         return ids, np.array(worth, np.float16)
 
-    def _entries(self, view: WordView) -> int:
+    def _entries(self, view: PostingsView) -> int:
         """How many entries there are, about: those that died since are still counted."""
-        about = view.file.about
-        return about.items + self._store.entries.highest_id() - about.highest
+        description = view.file.description
+        return description.items + self._store.entries.highest_id() - description.highest
 
 
-def _common(lists: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+def _common(by_term: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
     """The entries that are in all of the ascending lists."""
-    return reduce(lambda some, one: some[member(some, one)], sorted(lists, key=len))
+    return reduce(lambda some, one: some[member(some, one)], sorted(by_term, key=len))

@@ -102,48 +102,48 @@ class Fused(NamedTuple):
 
     id: int
     score: float
-    words: Place | None
-    meaning: Place | None
+    lexical: Place | None
+    vector: Place | None
     arms: tuple[Weighted, Weighted]
 
     @property
     def lexical_rank(self) -> int | None:
-        """Its place among the words' results."""
-        return self.words[0] if self.words else None
+        """Return its place among the lexical results."""
+        return self.lexical[0] if self.lexical else None
 
     @property
     def lexical_score(self) -> float | None:
-        """Its BM25."""
-        return self.words[1] if self.words else None
+        """Return its BM25."""
+        return self.lexical[1] if self.lexical else None
 
     @property
     def lexical_part(self) -> float:
-        """What the words say of it, 0..1."""
-        return self.words[2] if self.words else self.arms[0].unlisted
+        """Return what the lexical arm says of it, 0..1."""
+        return self.lexical[2] if self.lexical else self.arms[0].unlisted
 
     @property
     def lexical_weight(self) -> float:
-        """How much the words count."""
+        """Return how much the lexical arm counts."""
         return self.arms[0].weight
 
     @property
     def vector_rank(self) -> int | None:
-        """Its place among the results by meaning."""
-        return self.meaning[0] if self.meaning else None
+        """Return its place among the vector results."""
+        return self.vector[0] if self.vector else None
 
     @property
     def vector_score(self) -> float | None:
-        """Its cosine."""
-        return self.meaning[1] if self.meaning else None
+        """Return its cosine."""
+        return self.vector[1] if self.vector else None
 
     @property
     def vector_part(self) -> float:
-        """What the meaning says of it, 0..1."""
-        return self.meaning[2] if self.meaning else self.arms[1].unlisted
+        """Return what the vector arm says of it, 0..1."""
+        return self.vector[2] if self.vector else self.arms[1].unlisted
 
     @property
     def vector_weight(self) -> float:
-        """How much the meaning counts."""
+        """Return how much the vector arm counts."""
         return self.arms[1].weight
 
 
@@ -158,20 +158,21 @@ def fuse(
     first, so the order never depends on anything else.
     """
     weight = vector_weight(lexical, vector, names, config)
-    words, unworded = _lexical_arm(lexical, config)
-    meaning, unmeant = _vector_arm(vector, config)
-    arms = Weighted(1.0 - weight, unworded), Weighted(weight, unmeant)
+    by_text, unlisted_text = _lexical_arm(lexical, config)
+    by_vector, unlisted_vector = _vector_arm(vector, config)
+    rest = 1.0 - weight
+    arms = Weighted(rest, unlisted_text), Weighted(weight, unlisted_vector)
     # Written out: every search makes two hundred of these.
-    word_weight, no_word, no_meaning = 1.0 - weight, (1.0 - weight) * unworded, weight * unmeant
-    near = meaning.get
+    no_text, no_vector = rest * unlisted_text, weight * unlisted_vector
+    near = by_vector.get
     fused = []
-    for entry, word in words.items():
+    for entry, text in by_text.items():
         place = near(entry)
-        score = word_weight * word[2] + (weight * place[2] if place else no_meaning)
-        fused.append(Fused(entry, score, word, place, arms))
-    for entry, place in meaning.items():
-        if entry not in words:
-            fused.append(Fused(entry, no_word + weight * place[2], None, place, arms))
+        score = rest * text[2] + (weight * place[2] if place else no_vector)
+        fused.append(Fused(entry, score, text, place, arms))
+    for entry, place in by_vector.items():
+        if entry not in by_text:
+            fused.append(Fused(entry, no_text + weight * place[2], None, place, arms))
     return sorted(fused, key=_SCORE_AND_ID, reverse=True)
 
 

@@ -59,7 +59,7 @@ DEFAULT_BUDGET = QueryCost()
 
 
 @dataclass(frozen=True, slots=True)
-class WordSelection:
+class TermSelection:
     """The words to ask for, each group by falling worth, and what is known of them.
 
     `postings`: entries that have a required word, counted once for each such word. `names`: the
@@ -86,7 +86,7 @@ def select(
     frequencies: Mapping[str, int],
     entries: int,
     budget: QueryCost = DEFAULT_BUDGET,
-) -> WordSelection:
+) -> TermSelection:
     """Choose among the terms of a query those with a frequency.
 
     `frequencies`: in how many of the `entries` a term occurs; those of 0 cannot match and are left
@@ -107,7 +107,7 @@ def select(
             optional.append(term)
     named = sum(idf[term] for term in known if term in query.names)
     names = named / sum(idf.values()) if known else 0.0
-    return WordSelection(tuple(required), tuple(optional), postings, names)
+    return TermSelection(tuple(required), tuple(optional), postings, names)
 
 
 class FrequencyCache:
@@ -148,7 +148,7 @@ def inverse_frequency(frequency: int, entries: int) -> float:
 
 
 def retrieve(
-    selection: WordSelection, match: Match, limit: int, budget: QueryCost = DEFAULT_BUDGET
+    selection: TermSelection, match: Match, limit: int, budget: QueryCost = DEFAULT_BUDGET
 ) -> Scored:
     """The best entries for the chosen words, best first; equal ones newest (highest id) first.
 

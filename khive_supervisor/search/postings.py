@@ -1,4 +1,4 @@
-"""The best entries for chosen words, from the words' file of a generation.
+"""The best entries for chosen words, from the inverted index of a generation.
 
 The same choice as `lexical` makes for FTS5, and the same score: the required words bring the
 entries in, the optional ones add to those. What takes FTS5 a page for each entry is here a look
@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from khive_supervisor.index.inverted.postings_file import Postings
 from khive_supervisor.index.inverted.scope import place_of
-from khive_supervisor.index.inverted.words_file import Postings
-from khive_supervisor.search.lexical import QueryCost, Scored, WordSelection, inverse_frequency
+from khive_supervisor.search.lexical import QueryCost, Scored, TermSelection, inverse_frequency
 
 #: Words' lists cost little here.
 BUDGET = QueryCost(postings=1000, required=24, optional=24, lookups=112)
@@ -27,18 +27,18 @@ _ASKED = 2
 
 
 def retrieve(
-    selection: WordSelection,
-    lists: Mapping[str, Postings],
+    selection: TermSelection,
+    by_term: Mapping[str, Postings],
     entries: int,
     passing: Passing,
     limit: int,
 ) -> Scored:
     """The best entries for the chosen words that pass, best first; equal ones newest first.
 
-    `lists`: the entries of each term and its impact on them (a term without one is in none);
+    `by_term`: the entries of each term and its impact on them (a term without one is in none);
     `entries`: how many there are in all.
     """
-    required = [lists[term] for term in selection.required if term in lists]
+    required = [by_term[term] for term in selection.required if term in by_term]
     if not required or limit <= 0:
         return []
     weights = [_idf(one, entries) for one in required]
@@ -46,8 +46,8 @@ def retrieve(
     with np.errstate(all="ignore"):
         ids, scores = _brought_in(required, weights)
         for term in selection.optional:
-            if term in lists:
-                _add(ids, scores, lists[term], _idf(lists[term], entries))
+            if term in by_term:
+                _add(ids, scores, by_term[term], _idf(by_term[term], entries))
     scores = np.nan_to_num(scores, nan=0.0, posinf=0.0, neginf=0.0)
     return _best(ids, scores, passing, limit)
 

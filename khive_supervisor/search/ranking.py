@@ -1,15 +1,15 @@
 """After fusion: how much an entry's salience, its age and what was said of it move it.
 
-    rank score = fused score * liking * lift
-    lift       = 1 + LIFT * (w_s * salience * kept + w_r * kept) / w_total
-    kept       = exp(-decay * age in days)
-    liking     = 1 + LIKING * (mean - 1/2)
+    rank score    = fused score * learned_boost * boost
+    boost         = 1 + BOOST * (w_s * salience * kept + w_r * kept) / w_total
+    kept          = exp(-decay * age in days)
+    learned_boost = 1 + LEARNED_BOOST * (mean - 1/2)
 
-with the weights w_s, w_r and w_total = relevance + salience + recency of `RankWeights`. The lift is
-a factor, so it grows with relevance: an entry that says nothing about the query is never lifted
-over one that answers it, whatever its salience. It is at most `LIFT` of the fused score, and
+with the weights w_s, w_r and w_total = relevance + salience + recency of `RankWeights`. The boost
+is a factor, so it grows with relevance: an entry that says nothing about the query is never boosted
+over one that answers it, whatever its salience. It is at most `BOOST` of the fused score, and
 between entries of equal salience, decay and age the fused order stands. What is forgotten
-(decay * age large) loses its lift, never its place by relevance.
+(decay * age large) loses its boost, never its place by relevance.
 
 The weights are relative; they are the means of the posteriors of the profile that serves. The
 default ones are the means of the priors that profiles start from. `mean` is the profile's posterior
@@ -26,17 +26,17 @@ from types import MappingProxyType
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.search.fusion import Fused
 
-#: The largest lift, when salience and recency have all the weight. With saliences and ages drawn
+#: The largest boost, when salience and recency have all the weight. With saliences and ages drawn
 #: at random, which says nothing about relevance, the default weights cost at most 0.7 points of
 #: nDCG@10 on any set, and 0 on average: the last column of scripts/bench_quality.
-LIFT = 0.3
+BOOST = 0.3
 
 
 #: How much of the fused score lies between an entry of which only bad and one of which only good
 #: was said. Measured on agents' sessions (docs/adr/0011-profiles.md): feedback gains 3 to 4 points
 #: of nDCG@10 on questions that were never asked before, and nothing is lost while a third of it is
 #: wrong; twice as much gains no more, and loses more to what is wrong.
-LIKING = 0.25
+LEARNED_BOOST = 0.25
 
 _DAY = 86400.0
 
@@ -76,38 +76,38 @@ class Age:
 
     @property
     def kept(self) -> float:
-        """How much of the entry's lift is left, 0..1: exp(-decay * days)."""
+        """How much of the entry's boost is left, 0..1: exp(-decay * days)."""
         return math.exp(-max(self.decay, 0.0) * max(self.days, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A fused candidate with its final score: fused.score * liking * lift."""
+    """A fused candidate with its final score: fused.score * learned_boost * boost."""
 
     fused: Fused
     score: float
-    lift: float
-    liking: float
+    boost: float
+    learned_boost: float
 
 
 #: Posterior means by entry id; those that are missing are 1/2.
 Means = Mapping[int, float]
 
 
-def liking(mean: float) -> float:
+def learned_boost(mean: float) -> float:
     """The factor for an entry whose posterior mean this is."""
-    return 1.0 + LIKING * (mean - 0.5)
+    return 1.0 + LEARNED_BOOST * (mean - 0.5)
 
 
-def lift(age: Age, weights: RankWeights = DEFAULT_WEIGHTS) -> float:
-    """The factor for an entry, 1 to 1 + LIFT."""
+def boost(age: Age, weights: RankWeights = DEFAULT_WEIGHTS) -> float:
+    """The factor for an entry, 1 to 1 + BOOST."""
     total = weights.relevance + weights.salience + weights.recency
     salience = min(max(age.salience, 0.0), 1.0)
-    return 1.0 + LIFT * age.kept * (weights.salience * salience + weights.recency) / total
+    return 1.0 + BOOST * age.kept * (weights.salience * salience + weights.recency) / total
 
 
-#: Nobody is lifted more: of full salience, and new.
-_MOST_LIFTED = Age(salience=1.0, decay=0.0, days=0.0)
+#: Nobody is boosted more: of full salience, and new.
+_MOST_BOOSTED = Age(salience=1.0, decay=0.0, days=0.0)
 
 
 def contenders(
@@ -118,12 +118,12 @@ def contenders(
 ) -> Sequence[Fused]:
     """Those of a fused list that can be among the first `limit` of the ranked one.
 
-    Nobody is lifted by more than the weights allow, so the others need not be weighed at all.
+    Nobody is boosted by more than the weights allow, so the others need not be weighed at all.
     """
     if len(fused) <= limit:
         return fused
-    scores = [candidate.score * liking(means.get(candidate.id, 0.5)) for candidate in fused]
-    needed = sorted(scores)[-limit] / lift(_MOST_LIFTED, weights)
+    scores = [candidate.score * learned_boost(means.get(candidate.id, 0.5)) for candidate in fused]
+    needed = sorted(scores)[-limit] / boost(_MOST_BOOSTED, weights)
     return [one for one, score in zip(fused, scores, strict=True) if score >= needed]
 
 
@@ -141,6 +141,6 @@ def rank(
     for candidate in fused:
         age = age_of(candidate.id)
         if age is not None:
-            factor, liked = lift(age, weights), liking(means.get(candidate.id, 0.5))
-            ranked.append(Ranked(candidate, candidate.score * liked * factor, factor, liked))
+            factor, learned = boost(age, weights), learned_boost(means.get(candidate.id, 0.5))
+            ranked.append(Ranked(candidate, candidate.score * learned * factor, factor, learned))
     return sorted(ranked, key=lambda r: -r.score)

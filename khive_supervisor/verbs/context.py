@@ -293,7 +293,7 @@ class Context:
             counts = self._search.counts
             found |= {
                 "searches": counts.searches,
-                "meaning": counts.meaning,
+                "meaning": counts.vector,
                 "partial": counts.partial,
                 "skipped": counts.skipped,
             }

@@ -8,7 +8,7 @@ from typing import Any
 
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.resolve import describe
-from khive_supervisor.search.engine import Answer, Taste
+from khive_supervisor.search.engine import Answer, RankingProfile
 from khive_supervisor.search.ranking import Means, RankWeights
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EntryFilter
@@ -19,7 +19,7 @@ from khive_supervisor.verbs.served import Serve
 RECALL, SEARCH = "recall", "search"
 
 
-def taste(store: Store, profile: Profile) -> Taste:
+def ranking_profile(store: Store, profile: Profile) -> RankingProfile:
     """How a profile ranks."""
     weights = profile.weights
     means = RankWeights(weights.relevance.mean, weights.salience.mean, weights.temporal.mean)
@@ -29,7 +29,7 @@ def taste(store: Store, profile: Profile) -> Taste:
         return {entry: beta.mean for entry, beta in found.items()}
 
     # A profile without a single event knows no entry: nothing to look up.
-    return Taste(means, of_targets if profile.events else None)
+    return RankingProfile(means, of_targets if profile.events else None)
 
 
 def serve(
@@ -43,7 +43,7 @@ def serve(
         where,
         limit=limit,
         now=context.now(),
-        taste=taste(context.whole_store, found.profile),
+        profile=ranking_profile(context.whole_store, found.profile),
     )
     name = secrets.token_hex(4)
     context.served.add((hit.entry.id for hit in answer.hits), Serve(name, found.profile.name))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor.errors import GitFailed
-from khive_supervisor.worktrees import about as notes
+from khive_supervisor.worktrees import metadata as notes
 from khive_supervisor.worktrees import place
-from khive_supervisor.worktrees.about import TREE, About
 from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.metadata import TREE, WorktreeMetadata
 
 #: Files that are counted of a directory at most, so that a listing does not take for ever.
 COUNTED = 20_000
@@ -25,14 +25,14 @@ class Leftover:
 
     task: int
     home: str
-    about: About | None
+    metadata: WorktreeMetadata | None
     busy: bool
     inside: dict[str, Any] | None
 
     @property
     def clean(self) -> bool:
         """Whether nothing is lost when it is removed."""
-        return self.about is not None and not self.busy and self.inside is None
+        return self.metadata is not None and not self.busy and self.inside is None
 
 
 def found(git: Git, top: str) -> Iterator[Leftover]:
@@ -48,13 +48,13 @@ def found(git: Git, top: str) -> Iterator[Leftover]:
 
 
 def _one(git: Git, task: int, home: str, *, busy: bool) -> Leftover:
-    about = notes.read(home)
-    if about is None:
+    metadata = notes.read(home)
+    if metadata is None:
         note = "Nothing says whose it is: look at it, and remove it by hand."
         return Leftover(task, home, None, busy, {"path": home, "note": note})
-    if not about.ready:
-        return Leftover(task, home, about, busy, None)
-    return Leftover(task, home, about, busy, place.shown(git, home, about))
+    if not metadata.ready:
+        return Leftover(task, home, metadata, busy, None)
+    return Leftover(task, home, metadata, busy, place.shown(git, home, metadata))
 
 
 def remove_clean(git: Git, top: str, task: int) -> dict[str, Any] | None:
@@ -64,10 +64,10 @@ def remove_clean(git: Git, top: str, task: int) -> dict[str, Any] | None:
     if held is None:
         return {"path": f"{home}/{TREE}", "note": "A worker is at work in it."}
     try:
-        about = notes.read(home)
-        if about is None:
+        metadata = notes.read(home)
+        if metadata is None:
             return _one(git, task, home, busy=False).inside
-        return place.tidy(git, home, about)
+        return place.tidy(git, home, metadata)
     except (GitFailed, OSError) as error:
         return {"path": f"{home}/{TREE}", "note": str(error)}
     finally:

@@ -10,10 +10,10 @@ from typing import Any
 
 from khive_supervisor.errors import InUse, NoPlace
 from khive_supervisor.host import paths
-from khive_supervisor.worktrees import about as notes
+from khive_supervisor.worktrees import metadata as notes
 from khive_supervisor.worktrees import roots, tree
-from khive_supervisor.worktrees.about import FRESH, TREE, WORKTREE, About
 from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.metadata import FRESH, TREE, WORKTREE, WorktreeMetadata
 
 #: Seconds to wait for a worker that has lost the task and is just letting go of its directory.
 PATIENCE = 10.0
@@ -24,18 +24,18 @@ class Workspace:
     """A directory that one task is done in, held until it is left."""
 
     home: str
-    about: About
+    metadata: WorktreeMetadata
     #: Where to work: the caller's own place in a worktree.
     directory: str
     held: int
 
     def tidy(self, git: Git) -> dict[str, Any] | None:
         """Remove it if nothing is in it; otherwise say what is there."""
-        return tidy(git, self.home, self.about)
+        return tidy(git, self.home, self.metadata)
 
     def shown(self, git: Git) -> dict[str, Any] | None:
         """What is in it; None if that is nothing."""
-        return shown(git, self.home, self.about)
+        return shown(git, self.home, self.metadata)
 
     def leave(self) -> None:
         """Let go of it; it stays as it is."""
@@ -80,27 +80,27 @@ def enter(
     paths.make_private_directory(home)
     held = _hold(home, pause)
     try:
-        about = _prepare(git, home, notes.read(home), About(task, role, kind), where)
+        metadata = _prepare(git, home, notes.read(home), WorktreeMetadata(task, role, kind), where)
         try:
-            directory = _inside(home, about)
+            directory = _inside(home, metadata)
         except NoPlace:
-            tidy(git, home, about)
+            tidy(git, home, metadata)
             raise
     except BaseException:
         if not os.path.exists(f"{home}/{TREE}") and notes.read(home) is None:
             notes.clear(home)
         os.close(held)
         raise
-    return Workspace(home, about, directory, held)
+    return Workspace(home, metadata, directory, held)
 
 
-def _inside(home: str, about: About) -> str:
+def _inside(home: str, metadata: WorktreeMetadata) -> str:
     """Where to work: the caller's own place, which may be in no commit, or a link in one."""
     top = os.path.realpath(f"{home}/{TREE}")
-    directory = os.path.join(top, about.prefix) if about.prefix else top
+    directory = os.path.join(top, metadata.prefix) if metadata.prefix else top
     if os.path.realpath(directory) != directory:
         raise NoPlace(
-            f"{about.prefix} is a symbolic link in the commit that the worktree began at.",
+            f"{metadata.prefix} is a symbolic link in the commit that the worktree began at.",
             hint="Assign the task with the repository's top as its cwd.",
         )
     os.makedirs(directory, exist_ok=True)
@@ -118,7 +118,9 @@ def _hold(home: str, pause: Callable[[float], None]) -> int:
     return held
 
 
-def _prepare(git: Git, home: str, known: About | None, wanted: About, cwd: str) -> About:
+def _prepare(
+    git: Git, home: str, known: WorktreeMetadata | None, wanted: WorktreeMetadata, cwd: str
+) -> WorktreeMetadata:
     directory = f"{home}/{TREE}"
     if known is not None and known.ready and known.kind == wanted.kind:
         if not os.path.isdir(directory):
@@ -143,32 +145,32 @@ def _prepare(git: Git, home: str, known: About | None, wanted: About, cwd: str) 
     return made
 
 
-def shown(git: Git, home: str, about: About) -> dict[str, Any] | None:
+def shown(git: Git, home: str, metadata: WorktreeMetadata) -> dict[str, Any] | None:
     """What is in a task's directory, for the task and for listings; None: nothing."""
     path = f"{home}/{TREE}"
-    if about.kind == FRESH:
+    if metadata.kind == FRESH:
         files = _files(path)
         return {"kind": FRESH, "path": path, "files": files} if files else None
-    found = tree.look(git, home, about)
+    found = tree.look(git, home, metadata)
     if found.clean:
         return None
-    shown = {"kind": WORKTREE, "path": path, "repository": about.repository, **found.shown()}
-    return {**shown, "filters": about.note} if about.note else shown
+    shown = {"kind": WORKTREE, "path": path, "repository": metadata.repository, **found.shown()}
+    return {**shown, "filters": metadata.note} if metadata.note else shown
 
 
-def tidy(git: Git, home: str, about: About) -> dict[str, Any] | None:
+def tidy(git: Git, home: str, metadata: WorktreeMetadata) -> dict[str, Any] | None:
     """Remove a directory that nothing would be lost with; what is in it, if it stays.
 
     Raises:
         GitFailed, OSError: it is clean, and could not be removed.
     """
     path = f"{home}/{TREE}"
-    if not about.ready and about.kind == WORKTREE:
-        tree.discard_unfinished(git, home, about)
-    elif (found := shown(git, home, about)) is not None:
+    if not metadata.ready and metadata.kind == WORKTREE:
+        tree.discard_unfinished(git, home, metadata)
+    elif (found := shown(git, home, metadata)) is not None:
         return found
-    elif about.kind == WORKTREE:
-        tree.remove(git, home, about)
+    elif metadata.kind == WORKTREE:
+        tree.remove(git, home, metadata)
     else:
         _remove_empty(path)
     notes.clear(home)

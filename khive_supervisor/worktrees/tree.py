@@ -16,8 +16,8 @@ from typing import Any
 
 from khive_supervisor.errors import GitFailed, NoPlace
 from khive_supervisor.worktrees import repository
-from khive_supervisor.worktrees.about import TREE, About, write
 from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.metadata import TREE, WorktreeMetadata, write
 from khive_supervisor.worktrees.shadow import Shadow, shadow
 
 #: Branches that are tried when the name of one is taken.
@@ -67,7 +67,7 @@ class Look:
         return {name: value for name, value in data.items() if value}
 
 
-def plan(git: Git, home: str, task: int, role: str, cwd: str) -> About:
+def plan(git: Git, home: str, task: int, role: str, cwd: str) -> WorktreeMetadata:
     """What a worktree for the caller in `cwd` will be; nothing is made.
 
     Raises:
@@ -94,7 +94,7 @@ def plan(git: Git, home: str, task: int, role: str, cwd: str) -> About:
                 hint="Make a first commit, then retry the task.",
             )
         note = UNFILTERED if _is_filtered(ours, base) else ""
-    return About(
+    return WorktreeMetadata(
         task, role, "worktree",
         repository=found.common,
         branch=f"khive/{role}-t{task}",
@@ -111,25 +111,25 @@ def _is_filtered(ours: Shadow, base: str) -> bool:
     return False
 
 
-def make(git: Git, home: str, about: About) -> About:
+def make(git: Git, home: str, metadata: WorktreeMetadata) -> WorktreeMetadata:
     """Make the worktree; what it became, with the branch that was free.
 
     Raises:
         NoPlace: the repository is of a kind that has none.
         GitFailed: git cannot.
     """
-    with shadow(git, about.repository, home) as ours:
+    with shadow(git, metadata.repository, home) as ours:
         for number in range(1, _NAMES + 1):
-            branch = about.branch if number == 1 else f"{about.branch}-{number}"
+            branch = metadata.branch if number == 1 else f"{metadata.branch}-{number}"
             if _tip(ours, branch):
                 continue  # of another store's task, or kept from one before
-            made = replace(about, branch=branch)
+            made = replace(metadata, branch=branch)
             write(home, made)
-            _add(ours, f"{home}/{TREE}", branch, "--no-track", "-b", branch, at=about.base)
+            _add(ours, f"{home}/{TREE}", branch, "--no-track", "-b", branch, at=metadata.base)
             made = replace(made, ready=True)
             write(home, made)
             return made
-    raise GitFailed(f"The branches {about.branch} to -{_NAMES} are all taken.")
+    raise GitFailed(f"The branches {metadata.branch} to -{_NAMES} are all taken.")
 
 
 def _add(ours: Shadow, tree: str, branch: str, *words: str, at: str) -> None:
@@ -154,54 +154,54 @@ def _add(ours: Shadow, tree: str, branch: str, *words: str, at: str) -> None:
         link.write(f"gitdir: {own}\n")
 
 
-def discard_unfinished(git: Git, home: str, about: About) -> None:
+def discard_unfinished(git: Git, home: str, metadata: WorktreeMetadata) -> None:
     """Remove what a maker left that died on the way: nobody has worked in it."""
     tree = f"{home}/{TREE}"
-    if not os.path.isdir(about.repository):
+    if not os.path.isdir(metadata.repository):
         shutil.rmtree(tree, ignore_errors=True)
         return
-    with shadow(git, about.repository, home) as ours:
+    with shadow(git, metadata.repository, home) as ours:
         ours.ask("worktree", "unlock", tree)
         ours.ask("worktree", "remove", "--force", "--force", tree)
         shutil.rmtree(tree, ignore_errors=True)
         ours.ask("worktree", "prune")
-        _drop_branch(ours, about)
+        _drop_branch(ours, metadata)
 
 
-def bring_back(git: Git, home: str, about: About) -> None:
+def bring_back(git: Git, home: str, metadata: WorktreeMetadata) -> None:
     """Make a worktree again whose directory somebody removed, at what its branch has."""
     tree = f"{home}/{TREE}"
-    with shadow(git, about.repository, home) as ours:
-        where = about.branch if _tip(ours, about.branch) else about.base
-        words = [] if where == about.branch else ["--no-track", "-b", about.branch]
-        _add(ours, tree, about.branch, "--force", *words, at=where)
+    with shadow(git, metadata.repository, home) as ours:
+        where = metadata.branch if _tip(ours, metadata.branch) else metadata.base
+        words = [] if where == metadata.branch else ["--no-track", "-b", metadata.branch]
+        _add(ours, tree, metadata.branch, "--force", *words, at=where)
 
 
-def look(git: Git, home: str, about: About) -> Look:
+def look(git: Git, home: str, metadata: WorktreeMetadata) -> Look:
     """What is in it; whatever cannot be found out counts as a reason to keep it."""
     tree = f"{home}/{TREE}"
     try:
-        with shadow(git, about.repository, home) as ours:
+        with shadow(git, metadata.repository, home) as ours:
             if not os.path.lexists(tree):
-                return _look_without(ours, about)
-            return _look(ours, tree, about)
+                return _look_without(ours, metadata)
+            return _look(ours, tree, metadata)
     except (GitFailed, NoPlace) as error:
-        return Look(branch=about.branch, kept=error.message)
+        return Look(branch=metadata.branch, kept=error.message)
     except OSError as error:
-        return Look(branch=about.branch, kept=f"It cannot be looked into: {error}.")
+        return Look(branch=metadata.branch, kept=f"It cannot be looked into: {error}.")
 
 
-def _look_without(ours: Shadow, about: About) -> Look:
+def _look_without(ours: Shadow, metadata: WorktreeMetadata) -> Look:
     """What is left when somebody removed the directory: the branch."""
-    tip = _tip(ours, about.branch)
-    kept = "" if tip in ("", about.base) else "Its directory is gone; its branch has commits."
-    return Look(branch=about.branch, kept=kept)
+    tip = _tip(ours, metadata.branch)
+    kept = "" if tip in ("", metadata.base) else "Its directory is gone; its branch has commits."
+    return Look(branch=metadata.branch, kept=kept)
 
 
-def _look(ours: Shadow, tree: str, about: About) -> Look:
-    own = repository.own_of(tree, about.repository)
+def _look(ours: Shadow, tree: str, metadata: WorktreeMetadata) -> Look:
+    own = repository.own_of(tree, metadata.repository)
     if not own:
-        return Look(branch=about.branch, kept="It is no worktree any more.")
+        return Look(branch=metadata.branch, kept="It is no worktree any more.")
 
     def run(*words: str) -> str:
         return ours.run(*words, own=own, tree=tree)
@@ -212,22 +212,22 @@ def _look(ours: Shadow, tree: str, about: About) -> Look:
         "--no-renames",
     )  # fmt: skip
     head = run("rev-parse", "HEAD")
-    tip = _tip(ours, about.branch)
-    commits = int(run("rev-list", "--count", f"{about.base}..HEAD"))
+    tip = _tip(ours, metadata.branch)
+    commits = int(run("rev-list", "--count", f"{metadata.base}..HEAD"))
     kept = ""
     if any(os.path.exists(os.path.join(own, name)) for name in _UNDER_WAY):
         kept = "A merge, rebase or the like is under way in it."
     elif os.path.isdir(os.path.join(own, "modules")) or _has_submodules(tree, run):
         kept = "It has submodules, whose commits are nowhere else."
-    elif not commits and head != about.base:
+    elif not commits and head != metadata.base:
         kept = "It is at an older commit than it began at."
-    elif not commits and tip not in ("", about.base):
-        kept = f"The branch {about.branch} has moved, and is not what is checked out."
+    elif not commits and tip not in ("", metadata.base):
+        kept = f"The branch {metadata.branch} has moved, and is not what is checked out."
     return Look(
         changed=len(status.splitlines()),
         commits=commits,
-        stat=run("diff", *_DIFF, about.base).strip(),
-        branch=ours.ask("symbolic-ref", "--quiet", "--short", "HEAD", own=own) or about.branch,
+        stat=run("diff", *_DIFF, metadata.base).strip(),
+        branch=ours.ask("symbolic-ref", "--quiet", "--short", "HEAD", own=own) or metadata.branch,
         kept=kept,
     )
 
@@ -248,23 +248,23 @@ def _holds_something(path: str) -> bool:
         return True  # no directory, or one that cannot be read: nothing that git has made
 
 
-def remove(git: Git, home: str, about: About) -> None:
+def remove(git: Git, home: str, metadata: WorktreeMetadata) -> None:
     """Remove a clean worktree and its branch; git itself refuses if there is something in it.
 
     Raises:
         GitFailed: it is not clean any more, or git cannot.
     """
-    with shadow(git, about.repository, home) as ours:
+    with shadow(git, metadata.repository, home) as ours:
         if os.path.lexists(f"{home}/{TREE}"):
             ours.run("worktree", "remove", f"{home}/{TREE}")
         else:
             ours.ask("worktree", "prune")
-        _drop_branch(ours, about)
+        _drop_branch(ours, metadata)
 
 
-def _drop_branch(ours: Shadow, about: About) -> None:
+def _drop_branch(ours: Shadow, metadata: WorktreeMetadata) -> None:
     """Remove the branch if it is where it began, in one step with that look."""
-    ours.ask("update-ref", "-d", f"refs/heads/{about.branch}", about.base)
+    ours.ask("update-ref", "-d", f"refs/heads/{metadata.branch}", metadata.base)
 
 
 def _tip(ours: Shadow, branch: str) -> str:

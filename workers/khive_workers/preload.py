@@ -13,7 +13,7 @@ LATE = (
     "khive_supervisor.access.decide",
     "khive_supervisor.access.lineage",
     "khive_supervisor.embed.openai",
-    "khive_supervisor.worktrees.about",
+    "khive_supervisor.worktrees.metadata",
     "khive_workers.role.agent",
     "khive_workers.role.command",
     "khive_workers.role.place",

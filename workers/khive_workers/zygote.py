@@ -135,7 +135,7 @@ class Zygote:
         for fd in fds:
             os.close(fd)
         named = {name: request[name] for name in ("session", "worker", "pid") if name in request}
-        self._tell({"began": pid, **named})
+        self._send({"began": pid, **named})
 
     def _serve(self, request: dict[str, Any], fds: list[int]) -> int:
         if request["kind"] == "role":
@@ -229,10 +229,10 @@ class Zygote:
             message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
             if pid in self._names:
                 message["worker"] = self._names.pop(pid)
-            if not self._tell(message):
+            if not self._send(message):
                 return
 
-    def _tell(self, message: dict[str, Any]) -> bool:
+    def _send(self, message: dict[str, Any]) -> bool:
         """Say something to the supervisor; False if it is gone."""
         try:
             self._requests.send(json.dumps(message).encode())

@@ -14,7 +14,7 @@ from khive_supervisor.cli.render.output import as_json_option, counted, emit, no
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.agents.task_forms import task_id
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.worktrees import about, leftover
+from khive_supervisor.worktrees import leftover, metadata
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.leftover import Leftover
 
@@ -34,7 +34,7 @@ def worktrees(
     """
     not_confined(config_file, "worktrees")
     store = loaded(config_file).config.store.path
-    top, git = about.root(store), Git(os.environ)
+    top, git = metadata.root(store), Git(os.environ)
     only = task_id(named) if named is not None else None
     there = [one for one in leftover.found(git, top) if only is None or one.task == only]
     if only is not None and not there:
@@ -87,19 +87,19 @@ def _states(store: str, tasks: list[int]) -> dict[int, str]:
 
 
 def _row(one: Leftover, states: dict[int, str]) -> dict[str, Any]:
-    path = f"{one.home}/{about.TREE}"
+    path = f"{one.home}/{metadata.TREE}"
     row: dict[str, Any] = {
         "task": f"t{one.task}",
         "state": states.get(one.task, "unknown"),
-        "role": one.about.role if one.about else "",
-        "kind": one.about.kind if one.about else "",
+        "role": one.metadata.role if one.metadata else "",
+        "kind": one.metadata.kind if one.metadata else "",
         "path": path,
         "bytes": leftover.size(path),
         "busy": one.busy,
         "clean": one.clean,
     }
-    if one.about is not None and one.about.repository:
-        row |= {"repository": one.about.repository, "branch": one.about.branch}
+    if one.metadata is not None and one.metadata.repository:
+        row |= {"repository": one.metadata.repository, "branch": one.metadata.branch}
     return {**row, **(one.inside or {})}
 
 

@@ -1,4 +1,4 @@
-"""What a words' file is made of, read from the store in short steps while others write.
+"""What an inverted index is made of, read from the store in short steps while others write.
 
 No step sees the same state as another one, and none needs to: whatever dies or comes back after
 `Description.fate` was read is asked of the store at search time, however much of it is in here.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.index.inverted.words_file import (
+from khive_supervisor.index.inverted.postings_file import (
     COLUMN_WEIGHTS,
     Description,
     impact,
@@ -53,9 +53,9 @@ def collect(store: Store) -> tuple[Description, dict[str, NDArray[Any]]]:
     parts = [_part(rows, lengths) for rows in _steps(store)]
     items = int(np.count_nonzero(lengths))
     average = float(lengths.sum(dtype=np.int64)) / max(items, 1)
-    about = Description(highest=highest, fate=fate, items=items, average=average)
-    lists = _sorted(parts, lengths, average)
-    return about, {**lists, "lengths": lengths, **_ages(store, highest)}
+    description = Description(highest=highest, fate=fate, items=items, average=average)
+    postings = _sorted(parts, lengths, average)
+    return description, {**postings, "lengths": lengths, **_ages(store, highest)}
 
 
 def _steps(store: Store) -> Iterator[list[tuple[str, int, str]]]:

@@ -1,4 +1,4 @@
-"""Who may be found: the filter of a search, answered from the words' file as far as that is true.
+"""Who may be found: a search's filter, answered from the inverted index as far as that is true.
 
 Asking the store for a hundred candidates reads a page for nearly each of them. The file knows what
 never changes of an entry, and the view which entries have died or come back since; only these, and
@@ -14,30 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.index.inverted.words_file import PostingsFile
+from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.sqlite.entries.conditions import impossible, scope_parts
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EntryFilter, Fate
 
 
 @dataclass(frozen=True, slots=True)
-class WordView:
-    """A words' file, and what it does not know: sorted ids, and whether any of them came back."""
+class PostingsView:
+    """An inverted index, and what it does not know: sorted ids, and if any of them came back."""
 
     file: PostingsFile
     changed: NDArray[np.int64]
     revived: bool
 
     @classmethod
-    def of(cls, file: PostingsFile, fates: Sequence[Fate]) -> WordView:
+    def of(cls, file: PostingsFile, fates: Sequence[Fate]) -> PostingsView:
         """The file as of now; `fates` are those above `file.about.fate`."""
-        old = [fate for fate in fates if fate.entry_id <= file.about.highest]
+        old = [fate for fate in fates if fate.entry_id <= file.description.highest]
         changed = np.array(sorted({fate.entry_id for fate in old}), np.int64)
         return cls(file, changed, any(fate.live for fate in old))
 
     def knows(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Of which entries it can tell whether they live and what they are."""
-        inside = (ids >= 0) & (ids <= self.file.about.highest)
+        inside = (ids >= 0) & (ids <= self.file.description.highest)
         if not inside.all():
             inside[inside] = self.file.lengths[ids[inside]] > 0
         else:
@@ -48,10 +48,10 @@ class WordView:
         """Which of some entries that it knows pass a filter."""
         passed = np.full(len(ids), not impossible(where))
         parts = scope_parts(where)
-        lists = self.file.postings(token for tokens in parts for token in tokens)
+        postings = self.file.postings(token for tokens in parts for token in tokens)
         for tokens in parts:
-            found = [lists[token][0] for token in tokens if token in lists]
-            passed &= _any_of(ids, found, self.file.about.items)
+            found = [postings[token][0] for token in tokens if token in postings]
+            passed &= _any_of(ids, found, self.file.description.items)
         if where.since is not None:
             passed &= self.file.created[ids] >= where.since
         if where.until is not None:
@@ -74,13 +74,13 @@ class WordView:
 class Scope:
     """What a search may find: the filter, the entries that pass it if these are few, and a view.
 
-    `view` None: there is no words' file, everything is asked of the store.
+    `view` None: there is no inverted index, everything is asked of the store.
     """
 
     store: Store
     where: EntryFilter
     few: NDArray[np.int64] | None = None
-    view: WordView | None = None
+    view: PostingsView | None = None
 
     def passing(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some entries live and pass the filter; for any thread."""
@@ -116,12 +116,12 @@ def place_of(
 
 
 def _any_of(
-    ids: NDArray[np.int64], lists: Sequence[NDArray[np.int32]], everybody: int
+    ids: NDArray[np.int64], postings: Sequence[NDArray[np.int32]], everybody: int
 ) -> NDArray[np.bool_]:
     """Which of some ids are in any of the lists; one that has everybody needs no look."""
-    if any(len(one) == everybody for one in lists):
+    if any(len(one) == everybody for one in postings):
         return np.ones(len(ids), np.bool_)
     passed = np.zeros(len(ids), np.bool_)
-    for one in lists:
+    for one in postings:
         passed |= member(ids, one)
     return passed

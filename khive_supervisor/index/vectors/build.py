@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
 from khive_supervisor.host.durable import sync
-from khive_supervisor.index.inverted import collect, words_file
+from khive_supervisor.index.inverted import collect, postings_file
 from khive_supervisor.index.vectors import sketch
 from khive_supervisor.index.vectors.generation import Generations, file_name
 from khive_supervisor.index.vectors.layout import METRIC, checksum, fingerprint, node_bytes, nodes
@@ -122,7 +122,7 @@ def build(
     annoy.unload()
     if row.direct and sketch.worth_it(row.max_entry_id + 1, dimensions):
         _write_sketch(generations, row, path)
-    _write_words(generations, row, store)
+    _write_postings(generations, row, store)
     generations.publish(store.generations, row)
     return row
 
@@ -142,13 +142,13 @@ def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
     _put(temporary, final)
 
 
-def _write_words(generations: Generations, row: Generation, store: Store) -> None:
-    """Put the words' file beside the file that is about to be published."""
-    final = generations.words(row)
+def _write_postings(generations: Generations, row: Generation, store: Store) -> None:
+    """Put the inverted index beside the file that is about to be published."""
+    final = generations.postings(row)
     temporary = final + ".tmp"
-    about, arrays = collect.collect(store)
+    description, arrays = collect.collect(store)
     with _no_room(temporary):
-        words_file.write(temporary, row, about, arrays)
+        postings_file.write(temporary, row, description, arrays)
     _put(temporary, final)
 
 

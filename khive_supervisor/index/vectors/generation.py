@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from khive_supervisor.errors import IndexFileError
 from khive_supervisor.host.durable import sync
-from khive_supervisor.index.inverted import words_file
-from khive_supervisor.index.inverted.words_file import PostingsFile
+from khive_supervisor.index.inverted import postings_file
+from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.index.vectors import sketch
 from khive_supervisor.index.vectors.layout import checksum, fingerprint
 from khive_supervisor.index.vectors.sketch import Sketch
@@ -75,9 +75,9 @@ class Generations:
         """Where the sketch of a generation is, if it has one."""
         return os.path.join(self.directory, sketch.file_name(generation))
 
-    def words(self, generation: Generation) -> str:
-        """Where the words' file of a generation is."""
-        return os.path.join(self.directory, words_file.file_name(generation))
+    def postings(self, generation: Generation) -> str:
+        """Where the inverted index of a generation is."""
+        return os.path.join(self.directory, postings_file.file_name(generation))
 
     def publish(self, stored: GenerationStore, generation: Generation) -> None:
         """Make the temporary file of `generation` the current index of its model.
@@ -132,7 +132,7 @@ class Generations:
         finally:
             os.close(descriptor)
         self._verify_companion(self.sketch(generation), generation, Sketch)
-        self._verify_companion(self.words(generation), generation, PostingsFile)
+        self._verify_companion(self.postings(generation), generation, PostingsFile)
 
     def _verify_companion(
         self,
@@ -159,7 +159,7 @@ class Generations:
         companions = {
             name: row
             for row in rows.values()
-            for name in (sketch.file_name(row), words_file.file_name(row))
+            for name in (sketch.file_name(row), postings_file.file_name(row))
         }
         removed = []
         for name in self._files():

@@ -15,7 +15,7 @@ from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError
-from khive_supervisor.index.inverted.words_file import PostingsFile
+from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.layout import METRIC, check_geometry, nodes
 from khive_supervisor.index.vectors.sketch import Sketch
@@ -57,7 +57,7 @@ class MappedGeneration:
             self._annoy = _load(self._descriptor, generations.path(row), row)
             self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
             self._sketch = _sketch_of(generations, row) if row.direct else None
-            self.words = _words_of(generations, row)
+            self.postings = _postings_of(generations, row)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -68,7 +68,7 @@ class MappedGeneration:
             self._descriptor >= 0
             and os.fstat(self._descriptor).st_size == self.row.bytes
             and (self._sketch is None or self._sketch.intact())
-            and (self.words is None or self.words.intact())
+            and (self.postings is None or self.postings.intact())
         )
 
     @property
@@ -121,8 +121,8 @@ class MappedGeneration:
             self._nodes = None
             if self._sketch is not None:
                 self._sketch.close()
-            if self.words is not None:
-                self.words.close()
+            if self.postings is not None:
+                self.postings.close()
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -135,10 +135,10 @@ def _sketch_of(generations: Generations, row: Generation) -> Sketch | None:
         return None
 
 
-def _words_of(generations: Generations, row: Generation) -> PostingsFile | None:
-    """The words' file of a generation; without one, or with another's, FTS5 serves."""
+def _postings_of(generations: Generations, row: Generation) -> PostingsFile | None:
+    """The inverted index of a generation; without one, or with another's, FTS5 serves."""
     try:
-        return PostingsFile(generations.words(row), row)
+        return PostingsFile(generations.postings(row), row)
     except (OSError, IndexFileError):
         return None
 

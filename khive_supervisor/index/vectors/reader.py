@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, InvalidInput
 from khive_supervisor.freshness import FATES, GENERATIONS, Fresh, Versions
-from khive_supervisor.index.inverted.scope import Scope, WordView
+from khive_supervisor.index.inverted.scope import PostingsView, Scope
 from khive_supervisor.index.vectors.delta import Delta
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration, map_current
@@ -97,7 +97,7 @@ class VectorIndex:
             self._versions, (GENERATIONS,), lambda: store.generations.current(model_id)
         )
         self._fates = Fresh(self._versions, (FATES,), self._fates_since)
-        self._view: WordView | None = None
+        self._view: PostingsView | None = None
         self._token: tuple[int, int] | None = None
         self._past = b""
         self._broad: set[EntryFilter] = set()
@@ -136,15 +136,15 @@ class VectorIndex:
             self._token = token
             return True
 
-    def _seen(self) -> WordView | None:
+    def _seen(self) -> PostingsView | None:
         """The words of the mapped generation, and who has died or come back since."""
-        if self._mapped is None or self._mapped.words is None:
+        if self._mapped is None or self._mapped.postings is None:
             return None
-        return WordView.of(self._mapped.words, self._fates.get())
+        return PostingsView.of(self._mapped.postings, self._fates.get())
 
     def _fates_since(self) -> list[Fate]:
-        words = self._mapped.words if self._mapped else None
-        return self._store.postings.fates(words.about.fate) if words else []
+        postings = self._mapped.postings if self._mapped else None
+        return self._store.postings.fates(postings.description.fate) if postings else []
 
     def _adopt(self) -> None:
         """Map the current generation; the one before serves until then, or if that fails."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.embed.base import has_meaning
+from khive_supervisor.embed.base import is_nonzero
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.sqlite.store import SqliteStore
@@ -33,7 +33,7 @@ KNOWN = (
 
 @pytest.mark.parametrize("text", UNKNOWN)
 def test_what_is_unknown_has_no_meaning(text: str) -> None:
-    assert not has_meaning(MODEL.embed([text])[0])
+    assert not is_nonzero(MODEL.embed([text])[0])
 
 
 @pytest.mark.parametrize("text", KNOWN)

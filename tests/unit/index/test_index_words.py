@@ -12,13 +12,13 @@ import pytest
 
 from khive_supervisor.errors import IndexFileError
 from khive_supervisor.index.inverted.collect import collect
-from khive_supervisor.index.inverted.scope import Scope, WordView
-from khive_supervisor.index.inverted.words_file import COLUMN_WEIGHTS, PostingsFile, write
+from khive_supervisor.index.inverted.postings_file import COLUMN_WEIGHTS, PostingsFile, write
+from khive_supervisor.index.inverted.scope import PostingsView, Scope
 from khive_supervisor.index.vectors.build import build
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration
 from khive_supervisor.index.vectors.reader import VectorIndex
-from khive_supervisor.search.full_text import WordSearch
+from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.search.lexical import inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
@@ -68,7 +68,7 @@ def store(built: tuple[Path, Generation]) -> Iterator[SqliteStore]:
 
 @pytest.fixture
 def file(built: tuple[Path, Generation]) -> Iterator[PostingsFile]:
-    opened = PostingsFile(Generations(str(built[0])).words(built[1]), built[1])
+    opened = PostingsFile(Generations(str(built[0])).postings(built[1]), built[1])
     yield opened
     opened.close()
 
@@ -78,7 +78,7 @@ def test_a_word_is_worth_what_fts5_says(store: SqliteStore, file: PostingsFile, 
     (token,) = store.full_text.tokens([word])[word]
     expected = dict(store.full_text.match(match_expression([word]), 1000, weights=COLUMN_WEIGHTS))
     ids, impacts = file.postings([token])[token]
-    idf = inverse_frequency(len(ids), file.about.items)
+    idf = inverse_frequency(len(ids), file.description.items)
     assert dict(zip(ids.tolist(), (impacts * np.float32(idf)).tolist(), strict=True)) == {
         one: pytest.approx(score, rel=2e-3) for one, score in expected.items()
     }
@@ -90,9 +90,9 @@ def test_unknown_words_and_dead_entries_are_not_in_it(
 ) -> None:
     assert file.postings(["nobody", "unique6", "unique299", ""]) == {}
     assert file.postings([]) == {}
-    assert (file.about.items, file.about.highest) == (397, 400)
+    assert (file.description.items, file.description.highest) == (397, 400)
     assert np.flatnonzero(file.lengths == 0).tolist() == [0, 7, 8, 300]
-    assert file.about.fate == store.postings.last_fate() == 3
+    assert file.description.fate == store.postings.last_fate() == 3
 
 
 FILTERS = [
@@ -118,8 +118,8 @@ def test_who_passes_is_what_the_store_says(tmp_path: Path, where: EntryFilter) -
         store.entries.restore([7, 20])
         store.entries.add([entry(400), entry(401)])
         store.entries.supersede(50, entry(402))
-        file = PostingsFile(Generations(str(path)).words(row), row)
-        view = WordView.of(file, store.postings.fates(file.about.fate))
+        file = PostingsFile(Generations(str(path)).postings(row), row)
+        view = PostingsView.of(file, store.postings.fates(file.description.fate))
         ids = np.arange(-2, 410)
         passed = Scope(store, where, view=view).passing(ids)
         assert set(ids[passed].tolist()) == store.entries.filter_ids(ids.tolist(), where)
@@ -151,11 +151,11 @@ def test_it_is_written_while_entries_come_and_go(tmp_path: Path) -> None:
         row = Generation(1, "m", "", "00" * 32, "", 0, 0, "", 0, 0, 0, 50, False, 0.0)
         write(str(tmp_path / "1.words"), row, about, arrays)
         file = PostingsFile(str(tmp_path / "1.words"), row)
-        view = WordView.of(file, store.postings.fates(about.fate))
+        view = PostingsView.of(file, store.postings.fates(about.fate))
         everybody = np.arange(60)
         passed = everybody[Scope(store, EntryFilter(), view=view).passing(everybody)]
         assert passed.tolist() == [1, *range(3, 52)]
-        assert file.about.highest == 50
+        assert file.description.highest == 50
         file.close()
 
 
@@ -178,7 +178,7 @@ def test_it_is_verified_with_its_generation(tmp_path: Path) -> None:
     row = filled(path, 60)
     generations = Generations(str(path))
     generations.verify(row)
-    place = Path(generations.words(row))
+    place = Path(generations.postings(row))
     original = place.read_bytes()
     place.chmod(0o600)
     place.write_bytes(original[:-9] + bytes([original[-9] ^ 1]) + original[-8:])
@@ -192,7 +192,7 @@ def test_it_is_verified_with_its_generation(tmp_path: Path) -> None:
 def test_a_truncated_or_foreign_file_is_refused(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "k.db"
     row = filled(path, 60)
-    place = Path(Generations(str(path)).words(row))
+    place = Path(Generations(str(path)).postings(row))
     content = place.read_bytes()
     place.chmod(0o600)
     place.write_bytes(content[:cut])
@@ -216,9 +216,9 @@ def test_one_of_another_generation_is_refused(tmp_path: Path) -> None:
         second = build(store, Generations(str(path)), "m", DIMENSIONS, trees=2)
     assert second is not None
     generations = Generations(str(path))
-    Path(generations.words(first)).rename(generations.words(second))
+    Path(generations.postings(first)).rename(generations.postings(second))
     mapped = MappedGeneration(generations, second)
-    assert mapped.words is None
+    assert mapped.postings is None
     mapped.close()
 
 
@@ -226,7 +226,7 @@ def test_no_damage_leads_anywhere_else(tmp_path: Path) -> None:
     """Every byte may be another one: wrong answers or a refusal, nothing worse."""
     path = tmp_path / "k.db"
     row = filled(path, 60)
-    place = Path(Generations(str(path)).words(row))
+    place = Path(Generations(str(path)).postings(row))
     content = place.read_bytes()
     place.chmod(0o600)
     draw = random.Random(11)
@@ -242,9 +242,9 @@ def test_no_damage_leads_anywhere_else(tmp_path: Path) -> None:
             except IndexFileError:
                 continue
             answered += 1
-            view = WordView.of(file, [])
+            view = PostingsView.of(file, [])
             scope = Scope(store, EntryFilter(namespaces=("one",), since=5.0), view=view)
-            words = WordSearch(store)
+            words = LexicalSearch(store)
             for query in QUERIES:
                 for found in (scope, Scope(store, EntryFilter(), view=view)):
                     hits = words.search(read_query(query), found, 20).found
@@ -259,7 +259,7 @@ def test_a_wrong_number_in_its_description_is_refused(tmp_path: Path) -> None:
     """It would hide who has died."""
     path = tmp_path / "k.db"
     row = filled(path, 60)
-    place = Path(Generations(str(path)).words(row))
+    place = Path(Generations(str(path)).postings(row))
     content = place.read_bytes()
     assert b'"fate": 2' in content
     place.chmod(0o600)
@@ -274,7 +274,7 @@ def test_shorter_than_it_was_is_let_go(tmp_path: Path) -> None:
     with SqliteStore(str(path)) as store:
         index = VectorIndex(store, "m", DIMENSIONS)
         assert index.scope().view is not None
-        place = Path(Generations(str(path)).words(row))
+        place = Path(Generations(str(path)).postings(row))
         place.chmod(0o600)
         with place.open("r+b") as file:
             file.truncate(100)

@@ -97,7 +97,7 @@ def test_nothing_chosen_asks_nothing() -> None:
 
 def test_a_word_that_is_everywhere_is_asked_for_once() -> None:
     index = Index(["ash birch"] * 20)
-    chosen = lexical.WordSelection(("ash",), ("birch",), postings=20, names=0.0)
+    chosen = lexical.TermSelection(("ash",), ("birch",), postings=20, names=0.0)
     found = lexical.retrieve(chosen, index.match, 5, QueryCost(postings=10))
     assert len(index.asked) == 1
     assert [entry for entry, _ in found] == [20, 19, 18, 17, 16]

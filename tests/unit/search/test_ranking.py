@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.search.fusion import Fused, fuse
 from khive_supervisor.search.ranking import (
-    LIFT,
-    LIKING,
+    BOOST,
+    LEARNED_BOOST,
     Age,
     RankWeights,
+    boost,
     contenders,
-    lift,
-    liking,
+    learned_boost,
     rank,
 )
 
@@ -37,7 +37,7 @@ def test_equal_salience_and_age_keep_the_fused_order(age: Age, weights: RankWeig
 
 @given(AGES, WEIGHTS)
 def test_the_lift_is_bounded(age: Age, weights: RankWeights) -> None:
-    assert 1.0 <= lift(age, weights) <= 1.0 + LIFT + 1e-12
+    assert 1.0 <= boost(age, weights) <= 1.0 + BOOST + 1e-12
 
 
 def test_of_two_equal_ones_the_salient_and_the_fresh_come_first() -> None:
@@ -55,7 +55,7 @@ def test_what_is_gone_is_left_out() -> None:
 
 def test_decay_takes_the_lift_and_not_the_place() -> None:
     forgotten = Age(1.0, 0.5, 1000.0)
-    assert lift(forgotten) == pytest.approx(1.0)
+    assert boost(forgotten) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("days", [0.0, 35.0])
@@ -83,8 +83,8 @@ def test_contenders_hold_all_that_can_win(
 
 @given(st.floats(0, 1))
 def test_liking_is_bounded_and_neutral_without_feedback(mean: float) -> None:
-    assert 1 - LIKING / 2 <= liking(mean) <= 1 + LIKING / 2
-    assert liking(0.5) == 1.0
+    assert 1 - LEARNED_BOOST / 2 <= learned_boost(mean) <= 1 + LEARNED_BOOST / 2
+    assert learned_boost(0.5) == 1.0
 
 
 @pytest.mark.parametrize(

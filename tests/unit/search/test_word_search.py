@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from numpy.typing import NDArray
 
 from khive_supervisor.index.inverted.collect import collect
-from khive_supervisor.index.inverted.scope import Scope, WordView
-from khive_supervisor.index.inverted.words_file import Postings, PostingsFile, write
+from khive_supervisor.index.inverted.postings_file import Postings, PostingsFile, write
+from khive_supervisor.index.inverted.scope import PostingsView, Scope
 from khive_supervisor.search import postings
-from khive_supervisor.search.full_text import WordSearch
-from khive_supervisor.search.lexical import Scored, WordSelection, inverse_frequency
+from khive_supervisor.search.full_text import LexicalSearch
+from khive_supervisor.search.lexical import Scored, TermSelection, inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, Generation, NewEntry
 from khive_supervisor.text.analysis import read_query
@@ -34,16 +34,16 @@ def note(seed: int) -> NewEntry:
     return NewEntry("memory", namespace, "note", words[0], " ".join([*words, f"n{seed}"]))
 
 
-def view_of(store: SqliteStore, path: Path) -> WordView:
+def view_of(store: SqliteStore, path: Path) -> PostingsView:
     """The words' file of what is in the store now."""
     about, arrays = collect(store)
     write(str(path), OWNER, about, arrays)
-    return WordView.of(PostingsFile(str(path), OWNER), store.postings.fates(about.fate))
+    return PostingsView.of(PostingsFile(str(path), OWNER), store.postings.fates(about.fate))
 
 
-def current(store: SqliteStore, view: WordView) -> WordView:
+def current(store: SqliteStore, view: PostingsView) -> PostingsView:
     """The same file, later."""
-    return WordView.of(view.file, store.postings.fates(view.file.about.fate))
+    return PostingsView.of(view.file, store.postings.fates(view.file.description.fate))
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 def searched(
     store: SqliteStore,
     query: str,
-    view: WordView | None,
+    view: PostingsView | None,
     where: EntryFilter = EVERYTHING,
     limit: int = 1000,
 ) -> Scored:
     scope = Scope(store, where, view=view)
-    return WordSearch(store).search(read_query(query), scope, limit).found
+    return LexicalSearch(store).search(read_query(query), scope, limit).found
 
 
 QUERIES = [
@@ -136,7 +136,7 @@ def lists(*given: Sequence[int]) -> list[Postings]:
 
 def test_optional_words_add_and_bring_in_nobody() -> None:
     rare, common, other = lists([3, 9], [1, 3, 5], [2])
-    chosen = WordSelection(("rare",), ("common", "other"), 2, 0.0)
+    chosen = TermSelection(("rare",), ("common", "other"), 2, 0.0)
     known = {"rare": rare, "common": common, "other": other}
     found = postings.retrieve(chosen, known, 100, lambda ids: ids > 0, 10)
     assert [one for one, _ in found] == [3, 9]
@@ -153,7 +153,7 @@ def test_as_many_are_asked_about_as_it_takes() -> None:
         asked.append(len(ids))
         return ids % 100 == 0
 
-    chosen = WordSelection(("w",), (), 1000, 0.0)
+    chosen = TermSelection(("w",), (), 1000, 0.0)
     found = postings.retrieve(chosen, {"w": every}, 2000, passing, 10)
     assert [one for one, _ in found] == list(range(1000, 0, -100))
     assert asked == [1000]

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from khive_workers.embedder.turns import (
-    COMPANY,
     SHORT_CHARACTERS,
     SHORT_TEXTS,
+    SOLE_AFTER,
     WAITING_LIMIT,
-    Company,
     Job,
     Slice,
+    SoleClient,
     Turns,
 )
 
@@ -147,10 +147,10 @@ TestAnyOrder = AnyOrder.TestCase
 
 
 def test_who_asks_by_turns_with_others_is_not_alone() -> None:
-    company = Company()
-    assert company.alone("a", 0.0)
-    assert company.alone("a", 0.001)
-    assert not company.alone("b", COMPANY / 2)
-    assert not company.alone("a", COMPANY)
-    assert company.alone("a", COMPANY * 2)
-    assert company.alone("b", COMPANY * 9)
+    sole_client = SoleClient()
+    assert sole_client.is_sole("a", 0.0)
+    assert sole_client.is_sole("a", 0.001)
+    assert not sole_client.is_sole("b", SOLE_AFTER / 2)
+    assert not sole_client.is_sole("a", SOLE_AFTER)
+    assert sole_client.is_sole("a", SOLE_AFTER * 2)
+    assert sole_client.is_sole("b", SOLE_AFTER * 9)

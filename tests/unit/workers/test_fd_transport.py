@@ -45,7 +45,7 @@ class Session:
     def worker(self) -> FdTransport:
         journal = Journal(os.dup(self.journal))
         observer = TrafficObserver(
-            journal.shake_hands, journal.receive, journal.answer, journal.hear
+            journal.shake_hands, journal.receive, journal.answer, journal.subscribe
         )
         inbox = Inbox(self.inbox, LIMIT)
         return FdTransport(

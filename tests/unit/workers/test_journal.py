@@ -35,10 +35,10 @@ def test_what_the_client_wants_to_hear_of_outlives_the_worker(fd: int) -> None:
     first.shake_hands(HANDSHAKE)
     first.receive(7)
     for line in lines:
-        first.hear(line)
-    first.hear(b'{"id":9,"method":"resources/unsubscribe","params":{"uri":"khive://1"}}')
-    first.hear(b'{"id":"s","method":"subscriptions/listen","params":{}}')
-    first.hear(b"no request")
+        first.subscribe(line)
+    first.subscribe(b'{"id":9,"method":"resources/unsubscribe","params":{"uri":"khive://1"}}')
+    first.subscribe(b'{"id":"s","method":"subscriptions/listen","params":{}}')
+    first.subscribe(b"no request")
     second = Journal(fd)
     assert (second.handshake, second.owed) == (HANDSHAKE, [7])
     assert second.standing[:2] == [lines[0], lines[2]]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from khive_workers.role.surroundings import ProcessBaseline
+from khive_workers.role.baseline import ProcessBaseline
 
 
 def _state() -> dict[str, object]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from khive_supervisor.errors import GitFailed, InUse, NoPlace
-from khive_supervisor.worktrees import about, leftover, place, tree
+from khive_supervisor.worktrees import leftover, metadata, place, tree
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.place import Workspace
 
@@ -248,19 +248,21 @@ def test_the_environment_of_another_git_does_not_leak(bench: Bench, tmp_path: Pa
 def test_what_its_maker_left_half_done_is_made_anew(bench: Bench) -> None:
     bench.commit()
     made = bench.enter()
-    about.write(made.home, about.About(**{**_fields(made.about), "ready": False}))
+    metadata.write(
+        made.home, metadata.WorktreeMetadata(**{**_fields(made.metadata), "ready": False})
+    )
     (Path(made.directory) / "half").write_text("")
     made.leave()
     (found,) = leftover.found(bench.git, bench.work)
     assert found.clean
     again = bench.enter()
     assert not (Path(again.directory) / "half").exists()
-    assert again.about.branch == "khive/dev-t1"
+    assert again.metadata.branch == "khive/dev-t1"
     assert again.tidy(bench.git) is None
 
 
-def _fields(of: about.About) -> dict[str, object]:
-    return {name: getattr(of, name) for name in about.About.__slots__}
+def _fields(of: metadata.WorktreeMetadata) -> dict[str, object]:
+    return {name: getattr(of, name) for name in metadata.WorktreeMetadata.__slots__}
 
 
 def test_a_worktree_that_somebody_removed_comes_back_with_its_commits(bench: Bench) -> None:
@@ -322,7 +324,7 @@ def test_what_nobody_can_tell_about_stays(bench: Bench, tmp_path: Path) -> None:
     assert not found.clean
     os.unlink(f"{made.home}/about.json")
     (found,) = leftover.found(bench.git, bench.work)
-    assert found.about is None
+    assert found.metadata is None
     assert leftover.remove_clean(bench.git, bench.work, 1) is not None
     assert os.path.isdir(made.directory)
 

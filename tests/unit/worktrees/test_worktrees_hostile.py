@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from khive_supervisor.errors import GitFailed, NoPlace
-from khive_supervisor.worktrees import about, leftover, place
+from khive_supervisor.worktrees import leftover, metadata, place
 from khive_supervisor.worktrees.git import Git
 
 ROOT = Path(__file__).parents[3]
@@ -74,8 +74,10 @@ def _work(one: Any, cwd: Path, top: str) -> None:
     assert leftover.remove_clean(git, top, 1) is not None
     shutil.rmtree(f"{made.home}/tree")
     made = place.enter(git, top, 1, "dev", "worktree", str(cwd), pause=lambda _s: None)
-    unfinished = {name: getattr(made.about, name) for name in about.About.__slots__}
-    about.write(made.home, about.About(**{**unfinished, "ready": False}))
+    unfinished = {
+        name: getattr(made.metadata, name) for name in metadata.WorktreeMetadata.__slots__
+    }
+    metadata.write(made.home, metadata.WorktreeMetadata(**{**unfinished, "ready": False}))
     made.leave()
     assert leftover.remove_clean(git, top, 1) is None
     assert list(leftover.found(git, top)) == []

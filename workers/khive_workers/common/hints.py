@@ -26,11 +26,11 @@ class HintReceiver:
         self,
         context: Context,
         thread: VerbThread,
-        tell: Callable[[Collection[str]], Awaitable[None]],
+        notify: Callable[[Collection[str]], Awaitable[None]],
     ) -> None:
         self._context = context
         self._thread = thread
-        self._tell = tell
+        self._notify = notify
         self._kinds: set[str] = set()
         self._working: asyncio.Task[None] | None = None
 
@@ -47,7 +47,7 @@ class HintReceiver:
             while self._kinds:
                 kinds, self._kinds = frozenset(self._kinds), set()
                 await self._refresh(kinds)
-                await self._tell(kinds)
+                await self._notify(kinds)
         finally:
             self._working = None
 

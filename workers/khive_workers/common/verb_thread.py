@@ -82,15 +82,15 @@ def _serve_one(
     try:
         result = work()
     except BaseException as error:  # noqa: BLE001 - it belongs to who waits
-        _tell(done, finished, done.set_exception, error)
+        _settle(done, finished, done.set_exception, error)
     else:
-        _tell(done, finished, done.set_result, result)
+        _settle(done, finished, done.set_result, result)
 
 
-def _tell(
+def _settle(
     done: asyncio.Future[Any],
     finished: Callable[[], None],
-    tell: Callable[[Any], None],
+    settle: Callable[[Any], None],
     what: Any,
 ) -> None:
     """Hand a result to the loop; perhaps nobody waits any more."""
@@ -98,7 +98,7 @@ def _tell(
     def hand() -> None:
         finished()
         if not done.done():
-            tell(what)
+            settle(what)
 
     try:
         done.get_loop().call_soon_threadsafe(hand)

@@ -37,7 +37,7 @@ from khive_supervisor.embed.names import embedder_socket
 from khive_supervisor.errors import BootFailure, EmbedderUnavailable, KhiveError, ProtocolError
 from khive_supervisor.host import paths
 from khive_workers.common import runtime
-from khive_workers.embedder.turns import Company, Job, Slice, Turns
+from khive_workers.embedder.turns import Job, Slice, SoleClient, Turns
 
 log = logs.get("khive.embedder")
 
@@ -129,7 +129,7 @@ class Computer:
             complete = job.left == 0 and not job.over
             job.over = job.over or complete
         if complete:
-            job.tell(job)
+            job.notify(job)
 
     def _fail(self, job: Job, error: KhiveError) -> None:
         with self._lock:
@@ -137,7 +137,7 @@ class Computer:
             self._turns.drop(job)
         if first:
             job.error = error
-            job.tell(job)
+            job.notify(job)
 
 
 def _told(error: Exception) -> KhiveError:
@@ -158,13 +158,13 @@ class Answers:
         self._dimensions = embedder.dimensions
         self._computer = computer
         self._at_once = at_once
-        self._company = Company()
+        self._sole_client = SoleClient()
         self._loop = asyncio.get_running_loop()
         self._remembered: OrderedDict[str, bytes] = OrderedDict()
 
     def ask(self, client: object, received: bytes, answer: Callable[[bytes], None]) -> Job | None:
         """Answer a request's frame, now or later; the job if it is later."""
-        alone = self._company.alone(client, self._loop.time())
+        alone = self._sole_client.is_sole(client, self._loop.time())
         try:
             texts = [text[:TEXT_LIMIT] for text in wire.read_request(received)]
             known = self._known(texts)
@@ -185,13 +185,13 @@ class Answers:
         def finish(job: Job) -> None:
             answer(self._answer(job))
 
-        def tell(job: Job) -> None:
+        def notify(job: Job) -> None:
             try:
                 self._loop.call_soon_threadsafe(finish, job)
             except RuntimeError:
                 return  # the loop has ended, and the process is about to
 
-        job = Job(texts, self._dimensions, tell)
+        job = Job(texts, self._dimensions, notify)
         self._computer.submit(job)
         return job
 

@@ -23,10 +23,10 @@ WAITING_LIMIT = 8_192
 
 
 #: Seconds after another client's request in which a client is not alone.
-COMPANY = 0.05
+SOLE_AFTER = 0.05
 
 
-class Company:
+class SoleClient:
     """Who has asked of late: one who asks alone is answered without a change of threads.
 
     That saves it 0.7 ms of 2, and costs the others, if any come meanwhile, the time of one text.
@@ -34,25 +34,25 @@ class Company:
 
     def __init__(self) -> None:
         self._last: object = None
-        self._last_at = self._other_at = -COMPANY
+        self._last_at = self._other_at = -SOLE_AFTER
 
-    def alone(self, client: object, now: float) -> bool:
-        """Note that a client asks, at a monotonic time; whether no other has a moment ago."""
+    def is_sole(self, client: object, now: float) -> bool:
+        """Note that a client asks at a monotonic time; return True if no other has of late."""
         if client is not self._last:
             self._last, self._other_at = client, self._last_at
         self._last_at = now
-        return now - self._other_at >= COMPANY
+        return now - self._other_at >= SOLE_AFTER
 
 
 class Job:
     """One request: its texts, the rows of their vectors, and whom to tell when all are there."""
 
-    __slots__ = ("error", "left", "next", "over", "short", "tell", "texts", "vectors")
+    __slots__ = ("error", "left", "next", "notify", "over", "short", "texts", "vectors")
 
-    def __init__(self, texts: list[str], dimensions: int, tell: Callable[[Job], None]) -> None:
+    def __init__(self, texts: list[str], dimensions: int, notify: Callable[[Job], None]) -> None:
         self.texts = texts
         self.vectors: Vectors = np.empty((len(texts), dimensions), np.float32)
-        self.tell = tell
+        self.notify = notify
         #: Whether it goes before long ones.
         self.short = len(texts) <= SHORT_TEXTS and sum(map(len, texts)) <= SHORT_CHARACTERS
         #: The first text that nobody has taken, and how many texts have no vector yet.

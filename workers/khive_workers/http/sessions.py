@@ -75,7 +75,7 @@ class HttpSessions:
             await self._inner(scope, receive, noting)
         if status == 404 or (scope["method"] == "DELETE" and status == 200):
             self._forget(session)
-        await self._tell()
+        await self._notify()
 
     def _forget(self, session: str) -> Any:
         """Count a session no more; who opened it."""
@@ -118,7 +118,7 @@ class HttpSessions:
                 self._opening -= 1
             for session in opened:
                 self._use(session, -1)
-            await self._tell()
+            await self._notify()
 
     async def _make_room(self, scope: Scope) -> None:
         """End idle sessions until there is room for one more, and count that one from here on.
@@ -146,7 +146,7 @@ class HttpSessions:
         asked = {**scope, "method": "DELETE", "headers": head, "user": owner}
         await self._inner(asked, _nothing, _ignored)
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 

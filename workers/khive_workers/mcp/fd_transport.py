@@ -42,7 +42,7 @@ LINGER = 1.5
 MAX_OPEN = 256
 
 #: Requests by which a client says what it wants to hear of: the next worker hears of them, too.
-HEARING = frozenset({"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"})
+SUBSCRIBING = frozenset({"resources/subscribe", "resources/unsubscribe", "subscriptions/listen"})
 #: Requests that are answered only when their stream ends: nobody waits for them at the end.
 ENDLESS = frozenset({"subscriptions/listen"})
 
@@ -64,7 +64,7 @@ class TrafficObserver:
     on_request: Callable[[Any], None]
     on_answer: Callable[[Any], None]
     #: A request by which the client wants to hear of something, or no longer.
-    on_hearing: Callable[[bytes], None] = lambda _line: None
+    on_subscribing: Callable[[bytes], None] = lambda _line: None
 
 
 class FdTransport:
@@ -110,9 +110,9 @@ class FdTransport:
         waits = self._arrival is not None and not self._arrival.done()
         return waits and not (self._open or self._ready) and not self._writer.busy
 
-    def when_gone(self, tell: Callable[[], None]) -> None:
+    def when_gone(self, act: Callable[[], None]) -> None:
         """Say what is to be done when the client does not read any more."""
-        self._writer.on_gone = tell
+        self._writer.on_gone = act
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -214,8 +214,8 @@ class FdTransport:
                 return None
             if message.method == "initialize":
                 self._observer.on_handshake(line)
-            if message.method in HEARING:
-                self._observer.on_hearing(line)
+            if message.method in SUBSCRIBING:
+                self._observer.on_subscribing(line)
             if message.method not in ENDLESS:
                 self._observer.on_request(message.id)
                 self._open.add(message.id)

@@ -256,9 +256,9 @@ class Resources:
         for key, client in list(self._clients.items()):
             if client.confined:  # what has changed may be of others
                 continue
-            await self._tell(key, client, kinds, listed=listed)
+            await self._notify(key, client, kinds, listed=listed)
 
-    async def _tell(
+    async def _notify(
         self, key: str, client: Subscriber, kinds: Collection[str], *, listed: bool
     ) -> None:
         try:

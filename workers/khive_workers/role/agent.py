@@ -30,7 +30,7 @@ class AgentHandler(CommandHandler):
     """Runs an agent with the task as its prompt; a retry goes on in the session there was."""
 
     _what = "agent"
-    _keeps = (HEAD, TAIL)
+    _kept_bytes = (HEAD, TAIL)
 
     def __init__(
         self,

@@ -82,7 +82,7 @@ class CommandHandler:
     tidies = 0.0
     #: What the key of the configuration is called, and bytes of the output that are kept.
     _what = "command"
-    _keeps = (HEAD, TAIL)
+    _kept_bytes = (HEAD, TAIL)
     #: Whether whoever is left by its parent becomes this process's child, and is its to take in.
     adopts = False
 
@@ -108,7 +108,7 @@ class CommandHandler:
         self._guard, self._alive = os.pipe()
         self._process: subprocess.Popen[bytes] | None = None
         self._refused: Outcome | None = None
-        self._output = Bounded(*self._keeps)
+        self._output = Bounded(*self._kept_bytes)
         self._errors = Bounded(0, LOG_LIMIT)
         self._started = 0.0
         self._why: Why | None = None
@@ -139,7 +139,7 @@ class CommandHandler:
 
     def _start(self, claim: Claim, arguments: Sequence[str], stdin: bytes) -> None:
         """Start the program; the outcome says it if that is impossible."""
-        self._output, self._errors = Bounded(*self._keeps), Bounded(0, LOG_LIMIT)
+        self._output, self._errors = Bounded(*self._kept_bytes), Bounded(0, LOG_LIMIT)
         try:
             # A file, since a pipe that is full would make this process wait for the command.
             with tempfile.TemporaryFile(buffering=0) as task:

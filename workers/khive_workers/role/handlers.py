@@ -33,8 +33,8 @@ from khive_supervisor.tasks.model import (
     Usage,
 )
 from khive_supervisor.text import wellformed
+from khive_workers.role.baseline import ProcessBaseline
 from khive_workers.role.context import TaskContext
-from khive_workers.role.surroundings import ProcessBaseline
 
 log = logs.get("khive.role")
 
@@ -171,7 +171,7 @@ class PythonHandler:
         self._thread: threading.Thread | None = None
         self._task: TaskContext | None = None
         self._outcome: Outcome | None = None
-        self._surroundings = ProcessBaseline(os.getcwd())
+        self._baseline = ProcessBaseline(os.getcwd())
 
     def check(self) -> None:
         """Import the function, as it is on the disk now."""
@@ -193,7 +193,7 @@ class PythonHandler:
                 hint='Name a function that takes (context, payload): "package.module:function".',
             )
         self._function = found
-        self._surroundings = ProcessBaseline(os.getcwd())  # with what the import has set
+        self._baseline = ProcessBaseline(os.getcwd())  # with what the import has set
 
     def begin(self, claim: Claim) -> None:
         """Give a task to the thread, which starts with the first one."""
@@ -213,14 +213,14 @@ class PythonHandler:
 
     def _tell_threads(self, task: TaskContext) -> None:
         """Nothing ends a thread; but whoever looks for what is still at work should hear of it."""
-        if names := self._surroundings.threads_left():
+        if names := self._baseline.threads_left():
             log.warning("role.threads_left", task=task.task_id, threads=names[:20])
 
     def _call(self, task: TaskContext) -> Outcome:
         assert self._function is not None
         started = time.monotonic()
         try:
-            self._surroundings.restore()
+            self._baseline.restore()
         except OSError as error:
             return failure(f"The role's directory cannot be worked in: {error}.")
         worker = os.getpid()

@@ -48,7 +48,7 @@ STARVED_LIMIT = 1000
 RETRY_AFTER = 0.5
 
 
-class Held:
+class ActiveTask:
     """The task at work, and when something is due for it (monotonic)."""
 
     def __init__(self, claim: Claim, now: float, timeout: float) -> None:
@@ -99,7 +99,7 @@ class RoleLoop:
         self._timeout = timeout
         self._clock = clock
         self._decoder = protocol.FrameDecoder()
-        self._held: Held | None = None
+        self._task: ActiveTask | None = None
         self._active = False
         self._draining = False
         self._look_at: float | None = None
@@ -109,8 +109,8 @@ class RoleLoop:
     def run(self) -> int:
         """Serve until drained; the exit code."""
         self._queue.setblocking(False)
-        self._selector.register(self._queue, selectors.EVENT_READ, self._hear)
-        self.tell(ready=True)
+        self._selector.register(self._queue, selectors.EVENT_READ, self._receive)
+        self.send(ready=True)
         while self._code is None:
             try:
                 for key, _ in self._selector.select(self._wait()):
@@ -127,31 +127,31 @@ class RoleLoop:
     def _wait(self) -> float | None:
         moments = [self._handler.turn(self._clock())]
         # A look that becomes due during a task follows it.
-        moments.append(self._look_at if self._held is None else self._held.due())
+        moments.append(self._look_at if self._task is None else self._task.due())
         known = [moment for moment in moments if moment is not None]
         return max(0.0, min(known) - self._clock()) if known else None
 
     def _turn(self, now: float) -> None:
         """Do everything that is due."""
-        held = self._held
-        if held is not None:
-            self._tend(held, now)
-        looks = self._held is None and self._active and not self._draining
+        task = self._task
+        if task is not None:
+            self._tend(task, now)
+        looks = self._task is None and self._active and not self._draining
         if looks and self._look_at is not None and now >= self._look_at:
             self._claim(now)
-        if self._held is None and self._draining and self._code is None:
+        if self._task is None and self._draining and self._code is None:
             self._code = exitcodes.OK
 
     # --- the supervisor -------------------------------------------------------------------------
 
-    def tell(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         """Say something to the supervisor; what it does not read is lost."""
         try:
             self._queue.send(protocol.encode(message))
         except OSError:
             return  # it is gone or busy; the store has what counts
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         try:
             data = self._queue.recv(65536)
         except BlockingIOError:
@@ -163,12 +163,12 @@ class RoleLoop:
             return
         try:
             for message in self._decoder.feed(data):
-                self._obey(message)
+                self._handle(message)
         except ProtocolError as error:
             log.error("role.garbled", error=str(error))
             self._drain()
 
-    def _obey(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         match message.get("do"):
             case "go":
                 self._active = True
@@ -176,17 +176,17 @@ class RoleLoop:
             case "wake":
                 self._look_at = self._clock()
             case "ping":
-                self.tell(alive=True)
+                self.send(alive=True)
             case "cancel":
-                held = self._held
-                if held is not None and message.get("task") == held.claim.id:
-                    self._stop(held, Why.CANCELLED, self._clock())
+                task = self._task
+                if task is not None and message.get("task") == task.claim.id:
+                    self._stop(task, Why.CANCELLED, self._clock())
 
     def _drain(self) -> None:
         self._draining = True
         if self._queue.fileno() in self._selector.get_map():
             self._selector.unregister(self._queue)
-        log.debug("role.draining", task=self._held.claim.id if self._held else None)
+        log.debug("role.draining", task=self._task.claim.id if self._task else None)
 
     # --- claiming -------------------------------------------------------------------------------
 
@@ -203,98 +203,98 @@ class RoleLoop:
     def _take(self, claim: Claim | None) -> None:
         if claim is None:
             return
-        self._held = Held(claim, self._clock(), self._timeout)
-        self.tell(took=claim.id)
+        self._task = ActiveTask(claim, self._clock(), self._timeout)
+        self.send(took=claim.id)
         self._handler.begin(claim)
 
     # --- the task at work -----------------------------------------------------------------------
 
-    def _tend(self, held: Held, now: float) -> None:
-        if held.outcome is None:
-            held.outcome = self._handler.outcome()
-        if held.outcome is not None:
-            if now >= held.not_before:
-                self._finish(held, now)
+    def _tend(self, task: ActiveTask, now: float) -> None:
+        if task.outcome is None:
+            task.outcome = self._handler.outcome()
+        if task.outcome is not None:
+            if now >= task.not_before:
+                self._finish(task, now)
             return
-        if now >= held.renew_at:
-            self._renew(held, now)
-        if held.why is None and now >= held.timeout_at:
-            self._stop(held, Why.TIMEOUT, now)
-        if held.stop_until is not None and now >= held.stop_until:
-            self._give_up(held, now)
-        self._report(held, now)
+        if now >= task.renew_at:
+            self._renew(task, now)
+        if task.why is None and now >= task.timeout_at:
+            self._stop(task, Why.TIMEOUT, now)
+        if task.stop_until is not None and now >= task.stop_until:
+            self._give_up(task, now)
+        self._report(task, now)
 
-    def _renew(self, held: Held, now: float) -> None:
+    def _renew(self, task: ActiveTask, now: float) -> None:
         """Hold the task for longer, and hear whether somebody has cancelled it."""
-        claim = held.claim
+        claim = task.claim
         try:
             until = lease.now().after(lease.LEASE)
             kept = self._tasks.renew(claim.id, claim.token, until)
             asked = not kept or self._tasks.cancelled(claim.id, claim.token)
         except KhiveError as error:
             log.warning("role.renew_failed", task=claim.id, error=str(error))
-            held.renew_at = now + RETRY_AFTER
+            task.renew_at = now + RETRY_AFTER
             return
-        held.renew_at = now + lease.RENEW_EVERY
-        if asked and held.why is None:
-            self._stop(held, Why.CANCELLED if kept else Why.LOST, now)
+        task.renew_at = now + lease.RENEW_EVERY
+        if asked and task.why is None:
+            self._stop(task, Why.CANCELLED if kept else Why.LOST, now)
 
-    def _stop(self, held: Held, why: Why, now: float) -> None:
-        if held.why is None:
-            held.why = why
-            held.stop_until = now + self._grace(why)
+    def _stop(self, task: ActiveTask, why: Why, now: float) -> None:
+        if task.why is None:
+            task.why = why
+            task.stop_until = now + self._grace(why)
             self._handler.stop(why)
-            log.info("role.stopping", task=held.claim.id, why=why.value)
+            log.info("role.stopping", task=task.claim.id, why=why.value)
 
     def _grace(self, why: Why) -> float:
         at_once = why is Why.TIMEOUT and not self._handler.ends
         return (TIMEOUT_GRACE if at_once else STOP_GRACE) + self._handler.tidies
 
-    def _give_up(self, held: Held, now: float) -> None:
+    def _give_up(self, task: ActiveTask, now: float) -> None:
         """It does not stop: store that, and end this process, since nothing else ends a thread."""
-        seconds = now - held.since
-        held.outcome = Outcome(
+        seconds = now - task.since
+        task.outcome = Outcome(
             CANCELLED,
             error="cancelled; it did not stop",
             latency=seconds,
             usage=self._handler.used(),
         )
         self._draining = True  # no further task
-        self._finish(held, now)
+        self._finish(task, now)
         self._code = exitcodes.RECYCLE
 
-    def _report(self, held: Held, now: float) -> None:
+    def _report(self, task: ActiveTask, now: float) -> None:
         """Store how far it is, not more often than somebody could read it."""
-        held.said = self._handler.progress() or held.said
-        if held.said is None or now < held.say_at:
+        task.said = self._handler.progress() or task.said
+        if task.said is None or now < task.say_at:
             return
-        claim = held.claim
+        claim = task.claim
         try:
-            self._tasks.progress(claim.id, claim.token, held.said)
+            self._tasks.progress(claim.id, claim.token, task.said)
         except KhiveError as error:
             log.debug("role.progress_failed", task=claim.id, error=str(error))
-        held.said, held.say_at = None, now + PROGRESS_EVERY
+        task.said, task.say_at = None, now + PROGRESS_EVERY
 
-    def _finish(self, held: Held, now: float) -> None:
+    def _finish(self, task: ActiveTask, now: float) -> None:
         """Store what came of it, guarded by its token, and take the next in the same step."""
-        assert held.outcome is not None
+        assert task.outcome is not None
         goes_on = self._active and not self._draining
-        if held.why is Why.TIMEOUT:
-            held.outcome = self._too_long(held.outcome)
+        if task.why is Why.TIMEOUT:
+            task.outcome = self._too_long(task.outcome)
         try:
-            finished = self._store(held, self._claimant if goes_on else None)
+            finished = self._store(task, self._claimant if goes_on else None)
         except KhiveError as error:
-            log.warning("role.finish_failed", task=held.claim.id, error=str(error))
-            held.not_before = now + RETRY_AFTER
-            if now >= held.renew_at:
-                self._renew(held, now)
+            log.warning("role.finish_failed", task=task.claim.id, error=str(error))
+            task.not_before = now + RETRY_AFTER
+            if now >= task.renew_at:
+                self._renew(task, now)
             return
-        self._held = None
-        ok = held.outcome.state == DONE
-        stopped = held.why in (Why.CANCELLED, Why.LOST)
-        self.tell(ended=held.claim.id, ok=ok, counts=finished.accepted and not stopped)
+        self._task = None
+        ok = task.outcome.state == DONE
+        stopped = task.why in (Why.CANCELLED, Why.LOST)
+        self.send(ended=task.claim.id, ok=ok, counts=finished.accepted and not stopped)
         if not finished.accepted:
-            log.warning("role.fenced", task=held.claim.id, state=finished.state)
+            log.warning("role.fenced", task=task.claim.id, state=finished.state)
         self._take(finished.next)
 
     def _too_long(self, outcome: Outcome) -> Outcome:
@@ -303,14 +303,14 @@ class RoleLoop:
         failed = failure(text, latency=outcome.latency)
         return replace(failed, log_tail=outcome.log_tail, usage=outcome.usage, place=outcome.place)
 
-    def _store(self, held: Held, next_claim: Claimant | None) -> Finished:
-        claim, outcome = held.claim, held.outcome
+    def _store(self, task: ActiveTask, next_claim: Claimant | None) -> Finished:
+        claim, outcome = task.claim, task.outcome
         assert outcome is not None
         try:
             return self._tasks.finish(claim.id, claim.token, outcome, lease.now(), next_claim)
         except InvalidInput as error:  # what it returned is nothing that the store takes
-            held.outcome = _refused(outcome, error)
-            return self._tasks.finish(claim.id, claim.token, held.outcome, lease.now(), next_claim)
+            task.outcome = _refused(outcome, error)
+            return self._tasks.finish(claim.id, claim.token, task.outcome, lease.now(), next_claim)
 
 
 def _refused(outcome: Outcome, error: InvalidInput) -> Outcome:

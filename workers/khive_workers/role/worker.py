@@ -160,7 +160,7 @@ def _make_handler(
         # Here, since a worker that calls functions has no use for it.
         from khive_workers.role.command import CommandHandler
 
-        _hear_children(waker)
+        _wake_at_child_exit(waker)
         made = CommandHandler(
             argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector,
             variables=variables,
@@ -172,14 +172,14 @@ def _make_handler(
     alone = WithoutLeftovers(WithFallback(handler, command))
     if role.workdir == "role":
         return alone
-    from khive_supervisor.worktrees import about
+    from khive_supervisor.worktrees import metadata
     from khive_workers.role.place import PlaceHandler
 
-    top = about.root(config.store.path)
+    top = metadata.root(config.store.path)
     return PlaceHandler(alone, role.workdir, top, os.environ, waker)
 
 
-def _hear_children(waker: Waker) -> None:
+def _wake_at_child_exit(waker: Waker) -> None:
     """Have the loop wake when a child ends."""
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker.fd, warn_on_full_buffer=False)
@@ -201,7 +201,7 @@ def _worker_of(
     if role.handler.agent:
         from khive_workers.role.agent import AgentHandler
 
-        _hear_children(waker)
+        _wake_at_child_exit(waker)
         agent = AgentHandler(
             role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note,
             variables=variables,

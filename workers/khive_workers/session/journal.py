@@ -42,8 +42,8 @@ class Journal:
         self.handshake = first[2:].rstrip(b"\n")
         self._standing: dict[str, bytes] = {}
         for line in whole:
-            if line.startswith(b"S ") and (about := _subject(line[2:])):
-                self._standing[about] = line[2:].rstrip(b"\n")
+            if line.startswith(b"S ") and (subject := _subject(line[2:])):
+                self._standing[subject] = line[2:].rstrip(b"\n")
         self._base = len(self._head())
         self._owed: dict[bytes, None] = {}
         for line in whole:
@@ -62,15 +62,15 @@ class Journal:
         """The requests by which the client wants to hear of something, in order."""
         return list(self._standing.values())
 
-    def hear(self, line: bytes) -> None:
+    def subscribe(self, line: bytes) -> None:
         """Keep, for the next worker, what the client wants to hear of; or no longer."""
-        about = _subject(line)
-        if about is None:
+        subject = _subject(line)
+        if subject is None:
             return
         if b'"resources/unsubscribe"' in line:
-            self._standing.pop(about, None)
+            self._standing.pop(subject, None)
         elif len(self._standing) < MOST_STANDING:
-            self._standing[about] = line.replace(b"\n", b" ")
+            self._standing[subject] = line.replace(b"\n", b" ")
         self._write_anew()
 
     def _head(self) -> bytes:

@@ -89,11 +89,11 @@ def warm() -> None:
     """
     registry, server = prepared()
     registry.warm()
-    asyncio.run(_rehearse(server))
+    asyncio.run(_warm_up(server))
     server.resources.forget()
 
 
-async def _rehearse(server: McpServer) -> None:
+async def _warm_up(server: McpServer) -> None:
     """One handshake and one listing of the tools, over pipes, without store or supervisor."""
     to_server, from_server = os.pipe(), os.pipe()
     memory = make_file()
@@ -195,7 +195,7 @@ class SessionWorker:
         self._hints = HintReceiver(context, thread, server.resources.changed)
         journal = self._journal
         observer = TrafficObserver(
-            journal.shake_hands, journal.receive, self._answered, journal.hear
+            journal.shake_hands, journal.receive, self._answered, journal.subscribe
         )
         transport = FdTransport(
             self._read_fd,

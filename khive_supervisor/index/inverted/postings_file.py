@@ -1,4 +1,4 @@
-"""The words' file of a generation: which entries have which words, for a quick search by words.
+"""The inverted index of a generation: which entries have which words, for a quick search by words.
 
 FTS5 looks up the length of every entry that it scores, a page each; a search of 100,000 entries
 takes 2 to 3 ms so, and reads what everybody else's searches then have to read again. This file
@@ -80,7 +80,7 @@ class Description:
 
 
 def file_name(generation: Generation) -> str:
-    """The name of a generation's words' file in the index directory."""
+    """The name of a generation's inverted index in the index directory."""
     return f"{generation.generation}.words"
 
 
@@ -98,10 +98,10 @@ def impact(
 
 
 def write(
-    path: str, generation: Generation, about: Description, arrays: Mapping[str, NDArray[Any]]
+    path: str, generation: Generation, description: Description, arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write a words' file. Raises OSError when there is no room."""
-    said = {**_as_dict(about), "arrays": {name: len(arrays[name]) for name in _ARRAYS}}
+    """Write an inverted index. Raises OSError when there is no room."""
+    said = {**_as_dict(description), "arrays": {name: len(arrays[name]) for name in _ARRAYS}}
     text = json.dumps(said, sort_keys=True).encode()
     body = [text + b" " * (-len(text) % 8)]
     for name, kind in _ARRAYS.items():
@@ -127,7 +127,7 @@ class PostingsFile:
     def __init__(self, path: str, generation: Generation) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            self.about, counts, start, self._checksum = _read_header(
+            self.description, counts, start, self._checksum = _read_header(
                 self._descriptor, generation, path
             )
             self._bytes = os.fstat(self._descriptor).st_size
@@ -176,8 +176,8 @@ class PostingsFile:
             self._descriptor = -1
 
 
-def _as_dict(about: Description) -> dict[str, float]:
-    return {name: getattr(about, name) for name in ("highest", "fate", "items", "average")}
+def _as_dict(description: Description) -> dict[str, float]:
+    return {name: getattr(description, name) for name in ("highest", "fate", "items", "average")}
 
 
 def _read_header(
@@ -198,7 +198,7 @@ def _read_header(
         raise refused
     try:
         said = json.loads(text)
-        about = Description(
+        description = Description(
             int(said["highest"]), int(said["fate"]), int(said["items"]), float(said["average"])
         )
         counts = {name: int(said["arrays"][name]) for name in _ARRAYS}
@@ -211,11 +211,11 @@ def _read_header(
         and whole == os.fstat(descriptor).st_size
         and counts["starts"] == counts["hashes"] + 1
         and counts["entries"] == counts["impacts"]
-        and {counts[name] for name in _BY_ENTRY} == {about.highest + 1}
+        and {counts[name] for name in _BY_ENTRY} == {description.highest + 1}
     )
     if not fits:
         raise refused
-    return about, counts, start, checksum
+    return description, counts, start, checksum
 
 
 def _padded(count: int, kind: str) -> int:

@@ -12,12 +12,12 @@ from khive_supervisor.host import paths
 from khive_supervisor.worktrees import shadow
 
 #: Names below a task's own directory.
-ABOUT, LOCK, TREE = "about.json", "lock", "tree"
+METADATA, LOCK, TREE = "about.json", "lock", "tree"
 FRESH, WORKTREE = "fresh", "worktree"
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class WorktreeMetadata:
     """Whose directory it is. `ready`: it was made whole, and somebody may have worked in it.
 
     A worktree has the `repository` (its git directory), the `branch`, the commit that it began at
@@ -49,23 +49,23 @@ def home_of(top: str, task: int) -> str:
     return f"{top}/t{task}"
 
 
-def read(home: str) -> About | None:
+def read(home: str) -> WorktreeMetadata | None:
     """What was written there; None if that is nothing to go by."""
     try:
-        with open(f"{home}/{ABOUT}", encoding="utf-8") as file:
+        with open(f"{home}/{METADATA}", encoding="utf-8") as file:
             data = json.load(file)
-        known = {field.name for field in fields(About)}
-        return About(**{name: value for name, value in data.items() if name in known})
+        known = {field.name for field in fields(WorktreeMetadata)}
+        return WorktreeMetadata(**{name: value for name, value in data.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
-def write(home: str, about: About) -> None:
+def write(home: str, metadata: WorktreeMetadata) -> None:
     """Replace what is there at once."""
-    part = f"{home}/{ABOUT}.part"
+    part = f"{home}/{METADATA}.part"
     with open(part, "w", encoding="utf-8") as file:
-        json.dump(asdict(about), file)
-    os.replace(part, f"{home}/{ABOUT}")
+        json.dump(asdict(metadata), file)
+    os.replace(part, f"{home}/{METADATA}")
 
 
 def lock(home: str) -> int | None:
@@ -89,7 +89,7 @@ def lock(home: str) -> int | None:
 def clear(home: str) -> None:
     """Remove what is ours of a task's directory, whose tree is gone, and it if it is empty."""
     shadow.clear(home)
-    for name in (ABOUT, f"{ABOUT}.part", LOCK):
+    for name in (METADATA, f"{METADATA}.part", LOCK):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{home}/{name}")
     with contextlib.suppress(OSError):
