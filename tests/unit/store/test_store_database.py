@@ -13,7 +13,6 @@ import pytest
 
 from khive_supervisor.errors import InvalidInput, StoreError, StoreUnavailable
 from khive_supervisor.sqlite.engine import connection
-from khive_supervisor.sqlite.engine.connection import CACHE_KIB
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
@@ -38,26 +37,6 @@ def store(path: str) -> Iterator[SqliteStore]:
 def other(store: SqliteStore) -> Iterator[SqliteStore]:
     with SqliteStore(store.path, busy_timeout=0.05) as opened:
         yield opened
-
-
-@pytest.mark.parametrize(
-    ("pragma", "value"),
-    [
-        ("journal_mode", "wal"),
-        ("synchronous", 2),
-        ("foreign_keys", 1),
-        ("trusted_schema", 0),
-        ("temp_store", 2),
-        ("mmap_size", 0),
-        ("cache_size", -CACHE_KIB),
-        ("wal_autocheckpoint", 4000),
-        ("journal_size_limit", 64 * 2**20),
-    ],
-)
-def test_settings(store: SqliteStore, pragma: str, value: object) -> None:
-    found = store.database.value(f"PRAGMA {pragma}")
-    # A connection without mapping answers with no row at all.
-    assert found == value or (pragma == "mmap_size" and found is None)
 
 
 def test_data_version_changes_with_others_commits_only(
