@@ -59,7 +59,7 @@ class Fakes:
         self.now = 100.0
         self.events: asyncio.Queue[RoleEvent] = asyncio.Queue()
         dependencies = PoolDependencies(
-            self._spawn,
+            self.spawn,
             self._release,
             lambda: None,
             lambda _fd: None,
@@ -70,7 +70,7 @@ class Fakes:
         )
         self.pool = RolePool(ROLE, Config(roles=(ROLE,)), dependencies)
 
-    def _spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
+    def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         if self.refuse is not None:
             raise self.refuse
         (fd,) = fds
@@ -78,6 +78,10 @@ class Fakes:
 
     def _release(self, worker: RoleWorker, died: bool) -> None:
         self.released.append((worker.name, died))
+
+    def find(self, name: str) -> RoleWorker | None:
+        """The worker of this name as its pool sees it, while it lives."""
+        return next((worker for worker in self.pool.workers if worker.name == name), None)
 
     def of(self, number: int) -> list[FakeWorker]:
         return [w for w in self.workers if w.request["generation"] == number]
@@ -93,7 +97,7 @@ class Fakes:
         return found
 
     def exit(self, worker: FakeWorker, code: int = 0) -> None:
-        found = self.pool.find(worker.name)
+        found = self.find(worker.name)
         assert found is not None
         worker.queue.close()
         found.exited(code, f"exit code {code}")
@@ -127,7 +131,7 @@ def with_pool(test: Callable[[Fakes], Awaitable[None]]) -> Callable[[], None]:
         finally:
             for worker in fakes.workers:
                 if worker.queue.fileno() >= 0:
-                    if fakes.pool.find(worker.name):
+                    if fakes.find(worker.name):
                         fakes.exit(worker)
                     worker.queue.close()
             await fakes.pool.end(0.0)

@@ -124,7 +124,7 @@ class Supervisor:
         self.belonging = Belonging.of(loaded, socket_path)
         self.notifier = systemd.from_environment(os.environ)
         self.environment = ChildEnvironment(self.config, socket_path, os.environ)
-        self._allow_list = AllowList(socket_path, self.config)
+        self._allow_list = AllowList(socket_path)
         self.spawner = self._make_spawner()
         self.upkeep = Upkeep(
             self.config,
@@ -250,7 +250,7 @@ class Supervisor:
         self._open_store()
         try:
             listener = self._listen()
-            self._allow_list.write()
+            self._allow_list.configure(self.config)
             self._start_log()
             self.store_watch.started()
             listening()
@@ -360,7 +360,7 @@ class Supervisor:
 
         def bind() -> None:
             control.listen_at(self._rendezvous.bind())
-            self._allow_list.write()
+            self._allow_list.configure(self.config)
             if self.http is not None:
                 self.http.keep_token()
 

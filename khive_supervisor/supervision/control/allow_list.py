@@ -16,32 +16,23 @@ from khive_supervisor.config.settings.model import Config
 class AllowList:
     """The file of one socket."""
 
-    def __init__(self, socket_path: str, config: Config) -> None:
+    def __init__(self, socket_path: str) -> None:
         self._file = socket_path + ".env"
-        self._names = config.session.env_allow
 
     def configure(self, config: Config) -> None:
-        """Have attach pass on other names from now on.
+        """Have attach pass on these names from now on; idempotent.
 
         Raises:
             OSError: the file could not be written; attach goes on with the one that is there.
         """
-        before, self._names = self._names, config.session.env_allow
-        try:
-            self.write()
-        except OSError:
-            self._names = before
-            raise
-
-    def write(self) -> None:
-        """Put the file in its place, or away if attach's own names do; raises OSError."""
-        if tuple(self._names) == FORWARDED:
+        names = config.session.env_allow
+        if tuple(names) == FORWARDED:
             self.remove()
             return
         unfinished = self._file + ".tmp"
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as out:
-            out.write("\n".join(self._names))
+            out.write("\n".join(names))
         os.replace(unfinished, self._file)  # whole, since an attach may read it at this moment
 
     def remove(self) -> None:

@@ -10,7 +10,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor import __version__, logs
@@ -26,19 +25,7 @@ log = logs.get("khive.audit")
 WAITING = 1000
 
 #: Runs something with the store's chain where that may wait for a disk.
-InThread = Callable[[Callable[[AuditLog], None]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """An entry that is to be."""
-
-    at: float
-    kind: str
-    subject: str
-    detail: Mapping[str, Any]
-    actor: str
-    always: bool
+InThread = Callable[[Callable[[AuditLog], object]], Awaitable[None]]
 
 
 class AuditEvents:
@@ -47,7 +34,7 @@ class AuditEvents:
     def __init__(self, in_thread: InThread, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._in_thread = in_thread
         self._wall_clock = wall_clock
-        self._notes: deque[_Note] = deque()
+        self._notes: deque[Callable[[AuditLog], object]] = deque()
         self.outbox = Outbox(self._write_notes, self._not_written)
 
     def note(
@@ -63,13 +50,15 @@ class AuditEvents:
         if len(self._notes) >= WAITING:
             log.error("audit.lost", kind=kind, subject=subject, actor=actor, detail=dict(detail))
             return
-        self._notes.append(_Note(self._wall_clock(), kind, subject, detail, actor, always))
+        at = self._wall_clock()
+        self._notes.append(
+            lambda chain: chain.record(kind, subject, detail, actor=actor, always=always, at=at)
+        )
         self.outbox.wake()
 
     async def _write_notes(self) -> None:
         while self._notes:
-            note = self._notes[0]
-            await self._in_thread(lambda chain: _write(chain, note))  # noqa: B023 - awaited
+            await self._in_thread(self._notes[0])
             self._notes.popleft()
 
     def _not_written(self, error: Exception) -> None:
@@ -88,12 +77,6 @@ class AuditEvents:
         """Note that it has ended everything it had started, and write what waits."""
         self.note("supervisor.stopped", actors.SUPERVISOR, {}, actor=who)
         await self.outbox.flush()
-
-
-def _write(chain: AuditLog, note: _Note) -> None:
-    chain.record(
-        note.kind, note.subject, note.detail, actor=note.actor, always=note.always, at=note.at
-    )
 
 
 def _configuration(config: Config, file: str | None) -> dict[str, Any]:

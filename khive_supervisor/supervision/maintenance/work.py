@@ -71,7 +71,7 @@ class Upkeep:
         """Run something with the store, where that may wait for a disk; return what it returns."""
         return await self._in_thread(lambda maintenance: work(maintenance.store))
 
-    async def with_audit(self, work: Callable[[AuditLog], None]) -> None:
+    async def with_audit(self, work: Callable[[AuditLog], object]) -> None:
         """Run something with the audit chain of the store."""
         await self._in_thread(lambda maintenance: work(maintenance.store.audit))
 

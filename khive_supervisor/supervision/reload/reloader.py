@@ -1,8 +1,9 @@
 """Reloading the configuration: read, check and compare first; then change what differs.
 
 Until a file has been found to be valid nothing is touched, and an invalid one is answered with
-everything that is wrong with it. One reload is at work at a time. What happens to roles afterwards
-comes as an event, and takes a definition that failed out of force.
+everything that is wrong with it. One reload is at work at a time. Requests that come meanwhile
+wait, and the next reload answers them all: it reads the file as it is then. What happens to roles
+afterwards comes as an event, and takes a definition that failed out of force.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from khive_supervisor.config.changes import ConfigDiff, diff, digest_of, in_forc
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.processes.login_shell import merged
@@ -34,7 +36,6 @@ from khive_supervisor.supervision.reload.states import (
     ReloadPhase,
     after,
     ending,
-    next_request,
 )
 from khive_supervisor.supervision.roles.events import (
     UNDONE,
@@ -69,7 +70,6 @@ class ServiceManager(Protocol):
 class Request:
     """Somebody who wants a reload, and the plan that it must be, if not any."""
 
-    number: int
     by: str
     plan: str
     answer: asyncio.Future[Result]
@@ -109,7 +109,7 @@ class Reloader:
         self._state = Coordinator(digest=digest_of(self.config))
         self._requests: list[Request] = []
         self._asked = asyncio.Event()
-        self._reverts: list[RolledBack] = []
+        self._reverts: list[tuple[Role, Role, str]] = []
         self._plan: ConfigDiff | None = None
         self._timings: dict[str, float] = {}
         self._since = 0.0
@@ -124,9 +124,8 @@ class Reloader:
             plan: the digest that a dry run gave; another plan is then not carried out.
             actor: who asks, for the audit chain; `by` if empty.
         """
-        self._state = after(self._state, ReloadEvent.ASKED)
         answer = asyncio.get_running_loop().create_future()
-        self._requests.append(Request(self._state.asked, by, plan, answer, actor or by))
+        self._requests.append(Request(by, plan, answer, actor or by))
         self._asked.set()
         return answer
 
@@ -147,7 +146,7 @@ class Reloader:
             return {"valid": False, "errors": list(error.problems), "empty": True}
         return {"valid": True, "errors": [], **plan.as_dict(), "text": plan.describe()}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return what `status` shows."""
         return {
             "phase": self._state.phase.value,
@@ -171,14 +170,14 @@ class Reloader:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            while self._state.busy:
-                await self._serve()
-                self._state = next_request(self._state)
+            while self._requests:
+                await self._serve(list(self._requests))
 
-    async def _serve(self) -> None:
-        mine = [request for request in self._requests if request.number <= self._state.current]
+    async def _serve(self, requests: list[Request]) -> None:
+        """Reload once; the newest of some requests counts, and the others are answered by it."""
+        self._state = after(self._state, ReloadEvent.BEGUN)
         self._plan, self._timings, self._since = None, {}, self._clock()
-        newest = mine[-1]
+        newest = requests[-1]
         log.info("reload.started", by=newest.by)
         self._notifier.reloading()
         try:
@@ -186,10 +185,10 @@ class Reloader:
         except Exception as error:  # noqa: BLE001 - the next reload must be possible
             log.error("reload.broken", trace=traceback.format_exc())
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
-        self._requests = self._requests[len(mine) :]
+        del self._requests[: len(requests)]
         kind, detail = audit_entry(result, self._plan, self._state.digest)
         self._audit.note(kind, actors.CONFIGURATION, detail, actor=newest.actor)
-        self._finish(result, mine)
+        self._finish(result, requests)
         self._revert()
 
     async def _reload(self, request: Request) -> Result:
@@ -248,6 +247,8 @@ class Reloader:
         """Change the roles step by step, without a gap."""
         unchanged = {change.role: RoleOutcome.UNCHANGED for change in plan.roles}
         if not plan.changed_roles:
+            for event in (ReloadEvent.STAGED, ReloadEvent.SWITCHED, ReloadEvent.DRAINED):
+                self._step(event)
             return Applied(unchanged)
         try:
             rollout = await self._roles.rollout(plan, config)
@@ -263,7 +264,7 @@ class Reloader:
             failed = {change.role: RoleOutcome.FAILED for change in plan.changed_roles}
             return Applied(unchanged | failed, (f"{type(error).__name__}: {error}",))
         for rolled_back in applied.rollbacks:
-            self._note_rollback(rolled_back)
+            self._note(rolled_back)
         return applied
 
     def _end(self, old: Config, applied: Applied) -> None:
@@ -271,11 +272,7 @@ class Reloader:
         undone = {role for role, outcome in applied.outcomes.items() if outcome in UNDONE}
         if undone:
             self._configure(keep_roles(old, self.config, undone))
-            self._step(ending(applied.outcomes), digest_of(self.config))
-            return
-        for phase, event in _REST:
-            if self._state.phase is phase:
-                self._step(event)
+        self._step(ending(applied.outcomes), digest_of(self.config))
 
     def _step(self, event: ReloadEvent, digest: str = "") -> None:
         now = self._clock()
@@ -297,7 +294,8 @@ class Reloader:
         self.last = result
         self.outcomes[result.state.value] += 1
         tell = log.info if result.state is ReloadPhase.DONE else log.error
-        tell(f"reload.{result.state.value}", **_logged(result))
+        record = {name: value for name, value in result.as_dict().items() if name != "state"}
+        tell(f"reload.{result.state.value}", **record)
         self._notifier.ready("" if result.state is ReloadPhase.DONE else "The last reload failed.")
         for request in requests:
             if request.answer.done():
@@ -314,27 +312,26 @@ class Reloader:
             self._take_in(await self._roles.events.get())
 
     def _take_in(self, event: RoleEvent) -> None:
-        if isinstance(event, RolledBack):
-            self._note_rollback(event)
-            self._reverts.append(event)
+        self._note(event)
+        if isinstance(event, RolledBack) and event.again is not None:
+            self._reverts.append((event.bad, event.again, event.why))
             if not self._state.busy:
                 self._revert()
-        else:
-            why = event.why[:TEXT_LIMIT]
-            self._audit.note("role.gave_up", actors.role(event.role), {"why": why})
 
-    def _note_rollback(self, event: RolledBack) -> None:
-        why = event.why[:TEXT_LIMIT]
-        self._audit.note("role.rolled_back", actors.role(event.bad.role), {"why": why})
+    def _note(self, event: RoleEvent) -> None:
+        if isinstance(event, RolledBack) and event.again is None:
+            return
+        kind = "rolled_back" if isinstance(event, RolledBack) else "gave_up"
+        self._audit.note(f"role.{kind}", actors.role(event.role), {"why": event.why[:TEXT_LIMIT]})
 
     def _revert(self) -> None:
         """Name the old definitions of roles that went back, so that the next reload tries again."""
         while self._reverts:
-            event = self._reverts.pop(0)
-            name = event.bad.role
-            if self.config.role(name) != event.bad or event.bad == event.again:
+            bad, again, why = self._reverts.pop(0)
+            name = bad.role
+            if self.config.role(name) != bad or bad == again:
                 continue  # another reload came
-            roles = tuple(event.again if r.role == name else r for r in self.config.roles)
+            roles = tuple(again if role.role == name else role for role in self.config.roles)
             try:
                 self._configure(replace(self.config, roles=roles))
             except OSError as error:
@@ -347,22 +344,13 @@ class Reloader:
                     self.last,
                     state=self._state.phase,
                     roles={**self.last.roles, name: RoleOutcome.ROLLED_BACK},
-                    errors=(*self.last.errors, event.why),
+                    errors=(*self.last.errors, why),
                 )
             self.outcomes["rolled_back_later"] += 1
             self._notifier.ready("The last reload was rolled back.")
-            log.error("reload.reverted", role=name, error=event.why)
+            log.error("reload.reverted", role=name, error=why)
             detail = {"role": name, "digest": digest}
             self._audit.note("configuration.reverted", actors.CONFIGURATION, detail)
-
-
-#: What is left to go through when the roles have changed, or none had to.
-_REST = (
-    (ReloadPhase.STAGING, ReloadEvent.STAGED),
-    (ReloadPhase.SWITCHING, ReloadEvent.SWITCHED),
-    (ReloadPhase.DRAINING, ReloadEvent.DRAINED),
-    (ReloadPhase.WATCHING, ReloadEvent.KEPT),
-)
 
 
 def read(
@@ -401,7 +389,3 @@ def _other_plan(wanted: str, plan: ConfigDiff) -> str:
 
 def _superseded(wanted: str) -> str:
     return f"the plan {wanted} was not carried out: a newer request led to another one"
-
-
-def _logged(result: Result) -> dict[str, Any]:
-    return {name: value for name, value in result.as_dict().items() if name != "state"}

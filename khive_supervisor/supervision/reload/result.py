@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
 
 from khive_supervisor.audit.chain import TEXT_LIMIT
 from khive_supervisor.config.changes import ConfigDiff
 from khive_supervisor.supervision.reload.states import ReloadPhase
 from khive_supervisor.supervision.roles.events import RoleOutcome
 
-
-class ReloadRecord(TypedDict):
-    """A result as plain data."""
-
-    state: str
-    changed: bool
-    generation: int
-    previous: int
-    requested_by: str
-    plan: str
-    applied: list[str]
-    roles: dict[str, str]
-    timings_ms: dict[str, float]
-    errors: list[str]
-    waits_for_restart: list[str]
+#: Plain data that JSON can carry.
+Record = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ class Result:
         """Return whether anything is different now."""
         return self.generation != self.previous
 
-    def as_dict(self) -> ReloadRecord:
+    def as_dict(self) -> Record:
         """Return plain data that JSON can carry."""
         return {
             "state": self.state.value,
@@ -77,7 +63,7 @@ class Result:
         }
 
 
-def audit_entry(result: Result, plan: ConfigDiff | None, digest: str) -> tuple[str, dict[str, Any]]:
+def audit_entry(result: Result, plan: ConfigDiff | None, digest: str) -> tuple[str, Record]:
     """Return the kind and the detail of the entry on a reload that has ended.
 
     Args:
@@ -104,7 +90,7 @@ def audit_entry(result: Result, plan: ConfigDiff | None, digest: str) -> tuple[s
     }
 
 
-def _changed_roles(outcomes: Mapping[str, RoleOutcome], plan: ConfigDiff | None) -> dict[str, Any]:
+def _changed_roles(outcomes: Mapping[str, RoleOutcome], plan: ConfigDiff | None) -> Record:
     """Return what became of each role that was to change, and which of its keys have."""
     keys = {} if plan is None else {c.role: [one.key for one in c.changes] for c in plan.roles}
     return {

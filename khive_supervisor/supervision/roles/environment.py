@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import TypedDict
 
 from khive_supervisor import logs
 from khive_supervisor.config.handlers import check_handlers
@@ -16,14 +15,6 @@ from khive_supervisor.host import paths
 from khive_supervisor.supervision.processes import login_shell
 
 log = logs.get("khive.supervisor")
-
-
-class EnvironmentStatus(TypedDict):
-    """What `status` shows of the environment."""
-
-    path: str
-    shell: str
-    problem: str
 
 
 class RoleEnvironment:
@@ -66,7 +57,7 @@ class RoleEnvironment:
         asked = {name: self.variables[name] for name in role.variables if name in self.variables}
         return {**login_shell.usual(self.variables), **asked}
 
-    def describe(self) -> EnvironmentStatus:
+    def describe(self) -> dict[str, str]:
         """Return what `status` shows."""
         path = self.variables.get("PATH", "")
         return {"path": path, "shell": self._login.shell, "problem": self._login.problem}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,11 +28,19 @@ UNDONE = frozenset({RoleOutcome.ROLLED_BACK, RoleOutcome.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """A role's new definition failed its first tasks, and the one before it works again."""
+    """A role's new definition failed its first tasks.
+
+    `again` is the definition before it, which works again; None if there is none, or it fails too.
+    """
 
     bad: Role
-    again: Role
+    again: Role | None
     why: str
+
+    @property
+    def role(self) -> str:
+        """Return the name of the role."""
+        return self.bad.role
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +51,8 @@ class GaveUp:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class WatchResult:
-    """How a new generation did its first tasks; one that is not kept may not be rolled back either.
-
-    Then there was none before it, or that one does not start.
-    """
-
-    kept: bool
-    rolled_back: RolledBack | None = None
-
+#: A watch on a new generation's first tasks; None: they went well.
+Watch = asyncio.Task[RolledBack | None]
 
 #: What happens to roles while nobody waits for it.
 RoleEvent = RolledBack | GaveUp

@@ -14,6 +14,8 @@ from khive_supervisor import logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role, digest
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.restart import History
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import RoleEvent
@@ -158,6 +160,49 @@ class RoleGeneration:
         worker.start(around.spawn, request, role.warm_timeout)
         self.workers[name] = worker
         return worker
+
+    async def warm_up(self, observer: WorkerObserver, around: PoolDependencies) -> None:
+        """Start all workers in turn, and wait until they are ready; `broken` says why not."""
+        try:
+            turns = (self._warm_one(observer, around) for _ in range(self.role.workers))
+            await asyncio.gather(*turns)
+        except asyncio.CancelledError:
+            for worker in self.alive:
+                worker.terminate()
+            raise
+
+    async def _warm_one(self, observer: WorkerObserver, around: PoolDependencies) -> None:
+        async with around.turns:
+            if self.broken:
+                return
+            try:
+                (worker,) = self.start_workers(1, observer, around)
+                # One that is late is killed; this is for what cannot be.
+                patience = self.role.warm_timeout + KILL_PATIENCE
+                await asyncio.wait_for(worker.settled.wait(), patience)
+            except (KhiveError, OSError, TimeoutError) as error:
+                self.broken = str(error) or "a worker neither got ready nor ended"
+
+    def activate(self) -> None:
+        """Let all workers that are ready take tasks; the others follow when they are."""
+        if self.state is GenerationState.WARMING:
+            self.move(GenerationState.READY)
+        self.move(GenerationState.ACTIVE)
+        for worker in self.staying:
+            if worker.ready and not worker.active:
+                worker.go()
+
+    def close_queues(self) -> None:
+        """Have its workers finish what they hold, and end."""
+        if self.state is GenerationState.ACTIVE:
+            self.move(GenerationState.DRAINING)
+        for worker in self.alive:
+            worker.drain()
+
+    def look(self, limits: HangLimits) -> None:
+        """See which workers answer."""
+        for worker in self.alive:
+            worker.look(limits, self.role.timeout)
 
     async def proves_itself(self, clock: Callable[[], float]) -> bool:
         """Wait for its first tasks, as long as it is watched; return whether it may stay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from khive_supervisor.config.changes import ConfigDiff
@@ -142,9 +142,11 @@ class Roles:
         if worker is not None and worker.pid is None:
             worker.pid = begin.pid
 
+    def _workers(self) -> Iterator[RoleWorker]:
+        return (worker for pool in self._pools.values() for worker in pool.workers)
+
     def _worker(self, name: str) -> RoleWorker | None:
-        found = (pool.find(name) for pool in self._pools.values())
-        return next((worker for worker in found if worker is not None), None)
+        return next((worker for worker in self._workers() if worker.name == name), None)
 
     def look_at_workers(self) -> None:
         """See which workers answer, and end those that hang."""
@@ -154,12 +156,13 @@ class Roles:
 
     def working(self) -> dict[int, int | None]:
         """Return the task of each worker's process; None of one that has none."""
-        return dict(pair for pool in self._pools.values() for pair in pool.working())
+        return {worker.pid: worker.task for worker in self._workers() if worker.pid is not None}
 
     def cancel(self, task: int) -> None:
         """Have a task stop: its worker hears it now rather than at its next renewal."""
-        for pool in self._pools.values():
-            pool.cancel(task)
+        for worker in self._workers():
+            if worker.task == task:
+                worker.cancel(task)
 
     def _changed(self) -> None:
         self._rows.changed()

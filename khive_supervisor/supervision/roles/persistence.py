@@ -17,9 +17,10 @@ from khive_supervisor.host.process_tree import ProcessEntry
 from khive_supervisor.host.processes import alive
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import Outbox
+from khive_supervisor.supervision.roles.lifecycle import FINAL
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.worker import RoleWorker
-from khive_supervisor.tasks.model import LEASED, Released, TaskFilter
+from khive_supervisor.tasks.model import LEASED, Released, RoleRow, TaskFilter
 
 log = logs.get("khive.roles")
 
@@ -82,7 +83,9 @@ class RoleRows:
             self._on_released(released, worker)
         if self._stored != self._changes:
             changes = self._changes
-            rows = [pool.row() for pool in self._pools.values() if pool.known]
+            # Tasks may be given to whoever has worked, or does.
+            known = (p for p in self._pools.values() if p.current is not None or not p.in_service)
+            rows = [_row_of(pool) for pool in known]
             limits = _limits(pool.role for pool in self._pools.values())
             await self._in_thread(lambda store: store.roles.set(rows))
             await self._in_thread(lambda store: store.budgets.set_limits(limits))
@@ -91,6 +94,22 @@ class RoleRows:
     def _not_stored(self, error: Exception) -> None:
         self._changes += 1  # what is in the store now is not known
         log.warning("roles.not_stored", error=str(error))
+
+
+def _row_of(pool: RolePool) -> RoleRow:
+    """Return what sessions read of a role, and the next supervisor."""
+    role, current = pool.role, pool.current
+    given_up = current is not None and current.state in FINAL
+    return RoleRow(
+        role=role.role,
+        task_types=role.task_types,
+        digest=current.digest if current else "",
+        generation=current.number if current else pool.newest,
+        workers=role.workers,
+        attempts=role.attempts,
+        in_service=pool.in_service and not given_up,
+        priority=role.priority,
+    )
 
 
 def _limits(roles: Iterable[Role]) -> dict[str, BudgetLimits]:

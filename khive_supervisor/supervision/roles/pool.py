@@ -14,16 +14,15 @@ from typing import Any, TypeVar
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
-from khive_supervisor.errors import BootFailure, KhiveError, StagingFailed
+from khive_supervisor.errors import KhiveError, StagingFailed
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.restart import RestartPolicy
-from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, WatchResult
+from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, Watch
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import FINAL, GenerationState
 from khive_supervisor.supervision.roles.restarts import Restarts
 from khive_supervisor.supervision.roles.status import PoolStatus
-from khive_supervisor.supervision.roles.worker import KILL_PATIENCE, RoleWorker, all_gone
-from khive_supervisor.tasks.model import RoleRow
+from khive_supervisor.supervision.roles.worker import RoleWorker, all_gone
 
 log = logs.get("khive.roles")
 _T = TypeVar("_T")
@@ -55,7 +54,7 @@ class RolePool:
         self._around = dependencies
         self._generations: list[RoleGeneration] = []
         self._restarts = Restarts(self._restart, dependencies.clock)
-        self._watching: asyncio.Task[WatchResult] | None = None
+        self._watching: Watch | None = None
         self._given_up_for = ""
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -64,22 +63,7 @@ class RolePool:
     @property
     def ready(self) -> int:
         """Return how many workers take tasks."""
-        return sum(worker.serving for worker in self._workers())
-
-    @property
-    def tried(self) -> bool:
-        """Return whether there was ever an attempt to start it."""
-        return bool(self._generations)
-
-    @property
-    def known(self) -> bool:
-        """Return whether tasks may be given to it: it has worked, or does."""
-        return self.current is not None or not self.in_service
-
-    @property
-    def given_up(self) -> bool:
-        """Return whether it stays down until somebody mends it."""
-        return self.current is not None and self.current.state in FINAL
+        return sum(worker.serving for worker in self.workers)
 
     @property
     def state(self) -> str:
@@ -88,7 +72,7 @@ class RolePool:
         if not self.in_service:
             return "drained"
         if current is None:
-            return "failed" if self.tried else "starting"
+            return "failed" if self._generations else "starting"
         if current.state is GenerationState.FAILED:
             return "failed"
         if self.ready >= self.role.workers:
@@ -101,34 +85,21 @@ class RolePool:
         now = self.current
         return now is None or now.state in FINAL or all(w.ready for w in now.staying)
 
-    def _workers(self) -> list[RoleWorker]:
+    @property
+    def workers(self) -> list[RoleWorker]:
+        """Return all of its processes."""
         return [worker for generation in self._generations for worker in generation.alive]
-
-    def find(self, worker: str) -> RoleWorker | None:
-        """Return a worker that lives, by its name."""
-        return next((w for w in self._workers() if w.name == worker), None)
 
     def look(self, limits: HangLimits) -> None:
         """See which of the workers answer."""
         for generation in self._generations:
-            for worker in generation.alive:
-                worker.look(limits, generation.role.timeout)
+            generation.look(limits)
 
     def wake(self) -> None:
         """Tell the workers that have nothing to do."""
-        for worker in self._workers():
+        for worker in self.workers:
             if worker.idle:
                 worker.wake()
-
-    def working(self) -> list[tuple[int, int | None]]:
-        """Return the processes of its workers, each with its task."""
-        return [(one.pid, one.task) for one in self._workers() if one.pid is not None]
-
-    def cancel(self, task: int) -> None:
-        """Have the worker of this task stop it."""
-        for worker in self._workers():
-            if worker.task == task:
-                worker.cancel(task)
 
     # --- the first generation -------------------------------------------------------------------
 
@@ -156,41 +127,16 @@ class RolePool:
         await self.settle()
         generation = self._new_generation(role, config)
         generation.move(GenerationState.WARMING)
-        try:
-            turns = (self._warm_one(generation) for _ in range(role.workers))
-            for failed in await asyncio.gather(*turns, return_exceptions=True):
-                if failed is not None:
-                    raise failed
-            if generation.broken:
-                raise BootFailure(generation.broken)
-        except (KhiveError, OSError, TimeoutError) as error:
-            why = str(error) or generation.broken
-            await self._discard(generation, why)
-            raise StagingFailed(f"The role {self.name} got no new workers: {why}") from error
-        except asyncio.CancelledError:
-            for worker in generation.alive:
-                worker.terminate()
-            raise
+        await generation.warm_up(self, self._around)
+        if generation.broken:
+            await self._discard(generation)
+            raise StagingFailed(f"The role {self.name} got no new workers: {generation.broken}")
         generation.move(GenerationState.READY)
         return generation
 
-    async def _warm_one(self, generation: RoleGeneration) -> None:
-        """Start one more worker in its turn, and wait until it is ready or has failed."""
-        async with self._around.turns:
-            if generation.broken:
-                return
-            try:
-                (worker,) = generation.start_workers(1, self, self._around)
-                # One that is late is killed; this is for what cannot be.
-                patience = generation.role.warm_timeout + KILL_PATIENCE
-                await asyncio.wait_for(worker.settled.wait(), patience)
-            except (KhiveError, OSError, TimeoutError) as error:
-                generation.broken = str(error) or "a worker neither got ready nor ended"
-                raise
-
-    async def _discard(self, generation: RoleGeneration, why: str) -> None:
-        """It never had a task: nothing to wait for."""
-        generation.broken = generation.last_error = self.last_error = why
+    async def _discard(self, generation: RoleGeneration) -> None:
+        """End one that never had a task, so that there is nothing to wait for."""
+        why = generation.last_error = self.last_error = generation.broken
         log.error("role.staging_failed", role=self.name, number=generation.number, error=why)
         await generation.end(0.0)
         generation.move(GenerationState.FAILED)
@@ -212,7 +158,7 @@ class RolePool:
             StagingFailed: it has broken since it was ready.
         """
         if new.broken:
-            self._spawn_task(self._discard(new, new.broken))
+            self._spawn_task(self._discard(new))
             raise StagingFailed(f"The role {self.name} got no new workers: {new.broken}")
         old, self.current = self.current, new
         self.role, self._config = new.role, new.config
@@ -223,19 +169,11 @@ class RolePool:
         return old
 
     def _activate(self, generation: RoleGeneration) -> None:
-        if generation.state is GenerationState.WARMING:
-            generation.move(GenerationState.READY)
-        generation.move(GenerationState.ACTIVE)
-        for worker in generation.staying:
-            if worker.ready and not worker.active:
-                worker.go()
+        generation.activate()
         self._count("switched")
 
     def _close_queues(self, generation: RoleGeneration) -> None:
-        if generation.state is GenerationState.ACTIVE:
-            generation.move(GenerationState.DRAINING)
-        for worker in generation.alive:
-            worker.drain()
+        generation.close_queues()
         self._count("closed")
 
     def suspend(self) -> RoleGeneration | None:
@@ -273,7 +211,7 @@ class RolePool:
     async def let_go(self, patience: float) -> None:
         """Start no more workers, and end nobody who is at work: another release takes over."""
         await self._begin_no_more()
-        workers = self._workers()
+        workers = self.workers
         for worker in workers:
             worker.drain()
         await all_gone(workers, patience)
@@ -287,7 +225,7 @@ class RolePool:
 
     # --- watching, and rolling back -------------------------------------------------------------
 
-    def watch(self, new: RoleGeneration, old: RoleGeneration | None) -> asyncio.Task[WatchResult]:
+    def watch(self, new: RoleGeneration, old: RoleGeneration | None) -> Watch:
         """See whether a generation does its first tasks, and roll it back if not."""
         self._watching = self._spawn_task(self._watch(new, old))
         return self._watching
@@ -299,21 +237,19 @@ class RolePool:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> WatchResult:
+    async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> RolledBack | None:
         if await new.proves_itself(self._around.clock):
-            return WatchResult(kept=True)
+            return None
         async with self.lock:
-            return WatchResult(kept=False, rolled_back=await self._roll_back(new, old))
+            return await self._roll_back(new, old)
 
-    async def _roll_back(
-        self, bad: RoleGeneration, old: RoleGeneration | None
-    ) -> RolledBack | None:
-        """Go back to the definition before; return None if there is none, or it does not start."""
+    async def _roll_back(self, bad: RoleGeneration, old: RoleGeneration | None) -> RolledBack:
+        """Go back to the definition before, if there is one and it starts."""
         why = bad.broken or bad.last_error or f"{bad.failures} of its first tasks failed"
         self.last_error = f"Generation {bad.number} was rolled back: {why}"
         log.error("role.rolling_back", role=self.name, number=bad.number, error=why)
-        if old is None:
-            return None  # the restart policy decides
+        if old is None:  # the restart policy decides
+            return RolledBack(bad.role, None, self.last_error)
         self._watching = None
         try:
             again = await self.stage(old.role, old.config)
@@ -321,7 +257,7 @@ class RolePool:
         except StagingFailed as error:
             self.last_error += f" The definition before it does not start either: {error}"
             log.error("role.not_rolled_back", role=self.name, error=str(error))
-            return None
+            return RolledBack(bad.role, None, self.last_error)
         if bad.state is not GenerationState.FAILED:
             bad.move(GenerationState.FAILED)
         bad.broken = bad.broken or why
@@ -462,17 +398,3 @@ class RolePool:
             "last_error": self.last_error,
             "generations": [generation.describe(now) for generation in self._generations],
         }
-
-    def row(self) -> RoleRow:
-        """Return what sessions read of it, and the next supervisor."""
-        role, current = self.role, self.current
-        return RoleRow(
-            role=role.role,
-            task_types=role.task_types,
-            digest=current.digest if current else "",
-            generation=current.number if current else self.newest,
-            workers=role.workers,
-            attempts=role.attempts,
-            in_service=self.in_service and not self.given_up,
-            priority=role.priority,
-        )

@@ -19,7 +19,7 @@ from khive_supervisor.supervision.roles.events import (
     RoleEvent,
     RoleOutcome,
     RolledBack,
-    WatchResult,
+    Watch,
 )
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.persistence import RoleRows
@@ -126,12 +126,11 @@ class Rollout:
         later = {pool: pool.watch(new, self._old.get(pool)) for pool, new in self._new.items()}
 
         async def wait(pool: RolePool) -> None:
-            result = await asyncio.shield(later[pool])
+            rolled_back = await asyncio.shield(later[pool])
             del later[pool]
-            if not result.kept:
+            if rolled_back is not None:
                 self._outcomes[pool.name] = RoleOutcome.ROLLED_BACK
-            if result.rolled_back is not None:
-                self._rollbacks.append(result.rolled_back)
+                self._rollbacks.append(rolled_back)
 
         try:
             if later:
@@ -168,11 +167,11 @@ class Rollout:
         return [self._pools[name] for name in names if name in self._pools]
 
 
-def report(watch: asyncio.Task[WatchResult], events: asyncio.Queue[RoleEvent]) -> None:
+def report(watch: Watch, events: asyncio.Queue[RoleEvent]) -> None:
     """Have a rollback told as an event that comes of a watch which nobody waits for."""
 
-    def ended(done: asyncio.Task[WatchResult]) -> None:
-        if not done.cancelled() and (rolled_back := done.result().rolled_back) is not None:
+    def ended(done: Watch) -> None:
+        if not done.cancelled() and (rolled_back := done.result()) is not None:
             events.put_nowait(rolled_back)
 
     watch.add_done_callback(ended)

@@ -14,7 +14,6 @@ from khive_supervisor.supervision.reload.states import (
     ReloadPhase,
     after,
     ending,
-    next_request,
 )
 from khive_supervisor.supervision.roles import lifecycle as generations
 from khive_supervisor.supervision.roles.events import RoleOutcome
@@ -26,33 +25,26 @@ def allowed(now: Coordinator) -> list[ReloadEvent]:
 
 
 @given(st.data())
-def test_any_course_serves_the_newest_request_last(data: st.DataObject) -> None:
+def test_any_course_counts_what_is_put_in_force_and_comes_to_rest(data: st.DataObject) -> None:
     now = Coordinator(digest="0")
-    served: list[int] = []
     for _ in range(data.draw(st.integers(1, 40))):
-        event = data.draw(st.sampled_from([ReloadEvent.ASKED, *allowed(now)]))
+        event = data.draw(st.sampled_from(allowed(now)))
         before = now
         now = after(now, event, digest=data.draw(st.sampled_from("0123")))
         assert now.generation - before.generation in (0, 1)
         assert (now.generation > before.generation) == (
             now.phase is ReloadPhase.STAGING != before.phase
         )
-        if before.busy and event is ReloadEvent.ASKED:
-            assert (now.phase, now.current) == (before.phase, before.current)
-            assert now.waiting == now.asked
-        now = next_request(now)
-        if now.current not in served:
-            served.append(now.current)
-    while now.busy:
-        event = next(e for e in allowed(now) if e is not ReloadEvent.ASKED)
-        now = next_request(after(now, event, digest="9"))
-    assert now.waiting == 0
-    assert now.current == now.asked or now.asked == 0
-    assert served == sorted(served)
+        assert now.digest == before.digest or event in (ReloadEvent.VALID, ReloadEvent.REVERTED)
+    for _ in ReloadPhase:
+        if now.busy:
+            now = after(now, allowed(now)[0], digest="9")
+    assert not now.busy
 
 
 def test_a_course_without_trouble() -> None:
-    now = after(Coordinator(digest="a"), ReloadEvent.ASKED)
+    now = after(Coordinator(digest="a"), ReloadEvent.BEGUN)
+    assert (now.phase, now.busy) == (ReloadPhase.PARSING, True)
     now = after(now, ReloadEvent.VALID, digest="b")
     assert (now.phase, now.generation, now.digest) == (ReloadPhase.STAGING, 2, "b")
     for event in (ReloadEvent.STAGED, ReloadEvent.SWITCHED, ReloadEvent.DRAINED, ReloadEvent.KEPT):
@@ -61,22 +53,15 @@ def test_a_course_without_trouble() -> None:
 
 
 def test_what_is_in_force_already_is_no_change() -> None:
-    now = after(after(Coordinator(digest="a"), ReloadEvent.ASKED), ReloadEvent.VALID, digest="a")
+    now = after(after(Coordinator(digest="a"), ReloadEvent.BEGUN), ReloadEvent.VALID, digest="a")
     assert (now.phase, now.generation) == (ReloadPhase.DONE, 1)
-
-
-def test_requests_collapse_to_the_newest() -> None:
-    now = Coordinator()
-    for _ in range(5):
-        now = after(now, ReloadEvent.ASKED)
-    assert (now.current, now.waiting) == (1, 5)
-    now = next_request(after(now, ReloadEvent.BROKEN))
-    assert (now.phase, now.current, now.waiting) == (ReloadPhase.PARSING, 5, 0)
 
 
 def test_what_cannot_happen_fails_loudly() -> None:
     with pytest.raises(AssertionError, match="impossible reload step idle: staged"):
         after(Coordinator(), ReloadEvent.STAGED)
+    with pytest.raises(AssertionError, match="impossible reload step parsing: begun"):
+        after(after(Coordinator(), ReloadEvent.BEGUN), ReloadEvent.BEGUN)
     with pytest.raises(AssertionError, match="impossible transition retired -> active"):
         generations.change(GenerationState.RETIRED, GenerationState.ACTIVE)
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from pool_support import until
@@ -126,7 +126,10 @@ class Bench:
 
     def told(self) -> list[str]:
         """The kinds of the entries of the audit chain so far."""
-        return [note.kind for note in self.audit._notes]
+        chain = MagicMock()
+        for note in self.audit._notes:
+            note(chain)
+        return [call.args[0] for call in chain.record.call_args_list]
 
 
 @pytest.fixture(autouse=True)
@@ -341,6 +344,18 @@ def test_a_rollback_during_the_reload_comes_back_as_a_value(tmp_path: Path) -> N
         assert result.state is ReloadPhase.ROLLED_BACK
         assert bench.reloader.config.roles == (old,)
         assert bench.told()[-2:] == ["role.rolled_back", "configuration.reloaded"]
+
+    on_bench(tmp_path, test)
+
+
+def test_a_definition_that_failed_with_nothing_to_go_back_to_stays_in_force(tmp_path: Path) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.reload(ROLE.format("a"))
+        (bad,) = bench.reloader.config.roles
+        before = bench.told()
+        await bench.tell(RolledBack(bad, None, "its tasks failed"))
+        assert bench.reloader.config.roles == (bad,)
+        assert bench.told() == before
 
     on_bench(tmp_path, test)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from unittest.mock import AsyncMock
 
 import pytest
 from pool_support import ROLE, Fakes, until, with_pool
@@ -12,8 +13,9 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import BootFailure, StagingFailed, StoreUnavailable
 from khive_supervisor.supervision.roles import generation
-from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, WatchResult
+from khive_supervisor.supervision.roles.events import GaveUp, RolledBack
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
+from khive_supervisor.supervision.roles.manager import Roles
 
 
 @with_pool
@@ -53,7 +55,7 @@ async def test_the_new_are_ready_before_the_old_queues_close(fakes: Fakes) -> No
     staging = asyncio.create_task(fakes.pool.stage(replace(ROLE, timeout=5.0), Config()))
     first, second = await fakes.started(2)
     first.say(ready=True)
-    await until(lambda: fakes.pool.find(first.name).ready)  # type: ignore[union-attr]  # it lives
+    await until(lambda: fakes.find(first.name).ready)  # type: ignore[union-attr]  # it lives
     assert not staging.done()
     second.say(ready=True)
     new = await staging
@@ -139,9 +141,7 @@ async def test_failures_and_no_success_bring_the_old_definition_back(fakes: Fake
         worker.say(took=task)
         worker.say(ended=task, ok=False, counts=True)
     again = await fakes.ready(3)
-    result = await watch
-    assert not result.kept
-    assert result.rolled_back == RolledBack(bad, ROLE, fakes.pool.last_error)
+    assert await watch == RolledBack(bad, ROLE, fakes.pool.last_error)
     assert fakes.pool.role == ROLE
     assert fakes.state(2) is GenerationState.FAILED
     assert worker.heard() == ["go", "end"]
@@ -158,7 +158,7 @@ async def test_a_success_among_the_first_tasks_keeps_it(fakes: Fakes) -> None:
     watch = fakes.pool.watch(new, fakes.pool.switch(new))
     for task, ok in enumerate((False, False, True, False, False)):
         worker.say(ended=task, ok=ok, counts=True)
-    assert await watch == WatchResult(kept=True)
+    assert await watch is None
     assert fakes.state(2) is GenerationState.ACTIVE
 
 
@@ -196,7 +196,7 @@ async def test_what_a_dead_worker_held_is_released_as_a_death(fakes: Fakes) -> N
 async def test_surplus_workers_are_drained_idle_ones_first(fakes: Fakes) -> None:
     busy, idle = await fakes.begun()
     busy.say(took=7)
-    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]  # it lives
+    await until(lambda: fakes.find(busy.name).task == 7)  # type: ignore[union-attr]  # it lives
     fakes.pool.adjust(replace(ROLE, workers=1), Config())
     assert idle.heard() == ["go", "end"]
     assert busy.heard() == ["go"]
@@ -208,9 +208,11 @@ async def test_surplus_workers_are_drained_idle_ones_first(fakes: Fakes) -> None
 async def test_only_the_idle_are_woken_and_only_the_holder_is_told_to_stop(fakes: Fakes) -> None:
     busy, idle = await fakes.begun()
     busy.say(took=7)
-    await until(lambda: fakes.pool.find(busy.name).task == 7)  # type: ignore[union-attr]  # it lives
+    await until(lambda: fakes.find(busy.name).task == 7)  # type: ignore[union-attr]  # it lives
     fakes.pool.wake()
-    fakes.pool.cancel(7)
+    roles = Roles(Config(), fakes.spawn, AsyncMock(), lambda _log: None)
+    roles._pools["py"] = fakes.pool
+    roles.cancel(7)
     assert busy.heard() == ["go", "cancel"]
     assert idle.heard() == ["go", "wake"]
 

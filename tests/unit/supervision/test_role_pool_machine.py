@@ -81,7 +81,7 @@ class PoolMachine(RuleBasedStateMachine):
             return
         retiring = asyncio.create_task(self.pool.retire(old))
         for worker in self.fakes.of(number):
-            if self.pool.find(worker.name):
+            if self.fakes.find(worker.name):
                 assert worker.heard()[-1] == "end"
                 self.fakes.exit(worker)
         await retiring
@@ -100,7 +100,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert generation is not None
             done = generation.successes + generation.failures
             self.tasks += 1
-            worker = [w for w in self.serving() if self.pool.find(w.name)][which]
+            worker = [w for w in self.serving() if self.fakes.find(w.name)][which]
             worker.say(took=self.tasks)
             worker.say(ended=self.tasks, ok=ok, counts=True)
             await until(lambda: generation.successes + generation.failures == done + 1)
@@ -114,7 +114,7 @@ class PoolMachine(RuleBasedStateMachine):
             current = self.pool.current
             assert current is not None
             count = len(self.fakes.of(current.number))
-            lost = next(w for w in self.serving() if self.pool.find(w.name))
+            lost = next(w for w in self.serving() if self.fakes.find(w.name))
             self.fakes.exit(lost, exitcodes.RECYCLE)
             await self.ready(current.number, count + 1)
             await until(lambda: self.pool.ready == 2)
@@ -146,7 +146,7 @@ class PoolMachine(RuleBasedStateMachine):
         async def work() -> None:
             for worker in self.fakes.workers:
                 if worker.queue.fileno() >= 0:
-                    if self.pool.find(worker.name):
+                    if self.fakes.find(worker.name):
                         self.fakes.exit(worker)
                     worker.queue.close()
             await self.pool.end(0.0)
