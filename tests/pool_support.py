@@ -58,7 +58,7 @@ class Fakes:
         self.refuse: Exception | None = None
         self.now = 100.0
         self.events: asyncio.Queue[RoleEvent] = asyncio.Queue()
-        dependencies = PoolDependencies(
+        self.dependencies = PoolDependencies(
             self.spawn,
             self._release,
             lambda: None,
@@ -68,7 +68,7 @@ class Fakes:
             clock=lambda: self.now,
             turns=self.turns,
         )
-        self.pool = RolePool(ROLE, Config(roles=(ROLE,)), dependencies)
+        self.pool = RolePool(ROLE, Config(roles=(ROLE,)), self.dependencies)
 
     def spawn(self, request: dict[str, Any], fds: Sequence[int]) -> None:
         if self.refuse is not None:

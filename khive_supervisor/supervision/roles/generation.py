@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +17,12 @@ from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role, digest
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.processes.restart import History
+from khive_supervisor.supervision.processes.restart import (
+    History,
+    RestartPolicy,
+    RestartVerdict,
+    after_death,
+)
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.lifecycle import GenerationState, change
@@ -30,6 +36,7 @@ from khive_supervisor.supervision.roles.worker import (
 )
 
 log = logs.get("khive.roles")
+_JITTER = random.SystemRandom()
 
 #: Tasks after which a new generation has proved itself, and seconds after which it has, too.
 WATCH_TASKS, WATCH_SECONDS = 5, 30.0
@@ -146,7 +153,7 @@ class RoleGeneration:
     ) -> RoleWorker:
         role, config = self.role, self.config
         name = f"{role.role}-{self.number}-{secrets.token_hex(4)}"
-        worker = RoleWorker(name, observer, around.take_log)
+        worker = RoleWorker(name, observer, around.take_log, role.timeout)
         request: dict[str, Any] = {
             "kind": "role",
             "worker": name,
@@ -199,11 +206,6 @@ class RoleGeneration:
         for worker in self.alive:
             worker.drain()
 
-    def look(self, limits: HangLimits) -> None:
-        """See which workers answer."""
-        for worker in self.alive:
-            worker.look(limits, self.role.timeout)
-
     async def proves_itself(self, clock: Callable[[], float]) -> bool:
         """Wait for its first tasks, as long as it is watched; return whether it may stay."""
         end = clock() + WATCH_SECONDS
@@ -217,6 +219,18 @@ class RoleGeneration:
             except TimeoutError:
                 break
         return not self.failing
+
+    def after_death(self, code: int | None, now: float) -> RestartVerdict:
+        """Decide what follows the death of a worker; None: nobody knows how it ended."""
+        verdict = after_death(
+            RestartPolicy.of(self.config),
+            self.history,
+            now=now,
+            code=code if code is not None else -signal.SIGKILL,
+            jitter=_JITTER.random(),
+        )
+        self.history = verdict.history
+        return verdict
 
     async def end(self, patience: float) -> bool:
         """Close all queues, wait, ask, and kill; return whether waiting was enough."""

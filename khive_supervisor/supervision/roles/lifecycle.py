@@ -17,41 +17,32 @@ class GenerationState(enum.Enum):
     FAILED = "failed"
 
 
+STAGING, WARMING, READY, ACTIVE, DRAINING, RETIRED, FAILED = GenerationState
+
 #: Every transition there is; anything else is a bug and fails loudly.
-TRANSITIONS: frozenset[tuple[GenerationState, GenerationState]] = frozenset(
+TRANSITIONS = frozenset(
     {
-        (GenerationState.STAGING, GenerationState.WARMING),  # its processes run
-        (GenerationState.STAGING, GenerationState.FAILED),  # they could not be started
-        (GenerationState.STAGING, GenerationState.RETIRED),  # a newer one took its place before
-        (GenerationState.WARMING, GenerationState.READY),  # they said so
-        (GenerationState.WARMING, GenerationState.FAILED),  # they died, or took too long
-        (GenerationState.WARMING, GenerationState.RETIRED),
-        (GenerationState.READY, GenerationState.ACTIVE),  # tasks are routed to it
-        (GenerationState.READY, GenerationState.FAILED),
-        (GenerationState.READY, GenerationState.RETIRED),
-        (
-            GenerationState.ACTIVE,
-            GenerationState.DRAINING,
-        ),  # its successor has the route, or it is drained
-        (
-            GenerationState.ACTIVE,
-            GenerationState.FAILED,
-        ),  # its first tasks failed, or it crash-loops
-        (
-            GenerationState.DRAINING,
-            GenerationState.ACTIVE,
-        ),  # its successor failed: it has the route again
-        (GenerationState.DRAINING, GenerationState.RETIRED),  # nothing is in flight any more
-        (GenerationState.DRAINING, GenerationState.FAILED),  # killed at the deadline
+        (STAGING, WARMING),  # its processes run
+        (STAGING, FAILED),  # they could not be started
+        (STAGING, RETIRED),  # a newer one took its place before
+        (WARMING, READY),  # they said so
+        (WARMING, FAILED),  # they died, or took too long
+        (WARMING, RETIRED),
+        (READY, ACTIVE),  # tasks are routed to it
+        (READY, FAILED),
+        (READY, RETIRED),
+        (ACTIVE, DRAINING),  # its successor has the route, or it is drained
+        (ACTIVE, FAILED),  # its first tasks failed, or it crash-loops
+        (DRAINING, ACTIVE),  # its successor failed: it has the route again
+        (DRAINING, RETIRED),  # nothing is in flight any more
+        (DRAINING, FAILED),  # killed at the deadline
     }
 )
 #: States that nothing follows.
-FINAL = frozenset({GenerationState.RETIRED, GenerationState.FAILED})
-#: States in which tasks may be in flight.
-WORKING = frozenset({GenerationState.ACTIVE, GenerationState.DRAINING})
+FINAL = frozenset({RETIRED, FAILED})
 
 
 def change(old: GenerationState, new: GenerationState) -> GenerationState:
-    """The one door for a transition; an impossible one raises AssertionError."""
+    """Return the new state; an impossible transition raises AssertionError."""
     assert (old, new) in TRANSITIONS, f"impossible transition {old.value} -> {new.value}"
     return new

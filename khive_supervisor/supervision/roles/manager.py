@@ -151,8 +151,8 @@ class Roles:
     def look_at_workers(self) -> None:
         """See which workers answer, and end those that hang."""
         limits = of_store_users(self._config.store.busy_timeout)
-        for pool in self._pools.values():
-            pool.look(limits)
+        for worker in list(self._workers()):
+            worker.look(limits)
 
     def working(self) -> dict[int, int | None]:
         """Return the task of each worker's process; None of one that has none."""

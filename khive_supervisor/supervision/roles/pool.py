@@ -15,8 +15,6 @@ from khive_supervisor import exitcodes, logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import KhiveError, StagingFailed
-from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, Watch
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import FINAL, GenerationState
@@ -53,7 +51,7 @@ class RolePool:
         self._config = config
         self._around = dependencies
         self._generations: list[RoleGeneration] = []
-        self._restarts = Restarts(self._restart, dependencies.clock)
+        self._restarts = Restarts()
         self._watching: Watch | None = None
         self._given_up_for = ""
         self._background: set[asyncio.Task[Any]] = set()
@@ -89,11 +87,6 @@ class RolePool:
     def workers(self) -> list[RoleWorker]:
         """Return all of its processes."""
         return [worker for generation in self._generations for worker in generation.alive]
-
-    def look(self, limits: HangLimits) -> None:
-        """See which of the workers answer."""
-        for generation in self._generations:
-            generation.look(limits)
 
     def wake(self) -> None:
         """Tell the workers that have nothing to do."""
@@ -326,25 +319,30 @@ class RolePool:
         asked = worker.leaving
         tell = log.info if asked or not worker.code else log.warning
         tell("role.worker_gone", role=self.name, worker=worker.name, exit=worker.how)
-        recycled = worker.code in (exitcodes.OK, exitcodes.RECYCLE)
         self._around.release(worker, not asked)
         if not asked and generation.state not in FINAL:
-            self._lost(generation, worker, recycled=recycled)
+            self._lost(generation, worker)
         generation.moved.set()
         self._count("gone")
 
-    def _lost(self, generation: RoleGeneration, worker: RoleWorker, *, recycled: bool) -> None:
-        """A worker ended that was meant to stay."""
+    def _lost(self, generation: RoleGeneration, worker: RoleWorker) -> None:
+        """See about another worker for one that was meant to stay."""
         why = worker.failed or f"a worker ended with {worker.how}"
-        if not recycled:
+        if worker.code not in (exitcodes.OK, exitcodes.RECYCLE):
             generation.deaths += 1
             generation.last_error = self.last_error = why
         if generation is not self.current:
             generation.broken = why
             return
-        reason = self._restarts.after(generation, worker, RestartPolicy.of(self._config))
-        if reason:
-            self._give_up(generation, f"{why} ({reason})")
+        if worker.code == exitcodes.RECYCLE:
+            self._restart(generation)
+            return
+        now = self._around.clock()
+        verdict = generation.after_death(worker.code, now)
+        if verdict.at is None:
+            self._give_up(generation, f"{why} ({verdict.reason})")
+        else:
+            self._restarts.later(verdict.at - now, lambda: self._restart(generation))
 
     def _restart(self, generation: RoleGeneration) -> None:
         """Bring a generation to its number of workers again."""
@@ -357,7 +355,8 @@ class RolePool:
             generation.start_workers(1, self, self._around)
         except (KhiveError, OSError) as error:
             generation.last_error = self.last_error = str(error)
-            self._restarts.later(RestartPolicy.of(self._config).backoff_max, generation)
+            delay = self._config.supervisor.restart_backoff_max
+            self._restarts.later(delay, lambda: self._restart(generation))
 
     def _give_up(self, generation: RoleGeneration, why: str) -> None:
         """Leave this role down for long, or until somebody mends it; the others go on."""
@@ -366,12 +365,11 @@ class RolePool:
         generation.move(GenerationState.FAILED)
         for worker in generation.alive:
             worker.drain()
-        generation.moved.set()
         if why != self._given_up_for:  # what is tried again and again is on record once
             self._given_up_for = why
             self._around.events.put_nowait(GaveUp(self.name, why))
         self._around.changed()
-        self._restarts.begin_again_later(lambda: self._begin_again(generation))
+        self._restarts.much_later(lambda: self._begin_again(generation))
 
     def _begin_again(self, given_up: RoleGeneration) -> None:
         """Try a role that was given up, unless something else has become of it meanwhile."""

@@ -6,7 +6,7 @@ Roles whose new workers fail keep or get back their old ones; the others go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from khive_supervisor import logs
 from khive_supervisor.config.changes import ConfigDiff, RoleClass
@@ -26,6 +26,15 @@ from khive_supervisor.supervision.roles.persistence import RoleRows
 from khive_supervisor.supervision.roles.pool import RolePool
 
 log = logs.get("khive.roles")
+
+#: What becomes of a role that nothing goes wrong with.
+_DONE: Mapping[RoleClass, RoleOutcome] = {
+    "added": RoleOutcome.ADDED,
+    "removed": RoleOutcome.REMOVED,
+    "rolling": RoleOutcome.ROLLED,
+    "live": RoleOutcome.LIVE,
+    "unchanged": RoleOutcome.UNCHANGED,
+}
 
 
 class Rollout:
@@ -55,9 +64,10 @@ class Rollout:
         self._around = dependencies
         self._rows = rows
         self._wake = wake
-        self._outcomes: dict[str, RoleOutcome] = {}
+        #: As they are to be; what fails is put in its place.
+        self._outcomes = {change.role: _DONE[change.kind] for change in plan.roles}
         self._new: dict[RolePool, RoleGeneration] = {}
-        self._old: dict[RolePool, RoleGeneration] = {}
+        self._old: dict[RolePool, RoleGeneration | None] = {}
         self._rollbacks: list[RolledBack] = []
 
     async def stage(self) -> None:
@@ -68,7 +78,6 @@ class Rollout:
         pool = self._pool_of(role)
         if not pool.in_service:
             pool.adjust(role, self._config)  # for when it is put back
-            self._outcomes[pool.name] = RoleOutcome.ROLLED
             return
         async with pool.lock:
             had = pool.current is not None
@@ -76,33 +85,23 @@ class Rollout:
                 self._new[pool] = await pool.stage(role, self._config)
             except StagingFailed:
                 self._outcomes[pool.name] = _undone(had=had)
-                return
-        rolls = self._kinds[pool.name] == "rolling"
-        self._outcomes[pool.name] = RoleOutcome.ROLLED if rolls else RoleOutcome.ADDED
 
     async def switch(self) -> None:
         """Give the tasks to the new workers, all at once: half of the roles are never old."""
         await self._rows.limit(self._roles_to_be())
         for pool, generation in list(self._new.items()):
             try:
-                self._keep_old(pool, pool.switch(generation))
+                self._old[pool] = pool.switch(generation)
             except StagingFailed as error:
                 log.error("role.not_switched", role=pool.name, error=str(error))
                 self._outcomes[pool.name] = _undone(had=pool.current is not None)
                 del self._new[pool]
         for pool in self._removed():
-            self._keep_old(pool, pool.suspend())
-            self._outcomes[pool.name] = RoleOutcome.REMOVED
+            self._old[pool] = pool.suspend()
         for role in self._of_kind("live", "unchanged"):
             self._pool_of(role).adjust(role, self._config)
-            live = self._kinds[role.role] == "live"
-            self._outcomes[role.role] = RoleOutcome.LIVE if live else RoleOutcome.UNCHANGED
         self._around.changed()
         self._wake()  # what waited for another limit need not wait for the next look
-
-    def _keep_old(self, pool: RolePool, generation: RoleGeneration | None) -> None:
-        if generation is not None:
-            self._old[pool] = generation
 
     def _roles_to_be(self) -> list[Role]:
         """Return the definitions after the switch, if it succeeds: what is not staged stays."""

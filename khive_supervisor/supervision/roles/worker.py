@@ -55,6 +55,8 @@ class RoleWorker(SupervisedProcess):
     observer: WorkerObserver
     #: Takes the end of its log that a worker sends.
     take_log: Callable[[int], None]
+    #: Seconds that a task of it may take.
+    timeout: float
     every: float = field(default=ASK_WORKER, kw_only=True)
     #: Told to claim tasks.
     active: bool = False
@@ -109,13 +111,14 @@ class RoleWorker(SupervisedProcess):
         """Ask whether it lives, over its queue."""
         self._say(do="ping")
 
-    def look(self, limits: HangLimits, timeout: float) -> None:
-        """See whether it answers, and end it if not; `timeout`: seconds that its task may take."""
+    def look(self, limits: HangLimits) -> None:
+        """See whether it answers, and end it if not."""
         if self.gone:
             return
         self.asks = self.ready and not self.leaving
         if self.task is not None or self.state is ProcessState.STARTING:
-            limits = replace(limits, silent=timeout + TASK_GRACE, busy=timeout + TASK_GRACE)
+            patience = self.timeout + TASK_GRACE
+            limits = replace(limits, silent=patience, busy=patience)
         if self.hangs(limits):
             log.error("role.hung", worker=self.name, worker_pid=self.pid, seconds=self.unheard)
             self.failed = f"a worker did not answer for {self.unheard:g} s"
@@ -132,12 +135,12 @@ class RoleWorker(SupervisedProcess):
 
     @property
     def serving(self) -> bool:
-        """Whether it takes tasks, or would as soon as there are any."""
+        """Return whether it takes tasks, or would as soon as there are any."""
         return self.ready and self.active and not self.leaving and not self.gone
 
     @property
     def idle(self) -> bool:
-        """Whether a word of new tasks is news to it."""
+        """Return whether a word of new tasks is news to it."""
         return self.serving and self.task is None
 
     # --- what it says ---------------------------------------------------------------------------
