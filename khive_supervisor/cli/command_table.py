@@ -1,5 +1,6 @@
 """All commands: under which heading, in which module, what each does; none is loaded by this."""
 
+# ruff: noqa: E501 - a summary is one line
 from __future__ import annotations
 
 import importlib
@@ -14,9 +15,7 @@ from click.shell_completion import CompletionItem
 SECTIONS: dict[str, dict[str, dict[str, str]]] = {
     "Supervisor": {
         "service.start": {
-            "start": (
-                "Start the supervisor; in the foreground this process is it, and takes the signals."
-            ),
+            "start": "Start the supervisor; in the foreground this process is it, and takes the signals."
         },
         "service.supervise": {
             "stop": "Stop the supervisor.",
@@ -24,29 +23,22 @@ SECTIONS: dict[str, dict[str, dict[str, str]]] = {
             "logs": "Show the log of the supervisor and all its processes.",
         },
         "service.upgrade": {
-            "upgrade": "Have this command's release take over from the supervisor that runs.",
+            "upgrade": "Have this command's release take over from the supervisor that runs."
         },
         "doctor.doctor": {
-            "doctor": (
-                "Check the installation, the store, the supervisor and the clients; change nothing."
-            ),
+            "doctor": "Check the installation, the store, the supervisor and the clients; change nothing."
         },
-        "service.settings": {
-            "config": "The configuration: what is in force.",
-        },
+        "service.settings": {"config": "The configuration: what is in force."},
     },
     "Clients": {
         "clients.connect": {
-            "connect": (
-                "Connect an MCP client: write the entry that starts `attach` into its "
-                "configuration."
-            ),
+            "connect": "Connect an MCP client: write the entry that starts `attach` into its configuration."
         },
         "service.start": {
-            "attach": "Serve one MCP session on stdin and stdout (MCP clients run this).",
+            "attach": "Serve one MCP session on stdin and stdout (MCP clients run this)."
         },
         "service.http": {
-            "http": "MCP and the operator's routes over HTTP: where they are, and the token.",
+            "http": "MCP and the operator's routes over HTTP: where they are, and the token."
         },
     },
     "Memories and documents": {
@@ -60,17 +52,12 @@ SECTIONS: dict[str, dict[str, dict[str, str]]] = {
             "supersede": "Replace the memory ENTRY by CONTENT, or standard input.",
         },
         "commands.learn": {
-            "learn": (
-                "Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a "
-                "pipe (-)."
-            ),
+            "learn": "Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-)."
         },
     },
     "Roles and their tasks": {
         "commands.tasks": {
-            "assign": (
-                "Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input."
-            ),
+            "assign": "Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input.",
             "tasks": "List tasks, newest first.",
             "task": "Show a task: state, result, error, and what happened to it.",
             "cancel": "Cancel a task; one that is being done is asked to stop.",
@@ -78,25 +65,18 @@ SECTIONS: dict[str, dict[str, dict[str, str]]] = {
             "roles": "List the roles: whether they serve, what waits for them, and how they do.",
         },
         "commands.budget": {
-            "budget": (
-                "Show what roles (or one ROLE) may spend and have spent, this week and this month."
-            ),
+            "budget": "Show what roles (or one ROLE) may spend and have spent, this week and this month."
         },
         "commands.worktrees": {
-            "worktrees": "List the directories and git worktrees that tasks have left.",
+            "worktrees": "List the directories and git worktrees that tasks have left."
         },
         "service.reload": {
-            "reload": (
-                "Read the configuration again and take over what has changed, as SIGHUP does."
-            ),
-            "drain-role": (
-                "Let a role finish what it holds, and take no more tasks; those wait for "
-                "resume-role."
-            ),
+            "reload": "Read the configuration again and take over what has changed, as SIGHUP does.",
+            "drain-role": "Let a role finish what it holds, and take no more tasks; those wait for resume-role.",
             "resume-role": "Put a drained role back in service.",
         },
         "commands.capabilities": {
-            "capabilities": "Capabilities: agents with a prompt of their own, ready to be roles.",
+            "capabilities": "Capabilities: agents with a prompt of their own, ready to be roles."
         },
     },
     "Profiles, which learn what to rank first": {
@@ -119,30 +99,17 @@ SECTIONS: dict[str, dict[str, dict[str, str]]] = {
     "Store, index and all the rest": {
         "commands.backup": {
             "backup": "Copy the whole store to a new FILE; sessions go on meanwhile.",
-            "rescue": (
-                "Save a store whose file was deleted to a new FILE: the supervisor has it "
-                "open still."
-            ),
-            "restore": (
-                "Replace everything in the store by the backup FILE; what it held is kept "
-                "beside it."
-            ),
+            "rescue": "Save a store whose file was deleted to a new FILE: the supervisor has it open still.",
+            "restore": "Replace everything in the store by the backup FILE; what it held is kept beside it.",
         },
         "commands.audit": {
-            "audit": (
-                "What was done to tasks, profiles and the configuration, as a chain of hashes."
-            ),
+            "audit": "What was done to tasks, profiles and the configuration, as a chain of hashes."
         },
-        "commands.index": {
-            "index": "The vector index: its state, a new generation, its checksum.",
-        },
+        "commands.index": {"index": "The vector index: its state, a new generation, its checksum."},
         "verbs": {
             "call": "Run any VERB with ARGUMENTS of the form key=value; prints JSON.",
             "verbs": "List all verbs, or show the arguments of one.",
-            "completion": (
-                'Print the completion script of a shell: eval "$(khive-supervisor completion '
-                'bash)".'
-            ),
+            "completion": 'Print the completion script of a shell: eval "$(khive-supervisor completion bash)".',
         },
     },
 }

@@ -8,8 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from khive_supervisor.cli.connection.session import config_option
-from khive_supervisor.cli.connection.session import verbs as connect
+from khive_supervisor.cli.connection.session import config_option, verbs
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.errors import InvalidInput
 
@@ -23,7 +22,7 @@ def call(verb: str, arguments: tuple[str, ...], config_file: str | None) -> None
 
     A value that is JSON is taken as such (limit=3, tags='["a"]'); anything else is text.
     """
-    with connect(config_file) as (session, *_):
+    with verbs(config_file) as (session, *_):
         emit(session.request(verb, parse_arguments(arguments)), True, str)
 
 

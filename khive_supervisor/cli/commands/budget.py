@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from khive_supervisor.budgets.amounts import MICRO, USD, text
-from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.connection.session import ask, config_option
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.cli.render.role_text import NO_ROLES
 from khive_supervisor.cli.render.times import in_utc
@@ -20,9 +20,7 @@ from khive_supervisor.cli.render.times import in_utc
 @as_json_option
 def budget(role: str | None, config_file: str | None, as_json: bool) -> None:
     """Show what roles (or one ROLE) may spend and have spent, this week and this month."""
-    with verbs(config_file) as (session, *_):
-        answer = session.request("agents.budget", {} if role is None else {"role": role})
-    emit(answer, as_json, _text)
+    emit(ask(config_file, "agents.budget", role=role), as_json, _text)
 
 
 def _text(answer: Mapping[str, Any]) -> str:

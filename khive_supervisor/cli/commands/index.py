@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.connection.session import ask, config_option
 from khive_supervisor.cli.render.output import as_json_option, emit
 
 
@@ -25,8 +25,7 @@ def _lines(data: dict[str, Any]) -> str:
 @as_json_option
 def status(config_file: str | None, as_json: bool) -> None:
     """Show the generation in force and what is newer."""
-    with verbs(config_file) as (session, *_):
-        emit(session.request("index.status"), as_json, _lines)
+    emit(ask(config_file, "index.status"), as_json, _lines)
 
 
 @index.command("build")
@@ -34,16 +33,9 @@ def status(config_file: str | None, as_json: bool) -> None:
 @as_json_option
 def build(config_file: str | None, as_json: bool) -> None:
     """Build a new generation now, in the background."""
-    with verbs(config_file) as (session, *_):
-        emit(
-            session.request("index.build"),
-            as_json,
-            lambda a: (
-                "Building; `khive-supervisor status` follows it."
-                if a["running"]
-                else "Not started."
-            ),
-        )
+    answer = ask(config_file, "index.build")
+    started = "Building; `khive-supervisor status` follows it."
+    emit(answer, as_json, lambda a: started if a["running"] else "Not started.")
 
 
 @index.command("verify")
@@ -51,8 +43,7 @@ def build(config_file: str | None, as_json: bool) -> None:
 @as_json_option
 def verify(config_file: str | None, as_json: bool) -> None:
     """Compare the current generation's file with its checksum."""
-    with verbs(config_file) as (session, *_):
-        answer = session.request("index.verify")
+    answer = ask(config_file, "index.verify")
     emit(answer, as_json, _lines)
     if not answer["ok"]:
         raise SystemExit(exitcodes.UNHEALTHY)

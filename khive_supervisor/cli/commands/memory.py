@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.connection.session import ask, config_option
 from khive_supervisor.cli.render.numbers import Number, WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit, style, table
 from khive_supervisor.cli.render.times import asked
@@ -17,19 +17,14 @@ from khive_supervisor.errors import InvalidInput
 Command = Callable[..., Any]
 
 
-def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in args.items() if value not in (None, ())}
-    given |= {name: asked(given[name]) for name in ("since", "until") if name in given}
-    with verbs(config_file) as (session, *_):
-        return session.request(verb, given)
+def _search(config_file: str | None, verb: str, **args: Any) -> Any:
+    """Return what a search answers; times are as people write them."""
+    times = {name: asked(args[name]) for name in ("since", "until")}
+    return ask(config_file, verb, **{**args, **times})
 
 
-def _lists(args: dict[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) and v else v for k, v in args.items()}
-
-
-def _text(content: str | None) -> str:
-    """What is to be stored: the argument, or standard input.
+def text_of(content: str | None) -> str:
+    """Return an argument, or standard input in the place of - and of none.
 
     Raises:
         InvalidInput: standard input is not UTF-8.
@@ -72,8 +67,7 @@ def filter_options(function: Command) -> Command:
 @as_json_option
 def remember(content: str | None, config_file: str | None, as_json: bool, **args: Any) -> None:
     """Store one memory: CONTENT, or standard input."""
-    text = _text(content)
-    answer = _run(config_file, "memory.remember", {"content": text, **_lists(args)})
+    answer = ask(config_file, "memory.remember", content=text_of(content), **args)
     emit(answer, as_json, _stored_text)
 
 
@@ -94,8 +88,7 @@ def _stored_text(answer: dict[str, Any]) -> str:
 @as_json_option
 def recall(query: str, config_file: str | None, as_json: bool, **args: Any) -> None:
     """Find memories by words and by meaning."""
-    answer = _run(config_file, "memory.recall", {"query": query, **_lists(args)})
-    emit(answer, as_json, _found_text)
+    emit(_search(config_file, "memory.recall", query=query, **args), as_json, _found_text)
 
 
 @click.command()
@@ -114,8 +107,8 @@ def search(
     query: str, where: str | None, config_file: str | None, as_json: bool, **args: Any
 ) -> None:
     """Search learned documents by words and by meaning."""
-    wanted = {"query": query, "in": where, **_lists(args)}
-    emit(_run(config_file, "knowledge.search", wanted), as_json, _found_text)
+    wanted = {"query": query, "in": where, **args}
+    emit(_search(config_file, "knowledge.search", **wanted), as_json, _found_text)
 
 
 @click.command()
@@ -125,8 +118,7 @@ def search(
 @as_json_option
 def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> None:
     """Name what is worth reading for a task."""
-    answer = _run(config_file, "knowledge.suggest", {"task": task, **_lists(args)})
-    emit(answer, as_json, _suggested_text)
+    emit(_search(config_file, "knowledge.suggest", task=task, **args), as_json, _suggested_text)
 
 
 def _suggested_text(answer: dict[str, Any]) -> str:
@@ -167,7 +159,7 @@ def _result_text(result: dict[str, Any]) -> str:
 @as_json_option
 def get(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
     """Show entries in full."""
-    answer = _run(config_file, "memory.get", {"ids": list(ids)})
+    answer = ask(config_file, "memory.get", ids=ids)
     emit(answer, as_json, lambda a: "\n\n".join([*map(_entry_text, a["entries"]), *_notes(a)]))
 
 
@@ -189,10 +181,10 @@ def _words(value: Any) -> str:
 def forget(ids: tuple[str, ...], undo: bool, config_file: str | None, as_json: bool) -> None:
     """Take entries out of every search; --undo brings them back."""
     if undo:
-        answer = _run(config_file, "memory.restore", {"ids": list(ids)})
+        answer = ask(config_file, "memory.restore", ids=ids)
         emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"], a))
         return
-    answer = _run(config_file, "memory.forget", {"ids": list(ids)})
+    answer = ask(config_file, "memory.forget", ids=ids)
     emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"], a))
 
 
@@ -213,9 +205,8 @@ def supersede(
     entry: str, content: str | None, title: str | None, config_file: str | None, as_json: bool
 ) -> None:
     """Replace the memory ENTRY by CONTENT, or standard input."""
-    text = _text(content)
-    wanted = {"id": entry, "content": text, "title": title}
-    answer = _run(config_file, "memory.supersede", wanted)
+    text = text_of(content)
+    answer = ask(config_file, "memory.supersede", id=entry, content=text, title=title)
     emit(answer, as_json, lambda a: f"{a['id']} supersedes {a['supersedes']}")
 
 

@@ -13,7 +13,13 @@ from click.shell_completion import CompletionItem
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import socket_of
-from khive_supervisor.cli.connection.session import Verbs, config_option, loaded, verbs
+from khive_supervisor.cli.connection.session import (
+    ask,
+    config_option,
+    loaded,
+    verbs,
+    without_none,
+)
 from khive_supervisor.cli.render import profile_text as text
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit
@@ -26,15 +32,6 @@ from khive_supervisor.profiles.signals import RATINGS, WEIGHTS
 
 Command = Callable[..., Any]
 Answer = dict[str, Any]
-
-
-def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> Answer:
-    with verbs(config_file) as (session, *_):
-        return _ask(session, verb, args)
-
-
-def _ask(session: Verbs, verb: str, args: dict[str, Any]) -> Answer:
-    return session.request(verb, {name: value for name, value in args.items() if value is not None})
 
 
 # --- arguments and options ------------------------------------------------------------------------
@@ -100,7 +97,7 @@ def parse_seeds(
 def profiles(lifecycle: str | None, config_file: str | None, as_json: bool) -> None:
     """List all profiles with what they have learned."""
     with verbs(config_file) as (session, *_):
-        answer = _ask(session, "brain.profiles", {"lifecycle": lifecycle})
+        answer = session.request("brain.profiles", without_none({"lifecycle": lifecycle}))
         bound = session.request("brain.bindings")["bindings"]
     counts = Counter(binding["profile"] for binding in bound)
     shown = [{**one, "bindings": counts[one["name"]]} for one in answer["profiles"]]
@@ -121,18 +118,18 @@ def profile(
     With --watch, a terminal is drawn anew at each change; anything else gets a line for it (with
     --json, a JSON document on a line).
     """
-    wanted = {"name": name, "targets": targets}
+    wanted = without_none({"name": name, "targets": targets})
     if not watch:
-        emit(_run(config_file, "brain.profile", wanted), as_json, text.profile_text)
+        emit(ask(config_file, "brain.profile", **wanted), as_json, text.profile_text)
         return
     from khive_supervisor.cli.commands.profile_watch import follow
     from khive_supervisor.sqlite.opening import open_store  # slow to import
 
     # Ctrl-C is how this is meant to end, also before there is anything to see.
     with contextlib.suppress(KeyboardInterrupt), verbs(config_file) as (session, *_):
-        _ask(session, "brain.profile", wanted)  # an unknown name is an error, not a long wait
+        session.request("brain.profile", wanted)  # an unknown name is an error, not a long wait
         with open_store(loaded(config_file).config) as store:
-            follow(store, lambda: _ask(session, "brain.profile", wanted), as_json)
+            follow(store, lambda: session.request("brain.profile", wanted), as_json)
 
 
 @click.command()
@@ -145,7 +142,7 @@ def bindings(config_file: str | None, as_json: bool, **args: Any) -> None:
 
     All bindings, or those of NAME and the options.
     """
-    emit(_run(config_file, "brain.bindings", args), as_json, text.bindings_text)
+    emit(ask(config_file, "brain.bindings", **args), as_json, text.bindings_text)
 
 
 @click.command()
@@ -157,7 +154,7 @@ def resolve(config_file: str | None, as_json: bool, **args: Any) -> None:
 
     The options stand for another actor, namespace or kind (recall).
     """
-    emit(_run(config_file, "brain.resolve", args), as_json, text.resolution_text)
+    emit(ask(config_file, "brain.resolve", **args), as_json, text.resolution_text)
 
 
 @click.command()
@@ -169,7 +166,7 @@ def replay(name: str | None, config_file: str | None, as_json: bool) -> None:
 
     Writes nothing; exits with 9 if a number is another than in the tables.
     """
-    answer = _run(config_file, "brain.replay", {"name": name})
+    answer = ask(config_file, "brain.replay", name=name)
     emit(answer, as_json, text.replay_text)
     if not answer["equal"]:
         raise SystemExit(exitcodes.UNHEALTHY)
@@ -196,8 +193,8 @@ def feedback(
     SIGNAL is useful, not_useful, wrong, correction, or explicit_ or implicit_ with positive or
     negative.
     """
-    wanted = {"target": entry, "signal": signal, "profile": profile}
-    emit(_run(config_file, "brain.feedback", wanted), as_json, text.feedback_text)
+    answer = ask(config_file, "brain.feedback", target=entry, signal=signal, profile=profile)
+    emit(answer, as_json, text.feedback_text)
 
 
 @click.command("create-profile")
@@ -216,7 +213,7 @@ def feedback(
 @as_json_option
 def create_profile(config_file: str | None, as_json: bool, **args: Any) -> None:
     """Create a profile that learns its own ranking."""
-    answer = _run(config_file, "brain.create_profile", args)
+    answer = ask(config_file, "brain.create_profile", **args)
     emit(answer, as_json, lambda a: f"Created {a['name']}. `bind` says whom it serves.")
 
 
@@ -235,7 +232,7 @@ def bind(config_file: str | None, as_json: bool, **args: Any) -> None:
 
     A field that is not given matches everything.
     """
-    emit(_run(config_file, "brain.bind", args), as_json, _bound_text)
+    emit(ask(config_file, "brain.bind", **args), as_json, _bound_text)
 
 
 def _bound_text(answer: Answer) -> str:
@@ -255,7 +252,7 @@ def unbind(config_file: str | None, as_json: bool, **args: Any) -> None:
 
     At least one of them has to be given.
     """
-    answer = _run(config_file, "brain.unbind", args)
+    answer = ask(config_file, "brain.unbind", **args)
     emit(answer, as_json, _unbound_text)
 
 
@@ -268,7 +265,7 @@ def _lifecycle(verb: str, name: str, summary: str) -> click.Command:
     """A command that takes a profile's name and nothing else."""
 
     def change(config_file: str | None, as_json: bool, **args: Any) -> None:
-        answer = _run(config_file, verb, args)
+        answer = ask(config_file, verb, **args)
         emit(answer, as_json, lambda a: f"{a['name']} is {a['lifecycle']}, resets {a['resets']}.")
 
     decorated = config_option(as_json_option(name_argument()(change)))

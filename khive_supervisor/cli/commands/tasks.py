@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import Any
 
 import click
 
 from khive_supervisor import exitcodes
+from khive_supervisor.cli.commands.memory import text_of
 from khive_supervisor.cli.connection.finding import control
-from khive_supervisor.cli.connection.session import Verbs, config_option, verbs, without_daemon
+from khive_supervisor.cli.connection.session import (
+    Verbs,
+    ask,
+    config_option,
+    verbs,
+    without_daemon,
+    without_none,
+)
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import (
     as_json_option,
@@ -36,31 +43,11 @@ WAIT = 300
 LOOK = 3
 
 
-def _run(config_file: str | None, verb: str, args: dict[str, Any]) -> dict[str, Any]:
-    with verbs(config_file) as (session, *_):
-        return session.request(verb, _given(args))
-
-
-def _given(args: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in args.items() if value is not None}
-
-
 def _payload(text: str | None) -> dict[str, Any]:
-    """The payload as an argument: JSON is taken as such, anything else is text.
-
-    Raises:
-        InvalidInput: standard input is not UTF-8.
-    """
+    """The payload as an argument: JSON is taken as such, anything else is text."""
     if text is None:
         return {}
-    if text == "-":
-        try:
-            text = sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(
-                f"Standard input is not UTF-8: {error.reason} at byte {error.start}.",
-                hint="Convert it first, for example with iconv.",
-            ) from None
+    text = text_of(text)
     try:
         return {"payload": json.loads(text)}
     except (ValueError, RecursionError):
@@ -100,7 +87,7 @@ def assign(
     # Whoever types a directory here means it, as if they had gone there first.
     with verbs(config_file, cwd=_directory(cwd)) as (session, *_):
         args["deadline"] = asked(args["deadline"])
-        answer = session.request("agents.assign", {**_given(args), **_payload(payload)})
+        answer = session.request("agents.assign", {**without_none(args), **_payload(payload)})
         if not wait:
             emit(answer, as_json, _assigned_text)
             return
@@ -194,7 +181,7 @@ def list_tasks(
     if follow:
         _follow(config_file, role, state, as_json)
         return
-    answer = _run(config_file, "agents.tasks", {"role": role, "state": state, "limit": limit})
+    answer = ask(config_file, "agents.tasks", role=role, state=state, limit=limit)
     emit(answer, as_json, _tasks_text)
 
 
@@ -218,7 +205,7 @@ def _tasks_text(answer: dict[str, Any]) -> str:
 
 def _follow(config_file: str | None, role: str | None, state: str | None, as_json: bool) -> None:
     """Print what happens; an event of a task that ends is named as its state."""
-    args = _given({"role": role, "timeout": WAIT})
+    args = without_none({"role": role, "timeout": WAIT})
     with verbs(config_file) as (session, *_):
         while True:
             answer = session.request("agents.follow", args)
@@ -243,7 +230,7 @@ def _print_event(event: dict[str, Any], as_json: bool) -> None:
 @as_json_option
 def task(task: str, config_file: str | None, as_json: bool) -> None:
     """Show a task: state, result, error, and what happened to it."""
-    emit(_run(config_file, "agents.task", {"task": task}), as_json, _task_text)
+    emit(ask(config_file, "agents.task", task=task), as_json, _task_text)
 
 
 def _task_text(task: dict[str, Any]) -> str:
@@ -265,7 +252,7 @@ def _task_text(task: dict[str, Any]) -> str:
 @as_json_option
 def cancel(task: str, config_file: str | None, as_json: bool) -> None:
     """Cancel a task; one that is being done is asked to stop."""
-    answer = _run(config_file, "agents.cancel", {"task": task})
+    answer = ask(config_file, "agents.cancel", task=task)
     emit(answer, as_json, lambda a: f"{a['task']} {a['state']}: {a['note']}")
 
 
@@ -275,7 +262,7 @@ def cancel(task: str, config_file: str | None, as_json: bool) -> None:
 @as_json_option
 def retry(task: str, config_file: str | None, as_json: bool) -> None:
     """Queue a task again that failed, died or was cancelled."""
-    answer = _run(config_file, "agents.retry", {"task": task})
+    answer = ask(config_file, "agents.retry", task=task)
     emit(answer, as_json, _assigned_text)
 
 
@@ -284,7 +271,7 @@ def retry(task: str, config_file: str | None, as_json: bool) -> None:
 @as_json_option
 def list_roles(config_file: str | None, as_json: bool) -> None:
     """List the roles: whether they serve, what waits for them, and how they do."""
-    answer = _run(config_file, "agents.roles", {})
+    answer = ask(config_file, "agents.roles")
     headers = (
         "role", "service", "workers", "queued", "leased", "type", "success", "runs", "budget",
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -69,6 +69,18 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
     finally:
         for client in clients:
             client.close()
+
+
+def ask(config_file: str | None, verb: str, **given: Any) -> Any:
+    """Return what a verb answers to the arguments that were given: those neither None nor ()."""
+    with verbs(config_file) as (session, *_):
+        return session.request(verb, without_none(given))
+
+
+def without_none(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are neither None nor (); a tuple of words is a list to verbs."""
+    taken = {name: value for name, value in given.items() if value not in (None, ())}
+    return {n: list(value) if isinstance(value, tuple) else value for n, value in taken.items()}
 
 
 def _hello(config_file: str | None, cwd: str) -> dict[str, Any]:

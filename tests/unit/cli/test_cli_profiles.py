@@ -196,7 +196,7 @@ def test_a_wrong_command_line_is_a_usage_error(words: tuple[str, ...]) -> None:
 def test_a_replay_that_differs_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"name": "tea", "equal": False, "differences": ["events is 1 and 2"]}
     answer = {"equal": False, "profiles": [wrong]}
-    monkeypatch.setattr(profiles, "_run", lambda *_args: answer)
+    monkeypatch.setattr(profiles, "ask", lambda *_args, **_given: answer)
     done = CliRunner().invoke(cli, ("replay",))
     assert done.exit_code == exitcodes.UNHEALTHY
     assert done.output == "tea: differs\n    events is 1 and 2\n"
