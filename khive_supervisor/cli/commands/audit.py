@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from khive_supervisor.audit.chain import Head, read_heads
 from khive_supervisor.audit.verify import verify as verify_chain
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit, style, table
 from khive_supervisor.cli.render.times import asked
@@ -70,7 +71,7 @@ def _heads(text: str) -> Sequence[Head]:
         ) from error
 
 
-def _report_text(report: dict[str, Any]) -> str:
+def _report_text(report: Mapping[str, Any]) -> str:
     head = f"{report['head']['seq']} {report['head']['hash']}"
     if not report["intact"]:
         problem = report["problem"]
@@ -155,7 +156,7 @@ def _subject(task: str | None, role: str | None, profile: str | None) -> str | N
     return given[0] if given else None
 
 
-def _entries_text(answer: dict[str, Any]) -> str:
+def _entries_text(answer: Mapping[str, Sequence[Shown]]) -> str:
     rows = [
         (one["seq"], one["at"], one["kind"], one["subject"], one["actor"], _detail(one["detail"]))
         for one in answer["entries"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.session import ask, config_option
+from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.output import as_json_option, emit
 
 
@@ -16,7 +15,7 @@ def index() -> None:
     """The vector index: its state, a new generation, its checksum."""
 
 
-def _lines(data: dict[str, Any]) -> str:
+def _lines(data: Shown) -> str:
     return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in data.items())
 
 

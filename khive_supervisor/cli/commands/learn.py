@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
 
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.commands.learning import LearnRun, Options, Tally
+from khive_supervisor.cli.commands.learning import ChangeOfSource, LearnRun, Left, Options, Tally
 from khive_supervisor.cli.connection.session import config_option, verbs
 from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, progress
 from khive_supervisor.cli.render.terminal import one_line
@@ -112,7 +111,7 @@ def _summary(tally: Tally, dry_run: bool) -> str:
     return "\n".join(lines)
 
 
-def _change(change: dict[str, Any]) -> list[str]:
+def _change(change: ChangeOfSource) -> list[str]:
     """What would become of one file."""
     added = change.get("stored", 0) + change.get("restored", 0)
     lines = [f"{one_line(change['source'])}: {added} to learn, {change['retired']} to retire"]
@@ -120,7 +119,7 @@ def _change(change: dict[str, Any]) -> list[str]:
     return lines + [f"  no longer said: {one_line(line)}" for line in change["gone"]]
 
 
-def _left_out(why: str, left: Any) -> str:
+def _left_out(why: str, left: Left) -> str:
     """A line such as: 3 left out: 2 .py, 1 .ipynb (no text, Markdown, JSON Lines or PDF)."""
     named = [
         f"{count} {one_line(suffix) or 'without a suffix'}"

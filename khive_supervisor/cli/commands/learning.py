@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.cli.connection.session import Verbs
 from khive_supervisor.documents import DocumentProblem, Entry, LeftOut
@@ -26,6 +26,52 @@ BATCH_BYTES = 2 * 1024 * 1024
 ASKED = 500
 #: Examples of what was left out for one reason, in JSON.
 EXAMPLES = 5
+
+
+class KnownSource(TypedDict):
+    """What the store knows of a source: how many entries it has, and how many of them live."""
+
+    source: str
+    digest: str | None
+    entries: int
+    live: int
+    options: str
+
+
+class SaidSource(TypedDict):
+    """What a source says now; `more`: it goes on in another call."""
+
+    source: str
+    entries: list[Entry]
+    more: NotRequired[bool]
+    partial: NotRequired[bool]
+    digest: NotRequired[str]
+    root: NotRequired[str]
+    options: NotRequired[str]
+    instead_of: NotRequired[list[str]]
+
+
+class ChangeOfSource(TypedDict):
+    """What would become of a source; `gone` are lines that it no longer says."""
+
+    source: str
+    stored: NotRequired[int]
+    restored: NotRequired[int]
+    retired: int
+    gone: list[str]
+    instead_of: NotRequired[list[str]]
+
+
+class SyncAnswer(TypedDict):
+    """What a call has stored and retired."""
+
+    run: NotRequired[int]
+    stored: NotRequired[int]
+    restored: NotRequired[int]
+    already_known: NotRequired[int]
+    retired: int
+    changes: list[ChangeOfSource]
+    refused: NotRequired[list[dict[str, str]]]
 
 
 @dataclass(slots=True)
@@ -54,12 +100,12 @@ class Tally:
     retired: int = 0
     moved: int = 0
     unchanged: int = 0
-    changes: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[ChangeOfSource] = field(default_factory=list)
     kept: list[DocumentProblem] = field(default_factory=list)
     problems: list[DocumentProblem] = field(default_factory=list)
     left_out: dict[str, Left] = field(default_factory=dict)
 
-    def add(self, answer: dict[str, Any]) -> None:
+    def add(self, answer: SyncAnswer) -> None:
         """Count one call's answer."""
         self.stored += answer.get("stored", 0)
         self.restored += answer.get("restored", 0)
@@ -75,8 +121,8 @@ class Tally:
         """Count what was left out."""
         self.left_out.setdefault(one.why, Left()).add(one)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For --json."""
+    def as_dict(self) -> dict[str, object]:
+        """Return it as --json prints it."""
         return {
             "stored": self.stored,
             "restored": self.restored,
@@ -108,7 +154,7 @@ class Options:
     dry_run: bool = False
 
     @property
-    def shared(self) -> dict[str, Any]:
+    def shared(self) -> dict[str, str]:
         """The arguments of every call."""
         return {"namespace": self.namespace} if self.namespace else {}
 
@@ -160,7 +206,7 @@ class LearnRun:
         self._run = 0
         self._batch = DRY_BATCH if options.dry_run else BATCH
         self._places_left: set[str] = set()
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, KnownSource] = {}
 
     def learn(self, sources: Sequence[DocumentSource], folders: Sequence[str]) -> None:
         """Learn the files that have changed, then retire what was in the folders and is gone."""
@@ -174,9 +220,9 @@ class LearnRun:
 
     # --- what is known --------------------------------------------------------------------------
 
-    def _ask(self, **args: Any) -> list[dict[str, Any]]:
+    def _ask(self, **args: Any) -> list[KnownSource]:
         answer = self._sessions[0].request("knowledge.sources", {**args, **self._options.shared})
-        found: list[dict[str, Any]] = answer["sources"]
+        found: list[KnownSource] = answer["sources"]
         return found
 
     def _look_up(self, sources: Sequence[DocumentSource], folders: Sequence[str]) -> None:
@@ -210,7 +256,7 @@ class LearnRun:
             else:
                 yield source, digest
 
-    def _unchanged(self, known: dict[str, Any], digest: bytes) -> bool:
+    def _unchanged(self, known: KnownSource, digest: bytes) -> bool:
         """Return True if all that a file says is known, and with what is asked for it now.
 
         One that says nothing is read again, so that this is told again.
@@ -223,14 +269,14 @@ class LearnRun:
         self._tally.problems.append(DocumentProblem(source.shown, why + stays))
 
     def _says(self, name: str) -> int:
-        return int(self._known.get(name, {}).get("entries", 0))
+        return self._known[name]["entries"] if name in self._known else 0
 
     # --- what files say now ---------------------------------------------------------------------
 
     def _learn_all(
         self, changed: Sequence[tuple[DocumentSource, bytes | None]], pool: ThreadPoolExecutor
     ) -> None:
-        running: list[Future[dict[str, Any]] | None] = [None] * len(self._sessions)
+        running: list[Future[SyncAnswer] | None] = [None] * len(self._sessions)
         try:
             for number, batch in enumerate(batches(self._parts(changed), self._batch)):
                 slot = number % len(running)
@@ -243,7 +289,7 @@ class LearnRun:
             for slot in range(len(running)):
                 self._collect(running, slot)
 
-    def _collect(self, running: list[Future[dict[str, Any]] | None], slot: int) -> None:
+    def _collect(self, running: list[Future[SyncAnswer] | None], slot: int) -> None:
         future, running[slot] = running[slot], None
         if future is not None:
             self._tally.add(future.result())
@@ -285,30 +331,35 @@ class LearnRun:
         else:
             self._tally.problems.append(problem)
 
-    def _send(self, session: Verbs, batch: Sequence[Part]) -> dict[str, Any]:
+    def _send(self, session: Verbs, batch: Sequence[Part]) -> SyncAnswer:
         moved = self._moved(session, batch)
         said = [self._said(part, moved.get(part.digest or b"", [])) for part in batch]
         return self._sync(session, said)
 
-    def _sync(self, session: Verbs, said: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        args: dict[str, Any] = {"sources": list(said), "dry_run": self._options.dry_run}
+    def _sync(self, session: Verbs, said: Sequence[SaidSource]) -> SyncAnswer:
+        args = {"sources": said, "dry_run": self._options.dry_run, **self._options.shared}
         run = {"run": self._run} if self._run else {}
-        return session.request("knowledge.sync", {**args, **run, **self._options.shared})
+        answer: SyncAnswer = session.request("knowledge.sync", {**args, **run})
+        return answer
 
-    def _said(self, part: Part, instead_of: list[str]) -> dict[str, Any]:
+    def _said(self, part: Part, instead_of: list[str]) -> SaidSource:
         source = part.source
-        said: dict[str, Any] = {"source": source.name or source.shown, "entries": part.entries}
-        optional = {
-            "more": part.more,
-            "partial": part.partial,
-            "digest": part.digest.hex() if part.digest else None,
-            "root": source.root and _text(source.root),
-            "options": self._options.text,
-            "instead_of": instead_of,
-        }
-        self._tally.moved += bool(instead_of)
-        self._places_left.update(instead_of)
-        return said | {name: value for name, value in optional.items() if value}
+        said: SaidSource = {"source": source.name or source.shown, "entries": part.entries}
+        if part.more:
+            said["more"] = True
+        if part.partial:
+            said["partial"] = True
+        if part.digest:
+            said["digest"] = part.digest.hex()
+        if source.root:
+            said["root"] = _text(source.root)
+        if self._options.text:
+            said["options"] = self._options.text
+        if instead_of:
+            said["instead_of"] = instead_of
+            self._tally.moved += 1
+            self._places_left.update(instead_of)
+        return said
 
     def _moved(self, session: Verbs, batch: Sequence[Part]) -> dict[bytes, list[str]]:
         """For the digests of new files: the files that said the same and are gone."""

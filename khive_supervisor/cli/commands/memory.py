@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from khive_supervisor.cli.connection.session import ask, config_option
+from khive_supervisor.cli.render.answers import EntryShown, Shown
 from khive_supervisor.cli.render.numbers import Number, WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit, style, table
 from khive_supervisor.cli.render.times import asked
@@ -71,7 +72,7 @@ def remember(content: str | None, config_file: str | None, as_json: bool, **args
     emit(answer, as_json, _stored_text)
 
 
-def _stored_text(answer: dict[str, Any]) -> str:
+def _stored_text(answer: Mapping[str, Any]) -> str:
     """What became of a memory, and of what was said of one that is known."""
     lines = [f"{answer['id']} {answer['status']} (namespace {answer['namespace']})"]
     for label, name in (("added", "added"), ("not taken", "not_taken")):
@@ -121,12 +122,12 @@ def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> N
     emit(_search(config_file, "knowledge.suggest", task=task, **args), as_json, _suggested_text)
 
 
-def _suggested_text(answer: dict[str, Any]) -> str:
+def _suggested_text(answer: Mapping[str, Sequence[Shown]]) -> str:
     rows = [(s["id"], s["why"], s["line"]) for s in answer["suggestions"]]
     return table(("id", "why", "what"), rows) if rows else "Nothing."
 
 
-def _found_text(answer: dict[str, Any]) -> str:
+def _found_text(answer: Mapping[str, Any]) -> str:
     blocks = [_result_text(result) for result in answer["results"]]
     notes = _notes(answer)
     if "search" in answer:
@@ -134,11 +135,11 @@ def _found_text(answer: dict[str, Any]) -> str:
     return "\n\n".join((blocks or ["Nothing was found."]) + notes)
 
 
-def _notes(answer: dict[str, Any]) -> list[str]:
+def _notes(answer: Mapping[str, Any]) -> list[str]:
     return [style("note: ", "yellow") + note for note in answer.get("notes", ())]
 
 
-def _result_text(result: dict[str, Any]) -> str:
+def _result_text(result: EntryShown) -> str:
     head = f"{style(result['id'], 'green')}  {result['score']:.3f}  {result['why']}"
     labels = [result["created_at"][:10], result["kind"], *result.get("tags", ())]
     lines = [head, "    " + "  ".join(labels)]
@@ -163,7 +164,7 @@ def get(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
     emit(answer, as_json, lambda a: "\n\n".join([*map(_entry_text, a["entries"]), *_notes(a)]))
 
 
-def _entry_text(entry: dict[str, Any]) -> str:
+def _entry_text(entry: Shown) -> str:
     head = "\n".join(f"{k}: {_words(v)}" for k, v in entry.items() if k != "content")
     return f"{head}\n\n{entry['content']}"
 
@@ -188,7 +189,9 @@ def forget(ids: tuple[str, ...], undo: bool, config_file: str | None, as_json: b
     emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"], a))
 
 
-def _changed_text(what: str, done: list[str], not_done: list[str], answer: dict[str, Any]) -> str:
+def _changed_text(
+    what: str, done: list[str], not_done: list[str], answer: Mapping[str, Any]
+) -> str:
     text = f"{what}: {', '.join(done) or 'nothing'}."
     if not_done:
         text += f" Unchanged: {', '.join(not_done)}."

@@ -7,15 +7,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from khive_supervisor.cli.render.answers import ProfileShown
 from khive_supervisor.cli.render.output import as_json_text, emit, exactly
 from khive_supervisor.cli.render.profile_text import change_line, profile_text
 from khive_supervisor.cli.render.terminal import sequence
 from khive_supervisor.freshness import BINDINGS, POSTERIORS, PROFILES, Fresh, Versions
 from khive_supervisor.freshness import FreshnessSource as Store
-
-Answer = dict[str, Any]
 
 #: Seconds between two looks. Each asks SQLite for one number (3 µs); nothing is read, and no
 #: worker is asked, before it has moved.
@@ -25,7 +23,7 @@ LOOK_AGAIN = 0.1
 _CLEAR = sequence("H") + sequence("2J")
 
 
-def follow(store: Store, load: Callable[[], Answer], as_json: bool) -> None:
+def follow(store: Store, load: Callable[[], ProfileShown], as_json: bool) -> None:
     """Print a profile now and after each change of it; returns at Ctrl-C.
 
     A terminal is drawn anew; a pipe or a file gets a line for each change.
@@ -36,13 +34,15 @@ def follow(store: Store, load: Callable[[], Answer], as_json: bool) -> None:
             show(answer, as_json)
 
 
-def changes(store: Store, load: Callable[[], Answer], wait: Callable[[], None]) -> Iterator[Answer]:
+def changes(
+    store: Store, load: Callable[[], ProfileShown], wait: Callable[[], None]
+) -> Iterator[ProfileShown]:
     """What `load` answers, at first and whenever it is another answer; `wait` is between looks.
 
     A change of profiles, posteriors or bindings makes it look; another profile's is passed over.
     """
     kept = Fresh(Versions(store), (PROFILES, POSTERIORS, BINDINGS), load)
-    shown: Answer | None = None
+    shown: ProfileShown | None = None
     while True:
         answer = kept.get()
         if answer != shown:
@@ -55,12 +55,12 @@ def _screen() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _lines(answer: Answer, as_json: bool) -> None:
+def _lines(answer: ProfileShown, as_json: bool) -> None:
     if as_json:
         exactly(as_json_text(answer))
     else:
         emit(answer, False, change_line)
 
 
-def _redraw(answer: Answer, _as_json: bool) -> None:
+def _redraw(answer: ProfileShown, _as_json: bool) -> None:
     emit(answer, False, lambda shown: f"{_CLEAR}{profile_text(shown)}\n\nCtrl-C ends this.")

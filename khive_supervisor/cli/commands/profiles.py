@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -21,6 +21,7 @@ from khive_supervisor.cli.connection.session import (
     without_none,
 )
 from khive_supervisor.cli.render import profile_text as text
+from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.control.client import ControlClient
@@ -31,7 +32,6 @@ from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.profiles.signals import RATINGS, WEIGHTS
 
 Command = Callable[..., Any]
-Answer = dict[str, Any]
 
 
 # --- arguments and options ------------------------------------------------------------------------
@@ -142,7 +142,8 @@ def bindings(config_file: str | None, as_json: bool, **args: Any) -> None:
 
     All bindings, or those of NAME and the options.
     """
-    emit(ask(config_file, "brain.bindings", **args), as_json, text.bindings_text)
+    answer = ask(config_file, "brain.bindings", **args)
+    emit(answer, as_json, lambda a: text.bindings_text(a["bindings"]))
 
 
 @click.command()
@@ -235,7 +236,7 @@ def bind(config_file: str | None, as_json: bool, **args: Any) -> None:
     emit(ask(config_file, "brain.bind", **args), as_json, _bound_text)
 
 
-def _bound_text(answer: Answer) -> str:
+def _bound_text(answer: Mapping[str, Any]) -> str:
     lines = [text.binding_line(answer["bound"])]
     if "replaced" in answer:
         lines.append(f"instead of {text.binding_line(answer['replaced'])}")
@@ -256,7 +257,7 @@ def unbind(config_file: str | None, as_json: bool, **args: Any) -> None:
     emit(answer, as_json, _unbound_text)
 
 
-def _unbound_text(answer: Answer) -> str:
+def _unbound_text(answer: Mapping[str, Sequence[Shown]]) -> str:
     lines = [f"Removed {text.binding_line(binding)}" for binding in answer["removed"]]
     return "\n".join(lines) or "No binding is like that."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from khive_supervisor.cli.connection.session import (
     without_daemon,
     without_none,
 )
+from khive_supervisor.cli.render.answers import Shown, TaskShown
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import (
     as_json_option,
@@ -99,10 +101,10 @@ def assign(
         raise SystemExit(exitcodes.FAILURE)
 
 
-def _wait(session: Verbs, task: str, quiet: bool, config_file: str | None) -> dict[str, Any]:
+def _wait(session: Verbs, task: str, quiet: bool, config_file: str | None) -> TaskShown:
     said = ""
 
-    def report(progress: dict[str, Any]) -> None:
+    def report(progress: Mapping[str, Any]) -> None:
         nonlocal said
         if not quiet and progress["text"] not in ("waiting", said):
             said = progress["text"]
@@ -111,7 +113,7 @@ def _wait(session: Verbs, task: str, quiet: bool, config_file: str | None) -> di
     while True:
         args = {"task": task, "timeout": LOOK}
         answer = session.request("agents.wait", args, report)
-        found: dict[str, Any] = answer["tasks"][0]
+        found: TaskShown = answer["tasks"][0]
         if answer["ended"]:
             return found
         if found["state"] == "queued":
@@ -135,17 +137,17 @@ def _check_role(config_file: str | None, role: str, task: str) -> None:
         )
 
 
-def _assigned_text(answer: dict[str, Any]) -> str:
+def _assigned_text(answer: Shown) -> str:
     head = f"{answer['task']} {answer['state']} for {answer['role']}"
     return "\n".join([head, *_noted(answer)])
 
 
-def _noted(answer: dict[str, Any]) -> list[str]:
+def _noted(answer: Shown) -> list[str]:
     """What an answer has to say beside itself."""
-    return [style("note: ", "yellow") + answer["note"]] if "note" in answer else []
+    return [f"{style('note: ', 'yellow')}{answer['note']}"] if "note" in answer else []
 
 
-def _result_text(result: Any, left: dict[str, Any] | None) -> str:
+def _result_text(result: object, left: Mapping[str, str] | None) -> str:
     """A text as it is, also an agent's; and where more of it lies."""
     if isinstance(result, dict) and isinstance(result.get("text"), str):
         result = result["text"]
@@ -156,7 +158,7 @@ def _result_text(result: Any, left: dict[str, Any] | None) -> str:
     return f"{text}\n{style('left in: ', 'yellow')}{left['path']}{where}"
 
 
-def _ended_text(task: dict[str, Any]) -> str:
+def _ended_text(task: TaskShown) -> str:
     if task["state"] == "done":
         return _result_text(task.get("result"), task.get("worktree"))
     return f"{task['task']} {task['state']}: {task.get('error', 'no reason was given')}"
@@ -185,7 +187,7 @@ def list_tasks(
     emit(answer, as_json, _tasks_text)
 
 
-def _tasks_text(answer: dict[str, Any]) -> str:
+def _tasks_text(answer: Mapping[str, Any]) -> str:
     rows = [
         (
             task["task"],
@@ -215,7 +217,7 @@ def _follow(config_file: str | None, role: str | None, state: str | None, as_jso
                     _print_event(event, as_json)
 
 
-def _print_event(event: dict[str, Any], as_json: bool) -> None:
+def _print_event(event: Shown, as_json: bool) -> None:
     if as_json:
         exactly(as_json_text(event))
         return
@@ -233,7 +235,7 @@ def task(task: str, config_file: str | None, as_json: bool) -> None:
     emit(ask(config_file, "agents.task", task=task), as_json, _task_text)
 
 
-def _task_text(task: dict[str, Any]) -> str:
+def _task_text(task: TaskShown) -> str:
     plain = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in task.items()
@@ -279,7 +281,7 @@ def list_roles(config_file: str | None, as_json: bool) -> None:
     emit(answer, as_json, lambda _: table(headers, rows) if rows else NO_ROLES)
 
 
-def _role_rows(role: dict[str, Any]) -> list[tuple[object, ...]]:
+def _role_rows(role: Mapping[str, Any]) -> list[tuple[object, ...]]:
     """A line for each type of task that it does or did."""
     service = "in" if role["in_service"] else "out"
     head = (role["role"], service, role["workers"], role["queued"], role["leased"])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from khive_supervisor.cli.connection.waiting import Wait
+from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.config.load import load
 from khive_supervisor.control.client import ControlClient, unresponsive
 from khive_supervisor.errors import ConfigError, KhiveError, NotRunning, OtherStore, Unresponsive
@@ -64,6 +65,11 @@ def control(config_file: str | None) -> ControlClient:
         Unresponsive: somebody does, and does not answer.
     """
     return reach(config_file, ControlClient)
+
+
+def status_of(client: ControlClient) -> StatusShown:
+    """Return what a supervisor says of itself."""
+    return cast("StatusShown", client.request("status"))
 
 
 def reach(config_file: str | None, talk: Callable[[str], T]) -> T:

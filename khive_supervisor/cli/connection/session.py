@@ -25,8 +25,8 @@ class Verbs(Protocol):
 
     def request(
         self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
-    ) -> dict[str, Any]:
-        """Run a verb and return its answer; raises KhiveError."""
+    ) -> Any:
+        """Run a verb and return its answer, as docs/verbs.md has it; raises KhiveError."""
 
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,15 +16,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import (
     LISTEN_DEADLINE,
+    status_of,
     unreachable,
     waits_to_listen,
 )
 from khive_supervisor.cli.connection.waiting import SAY_AFTER, Wait
+from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.settings.service import ENVIRONMENT_ALLOWED
@@ -73,7 +74,7 @@ class Start:
         return self.configuration.config.store.path
 
 
-def start_or_find(start: Start, lifeline: int | None) -> tuple[dict[str, Any], bool]:
+def start_or_find(start: Start, lifeline: int | None) -> tuple[StatusShown, bool]:
     """The status of a store's supervisor, and whether it ran before.
 
     `lifeline` is the descriptor whose end is the end of the wait; None: it has none.
@@ -177,7 +178,7 @@ def _tell(tell: int, word: str) -> None:
         os.write(tell, f"{word}\n".encode("utf-8", "surrogateescape"))
 
 
-def _present(start: Start) -> dict[str, Any] | None:
+def _present(start: Start) -> StatusShown | None:
     """The status of who holds the store, as soon as he listens; None if nobody does.
 
     Raises:
@@ -196,14 +197,14 @@ def _present(start: Start) -> dict[str, Any] | None:
             raise unreachable(holds, path)
 
 
-def _same_store(status: dict[str, Any], store: str) -> bool:
+def _same_store(status: StatusShown, store: str) -> bool:
     return os.path.realpath(str(status["store"])) == os.path.realpath(store)
 
 
-def _status_or_none(path: str) -> dict[str, Any] | None:
+def _status_or_none(path: str) -> StatusShown | None:
     try:
         with ControlClient(path) as client:
-            return client.request("status")
+            return status_of(client)
     except VersionMismatch:
         raise
     except (NotRunning, ProtocolError):  # nobody, or somebody who is ending
@@ -308,7 +309,7 @@ class Announcement:
         except OSError as error:
             raise NotRunning("Nobody waits for this start any more.") from error
 
-    def ready(self, _status: dict[str, Any]) -> None:
+    def ready(self, _status: object) -> None:
         """Everything is ready; keeps nothing of the starter's terminal."""
         null = os.open(os.devnull, os.O_WRONLY)
         for fd in (1, 2):
@@ -353,7 +354,7 @@ def refuse_if_served(path: str, store: str) -> None:
             raise already(status, store)
 
 
-def check_same(status: dict[str, Any], start: Start) -> None:
+def check_same(status: StatusShown, start: Start) -> None:
     """Say if the one that runs is another configuration's than the one to be started.
 
     Raises:
@@ -363,7 +364,7 @@ def check_same(status: dict[str, Any], start: Start) -> None:
         raise already(status, start.store)
 
 
-def already(status: dict[str, Any], store: str) -> AlreadyRunning:
+def already(status: StatusShown, store: str) -> AlreadyRunning:
     """The error of a start that finds a supervisor of its store."""
     who = Holder(status["pid"], status["socket"], status.get("config_file"))
     return owned_by(store, who)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from khive_supervisor.cli.render.answers import PosteriorShown, ProfileShown, Shown
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.terminal import one_line
 
 _COLOURS = {"active": "green", "inactive": "yellow"}
 
 
-def share(posterior: dict[str, Any]) -> str:
+def share(posterior: PosteriorShown) -> str:
     """A posterior's mean with its 90 % interval, as `0.70 [0.45, 0.90]`."""
     low, high = posterior["interval_90"]
     return f"{posterior['mean']:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def profiles_text(answer: dict[str, Any]) -> str:
+def profiles_text(answer: Mapping[str, Sequence[ProfileShown]]) -> str:
     """All profiles, one a line."""
     weights = ("relevance", "salience", "temporal")
     rows = [
@@ -34,13 +36,13 @@ def profiles_text(answer: dict[str, Any]) -> str:
     return table(headers, rows) if rows else "No profile."
 
 
-def profile_text(answer: dict[str, Any]) -> str:
+def profile_text(answer: ProfileShown) -> str:
     """One profile whole."""
     parts = [_head(answer), _weights(answer["weights"]), _targets(answer), _bindings(answer)]
     return "\n\n".join(parts)
 
 
-def _head(answer: dict[str, Any]) -> str:
+def _head(answer: ProfileShown) -> str:
     lifecycle = answer["lifecycle"]
     lines = [f"{answer['name']}: {style(lifecycle, _COLOURS.get(lifecycle, 'red'))}"]
     for label, text in (
@@ -55,37 +57,37 @@ def _head(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _weights(weights: dict[str, Any]) -> str:
+def _weights(weights: Mapping[str, PosteriorShown]) -> str:
     rows = [(name, share(one), f"{one['ess']:g}") for name, one in weights.items()]
     return table(("weight", "mean, 90 % interval", "observations"), rows)
 
 
-def _targets(answer: dict[str, Any]) -> str:
+def _targets(answer: ProfileShown) -> str:
     if not answer["targets"]:
         return "Nothing is learned of any entry yet."
     rows = [(one["id"], share(one), one["events"], one["line"]) for one in answer["targets"]]
     return table(("entry", "mean, 90 % interval", "events", "what"), rows)
 
 
-def _bindings(answer: dict[str, Any]) -> str:
+def _bindings(answer: ProfileShown) -> str:
     if answer["bindings"]:
-        return bindings_text(answer)
+        return bindings_text(answer["bindings"])
     if "builtin" in answer:
         return "Serves whatever no binding names."
     return "Serves nobody: `khive-supervisor bind` says whom."
 
 
-def bindings_text(answer: dict[str, Any]) -> str:
+def bindings_text(bindings: Sequence[Shown]) -> str:
     """Bindings, one a line."""
     rows = [
         (one["profile"], one["actor"], one["namespace"], one["consumer_kind"], one["priority"])
-        for one in answer["bindings"]
+        for one in bindings
     ]
     headers = ("profile", "actor", "namespace", "kind", "priority")
     return table(headers, rows) if rows else "No bindings."
 
 
-def binding_line(binding: dict[str, Any]) -> str:
+def binding_line(binding: Shown) -> str:
     """One binding in a line."""
     return (
         f"{binding['profile']}: actor {binding['actor']}, namespace {binding['namespace']}, "
@@ -93,7 +95,7 @@ def binding_line(binding: dict[str, Any]) -> str:
     )
 
 
-def change_line(answer: dict[str, Any]) -> str:
+def change_line(answer: ProfileShown) -> str:
     """What a profile is now, in one line, for whoever follows it without a terminal."""
     weights = "  ".join(f"{name} {share(one)}" for name, one in answer["weights"].items())
     best = " ".join(f"{one['id']}={one['mean']:.2f}" for one in answer["targets"])
@@ -103,7 +105,7 @@ def change_line(answer: dict[str, Any]) -> str:
     ).rstrip()
 
 
-def resolution_text(answer: dict[str, Any]) -> str:
+def resolution_text(answer: Mapping[str, Any]) -> str:
     """Which profile serves, and why."""
     weights = ", ".join(f"{name} {mean:g}" for name, mean in answer["weights"].items())
     lines = [f"{style(answer['profile'], 'green')} ({weights})", answer["why"]]
@@ -112,7 +114,7 @@ def resolution_text(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def feedback_text(answer: dict[str, Any]) -> str:
+def feedback_text(answer: Shown) -> str:
     """What became of feedback."""
     line = (
         f"{answer['target']} {answer['signal']}: {answer['status']} for {answer['profile']}, "
@@ -121,7 +123,7 @@ def feedback_text(answer: dict[str, Any]) -> str:
     return f"{line}\n{style('note: ', 'yellow')}{answer['note']}" if "note" in answer else line
 
 
-def replay_text(answer: dict[str, Any]) -> str:
+def replay_text(answer: Mapping[str, Any]) -> str:
     """What a replay found."""
     lines = []
     for one in answer["profiles"]:

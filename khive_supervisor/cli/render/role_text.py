@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.output import table
+from khive_supervisor.supervision.roles.status import RoleStatus
 
 NO_ROLES = (
     "No roles are configured. `khive-supervisor capabilities list` shows some that are ready made."
 )
 
 
-def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) -> str:
+def roles_text(roles: Sequence[RoleStatus], unserved: Mapping[str, int]) -> str:
     """A line for each role, its workers at work, and what is wrong; empty without any."""
     if not roles and not unserved:
         return ""
@@ -29,13 +30,13 @@ def roles_text(roles: Sequence[Mapping[str, Any]], unserved: Mapping[str, int]) 
     return "\n".join(parts)
 
 
-def budget_word(role: Mapping[str, Any]) -> str:
+def budget_word(role: Shown) -> str:
     """How the role's budget is, in a word; `-` without one."""
     state = str(role.get("budget", "unlimited"))
     return "-" if state == "unlimited" else state
 
 
-def _row(role: Mapping[str, Any]) -> tuple[Any, ...]:
+def _row(role: RoleStatus) -> tuple[object, ...]:
     return (
         role["role"],
         role["state"],

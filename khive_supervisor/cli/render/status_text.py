@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
+from khive_supervisor.cli.render.answers import (
+    BuilderShown,
+    FreshnessShown,
+    SessionShown,
+    Shown,
+    StatusShown,
+)
 from khive_supervisor.cli.render.output import counted, style, table
 from khive_supervisor.cli.render.role_text import roles_text
 
 
-def ready_text(status: dict[str, Any]) -> str:
+def ready_text(status: StatusShown) -> str:
     """Return what `start` says of a supervisor that is ready."""
     return "\n".join(
         (
@@ -23,7 +30,7 @@ def ready_text(status: dict[str, Any]) -> str:
     )
 
 
-def status_text(status: dict[str, Any]) -> str:
+def status_text(status: StatusShown) -> str:
     """Return what `status` says; to a command of a confined session, less."""
     if "children" not in status:  # to a command of a confined session
         return "\n\n".join(filter(None, (_head(status), _sessions_text(status["sessions"]))))
@@ -48,7 +55,7 @@ def status_text(status: dict[str, Any]) -> str:
     )
 
 
-def _head(status: dict[str, Any]) -> str:
+def _head(status: StatusShown) -> str:
     colour = {"ready": "green", "degraded": "red"}.get(status["state"], "yellow")
     return "\n".join(
         (
@@ -64,7 +71,7 @@ def _head(status: dict[str, Any]) -> str:
     )
 
 
-def _upgrade_lines(upgrade: dict[str, Any]) -> list[str]:
+def _upgrade_lines(upgrade: Shown) -> list[str]:
     """Another release that is installed, and why it does not run; nothing while there is none."""
     if upgrade.get("state", "current") == "current":
         return []
@@ -72,12 +79,12 @@ def _upgrade_lines(upgrade: dict[str, Any]) -> list[str]:
     return [f"upgrade {upgrade['release']} is {upgrade['state']}{problem}"]
 
 
-def _about_store(status: dict[str, Any]) -> list[str]:
+def _about_store(status: StatusShown) -> list[str]:
     """What has become of the database's file, if anything."""
-    return [status[key] for key in ("store_problem", "store_note") if status.get(key)]
+    return list(filter(None, (status.get("store_problem"), status.get("store_note"))))
 
 
-def _http_lines(http: dict[str, Any], head: str) -> list[str]:
+def _http_lines(http: Shown, head: str) -> list[str]:
     """Where HTTP is served, or why it is not; nothing while it is off."""
     if http.get("state", "off") == "off":
         return []
@@ -85,7 +92,7 @@ def _http_lines(http: dict[str, Any], head: str) -> list[str]:
     return [f"{head}{http['url'] or 'not served'}{problem}"]
 
 
-def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
+def _index_line(index: Shown, builder: BuilderShown) -> str:
     if index["state"] in ("off", "unknown"):
         return f"index   {index['state']}"
     line = f"index   {index['state']}: {index['vectors']} vectors of {index['model']}"
@@ -103,7 +110,7 @@ def _index_line(index: dict[str, Any], builder: dict[str, Any]) -> str:
     return line
 
 
-def _progress_words(progress: dict[str, Any] | None) -> str:
+def _progress_words(progress: Shown | None) -> str:
     """How far the index builder is, in words; it tells them as events with numbers."""
     told = dict(progress or {})
     event = str(told.pop("event", "")).replace("_", " ")
@@ -113,7 +120,7 @@ def _progress_words(progress: dict[str, Any] | None) -> str:
     return ": " + ", ".join([event, *numbers]) if event else ""
 
 
-def _freshness_line(freshness: dict[str, Any]) -> str:
+def _freshness_line(freshness: FreshnessShown) -> str:
     told = counted(freshness["pushes"], "time")
     if freshness["path"] == "inotify":
         line = f"changes of the store are noticed at once (inotify); sessions were told {told}"
@@ -127,7 +134,7 @@ def _freshness_line(freshness: dict[str, Any]) -> str:
     return line
 
 
-def _sessions_text(sessions: list[dict[str, Any]]) -> str:
+def _sessions_text(sessions: Sequence[SessionShown]) -> str:
     if not sessions:
         return "No sessions are open."
     return table(
@@ -147,7 +154,7 @@ def _sessions_text(sessions: list[dict[str, Any]]) -> str:
     )
 
 
-def _ignored_text(ignored: list[dict[str, str]]) -> str:
+def _ignored_text(ignored: Sequence[Shown]) -> str:
     """What sessions' projects and environments said and was not taken."""
     if not ignored:
         return ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from khive_supervisor.access import tokens
 from khive_supervisor.cli.connection.finding import control, socket_of
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.errors import Denied, NotFound
@@ -36,7 +35,7 @@ def info(config_file: str | None, as_json: bool) -> None:
     emit(answer, as_json, _text)
 
 
-def _text(answer: dict[str, Any]) -> str:
+def _text(answer: Shown) -> str:
     if answer["state"] == "off":
         return (
             "HTTP is off. Set http.enabled = true and start the supervisor again; "
@@ -51,7 +50,7 @@ def _text(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _clients(url: str) -> list[str]:
+def _clients(url: object) -> list[str]:
     header = '"Authorization: Bearer $(khive-supervisor http token)"'
     return [
         f"curl -H {header} {url}/status",

@@ -10,6 +10,7 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.render.answers import PlanShown, ReloadShown
 from khive_supervisor.cli.render.output import as_json_option, emit
 
 #: What leaves a role as it was.
@@ -32,22 +33,22 @@ def reload(dry_run: bool, if_digest: str | None, config_file: str | None, as_jso
     """
     with control(config_file) as client:
         if dry_run:
-            plan = client.request("reload", {"dry_run": True})
+            plan: Any = client.request("reload", {"dry_run": True})
             emit(plan, as_json, _plan_text)
             sys.exit(_code_of_plan(plan))
-        result = client.request("reload", {"digest": if_digest})
+        result: Any = client.request("reload", {"digest": if_digest})
     emit(result, as_json, result_text)
     done = result["state"] == "done" and not result["errors"]
     sys.exit(exitcodes.OK if done else exitcodes.FAILURE)
 
 
-def _code_of_plan(plan: dict[str, Any]) -> int:
+def _code_of_plan(plan: PlanShown) -> int:
     if not plan["valid"]:
         return exitcodes.FAILURE
     return exitcodes.OK if plan["empty"] else WOULD_CHANGE
 
 
-def _plan_text(plan: dict[str, Any]) -> str:
+def _plan_text(plan: PlanShown) -> str:
     if not plan["valid"]:
         return _errors_text("The configuration is not valid:", plan["errors"])
     if plan["empty"]:
@@ -55,7 +56,7 @@ def _plan_text(plan: dict[str, Any]) -> str:
     return f"{plan['text']}\n\nplan {plan['digest']}"
 
 
-def result_text(result: dict[str, Any]) -> str:
+def result_text(result: ReloadShown) -> str:
     """What came of a reload, for people."""
     if result["state"] == "failed":
         return _errors_text("Nothing was changed:", result["errors"])
@@ -71,7 +72,7 @@ def result_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _head(result: dict[str, Any]) -> str:
+def _head(result: ReloadShown) -> str:
     """How it ended; a role that went back is said first, whatever else was taken over."""
     undone = [role for role, outcome in result["roles"].items() if outcome in UNDONE]
     if undone or result["state"] == "rolled_back":

@@ -14,12 +14,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from khive_supervisor import __version__
 from khive_supervisor.cli.connection.finding import holder_of, socket_of, store_of
 from khive_supervisor.cli.connection.starting import start_in_background
 from khive_supervisor.cli.connection.waiting import Wait
+from khive_supervisor.cli.render.answers import HandoverShown, StatusShown
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.control.client import ControlClient, owner
 from khive_supervisor.errors import Denied, KhiveError, NotRunning, Unresponsive
@@ -40,7 +40,7 @@ ANOTHER = (
 )
 
 
-def is_of_this_environment(status: dict[str, Any]) -> bool:
+def is_of_this_environment(status: StatusShown) -> bool:
     """Return whether a supervisor runs in the environment of this command."""
     if "prefix" in status:
         return os.path.realpath(str(status["prefix"])) == os.path.realpath(sys.prefix)
@@ -66,18 +66,22 @@ def _home(executable: str) -> str:
     return os.path.realpath(os.path.dirname(executable))
 
 
-def replace(
-    config_file: str | None, status: dict[str, Any] | None, *, check: bool
-) -> dict[str, Any]:
+def replace(config_file: str | None, status: StatusShown | None, *, check: bool) -> HandoverShown:
     """Stop the old supervisor and start this release; `status` is the old one's, if it told.
 
     Raises:
         KhiveError: it does not end, or the new one does not start.
     """
     running = status["version"] if status else "another protocol's release"
-    answer = {"running": running, "release": __version__, "problems": _problems(config_file)}
-    if answer["problems"] or check:
-        return {"state": "refused" if answer["problems"] else "ready", **answer}
+    problems = _problems(config_file)
+    answer: HandoverShown = {
+        "state": "refused" if problems else "ready",
+        "running": running,
+        "release": __version__,
+        "problems": problems,
+    }
+    if problems or check:
+        return answer
     with _turn(config_file):
         holds = holder_of(config_file)
         if holds is not None and (holds.release is None or status is None):
@@ -86,7 +90,7 @@ def replace(
         start_in_background(config_file, deliberate=True)
     _move(status)
     found = holder_of(config_file)
-    return {"state": "done", "pid": found.pid if found else None, **answer}
+    return {**answer, "state": "done", "pid": found.pid if found else None}
 
 
 def _problems(config_file: str | None) -> list[str]:
@@ -157,7 +161,7 @@ def _terminate(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
 
 
-def _move(status: dict[str, Any] | None) -> None:
+def _move(status: StatusShown | None) -> None:
     """Move the old supervisor's sessions to workers of the new one, each between two calls."""
     sessions = status["sessions"] if status else []
     left = [(s["pid"], s.get("client_pid")) for s in sessions if s["kind"] == "session"]

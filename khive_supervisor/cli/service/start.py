@@ -101,7 +101,7 @@ def _run(who: RunSettings, starter: Announcement | None, *, quiet: bool, as_json
     from khive_supervisor.supervision.app import Supervisor
     from khive_supervisor.supervision.upgrade.handover import become
 
-    def announce(status: dict[str, Any]) -> None:
+    def announce(status: Any) -> None:
         if not quiet:
             emit(status, as_json, ready_text)
 

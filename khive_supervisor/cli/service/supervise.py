@@ -7,11 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
-from khive_supervisor.cli.connection.finding import control, holder_of, reach, socket_of
+from khive_supervisor.cli.connection.finding import control, holder_of, reach, socket_of, status_of
 from khive_supervisor.cli.connection.permission import not_confined
 from khive_supervisor.cli.connection.session import config_option, loaded
 from khive_supervisor.cli.connection.waiting import LOOK_AGAIN, Wait
@@ -39,11 +38,11 @@ def stop(sessions: bool, config_file: str | None, as_json: bool) -> None:
     except NotRunning:
         emit({"stopped": False}, as_json, lambda _: "No supervisor is running.")
         return
-    _wait_until_gone(int(answer["pid"]))
+    _wait_until_gone(answer["pid"])
     emit({"stopped": True, **answer}, as_json, lambda a: f"Stopped (pid {a['pid']}).")
 
 
-def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, Any]:
+def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, int]:
     path = socket_of(config_file)
     try:
         with ControlClient(path) as client:
@@ -83,7 +82,7 @@ def _wait_until_gone(pid: int) -> None:
 def status(config_file: str | None, as_json: bool) -> None:
     """Show the supervisor, its processes, the index and the open sessions."""
     with control(config_file) as client:
-        emit(client.request("status"), as_json, status_text)
+        emit(status_of(client), as_json, status_text)
 
 
 @click.command()

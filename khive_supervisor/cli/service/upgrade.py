@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import cast
 
 import click
 
 from khive_supervisor import __version__, exitcodes
-from khive_supervisor.cli.connection.finding import control, holder_of
+from khive_supervisor.cli.connection.finding import control, holder_of, status_of
 from khive_supervisor.cli.connection.session import config_option
 from khive_supervisor.cli.connection.starting import start_in_background
 from khive_supervisor.cli.connection.waiting import Wait
+from khive_supervisor.cli.render.answers import HandoverShown, StatusShown
 from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.cli.service.replacing import ANOTHER, is_of_this_environment, replace
 from khive_supervisor.control.client import ControlClient
@@ -39,7 +40,7 @@ def upgrade(check: bool, in_place: bool, config_file: str | None, as_json: bool)
         if check:
             raise NotRunning("No supervisor is running: nothing has to be handed over.")
         start_in_background(config_file, deliberate=True)
-        answer: dict[str, Any] = {
+        answer: HandoverShown = {
             "state": "started",
             "running": None,
             "release": __version__,
@@ -62,18 +63,20 @@ def _is_running(config_file: str | None) -> bool:
     return True
 
 
-def _hand_over(config_file: str | None, *, check: bool, in_place: bool) -> dict[str, Any]:
+def _hand_over(config_file: str | None, *, check: bool, in_place: bool) -> HandoverShown:
+    status: StatusShown | None = None
     try:
         with control(config_file) as client:
-            status = client.request("status")
-            if in_place and not is_of_this_environment(status):
-                raise VersionMismatch(ANOTHER.format(**status), hint=HINT)
-            if "upgrade" in status:
-                return _asked(config_file, client, status, check=check)
+            told = status_of(client)
+            if in_place and not is_of_this_environment(told):
+                raise VersionMismatch(ANOTHER.format(**told), hint=HINT)
+            if "upgrade" in told:
+                return _asked(config_file, client, told, check=check)
+        status = told
     except VersionMismatch:
         if in_place:
             raise
-        status = None  # of another protocol: a signal means the same in all of them
+        # It is of another protocol: a signal means the same in all of them.
     return replace(config_file, status, check=check)
 
 
@@ -82,8 +85,8 @@ HINT = "`khive-supervisor upgrade` hands over to this release."
 
 
 def _asked(
-    config_file: str | None, client: ControlClient, status: dict[str, Any], *, check: bool
-) -> dict[str, Any]:
+    config_file: str | None, client: ControlClient, status: StatusShown, *, check: bool
+) -> HandoverShown:
     """Ask a supervisor that knows how, and wait until the other release answers."""
     path = os.environ.get("PYTHONPATH")
     args = {"check": check, "executable": sys.executable}
@@ -92,7 +95,7 @@ def _asked(
     if answer["state"] == "handing over":
         _wait_for(config_file, str(answer["release"]))
         answer["state"] = "done"
-    return {"problems": [], "pid": status["pid"], **answer}
+    return cast("HandoverShown", {"problems": [], "pid": status["pid"], **answer})
 
 
 def _wait_for(config_file: str | None, release: str) -> None:
@@ -115,7 +118,7 @@ def _wait_for(config_file: str | None, release: str) -> None:
             )
 
 
-def _text(answer: dict[str, Any]) -> str:
+def _text(answer: HandoverShown) -> str:
     running, release = answer["running"], answer["release"]
     match answer["state"]:
         case "current":
