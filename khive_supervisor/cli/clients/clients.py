@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from khive_supervisor.cli.clients import json_edit, rewrite, toml_edit
+from khive_supervisor.cli.clients.json_edit import Document
 from khive_supervisor.errors import InvalidInput, KhiveError
 
 #: The name of our entry in every client.
@@ -37,10 +38,10 @@ Environ = Mapping[str, str]
 class Editor(Protocol):
     """What edits one format: the modules `json_edit` and `toml_edit`."""
 
-    def parse(self, text: str, /) -> dict[str, Any]:
+    def parse(self, text: str, /) -> Document:
         """The document."""
 
-    def set_member(self, text: str, section: str, name: str, value: dict[str, Any], /) -> str:
+    def set_member(self, text: str, section: str, name: str, value: Document, /) -> str:
         """The document with `section.name` added or changed."""
 
     def remove_member(self, text: str, section: str, name: str, /) -> str:
@@ -88,7 +89,7 @@ class FileOutcome:
     client: str
     file: str
     action: Action
-    entry: dict[str, Any]
+    entry: Document
     backup: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -234,10 +235,10 @@ def environment(environ: Environ, cwd: str) -> dict[str, str]:
 
 def wanted_entry(
     client: McpClient, argv: list[str], env: Mapping[str, str], *, approve: bool = False
-) -> dict[str, Any]:
+) -> Document:
     """Our entry as a client without one gets it; `approve`: with what spares its questions."""
     command = {"command": argv} if client.argv_in_one else {"command": argv[0], "args": argv[1:]}
-    entry: dict[str, Any] = {**client.always, **command}
+    entry: Document = {**client.always, **command}
     if env:
         entry[client.variables] = dict(env)
     if approve and client.approval is not None:
@@ -245,7 +246,7 @@ def wanted_entry(
     return {**entry, **client.once}
 
 
-def merged_entry(client: McpClient, present: object, wanted: dict[str, Any]) -> dict[str, Any]:
+def merged_entry(client: McpClient, present: object, wanted: Document) -> Document:
     """Our entry with what a user added to it: other settings and other variables stay."""
     if not isinstance(present, dict) or "url" in present or "httpUrl" in present:
         return wanted
@@ -261,7 +262,7 @@ def merged_entry(client: McpClient, present: object, wanted: dict[str, Any]) -> 
 
 
 def is_ours(entry: object) -> bool:
-    """Whether an entry starts this program, wherever it is installed."""
+    """Return whether an entry starts this program, wherever it is installed."""
     if not isinstance(entry, dict):
         return False
     words = words_of(entry)
@@ -295,9 +296,7 @@ def present_entry(client: McpClient, file: str) -> object:
         raise _cannot_edit(file, why) from None
 
 
-def connect(
-    client: McpClient, file: str, wanted: dict[str, Any], *, shared: bool = False
-) -> FileOutcome:
+def connect(client: McpClient, file: str, wanted: Document, *, shared: bool = False) -> FileOutcome:
     """Add or update our entry in a client's file; nothing else in it changes.
 
     Args:
@@ -367,18 +366,18 @@ def _take_back(client: McpClient, original: rewrite.Original, text: str, entry: 
 
 
 def _made_by_us(client: McpClient, before: str, entry: object, now: str) -> bool:
-    """Whether a text is what we have made of another one, and nothing else."""
+    """Return whether a text is what we have made of another one, and nothing else."""
     try:
         return client.editor.set_member(before, client.section, NAME, _as_table(entry)) == now
     except json_edit.CannotEdit:
         return False
 
 
-def _as_table(entry: object) -> dict[str, Any]:
+def _as_table(entry: object) -> Document:
     return entry if isinstance(entry, dict) else {}
 
 
-def snippet(client: McpClient, entry: dict[str, Any]) -> str:
+def snippet(client: McpClient, entry: Document) -> str:
     """The entry as a file that has nothing else, to paste by hand."""
     return client.editor.set_member("", client.section, NAME, entry)
 

@@ -21,6 +21,10 @@ _NOT_A_LINE_END = re.compile(r"[^\r\n]")
 _DEFAULT_INDENT = "  "
 
 
+#: A document of another program, or a table of it: anything can be in it.
+Document = dict[str, Any]
+
+
 class CannotEdit(ValueError):
     """The text is not JSON, even with comments, or has no place for the member."""
 
@@ -35,7 +39,7 @@ class _Member:
     end: int
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse(text: str) -> Document:
     """The document as an object; an empty text is an empty object.
 
     Raises:
@@ -53,7 +57,7 @@ def parse(text: str) -> dict[str, Any]:
     return data
 
 
-def set_member(text: str, section: str, name: str, value: dict[str, Any]) -> str:
+def set_member(text: str, section: str, name: str, value: Document) -> str:
     """The document with `section.name` added or replaced; key order and indentation are kept.
 
     Raises:
@@ -154,7 +158,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _object(data: dict[str, Any], section: str) -> dict[str, Any]:
+def _object(data: Document, section: str) -> Document:
     inner = data.get(section, {})
     if not isinstance(inner, dict):
         raise CannotEdit(f'its "{section}" is not an object')
@@ -252,7 +256,7 @@ def _indent_unit(text: str) -> str:
     return match.group(1) if match else _DEFAULT_INDENT
 
 
-def _verified(edited: str, expected: dict[str, Any]) -> str:
+def _verified(edited: str, expected: Document) -> str:
     if parse(edited) != expected:
         raise CannotEdit("an edit would have changed more than this entry")
     return edited

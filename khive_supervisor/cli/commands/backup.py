@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
 
 import click
 
@@ -62,7 +61,7 @@ def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> Non
         before = _move_aside(config, stamp)
     with open_store(config) as store:
         store.restore_backup(os.path.abspath(file))
-    data: dict[str, Any] = {"restored": os.path.abspath(file), "before": before}
+    data = {"restored": os.path.abspath(file), "before": before}
     emit(data, as_json, lambda d: f"Restored {d['restored']}. What was there: {d['before']}")
 
 

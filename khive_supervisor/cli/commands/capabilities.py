@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, cast
 
 import click
 
@@ -15,6 +16,7 @@ from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import config_option
 from khive_supervisor.cli.connection.trust import users_file
+from khive_supervisor.cli.render.answers import ReloadShown
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.cli.service.reload import result_text
 from khive_supervisor.config.capability import Catalogue, Package, keys
@@ -24,6 +26,29 @@ from khive_supervisor.config.load import Glance, LoadedConfig, glance, loads
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.roles import Role, keys_of
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound, NotRunning
+
+
+class CapabilityShown(TypedDict):
+    """A capability, or what is wrong with one; `enabled` is where it is."""
+
+    id: str | None
+    role: str | None
+    task_types: list[str]
+    source: str
+    enabled: list[str]
+    problems: list[str]
+    description: str
+
+
+class EnabledShown(TypedDict):
+    """What was enabled; `lacks` is what this machine has not that it needs."""
+
+    capability: str
+    file: str
+    role: str
+    task_types: list[str]
+    lacks: list[str]
+    reload: ReloadShown | None
 
 
 @click.group("capabilities")
@@ -45,8 +70,8 @@ def _look(file: str) -> tuple[Glance, Catalogue]:
     return known, catalogue(known.agents.capabilities)
 
 
-def _rows(known: Glance, found: Catalogue) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [
+def _rows(known: Glance, found: Catalogue) -> list[CapabilityShown]:
+    rows: list[CapabilityShown] = [
         {
             "id": name,
             "role": package.capability.role,
@@ -66,7 +91,7 @@ def _rows(known: Glance, found: Catalogue) -> list[dict[str, Any]]:
     return rows
 
 
-def _list_text(rows: list[dict[str, Any]]) -> str:
+def _list_text(rows: Sequence[CapabilityShown]) -> str:
     lines = [
         (
             row["id"] or "?",
@@ -110,7 +135,7 @@ def _package(found: Catalogue, name: str) -> Package:
     return found.packages[name]
 
 
-def _show_text(package: Package, data: dict[str, Any]) -> str:
+def _show_text(package: Package, data: Mapping[str, Any]) -> str:
     capability = package.capability
     lines = [f"# source: {package.source}"]
     lines += [f"# enabled: {place}" for place in data["enabled"]]
@@ -153,7 +178,7 @@ def enable(capability: str, reload_: bool, config_file: str | None, as_json: boo
     loaded = loads(text.removeprefix("\ufeff"), file, os.environ)
     rewrite.replace(original, text)
     role = loaded.config.roles[-1]
-    data: dict[str, Any] = {
+    data: EnabledShown = {
         "capability": capability,
         "file": original.target,
         "role": role.role,
@@ -182,16 +207,16 @@ def _lacks(loaded: LoadedConfig, role: Role) -> list[str]:
     return [problem.text for problem in problems if problem.role == role.role]
 
 
-def _reload(config_file: str | None) -> dict[str, Any] | None:
+def _reload(config_file: str | None) -> ReloadShown | None:
     """What came of a reload; None if no supervisor runs, whose start will do it."""
     try:
         with control(config_file) as client:
-            return client.request("reload", {})
+            return cast("ReloadShown", client.request("reload", {}))
     except NotRunning:
         return None
 
 
-def _enable_text(data: dict[str, Any]) -> str:
+def _enable_text(data: EnabledShown) -> str:
     types = ", ".join(data["task_types"])
     lines = [
         f"{data['capability']} is enabled in {data['file']}: role {data['role']}, for {types}."

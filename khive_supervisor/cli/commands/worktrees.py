@@ -18,6 +18,9 @@ from khive_supervisor.worktrees import leftover, metadata
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.leftover import Leftover
 
+#: What is shown of a directory; git's counts are there only if it could tell.
+Row = dict[str, Any]
+
 
 @click.command("worktrees")
 @click.option("--remove-clean", is_flag=True, help="Remove all in which nothing would be lost.")
@@ -61,7 +64,7 @@ def worktrees(
         note("Nothing was removed: something would be lost of each, or a task needs it.")
 
 
-def _how_to_clear(row: dict[str, Any]) -> str:
+def _how_to_clear(row: Row) -> str:
     """What takes over or throws away what is in a directory that stays."""
     if row["busy"]:
         return "Wait for its task, or cancel it."
@@ -86,9 +89,9 @@ def _states(store: str, tasks: list[int]) -> dict[int, str]:
     return {task: one.state for task, one in found.items() if one is not None}
 
 
-def _row(one: Leftover, states: dict[int, str]) -> dict[str, Any]:
+def _row(one: Leftover, states: dict[int, str]) -> Row:
     path = f"{one.home}/{metadata.TREE}"
-    row: dict[str, Any] = {
+    row: Row = {
         "task": f"t{one.task}",
         "state": states.get(one.task, "unknown"),
         "role": one.metadata.role if one.metadata else "",
@@ -103,7 +106,7 @@ def _row(one: Leftover, states: dict[int, str]) -> dict[str, Any]:
     return {**row, **(one.inside or {})}
 
 
-def _render(rows: list[dict[str, Any]]) -> str:
+def _render(rows: list[Row]) -> str:
     if not rows:
         note("No task has left a directory.")
         return ""
@@ -114,7 +117,7 @@ def _render(rows: list[dict[str, Any]]) -> str:
     return table(("task", "state", "role", "branch", "inside", "path"), cells)
 
 
-def _inside(row: dict[str, Any]) -> str:
+def _inside(row: Row) -> str:
     if row.get("removed"):
         return "removed"
     if row["busy"]:

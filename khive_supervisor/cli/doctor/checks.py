@@ -154,7 +154,7 @@ def check_model_files(directory: Path = MODEL_DIRECTORY) -> Iterable[Check]:
 
 
 def check_path() -> Iterable[Check]:
-    """Whether people and clients find the program by its name."""
+    """Check that people and clients find the program by its name."""
     found = shutil.which(PROGRAM)
     if found:
         yield Check("path", "ok", f"{PROGRAM} is {found}")

@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import click
 
@@ -102,7 +101,7 @@ def _invalid(error: ConfigError) -> Iterable[Check]:
         yield Check("configuration", "fail", problem, fix=error.hint)
 
 
-def _render(results: list[dict[str, Any]]) -> str:
+def _render(results: Sequence[Mapping[str, str]]) -> str:
     width = max(len(result["name"]) for result in results)
     lines = [line for result in results for line in _lines(result, width)]
     counts = {status: sum(r["status"] == status for r in results) for status in _COLOURS}
@@ -112,7 +111,7 @@ def _render(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _lines(result: dict[str, Any], width: int) -> Iterator[str]:
+def _lines(result: Mapping[str, str], width: int) -> Iterator[str]:
     mark = output.style(f"{result['status']:4}", _COLOURS[result["status"]])
     yield f"{mark}  {result['name']:{width}}  {result['what']}"
     indent = " " * (width + 8)

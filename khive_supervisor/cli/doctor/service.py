@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from khive_supervisor import __version__
 from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.verify import BEGINNING, verify
 from khive_supervisor.cli.clients import clients
-from khive_supervisor.cli.connection.finding import unreachable
+from khive_supervisor.cli.connection.finding import status_of, unreachable
 from khive_supervisor.cli.doctor.checks import Check, Status
+from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.cli.render.output import counted
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.guarded import guarded
@@ -91,7 +91,7 @@ def _path_of_roles(socket_path: str) -> str:
     """Where the roles of a running supervisor look for programs; empty if none runs."""
     try:
         with ControlClient(socket_path) as client:
-            environment = client.request("status").get("environment", {})
+            environment = status_of(client).get("environment", {})
     except (KhiveError, OSError):
         return ""
     return str(environment.get("path", ""))
@@ -107,23 +107,23 @@ def check_capabilities(config: Config) -> Iterable[Check]:
 
 
 def check_http(socket_path: str) -> Iterable[Check]:
-    """Whether HTTP that was asked for is served; nothing is said while it is off."""
+    """Check that HTTP that was asked for is served; nothing is said while it is off."""
     try:
         with ControlClient(socket_path) as client:
-            http = client.request("status").get("http", {"state": "off"})
+            http = status_of(client).get("http", {"state": "off"})
     except (KhiveError, OSError):
         return  # the check of the supervisor says so
     if http["state"] == "off":
         return
     if http["problem"]:
         what = f"HTTP is not served: {http['state']}"
-        yield Check("http", "fail", what, http["problem"], "`khive-supervisor logs` has more.")
+        yield Check("http", "fail", what, str(http["problem"]), "`khive-supervisor logs` has more.")
     else:
         yield Check("http", "ok", f"{http['url']}, the token is in {http['token_file']}")
 
 
 def check_directories(found: LoadedConfig, socket_path: str) -> Iterable[Check]:
-    """Whether others could replace the configuration, the store, the socket or the log."""
+    """Check that nobody else can replace the configuration, the store, the socket or the log."""
     problems = {
         problem.path: problem
         for path in guarded(found.config, found.file, socket_path)
@@ -236,7 +236,7 @@ def _generation(config: Config, store: Store) -> Iterable[Check]:
 
 
 def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
-    """Whether anybody has changed what was done: the newest entries, or (deep) all of them."""
+    """Check that nobody has changed what was done: the newest entries, or (deep) all of them."""
     newest = store.audit.head().seq
     first = 0 if deep else max(0, newest - AUDIT_ENTRIES)
     entries = store.audit.entries(first - 1 if first else None)
@@ -255,7 +255,7 @@ def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
 
 
 def check_log(config: Config) -> Iterable[Check]:
-    """Whether the log file can be written."""
+    """Check that the log file can be written."""
     file = config.log.file
     target = file if os.path.exists(file) else _existing(os.path.dirname(file))
     if os.access(target, os.W_OK):
@@ -289,13 +289,13 @@ def check_socket(path: str) -> Iterable[Check]:
 
 
 def check_supervisor(path: str, holds: Holder | None = None) -> Iterable[Check]:
-    """Whether a supervisor answers, is of this release, and has all its children.
+    """Check that a supervisor answers, is of this release, and has all its children.
 
     `holds` is who has the store's lock: he may be there without a socket.
     """
     try:
         with ControlClient(path) as control:
-            status = control.request("status")
+            status = status_of(control)
     except NotRunning:
         if holds is not None:
             missing = unreachable(holds, path)
@@ -312,8 +312,8 @@ def check_supervisor(path: str, holds: Holder | None = None) -> Iterable[Check]:
         return
     what = f"pid {status['pid']}, release {status['version']}, {status['state']}"
     children = status.get("children", ())  # not told to a command of a confined session
-    down = [c["name"] for c in children if c["state"] in ("backoff", "fatal")]
-    hung = [c["name"] for c in children if c["state"] == "hung"]
+    down = [str(c["name"]) for c in children if c["state"] in ("backoff", "fatal")]
+    hung = [str(c["name"]) for c in children if c["state"] == "hung"]
     if status.get("store_problem"):
         yield Check("supervisor", "fail", what, status["store_problem"])
     elif hung:
@@ -328,13 +328,13 @@ def check_supervisor(path: str, holds: Holder | None = None) -> Iterable[Check]:
     yield from _releases(status)
 
 
-def _releases(status: dict[str, Any]) -> Iterable[Check]:
-    """What the supervisor says of another release, and whether this command is one."""
+def _releases(status: StatusShown) -> Iterable[Check]:
+    """Tell of another release that is installed, or that this command is one."""
     upgrade = status.get("upgrade", {})
     running, other = status["version"], upgrade.get("release")
     if other and upgrade["state"] != "current":
         what = f"{other} is installed where {running} runs: {upgrade['state']}"
-        why = upgrade["problem"] or f"supervisor.upgrade is {upgrade['policy']}."
+        why = str(upgrade["problem"]) or f"supervisor.upgrade is {upgrade['policy']}."
         fix = "khive-supervisor upgrade --check says more; without --check it hands over"
         yield Check("release", "warn", what, why, fix)
     elif running != __version__:

@@ -12,7 +12,7 @@ class WholeNumber(click.IntRange):
     """A whole number between bounds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """See click; raises BadParameter."""
+        """Return the number that a word says; raises BadParameter if it says none of these."""
         try:
             found = int(value)
         except (TypeError, ValueError):
@@ -33,7 +33,7 @@ class Number(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """See click; raises BadParameter."""
+        """Return the number that a word says; raises BadParameter if it says none of these."""
         low, high = self.min, self.max
         try:
             found = float(value)
