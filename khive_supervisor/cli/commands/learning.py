@@ -28,7 +28,7 @@ ASKED = 500
 EXAMPLES = 5
 
 
-class KnownSource(TypedDict):
+class LearnedSource(TypedDict):
     """What the store knows of a source: how many entries it has, and how many of them live."""
 
     source: str
@@ -206,7 +206,7 @@ class LearnRun:
         self._run = 0
         self._batch = DRY_BATCH if options.dry_run else BATCH
         self._places_left: set[str] = set()
-        self._known: dict[str, KnownSource] = {}
+        self._known: dict[str, LearnedSource] = {}
 
     def learn(self, sources: Sequence[DocumentSource], folders: Sequence[str]) -> None:
         """Learn the files that have changed, then retire what was in the folders and is gone."""
@@ -220,9 +220,9 @@ class LearnRun:
 
     # --- what is known --------------------------------------------------------------------------
 
-    def _ask(self, **args: Any) -> list[KnownSource]:
+    def _ask(self, **args: Any) -> list[LearnedSource]:
         answer = self._sessions[0].request("knowledge.sources", {**args, **self._options.shared})
-        found: list[KnownSource] = answer["sources"]
+        found: list[LearnedSource] = answer["sources"]
         return found
 
     def _look_up(self, sources: Sequence[DocumentSource], folders: Sequence[str]) -> None:
@@ -256,7 +256,7 @@ class LearnRun:
             else:
                 yield source, digest
 
-    def _unchanged(self, known: KnownSource, digest: bytes) -> bool:
+    def _unchanged(self, known: LearnedSource, digest: bytes) -> bool:
         """Return True if all that a file says is known, and with what is asked for it now.
 
         One that says nothing is read again, so that this is told again.
