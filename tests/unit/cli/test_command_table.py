@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from support import ROOT
 
 from khive_supervisor.cli.command_table import MODULES, SECTIONS, SUMMARIES
 from khive_supervisor.cli.main import cli
@@ -50,6 +52,18 @@ def test_every_command_of_a_module_is_in_the_table() -> None:
         for module in modules:
             commands = importlib.import_module(f"khive_supervisor.cli.{module}").COMMANDS
             assert {one.name for one in commands} == {n for n, m in MODULES.items() if m == module}
+
+
+def test_every_module_with_commands_is_in_the_table() -> None:
+    place = ROOT / "khive_supervisor" / "cli"
+    found = {
+        ".".join(file.relative_to(place).with_suffix("").parts)
+        for file in place.rglob("*.py")
+        if re.search(r"^COMMANDS\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+        and file.parent != place / "render"
+    }
+    named = {module for modules in SECTIONS.values() for module in modules}
+    assert found == named
 
 
 def test_a_name_is_under_one_heading() -> None:
