@@ -17,10 +17,6 @@ LICENCES = {
     "khive_supervisor/embed/model/LICENSE",
     "khive_supervisor/embed/model/NOTICE",
 }
-    "LICENSE",
-    "khive_supervisor/embed/model/LICENSE",
-    "khive_supervisor/embed/model/NOTICE",
-}
 
 
 def source_files() -> set[str]:
