@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from khive_supervisor.control.requests import GrantData
 from khive_supervisor.errors import Denied
 
 
@@ -63,7 +64,7 @@ class Grant:
             home=self.home or other.home,
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> GrantData:
         """Plain data that JSON can carry."""
         return {
             "audience": self.audience.value,
@@ -112,7 +113,7 @@ def united(grants: Iterable[Grant]) -> Grant | None:
     )
 
 
-def from_dict(data: Mapping[str, Any] | None) -> Grant:
+def from_dict(data: GrantData | Mapping[str, Any] | None) -> Grant:
     """The grant that plain data stands for; an agent's for none."""
     if data is None:
         return AGENT

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from khive_supervisor.access.grant import Grant
+from khive_supervisor.text.plain_json import JsonObject
 
 #: What a confined session learns of the supervisor.
 OF_SESSION = ("state", "version")
@@ -17,8 +18,8 @@ OF_ROLE = ("role", "state")
 
 
 def status_for(
-    status: dict[str, Any], grant: Grant, own: Collection[str], kept: Collection[str]
-) -> dict[str, Any]:
+    status: JsonObject, grant: Grant, own: Collection[str], kept: Collection[str]
+) -> JsonObject:
     """The supervisor's status without the sessions of others; of a confined one's, what is `kept`.
 
     Args:
@@ -36,7 +37,7 @@ def status_for(
     return {**status, "sessions": seen, "sessions_open": len(sessions)}
 
 
-def roles_for(roles: Mapping[str, Any], grant: Grant) -> dict[str, Any]:
+def roles_for(roles: Mapping[str, Any], grant: Grant) -> JsonObject:
     """The roles as `roles.status` tells them: to a confined one, no more than how each is."""
     if not grant.confined:
         return dict(roles)

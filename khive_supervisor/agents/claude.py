@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from khive_supervisor.agents.model import (
     SERVER,
@@ -16,6 +15,7 @@ from khive_supervisor.agents.model import (
     whole,
 )
 from khive_supervisor.tasks.model import Usage
+from khive_supervisor.text.plain_json import JsonObject
 
 NAME = "claude"
 TITLE = "Claude Code"
@@ -43,7 +43,7 @@ _MODEL_TOKENS = (
 def call(ask: Ask) -> Call:
     """Return its call: the role's arguments come first, so that none of ours swallows them."""
     given = ask.role.handler.agent[1:]
-    server: dict[str, Any] = {
+    server: dict[str, object] = {
         "type": "stdio",
         "command": ask.server.argv[0],
         "args": list(ask.server.argv[1:]),
@@ -94,7 +94,7 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it c
     return AgentAnswer(shortened(text), session=session, usage=usage)
 
 
-def _document(output: str) -> dict[str, Any] | None:
+def _document(output: str) -> JsonObject | None:
     """The result among what was printed: alone, in a list, or on a line among others."""
     for text in (output, *reversed(output.splitlines())):
         try:
@@ -107,7 +107,7 @@ def _document(output: str) -> dict[str, Any] | None:
     return None
 
 
-def _error(found: dict[str, Any], text: str, said: AgentOutput) -> str:
+def _error(found: JsonObject, text: str, said: AgentOutput) -> str:
     errors = found.get("errors")
     listed = [str(error) for error in errors] if isinstance(errors, list) else []
     words = text or "\n".join(listed)
@@ -116,7 +116,7 @@ def _error(found: dict[str, Any], text: str, said: AgentOutput) -> str:
     return f"{TITLE} failed ({found.get('subtype')}): {words}"
 
 
-def _usage(found: dict[str, Any]) -> Usage:
+def _usage(found: JsonObject) -> Usage:
     """Of all its models, those of the agents that it started included, where it says so."""
     models = found.get("modelUsage")
     by_model = models.values() if isinstance(models, dict) else ()

@@ -19,6 +19,7 @@ from khive_supervisor.agents.model import (
 )
 from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.tasks.model import Usage
+from khive_supervisor.text.plain_json import JsonObject
 
 NAME = "codex"
 TITLE = "Codex"
@@ -118,7 +119,7 @@ def thread_in(output: str) -> str:
     return ""
 
 
-def _events(output: str) -> Iterator[dict[str, Any]]:
+def _events(output: str) -> Iterator[JsonObject]:
     """Every line that is an event; a wrapper may print others between them."""
     for line in output.split("\n"):
         try:

@@ -16,6 +16,7 @@ from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import Role, no_such_key
 from khive_supervisor.config.settings.values import Setting, declare, describe, quoted, required
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Bytes of the largest file: four times the longest prompt.
 MAX_BYTES = 128 * 1024
@@ -83,12 +84,12 @@ class Capability:
             return ""
         return f"found {workers}; allowed: at most 1, as {self.id} is not parallelizable"
 
-    def for_role(self) -> dict[str, Any]:
+    def for_role(self) -> JsonObject:
         """What it gives a role, by the role's keys."""
         shared = (item.name for item in fields(self) if item.name in _OF_ROLE)
         return {name: getattr(self, name) for name in shared}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data that JSON can carry, and that `read` takes."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["budget"] = self.budget.as_dict()
@@ -148,7 +149,7 @@ def read(content: object, notes: Notes, source: str) -> Package | Broken:
     if not isinstance(content, Mapping):
         return Broken("", source, (f"{notes.file}: found {describe(content)}; allowed: a table",))
     known = keys()
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for name, value in content.items():
         if name == "budget":
             values[name] = _read_budget(value, notes)

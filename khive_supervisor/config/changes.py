@@ -16,6 +16,7 @@ from khive_supervisor.config.settings.confine import as_dict
 from khive_supervisor.config.settings.model import Config, every_setting
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
 from khive_supervisor.config.settings.values import Setting, quoted
+from khive_supervisor.text.plain_json import JsonObject
 
 SettingClass = Literal["live", "session", "restart"]
 RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
@@ -58,7 +59,7 @@ class RoleChange:
     kind: RoleClass
     changes: tuple[Change, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data that JSON can carry."""
         return {
             "role": self.role,
@@ -120,7 +121,7 @@ class ConfigDiff:
             blocks.append("\n".join((head + (":" if lines else "."), *lines)))
         return "\n\n".join(blocks)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data that JSON can carry."""
         return {
             "empty": self.empty,
@@ -145,7 +146,7 @@ def digest_of(config: Config) -> str:
 
 def in_force(old: Config, new: Config) -> Config:
     """The new configuration, with the old values of all that waits for a start."""
-    tables: dict[str, Any] = {}
+    tables: JsonObject = {}
     for table, name, setting in every_setting():
         if setting.applies == "restart":
             part = tables.get(table, getattr(new, table))

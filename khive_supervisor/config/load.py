@@ -29,6 +29,7 @@ from khive_supervisor.config.settings.values import Setting, describe
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.host import paths
 from khive_supervisor.host.small_file import read_regular
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Bytes of the largest file that is read: far above any configuration, far below a mistake.
 MAX_FILE_BYTES = 256 * 1024
@@ -80,7 +81,7 @@ class Glance:
 class _Reading(Notes):
     """What is collected while a configuration is read."""
 
-    values: dict[str, dict[str, Any]] = field(default_factory=lambda: {t: {} for t in TABLES})
+    values: dict[str, JsonObject] = field(default_factory=lambda: {t: {} for t in TABLES})
     roles: tuple[Role, ...] = ()
     confine: tuple[Confine, ...] = ()
     broken: tuple[str, ...] = ()
@@ -183,7 +184,7 @@ def _working_directory() -> str:
         return paths.home()  # it was removed under us; no khive.toml can be in it
 
 
-def _parse(file: str, text: str) -> dict[str, Any]:
+def _parse(file: str, text: str) -> JsonObject:
     try:
         return tomllib.loads(text)
     except RecursionError:

@@ -15,9 +15,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from khive_supervisor.config.capability import Capability
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Entry point group for capabilities of other distributions.
 ENTRY_POINTS = "khive.capabilities"
@@ -35,7 +35,7 @@ class Offer:
     """What one entry point leads to: plain data, or the path of a file, or why neither."""
 
     source: str
-    data: dict[str, Any] | None = None
+    data: JsonObject | None = None
     path: str = ""
     error: str = ""
 
@@ -79,7 +79,7 @@ def _end(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
 
-def _offered(value: str) -> dict[str, Any]:
+def _offered(value: str) -> JsonObject:
     """What an entry point's value leads to, in the process that is made for it."""
     try:
         found = importlib.metadata.EntryPoint("offer", value, ENTRY_POINTS).load()

@@ -19,6 +19,7 @@ from khive_supervisor.config.settings.roles import (
     required_keys,
 )
 from khive_supervisor.config.settings.values import describe, quoted
+from khive_supervisor.text.plain_json import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> 
         notes.note(place, place, f"found {describe(content)}; allowed: a table, [[roles]]")
         return None
     known = keys_of(Role)
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for name, value in content.items():
         key = f"{place}.{name}"
         if name not in known:
@@ -94,7 +95,7 @@ def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> 
     return None if None in values.values() else Role(**values)
 
 
-def _fill_in(place: str, values: dict[str, Any], notes: Notes, fill: Fill) -> None:
+def _fill_in(place: str, values: JsonObject, notes: Notes, fill: Fill) -> None:
     """Give the keys that the table does not; a capability that cannot be had becomes None."""
     filling = fill(values["capability"])
     if isinstance(filling, str):
@@ -120,7 +121,7 @@ def read_nested(place: str, name: str, content: object, notes: Notes) -> Handler
         notes.note(place, place, f"found {describe(content)}; allowed: {forms}")
         return None
     known = keys_of(kind)
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     strange = False
     for inner, value in content.items():
         key = f"{place}.{inner}"

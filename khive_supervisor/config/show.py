@@ -20,6 +20,7 @@ from khive_supervisor.config.settings.model import (
 )
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
 from khive_supervisor.config.settings.values import Setting
+from khive_supervisor.text.plain_json import JsonObject
 
 _APPLIES = {
     "restart": "next start",
@@ -30,9 +31,9 @@ _APPLIES = {
 }
 
 
-def as_dict(config: Config) -> dict[str, Any]:
+def as_dict(config: Config) -> JsonObject:
     """Plain data that JSON can carry (seconds, bytes, lists); `load.from_dict` reads it back."""
-    data: dict[str, Any] = {table: {} for table in TABLES}
+    data: JsonObject = {table: {} for table in TABLES}
     for table, name, _ in every_setting():
         value = getattr(getattr(config, table), name)
         data[table][name] = list(value) if isinstance(value, tuple) else value
@@ -84,7 +85,7 @@ def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def loaded_as_dict(loaded: LoadedConfig) -> dict[str, Any]:
+def loaded_as_dict(loaded: LoadedConfig) -> JsonObject:
     """What `config show --json` prints: the file, and each setting with its value and origin."""
     values = as_dict(loaded.config)
     settings = {

@@ -24,6 +24,7 @@ from khive_supervisor.errors import (
 )
 from khive_supervisor.host import holder, paths
 from khive_supervisor.host.processes import stopped
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Seconds to wait for an answer of the supervisor's own (status, stop): it never blocks on work.
 CONTROL_DEADLINE = 30.0
@@ -41,7 +42,7 @@ SUSPECT_AFTER = 1.0
 TRY_AGAIN = 0.05
 _OTHERS_SOCKET = "Set KHIVE_SOCKET to a path in a directory of yours."
 
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[JsonObject], None]
 
 
 def connect(path: str, *, deadline: float = CONTROL_DEADLINE) -> socket.socket:
@@ -176,7 +177,7 @@ class ControlClient:
             self.close()
             raise from_dict(first["error"])
 
-    def _first(self) -> dict[str, Any] | None:
+    def _first(self) -> JsonObject | None:
         """What the other side says first; raises TimeoutError if it says nothing."""
         try:
             return self._connection.peek(SUSPECT_AFTER)
@@ -192,8 +193,8 @@ class ControlClient:
             self._connection.sock.sendall(frame)
 
     def request(
-        self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
-    ) -> dict[str, Any]:
+        self, operation: str, args: JsonObject | None = None, progress: Progress | None = None
+    ) -> JsonObject:
         """Ask and wait for the answer; progress reports go to `progress`.
 
         Raises:
@@ -215,7 +216,7 @@ class ControlClient:
                     if progress is not None:
                         progress(message["progress"])
                     continue
-                result: dict[str, Any] = message["result"]
+                result: JsonObject = message["result"]
                 return result
         except TimeoutError:
             raise ProtocolError(

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from collections.abc import Mapping
 from typing import Any, Self
 
 from khive_supervisor import __version__
 from khive_supervisor.errors import ProtocolError, VersionMismatch
 from khive_supervisor.text import wellformed
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Raised when a message changes its meaning; both sides refuse another number.
 PROTOCOL = 1
@@ -28,7 +30,7 @@ _LENGTH = struct.Struct(">I")
 _RECEIVE_BYTES = 1 << 16
 
 
-def encode(message: dict[str, Any]) -> bytes:
+def encode(message: Mapping[str, object]) -> bytes:
     """One frame, ready to send; texts in it that are not Unicode are made so.
 
     Raises:
@@ -37,7 +39,7 @@ def encode(message: dict[str, Any]) -> bytes:
     return _frame(wellformed.json_escapes(_text(message)))
 
 
-def _text(message: dict[str, Any]) -> str:
+def _text(message: Mapping[str, object]) -> str:
     return json.dumps({"v": PROTOCOL, **message}, separators=(",", ":"))
 
 
@@ -67,7 +69,7 @@ class FrameDecoder:
         """Bytes received that are not yet a whole frame."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> list[dict[str, Any]]:
+    def feed(self, data: bytes) -> list[JsonObject]:
         """All messages that are complete now, in order.
 
         Raises:
@@ -91,7 +93,7 @@ class FrameDecoder:
         return messages
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> JsonObject:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -123,13 +125,13 @@ class Connection:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._decoder = FrameDecoder()
-        self._ready: list[dict[str, Any]] = []
+        self._ready: list[JsonObject] = []
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Mapping[str, object]) -> None:
         """Send one frame whole."""
         self.sock.sendall(encode(message))
 
-    def receive(self) -> dict[str, Any] | None:
+    def receive(self) -> JsonObject | None:
         """The next message, or None when the other side has closed."""
         while not self._ready:
             data = self.sock.recv(_RECEIVE_BYTES)
@@ -138,7 +140,7 @@ class Connection:
             self._ready += self._decoder.feed(data)
         return self._ready.pop(0)
 
-    def peek(self, seconds: float) -> dict[str, Any] | None:
+    def peek(self, seconds: float) -> JsonObject | None:
         """Wait for the next message, which `receive` gives again; None at the end.
 
         Raises:

@@ -8,8 +8,8 @@ from khive_supervisor.documents.model import (
     PIECE,
     TITLE_LIMIT,
     WHOLE,
+    DocumentEntry,
     DocumentProblem,
-    Entry,
     LeftOut,
 )
 from khive_supervisor.documents.pieces import pieces
@@ -19,8 +19,8 @@ __all__ = [
     "PIECE",
     "TITLE_LIMIT",
     "WHOLE",
+    "DocumentEntry",
     "DocumentProblem",
-    "Entry",
     "LeftOut",
     "pieces",
     "sections",

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
-from khive_supervisor.documents.model import TITLE_LIMIT, WHOLE, DocumentProblem, Entry, LeftOut
+from khive_supervisor.documents.model import (
+    TITLE_LIMIT,
+    WHOLE,
+    DocumentEntry,
+    DocumentProblem,
+    LeftOut,
+)
 from khive_supervisor.documents.pieces import pieces
+from khive_supervisor.text.plain_json import JsonObject
 
 _FIELDS = frozenset({"content", "text", "title", "tags", "kind", "source"})
+Learned = DocumentEntry | LeftOut | DocumentProblem
 #: Why a field of an entry is not learned.
 OTHER_FIELD = "a field of JSON Lines that is not learned"
 
 
-def split_jsonl(lines: Iterable[str], source: str) -> Iterator[Entry | LeftOut | DocumentProblem]:
+def split_jsonl(lines: Iterable[str], source: str) -> Iterator[Learned]:
     """JSON Lines: an object with `content` (or `text`) a line; a bad line is a problem, not an end.
 
     Other fields than title, tags, kind and source are left out, and counted by name. The line is
@@ -25,7 +33,7 @@ def split_jsonl(lines: Iterable[str], source: str) -> Iterator[Entry | LeftOut |
             yield from _entries(line, source, number)
 
 
-def _entries(line: str, source: str, number: int) -> Iterator[Entry | LeftOut | DocumentProblem]:
+def _entries(line: str, source: str, number: int) -> Iterator[Learned]:
     data = _read(line)
     why = data if isinstance(data, str) else _fault(data)
     if why or isinstance(data, str):
@@ -38,13 +46,13 @@ def _entries(line: str, source: str, number: int) -> Iterator[Entry | LeftOut | 
     rest.setdefault("source", source)
     rest["locator"] = f"line {number}"
     for piece in [content] if len(content) <= WHOLE else pieces(content):
-        yield {"content": piece, **rest}
+        yield cast("DocumentEntry", {"content": piece, **rest})
     both = {"text"} if data.get("content") is not None and "text" in data else set()
     for name in sorted(both | data.keys() - _FIELDS):
         yield LeftOut(f"{source}:{number}", OTHER_FIELD, name[:40])
 
 
-def _read(line: str) -> dict[str, Any] | str:
+def _read(line: str) -> JsonObject | str:
     """The object of a line, or why there is none."""
     try:
         data = json.loads(line)
@@ -53,11 +61,11 @@ def _read(line: str) -> dict[str, Any] | str:
     return data if isinstance(data, dict) else "not an object"
 
 
-def _content(data: dict[str, Any]) -> Any:
+def _content(data: JsonObject) -> Any:
     return data.get("content", data.get("text"))
 
 
-def _fault(data: dict[str, Any]) -> str:
+def _fault(data: JsonObject) -> str:
     """What is wrong with an object; nothing: it is an entry."""
     content = _content(data)
     if not isinstance(content, str) or not content.strip():

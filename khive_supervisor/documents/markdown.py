@@ -14,7 +14,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from khive_supervisor.documents import front_matter
 from khive_supervisor.documents.front_matter import FrontMatter
 from khive_supervisor.documents.images import without_images
-from khive_supervisor.documents.model import TITLE_LIMIT, Entry, LeftOut
+from khive_supervisor.documents.model import TITLE_LIMIT, DocumentEntry, LeftOut
 from khive_supervisor.documents.pieces import pieces
 from khive_supervisor.documents.plain import IMAGE
 
@@ -30,7 +30,7 @@ class _Heading:
     written: str
 
 
-def split_markdown(text: str, source: str, title: str) -> Iterator[Entry | LeftOut]:
+def split_markdown(text: str, source: str, title: str) -> Iterator[DocumentEntry | LeftOut]:
     """Markdown, cut at headings and then at paragraphs; headings become the title.
 
     Front matter gives title and tags to all entries, and the rest of its text to the first one.
@@ -40,17 +40,22 @@ def split_markdown(text: str, source: str, title: str) -> Iterator[Entry | LeftO
     for _ in range(images):
         yield LeftOut(source, IMAGE)
     above, text = _front_matter(text)
-    tags = {"tags": list(above.tags)} if above.tags else {}
     first = above.text or (above.written if not text.strip() else "")
     for outline, body in sections(text, above.title):
         headings = _joined(above.title, outline) or title
         for piece in pieces(f"{first}\n\n{body}" if first else body):
-            yield {"content": piece, "title": headings[:TITLE_LIMIT], "source": source, **tags}
+            yield _entry(piece, headings, source, above)
         first = ""
     if first:
         for piece in pieces(first):
-            title = above.title or title
-            yield {"content": piece, "title": title[:TITLE_LIMIT], "source": source, **tags}
+            yield _entry(piece, above.title or title, source, above)
+
+
+def _entry(piece: str, title: str, source: str, above: FrontMatter) -> DocumentEntry:
+    found: DocumentEntry = {"content": piece, "title": title[:TITLE_LIMIT], "source": source}
+    if above.tags:
+        found["tags"] = list(above.tags)
+    return found
 
 
 def _joined(title: str, outline: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Required, TypedDict
 
 #: Characters of a piece: about what the bundled model takes in (256 word pieces).
 PIECE = 1200
@@ -37,6 +37,12 @@ class LeftOut:
     suffix: str = ""
 
 
-#: `content`, `title`, `source`, and where they are known `tags`, `kind` and `locator`: the place in
-#: the source, which is no part of an entry's identity.
-Entry = dict[str, Any]
+class DocumentEntry(TypedDict, total=False):
+    """An entry to be learned; `locator` is the place in the source, no part of its identity."""
+
+    content: Required[str]
+    source: Required[str]
+    title: str
+    tags: list[str]
+    kind: str
+    locator: str

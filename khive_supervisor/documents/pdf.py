@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from khive_supervisor.documents.encodings import Unreadable
-from khive_supervisor.documents.model import TITLE_LIMIT, Entry, LeftOut
+from khive_supervisor.documents.model import TITLE_LIMIT, DocumentEntry, LeftOut
 from khive_supervisor.documents.pieces import pieces
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Seconds that one PDF may take, and bytes of memory; a book of 1,000 pages takes half of both.
 SECONDS, MEMORY = 120, 2 * 1024**3
@@ -34,7 +35,7 @@ def available() -> bool:
     return importlib.util.find_spec("pypdf") is not None
 
 
-def split_pdf(path: str, source: str, title: str) -> Iterator[Entry | LeftOut]:
+def split_pdf(path: str, source: str, title: str) -> Iterator[DocumentEntry | LeftOut]:
     """The pages of a PDF, each cut at paragraphs; a page without text is left out.
 
     Raises:
@@ -48,13 +49,13 @@ def split_pdf(path: str, source: str, title: str) -> Iterator[Entry | LeftOut]:
             yield LeftOut(f"{source}, page {number}", "a page of a PDF without text")
         for piece in pieces(text):
             headline = f"{name[: TITLE_LIMIT - 20]} > page {number}"
-            where = {"source": source, "locator": f"page {number}"}
-            yield {"content": piece, "title": headline, **where}
+            place = f"page {number}"
+            yield {"content": piece, "title": headline, "source": source, "locator": place}
     if said["count"] > len(pages):
         raise Unreadable(f"a PDF of {said['count']} pages; the first {PAGES} were learned")
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> JsonObject:
     argv = [sys.executable, "-P", "-m", __name__]
     try:
         with open(path, "rb") as file:
@@ -72,7 +73,7 @@ def _read(path: str) -> dict[str, Any]:
     return dict(said)
 
 
-def _pages_of(stream: IO[bytes]) -> dict[str, Any]:
+def _pages_of(stream: IO[bytes]) -> JsonObject:
     import pypdf
 
     reader = pypdf.PdfReader(stream)

@@ -21,7 +21,7 @@ from khive_supervisor.documents.encodings import (
 )
 from khive_supervisor.documents.jsonl import split_jsonl
 from khive_supervisor.documents.markdown import split_markdown
-from khive_supervisor.documents.model import DocumentProblem, Entry, LeftOut
+from khive_supervisor.documents.model import DocumentEntry, DocumentProblem, LeftOut
 from khive_supervisor.documents.plain import split_text
 from khive_supervisor.documents.walk import SIZE_LIMIT, DocumentSource
 
@@ -34,7 +34,7 @@ _CHUNK = 1024 * 1024
 
 EMPTY = "empty"
 
-Item = Entry | LeftOut | DocumentProblem
+Item = DocumentEntry | LeftOut | DocumentProblem
 
 
 def digest_of(path: str, options: str) -> bytes:

@@ -22,6 +22,7 @@ import numpy as np
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy, Vectors, has_words, unit_rows
 from khive_supervisor.embed.names import endpoint_model_id
 from khive_supervisor.errors import EmbedderUnavailable
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Texts of one request; endpoints take from 32 (small local servers) to 2048.
 BATCH = 32
@@ -157,7 +158,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Answer a redirect as the error that it is for a POST with a key."""
 
 
-def _in_order(items: list[dict[str, Any]], count: int) -> Iterator[list[float]]:
+def _in_order(items: list[JsonObject], count: int) -> Iterator[list[float]]:
     """The embeddings by their index, which endpoints may leave out when the order is right."""
     if len(items) != count:
         raise ValueError(f"{len(items)} vectors for {count} texts")

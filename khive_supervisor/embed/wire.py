@@ -18,12 +18,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from khive_supervisor.embed.base import EmbedderBusy, Vectors
 from khive_supervisor.errors import InvalidInput, KhiveError, ProtocolError, from_dict
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Raised when a frame changes its meaning.
 PROTOCOL = 1
@@ -158,7 +158,7 @@ def read_vectors(received: bytes, count: int, dimensions: int) -> Vectors:
     return flat.astype(np.float32).reshape(count, dimensions)
 
 
-def _server_json(received: bytes, expected: bytes) -> dict[str, Any]:
+def _server_json(received: bytes, expected: bytes) -> JsonObject:
     """The object in a server's frame; an error among them is raised."""
     kind = received[:1]
     try:

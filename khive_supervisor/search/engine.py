@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
@@ -51,7 +50,7 @@ class Hit:
     entry: Entry
     score: float
     why: str
-    details: dict[str, Any]
+    details: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SearchResults:
     """Results, and how the search went."""
 
     hits: list[Hit]
@@ -144,7 +143,7 @@ class SearchEngine:
         limit: int,
         now: float,
         profile: RankingProfile = NEUTRAL,
-    ) -> Answer:
+    ) -> SearchResults:
         """The best entries for a query, which may be any string.
 
         Raises:
@@ -167,7 +166,7 @@ class SearchEngine:
         fused = fusion.fuse(lexical.found, vector.found, lexical.names)
         written = prefer_written(query, terms, fused, self._store, scope)
         hits = self._ranked(written, scope, limit, now, profile)
-        return Answer(
+        return SearchResults(
             hits=hits,
             notes=tuple(note for note in (lexical.note, vector.note) if note),
             lexical=lexical.state,
@@ -292,7 +291,7 @@ def _why(fused: fusion.Fused, written: Written) -> str:
     return ", ".join(reasons)
 
 
-def _details(ranked: ranking.Ranked, written: Written) -> dict[str, Any]:
+def _details(ranked: ranking.Ranked, written: Written) -> Mapping[str, object]:
     """Return the numbers behind a score: both boosts * written * the sum of the weighted parts."""
     fused = ranked.fused
     return {

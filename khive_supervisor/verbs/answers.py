@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict, cast
 
-from khive_supervisor.search.engine import Answer, Hit
+from khive_supervisor.search.engine import Hit, SearchResults
 from khive_supervisor.store.model import Added, EntryFilter
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms, serving
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Characters of a result's content by default: ten results stay readable in a model's context.
 DEFAULT_CHARACTERS = 1500
 DEFAULT_LIMIT = 10
 
-QUERY: dict[str, Any] = {
+QUERY: JsonObject = {
     "query": {
         "type": "string",
         "description": "What you are looking for, in any words and any language.",
@@ -32,7 +34,7 @@ QUERY: dict[str, Any] = {
     },
 }
 
-FOUND: dict[str, Any] = {
+FOUND: JsonObject = {
     "type": "object",
     "properties": {
         "results": {
@@ -62,7 +64,7 @@ FOUND: dict[str, Any] = {
     "required": ["results", "served_by"],
 }
 
-STORED: dict[str, Any] = {
+STORED: JsonObject = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},
@@ -81,14 +83,31 @@ def status_of(added: Added) -> str:
     return "restored" if added.restored else "already known"
 
 
-def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> dict[str, Any]:
+class ShownResult(forms.ShownEntry):
+    """An entry among the results of a search; `ranking` is what `explain` asks for."""
+
+    score: float
+    why: str
+    ranking: NotRequired[Mapping[str, object]]
+
+
+class Found(TypedDict):
+    """What a search answers with; `FOUND` is its schema."""
+
+    results: list[ShownResult]
+    served_by: serving.ServedBy
+    notes: NotRequired[list[str]]
+    search: NotRequired[Answer]
+
+
+def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> Found:
     """Search for a kind of consumer, and show the results."""
     explain = bool(args.get("explain")) and not context.grant.confined
     answer, served_by = serving.serve(
         context, args["query"], where, kind, limit=args.get("limit", DEFAULT_LIMIT)
     )
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
-    shown: dict[str, Any] = {
+    shown: Found = {
         "results": [_result(hit, characters, explain) for hit in answer.hits],
         "served_by": served_by,
     }
@@ -102,18 +121,15 @@ def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> 
     return shown
 
 
-def _result(hit: Hit, characters: int, explain: bool) -> dict[str, Any]:
-    result = {
-        **forms.show(hit.entry, characters),
-        "score": round(hit.score, 4),
-        "why": hit.why,
-    }
+def _result(hit: Hit, characters: int, explain: bool) -> ShownResult:
+    shown = forms.show(hit.entry, characters)
+    result: dict[str, object] = {**shown, "score": round(hit.score, 4), "why": hit.why}
     if explain:
         result["ranking"] = hit.details
-    return result
+    return cast("ShownResult", result)
 
 
-def _how(answer: Answer) -> dict[str, Any]:
+def _how(answer: SearchResults) -> Answer:
     return {
         "words": answer.lexical,
         "meaning": answer.vector,

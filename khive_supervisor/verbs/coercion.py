@@ -16,6 +16,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, TypeChecker, validators
 
+from khive_supervisor.text.plain_json import JsonObject
+
 #: Integers that the store holds have 64 bits.
 _LEAST, _MOST = -(2**63), 2**63 - 1
 #: Characters of a text that is read as JSON at most; what a frame can hold is far more.
@@ -71,7 +73,7 @@ def coerce(schema: Schema, value: Any) -> Any:
     return value
 
 
-def _members(schema: Schema, value: dict[str, Any]) -> dict[str, Any]:
+def _members(schema: Schema, value: JsonObject) -> JsonObject:
     """Every member as its schema asks for; null for what may be left out and is never null goes."""
     known = schema.get("properties", {})
     required = schema.get("required", ())

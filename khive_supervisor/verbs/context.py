@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from khive_supervisor.access import seen
 from khive_supervisor.access.grant import AGENT, Grant
@@ -24,6 +23,7 @@ from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.text import wellformed
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.confined import confined_store, refused
 from khive_supervisor.verbs.served import Served
 
@@ -32,14 +32,14 @@ CONFINED_OPERATIONS = frozenset({"status", "index.damaged"})
 
 Progress = Callable[[int, int, str], None]
 #: Something for the supervisor to act on soon; fire and forget.
-Hint = Callable[[dict[str, Any]], None]
+Hint = Callable[[Mapping[str, object]], None]
 
 
 def _silent(done: int, total: int, text: str) -> None:
     """Nobody wants to know."""
 
 
-def _unheard(hint: dict[str, Any]) -> None:
+def _unheard(hint: Mapping[str, object]) -> None:
     """There is no supervisor to tell."""
 
 
@@ -260,7 +260,7 @@ class Context:
             )
         return name
 
-    def ask_supervisor(self, operation: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
+    def ask_supervisor(self, operation: str, args: JsonObject | None = None) -> JsonObject:
         """Ask the supervisor itself.
 
         Raises:
@@ -279,7 +279,7 @@ class Context:
             answer = control.request(operation, args)
         return self._seen(answer) if operation == "status" else answer
 
-    def _seen(self, status: dict[str, Any]) -> dict[str, Any]:
+    def _seen(self, status: JsonObject) -> JsonObject:
         """What of the supervisor's status is for whoever asks: no sessions of others."""
         return seen.status_for(status, self.grant, (self.session.id,), seen.OF_SESSION)
 

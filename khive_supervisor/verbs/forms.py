@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Answer
 
 _ID = re.compile(r"([mk])([1-9][0-9]{0,17})")
 _AGO = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
@@ -50,7 +52,7 @@ TAGS = {
 }
 #: The end is guarded: for Python's `$`, a line's end before it is the end, too.
 KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$(?!\n)"
-FILTERS: dict[str, Any] = {
+FILTERS: JsonObject = {
     "namespace": {**NAMESPACE, "description": "Where to search; the session's own by default."},
     "kind": {
         "type": "string",
@@ -136,7 +138,7 @@ def those(context: Context, ids: list[str]) -> tuple[list[Entry], list[str]]:
     return found, notes
 
 
-def noted(answer: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+def noted(answer: Answer, notes: list[str]) -> Answer:
     """An answer with what there is to say beside it."""
     return {**answer, "notes": notes} if notes else answer
 
@@ -206,11 +208,35 @@ def entry_filter(context: Context, args: Mapping[str, Any], collection: str | No
     )
 
 
-def show(entry: Entry, max_characters: int | None = None) -> dict[str, Any]:
-    """An entry as agents and people see it; a cut content says so."""
+class ShownEntry(TypedDict):
+    """An entry as agents and people see it; what it does not have is left out."""
+
+    id: str
+    content: str
+    kind: str
+    namespace: str
+    created_at: str
+    title: NotRequired[str]
+    tags: NotRequired[list[str]]
+    source: NotRequired[str]
+    cut: NotRequired[str]
+    forgotten_at: NotRequired[str]
+    superseded_by: NotRequired[str]
+
+
+class WholeEntry(ShownEntry):
+    """An entry with everything that is known of it."""
+
+    salience: float
+    decay_per_day: float
+    updated_at: str
+
+
+def show(entry: Entry, max_characters: int | None = None) -> ShownEntry:
+    """Return an entry as agents and people see it; a cut content says so."""
     content = entry.content
     cut = max_characters is not None and len(content) > max_characters
-    shown: dict[str, Any] = {
+    shown: ShownEntry = {
         "id": show_id(entry.collection, entry.id),
         "content": content[:max_characters] if cut else content,
         "kind": entry.kind,
@@ -232,8 +258,8 @@ def show(entry: Entry, max_characters: int | None = None) -> dict[str, Any]:
     return shown
 
 
-def show_whole(entry: Entry) -> dict[str, Any]:
-    """An entry with everything that is known of it."""
+def show_whole(entry: Entry) -> WholeEntry:
+    """Return an entry with everything that is known of it."""
     return {
         **show(entry),
         "salience": entry.salience,

@@ -19,6 +19,7 @@ from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.text import wellformed
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.audience import an_operators, an_operators_here, not_confined
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.context import Context
@@ -36,7 +37,9 @@ SHOWN = 80
 NAMED = 5
 
 Arguments = Mapping[str, Any]
-Handler = Callable[[Context, Arguments], dict[str, Any]]
+#: A verb's answer: JSON for a client. What the code reads back of one has a TypedDict.
+Answer = Mapping[str, object]
+Handler = Callable[[Context, Arguments], Answer]
 #: Says why a call with these arguments is an operator's; empty if an agent may make it.
 Rule = Callable[[Context, Arguments], str]
 
@@ -84,7 +87,7 @@ class Verb:
         return grant.operator or self.audience is not Audience.OPERATOR
 
     @property
-    def input_schema(self) -> dict[str, Any]:
+    def input_schema(self) -> JsonObject:
         """The schema of its arguments; unknown ones are refused."""
         return {
             "type": "object",
@@ -116,7 +119,7 @@ class Registry:
         self.consumer_kinds = tuple(dict.fromkeys(k for p in self.packs for k in p.consumer_kinds))
         self._verbs: dict[str, Verb] = {}
         self._by_tool_name: dict[str, Verb] = {}
-        self._validators: dict[str, Any] = {}
+        self._validators: dict[str, ArgumentValidator] = {}
         self._texts: dict[str, Mapping[str, _Text]] = {}
         for verb in (verb for pack in self.packs for verb in pack.verbs):
             if self._by_tool_name.setdefault(verb.tool_name, verb) is not verb:
@@ -155,7 +158,7 @@ class Registry:
         _check_audience(verb, grant, None)
         return verb
 
-    def call(self, context: Context, name: str, arguments: Any) -> dict[str, Any]:
+    def call(self, context: Context, name: str, arguments: Any) -> Answer:
         """Take the arguments as they are meant (see `coercion`), and run the verb.
 
         Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.resolve import describe
-from khive_supervisor.search.engine import Answer, RankingProfile
+from khive_supervisor.search.engine import RankingProfile, SearchResults
 from khive_supervisor.search.ranking import Means, RankWeights
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EntryFilter
@@ -17,6 +17,14 @@ from khive_supervisor.verbs.served import Serve
 
 #: The kinds of consumer that the built-in packs serve.
 RECALL, SEARCH = "recall", "search"
+
+
+class ServedBy(TypedDict):
+    """Which profile has ranked an answer, the answer's name, and the binding that chose it."""
+
+    profile: str
+    serve: str
+    binding: NotRequired[str]
 
 
 def ranking_profile(store: Store, profile: Profile) -> RankingProfile:
@@ -34,7 +42,7 @@ def ranking_profile(store: Store, profile: Profile) -> RankingProfile:
 
 def serve(
     context: Context, query: str, where: EntryFilter, kind: str, *, limit: int
-) -> tuple[Answer, dict[str, Any]]:
+) -> tuple[SearchResults, ServedBy]:
     """Search as the profile that serves this session ranks; and by which one it was, and why."""
     (namespace,) = where.namespaces or (context.namespace(None),)
     found = context.profiles.snapshot().resolve(context.session.actor, namespace, kind)
@@ -47,7 +55,7 @@ def serve(
     )
     name = secrets.token_hex(4)
     context.served.add((hit.entry.id for hit in answer.hits), Serve(name, found.profile.name))
-    served_by = {"profile": found.profile.name, "serve": name}
+    served_by: ServedBy = {"profile": found.profile.name, "serve": name}
     if found.binding is not None:
         served_by["binding"] = describe(found.binding)
     return answer, served_by

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from khive_supervisor.errors import GitFailed
 from khive_supervisor.worktrees import metadata as notes
@@ -27,7 +26,7 @@ class Leftover:
     home: str
     metadata: WorktreeMetadata | None
     busy: bool
-    inside: dict[str, Any] | None
+    inside: Mapping[str, object] | None
 
     @property
     def clean(self) -> bool:
@@ -57,7 +56,7 @@ def _one(git: Git, task: int, home: str, *, busy: bool) -> Leftover:
     return Leftover(task, home, metadata, busy, place.shown(git, home, metadata))
 
 
-def remove_clean(git: Git, top: str, task: int) -> dict[str, Any] | None:
+def remove_clean(git: Git, top: str, task: int) -> Mapping[str, object] | None:
     """Remove a task's directory if nothing is lost; what is in it otherwise, with the reason."""
     home = notes.home_of(top, task)
     held = _held(home)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from khive_supervisor.errors import InUse, NoPlace
 from khive_supervisor.host import paths
@@ -29,11 +28,11 @@ class Workspace:
     directory: str
     held: int
 
-    def tidy(self, git: Git) -> dict[str, Any] | None:
+    def tidy(self, git: Git) -> Mapping[str, object] | None:
         """Remove it if nothing is in it; otherwise say what is there."""
         return tidy(git, self.home, self.metadata)
 
-    def shown(self, git: Git) -> dict[str, Any] | None:
+    def shown(self, git: Git) -> Mapping[str, object] | None:
         """What is in it; None if that is nothing."""
         return shown(git, self.home, self.metadata)
 
@@ -145,7 +144,7 @@ def _prepare(
     return made
 
 
-def shown(git: Git, home: str, metadata: WorktreeMetadata) -> dict[str, Any] | None:
+def shown(git: Git, home: str, metadata: WorktreeMetadata) -> Mapping[str, object] | None:
     """What is in a task's directory, for the task and for listings; None: nothing."""
     path = f"{home}/{TREE}"
     if metadata.kind == FRESH:
@@ -158,7 +157,7 @@ def shown(git: Git, home: str, metadata: WorktreeMetadata) -> dict[str, Any] | N
     return {**shown, "filters": metadata.note} if metadata.note else shown
 
 
-def tidy(git: Git, home: str, metadata: WorktreeMetadata) -> dict[str, Any] | None:
+def tidy(git: Git, home: str, metadata: WorktreeMetadata) -> Mapping[str, object] | None:
     """Remove a directory that nothing would be lost with; what is in it, if it stays.
 
     Raises:

@@ -10,9 +10,8 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from khive_supervisor.errors import GitFailed, NoPlace
 from khive_supervisor.worktrees import repository
@@ -58,7 +57,7 @@ class Look:
         """Whether nothing is lost when it is removed."""
         return not (self.changed or self.commits or self.kept)
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> Mapping[str, object]:
         """For people and programs; what is not there is left out."""
         data = {
             "branch": self.branch, "changed": self.changed, "commits": self.commits,

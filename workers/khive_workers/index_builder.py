@@ -21,9 +21,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +52,7 @@ NICE = 19
 #: When vectors of `newer` entries make a generation due, unless the configuration says otherwise.
 REBUILD_SHARE, REBUILD_MINIMUM = 0.05, 1000
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[Mapping[str, object]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ class Work:
             self.report({"event": "dropped", "vectors": gone})
 
 
-def report(event: dict[str, Any]) -> None:
+def report(event: Mapping[str, object]) -> None:
     """Say how far it is; a reader that has gone away is no reason to stop."""
     try:
         os.write(sys.stdout.fileno(), json.dumps(event).encode() + b"\n")

@@ -19,13 +19,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import from_dict, snapshot
 from khive_supervisor.control.protocol import MAX_FDS
+from khive_supervisor.control.requests import RoleRequest, SessionRequest
+from khive_supervisor.text.plain_json import JsonObject
 from khive_workers import preload
 from khive_workers.common import heap, runtime
 from khive_workers.common.halted import LOOK_EVERY, SUPERVISED_FOR, Halted
@@ -137,10 +139,10 @@ class Zygote:
         named = {name: request[name] for name in ("session", "worker", "pid") if name in request}
         self._send({"began": pid, **named})
 
-    def _serve(self, request: dict[str, Any], fds: list[int]) -> int:
+    def _serve(self, request: JsonObject, fds: list[int]) -> int:
         if request["kind"] == "role":
-            return role.serve(request, fds, lambda: session.prepared()[0])
-        return session.serve(self._config, request, fds)
+            return role.serve(cast("RoleRequest", request), fds, lambda: session.prepared()[0])
+        return session.serve(self._config, cast("SessionRequest", request), fds)
 
     def _become(self, work: Callable[[], int]) -> None:
         """Be a child that does this and nothing else, with nothing of the zygote's."""
@@ -226,13 +228,13 @@ class Zygote:
             if self._spare is not None and pid == self._spare.pid:
                 self._dismiss_spare()
                 self._spare_due = False  # not again and again, if it cannot live
-            message: dict[str, Any] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
+            message: dict[str, object] = {"exited": pid, "code": os.waitstatus_to_exitcode(status)}
             if pid in self._names:
                 message["worker"] = self._names.pop(pid)
             if not self._send(message):
                 return
 
-    def _send(self, message: dict[str, Any]) -> bool:
+    def _send(self, message: Mapping[str, object]) -> bool:
         """Say something to the supervisor; False if it is gone."""
         try:
             self._requests.send(json.dumps(message).encode())

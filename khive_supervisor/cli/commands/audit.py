@@ -17,12 +17,11 @@ from khive_supervisor.audit.chain import Head, read_heads
 from khive_supervisor.audit.verify import verify as verify_chain
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import config_option, loaded
-from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import as_json_option, emit, style, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, listed
+from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, AuditPage, listed
 from khive_supervisor.sqlite.opening import open_store
 
 #: A task as it can be named here, and a hash of the length that the chain keeps.
@@ -156,7 +155,7 @@ def _subject(task: str | None, role: str | None, profile: str | None) -> str | N
     return given[0] if given else None
 
 
-def _entries_text(answer: Mapping[str, Sequence[Shown]]) -> str:
+def _entries_text(answer: AuditPage) -> str:
     rows = [
         (one["seq"], one["at"], one["kind"], one["subject"], one["actor"], _detail(one["detail"]))
         for one in answer["entries"]

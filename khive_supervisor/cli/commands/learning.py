@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.cli.connection.session import Verbs
-from khive_supervisor.documents import DocumentProblem, Entry, LeftOut
+from khive_supervisor.documents import DocumentEntry, DocumentProblem, LeftOut
 from khive_supervisor.documents.reading import digest_of, read
 from khive_supervisor.documents.walk import DocumentSource, is_gone
 
@@ -164,9 +164,9 @@ class Options:
         asked = {"tags": sorted(self.tags), "kind": self.kind}
         return json.dumps(asked) if self.tags or self.kind else ""
 
-    def of(self, entry: Entry) -> Entry:
-        """An entry with what was asked for all of them."""
-        found = dict(entry)
+    def of(self, entry: DocumentEntry) -> DocumentEntry:
+        """Return an entry with what was asked for all of them."""
+        found = entry.copy()
         if self.tags:
             found["tags"] = list(dict.fromkeys([*entry.get("tags", ()), *self.tags]))
         if self.kind:
@@ -179,7 +179,7 @@ class Part:
     """What one call says of one file."""
 
     source: DocumentSource
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[DocumentEntry] = field(default_factory=list)
     size: int = 0
     follows: bool = False
     more: bool = False

@@ -49,7 +49,7 @@ class VerbsAlone:
             self._context.progress = lambda done, total, text: progress(
                 {"done": done, "total": total, "text": text}
             )
-        return self._registry.call(self._context, operation, args)
+        return dict(self._registry.call(self._context, operation, args))
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os.path import realpath
-from typing import Any
 
 from khive_supervisor.config.load import LoadedConfig, load_settings
 from khive_supervisor.config.project.discovery import ProjectFiles, ProjectPlace, find
@@ -22,6 +21,7 @@ from khive_supervisor.config.project.text import (
 )
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.host import paths, repository
+from khive_supervisor.text.plain_json import JsonObject
 
 #: What can name a configuration, and may turn out to name a project's file.
 NAMING = ("--config", "KHIVE_CONFIG")
@@ -64,7 +64,7 @@ class EffectiveTerms:
     project: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[Ignored, ...] = ()
 
-    def for_worker(self) -> dict[str, Any]:
+    def for_worker(self) -> JsonObject:
         """The part of a worker's request that says so."""
         return {"settings": dict(self.settings), "project": dict(self.project)}
 
@@ -138,9 +138,7 @@ def goes_by_the_same(asked: SessionStart, serving: Serving) -> bool:
     return asked.config is not None and _same(asked.config, serving.file)
 
 
-def _of_user(
-    serving: Serving, asked: SessionStart
-) -> tuple[dict[str, dict[str, Any]], list[Ignored]]:
+def _of_user(serving: Serving, asked: SessionStart) -> tuple[dict[str, JsonObject], list[Ignored]]:
     """What the user's own word for a session changes, and what of it cannot be had."""
     if goes_by_the_same(asked, serving):
         return {}, []
@@ -164,7 +162,7 @@ def _differing(other: LoadedConfig, serving: Serving) -> list[Ignored]:
     ]
 
 
-def _merged(first: Settings, second: Settings) -> dict[str, dict[str, Any]]:
+def _merged(first: Settings, second: Settings) -> dict[str, JsonObject]:
     tables = {**first, **second}
     return {table: {**first.get(table, {}), **second.get(table, {})} for table in tables}
 

@@ -15,6 +15,7 @@ from khive_supervisor.config.settings.locate import line_numbers
 from khive_supervisor.config.settings.model import TABLES, Config, every_setting, settings_of
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.values import Setting, Unfit, quoted
+from khive_supervisor.text.plain_json import JsonObject
 
 #: The name of the file.
 FILE_NAME = "khive.toml"
@@ -111,7 +112,7 @@ class _Reading:
         self._notes = notes
         self._root = root
         self.name = ""
-        self.settings: dict[str, dict[str, Any]] = {}
+        self.settings: dict[str, JsonObject] = {}
         self.ignored: list[Ignored] = []
 
     def read(self, data: Mapping[str, Any]) -> None:
@@ -182,7 +183,7 @@ def _shown(name: str) -> str:
 
 def overlay(config: Config, settings: Settings) -> Config:
     """A configuration with some settings of one session; raises ValueError for what is none."""
-    tables: dict[str, Any] = {}
+    tables: JsonObject = {}
     for table, values in settings.items():
         known = settings_of(table)
         parsed = {name: known[name].parse(value) for name, value in values.items()}
@@ -190,9 +191,9 @@ def overlay(config: Config, settings: Settings) -> Config:
     return replace(config, **tables)
 
 
-def of_sessions(config: Config, base: Config) -> dict[str, dict[str, Any]]:
+def of_sessions(config: Config, base: Config) -> dict[str, JsonObject]:
     """The settings of sessions in which a configuration differs from another, as plain data."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for table, name, value in _differing(config, base, session=True):
         found.setdefault(table, {})[name] = list(value) if isinstance(value, tuple) else value
     return found

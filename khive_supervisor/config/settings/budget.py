@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from khive_supervisor.config.settings.values import Setting, declare
+from khive_supervisor.text.plain_json import JsonObject
 
 #: The largest limit: sums stay far below what a store's integers hold.
 MOST = 1e9
@@ -90,7 +90,7 @@ class Budget:
         ),
     )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data that reads back: only the keys that are not at their default."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         given = {n: value for n, value in found.items() if value != getattr(UNLIMITED, n)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from khive_supervisor.text.plain_json import JsonObject
 
 #: A key's place in a document: names, and positions in lists of tables.
 Path = tuple[str | int, ...]
@@ -78,7 +79,7 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _shortest(lines: list[str], first: int, longest: int) -> tuple[int | None, dict[str, Any]]:
+def _shortest(lines: list[str], first: int, longest: int) -> tuple[int | None, JsonObject]:
     """The line after the statement that begins at `first`, and what it says; None: too long."""
     for end in range(first + 1, min(first + longest, len(lines)) + 1):
         try:
@@ -88,7 +89,7 @@ def _shortest(lines: list[str], first: int, longest: int) -> tuple[int | None, d
     return None, {}
 
 
-def _header(parsed: dict[str, Any], arrays: dict[Path, int]) -> Path:
+def _header(parsed: JsonObject, arrays: dict[Path, int]) -> Path:
     """The path that a header line opens; counts the items of lists of tables."""
     path: Path = ()
     while parsed and len(path) < DEEPEST:
@@ -103,7 +104,7 @@ def _header(parsed: dict[str, Any], arrays: dict[Path, int]) -> Path:
     return path
 
 
-def _keys(parsed: dict[str, Any], prefix: Path) -> Iterator[Path]:
+def _keys(parsed: JsonObject, prefix: Path) -> Iterator[Path]:
     """The paths of all keys in the order of the document, down to what a configuration has."""
     for key, value in parsed.items():
         path = (*prefix, key)

@@ -15,6 +15,7 @@ from typing import Any
 
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
 from khive_supervisor.config.settings.values import Setting, declare, required
+from khive_supervisor.text.plain_json import JsonObject
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _MIB, _TIB = 1 << 20, 1 << 40
@@ -393,9 +394,9 @@ def left_out(name: str, value: Any) -> bool:
     return "." in name and bool(value == default_of(name))
 
 
-def role_as_dict(role: Role) -> dict[str, Any]:
+def role_as_dict(role: Role) -> JsonObject:
     """Plain data that JSON can carry; what an inner table leaves at its default is left out."""
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
     for name, _ in every_key():
         value = value_of(role, name)
         first, _, inner = name.partition(".")

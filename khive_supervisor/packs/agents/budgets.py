@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from khive_supervisor.budgets.account import Account, Spent
 from khive_supervisor.budgets.amounts import MICRO, plain
 from khive_supervisor.errors import NotFound
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 
 
-def budget(context: Context, args: Arguments) -> dict[str, Any]:
+def budget(context: Context, args: Arguments) -> Answer:
     """How the budgets of roles stand, of one or of all."""
     found = context.store.budgets.accounts()
     name = args.get("role")
@@ -22,8 +20,8 @@ def budget(context: Context, args: Arguments) -> dict[str, Any]:
     return {"roles": [_show(one) for one in found if name in (None, one.role)]}
 
 
-def _show(account: Account) -> dict[str, Any]:
-    shown: dict[str, Any] = {"role": account.role, "state": account.state}
+def _show(account: Account) -> Answer:
+    shown: dict[str, object] = {"role": account.role, "state": account.state}
     limits, reserve = account.limits, account.reserve
     if limits is not None and reserve is not None:
         shown["unit"] = limits.unit
@@ -42,8 +40,8 @@ def _show(account: Account) -> dict[str, Any]:
     return shown
 
 
-def _show_window(account: Account, spent: Spent) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _show_window(account: Account, spent: Spent) -> Answer:
+    shown: dict[str, object] = {
         "window": spent.window.name,
         "state": account.state_in(spent),
         "starts": forms.timestamp(spent.window.start),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.settings.roles import PRIORITY_LIMIT
@@ -11,11 +9,12 @@ from khive_supervisor.packs.agents import budgets, ownership, tasks
 from khive_supervisor.packs.agents import task_forms as shapes
 from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, RoleRow
 from khive_supervisor.tasks.records import day_of, summary
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 
-def roles(context: Context, args: Arguments) -> dict[str, Any]:
+def roles(context: Context, args: Arguments) -> Answer:
     """The configured roles: whether they serve, what waits for them, and how they do."""
     store = context.store
     if context.grant.confined:
@@ -56,7 +55,7 @@ def _asked(role: RoleRow, args: Arguments) -> bool:
     return bool(args.get("role", role.role) == role.role)
 
 
-def _bare(role: RoleRow) -> dict[str, Any]:
+def _bare(role: RoleRow) -> Answer:
     """A role without what it does and did for others."""
     return {
         "role": role.role,
@@ -67,7 +66,7 @@ def _bare(role: RoleRow) -> dict[str, Any]:
 
 
 _TASK = {"task": shapes.ID}
-_ASSIGNED: dict[str, Any] = {
+_ASSIGNED: JsonObject = {
     **shapes.SHOWN,
     "properties": {
         **shapes.SHOWN["properties"],
@@ -76,7 +75,7 @@ _ASSIGNED: dict[str, Any] = {
     },
     "required": [*shapes.SHOWN["required"], "created", "why"],
 }
-_WAITED: dict[str, Any] = {
+_WAITED: JsonObject = {
     "type": "object",
     "properties": {
         "ended": {"type": "boolean"},

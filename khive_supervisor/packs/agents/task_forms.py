@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Required, TypedDict, cast
 
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.tasks.model import STATES, Task
 from khive_supervisor.tasks.records import Summary
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Answer
 
 _ID = re.compile(r"t([1-9][0-9]{0,17})")
 _SPAN = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
@@ -39,7 +41,7 @@ TYPE = {
 STATE = {"type": "string", "enum": list(STATES), "description": "Only tasks in this state."}
 
 #: What a verb answers that shows one task.
-SHOWN: dict[str, Any] = {
+SHOWN: JsonObject = {
     "type": "object",
     "properties": {
         "task": {"type": "string"},
@@ -117,16 +119,48 @@ def deadline(text: str, now: float) -> float:
     return min(now + after, forms.LAST)  # as long as the calendar goes on
 
 
-def show(task: Task) -> dict[str, Any]:
-    """A task in a few fields: all that a listing says, and what is known of its end."""
-    shown: dict[str, Any] = {
+class ShownTask(TypedDict, total=False):
+    """A task as agents and people see it; what it does not have is left out.
+
+    The first five are always there; those from `payload` on are in whole ones alone.
+    """
+
+    task: Required[str]
+    state: Required[str]
+    role: Required[str]
+    attempts: Required[str]
+    created_at: Required[str]
+    task_type: str
+    priority: int
+    worker: str
+    progress: str
+    error: str
+    cancel_asked: bool
+    quality: float
+    idempotency_key: str
+    deadline: str
+    started_at: str
+    ended_at: str
+    note: str
+    payload: object
+    result: object
+    cwd: str
+    session: str
+    worktree: Mapping[str, object]
+    log_tail: str
+    why: Mapping[str, object]
+
+
+def show(task: Task) -> ShownTask:
+    """Return a task in a few fields: all that a listing says, and what is known of its end."""
+    shown: ShownTask = {
         "task": f"t{task.id}",
         "state": task.state,
         "role": task.role,
         "attempts": f"{task.attempts} of {task.attempts_max}",
         "created_at": forms.timestamp(task.created_at),
     }
-    optional: Mapping[str, Any] = {
+    optional = {
         "task_type": task.task_type or None,
         "priority": task.priority or None,
         "worker": task.worker if task.state == "leased" else None,
@@ -135,21 +169,21 @@ def show(task: Task) -> dict[str, Any]:
         "cancel_asked": task.cancel_asked or None,
         "quality": task.quality,
         "idempotency_key": task.idempotency,
+        "deadline": _time(task.deadline),
+        "started_at": _time(task.started_at),
+        "ended_at": _time(task.ended_at),
     }
-    shown |= {name: value for name, value in optional.items() if value is not None}
-    for name, at in (
-        ("deadline", task.deadline),
-        ("started_at", task.started_at),
-        ("ended_at", task.ended_at),
-    ):
-        if at is not None:
-            shown[name] = forms.timestamp(at)
-    return shown
+    known = {name: value for name, value in optional.items() if value is not None}
+    return cast("ShownTask", {**shown, **known})
 
 
-def show_whole(task: Task) -> dict[str, Any]:
-    """A task with everything that is known of it."""
-    shown = {**show(task), "payload": task.payload}
+def _time(at: float | None) -> str | None:
+    return None if at is None else forms.timestamp(at)
+
+
+def show_whole(task: Task) -> ShownTask:
+    """Return a task with everything that is known of it."""
+    shown: ShownTask = {**show(task), "payload": task.payload}
     if task.state == "done":
         shown["result"] = task.result
     if task.cwd:
@@ -165,10 +199,10 @@ def show_whole(task: Task) -> dict[str, Any]:
     return shown
 
 
-def show_summary(known: Summary) -> dict[str, Any]:
+def show_summary(known: Summary) -> Answer:
     """How a role does at one type of task."""
     low, high = known.expertise.interval()
-    shown: dict[str, Any] = {
+    shown: dict[str, object] = {
         "task_type": known.task_type,
         "executions": known.executions,
         "successes": known.successes,

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable
 from random import Random
-from typing import Any
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.packs.agents import ownership
@@ -25,7 +24,7 @@ from khive_supervisor.tasks.records import day_of
 from khive_supervisor.text import wellformed
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 from khive_supervisor.worktrees import roots
 
 #: Seconds that agents.wait waits by default, and at most.
@@ -40,7 +39,7 @@ FOLLOWED = 200
 SAY_EVERY = 15.0
 
 
-def assign(context: Context, args: Arguments) -> dict[str, Any]:
+def assign(context: Context, args: Arguments) -> Answer:
     """Queue a task for a role: the one that is named, or the best for its type."""
     role, task_type, chosen = _role_for(context, args)
     task, created = context.store.tasks.assign(
@@ -61,7 +60,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
     )
     if created:
         context.hint({"hint": "tasks", "role": task.role})
-    answer: dict[str, Any] = {"task": f"t{task.id}", "state": task.state, "role": task.role}
+    answer: dict[str, object] = {"task": f"t{task.id}", "state": task.state, "role": task.role}
     if not created:
         answer["note"] = "This idempotency key was used before: nothing new was queued."
     elif not role.in_service:
@@ -71,7 +70,7 @@ def assign(context: Context, args: Arguments) -> dict[str, Any]:
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
 
 
-def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, dict[str, Any] | None]:
+def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, Answer | None]:
     """The role that gets the task, the task's type, and how the role was selected."""
     name, task_type = args.get("role"), args.get("task_type")
     roles = context.store.roles.all()
@@ -150,7 +149,7 @@ def _deadline(context: Context, text: str | None) -> float | None:
     return found
 
 
-def task(context: Context, args: Arguments) -> dict[str, Any]:
+def task(context: Context, args: Arguments) -> Answer:
     """One task with its payload, result and the end of its log."""
     found = shapes.existing(context, args["task"])
     events = context.store.tasks.events(task_id=found.id, limit=100)
@@ -197,11 +196,11 @@ def _way_back(role: RoleRow) -> str:
     return "`khive-supervisor status` says why."
 
 
-def _detail(text: str) -> dict[str, Any]:
+def _detail(text: str) -> Answer:
     return {"detail": text} if text else {}
 
 
-def tasks(context: Context, args: Arguments) -> dict[str, Any]:
+def tasks(context: Context, args: Arguments) -> Answer:
     """The newest tasks, newest first."""
     own = None if context.grant.operator else context.owners
     where = TaskFilter(args.get("role"), args.get("state"), args.get("task_type"), own)
@@ -209,7 +208,7 @@ def tasks(context: Context, args: Arguments) -> dict[str, Any]:
     limit = args.get("limit", LISTED)
     found = context.store.tasks.page(where, limit, before)
     shown = [shapes.show(one) for one in found if _shown(context, one)]
-    answer: dict[str, Any] = {"tasks": shown}
+    answer: dict[str, object] = {"tasks": shown}
     if note := _why_they_wait(context, (one for one in found if _shown(context, one))):
         answer["note"] = note
     if len(found) == limit:
@@ -217,7 +216,7 @@ def tasks(context: Context, args: Arguments) -> dict[str, Any]:
     return answer
 
 
-def cancel(context: Context, args: Arguments) -> dict[str, Any]:
+def cancel(context: Context, args: Arguments) -> Answer:
     """Cancel a task; its worker is asked to stop it if it is being done."""
     before = shapes.existing(context, args["task"])
     found = context.store.tasks.cancel(before.id)
@@ -231,7 +230,7 @@ def cancel(context: Context, args: Arguments) -> dict[str, Any]:
     return {**shapes.show(found), "note": note}
 
 
-def retry(context: Context, args: Arguments) -> dict[str, Any]:
+def retry(context: Context, args: Arguments) -> Answer:
     """Queue a task again that failed, died or was cancelled."""
     found = context.store.tasks.retry(shapes.existing(context, args["task"]).id)
     context.hint({"hint": "tasks", "role": found.role})
@@ -241,13 +240,13 @@ def retry(context: Context, args: Arguments) -> dict[str, Any]:
     return answer
 
 
-def feedback(context: Context, args: Arguments) -> dict[str, Any]:
+def feedback(context: Context, args: Arguments) -> Answer:
     """Say how good the result of a done task is."""
     found = shapes.existing(context, args["task"])
     return shapes.show(context.store.tasks.feedback(found.id, args["quality"]))
 
 
-def follow(context: Context, args: Arguments) -> dict[str, Any]:
+def follow(context: Context, args: Arguments) -> Answer:
     """What happens to tasks after a number: waits for something to happen."""
     store = context.store.tasks
     after = args["after"] if "after" in args else store.last_event()
@@ -272,7 +271,7 @@ def _shown(context: Context, task: Task) -> bool:
     return shapes.visible(context, task) and ownership.owns(context, task)
 
 
-def _event(context: Context, event: TaskEvent, args: Arguments) -> dict[str, Any] | None:
+def _event(context: Context, event: TaskEvent, args: Arguments) -> Answer | None:
     """An event as it is shown, unless it is of a task that is not asked for."""
     found = context.store.tasks.page(limit=1, before=event.task_id + 1)
     if not found or found[0].id != event.task_id or not _shown(context, found[0]):
@@ -293,7 +292,7 @@ def _event(context: Context, event: TaskEvent, args: Arguments) -> dict[str, Any
 # --- waiting --------------------------------------------------------------------------------------
 
 
-def wait(context: Context, args: Arguments) -> dict[str, Any]:
+def wait(context: Context, args: Arguments) -> Answer:
     """Wait until tasks have ended, and say how; their progress is told meanwhile."""
     given = [*args.get("tasks", ()), *([args["task"]] if "task" in args else ())]
     if not given:
@@ -304,15 +303,14 @@ def wait(context: Context, args: Arguments) -> dict[str, Any]:
     for one in shown:
         one.pop("payload", None)  # who waits has sent it
     all_ended = all(one.ended for one in found)
-    answer: dict[str, Any] = {"ended": all_ended, "tasks": shown}
+    answer: dict[str, object] = {"ended": all_ended, "tasks": shown}
     gone = sorted(set(ids) - {one.id for one in found})
     notes += [f"There is no task t{number} any more." for number in gone]
-    answer = forms.noted(answer, notes)
     if not all_ended:
         answer["next"] = "Not all have ended in time; call agents.wait again to go on waiting."
         if note := _why_they_wait(context, found):
             answer["note"] = note
-    return answer
+    return forms.noted(answer, notes)
 
 
 class _Wait:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.brain import profile_forms as shapes
 from khive_supervisor.profiles import model, signals
@@ -12,7 +10,7 @@ from khive_supervisor.profiles.replay import verify
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Characters of a query that its event keeps.
 QUERY_LIMIT = 500
@@ -20,7 +18,7 @@ QUERY_LIMIT = 500
 SERVED_AS = {"memory": "recall", "knowledge": "search"}
 
 
-def feedback(context: Context, args: Arguments) -> dict[str, Any]:
+def feedback(context: Context, args: Arguments) -> Answer:
     """Say what an entry was worth."""
     (entry,) = forms.allowed(context, forms.existing(context.store, [args["target"]]))
     event = model.NewEvent(
@@ -37,7 +35,7 @@ def feedback(context: Context, args: Arguments) -> dict[str, Any]:
     return {**_record(context, event), "target": args["target"].strip()}
 
 
-def auto_feedback(context: Context, args: Arguments) -> dict[str, Any]:
+def auto_feedback(context: Context, args: Arguments) -> Answer:
     """Say how a recall went, for its profile to learn from."""
     ids = list(dict.fromkeys(one["id"].strip() for one in args["results"]))
     entries = forms.allowed(context, forms.existing(context.store, ids))
@@ -87,12 +85,12 @@ def _profile(context: Context, args: Arguments, entry: Entry | None) -> str:
     return context.profiles.serving(context.session.actor, context.namespace(None), kind)
 
 
-def _record(context: Context, event: model.NewEvent) -> dict[str, Any]:
+def _record(context: Context, event: model.NewEvent) -> Answer:
     """Record an event; what became of it, in words where less counted than was said."""
     done = context.store.feedback.record(event)
     if done.counted and not done.duplicate:
         context.profiles.changed()
-    answer: dict[str, Any] = {
+    answer: dict[str, object] = {
         "status": "duplicate" if done.duplicate else "recorded",
         "profile": event.profile,
         "event": done.seq,
@@ -121,7 +119,7 @@ def _note(event: model.NewEvent, done: model.Recorded) -> str:
     return ""
 
 
-def event_counts(context: Context, args: Arguments) -> dict[str, Any]:
+def event_counts(context: Context, args: Arguments) -> Answer:
     """How much feedback there was."""
     now, group = context.now(), args.get("group", "kind")
     since = forms.moment(args["since"], now)
@@ -139,7 +137,7 @@ def event_counts(context: Context, args: Arguments) -> dict[str, Any]:
     }
 
 
-def replay(context: Context, args: Arguments) -> dict[str, Any]:
+def replay(context: Context, args: Arguments) -> Answer:
     """Compute profiles again from their events, and compare; nothing is written."""
     if "name" in args:
         name = args["name"].strip()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.agents import ownership
 from khive_supervisor.packs.brain import feedback, profiles
@@ -11,6 +9,7 @@ from khive_supervisor.packs.brain import profile_forms as shapes
 from khive_supervisor.profiles.model import ANY, EVENT_GROUPS, PRIORITY_LIMIT
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.profiles.signals import RATINGS, RECALL_HIT, RECALL_MISS
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.registry import Pack, Verb
 
@@ -19,7 +18,7 @@ _PROFILE = {
     **shapes.NAME,
     "description": "The profile that served; the one that serves this session by default.",
 }
-_LABEL: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200}
+_LABEL: JsonObject = {"type": "string", "minLength": 1, "maxLength": 200}
 _PROFILES_FOUND = {
     "type": "object",
     "properties": {"profiles": {"type": "array", "items": {"type": "object"}}},

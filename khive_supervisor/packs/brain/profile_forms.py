@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.errors import InvalidInput
@@ -13,7 +12,7 @@ from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.profiles.signals import WEIGHTS
 from khive_supervisor.verbs import forms, ingest
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: A prior that is worth more observations than that would not learn any more; with less than the
 #: least one, all weights could be too small to rank with.
@@ -114,7 +113,7 @@ def text(args: Arguments, name: str, default: str = "") -> str:
     return ingest.check_text(args.get(name, default), name)
 
 
-def show_posterior(posterior: Beta) -> dict[str, Any]:
+def show_posterior(posterior: Beta) -> Answer:
     """A posterior as mean, credible interval, and how many observations it is worth."""
     low, high = posterior.interval()
     return {
@@ -124,9 +123,9 @@ def show_posterior(posterior: Beta) -> dict[str, Any]:
     }
 
 
-def show_profile(profile: Profile) -> dict[str, Any]:
+def show_profile(profile: Profile) -> Answer:
     """A profile as agents and people see it."""
-    shown: dict[str, Any] = {
+    shown: dict[str, object] = {
         "name": profile.name,
         "lifecycle": profile.lifecycle,
         "consumer_kind": profile.consumer_kind,
@@ -143,7 +142,7 @@ def show_profile(profile: Profile) -> dict[str, Any]:
     return shown
 
 
-def show_binding(binding: Binding) -> dict[str, Any]:
+def show_binding(binding: Binding) -> Answer:
     """A binding as agents and people see it."""
     return {
         "profile": binding.profile,
@@ -155,7 +154,7 @@ def show_binding(binding: Binding) -> dict[str, Any]:
     }
 
 
-def show_targets(context: Context, targets: Iterable[tuple[int, Target]]) -> list[dict[str, Any]]:
+def show_targets(context: Context, targets: Iterable[tuple[int, Target]]) -> list[Answer]:
     """What is learned of entries, of those whose namespaces are allowed here."""
     learned = dict(targets)
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.brain import profile_forms as shapes
@@ -11,13 +10,13 @@ from khive_supervisor.profiles.model import ANY, Binding, BindingFilter
 from khive_supervisor.profiles.names import ACTIVE, ARCHIVED, INACTIVE, missing
 from khive_supervisor.profiles.resolve import Resolution
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Targets that brain.profile shows by default.
 TOP_TARGETS = 10
 
 
-def create(context: Context, args: Arguments) -> dict[str, Any]:
+def create(context: Context, args: Arguments) -> Answer:
     """Make a profile that starts with its priors."""
     kind = shapes.consumer_kind(context, args.get("consumer_kind", "recall"))
     profile = context.store.profiles.create(
@@ -27,13 +26,13 @@ def create(context: Context, args: Arguments) -> dict[str, Any]:
     return {**shapes.show_profile(profile), "next": "brain.bind says whom it serves."}
 
 
-def profiles(context: Context, args: Arguments) -> dict[str, Any]:
+def profiles(context: Context, args: Arguments) -> Answer:
     """All profiles, or those of a lifecycle."""
     found = context.store.profiles.all(args.get("lifecycle"))
     return {"profiles": [shapes.show_profile(profile) for profile in found]}
 
 
-def profile(context: Context, args: Arguments) -> dict[str, Any]:
+def profile(context: Context, args: Arguments) -> Answer:
     """One profile with what it has learned of entries, and whom it serves."""
     name = args["name"].strip()
     found = context.store.profiles.find(name)
@@ -57,11 +56,11 @@ def resolved(
     )
 
 
-def resolve(context: Context, args: Arguments) -> dict[str, Any]:
+def resolve(context: Context, args: Arguments) -> Answer:
     """Say which profile serves, and why."""
     kind = shapes.consumer_kind(context, args.get("consumer_kind", "recall"))
     found = resolved(context, kind, args.get("actor"), args.get("namespace"))
-    answer: dict[str, Any] = {
+    answer: dict[str, object] = {
         "profile": found.profile.name,
         "weights": {name: round(beta.mean, 4) for name, beta in found.profile.weights.items()},
     }
@@ -74,7 +73,7 @@ def resolve(context: Context, args: Arguments) -> dict[str, Any]:
     }
 
 
-def bind(context: Context, args: Arguments) -> dict[str, Any]:
+def bind(context: Context, args: Arguments) -> Answer:
     """Let a profile serve an actor, a namespace, a kind of consumer, or any of them."""
     namespace = shapes.text(args, "namespace", ANY)
     binding = Binding(
@@ -88,7 +87,7 @@ def bind(context: Context, args: Arguments) -> dict[str, Any]:
     )
     before = context.store.bindings.bind(binding)
     context.profiles.changed()
-    answer: dict[str, Any] = {
+    answer: dict[str, object] = {
         "bound": shapes.show_binding(replace(binding, created_at=context.now()))
     }
     if before is not None:
@@ -98,7 +97,7 @@ def bind(context: Context, args: Arguments) -> dict[str, Any]:
     return answer
 
 
-def unbind(context: Context, args: Arguments) -> dict[str, Any]:
+def unbind(context: Context, args: Arguments) -> Answer:
     """Remove the bindings that a filter names."""
     where = shapes.binding_filter(args)
     if where == BindingFilter():
@@ -112,34 +111,34 @@ def unbind(context: Context, args: Arguments) -> dict[str, Any]:
     return {"removed": [shapes.show_binding(binding) for binding in removed]}
 
 
-def bindings(context: Context, args: Arguments) -> dict[str, Any]:
+def bindings(context: Context, args: Arguments) -> Answer:
     """The bindings, or those that a filter names."""
     found = context.store.bindings.all(shapes.binding_filter(args))
     return {"bindings": [shapes.show_binding(binding) for binding in found]}
 
 
-def _set_lifecycle(context: Context, args: Arguments, lifecycle: str) -> dict[str, Any]:
+def _set_lifecycle(context: Context, args: Arguments, lifecycle: str) -> Answer:
     changed = context.store.profiles.set_lifecycle(args["name"].strip(), lifecycle)
     context.profiles.changed()
     return shapes.show_profile(changed)
 
 
-def activate(context: Context, args: Arguments) -> dict[str, Any]:
+def activate(context: Context, args: Arguments) -> Answer:
     """Let a profile serve again."""
     return _set_lifecycle(context, args, ACTIVE)
 
 
-def deactivate(context: Context, args: Arguments) -> dict[str, Any]:
+def deactivate(context: Context, args: Arguments) -> Answer:
     """Let a profile serve nothing for now."""
     return _set_lifecycle(context, args, INACTIVE)
 
 
-def archive(context: Context, args: Arguments) -> dict[str, Any]:
+def archive(context: Context, args: Arguments) -> Answer:
     """Put a profile away for good; what it has learned can still be read."""
     return _set_lifecycle(context, args, ARCHIVED)
 
 
-def reset(context: Context, args: Arguments) -> dict[str, Any]:
+def reset(context: Context, args: Arguments) -> Answer:
     """Back to the priors; the events stay."""
     changed = context.store.profiles.reset(args["name"].strip())
     context.profiles.changed()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.memory import sources
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
 from khive_supervisor.verbs import answers, forms, ingest, serving
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 #: Entries that one call may learn; a client sends more in several calls.
 LEARN_LIMIT = 500
@@ -27,7 +26,7 @@ _RETIRED = (
 )
 
 
-def learn(context: Context, args: Arguments) -> dict[str, Any]:
+def learn(context: Context, args: Arguments) -> Answer:
     """Store many documents; what is there already is skipped, what they replace is retired."""
     namespace = context.namespace(args.get("namespace"))
     pieces = [
@@ -72,9 +71,9 @@ def _texts(
     ]
 
 
-def _learned(namespace: str, said: Sequence[LearnedText], ids: Sequence[int]) -> dict[str, Any]:
+def _learned(namespace: str, said: Sequence[LearnedText], ids: Sequence[int]) -> Answer:
     retired = [entry for one in said for entry in one.retired]
-    answer: dict[str, Any] = {
+    answer: dict[str, object] = {
         "stored": sum(one.stored for one in said),
         "restored": sum(one.restored for one in said),
         "already_known": sum(one.known for one in said),
@@ -87,7 +86,7 @@ def _learned(namespace: str, said: Sequence[LearnedText], ids: Sequence[int]) ->
     return answer
 
 
-def search(context: Context, args: Arguments) -> dict[str, Any]:
+def search(context: Context, args: Arguments) -> Answer:
     """Find learned documents (and memories, if asked) by words and by meaning."""
     collection = {"knowledge": "knowledge", "memory": "memory", "all": None}[
         args.get("in", "knowledge")
@@ -96,7 +95,7 @@ def search(context: Context, args: Arguments) -> dict[str, Any]:
     return answers.search(context, args, where, serving.SEARCH)
 
 
-def suggest(context: Context, args: Arguments) -> dict[str, Any]:
+def suggest(context: Context, args: Arguments) -> Answer:
     """What is worth reading for a task: ids and a line each, of memories and documents."""
     where = forms.entry_filter(context, args, None)
     limit = args.get("limit", answers.DEFAULT_LIMIT)
@@ -109,7 +108,7 @@ def suggest(context: Context, args: Arguments) -> dict[str, Any]:
         }
         for hit in answer.hits
     ]
-    shown: dict[str, Any] = {"suggestions": suggestions, "served_by": served_by}
+    shown: dict[str, object] = {"suggestions": suggestions, "served_by": served_by}
     if suggestions:
         shown["next"] = "memory_get with the ids that look useful"
     if answer.notes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.verbs import answers, forms, ingest, serving, usage
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 #: What the kinds of memory start with: salience 0 to 1, and its loss per day. An episode (what
 #: happened) fades within months, a semantic memory (what holds) within a year or so.
@@ -51,7 +51,7 @@ def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
     )
 
 
-def remember(context: Context, args: Arguments) -> dict[str, Any]:
+def remember(context: Context, args: Arguments) -> Answer:
     """Store a memory; the same content in the same namespace is recognised, and added to."""
     entry = _new_entry(context, args, context.namespace(args.get("namespace")))
     (added,) = ingest.add(context, [entry])
@@ -67,7 +67,7 @@ def remember(context: Context, args: Arguments) -> dict[str, Any]:
 
 def _added_to(
     context: Context, number: int, given: NewEntry, args: Arguments
-) -> dict[str, dict[str, Any]]:
+) -> Mapping[str, Answer]:
     """What a known memory has got of what was said of it now, and what it was not given."""
     (before,) = context.store.entries.get([number])
     context.store.entries.annotate(
@@ -77,14 +77,14 @@ def _added_to(
         given.salience if "salience" in args else None,
     )
     (after,) = context.store.entries.get([number])
-    taken: dict[str, Any] = {}
+    taken: dict[str, object] = {}
     if tags := [tag for tag in after.tags if tag not in before.tags]:
         taken["tags"] = tags
     if after.kind != before.kind:
         taken["kind"] = after.kind
     if after.salience != before.salience:
         taken["salience"] = after.salience
-    left: dict[str, Any] = {}
+    left: dict[str, object] = {}
     if tags := [tag for tag in given.tags if tag not in after.tags]:
         left["tags"] = tags
     left |= {
@@ -95,20 +95,20 @@ def _added_to(
     return {n: v for n, v in (("added", taken), ("not_taken", left)) if v}
 
 
-def recall(context: Context, args: Arguments) -> dict[str, Any]:
+def recall(context: Context, args: Arguments) -> Answer:
     """Find memories by words and by meaning."""
     where = forms.entry_filter(context, args, "memory")
     return answers.search(context, args, where, serving.RECALL)
 
 
-def get(context: Context, args: Arguments) -> dict[str, Any]:
+def get(context: Context, args: Arguments) -> Answer:
     """Entries in full, forgotten and superseded ones too; a note says which are not there."""
     entries, notes = forms.those(context, args["ids"])
     usage.used(context, (entry.id for entry in entries), "read")
     return forms.noted({"entries": [forms.show_whole(entry) for entry in entries]}, notes)
 
 
-def forget(context: Context, args: Arguments) -> dict[str, Any]:
+def forget(context: Context, args: Arguments) -> Answer:
     """Take entries out of every search; restore brings them back."""
     entries, notes = forms.those(context, args["ids"])
     gone = set(context.store.entries.forget([entry.id for entry in entries]))
@@ -119,7 +119,7 @@ def forget(context: Context, args: Arguments) -> dict[str, Any]:
     return forms.noted(answer, notes)
 
 
-def restore(context: Context, args: Arguments) -> dict[str, Any]:
+def restore(context: Context, args: Arguments) -> Answer:
     """Bring forgotten entries back."""
     entries, notes = forms.those(context, args["ids"])
     back = set(context.store.entries.restore([entry.id for entry in entries]))
@@ -130,7 +130,7 @@ def restore(context: Context, args: Arguments) -> dict[str, Any]:
     return forms.noted(answer, notes)
 
 
-def supersede(context: Context, args: Arguments) -> dict[str, Any]:
+def supersede(context: Context, args: Arguments) -> Answer:
     """Put a corrected memory in the place of one that has become wrong."""
     (old,) = forms.allowed(context, forms.existing(context.store, [args["id"]]))
     if old.collection != "memory":

@@ -13,7 +13,7 @@ from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import KnownSource, LearnedText, NewEntry, Piece, SourceText
 from khive_supervisor.verbs import forms, ingest
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments, Verb
+from khive_supervisor.verbs.registry import Answer, Arguments, Verb
 
 #: Sources that one call may say, ask for or retire.
 SOURCES_LIMIT = 1000
@@ -79,7 +79,7 @@ def _perhaps(context: Context, dry_run: bool) -> Iterator[None]:
         return
 
 
-def sync(context: Context, args: Arguments) -> dict[str, Any]:
+def sync(context: Context, args: Arguments) -> Answer:
     """Say all that sources say: what is new is stored, what they no longer say is retired."""
     namespace = context.namespace(args.get("namespace"))
     if sum(len(source["entries"]) for source in args["sources"]) > ENTRIES_LIMIT:
@@ -153,7 +153,7 @@ def _text(
     )
 
 
-def _checked(context: Context, item: dict[str, Any], namespace: str) -> Piece:
+def _checked(context: Context, item: Mapping[str, Any], namespace: str) -> Piece:
     problem = next(_VALID.iter_errors(item), None)
     if problem is not None:
         where = ".".join(str(part) for part in problem.absolute_path)
@@ -162,7 +162,7 @@ def _checked(context: Context, item: dict[str, Any], namespace: str) -> Piece:
     return new_piece(context, item, "entry", namespace)
 
 
-def _change(context: Context, text: SourceText, said: LearnedText) -> dict[str, Any]:
+def _change(context: Context, text: SourceText, said: LearnedText) -> Answer:
     """What has changed of a source, in a few lines; nothing if nothing has."""
     if not (said.stored or said.restored or said.retired or text.instead_of):
         return {}
@@ -181,7 +181,7 @@ def _lines(context: Context, ids: Iterable[int]) -> list[str]:
     return [f"{forms.show_id(one.collection, one.id)}: {forms.line(one)}" for one in shown]
 
 
-def sources(context: Context, args: Arguments) -> dict[str, Any]:
+def sources(context: Context, args: Arguments) -> Answer:
     """Which sources are known, and by which digest."""
     namespace = context.namespace(args.get("namespace"))
     store = context.store
@@ -198,7 +198,7 @@ def sources(context: Context, args: Arguments) -> dict[str, Any]:
     return {"sources": [_shown(one) for one in found], "namespace": namespace}
 
 
-def _shown(one: KnownSource) -> dict[str, Any]:
+def _shown(one: KnownSource) -> Answer:
     return {
         "source": one.name,
         "digest": one.digest.hex() if one.digest else None,
@@ -209,7 +209,7 @@ def _shown(one: KnownSource) -> dict[str, Any]:
     }
 
 
-def retire(context: Context, args: Arguments) -> dict[str, Any]:
+def retire(context: Context, args: Arguments) -> Answer:
     """Take out of every search what only these sources said."""
     namespace = context.namespace(args.get("namespace"))
     changes = []

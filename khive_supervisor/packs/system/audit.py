@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TypedDict
 
 from khive_supervisor.audit.chain import AuditEntry
 from khive_supervisor.errors import Denied
 from khive_supervisor.store.audit import AuditFilter, AuditLog
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments
+from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Entries that are shown at once: unless asked otherwise, and at most.
 LISTED, LISTED_MAX = 50, 1000
 
-PROPERTIES: dict[str, Any] = {
+PROPERTIES: JsonObject = {
     "kind": {
         "type": "string",
         "minLength": 1,
@@ -50,7 +51,7 @@ PROPERTIES: dict[str, Any] = {
 }
 
 
-def audit(context: Context, args: Arguments) -> dict[str, Any]:
+def audit(context: Context, args: Arguments) -> Answer:
     """What was done, newest first."""
     patterns = context.config.session.allowed_namespaces
     if "*" not in patterns:
@@ -61,8 +62,27 @@ def audit(context: Context, args: Arguments) -> dict[str, Any]:
     return listed(context.store.audit, args, context.now())
 
 
-def listed(chain: AuditLog, args: Arguments, now: float) -> dict[str, Any]:
-    """The entries that arguments of the verb ask for, and the chain's head."""
+class ShownEvent(TypedDict):
+    """An entry of the chain; a detail that somebody has broken is its text."""
+
+    seq: int
+    at: str
+    kind: str
+    actor: str
+    subject: str
+    detail: object
+    hash: str
+
+
+class AuditPage(TypedDict):
+    """Entries of the chain, and its head."""
+
+    entries: list[ShownEvent]
+    head: str
+
+
+def listed(chain: AuditLog, args: Arguments, now: float) -> AuditPage:
+    """Return the entries that arguments of the verb ask for, and the chain's head."""
     where = AuditFilter(
         kind=args.get("kind"),
         subject=args.get("subject"),
@@ -73,8 +93,8 @@ def listed(chain: AuditLog, args: Arguments, now: float) -> dict[str, Any]:
     return {"entries": [show(entry) for entry in entries], "head": str(chain.head())}
 
 
-def show(entry: AuditEntry) -> dict[str, Any]:
-    """One entry as plain data; a detail that somebody has broken is shown as its text."""
+def show(entry: AuditEntry) -> ShownEvent:
+    """Return one entry as plain data; a detail that somebody has broken is shown as its text."""
     try:
         detail = json.loads(entry.detail)
     except ValueError:

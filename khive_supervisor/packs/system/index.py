@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import IndexFileError, NotFound
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 
-def status(context: Context, _args: Arguments) -> dict[str, Any]:
+def status(context: Context, _args: Arguments) -> Answer:
     """The generation in force, and what is newer than it."""
     if context.embedder is None:
         return {"state": "off", "why": 'embedder.kind is "none": search is full text only'}
     model_id = context.embedder.model_id
     vectors = context.store.vectors.stats(model_id)
     generation = context.store.generations.current(model_id)
-    state: dict[str, Any] = {
+    state: dict[str, object] = {
         "state": "none yet" if generation is None else "in use",
         "model": model_id,
         "vectors": vectors.vectors,
@@ -41,12 +39,12 @@ def status(context: Context, _args: Arguments) -> dict[str, Any]:
     return state
 
 
-def build(context: Context, _args: Arguments) -> dict[str, Any]:
+def build(context: Context, _args: Arguments) -> Answer:
     """Have the supervisor build a new generation now."""
     return context.ask_supervisor("index.build")
 
 
-def verify(context: Context, _args: Arguments) -> dict[str, Any]:
+def verify(context: Context, _args: Arguments) -> Answer:
     """Compare the current generation's file with its checksum."""
     if context.embedder is None:
         raise NotFound("There is no embedder, and so no index.")

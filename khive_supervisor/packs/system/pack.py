@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from khive_supervisor import __version__
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import NotRunning, Unresponsive
 from khive_supervisor.packs.system import audit
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Arguments, Pack, Verb
+from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 #: What entries are counted by.
 COLLECTIONS = ("memory", "knowledge")
 
 
-def status(context: Context, _args: Arguments) -> dict[str, Any]:
+def status(context: Context, _args: Arguments) -> Answer:
     """The session, the store in numbers, and the supervisor if there is one."""
     try:
         supervisor = context.ask_supervisor("status")
@@ -32,8 +30,8 @@ def status(context: Context, _args: Arguments) -> dict[str, Any]:
     }
 
 
-def _session(context: Context) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _session(context: Context) -> Answer:
+    shown: dict[str, object] = {
         "id": context.session.id,
         "namespace": context.default_namespace,
         "cwd": context.session.cwd,
@@ -44,7 +42,7 @@ def _session(context: Context) -> dict[str, Any]:
     return shown
 
 
-def _store(context: Context) -> dict[str, Any]:
+def _store(context: Context) -> Answer:
     """The store in numbers. All namespaces are an operator's to list; an agent sees its own."""
     stats = context.store.stats()
     own = context.default_namespace
@@ -62,7 +60,7 @@ def _store(context: Context) -> dict[str, Any]:
     }
 
 
-def _namespace(context: Context) -> dict[str, Any]:
+def _namespace(context: Context) -> Answer:
     """What there is for a confined session: the numbers of its namespace alone."""
     own = context.default_namespace
     counts = {

@@ -97,7 +97,7 @@ class Operations:
         check_operator(await self._grant_of(arrival), f"The supervisor's {name}")
         return await operation(args)
 
-    async def _grant(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _grant(self, arrival: Arrival, _args: Mapping[str, Any]) -> Mapping[str, object]:
         """What whoever asks may do: commands that ask nothing else go by it as well."""
         return (await self._grant_of(arrival)).as_dict()
 

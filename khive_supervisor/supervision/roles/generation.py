@@ -10,12 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role, digest
+from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.supervision.processes.restart import (
     History,
@@ -49,7 +49,7 @@ class PoolDependencies:
     """What a pool works with; the same for all of them."""
 
     #: Starts a process for a request, with copies of descriptors; raises KhiveError or OSError.
-    spawn: Callable[[dict[str, Any], Sequence[int]], None]
+    spawn: Callable[[RoleRequest, Sequence[int]], None]
     #: Called with a worker that is gone, and whether it died rather than was ended.
     release: Callable[[RoleWorker, bool], None]
     #: Called when what is told of the roles has changed.
@@ -154,7 +154,7 @@ class RoleGeneration:
         role, config = self.role, self.config
         name = f"{role.role}-{self.number}-{secrets.token_hex(4)}"
         worker = RoleWorker(name, observer, around.take_log, role.timeout)
-        request: dict[str, Any] = {
+        request: RoleRequest = {
             "kind": "role",
             "worker": name,
             "role": role.role,

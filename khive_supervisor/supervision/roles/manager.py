@@ -6,10 +6,10 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from khive_supervisor.config.changes import ConfigDiff
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import NotFound
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.spawner import Begin, Exit
@@ -35,7 +35,7 @@ class Roles:
     def __init__(
         self,
         config: Config,
-        spawn: Callable[[dict[str, Any], Sequence[int]], None],
+        spawn: Callable[[RoleRequest, Sequence[int]], None],
         in_thread: InThread,
         take_log: Callable[[socket.socket], None],
         *,

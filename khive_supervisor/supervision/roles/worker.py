@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from khive_supervisor import logs
 from khive_supervisor.control import protocol
+from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError, ProtocolError
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
@@ -78,8 +79,8 @@ class RoleWorker(SupervisedProcess):
 
     def start(
         self,
-        spawn: Callable[[dict[str, Any], Sequence[int]], None],
-        request: dict[str, Any],
+        spawn: Callable[[RoleRequest, Sequence[int]], None],
+        request: RoleRequest,
         patience: float,
     ) -> None:
         """Have it started; raises KhiveError or OSError when that is impossible now.

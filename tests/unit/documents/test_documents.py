@@ -14,8 +14,8 @@ from khive_supervisor.documents import (
     PIECE,
     TITLE_LIMIT,
     WHOLE,
+    DocumentEntry,
     DocumentProblem,
-    Entry,
     LeftOut,
     pieces,
     sections,
@@ -84,7 +84,7 @@ def test_a_hash_in_code_is_no_heading(fence: str) -> None:
     assert "# a comment" in body
 
 
-def entries(items: Iterable[Any]) -> list[Entry]:
+def entries(items: Iterable[Any]) -> list[DocumentEntry]:
     return [item for item in items if isinstance(item, dict)]
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.documents import TITLE_LIMIT, Entry, LeftOut, split_markdown
+from khive_supervisor.documents import TITLE_LIMIT, DocumentEntry, LeftOut, split_markdown
 from khive_supervisor.documents.images import without_images
 
 IMAGE = "data:image/png;base64," + "iVBORw0KGgo" * 20
 
 
-def entries(items: Iterable[Any]) -> list[Entry]:
+def entries(items: Iterable[Any]) -> list[DocumentEntry]:
     return [item for item in items if isinstance(item, dict)]
 
 

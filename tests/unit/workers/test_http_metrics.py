@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from khive_workers.http.metrics import METRICS, Facts, render
+from khive_workers.http.metrics import METRICS, Facts, TaskNumbers, render
 from prometheus_client.parser import text_string_to_metric_families
 
 from khive_supervisor.budgets import windows
@@ -44,7 +44,8 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     status = describe(Supervisor(load(None, str(tmp_path), {}), str(tmp_path / "s")))
     counters = {"workers": {"searches": 5, "meaning": 4, "checks": 9}, "reloads": {"done": 2}}
     records = {("reviewer", 'a "type"'): (3, 4)}
-    return Facts(status, counters, records, BUDGETS, {"reviewer": (2, 1, 7.5)}, HTTP)
+    tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)})
+    return Facts(status, counters, tasks, HTTP)
 
 
 def test_every_metric_is_there_and_parses(facts: Facts) -> None:

@@ -56,12 +56,10 @@ class HintReceiver:
         if not self._context.opened:
             return
 
-        def work() -> dict[str, Any]:
-            self._context.refresh(kinds)
-            return {}
-
         try:
             # Only what comes with a new generation takes longer than going to the thread and back.
-            await self._thread.run(work, quick=GENERATIONS not in kinds)
+            await self._thread.run(
+                lambda: self._context.refresh(kinds), quick=GENERATIONS not in kinds
+            )
         except KhiveError as error:  # the next call will meet it, and say it to somebody
             log.debug("hints.refresh_failed", error=str(error))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from khive_supervisor.access import grant
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
+from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.embed.factory import for_worker, in_process
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_workers.common import heap, runtime
@@ -22,7 +23,7 @@ COUNT_AFTER = 2.0
 FIRST_AFTER = 0.2
 
 
-def session_info(request: dict[str, Any]) -> SessionInfo:
+def session_info(request: SessionRequest) -> SessionInfo:
     """Who is being served, by the request that the worker was started with."""
     environment = {str(k): str(v) for k, v in (request.get("env") or {}).items()}
     return SessionInfo(
@@ -34,7 +35,7 @@ def session_info(request: dict[str, Any]) -> SessionInfo:
     )
 
 
-def make_context(config: Config, request: dict[str, Any], socket_path: str | None) -> Context:
+def make_context(config: Config, request: SessionRequest, socket_path: str | None) -> Context:
     """The session's context, with what the request grants it; nothing is opened yet."""
     make: Callable[[], Any]
     if socket_path is None:
@@ -50,7 +51,7 @@ def make_context(config: Config, request: dict[str, Any], socket_path: str | Non
     )
 
 
-def _namespace(config: Config, request: dict[str, Any]) -> str:
+def _namespace(config: Config, request: SessionRequest) -> str:
     """The namespace of a session's calls that name none."""
     granted = grant.from_dict(request.get("grant"))
     if granted.namespaces is not None:
@@ -61,9 +62,9 @@ def _namespace(config: Config, request: dict[str, Any]) -> str:
 class Link:
     """The registration with the supervisor: a hint for it, never needed to serve."""
 
-    def __init__(self, config: Config, request: dict[str, Any], kind: str, path: str) -> None:
+    def __init__(self, config: Config, request: SessionRequest, kind: str, path: str) -> None:
         self._path = path
-        self._info: dict[str, Any] = {
+        self._info: dict[str, object] = {
             "client_pid": request.get("pid"),
             "grant": request.get("grant"),
             "cwd": request.get("cwd"),
@@ -90,7 +91,7 @@ class Link:
             self.sock.close()
             self.sock = None
 
-    def hint(self, message: dict[str, Any]) -> None:
+    def hint(self, message: Mapping[str, object]) -> None:
         """Tell the supervisor what it can act on, from any thread; it may get lost.
 
         One `send` of a few bytes is one piece: it does not mix with another thread's.
@@ -108,7 +109,7 @@ class Link:
             self.hint({"counts": counts})
             self._counted = counts
 
-    def update(self, info: dict[str, Any]) -> None:
+    def update(self, info: Mapping[str, object]) -> None:
         """Tell the supervisor something new about this session."""
         self._info.update(info)
         if self.sock is not None:

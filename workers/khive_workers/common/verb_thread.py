@@ -11,23 +11,23 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-Work = Callable[[], dict[str, Any]]
+#: What a piece of work gives.
+Result = TypeVar("Result")
+_Piece = tuple[Callable[[], Any], asyncio.Future[Any]]
 
 
 class VerbThread:
     """Runs work in a thread that starts with the first of it, and never keeps a process alive."""
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Work, asyncio.Future[dict[str, Any]]]] = (
-            queue.SimpleQueue()
-        )
+        self._waiting: queue.SimpleQueue[_Piece] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._unfinished = 0
         self._used = False
 
-    async def run(self, work: Work, *, quick: bool = False) -> dict[str, Any]:
+    async def run(self, work: Callable[[], Result], *, quick: bool = False) -> Result:
         """Run one piece of work; its result or its error. A cancelled wait lets it finish.
 
         `quick`: it takes milliseconds, and runs here if nothing else is unfinished.
@@ -35,7 +35,7 @@ class VerbThread:
         self._used = True
         if quick and not self._unfinished:
             return work()
-        done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._unfinished += 1
         self._waiting.put((work, done))
         if self._thread is None:
@@ -47,12 +47,7 @@ class VerbThread:
         """Run what closes things in the thread, after everything else, if anything ran."""
         if not self._used:
             return
-
-        def work() -> dict[str, Any]:
-            last()
-            return {}
-
-        await self.run(work)
+        await self.run(last)
 
     def _serve(self) -> None:
         while True:
@@ -63,9 +58,9 @@ class VerbThread:
         self._unfinished -= 1
 
 
-async def run_apart(work: Work) -> dict[str, Any]:
+async def run_apart(work: Callable[[], Result]) -> Result:
     """Run one piece of work in a thread of its own, which ends with it; as `VerbThread.run`."""
-    done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     args = (work, done, _nothing)
     threading.Thread(target=_serve_one, args=args, name="waits", daemon=True).start()
     return await done
@@ -76,7 +71,7 @@ def _nothing() -> None:
 
 
 def _serve_one(
-    work: Work, done: asyncio.Future[dict[str, Any]], finished: Callable[[], None]
+    work: Callable[[], Result], done: asyncio.Future[Result], finished: Callable[[], None]
 ) -> None:
     """Run it here; in the loop, `finished` is called and the result handed to who waits."""
     try:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Answer
 from khive_workers.http import metrics, openapi, routes
 from khive_workers.http.connection import Connections
 from khive_workers.http.gate import NAMESPACE, error_response
@@ -38,7 +39,7 @@ class Application:
         #: How many requests there were, by route and status.
         self.requests: Counter[tuple[str, str]] = Counter()
         #: Set once the gate and the connections exist; only metrics read it.
-        self.numbers: Callable[[], dict[str, Any]] = dict
+        self.numbers: Callable[[], Answer] = dict
         self.routes = (*routes.declared(service.registry), *self._own())
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
@@ -95,7 +96,7 @@ class Application:
 
         return noting
 
-    async def _openapi(self, _asked: RouteCall) -> dict[str, Any]:
+    async def _openapi(self, _asked: RouteCall) -> Answer:
         return self._description
 
     async def _metrics(self, asked: RouteCall) -> Response:
@@ -104,14 +105,14 @@ class Application:
         counters = await service.ask("counters")
         tasks = await service.routes.run(_tasks)
         facts = metrics.Facts(
-            status, counters, tasks["records"], tasks["budgets"], tasks["queues"],
+            status, counters, tasks,
             {"requests": self.requests, **self.numbers()},
         )  # fmt: skip
         text = metrics.render(facts)
         return Response(text, headers={"Content-Type": metrics.MEDIA_TYPE})
 
 
-def _tasks(context: Context) -> dict[str, Any]:
+def _tasks(context: Context) -> metrics.TaskNumbers:
     """How roles did, what waits for them, and how their budgets stand."""
     store = context.store
     records: dict[tuple[str, str], tuple[int, int]] = {}
@@ -126,7 +127,7 @@ def _tasks(context: Context) -> dict[str, Any]:
         depth = depths.get(name)
         waits = max(0.0, now - oldest[name]) if name in oldest else 0.0
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
-    return {"records": records, "queues": queues, "budgets": store.budgets.accounts()}
+    return metrics.TaskNumbers(records, store.budgets.accounts(), queues)
 
 
 def _user(namespace: str | None) -> AuthenticatedUser:
@@ -142,7 +143,7 @@ async def _unused(_request: Request) -> Response:
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def numbers_of(refused: Counter[str], connections: Connections) -> Callable[[], dict[str, Any]]:
+def numbers_of(refused: Counter[str], connections: Connections) -> Callable[[], Answer]:
     """What the gate and the connections have counted, for metrics."""
     return lambda: {
         "refused": refused,

@@ -13,7 +13,9 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from khive_supervisor.access.grant import Grant
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_supervisor.verbs.registry import Answer
 from khive_workers.http.gate import NAMESPACE as TOKENS_NAMESPACE
 from khive_workers.http.service import Service, confined_client
 from khive_workers.mcp.server import McpServer, progress_of
@@ -60,7 +62,7 @@ class HttpMcpServer(McpServer):
         """An agent's: whoever speaks MCP is one, whatever token it has."""
         return grant_of(ctx)
 
-    async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+    async def _run(self, name: str, arguments: JsonObject, ctx: Any) -> Answer:
         """Run a verb in a lane, as who asks."""
         verb = self.registry.get(name)
         who, grant = who_asks(ctx), self._grant_of(ctx)
@@ -73,7 +75,7 @@ class HttpMcpServer(McpServer):
         report = progress_of(ctx, asyncio.get_running_loop(), cancelled)
         served = self._service.served(who.id)
 
-        def work(context: Context) -> dict[str, Any]:
+        def work(context: Context) -> Answer:
             if cancelled.is_set():
                 raise CancelledError
             context.session, context.grant = who, grant

@@ -26,18 +26,25 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
+class TaskNumbers:
+    """How roles did, how their budgets stand, and what waits for them."""
+
+    #: By role and type of task: executions that succeeded, and all.
+    records: Mapping[tuple[str, str], tuple[int, int]]
+    #: How the budgets of roles stand; of a role without one, what it spends all the same.
+    budgets: Sequence[Account]
+    #: By role: how much waits, is being done, and for how many seconds the oldest waits.
+    queues: Mapping[str, tuple[int, int, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that metrics are made of, as of one moment."""
 
     status: Mapping[str, Any]
     #: What workers have counted, and how reloads ended.
     counters: Mapping[str, Any]
-    #: By role: executions that succeeded, and all.
-    records: Mapping[tuple[str, str], tuple[int, int]]
-    #: How the budgets of roles stand; of a role without one, what it spends all the same.
-    budgets: Sequence[Account]
-    #: By role: how much waits, is being done, and for how many seconds the oldest waits.
-    queues: Mapping[str, tuple[int, int, float]]
+    tasks: TaskNumbers
     #: The HTTP worker's own numbers.
     http: Mapping[str, Any]
 
@@ -89,24 +96,24 @@ def _arms(facts: Facts) -> Iterator[Sample]:
 
 
 def _queue(facts: Facts) -> Iterator[Sample]:
-    for role, (queued, leased, _) in sorted(facts.queues.items()):
+    for role, (queued, leased, _) in sorted(facts.tasks.queues.items()):
         yield (role, "queued"), queued
         yield (role, "leased"), leased
 
 
 def _waits(facts: Facts) -> Iterator[Sample]:
-    for role, (_, _, oldest) in sorted(facts.queues.items()):
+    for role, (_, _, oldest) in sorted(facts.tasks.queues.items()):
         yield (role,), oldest
 
 
 def _attempts(facts: Facts) -> Iterator[Sample]:
-    for (role, task_type), (succeeded, executions) in sorted(facts.records.items()):
+    for (role, task_type), (succeeded, executions) in sorted(facts.tasks.records.items()):
         yield (role, task_type, "succeeded"), succeeded
         yield (role, task_type, "failed"), executions - succeeded
 
 
 def _spent(facts: Facts) -> Iterator[Sample]:
-    for account in facts.budgets:
+    for account in facts.tasks.budgets:
         for spent in account.spent:
             for unit in (USD, TOKENS):
                 labels = (account.role, spent.window.name, unit)
@@ -119,7 +126,7 @@ def _limited(
     """Something of each window that has a limit; other windows have no such sample."""
 
     def samples(facts: Facts) -> Iterator[Sample]:
-        for account in facts.budgets:
+        for account in facts.tasks.budgets:
             limits = account.limits
             for spent in account.spent if limits is not None else ():
                 if limits is not None and limits.of(spent.window.name) is not None:

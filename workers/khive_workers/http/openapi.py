@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from khive_supervisor import __version__
+from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.http.routes import Route
 
-_ERROR: dict[str, Any] = {
+_ERROR: JsonObject = {
     "type": "object",
     "properties": {
         "error": {
@@ -37,9 +38,9 @@ _REFUSALS = {
 }
 
 
-def describe(routes: Iterable[Route]) -> dict[str, Any]:
+def describe(routes: Iterable[Route]) -> JsonObject:
     """The whole document."""
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, JsonObject] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
@@ -58,8 +59,8 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _operation(route: Route) -> JsonObject:
+    found: JsonObject = {
         "operationId": route.name,
         "summary": route.summary,
         "responses": _responses(route),
@@ -82,9 +83,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return found
 
 
-def _parameter(
-    name: str, schema: Mapping[str, Any], where: str, *, required: bool
-) -> dict[str, Any]:
+def _parameter(name: str, schema: Mapping[str, Any], where: str, *, required: bool) -> JsonObject:
     return {"name": name, "in": where, "required": required, "schema": dict(schema)}
 
 
@@ -92,11 +91,11 @@ def _parameter(
 _RECORDS = {"readyz": (503,), "reload": (409, 422)}
 
 
-def _responses(route: Route) -> dict[str, Any]:
+def _responses(route: Route) -> JsonObject:
     answer = {route.media_type: {"schema": dict(route.answers)}}
-    found: dict[str, Any] = {"200": {"description": route.summary, "content": answer}}
+    found: JsonObject = {"200": {"description": route.summary, "content": answer}}
     for status, words in {**_REFUSALS, **route.also}.items():
-        schema: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
+        schema: JsonObject = {"$ref": "#/components/schemas/Error"}
         if status in _RECORDS.get(route.name, ()):
             schema = {"type": "object"}
         found[str(status)] = {

@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.text import wellformed
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
-from khive_supervisor.verbs.registry import Registry
+from khive_supervisor.verbs.registry import Answer, Registry
 from khive_workers.http.gate import NAMESPACE, error_response, too_large
 from khive_workers.http.service import Service
 
@@ -50,12 +51,12 @@ class RouteCall:
 
     service: Service
     path: Mapping[str, str]
-    args: dict[str, Any]
+    args: JsonObject
     #: The only namespace that exists for who asks; None: an operator asks.
     namespace: str | None = None
 
 
-Handler = Callable[[RouteCall], Awaitable[dict[str, Any] | Response]]
+Handler = Callable[[RouteCall], Awaitable[Answer | Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Route:
 # --- handlers -----------------------------------------------------------------------------------
 
 
-async def healthz(_asked: RouteCall) -> dict[str, Any]:
+async def healthz(_asked: RouteCall) -> Answer:
     """Say that this process lives."""
     return {"ok": True}
 
@@ -96,7 +97,7 @@ async def readyz(asked: RouteCall) -> Response:
     return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
 
-async def status(asked: RouteCall) -> dict[str, Any]:
+async def status(asked: RouteCall) -> Answer:
     """What `khive-supervisor status --json` prints."""
     return await asked.service.ask("status")
 
@@ -113,24 +114,24 @@ async def reload(asked: RouteCall) -> Response:
     return JSONResponse(wellformed.data(result), 409 if undone else 200)
 
 
-async def roles(asked: RouteCall) -> dict[str, Any]:
+async def roles(asked: RouteCall) -> Answer:
     """The roles with their workers, and what waits for no role."""
-    found: dict[str, Any] = (await asked.service.ask("roles.status"))["roles"]
+    found: JsonObject = (await asked.service.ask("roles.status"))["roles"]
     return found
 
 
-async def drain(asked: RouteCall) -> dict[str, Any]:
+async def drain(asked: RouteCall) -> Answer:
     """Take a role out of service, or replace its workers."""
     return await asked.service.ask("roles.drain", {**asked.path, **asked.args})
 
 
-async def resume(asked: RouteCall) -> dict[str, Any]:
+async def resume(asked: RouteCall) -> Answer:
     """Put a role back in service."""
     return await asked.service.ask("roles.resume", dict(asked.path))
 
 
 def _verb(name: str) -> Handler:
-    async def handler(asked: RouteCall) -> dict[str, Any]:
+    async def handler(asked: RouteCall) -> Answer:
         return await asked.service.verb(name, {**asked.path, **asked.args}, asked.namespace)
 
     return handler
@@ -231,7 +232,7 @@ async def _body(request: Request, limit: int) -> bytes | None:
     return bytes(found)
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> JsonObject:
     try:
         found = json.loads(wellformed.json_bytes(body)) if body.strip() else {}
     except (ValueError, RecursionError) as error:
@@ -241,9 +242,9 @@ def _parse(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _query(request: Request) -> dict[str, Any]:
+def _query(request: Request) -> JsonObject:
     """The query's texts by name; what they stand for, the route's schema says."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for name, text in request.query_params.multi_items():
         if name in found:
             raise InvalidInput(f"{name} is given more than once.")
@@ -251,7 +252,7 @@ def _query(request: Request) -> dict[str, Any]:
     return found
 
 
-def _check(route: Route, args: dict[str, Any]) -> None:
+def _check(route: Route, args: JsonObject) -> None:
     problems = []
     for error in ArgumentValidator(route.input_schema).iter_errors(args):
         where = ".".join(str(part) for part in error.absolute_path)

@@ -59,7 +59,7 @@ class HttpWorker:
         self._token = token
         host, port = listener.getsockname()[:2]
         self._hosts = hosts_of(host, port, config.http.allowed_hosts)
-        self._link = Link(config, {"session": f"http-{os.getpid()}"}, "http", path)
+        self._link = Link(config, {"kind": "http", "session": f"http-{os.getpid()}"}, "http", path)
         self._service = Service(config, loading.load(), self._link, path)
         counting = Counting(self._link, self._service.counts)
         self._server = HttpMcpServer(self._service, counting.called)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, confined_to
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, StoreUnavailable
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
-from khive_supervisor.verbs.registry import Registry
+from khive_supervisor.verbs.registry import Answer, Registry
 from khive_supervisor.verbs.served import Served
 from khive_workers.common.link import Link, make_context
-from khive_workers.common.verb_thread import VerbThread, run_apart
+from khive_workers.common.verb_thread import Result, VerbThread, run_apart
 
 #: Threads that run MCP's verbs.
 LANES = 2
@@ -44,7 +44,7 @@ class Lane:
     thread: VerbThread = field(default_factory=VerbThread)
     waiting: int = 0
 
-    async def run(self, work: Callable[[Context], dict[str, Any]]) -> dict[str, Any]:
+    async def run(self, work: Callable[[Context], Result]) -> Result:
         """Run something with the context, after what waits already."""
         self.waiting += 1
         try:
@@ -68,11 +68,11 @@ class Service:
 
     def context(self, who: SessionInfo, grant: Grant) -> Context:
         """A context of its own for somebody; nothing is opened yet."""
-        context = make_context(self.config, {}, self._path)
+        context = make_context(self.config, {"kind": "http"}, self._path)
         context.session, context.grant, context.hint = who, grant, self._link.hint
         return context
 
-    async def ask(self, operation: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def ask(self, operation: str, args: JsonObject | None = None) -> JsonObject:
         """Ask the supervisor itself; raises what it answers, or NotRunning."""
         if self._asking >= WAITING_LIMIT:
             raise StoreUnavailable(
@@ -80,7 +80,7 @@ class Service:
                 hint="Wait for a reload or drain that is at work to end.",
             )
 
-        def work() -> dict[str, Any]:
+        def work() -> JsonObject:
             with ControlClient(self._path) as control:
                 return control.request(operation, args)
 
@@ -90,13 +90,11 @@ class Service:
         finally:
             self._asking -= 1
 
-    async def verb(
-        self, name: str, args: dict[str, Any], namespace: str | None = None
-    ) -> dict[str, Any]:
+    async def verb(self, name: str, args: JsonObject, namespace: str | None = None) -> Answer:
         """Run a verb for a route, as an operator or as who is confined; raises KhiveError."""
         grant = OPERATOR if namespace is None else confined_client(namespace)
 
-        def work(context: Context) -> dict[str, Any]:
+        def work(context: Context) -> Answer:
             context.grant = grant
             return self.registry.call(context, name, args)
 

@@ -31,12 +31,13 @@ from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import KhiveError, NotFound
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES
 from khive_supervisor.text import wellformed
-from khive_supervisor.verbs.registry import Registry
+from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs.registry import Answer, Registry
 
 log = logs.get("khive.resources")
 
 #: Runs a verb for a client: name, arguments, the SDK's context of the request.
-Run = Callable[[str, dict[str, Any], Any], Awaitable[dict[str, Any]]]
+Run = Callable[[str, JsonObject, Any], Awaitable[Answer]]
 
 #: Kinds after whose change the list of resources is another one.
 LISTED = frozenset({PROFILES})

@@ -24,9 +24,10 @@ from khive_supervisor import __version__, logs
 from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError, StoreUnavailable
 from khive_supervisor.text import wellformed
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Registry, Verb
+from khive_supervisor.verbs.registry import Answer, Registry, Verb
 from khive_workers.common.verb_thread import VerbThread, run_apart
 from khive_workers.mcp.resources import Resources
 
@@ -77,12 +78,11 @@ class SessionRuntime:
     make_context: Callable[[], Context] | None = None
     #: How many such calls wait now, by who has made them.
     waiting: Counter[str] = field(default_factory=Counter)
-    on_client: Callable[[dict[str, Any]], None] | None = None
+    on_client: Callable[[JsonObject], None] | None = None
     #: Called with each call of a verb, before it runs.
     on_call: Callable[[], None] | None = None
     client_seen: bool = False
     calls: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def _annotations(verb: Verb) -> types.ToolAnnotations:
@@ -145,7 +145,7 @@ def _door_tools() -> list[types.Tool]:
     ]
 
 
-def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> dict[str, Any]:
+def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> Answer:
     """What `khive_help` answers whoever has a grant.
 
     Raises:
@@ -243,7 +243,7 @@ class McpServer:
             "isError": False,
         }
 
-    async def _dispatch(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+    async def _dispatch(self, name: str, arguments: JsonObject, ctx: Any) -> Answer:
         if name == HELP_TOOL:
             verb = arguments.get("verb")
             if arguments.keys() - {"verb"} or not isinstance(verb, str | None):
@@ -263,7 +263,7 @@ class McpServer:
             return await self._run(verb, inner, ctx)
         return await self._run(name, arguments, ctx)
 
-    async def _run(self, name: str, arguments: dict[str, Any], ctx: Any) -> dict[str, Any]:
+    async def _run(self, name: str, arguments: JsonObject, ctx: Any) -> Answer:
         """Run a verb; in the verb thread, so that the session notices its client all the while."""
         runtime = self.runtime
         context = runtime.context
@@ -279,7 +279,7 @@ class McpServer:
         cancelled = threading.Event()
         report = progress_of(ctx, loop, cancelled)
 
-        def work() -> dict[str, Any]:
+        def work() -> Answer:
             if cancelled.is_set():
                 raise CancelledError
             context.progress = report  # here, since other calls may wait for the thread
@@ -292,9 +292,9 @@ class McpServer:
             raise
 
     async def _run_waiting(
-        self, make: Callable[[], Context], name: str, arguments: dict[str, Any], ctx: Any,
+        self, make: Callable[[], Context], name: str, arguments: JsonObject, ctx: Any,
         by: str = "",
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> Answer:  # fmt: skip
         """Run a verb that waits in a thread and with a store of its own, so that others go on."""
         runtime = self.runtime
         if runtime.waiting.total() >= WAITING_IN_ALL:
@@ -314,7 +314,7 @@ class McpServer:
             if cancelled.wait(seconds):
                 raise CancelledError
 
-        def work() -> dict[str, Any]:
+        def work() -> Answer:
             context = make()
             context.progress, context.pause = report, pause
             try:
@@ -343,7 +343,7 @@ class McpServer:
             runtime.on_client({"client": f"{info.name} {info.version}"})
 
 
-def answer_of(result: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def answer_of(result: Answer) -> tuple[Answer, str]:
     """An answer as JSON and Unicode, and its text: whatever a verb found in the store can be sent.
 
     Raises:
@@ -352,8 +352,8 @@ def answer_of(result: dict[str, Any]) -> tuple[dict[str, Any], str]:
     text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     if wellformed.is_text(text):
         return result, text
-    result = wellformed.data(result)
-    return result, json.dumps(result, ensure_ascii=False)
+    whole: JsonObject = wellformed.data(result)
+    return whole, json.dumps(whole, ensure_ascii=False)
 
 
 def progress_of(

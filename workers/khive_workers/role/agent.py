@@ -6,7 +6,6 @@ import selectors
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.agents import codex, formats
@@ -128,18 +127,19 @@ class AgentHandler(CommandHandler):
         if answer.session:
             self._keep(answer.session, answer.counted)
         log_tail = tail_of(self._errors.text())
-        known: dict[str, Any] = {"log_tail": log_tail, "latency": latency, "usage": answer.usage}
+        done = Outcome(DONE, log_tail=log_tail, latency=latency, usage=answer.usage)
         if self._why is not None and self._why is not Why.TIMEOUT:
-            return Outcome(CANCELLED, error="cancelled", **known)
+            return replace(done, state=CANCELLED, error="cancelled")
         if answer.error:
             text = clip(answer.error, ERROR_LIMIT)
-            return Outcome(FAILED, error=text, final=answer.final, **known)
-        return Outcome(DONE, result=self._result(answer), **known)
+            return replace(done, state=FAILED, error=text, final=answer.final)
+        return replace(done, result=_result(answer))
 
-    def _result(self, answer: AgentAnswer) -> dict[str, Any]:
-        result: dict[str, Any] = {"text": answer.text}
-        if answer.session:
-            result["session"] = answer.session
-        if answer.usage is not None:
-            result["usage"] = asdict(answer.usage)
-        return result
+
+def _result(answer: AgentAnswer) -> Mapping[str, object]:
+    result: dict[str, object] = {"text": answer.text}
+    if answer.session:
+        result["session"] = answer.session
+    if answer.usage is not None:
+        result["usage"] = asdict(answer.usage)
+    return result

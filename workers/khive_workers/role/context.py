@@ -14,6 +14,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.packs import loading
 from khive_supervisor.tasks.model import PROGRESS_LIMIT, Claim, Usage
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Registry
 
@@ -36,7 +37,7 @@ class Memory:
         self._registry: Registry | None = None
         self._context: Context | None = None
 
-    def call(self, claim: Claim, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+    def call(self, claim: Claim, verb: str, args: JsonObject) -> JsonObject:
         """Run a verb in the task's namespace, in the name of the role."""
         if self._registry is None:
             self._registry = self._make_registry()
@@ -50,7 +51,7 @@ class Memory:
             actor=claim.role,
             cwd=claim.directory or claim.cwd,
         )
-        return self._registry.call(self._context, verb, args)
+        return dict(self._registry.call(self._context, verb, args))
 
     def _open(self) -> Context:
         path = self._socket_path
@@ -81,15 +82,15 @@ class TaskContext:
         self._used: Usage | None = None
         self._adding = threading.Lock()
 
-    def call(self, verb: str, **args: Any) -> dict[str, Any]:
+    def call(self, verb: str, **args: Any) -> JsonObject:
         """Run any verb: `context.call("memory.get", ids=["m1"])`; raises KhiveError."""
         return self._memory.call(self._claim, verb, args)
 
-    def recall(self, query: str, **args: Any) -> list[dict[str, Any]]:
+    def recall(self, query: str, **args: Any) -> list[JsonObject]:
         """Find memories: `memory.recall`'s results."""
         return list(self.call("memory.recall", query=query, **args)["results"])
 
-    def search(self, query: str, **args: Any) -> list[dict[str, Any]]:
+    def search(self, query: str, **args: Any) -> list[JsonObject]:
         """Find learned knowledge: `knowledge.search`'s results."""
         return list(self.call("knowledge.search", query=query, **args)["results"])
 

@@ -31,6 +31,7 @@ from khive_supervisor.tasks.model import (
     Finished,
     Outcome,
 )
+from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.role.handlers import TaskHandler, Why, clip, failure
 
 log = logs.get("khive.role")
@@ -168,7 +169,7 @@ class RoleLoop:
             log.error("role.garbled", error=str(error))
             self._drain()
 
-    def _handle(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: JsonObject) -> None:
         match message.get("do"):
             case "go":
                 self._active = True

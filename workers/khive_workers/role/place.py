@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError, NoPlace
@@ -134,7 +133,7 @@ class PlaceHandler(AroundHandler):
         assert claim is not None
         goes_on = came.state == FAILED and not came.final and claim.attempts < claim.attempts_max
         git = Git(self._environment)
-        inside: dict[str, Any] | None = None
+        inside: Mapping[str, object] | None = None
         try:
             if self._why is not Why.LOST:
                 inside = left.shown(git) if goes_on else left.tidy(git)

@@ -18,7 +18,6 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.access import decide
@@ -27,6 +26,7 @@ from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.control import protocol
+from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import BootFailure, KhiveError
 from khive_supervisor.host import paths, process_tree
 from khive_supervisor.packs import loading
@@ -48,7 +48,7 @@ LATE_GRACE = 2.0
 
 
 def serve(
-    request: dict[str, Any], fds: list[int], make_registry: Callable[[], Registry] = loading.load
+    request: RoleRequest, fds: list[int], make_registry: Callable[[], Registry] = loading.load
 ) -> int:
     """Serve the role of a request until its queue ends; the exit code. Owns the descriptors.
 
@@ -65,7 +65,7 @@ def serve(
             return _refuse(queue, KhiveError(f"The worker failed: {described(error)}"))
 
 
-def _introduce(request: dict[str, Any], queue: socket.socket) -> None:
+def _introduce(request: RoleRequest, queue: socket.socket) -> None:
     """Say who this is, and give the supervisor the end of this process's log."""
     runtime.name_process(f"khive-{request['role']}")
     receiving = logs.send_to_supervisor(request["log_level"], f"role:{request['worker']}")
@@ -86,7 +86,7 @@ def _refuse(queue: socket.socket, error: KhiveError) -> int:
 
 
 def _serve(
-    request: dict[str, Any], queue: socket.socket, make_registry: Callable[[], Registry]
+    request: RoleRequest, queue: socket.socket, make_registry: Callable[[], Registry]
 ) -> int:
     config = from_dict(json.loads(request["config"]), source="the role's request")
     role = config.role(request["role"])

@@ -15,7 +15,6 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from khive_supervisor import __version__, exitcodes
 from khive_supervisor.access import lineage
@@ -23,6 +22,7 @@ from khive_supervisor.attach import reserve
 from khive_supervisor.control import protocol
 from khive_supervisor.control.client import peer
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.common import runtime
 from khive_workers.common.halted import LOOK_EVERY, Halted
 
@@ -138,7 +138,7 @@ class ForkReserve:
 
     def _become(
         self,
-        hello: dict[str, Any],
+        hello: JsonObject,
         environment: dict[bytes, bytes],
         fds: list[int],
         conn: socket.socket,
@@ -181,7 +181,7 @@ def _code(said: bytes) -> int | None:
     return None
 
 
-def _hello(conn: socket.socket, data: bytes) -> dict[str, Any]:
+def _hello(conn: socket.socket, data: bytes) -> JsonObject:
     decoder = protocol.FrameDecoder()
     while not (messages := decoder.feed(data)):
         data = conn.recv(MOST)

@@ -6,13 +6,15 @@ import contextlib
 import select
 import socket
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
+from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.host import paths
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.common.link import Link, make_context
@@ -24,7 +26,7 @@ class VerbWorker:
     """Verbs on a control connection: one request at a time, until the client leaves."""
 
     def __init__(
-        self, config: Config, registry: Registry, request: dict[str, Any], fd: int
+        self, config: Config, registry: Registry, request: SessionRequest, fd: int
     ) -> None:
         self._config = config
         self._registry = registry
@@ -68,7 +70,7 @@ class VerbWorker:
         if readable:
             time.sleep(seconds)  # it has sent the next request: that one waits its turn
 
-    def _answer(self, context: Context, message: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, context: Context, message: JsonObject) -> Mapping[str, object]:
         identifier = message.get("id")
 
         def report(done: int, total: int, text: str) -> None:

@@ -26,6 +26,7 @@ from khive_supervisor.config import snapshot
 from khive_supervisor.config.project.text import overlay
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
+from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import paths
 from khive_supervisor.packs import loading
@@ -130,7 +131,7 @@ async def _run_server(server: McpServer, transport: FdTransport) -> None:
 # --- one client ------------------------------------------------------------------------------
 
 
-def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
+def serve(config: Config, request: SessionRequest, fds: list[int]) -> int:
     """Serve the client of a request until it ends; the exit code. Owns the descriptors."""
     # A search runs in two threads: with Python's own 5 ms, one may wait for the other to give way
     # for as long as the whole search takes.
@@ -151,7 +152,7 @@ def serve(config: Config, request: dict[str, Any], fds: list[int]) -> int:
 class SessionWorker:
     """MCP on the client's own pipes."""
 
-    def __init__(self, config: Config, request: dict[str, Any], fds: list[int]) -> None:
+    def __init__(self, config: Config, request: SessionRequest, fds: list[int]) -> None:
         self._config = config
         self._request = request
         self._read_fd, self._write_fd = _take_pipes(fds[:3])
@@ -451,7 +452,7 @@ def _words(options: argparse.Namespace) -> list[str]:
     return words + (["--config", options.config] if options.config else [])
 
 
-def _asked_alone(options: argparse.Namespace, name: str) -> tuple[Config, dict[str, Any]]:
+def _asked_alone(options: argparse.Namespace, name: str) -> tuple[Config, SessionRequest]:
     """The configuration, and the request, of a session that no supervisor asks for.
 
     Raises:
@@ -471,7 +472,8 @@ def _asked_alone(options: argparse.Namespace, name: str) -> tuple[Config, dict[s
         "kind": "attach",
         "cwd": cwd,
         "env": environment,
-        **terms.for_worker(),
+        "settings": terms.settings,
+        "project": terms.project,
         "session": name,
         "grant": decide.alone(config, "attach", cwd, os.environ).as_dict(),
         "again": _words(options),
