@@ -20,7 +20,8 @@ SOURCES = (ROOT / "khive_supervisor", ROOT / "workers" / "khive_workers")
 
 #: From the bottom up. `khive_supervisor` is left out of names; workers have theirs in full.
 FLOORS = (
-    ("", "exitcodes", "text", "documents", "index"),
+    ("", "exitcodes", "text"),
+    ("documents", "index"),
     ("errors",),
     ("host", "audit", "profiles", "sqlite.schema"),
     ("control", "logs", "tasks", "worktrees", "attach", "config.settings"),
