@@ -42,7 +42,7 @@ class SaidSource(TypedDict):
     """What a source says now; `more`: it goes on in another call."""
 
     source: str
-    entries: list[Entry]
+    entries: list[DocumentEntry]
     more: NotRequired[bool]
     partial: NotRequired[bool]
     digest: NotRequired[str]
