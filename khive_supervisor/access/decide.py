@@ -26,7 +26,7 @@ HINTS = (*BENEATH_AGENT, PROJECT, CONFINED)
 
 
 def of_session(config: Config, cwd: str, hints: Mapping[str, str]) -> Grant:
-    """What a client's session gets by its directory and environment."""
+    """Return what a client's session gets by its directory and environment."""
     grant = _by_place(config, (cwd, hints.get(PROJECT, "")))
     if not grant.confined and _is_operators(config, cwd) and not is_beneath(hints):
         return OPERATOR
@@ -34,7 +34,7 @@ def of_session(config: Config, cwd: str, hints: Mapping[str, str]) -> Grant:
 
 
 def of_command(config: Config, cwd: str, hints: Mapping[str, str], above: Iterable[Grant]) -> Grant:
-    """What a command gets: an operator's, unless an agent is above it.
+    """Return what a command gets: an operator's, unless an agent is above it.
 
     Args:
         config: the user's configuration.
@@ -74,7 +74,7 @@ def variables_of_task(config: Config, namespace: str, cwd: str) -> dict[str, str
 
 
 def alone(config: Config, kind: str, cwd: str, environ: Mapping[str, str]) -> Grant:
-    """The same for a session ("attach") or command that serves itself, without a supervisor.
+    """Return the same for a session ("attach") or command that serves itself, without a supervisor.
 
     Nothing is known of its ancestors then but what the environment says.
     """
@@ -102,7 +102,7 @@ def _hinted(grant: Grant, hints: Mapping[str, str]) -> Grant:
 
 
 def _by_place(config: Config, directories: Iterable[str]) -> Grant:
-    """What the tables say of some directories; those that differ leave nothing."""
+    """Return what the tables say of some directories; those that differ leave nothing."""
     grant = AGENT
     if not config.confine:
         return grant

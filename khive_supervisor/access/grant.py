@@ -42,20 +42,20 @@ class Grant:
 
     @property
     def operator(self) -> bool:
-        """Whether verbs of operators may be called."""
+        """Return True if verbs of operators may be called."""
         return self.audience is Audience.OPERATOR
 
     @property
     def confined(self) -> bool:
-        """Whether there are namespaces that do not exist for it."""
+        """Return True if there are namespaces that do not exist for it."""
         return self.namespaces is not None
 
     def admits(self, namespace: str) -> bool:
-        """Whether a namespace exists for it; the configuration may still forbid it."""
+        """Return True if a namespace exists for it; the configuration may still forbid it."""
         return self.namespaces is None or namespace in self.namespaces
 
     def narrowed(self, other: Grant) -> Grant:
-        """What both allow; it stays this one's in all that says who is asking."""
+        """Return what both allow; it stays this one's in all that says who is asking."""
         both = self.operator and other.operator
         return replace(
             self,
@@ -94,12 +94,12 @@ def check_operator(grant: Grant, what: str) -> None:
 
 
 def confined_to(namespace: str) -> Grant:
-    """An agent's grant in one namespace; never an operator's, who would look after all."""
+    """Return an agent's grant in one namespace; never an operator's, who would look after all."""
     return Grant(namespaces=(namespace,), home=namespace)
 
 
 def united(grants: Iterable[Grant]) -> Grant | None:
-    """What several allow together, for who has all of them anyway; None without any."""
+    """Return what several allow together, for who has all of them anyway; None without any."""
     found = list(grants)
     if not found:
         return None
@@ -114,7 +114,7 @@ def united(grants: Iterable[Grant]) -> Grant | None:
 
 
 def from_dict(data: GrantData | Mapping[str, Any] | None) -> Grant:
-    """The grant that plain data stands for; an agent's for none."""
+    """Return the grant that plain data stands for; an agent's for none."""
     if data is None:
         return AGENT
     namespaces = data["namespaces"]

@@ -28,7 +28,7 @@ class ProcessIdentity:
 
 
 def process(pid: int) -> ProcessIdentity | None:
-    """What is known of a living process; None if it is gone or nothing can be known."""
+    """Return what is known of a living process; None if it is gone or nothing can be known."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             head, _, rest = file.read(4096).rpartition(")")
@@ -62,7 +62,7 @@ def _wraps(one: ProcessIdentity) -> bool:
 
 
 def environment(pid: int, *names: str) -> dict[str, str]:
-    """Those of a process's variables, as it was started; none if they cannot be read."""
+    """Return those of a process's variables, as it was started; none if they cannot be read."""
     wanted = {name.encode(): name for name in names}
     found = {}
     for line in _read(pid, "environ"):
@@ -73,7 +73,7 @@ def environment(pid: int, *names: str) -> dict[str, str]:
 
 
 def directory(pid: int) -> str | None:
-    """The working directory of a process, whatever it says of itself; None if unknown."""
+    """Return the working directory of a process, whatever it says of itself; None if unknown."""
     try:
         return os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)")
     except OSError:

@@ -55,7 +55,7 @@ def _main_checkout(top: str) -> str | None:
 
 
 def _line(path: str) -> str:
-    """The one line of a small file; empty if there is none."""
+    """Return the one line of a small file; empty if there is none."""
     try:
         data, _ = read_regular(path, MAX_BYTES)
     except OSError:

@@ -14,13 +14,13 @@ _PURPOSE = b"khive http confine\0"
 
 
 def confined(own: str, namespace: str) -> str:
-    """The token of clients that see one namespace."""
+    """Return the token of clients that see one namespace."""
     name = namespace.encode()
     return f"{_text(name)}.{_text(_code(own, name))}"
 
 
 def namespace_of(own: str, token: bytes) -> str | None:
-    """The namespace of a confined token; None: it is not one of this own token."""
+    """Return the namespace of a confined token; None: it is not one of this own token."""
     name, _, _ = token.partition(b".")
     try:
         namespace = base64.urlsafe_b64decode(name + b"=" * (-len(name) % 4)).decode()

@@ -95,7 +95,7 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it c
 
 
 def _document(output: str) -> JsonObject | None:
-    """The result among what was printed: alone, in a list, or on a line among others."""
+    """Return the result among what was printed: alone, in a list, or on a line among others."""
     for text in (output, *reversed(output.splitlines())):
         try:
             found = json.loads(text)

@@ -112,7 +112,7 @@ def _with(
 
 
 def thread_in(output: str) -> str:
-    """The session that a beginning of its output names; empty while it names none."""
+    """Return the session that a beginning of its output names; empty while it names none."""
     for event in _events(output):
         if event.get("type") == "thread.started":
             return str(event.get("thread_id") or "")

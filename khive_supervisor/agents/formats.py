@@ -30,7 +30,7 @@ def format_of(handler: Handler) -> Format:
 
 
 def server(environ: Mapping[str, str], role: str, namespace: str) -> Server:
-    """The `attach` of this installation, serving a role in a task's namespace.
+    """Return the `attach` of this installation, serving a role in a task's namespace.
 
     The variables are part of it, since some agents start their servers with a scrubbed
     environment.

@@ -94,7 +94,7 @@ class Format(Protocol):
 
 
 def prompt_of(payload: Any) -> str:
-    """A task's payload as words for an agent: text, its `prompt`, or else JSON."""
+    """Return a task's payload as words for an agent: text, its `prompt`, or else JSON."""
     if payload is None:
         return ""
     if isinstance(payload, str):
@@ -111,7 +111,7 @@ def _json(value: Any) -> str:
 
 
 def shortened(text: str) -> str:
-    """An answer as it is kept; what is cut off is said."""
+    """Return an answer as it is kept; what is cut off is said."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     if len(text) <= TEXT_LIMIT:
         return text
@@ -119,7 +119,7 @@ def shortened(text: str) -> str:
 
 
 def failed(title: str, said: AgentOutput) -> str:
-    """The error of an agent that ended without an answer that can be read."""
+    """Return the error of an agent that ended without an answer that can be read."""
     how = f"exit code {said.code}" if said.code >= 0 else f"signal {-said.code}"
     what = "printed nothing" if not said.output.strip() else "gave no answer that can be read"
     if said.cut:
@@ -129,7 +129,7 @@ def failed(title: str, said: AgentOutput) -> str:
 
 
 def whole(value: Any) -> int:
-    """A number that somebody else wrote, as a whole one; 0 for what is none."""
+    """Return a number that somebody else wrote, as a whole one; 0 for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
     return max(0, round(value)) if abs(value) < 1e15 else 0

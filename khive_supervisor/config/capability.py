@@ -27,7 +27,7 @@ _OF_ROLE = {item.name: item for item in fields(Role)}
 
 
 def _as_in_role(name: str) -> Any:
-    """A field with a role's declaration and default; it must be given if the role's must."""
+    """Return a field with a role's declaration and default; it must be given if the role's must."""
     item = _OF_ROLE[name]
     if item.default is MISSING:
         return field(metadata=item.metadata)
@@ -35,7 +35,7 @@ def _as_in_role(name: str) -> Any:
 
 
 def _needed(name: str) -> Any:
-    """A text that a role can do without, and a capability cannot."""
+    """Return a text that a role can do without, and a capability cannot."""
     setting: Setting = _OF_ROLE[name].metadata["setting"]
     return required(replace(setting, optional=False, minimum=1))
 
@@ -79,13 +79,13 @@ class Capability:
     budget: Budget = _as_in_role("budget")  # noqa: RUF009 - frozen, so that all may share it
 
     def too_many(self, workers: int) -> str:
-        """Why its role cannot have so many workers; empty if it can."""
+        """Return why its role cannot have so many workers; empty if it can."""
         if self.parallelizable or workers <= 1:
             return ""
         return f"found {workers}; allowed: at most 1, as {self.id} is not parallelizable"
 
     def for_role(self) -> JsonObject:
-        """What it gives a role, by the role's keys."""
+        """Return what it gives a role, by the role's keys."""
         shared = (item.name for item in fields(self) if item.name in _OF_ROLE)
         return {name: getattr(self, name) for name in shared}
 
@@ -129,7 +129,7 @@ class Catalogue:
         return tuple(problem for broken in self.broken for problem in broken.problems)
 
     def why_not(self, name: str) -> str:
-        """What to say of a name that no usable package has."""
+        """Return what to say of a name that no usable package has."""
         for broken in self.broken:
             if broken.id == name:
                 return f"the capability {quoted(name)} is broken: {broken.problems[0]}"
@@ -140,12 +140,12 @@ class Catalogue:
 
 
 def keys() -> dict[str, Setting]:
-    """The declarations of a capability's keys by name, in order."""
+    """Return the declarations of a capability's keys by name, in order."""
     return {item.name: item.metadata["setting"] for item in fields(Capability)}
 
 
 def read(content: object, notes: Notes, source: str) -> Package | Broken:
-    """A package from plain data; `notes` knows where its keys are written."""
+    """Return a package from plain data; `notes` knows where its keys are written."""
     if not isinstance(content, Mapping):
         return Broken("", source, (f"{notes.file}: found {describe(content)}; allowed: a table",))
     known = keys()
@@ -179,7 +179,7 @@ def _read_budget(content: object, notes: Notes) -> Budget | None:
 
 
 def taken(package: Package, by: Package) -> Broken:
-    """A package whose id another one has; that one keeps it."""
+    """Return a package whose id another one has; that one keeps it."""
     name = package.capability.id
     place = package.origins.get("id", package.source)
     text = f"{place}: id: {quoted(name)} is that of another one ({by.source}); choose another id"

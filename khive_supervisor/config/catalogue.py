@@ -73,7 +73,7 @@ def _in_directory(directory: str, source: str = "") -> Iterator[Package | Broken
 
 
 def read_file(path: str, source: str) -> Package | Broken:
-    """The package that a TOML file declares."""
+    """Return the package that a TOML file declares."""
     guess = os.path.basename(path).removesuffix(SUFFIX)
     try:
         data, _ = read_regular(path, MAX_BYTES)

@@ -84,31 +84,31 @@ class ConfigDiff:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing differs."""
+        """Return True if nothing differs."""
         return not self.settings and not any(self.changed_roles)
 
     @property
     def applies_nothing(self) -> bool:
-        """Whether nothing can be done now: no difference, or only ones that wait for a start."""
+        """Return True if nothing can be done now: what differs, if anything, waits for a start."""
         return len(self.waits_for_restart) == len(self.settings) and not any(self.changed_roles)
 
     @property
     def changed_roles(self) -> tuple[RoleChange, ...]:
-        """The roles that something is to be done for."""
+        """Return the roles that something is to be done for."""
         return tuple(change for change in self.roles if change.kind != "unchanged")
 
     @property
     def waits_for_restart(self) -> tuple[str, ...]:
-        """The settings that only a start of the supervisor can change."""
+        """Return the settings that only a start of the supervisor can change."""
         return tuple(c.key for c in self.settings if c.applies == "restart")
 
     @property
     def applied(self) -> tuple[str, ...]:
-        """The settings that an apply takes over."""
+        """Return the settings that an apply takes over."""
         return tuple(c.key for c in self.settings if c.applies != "restart")
 
     def describe(self) -> str:
-        """The difference for people: old -> new, grouped by when it takes effect."""
+        """Return the difference for people: old -> new, grouped by when it takes effect."""
         if self.empty:
             return "Nothing has changed."
         blocks = []
@@ -133,19 +133,19 @@ class ConfigDiff:
 
 
 def diff(old: Config, new: Config) -> ConfigDiff:
-    """What would change from the configuration in force to another one."""
+    """Return what would change from the configuration in force to another one."""
     settings = tuple(_setting_changes(old, new))
     roles = tuple(_role_changes(old, new))
     return ConfigDiff(settings, roles, _hash([_plain(old), _plain(new)]))
 
 
 def digest_of(config: Config) -> str:
-    """A short hash of a whole configuration: equal ones have equal hashes."""
+    """Return a short hash of a whole configuration: equal ones have equal hashes."""
     return _hash(_plain(config))
 
 
 def in_force(old: Config, new: Config) -> Config:
-    """The new configuration, with the old values of all that waits for a start."""
+    """Return the new configuration, with the old values of all that waits for a start."""
     tables: JsonObject = {}
     for table, name, setting in every_setting():
         if setting.applies == "restart":
@@ -175,7 +175,7 @@ def _setting_changes(old: Config, new: Config) -> Iterator[Change]:
 
 
 def _written(config: Config) -> str:
-    """The tables of confinement on one line, as TOML."""
+    """Return the tables of confinement on one line, as TOML."""
     tables = (
         ", ".join(f"{name} = {quoted(value)}" for name, value in as_dict(table).items() if value)
         for table in config.confine

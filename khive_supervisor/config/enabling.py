@@ -18,11 +18,11 @@ class Enabler:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """What is wrong with packages, as far as they were looked at."""
+        """Return what is wrong with packages, as far as they were looked at."""
         return self._found.problems if self._found else ()
 
     def __call__(self, name: str) -> Filling | str:
-        """What a capability gives a role, or why it gives nothing."""
+        """Return what a capability gives a role, or why it gives nothing."""
         if self._found is None:
             # Imported here: most configurations name none, and every command reads one.
             from khive_supervisor.config.catalogue import catalogue
@@ -42,5 +42,5 @@ class Enabler:
 
 
 def _place(package: Package, key: str) -> str:
-    """The file and line for people who can change it."""
+    """Return the file and line for people who can change it."""
     return package.source if package.source == BUILT_IN else package.origins[key]

@@ -1,4 +1,4 @@
-"""Whether this machine has what the roles' handlers need; asked at start, reload and by doctor."""
+"""Check that this machine has what roles' handlers need; asked at start, reload and by doctor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HandlerProblem:
 
 
 def check_handlers(config: Config, environ: Mapping[str, str]) -> list[HandlerProblem]:
-    """What is missing here for the roles to work: programs, modules, directories, variables.
+    """Return what is missing here for the roles to work: programs, modules, directories, variables.
 
     Nothing is imported and nothing is started.
 
@@ -66,7 +66,7 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
 
 
 def _importable(top: str, cwd: str) -> bool:
-    """Whether a worker would find it: in the role's own directory first, if it has one."""
+    """Return True if a worker would find it: in the role's own directory first, if it has one."""
     try:
         if cwd and importlib.machinery.PathFinder.find_spec(top, [cwd]) is not None:
             return True

@@ -95,7 +95,7 @@ class _Reading(Notes):
 def load(
     explicit: str | None = None, cwd: str | None = None, environ: Mapping[str, str] | None = None
 ) -> LoadedConfig:
-    """The configuration in force.
+    """Return the configuration in force.
 
     Args:
         explicit: the file named by --config; it must exist.
@@ -113,7 +113,7 @@ def load(
 
 
 def loads(text: str, file: str, environ: Mapping[str, str]) -> LoadedConfig:
-    """The configuration that a file would be if this were its content.
+    """Return the configuration that a file would be if this were its content.
 
     Raises:
         ConfigError: everything that is wrong, at once.
@@ -122,7 +122,7 @@ def loads(text: str, file: str, environ: Mapping[str, str]) -> LoadedConfig:
 
 
 def load_settings(file: str) -> LoadedConfig:
-    """The settings of a file, without its roles and without the environment.
+    """Return the settings of a file, without its roles and without the environment.
 
     Raises:
         ConfigError: everything that is wrong with them, at once.
@@ -137,7 +137,7 @@ def load_settings(file: str) -> LoadedConfig:
 
 
 def glance(text: str, file: str) -> Glance:
-    """What a file's content says of capabilities.
+    """Return what a file's content says of capabilities.
 
     Raises:
         ConfigError: it is not TOML at all.
@@ -251,7 +251,7 @@ def _accept(
 
 
 def _unknown(name: str, table: str, is_table: bool) -> str:
-    """What to say about a name that is none of ours; its value is not repeated."""
+    """Return what to say about a name that is none of ours; its value is not repeated."""
     kind = "table" if is_table else "setting"
     if table:
         names = {known: f"{table}.{known}" for known in settings_of(table)}
@@ -311,7 +311,7 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
 
 
 def namespace_allowed(config: Config, namespace: str) -> bool:
-    """Whether sessions may use a namespace; letter case counts."""
+    """Return True if sessions may use a namespace; letter case counts."""
     return any(_pattern(one).fullmatch(namespace) for one in config.session.allowed_namespaces)
 
 

@@ -49,7 +49,7 @@ def offers(environ: Mapping[str, str] = os.environ) -> Iterator[Offer]:
 
 
 def _taken(source: str, value: str, environ: Mapping[str, str]) -> Offer:
-    """What an import in another process gives."""
+    """Return what an import in another process gives."""
     environment = {
         name: text
         for name, text in environ.items()
@@ -80,7 +80,7 @@ def _end(code: int) -> str:
 
 
 def _offered(value: str) -> JsonObject:
-    """What an entry point's value leads to, in the process that is made for it."""
+    """Return what an entry point's value leads to, in the process that is made for it."""
     try:
         found = importlib.metadata.EntryPoint("offer", value, ENTRY_POINTS).load()
         if isinstance(found, Capability):

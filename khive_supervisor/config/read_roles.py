@@ -41,7 +41,7 @@ Judge = Callable[[Mapping[str, Any]], str]
 
 
 def read_roles(content: object, notes: Notes, fill: Fill | None = None) -> tuple[Role, ...]:
-    """The roles that are valid; whatever is not is noted.
+    """Return the roles that are valid; whatever is not is noted.
 
     Args:
         content: the list of tables.
@@ -64,7 +64,7 @@ def read_roles(content: object, notes: Notes, fill: Fill | None = None) -> tuple
 
 
 def _name_of(content: object, role: Role | None) -> str | None:
-    """The name of a role, also of one that is not valid."""
+    """Return the name of a role, also of one that is not valid."""
     if role is not None:
         return role.role
     name = content.get("role") if isinstance(content, Mapping) else None
@@ -114,7 +114,7 @@ def _fill_in(place: str, values: JsonObject, notes: Notes, fill: Fill) -> None:
 
 
 def read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
-    """A table within a role's; None, and noted, if anything in it is wrong."""
+    """Return a table within a role's; None, and noted, if anything in it is wrong."""
     kind = NESTED[name]
     forms = keys_of(Role)[name].form
     if not isinstance(content, Mapping):
@@ -147,7 +147,7 @@ def _judge_handler(values: Mapping[str, Any]) -> str:
 
 
 def _judge_budget(values: Mapping[str, Any]) -> str:
-    """A limit there must be, and a task must fit into it, or all would wait for ever."""
+    """Return a limit there must be, and a task must fit into it, or all would wait for ever."""
     limits = {key: values[key] for key in ("weekly", "monthly") if key in values}
     if not limits:
         return "has neither weekly nor monthly"

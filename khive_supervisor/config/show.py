@@ -108,7 +108,7 @@ def loaded_as_dict(loaded: LoadedConfig) -> JsonObject:
 
 
 def fingerprint(config: Config) -> str:
-    """A stable hash of what a worker depends on: workers of another one must be replaced."""
+    """Return a stable hash of what a worker depends on: workers of another one must be replaced."""
     values = as_dict(config)
     relevant = {
         f"{table}.{name}": values[table][name]
@@ -120,7 +120,7 @@ def fingerprint(config: Config) -> str:
 
 
 def reference() -> str:
-    """The settings as Markdown, one table each: the generated part of docs/settings.md."""
+    """Return the settings as Markdown, one table each: the generated part of docs/settings.md."""
     blocks = [_reference_of(table) for table in TABLES]
     return "\n\n".join([*blocks, _reference_of_confine(), _reference_of_roles()]) + "\n"
 

@@ -20,7 +20,7 @@ MAX_LENGTH = 96 * 1024
 
 
 def dumps(config: Config) -> str:
-    """A configuration as one line of JSON.
+    """Return a configuration as one line of JSON.
 
     Raises:
         ConfigError: it is longer than a process can be given.
@@ -35,7 +35,7 @@ def dumps(config: Config) -> str:
 
 
 def from_environment() -> Config:
-    """The configuration that the supervisor gave this child.
+    """Return the configuration that the supervisor gave this child.
 
     Raises:
         ConfigError: there is none, or not a valid one: the child was not started by a supervisor.

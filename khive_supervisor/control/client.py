@@ -46,7 +46,7 @@ Progress = Callable[[JsonObject], None]
 
 
 def connect(path: str, *, deadline: float = CONTROL_DEADLINE) -> socket.socket:
-    """A connected socket to the supervisor, which is a process of our own user.
+    """Return a connected socket to the supervisor, which is a process of our own user.
 
     Raises:
         NotRunning: nobody listens there.
@@ -105,7 +105,7 @@ def check_peer(sock: socket.socket, path: str) -> None:
 
 
 def peer(sock: socket.socket) -> tuple[int | None, int | None]:
-    """The process and the user at the other end, where the kernel tells."""
+    """Return the process and the user at the other end, where the kernel tells."""
     if sys.platform != "linux":
         return None, None
     pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -113,7 +113,7 @@ def peer(sock: socket.socket) -> tuple[int | None, int | None]:
 
 
 def unresponsive(pid: int | None, path: str) -> Unresponsive:
-    """The error of a supervisor that does not answer, with what to do about it."""
+    """Return the error of a supervisor that does not answer, with what to do about it."""
     state = " (it is stopped)" if pid is not None and stopped(pid) else ""
     who = f"The supervisor (pid {pid})" if pid is not None else "The supervisor"
     number = pid if pid is not None else "PID"
@@ -139,7 +139,7 @@ def check_socket_path(path: str) -> None:
 
 
 def owner(path: str) -> int | None:
-    """The process that listens at a socket, where the kernel tells; raises NotRunning."""
+    """Return the process that listens at a socket, where the kernel tells; raises NotRunning."""
     with connect(path) as sock:
         return peer(sock)[0]
 
@@ -178,7 +178,7 @@ class ControlClient:
             raise from_dict(first["error"])
 
     def _first(self) -> JsonObject | None:
-        """What the other side says first; raises TimeoutError if it says nothing."""
+        """Return what the other side says first; raises TimeoutError if it says nothing."""
         try:
             return self._connection.peek(SUSPECT_AFTER)
         except TimeoutError:

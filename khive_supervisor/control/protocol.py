@@ -54,7 +54,7 @@ def _frame(text: str) -> bytes:
 
 
 def hello(kind: str, **fields: Any) -> bytes:
-    """The first frame of a connection; the name of a directory in it may be any bytes."""
+    """Return the first frame of a connection; the name of a directory in it may be any bytes."""
     return _frame(_text({"kind": kind, "release": __version__, **fields}))
 
 
@@ -70,7 +70,7 @@ class FrameDecoder:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[JsonObject]:
-        """All messages that are complete now, in order.
+        """Return all messages that are complete now, in order.
 
         Raises:
             ProtocolError: not a frame, too large, or not an object; the connection is unusable.
@@ -132,7 +132,7 @@ class Connection:
         self.sock.sendall(encode(message))
 
     def receive(self) -> JsonObject | None:
-        """The next message, or None when the other side has closed."""
+        """Return the next message, or None when the other side has closed."""
         while not self._ready:
             data = self.sock.recv(_RECEIVE_BYTES)
             if not data:

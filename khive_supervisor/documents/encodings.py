@@ -70,7 +70,7 @@ def is_pdf(head: bytes) -> bool:
 
 
 def encoding_of(head: bytes) -> Encoding:
-    """The encoding of a text that begins with these bytes (PROBE of them suffice).
+    """Return the encoding of a text that begins with these bytes (PROBE of them suffice).
 
     Raises:
         Unreadable: it is no text, or a text without a mark that says how it is encoded.
@@ -86,7 +86,7 @@ def encoding_of(head: bytes) -> Encoding:
 
 
 def kind_of(head: bytes) -> str:
-    """What a file is that begins with these bytes, if that is well known; else nothing."""
+    """Return what a file is that begins with these bytes, if that is well known; else nothing."""
     if head.startswith(b"PK\x03\x04"):
         return next((kind for name, kind in _ZIPPED if name in head), "a zip archive")
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
@@ -95,7 +95,7 @@ def kind_of(head: bytes) -> str:
 
 
 def _without_mark(head: bytes) -> str:
-    """What a file with zeros in it is: UTF-16 if that makes text of it, of some script."""
+    """Return what a file with zeros in it is: UTF-16 if that makes text of it, of some script."""
     names = ("UTF-16LE", "UTF-16BE")
     shares = {name: _text_share(head[: len(head) // 2 * 2], name) for name in names}
     best = max(names, key=lambda name: shares[name])
@@ -121,7 +121,7 @@ def _text_share(data: bytes, encoding: str) -> float:
 
 
 def decode(data: bytes) -> str:
-    """The text of a whole file.
+    """Return the text of a whole file.
 
     Raises:
         Unreadable: see `encoding_of`; or some bytes are not of that encoding.
@@ -134,7 +134,7 @@ def decode(data: bytes) -> str:
 
 
 def not_decoded(error: UnicodeDecodeError, encoding: Encoding) -> str:
-    """Why a text could not be decoded, with the place in the file."""
+    """Return why a text could not be decoded, with the place in the file."""
     name = encoding.name.upper().removesuffix("-LE").removesuffix("-BE")
     hint = f"; {_CONVERT.format(encoding='ENCODING')}" if name == "UTF-8" else ""
     return f"not {name}: {error.reason} at byte {error.start + encoding.mark}{hint}"

@@ -30,7 +30,7 @@ class FrontMatter:
 
 
 def read(block: str) -> FrontMatter | None:
-    """What a block says, or None: it is no front matter, but a text between two rules.
+    """Return what a block says, or None: it is no front matter, but a text between two rules.
 
     That is a block of YAML's mapping lines with no blank line at its start. The nodes are looked
     at and no objects are made of them: aliases are never followed, tags of YAML mean nothing.
@@ -92,6 +92,6 @@ def _tags(node: yaml.Node) -> list[str]:
 
 
 def _said_by(written: str, values: list[str]) -> bool:
-    """Whether the values have every word that is written (a comment may have more)."""
+    """Return True if the values have every word that is written (a comment may have more)."""
     known = set(_WORDS.findall(" ".join(values).lower()))
     return set(_WORDS.findall(written.lower())) <= known

@@ -54,7 +54,7 @@ class IgnoreRules:
 
 
 def _below(found: re.Match[str]) -> int:
-    """Where what was matched turned out to lie below a folder; 0: it does not."""
+    """Return where what was matched turned out to lie below a folder; 0: it does not."""
     return found.start("ps_d") if found.groupdict().get("ps_d") else 0
 
 
@@ -94,12 +94,12 @@ def _any_ignored(top: str, folder: str, rules: Sequence[IgnoreRules]) -> bool:
 
 
 def rules_of(folder: str, complain: Callable[[str, str], None]) -> list[IgnoreRules]:
-    """The rules that a folder's own .gitignore holds."""
+    """Return the rules that a folder's own .gitignore holds."""
     return list(_read(os.path.join(folder, ".gitignore"), folder, complain))
 
 
 def filled_by_a_tool(folder: str) -> str:
-    """What a folder is that a tool has filled; nothing: people may have."""
+    """Return what a folder is that a tool has filled; nothing: people may have."""
     name = os.path.basename(folder)
     if name in _FILLED:
         return _FILLED[name]
@@ -117,7 +117,7 @@ def _is_built(folder: str) -> bool:
 
 
 def _top(folder: str) -> str | None:
-    """The top of the repository that a folder is in."""
+    """Return the top of the repository that a folder is in."""
     while True:
         if os.path.lexists(os.path.join(folder, ".git")):
             return folder

@@ -14,7 +14,7 @@ _SIGN = ";base64,"
 
 
 def without_images(text: str) -> tuple[str, int]:
-    """The text without its embedded images, and how many there were; their captions stay."""
+    """Return the text without its embedded images, and how many there were; their captions stay."""
     if _SIGN not in text:
         return text, 0
     text, in_markdown = _MARKDOWN.subn(r"\1", text)

@@ -53,7 +53,7 @@ def _entries(line: str, source: str, number: int) -> Iterator[Learned]:
 
 
 def _read(line: str) -> JsonObject | str:
-    """The object of a line, or why there is none."""
+    """Return the object of a line, or why there is none."""
     try:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -66,7 +66,7 @@ def _content(data: JsonObject) -> Any:
 
 
 def _fault(data: JsonObject) -> str:
-    """What is wrong with an object; nothing: it is an entry."""
+    """Return what is wrong with an object; nothing: it is an entry."""
     content = _content(data)
     if not isinstance(content, str) or not content.strip():
         return 'no text under "content" (or "text")'

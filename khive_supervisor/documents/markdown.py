@@ -122,7 +122,7 @@ def _empty(found: Sequence[tuple[tuple[_Heading, ...], str]]) -> list[bool]:
 
 
 def _body(lines: Sequence[str], start: int, end: int, rules: set[int]) -> str:
-    """The lines as they are written, without blank lines and rules around them."""
+    """Return the lines as they are written, without blank lines and rules around them."""
     while start < end and (start in rules or not lines[start].strip()):
         start += 1
     while end > start and (end - 1 in rules or not lines[end - 1].strip()):
@@ -151,7 +151,7 @@ def _lines_ended_alike(text: str) -> str:
 
 
 def _parsed(parser: MarkdownIt, text: str) -> list[Token]:
-    """The blocks of a text; what is inside of them is of no interest."""
+    """Return the blocks of a text; what is inside of them is of no interest."""
     tokens: list[Token] = []
     parser.block.parse(text, parser, {}, tokens)
     return tokens

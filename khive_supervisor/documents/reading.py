@@ -38,7 +38,7 @@ Item = DocumentEntry | LeftOut | DocumentProblem
 
 
 def digest_of(path: str, options: str) -> bytes:
-    """What a file and the way in which it is read give: 16 bytes, equal only if both are.
+    """Return what a file and the way in which it is read give: 16 bytes, equal only if both are.
 
     Raises:
         OSError: it cannot be read.
@@ -66,7 +66,7 @@ def read(source: DocumentSource, note: Callable[[str], None]) -> Iterator[Item]:
 
 
 def _not_read(source: DocumentSource, why: str) -> DocumentProblem | LeftOut:
-    """A PDF that was not named is no failure where PDFs are not read."""
+    """Return a PDF that was not named is no failure where PDFs are not read."""
     if why == pdf.NEEDED and source.root is not None:
         return LeftOut(source.shown, why, ".pdf")
     return DocumentProblem(source.shown, why)

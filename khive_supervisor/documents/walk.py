@@ -62,7 +62,7 @@ class DocumentSource:
 
     @property
     def shown(self) -> str:
-        """What messages call it."""
+        """Return what messages call it."""
         return self.name or ("standard input" if self.path == "-" else self.path)
 
 
@@ -85,12 +85,12 @@ def find(paths: Iterable[str], form: str, everything: bool = False) -> Iterator[
 
 
 def folders(paths: Iterable[str]) -> list[str]:
-    """The real paths of those that are folders."""
+    """Return the real paths of those that are folders."""
     return list(dict.fromkeys(os.path.realpath(path) for path in paths if os.path.isdir(path)))
 
 
 def name_of(path: str) -> str:
-    """What a file is known by; bytes of a name that are no text are escaped."""
+    """Return what a file is known by; bytes of a name that are no text are escaped."""
     return os.fsencode(os.path.realpath(path)).decode("utf-8", "backslashreplace")
 
 
@@ -131,12 +131,12 @@ def _named(path: str, form: str, everything: bool, found: os.stat_result) -> Ite
 
 
 def form_of(path: str, form: str) -> str:
-    """What a file holds: what was said, or what its suffix says."""
+    """Return what a file holds: what was said, or what its suffix says."""
     return SUFFIXES.get(suffix_of(path), "text") if form == "auto" else form
 
 
 def suffix_of(path: str) -> str:
-    """The suffix of a file's name, in lower case."""
+    """Return the suffix of a file's name, in lower case."""
     return os.path.splitext(path)[1].lower()
 
 

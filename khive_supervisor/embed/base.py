@@ -26,11 +26,11 @@ class Embedder(Protocol):
 
     @property
     def model_id(self) -> str:
-        """What names the vector space; equal ids mean comparable vectors."""
+        """Return what names the vector space; equal ids mean comparable vectors."""
 
     @property
     def dimensions(self) -> int:
-        """How many numbers a vector has."""
+        """Return how many numbers a vector has."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector for each text, in order: float32, shape (len(texts), dimensions).
@@ -62,7 +62,7 @@ def is_nonzero(vector: Vectors) -> bool:
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
-    """Every row scaled to length one; a row of zeros stays as it is."""
+    """Return every row scaled to length one; a row of zeros stays as it is."""
     # In float64, where no float32 squared overflows.
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     scaled: Vectors = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)

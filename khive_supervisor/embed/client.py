@@ -117,7 +117,7 @@ class EmbedderClient:
         return self._understood(connection, answer, len(texts))
 
     def _answer(self, connection: _Connection, count: int) -> Vectors:
-        """The answer to what a connection was asked before.
+        """Return the answer to what a connection was asked before.
 
         Raises:
             _Broken: the connection has ended since.
@@ -154,7 +154,7 @@ class EmbedderClient:
         return vectors
 
     def _take(self) -> _Connection | None:
-        """An idle connection that still stands; those that broke meanwhile are closed."""
+        """Return an idle connection that still stands; those that broke meanwhile are closed."""
         if os.getpid() != self._pid:
             self._forget_parents_connections()
         while True:
@@ -194,7 +194,7 @@ class EmbedderClient:
         return connection
 
     def _returned(self) -> _Connection:
-        """A connection to an embedder that was away, if it answers again; hardly waits.
+        """Return a connection to an embedder that was away, if it answers again; hardly waits.
 
         The question stays asked between two calls, so that who hangs is asked once.
         """
@@ -238,7 +238,7 @@ class EmbedderClient:
             self._away = True
 
     def _failed(self, error: OSError | KhiveError) -> EmbedderUnavailable:
-        """What the caller is told about an error."""
+        """Return what the caller is told about an error."""
         return error if isinstance(error, EmbedderUnavailable) else self._unavailable(str(error))
 
     def _unavailable(self, reason: str) -> EmbedderUnavailable:
@@ -269,7 +269,7 @@ class _Connection:
         self._socket.sendall(question)
 
     def receive_two(self, deadline: float) -> tuple[bytes, bytes]:
-        """The greeting and the answer; after a TimeoutError it can be called again."""
+        """Return the greeting and the answer; after a TimeoutError it can be called again."""
         while len(self._heard) < 2:
             self._wait_until(deadline)
             data = self._socket.recv(_RECEIVE_BYTES)
@@ -295,7 +295,7 @@ class _Connection:
         self._socket.sendall(question)
 
     def ask_at_once(self, question: bytes) -> bool:
-        """Send a frame if the socket takes it whole without waiting; whether it did."""
+        """Send a frame if the socket takes it whole at once; return True if it did."""
         self._socket.settimeout(0)
         try:
             return self._socket.send(question) == len(question)
@@ -303,7 +303,7 @@ class _Connection:
             return False
 
     def stands(self) -> bool:
-        """Whether the server is still there and owes nothing."""
+        """Return True if the server is still there and owes nothing."""
         self._socket.settimeout(0)
         try:
             self._socket.recv(1, socket.MSG_PEEK)
@@ -318,7 +318,7 @@ class _Connection:
         self._socket.close()
 
     def receive(self, deadline: float) -> bytes:
-        """The next frame."""
+        """Return the next frame."""
         while True:
             self._wait_until(deadline)
             data = self._socket.recv(_RECEIVE_BYTES)

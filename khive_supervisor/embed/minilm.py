@@ -57,7 +57,7 @@ class MiniLM:
         return vectors
 
     def embed_one(self, text: str) -> Vectors:
-        """The vector of one text, float32 (dimensions,), computed in the calling thread."""
+        """Return the vector of one text, float32 (dimensions,), computed in the calling thread."""
         text = text[:TEXT_LIMIT]
         ids = self._tokenizer.encode(text, self._max_pieces)
         if self._tokenizer.has_unknown(ids) and not self._tokenizer.knows(text, self._max_pieces):

@@ -52,7 +52,7 @@ class Frames:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """All frames that are complete now, in order.
+        """Return all frames that are complete now, in order.
 
         Raises:
             ProtocolError: a frame is empty or too large; the connection is unusable.
@@ -75,18 +75,18 @@ class Frames:
 
 
 def frame(kind: bytes, rest: bytes) -> bytes:
-    """A frame, ready to send."""
+    """Return a frame, ready to send."""
     return _LENGTH.pack(1 + len(rest)) + kind + rest
 
 
 def hello(model_id: str, dimensions: int) -> bytes:
-    """The frame that a server begins with."""
+    """Return the frame that a server begins with."""
     metadata = {"protocol": PROTOCOL, "model_id": model_id, "dimensions": dimensions}
     return frame(HELLO, json.dumps(metadata).encode())
 
 
 def read_hello(received: bytes) -> tuple[str, int]:
-    """The model's id and dimensions from a server's first frame.
+    """Return the model's id and dimensions from a server's first frame.
 
     Raises:
         KhiveError: the server refused the connection, and says why.
@@ -110,7 +110,7 @@ def request(texts: Sequence[str]) -> bytes:
 
 
 def read_request(received: bytes) -> list[str]:
-    """The texts of a client's frame.
+    """Return the texts of a client's frame.
 
     Raises:
         InvalidInput: the frame holds something else; the connection can go on.
@@ -132,17 +132,17 @@ _REQUEST_HINT = f"Send T and a JSON list of at most {MAX_TEXTS} texts."
 
 
 def vectors(rows: Vectors) -> bytes:
-    """The frame that answers with vectors."""
+    """Return the frame that answers with vectors."""
     return frame(VECTORS, np.ascontiguousarray(rows, _FLOATS).tobytes())
 
 
 def failure(error: KhiveError) -> bytes:
-    """The frame that answers with an error."""
+    """Return the frame that answers with an error."""
     return frame(ERROR, json.dumps(error.as_dict()).encode())
 
 
 def read_vectors(received: bytes, count: int, dimensions: int) -> Vectors:
-    """The answer to a request of `count` texts: float32 (count, dimensions).
+    """Return the answer to a request of `count` texts: float32 (count, dimensions).
 
     Raises:
         KhiveError: what the server answered instead.
@@ -159,7 +159,7 @@ def read_vectors(received: bytes, count: int, dimensions: int) -> Vectors:
 
 
 def _server_json(received: bytes, expected: bytes) -> JsonObject:
-    """The object in a server's frame; an error among them is raised."""
+    """Return the object in a server's frame; an error among them is raised."""
     kind = received[:1]
     try:
         content = json.loads(received[1:]) if kind in (expected, ERROR) else None

@@ -60,7 +60,7 @@ class WordPiece:
         )
 
     def encode(self, text: str, limit: int) -> list[int]:
-        """The ids of a text between the two markers, `limit` (at least 2) at most with them.
+        """Return the ids of a text between the two markers, `limit` (at least 2) at most with them.
 
         The work is bounded by the limit, not by the length of the text (but for copying it).
         """
@@ -135,7 +135,7 @@ class WordPiece:
         return tuple(pieces)
 
     def _longest(self, word: str, start: int) -> tuple[int, int] | None:
-        """The id of the longest piece at `start`, and where it ends."""
+        """Return the id of the longest piece at `start`, and where it ends."""
         prefix = "##" if start else ""
         for end in range(min(len(word), start + self._longest_piece), start, -1):
             piece = self._vocabulary.get(prefix + word[start:end])

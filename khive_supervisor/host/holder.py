@@ -64,7 +64,7 @@ class Holder:
         self.prefix = prefix
 
     def encode(self) -> bytes:
-        """The lock's content; a path with a line's end in it is left out."""
+        """Return the lock's content; a path with a line's end in it is left out."""
         named = (
             ("socket", self.socket),
             ("config", self.config),
@@ -76,14 +76,14 @@ class Holder:
         return text.encode("utf-8", "surrogateescape")
 
     def __str__(self) -> str:
-        """The holder for people."""
+        """Return the holder for people."""
         where = f", socket {self.socket}" if self.socket else ""
         what = f"configuration {self.config}" if self.config else "no configuration file"
         return f"pid {self.pid}{where}, {what}"
 
 
 def decode(data: bytes) -> "Holder | None":
-    """The holder that a lock's content names; None if it names none."""
+    """Return the holder that a lock's content names; None if it names none."""
     first, *rest = data.decode("utf-8", "surrogateescape").split("\n")
     if not (first.isascii() and first.isdigit() and len(first) < 12):
         return None
@@ -103,7 +103,7 @@ def decode(data: bytes) -> "Holder | None":
 
 
 def lock_path(store: str) -> str:
-    """The lock of a store: beside the file that its name leads to."""
+    """Return the lock of a store: beside the file that its name leads to."""
     for _ in range(MAX_LINKS):
         try:
             target = readlink(store)
@@ -128,7 +128,7 @@ def named_by(store: str) -> "Holder | None":
 
 
 def held(store: str) -> bool:
-    """Whether somebody has the lock of a store; never waits.
+    """Return True if somebody has the lock of a store; never waits.
 
     Asking takes the shared lock for an instant: who wants the lock tries more than once.
     """
@@ -150,12 +150,12 @@ def held(store: str) -> bool:
 
 
 def of(store: str) -> "Holder | None":
-    """The living holder of a store; None if nobody holds it."""
+    """Return the living holder of a store; None if nobody holds it."""
     return named_by(store) if held(store) else None
 
 
 def store_named() -> "str | None":
-    """The store that KHIVE_STORE names, if it does."""
+    """Return the store that KHIVE_STORE names, if it does."""
     named = paths.env("KHIVE_STORE")
     if named is None:
         return None
@@ -165,7 +165,7 @@ def store_named() -> "str | None":
 
 
 def default_store() -> str:
-    """The store of a configuration that names none."""
+    """Return the store of a configuration that names none."""
     return paths.data_home() + "/khive.db"
 
 
@@ -197,13 +197,13 @@ def others() -> "list[str]":
 
 
 def store_socket(store: str) -> str:
-    """The socket that a store's name gives: no longer a path than the default one."""
+    """Return the socket that a store's name gives: no longer a path than the default one."""
     name = lock_path(store).removesuffix(".lock").encode("utf-8", "surrogateescape")
     return paths.state_home() + "/run/s-" + paths.digest(name)[:8] + ".sock"
 
 
 def unsafe(path: str) -> "str | None":
-    """Why nothing must be sent to a socket: somebody else's, or others could replace it.
+    """Return why nothing must be sent to a socket: somebody else's, or others could replace it.
 
     None also for one that is not there.
     """

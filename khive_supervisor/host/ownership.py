@@ -1,4 +1,4 @@
-"""Whether what lies at a path is this user's alone, so that nobody else can replace it.
+"""Check that what lies at a path is this user's alone, so that nobody else can replace it.
 
 Whoever may write a directory may rename what is in it. So each directory above counts, as it is
 written and as it really is, up to the root.

@@ -19,13 +19,13 @@ SOCKET_PATH_LIMIT = 103
 
 
 def env(name: str) -> str | None:
-    """An environment variable as text; an empty one counts as unset."""
+    """Return an environment variable as text; an empty one counts as unset."""
     value = environ.get(name.encode())
     return value.decode("utf-8", "surrogateescape") if value else None
 
 
 def working_directory() -> str:
-    """The working directory of this process; "/" when it was removed."""
+    """Return the working directory of this process; "/" when it was removed."""
     try:
         return getcwd()
     except OSError:
@@ -33,12 +33,12 @@ def working_directory() -> str:
 
 
 def digest(name: bytes) -> str:
-    """A short name for a long one, for the names of files."""
+    """Return a short name for a long one, for the names of files."""
     return blake2s(name, digest_size=8).hexdigest()
 
 
 def home() -> str:
-    """The user's home directory."""
+    """Return the user's home directory."""
     found = env("HOME")
     if found:
         return found
@@ -48,17 +48,17 @@ def home() -> str:
 
 
 def config_home() -> str:
-    """The directory of this project's configuration file for the user."""
+    """Return the directory of this project's configuration file for the user."""
     return (env("XDG_CONFIG_HOME") or home() + "/.config") + "/khive"
 
 
 def data_home() -> str:
-    """The directory of the store and its index."""
+    """Return the directory of the store and its index."""
     return (env("XDG_DATA_HOME") or home() + "/.local/share") + "/khive"
 
 
 def state_home() -> str:
-    """The directory of the socket and the log."""
+    """Return the directory of the socket and the log."""
     return (env("XDG_STATE_HOME") or home() + "/.local/state") + "/khive"
 
 
@@ -71,7 +71,7 @@ def _exists(path: str) -> bool:
 
 
 def foreign_home() -> "str | None":
-    """Why nothing is written below HOME; None if it may be.
+    """Return why nothing is written below HOME; None if it may be.
 
     Root with the HOME of another user (`sudo` keeps it) would leave files there that their owner
     cannot touch. Where XDG's variables lead elsewhere, those directories are judged by themselves.
@@ -136,7 +136,7 @@ def find_config(explicit: str | None, cwd: str) -> str | None:
 
 
 def distrust(explicit: str | None, cwd: str) -> list[tuple[str, str]]:
-    """What the project of a directory says and its user does not: (name, value) of each.
+    """Return what the project of a directory says and its user does not: (name, value) of each.
 
     Variables are taken out of this process's environment, and `find_config` passes over what
     `--config` named.
@@ -170,5 +170,5 @@ def socket_path(config_file: str | None) -> str:
 
 
 def http_token_file(socket: str) -> str:
-    """The file of the HTTP token that belongs to the supervisor at a socket."""
+    """Return the file of the HTTP token that belongs to the supervisor at a socket."""
     return socket.removesuffix(".sock") + ".http-token"

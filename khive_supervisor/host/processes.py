@@ -26,7 +26,7 @@ def _state(pid: int) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie.
+    """Return True if a process exists and is no zombie.
 
     One that has ended stays in the table until its parent reaps it; in a container that may be
     seconds, or for ever.

@@ -25,7 +25,7 @@ SHARED = frozenset(
 
 
 def repository_of(cwd: str, home: str) -> "str | None":
-    """The outermost repository around a working directory, as a real path; None without one.
+    """Return the outermost repository around a working directory, as a real path; None without one.
 
     The home directory, what is above it, and what everybody shares are never one.
     """
@@ -39,7 +39,7 @@ def repository_of(cwd: str, home: str) -> "str | None":
 
 
 def project_of(cwd: str, home: str) -> "str | None":
-    """The directory whose contents are not the user's word for a session, as a real path.
+    """Return the directory whose contents are not the user's word for a session, as a real path.
 
     That is its repository, or without one the working directory; None in the home directory,
     above it, and in what everybody shares.
@@ -65,12 +65,12 @@ def within(path: str, directory: str) -> bool:
 
 
 def parent(directory: str) -> str:
-    """The directory above."""
+    """Return the directory above."""
     return directory.rpartition("/")[0] or "/"
 
 
 def join(cwd: str, path: str) -> str:
-    """A path that may be relative to a working directory, as an absolute one."""
+    """Return a path that may be relative to a working directory, as an absolute one."""
     return path if path.startswith("/") else cwd + "/" + path
 
 
@@ -95,7 +95,7 @@ def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
 
 
 def _steps(path: str) -> "list[str]":
-    """A path and all that are above it."""
+    """Return a path and all that are above it."""
     found = [path]
     while path != "/":
         path = parent(path)
@@ -146,7 +146,7 @@ def _is_foreign(name: str, value: str, cwd: str, home: str) -> bool:
 
 
 def account_home() -> str:
-    """The home directory that the account has, whatever the environment says."""
+    """Return the home directory that the account has, whatever the environment says."""
     from pwd import getpwuid
 
     try:

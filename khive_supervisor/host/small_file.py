@@ -7,7 +7,7 @@ import stat
 
 
 def read_regular(path: str, limit: int) -> tuple[bytes, os.stat_result]:
-    """The whole content of a regular file, and its status.
+    """Return the whole content of a regular file, and its status.
 
     A FIFO, a device or a directory is an error and not a process that waits for ever.
 

@@ -31,5 +31,5 @@ BUILTIN = (
 
 
 def load() -> registry.Registry:
-    """The registry with the built-in packs and those of other distributions."""
+    """Return the registry with the built-in packs and those of other distributions."""
     return registry.load(BUILTIN)

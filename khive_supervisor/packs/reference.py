@@ -25,7 +25,7 @@ _PATTERNS = {
 
 
 def reference() -> str:
-    """Every verb of the built-in packs with its arguments, in the order of the registry."""
+    """Return every verb of the built-in packs with its arguments, in the order of the registry."""
     parts = ["## Whom each verb is for", _audiences(), *(_pack(pack) for pack in BUILTIN)]
     return "\n\n".join(parts) + "\n"
 
@@ -45,7 +45,7 @@ def _verb(verb: Verb) -> str:
 
 
 def _nature(verb: Verb) -> str:
-    """How it is reached and what it does to the store, in one line."""
+    """Return how it is reached and what it does to the store, in one line."""
     if verb.read_only:
         does = "reads only"
     else:
@@ -69,7 +69,7 @@ def _audience(verb: Verb) -> str:
 
 
 def _audiences() -> str:
-    """Every verb of the built-in packs with its audience, as one table."""
+    """Return every verb of the built-in packs with its audience, as one table."""
     rows = ["| verb | audience | confined sessions |", "|---|---|---|"]
     for verb in (verb for pack in BUILTIN for verb in pack.verbs):
         whom = "operators" if verb.audience is Audience.OPERATOR else "agents"

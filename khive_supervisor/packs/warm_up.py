@@ -29,7 +29,7 @@ class _Nonsense:
     dimensions = _DIMENSIONS
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """A unit vector for each text."""
+        """Return a unit vector for each text."""
         vectors = np.ones((len(texts), _DIMENSIONS), np.float32)
         return vectors / np.float32(np.sqrt(_DIMENSIONS))
 

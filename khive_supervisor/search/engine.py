@@ -144,7 +144,7 @@ class SearchEngine:
         now: float,
         profile: RankingProfile = NEUTRAL,
     ) -> SearchResults:
-        """The best entries for a query, which may be any string.
+        """Return the best entries for a query, which may be any string.
 
         Raises:
             InvalidInput: the query is longer than search.max_query_characters.
@@ -271,7 +271,7 @@ class SearchEngine:
 
 
 def embedded_part(query: str) -> str:
-    """The beginning of a query that stands for its meaning."""
+    """Return the beginning of a query that stands for its meaning."""
     text = query[:EMBEDDED_CHARACTERS]
     beyond = next(islice(_WORD_OR_SIGN.finditer(text), EMBEDDED_WORDS, None), None)
     return text if beyond is None else text[: beyond.start()]
@@ -282,7 +282,7 @@ def _hit(entry: Entry, ranked: ranking.Ranked, written: Written) -> Hit:
 
 
 def _why(fused: fusion.Fused, written: Written) -> str:
-    """Why an entry is among the results, in a few words."""
+    """Return why an entry is among the results, in a few words."""
     reasons = ["as written"] if fused.id in written.holders else []
     if fused.lexical_rank is not None:
         reasons.append(f"words #{fused.lexical_rank}")

@@ -107,7 +107,7 @@ def _passing(ids: Sequence[int], scope: Scope) -> list[int]:
 
 
 def _have(wanted: Sequence[Literal], entries: Sequence[Entry]) -> dict[int, float]:
-    """What each entry has of the literals, 0..1."""
+    """Return what each entry has of the literals, 0..1."""
     worth = [literal.words * (1.0 if literal.name else JOINED_WORDS) for literal in wanted]
     have = {}
     for entry in entries:
@@ -118,7 +118,7 @@ def _have(wanted: Sequence[Literal], entries: Sequence[Entry]) -> dict[int, floa
 
 
 def _share(wanted: Sequence[Literal], terms: Query) -> float:
-    """How much of a query its literals are, 0..1."""
+    """Return how much of a query its literals are, 0..1."""
     words = sum(one.words * (1.0 if one.name else JOINED_WORDS) for one in wanted)
     all_words = sum(1 for term in terms if term.isalnum())
     return min(words / max(all_words, 1), 1.0)

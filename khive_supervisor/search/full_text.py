@@ -50,7 +50,7 @@ class LexicalSearch:
         self._frequencies = lexical.FrequencyCache(store.full_text.document_frequencies, clock)
 
     def search(self, terms: text.Query, scope: Scope, limit: int) -> LexicalMatches:
-        """The best entries in the scope for the terms of a query."""
+        """Return the best entries in the scope for the terms of a query."""
         view = scope.view
         # What came back is not in the file, and FTS5 cannot be asked for it alone.
         if view is None or view.revived:
@@ -91,7 +91,7 @@ class LexicalSearch:
         return lexical.retrieve(selection, match, limit)
 
     def _newer(self, tokens: Mapping[str, Sequence[str]], known: int) -> dict[str, int]:
-        """How often terms that the file does not have are in what is newer."""
+        """Return how often terms that the file does not have are in what is newer."""
         words = [term for term, found in tokens.items() if len(found) == 1]
         phrases = [term for term, found in tokens.items() if len(found) > 1]
         new = {
@@ -102,7 +102,7 @@ class LexicalSearch:
     def _postings_of(
         self, tokens: Mapping[str, Sequence[str]], view: PostingsView
     ) -> dict[str, Postings]:
-        """The entries of each of the terms that is in the file."""
+        """Return the entries of each of the terms that is in the file."""
         words = view.file.postings(token for found in tokens.values() for token in found)
         by_term = {}
         for term, found in tokens.items():
@@ -116,7 +116,7 @@ class LexicalSearch:
         return {term: one for term, one in by_term.items() if len(one[0])}
 
     def _phrase(self, term: str, parts: Sequence[Postings], view: PostingsView) -> Postings:
-        """The entries of a phrase of whose words these are the lists.
+        """Return the entries of a phrase of whose words these are the lists.
 
         Only FTS5 knows whether they stand side by side, and how often. Of many entries that is
         taken from the words: not more often than the rarest of them.
@@ -132,7 +132,7 @@ class LexicalSearch:
         return ids, np.minimum.reduce(worths)
 
     def _scored(self, term: str, view: PostingsView) -> Postings:
-        """The entries of a phrase that are in the file, with what it is worth in each."""
+        """Return the entries of a phrase that are in the file, with what it is worth in each."""
         expression = match_expression([term])
         rows = self._store.full_text.match(expression, _PHRASE_ENTRIES, weights=COLUMN_WEIGHTS)
         idf = lexical.inverse_frequency(len(rows), self._entries(view))
@@ -142,11 +142,11 @@ class LexicalSearch:
         return ids, np.array(worth, np.float16)
 
     def _entries(self, view: PostingsView) -> int:
-        """How many entries there are, about: those that died since are still counted."""
+        """Return how many entries there are, about: those that died since are still counted."""
         description = view.file.description
         return description.items + self._store.entries.highest_id() - description.highest
 
 
 def _common(by_term: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """The entries that are in all of the ascending lists."""
+    """Return the entries that are in all of the ascending lists."""
     return reduce(lambda some, one: some[member(some, one)], sorted(by_term, key=len))

@@ -177,14 +177,14 @@ def fuse(
 
 
 def unlisted(entry: int, arms: tuple[Weighted, Weighted]) -> Fused:
-    """A candidate that neither arm lists."""
+    """Return a candidate that neither arm lists."""
     return Fused(entry, sum(arm.weight * arm.unlisted for arm in arms), None, None, arms)
 
 
 def vector_weight(
     lexical: Scored, vector: Scored, names: float = 0.0, config: FusionConfig = DEFAULT_FUSION
 ) -> float:
-    """The weight of the vector arm, 0..1, that of the lexical one being the rest."""
+    """Return the weight of the vector arm, 0..1, that of the lexical one being the rest."""
     if not vector:
         return 0.0
     if not lexical:

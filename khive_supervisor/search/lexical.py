@@ -73,7 +73,7 @@ class TermSelection:
 
 
 def worth_looking_up(query: Query, budget: QueryCost = DEFAULT_BUDGET) -> list[str]:
-    """The terms whose frequencies `select` wants: names, then the most repeated ones.
+    """Return the terms whose frequencies `select` wants: names, then the most repeated ones.
 
     Of equally frequent ones, those that come first in the query.
     """
@@ -131,7 +131,7 @@ class FrequencyCache:
         self._until = 0.0
 
     def __call__(self, terms: Sequence[str]) -> dict[str, int]:
-        """The frequency of each of the terms."""
+        """Return the frequency of each of the terms."""
         now = self._clock()
         if now >= self._until or len(self._common) > _CACHED_TERMS:
             self._common, self._until = {}, now + self._seconds
@@ -142,7 +142,7 @@ class FrequencyCache:
 
 
 def inverse_frequency(frequency: int, entries: int) -> float:
-    """The idf that FTS5's bm25() uses: ln((N - n + 1/2) / (n + 1/2)), never below 1e-6."""
+    """Return the idf that FTS5's bm25() uses: ln((N - n + 1/2) / (n + 1/2)), never below 1e-6."""
     ratio = (entries - frequency + 0.5) / (frequency + 0.5)
     return max(math.log(ratio), 1e-6) if ratio > 0 else 1e-6
 

@@ -33,7 +33,7 @@ def retrieve(
     passing: Passing,
     limit: int,
 ) -> Scored:
-    """The best entries for the chosen words that pass, best first; equal ones newest first.
+    """Return the best entries for the chosen words that pass, best first; equal ones newest first.
 
     `by_term`: the entries of each term and its impact on them (a term without one is in none);
     `entries`: how many there are in all.
@@ -59,7 +59,7 @@ def _idf(postings: Postings, entries: int) -> np.float32:
 def _brought_in(
     required: Sequence[Postings], weights: Sequence[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Every entry of the required words, ascending, with its score for these."""
+    """Return every entry of the required words, ascending, with its score for these."""
     worth = [impacts * weight for (_, impacts), weight in zip(required, weights, strict=True)]
     if len(required) == 1:
         return required[0][0].astype(np.int64), worth[0]
@@ -81,7 +81,7 @@ def _add(
 def _best(
     ids: NDArray[np.int64], scores: NDArray[np.float32], passing: Passing, limit: int
 ) -> Scored:
-    """The first `limit` that pass, in order; asks about no more than it takes."""
+    """Return the first `limit` that pass, in order; asks about no more than it takes."""
     asked = limit * _ASKED
     if asked < len(ids):
         bar = np.partition(scores, len(scores) - asked)[len(scores) - asked]

@@ -76,7 +76,7 @@ class Age:
 
     @property
     def kept(self) -> float:
-        """How much of the entry's boost is left, 0..1: exp(-decay * days)."""
+        """Return how much of the entry's boost is left, 0..1: exp(-decay * days)."""
         return math.exp(-max(self.decay, 0.0) * max(self.days, 0.0))
 
 
@@ -95,12 +95,12 @@ Means = Mapping[int, float]
 
 
 def learned_boost(mean: float) -> float:
-    """The factor for an entry whose posterior mean this is."""
+    """Return the factor for an entry whose posterior mean this is."""
     return 1.0 + LEARNED_BOOST * (mean - 0.5)
 
 
 def boost(age: Age, weights: RankWeights = DEFAULT_WEIGHTS) -> float:
-    """The factor for an entry, 1 to 1 + BOOST."""
+    """Return the factor for an entry, 1 to 1 + BOOST."""
     total = weights.relevance + weights.salience + weights.recency
     salience = min(max(age.salience, 0.0), 1.0)
     return 1.0 + BOOST * age.kept * (weights.salience * salience + weights.recency) / total
@@ -116,7 +116,7 @@ def contenders(
     weights: RankWeights = DEFAULT_WEIGHTS,
     means: Means = MappingProxyType({}),
 ) -> Sequence[Fused]:
-    """Those of a fused list that can be among the first `limit` of the ranked one.
+    """Return those of a fused list that can be among the first `limit` of the ranked one.
 
     Nobody is boosted by more than the weights allow, so the others need not be weighed at all.
     """

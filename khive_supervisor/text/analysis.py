@@ -76,7 +76,7 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def index_text(text: str) -> str:
-    """The form of `text` that goes into the full-text index; never shown to anybody.
+    """Return the form of `text` that goes into the full-text index; never shown to anybody.
 
     Compatibility forms are unified (NFKC) and case is folded; the parts of an identifier such as
     `getUserName` follow it (snake_case the tokenizer takes apart itself); characters of scripts
@@ -100,7 +100,7 @@ class Query(dict[str, int]):
 
 
 def read_query(text: str) -> Query:
-    """The terms of a text, without stop words.
+    """Return the terms of a text, without stop words.
 
     A text of nothing but stop words keeps them all ("The Who"). A run of a script without spaces
     becomes its overlapping pairs of characters, each a term. No word at all: no terms.
@@ -120,14 +120,14 @@ def read_query(text: str) -> Query:
 
 
 def query_terms(text: str) -> tuple[str, ...]:
-    """The distinct terms of `read_query`."""
+    """Return the distinct terms of `read_query`."""
     return tuple(read_query(text))
 
 
 def match_expression(
     terms: Iterable[str], scope: Sequence[str] = (), also: Iterable[str] = ()
 ) -> str:
-    """The FTS5 expression for entries with any of the terms, and all of the scope's tokens.
+    """Return the FTS5 expression for entries with any of the terms, and all of the scope's tokens.
 
     With `also`, an entry must have any of those terms too. Terms come from `query_terms`, tokens
     from `scope_token`. No terms give an empty expression, which FTS5 would refuse: ask nothing
@@ -147,7 +147,7 @@ def _any_of(terms: Iterable[str]) -> str:
 
 
 def quoted(term: str) -> str:
-    """A term as an FTS5 string: data, whatever it holds."""
+    """Return a term as an FTS5 string: data, whatever it holds."""
     return '"' + _spaced(term).replace('"', '""') + '"'
 
 
@@ -162,7 +162,7 @@ def scope_token(kind: str, name: str) -> str:
 
 
 def _with_parts(text: str) -> str:
-    """The text with the parts of every camelCase word after it."""
+    """Return the text with the parts of every camelCase word after it."""
     return _CAMEL_WORD.sub(_word_and_parts, text)
 
 
@@ -195,7 +195,7 @@ def _terms(folded: str) -> Iterator[str]:
 
 
 def _in_word(character: str) -> bool:
-    """Whether a character continues a word: what unicode61 indexes, and marks between letters."""
+    """Return True if a character continues a word: unicode61 indexes it, or it marks a letter."""
     return character.isalnum() or unicodedata.category(character) in ("Mn", "Mc", "Me", "Co", "No")
 
 

@@ -87,7 +87,7 @@ class Literal:
 
 
 def literals(query: str) -> tuple[Literal, ...]:
-    """The distinct literals of a query, in order, `MOST_LITERALS` at most.
+    """Return the distinct literals of a query, in order, `MOST_LITERALS` at most.
 
     A query of one plain word has that one: who asks for `C` alone does not mean `C++`.
     """
@@ -115,7 +115,7 @@ class LiteralText:
 
     @classmethod
     def of(cls, raw: str) -> LiteralText:
-        """The forms of a text as it was stored."""
+        """Return the forms of a text as it was stored."""
         whole = _with_dashes(folded(raw))
         return cls(raw, whole, _BLANK.sub(" ", whole))
 
@@ -146,7 +146,7 @@ def _with_dashes(text: str) -> str:
 
 
 def _quoted(whole: str) -> list[str]:
-    """What is between quotes, where it is more than one stretch."""
+    """Return what is between quotes, where it is more than one stretch."""
     phrases = (_BLANK.sub(" ", found[1]).strip(" .,;:!?") for found in _QUOTED.finditer(whole))
     return [phrase for phrase in phrases if " " in phrase]
 
@@ -186,7 +186,7 @@ def _stripped(stretch: str) -> str:
 
 
 def _runs(stretches: list[str], belongs: Callable[[str, str], bool]) -> list[list[str]]:
-    """The stretches, those together that belong together."""
+    """Return the stretches, those together that belong together."""
     runs: list[list[str]] = []
     for one in stretches:
         if runs and belongs(runs[-1][-1], one):
@@ -210,7 +210,7 @@ def _are_numbers(before: str, after: str) -> bool:
 
 
 def _of_run(run: list[str], short: bool) -> list[tuple[str, bool]]:
-    """The literals of a run, each with whether it is a name: the whole, and its parts."""
+    """Return the literals of a run, each with whether it is a name: the whole, and its parts."""
     singles = [(one, _is_name(one)) for one in run if _counts(one, short)]
     if len(run) == 1:
         return singles
@@ -275,7 +275,7 @@ def _words(literal: str) -> int:
 
 
 def _bounded(text: str, start: int, end: int) -> float:
-    """How well what stands from `start` to `end` is bounded as a name: see `held`."""
+    """Return how well what stands from `start` to `end` is bounded as a name: see `held`."""
     before, after = text[max(start - 2, 0) : start], text[end : end + 2]
     first, last = text[start], text[end - 1]
     if _continues(before[-1:], first) or _continues(after[:1], last):

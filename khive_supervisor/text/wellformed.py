@@ -47,14 +47,14 @@ def is_text(value: str) -> bool:
 
 
 def text(value: str) -> str:
-    """The same text; what is not Unicode in it is replaced."""
+    """Return the same text; what is not Unicode in it is replaced."""
     if is_text(value):
         return value
     return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def data(value: Any) -> Any:
-    """The same JSON value; texts and keys in it that are not Unicode are replaced.
+    """Return the same JSON value; texts and keys in it that are not Unicode are replaced.
 
     A value that JSON does not have is returned as it is.
     """

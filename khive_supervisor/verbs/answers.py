@@ -77,7 +77,7 @@ STORED: JsonObject = {
 
 
 def status_of(added: Added) -> str:
-    """What became of an entry, in words."""
+    """Return what became of an entry, in words."""
     if added.created:
         return "stored"
     return "restored" if added.restored else "already known"

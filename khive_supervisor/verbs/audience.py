@@ -13,17 +13,17 @@ COMMAND_LIMIT = 300
 
 
 def an_operators(name: str, because: str, arguments: Any) -> Denied:
-    """The error of a verb that is an operator's, whatever the arguments."""
+    """Return the error of a verb that is an operator's, whatever the arguments."""
     return Denied(f"{name} is an operator's verb: {because}.", hint=_instead(name, arguments))
 
 
 def an_operators_here(name: str, why: str, arguments: Any) -> Denied:
-    """The error of an agent's verb that is an operator's with these arguments."""
+    """Return the error of an agent's verb that is an operator's with these arguments."""
     return Denied(f"{name} is an operator's here: {why}.", hint=_instead(name, arguments))
 
 
 def not_confined(name: str, arguments: Any) -> Denied:
-    """The error of a verb that no confined session has."""
+    """Return the error of a verb that no confined session has."""
     return Denied(
         f"{name} is about what all namespaces share, and this session is confined.",
         hint=_instead(name, arguments),
@@ -37,7 +37,7 @@ def _instead(name: str, arguments: Any) -> str:
 
 
 def command(name: str, arguments: Any) -> str:
-    """The command line of a call."""
+    """Return the command line of a call."""
     bare = f"khive-supervisor call {name}"
     if not isinstance(arguments, dict):
         return bare

@@ -48,7 +48,7 @@ ArgumentValidator: Any = validators.extend(
 
 
 def coerce(schema: Schema, value: Any) -> Any:
-    """The value as what the schema asks for, where it is meant as such; else as it is.
+    """Return the value as what the schema asks for, where it is meant as such; else as it is.
 
     Args:
         schema: of one argument, or of all of them.
@@ -124,7 +124,7 @@ def _meant(schema: Schema, wanted: tuple[str, ...], text: str) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """A text's JSON; a text that is none stands for itself."""
+    """Return a text's JSON; a text that is none stands for itself."""
     if len(text) > _TEXT_LIMIT:
         return text
     try:
@@ -140,5 +140,5 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def _whole(value: float) -> float | int:
-    """A number that is whole, as an integer; any other as it is."""
+    """Return a number that is whole, as an integer; any other as it is."""
     return int(value) if math.isfinite(value) and value.is_integer() else value

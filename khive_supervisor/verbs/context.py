@@ -73,15 +73,15 @@ class Profiles:
         return load_snapshot(self._store.profiles.all, self._store.bindings.all)
 
     def snapshot(self) -> Snapshot:
-        """All of them, as of now."""
+        """Return all of them, as of now."""
         return self._snapshot.get()
 
     def serving(self, actor: str, namespace: str, consumer_kind: str) -> str:
-        """The name of the profile that serves a call, as of now."""
+        """Return the name of the profile that serves a call, as of now."""
         return self._routes.get().resolve(actor, namespace, consumer_kind).profile.name
 
     def find(self, name: str) -> Profile:
-        """The profile of a name; what the snapshot does not know is looked up in the store.
+        """Return the profile of a name; what the snapshot does not know is looked up in the store.
 
         Raises:
             NotFound: the store does not know it either.
@@ -135,19 +135,19 @@ class Context:
 
     @property
     def store(self) -> Store:
-        """The store as whoever asks has it; see `confined`."""
+        """Return the store as whoever asks has it; see `confined`."""
         if not self.grant.confined:
             return self.whole_store
         return confined_store(self.whole_store, self.grant, self._serving)
 
     def _serving(self) -> set[str]:
-        """The profiles that serve this session."""
+        """Return the profiles that serve this session."""
         actor, namespace = self.session.actor, self.default_namespace
         return {self.profiles.serving(actor, namespace, kind) for kind in self.consumer_kinds}
 
     @property
     def whole_store(self) -> Store:
-        """The store, through a connection of this process.
+        """Return the store, through a connection of this process.
 
         For what filters by itself and shows nothing of it, as the search does; verbs use `store`.
         """
@@ -167,12 +167,12 @@ class Context:
 
     @property
     def opened(self) -> bool:
-        """Whether the store has been opened; asking does not open it."""
+        """Return True if the store has been opened; asking does not open it."""
         return self._store is not None
 
     @property
     def versions(self) -> Versions:
-        """The look at the store that everything kept of it shares; see `freshness`."""
+        """Return the look at the store that everything kept of it shares; see `freshness`."""
         if self._versions is None:
             self._versions = Versions(self.whole_store)
         return self._versions
@@ -190,7 +190,7 @@ class Context:
 
     @property
     def embedder(self) -> Embedder | None:
-        """The embedder, or None when the configuration has none."""
+        """Return the embedder, or None when the configuration has none."""
         if not self._embedder_made:
             self._embedder = self._make_embedder()
             self._embedder_made = True
@@ -198,7 +198,7 @@ class Context:
 
     @property
     def search(self) -> SearchEngine:
-        """The hybrid search over the store."""
+        """Return the hybrid search over the store."""
         if self._search is None:
             self._search = SearchEngine(
                 self.whole_store,
@@ -216,20 +216,20 @@ class Context:
 
     @property
     def profiles(self) -> Profiles:
-        """The profiles that rank, and who is served by which."""
+        """Return the profiles that rank, and who is served by which."""
         if self._profiles is None:
             self._profiles = Profiles(self.whole_store, self.versions)
         return self._profiles
 
     @property
     def default_namespace(self) -> str:
-        """The namespace of a call that names none; a confined session has no choice."""
+        """Return the namespace of a call that names none; a confined session has no choice."""
         if self.grant.namespaces is not None:
             return next(iter(self.grant.namespaces), "")
         return self.session.namespace or self.grant.home or self.config.session.namespace
 
     def _outside(self, name: str) -> Denied:
-        """The error of a namespace that does not exist for this session, whether it does or not."""
+        """The error of a namespace that this session does not have, be there one or not."""
         there = ", ".join(self.grant.namespaces or ())
         if not there:
             return Denied(
@@ -280,11 +280,11 @@ class Context:
         return self._seen(answer) if operation == "status" else answer
 
     def _seen(self, status: JsonObject) -> JsonObject:
-        """What of the supervisor's status is for whoever asks: no sessions of others."""
+        """Return what of the supervisor's status is for whoever asks: no sessions of others."""
         return seen.status_for(status, self.grant, (self.session.id,), seen.OF_SESSION)
 
     def counts(self) -> dict[str, int]:
-        """What was counted since the store was opened; for any thread, and opens nothing."""
+        """Return what was counted since the store was opened; for any thread, and opens nothing."""
         found: dict[str, int] = {}
         if self._versions is not None:
             stats = self._versions.stats

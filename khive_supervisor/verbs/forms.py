@@ -76,7 +76,7 @@ LIMIT = {
 
 
 def entry_id(text: str) -> int:
-    """The number behind an id.
+    """Return the number behind an id.
 
     Raises:
         InvalidInput: not an id.
@@ -91,17 +91,17 @@ def entry_id(text: str) -> int:
 
 
 def show_id(collection: str, number: int) -> str:
-    """The id of an entry, as agents and people see it."""
+    """Return the id of an entry, as agents and people see it."""
     return f"{_LETTER.get(collection, 'm')}{number}"
 
 
 def line(entry: Entry) -> str:
-    """What an entry is about, in a line: its title, or how it begins."""
+    """Return what an entry is about, in a line: its title, or how it begins."""
     return (entry.title or " ".join(entry.content.split()))[:LINE_CHARACTERS]
 
 
 def existing(store: Store, ids: list[str]) -> list[Entry]:
-    """The entries of ids, in order, live or not.
+    """Return the entries of ids, in order, live or not.
 
     Raises:
         InvalidInput: not an id.
@@ -139,12 +139,12 @@ def those(context: Context, ids: list[str]) -> tuple[list[Entry], list[str]]:
 
 
 def noted(answer: Answer, notes: list[str]) -> Answer:
-    """An answer with what there is to say beside it."""
+    """Return an answer with what there is to say beside it."""
     return {**answer, "notes": notes} if notes else answer
 
 
 def allowed(context: Context, entries: list[Entry]) -> list[Entry]:
-    """The same entries, if their namespaces are allowed here; raises Denied or NotFound."""
+    """Return the same entries, if their namespaces are allowed here; raises Denied or NotFound."""
     for entry in entries:
         context.namespace(entry.namespace)
     return entries
@@ -157,7 +157,7 @@ def timestamp(seconds: float) -> str:
 
 
 def moment(text: str, now: float) -> float:
-    """A time or an age as unix seconds.
+    """Return a time or an age as unix seconds.
 
     Raises:
         InvalidInput: neither.
@@ -196,7 +196,7 @@ def between(args: Mapping[str, Any], now: float) -> tuple[float | None, float | 
 
 
 def entry_filter(context: Context, args: Mapping[str, Any], collection: str | None) -> EntryFilter:
-    """The filter that a call's arguments ask for; never wider than one allowed namespace."""
+    """Return the filter that a call's arguments ask for; never wider than one allowed namespace."""
     since, until = between(args, context.now())
     return EntryFilter(
         collection=collection,

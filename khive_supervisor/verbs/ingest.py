@@ -11,7 +11,7 @@ from khive_supervisor.verbs.context import Context
 
 
 def check_content(context: Context, content: str, where: str = "content") -> str:
-    """The content, if it can be stored.
+    """Return the content, if it can be stored.
 
     Raises:
         InvalidInput: empty, too large, or not text.
@@ -35,7 +35,7 @@ def check_content(context: Context, content: str, where: str = "content") -> str
 
 
 def check_text(text: str, where: str) -> str:
-    """A short text, if it is Unicode; raises InvalidInput otherwise."""
+    """Return a short text, if it is Unicode; raises InvalidInput otherwise."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -47,7 +47,7 @@ def check_text(text: str, where: str) -> str:
 
 
 def embed(context: Context, entries: Sequence[NewEntry]) -> list[bytes | None]:
-    """A stored vector for each entry; None for all when no embedder answers now.
+    """Return a stored vector for each entry; None for all when no embedder answers now.
 
     They are embedded later then, in the background; full text finds them meanwhile.
     """

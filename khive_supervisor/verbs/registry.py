@@ -77,18 +77,18 @@ class Verb:
 
     @property
     def tool_name(self) -> str:
-        """The MCP spelling: clients allow no dots."""
+        """Return the MCP spelling: clients allow no dots."""
         return self.name.replace(".", "_")
 
     def reached_by(self, grant: Grant) -> bool:
-        """Whether a grant reaches it, at least with some arguments."""
+        """Return True if a grant reaches it, at least with some arguments."""
         if self.shared and grant.confined:
             return False
         return grant.operator or self.audience is not Audience.OPERATOR
 
     @property
     def input_schema(self) -> JsonObject:
-        """The schema of its arguments; unknown ones are refused."""
+        """Return the schema of its arguments; unknown ones are refused."""
         return {
             "type": "object",
             "properties": dict(self.properties),
@@ -132,11 +132,11 @@ class Registry:
         return iter(self._verbs.values())
 
     def within(self, grant: Grant) -> Iterator[Verb]:
-        """The verbs that a grant reaches, at least with some arguments."""
+        """Return the verbs that a grant reaches, at least with some arguments."""
         return (verb for verb in self if verb.reached_by(grant))
 
     def get(self, name: str) -> Verb:
-        """The verb of a name, in the dotted or the MCP spelling.
+        """Return the verb of a name, in the dotted or the MCP spelling.
 
         Raises:
             NotFound: there is none; the hint names the nearest.
@@ -153,7 +153,7 @@ class Registry:
         return verb
 
     def reached(self, name: str, grant: Grant) -> Verb:
-        """The verb of a name, if a grant reaches it; raises NotFound or Denied."""
+        """Return the verb of a name, if a grant reaches it; raises NotFound or Denied."""
         verb = self.get(name)
         _check_audience(verb, grant, None)
         return verb
@@ -228,7 +228,7 @@ _TEXT = frozenset({"type", "description", "minLength", "maxLength", "enum"})
 
 
 def _texts(verb: Verb) -> dict[str, _Text]:
-    """Those of a verb's properties that are plain text."""
+    """Return those of a verb's properties that are plain text."""
     return {
         name: _Text(
             rule.get("minLength", 0),
@@ -245,7 +245,7 @@ def _is_text(value: object) -> bool:
 
 
 def _surely_valid(verb: Verb, texts: Mapping[str, _Text], arguments: Any) -> bool:
-    """Whether arguments are right at a glance: plain texts alone. Most are; the rest is looked at.
+    """Return True if arguments are right at a glance: plain texts. Most are; others are looked at.
 
     A look by the schema costs as much as some verbs, when many sessions share a processor's cache.
     """
@@ -273,7 +273,7 @@ def _explain(error: Any) -> str:
 
 
 def _unknown(given: Mapping[str, object], known: Mapping[str, object]) -> str:
-    """Which names are not known, each with the known one that it is nearest to."""
+    """Return which names are not known, each with the known one that it is nearest to."""
     told = []
     for name in given.keys() - known.keys():
         near = difflib.get_close_matches(_spelled(name), known, n=1)
@@ -293,7 +293,7 @@ def _signature(verb: Verb) -> str:
 
 
 def load(builtin: Iterable[Pack]) -> Registry:
-    """The built-in packs and other distributions'; a broken one is reported and left out."""
+    """Return the built-in packs and other distributions'; a broken one is reported and left out."""
     packs = list(builtin)
     taken = {verb.tool_name for pack in packs for verb in pack.verbs}
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):

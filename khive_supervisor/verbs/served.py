@@ -33,6 +33,6 @@ class Served:
             self._by_entry.popitem(last=False)
 
     def take(self, entries: Iterable[int]) -> dict[int, Serve]:
-        """Those of the entries that were served; each serve of an entry is used once."""
+        """Return those of the entries that were served; each serve of an entry is used once."""
         asked = dict.fromkeys(entries)
         return {one: self._by_entry.pop(one) for one in asked if one in self._by_entry}

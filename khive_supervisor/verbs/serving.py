@@ -28,7 +28,7 @@ class ServedBy(TypedDict):
 
 
 def ranking_profile(store: Store, profile: Profile) -> RankingProfile:
-    """How a profile ranks."""
+    """Return how a profile ranks."""
     weights = profile.weights
     means = RankWeights(weights.relevance.mean, weights.salience.mean, weights.temporal.mean)
 

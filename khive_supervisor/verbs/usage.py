@@ -22,7 +22,7 @@ _CITED = re.compile(r"(?<![\w-])([mk])([1-9][0-9]{0,17})(?![\w-])")
 
 
 def cited(text: str) -> list[int]:
-    """The numbers of the ids that a text names, such as m12."""
+    """Return the numbers of the ids that a text names, such as m12."""
     return [int(number) for _, number in _CITED.findall(text)]
 
 

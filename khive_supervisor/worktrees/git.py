@@ -69,7 +69,7 @@ class Git:
         variables: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
     ) -> str:
-        """What one call prints, without the last line end.
+        """Return what one call prints, without the last line end.
 
         Args:
             words: the command and its arguments.

@@ -30,7 +30,7 @@ class Leftover:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is lost when it is removed."""
+        """Return True if nothing is lost when it is removed."""
         return self.metadata is not None and not self.busy and self.inside is None
 
 

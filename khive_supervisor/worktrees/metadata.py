@@ -37,7 +37,7 @@ class WorktreeMetadata:
 
 
 def root(store: str) -> str:
-    """The directory of all tasks of one store: ids are its own."""
+    """Return the directory of all tasks of one store: ids are its own."""
     from _blake2 import blake2s
 
     name = blake2s(os.path.abspath(store).encode("utf-8", "surrogateescape"), digest_size=6)
@@ -45,12 +45,12 @@ def root(store: str) -> str:
 
 
 def home_of(top: str, task: int) -> str:
-    """A task's own directory; the one that is worked in is below it."""
+    """Return a task's own directory; the one that is worked in is below it."""
     return f"{top}/t{task}"
 
 
 def read(home: str) -> WorktreeMetadata | None:
-    """What was written there; None if that is nothing to go by."""
+    """Return what was written there; None if that is nothing to go by."""
     try:
         with open(f"{home}/{METADATA}", encoding="utf-8") as file:
             data = json.load(file)

@@ -33,7 +33,7 @@ class Workspace:
         return tidy(git, self.home, self.metadata)
 
     def shown(self, git: Git) -> Mapping[str, object] | None:
-        """What is in it; None if that is nothing."""
+        """Return what is in it; None if that is nothing."""
         return shown(git, self.home, self.metadata)
 
     def leave(self) -> None:
@@ -44,7 +44,7 @@ class Workspace:
 
 
 def callers(cwd: str) -> str:
-    """The caller's directory, for a task that is done there.
+    """Return the caller's directory, for a task that is done there.
 
     Raises:
         NoPlace: it is not known, not there, or not what it was.
@@ -94,7 +94,7 @@ def enter(
 
 
 def _inside(home: str, metadata: WorktreeMetadata) -> str:
-    """Where to work: the caller's own place, which may be in no commit, or a link in one."""
+    """Return where to work: the caller's own place, which may be in no commit, or a link in one."""
     top = os.path.realpath(f"{home}/{TREE}")
     directory = os.path.join(top, metadata.prefix) if metadata.prefix else top
     if os.path.realpath(directory) != directory:
@@ -145,7 +145,7 @@ def _prepare(
 
 
 def shown(git: Git, home: str, metadata: WorktreeMetadata) -> Mapping[str, object] | None:
-    """What is in a task's directory, for the task and for listings; None: nothing."""
+    """Return what is in a task's directory, for the task and for listings; None: nothing."""
     path = f"{home}/{TREE}"
     if metadata.kind == FRESH:
         files = _files(path)
@@ -177,7 +177,7 @@ def tidy(git: Git, home: str, metadata: WorktreeMetadata) -> Mapping[str, object
 
 
 def _files(path: str) -> int:
-    """How many there are, also those that are links; empty directories are none."""
+    """Return how many there are, also those that are links; empty directories are none."""
     return sum(
         len(files) + sum(os.path.islink(os.path.join(top, name)) for name in directories)
         for top, directories, files in os.walk(path)

@@ -40,13 +40,13 @@ class Repository:
 
     @property
     def main(self) -> str:
-        """The top of the main checkout; of a bare repository, its directory."""
+        """Return the top of the main checkout; of a bare repository, its directory."""
         is_named = os.path.basename(self.common) == ".git"
         return os.path.dirname(self.common) if is_named else self.top
 
 
 def find(cwd: str) -> Repository | None:
-    """The repository that a directory is in; None: there is none.
+    """Return the repository that a directory is in; None: there is none.
 
     Raises:
         NoPlace: it, or a part of it, is another user's.
@@ -95,7 +95,7 @@ def _here(top: str) -> tuple[str, str] | None:
 
 
 def _pointed_at(top: str) -> str:
-    """The git directory that a checkout has, or names in a file."""
+    """Return the git directory that a checkout has, or names in a file."""
     path = f"{top}/.git"
     if os.path.isdir(path):
         return path
@@ -104,7 +104,7 @@ def _pointed_at(top: str) -> str:
 
 
 def _named_in(file: str, before: str) -> str:
-    """The path in a file behind some words; empty if it is no such file."""
+    """Return the path in a file behind some words; empty if it is no such file."""
     try:
         data, _ = read_regular(file, _NAMING)
     except OSError:
@@ -114,7 +114,7 @@ def _named_in(file: str, before: str) -> str:
 
 
 def _belongs(top: str, own: str, common: str) -> bool:
-    """Whether a checkout and its git directory name each other, or one contains the other."""
+    """Return True if a checkout and its git directory name each other, or one holds the other."""
     if own in (top, f"{top}/.git"):
         return True
     if own != common:

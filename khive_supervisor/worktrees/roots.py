@@ -25,7 +25,7 @@ _MAGIC = ("/proc", "/dev")
 
 
 def resolve(asked: str, session: str, roots: Sequence[str]) -> str:
-    """The real path of a directory that a task may be done in.
+    """Return the real path of a directory that a task may be done in.
 
     Args:
         asked: what the caller names.
@@ -98,7 +98,7 @@ def _check_owner(real: str) -> None:
 
 
 def _of_project(real: str, session: str) -> bool:
-    """Whether a directory is of the project that a session is in."""
+    """Return True if a directory is of the project that a session is in."""
     if not os.path.isabs(session) or not os.path.isdir(session):
         return False
     here = os.path.realpath(session)
@@ -115,7 +115,7 @@ def _of_project(real: str, session: str) -> bool:
 
 
 def _repository(directory: str) -> repository.Repository | None:
-    """A repository of this user's that knows its checkout."""
+    """Return a repository of this user's that knows its checkout."""
     try:
         found = repository.find(directory)
     except (NoPlace, OSError):
@@ -124,7 +124,7 @@ def _repository(directory: str) -> repository.Repository | None:
 
 
 def _hidden(real: str, home: str) -> bool:
-    """Whether it is in a hidden directory of the home: keys, settings, programs' states."""
+    """Return True if it is in a hidden directory of the home: keys, settings, programs' states."""
     return os.path.relpath(real, home).startswith(".") and real != home
 
 

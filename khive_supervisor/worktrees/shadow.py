@@ -56,7 +56,7 @@ class Shadow:
     partial: bool
 
     def run(self, *words: str, own: str = "", tree: str = "") -> str:
-        """What git prints of the repository, or of one checkout.
+        """Return what git prints of the repository, or of one checkout.
 
         Args:
             words: the command and its arguments.
@@ -72,7 +72,7 @@ class Shadow:
         return self.git.run(*words, cwd=tree or self.directory, variables=variables)
 
     def ask(self, *words: str, own: str = "", tree: str = "") -> str:
-        """The same; empty if it fails, which is an answer, too."""
+        """Return the same; empty if it fails, which is an answer, too."""
         try:
             return self.run(*words, own=own, tree=tree)
         except GitFailed:
@@ -105,7 +105,7 @@ def clear(home: str) -> None:
 
 
 def _settings(git: Git, common: str, directory: str) -> dict[str, str]:
-    """The repository's own settings, as git reads them, without what they include."""
+    """Return the repository's own settings, as git reads them, without what they include."""
     text = _content(f"{common}/config")
     listed = git.run(
         "config", "--file", "-", "--no-includes", "--null", "--list",
@@ -143,7 +143,7 @@ def _harmless(settings: Mapping[str, str]) -> str:
 
 
 def _content(path: str) -> bytes:
-    """A regular file's content; nothing if there is none."""
+    """Return a regular file's content; nothing if there is none."""
     try:
         data, _ = read_regular(path, _LARGEST)
     except FileNotFoundError:

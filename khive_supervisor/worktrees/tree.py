@@ -54,7 +54,7 @@ class Look:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is lost when it is removed."""
+        """Return True if nothing is lost when it is removed."""
         return not (self.changed or self.commits or self.kept)
 
     def shown(self) -> Mapping[str, object]:
@@ -67,7 +67,7 @@ class Look:
 
 
 def plan(git: Git, home: str, task: int, role: str, cwd: str) -> WorktreeMetadata:
-    """What a worktree for the caller in `cwd` will be; nothing is made.
+    """Return what a worktree for the caller in `cwd` will be; nothing is made.
 
     Raises:
         NoPlace: there is no repository of this user's with a commit.
@@ -177,7 +177,7 @@ def bring_back(git: Git, home: str, metadata: WorktreeMetadata) -> None:
 
 
 def look(git: Git, home: str, metadata: WorktreeMetadata) -> Look:
-    """What is in it; whatever cannot be found out counts as a reason to keep it."""
+    """Return what is in it; whatever cannot be found out counts as a reason to keep it."""
     tree = f"{home}/{TREE}"
     try:
         with shadow(git, metadata.repository, home) as ours:
@@ -191,7 +191,7 @@ def look(git: Git, home: str, metadata: WorktreeMetadata) -> Look:
 
 
 def _look_without(ours: Shadow, metadata: WorktreeMetadata) -> Look:
-    """What is left when somebody removed the directory: the branch."""
+    """Return what is left when somebody removed the directory: the branch."""
     tip = _tip(ours, metadata.branch)
     kept = "" if tip in ("", metadata.base) else "Its directory is gone; its branch has commits."
     return Look(branch=metadata.branch, kept=kept)
@@ -232,7 +232,7 @@ def _look(ours: Shadow, tree: str, metadata: WorktreeMetadata) -> Look:
 
 
 def _has_submodules(tree: str, run: Callable[..., str]) -> bool:
-    """Whether something is in the place of a submodule; git leaves them empty."""
+    """Return True if something is in the place of a submodule; git leaves them empty."""
     entries = run("ls-files", "--stage", "-z").split("\0")
     found = (match[1] for entry in entries if (match := _SUBMODULE.fullmatch(entry)))
     return any(_holds_something(os.path.join(tree, path)) for path in found)

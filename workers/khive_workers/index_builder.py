@@ -78,7 +78,7 @@ class Work:
     clock: Callable[[], float] = time.monotonic
 
     def run(self) -> bool:
-        """Do all that there is to do, as the one builder; whether nothing was put off."""
+        """Do all that there is to do, as the one builder; return True if nothing was put off."""
         generations = Generations(self.store.path)
         with generations.builder_lock() as mine:
             if not mine:
@@ -99,7 +99,7 @@ class Work:
     # --- vectors --------------------------------------------------------------------------------
 
     def _embed_missing(self) -> bool:
-        """Embed what has no vector, in small durable steps; whether every entry has one now."""
+        """Embed what has no vector, in small durable steps; return True if every entry has one."""
         total = self.store.vectors.stats(self.plan.model_id).missing
         done = left_out = after = 0
         while total and (batch := self.store.vectors.missing(self.plan.model_id, BATCH, after)):
@@ -129,7 +129,7 @@ class Work:
         return len(batch)
 
     def _vectors(self, texts: list[str]) -> list[bytes]:
-        """The texts' vectors as the store keeps them."""
+        """Return the texts' vectors as the store keeps them."""
         if self.embedder is None:
             raise EmbedderUnavailable("There is no embedder.")
         found = self.embedder.embed(texts)
@@ -209,7 +209,7 @@ def yield_to_all() -> None:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line; the module's docstring shows it."""
+    """Return the command line; the module's docstring shows it."""
     parser = argparse.ArgumentParser(prog="index_builder")
     parser.add_argument("--store", help="with --model-id and --dimensions: no configuration")
     parser.add_argument("--model-id")
@@ -223,7 +223,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def from_options(options: argparse.Namespace) -> Work:
-    """The work that the command line names."""
+    """Return the work that the command line names."""
     embedder: Embedder | None = None
     if options.embedder_socket:
         embedder = EmbedderClient(options.embedder_socket, options.model_id, options.dimensions)
@@ -238,7 +238,7 @@ def from_options(options: argparse.Namespace) -> Work:
 
 
 def from_configuration(*, force: bool) -> Work | None:
-    """The work that the supervisor's configuration names; None when it has no embedder."""
+    """Return the work that the supervisor's configuration names; None when it has no embedder."""
     config = snapshot.from_environment()
     embedder = for_worker(config.embedder, paths.socket_path(None))
     if embedder is None:
@@ -255,7 +255,7 @@ def from_configuration(*, force: bool) -> Work | None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The process; returns its exit code."""
+    """Return the process; returns its exit code."""
     options = parse(argv)
     runtime.reset_signals()
     runtime.name_process("khive-indexer")

@@ -10,8 +10,6 @@ import importlib
 
 #: Modules that are imported inside of functions which workers call.
 LATE = (
-    "khive_supervisor.access.decide",
-    "khive_supervisor.access.lineage",
     "khive_supervisor.embed.openai",
     "khive_supervisor.worktrees.metadata",
     "khive_workers.role.agent",

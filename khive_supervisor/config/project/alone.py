@@ -15,7 +15,7 @@ from khive_supervisor.host import paths
 def load_alone(
     explicit: str | None, cwd: str, ignored: Sequence[tuple[str, str]]
 ) -> tuple[Config, EffectiveTerms]:
-    """The configuration of a session in a directory, its terms included, and these.
+    """Return the configuration of a session in a directory, its terms included, and these.
 
     Args:
         explicit: the file that --config names.

@@ -36,7 +36,7 @@ class ProjectFileRefused(Exception):
 
 
 def find(cwd: str, home: str) -> ProjectPlace | None:
-    """The project that a directory belongs to; None in a home directory, in / and the like.
+    """Return the project that a directory belongs to; None in a home directory, in / and the like.
 
     The nearest repository's root, or without one the directory itself. The file is the nearest
     one from the directory up to there.
@@ -70,7 +70,7 @@ class ProjectFiles:
         return len(self._known)
 
     def read(self, file: str, place: ProjectPlace, home: str) -> Project:
-        """What a project's file says; one that cannot be trusted, or read, says nothing."""
+        """Return what a project's file says; one that cannot be trusted, or read, says nothing."""
         try:
             signature = _signature(_checked(file, place.root))
             known = self._known.get(file)
@@ -91,7 +91,7 @@ class ProjectFiles:
 
 
 def _checked(file: str, root: str) -> os.stat_result:
-    """The status of a file that is this user's alone; raises Refused or OSError."""
+    """Return the status of a file that is this user's alone; raises Refused or OSError."""
     target = realpath(file)
     if not within(target, root):
         raise ProjectFileRefused(f"it leads out of the project, to {target}")

@@ -65,7 +65,7 @@ class EffectiveTerms:
     ignored: tuple[Ignored, ...] = ()
 
     def for_worker(self) -> JsonObject:
-        """The part of a worker's request that says so."""
+        """Return the part of a worker's request that says so."""
         return {"settings": dict(self.settings), "project": dict(self.project)}
 
 
@@ -85,7 +85,7 @@ class TermsOf:
         self._files = ProjectFiles()
 
     def __call__(self, serving: Serving, asked: SessionStart) -> EffectiveTerms:
-        """The terms of one session.
+        """Return the terms of one session.
 
         Raises:
             ConfigError: the user's word for this session, another configuration, is not valid.
@@ -139,7 +139,7 @@ def goes_by_the_same(asked: SessionStart, serving: Serving) -> bool:
 
 
 def _of_user(serving: Serving, asked: SessionStart) -> tuple[dict[str, JsonObject], list[Ignored]]:
-    """What the user's own word for a session changes, and what of it cannot be had."""
+    """Return what the user's own word for a session changes, and what of it cannot be had."""
     if goes_by_the_same(asked, serving):
         return {}, []
     if asked.config is None:
@@ -153,7 +153,7 @@ def _same(file: str, other: str | None) -> bool:
 
 
 def _differing(other: LoadedConfig, serving: Serving) -> list[Ignored]:
-    """What another configuration says of the supervisor, which there is only one of."""
+    """Return what another configuration says of the supervisor, which there is only one of."""
     why = _OTHER_SUPERVISOR.format(serving.file or "the defaults")
     return [
         Ignored(other.origins[key], key, why)

@@ -82,7 +82,7 @@ class Project:
 
 
 def read(text: str, file: str, root: str) -> Project:
-    """What a file of a project says; never raises.
+    """Return what a file of a project says; never raises.
 
     Args:
         text: the file's content.
@@ -142,7 +142,7 @@ class _Reading:
                 self.settings.setdefault(table, {})[name] = parsed
 
     def _parsed(self, key: str, setting: Setting, value: object) -> Any:
-        """The value of a key that is a project's to set; None, and noted, if it is none."""
+        """Return the value of a key that is a project's to set; None, and noted, if it is none."""
         try:
             parsed = setting.parse(value)
         except Unfit as unfit:
@@ -200,7 +200,7 @@ def of_sessions(config: Config, base: Config) -> dict[str, JsonObject]:
 
 
 def of_supervisor(config: Config, base: Config) -> list[str]:
-    """The keys of all other settings in which they differ: those of the supervisor."""
+    """Return the keys of all other settings in which they differ: those of the supervisor."""
     return [f"{table}.{name}" for table, name, _ in _differing(config, base, session=False)]
 
 

@@ -98,7 +98,7 @@ class Budget:
 
     @property
     def limited(self) -> bool:
-        """Whether there is any limit."""
+        """Return True if there is any limit."""
         return self.weekly is not None or self.monthly is not None
 
 

@@ -55,12 +55,12 @@ class Confine:
 
 
 def keys() -> dict[str, Setting]:
-    """The declarations of the keys of one table, by name."""
+    """Return the declarations of the keys of one table, by name."""
     return {item.name: item.metadata["setting"] for item in fields(Confine)}
 
 
 def default_of(name: str) -> Any:
-    """The default of a key; None if it must be given."""
+    """Return the default of a key; None if it must be given."""
     found = next(item.default for item in fields(Confine) if item.name == name)
     return None if found is MISSING else found
 
@@ -71,7 +71,7 @@ def as_dict(table: Confine) -> dict[str, str]:
 
 
 def read_confine(content: object, notes: Notes) -> tuple[Confine, ...]:
-    """The tables that are valid; whatever is not is noted."""
+    """Return the tables that are valid; whatever is not is noted."""
     if not isinstance(content, list | tuple):
         text = f"found {describe(content)}; allowed: [[confine]], a table for each directory"
         notes.note("confine", "confine", text)
@@ -133,7 +133,7 @@ def matches(pattern: str, place: str) -> bool:
 
 
 def _weight(pattern: str) -> tuple[int, int]:
-    """How much a pattern says: its parts without wildcards, then all of them."""
+    """Return how much a pattern says: its parts without wildcards, then all of them."""
     parts = [part for part in pattern.split("/") if part]
     return sum(not _WILD.search(part) for part in parts), len(parts)
 
@@ -162,7 +162,7 @@ def _part(part: str) -> str:
 
 
 def _piece(piece: str) -> str:
-    """A piece of a name; nothing in it matches a slash."""
+    """Return a piece of a name; nothing in it matches a slash."""
     if piece and not piece.strip("*"):
         return "[^/]*"
     if piece == "?":

@@ -59,7 +59,7 @@ def statements(text: str, longest: int = LONGEST_VALUE) -> Iterator[Statement]:
 
 
 def line_numbers(text: str, longest: int = LONGEST_VALUE) -> dict[str, int]:
-    """The line (from 1) of each key of a valid document: "table.key", "roles[0].role".
+    """Return the line (from 1) of each key of a valid document: "table.key", "roles[0].role".
 
     Keys after a value of more than `longest` lines are left out.
     """
@@ -72,7 +72,7 @@ def line_numbers(text: str, longest: int = LONGEST_VALUE) -> dict[str, int]:
 
 
 def dotted(path: Path) -> str:
-    """A path as people write it: `roles[0].role`."""
+    """Return a path as people write it: `roles[0].role`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -90,7 +90,7 @@ def _shortest(lines: list[str], first: int, longest: int) -> tuple[int | None, J
 
 
 def _header(parsed: JsonObject, arrays: dict[Path, int]) -> Path:
-    """The path that a header line opens; counts the items of lists of tables."""
+    """Return the path that a header line opens; counts the items of lists of tables."""
     path: Path = ()
     while parsed and len(path) < DEEPEST:
         key, inner = next(iter(parsed.items()))

@@ -51,7 +51,7 @@ class Config:
     confine: tuple[Confine, ...] = ()
 
     def role(self, name: str) -> Role | None:
-        """The role of a name, if there is one."""
+        """Return the role of a name, if there is one."""
         return next((role for role in self.roles if role.role == name), None)
 
 
@@ -73,7 +73,7 @@ TABLES: dict[str, type[Any]] = {
 
 
 def settings_of(table: str) -> dict[str, Setting]:
-    """The declarations of one table by name, in order."""
+    """Return the declarations of one table by name, in order."""
     return {item.name: item.metadata["setting"] for item in fields(TABLES[table])}
 
 
@@ -85,7 +85,7 @@ def every_setting() -> Iterator[tuple[str, str, Setting]]:
 
 
 def default_of(table: str, name: str) -> Any:
-    """The default of one setting in the present environment."""
+    """Return the default of one setting in the present environment."""
     return _default(next(item for item in fields(TABLES[table]) if item.name == name))
 
 

@@ -22,7 +22,7 @@ class Notes:
     problems: list[str] = field(default_factory=list)
 
     def where(self, key: str) -> str:
-        """The file, with the line of a key (or of the table it is in) when it is known."""
+        """Return the file, with the line of a key (or of the table it is in) when it is known."""
         while key and key not in self.lines:
             key = re.sub(r"(\.|^)[^.\[]+$|\[\d+\]$", "", key)
         return f"{self.file}:{self.lines[key]}" if key else self.file
@@ -32,7 +32,7 @@ class Notes:
         self.problems.append(f"{self.where(key)}: {shown}: {text}")
 
     def parse(self, key: str, setting: Setting, value: object, origin: str = "") -> Any:
-        """The value of a key in its own type; None, and noted, if it is wrong."""
+        """Return the value of a key in its own type; None, and noted, if it is wrong."""
         origin = origin or self.where(key)
         try:
             parsed = setting.parse(value)
@@ -48,7 +48,7 @@ class Notes:
 
 
 def plain(part: str) -> str:
-    """A key as an error writes it: quoted if it is not a plain one."""
+    """Return a key as an error writes it: quoted if it is not a plain one."""
     return part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else quoted(part)
 
 

@@ -349,12 +349,12 @@ NESTED: dict[str, type[Handler | Budget]] = {"handler": Handler, "budget": Budge
 
 
 def keys_of(kind: type[Handler | Budget | Role]) -> dict[str, Setting]:
-    """The declarations of a role's (or an inner table's) keys by name, in order."""
+    """Return the declarations of a role's (or an inner table's) keys by name, in order."""
     return {item.name: item.metadata["setting"] for item in fields(kind)}
 
 
 def required_keys() -> tuple[str, ...]:
-    """The keys that every role must have."""
+    """Return the keys that every role must have."""
     return tuple(item.name for item in fields(Role) if item.default is MISSING)
 
 
@@ -368,14 +368,14 @@ def every_key() -> Iterator[tuple[str, Setting]]:
 
 
 def default_of(name: str) -> Any:
-    """The default of a key; None if it must be given, or is not set."""
+    """Return the default of a key; None if it must be given, or is not set."""
     first, _, inner = name.partition(".")
     item = next(f for f in fields(NESTED.get(first, Role)) if f.name == (inner or first))
     return None if item.default is MISSING else item.default
 
 
 def value_of(role: Role, name: str) -> Any:
-    """The value of a key, an inner table's with its name before it."""
+    """Return the value of a key, an inner table's with its name before it."""
     value: Any = role
     for part in name.split("."):
         value = getattr(value, part)
@@ -383,14 +383,14 @@ def value_of(role: Role, name: str) -> Any:
 
 
 def no_such_key(name: str, known: Iterable[str]) -> str:
-    """What to say about a key that is none of ours; its value is not repeated."""
+    """Return what to say about a key that is none of ours; its value is not repeated."""
     if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
         return f"there is no such key; did you mean {close[0]}?"
     return f"there is no such key; allowed: {', '.join(known)}"
 
 
 def left_out(name: str, value: Any) -> bool:
-    """Whether a key is not written: one of an inner table that is as it would be without it."""
+    """Return True for a key that is not written: an inner table's that is as without it."""
     return "." in name and bool(value == default_of(name))
 
 

@@ -100,7 +100,7 @@ class Setting:
         return parsed
 
     def is_unset(self, parsed: Any) -> bool:
-        """Whether a value says that nothing is set."""
+        """Return True if a value says that nothing is set."""
         return self.optional and parsed in ("", 0, ())
 
     def _check(self, parsed: Any) -> None:
@@ -120,7 +120,7 @@ class Setting:
             raise ValueError
 
     def allowed(self) -> str:
-        """What the setting takes, in words."""
+        """Return what the setting takes, in words."""
         if self.choices:
             return " or ".join(f'"{choice}"' for choice in self.choices)
         words = [_KIND_WORDS[self.kind]]
@@ -133,7 +133,7 @@ class Setting:
         return " ".join(words)
 
     def bounds(self) -> str:
-        """The bounds in words; empty if there are none."""
+        """Return the bounds in words; empty if there are none."""
         unit = " characters" if self.kind in ("text", "lines", "path") else ""
         unit = unit or (" items" if self.kind in ("list", "command") else "")
         low, high = (
@@ -151,7 +151,7 @@ class Setting:
         return f"{bound:g}" if abs(bound) < 1e6 else str(int(bound))
 
     def write(self, value: Any) -> str:
-        """The value as TOML; `parse` of what TOML reads from it gives the value back.
+        """Return the value as TOML; `parse` of what TOML reads from it gives the value back.
 
         None, which no file can say, is the words that the docs have for it.
         """
@@ -161,7 +161,7 @@ class Setting:
 
 
 def declare(default: Any, setting: Setting) -> Any:
-    """A dataclass field that carries its declaration; the default may be a function."""
+    """Return a dataclass field that carries its declaration; the default may be a function."""
     metadata = {"setting": setting}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
@@ -169,12 +169,12 @@ def declare(default: Any, setting: Setting) -> Any:
 
 
 def required(setting: Setting) -> Any:
-    """A dataclass field that carries its declaration and must be given."""
+    """Return a dataclass field that carries its declaration and must be given."""
     return field(metadata={"setting": setting})
 
 
 def describe(value: object) -> str:
-    """A wrong value in words, short enough for one line."""
+    """Return a wrong value in words, short enough for one line."""
     if isinstance(value, str | bool | int | float):
         shown = quoted(value) if isinstance(value, str) else str(value).lower()
         return shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"
@@ -224,7 +224,7 @@ def _path(value: object) -> str:
 
 
 def _command(value: object) -> tuple[str, ...]:
-    """A program and its arguments, which may be empty or have several lines."""
+    """Return a program and its arguments, which may be empty or have several lines."""
     if not isinstance(value, list | tuple):
         raise TypeError
     for item in value:
@@ -311,7 +311,7 @@ def _list(value: object) -> tuple[str, ...]:
 
 
 def write_duration(seconds: float) -> str:
-    """A duration as people write it: "15m", "0.5s"."""
+    """Return a duration as people write it: "15m", "0.5s"."""
     for unit, length in DURATION_UNITS.items():
         if seconds >= length >= 1 and (seconds / length).is_integer():
             return f"{int(seconds / length)}{unit}"
@@ -319,7 +319,7 @@ def write_duration(seconds: float) -> str:
 
 
 def write_size(size: float) -> str:
-    """A size as people write it: "16MiB"."""
+    """Return a size as people write it: "16MiB"."""
     for unit, length in SIZE_UNITS.items():
         if size >= length and size % length == 0:
             return f"{int(size // length)}{unit}"

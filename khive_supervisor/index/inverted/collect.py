@@ -46,7 +46,7 @@ class _Part:
 
 
 def collect(store: Store) -> tuple[Description, dict[str, NDArray[Any]]]:
-    """What `words.write` wants: all live entries of the store as of now."""
+    """Return what `words.write` wants: all live entries of the store as of now."""
     fate = store.postings.last_fate()
     highest = store.entries.highest_id()
     lengths = np.zeros(highest + 1, np.int32)
@@ -95,7 +95,7 @@ def _part(rows: Sequence[tuple[str, int, str]], lengths: NDArray[np.int32]) -> _
 def _sorted(
     parts: Sequence[_Part], lengths: NDArray[np.int32], average: float
 ) -> Mapping[str, NDArray[Any]]:
-    """The lists of all parts in the order of their tokens' hashes, with their impacts."""
+    """Return the lists of all parts in the order of their tokens' hashes, with their impacts."""
     hashes = np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)])
     counts = np.concatenate([np.empty(0, np.int64), *(part.counts for part in parts)])
     entries = np.concatenate([np.empty(0, np.int32), *(part.entries for part in parts)])

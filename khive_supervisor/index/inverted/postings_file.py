@@ -80,12 +80,12 @@ class Description:
 
 
 def file_name(generation: Generation) -> str:
-    """The name of a generation's inverted index in the index directory."""
+    """Return the name of a generation's inverted index in the index directory."""
     return f"{generation.generation}.words"
 
 
 def token_hash(token: str) -> int:
-    """The number under which a token is found: 64 bits, so no two of a million share one."""
+    """Return the number under which a token is found: 64 bits, so no two of a million share one."""
     return int.from_bytes(blake2b(token.encode(), digest_size=8).digest(), "little")
 
 
@@ -147,15 +147,15 @@ class PostingsFile:
             return np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
 
     def intact(self) -> bool:
-        """Whether the file still has all its bytes (one system call)."""
+        """Return True if the file still has all its bytes (one system call)."""
         return self._descriptor >= 0 and os.fstat(self._descriptor).st_size == self._bytes
 
     def sound(self) -> bool:
-        """Whether every byte is as it was written."""
+        """Return True if every byte is as it was written."""
         return sha256(self._map()[_HEADER.size :].tobytes()).digest() == self._checksum
 
     def postings(self, tokens: Iterable[str]) -> dict[str, Postings]:
-        """The lists of those of the tokens that some entry has."""
+        """Return the lists of those of the tokens that some entry has."""
         wanted = list(dict.fromkeys(tokens))
         if not wanted or not len(self._hashes):
             return {}

@@ -30,7 +30,7 @@ class PostingsView:
 
     @classmethod
     def of(cls, file: PostingsFile, fates: Sequence[Fate]) -> PostingsView:
-        """The file as of now; `fates` are those above `file.about.fate`."""
+        """Return the file as of now; `fates` are those above `file.about.fate`."""
         old = [fate for fate in fates if fate.entry_id <= file.description.highest]
         changed = np.array(sorted({fate.entry_id for fate in old}), np.int64)
         return cls(file, changed, any(fate.live for fate in old))
@@ -45,7 +45,7 @@ class PostingsView:
         return inside & ~member(ids, self.changed) if len(self.changed) else inside
 
     def passing(self, ids: NDArray[np.int64], where: EntryFilter) -> NDArray[np.bool_]:
-        """Which of some entries that it knows pass a filter."""
+        """Return which of some entries that it knows pass a filter."""
         passed = np.full(len(ids), not impossible(where))
         parts = scope_parts(where)
         postings = self.file.postings(token for tokens in parts for token in tokens)
@@ -83,7 +83,7 @@ class Scope:
     view: PostingsView | None = None
 
     def passing(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of some entries live and pass the filter; for any thread."""
+        """Return which of some entries live and pass the filter; for any thread."""
         if self.view is None:
             return self._asked(ids)
         known = self.view.knows(ids)
@@ -101,7 +101,7 @@ class Scope:
 
 
 def member(ids: NDArray[np.integer[Any]], ascending: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    """Which of some ids are in an ascending list."""
+    """Return which of some ids are in an ascending list."""
     if not len(ascending):
         return np.zeros(len(ids), np.bool_)
     found: NDArray[np.bool_] = ascending[place_of(ids, ascending)] == ids
@@ -118,7 +118,7 @@ def place_of(
 def _any_of(
     ids: NDArray[np.int64], postings: Sequence[NDArray[np.int32]], everybody: int
 ) -> NDArray[np.bool_]:
-    """Which of some ids are in any of the lists; one that has everybody needs no look."""
+    """Return which of some ids are in any of the lists; one that has everybody needs no look."""
     if any(len(one) == everybody for one in postings):
         return np.ones(len(ids), np.bool_)
     passed = np.zeros(len(ids), np.bool_)

@@ -44,7 +44,7 @@ def chunks(vectors: Matrix, items: NDArray[np.int64]) -> Iterator[Matrix]:
 
 
 def sample(vectors: Matrix, items: NDArray[np.int64]) -> Matrix:
-    """The vectors of some of the items, evenly spread."""
+    """Return the vectors of some of the items, evenly spread."""
     return _rows(vectors, items[:: max(len(items) // _LEARNED_FROM, 1)])
 
 
@@ -75,7 +75,7 @@ def find(vectors: Matrix, items: NDArray[np.int64], halves: tuple[int, int]) -> 
 
 
 def _turn(rows: Matrix) -> Matrix:
-    """The turn after which the signs of the rows' numbers say most about the rows."""
+    """Return the turn after which the signs of the rows' numbers say most about the rows."""
     draw = np.random.default_rng(_SEED)
     size = rows.shape[1]
     turn = np.linalg.qr(draw.normal(size=(size, size)))[0].astype(np.float32)

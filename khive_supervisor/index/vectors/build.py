@@ -58,7 +58,7 @@ def decide(
     minimum: int = 1000,
     damaged: bool = False,
 ) -> BuildReason | None:
-    """Whether the builder has something to do for the model of `vectors`, and what; pure.
+    """Return True if the builder has something to do for the model of `vectors`, and what; pure.
 
     `generation` is the model's current one. A build is due when the vectors that are not in it
     are at least `minimum` and more than `share` of all; below that they are searched exactly in
@@ -77,7 +77,7 @@ def decide(
 def due_to_build(
     vectors: VectorStats, generation: Generation | None, *, share: float, minimum: int
 ) -> BuildReason | None:
-    """Whether a new file is due for the vectors that there are; pure."""
+    """Return True if a new file is due for the vectors that there are; pure."""
     if generation is None:
         return BuildReason.FIRST if vectors.vectors >= minimum else None
     if vectors.newer >= minimum and vectors.newer > share * vectors.vectors:
@@ -223,7 +223,7 @@ def _describe(
     annoy: AnnoyIndex, path: str, number: int, model_id: str, dimensions: int, items: int,
     covered: int, now: float,
 ) -> Generation:  # fmt: skip
-    """The row of the file that was just written."""
+    """Return the row of the file that was just written."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return Generation(
@@ -247,7 +247,7 @@ def _describe(
 
 
 def _reads_directly(annoy: AnnoyIndex, descriptor: int, dimensions: int) -> bool:
-    """Whether the vectors lie in the file where `layout` says; compared for some items."""
+    """Return True if the vectors lie in the file where `layout` says; compared for some items."""
     slots = annoy.get_n_items()
     view = nodes(descriptor, dimensions)
     compared = {slots - 1, *range(0, slots, max(slots // _COMPARED, 1))}

@@ -41,7 +41,7 @@ class Delta:
 
     @property
     def complete(self) -> bool:
-        """Whether all newer vectors are here; false only with more than `limit` of them."""
+        """Return True if all newer vectors are here; false only with more than `limit` of them."""
         return self._left_out <= self._covered
 
     def refresh(self, covered_seq: int) -> None:
@@ -77,7 +77,7 @@ class Delta:
     def cosines(
         self, vector: NDArray[np.float32], rows: NDArray[np.intp] | None = None
     ) -> NDArray[np.float32]:
-        """The cosine of every row, or of the given ones, in their order."""
+        """Return the cosine of every row, or of the given ones, in their order."""
         matrix = self._matrix if rows is None else self._matrix[rows]
         found = np.empty(len(matrix), np.float32)
         for start in range(0, len(found), _BLOCK_ROWS):

@@ -48,11 +48,11 @@ class Generations:
         return os.path.join(os.path.dirname(os.path.realpath(self.store_path)), "index")
 
     def path(self, generation: Generation) -> str:
-        """Where the file of a generation is."""
+        """Return where the file of a generation is."""
         return os.path.join(self.directory, generation.file)
 
     def temporary(self, number: int) -> str:
-        """Where the file of a generation is written before it is published."""
+        """Return where the file of a generation is written before it is published."""
         return os.path.join(self.directory, f"{file_name(number)}.tmp")
 
     def prepare(self) -> None:
@@ -72,11 +72,11 @@ class Generations:
             os.close(descriptor)
 
     def sketch(self, generation: Generation) -> str:
-        """Where the sketch of a generation is, if it has one."""
+        """Return where the sketch of a generation is, if it has one."""
         return os.path.join(self.directory, sketch.file_name(generation))
 
     def postings(self, generation: Generation) -> str:
-        """Where the inverted index of a generation is."""
+        """Return where the inverted index of a generation is."""
         return os.path.join(self.directory, postings_file.file_name(generation))
 
     def publish(self, stored: GenerationStore, generation: Generation) -> None:
@@ -92,7 +92,7 @@ class Generations:
         stored.publish(generation)
 
     def open(self, generation: Generation) -> int:
-        """A descriptor of the file, checked cheaply and kept from removal while it is open.
+        """Return a descriptor of the file, checked cheaply and kept from removal while it is open.
 
         Checked are its size and its fingerprint: enough to tell a truncated, empty or foreign
         file, not every flipped bit; `verify` does that.
@@ -173,7 +173,7 @@ class Generations:
         return removed
 
     def _needed(self, name: str, row: Generation | None) -> bool:
-        """Whether a file belongs to the current generation, or goes with one that is still used."""
+        """Return True for a file of the current generation, or beside one that is still used."""
         if row is None:
             return False
         return row.current or (name != row.file and os.path.exists(self.path(row)))
@@ -185,7 +185,7 @@ class Generations:
             return []
 
     def _remove(self, name: str) -> bool:
-        """Remove a file unless somebody maps it; whether it is gone."""
+        """Remove a file unless somebody maps it; return True if it is gone."""
         path = os.path.join(self.directory, name)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -198,7 +198,7 @@ class Generations:
 
 
 def file_name(number: int) -> str:
-    """The name of a generation's file in the index directory."""
+    """Return the name of a generation's file in the index directory."""
     return f"{number}.ann"
 
 

@@ -34,12 +34,12 @@ _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
 
 def node_bytes(dimensions: int) -> int:
-    """The size of one node."""
+    """Return the size of one node."""
     return _HEAD_BYTES + 4 * dimensions
 
 
 def nodes(descriptor: int, dimensions: int) -> NDArray[Any]:
-    """The file's nodes without copying: a read-only mapping, with the fields of a node."""
+    """Return the file's nodes without copying: a read-only mapping, with the fields of a node."""
     kind = np.dtype(
         [("descendants", "<i4"), ("head", "<i4", (2,)), ("vector", "<f4", (dimensions,))]
     )
@@ -76,7 +76,7 @@ def fingerprint(descriptor: int) -> str:
 
 
 def checksum(descriptor: int) -> str:
-    """The SHA-256 of the whole file, from its beginning."""
+    """Return the SHA-256 of the whole file, from its beginning."""
     digest = sha256()
     place = 0
     while chunk := os.pread(descriptor, _CHUNK, place):

@@ -63,7 +63,7 @@ class MappedGeneration:
             raise
 
     def intact(self) -> bool:
-        """Whether the mapped files still have all their bytes (two system calls)."""
+        """Return True if the mapped files still have all their bytes (two system calls)."""
         return (
             self._descriptor >= 0
             and os.fstat(self._descriptor).st_size == self.row.bytes
@@ -73,7 +73,7 @@ class MappedGeneration:
 
     @property
     def has_sketch(self) -> bool:
-        """Whether `scan` can be asked."""
+        """Return True if `scan` can be asked."""
         return self._sketch is not None and self._nodes is not None
 
     def scan(self, vector: NDArray[np.float32], count: int) -> tuple[list[tuple[int, float]], bool]:
@@ -88,7 +88,7 @@ class MappedGeneration:
     def nearest(
         self, vector: NDArray[np.float32], count: int, search_k: int
     ) -> list[tuple[int, float]]:
-        """The item ids that look nearest to a unit vector, best first, with their cosines.
+        """Return the item ids that look nearest to a unit vector, best first, with their cosines.
 
         Approximate: Annoy inspects about `search_k` nodes.
         """
@@ -100,7 +100,7 @@ class MappedGeneration:
     def cosines(
         self, vector: NDArray[np.float32], ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Those of the ids that are in this generation, and their exact cosines.
+        """Return those of the ids that are in this generation, and their exact cosines.
 
         Nothing if vectors cannot be taken from the file here: ask the store for them.
         """
@@ -136,7 +136,7 @@ def _sketch_of(generations: Generations, row: Generation) -> Sketch | None:
 
 
 def _postings_of(generations: Generations, row: Generation) -> PostingsFile | None:
-    """The inverted index of a generation; without one, or with another's, FTS5 serves."""
+    """Return the inverted index of a generation; without one, or with another's, FTS5 serves."""
     try:
         return PostingsFile(generations.postings(row), row)
     except (OSError, IndexFileError):

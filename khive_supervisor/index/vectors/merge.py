@@ -18,7 +18,7 @@ class HitList:
 
 
 def certain(hits: Sequence[Hit], arms: Iterable[HitList]) -> int:
-    """How many of the merged and filtered hits, best first, nothing unseen can outrank.
+    """Return how many of the merged and filtered hits, best first, nothing unseen can outrank.
 
     What an arm has not shown is at most as good as the last that it has: hits below that may have
     to make room for it.

@@ -104,7 +104,7 @@ class VectorIndex:
         self._lock = threading.RLock()
 
     def state(self) -> IndexState:
-        """What there is to search, as of the last refresh."""
+        """Return what there is to search, as of the last refresh."""
         with self._lock:
             row = self._mapped.row if self._mapped else None
             return IndexState(
@@ -137,7 +137,7 @@ class VectorIndex:
             return True
 
     def _seen(self) -> PostingsView | None:
-        """The words of the mapped generation, and who has died or come back since."""
+        """Return the words of the mapped generation, and who has died or come back since."""
         if self._mapped is None or self._mapped.postings is None:
             return None
         return PostingsView.of(self._mapped.postings, self._fates.get())
@@ -174,7 +174,7 @@ class VectorIndex:
     def search(
         self, vector: NDArray[np.float32], limit: int, where: EntryFilter = EVERYTHING
     ) -> list[tuple[int, float]]:
-        """The live entries nearest to a vector, best first, with their cosines (-1 to 1).
+        """Return the live entries nearest to a vector, best first, with their cosines (-1 to 1).
 
         Exact when the filter lets at most EXACT_LIMIT entries through, and for what is newer than
         the generation; else approximate. A vector of zeros is near to nothing.
@@ -253,7 +253,7 @@ class VectorIndex:
             count, nodes = count * _MORE_CANDIDATES, nodes * _MORE_NODES
 
     def _nodes(self) -> int:
-        """How many nodes of the generation a search inspects at first."""
+        """Return how many nodes of the generation a search inspects at first."""
         return self._search_k or search_k_for(self._mapped.row.items if self._mapped else 0)
 
     def _nearest(self, query: NDArray[np.float32], count: int, nodes: int) -> HitList:
@@ -278,14 +278,14 @@ class VectorIndex:
 
 
 def search_k_for(items: int) -> int:
-    """How many nodes to inspect for a recall that does not depend on the number of items."""
+    """Return how many nodes to inspect for a recall that does not depend on the number of items."""
     return round(SEARCH_K * math.sqrt(max(items / SEARCH_K_ITEMS, 1.0)))
 
 
 def _first_passing(
     ordered: list[tuple[int, float]], limit: int, scope: Scope
 ) -> list[tuple[int, float]]:
-    """The first hits that live and pass the filter; asks for no more than needed."""
+    """Return the first hits that live and pass the filter; asks for no more than needed."""
     hits: list[tuple[int, float]] = []
     for start in range(0, len(ordered), limit):
         some = ordered[start : start + limit]
@@ -299,7 +299,7 @@ def _first_passing(
 def _best(
     ids: NDArray[np.int64], cosines: NDArray[np.float32], count: int
 ) -> list[tuple[int, float]]:
-    """The `count` best of ids and cosines in parallel, best first."""
+    """Return the `count` best of ids and cosines in parallel, best first."""
     if count < len(ids):
         kept = np.argpartition(-cosines, count)[:count]
         ids, cosines = ids[kept], cosines[kept]
@@ -312,7 +312,7 @@ def _best_first(hit: tuple[int, float]) -> tuple[float, int]:
 
 
 def _unit(vector: NDArray[np.float32], dimensions: int) -> NDArray[np.float32] | None:
-    """The vector at length one, or None if it has no direction."""
+    """Return the vector at length one, or None if it has no direction."""
     query = np.asarray(vector, np.float32)
     if query.shape != (dimensions,):
         raise InvalidInput(f"A vector of shape {query.shape} was given instead of ({dimensions},).")

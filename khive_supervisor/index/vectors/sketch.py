@@ -82,12 +82,12 @@ _MAGIC = b"KHIVESK3"
 
 
 def file_name(generation: Generation) -> str:
-    """The name of a generation's sketch in the index directory."""
+    """Return the name of a generation's sketch in the index directory."""
     return f"{generation.generation}.sketch"
 
 
 def worth_it(slots: int, dimensions: int) -> bool:
-    """Whether a generation should have a sketch."""
+    """Return True if a generation should have a sketch."""
     return slots <= MOST_SLOTS and dimensions >= _FEWEST_DIMENSIONS
 
 
@@ -126,7 +126,7 @@ def write(
 def _places(
     vectors: NDArray[np.float32], items: NDArray[np.int64], found: axes.Axes
 ) -> NDArray[np.uint16]:
-    """A number for each item; those of items that are alike are mostly close."""
+    """Return a number for each item; those of items that are alike are mostly close."""
     widest = found.widest[:_ORDERED_BY].T
     signs = [
         np.packbits((rows - found.mean) @ widest > 0, axis=1).view(">u2")[:, 0]
@@ -200,15 +200,15 @@ class Sketch:
         return mapped.view(np.ndarray)
 
     def intact(self) -> bool:
-        """Whether the file still has all its bytes (one system call)."""
+        """Return True if the file still has all its bytes (one system call)."""
         return os.fstat(self._descriptor).st_size == self._bytes
 
     def sound(self) -> bool:
-        """Whether every byte is as it was written."""
+        """Return True if every byte is as it was written."""
         return sha256(self._map().data).digest() == self._checksum
 
     def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """The item ids that look nearest to a unit vector, about `count`, in no order."""
+        """Return the item ids that look nearest to a unit vector, about `count`, in no order."""
         assert self._parts is not None, "a closed sketch is not asked"
         ids = self._parts.ids
         if count < len(ids):
@@ -216,7 +216,7 @@ class Sketch:
         return ids.astype(np.int64)
 
     def _look(self, parts: _Parts, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """The places of the items that look nearest."""
+        """Return the places of the items that look nearest."""
         along = parts.axes @ vector
         query = _bits(along - parts.offset)
         differing = self._differing(parts.words, query)
@@ -266,7 +266,7 @@ def _least(differing: NDArray[Any], count: int, sampled: int) -> NDArray[np.int6
 def _far(
     numbers: NDArray[np.int8], places: NDArray[np.int64], query: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """How far the items at these places look; less is nearer."""
+    """Return how far the items at these places look; less is nearer."""
     far = np.empty(len(places), np.float32)
     query = -query
     for start in range(0, len(places), _ROWS):
@@ -282,7 +282,7 @@ def _sizes(dimensions: int, items: int) -> tuple[int, int, int, int, int]:
 
 
 def _read_header(descriptor: int, generation: Generation, path: str) -> tuple[int, bytes]:
-    """How many items there are, and the checksum of what follows."""
+    """Return how many items there are, and the checksum of what follows."""
     head = os.pread(descriptor, _HEADER.size, 0)
     if len(head) == _HEADER.size:
         magic, dimensions, slots, items, owner, checksum = _HEADER.unpack(head)

@@ -11,7 +11,7 @@ from khive_supervisor.verbs.registry import Answer, Arguments
 
 
 def budget(context: Context, args: Arguments) -> Answer:
-    """How the budgets of roles stand, of one or of all."""
+    """Return how the budgets of roles stand, of one or of all."""
     found = context.store.budgets.accounts()
     name = args.get("role")
     if name is not None and name not in {account.role for account in found}:

@@ -23,7 +23,7 @@ def others_tasks(context: Context, args: Arguments) -> str:
 
 
 def owns(context: Context, task: Task) -> bool:
-    """Whether a task was given by whoever asks, or whoever asks may look after all tasks."""
+    """Return True if a task was given by whoever asks, or whoever asks may look after all tasks."""
     return context.grant.operator or task.session in context.owners
 
 

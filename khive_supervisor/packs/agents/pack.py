@@ -15,7 +15,7 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 
 def roles(context: Context, args: Arguments) -> Answer:
-    """The configured roles: whether they serve, what waits for them, and how they do."""
+    """Return the configured roles: whether they serve, what waits for them, and how they do."""
     store = context.store
     if context.grant.confined:
         return {"roles": [_bare(role) for role in store.roles.all() if _asked(role, args)]}
@@ -56,7 +56,7 @@ def _asked(role: RoleRow, args: Arguments) -> bool:
 
 
 def _bare(role: RoleRow) -> Answer:
-    """A role without what it does and did for others."""
+    """Return a role without what it does and did for others."""
     return {
         "role": role.role,
         "in_service": role.in_service,

@@ -53,7 +53,7 @@ SHOWN: JsonObject = {
 
 
 def task_id(text: str) -> int:
-    """The number behind a task's id; raises InvalidInput if it is none."""
+    """Return the number behind a task's id; raises InvalidInput if it is none."""
     found = _ID.fullmatch(text.strip())
     if found is None:
         raise InvalidInput(
@@ -64,7 +64,7 @@ def task_id(text: str) -> int:
 
 
 def missing(text: str) -> NotFound:
-    """The error of a task that is not there."""
+    """Return the error of a task that is not there."""
     return NotFound(
         f"There is no task {text.strip()}.",
         hint=f"{_WHERE}; tasks that ended long ago are removed.",
@@ -72,7 +72,7 @@ def missing(text: str) -> NotFound:
 
 
 def existing(context: Context, text: str) -> Task:
-    """The task of an id.
+    """Return the task of an id.
 
     Raises:
         InvalidInput: not an id.
@@ -87,7 +87,7 @@ def existing(context: Context, text: str) -> Task:
 
 
 def those(context: Context, texts: list[str]) -> tuple[list[int], list[str]]:
-    """The numbers of tasks, each once, and why others that are asked for are not among them.
+    """Return the numbers of tasks, each once, and why others that are asked for are not among them.
 
     Raises:
         KhiveError: there is none of them; what is wrong with each.
@@ -106,7 +106,7 @@ def those(context: Context, texts: list[str]) -> tuple[list[int], list[str]]:
 
 
 def visible(context: Context, task: Task) -> bool:
-    """Whether a listing may show it."""
+    """Return True if a listing may show it."""
     return not task.namespace or namespace_allowed(context.config, task.namespace)
 
 
@@ -200,7 +200,7 @@ def show_whole(task: Task) -> ShownTask:
 
 
 def show_summary(known: Summary) -> Answer:
-    """How a role does at one type of task."""
+    """Return how a role does at one type of task."""
     low, high = known.expertise.interval()
     shown: dict[str, object] = {
         "task_type": known.task_type,

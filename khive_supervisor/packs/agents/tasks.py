@@ -71,7 +71,7 @@ def assign(context: Context, args: Arguments) -> Answer:
 
 
 def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, Answer | None]:
-    """The role that gets the task, the task's type, and how the role was selected."""
+    """Return the role that gets the task, the task's type, and how the role was selected."""
     name, task_type = args.get("role"), args.get("task_type")
     roles = context.store.roles.all()
     if name is not None:
@@ -119,7 +119,7 @@ def _what_there_is(roles: list[RoleRow]) -> str:
 
 
 def _cwd(context: Context, asked: str | None, role: str) -> str:
-    """The real path of the caller's directory: what it names, else where its session is.
+    """Return the real path of the caller's directory: what it names, else where its session is.
 
     Raises:
         InvalidInput, Denied: the task could not be done there.
@@ -178,7 +178,7 @@ def _why_they_wait(context: Context, found: Iterable[Task]) -> str:
 
 
 def _absence(name: str, role: RoleRow | None) -> str:
-    """Why nobody does a role's tasks, and what to do about it; empty if somebody does."""
+    """Return why nobody does a role's tasks, and what to do about it; empty if somebody does."""
     if role is None:
         return (
             f"There is no role {name} now: queued tasks wait until there is. "
@@ -190,7 +190,7 @@ def _absence(name: str, role: RoleRow | None) -> str:
 
 
 def _way_back(role: RoleRow) -> str:
-    """What brings a role back into service: only somebody who took it out can tell when."""
+    """Return what brings a role back into service: only somebody who took it out can tell when."""
     if role.drained:
         return f"`khive-supervisor resume-role {role.role}` puts it back."
     return "`khive-supervisor status` says why."
@@ -201,7 +201,7 @@ def _detail(text: str) -> Answer:
 
 
 def tasks(context: Context, args: Arguments) -> Answer:
-    """The newest tasks, newest first."""
+    """Return the newest tasks, newest first."""
     own = None if context.grant.operator else context.owners
     where = TaskFilter(args.get("role"), args.get("state"), args.get("task_type"), own)
     before = shapes.task_id(args["before"]) if "before" in args else None
@@ -247,7 +247,7 @@ def feedback(context: Context, args: Arguments) -> Answer:
 
 
 def follow(context: Context, args: Arguments) -> Answer:
-    """What happens to tasks after a number: waits for something to happen."""
+    """Return what happens to tasks after a number: waits for something to happen."""
     store = context.store.tasks
     after = args["after"] if "after" in args else store.last_event()
     end = time.monotonic() + args.get("timeout", WAIT)
@@ -267,12 +267,12 @@ def follow(context: Context, args: Arguments) -> Answer:
 
 
 def _shown(context: Context, task: Task) -> bool:
-    """Whether a listing shows a task to whoever asks."""
+    """Return True if a listing shows a task to whoever asks."""
     return shapes.visible(context, task) and ownership.owns(context, task)
 
 
 def _event(context: Context, event: TaskEvent, args: Arguments) -> Answer | None:
-    """An event as it is shown, unless it is of a task that is not asked for."""
+    """Return an event as it is shown, unless it is of a task that is not asked for."""
     found = context.store.tasks.page(limit=1, before=event.task_id + 1)
     if not found or found[0].id != event.task_id or not _shown(context, found[0]):
         return None
@@ -324,7 +324,7 @@ class _Wait:
         self._said = time.monotonic()
 
     def run(self) -> list[Task]:
-        """The tasks as they are in the end."""
+        """Return the tasks as they are in the end."""
         token: object = None
         found: list[Task] = []
         while True:

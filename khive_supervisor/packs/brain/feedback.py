@@ -57,7 +57,7 @@ def auto_feedback(context: Context, args: Arguments) -> Answer:
 
 
 def _outcome(args: Arguments, ids: list[str]) -> tuple[str | None, str | None]:
-    """The signal and the target of a recall's feedback; see the verb's description."""
+    """Return the signal and the target of a recall's feedback; see the verb's description."""
     target = args["target"].strip() if "target" in args else None
     signal = args.get("signal", signals.RECALL_HIT if target else None)
     if signal == signals.RECALL_MISS and target:
@@ -78,7 +78,7 @@ def _outcome(args: Arguments, ids: list[str]) -> tuple[str | None, str | None]:
 
 
 def _profile(context: Context, args: Arguments, entry: Entry | None) -> str:
-    """The profile that is named, else the one that serves this session such entries."""
+    """Return the profile that is named, else the one that serves this session such entries."""
     if "profile" in args:
         return str(args["profile"]).strip()
     kind = SERVED_AS.get(entry.collection, "recall") if entry else "recall"
@@ -120,7 +120,7 @@ def _note(event: model.NewEvent, done: model.Recorded) -> str:
 
 
 def event_counts(context: Context, args: Arguments) -> Answer:
-    """How much feedback there was."""
+    """Return how much feedback there was."""
     now, group = context.now(), args.get("group", "kind")
     since = forms.moment(args["since"], now)
     until = forms.moment(args["until"], now) if "until" in args else None

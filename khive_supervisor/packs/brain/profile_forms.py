@@ -62,7 +62,7 @@ BINDING_FILTERS = {
 
 
 def seeds(args: Arguments) -> Weights:
-    """The priors that a call asks for.
+    """Return the priors that a call asks for.
 
     Raises:
         InvalidInput: a number is not one that a prior can have.
@@ -86,7 +86,7 @@ def seeds(args: Arguments) -> Weights:
 
 
 def consumer_kind(context: Context, asked: str, *, any_allowed: bool = False) -> str:
-    """A kind of consumer that some pack declares, or `*`.
+    """Return a kind of consumer that some pack declares, or `*`.
 
     Raises:
         InvalidInput: no pack declares it.
@@ -102,19 +102,19 @@ def consumer_kind(context: Context, asked: str, *, any_allowed: bool = False) ->
 
 
 def binding_filter(args: Arguments) -> BindingFilter:
-    """The filter that a call's arguments ask for."""
+    """Return the filter that a call's arguments ask for."""
     return BindingFilter(
         args.get("name"), args.get("actor"), args.get("namespace"), args.get("consumer_kind")
     )
 
 
 def text(args: Arguments, name: str, default: str = "") -> str:
-    """A short text among the arguments; raises InvalidInput if it is not Unicode."""
+    """Return a short text among the arguments; raises InvalidInput if it is not Unicode."""
     return ingest.check_text(args.get(name, default), name)
 
 
 def show_posterior(posterior: Beta) -> Answer:
-    """A posterior as mean, credible interval, and how many observations it is worth."""
+    """Return a posterior as mean, credible interval, and how many observations it is worth."""
     low, high = posterior.interval()
     return {
         "mean": round(posterior.mean, 4),
@@ -124,7 +124,7 @@ def show_posterior(posterior: Beta) -> Answer:
 
 
 def show_profile(profile: Profile) -> Answer:
-    """A profile as agents and people see it."""
+    """Return a profile as agents and people see it."""
     shown: dict[str, object] = {
         "name": profile.name,
         "lifecycle": profile.lifecycle,
@@ -143,7 +143,7 @@ def show_profile(profile: Profile) -> Answer:
 
 
 def show_binding(binding: Binding) -> Answer:
-    """A binding as agents and people see it."""
+    """Return a binding as agents and people see it."""
     return {
         "profile": binding.profile,
         "actor": binding.actor,
@@ -155,7 +155,7 @@ def show_binding(binding: Binding) -> Answer:
 
 
 def show_targets(context: Context, targets: Iterable[tuple[int, Target]]) -> list[Answer]:
-    """What is learned of entries, of those whose namespaces are allowed here."""
+    """Return what is learned of entries, of those whose namespaces are allowed here."""
     learned = dict(targets)
     return [
         {

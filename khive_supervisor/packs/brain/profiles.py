@@ -27,7 +27,7 @@ def create(context: Context, args: Arguments) -> Answer:
 
 
 def profiles(context: Context, args: Arguments) -> Answer:
-    """All profiles, or those of a lifecycle."""
+    """Return all profiles, or those of a lifecycle."""
     found = context.store.profiles.all(args.get("lifecycle"))
     return {"profiles": [shapes.show_profile(profile) for profile in found]}
 
@@ -50,7 +50,7 @@ def profile(context: Context, args: Arguments) -> Answer:
 def resolved(
     context: Context, kind: str, actor: str | None = None, namespace: str | None = None
 ) -> Resolution:
-    """The profile that serves a kind of call, of this session unless others are named."""
+    """Return the profile that serves a kind of call, of this session unless others are named."""
     return context.profiles.snapshot().resolve(
         context.session.actor if actor is None else actor, context.namespace(namespace), kind
     )
@@ -112,7 +112,7 @@ def unbind(context: Context, args: Arguments) -> Answer:
 
 
 def bindings(context: Context, args: Arguments) -> Answer:
-    """The bindings, or those that a filter names."""
+    """Return the bindings, or those that a filter names."""
     found = context.store.bindings.all(shapes.binding_filter(args))
     return {"bindings": [shapes.show_binding(binding) for binding in found]}
 

@@ -96,7 +96,7 @@ def search(context: Context, args: Arguments) -> Answer:
 
 
 def suggest(context: Context, args: Arguments) -> Answer:
-    """What is worth reading for a task: ids and a line each, of memories and documents."""
+    """Return what is worth reading for a task: ids and a line each, of memories and documents."""
     where = forms.entry_filter(context, args, None)
     limit = args.get("limit", answers.DEFAULT_LIMIT)
     answer, served_by = serving.serve(context, args["task"], where, serving.SEARCH, limit=limit)

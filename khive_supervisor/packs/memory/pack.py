@@ -68,7 +68,7 @@ def remember(context: Context, args: Arguments) -> Answer:
 def _added_to(
     context: Context, number: int, given: NewEntry, args: Arguments
 ) -> Mapping[str, Answer]:
-    """What a known memory has got of what was said of it now, and what it was not given."""
+    """Return what a known memory has got of what was said of it now, and what it was not given."""
     (before,) = context.store.entries.get([number])
     context.store.entries.annotate(
         number,

@@ -46,7 +46,7 @@ _DIGEST = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 
 def new_piece(context: Context, item: Mapping[str, Any], where: str, namespace: str) -> Piece:
-    """An entry that was learned, if it can be stored; raises InvalidInput otherwise."""
+    """Return an entry that was learned, if it can be stored; raises InvalidInput otherwise."""
     entry = NewEntry(
         collection="knowledge",
         namespace=namespace,
@@ -109,7 +109,7 @@ def sync(context: Context, args: Arguments) -> Answer:
 
 
 def _run(context: Context, given: int | None) -> int:
-    """The number of a reading; one of the future would end all readings of its sources."""
+    """Return the number of a reading; one of the future would end all readings of its sources."""
     if given is None:
         return context.store.sources.begin_run()
     if given > context.store.sources.last_run():
@@ -127,7 +127,7 @@ def _text(
     namespace: str,
     refused: list[dict[str, str]],
 ) -> SourceText:
-    """What is said of one source; entries that cannot be stored are refused one by one."""
+    """Return what is said of one source; entries that cannot be stored are refused one by one."""
     name = ingest.check_text(source["source"], "source")
     pieces, whole = [], True
     for item in source["entries"]:
@@ -163,7 +163,7 @@ def _checked(context: Context, item: Mapping[str, Any], namespace: str) -> Piece
 
 
 def _change(context: Context, text: SourceText, said: LearnedText) -> Answer:
-    """What has changed of a source, in a few lines; nothing if nothing has."""
+    """Return what has changed of a source, in a few lines; nothing if nothing has."""
     if not (said.stored or said.restored or said.retired or text.instead_of):
         return {}
     return {
@@ -182,7 +182,7 @@ def _lines(context: Context, ids: Iterable[int]) -> list[str]:
 
 
 def sources(context: Context, args: Arguments) -> Answer:
-    """Which sources are known, and by which digest."""
+    """Return which sources are known, and by which digest."""
     namespace = context.namespace(args.get("namespace"))
     store = context.store
     limit = args.get("limit", SOURCES_LIMIT)

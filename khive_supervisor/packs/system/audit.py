@@ -52,7 +52,7 @@ PROPERTIES: JsonObject = {
 
 
 def audit(context: Context, args: Arguments) -> Answer:
-    """What was done, newest first."""
+    """Return what was done, newest first."""
     patterns = context.config.session.allowed_namespaces
     if "*" not in patterns:
         raise Denied(

@@ -11,7 +11,7 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 
 def status(context: Context, _args: Arguments) -> Answer:
-    """The generation in force, and what is newer than it."""
+    """Return the generation in force, and what is newer than it."""
     if context.embedder is None:
         return {"state": "off", "why": 'embedder.kind is "none": search is full text only'}
     model_id = context.embedder.model_id

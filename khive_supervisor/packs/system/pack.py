@@ -15,7 +15,7 @@ COLLECTIONS = ("memory", "knowledge")
 
 
 def status(context: Context, _args: Arguments) -> Answer:
-    """The session, the store in numbers, and the supervisor if there is one."""
+    """Return the session, the store in numbers, and the supervisor if there is one."""
     try:
         supervisor = context.ask_supervisor("status")
     except NotRunning as error:
@@ -61,7 +61,7 @@ def _store(context: Context) -> Answer:
 
 
 def _namespace(context: Context) -> Answer:
-    """What there is for a confined session: the numbers of its namespace alone."""
+    """Return what there is for a confined session: the numbers of its namespace alone."""
     own = context.default_namespace
     counts = {
         collection: context.store.entries.live_count(EntryFilter(collection, (own,)))

@@ -17,10 +17,6 @@ SHORT_LIVED = ("cli/", "attach", "entry.py", "__main__.py", "paths.py")
 AT_A_START = {
     "khive_supervisor.embed.minilm",
     "khive_supervisor.config.catalogue",
-    "khive_supervisor.config.project.alone",
-    "khive_supervisor.access.decide",
-    "khive_supervisor.access.lineage",
-    "khive_workers.session.reserve",
     "khive_supervisor.packs.warm_up",  # by the zygote, before it is ready
 }
 

@@ -65,7 +65,7 @@ def _fill_pools() -> None:
 
 
 def _c_library() -> Any:
-    """The C library, if it is GNU's and has what is needed here; else None."""
+    """Return the C library, if it is GNU's and has what is needed here; else None."""
     try:
         return _declared(ctypes.CDLL(None))
     except (OSError, AttributeError):
@@ -92,7 +92,7 @@ def _fill_heap(library: Any) -> None:
 
 
 def _below(place: int, top: int) -> bool:
-    """Whether a place is in the heap below its free end; other regions are far away."""
+    """Return True if a place is in the heap below its free end; other regions are far away."""
     return top - (1 << 32) < place < top
 
 

@@ -36,7 +36,7 @@ def session_info(request: SessionRequest) -> SessionInfo:
 
 
 def make_context(config: Config, request: SessionRequest, socket_path: str | None) -> Context:
-    """The session's context, with what the request grants it; nothing is opened yet."""
+    """Return the session's context, with what the request grants it; nothing is opened yet."""
     make: Callable[[], Any]
     if socket_path is None:
         make = lambda: in_process(config.embedder)  # noqa: E731 - one expression, bound late
@@ -52,7 +52,7 @@ def make_context(config: Config, request: SessionRequest, socket_path: str | Non
 
 
 def _namespace(config: Config, request: SessionRequest) -> str:
-    """The namespace of a session's calls that name none."""
+    """Return the namespace of a session's calls that name none."""
     granted = grant.from_dict(request.get("grant"))
     if granted.namespaces is not None:
         return next(iter(granted.namespaces), "")
@@ -78,7 +78,7 @@ class Link:
         self.sock: socket.socket | None = None
 
     def connect(self) -> bool:
-        """Register with a supervisor if there is one; whether there was."""
+        """Register with a supervisor; return True if there is one."""
         hello, log_end = runtime.registration(self._config, self._kind, self._session, self._info)
         with log_end:
             self.sock = runtime.register(self._path, hello, log_end)

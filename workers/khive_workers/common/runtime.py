@@ -84,7 +84,7 @@ def begin(channel: int, word: bytes) -> bool:
 def registration(config: Config, name: str, session: str, info: dict[str, object]) -> (
     tuple[bytes, socket.socket]
 ):  # fmt: skip
-    """The hello of a worker, and the end of its log that goes with it."""
+    """Return the hello of a worker, and the end of its log that goes with it."""
     receiving = logs.send_to_supervisor(config.log.level, name)
     # A command's verbs run in its only thread: it cannot be asked whether it lives.
     # `moves`: told to, it gives its session to a worker of the release that runs by then.

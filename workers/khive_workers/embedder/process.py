@@ -293,7 +293,7 @@ class EmbedderConnection(asyncio.Protocol):
 
 
 def _same_user(sock: socket.socket) -> bool:
-    """Whether the other side is this user; where the kernel cannot say, the file's mode must do."""
+    """Return True if the other side is this user, or the kernel cannot say: the mode does."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return True
@@ -373,7 +373,7 @@ async def serve(
 
 
 def main(argv: list[str]) -> int:
-    """The process; returns its exit code."""
+    """Return the process; returns its exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent-fd", type=int)
     parser.add_argument("--ready-fd", type=int, help="default: the parent's")

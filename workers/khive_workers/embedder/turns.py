@@ -108,7 +108,7 @@ class Turns:
         return self._slice(self._long) or self._slice(self._short)
 
     def take_short(self) -> Slice | None:
-        """The next texts for one who serves only short jobs; None when none waits."""
+        """Return the next texts for one who serves only short jobs; None when none waits."""
         return self._slice(self._short)
 
     def _slice(self, queue: deque[Job]) -> Slice | None:

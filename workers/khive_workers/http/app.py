@@ -113,7 +113,7 @@ class Application:
 
 
 def _tasks(context: Context) -> metrics.TaskNumbers:
-    """How roles did, what waits for them, and how their budgets stand."""
+    """Return how roles did, what waits for them, and how their budgets stand."""
     store = context.store
     records: dict[tuple[str, str], tuple[int, int]] = {}
     for one in store.roles.records():
@@ -144,7 +144,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def numbers_of(refused: Counter[str], connections: Connections) -> Callable[[], Answer]:
-    """What the gate and the connections have counted, for metrics."""
+    """Return what the gate and the connections have counted, for metrics."""
     return lambda: {
         "refused": refused,
         "connections": len(connections.open),

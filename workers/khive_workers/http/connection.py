@@ -34,11 +34,11 @@ class Connections:
     late: int = 0
 
     def make(self) -> HttpConnection:
-        """A protocol for a connection that has been accepted."""
+        """Return a protocol for a connection that has been accepted."""
         return HttpConnection(self)
 
     def make_room(self) -> bool:
-        """Whether there is room for one more, after closing another if need be."""
+        """Return True if there is room for one more, after closing another if need be."""
         if len(self.open) < self.limit:
             return True
         idle = [one for one in self.open if not one.at_work]
@@ -72,7 +72,7 @@ class HttpConnection(H11Protocol):
 
     @property
     def at_work(self) -> bool:
-        """Whether a request that is whole is being answered."""
+        """Return True if a request that is whole is being answered."""
         return self.cycle is not None and not self.cycle.response_complete and self._whole
 
     @property

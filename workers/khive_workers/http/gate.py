@@ -42,20 +42,20 @@ class Refusal:
     headers: tuple[tuple[str, str], ...] = ()
 
     def response(self) -> JSONResponse:
-        """The answer."""
+        """Return the answer."""
         return error_response(self.status, self.code, self.message, self.hint, dict(self.headers))
 
 
 def error_response(
     status: int, code: str, message: str, hint: str = "", headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """An error in the form that all routes answer with."""
+    """Return an error in the form that all routes answer with."""
     body = {"error": {"code": code, "message": message, "hint": hint, "retryable": status == 503}}
     return JSONResponse(body, status, headers)
 
 
 def hosts_of(host: str, port: int, more: Collection[str]) -> frozenset[bytes]:
-    """What the Host of a request may be, in lower case."""
+    """Return what the Host of a request may be, in lower case."""
     own = [f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", f"localhost:{port}"]
     return frozenset(name.lower().encode() for name in (*own, *more))
 
@@ -78,7 +78,7 @@ class GateRules:
         self._failures = failures
 
     def check(self, path: str, headers: Headers) -> Refusal | None:
-        """Why a request is refused, or None."""
+        """Return why a request is refused, or None."""
         found: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             found.setdefault(name.lower(), []).append(value.strip())
@@ -95,7 +95,7 @@ class GateRules:
         return self._check_size(found.get(b"content-length", []))
 
     def namespace(self, headers: Headers) -> str | None:
-        """The namespace that a request's token is confined to; None for the own token."""
+        """Return the namespace that a request's token is confined to; None for the own token."""
         given = next((value for name, value in headers if name.lower() == b"authorization"), b"")
         return tokens.namespace_of(self._token.decode(), given.partition(b" ")[2].strip())
 
@@ -134,7 +134,7 @@ _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="khive"'),)
 
 
 def too_large(limit: int) -> Refusal:
-    """The refusal of a body that is longer than allowed."""
+    """Return the refusal of a body that is longer than allowed."""
     return Refusal(413, "too_large", f"The body is larger than {limit} bytes (http.max_body).")
 
 

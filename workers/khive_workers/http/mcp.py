@@ -27,7 +27,7 @@ CLIENTS = "http"
 
 
 def who_asks(ctx: Any) -> SessionInfo:
-    """The client of a request, by its headers."""
+    """Return the client of a request, by its headers."""
     headers = ctx.request.headers if ctx.request is not None else {}
     session = headers.get(SESSION) or ""
     return SessionInfo(
@@ -59,7 +59,7 @@ class HttpMcpServer(McpServer):
         """Many clients share this process: `status` shows none of them by name."""
 
     def _grant_of(self, ctx: Any) -> Grant:
-        """An agent's: whoever speaks MCP is one, whatever token it has."""
+        """Return an agent's: whoever speaks MCP is one, whatever token it has."""
         return grant_of(ctx)
 
     async def _run(self, name: str, arguments: JsonObject, ctx: Any) -> Answer:

@@ -255,7 +255,7 @@ class _Made(Collector):
 
 
 def render(facts: Facts) -> bytes:
-    """The text that Prometheus reads."""
+    """Return the text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Made(facts))
     return generate_latest(registry)

@@ -39,7 +39,7 @@ _REFUSALS = {
 
 
 def describe(routes: Iterable[Route]) -> JsonObject:
-    """The whole document."""
+    """Return the whole document."""
     paths: dict[str, JsonObject] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)

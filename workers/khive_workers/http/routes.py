@@ -78,7 +78,7 @@ class Route:
 
     @property
     def input_schema(self) -> Schema:
-        """What it takes, as a schema of an object."""
+        """Return what it takes, as a schema of an object."""
         found: Schema = self.takes or {"type": "object", "additionalProperties": False}
         return found
 
@@ -92,18 +92,18 @@ async def healthz(_asked: RouteCall) -> Answer:
 
 
 async def readyz(asked: RouteCall) -> Response:
-    """The supervisor and the store answer."""
+    """Return the supervisor and the store answer."""
     missing = await asked.service.ready()
     return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)
 
 
 async def status(asked: RouteCall) -> Answer:
-    """What `khive-supervisor status --json` prints."""
+    """Return what `khive-supervisor status --json` prints."""
     return await asked.service.ask("status")
 
 
 async def reload(asked: RouteCall) -> Response:
-    """What `khive-supervisor reload --json` prints, with a status that says how it ended."""
+    """Return what `khive-supervisor reload --json` prints, with a status that says how it ended."""
     result = await asked.service.ask("reload", asked.args)
     if "valid" in result:  # a dry run's
         return JSONResponse(wellformed.data(result), 200 if result["valid"] else 422)
@@ -115,7 +115,7 @@ async def reload(asked: RouteCall) -> Response:
 
 
 async def roles(asked: RouteCall) -> Answer:
-    """The roles with their workers, and what waits for no role."""
+    """Return the roles with their workers, and what waits for no role."""
     found: JsonObject = (await asked.service.ask("roles.status"))["roles"]
     return found
 
@@ -163,7 +163,7 @@ _SPENT = {409: "The role's budget is exceeded, until the time that the answer sa
 
 
 def declared(registry: Registry) -> tuple[Route, ...]:
-    """All routes; what those of tasks take and answer is what their verbs do."""
+    """Return all routes; what those of tasks take and answer is what their verbs do."""
 
     def takes(verb: str, *named_by_path: str) -> Schema:
         schema = registry.get(verb).input_schema
@@ -223,7 +223,7 @@ async def answer(route: Route, service: Service, request: Request) -> Response:
 
 
 async def _body(request: Request, limit: int) -> bytes | None:
-    """The whole body; None if it is longer than allowed."""
+    """Return the whole body; None if it is longer than allowed."""
     found = bytearray()
     async for part in request.stream():
         found += part
@@ -243,7 +243,7 @@ def _parse(body: bytes) -> JsonObject:
 
 
 def _query(request: Request) -> JsonObject:
-    """The query's texts by name; what they stand for, the route's schema says."""
+    """Return the query's texts by name; what they stand for, the route's schema says."""
     found: JsonObject = {}
     for name, text in request.query_params.multi_items():
         if name in found:
@@ -262,7 +262,7 @@ def _check(route: Route, args: JsonObject) -> None:
 
 
 def not_found() -> Response:
-    """The answer to a path that is none."""
+    """Return the answer to a path that is none."""
     return error_response(
         404, "not_found", "There is nothing here.", "GET /openapi.json lists all."
     )

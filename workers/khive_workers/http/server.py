@@ -162,7 +162,7 @@ async def _untold(_kinds: object) -> None:
 
 
 def read_token(path: str) -> str:
-    """The token in a file.
+    """Return the token in a file.
 
     Raises:
         BootFailure: it cannot be read.
@@ -178,7 +178,7 @@ def read_token(path: str) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """The process; returns its exit code."""
+    """Return the process; returns its exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent-fd", type=int, required=True)
     parser.add_argument("--listen-fd", type=int, required=True)

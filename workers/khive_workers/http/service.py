@@ -32,7 +32,7 @@ ROUTES = SessionInfo(actor="http")
 
 
 def confined_client(namespace: str) -> Grant:
-    """What whoever has a namespace's token may do; they share their tasks."""
+    """Return what whoever has a namespace's token may do; they share their tasks."""
     return replace(confined_to(namespace), owners=(f"http-{namespace}",))
 
 
@@ -67,7 +67,7 @@ class Service:
         self.lanes = [Lane(self.context(SessionInfo(), AGENT)) for _ in range(LANES)]
 
     def context(self, who: SessionInfo, grant: Grant) -> Context:
-        """A context of its own for somebody; nothing is opened yet."""
+        """Return a context of its own for somebody; nothing is opened yet."""
         context = make_context(self.config, {"kind": "http"}, self._path)
         context.session, context.grant, context.hint = who, grant, self._link.hint
         return context
@@ -101,11 +101,11 @@ class Service:
         return await self.routes.run(work)
 
     def lane(self) -> Lane:
-        """The lane with the least to do."""
+        """Return the lane with the least to do."""
         return min(self.lanes, key=lambda lane: lane.waiting)
 
     def served(self, session: str) -> Served:
-        """What a session was served; a client without one is new each time."""
+        """Return what a session was served; a client without one is new each time."""
         if not session:
             return Served()
         found = self._served.setdefault(session, Served())
@@ -115,7 +115,7 @@ class Service:
         return found
 
     def counts(self) -> dict[str, int]:
-        """What all contexts have counted."""
+        """Return what all contexts have counted."""
         total: dict[str, int] = {}
         for lane in (self.routes, *self.lanes):
             for name, number in lane.context.counts().items():
@@ -123,7 +123,7 @@ class Service:
         return total
 
     async def ready(self) -> list[str]:
-        """What is not ready: the supervisor, the store; nothing when all is well."""
+        """Return what is not ready: the supervisor, the store; nothing when all is well."""
         missing = []
         try:
             await self.ask("ping")

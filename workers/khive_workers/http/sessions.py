@@ -152,7 +152,7 @@ class HttpSessions:
 
 
 def _header(headers: Any, wanted: str) -> str | None:
-    """The first header of a name."""
+    """Return the first header of a name."""
     found = (value for name, value in headers if name.lower() == wanted.encode())
     value = next(found, None)
     return None if value is None else str(value.decode("latin-1"))

@@ -50,7 +50,7 @@ _PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS = -32700, -32600, -32602
 
 
 def _hung_up(fd: int) -> bool:
-    """Whether the other end of a pipe is closed, although there may be more to read."""
+    """Return True if the other end of a pipe is closed, although there may be more to read."""
     poll = select.poll()
     poll.register(fd, 0)  # the end is always reported
     return bool(poll.poll(0))
@@ -106,7 +106,7 @@ class FdTransport:
 
     @property
     def idle(self) -> bool:
-        """Whether it only waits for the client: nothing is asked, owed, or half said."""
+        """Return True if it only waits for the client: nothing is asked, owed, or half said."""
         waits = self._arrival is not None and not self._arrival.done()
         return waits and not (self._open or self._ready) and not self._writer.busy
 
@@ -183,7 +183,7 @@ class FdTransport:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is at work: every call that was read is answered, and the answer out."""
+        """Return True if nothing is at work: each call read is answered, and the answer out."""
         return not (self._open or self._ready or self._swallow or self._writer.busy)
 
     def close(self) -> None:
@@ -334,7 +334,7 @@ class FdTransport:
 
 
 def _serialized(message: JSONRPCMessage) -> bytes:
-    """A message as JSON, whatever is in it: who waits for an answer gets one."""
+    """Return a message as JSON, whatever is in it: who waits for an answer gets one."""
     try:
         return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
     except PydanticSerializationError:
@@ -343,7 +343,7 @@ def _serialized(message: JSONRPCMessage) -> bytes:
 
 
 def _unread(error: Exception) -> str:
-    """Why a line is no message, in few words."""
+    """Return why a line is no message, in few words."""
     if not isinstance(error, ValidationError):
         return str(error) or type(error).__name__
     if error.error_count() > 1:
@@ -352,7 +352,7 @@ def _unread(error: Exception) -> str:
 
 
 def _request_id(line: bytes) -> str | int | None:
-    """The id of a line that is a request, or None."""
+    """Return the id of a line that is a request, or None."""
     try:
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
     except (ValidationError, ValueError, RecursionError):
@@ -367,7 +367,7 @@ class Incoming:
         self._transport = transport
 
     async def receive(self) -> SessionMessage | Exception:
-        """The next message; EndOfStream after the last."""
+        """Return the next message; EndOfStream after the last."""
         message = await self._transport.receive()
         if message is None:
             raise anyio.EndOfStream

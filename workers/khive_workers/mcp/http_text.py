@@ -12,7 +12,7 @@ from khive_workers.mcp.received import received
 
 
 def readable(receive: Receive) -> Receive:
-    """The same request, whose body is JSON that is text."""
+    """Return the same request, whose body is JSON that is text."""
     parts: list[bytes] = []
     done = False
 
@@ -32,7 +32,7 @@ def readable(receive: Receive) -> Receive:
 
 
 def sayable(send: Send) -> Send:
-    """The same answer, in which nothing passes for the end of a line but what is one."""
+    """Return the same answer, in which nothing passes for the end of a line but what is one."""
     held: list[Message] = []
 
     async def escaped(message: Message) -> None:

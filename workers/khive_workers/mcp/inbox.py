@@ -76,7 +76,7 @@ class Inbox:
             self._memory.resize(SMALL)
 
     def peek(self) -> bytes | LineRefusal | None:
-        """The first line, without its end; None if there is none yet."""
+        """Return the first line, without its end; None if there is none yet."""
         end = self._memory.find(b"\n", self._scanned, self._end)
         if end < 0:
             self._scanned = self._end
@@ -149,7 +149,7 @@ class Inbox:
 
 
 def _count_until_zero(fd: int, start: int) -> int:
-    """How many bytes there are from `start` on."""
+    """Return how many bytes there are from `start` on."""
     count = 0
     while True:
         chunk = os.pread(fd, CHUNK, start + count)

@@ -37,7 +37,7 @@ class LineWriter:
 
     @property
     def busy(self) -> bool:
-        """Whether something waits to be written."""
+        """Return True if something waits to be written."""
         return bool(self._waiting)
 
     async def write(self, line: bytes, on_written: Callable[[], None] = _nothing) -> bool:

@@ -51,7 +51,7 @@ def received(content: bytes) -> bytes:
 
 
 def complaint(method: str, params: Any) -> str | None:
-    """What is wrong with a request that the SDK would refuse without saying why."""
+    """Return what is wrong with a request that the SDK would refuse without saying why."""
     if method != "tools/call":
         return None
     if not isinstance(params, dict) or not isinstance(params.get("name"), str):

@@ -63,7 +63,7 @@ class ResourceSpec:
 
     @property
     def is_template(self) -> bool:
-        """Whether the URI has a part to fill in."""
+        """Return True if the URI has a part to fill in."""
         return self.uri.endswith("{name}")
 
     def part_of(self, uri: str) -> str | None:
@@ -128,7 +128,7 @@ class Resources:
     # --- reading --------------------------------------------------------------------------------
 
     def _sources(self, ctx: Any) -> Iterator[ResourceSpec]:
-        """Those whose verb exists for the client of a request."""
+        """Return those whose verb exists for the client of a request."""
         verbs = {verb.name for verb in self._registry.within(self._grant_of(ctx))}
         return (source for source in SOURCES if source.verb in verbs)
 
@@ -281,6 +281,6 @@ def _no_resource(uri: str, sources: Iterable[ResourceSpec]) -> MCPError:
 
 
 def _affected(uris: Collection[str], kinds: Collection[str]) -> list[str]:
-    """The URIs that may read otherwise after changes of these kinds."""
+    """Return the URIs that may read otherwise after changes of these kinds."""
     sources = [source for source in SOURCES if not source.kinds.isdisjoint(kinds)]
     return [uri for uri in sorted(uris) if any(s.part_of(uri) is not None for s in sources)]

@@ -146,7 +146,7 @@ def _door_tools() -> list[types.Tool]:
 
 
 def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> Answer:
-    """What `khive_help` answers whoever has a grant.
+    """Return what `khive_help` answers whoever has a grant.
 
     Raises:
         NotFound: there is no such verb.
@@ -204,7 +204,7 @@ class McpServer:
         self.server.middleware.clear()
 
     def options(self) -> InitializationOptions:
-        """What `Server.run` wants."""
+        """Return what `Server.run` wants."""
         return self.server.create_initialization_options(
             NotificationOptions(resources_changed=True)
         )
@@ -216,7 +216,7 @@ class McpServer:
         return types.ListToolsResult(tools=tools + self._doors)
 
     def _grant_of(self, _ctx: Any) -> Grant:
-        """What the client of a request may do."""
+        """Return what the client of a request may do."""
         context = self.runtime.context
         return AGENT if context is None else context.grant
 
@@ -359,7 +359,7 @@ def answer_of(result: Answer) -> tuple[Answer, str]:
 def progress_of(
     ctx: Any, loop: asyncio.AbstractEventLoop, cancelled: threading.Event
 ) -> Callable[[int, int, str], None]:
-    """A verb's progress as MCP notifications, if the client asked for them.
+    """Return a verb's progress as MCP notifications, if the client asked for them.
 
     A call that was cancelled ends there: what it has stored by then stays.
     """
@@ -375,7 +375,7 @@ def progress_of(
 
 
 def _failure(error: KhiveError) -> types.CallToolResult:
-    """An error that the model reads: what happened, why, what to do next.
+    """Return an error that the model reads: what happened, why, what to do next.
 
     Text alone: some clients hold the structured content of an error, too, to the tool's output
     schema, and then show that complaint instead of the error.

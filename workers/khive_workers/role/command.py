@@ -220,7 +220,7 @@ class CommandHandler:
             return None
 
     def _judge(self, code: int) -> Outcome | None:
-        """What came of it; None: it was started once more."""
+        """Return what came of it; None: it was started once more."""
         latency = self._clock() - self._started
         log_tail = tail_of(self._errors.text())
         if self._why is Why.CANCELLED:
@@ -237,11 +237,11 @@ class CommandHandler:
         return outcome
 
     def progress(self) -> str | None:
-        """A command says nothing by itself: it may call the verb."""
+        """Return a command says nothing by itself: it may call the verb."""
         return None
 
     def used(self) -> Usage | None:
-        """A command says it at its end."""
+        """Return a command says it at its end."""
         return None
 
     def stop(self, why: Why) -> None:
@@ -304,7 +304,7 @@ def _take(pipe: IO[bytes], kept: Bounded, *, last: bool = False) -> bool:
 
 
 def _ended(pid: int) -> bool:
-    """Whether a child has ended, without reaping it."""
+    """Return True if a child has ended, without reaping it."""
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return found is not None
 
@@ -329,7 +329,7 @@ _NO_MEMORY = ("MemoryError", "bad_alloc", "ut of memory", "annot allocate memory
 
 
 def _how(code: int, memory: int, said: str) -> str:
-    """A failure in words."""
+    """Return a failure in words."""
     how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
     if memory and any(word in said for word in _NO_MEMORY):
         return f"The command ran out of memory ({how}): the role allows {memory >> 20} MiB."

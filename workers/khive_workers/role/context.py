@@ -110,7 +110,7 @@ class TaskContext:
 
     @property
     def used(self) -> Usage | None:
-        """All that was said to be used; None: nothing was said."""
+        """Return all that was said to be used; None: nothing was said."""
         return self._used
 
     def progress(self, text: str) -> None:
@@ -119,6 +119,6 @@ class TaskContext:
         self._wake()
 
     def take_progress(self) -> str | None:
-        """What was said since the last time; for the worker's loop."""
+        """Return what was said since the last time; for the worker's loop."""
         said, self._said = self._said, None
         return said

@@ -40,7 +40,7 @@ class WithFallback(AroundHandler):
         self._inner.begin(claim)
 
     def _fallback(self, command: tuple[str, ...]) -> TaskHandler:
-        """The handler of a command: the one before, unless the configuration has changed."""
+        """Return the handler of a command: the one before, unless the configuration has changed."""
         if self._command is None or self._command[0] != command:
             self._close_fallback()
             made = self._make(command)

@@ -69,13 +69,13 @@ class TaskHandler(Protocol):
         """Start with a task; there is none at work."""
 
     def outcome(self) -> Outcome | None:
-        """What came of it, once: None while it is at work."""
+        """Return what came of it, once: None while it is at work."""
 
     def progress(self) -> str | None:
-        """What it said last of how far it is; None: nothing new."""
+        """Return what it said last of how far it is; None: nothing new."""
 
     def used(self) -> Usage | None:
-        """What the task at work has used so far, as far as is known."""
+        """Return what the task at work has used so far, as far as is known."""
 
     def stop(self, why: Why) -> None:
         """Ask it to stop; a command is made to."""
@@ -137,19 +137,19 @@ class AroundHandler:
 
 
 def failure(error: str, log_tail: str = "", *, latency: float = 0.0) -> Outcome:
-    """A failed attempt; texts are cut to what the store takes."""
+    """Return a failed attempt; texts are cut to what the store takes."""
     return Outcome(
         FAILED, error=clip(error, ERROR_LIMIT), log_tail=tail_of(log_tail), latency=latency
     )
 
 
 def clip(text: str, limit: int) -> str:
-    """The beginning of a text that is too long."""
+    """Return the beginning of a text that is too long."""
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
 def tail_of(text: str) -> str | None:
-    """The end of a log, in the bytes that the store takes; None: there is none."""
+    """Return the end of a log, in the bytes that the store takes; None: there is none."""
     data = wellformed.text(text).encode()[-LOG_LIMIT:]
     return data.decode("utf-8", "ignore") or None
 
@@ -286,13 +286,13 @@ class PythonHandler:
 
 
 def described(error: BaseException) -> str:
-    """An error's kind and text on one line."""
+    """Return an error's kind and text on one line."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _lines_of(error: BaseException) -> str:
-    """The traceback below this module: what the handler's author can read."""
+    """Return the traceback below this module: what the handler's author can read."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
         trace = trace.tb_next

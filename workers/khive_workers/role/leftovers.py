@@ -102,7 +102,7 @@ def _tracker() -> set[int]:
 
 
 def _supervisor() -> set[int]:
-    """A supervisor that an agent's session had to start meanwhile serves everybody."""
+    """Return a supervisor that an agent's session had to start meanwhile serves everybody."""
     path = paths.env("KHIVE_SOCKET")
     if path is None or sys.platform != "linux":
         return set()

@@ -299,7 +299,7 @@ class RoleLoop:
         self._take(finished.next)
 
     def _too_long(self, outcome: Outcome) -> Outcome:
-        """A timeout is one, whatever the handler made of it."""
+        """Return a timeout is one, whatever the handler made of it."""
         text = f"It took longer than {self._timeout:g} s, the role's timeout, and was stopped."
         failed = failure(text, latency=outcome.latency)
         return replace(failed, log_tail=outcome.log_tail, usage=outcome.usage, place=outcome.place)

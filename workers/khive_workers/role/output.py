@@ -17,7 +17,7 @@ class Bounded:
 
     @property
     def cut(self) -> int:
-        """How many bytes were let go."""
+        """Return how many bytes were let go."""
         return self.total - len(self._head) - min(self._tail_bytes, self._tail_limit)
 
     def add(self, data: bytes) -> None:
@@ -34,7 +34,7 @@ class Bounded:
             self._tail_bytes -= len(self._tail.popleft())
 
     def text(self) -> str:
-        """What is left of it, and a line in the place of what is not."""
+        """Return what is left of it, and a line in the place of what is not."""
         cut = self.cut
         tail = b"".join(self._tail)[-self._tail_limit :] if self._tail_limit else b""
         head = self._head.decode("utf-8", "replace")

@@ -195,7 +195,7 @@ def _worker_of(
     command: Callable[[tuple[str, ...]], TaskHandler],
     variables: Callable[[Claim], dict[str, str]],
 ) -> TaskHandler:
-    """What does the work, wherever that is."""
+    """Return what does the work, wherever that is."""
     if role.handler.command:
         return command(role.handler.command)
     if role.handler.agent:

@@ -2,7 +2,7 @@
 
 import sys
 
-from khive_workers.session.worker import main
+from khive_workers.session.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -54,12 +54,12 @@ class Journal:
 
     @property
     def owed(self) -> list[Any]:
-        """The ids of the calls that were received and not answered, in order."""
+        """Return the ids of the calls that were received and not answered, in order."""
         return [json.loads(identifier) for identifier in self._owed]
 
     @property
     def standing(self) -> list[bytes]:
-        """The requests by which the client wants to hear of something, in order."""
+        """Return the requests by which the client wants to hear of something, in order."""
         return list(self._standing.values())
 
     def subscribe(self, line: bytes) -> None:

@@ -174,7 +174,7 @@ class ForkReserve:
 
 
 def _code(said: bytes) -> int | None:
-    """The exit code that the own child has said; None if it has said that it comes over."""
+    """Return the exit code that the own child has said; None if it has said that it comes over."""
     for line in said.splitlines():
         if line.startswith(b"X "):
             return int(line[2:])
