@@ -48,6 +48,48 @@ def test_of_two_equal_ones_the_salient_and_the_fresh_come_first() -> None:
         assert [r.fused.id for r in rank(twins, ages.get)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("age", "weights", "factor"),
+    [
+        (Age(0.0, 0.0, 0.0), RankWeights(), 1.03),
+        (Age(1.0, 0.0, 0.0), RankWeights(), 1.09),
+        (Age(0.5, 0.0, 0.0), RankWeights(), 1.06),
+        (Age(5.0, -1.0, -1.0), RankWeights(), 1.09),
+        (Age(-5.0, 0.0, 0.0), RankWeights(), 1.03),
+        (Age(1.0, 0.1, 10.0), RankWeights(), 1 + 0.09 * 0.36787944117144233),
+        (Age(1.0, 0.0, 0.0), RankWeights(0.0, 1.0, 1.0), 1.3),
+        (Age(0.5, 0.0, 0.0), RankWeights(1.0, 2.0, 1.0), 1.15),
+        (Age(1.0, 0.0, 0.0), RankWeights(1.0, 0.0, 0.0), 1.0),
+    ],
+)
+def test_what_salience_and_age_are_worth(age: Age, weights: RankWeights, factor: float) -> None:
+    assert boost(age, weights) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("mean", "factor"), [(0.0, 0.875), (0.5, 1.0), (0.75, 1.0625), (1, 1.125)])
+def test_what_was_said_moves_a_score_by_an_eighth_at_most(mean: float, factor: float) -> None:
+    assert learned_boost(mean) == factor
+
+
+def test_what_was_found_useful_comes_before_its_equal() -> None:
+    twins = fuse([(1, 5.0), (2, 5.0)], [(1, 0.5), (2, 0.5)])
+    ages = dict.fromkeys((1, 2), Age(0.5, 0.0, 0.0))
+    for means, first in (({1: 0.9}, 1), ({2: 0.9}, 2), ({1: 0.1}, 2), ({1: 0.6, 2: 0.7}, 2)):
+        ranked = rank(twins, ages.get, means=means)
+        assert ranked[0].fused.id == first
+        assert ranked[0].learned_boost == learned_boost(means.get(first, 0.5))
+        assert ranked[0].score == pytest.approx(
+            ranked[0].fused.score * ranked[0].boost * ranked[0].learned_boost
+        )
+
+
+def test_a_list_that_is_short_enough_is_taken_as_it_is() -> None:
+    fused = candidates(5)
+    assert contenders(fused, 5) is fused
+    assert contenders(fused, 6) is fused
+    assert len(contenders(fused, 1)) < 5
+
+
 def test_what_is_gone_is_left_out() -> None:
     ages = {1: Age(0.5, 0.0, 0.0)}
     assert [r.fused.id for r in rank(candidates(3), ages.get)] == [1]

@@ -89,3 +89,50 @@ def test_a_line_is_one_line_for_every_reader(value: Any) -> None:
     line = wellformed.json_line(raw)
     assert json.loads(line) == json.loads(raw)
     assert len(line.decode().splitlines()) == 1
+
+
+# --- bytes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "mended"),
+    [
+        (b"", b""),
+        (b"plain", b"plain"),
+        ("ä 🦓".encode(), "ä 🦓".encode()),
+        (b"\xff", "\ufffd".encode()),
+        (b"a\xc3", "a\ufffd".encode()),
+        (b"\xed\xa0\xbd", "\ufffd".encode()),
+        (b"\xed\xa0\xbe\xed\xb6\x93", "🦓".encode()),
+        (b"\xed\xa0\xbd \xff", "\ufffd\ufffd\ufffd \ufffd".encode()),
+    ],
+)
+def test_bytes_become_utf8(raw: bytes, mended: bytes) -> None:
+    assert wellformed.utf8(raw) == mended
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_become_utf8_and_utf8_stays(raw: bytes) -> None:
+    mended = wellformed.utf8(raw)
+    mended.decode()
+    assert wellformed.utf8(mended) is mended
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085"])
+def test_what_some_take_for_the_end_of_a_line_is_escaped(end: str) -> None:
+    line = wellformed.json_line(f'"a{end}b"'.encode())
+    assert line == f'"a\\u{ord(end):04x}b"'.encode()
+    assert json.loads(line) == f"a{end}b"
+
+
+def test_escapes_that_are_text_cost_nothing() -> None:
+    for raw in (r'"\n\u00e4"', "plain"):
+        assert wellformed.json_escapes(raw) is raw
+        whole = raw.encode()
+        assert wellformed.json_bytes(whole) is whole
+
+
+def test_a_value_that_refers_to_itself_is_left_to_who_writes_it() -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert wellformed.data(value) is value
