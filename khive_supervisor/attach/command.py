@@ -170,7 +170,7 @@ def main(argv: "list[str]") -> None:
             open_memory(JOURNAL)
             open_memory(INBOX)
         attach(terms)
-    from khive_supervisor.attach.alone import serve_alone
+    from khive_supervisor.attach.reserve import serve_alone
 
     serve_alone(terms)
 

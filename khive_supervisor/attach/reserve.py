@@ -17,6 +17,7 @@ from posix import (
     O_RDONLY,
     O_RDWR,
     close,
+    execv,
     fstat,
     getpid,
     getuid,
@@ -28,15 +29,71 @@ from posix import (
 from time import monotonic, sleep
 
 from khive_supervisor import __version__
-from khive_supervisor.attach.channel import stopped
-from khive_supervisor.host import paths
+from khive_supervisor.attach.channel import (
+    INBOX,
+    JOURNAL,
+    OtherRelease,
+    StartTerms,
+    Unserved,
+    offer,
+    stopped,
+)
+from khive_supervisor.host import holder, paths
 
 #: Seconds in which a reserve must listen, a matter of one or two if the machine is not busy: then
 #: one more interpreter would take even longer.
 LISTENS_WITHIN = 20.0
+#: Reserves that end just then, after which a session serves itself alone.
+RESERVES = 5
 #: Seconds between two looks whether it does.
 LOOK_EVERY = 0.05
 _LOCK_EX, _LOCK_NB = 2, 4
+
+
+def serve_alone(terms: StartTerms) -> None:
+    """Become a process that serves this session by itself; does not return.
+
+    With a journal it goes on where the last worker was, and comes back when a supervisor is there.
+    One of many loads what that takes, and forks for the others.
+    """
+    argv = [sys.executable, "-P", "-m", "khive_workers.session", "--standalone"]
+    if has_memory():
+        argv += ["--journal", str(JOURNAL), "--inbox", str(INBOX)]
+        if (turn := reserved(terms)) > 0:
+            argv += ["--reserve", str(turn)]
+    execv(sys.executable, argv + terms.words())
+
+
+def reserved(terms: StartTerms) -> int:
+    """Let the reserve serve this session; returns the lock's descriptor if it is to be that.
+
+    -1 if neither is possible.
+    """
+    if terms.alone:
+        return -1
+    # A fork of the reserve's is always sooner to be had than an interpreter of its own.
+    terms.alone, terms.until = True, None
+    path = socket_path()
+    for _ in range(RESERVES):
+        turn = be_or_find(path)
+        if turn is not None:
+            return turn
+        if holder.unsafe(path) is not None:
+            break
+        try:
+            offer(path, terms)
+        except (OtherRelease, Unserved):
+            break
+        # It ended just now: whoever is the next is as good.
+    return -1
+
+
+def has_memory() -> bool:
+    """Return whether this session's memory has been made."""
+    try:
+        return fstat(JOURNAL).st_nlink == 0 and fstat(INBOX).st_nlink == 0
+    except OSError:
+        return False
 
 
 def socket_path() -> str:
@@ -66,22 +123,34 @@ def be_or_find(path: str) -> "int | None":
 
 
 def take(path: str) -> int:
-    """Take the lock: its descriptor, which survives an exec; 0 if it is held, -1 if none can be."""
+    """Take the reserve's lock as `lock` does, to survive an exec; -1 if none can be had."""
     try:
         paths.make_private_directory(path.rpartition("/")[0])
-        turn = open(path + ".lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        turn = lock(path + ".lock")
     except OSError:
         return -1
-    if fstat(turn).st_uid != getuid():
-        close(turn)
-        return -1
+    if turn:
+        set_inheritable(turn, True)
+        pwrite(turn, b"%d\n" % getpid(), 0)
+    return turn
+
+
+def lock(path: str) -> int:
+    """Take the lock that a file is: its descriptor, or 0 if somebody has it.
+
+    Raises:
+        OSError: the file cannot be used, or is another user's.
+    """
+    turn = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
     try:
+        if (owner := fstat(turn).st_uid) != getuid():
+            raise PermissionError(f"it belongs to another user (uid {owner})")
         fcntl.flock(turn, _LOCK_EX | _LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         close(turn)
-        return 0
-    set_inheritable(turn, True)
-    pwrite(turn, b"%d\n" % getpid(), 0)
+        if isinstance(error, BlockingIOError):
+            return 0
+        raise
     return turn
 
 

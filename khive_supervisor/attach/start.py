@@ -4,13 +4,9 @@ What is started becomes the supervisor, or finds out who is. It tells on a pipe 
 or that it cannot be had; if nobody reads there any more, it ends.
 """
 
-import fcntl
 import select
 import sys
 from posix import (
-    O_CLOEXEC,
-    O_CREAT,
-    O_NOFOLLOW,
     O_RDWR,
     WNOHANG,
     _exit,
@@ -20,7 +16,6 @@ from posix import (
     execve,
     fork,
     fstat,
-    getuid,
     kill,
     open,  # noqa: A004 - the descriptor-level open: this module has no file objects
     pipe,
@@ -34,7 +29,6 @@ from posix import (
 )
 from time import monotonic, sleep
 
-from khive_supervisor.attach.alone import serve_alone
 from khive_supervisor.attach.channel import (
     FORWARDED,
     INBOX,
@@ -47,7 +41,7 @@ from khive_supervisor.attach.channel import (
     say,
     stopped,
 )
-from khive_supervisor.attach.reserve import listens
+from khive_supervisor.attach.reserve import listens, lock, serve_alone
 from khive_supervisor.exitcodes import (
     BOOT_FAILURE,
     CONFIG,
@@ -67,7 +61,7 @@ HOPELESS = (BOOT_FAILURE, UNRESPONSIVE)
 WORTH_IT = 1.0
 #: Seconds between two looks whether the start that is waited for goes on.
 LOOK_EVERY = 0.5
-_LOCK_EX, _LOCK_NB, _SIGKILL = 2, 4, 9
+_SIGKILL = 9
 
 
 def start(terms: StartTerms, until: float, whoever: bool) -> bool:
@@ -112,33 +106,21 @@ def take_turn(path: str, until: float, whoever: bool, terms: StartTerms) -> "int
     while True:
         try:
             # Each time: the one that had it has removed it, and others have made another.
-            turn = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            turn = lock(path)
         except OSError as error:
             say(f"{path} cannot be used: {error}; this session does not wait for others' starts.")
             return -1
-        if fstat(turn).st_uid != getuid():
-            say(f"{path} belongs to another user (uid {fstat(turn).st_uid}); it is not waited for.")
+        if turn:
+            wanted = whoever or not any_reachable(terms)
+            if terms.until is not None and terms.until - monotonic() < WORTH_IT:
+                wanted = False
+            if wanted and is_at(turn, path):
+                return turn
             close(turn)
-            return -1
-        try:
-            fcntl.flock(turn, _LOCK_EX | _LOCK_NB)
-        except BlockingIOError:
-            if monotonic() > until:
-                close(turn)
+            if not wanted:
                 return None
-        else:
-            if whoever or not any_reachable(terms):
-                if terms.until is not None and terms.until - monotonic() < WORTH_IT:
-                    close(turn)
-                    return None
-                if is_at(turn, path):
-                    return turn
-                close(turn)
-                continue
-            close(turn)
-            return None
-        close(turn)
-        if not whoever and any_reachable(terms):
+            continue
+        if monotonic() > until or (not whoever and any_reachable(terms)):
             return None
         if not said and monotonic() > say_at:
             say("waiting for a supervisor that another session starts")

@@ -10,122 +10,78 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-#: Of each heading, the modules below `khive_supervisor.cli`, and of each the commands that are in
-#: its COMMANDS with their summaries: the first sentence of their help (a test compares).
-SECTIONS: dict[str, dict[str, dict[str, str]]] = {
-    "Supervisor": {
-        "service.start": {
-            "start": "Start the supervisor; in the foreground this process is it, and takes the signals."
-        },
-        "service.supervise": {
-            "stop": "Stop the supervisor.",
-            "status": "Show the supervisor, its processes, the index and the open sessions.",
-            "logs": "Show the log of the supervisor and all its processes.",
-        },
-        "service.upgrade": {
-            "upgrade": "Have this command's release take over from the supervisor that runs."
-        },
-        "doctor.doctor": {
-            "doctor": "Check the installation, the store, the supervisor and the clients; change nothing."
-        },
-        "service.settings": {"config": "The configuration: what is in force."},
-    },
-    "Clients": {
-        "clients.connect": {
-            "connect": "Connect an MCP client: write the entry that starts `attach` into its configuration."
-        },
-        "service.start": {
-            "attach": "Serve one MCP session on stdin and stdout (MCP clients run this)."
-        },
-        "service.http": {
-            "http": "MCP and the operator's routes over HTTP: where they are, and the token."
-        },
-    },
-    "Memories and documents": {
-        "commands.memory": {
-            "remember": "Store one memory: CONTENT, or standard input.",
-            "recall": "Find memories by words and by meaning.",
-            "search": "Search learned documents by words and by meaning.",
-            "suggest": "Name what is worth reading for a task.",
-            "get": "Show entries in full.",
-            "forget": "Take entries out of every search; --undo brings them back.",
-            "supersede": "Replace the memory ENTRY by CONTENT, or standard input.",
-        },
-        "commands.learn": {
-            "learn": "Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-)."
-        },
-    },
-    "Roles and their tasks": {
-        "commands.tasks": {
-            "assign": "Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input.",
-            "tasks": "List tasks, newest first.",
-            "task": "Show a task: state, result, error, and what happened to it.",
-            "cancel": "Cancel a task; one that is being done is asked to stop.",
-            "retry": "Queue a task again that failed, died or was cancelled.",
-            "roles": "List the roles: whether they serve, what waits for them, and how they do.",
-        },
-        "commands.budget": {
-            "budget": "Show what roles (or one ROLE) may spend and have spent, this week and this month."
-        },
-        "commands.worktrees": {
-            "worktrees": "List the directories and git worktrees that tasks have left."
-        },
-        "service.reload": {
-            "reload": "Read the configuration again and take over what has changed, as SIGHUP does.",
-            "drain-role": "Let a role finish what it holds, and take no more tasks; those wait for resume-role.",
-            "resume-role": "Put a drained role back in service.",
-        },
-        "commands.capabilities": {
-            "capabilities": "Capabilities: agents with a prompt of their own, ready to be roles."
-        },
-    },
-    "Profiles, which learn what to rank first": {
-        "commands.profiles": {
-            "profiles": "List all profiles with what they have learned.",
-            "profile": "Show one profile: what it learned, and whom it serves.",
-            "feedback": "Say what the entry ID was worth.",
-            "create-profile": "Create a profile that learns its own ranking.",
-            "bind": "Let the profile NAME serve somebody.",
-            "unbind": "Remove bindings: those of NAME and the options.",
-            "bindings": "List who is served by which profile.",
-            "resolve": "Say which profile serves you, and why.",
-            "activate": "Let the profile NAME, which was deactivated, serve again.",
-            "deactivate": "Let the profile NAME serve nothing for now.",
-            "archive": "Put the inactive profile NAME away for good.",
-            "reset-profile": "Take the profile NAME back to its priors; its events stay.",
-            "replay": "Compute profiles again from their events.",
-        },
-    },
-    "Store, index and all the rest": {
-        "commands.backup": {
-            "backup": "Copy the whole store to a new FILE; sessions go on meanwhile.",
-            "rescue": "Save a store whose file was deleted to a new FILE: the supervisor has it open still.",
-            "restore": "Replace everything in the store by the backup FILE; what it held is kept beside it.",
-        },
-        "commands.audit": {
-            "audit": "What was done to tasks, profiles and the configuration, as a chain of hashes."
-        },
-        "commands.index": {"index": "The vector index: its state, a new generation, its checksum."},
-        "verbs": {
-            "call": "Run any VERB with ARGUMENTS of the form key=value; prints JSON.",
-            "verbs": "List all verbs, or show the arguments of one.",
-            "completion": 'Print the completion script of a shell: eval "$(khive-supervisor completion bash)".',
-        },
-    },
+#: Of each heading its commands: the name, the module below `khive_supervisor.cli` that has it among
+#: its COMMANDS, and the first sentence of its help (a test compares).
+SECTIONS = {
+    "Supervisor": (
+        "start service.start Start the supervisor; in the foreground this process is it, and takes the signals.",
+        "stop service.supervise Stop the supervisor.",
+        "status service.supervise Show the supervisor, its processes, the index and the open sessions.",
+        "logs service.supervise Show the log of the supervisor and all its processes.",
+        "upgrade service.upgrade Have this command's release take over from the supervisor that runs.",
+        "doctor doctor.doctor Check the installation, the store, the supervisor and the clients; change nothing.",
+        "config service.settings The configuration: what is in force.",
+    ),
+    "Clients": (
+        "connect clients.connect Connect an MCP client: write the entry that starts `attach` into its configuration.",
+        "attach service.start Serve one MCP session on stdin and stdout (MCP clients run this).",
+        "http service.http MCP and the operator's routes over HTTP: where they are, and the token.",
+    ),
+    "Memories and documents": (
+        "remember commands.memory Store one memory: CONTENT, or standard input.",
+        "recall commands.memory Find memories by words and by meaning.",
+        "search commands.memory Search learned documents by words and by meaning.",
+        "suggest commands.memory Name what is worth reading for a task.",
+        "get commands.memory Show entries in full.",
+        "forget commands.memory Take entries out of every search; --undo brings them back.",
+        "supersede commands.memory Replace the memory ENTRY by CONTENT, or standard input.",
+        "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
+    ),
+    "Roles and their tasks": (
+        "assign commands.tasks Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input.",
+        "tasks commands.tasks List tasks, newest first.",
+        "task commands.tasks Show a task: state, result, error, and what happened to it.",
+        "cancel commands.tasks Cancel a task; one that is being done is asked to stop.",
+        "retry commands.tasks Queue a task again that failed, died or was cancelled.",
+        "roles commands.tasks List the roles: whether they serve, what waits for them, and how they do.",
+        "budget commands.budget Show what roles (or one ROLE) may spend and have spent, this week and this month.",
+        "worktrees commands.worktrees List the directories and git worktrees that tasks have left.",
+        "reload service.reload Read the configuration again and take over what has changed, as SIGHUP does.",
+        "drain-role service.reload Let a role finish what it holds, and take no more tasks; those wait for resume-role.",
+        "resume-role service.reload Put a drained role back in service.",
+        "capabilities commands.capabilities Capabilities: agents with a prompt of their own, ready to be roles.",
+    ),
+    "Profiles, which learn what to rank first": (
+        "profiles commands.profiles List all profiles with what they have learned.",
+        "profile commands.profiles Show one profile: what it learned, and whom it serves.",
+        "feedback commands.profiles Say what the entry ID was worth.",
+        "create-profile commands.profiles Create a profile that learns its own ranking.",
+        "bind commands.profiles Let the profile NAME serve somebody.",
+        "unbind commands.profiles Remove bindings: those of NAME and the options.",
+        "bindings commands.profiles List who is served by which profile.",
+        "resolve commands.profiles Say which profile serves you, and why.",
+        "activate commands.profiles Let the profile NAME, which was deactivated, serve again.",
+        "deactivate commands.profiles Let the profile NAME serve nothing for now.",
+        "archive commands.profiles Put the inactive profile NAME away for good.",
+        "reset-profile commands.profiles Take the profile NAME back to its priors; its events stay.",
+        "replay commands.profiles Compute profiles again from their events.",
+    ),
+    "Store, index and all the rest": (
+        "backup commands.backup Copy the whole store to a new FILE; sessions go on meanwhile.",
+        "rescue commands.backup Save a store whose file was deleted to a new FILE: the supervisor has it open still.",
+        "restore commands.backup Replace everything in the store by the backup FILE; what it held is kept beside it.",
+        "audit commands.audit What was done to tasks, profiles and the configuration, as a chain of hashes.",
+        "index commands.index The vector index: its state, a new generation, its checksum.",
+        "call verbs Run any VERB with ARGUMENTS of the form key=value; prints JSON.",
+        "verbs verbs List all verbs, or show the arguments of one.",
+        'completion verbs Print the completion script of a shell: eval "$(khive-supervisor completion bash)".',
+    ),
 }
 #: Of each command its module, and its summary.
-MODULES = {
-    name: module
-    for modules in SECTIONS.values()
-    for module, commands in modules.items()
-    for name in commands
-}
-SUMMARIES = {
-    name: summary
-    for modules in SECTIONS.values()
-    for commands in modules.values()
-    for name, summary in commands.items()
-}
+MODULES: dict[str, str] = {}
+SUMMARIES: dict[str, str] = {}
+for _command in (line for lines in SECTIONS.values() for line in lines):
+    _name, MODULES[_name], SUMMARIES[_name] = _command.split(" ", 2)
 
 
 class CommandsByName(UserDict[str, Any]):
@@ -150,9 +106,9 @@ class CommandTable(click.Group):
     ) -> None:
         """Write the summaries, each section below its heading; one width is for all."""
         width = max(map(len, MODULES))
-        for title, modules in SECTIONS.items():
+        for title, commands in SECTIONS.items():
             with formatter.section(title):
-                names = [name for commands in modules.values() for name in commands]
+                names = [line.partition(" ")[0] for line in commands]
                 formatter.write_dl([(name.ljust(width), SUMMARIES[name]) for name in names])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -128,13 +128,9 @@ def _without(
 
 def _comma(text: str, position: int) -> int:
     """Where the comma after a value is, past blanks and comments; -1 if there is none."""
-    while position < len(text):
-        blank = _skip(text, position)
-        comment = _STRING_OR_COMMENT.match(text, blank)
-        if comment is None or text[blank] == '"':
-            return blank if text[blank : blank + 1] == "," else -1
-        position = comment.end()
-    return -1
+    bare = _STRING_OR_COMMENT.sub(_blanked, text)
+    blank = _skip(bare, position)
+    return blank if bare[blank : blank + 1] == "," else -1
 
 
 def _after_comma(text: str, position: int) -> int:
@@ -239,16 +235,13 @@ def _newline(text: str) -> str:
 
 
 def _own_line(text: str, position: int) -> bool:
-    line = text[text.rfind("\n", 0, position) + 1 : position]
-    return not line.strip()
+    return not text[text.rfind("\n", 0, position) + 1 : position].strip()
 
 
 def _indent_of(text: str, position: int) -> str:
     """The white space that the line of a position begins with."""
-    start = text.rfind("\n", 0, position) + 1
-    match = re.compile(r"[ \t]*").match(text, start)
-    assert match is not None
-    return match.group()
+    line = text[text.rfind("\n", 0, position) + 1 :].partition("\n")[0]
+    return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _indent_unit(text: str) -> str:
