@@ -7,8 +7,9 @@ from contextlib import ExitStack
 import click
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.commands.learning import ChangeOfSource, LearnRun, Left, Options, Tally
+from khive_supervisor.cli.commands.learning import LearnRun, Left, Options, Tally
 from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.render.answers import ChangeOfSource
 from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, progress
 from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.documents import DocumentProblem, LeftOut

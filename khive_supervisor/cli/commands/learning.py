@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.cli.connection.session import Verbs
+from khive_supervisor.cli.render.answers import ChangeOfSource, LearnedSource, SyncAnswer
 from khive_supervisor.documents import DocumentEntry, DocumentProblem, LeftOut
 from khive_supervisor.documents.reading import digest_of, read
 from khive_supervisor.documents.walk import DocumentSource, is_gone
@@ -28,16 +29,6 @@ ASKED = 500
 EXAMPLES = 5
 
 
-class LearnedSource(TypedDict):
-    """What the store knows of a source: how many entries it has, and how many of them live."""
-
-    source: str
-    digest: str | None
-    entries: int
-    live: int
-    options: str
-
-
 class SaidSource(TypedDict):
     """What a source says now; `more`: it goes on in another call."""
 
@@ -49,29 +40,6 @@ class SaidSource(TypedDict):
     root: NotRequired[str]
     options: NotRequired[str]
     instead_of: NotRequired[list[str]]
-
-
-class ChangeOfSource(TypedDict):
-    """What would become of a source; `gone` are lines that it no longer says."""
-
-    source: str
-    stored: NotRequired[int]
-    restored: NotRequired[int]
-    retired: int
-    gone: list[str]
-    instead_of: NotRequired[list[str]]
-
-
-class SyncAnswer(TypedDict):
-    """What a call has stored and retired."""
-
-    run: NotRequired[int]
-    stored: NotRequired[int]
-    restored: NotRequired[int]
-    already_known: NotRequired[int]
-    retired: int
-    changes: list[ChangeOfSource]
-    refused: NotRequired[list[dict[str, str]]]
 
 
 @dataclass(slots=True)

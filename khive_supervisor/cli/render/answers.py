@@ -168,3 +168,36 @@ class TaskShown(TypedDict):
     worktree: NotRequired[Mapping[str, str]]
     events: list[Mapping[str, str]]
     log_tail: NotRequired[str]
+
+
+class LearnedSource(TypedDict):
+    """What the store knows of a source: how many entries it has, and how many of them live."""
+
+    source: str
+    digest: str | None
+    entries: int
+    live: int
+    options: str
+
+
+class ChangeOfSource(TypedDict):
+    """What would become of a source; `gone` are lines that it no longer says."""
+
+    source: str
+    stored: NotRequired[int]
+    restored: NotRequired[int]
+    retired: int
+    gone: list[str]
+    instead_of: NotRequired[list[str]]
+
+
+class SyncAnswer(TypedDict):
+    """What a call has stored and retired."""
+
+    run: NotRequired[int]
+    stored: NotRequired[int]
+    restored: NotRequired[int]
+    already_known: NotRequired[int]
+    retired: int
+    changes: list[ChangeOfSource]
+    refused: NotRequired[list[dict[str, str]]]
