@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from khive_supervisor.cli.render.output import note
 
@@ -15,8 +16,14 @@ LOOK_AGAIN = 0.1
 class Wait:
     """A wait of some seconds that has begun now."""
 
-    def __init__(self, seconds: float) -> None:
-        self._began = time.monotonic()
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock, self._pause = clock, pause
+        self._began = clock()
         self._seconds = seconds
         self._said = False
 
@@ -25,11 +32,11 @@ class Wait:
 
         `waits_for` is the line that the user is told, once, if this takes long; empty: none.
         """
-        waited = time.monotonic() - self._began
+        waited = self._clock() - self._began
         if waited > self._seconds:
             return False
         if waits_for and waited > SAY_AFTER and not self._said:
             note(waits_for)
             self._said = True
-        time.sleep(LOOK_AGAIN)
+        self._pause(LOOK_AGAIN)
         return True
