@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
@@ -11,6 +10,7 @@ from click.shell_completion import get_completion_class
 from khive_supervisor.cli.connection.session import config_option, verbs
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.text.plain_json import JsonObject
 
 
 @click.command()
@@ -26,13 +26,13 @@ def call(verb: str, arguments: tuple[str, ...], config_file: str | None) -> None
         emit(session.request(verb, parse_arguments(arguments)), True, str)
 
 
-def parse_arguments(arguments: tuple[str, ...]) -> dict[str, Any]:
+def parse_arguments(arguments: tuple[str, ...]) -> JsonObject:
     """key=value words as arguments.
 
     Raises:
         InvalidInput: a word without a name and `=`.
     """
-    parsed: dict[str, Any] = {}
+    parsed: JsonObject = {}
     for word in arguments:
         name, equals, value = word.partition("=")
         if not equals or not name:

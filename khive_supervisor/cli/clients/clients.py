@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from khive_supervisor.cli.clients import json_edit, rewrite, toml_edit
-from khive_supervisor.cli.clients.json_edit import Document
 from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.text.plain_json import JsonObject
 
 #: The name of our entry in every client.
 NAME = "khive"
@@ -38,10 +38,10 @@ Environ = Mapping[str, str]
 class Editor(Protocol):
     """What edits one format: the modules `json_edit` and `toml_edit`."""
 
-    def parse(self, text: str, /) -> Document:
+    def parse(self, text: str, /) -> JsonObject:
         """The document."""
 
-    def set_member(self, text: str, section: str, name: str, value: Document, /) -> str:
+    def set_member(self, text: str, section: str, name: str, value: JsonObject, /) -> str:
         """The document with `section.name` added or changed."""
 
     def remove_member(self, text: str, section: str, name: str, /) -> str:
@@ -89,7 +89,7 @@ class FileOutcome:
     client: str
     file: str
     action: Action
-    entry: Document
+    entry: JsonObject
     backup: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -235,10 +235,10 @@ def environment(environ: Environ, cwd: str) -> dict[str, str]:
 
 def wanted_entry(
     client: McpClient, argv: list[str], env: Mapping[str, str], *, approve: bool = False
-) -> Document:
+) -> JsonObject:
     """Our entry as a client without one gets it; `approve`: with what spares its questions."""
     command = {"command": argv} if client.argv_in_one else {"command": argv[0], "args": argv[1:]}
-    entry: Document = {**client.always, **command}
+    entry: JsonObject = {**client.always, **command}
     if env:
         entry[client.variables] = dict(env)
     if approve and client.approval is not None:
@@ -246,7 +246,7 @@ def wanted_entry(
     return {**entry, **client.once}
 
 
-def merged_entry(client: McpClient, present: object, wanted: Document) -> Document:
+def merged_entry(client: McpClient, present: object, wanted: JsonObject) -> JsonObject:
     """Our entry with what a user added to it: other settings and other variables stay."""
     if not isinstance(present, dict) or "url" in present or "httpUrl" in present:
         return wanted
@@ -296,7 +296,9 @@ def present_entry(client: McpClient, file: str) -> object:
         raise _cannot_edit(file, why) from None
 
 
-def connect(client: McpClient, file: str, wanted: Document, *, shared: bool = False) -> FileOutcome:
+def connect(
+    client: McpClient, file: str, wanted: JsonObject, *, shared: bool = False
+) -> FileOutcome:
     """Add or update our entry in a client's file; nothing else in it changes.
 
     Args:
@@ -373,11 +375,11 @@ def _made_by_us(client: McpClient, before: str, entry: object, now: str) -> bool
         return False
 
 
-def _as_table(entry: object) -> Document:
+def _as_table(entry: object) -> JsonObject:
     return entry if isinstance(entry, dict) else {}
 
 
-def snippet(client: McpClient, entry: Document) -> str:
+def snippet(client: McpClient, entry: JsonObject) -> str:
     """The entry as a file that has nothing else, to paste by hand."""
     return client.editor.set_member("", client.section, NAME, entry)
 

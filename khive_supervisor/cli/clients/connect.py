@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import click
 
 from khive_supervisor.cli.clients import clients
-from khive_supervisor.cli.clients.json_edit import Document
 from khive_supervisor.cli.render import output
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.host import paths, repository
+from khive_supervisor.text.plain_json import JsonObject
 
 _DONE = {
     "added": "Added to",
@@ -76,7 +76,7 @@ def connect(
 
 
 def _apply(
-    client: clients.McpClient, file: str, wanted: Document, project: bool, remove: bool
+    client: clients.McpClient, file: str, wanted: JsonObject, project: bool, remove: bool
 ) -> clients.FileOutcome:
     if remove:
         return clients.disconnect(client, file)
@@ -107,14 +107,14 @@ def _check_stays(file: str) -> None:
         )
 
 
-def _print(client: clients.McpClient, files: list[str], wanted: Document, as_json: bool) -> None:
+def _print(client: clients.McpClient, files: list[str], wanted: JsonObject, as_json: bool) -> None:
     data = {"client": client.name, "files": files, "entry": wanted}
     if not as_json:
         output.note(f"For {', '.join(files)}:")
     output.emit(data, as_json, lambda _: clients.snippet(client, wanted).rstrip("\n"), exact=True)
 
 
-def _render(outcomes: Sequence[Document]) -> str:
+def _render(outcomes: Sequence[JsonObject]) -> str:
     lines = []
     for outcome in outcomes:
         lines.append(f"{_DONE[outcome['action']]} {outcome['file']}.")

@@ -13,16 +13,14 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from khive_supervisor.text.plain_json import JsonObject
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 #: A string, or what strict JSON does not have: a comment (one that does not end is none).
 _STRING_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
 _STRING_OR_TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=[ \t\r\n]*[}\]])')
 _NOT_A_LINE_END = re.compile(r"[^\r\n]")
 _DEFAULT_INDENT = "  "
-
-
-#: A document of another program, or a table of it: anything can be in it.
-Document = dict[str, Any]
 
 
 class CannotEdit(ValueError):
@@ -39,7 +37,7 @@ class _Member:
     end: int
 
 
-def parse(text: str) -> Document:
+def parse(text: str) -> JsonObject:
     """The document as an object; an empty text is an empty object.
 
     Raises:
@@ -57,7 +55,7 @@ def parse(text: str) -> Document:
     return data
 
 
-def set_member(text: str, section: str, name: str, value: Document) -> str:
+def set_member(text: str, section: str, name: str, value: JsonObject) -> str:
     """The document with `section.name` added or replaced; key order and indentation are kept.
 
     Raises:
@@ -154,7 +152,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _object(data: Document, section: str) -> Document:
+def _object(data: JsonObject, section: str) -> JsonObject:
     inner = data.get(section, {})
     if not isinstance(inner, dict):
         raise CannotEdit(f'its "{section}" is not an object')
@@ -249,7 +247,7 @@ def _indent_unit(text: str) -> str:
     return match.group(1) if match else _DEFAULT_INDENT
 
 
-def _verified(edited: str, expected: Document) -> str:
+def _verified(edited: str, expected: JsonObject) -> str:
     if parse(edited) != expected:
         raise CannotEdit("an edit would have changed more than this entry")
     return edited

@@ -16,14 +16,15 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from khive_supervisor.cli.clients.json_edit import CannotEdit, Document
+from khive_supervisor.cli.clients.json_edit import CannotEdit
 from khive_supervisor.config.settings.locate import Path, Statement, statements
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Lines of the longest value in a file of another program: prompts can be long texts.
 LONGEST_VALUE = 2000
 
 
-def parse(text: str) -> Document:
+def parse(text: str) -> JsonObject:
     """Return the document.
 
     Raises:
@@ -35,7 +36,7 @@ def parse(text: str) -> Document:
         raise CannotEdit(f"it is not valid TOML ({error})") from None
 
 
-def set_member(text: str, section: str, name: str, value: Document) -> str:
+def set_member(text: str, section: str, name: str, value: JsonObject) -> str:
     """Return the document with the table [section.name] added or changed.
 
     Lines of the table that already say what they should stay, with their comments.
@@ -77,7 +78,7 @@ def remove_member(text: str, section: str, name: str) -> str:
     return _first_safe(text, (section, name), candidates(), *wanted)
 
 
-def append_table(text: str, section: str, value: Document) -> str:
+def append_table(text: str, section: str, value: JsonObject) -> str:
     """Return the document with one more [[section]] table at its end; raises as `set_member`."""
     before = parse(text)
     present = before.get(section, [])
@@ -92,14 +93,14 @@ def append_table(text: str, section: str, value: Document) -> str:
     return _first_safe(text, (section, len(present)), candidates(), wanted)
 
 
-def _table(data: Document, section: str) -> Document:
+def _table(data: JsonObject, section: str) -> JsonObject:
     inner = data.get(section, {})
     if not isinstance(inner, dict):
         raise CannotEdit(f"its {section} is not a table")
     return inner
 
 
-def _first_safe(text: str, path: Path, candidates: Iterator[str], *wanted: Document) -> str:
+def _first_safe(text: str, path: Path, candidates: Iterator[str], *wanted: JsonObject) -> str:
     """Return the first edit that says one of `wanted` and keeps all lines that are not of `path`.
 
     Raises:
@@ -158,14 +159,14 @@ def _without(text: str, path: Path) -> str:
     return "\n".join(line for number, line in enumerate(lines) if number not in doomed)
 
 
-def _at_the_end(text: str, header: str, value: Document) -> str:
+def _at_the_end(text: str, header: str, value: JsonObject) -> str:
     """Return the text with a table at its end, where a header can always stand."""
     block = "\n".join([header, *_settings(value)]) + "\n"
     body = text.rstrip("\n\r")
     return f"{body}\n\n{block}" if body else block
 
 
-def _with_settings(text: str, path: Path, present: Document, value: Document) -> str:
+def _with_settings(text: str, path: Path, present: JsonObject, value: JsonObject) -> str:
     """Return the text with single settings of a table changed; new ones are below its header."""
     new = {key: item for key, item in value.items() if key not in present}
     header = next((one for one in statements(text, LONGEST_VALUE) if one.header == path), None)
@@ -186,7 +187,7 @@ def _with_settings(text: str, path: Path, present: Document, value: Document) ->
     return "\n".join(lines)
 
 
-def _settings(table: Document) -> list[str]:
+def _settings(table: JsonObject) -> list[str]:
     """Return each setting as a line, whatever is in it."""
     lines = []
     for key, value in table.items():

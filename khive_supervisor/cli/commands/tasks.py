@@ -38,6 +38,7 @@ from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput, KhiveError, RoleFailed
 from khive_supervisor.tasks.model import STATES
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Seconds that one call waits; the command goes on with the next.
 WAIT = 300
@@ -45,7 +46,7 @@ WAIT = 300
 LOOK = 3
 
 
-def _payload(text: str | None) -> dict[str, Any]:
+def _payload(text: str | None) -> JsonObject:
     """The payload as an argument: JSON is taken as such, anything else is text."""
     if text is None:
         return {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Any
 
 import click
 
@@ -14,12 +13,10 @@ from khive_supervisor.cli.render.output import as_json_option, counted, emit, no
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.agents.task_forms import task_id
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.worktrees import leftover, metadata
 from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.leftover import Leftover
-
-#: What is shown of a directory; git's counts are there only if it could tell.
-Row = dict[str, Any]
 
 
 @click.command("worktrees")
@@ -64,7 +61,7 @@ def worktrees(
         note("Nothing was removed: something would be lost of each, or a task needs it.")
 
 
-def _how_to_clear(row: Row) -> str:
+def _how_to_clear(row: JsonObject) -> str:
     """What takes over or throws away what is in a directory that stays."""
     if row["busy"]:
         return "Wait for its task, or cancel it."
@@ -89,9 +86,9 @@ def _states(store: str, tasks: list[int]) -> dict[int, str]:
     return {task: one.state for task, one in found.items() if one is not None}
 
 
-def _row(one: Leftover, states: dict[int, str]) -> Row:
+def _row(one: Leftover, states: dict[int, str]) -> JsonObject:
     path = f"{one.home}/{metadata.TREE}"
-    row: Row = {
+    row: JsonObject = {
         "task": f"t{one.task}",
         "state": states.get(one.task, "unknown"),
         "role": one.metadata.role if one.metadata else "",
@@ -106,7 +103,7 @@ def _row(one: Leftover, states: dict[int, str]) -> Row:
     return {**row, **(one.inside or {})}
 
 
-def _render(rows: list[Row]) -> str:
+def _render(rows: list[JsonObject]) -> str:
     if not rows:
         note("No task has left a directory.")
         return ""
@@ -117,7 +114,7 @@ def _render(rows: list[Row]) -> str:
     return table(("task", "state", "role", "branch", "inside", "path"), cells)
 
 
-def _inside(row: Row) -> str:
+def _inside(row: JsonObject) -> str:
     if row.get("removed"):
         return "removed"
     if row["busy"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from khive_supervisor.access import decide
 from khive_supervisor.access.grant import Grant
@@ -12,6 +12,7 @@ from khive_supervisor.cli.connection.trust import ignored, working_directory
 from khive_supervisor.config.project.alone import load_alone
 from khive_supervisor.embed.factory import in_process
 from khive_supervisor.packs import loading
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 
@@ -41,9 +42,9 @@ class VerbsAlone:
     def request(
         self,
         operation: str,
-        args: dict[str, Any] | None = None,
-        progress: Callable[[dict[str, Any]], None] | None = None,
-    ) -> dict[str, Any]:
+        args: JsonObject | None = None,
+        progress: Callable[[JsonObject], None] | None = None,
+    ) -> JsonObject:
         """Run a verb here and return its answer; raises KhiveError."""
         if progress is not None:
             self._context.progress = lambda done, total, text: progress(

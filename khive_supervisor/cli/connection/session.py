@@ -16,15 +16,16 @@ from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, NotRunning
 from khive_supervisor.host import holder, paths
+from khive_supervisor.text.plain_json import JsonObject
 
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[JsonObject], None]
 
 
 class Verbs(Protocol):
     """Something that runs verbs."""
 
     def request(
-        self, operation: str, args: dict[str, Any] | None = None, progress: Progress | None = None
+        self, operation: str, args: JsonObject | None = None, progress: Progress | None = None
     ) -> Any:
         """Run a verb and return its answer, as docs/verbs.md has it; raises KhiveError."""
 
@@ -77,13 +78,13 @@ def ask(config_file: str | None, verb: str, **given: Any) -> Any:
         return session.request(verb, without_none(given))
 
 
-def without_none(given: Mapping[str, Any]) -> dict[str, Any]:
+def without_none(given: Mapping[str, Any]) -> JsonObject:
     """Return the arguments that are neither None nor (); a tuple of words is a list to verbs."""
     taken = {name: value for name, value in given.items() if value not in (None, ())}
     return {n: list(value) if isinstance(value, tuple) else value for n, value in taken.items()}
 
 
-def _hello(config_file: str | None, cwd: str) -> dict[str, Any]:
+def _hello(config_file: str | None, cwd: str) -> JsonObject:
     """Return what a conversation tells of this command: where it is, and what it goes by."""
     return {
         "pid": os.getpid(),
