@@ -77,6 +77,8 @@ class RoleGeneration:
     number: int
     role: Role
     config: Config
+    around: PoolDependencies
+    observer: WorkerObserver
     state: GenerationState = GenerationState.STAGING
     workers: dict[str, RoleWorker] = field(default_factory=dict)
     successes: int = 0
@@ -137,23 +139,19 @@ class RoleGeneration:
         self.moved.set()
         log.info("role.generation", role=self.role.role, number=self.number, state=state.value)
 
-    def start_workers(
-        self, count: int, observer: WorkerObserver, around: PoolDependencies
-    ) -> list[RoleWorker]:
+    def start_workers(self, count: int) -> list[RoleWorker]:
         """Have so many more started; they say themselves when they are ready.
 
         Raises:
             KhiveError, OSError: it is impossible now; those before it are in the generation.
         """
-        environment = around.environment.of(self.role)
-        return [self._start_worker(environment, observer, around) for _ in range(count)]
+        environment = self.around.environment.of(self.role)
+        return [self._start_worker(environment) for _ in range(count)]
 
-    def _start_worker(
-        self, environment: dict[str, str], observer: WorkerObserver, around: PoolDependencies
-    ) -> RoleWorker:
+    def _start_worker(self, environment: dict[str, str]) -> RoleWorker:
         role, config = self.role, self.config
         name = f"{role.role}-{self.number}-{secrets.token_hex(4)}"
-        worker = RoleWorker(name, observer, around.take_log, role.timeout)
+        worker = RoleWorker(name, self.observer, self.around.take_log, role.timeout)
         request: RoleRequest = {
             "kind": "role",
             "worker": name,
@@ -164,26 +162,25 @@ class RoleGeneration:
             "env": environment,
             "log_level": config.log.level,
         }
-        worker.start(around.spawn, request, role.warm_timeout)
+        worker.start(self.around.spawn, request, role.warm_timeout)
         self.workers[name] = worker
         return worker
 
-    async def warm_up(self, observer: WorkerObserver, around: PoolDependencies) -> None:
+    async def warm_up(self) -> None:
         """Start all workers in turn, and wait until they are ready; `broken` says why not."""
         try:
-            turns = (self._warm_one(observer, around) for _ in range(self.role.workers))
-            await asyncio.gather(*turns)
+            await asyncio.gather(*(self._warm_one() for _ in range(self.role.workers)))
         except asyncio.CancelledError:
             for worker in self.alive:
                 worker.terminate()
             raise
 
-    async def _warm_one(self, observer: WorkerObserver, around: PoolDependencies) -> None:
-        async with around.turns:
+    async def _warm_one(self) -> None:
+        async with self.around.turns:
             if self.broken:
                 return
             try:
-                (worker,) = self.start_workers(1, observer, around)
+                (worker,) = self.start_workers(1)
                 # One that is late is killed; this is for what cannot be.
                 patience = self.role.warm_timeout + KILL_PATIENCE
                 await asyncio.wait_for(worker.settled.wait(), patience)
@@ -206,11 +203,11 @@ class RoleGeneration:
         for worker in self.alive:
             worker.drain()
 
-    async def proves_itself(self, clock: Callable[[], float]) -> bool:
+    async def proves_itself(self) -> bool:
         """Wait for its first tasks, as long as it is watched; return whether it may stay."""
-        end = clock() + WATCH_SECONDS
+        end = self.around.clock() + WATCH_SECONDS
         while not self.failing and not self.proven:
-            left = end - clock()
+            left = end - self.around.clock()
             if left <= 0 or self.state is not GenerationState.ACTIVE:
                 break
             self.moved.clear()

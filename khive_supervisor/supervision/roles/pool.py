@@ -101,7 +101,7 @@ class RolePool:
         generation = self._new_generation(self.role, self._config)
         self.current = generation
         try:
-            generation.start_workers(self.role.workers, self, self._around)
+            generation.start_workers(self.role.workers)
         except (KhiveError, OSError) as error:
             self._give_up(generation, str(error))
             return
@@ -120,7 +120,7 @@ class RolePool:
         await self.settle()
         generation = self._new_generation(role, config)
         generation.move(GenerationState.WARMING)
-        await generation.warm_up(self, self._around)
+        await generation.warm_up()
         if generation.broken:
             await self._discard(generation)
             raise StagingFailed(f"The role {self.name} got no new workers: {generation.broken}")
@@ -139,7 +139,7 @@ class RolePool:
         over = [g for g in self._generations if g.state in FINAL and not g.alive]
         for old in over[:-REMEMBERED]:
             self._generations.remove(old)
-        self._generations.append(RoleGeneration(self.newest, role, config))
+        self._generations.append(RoleGeneration(self.newest, role, config, self._around, self))
         return self._generations[-1]
 
     # --- the switch -----------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class RolePool:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _watch(self, new: RoleGeneration, old: RoleGeneration | None) -> RolledBack | None:
-        if await new.proves_itself(self._around.clock):
+        if await new.proves_itself():
             return None
         async with self.lock:
             return await self._roll_back(new, old)
@@ -282,7 +282,7 @@ class RolePool:
                 self._spawn_task(worker.see_out(role.drain_deadline))
             self._count("scaled")
         elif surplus < 0:
-            current.start_workers(-surplus, self, self._around)
+            current.start_workers(-surplus)
         self._around.changed()
 
     # --- what workers do ------------------------------------------------------------------------
@@ -352,7 +352,7 @@ class RolePool:
             return
         generation.restarts += 1
         try:
-            generation.start_workers(1, self, self._around)
+            generation.start_workers(1)
         except (KhiveError, OSError) as error:
             generation.last_error = self.last_error = str(error)
             delay = self._config.supervisor.restart_backoff_max

@@ -169,8 +169,9 @@ def test_every_field_of_status_is_documented(
         RoleEnvironment(),
         asyncio.Queue(),
     )
-    told |= set(RolePool(role, Config(), around).describe(0.0)) | {"queued", "leased"}
-    told |= set(RoleGeneration(1, role, Config()).describe(0.0))
+    pool = RolePool(role, Config(), around)
+    told |= set(pool.describe(0.0)) | {"queued", "leased"}
+    told |= set(RoleGeneration(1, role, Config(), around, pool).describe(0.0))
     told |= set(status["children"][0]) | set(session.describe(0.0))
     missing = told - first_cells("docs/operations.md")
     assert not missing, f"describe in docs/operations.md: {missing}"
