@@ -18,7 +18,7 @@ OF_ROLE = ("role", "state")
 
 
 def status_for(
-    status: JsonObject, grant: Grant, own: Collection[str], kept: Collection[str]
+    status: Mapping[str, Any], grant: Grant, own: Collection[str], kept: Collection[str]
 ) -> JsonObject:
     """The supervisor's status without the sessions of others; of a confined one's, what is `kept`.
 
@@ -29,7 +29,7 @@ def status_for(
         kept: what a confined one learns.
     """
     if grant.operator:
-        return status
+        return dict(status)
     sessions = status.get("sessions", ())
     seen = [one for one in sessions if one.get("id") in own]
     if grant.confined:

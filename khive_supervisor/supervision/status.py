@@ -2,84 +2,130 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from khive_supervisor import __version__
+from khive_supervisor.supervision.control.sessions import SessionStatus, SessionTable
+from khive_supervisor.supervision.control.terms import SessionTerms
+from khive_supervisor.supervision.maintenance.loop import IndexReport
+from khive_supervisor.supervision.maintenance.work import Upkeep
+from khive_supervisor.supervision.processes.builder import BuilderStatus
+from khive_supervisor.supervision.processes.child import Child, ChildStatus
+from khive_supervisor.supervision.processes.http_listener import HTTP_OFF, HttpFront, HttpStatus
+from khive_supervisor.supervision.processes.spawner import Spawner
 from khive_supervisor.supervision.processes.states import ProcessState
-from khive_supervisor.supervision.upgrade.handover import package_directory
+from khive_supervisor.supervision.reload.reloader import Reloader, ReloadStatus
+from khive_supervisor.supervision.roles.manager import Roles
+from khive_supervisor.supervision.roles.status import RolesStatus
+from khive_supervisor.supervision.upgrade.handover import Upgrader, package_directory
+from khive_supervisor.supervision.upgrade.states import UpgradeStatus
+from khive_supervisor.supervision.watch.store_file import StoreWatch
+from khive_supervisor.supervision.watch.watcher import FreshnessStatus, Watcher
 
-if TYPE_CHECKING:
-    from khive_supervisor.supervision.app import Supervisor
-
-
-def describe(supervisor: Supervisor) -> dict[str, Any]:
-    """The whole supervisor."""
-    now = supervisor.clock()
-    config = supervisor.config
-    children = [child.describe() for child in supervisor.children.values()]
-    return {
-        "state": _overall(supervisor),
-        "version": __version__,
-        "prefix": sys.prefix,
-        "package": package_directory(),
-        "upgrade": supervisor.upgrader.describe(),
-        "pid": os.getpid(),
-        "uptime_seconds": round(now - supervisor.started, 1),
-        "config_file": supervisor.config_file,
-        "socket": supervisor.socket_path,
-        "store": config.store.path,
-        "store_problem": supervisor.store_watch.problem,
-        "store_note": supervisor.store_watch.note,
-        "log": config.log.file,
-        "worker_start": supervisor.spawner.how,
-        "children": children,
-        "builder": supervisor.upkeep.builder.progress_status(),
-        "index": _index(supervisor),
-        "freshness": supervisor.watcher.describe(),
-        "http": _http(supervisor),
-        **supervisor.roles.describe(),
-        "environment": supervisor.roles.environment.describe(),
-        "sessions": [session.describe(now) for session in supervisor.sessions],
-        "ignored": supervisor.terms.describe(),
-        "sessions_served": supervisor.sessions.served,
-        "sessions_hung": supervisor.sessions.hung,
-        "reload": supervisor.reloader.describe(),
-    }
+#: Seconds that `status` waits for a fresh look at the store.
+PATIENCE = 0.5
 
 
-def _overall(supervisor: Supervisor) -> str:
-    states = {child.state for child in supervisor.children.values()}
-    hangs = not all(child.well for child in supervisor.children.values())
-    if supervisor.roles.failed or hangs or supervisor.store_watch.problem:
-        return "degraded"
-    if states <= {ProcessState.READY}:
-        return "ready"
-    return (
-        "degraded" if ProcessState.FATAL in states or ProcessState.BACKOFF in states else "starting"
-    )
+class Status(RolesStatus):
+    """The whole supervisor; docs/operations.md says what each field means."""
+
+    state: str
+    version: str
+    prefix: str
+    package: str
+    upgrade: UpgradeStatus
+    pid: int
+    uptime_seconds: float
+    config_file: str | None
+    socket: str
+    store: str
+    store_problem: str
+    store_note: str
+    log: str
+    worker_start: str
+    children: list[ChildStatus]
+    builder: BuilderStatus
+    index: IndexReport
+    freshness: FreshnessStatus
+    http: HttpStatus
+    environment: dict[str, str]
+    sessions: list[SessionStatus]
+    ignored: list[dict[str, str]]
+    sessions_served: int
+    sessions_hung: int
+    reload: ReloadStatus
 
 
-def _http(supervisor: Supervisor) -> dict[str, Any]:
-    if supervisor.http is None:
-        return {"state": "off", "url": None, "token_file": None, "problem": ""}
-    return supervisor.http.describe(supervisor.children["http"])
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Tells of the parts of a supervisor that was started at `started`."""
 
+    clock: Callable[[], float]
+    started: float
+    config_file: str | None
+    socket_path: str
+    reloader: Reloader
+    upgrader: Upgrader
+    store_watch: StoreWatch
+    spawner: Spawner
+    children: Mapping[str, Child]
+    upkeep: Upkeep
+    watcher: Watcher
+    http: HttpFront | None
+    roles: Roles
+    sessions: SessionTable
+    terms: SessionTerms
 
-def _index(supervisor: Supervisor) -> dict[str, Any]:
-    state = supervisor.upkeep.index_state
-    if state.vectors is None:
-        kind = supervisor.config.embedder.kind
-        return {"state": "off" if kind == "none" else "unknown", "embedder": kind}
-    generation = state.generation
-    return {
-        "state": "damaged" if state.damaged else "in use" if generation else "none yet",
-        "problem": state.damaged,
-        "generation": generation.generation if generation else None,
-        "items": generation.items if generation else 0,
-        "vectors": state.vectors.vectors,
-        "waiting_to_be_embedded": state.vectors.missing,
-        "model": state.vectors.model_id,
-        "next_build": state.reason.value if state.reason else None,
-    }
+    async def fresh(self) -> Status:
+        """Return what `status` answers, after a look at the store if that is to be had at once."""
+        # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
+        look = asyncio.gather(self.upkeep.look(), self.roles.look())
+        look.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([look], timeout=PATIENCE)
+        return self.describe()
+
+    def describe(self) -> Status:
+        """Return what is known without a look."""
+        now, config = self.clock(), self.reloader.config
+        return {
+            "state": self._overall(),
+            "version": __version__,
+            "prefix": sys.prefix,
+            "package": package_directory(),
+            "upgrade": self.upgrader.describe(),
+            "pid": os.getpid(),
+            "uptime_seconds": round(now - self.started, 1),
+            "config_file": self.config_file,
+            "socket": self.socket_path,
+            "store": config.store.path,
+            "store_problem": self.store_watch.problem,
+            "store_note": self.store_watch.note,
+            "log": config.log.file,
+            "worker_start": self.spawner.how,
+            "children": [child.describe() for child in self.children.values()],
+            "builder": self.upkeep.builder.progress_status(),
+            "index": self.upkeep.index_state.describe(config.embedder.kind),
+            "freshness": self.watcher.describe(),
+            "http": self.http.describe(self.children["http"]) if self.http else HTTP_OFF,
+            **self.roles.describe(),
+            "environment": self.roles.environment.describe(),
+            "sessions": [session.describe(now) for session in self.sessions],
+            "ignored": self.terms.describe(),
+            "sessions_served": self.sessions.served,
+            "sessions_hung": self.sessions.hung,
+            "reload": self.reloader.describe(),
+        }
+
+    def _overall(self) -> str:
+        states = {child.state for child in self.children.values()}
+        hangs = not all(child.well for child in self.children.values())
+        if self.roles.failed or hangs or self.store_watch.problem:
+            return "degraded"
+        if states <= {ProcessState.READY}:
+            return "ready"
+        down = states & {ProcessState.FATAL, ProcessState.BACKOFF}
+        return "degraded" if down else "starting"

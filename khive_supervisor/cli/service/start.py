@@ -128,7 +128,7 @@ def _run(who: RunSettings, starter: Announcement | None, *, quiet: bool, as_json
     supervisor = asyncio.run(run())
     if supervisor.successor is not None:
         kept = supervisor.kept()
-        become(supervisor.successor, kept, supervisor.config_file, http=who.http)
+        become(supervisor.successor, kept, who.configuration.file, http=who.http)
 
 
 @click.command()

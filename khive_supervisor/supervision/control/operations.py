@@ -42,7 +42,7 @@ class Operations:
         roles: Roles,
         records: AuditEvents,
         upkeep: Upkeep,
-        status: Callable[[], Awaitable[dict[str, Any]]],
+        status: Callable[[], Awaitable[Mapping[str, Any]]],
         end: End,
         upgrade: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
         grant_of: Callable[[Arrival], Awaitable[Grant]],

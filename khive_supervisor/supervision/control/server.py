@@ -26,7 +26,7 @@ from khive_supervisor.errors import (
     VersionMismatch,
 )
 from khive_supervisor.supervision.control.belonging import Elsewhere
-from khive_supervisor.supervision.control.socket_file import peer_uid
+from khive_supervisor.supervision.control.socket_file import Rendezvous, peer_uid
 
 log = logs.get("khive.control")
 
@@ -90,7 +90,7 @@ Handler = Callable[[Arrival], Awaitable[None]]
 class ControlServer:
     """Accepts connections, reads each one's hello and hands it to the handler of its kind."""
 
-    listener: socket.socket
+    rendezvous: Rendezvous
     handlers: Mapping[str, Handler]
     #: Told of each hello that is understood: who comes may be of another release.
     on_hello: Callable[[Mapping[str, Any]], None] = lambda _hello: None
@@ -99,27 +99,36 @@ class ControlServer:
     _greeting: int = 0
     _greeted: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def start(self) -> None:
-        """Serve from now on."""
-        asyncio.get_running_loop().add_reader(self.listener, self._accept)
+    def listen(self, kept: int | None = None) -> None:
+        """Have clients wait at the socket: at one that this process kept, or a new one.
 
-    def listen_at(self, listener: socket.socket) -> None:
-        """Accept at another socket from now on; what has come to the old one is served."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self.listener)
-        self.listener.close()
-        self.listener = listener
+        Raises:
+            KhiveError, OSError: it cannot be had; see `Rendezvous.bind`.
+        """
+        if kept is None or not self.rendezvous.adopt(kept):
+            self.rendezvous.bind()
+
+    def start(self) -> None:
+        """Accept who waits, from now on."""
+        asyncio.get_running_loop().add_reader(self.rendezvous.listener, self._accept)
+
+    def listen_again(self) -> None:
+        """Accept at a new socket, since the old one's file is gone; raises as `listen` does."""
+        before = self.rendezvous.listener
+        self.rendezvous.bind()
+        asyncio.get_running_loop().remove_reader(before)
+        before.close()
         self.start()
 
     def _accept(self) -> None:
         try:
-            conn, _ = self.listener.accept()
+            conn, _ = self.rendezvous.listener.accept()
         except BlockingIOError:
             return
         except OSError as error:  # out of descriptors: asking again at once would only spin
             log.error("control.accept_failed", error=str(error))
             loop = asyncio.get_running_loop()
-            loop.remove_reader(self.listener)
+            loop.remove_reader(self.rendezvous.listener)
             loop.call_later(ACCEPT_PAUSE, self._accept_again)
             return
         conn.setblocking(False)
@@ -128,7 +137,7 @@ class ControlServer:
         task.add_done_callback(self._tasks.discard)
 
     def _accept_again(self) -> None:
-        if self.listener.fileno() >= 0:
+        if self.rendezvous.listener.fileno() >= 0:
             self.start()
 
     async def _serve(self, conn: socket.socket) -> None:
@@ -169,7 +178,7 @@ class ControlServer:
 
         Whose hello is under way is served still; what is being answered ends.
         """
-        asyncio.get_running_loop().remove_reader(self.listener)
+        asyncio.get_running_loop().remove_reader(self.rendezvous.listener)
         try:
             async with asyncio.timeout(GREETING_PATIENCE):
                 while self._greeting:
@@ -181,8 +190,8 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Accept nobody any more and end what is being answered."""
-        asyncio.get_running_loop().remove_reader(self.listener)
-        self.listener.close()
+        asyncio.get_running_loop().remove_reader(self.rendezvous.listener)
+        self.rendezvous.listener.close()
         await self._end_tasks()
 
     async def _end_tasks(self) -> None:

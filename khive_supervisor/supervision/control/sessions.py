@@ -111,13 +111,14 @@ class Begun(SupervisedProcess):
     asks: bool = field(default=False, kw_only=True)
 
 
+OnHint = Callable[[dict[str, Any]], None]
+
+
 @dataclass(slots=True)
 class SessionTable:
     """All registered workers; used only from the supervisor's loop."""
 
     clock: Callable[[], float] = time.monotonic
-    #: Called with what workers want the supervisor to act on: `{"hint": "tasks", "role": ...}`.
-    on_hint: Callable[[dict[str, Any]], None] = lambda _message: None
     #: Called with each worker that registers.
     on_registered: Callable[[Session], None] = lambda _session: None
     served: int = 0
@@ -135,9 +136,20 @@ class SessionTable:
         return iter(list(self._by_id.values()))
 
     async def follow(
-        self, hello: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        hello: dict[str, Any],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_hint: OnHint = lambda _message: None,
     ) -> None:
-        """Keep a worker in the table until its link ends."""
+        """Keep a worker in the table until its link ends.
+
+        Args:
+            hello: what it has said first.
+            reader: what it says from now on.
+            writer: where it is told something.
+            on_hint: given what the supervisor is to act on: `{"hint": "tasks", "role": ...}`.
+        """
         session = Session(
             id=str(hello["session"]),
             kind=str(hello.get("worker", "session")),
@@ -159,7 +171,7 @@ class SessionTable:
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
         self.on_registered(session)
         try:
-            await self._read_updates(session, reader)
+            await self._read_updates(session, reader, on_hint)
         finally:
             session.step(ProcessEvent.ENDED)
             self._ended.update(session.counts)
@@ -168,7 +180,9 @@ class SessionTable:
                 del self._by_id[session.id]
             log.info("session.ended", session=session.id, worker=session.pid)
 
-    async def _read_updates(self, session: Session, reader: asyncio.StreamReader) -> None:
+    async def _read_updates(
+        self, session: Session, reader: asyncio.StreamReader, on_hint: OnHint
+    ) -> None:
         decoder = protocol.FrameDecoder()
         while data := await reader.read(65536):
             for message in decoder.feed(data):
@@ -176,7 +190,7 @@ class SessionTable:
                     session.heard()
                     continue
                 if isinstance(message.get("hint"), str):
-                    self.on_hint(message)
+                    on_hint(message)
                     continue
                 if "counts" in message:
                     session.counts = _counts_of(message["counts"])

@@ -26,7 +26,13 @@ class Rendezvous:
         self._identity: tuple[int, int] | None = None
         self._listener: socket.socket | None = None
 
-    def bind(self) -> socket.socket:
+    @property
+    def listener(self) -> socket.socket:
+        """The listening socket; it is bound."""
+        assert self._listener is not None
+        return self._listener
+
+    def bind(self) -> None:
         """Bind and listen; call with the store's lock held.
 
         Raises:
@@ -49,17 +55,17 @@ class Rendezvous:
         finally:
             os.umask(old)
         listener.listen(BACKLOG)
+        self._keep(listener, os.stat(self.path))
+
+    def _keep(self, listener: socket.socket, found: os.stat_result) -> None:
         listener.setblocking(False)
-        found = os.stat(self.path)
         self._identity = (found.st_dev, found.st_ino)
         self._listener = listener
-        return listener
 
-    def adopt(self, fd: int) -> socket.socket | None:
+    def adopt(self, fd: int) -> bool:
         """Go on with a socket that this process listened at before it was replaced.
 
-        None, and the socket is closed, if the path is another one or names another file by now:
-        it is bound anew then.
+        Return false, and close it, if the path is another one or names another file by now.
         """
         listener = socket.socket(fileno=fd)
         try:
@@ -69,17 +75,10 @@ class Rendezvous:
             same = False
         if not same:
             listener.close()
-            return None
+            return False
         listener.set_inheritable(False)
-        listener.setblocking(False)
-        self._identity = (found.st_dev, found.st_ino)
-        self._listener = listener
-        return listener
-
-    def descriptor(self) -> int:
-        """The descriptor of the listening socket; it is bound."""
-        assert self._listener is not None
-        return self._listener.fileno()
+        self._keep(listener, found)
+        return True
 
     def missing(self) -> bool:
         """Return whether the socket that others would find is not the one that we bound."""

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 from khive_supervisor import logs
 from khive_supervisor.audit import actors
@@ -27,6 +28,20 @@ log = logs.get("khive.maintenance")
 FORGET_EVERY, FORGET_AT_ONCE = 600.0, 500
 
 
+class IndexReport(TypedDict):
+    """What `status` shows of the index; the last ones are there once the store was looked at."""
+
+    state: str
+    embedder: NotRequired[str]
+    problem: NotRequired[str]
+    generation: NotRequired[int | None]
+    items: NotRequired[int]
+    vectors: NotRequired[int]
+    waiting_to_be_embedded: NotRequired[int]
+    model: NotRequired[str]
+    next_build: NotRequired[str | None]
+
+
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
     """What the supervisor knows of the index, for `status` and for the decision to build."""
@@ -35,6 +50,22 @@ class IndexStatus:
     vectors: VectorStats | None = None
     damaged: str = ""
     reason: BuildReason | None = None
+
+    def describe(self, embedder: str) -> IndexReport:
+        """Return what `status` shows where this kind of embedder is configured."""
+        if self.vectors is None:
+            return {"state": "off" if embedder == "none" else "unknown", "embedder": embedder}
+        generation = self.generation
+        return {
+            "state": "damaged" if self.damaged else "in use" if generation else "none yet",
+            "problem": self.damaged,
+            "generation": generation.generation if generation else None,
+            "items": generation.items if generation else 0,
+            "vectors": self.vectors.vectors,
+            "waiting_to_be_embedded": self.vectors.missing,
+            "model": self.vectors.model_id,
+            "next_build": self.reason.value if self.reason else None,
+        }
 
 
 class Maintenance:

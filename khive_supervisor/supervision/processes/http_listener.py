@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import stat
-from typing import Any
+from typing import TypedDict
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.http import HttpSettings
@@ -27,6 +27,19 @@ TOKEN_BYTES = 32
 MAX_TOKEN_BYTES = 4096
 #: Connections that wait while nobody accepts them.
 BACKLOG = 128
+
+
+class HttpStatus(TypedDict):
+    """What `status` shows of HTTP."""
+
+    state: str
+    url: str | None
+    token_file: str | None
+    problem: str
+
+
+#: What it shows where nobody has asked for HTTP.
+HTTP_OFF: HttpStatus = {"state": "off", "url": None, "token_file": None, "problem": ""}
 
 
 class HttpFront:
@@ -74,8 +87,8 @@ class HttpFront:
         """Where it listens, or None while it does not."""
         return url_of(self._listener) if self._listener is not None else None
 
-    def describe(self, child: Child) -> dict[str, Any]:
-        """What `status` shows."""
+    def describe(self, child: Child) -> HttpStatus:
+        """Return what `status` shows of it and its worker."""
         well = child.state in (ProcessState.READY, ProcessState.STARTING)
         return {
             "state": child.state.value,

@@ -15,7 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from khive_supervisor import logs
 from khive_supervisor.audit import actors
@@ -29,7 +29,7 @@ from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.processes.login_shell import merged
-from khive_supervisor.supervision.reload.result import Result, audit_entry
+from khive_supervisor.supervision.reload.result import Record, Result, audit_entry
 from khive_supervisor.supervision.reload.states import (
     Coordinator,
     ReloadEvent,
@@ -74,6 +74,14 @@ class Request:
     plan: str
     answer: asyncio.Future[Result]
     actor: str
+
+
+class ReloadStatus(TypedDict):
+    """What `status` shows of reloads."""
+
+    phase: str
+    generation: int
+    last_reload: Record | None
 
 
 class Reloader:
@@ -146,7 +154,7 @@ class Reloader:
             return {"valid": False, "errors": list(error.problems), "empty": True}
         return {"valid": True, "errors": [], **plan.as_dict(), "text": plan.describe()}
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> ReloadStatus:
         """Return what `status` shows."""
         return {
             "phase": self._state.phase.value,

@@ -22,7 +22,7 @@ from khive_supervisor import __version__, logs
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.supervision.upgrade import states as upgrade
 from khive_supervisor.supervision.upgrade.inherited import Inherited
-from khive_supervisor.supervision.upgrade.states import Upgrade, UpgradePhase
+from khive_supervisor.supervision.upgrade.states import Upgrade, UpgradePhase, UpgradeStatus
 
 log = logs.get("khive.upgrade")
 
@@ -276,8 +276,8 @@ class Upgrader:
             ))  # fmt: skip
         return {"state": "handing over", **answer}
 
-    def describe(self) -> dict[str, Any]:
-        """What `status` shows."""
+    def describe(self) -> UpgradeStatus:
+        """Return what `status` shows."""
         return upgrade.describe(self.state, self._policy())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 #: Seconds after which a release that could not be tried with success is tried again: installing
 #: takes seconds, and what is wrong after that lasts; doubled up to the second number.
@@ -110,8 +111,17 @@ def asked(state: Upgrade, release: str) -> Upgrade:
     return replace(state, phase=UpgradePhase.HANDING_OVER, release=release, problem="")
 
 
-def describe(state: Upgrade, policy: str) -> dict[str, object]:
-    """What `status` shows."""
+class UpgradeStatus(TypedDict):
+    """What `status` shows of another release."""
+
+    policy: str
+    state: str
+    release: str | None
+    problem: str
+
+
+def describe(state: Upgrade, policy: str) -> UpgradeStatus:
+    """Return what `status` shows."""
     return {
         "policy": policy,
         "state": state.phase.value,

@@ -8,7 +8,6 @@ go on with the other one.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +19,6 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import holder
 
 log = logs.get("khive.foothold")
-
-#: Seconds between two looks: two supervisors never have one store for longer.
-LOOK_EVERY = 2.0
 
 
 class Act(Enum):
@@ -93,12 +89,6 @@ class Foothold:
     yield_to: Callable[[str], None]
     _seen: Seen = Seen(lock=True, socket=True)
     _said: str = ""
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            self.look()
 
     def look(self) -> None:
         """Look once, and mend what can be mended; what cannot is said once, and tried again."""

@@ -7,7 +7,7 @@ drops events, or the file system never sends any. So a slow poll looks beside it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 #: Seconds between polls while nothing is watched, and between attempts to watch again.
 POLL_ALONE, WATCH_AGAIN = 0.25, 60.0
@@ -42,6 +42,16 @@ class WatchSigns:
     directory: Identity
     hinted: bool
     moved: bool
+
+
+class WatchStatus(TypedDict):
+    """What `status` shows of the watch."""
+
+    path: str
+    reason: str
+    rebuilds: int
+    missed: int
+    last_rebuild_reason: str
 
 
 @dataclass(slots=True)
@@ -104,8 +114,8 @@ class WatchHealth:
         self._fruitless += 1
         return self._fruitless > FRUITLESS
 
-    def describe(self) -> dict[str, Any]:
-        """What `status` shows of it."""
+    def describe(self) -> WatchStatus:
+        """Return what `status` shows of it."""
         return {
             "path": self.path,
             "reason": self.reason,

@@ -20,7 +20,13 @@ from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFIL
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts
 from khive_supervisor.supervision.control.sessions import SessionTable
-from khive_supervisor.supervision.watch.health import INOTIFY, Identity, WatchHealth, WatchSigns
+from khive_supervisor.supervision.watch.health import (
+    INOTIFY,
+    Identity,
+    WatchHealth,
+    WatchSigns,
+    WatchStatus,
+)
 from khive_supervisor.supervision.watch.pace import FIRST_LOOK, Looks, Pace
 
 log = logs.get("khive.watcher")
@@ -33,6 +39,13 @@ SERVING = ("session", "http")
 
 #: Seconds that the threads of a watch may take to end.
 JOIN_DEADLINE = 2.0
+
+
+class FreshnessStatus(WatchStatus):
+    """What `status` shows of the watch, and of what came of it."""
+
+    hints: int
+    pushes: int
 
 
 class WatchHandler(Protocol):
@@ -167,8 +180,8 @@ class Watcher:
         """Poll at another interval from the next time on."""
         self._health.poll_interval = config.supervisor.poll_interval
 
-    def describe(self) -> dict[str, Any]:
-        """What `status` shows."""
+    def describe(self) -> FreshnessStatus:
+        """Return what `status` shows."""
         return {**self._health.describe(), "hints": self._hints, "pushes": self._pushes}
 
     async def run(self) -> None:

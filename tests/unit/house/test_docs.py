@@ -30,7 +30,6 @@ from khive_supervisor.profiles.model import DEFAULT, PRIORITY_LIMIT, Weights
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.store.model import VectorStats
-from khive_supervisor.supervision.app import Supervisor
 from khive_supervisor.supervision.control.sessions import Session
 from khive_supervisor.supervision.maintenance.loop import IndexStatus
 from khive_supervisor.supervision.processes.restart import PERMANENT_EXITS
@@ -39,7 +38,7 @@ from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
 from khive_supervisor.supervision.roles.pool import RolePool
-from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.wiring import Parts, StartOptions
 
 DOCS = ROOT / "docs"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -153,10 +152,10 @@ def test_every_field_of_status_is_documented(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    supervisor = Supervisor(load(None, str(tmp_path), {}), str(tmp_path / "s"))
-    off = describe(supervisor)["index"]
-    supervisor.upkeep.index_state = IndexStatus(vectors=VectorStats("m", 0, 0, 0, 0, 0))
-    status = describe(supervisor)
+    parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
+    off = parts.status.describe()["index"]
+    parts.upkeep.index_state = IndexStatus(vectors=VectorStats("m", 0, 0, 0, 0, 0))
+    status = parts.status.describe()
     session = Session("a", "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
     told = set(status) | set(off) | set(status["index"]) | set(status["builder"])
     told |= set(status["freshness"])
@@ -214,10 +213,10 @@ def test_every_field_of_freshness_is_in_its_own_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    supervisor = Supervisor(load(None, str(tmp_path), {}), str(tmp_path / "s"))
+    parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
     table = text_of("docs/operations.md").partition("`freshness`: ")[2].partition("Each of")[0]
     fields = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(fields) == sorted(describe(supervisor)["freshness"])
+    assert sorted(fields) == sorted(parts.status.describe()["freshness"])
 
 
 def test_the_limits_and_numbers_of_the_protocol_are_its_own() -> None:

@@ -10,18 +10,22 @@ import pytest
 
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import ProtocolError
-from khive_supervisor.supervision.control.sessions import SessionTable
+from khive_supervisor.supervision.control.sessions import OnHint, SessionTable
 
 HELLO = {"session": "s1", "pid": 7, "worker": "session", "info": {"cwd": "/"}}
 
 
-def follow(sessions: SessionTable, *messages: dict[str, Any]) -> None:
+def follow(
+    sessions: SessionTable,
+    *messages: dict[str, Any],
+    on_hint: OnHint = lambda _message: None,
+) -> None:
     async def main() -> None:
         reader = asyncio.StreamReader()
         for message in messages:
             reader.feed_data(protocol.encode(message))
         reader.feed_eof()
-        await sessions.follow(HELLO, reader, Mock())
+        await sessions.follow(HELLO, reader, Mock(), on_hint)
 
     asyncio.run(main())
 
@@ -29,9 +33,14 @@ def follow(sessions: SessionTable, *messages: dict[str, Any]) -> None:
 def test_a_worker_s_hint_is_passed_on_and_its_link_stays() -> None:
     heard: list[tuple[dict[str, Any], int]] = []
     sessions = SessionTable()
-    sessions.on_hint = lambda message: heard.append((message, len(sessions)))
     hint = {"hint": "tasks", "role": "reviewer"}
-    follow(sessions, hint, {"info": {"client": "c"}}, hint)
+    follow(
+        sessions,
+        hint,
+        {"info": {"client": "c"}},
+        hint,
+        on_hint=lambda message: heard.append((message, len(sessions))),
+    )
     assert [(one["role"], count) for one, count in heard] == [("reviewer", 1)] * 2
     assert len(sessions) == 0
 
@@ -56,8 +65,13 @@ def test_what_workers_count_is_added_up_and_stays_when_they_end() -> None:
 def test_counts_of_a_worker_that_lives_are_in_the_sum() -> None:
     seen: list[dict[str, int]] = []
     sessions = SessionTable()
-    sessions.on_hint = lambda _message: seen.append(sessions.counts())
-    follow(sessions, {"counts": {"searches": 2}}, {"hint": "x"}, {"counts": {"searches": 3}})
+    follow(
+        sessions,
+        {"counts": {"searches": 2}},
+        {"hint": "x"},
+        {"counts": {"searches": 3}},
+        on_hint=lambda _message: seen.append(sessions.counts()),
+    )
     assert seen == [{"searches": 2}]
     assert sessions.counts() == {"searches": 3}
 

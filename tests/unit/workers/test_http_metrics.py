@@ -12,8 +12,7 @@ from khive_supervisor.budgets import windows
 from khive_supervisor.budgets.account import Account, Spent
 from khive_supervisor.budgets.limits import BudgetLimits, BudgetReserve
 from khive_supervisor.config.load import load
-from khive_supervisor.supervision.app import Supervisor
-from khive_supervisor.supervision.status import describe
+from khive_supervisor.supervision.wiring import Parts, StartOptions
 
 HTTP = {
     "requests": {("/status", "200"): 3},
@@ -41,7 +40,8 @@ BUDGETS = [
 @pytest.fixture
 def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     monkeypatch.setenv("HOME", str(tmp_path))
-    status = describe(Supervisor(load(None, str(tmp_path), {}), str(tmp_path / "s")))
+    parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
+    status = dict(parts.status.describe())
     counters = {"workers": {"searches": 5, "meaning": 4, "checks": 9}, "reloads": {"done": 2}}
     records = {("reviewer", 'a "type"'): (3, 4)}
     tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)})

@@ -1,0 +1,139 @@
+"""Who arrives at the control socket, and what becomes of them.
+
+A client's session and a command's verbs are given to a worker. A worker that has begun, here or
+under the supervisor before this one, is entered in the table by itself, for as long as its link
+stands.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from khive_supervisor import logs
+from khive_supervisor.config.project.terms import Serving
+from khive_supervisor.control.protocol import MAX_FDS
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.supervision.control.belonging import Belonging
+from khive_supervisor.supervision.control.grants import Grants
+from khive_supervisor.supervision.control.server import Arrival, acknowledge, redirect, streams
+from khive_supervisor.supervision.control.sessions import SessionTable
+from khive_supervisor.supervision.control.terms import SessionTerms
+from khive_supervisor.supervision.processes.spawner import Begin, Exit, Spawner
+from khive_supervisor.supervision.roles.manager import Roles
+from khive_supervisor.supervision.upgrade.handover import Upgrader
+
+log = logs.get("khive.supervisor")
+
+#: Descriptors that attach passes; the channel makes one more.
+ATTACH_FDS = MAX_FDS - 1
+
+
+class Arrivals:
+    """Takes clients to workers; used only from the supervisor's loop."""
+
+    def __init__(
+        self,
+        serving: Callable[[], Serving],
+        belonging: Belonging,
+        terms: SessionTerms,
+        grants: Grants,
+        upgrader: Upgrader,
+        spawner: Spawner,
+    ) -> None:
+        self._serving = serving
+        self._belonging = belonging
+        self._terms = terms
+        self._grants = grants
+        self._upgrader = upgrader
+        self._spawner = spawner
+
+    async def attach(self, arrival: Arrival) -> None:
+        """Give the session of an attach to a worker, with the client's descriptors."""
+        if len(arrival.fds) != ATTACH_FDS:
+            raise InvalidInput(
+                f"A session needs {ATTACH_FDS} descriptors; {len(arrival.fds)} came."
+            )
+        await self._take(arrival, [*arrival.fds, arrival.conn.fileno()])
+
+    async def verbs(self, arrival: Arrival) -> None:
+        """Give the connection of a command that calls verbs to a worker."""
+        await self._take(arrival, [arrival.conn.fileno()])
+
+    async def _take(self, arrival: Arrival, fds: list[int]) -> None:
+        elsewhere = await self._belonging.admit(arrival.hello)
+        if elsewhere is not None:
+            await redirect(arrival, elsewhere)
+            return
+        request = await self._request(arrival)
+        if acknowledge(arrival):
+            self._spawner.spawn(request, fds)
+
+    async def _request(self, arrival: Arrival) -> dict[str, Any]:
+        """Return what a worker for a client is to be told."""
+        serving = self._serving()
+        terms = await self._terms.of(serving, arrival.hello)
+        allowed = set(serving.config.session.env_allow)
+        env = arrival.hello.get("env") or {}
+        return {
+            **arrival.hello,
+            "notice": self._upgrader.notice_for(arrival.hello),
+            "env": {name: value for name, value in env.items() if name in allowed},
+            **terms.for_worker(),
+            **await self._grants.passed_on(arrival),
+        }
+
+
+class WorkerArrivals:
+    """Enters workers in the table; used only from the supervisor's loop.
+
+    Args:
+        sessions: the table.
+        roles: the workers of roles, which have their own; known when the first news come.
+        take_log: takes over the end of a worker's log.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionTable,
+        roles: Callable[[], Roles],
+        take_log: Callable[[socket.socket], None],
+    ) -> None:
+        self._sessions = sessions
+        self._roles = roles
+        self._take_log = take_log
+
+    async def worker(self, arrival: Arrival) -> None:
+        """Follow a worker that registers, until its link ends."""
+        if arrival.fds:
+            self._take_log(socket.socket(fileno=arrival.fds.pop()))
+        reader, writer = await streams(arrival)
+        try:
+            await self._sessions.follow(arrival.hello, reader, writer, self._hinted)
+        finally:
+            writer.close()
+
+    def _hinted(self, message: dict[str, Any]) -> None:
+        """A session has changed tasks; what it says is not trusted to be well formed."""
+        if message.get("hint") == "tasks":
+            role, cancelled = message.get("role"), message.get("cancel")
+            if isinstance(cancelled, int):
+                self._roles().cancel(cancelled)
+            self._roles().wake(role if isinstance(role, str) else None)
+
+    def worker_began(self, begin: Begin) -> None:
+        """Take in which process a worker is, before it can say so itself."""
+        if begin.worker:
+            self._roles().worker_began(begin)
+        else:
+            self._sessions.began(begin)
+
+    def worker_exited(self, ended: Exit) -> None:
+        """Take in that a worker's process has ended."""
+        if ended.worker:
+            self._roles().worker_exited(ended)
+            return
+        self._sessions.exited(ended.pid)
+        level = log.warning if ended.code else log.info
+        level("session.exited", worker=ended.pid, exit=ended.how)

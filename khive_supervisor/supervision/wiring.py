@@ -1,0 +1,288 @@
+"""The parts of a supervisor, each made of those that it needs: who has whom, and nothing else."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from khive_supervisor import __version__
+from khive_supervisor.config.load import LoadedConfig
+from khive_supervisor.config.project.terms import Serving
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.embed.names import embedder_socket, model_id_of
+from khive_supervisor.host import paths
+from khive_supervisor.host.holder import Holder
+from khive_supervisor.supervision import systemd
+from khive_supervisor.supervision.control.allow_list import AllowList
+from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
+from khive_supervisor.supervision.control.belonging import Belonging
+from khive_supervisor.supervision.control.grants import Grants
+from khive_supervisor.supervision.control.moving import Mover
+from khive_supervisor.supervision.control.operations import Operations
+from khive_supervisor.supervision.control.server import ControlServer
+from khive_supervisor.supervision.control.sessions import SessionTable
+from khive_supervisor.supervision.control.socket_file import Rendezvous
+from khive_supervisor.supervision.control.terms import SessionTerms
+from khive_supervisor.supervision.ending import Ending
+from khive_supervisor.supervision.lock import StoreLock
+from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
+from khive_supervisor.supervision.maintenance.log_file import LogFile
+from khive_supervisor.supervision.maintenance.work import Upkeep
+from khive_supervisor.supervision.processes.child import Child
+from khive_supervisor.supervision.processes.environment import ChildEnvironment
+from khive_supervisor.supervision.processes.http_listener import HttpFront
+from khive_supervisor.supervision.processes.liveness import of_store_users
+from khive_supervisor.supervision.processes.restart import RestartPolicy
+from khive_supervisor.supervision.processes.spawner import ExecSpawner, Spawner
+from khive_supervisor.supervision.processes.states import ProcessState
+from khive_supervisor.supervision.processes.zygote import ForkSpawner
+from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
+from khive_supervisor.supervision.roles.manager import Roles
+from khive_supervisor.supervision.status import StatusReport
+from khive_supervisor.supervision.upgrade.handover import Upgrader, try_out
+from khive_supervisor.supervision.upgrade.inherited import Inherited
+from khive_supervisor.supervision.upgrade.strangers import Strangers
+from khive_supervisor.supervision.watch.foothold import Foothold, is_there
+from khive_supervisor.supervision.watch.rounds import ChildrenWatch, Rounds
+from khive_supervisor.supervision.watch.store_file import StoreWatch
+from khive_supervisor.supervision.watch.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What a supervisor is started with.
+
+    Attributes:
+        http: whether HTTP is served even if the configuration does not say so.
+        inherited: what this process kept when it was another release.
+        deliberate: whether somebody has asked for this very release.
+        clock: monotonic seconds.
+    """
+
+    loaded: LoadedConfig
+    socket_path: str
+    http: bool = False
+    inherited: Inherited | None = None
+    deliberate: bool = False
+    clock: Callable[[], float] = time.monotonic
+
+
+class Parts:
+    """All parts of one supervisor, made in the order of who needs whom."""
+
+    def __init__(self, start: StartOptions) -> None:
+        config = start.loaded.config
+        # Whatever is named relative to a directory is so to the one that it leaves in a moment.
+        self.socket_path = os.path.join(paths.working_directory(), start.socket_path)
+        self.config_file = start.loaded.file
+        self.start = start
+        self.clock = start.clock
+        self.started = start.clock()
+        me = Holder(os.getpid(), self.socket_path, self.config_file, __version__, sys.prefix)
+        self.lock = StoreLock(config.store.path, me)
+        self.store_watch = StoreWatch(os.path.realpath(config.store.path))
+        self.log_file = LogFile(config.log)
+        self.notifier = systemd.from_environment(os.environ)
+        self._make_processes(config)
+        self._make_roles(config)
+        self._make_control()
+        self._make_watch()
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def _make_processes(self, config: Config) -> None:
+        self.environment = ChildEnvironment(config, self.socket_path, os.environ)
+        self.mover = Mover(__version__)
+        limits = of_store_users(config.store.busy_timeout)
+        self.sessions = SessionTable(self.clock, self.mover.registered, limits=limits)
+        self.workers = WorkerArrivals(self.sessions, lambda: self.roles, self.log_file.take)
+        self.upkeep = Upkeep(
+            config,
+            model_id_of(config.embedder),
+            self.environment.variables,
+            self._can_build,
+            clock=self.clock,
+        )
+        wanted = self.start.http or config.http.enabled
+        self.http = HttpFront(config.http, self.socket_path) if wanted else None
+        self.spawner = self._spawner(config)
+        self.children = self._children(config)
+        self.strangers = Strangers()
+
+    def _spawner(self, config: Config) -> Spawner:
+        variables = self.environment.variables
+        fresh = ExecSpawner(self.workers, variables)
+        how = config.supervisor.worker_start
+        if how == "fork" or (how == "auto" and sys.platform == "linux"):
+            policy = RestartPolicy.of(config)
+            return ForkSpawner(fresh, self.workers, policy, variables, clock=self.clock)
+        return fresh
+
+    def _children(self, config: Config) -> dict[str, Child]:
+        child = functools.partial(
+            Child,
+            policy=RestartPolicy.of(config),
+            environment=self.environment.variables,
+            clock=self.clock,
+        )
+        children = list(self.spawner.children)
+        if config.embedder.kind == "minilm":
+            children.append(child("embedder", "khive_workers.embedder", on_ready=self.upkeep.wake))
+        if self.http is not None:
+            children.append(
+                child(
+                    "http",
+                    "khive_workers.http",
+                    arguments=("--token-file", self.http.token_file),
+                    channels=self.http.open_channels,
+                    limits=of_store_users(config.store.busy_timeout),
+                )
+            )
+        return {one.name: one for one in children}
+
+    def _can_build(self) -> bool:
+        """Return whether there would be vectors: what lacks some is sent to the embedder."""
+        embedder = self.children.get("embedder")
+        return embedder is None or embedder.state is ProcessState.READY
+
+    # --- roles, and what changes the configuration ----------------------------------------------
+
+    def _make_roles(self, config: Config) -> None:
+        upkeep, sessions, clock = self.upkeep, self.sessions, self.clock
+        self.roles = Roles(
+            config, self.spawner.spawn, upkeep.with_store, self.log_file.take, clock=clock
+        )
+        self.watcher = Watcher(
+            config.store.path,
+            sessions,
+            poll_interval=config.supervisor.poll_interval,
+            clock=clock,
+            on_tasks=self.roles.wake,
+        )
+        self.allow_list = AllowList(self.socket_path)
+        self.records = AuditEvents(upkeep.with_audit)
+        # What can fail comes first.
+        configurable: list[Configurable] = [
+            self.environment,
+            self.allow_list,
+            self.spawner,
+            self.watcher,
+            *self.children.values(),
+            upkeep,
+            self.log_file,
+        ]
+        self.reloader = Reloader(
+            self.start.loaded, configurable, self.roles, self.records, self.notifier, clock=clock
+        )
+        self.ending = Ending(self.reloader, self.roles)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.reloader.config
+
+    # --- the control socket ---------------------------------------------------------------------
+
+    def _make_control(self) -> None:
+        self.terms = SessionTerms()
+        self.upgrader = Upgrader(
+            lambda: self.config.supervisor.upgrade,
+            lambda successor: try_out(successor, self.config_file, self.config.store.path),
+            self.ending.hand_over,
+        )
+        self.status = self._status_report()
+        belonging = Belonging.of(self.start.loaded, self.socket_path)
+        grants = Grants(
+            lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_store
+        )
+        clients = Arrivals(
+            lambda: Serving(self.config, self.config_file),
+            belonging,
+            self.terms,
+            grants,
+            self.upgrader,
+            self.spawner,
+        )
+        operations = Operations(
+            self.sessions,
+            self.reloader,
+            self.roles,
+            self.records,
+            self.upkeep,
+            self.status.fresh,
+            self.ending.soon,
+            self.upgrader.ask,
+            grants.of_control,
+            store=belonging.store,
+        )
+        handlers = {
+            "attach": clients.attach,
+            "verbs": clients.verbs,
+            "worker": self.workers.worker,
+            "control": operations.serve,
+        }
+        self.control = ControlServer(Rendezvous(self.socket_path), handlers, self.upgrader.notice)
+
+    def _status_report(self) -> StatusReport:
+        return StatusReport(
+            self.clock,
+            self.started,
+            self.config_file,
+            self.socket_path,
+            self.reloader,
+            self.upgrader,
+            self.store_watch,
+            self.spawner,
+            self.children,
+            self.upkeep,
+            self.watcher,
+            self.http,
+            self.roles,
+            self.sessions,
+            self.terms,
+        )
+
+    # --- the watch ------------------------------------------------------------------------------
+
+    def _make_watch(self) -> None:
+        embedder = self.children.get("embedder")
+        socket_file = embedder_socket(self.socket_path)
+
+        def listen_again() -> None:
+            self.control.listen_again()
+            self.allow_list.configure(self.config)
+            if self.http is not None:
+                self.http.keep_token()
+
+        def embedder_missing() -> bool:
+            ready = embedder is not None and embedder.state is ProcessState.READY
+            return ready and not is_there(socket_file)
+
+        foothold = Foothold(
+            self.lock,
+            self.control.rendezvous.missing,
+            listen_again,
+            embedder_missing,
+            embedder.kill if embedder is not None else lambda: None,
+            self.ending.yield_to,
+        )
+        self.rounds = Rounds(
+            [
+                ChildrenWatch(self.processes, self.sessions).look,
+                self.spawner.look,
+                self.sessions.look,
+                self.roles.look_at_workers,
+                self.store_watch.look,
+                self.log_file.look,
+                foothold.look,
+            ]
+        )
+
+    @property
+    def processes(self) -> list[Child]:
+        """All children, the builder among them."""
+        return [*self.children.values(), self.upkeep.builder]
