@@ -14,7 +14,7 @@ nothing was changed) and `StoreError` (damage, misuse; nothing was changed).
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, Self
 
 from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.budgets import BudgetStore
@@ -54,6 +54,10 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of everything; again is harmless."""
         ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
 
     def transaction(self) -> AbstractContextManager[object]:
         """Commit all calls inside together or not at all; takes the write lock at once."""

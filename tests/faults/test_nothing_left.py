@@ -15,7 +15,6 @@ from support import Installation, RawSession, kill, wait_until
 KEPT = {
     ".local/share/khive/khive.db",
     ".local/share/khive/khive.db-place",
-    ".local/share/khive/khive.db-turn/first",
     ".local/share/khive/khive.db-turn/pipe",
     ".local/share/khive/khive.db.lock",
     ".local/share/khive/index/.builder.lock",
@@ -121,7 +120,7 @@ def test_a_session_alone_leaves_the_store_and_nothing_else(watched: Installation
         assert session.close() == 0
     wait_until(watched.gone, "every process is gone")
     store = ".local/share/khive/khive.db"
-    beside = {store + "-place", store + "-turn/first", store + "-turn/pipe"}
+    beside = {store + "-place", store + "-turn/pipe"}
     assert files(watched) == {store} | beside
 
 

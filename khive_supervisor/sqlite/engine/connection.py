@@ -33,7 +33,7 @@ LOG_LIMIT_BYTES = 64 * 1024 * 1024
 #: too; SQLite's own sleeps left some of them waiting for seconds.
 FIRST_SLEEP, LONGEST_SLEEP = 0.001, 0.016
 
-#: Seconds between two looks where it is told (see `turn`): for locks that their holder was killed
+#: Seconds between two looks where `WriteQueue` tells: for locks that their holder was killed
 #: with, and those that nobody tells of.
 LISTEN = 0.02
 

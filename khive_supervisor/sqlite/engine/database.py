@@ -36,7 +36,7 @@ class Database:
         self,
         connection: apsw.Connection,
         path: str,
-        turn: WriteQueue | None = None,
+        queue: WriteQueue | None = None,
         reopen: Callable[[], apsw.Connection] | None = None,
     ) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class Database:
         self._reopen = reopen
         #: The file is another one, and who writes has not been told.
         self._untold = False
-        self._turn = turn
+        self._queue = queue
         self._connection: apsw.Connection | None = connection
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -117,8 +117,8 @@ class Database:
                 raise
             finally:
                 self._own_commits += not nested
-                if self._turn is not None and not nested:
-                    self._turn.pass_on()
+                if self._queue is not None and not nested:
+                    self._queue.pass_on()
 
     @contextmanager
     def write_small(self) -> Iterator[None]:
@@ -141,8 +141,6 @@ class Database:
                 self.rows("PRAGMA synchronous = FULL")
             self._force_log()
             self._still_there()
-            if self._turn is not None:
-                self._turn.done()
 
     def _force_log(self) -> None:
         """What is in the log by now survives a power cut when this returns.
@@ -229,8 +227,8 @@ class Database:
         """
         with self._lock:
             connection, self._connection = self._connection, None
-            if self._turn is not None:
-                self._turn.close()
+            if self._queue is not None:
+                self._queue.close()
             if connection is not None and os.getpid() == self._process:
                 try:
                     self._close(connection)

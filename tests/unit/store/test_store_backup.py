@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engines import Engine
 
 from khive_supervisor.errors import InvalidInput, StoreRefused
 from khive_supervisor.index.vectors.reader import VectorIndex
-from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 
 
@@ -17,9 +17,11 @@ def entry(content: str) -> NewEntry:
     return NewEntry("memory", "default", "semantic", "", content)
 
 
-def test_a_backup_brings_back_what_there_was_for_every_open_store(tmp_path: Path) -> None:
+def test_a_backup_brings_back_what_there_was_for_every_open_store(
+    engine: Engine, tmp_path: Path
+) -> None:
     path, copy = str(tmp_path / "k.db"), str(tmp_path / "copy.db")
-    with SqliteStore(path) as store, SqliteStore(path) as other:
+    with engine(path) as store, engine(path) as other:
         store.entries.add([entry("kept")])
         store.backup(copy)
         store.entries.add([entry("lost")])
@@ -33,12 +35,12 @@ def test_a_backup_brings_back_what_there_was_for_every_open_store(tmp_path: Path
         assert [i for i, _ in other.full_text.match('"kept"', 5)] == [1]
         assert other.quick_check() == []
         other.entries.add([entry("goes on")])
-    with SqliteStore(path) as again:
+    with engine(path) as again:
         assert [e.content for e in again.entries.recent()] == ["goes on", "kept"]
 
 
-def test_only_a_sound_backup_of_ours_is_restored(tmp_path: Path) -> None:
-    with SqliteStore(str(tmp_path / "k.db")) as store:
+def test_only_a_sound_backup_of_ours_is_restored(engine: Engine, tmp_path: Path) -> None:
+    with engine(str(tmp_path / "k.db")) as store:
         store.entries.add([entry("kept")])
         (tmp_path / "text").write_text("no database at all" * 100, encoding="utf-8")
         with pytest.raises(StoreRefused):
@@ -55,7 +57,9 @@ def test_only_a_sound_backup_of_ours_is_restored(tmp_path: Path) -> None:
         assert [e.content for e in store.entries.recent()] == ["kept"]
 
 
-def test_an_open_index_forgets_the_past_that_a_backup_replaces(tmp_path: Path) -> None:
+def test_an_open_index_forgets_the_past_that_a_backup_replaces(
+    engine: Engine, tmp_path: Path
+) -> None:
     """Numbers that were given out again mean other entries: nothing read before may count."""
 
     def vector(axis: int) -> bytes:
@@ -64,7 +68,7 @@ def test_an_open_index_forgets_the_past_that_a_backup_replaces(tmp_path: Path) -
         return data.tobytes()
 
     path, copy = str(tmp_path / "k.db"), str(tmp_path / "copy.db")
-    with SqliteStore(path) as store, SqliteStore(path) as reader:
+    with engine(path) as store, engine(path) as reader:
         store.entries.add([entry("first")], [vector(0)], "m")
         store.backup(copy)
         store.entries.add([entry("second, old")], [vector(1)], "m")

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import Engine
 from support import Clock
 
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.errors import BudgetExceeded
-from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.budgets import BudgetStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
@@ -50,24 +51,24 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(path: str, clock: Clock) -> Iterator[SqliteStore]:
-    with SqliteStore(path, clock=clock) as opened:
+def store(engine: Engine, path: str, clock: Clock) -> Iterator[Store]:
+    with engine(path, clock=clock) as opened:
         opened.roles.set([RoleRow("r", ("t",)), RoleRow("other", ("t",))])
         yield opened
 
 
 @pytest.fixture
-def tasks(store: SqliteStore) -> TaskStore:
+def tasks(store: Store) -> TaskStore:
     return store.tasks
 
 
 @pytest.fixture
-def budgets(store: SqliteStore) -> BudgetStore:
+def budgets(store: Store) -> BudgetStore:
     return store.budgets
 
 
 @pytest.fixture
-def roles(store: SqliteStore) -> RoleStore:
+def roles(store: Store) -> RoleStore:
     return store.roles
 
 
@@ -257,9 +258,9 @@ def test_other_roles_are_not_held_up(tasks: TaskStore, budgets: BudgetStore) -> 
     assert tasks.claim(Claimant("other", "w"), NOW) is not None
 
 
-def _work(path: str, name: str, began: threading.Event, most: int) -> None:
+def _work(engine: Engine, path: str, name: str, began: threading.Event, most: int) -> None:
     """Claim and finish until nothing more can be begun; in a process of its own."""
-    with SqliteStore(path, busy_timeout=60, clock=lambda: SATURDAY) as store:
+    with engine(path, busy_timeout=60, clock=lambda: SATURDAY) as store:
         began.wait()
         who, misses = Claimant("r", name), 0
         while misses < 200:
@@ -272,13 +273,15 @@ def _work(path: str, name: str, began: threading.Event, most: int) -> None:
 
 
 def test_two_that_claim_at_once_cannot_overshoot_together(
-    tasks: TaskStore, path: str, budgets: BudgetStore
+    engine: Engine, tasks: TaskStore, path: str, budgets: BudgetStore
 ) -> None:
     budgets.set_limits({"r": BudgetLimits(weekly=500, reserve=10)})
     add(tasks, 300)
     spawn = multiprocessing.get_context("spawn")
     began = spawn.Event()
-    workers = [spawn.Process(target=_work, args=(path, f"w{n}", began, 10)) for n in range(2)]
+    workers = [
+        spawn.Process(target=_work, args=(engine, path, f"w{n}", began, 10)) for n in range(2)
+    ]
     for worker in workers:
         worker.start()
     began.set()
@@ -377,10 +380,12 @@ def test_a_fallback_does_what_the_budget_does_not_allow(
     assert tasks.due(NOW) == ["r"]
 
 
-def test_limits_are_stored_once(tasks: TaskStore, path: str, budgets: BudgetStore) -> None:
+def test_limits_are_stored_once(
+    engine: Engine, tasks: TaskStore, path: str, budgets: BudgetStore
+) -> None:
     limits = {"r": BudgetLimits(weekly=10, fallback=("a",)), "gone": BudgetLimits(monthly=0)}
     budgets.set_limits(limits)
-    with SqliteStore(path) as other:
+    with engine(path) as other:
         token = other.change_token()
         budgets.set_limits(limits)
         assert other.change_token() == token

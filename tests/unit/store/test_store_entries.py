@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import Engine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from khive_supervisor.errors import InvalidInput, NotFound
-from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
 
 MODEL = "model"
@@ -29,8 +30,8 @@ class Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path / "khive.db"), clock=Clock()) as opened:
+def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
+    with engine(str(tmp_path / "khive.db"), clock=Clock()) as opened:
         yield opened
 
 
@@ -42,11 +43,11 @@ def entry(content: str = "content", **changes: object) -> NewEntry:
     return NewEntry(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
 
 
-def matched(store: SqliteStore, word: str, where: EntryFilter = EVERYTHING) -> list[int]:
+def matched(store: Store, word: str, where: EntryFilter = EVERYTHING) -> list[int]:
     return [found for found, _ in store.full_text.match(f'"{word}"', 100, where)]
 
 
-def test_what_was_added_is_read_back(store: SqliteStore) -> None:
+def test_what_was_added_is_read_back(store: Store) -> None:
     given_entry = entry(
         "Wörter\0 und 日本語 🎉", tags=("a b", "ü", '"'), salience=0.25, decay=0.5, source="x"
     )
@@ -61,7 +62,7 @@ def test_what_was_added_is_read_back(store: SqliteStore) -> None:
     assert found.live
 
 
-def test_duplicates_are_recognised_also_within_a_batch(store: SqliteStore) -> None:
+def test_duplicates_are_recognised_also_within_a_batch(store: Store) -> None:
     first, again, other = store.entries.add([entry("a"), entry("a"), entry("b")])
     assert first.created
     assert (again.id, again.created, again.restored) == (first.id, False, False)
@@ -76,7 +77,7 @@ def test_the_hash_keeps_the_parts_apart() -> None:
     assert len({entry(title=title, content=text).content_hash for title, text in parts}) == 3
 
 
-def test_a_deleted_duplicate_is_restored_under_its_id(store: SqliteStore) -> None:
+def test_a_deleted_duplicate_is_restored_under_its_id(store: Store) -> None:
     [first] = store.entries.add([entry("apple")])
     assert store.entries.forget([first.id, first.id, 77]) == [first.id]
     assert store.entries.forget([first.id]) == []
@@ -87,7 +88,7 @@ def test_a_deleted_duplicate_is_restored_under_its_id(store: SqliteStore) -> Non
     assert matched(store, "apple") == [first.id]
 
 
-def test_restore_leaves_alone_what_has_a_live_twin(store: SqliteStore) -> None:
+def test_restore_leaves_alone_what_has_a_live_twin(store: Store) -> None:
     [old] = store.entries.add([entry("a")])
     store.entries.supersede(old.id, entry("b"))
     [twin] = store.entries.add([entry("a")])
@@ -97,7 +98,7 @@ def test_restore_leaves_alone_what_has_a_live_twin(store: SqliteStore) -> None:
     assert store.entries.restore([twin.id, twin.id]) == [twin.id]
 
 
-def test_a_restored_entry_has_new_vectors(store: SqliteStore) -> None:
+def test_a_restored_entry_has_new_vectors(store: Store) -> None:
     [a] = store.entries.add([entry("a")], [b"\1\0" * 4], MODEL)
     [b] = store.entries.add([entry("b")], [b"\2\0" * 4], MODEL)
     before = store.vectors.last_seq(MODEL)
@@ -108,7 +109,7 @@ def test_a_restored_entry_has_new_vectors(store: SqliteStore) -> None:
     assert [row.entry_id for row in store.vectors.after(MODEL, 0, 10)] == [b.id, a.id]
 
 
-def test_superseding(store: SqliteStore) -> None:
+def test_superseding(store: Store) -> None:
     [old] = store.entries.add([entry("apple")])
     new = store.entries.supersede(old.id, entry("pear"), b"\1\0", MODEL)
     [was, now] = store.entries.get([old.id, new.id])
@@ -124,7 +125,7 @@ def test_superseding(store: SqliteStore) -> None:
         store.entries.supersede(999, entry("plum"))
 
 
-def test_superseding_with_other_tags_only_makes_a_new_entry(store: SqliteStore) -> None:
+def test_superseding_with_other_tags_only_makes_a_new_entry(store: Store) -> None:
     [old] = store.entries.add([entry("apple", tags=("a",))])
     assert store.entries.supersede(old.id, entry("apple", tags=("a",))).id == old.id
     new = store.entries.supersede(old.id, entry("apple", tags=("b",)))
@@ -133,13 +134,13 @@ def test_superseding_with_other_tags_only_makes_a_new_entry(store: SqliteStore) 
     assert matched(store, "apple", EntryFilter(tags=("a",))) == []
 
 
-def test_superseding_with_what_is_there_already_points_to_it(store: SqliteStore) -> None:
+def test_superseding_with_what_is_there_already_points_to_it(store: Store) -> None:
     [old, other] = store.entries.add([entry("apple"), entry("pear")])
     assert store.entries.supersede(old.id, entry("pear")).id == other.id
     assert store.entries.get([old.id])[0].superseded_by == other.id
 
 
-def test_nothing_is_added_when_one_of_a_batch_is_refused(store: SqliteStore) -> None:
+def test_nothing_is_added_when_one_of_a_batch_is_refused(store: Store) -> None:
     with pytest.raises(InvalidInput):
         store.entries.add([entry("a"), entry("b")], [b"\0\0", b"\0\0\0\0"], MODEL)
     assert store.entries.live_count() == 0
@@ -159,13 +160,13 @@ def test_nothing_is_added_when_one_of_a_batch_is_refused(store: SqliteStore) -> 
         entry(tags=("\udfff",)),
     ],
 )
-def test_what_cannot_be_stored_is_refused(store: SqliteStore, bad: NewEntry) -> None:
+def test_what_cannot_be_stored_is_refused(store: Store, bad: NewEntry) -> None:
     with pytest.raises(InvalidInput):
         store.entries.add([entry("good"), bad])
     assert store.entries.live_count() == 0
 
 
-def test_vectors_need_a_model_and_one_for_each_entry(store: SqliteStore) -> None:
+def test_vectors_need_a_model_and_one_for_each_entry(store: Store) -> None:
     with pytest.raises(InvalidInput):
         store.entries.add([entry()], [b"\0\0"])
     with pytest.raises(InvalidInput):
@@ -174,14 +175,14 @@ def test_vectors_need_a_model_and_one_for_each_entry(store: SqliteStore) -> None
 
 
 @pytest.mark.parametrize("odd", [[2**70], [-1], [0], []])
-def test_ids_that_cannot_be_are_unknown(store: SqliteStore, odd: list[int]) -> None:
+def test_ids_that_cannot_be_are_unknown(store: Store, odd: list[int]) -> None:
     assert store.entries.get(odd) == []
     assert store.entries.forget(odd) == []
     assert store.entries.restore(odd) == []
     assert store.entries.filter_ids(odd) == set()
 
 
-def test_recent_and_pages(store: SqliteStore) -> None:
+def test_recent_and_pages(store: Store) -> None:
     ids = [one.id for one in store.entries.add([entry(str(number)) for number in range(7)])]
     store.entries.add([entry("old", created_at=5.0)])
     store.entries.forget(ids[6:])
@@ -191,7 +192,7 @@ def test_recent_and_pages(store: SqliteStore) -> None:
     assert len(store.entries.page(0, 100, EVERYTHING)) == 7
 
 
-def test_a_transaction_is_all_or_nothing_and_its_parts_fail_alone(store: SqliteStore) -> None:
+def test_a_transaction_is_all_or_nothing_and_its_parts_fail_alone(store: Store) -> None:
     def fail_halfway() -> None:
         with store.transaction():
             store.entries.add([entry("a")])
@@ -248,13 +249,14 @@ def passes(one: NewEntry, where: EntryFilter) -> bool:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(entries=ENTRIES, where=FILTERS, forgotten=st.sets(st.integers(1, 12)))
 def test_every_way_of_filtering_agrees(
+    engine: Engine,
     tmp_path_factory: pytest.TempPathFactory,
     entries: list[NewEntry],
     where: EntryFilter,
     forgotten: set[int],
 ) -> None:
     path = tmp_path_factory.mktemp("filter") / "khive.db"
-    with SqliteStore(str(path)) as store:
+    with engine(str(path)) as store:
         with store.transaction():
             added = store.entries.add(entries)
             store.entries.forget(list(forgotten))

@@ -6,23 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import Engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
 from khive_supervisor.text.analysis import match_expression, query_terms
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path / "khive.db")) as opened:
+def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
+    with engine(str(tmp_path / "khive.db")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path_factory.mktemp("shared") / "khive.db")) as opened:
+def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with engine(str(tmp_path_factory.mktemp("shared") / "khive.db")) as opened:
         opened.entries.add([new("alpha", "beta"), new("gamma", "delta", "n2")])
         yield opened
 
@@ -31,12 +32,12 @@ def new(title: str, content: str, namespace: str = "n1", *tags: str) -> NewEntry
     return NewEntry("memory", namespace, "note", title, content, tags)
 
 
-def search(store: SqliteStore, query: str, where: EntryFilter = EVERYTHING) -> list[int]:
+def search(store: Store, query: str, where: EntryFilter = EVERYTHING) -> list[int]:
     expression = match_expression(query_terms(query))
     return [found for found, _ in store.full_text.match(expression, 10, where)]
 
 
-def test_the_better_match_comes_first_with_a_positive_score(store: SqliteStore) -> None:
+def test_the_better_match_comes_first_with_a_positive_score(store: Store) -> None:
     store.entries.add(
         [new("x", "the apple and other fruit, at length, and more of it"), new("y", "apple")]
     )
@@ -45,7 +46,7 @@ def test_the_better_match_comes_first_with_a_positive_score(store: SqliteStore) 
     assert found[0][1] > found[1][1] > 0
 
 
-def test_columns_have_weights(store: SqliteStore) -> None:
+def test_columns_have_weights(store: Store) -> None:
     store.entries.add(
         [new("apple", "x y z"), new("x y z", "apple"), new("x", "y z", "n1", "apple")]
     )
@@ -57,7 +58,7 @@ def test_columns_have_weights(store: SqliteStore) -> None:
     assert orders == [1, 2, 3]
 
 
-def test_stems_and_scripts_without_spaces(store: SqliteStore) -> None:
+def test_stems_and_scripts_without_spaces(store: Store) -> None:
     store.entries.add(
         [new("a", "the libraries were running"), new("b", "東京都の天気"), new("c", "京")]
     )
@@ -66,20 +67,20 @@ def test_stems_and_scripts_without_spaces(store: SqliteStore) -> None:
     assert search(store, "getUserName") == []
 
 
-def test_namespaces_do_not_leak(store: SqliteStore) -> None:
+def test_namespaces_do_not_leak(store: Store) -> None:
     names = ["a", "A", "a ", "a/b", "b", "", "ä", "a\0"]
     store.entries.add([new("secret", "words", name) for name in names])
     for place, name in enumerate(names, 1):
         assert search(store, "secret", EntryFilter(namespaces=(name,))) == [place]
 
 
-def test_the_scope_is_not_searched_by_words(store: SqliteStore) -> None:
+def test_the_scope_is_not_searched_by_words(store: Store) -> None:
     store.entries.add([new("title", "content", "project", "tagged")])
     assert search(store, "memory project note") == []
     assert search(store, "tagged") == [1]
 
 
-def test_document_frequencies(store: SqliteStore) -> None:
+def test_document_frequencies(store: Store) -> None:
     store.entries.add(
         [new("a", f"apple {number}") for number in range(5)] + [new("b", "東京都 running")]
     )
@@ -94,14 +95,14 @@ def test_document_frequencies(store: SqliteStore) -> None:
     }  # fmt: skip
 
 
-def test_an_empty_expression_matches_nothing(store: SqliteStore) -> None:
+def test_an_empty_expression_matches_nothing(store: Store) -> None:
     store.entries.add([new("a", "b")])
     assert store.full_text.match("", 10) == []
 
 
 @settings(max_examples=200)
 @given(query=st.text() | st.text(alphabet="\"*-^():+.,/\\{}' ORANDNOTEAR"))
-def test_no_query_is_syntax(shared: SqliteStore, query: str) -> None:
+def test_no_query_is_syntax(shared: Store, query: str) -> None:
     search(shared, query, EntryFilter(namespaces=(query.encode("utf-8", "replace").decode(),)))
     shared.full_text.document_frequencies(query_terms(query))
 
@@ -109,17 +110,17 @@ def test_no_query_is_syntax(shared: SqliteStore, query: str) -> None:
 @settings(max_examples=100)
 @given(text=st.text(max_size=200))
 def test_any_text_can_be_indexed_and_found_by_its_words(
-    tmp_path_factory: pytest.TempPathFactory, text: str
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     terms = query_terms(text)
-    with SqliteStore(str(tmp_path_factory.mktemp("any") / "khive.db")) as store:
+    with engine(str(tmp_path_factory.mktemp("any") / "khive.db")) as store:
         store.entries.add([new("t", text.encode("utf-8", "replace").decode())])
         if terms and text.isascii():
             assert search(store, text) == [1]
         assert store.quick_check() == []
 
 
-def test_tidying_ends_and_changes_nothing_that_is_found(store: SqliteStore) -> None:
+def test_tidying_ends_and_changes_nothing_that_is_found(store: Store) -> None:
     for number in range(40):
         store.entries.add(
             [new("", f"entry number {number} about {'foxes' if number % 3 else 'owls'}")]

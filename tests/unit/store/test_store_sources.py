@@ -1,4 +1,4 @@
-"""Sources: one living text each, against a plain model; and those of an earlier release."""
+"""Sources: one living text each, against a plain model."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engines import Engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EntryFilter, LearnedText, NewEntry, Piece, SourceText
 
 MODEL = "model"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path / "khive.db")) as opened:
+def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
+    with engine(str(tmp_path / "khive.db")) as opened:
         yield opened
 
 
@@ -28,7 +29,7 @@ def piece(content: str, title: str = "", tags: tuple[str, ...] = (), **more: str
     return Piece(entry, **more)
 
 
-def text(store: SqliteStore, name: str, *contents: str, **more: object) -> SourceText:
+def text(store: Store, name: str, *contents: str, **more: object) -> SourceText:
     pieces = tuple(
         replace(p, entry=replace(p.entry, source=name or None)) for p in map(piece, contents)
     )
@@ -36,11 +37,11 @@ def text(store: SqliteStore, name: str, *contents: str, **more: object) -> Sourc
     return replace(SourceText("local", name, pieces, run), **more)  # type: ignore[arg-type]
 
 
-def say(store: SqliteStore, name: str, *contents: str, **more: object) -> LearnedText:
+def say(store: Store, name: str, *contents: str, **more: object) -> LearnedText:
     return store.sources.say(text(store, name, *contents, **more))
 
 
-def living(store: SqliteStore) -> dict[str, str | None]:
+def living(store: Store) -> dict[str, str | None]:
     """What is live, and the source that is shown; each is found by words, and nothing else is."""
     entries = store.entries.page(where=EntryFilter())
     for entry in store.entries.page():
@@ -52,14 +53,14 @@ def living(store: SqliteStore) -> dict[str, str | None]:
     return {entry.content: entry.source for entry in entries}
 
 
-def test_what_a_source_no_longer_says_is_retired(store: SqliteStore) -> None:
+def test_what_a_source_no_longer_says_is_retired(store: Store) -> None:
     say(store, "/f.md", "monday", "same")
     said = say(store, "/f.md", "thursday", "same")
     assert (said.stored, said.known, len(said.retired)) == (1, 1, 1)
     assert living(store) == {"thursday": "/f.md", "same": "/f.md"}
 
 
-def test_what_comes_back_has_its_old_id(store: SqliteStore) -> None:
+def test_what_comes_back_has_its_old_id(store: Store) -> None:
     (first,) = say(store, "/f.md", "monday").ids
     say(store, "/f.md", "thursday")
     said = say(store, "/f.md", "monday")
@@ -67,7 +68,7 @@ def test_what_comes_back_has_its_old_id(store: SqliteStore) -> None:
     assert living(store) == {"monday": "/f.md"}
 
 
-def test_what_was_retired_can_be_restored_and_stays(store: SqliteStore) -> None:
+def test_what_was_retired_can_be_restored_and_stays(store: Store) -> None:
     (old,) = say(store, "/f.md", "monday").ids
     say(store, "/f.md", "thursday")
     assert store.entries.restore([old]) == [old]
@@ -75,7 +76,7 @@ def test_what_was_retired_can_be_restored_and_stays(store: SqliteStore) -> None:
     assert set(living(store)) == {"monday", "friday"}
 
 
-def test_what_two_sources_say_lives_as_long_as_one_does(store: SqliteStore) -> None:
+def test_what_two_sources_say_lives_as_long_as_one_does(store: Store) -> None:
     say(store, "/o.md", "shared", "own")
     say(store, "/p.md", "shared")
     assert say(store, "/o.md", "own").retired == ()
@@ -84,14 +85,14 @@ def test_what_two_sources_say_lives_as_long_as_one_does(store: SqliteStore) -> N
     assert living(store) == {"own": "/o.md"}
 
 
-def test_what_was_said_without_a_source_outlives_sources(store: SqliteStore) -> None:
+def test_what_was_said_without_a_source_outlives_sources(store: Store) -> None:
     store.entries.add([piece("said by itself").entry])
     say(store, "/f.md", "said by itself", "other")
     say(store, "/f.md")
     assert set(living(store)) == {"said by itself"}
 
 
-def test_a_source_takes_the_place_of_another(store: SqliteStore) -> None:
+def test_a_source_takes_the_place_of_another(store: Store) -> None:
     before = say(store, "/old.md", "a", "b", digest=b"d" * 16).ids
     (known,) = store.sources.with_digests("local", [b"d" * 16])
     assert (known.name, known.entries, known.live) == ("/old.md", 2, 2)
@@ -101,7 +102,7 @@ def test_a_source_takes_the_place_of_another(store: SqliteStore) -> None:
     assert [one.name for one in store.sources.with_digests("local", [b"d" * 16])] == ["/new.md"]
 
 
-def test_a_deleted_source_ends(store: SqliteStore) -> None:
+def test_a_deleted_source_ends(store: Store) -> None:
     say(store, "/d/a.md", "a", "both")
     say(store, "/d/b.md", "both")
     assert len(store.sources.end("local", ["/d/a.md", "/nothing.md"])) == 1
@@ -109,7 +110,7 @@ def test_a_deleted_source_ends(store: SqliteStore) -> None:
     assert [one.name for one in store.sources.below("local", "/d")] == ["/d/b.md"]
 
 
-def test_below_a_folder_is_not_beside_it(store: SqliteStore) -> None:
+def test_below_a_folder_is_not_beside_it(store: Store) -> None:
     for name in ("/d/a", "/d/e/b", "/d.md", "/d0", "/dd/c", "/d-x/f"):
         say(store, name, name)
     assert [one.name for one in store.sources.below("local", "/d")] == ["/d/a", "/d/e/b"]
@@ -117,7 +118,7 @@ def test_below_a_folder_is_not_beside_it(store: SqliteStore) -> None:
     assert len(store.sources.below("local", "/")) == 6
 
 
-def test_by_title_only_what_has_it_is_replaced(store: SqliteStore) -> None:
+def test_by_title_only_what_has_it_is_replaced(store: Store) -> None:
     run = store.sources.begin_run()
     first = (piece("a 1", "a"), piece("b 1", "b"), piece("none"))
     store.sources.say(SourceText("local", "s", first, run))
@@ -129,7 +130,7 @@ def test_by_title_only_what_has_it_is_replaced(store: SqliteStore) -> None:
     assert set(living(store)) == {"a 2", "a 3", "b 1", "none"}
 
 
-def test_tags_are_added_and_a_kind_is_taken(store: SqliteStore) -> None:
+def test_tags_are_added_and_a_kind_is_taken(store: Store) -> None:
     run = store.sources.begin_run()
     store.sources.say(SourceText("local", "/f.md", (piece("text", tags=("a",)),), run))
     run = store.sources.begin_run()
@@ -145,7 +146,7 @@ def test_tags_are_added_and_a_kind_is_taken(store: SqliteStore) -> None:
     assert [fate.entry_id for fate in store.postings.fates(0)] == [entry.id]
 
 
-def test_a_replacement_in_parts_is_seen_whole_or_not_at_all(store: SqliteStore) -> None:
+def test_a_replacement_in_parts_is_seen_whole_or_not_at_all(store: Store) -> None:
     say(store, "/f.md", "old 1", "old 2", "same")
     run = store.sources.begin_run()
 
@@ -161,7 +162,7 @@ def test_a_replacement_in_parts_is_seen_whole_or_not_at_all(store: SqliteStore) 
     assert set(living(store)) == {"new 1", "new 2", "new 3", "same"}
 
 
-def test_an_interrupted_replacement_changes_nothing(store: SqliteStore) -> None:
+def test_an_interrupted_replacement_changes_nothing(store: Store) -> None:
     say(store, "/f.md", "old", "same")
     store.sources.say(text(store, "/f.md", "new", "same", more=True, digest=b"d" * 16))
     assert set(living(store)) == {"old", "same"}
@@ -171,12 +172,12 @@ def test_an_interrupted_replacement_changes_nothing(store: SqliteStore) -> None:
     assert set(living(store)) == {"newest"}
 
 
-def test_a_first_text_in_parts_is_found_as_it_comes(store: SqliteStore) -> None:
+def test_a_first_text_in_parts_is_found_as_it_comes(store: Store) -> None:
     store.sources.say(text(store, "/f.md", "first", more=True))
     assert set(living(store)) == {"first"}
 
 
-def test_an_earlier_reading_takes_nothing_of_a_later_one(store: SqliteStore) -> None:
+def test_an_earlier_reading_takes_nothing_of_a_later_one(store: Store) -> None:
     early, late = store.sources.begin_run(), store.sources.begin_run()
     store.sources.say(replace(text(store, "/f.md", "late"), run=late))
     said = store.sources.say(replace(text(store, "/f.md", "early"), run=early, latest=True))
@@ -186,7 +187,7 @@ def test_an_earlier_reading_takes_nothing_of_a_later_one(store: SqliteStore) -> 
     assert set(living(store)) == {"late", "early"}
 
 
-def test_a_twin_that_came_while_a_part_waited_is_not_doubled(store: SqliteStore) -> None:
+def test_a_twin_that_came_while_a_part_waited_is_not_doubled(store: Store) -> None:
     say(store, "/f.md", "old")
     waiting = text(store, "/f.md", "new", more=True)
     store.sources.say(waiting)
@@ -197,7 +198,7 @@ def test_a_twin_that_came_while_a_part_waited_is_not_doubled(store: SqliteStore)
     assert set(living(store)) == {"new"}
 
 
-def test_what_needs_no_vector(store: SqliteStore) -> None:
+def test_what_needs_no_vector(store: Store) -> None:
     with_vector = text(store, "/f.md", "a")
     store.sources.say(with_vector, [b"\0\0"], MODEL)
     say(store, "/f.md", "b")
@@ -223,12 +224,12 @@ STEPS = st.lists(
 @settings(max_examples=20)
 @given(STEPS)
 def test_what_lives_is_what_some_source_says(
-    steps: list[tuple[str, str, list[str], int]],
+    engine: Engine, steps: list[tuple[str, str, list[str], int]]
 ) -> None:
     """`stop`: a reading that is interrupted before its last part."""
     said: dict[str, set[str]] = {}
     loose: dict[str, set[str]] = {}
-    with tempfile.TemporaryDirectory() as folder, SqliteStore(f"{folder}/khive.db") as store:
+    with tempfile.TemporaryDirectory() as folder, engine(f"{folder}/khive.db") as store:
         for what, name, contents, cut in steps:
             if what == "end":
                 store.sources.end("local", [name])
@@ -247,46 +248,3 @@ def test_what_lives_is_what_some_source_says(
         must = set().union(*said.values()) if said else set()
         may = must.union(*loose.values()) if loose else must
         assert must <= lives <= may
-
-
-# --- an earlier release --------------------------------------------------------------------------
-
-
-def test_old_sources_are_known_by_their_files(tmp_path: Path) -> None:
-    import apsw
-
-    from khive_supervisor.sqlite.schema.migrations import MIGRATIONS, migrate
-
-    number = next(m.number for m in MIGRATIONS if "who says" in m.purpose)
-    path = str(tmp_path / "khive.db")
-    connection = apsw.Connection(path)
-    migrate(connection, MIGRATIONS[: number - 1])
-    rows = [
-        ("/d/a.md", "a"), ("/d/l.jsonl:12", "b"), ("/d/x:5", "c"), ("https://h/p", "d"),
-        (None, "e"), ("standard input", "f"), ("standard input:3", "g"),
-    ]  # fmt: skip
-    for source, content in rows:
-        new = piece(content).entry
-        connection.execute(
-            "INSERT INTO entries (collection, namespace, kind, title, content, salience, decay, "
-            "source, content_hash, created_at, updated_at) "
-            "VALUES ('knowledge', 'local', 'document', '', ?, 0.5, 0, ?, ?, 1, 1)",
-            (content, source, new.content_hash),
-        )
-        added = connection.last_insert_rowid()
-        connection.execute(
-            "INSERT INTO entries_fts (rowid, scope, title, content, tags) "
-            "VALUES (?, '', '', ?, '')",
-            (added, content),
-        )
-    connection.close()
-    with SqliteStore(path) as store:
-        found = {one.name: one.root for one in store.sources.below("local", "/")}
-        assert found == {"/d/a.md": "/", "/d/l.jsonl": "/", "/d/x:5": "/"}
-        assert [one.root for one in store.sources.named("local", ["https://h/p"])] == [None]
-        assert store.sources.of(2) == [("/d/l.jsonl", "line 12", None)]
-        say(store, "/d/l.jsonl", "b", "new")
-        say(store, "/d/a.md", "edited")
-        lives = living(store)
-    assert lives["b"] == "/d/l.jsonl"
-    assert set(lives) == {"b", "new", "edited", "c", "d", "e", "f", "g"}

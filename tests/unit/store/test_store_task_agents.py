@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import Engine
 
-from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import DONE, FAILED, Claimant, NewTask, Outcome
 
@@ -17,12 +18,12 @@ ME = Claimant("r", "w1")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path / "khive.db")) as opened:
+def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
+    with engine(str(tmp_path / "khive.db")) as opened:
         yield opened
 
 
-def test_the_next_attempt_has_the_session_and_the_callers_directory(store: SqliteStore) -> None:
+def test_the_next_attempt_has_the_session_and_the_callers_directory(store: Store) -> None:
     number = store.tasks.assign(NewTask("r", cwd="/home/me"))[0].id
     first = store.tasks.claim(ME, NOW)
     assert first is not None

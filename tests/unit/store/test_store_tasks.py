@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import Engine
 from support import Clock
 
 from khive_supervisor.errors import InvalidInput, NotFound
-from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
@@ -44,18 +45,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path / "khive.db"), clock=clock) as opened:
+def store(engine: Engine, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    with engine(str(tmp_path / "khive.db"), clock=clock) as opened:
         yield opened
 
 
 @pytest.fixture
-def tasks(store: SqliteStore) -> TaskStore:
+def tasks(store: Store) -> TaskStore:
     return store.tasks
 
 
 @pytest.fixture
-def roles(store: SqliteStore) -> RoleStore:
+def roles(store: Store) -> RoleStore:
     return store.roles
 
 
@@ -163,14 +164,14 @@ def test_claims_go_by_priority_and_then_by_age(tasks: TaskStore) -> None:
     assert claims[0].lease == found.lease
 
 
-def test_a_claim_that_finds_nothing_writes_nothing(store: SqliteStore) -> None:
+def test_a_claim_that_finds_nothing_writes_nothing(store: Store) -> None:
     before = store.change_token()
     assert store.tasks.claim(ME, NOW) is None
     assert store.change_token() == before
 
 
 def test_finishing_takes_the_next_in_the_same_commit(
-    store: SqliteStore, clock: Clock, roles: RoleStore
+    store: Store, clock: Clock, roles: RoleStore
 ) -> None:
     tasks = store.tasks
     first, second = add(tasks), add(tasks)
@@ -400,9 +401,7 @@ def test_a_rating_is_counted_where_the_task_was(
 # --- roles, the queue, pruning --------------------------------------------------------------------
 
 
-def test_roles_are_replaced_as_a_whole_and_counted_once(
-    store: SqliteStore, roles: RoleStore
-) -> None:
+def test_roles_are_replaced_as_a_whole_and_counted_once(store: Store, roles: RoleStore) -> None:
     rows = [RoleRow("a", ("t", "u"), "d", 2, 3, 4, False), RoleRow("b")]
     roles.set(rows)
     assert roles.all() == rows

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engines import Engine
 
 from khive_supervisor.errors import InvalidInput, StoreError
-from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, NewEntry
 
 ONE, TWO = "model-one", "model-two"
@@ -22,13 +23,13 @@ ROW = Generation(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(str(tmp_path / "khive.db")) as opened:
+def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
+    with engine(str(tmp_path / "khive.db")) as opened:
         opened.entries.add([NewEntry("memory", "n", "k", f"t{n}", f"c{n}") for n in range(1, 6)])
         yield opened
 
 
-def test_vectors_come_in_order_and_only_once(store: SqliteStore) -> None:
+def test_vectors_come_in_order_and_only_once(store: Store) -> None:
     assert store.vectors.put(ONE, [(2, b"22"), (1, b"11"), (99, b"99")]) == 2
     assert store.vectors.put(ONE, [(2, b"xx"), (3, b"33")]) == 1
     assert store.vectors.put(ONE, []) == 0
@@ -42,7 +43,7 @@ def test_vectors_come_in_order_and_only_once(store: SqliteStore) -> None:
     assert store.vectors.last_seq(TWO) == 0
 
 
-def test_dead_entries_vectors_stay_but_are_not_built(store: SqliteStore) -> None:
+def test_dead_entries_vectors_stay_but_are_not_built(store: Store) -> None:
     store.vectors.put(ONE, [(1, b"11"), (2, b"22")])
     store.entries.forget([1])
     assert [row.entry_id for row in store.vectors.after(ONE, 0, 10)] == [1, 2]
@@ -50,12 +51,12 @@ def test_dead_entries_vectors_stay_but_are_not_built(store: SqliteStore) -> None
 
 
 @pytest.mark.parametrize("data", [b"", b"1", b"123"])
-def test_a_vector_is_of_whole_numbers(store: SqliteStore, data: bytes) -> None:
+def test_a_vector_is_of_whole_numbers(store: Store, data: bytes) -> None:
     with pytest.raises(InvalidInput):
         store.vectors.put(ONE, [(1, data)])
 
 
-def test_all_vectors_of_a_model_have_one_length(store: SqliteStore) -> None:
+def test_all_vectors_of_a_model_have_one_length(store: Store) -> None:
     with pytest.raises(InvalidInput):
         store.vectors.put(ONE, [(1, b"11"), (2, b"2222")])
     store.vectors.put(ONE, [(1, b"11")])
@@ -64,7 +65,7 @@ def test_all_vectors_of_a_model_have_one_length(store: SqliteStore) -> None:
     assert store.vectors.put(TWO, [(2, b"2222")]) == 1
 
 
-def test_what_is_missing(store: SqliteStore) -> None:
+def test_what_is_missing(store: Store) -> None:
     store.vectors.put(ONE, [(2, b"22"), (4, b"44")])
     store.entries.forget([3])
     assert [one.entry_id for one in store.vectors.missing(ONE, 10)] == [1, 5]
@@ -72,7 +73,7 @@ def test_what_is_missing(store: SqliteStore) -> None:
     assert store.vectors.missing(ONE, 1)[0].text == "t1\nc1"
 
 
-def test_stats_count_live_entries(store: SqliteStore) -> None:
+def test_stats_count_live_entries(store: Store) -> None:
     store.vectors.put(ONE, [(1, b"11"), (2, b"22"), (3, b"33")])
     store.vectors.put(TWO, [(1, b"1111")])
     store.generations.publish(replace(ROW, covered_seq=2))
@@ -84,7 +85,7 @@ def test_stats_count_live_entries(store: SqliteStore) -> None:
     assert (fresh.vectors, fresh.newer, fresh.missing, fresh.other_models) == (0, 0, 4, 4)
 
 
-def test_other_models_go_in_steps(store: SqliteStore) -> None:
+def test_other_models_go_in_steps(store: Store) -> None:
     store.vectors.put(ONE, [(n, b"11") for n in range(1, 6)])
     store.vectors.put(TWO, [(1, b"1111")])
     assert [store.vectors.drop_except(TWO, 2) for _ in range(4)] == [2, 2, 1, 0]
@@ -92,7 +93,7 @@ def test_other_models_go_in_steps(store: SqliteStore) -> None:
     assert store.vectors.put(ONE, [(1, b"other!")]) == 1
 
 
-def test_one_generation_of_a_model_is_current(store: SqliteStore) -> None:
+def test_one_generation_of_a_model_is_current(store: Store) -> None:
     assert store.generations.current(ONE) is None
     assert store.generations.next_number() == 1
     store.generations.publish(ROW)
@@ -107,14 +108,14 @@ def test_one_generation_of_a_model_is_current(store: SqliteStore) -> None:
     assert store.generations.current(ONE) is None
 
 
-def test_a_number_is_published_once(store: SqliteStore) -> None:
+def test_a_number_is_published_once(store: Store) -> None:
     store.generations.publish(ROW)
     with pytest.raises(StoreError):
         store.generations.publish(replace(ROW, file="other.ann"))
     assert store.generations.current(ONE) == ROW
 
 
-def test_only_retired_generations_are_removed(store: SqliteStore) -> None:
+def test_only_retired_generations_are_removed(store: Store) -> None:
     store.generations.publish(ROW)
     assert not store.generations.remove(1)
     store.generations.publish(replace(ROW, generation=2, file="2.ann"))

@@ -14,7 +14,6 @@ from support import DEADLINE, kill, wait_until
 
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.sqlite.engine import connection
-from khive_supervisor.sqlite.engine import write_queue as turn_module
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
@@ -175,103 +174,10 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
     assert listener.wait(NEVER), "what was said before is heard once"
     assert listener.wait(0.0)
     assert os.listdir(tmp_path) == ["khive.db-turn"]
-    for turn in (speaker, listener, speaker):
-        turn.close()
+    for queue in (speaker, listener, speaker):
+        queue.close()
     speaker.pass_on()
     assert not listener.wait(NEVER), "a closed one is deaf"
-
-
-@pytest.fixture
-def turns(tmp_path: Path) -> Iterator[Callable[[], WriteQueue]]:
-    """Makes more connections of one store."""
-    made = list[WriteQueue]()
-
-    def make() -> WriteQueue:
-        made.append(WriteQueue(str(tmp_path / "khive.db")))
-        return made[-1]
-
-    yield make
-    for turn in made:
-        turn.close()
-
-
-def has_waited(turn: WriteQueue) -> WriteQueue:
-    """One whose turn it is, as nobody else has told it."""
-    assert turn.wait(0.0)
-    return turn
-
-
-def heard(turn: WriteQueue) -> bool:
-    """Whether somebody was told at the pipe that this one listens at now."""
-    pipe = turn.listens_at
-    assert pipe is not None
-    with suppress(BlockingIOError):
-        return bool(os.read(pipe, 1))
-    return False
-
-
-def test_who_has_had_its_turn_goes_before_the_line_while_it_will_be_back(
-    turns: Callable[[], WriteQueue], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_module, "STRETCH", NEVER)
-    monkeypatch.setattr(turn_module, "BACK", NEVER)
-    in_line, first, speaker = turns(), has_waited(turns()), turns()
-    speaker.pass_on()
-    assert (heard(in_line), heard(first)) == (True, False), "it has not written yet"
-    first.pass_on()
-    first.done()
-    assert heard(in_line)
-    speaker.pass_on()
-    assert (heard(in_line), heard(first)) == (True, False), "one write may be all"
-    first.pass_on()
-    first.done()
-    assert heard(in_line)
-    for _ in range(2):
-        speaker.pass_on()
-        assert (heard(in_line), heard(first)) == (False, True), "it writes again and again"
-    first.pass_on()
-    assert (heard(in_line), heard(first)) == (True, False), "nobody waits for itself"
-    speaker.pass_on()
-    assert (heard(in_line), heard(first)) == (True, False), "while it waits for the disk"
-    first.wait(0.0)
-    speaker.pass_on()
-    assert (heard(in_line), heard(first)) == (True, False), "it has listened in vain"
-
-
-def test_a_stretch_ends(turns: Callable[[], WriteQueue], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn_module, "STRETCH", 0.0)
-    in_line, late, speaker = turns(), has_waited(turns()), turns()
-    for _ in range(3):
-        late.pass_on()
-        late.done()
-        assert heard(in_line)
-    speaker.pass_on()
-    assert heard(late), "it stands in line again"
-
-
-def test_one_that_is_killed_or_does_not_come_back_is_not_waited_for(
-    turns: Callable[[], WriteQueue], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_module, "STRETCH", NEVER)
-    in_line, speaker, lost = turns(), turns(), has_waited(turns())
-
-    def write_twice() -> None:
-        for _ in range(2):
-            lost.pass_on()
-            lost.done()
-            assert heard(in_line)
-
-    monkeypatch.setattr(turn_module, "BACK", 0.0)
-    write_twice()
-    speaker.pass_on()
-    assert heard(in_line), "its time is over"
-    monkeypatch.setattr(turn_module, "BACK", NEVER)
-    write_twice()
-    speaker.pass_on()
-    assert heard(lost)
-    lost.close()  # as the kernel does with a killed process
-    speaker.pass_on()
-    assert heard(in_line)
 
 
 def test_a_rollback_passes_on_and_a_part_does_not(

@@ -180,7 +180,7 @@ def test_what_is_made_is_private_and_what_exists_keeps_its_mode(tmp_path: Path) 
     with SqliteStore(str(path)) as store:
         store.entries.add([NewEntry("memory", "n", "k", "t", "c")])
         modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "a").rglob("*")}
-    files = ("khive.db", "khive.db-wal", "khive.db-shm", "khive.db-place", "pipe", "first")
+    files = ("khive.db", "khive.db-wal", "khive.db-shm", "khive.db-place", "pipe")
     directories = ("b", "khive.db-turn")
     assert modes == {**dict.fromkeys(directories, 0o700), **dict.fromkeys(files, 0o600)}
     path.parent.chmod(0o755)
