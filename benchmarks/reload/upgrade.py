@@ -25,8 +25,8 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
-#: The release that knew nothing of upgrades, and the commit that it was.
-FIRST, FIRST_COMMIT = "0.1.0", "a5729a9"
+#: Earlier releases, and the commits that they were; the first knew nothing of upgrades.
+RELEASED = {"0.1.0": "a5729a9", "0.2.0": "97cf81f"}
 NEXT = "99.0.0"
 SESSIONS = 20
 #: Seconds between two calls of a session, two new sessions, and two tasks.
@@ -59,16 +59,16 @@ handler = {{ python = "handlers:work" }}
 
 
 def wheel(work: Path, release: str) -> Path:
-    """A wheel of this checkout under another number, or of the first release."""
+    """A wheel of this checkout under another number, or of an earlier release."""
     there = work / f"khive_supervisor-{release}-py3-none-any.whl"
-    if there.exists() and release == FIRST:
+    if there.exists() and release in RELEASED:
         return there
     tree = work / f"tree-{release}"
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
-    if release == FIRST:
+    if release in RELEASED:
         archive = subprocess.run(
-            ["git", "-C", ROOT, "archive", FIRST_COMMIT], capture_output=True, check=True
+            ["git", "-C", ROOT, "archive", RELEASED[release]], capture_output=True, check=True
         )
         subprocess.run(["tar", "-x", "-C", tree], input=archive.stdout, check=True)
     else:
@@ -327,11 +327,12 @@ def row(old: str, new: str, found: Found) -> Row:
 
 
 def measure(context: Context) -> list[Row]:
-    """One row for the next release, and one for the step from the first."""
+    """One row for the next release, and one for the step from each earlier one."""
     work = context.work / "upgrade"
     work.mkdir(parents=True, exist_ok=True)
     rows = []
-    for old, new in ((__version__, NEXT), (FIRST, __version__)):
+    steps = ((old, __version__) for old in RELEASED if old != __version__)
+    for old, new in ((__version__, NEXT), *steps):
         first, second = wheel(work, old), wheel(work, new)
         with at(work, f"from-{old}") as site:
             install(site.programs, first)
