@@ -11,7 +11,7 @@ from typing import Any
 
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import no_such_key
-from khive_supervisor.config.settings.values import Setting, declare, describe, quoted, required
+from khive_supervisor.config.settings.values import Setting, declare, describe, quoted
 from khive_supervisor.host import paths
 
 #: Tables of one configuration; each session's directory is held against all of them.
@@ -26,31 +26,28 @@ _WILD = re.compile(r"[*?\[]")
 class Confine:
     """Sessions in these directories see this namespace, and nothing else of the memory."""
 
-    namespace: str = required(
-        Setting(
-            "text",
-            "The only namespace that exists for them.",
-            trust="user",
-            applies="session",
-            minimum=1,
-            maximum=128,
-            pattern=r"[^\s*?\[\]]+",
-            form="without spaces, *, ? and brackets",
-        ),
+    namespace: str = declare(
+        MISSING,
+        "text",
+        "The only namespace that exists for them.",
+        trust="user",
+        applies="session",
+        minimum=1,
+        maximum=128,
+        pattern=r"[^\s*?\[\]]+",
+        form="without spaces, *, ? and brackets",
     )
     path: str = declare(
         "",
-        Setting(
-            "text",
-            "The directories, with all that is below them: `~/work/acme/**`. Without it, the table "
-            "is for HTTP tokens and tasks alone.",
-            trust="user",
-            applies="session",
-            maximum=4096,
-            pattern=PATTERN,
-            form=PATTERN_FORM,
-            optional=True,
-        ),
+        "text",
+        "The directories, with all that is below them: `~/work/acme/**`. Without it, the table "
+        "is for HTTP tokens and tasks alone.",
+        trust="user",
+        applies="session",
+        maximum=4096,
+        pattern=PATTERN,
+        form=PATTERN_FORM,
+        optional=True,
     )
 
 

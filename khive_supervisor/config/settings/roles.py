@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
-from khive_supervisor.config.settings.values import Setting, declare, required
+from khive_supervisor.config.settings.values import Setting, declare
 from khive_supervisor.text.plain_json import JsonObject
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -52,51 +52,43 @@ class Handler:
 
     python: str = declare(
         "",
-        Setting(
-            "text",
-            "A function that gets the task and returns its result.",
-            applies="rolling",
-            maximum=500,
-            pattern=_FUNCTION,
-            form="package.module:function",
-            trust="user",
-        ),
+        "text",
+        "A function that gets the task and returns its result.",
+        applies="rolling",
+        maximum=500,
+        pattern=_FUNCTION,
+        form="package.module:function",
+        trust="user",
     )
     command: tuple[str, ...] = declare(
         (),
-        Setting(
-            "command",
-            "A program and its arguments, started for each task without a shell; the task is on "
-            "its stdin, and what it prints is the result.",
-            applies="rolling",
-            minimum=1,
-            maximum=1000,
-            trust="user",
-        ),
+        "command",
+        "A program and its arguments, started for each task without a shell; the task is on "
+        "its stdin, and what it prints is the result.",
+        applies="rolling",
+        minimum=1,
+        maximum=1000,
+        trust="user",
     )
     agent: tuple[str, ...] = declare(
         (),
-        Setting(
-            "command",
-            "A coding agent's program and arguments of yours; what it needs for each task is "
-            "added: the prompt, the model, the tools, and this memory as its MCP server.",
-            applies="rolling",
-            minimum=1,
-            maximum=1000,
-            trust="user",
-        ),
+        "command",
+        "A coding agent's program and arguments of yours; what it needs for each task is "
+        "added: the prompt, the model, the tools, and this memory as its MCP server.",
+        applies="rolling",
+        minimum=1,
+        maximum=1000,
+        trust="user",
     )
     format: str = declare(
         "",
-        Setting(
-            "text",
-            "How the agent is called and its answer read: as Claude Code's, as Codex's, or plain "
-            "text; the program's name decides if this is not given.",
-            applies="rolling",
-            choices=("claude", "codex", "plain"),
-            optional=True,
-            trust="user",
-        ),
+        "text",
+        "How the agent is called and its answer read: as Claude Code's, as Codex's, or plain "
+        "text; the program's name decides if this is not given.",
+        applies="rolling",
+        choices=("claude", "codex", "plain"),
+        optional=True,
+        trust="user",
     )
 
 
@@ -104,238 +96,200 @@ class Handler:
 class Role:
     """A stable name for work of some types, and who does it."""
 
-    role: str = required(
-        Setting(
-            "text",
-            "The name, by which tasks, records and profiles know the role.",
-            applies="identity",
-            pattern=_NAME,
-            form="letters, digits, - and _; 1 to 64 of them",
-            trust="user",
-        ),
+    role: str = declare(
+        MISSING,
+        "text",
+        "The name, by which tasks, records and profiles know the role.",
+        applies="identity",
+        pattern=_NAME,
+        form="letters, digits, - and _; 1 to 64 of them",
+        trust="user",
     )
-    task_types: tuple[str, ...] = required(
-        Setting(
-            "list",
-            "The types of tasks that the role takes.",
-            applies="live",
-            minimum=1,
-            maximum=100,
-            pattern=_TYPE_NAME,
-            form="each of letters, digits, -, _ and .; 1 to 64 of them",
-            trust="user",
-        ),
+    task_types: tuple[str, ...] = declare(
+        MISSING,
+        "list",
+        "The types of tasks that the role takes.",
+        applies="live",
+        minimum=1,
+        maximum=100,
+        pattern=_TYPE_NAME,
+        form="each of letters, digits, -, _ and .; 1 to 64 of them",
+        trust="user",
     )
-    handler: Handler = required(  # noqa: RUF009 - it has no default, only a declaration
-        Setting(
-            "text",
-            'What does the work: `{ python = "package.module:function" }`, '
-            '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
-            applies="rolling",
-            form=HANDLER_FORMS,
-            trust="user",
-        ),
+    handler: Handler = declare(  # noqa: RUF009 - frozen, so that all may share it
+        MISSING,
+        "text",
+        'What does the work: `{ python = "package.module:function" }`, '
+        '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
+        applies="rolling",
+        form=HANDLER_FORMS,
+        trust="user",
     )
     capability: str = declare(
         "",
-        Setting(
-            "text",
-            "The capability that gives every key that this table does not; with it, role, "
-            "task_types and handler need not be given either.",
-            applies="live",
-            pattern=_NAME,
-            form="letters, digits, - and _; 1 to 64 of them",
-            optional=True,
-            trust="user",
-        ),
+        "text",
+        "The capability that gives every key that this table does not; with it, role, "
+        "task_types and handler need not be given either.",
+        applies="live",
+        pattern=_NAME,
+        form="letters, digits, - and _; 1 to 64 of them",
+        optional=True,
+        trust="user",
     )
     budget: Budget = declare(  # noqa: RUF009 - frozen, so that all may share it
         UNLIMITED,
-        Setting(
-            "text",
-            "What the role may spend: `{ weekly = 50.0, monthly = 150.0 }`.",
-            applies="live",
-            form="{ weekly = 50.0 }, { monthly = 150.0 } or both, with unit, near, reserve and "
-            "fallback if needed",
-            trust="user",
-        ),
+        "text",
+        "What the role may spend: `{ weekly = 50.0, monthly = 150.0 }`.",
+        applies="live",
+        form="{ weekly = 50.0 }, { monthly = 150.0 } or both, with unit, near, reserve and "
+        "fallback if needed",
+        trust="user",
     )
     workers: int = declare(
         1,
-        Setting(
-            "integer",
-            "Workers, each of which does one task at a time; 0 leaves the tasks waiting.",
-            applies="live",
-            minimum=0,
-            maximum=64,
-            trust="user",
-        ),
+        "integer",
+        "Workers, each of which does one task at a time; 0 leaves the tasks waiting.",
+        applies="live",
+        minimum=0,
+        maximum=64,
+        trust="user",
     )
     timeout: float = declare(
         15 * _MINUTE,
-        Setting(
-            "duration",
-            "How long one attempt at a task may take.",
-            applies="rolling",
-            minimum=0.1,
-            maximum=7 * _DAY,
-            trust="user",
-        ),
+        "duration",
+        "How long one attempt at a task may take.",
+        applies="rolling",
+        minimum=0.1,
+        maximum=7 * _DAY,
+        trust="user",
     )
     memory: int = declare(
         0,
-        Setting(
-            "size",
-            "The memory that a worker and its handler may take; 0 for as much as there is.",
-            applies="rolling",
-            minimum=32 * _MIB,
-            maximum=_TIB,
-            optional=True,
-            trust="user",
-        ),
+        "size",
+        "The memory that a worker and its handler may take; 0 for as much as there is.",
+        applies="rolling",
+        minimum=32 * _MIB,
+        maximum=_TIB,
+        optional=True,
+        trust="user",
     )
     warm_timeout: float = declare(
         60.0,
-        Setting(
-            "duration",
-            "How long a worker may take to be ready, such as for its imports; then it is killed, "
-            "and a reload that waits for it changes nothing.",
-            applies="live",
-            minimum=0.1,
-            maximum=_HOUR,
-            trust="user",
-        ),
+        "duration",
+        "How long a worker may take to be ready, such as for its imports; then it is killed, "
+        "and a reload that waits for it changes nothing.",
+        applies="live",
+        minimum=0.1,
+        maximum=_HOUR,
+        trust="user",
     )
     drain_deadline: float = declare(
         60.0,
-        Setting(
-            "duration",
-            "How long a worker that is being replaced may go on with its task; then the task is "
-            "queued again.",
-            applies="live",
-            minimum=0,
-            maximum=_DAY,
-            trust="user",
-        ),
+        "duration",
+        "How long a worker that is being replaced may go on with its task; then the task is "
+        "queued again.",
+        applies="live",
+        minimum=0,
+        maximum=_DAY,
+        trust="user",
     )
     attempts: int = declare(
         3,
-        Setting(
-            "integer",
-            "How often a task is tried before it is given up.",
-            applies="live",
-            minimum=1,
-            maximum=100,
-            trust="user",
-        ),
+        "integer",
+        "How often a task is tried before it is given up.",
+        applies="live",
+        minimum=1,
+        maximum=100,
+        trust="user",
     )
     priority: int = declare(
         0,
-        Setting(
-            "integer",
-            "The priority of tasks whose caller names none; the highest is done first.",
-            applies="live",
-            minimum=-PRIORITY_LIMIT,
-            maximum=PRIORITY_LIMIT,
-            trust="user",
-        ),
+        "integer",
+        "The priority of tasks whose caller names none; the highest is done first.",
+        applies="live",
+        minimum=-PRIORITY_LIMIT,
+        maximum=PRIORITY_LIMIT,
+        trust="user",
     )
     env_allow: tuple[str, ...] = declare(
         (),
-        Setting(
-            "list",
-            "Names of the supervisor's environment variables that the handler sees if they are "
-            "set, beside those that every program needs.",
-            applies="rolling",
-            maximum=100,
-            pattern=_VARIABLE,
-            form="each the name of an environment variable",
-            trust="user",
-        ),
+        "list",
+        "Names of the supervisor's environment variables that the handler sees if they are "
+        "set, beside those that every program needs.",
+        applies="rolling",
+        maximum=100,
+        pattern=_VARIABLE,
+        form="each the name of an environment variable",
+        trust="user",
     )
     env_require: tuple[str, ...] = declare(
         (),
-        Setting(
-            "list",
-            "As env_allow, but the role does not start without them.",
-            applies="rolling",
-            maximum=100,
-            pattern=_VARIABLE,
-            form="each the name of an environment variable",
-            trust="user",
-        ),
+        "list",
+        "As env_allow, but the role does not start without them.",
+        applies="rolling",
+        maximum=100,
+        pattern=_VARIABLE,
+        form="each the name of an environment variable",
+        trust="user",
     )
     cwd: str = declare(
         "",
-        Setting(
-            "path",
-            "The directory that the handler works in; the home directory if none is given. `~` "
-            "and relative paths as in store.path.",
-            applies="rolling",
-            optional=True,
-            trust="user",
-        ),
+        "path",
+        "The directory that the handler works in; the home directory if none is given. `~` "
+        "and relative paths as in store.path.",
+        applies="rolling",
+        optional=True,
+        trust="user",
     )
     workdir: str = declare(
         "role",
-        Setting(
-            "text",
-            "Where each task is done: in the role's own directory (cwd), in the caller's, in a "
-            "fresh one, or in a git worktree of the caller's repository.",
-            applies="rolling",
-            choices=WORKDIRS,
-            trust="user",
-        ),
+        "text",
+        "Where each task is done: in the role's own directory (cwd), in the caller's, in a "
+        "fresh one, or in a git worktree of the caller's repository.",
+        applies="rolling",
+        choices=WORKDIRS,
+        trust="user",
     )
     prompt: str = declare(
         "",
-        Setting(
-            "lines",
-            "An agent's system prompt: what it is, and how it answers.",
-            applies="rolling",
-            maximum=32768,
-            optional=True,
-            trust="user",
-        ),
+        "lines",
+        "An agent's system prompt: what it is, and how it answers.",
+        applies="rolling",
+        maximum=32768,
+        optional=True,
+        trust="user",
     )
     model: str = declare(
         "",
-        Setting(
-            "text",
-            "The model that an agent uses, by the name that it knows; its own choice if none is "
-            "given.",
-            applies="rolling",
-            maximum=200,
-            pattern=_MODEL,
-            form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
-            optional=True,
-            trust="user",
-        ),
+        "text",
+        "The model that an agent uses, by the name that it knows; its own choice if none is given.",
+        applies="rolling",
+        maximum=200,
+        pattern=_MODEL,
+        form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
+        optional=True,
+        trust="user",
     )
     tools: tuple[str, ...] = declare(
         (),
-        Setting(
-            "list",
-            "The tools that an agent may use without being asked, by the names that it knows; the "
-            "tools of this memory are always among them.",
-            applies="rolling",
-            maximum=200,
-            pattern=_TOOL,
-            form="each up to 200 characters that print; it does not begin with -",
-            optional=True,
-            trust="user",
-        ),
+        "list",
+        "The tools that an agent may use without being asked, by the names that it knows; the "
+        "tools of this memory are always among them.",
+        applies="rolling",
+        maximum=200,
+        pattern=_TOOL,
+        form="each up to 200 characters that print; it does not begin with -",
+        optional=True,
+        trust="user",
     )
     description: str = declare(
         "",
-        Setting(
-            "text",
-            "What the role is for, in words for people and agents.",
-            applies="live",
-            maximum=500,
-            optional=True,
-            trust="user",
-        ),
+        "text",
+        "What the role is for, in words for people and agents.",
+        applies="live",
+        maximum=500,
+        optional=True,
+        trust="user",
     )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from khive_supervisor.config.settings.values import Setting, declare
+from khive_supervisor.config.settings.values import declare
 
 _MINUTE = 60.0
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -17,81 +17,67 @@ class EmbedderSettings:
 
     kind: Literal["minilm", "openai", "none"] = declare(
         "minilm",
-        Setting(
-            "text",
-            "The bundled model (all-MiniLM-L6-v2), an OpenAI-compatible endpoint, or none: "
-            "search is full text only then.",
-            choices=("minilm", "openai", "none"),
-            trust="user",
-        ),
+        "text",
+        "The bundled model (all-MiniLM-L6-v2), an OpenAI-compatible endpoint, or none: "
+        "search is full text only then.",
+        choices=("minilm", "openai", "none"),
+        trust="user",
     )
     threads: int = declare(
         1,
-        Setting(
-            "integer",
-            "Threads of the bundled model; one answers a query in 1-2 ms.",
-            minimum=1,
-            maximum=64,
-            trust="user",
-        ),
+        "integer",
+        "Threads of the bundled model; one answers a query in 1-2 ms.",
+        minimum=1,
+        maximum=64,
+        trust="user",
     )
     url: str = declare(
         "",
-        Setting(
-            "text",
-            "The endpoint's base, such as http://127.0.0.1:11434/v1; needed by openai.",
-            maximum=2000,
-            pattern=r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
-            form="http:// or https://, without credentials",
-            optional=True,
-            private=True,
-            trust="user",
-        ),
+        "text",
+        "The endpoint's base, such as http://127.0.0.1:11434/v1; needed by openai.",
+        maximum=2000,
+        pattern=r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
+        form="http:// or https://, without credentials",
+        optional=True,
+        private=True,
+        trust="user",
     )
     model: str = declare(
         "",
-        Setting(
-            "text",
-            "The endpoint's name of the model; needed by openai.",
-            maximum=200,
-            optional=True,
-            trust="user",
-        ),
+        "text",
+        "The endpoint's name of the model; needed by openai.",
+        maximum=200,
+        optional=True,
+        trust="user",
     )
     dimensions: int = declare(
         0,
-        Setting(
-            "integer",
-            "The length of the endpoint's vectors; needed by openai. The bundled model has 384.",
-            minimum=0,
-            maximum=8192,
-            trust="user",
-        ),
+        "integer",
+        "The length of the endpoint's vectors; needed by openai. The bundled model has 384.",
+        minimum=0,
+        maximum=8192,
+        trust="user",
     )
     api_key_env: str = declare(
         "",
-        Setting(
-            "text",
-            "The name of the environment variable that holds the endpoint's key; the key itself "
-            "is never in the configuration.",
-            maximum=200,
-            pattern=_VARIABLE,
-            form="the name of an environment variable, not the key",
-            optional=True,
-            private=True,
-            trust="user",
-        ),
+        "text",
+        "The name of the environment variable that holds the endpoint's key; the key itself "
+        "is never in the configuration.",
+        maximum=200,
+        pattern=_VARIABLE,
+        form="the name of an environment variable, not the key",
+        optional=True,
+        private=True,
+        trust="user",
     )
     timeout: float = declare(
         10.0,
-        Setting(
-            "duration",
-            "How long one batch of texts may take; search goes on with full text after it.",
-            applies="session",
-            minimum=0.05,
-            maximum=10 * _MINUTE,
-            trust="user",
-        ),
+        "duration",
+        "How long one batch of texts may take; search goes on with full text after it.",
+        applies="session",
+        minimum=0.05,
+        maximum=10 * _MINUTE,
+        trust="user",
     )
 
 
@@ -101,49 +87,41 @@ class IndexSettings:
 
     rebuild_share: float = declare(
         0.05,
-        Setting(
-            "number",
-            "Build the next generation when this share of the vectors is newer than the index.",
-            applies="live",
-            minimum=0.001,
-            maximum=1,
-            trust="user",
-        ),
+        "number",
+        "Build the next generation when this share of the vectors is newer than the index.",
+        applies="live",
+        minimum=0.001,
+        maximum=1,
+        trust="user",
     )
     rebuild_minimum: int = declare(
         1000,
-        Setting(
-            "integer",
-            "But not before this many vectors are newer: so many are searched exactly in no time.",
-            applies="live",
-            minimum=1,
-            maximum=1_000_000,
-            trust="user",
-        ),
+        "integer",
+        "But not before this many vectors are newer: so many are searched exactly in no time.",
+        applies="live",
+        minimum=1,
+        maximum=1_000_000,
+        trust="user",
     )
     trees: int = declare(
         50,
-        Setting(
-            "integer",
-            "Trees of a generation. They answer where a generation has no sketch (above a million "
-            "entries); more find more there, and take more disk and building time.",
-            applies="live",
-            minimum=1,
-            maximum=1000,
-            trust="user",
-        ),
+        "integer",
+        "Trees of a generation. They answer where a generation has no sketch (above a million "
+        "entries); more find more there, and take more disk and building time.",
+        applies="live",
+        minimum=1,
+        maximum=1000,
+        trust="user",
     )
     search_k: int = declare(
         0,
-        Setting(
-            "integer",
-            "Nodes of the trees that one search inspects where there is no sketch: more find more "
-            "and take longer; 0 chooses by itself.",
-            applies="session",
-            minimum=0,
-            maximum=10_000_000,
-            trust="user",
-        ),
+        "integer",
+        "Nodes of the trees that one search inspects where there is no sketch: more find more "
+        "and take longer; 0 chooses by itself.",
+        applies="session",
+        minimum=0,
+        maximum=10_000_000,
+        trust="user",
     )
 
 
@@ -153,27 +131,23 @@ class SearchSettings:
 
     candidates: int = declare(
         100,
-        Setting(
-            "integer",
-            "Results that full text and meaning each contribute before they are merged.",
-            applies="session",
-            minimum=10,
-            maximum=1000,
-            trust="project",
-            project_maximum=200,
-        ),
+        "integer",
+        "Results that full text and meaning each contribute before they are merged.",
+        applies="session",
+        minimum=10,
+        maximum=1000,
+        trust="project",
+        project_maximum=200,
     )
     max_query_characters: int = declare(
         20_000,
-        Setting(
-            "integer",
-            "The longest query; a longer one is refused.",
-            applies="session",
-            minimum=100,
-            maximum=1_000_000,
-            trust="project",
-            project_maximum=20_000,
-        ),
+        "integer",
+        "The longest query; a longer one is refused.",
+        applies="session",
+        minimum=100,
+        maximum=1_000_000,
+        trust="project",
+        project_maximum=20_000,
     )
 
 
@@ -183,11 +157,9 @@ class ProfileSettings:
 
     implicit_feedback: bool = declare(
         True,
-        Setting(
-            "boolean",
-            "Learn from what agents do with what they recalled: reading, citing, correcting it.",
-            applies="session",
-            trust="project",
-            project_maximum=0,
-        ),
+        "boolean",
+        "Learn from what agents do with what they recalled: reading, citing, correcting it.",
+        applies="session",
+        trust="project",
+        project_maximum=0,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from khive_supervisor.config.settings.values import Setting, declare
+from khive_supervisor.config.settings.values import declare
 from khive_supervisor.host import paths
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -29,44 +29,36 @@ class StoreSettings:
 
     path: str = declare(
         lambda: paths.data_home() + "/khive.db",
-        Setting(
-            "path",
-            "The database file; the index lies beside it. `~` is the home directory; a relative "
-            "path is relative to the configuration file.",
-            shown_default="$XDG_DATA_HOME/khive/khive.db (~/.local/share/khive/khive.db)",
-            trust="user",
-        ),
+        "path",
+        "The database file; the index lies beside it. `~` is the home directory; a relative "
+        "path is relative to the configuration file.",
+        shown_default="$XDG_DATA_HOME/khive/khive.db (~/.local/share/khive/khive.db)",
+        trust="user",
     )
     allow_network_filesystem: bool = declare(
         False,
-        Setting(
-            "boolean",
-            "Open the store on a network filesystem although its locks may not hold there; "
-            "SQLite's log needs the shared memory of one host.",
-            trust="user",
-        ),
+        "boolean",
+        "Open the store on a network filesystem although its locks may not hold there; "
+        "SQLite's log needs the shared memory of one host.",
+        trust="user",
     )
     busy_timeout: float = declare(
         10.0,
-        Setting(
-            "duration",
-            "How long a write waits for another process's write before it fails as temporary.",
-            applies="session",
-            minimum=0.1,
-            maximum=10 * _MINUTE,
-            trust="user",
-        ),
+        "duration",
+        "How long a write waits for another process's write before it fails as temporary.",
+        applies="session",
+        minimum=0.1,
+        maximum=10 * _MINUTE,
+        trust="user",
     )
     max_content_bytes: int = declare(
         256 * _KIB,
-        Setting(
-            "size",
-            "The longest content of one memory or knowledge entry, in UTF-8.",
-            applies="session",
-            minimum=_KIB,
-            maximum=4 * _MIB,
-            trust="user",
-        ),
+        "size",
+        "The longest content of one memory or knowledge entry, in UTF-8.",
+        applies="session",
+        minimum=_KIB,
+        maximum=4 * _MIB,
+        trust="user",
     )
 
 
@@ -76,124 +68,104 @@ class SupervisorSettings:
 
     worker_start: Literal["auto", "fork", "exec"] = declare(
         "auto",
-        Setting(
-            "text",
-            "How session workers start: forked from a process that has everything loaded, or as "
-            "fresh interpreters; auto forks on Linux only, where it is safe.",
-            choices=("auto", "fork", "exec"),
-            supervisor_only=True,
-            trust="user",
-        ),
+        "text",
+        "How session workers start: forked from a process that has everything loaded, or as "
+        "fresh interpreters; auto forks on Linux only, where it is safe.",
+        choices=("auto", "fork", "exec"),
+        supervisor_only=True,
+        trust="user",
     )
     restart_backoff: float = declare(
         0.5,
-        Setting(
-            "duration",
-            "The wait before a child that died is started again; doubled at each death.",
-            applies="live",
-            minimum=0.01,
-            maximum=_HOUR,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "The wait before a child that died is started again; doubled at each death.",
+        applies="live",
+        minimum=0.01,
+        maximum=_HOUR,
+        supervisor_only=True,
+        trust="user",
     )
     restart_backoff_max: float = declare(
         30.0,
-        Setting(
-            "duration",
-            "The longest wait between restarts; at least restart_backoff.",
-            applies="live",
-            minimum=0.01,
-            maximum=_DAY,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "The longest wait between restarts; at least restart_backoff.",
+        applies="live",
+        minimum=0.01,
+        maximum=_DAY,
+        supervisor_only=True,
+        trust="user",
     )
     restart_limit: int = declare(
         5,
-        Setting(
-            "integer",
-            "Deaths of one child within restart_window after which it is left down.",
-            applies="live",
-            minimum=1,
-            maximum=1000,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "integer",
+        "Deaths of one child within restart_window after which it is left down.",
+        applies="live",
+        minimum=1,
+        maximum=1000,
+        supervisor_only=True,
+        trust="user",
     )
     restart_window: float = declare(
         60.0,
-        Setting(
-            "duration",
-            "The time in which deaths are counted against restart_limit.",
-            applies="live",
-            minimum=1,
-            maximum=_DAY,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "The time in which deaths are counted against restart_limit.",
+        applies="live",
+        minimum=1,
+        maximum=_DAY,
+        supervisor_only=True,
+        trust="user",
     )
     stop_timeout: float = declare(
         5.0,
-        Setting(
-            "duration",
-            "How long a child may take to end when asked to, before it is killed.",
-            applies="live",
-            minimum=0.1,
-            maximum=_HOUR,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "How long a child may take to end when asked to, before it is killed.",
+        applies="live",
+        minimum=0.1,
+        maximum=_HOUR,
+        supervisor_only=True,
+        trust="user",
     )
     checkpoint_interval: float = declare(
         5.0,
-        Setting(
-            "duration",
-            "How often the write-ahead log is copied back into the database.",
-            applies="live",
-            minimum=0.1,
-            maximum=_HOUR,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "How often the write-ahead log is copied back into the database.",
+        applies="live",
+        minimum=0.1,
+        maximum=_HOUR,
+        supervisor_only=True,
+        trust="user",
     )
     poll_interval: float = declare(
         2.0,
-        Setting(
-            "duration",
-            "How often the store is looked at whether file events come or not: how late an idle "
-            "session hears of a change when they do not.",
-            applies="live",
-            minimum=0.05,
-            maximum=_HOUR,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "How often the store is looked at whether file events come or not: how late an idle "
+        "session hears of a change when they do not.",
+        applies="live",
+        minimum=0.05,
+        maximum=_HOUR,
+        supervisor_only=True,
+        trust="user",
     )
     upgrade: Literal["auto", "ask", "off"] = declare(
         "auto",
-        Setting(
-            "text",
-            "What is done when a newer release is installed in place: it takes over by itself, or "
-            "`status`, `doctor` and new sessions say so and `khive-supervisor upgrade` does it, or "
-            "nothing is said.",
-            applies="live",
-            choices=("auto", "ask", "off"),
-            supervisor_only=True,
-            trust="user",
-        ),
+        "text",
+        "What is done when a newer release is installed in place: it takes over by itself, or "
+        "`status`, `doctor` and new sessions say so and `khive-supervisor upgrade` does it, or "
+        "nothing is said.",
+        applies="live",
+        choices=("auto", "ask", "off"),
+        supervisor_only=True,
+        trust="user",
     )
     wal_truncate_bytes: int = declare(
         16 * _MIB,
-        Setting(
-            "size",
-            "The size of the write-ahead log at which it is also cut back to nothing.",
-            applies="live",
-            minimum=64 * _KIB,
-            maximum=16 * _GIB,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "size",
+        "The size of the write-ahead log at which it is also cut back to nothing.",
+        applies="live",
+        minimum=64 * _KIB,
+        maximum=16 * _GIB,
+        supervisor_only=True,
+        trust="user",
     )
 
 
@@ -203,66 +175,56 @@ class SessionSettings:
 
     namespace: str = declare(
         "default",
-        Setting(
-            "text",
-            "The namespace of a session that names none; must match allowed_namespaces.",
-            applies="session",
-            minimum=1,
-            maximum=128,
-            pattern=_NAMESPACE,
-            form="without spaces, *, ? and brackets",
-            trust="user",
-        ),
+        "text",
+        "The namespace of a session that names none; must match allowed_namespaces.",
+        applies="session",
+        minimum=1,
+        maximum=128,
+        pattern=_NAMESPACE,
+        form="without spaces, *, ? and brackets",
+        trust="user",
     )
     allowed_namespaces: tuple[str, ...] = declare(
         ("*",),
-        Setting(
-            "list",
-            "Patterns (`*`, `?`, `[…]`) of the namespaces that sessions may use.",
-            applies="session",
-            minimum=1,
-            maximum=1000,
-            trust="user",
-        ),
+        "list",
+        "Patterns (`*`, `?`, `[…]`) of the namespaces that sessions may use.",
+        applies="session",
+        minimum=1,
+        maximum=1000,
+        trust="user",
     )
     operator_paths: tuple[str, ...] = declare(
         (),
-        Setting(
-            "list",
-            "Directories whose sessions are an operator's, with all that is below them; in all "
-            "others an MCP session has the verbs of agents.",
-            trust="user",
-            applies="session",
-            maximum=100,
-            pattern=r"(/|~/|~$).*",
-            form="each absolute or ~/; *, ? and [...] within a name, ** for folders",
-            supervisor_only=True,
-        ),
+        "list",
+        "Directories whose sessions are an operator's, with all that is below them; in all "
+        "others an MCP session has the verbs of agents.",
+        trust="user",
+        applies="session",
+        maximum=100,
+        pattern=r"(/|~/|~$).*",
+        form="each absolute or ~/; *, ? and [...] within a name, ** for folders",
+        supervisor_only=True,
     )
     env_allow: tuple[str, ...] = declare(
         ENVIRONMENT_ALLOWED,
-        Setting(
-            "list",
-            "Names of the environment variables that attach forwards to its session; no others "
-            "leave the client.",
-            applies="session",
-            maximum=100,
-            pattern=_VARIABLE,
-            form="each the name of an environment variable",
-            trust="user",
-        ),
+        "list",
+        "Names of the environment variables that attach forwards to its session; no others "
+        "leave the client.",
+        applies="session",
+        maximum=100,
+        pattern=_VARIABLE,
+        form="each the name of an environment variable",
+        trust="user",
     )
     max_line_bytes: int = declare(
         8 * _MIB,
-        Setting(
-            "size",
-            "The longest message that an MCP client may send; a longer one is answered with an "
-            "error and skipped.",
-            applies="session",
-            minimum=64 * _KIB,
-            maximum=256 * _MIB,
-            trust="user",
-        ),
+        "size",
+        "The longest message that an MCP client may send; a longer one is answered with an "
+        "error and skipped.",
+        applies="session",
+        minimum=64 * _KIB,
+        maximum=256 * _MIB,
+        trust="user",
     )
 
 
@@ -272,16 +234,14 @@ class TaskSettings:
 
     keep: float = declare(
         30 * _DAY,
-        Setting(
-            "duration",
-            "How long a task that has ended is kept, with its result and its log; what a role's "
-            "record says of it stays.",
-            applies="live",
-            minimum=_HOUR,
-            maximum=3650 * _DAY,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "duration",
+        "How long a task that has ended is kept, with its result and its log; what a role's "
+        "record says of it stays.",
+        applies="live",
+        minimum=_HOUR,
+        maximum=3650 * _DAY,
+        supervisor_only=True,
+        trust="user",
     )
 
 
@@ -291,12 +251,10 @@ class AuditSettings:
 
     enabled: bool = declare(
         True,
-        Setting(
-            "boolean",
-            "Record every change of tasks, profiles and the configuration, and what the supervisor "
-            "was told to do. That it was switched off is recorded at the next start.",
-            trust="user",
-        ),
+        "boolean",
+        "Record every change of tasks, profiles and the configuration, and what the supervisor "
+        "was told to do. That it was switched off is recorded at the next start.",
+        trust="user",
     )
 
 
@@ -306,67 +264,57 @@ class AgentSettings:
 
     command: tuple[str, ...] = declare(
         ("claude", "-p"),
-        Setting(
-            "command",
-            "The coding agent's program, and arguments of yours, that capabilities are run by: "
-            "the `handler.agent` of their roles.",
-            applies="live",
-            minimum=1,
-            maximum=1000,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "command",
+        "The coding agent's program, and arguments of yours, that capabilities are run by: "
+        "the `handler.agent` of their roles.",
+        applies="live",
+        minimum=1,
+        maximum=1000,
+        supervisor_only=True,
+        trust="user",
     )
     capabilities: str = declare(
         lambda: paths.config_home() + "/capabilities",
-        Setting(
-            "path",
-            "The directory of your own capabilities, each a `.toml` file. `~` and relative paths "
-            "as in store.path.",
-            applies="live",
-            shown_default="$XDG_CONFIG_HOME/khive/capabilities (~/.config/khive/capabilities)",
-            supervisor_only=True,
-            trust="user",
-        ),
+        "path",
+        "The directory of your own capabilities, each a `.toml` file. `~` and relative paths "
+        "as in store.path.",
+        applies="live",
+        shown_default="$XDG_CONFIG_HOME/khive/capabilities (~/.config/khive/capabilities)",
+        supervisor_only=True,
+        trust="user",
     )
     login_shell: str = declare(
         "auto",
-        Setting(
-            "text",
-            "The login shell whose environment roles get, so that it is not that of whichever "
-            "client started the supervisor: yours (auto), none (off), or a program.",
-            applies="live",
-            pattern=r"auto|off|/[^\x00]+",
-            form="auto, off, or an absolute path",
-            supervisor_only=True,
-            trust="user",
-        ),
+        "text",
+        "The login shell whose environment roles get, so that it is not that of whichever "
+        "client started the supervisor: yours (auto), none (off), or a program.",
+        applies="live",
+        pattern=r"auto|off|/[^\x00]+",
+        form="auto, off, or an absolute path",
+        supervisor_only=True,
+        trust="user",
     )
     path: tuple[str, ...] = declare(
         (),
-        Setting(
-            "list",
-            "Directories that roles look for programs in before all others.",
-            applies="live",
-            maximum=100,
-            pattern=r"(/|~/|~$)[^\x00:]*",
-            form="each an absolute path, or one that begins with ~/",
-            supervisor_only=True,
-            trust="user",
-        ),
+        "list",
+        "Directories that roles look for programs in before all others.",
+        applies="live",
+        maximum=100,
+        pattern=r"(/|~/|~$)[^\x00:]*",
+        form="each an absolute path, or one that begins with ~/",
+        supervisor_only=True,
+        trust="user",
     )
     roots: tuple[str, ...] = declare(
         (),
-        Setting(
-            "list",
-            "Directories below which tasks may be done beside the caller's own project, for roles "
-            "that work in the caller's directory or in a worktree of it.",
-            applies="session",
-            maximum=100,
-            pattern=r"(/|~/|~$)[^\x00]*",
-            form="each an absolute path, or one that begins with ~/",
-            trust="user",
-        ),
+        "list",
+        "Directories below which tasks may be done beside the caller's own project, for roles "
+        "that work in the caller's directory or in a worktree of it.",
+        applies="session",
+        maximum=100,
+        pattern=r"(/|~/|~$)[^\x00]*",
+        form="each an absolute path, or one that begins with ~/",
+        trust="user",
     )
 
 
@@ -376,43 +324,35 @@ class LogSettings:
 
     level: Literal["debug", "info", "warning", "error"] = declare(
         "info",
-        Setting(
-            "text",
-            "The least severe events that are logged.",
-            applies="live",
-            choices=("debug", "info", "warning", "error"),
-            trust="user",
-        ),
+        "text",
+        "The least severe events that are logged.",
+        applies="live",
+        choices=("debug", "info", "warning", "error"),
+        trust="user",
     )
     file: str = declare(
         lambda: paths.state_home() + "/khive.log",
-        Setting(
-            "path",
-            "The log file: one JSON object a line. `~` and relative paths as in store.path.",
-            shown_default="$XDG_STATE_HOME/khive/khive.log (~/.local/state/khive/khive.log)",
-            supervisor_only=True,
-            trust="user",
-        ),
+        "path",
+        "The log file: one JSON object a line. `~` and relative paths as in store.path.",
+        shown_default="$XDG_STATE_HOME/khive/khive.log (~/.local/state/khive/khive.log)",
+        supervisor_only=True,
+        trust="user",
     )
     max_bytes: int = declare(
         10 * _MIB,
-        Setting(
-            "size",
-            "The size at which the log file is rotated.",
-            minimum=64 * _KIB,
-            maximum=_GIB,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "size",
+        "The size at which the log file is rotated.",
+        minimum=64 * _KIB,
+        maximum=_GIB,
+        supervisor_only=True,
+        trust="user",
     )
     backups: int = declare(
         3,
-        Setting(
-            "integer",
-            "Rotated log files that are kept.",
-            minimum=1,
-            maximum=100,
-            supervisor_only=True,
-            trust="user",
-        ),
+        "integer",
+        "Rotated log files that are kept.",
+        minimum=1,
+        maximum=100,
+        supervisor_only=True,
+        trust="user",
     )

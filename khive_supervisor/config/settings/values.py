@@ -10,8 +10,9 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
+Facts = ParamSpec("Facts")
 Kind = Literal[
     "text", "lines", "path", "boolean", "integer", "number", "duration", "size", "list", "command"
 ]
@@ -160,17 +161,20 @@ class Setting:
         return _WRITERS[self.kind](value)
 
 
-def declare(default: Any, setting: Setting) -> Any:
-    """Return a dataclass field that carries its declaration; the default may be a function."""
-    metadata = {"setting": setting}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+def _as_field(make: Callable[Facts, Setting]) -> Callable[Concatenate[Any, Facts], Any]:
+    """Return what makes a dataclass field of a default and the facts of its setting."""
+
+    def declare(default: Any, /, *args: Facts.args, **kwargs: Facts.kwargs) -> Any:
+        metadata = {"setting": make(*args, **kwargs)}
+        if callable(default):
+            return field(default_factory=default, metadata=metadata)
+        return field(default=default, metadata=metadata)
+
+    return declare
 
 
-def required(setting: Setting) -> Any:
-    """Return a dataclass field that carries its declaration and must be given."""
-    return field(metadata={"setting": setting})
+#: A dataclass field that carries its declaration; the default may be a function, or `MISSING`.
+declare = _as_field(Setting)
 
 
 def describe(value: object) -> str:
