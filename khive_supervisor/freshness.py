@@ -20,7 +20,7 @@ from khive_supervisor.store.model import ChangeCounts
 
 T = TypeVar("T")
 
-#: See `Store.change_token`.
+#: `data_version` and a count of own commits: another one after every commit.
 Token = tuple[int, int]
 
 #: Kinds that the store counts.
@@ -33,11 +33,11 @@ class FreshnessSource(Protocol):
     """What of a store is needed here."""
 
     def change_token(self) -> Token | None:
-        """See `Store.change_token`."""
+        """Return the token as of now; None inside a transaction."""
         ...
 
     def change_counts(self) -> ChangeCounts:
-        """See `Store.change_counts`."""
+        """Return how often each kind of thing has changed, and in which past."""
         ...
 
 
@@ -118,7 +118,7 @@ class Fresh(Generic[T]):
 
     @property
     def loaded(self) -> bool:
-        """Whether there is a value that may still be true."""
+        """Return True if there is a value that may still be true."""
         return self._kept is not None
 
     def get(self) -> T:

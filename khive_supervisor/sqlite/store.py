@@ -19,7 +19,7 @@ from khive_supervisor.sqlite.engine.connection import Opening, connect, wait_for
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.sqlite.entries import statistics
-from khive_supervisor.sqlite.entries.fulltext import FullTextIndex
+from khive_supervisor.sqlite.entries.full_text import FullTextIndex
 from khive_supervisor.sqlite.entries.generations import GenerationTable
 from khive_supervisor.sqlite.entries.postings import PostingTable
 from khive_supervisor.sqlite.entries.sources import SourceTable

@@ -15,7 +15,7 @@ VECTOR_COMPONENT_BYTES = 2
 
 
 def content_hash(collection: str, namespace: str, title: str, content: str) -> bytes:
-    """The identity of what an entry says: equal only if all four are equal, character by character.
+    """Return the identity of what an entry says: equal only if all four are equal, sign by sign.
 
     Of a memory, white space at the ends and the way in which letters are composed (NFC, NFD) make
     no other text. Each part is preceded by its length, so that no part can run into the next.
@@ -26,7 +26,7 @@ def content_hash(collection: str, namespace: str, title: str, content: str) -> b
 
 
 def former_hashes(collection: str, namespace: str, title: str, content: str) -> tuple[bytes, ...]:
-    """Under which the same memory may be known from an earlier release, character by character."""
+    """Return the hashes by which an earlier release may know the same memory, sign by sign."""
     if collection != "memory":
         return ()
     same = _as_read(content)
@@ -71,12 +71,12 @@ class NewEntry:
 
     @property
     def content_hash(self) -> bytes:
-        """What exact duplicates have in common."""
+        """Return what exact duplicates have in common: 16 bytes."""
         return content_hash(self.collection, self.namespace, self.title, self.content)
 
     @property
     def former_hashes(self) -> tuple[bytes, ...]:
-        """What it may be known by, too; see `former_hashes`."""
+        """Return what a store of an earlier release may know it by; empty except for memories."""
         return former_hashes(self.collection, self.namespace, self.title, self.content)
 
 
@@ -102,13 +102,13 @@ class Entry:
 
     @property
     def live(self) -> bool:
-        """Whether searches may return it: neither deleted nor superseded."""
+        """Return True if searches may return it: neither deleted nor superseded."""
         return self.deleted_at is None and self.superseded_by is None
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of one entry of `Store.add`.
+    """What became of one entry of `EntryStore.add`.
 
     `created`: it is new. `restored`: it had been deleted, and lives again under its old id.
     Neither: the same content was there already, under this id.
@@ -132,12 +132,17 @@ class Piece:
 class SourceText:
     """What a source says, or a part of it.
 
-    `run` (`Store.begin_run`) numbers this reading of it: what the source said in an earlier one is
-    old. What a later one has said already is stored, but replaces nothing; with `latest`, not even
-    stored. With `more`, other parts of the same run follow. `replaces`: of what is old, the
-    "source" (all of it), what has a "title" of these pieces, or "nothing". `instead_of`: names of
-    sources that this one has taken the place of. `digest` (16 bytes), `root` and `options`: see
-    `KnownSource`.
+    Attributes:
+        run: numbers this reading of it (`SourceStore.begin_run`): what the source said in an
+            earlier one is old. What a later one has said already is stored, but replaces nothing.
+        more: other parts of the same run follow.
+        latest: store nothing if a later run has said something.
+        replaces: of what is old, the "source" (all of it), what has a "title" of these pieces, or
+            "nothing".
+        instead_of: names of sources that this one has taken the place of.
+        digest: 16 bytes, of the whole text.
+        root: the folder that brought it.
+        options: what was asked for besides, in words of who asked.
     """
 
     namespace: str
@@ -197,7 +202,7 @@ class EntryFilter:
 
     @property
     def empty(self) -> bool:
-        """Whether it lets every live entry through."""
+        """Return True if it lets every live entry through."""
         return self == EntryFilter()
 
 
@@ -261,7 +266,7 @@ class MissingVector:
 
     @property
     def text(self) -> str:
-        """What is given to the embedder: the same for an entry at its birth and in a rebuild."""
+        """Return what the embedder is given, of a new entry and in a rebuild."""
         return f"{self.title}\n{self.content}"
 
 
@@ -318,11 +323,11 @@ class ChangeCounts:
     counts: Mapping[str, int]
 
     def same(self, other: ChangeCounts, kinds: Iterable[str]) -> bool:
-        """Whether nothing of these kinds has changed between the two."""
+        """Return True if nothing of these kinds has changed between the two."""
         mine, theirs = self.counts, other.counts
         return self.past == other.past and all(mine.get(k) == theirs.get(k) for k in kinds)
 
     def changed_since(self, other: ChangeCounts) -> frozenset[str]:
-        """The kinds that have changed between the two; all of them in another past."""
+        """Return the kinds that have changed between the two; all of them in another past."""
         kinds = self.counts.keys() | other.counts.keys()
         return frozenset(kind for kind in kinds if not self.same(other, (kind,)))

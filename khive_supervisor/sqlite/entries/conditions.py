@@ -43,7 +43,7 @@ def scope_expression(parts: Sequence[Sequence[str]]) -> str:
 
 
 def impossible(where: EntryFilter) -> bool:
-    """Whether nothing can pass, because a list of alternatives is empty."""
+    """Return True if nothing can pass, because a list of alternatives is empty."""
     return where.namespaces == () or where.kinds == ()
 
 

@@ -75,7 +75,7 @@ def _filesystem_in(table: str, path: str) -> str | None:
 
 
 def is_network(filesystem: str) -> bool:
-    """Whether the locks of a filesystem of this type cannot be relied on."""
+    """Return True if the locks of a filesystem of this type cannot be relied on."""
     if filesystem == "fuse" or filesystem.startswith("fuse."):
         return filesystem not in LOCAL_FUSE
     return filesystem in NETWORK_FILESYSTEMS
