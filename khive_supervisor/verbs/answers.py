@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict, cast
 from khive_supervisor.search.engine import Hit, SearchResults
 from khive_supervisor.store.model import Added, EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms, serving
+from khive_supervisor.verbs import forms, schema, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
@@ -17,63 +17,51 @@ DEFAULT_CHARACTERS = 1500
 DEFAULT_LIMIT = 10
 
 QUERY: JsonObject = {
-    "query": {
-        "type": "string",
-        "description": "What you are looking for, in any words and any language.",
-    },
+    "query": schema.text("What you are looking for, in any words and any language."),
     "limit": forms.LIMIT,
-    "max_characters": {
-        "type": "integer",
-        "minimum": 50,
-        "maximum": 100_000,
-        "description": f"Characters of each content ({DEFAULT_CHARACTERS}); memory_get has all.",
-    },
-    "explain": {
-        "type": "boolean",
-        "description": "Say how each result was ranked, and how the search went.",
-    },
+    "max_characters": schema.whole(
+        f"Characters of each content ({DEFAULT_CHARACTERS}); memory_get has all.",
+        least=50,
+        most=100_000,
+    ),
+    "explain": schema.flag("Say how each result was ranked, and how the search went."),
 }
 
-FOUND: JsonObject = {
-    "type": "object",
-    "properties": {
-        "results": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string"},
-                    "content": {"type": "string"},
-                    "score": {"type": "number"},
-                    "why": {"type": "string"},
+FOUND: JsonObject = schema.record(
+    {
+        "results": schema.array(
+            schema.record(
+                {
+                    "id": schema.text(),
+                    "content": schema.text(),
+                    "score": schema.number(),
+                    "why": schema.text(),
                 },
-                "required": ["id", "content", "score", "why"],
+                ["id", "content", "score", "why"],
+            )
+        ),
+        "notes": schema.array(schema.text()),
+        "served_by": schema.record(
+            {
+                "profile": schema.text(),
+                "binding": schema.text(),
+                "serve": schema.text(),
             },
-        },
-        "notes": {"type": "array", "items": {"type": "string"}},
-        "served_by": {
-            "type": "object",
-            "properties": {
-                "profile": {"type": "string"},
-                "binding": {"type": "string"},
-                "serve": {"type": "string"},
-            },
-            "required": ["profile", "serve"],
-        },
+            ["profile", "serve"],
+        ),
     },
-    "required": ["results", "served_by"],
-}
+    ["results", "served_by"],
+)
 
-STORED: JsonObject = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string"},
-        "status": {"type": "string", "enum": ["stored", "restored", "already known"]},
-        "added": {"type": "object", "description": "What a known memory has got by this."},
-        "not_taken": {"type": "object", "description": "What it keeps as it was."},
+STORED: JsonObject = schema.record(
+    {
+        "id": schema.text(),
+        "status": schema.text(choices=("stored", "restored", "already known")),
+        "added": schema.record(description="What a known memory has got by this."),
+        "not_taken": schema.record(description="What it keeps as it was."),
     },
-    "required": ["id", "status"],
-}
+    ["id", "status"],
+)
 
 
 def status_of(added: Added) -> str:

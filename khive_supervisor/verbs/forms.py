@@ -11,6 +11,7 @@ from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer
 
@@ -29,50 +30,32 @@ LINE_CHARACTERS = 160
 #: Tags on one entry, and characters of one.
 TAGS_LIMIT, TAG_LENGTH = 32, 64
 
-ID = {"type": "string", "description": "An id from an earlier answer, such as m12 or k7."}
-IDS = {
-    "type": "array",
-    "items": {"type": "string"},
-    "minItems": 1,
-    "maxItems": 100,
-    "description": "Ids from earlier answers, such as m12 or k7.",
-}
-NAMESPACE = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": NAMESPACE_LIMIT,
-    "pattern": r"^[^\s\x00-\x1f]+$(?!\n)",
-    "description": "Where it belongs; the session's own when left out.",
-}
-TAGS = {
-    "type": "array",
-    "items": {"type": "string", "minLength": 1, "maxLength": TAG_LENGTH},
-    "maxItems": TAGS_LIMIT,
-    "description": "Short labels to filter by.",
-}
+ID = schema.text("An id from an earlier answer, such as m12 or k7.")
+IDS = schema.array(
+    schema.text(), "Ids from earlier answers, such as m12 or k7.", fewest=1, most=100
+)
+NAMESPACE = schema.text(
+    "Where it belongs; the session's own when left out.",
+    shortest=1,
+    longest=NAMESPACE_LIMIT,
+    pattern=r"^[^\s\x00-\x1f]+$(?!\n)",
+)
+TAGS = schema.array(
+    schema.text(shortest=1, longest=TAG_LENGTH), "Short labels to filter by.", most=TAGS_LIMIT
+)
 #: The end is guarded: for Python's `$`, a line's end before it is the end, too.
 KIND_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$(?!\n)"
 FILTERS: JsonObject = {
     "namespace": {**NAMESPACE, "description": "Where to search; the session's own by default."},
-    "kind": {
-        "type": "string",
-        "pattern": KIND_PATTERN,
-        "description": "Only this kind.",
-    },
+    "kind": schema.text("Only this kind.", pattern=KIND_PATTERN),
     "tags": {**TAGS, "description": "Only entries that have all of these tags."},
-    "since": {
-        "type": "string",
-        "description": "Only entries made since then: ISO 8601 (in UTC unless it says otherwise), "
-        "or an age such as 7d or 12h.",
-    },
-    "until": {"type": "string", "description": "Only entries made before then; same forms."},
+    "since": schema.text(
+        "Only entries made since then: ISO 8601 (in UTC unless it says otherwise), "
+        "or an age such as 7d or 12h."
+    ),
+    "until": schema.text("Only entries made before then; same forms."),
 }
-LIMIT = {
-    "type": "integer",
-    "minimum": 1,
-    "maximum": 100,
-    "description": "How many results at most (10).",
-}
+LIMIT = schema.whole("How many results at most (10).", least=1, most=100)
 
 
 def entry_id(text: str) -> int:

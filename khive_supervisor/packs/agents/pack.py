@@ -10,6 +10,7 @@ from khive_supervisor.packs.agents import task_forms as shapes
 from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, RoleRow
 from khive_supervisor.tasks.records import day_of, summary
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -70,19 +71,18 @@ _ASSIGNED: JsonObject = {
     **shapes.SHOWN,
     "properties": {
         **shapes.SHOWN["properties"],
-        "created": {"type": "boolean"},
-        "why": {"type": "object"},
+        "created": schema.flag(),
+        "why": schema.record(),
     },
     "required": [*shapes.SHOWN["required"], "created", "why"],
 }
-_WAITED: JsonObject = {
-    "type": "object",
-    "properties": {
-        "ended": {"type": "boolean"},
-        "tasks": {"type": "array", "items": shapes.SHOWN},
+_WAITED: JsonObject = schema.record(
+    {
+        "ended": schema.flag(),
+        "tasks": schema.array(shapes.SHOWN),
     },
-    "required": ["ended", "tasks"],
-}
+    ["ended", "tasks"],
+)
 
 PACK = Pack(
     "agents",
@@ -99,31 +99,26 @@ PACK = Pack(
                               "declare it. Can be left out if the role declares only one."},
                 "payload": {"description": "What the role's handler gets: any JSON, up to "
                             f"{PAYLOAD_LIMIT} bytes."},
-                "priority": {
-                    "type": "integer",
-                    "minimum": -PRIORITY_LIMIT,
-                    "maximum": PRIORITY_LIMIT,
-                    "description": "The highest is done first (by default what the role "
-                    "says, mostly 0).",
-                },
-                "idempotency_key": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": KEY_LIMIT,
-                    "description": "Repeating a call with the same key queues nothing new.",
-                },
-                "cwd": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": 4096,
-                    "description": "The directory that the task is about, for roles that work in "
+                "priority": schema.whole(
+                    "The highest is done first (by default what the role says, mostly 0).",
+                    least=-PRIORITY_LIMIT,
+                    most=PRIORITY_LIMIT,
+                ),
+                "idempotency_key": schema.text(
+                    "Repeating a call with the same key queues nothing new.",
+                    shortest=1,
+                    longest=KEY_LIMIT,
+                ),
+                "cwd": schema.text(
+                    "The directory that the task is about, for roles that work in "
                     "the caller's or in a git worktree of it; the session's own by default.",
-                },
-                "deadline": {
-                    "type": "string",
-                    "description": "When it need not be started any more: in 30m, 12h, 7d from "
-                    "now (that is how it is written), or a time in ISO 8601.",
-                },
+                    shortest=1,
+                    longest=4096,
+                ),
+                "deadline": schema.text(
+                    "When it need not be started any more: in 30m, 12h, 7d from "
+                    "now (that is how it is written), or a time in ISO 8601."
+                ),
             },
             output=_ASSIGNED,
             description="The task is durable: it survives every restart, and is tried again if "
@@ -148,20 +143,17 @@ PACK = Pack(
             tasks.wait,
             {
                 **_TASK,
-                "tasks": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "minItems": 1,
-                    "maxItems": tasks.WAIT_TASKS,
-                    "description": "Several tasks: all of them are waited for.",
-                },
-                "timeout": {
-                    "type": "number",
-                    "minimum": 0,
-                    "maximum": tasks.WAIT_MAX,
-                    "description": f"Seconds to wait at most ({tasks.WAIT}); then it answers with "
-                    "what there is.",
-                },
+                "tasks": schema.array(
+                    schema.text(),
+                    "Several tasks: all of them are waited for.",
+                    fewest=1,
+                    most=tasks.WAIT_TASKS,
+                ),
+                "timeout": schema.number(
+                    f"Seconds to wait at most ({tasks.WAIT}); then it answers with what there is.",
+                    least=0,
+                    most=tasks.WAIT_MAX,
+                ),
             },
             output=_WAITED,
             description="Other calls go on meanwhile.",
@@ -178,12 +170,9 @@ PACK = Pack(
                 "role": {**shapes.ROLE, "description": "Only this role's."},
                 "state": shapes.STATE,
                 "task_type": {**shapes.TYPE, "description": "Only of this type."},
-                "limit": {
-                    "type": "integer",
-                    "minimum": 1,
-                    "maximum": tasks.LISTED_MAX,
-                    "description": f"How many at most ({tasks.LISTED}).",
-                },
+                "limit": schema.whole(
+                    f"How many at most ({tasks.LISTED}).", least=1, most=tasks.LISTED_MAX
+                ),
                 "before": {**shapes.ID, "description": "Only those older than this task."},
             },
             read_only=True,
@@ -194,18 +183,13 @@ PACK = Pack(
             "Wait until something happens to tasks of this session (an operator: to any).",
             tasks.follow,
             {
-                "after": {
-                    "type": "integer",
-                    "minimum": 0,
-                    "description": "The `last` of the answer before; from now on by default.",
-                },
+                "after": schema.whole(
+                    "The `last` of the answer before; from now on by default.", least=0
+                ),
                 "role": {**shapes.ROLE, "description": "Only this role's tasks."},
-                "timeout": {
-                    "type": "number",
-                    "minimum": 0,
-                    "maximum": tasks.WAIT_MAX,
-                    "description": f"Seconds to wait at most ({tasks.WAIT}).",
-                },
+                "timeout": schema.number(
+                    f"Seconds to wait at most ({tasks.WAIT}).", least=0, most=tasks.WAIT_MAX
+                ),
             },
             read_only=True,
             waits=True,
@@ -223,12 +207,9 @@ PACK = Pack(
             tasks.feedback,
             {
                 **_TASK,
-                "quality": {
-                    "type": "number",
-                    "minimum": 0,
-                    "maximum": 1,
-                    "description": "1 is the best; again replaces what was said before.",
-                },
+                "quality": schema.number(
+                    "1 is the best; again replaces what was said before.", least=0, most=1
+                ),
             },
             ("task", "quality"),
             idempotent=True,

@@ -12,7 +12,7 @@ from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.tasks.model import STATES, Task
 from khive_supervisor.tasks.records import Summary
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms
+from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer
 
@@ -25,31 +25,20 @@ _WHERE = "`khive-supervisor tasks` and the verb agents.tasks list them"
 #: Characters of a role's or a type's name.
 NAME_LIMIT = 64
 
-ID = {"type": "string", "description": "A task's id, such as t12."}
-ROLE = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": NAME_LIMIT,
-    "description": "A role; agents.roles lists them.",
-}
-TYPE = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": NAME_LIMIT,
-    "description": "A type of task that roles declare.",
-}
-STATE = {"type": "string", "enum": list(STATES), "description": "Only tasks in this state."}
+ID = schema.text("A task's id, such as t12.")
+ROLE = schema.text("A role; agents.roles lists them.", shortest=1, longest=NAME_LIMIT)
+TYPE = schema.text("A type of task that roles declare.", shortest=1, longest=NAME_LIMIT)
+STATE = schema.text("Only tasks in this state.", choices=STATES)
 
 #: What a verb answers that shows one task.
-SHOWN: JsonObject = {
-    "type": "object",
-    "properties": {
-        "task": {"type": "string"},
-        "state": {"type": "string", "enum": list(STATES)},
-        "role": {"type": "string"},
+SHOWN: JsonObject = schema.record(
+    {
+        "task": schema.text(),
+        "state": schema.text(choices=STATES),
+        "role": schema.text(),
     },
-    "required": ["task", "state", "role"],
-}
+    ["task", "state", "role"],
+)
 
 
 def task_id(text: str) -> int:

@@ -10,7 +10,7 @@ from khive_supervisor.profiles.model import ANY, EVENT_GROUPS, PRIORITY_LIMIT
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.profiles.signals import RATINGS, RECALL_HIT, RECALL_MISS
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms
+from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.registry import Pack, Verb
 
 _NAMED = {"name": shapes.NAME}
@@ -18,28 +18,19 @@ _PROFILE = {
     **shapes.NAME,
     "description": "The profile that served; the one that serves this session by default.",
 }
-_LABEL: JsonObject = {"type": "string", "minLength": 1, "maxLength": 200}
-_PROFILES_FOUND = {
-    "type": "object",
-    "properties": {"profiles": {"type": "array", "items": {"type": "object"}}},
-    "required": ["profiles"],
-}
-_RECORDED = {
-    "type": "object",
-    "properties": {
-        "status": {"type": "string", "enum": ["recorded", "duplicate"]},
-        "profile": {"type": "string"},
-        "weight": {"type": "number"},
-        "counted": {"type": "number"},
-        "note": {"type": "string"},
+_LABEL: JsonObject = schema.text(shortest=1, longest=200)
+_PROFILES_FOUND = schema.record({"profiles": schema.array(schema.record())}, ["profiles"])
+_RECORDED = schema.record(
+    {
+        "status": schema.text(choices=("recorded", "duplicate")),
+        "profile": schema.text(),
+        "weight": schema.number(),
+        "counted": schema.number(),
+        "note": schema.text(),
     },
-    "required": ["status", "profile", "weight", "counted"],
-}
-_CREATED = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "weights": {"type": "object"}},
-    "required": ["name", "weights"],
-}
+    ["status", "profile", "weight", "counted"],
+)
+_CREATED = schema.record({"name": schema.text(), "weights": schema.record()}, ["name", "weights"])
 
 PACK = Pack(
     "brain",
@@ -51,12 +42,11 @@ PACK = Pack(
             feedback.feedback,
             {
                 "target": {**forms.ID, "description": "The entry, such as m12 or k7."},
-                "signal": {
-                    "type": "string",
-                    "enum": list(RATINGS),
-                    "description": "useful, not_useful or wrong; explicit_* when the user said "
+                "signal": schema.text(
+                    "useful, not_useful or wrong; explicit_* when the user said "
                     "so, implicit_* when you conclude it, correction when the user corrected it.",
-                },
+                    choices=RATINGS,
+                ),
                 "profile": _PROFILE,
                 "scorer_run": {
                     **_LABEL,
@@ -76,11 +66,7 @@ PACK = Pack(
             "List the profiles that rank results, with what they have learned.",
             profiles.profiles,
             {
-                "lifecycle": {
-                    "type": "string",
-                    "enum": list(LIFECYCLES),
-                    "description": "Only these.",
-                }
+                "lifecycle": schema.text("Only these.", choices=LIFECYCLES)
             },
             output=_PROFILES_FOUND,
             read_only=True,
@@ -93,11 +79,7 @@ PACK = Pack(
             profiles.create,
             {
                 "name": shapes.NAME,
-                "description": {
-                    "type": "string",
-                    "maxLength": 1000,
-                    "description": "What it is for.",
-                },
+                "description": schema.text("What it is for.", longest=1000),
                 "consumer_kind": {
                     **shapes.CONSUMER_KIND,
                     "description": "What it ranks: recall (the default), search, or another "
@@ -117,12 +99,9 @@ PACK = Pack(
             profiles.profile,
             {
                 "name": shapes.NAME,
-                "targets": {
-                    "type": "integer",
-                    "minimum": 0,
-                    "maximum": 100,
-                    "description": f"How many targets at most ({profiles.TOP_TARGETS}).",
-                },
+                "targets": schema.whole(
+                    f"How many targets at most ({profiles.TOP_TARGETS}).", least=0, most=100
+                ),
             },
             ("name",),
             read_only=True,
@@ -160,13 +139,12 @@ PACK = Pack(
                     **shapes.CONSUMER_KIND,
                     "description": f"For recall, search, or another pack's kind ({ANY}: all).",
                 },
-                "priority": {
-                    "type": "integer",
-                    "minimum": -PRIORITY_LIMIT,
-                    "maximum": PRIORITY_LIMIT,
-                    "description": "Decides among bindings that name equally many fields (0); "
+                "priority": schema.whole(
+                    "Decides among bindings that name equally many fields (0); "
                     "two that could tie are refused.",
-                },
+                    least=-PRIORITY_LIMIT,
+                    most=PRIORITY_LIMIT,
+                ),
             },
             ("name",),
             description="A binding of the same three fields is replaced.",
@@ -200,34 +178,21 @@ PACK = Pack(
             "Say how a whole recall went.",
             feedback.auto_feedback,
             {
-                "query": {
-                    "type": "string",
-                    "maxLength": 10_000,
-                    "description": "What was asked.",
-                },
-                "results": {
-                    "type": "array",
-                    "maxItems": 100,
-                    "items": {
-                        "type": "object",
-                        "properties": {"id": forms.ID},
-                        "required": ["id"],
-                    },
-                    "description": "What was found; other fields of a result are ignored.",
-                },
+                "query": schema.text("What was asked.", longest=10_000),
+                "results": schema.array(
+                    schema.record({"id": forms.ID}, ["id"]),
+                    "What was found; other fields of a result are ignored.",
+                    most=100,
+                ),
                 "target": {**forms.ID, "description": "The result that helped."},
-                "signal": {
-                    "type": "string",
-                    "enum": [RECALL_HIT, RECALL_MISS],
-                    "description": "recall_miss: nothing helped. With a target, recall_hit is "
+                "signal": schema.text(
+                    "recall_miss: nothing helped. With a target, recall_hit is "
                     "meant; without either, you abstain.",
-                },
-                "latency_us": {
-                    "type": "integer",
-                    "minimum": 0,
-                    "maximum": 10**12,
-                    "description": "Microseconds that the recall took.",
-                },
+                    choices=(RECALL_HIT, RECALL_MISS),
+                ),
+                "latency_us": schema.whole(
+                    "Microseconds that the recall took.", least=0, most=10**12
+                ),
                 "profile": _PROFILE,
             },
             ("query", "results"),
@@ -241,16 +206,11 @@ PACK = Pack(
             "Count the events of profiles in a stretch of time.",
             feedback.event_counts,
             {
-                "since": {
-                    "type": "string",
-                    "description": "From when: ISO 8601, or an age such as 7d or 12h.",
-                },
-                "until": {"type": "string", "description": "Until when (now); same forms."},
-                "group": {
-                    "type": "string",
-                    "enum": list(EVENT_GROUPS),
-                    "description": "By what they are counted (kind); days are those of UTC.",
-                },
+                "since": schema.text("From when: ISO 8601, or an age such as 7d or 12h."),
+                "until": schema.text("Until when (now); same forms."),
+                "group": schema.text(
+                    "By what they are counted (kind); days are those of UTC.", choices=EVENT_GROUPS
+                ),
                 "actor": {**shapes.ACTOR, "description": "Only this actor's; all by default."},
             },
             ("since",),

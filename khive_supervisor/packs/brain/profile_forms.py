@@ -10,7 +10,7 @@ from khive_supervisor.profiles.model import ANY, Binding, BindingFilter, Profile
 from khive_supervisor.profiles.names import NAME_LIMIT
 from khive_supervisor.profiles.posterior import Beta
 from khive_supervisor.profiles.signals import WEIGHTS
-from khive_supervisor.verbs import forms, ingest
+from khive_supervisor.verbs import forms, ingest, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
@@ -18,29 +18,23 @@ from khive_supervisor.verbs.registry import Answer, Arguments
 #: least one, all weights could be too small to rank with.
 SEED_LEAST, SEED_LIMIT = 0.01, 1000
 
-NAME = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 2 * NAME_LIMIT,
-    "description": f"The profile's name: 1 to {NAME_LIMIT} letters, digits and hyphens.",
-}
-ACTOR = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 200,
-    "description": "Who asks, as KHIVE_ACTOR or the client names the session's user.",
-}
-CONSUMER_KIND = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 40,
-    "description": "What is served: recall (memory), search (knowledge), or another pack's kind.",
-}
+NAME = schema.text(
+    f"The profile's name: 1 to {NAME_LIMIT} letters, digits and hyphens.",
+    shortest=1,
+    longest=2 * NAME_LIMIT,
+)
+ACTOR = schema.text(
+    "Who asks, as KHIVE_ACTOR or the client names the session's user.", shortest=1, longest=200
+)
+CONSUMER_KIND = schema.text(
+    "What is served: recall (memory), search (knowledge), or another pack's kind.",
+    shortest=1,
+    longest=40,
+)
 _BETA = {
     "type": "object",
     "properties": {
-        name: {"type": "number", "description": f"From {SEED_LEAST} to {SEED_LIMIT}."}
-        for name in ("alpha", "beta")
+        name: schema.number(f"From {SEED_LEAST} to {SEED_LIMIT}.") for name in ("alpha", "beta")
     },
     "required": ["alpha", "beta"],
     "additionalProperties": False,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.memory import sources
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
-from khive_supervisor.verbs import answers, forms, ingest, serving
+from khive_supervisor.verbs import answers, forms, ingest, schema, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -125,19 +125,17 @@ PACK = Pack(
             "Store documents, many at once.",
             learn,
             {
-                "entries": {
-                    "type": "array",
-                    "items": sources.ENTRY,
-                    "minItems": 1,
-                    "maxItems": LEARN_LIMIT,
-                    "description": "The documents; what is there already is skipped.",
-                },
-                "replaces": {
-                    "type": "string",
-                    "enum": list(REPLACES),
-                    "description": "What these entries take the place of: what their source said "
+                "entries": schema.array(
+                    sources.ENTRY,
+                    "The documents; what is there already is skipped.",
+                    fewest=1,
+                    most=LEARN_LIMIT,
+                ),
+                "replaces": schema.text(
+                    "What these entries take the place of: what their source said "
                     "before under the same title (the default), all that it said, or nothing.",
-                },
+                    choices=REPLACES,
+                ),
                 "namespace": forms.NAMESPACE,
             },
             ("entries",),
@@ -155,11 +153,9 @@ PACK = Pack(
             {
                 **answers.QUERY,
                 **forms.FILTERS,
-                "in": {
-                    "type": "string",
-                    "enum": ["knowledge", "memory", "all"],
-                    "description": "What to search (knowledge).",
-                },
+                "in": schema.text(
+                    "What to search (knowledge).", choices=("knowledge", "memory", "all")
+                ),
             },
             ("query",),
             output=answers.FOUND,
@@ -173,7 +169,7 @@ PACK = Pack(
             "Name what is worth reading for a task, in a few lines.",
             suggest,
             {
-                "task": {"type": "string", "description": "What you are about to do."},
+                "task": schema.text("What you are about to do."),
                 "limit": forms.LIMIT,
                 **forms.FILTERS,
             },

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import NewEntry
-from khive_supervisor.verbs import answers, forms, ingest, serving, usage
+from khive_supervisor.verbs import answers, forms, ingest, schema, serving, usage
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -15,24 +15,19 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 #: happened) fades within months, a semantic memory (what holds) within a year or so.
 KINDS = {"episodic": (0.3, 0.02), "semantic": (0.5, 0.005)}
 
-_CONTENT = {
-    "type": "string",
-    "description": "One self-contained fact, in plain words: who reads it later knows nothing of "
-    "this conversation.",
-}
-_TITLE = {"type": "string", "maxLength": 300, "description": "A short headline; optional."}
-_SALIENCE = {
-    "type": "number",
-    "minimum": 0,
-    "maximum": 1,
-    "description": "How much it matters, 0 to 1; it breaks near ties in recall.",
-}
-_KIND = {
-    "type": "string",
-    "pattern": forms.KIND_PATTERN,
-    "description": "semantic (a fact that holds; the default), episodic (something that "
+_CONTENT = schema.text(
+    "One self-contained fact, in plain words: who reads it later knows nothing of "
+    "this conversation."
+)
+_TITLE = schema.text("A short headline; optional.", longest=300)
+_SALIENCE = schema.number(
+    "How much it matters, 0 to 1; it breaks near ties in recall.", least=0, most=1
+)
+_KIND = schema.text(
+    "semantic (a fact that holds; the default), episodic (something that "
     "happened), or a word of your own.",
-}
+    pattern=forms.KIND_PATTERN,
+)
 
 
 def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
@@ -170,13 +165,8 @@ PACK = Pack(
                 "tags": forms.TAGS,
                 "kind": _KIND,
                 "salience": _SALIENCE,
-                "decay": {
-                    "type": "number",
-                    "minimum": 0,
-                    "maximum": 10,
-                    "description": "How fast its salience fades, per day.",
-                },
-                "source": {"type": "string", "maxLength": 1000, "description": "Where it is from."},
+                "decay": schema.number("How fast its salience fades, per day.", least=0, most=10),
+                "source": schema.text("Where it is from.", longest=1000),
                 "namespace": forms.NAMESPACE,
             },
             ("content",),

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import KnownSource, LearnedText, NewEntry, Piece, SourceText
-from khive_supervisor.verbs import forms, ingest
+from khive_supervisor.verbs import forms, ingest, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Verb
 
@@ -27,22 +27,22 @@ NAMED = 20
 ENTRY = {
     "type": "object",
     "properties": {
-        "content": {"type": "string", "description": "The text."},
-        "title": {"type": "string", "maxLength": 300, "description": "Its headline."},
+        "content": schema.text("The text."),
+        "title": schema.text("Its headline.", longest=300),
         "tags": forms.TAGS,
-        "kind": {"type": "string", "pattern": forms.KIND_PATTERN, "description": "document"},
-        "source": {"type": "string", "maxLength": 4096, "description": "A path or address."},
+        "kind": schema.text("document", pattern=forms.KIND_PATTERN),
+        "source": schema.text("A path or address.", longest=4096),
     },
     "required": ["content"],
     "additionalProperties": False,
 }
 _LOCATED = {
     **ENTRY,
-    "properties": {**ENTRY["properties"], "locator": {"type": "string", "maxLength": 100}},  # type: ignore[dict-item]
+    "properties": {**ENTRY["properties"], "locator": schema.text(longest=100)},  # type: ignore[dict-item]
 }
 _VALID = Draft202012Validator(_LOCATED)
-_NAME = {"type": "string", "minLength": 1, "maxLength": 4096}
-_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_NAME = schema.text(shortest=1, longest=4096)
+_DIGEST = schema.text(pattern="^[0-9a-f]{32}$")
 
 
 def new_piece(context: Context, item: Mapping[str, Any], where: str, namespace: str) -> Piece:
@@ -222,7 +222,7 @@ def retire(context: Context, args: Arguments) -> Answer:
     return {"retired": retired, "changes": changes, "namespace": namespace}
 
 
-_DRY_RUN = {"type": "boolean", "description": "Say what would change, and change nothing."}
+_DRY_RUN = schema.flag("Say what would change, and change nothing.")
 
 VERBS = (
     Verb(
@@ -230,35 +230,33 @@ VERBS = (
         "Say all that sources say: what they no longer say is retired.",
         sync,
         {
-            "run": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": 2**53,
-                "description": "The number of this reading of the sources, as the first call of it "
+            "run": schema.whole(
+                "The number of this reading of the sources, as the first call of it "
                 "was answered; without, another one begins.",
-            },
-            "sources": {
-                "type": "array",
-                "maxItems": SOURCES_LIMIT,
-                "items": {
+                least=1,
+                most=2**53,
+            ),
+            "sources": schema.array(
+                {
                     "type": "object",
                     "properties": {
                         "source": _NAME,
-                        "entries": {"type": "array", "items": {"type": "object"}},
-                        "more": {"type": "boolean"},
-                        "partial": {"type": "boolean"},
-                        "instead_of": {"type": "array", "items": _NAME, "maxItems": 100},
+                        "entries": schema.array(schema.record()),
+                        "more": schema.flag(),
+                        "partial": schema.flag(),
+                        "instead_of": schema.array(_NAME, most=100),
                         "digest": _DIGEST,
                         "root": _NAME,
-                        "options": {"type": "string", "maxLength": 8192},
+                        "options": schema.text(longest=8192),
                     },
                     "required": ["source", "entries"],
                     "additionalProperties": False,
                 },
-                "description": "Each with its entries. more: others follow in a later call. "
+                "Each with its entries. more: others follow in a later call. "
                 "partial: not all could be read, so nothing is retired. instead_of: sources that "
                 "it has taken the place of. digest, root, options: told by knowledge.sources.",
-            },
+                most=SOURCES_LIMIT,
+            ),
             "dry_run": _DRY_RUN,
             "namespace": forms.NAMESPACE,
         },
@@ -274,24 +272,13 @@ VERBS = (
         {
             "below": {**_NAME, "description": "A folder: the files in it, by name."},
             "after": {**_NAME, "description": "With below: go on after this name."},
-            "limit": {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": SOURCES_LIMIT,
-                "description": f"With below: how many at most ({SOURCES_LIMIT}).",
-            },
-            "names": {
-                "type": "array",
-                "items": _NAME,
-                "maxItems": SOURCES_LIMIT,
-                "description": "These sources.",
-            },
-            "digests": {
-                "type": "array",
-                "items": _DIGEST,
-                "maxItems": SOURCES_LIMIT,
-                "description": "Sources whose whole text has one of these digests.",
-            },
+            "limit": schema.whole(
+                f"With below: how many at most ({SOURCES_LIMIT}).", least=1, most=SOURCES_LIMIT
+            ),
+            "names": schema.array(_NAME, "These sources.", most=SOURCES_LIMIT),
+            "digests": schema.array(
+                _DIGEST, "Sources whose whole text has one of these digests.", most=SOURCES_LIMIT
+            ),
             "namespace": forms.NAMESPACE,
         },
         read_only=True,
@@ -302,13 +289,9 @@ VERBS = (
         "Take out of every search what only these sources say.",
         retire,
         {
-            "sources": {
-                "type": "array",
-                "items": _NAME,
-                "minItems": 1,
-                "maxItems": SOURCES_LIMIT,
-                "description": "Names, as knowledge.sources tells them.",
-            },
+            "sources": schema.array(
+                _NAME, "Names, as knowledge.sources tells them.", fewest=1, most=SOURCES_LIMIT
+            ),
             "dry_run": _DRY_RUN,
             "namespace": forms.NAMESPACE,
         },

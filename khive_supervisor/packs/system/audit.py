@@ -9,7 +9,7 @@ from khive_supervisor.audit.chain import AuditEntry
 from khive_supervisor.errors import Denied
 from khive_supervisor.store.audit import AuditFilter, AuditLog
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms
+from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
@@ -17,37 +17,18 @@ from khive_supervisor.verbs.registry import Answer, Arguments
 LISTED, LISTED_MAX = 50, 1000
 
 PROPERTIES: JsonObject = {
-    "kind": {
-        "type": "string",
-        "minLength": 1,
-        "description": "Only this kind, such as task.done, or the part before its dot.",
-    },
-    "subject": {
-        "type": "string",
-        "minLength": 1,
-        "description": "Only what was done to this: task/t12, role/reviewer, profile/careful, "
+    "kind": schema.text(
+        "Only this kind, such as task.done, or the part before its dot.", shortest=1
+    ),
+    "subject": schema.text(
+        "Only what was done to this: task/t12, role/reviewer, profile/careful, "
         "configuration, supervisor, store, index.",
-    },
-    "actor": {
-        "type": "string",
-        "minLength": 1,
-        "description": "Only what was done by those whose name has this in it.",
-    },
-    "since": {
-        "type": "string",
-        "description": "Only what is not older: 30m, 12h, 7d, or a time in ISO 8601.",
-    },
-    "limit": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": LISTED_MAX,
-        "description": f"How many at most ({LISTED}).",
-    },
-    "before": {
-        "type": "integer",
-        "minimum": 1,
-        "description": "Only those before the entry of this number.",
-    },
+        shortest=1,
+    ),
+    "actor": schema.text("Only what was done by those whose name has this in it.", shortest=1),
+    "since": schema.text("Only what is not older: 30m, 12h, 7d, or a time in ISO 8601."),
+    "limit": schema.whole(f"How many at most ({LISTED}).", least=1, most=LISTED_MAX),
+    "before": schema.whole("Only those before the entry of this number.", least=1),
 }
 
 

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.registry import Answer, Registry
 from khive_workers.http.gate import NAMESPACE, error_response, too_large
@@ -36,13 +37,9 @@ STATUSES = {
 }
 
 Schema = Mapping[str, Any]
-_OBJECT: Schema = {"type": "object"}
-_ROLE: Schema = {"type": "string", "description": "The role's name."}
-_TASK: Schema = {
-    "type": "string",
-    "pattern": r"^t[1-9][0-9]{0,17}$(?!\n)",
-    "description": "The task's id, such as t12.",
-}
+_OBJECT: Schema = schema.record()
+_ROLE: Schema = schema.text("The role's name.")
+_TASK: Schema = schema.text("The task's id, such as t12.", pattern=r"^t[1-9][0-9]{0,17}$(?!\n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +139,14 @@ def _verb(name: str) -> Handler:
 _RELOAD: Schema = {
     "type": "object",
     "properties": {
-        "dry_run": {"type": "boolean", "description": "Only say what would change."},
-        "digest": {"type": "string", "description": "Only if this is the plan (of a dry run)."},
+        "dry_run": schema.flag("Only say what would change."),
+        "digest": schema.text("Only if this is the plan (of a dry run)."),
     },
     "additionalProperties": False,
 }
 _DRAIN: Schema = {
     "type": "object",
-    "properties": {
-        "reload": {"type": "boolean", "description": "Replace its workers; it stays in service."}
-    },
+    "properties": {"reload": schema.flag("Replace its workers; it stays in service.")},
     "additionalProperties": False,
 }
 _RELOADED = {

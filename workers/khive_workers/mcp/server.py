@@ -25,6 +25,7 @@ from khive_supervisor.access.grant import AGENT, Grant
 from khive_supervisor.errors import InvalidInput, KhiveError, StoreUnavailable
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Registry, Verb
@@ -62,7 +63,7 @@ WAITING_LIMIT = 8
 #: The same of all clients of one process: one over stdio, and many over HTTP.
 WAITING_IN_ALL = 64
 
-_OBJECT = {"type": "object"}
+_OBJECT = schema.record()
 
 CALL_TOOL = "khive_call"
 HELP_TOOL = "khive_help"
@@ -117,8 +118,8 @@ def _door_tools() -> list[types.Tool]:
             input_schema={
                 "type": "object",
                 "properties": {
-                    "verb": {"type": "string", "description": "Its name, such as index.status."},
-                    "args": {"type": "object", "description": "Its arguments by name."},
+                    "verb": schema.text("Its name, such as index.status."),
+                    "args": schema.record(description="Its arguments by name."),
                 },
                 "required": ["verb"],
                 "additionalProperties": False,
@@ -133,9 +134,7 @@ def _door_tools() -> list[types.Tool]:
             description="What khive can do: all verbs with a line each, or one verb's arguments.",
             input_schema={
                 "type": "object",
-                "properties": {
-                    "verb": {"type": "string", "description": "Only this verb, in full."}
-                },
+                "properties": {"verb": schema.text("Only this verb, in full.")},
                 "additionalProperties": False,
             },
             annotations=types.ToolAnnotations(
