@@ -400,3 +400,26 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """How a process ended, and what it complained of."""
     _, complaint = process.communicate(timeout=DEADLINE)
     return process.returncode, complaint
+
+
+# --- what waits for clients ---------------------------------------------------------------------
+
+
+def spares(khive: Installation) -> list[int]:
+    """Return the children of the zygote that wait for a client."""
+    zygote = khive.child("zygote")["pid"]
+    children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+    return [int(pid) for pid in children if process_name(int(pid)) == "khive-spare"]
+
+
+def process_name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def spare(khive: Installation) -> int:
+    """Return the spare, once there is one; it has its name from when it is ready on."""
+    (pid,) = wait_until(lambda: spares(khive), "there is a spare")
+    return int(pid)

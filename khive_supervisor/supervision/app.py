@@ -9,20 +9,19 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from khive_supervisor import __version__, logs
 from khive_supervisor.config.guarded import guarded
-from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.host import holder, ownership, processes
 from khive_supervisor.sqlite.engine import upgrading
 from khive_supervisor.supervision.processes.states import ProcessState
+from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.upgrade.handover import Successor
 from khive_supervisor.supervision.upgrade.inherited import Inherited
-from khive_supervisor.supervision.wiring import Parts, StartOptions
+from khive_supervisor.supervision.wiring import Parts
 
 log = logs.get("khive.supervisor")
 
@@ -33,20 +32,8 @@ READY_PATIENCE = 10.0
 class Supervisor:
     """One run of the supervisor, from lock to unlock."""
 
-    def __init__(
-        self,
-        loaded: LoadedConfig,
-        socket_path: str,
-        *,
-        http: bool = False,
-        inherited: Inherited | None = None,
-        deliberate: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        start = StartOptions(loaded, socket_path, http, inherited, deliberate, clock)
+    def __init__(self, start: StartOptions) -> None:
         self.parts = Parts(start)
-        self._inherited = inherited
-        self._deliberate = deliberate or inherited is not None
 
     async def run(
         self,
@@ -104,10 +91,10 @@ class Supervisor:
     def _take_store(self) -> None:
         """Have the store's lock, and the store open; stand on nothing that may go away."""
         parts = self.parts
-        config, lock = parts.config, parts.lock
-        if self._inherited is not None:
+        start, config, lock = parts.start, parts.config, parts.lock
+        if start.inherited is not None:
             parts.strangers.look()
-            lock.adopt(self._inherited.lock)
+            lock.adopt(start.inherited.lock)
         if os.environ.get("KHIVE_STORE"):
             os.environ["KHIVE_STORE"] = config.store.path  # it is read again at each reload
         os.chdir("/")
@@ -115,7 +102,7 @@ class Supervisor:
         # The store's guards refuse before a lock file is made beside a foreign file.
         ownership.check(guarded(config, parts.config_file, parts.socket_path))
         directory = os.path.dirname(lock.store)
-        if not self._deliberate:
+        if not (start.deliberate or start.inherited):
             upgrading.check_environment(lock.store, holder.named_by(lock.store))
         if os.path.isdir(directory) and os.access(directory, os.W_OK):
             lock.acquire()
@@ -124,7 +111,7 @@ class Supervisor:
 
     def _listen(self, listening: Callable[[], None]) -> None:
         """Have clients wait at the sockets, those that this process has kept among them."""
-        parts, kept = self.parts, self._inherited
+        parts, kept = self.parts, self.parts.start.inherited
         parts.control.listen(kept.listener if kept else None)
         if kept is not None and kept.http is not None and parts.http is not None:
             parts.http.adopt(kept.http)

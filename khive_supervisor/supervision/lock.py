@@ -68,14 +68,7 @@ class StoreLock:
 
     def missing(self) -> bool:
         """Return whether the lock that we hold is not the one that others would find."""
-        if self._fd is None:
-            return False
-        ours = os.fstat(self._fd)
-        try:
-            there = os.stat(self.path)
-        except OSError:
-            return True
-        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino)
+        return self._fd is not None and not _lies_at(self._fd, self.path)
 
     def take_again(self) -> bool:
         """Hold the file that others find, instead of the one that is gone; whether that worked.
@@ -90,12 +83,7 @@ class StoreLock:
 
         One of another file is closed: the store has moved meanwhile, and its lock is taken anew.
         """
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            found = None
-        held = os.fstat(fd)
-        if found is None or (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino):
+        if not _lies_at(fd, self.path):
             os.close(fd)
             return
         os.set_inheritable(fd, False)
@@ -112,6 +100,14 @@ class StoreLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _lies_at(fd: int, path: str) -> bool:
+    """Return whether the open file is the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False
 
 
 def owned_by(store: str, who: Holder | None) -> AlreadyRunning:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Protocol
 
 from khive_supervisor import __version__
 from khive_supervisor.supervision.control.sessions import SessionStatus, SessionTable
@@ -60,9 +60,8 @@ class Status(RolesStatus):
     reload: ReloadStatus
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReport:
-    """Tells of the parts of a supervisor that was started at `started`."""
+class Told(Protocol):
+    """The parts of a supervisor that `status` tells of."""
 
     clock: Callable[[], float]
     started: float
@@ -72,7 +71,7 @@ class StatusReport:
     upgrader: Upgrader
     store_watch: StoreWatch
     spawner: Spawner
-    children: Mapping[str, Child]
+    children: dict[str, Child]
     upkeep: Upkeep
     watcher: Watcher
     http: HttpFront | None
@@ -80,50 +79,59 @@ class StatusReport:
     sessions: SessionTable
     terms: SessionTerms
 
+
+class StatusReport:
+    """Tells of the parts of one supervisor."""
+
+    def __init__(self, parts: Told) -> None:
+        self._parts = parts
+
     async def fresh(self) -> Status:
         """Return what `status` answers, after a look at the store if that is to be had at once."""
         # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
-        look = asyncio.gather(self.upkeep.look(), self.roles.look())
+        look = asyncio.gather(self._parts.upkeep.look(), self._parts.roles.look())
         look.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.wait([look], timeout=PATIENCE)
         return self.describe()
 
     def describe(self) -> Status:
         """Return what is known without a look."""
-        now, config = self.clock(), self.reloader.config
+        parts = self._parts
+        now, config = parts.clock(), parts.reloader.config
         return {
             "state": self._overall(),
             "version": __version__,
             "prefix": sys.prefix,
             "package": package_directory(),
-            "upgrade": self.upgrader.describe(),
+            "upgrade": parts.upgrader.describe(),
             "pid": os.getpid(),
-            "uptime_seconds": round(now - self.started, 1),
-            "config_file": self.config_file,
-            "socket": self.socket_path,
+            "uptime_seconds": round(now - parts.started, 1),
+            "config_file": parts.config_file,
+            "socket": parts.socket_path,
             "store": config.store.path,
-            "store_problem": self.store_watch.problem,
-            "store_note": self.store_watch.note,
+            "store_problem": parts.store_watch.problem,
+            "store_note": parts.store_watch.note,
             "log": config.log.file,
-            "worker_start": self.spawner.how,
-            "children": [child.describe() for child in self.children.values()],
-            "builder": self.upkeep.builder.progress_status(),
-            "index": self.upkeep.index_state.describe(config.embedder.kind),
-            "freshness": self.watcher.describe(),
-            "http": self.http.describe(self.children["http"]) if self.http else HTTP_OFF,
-            **self.roles.describe(),
-            "environment": self.roles.environment.describe(),
-            "sessions": [session.describe(now) for session in self.sessions],
-            "ignored": self.terms.describe(),
-            "sessions_served": self.sessions.served,
-            "sessions_hung": self.sessions.hung,
-            "reload": self.reloader.describe(),
+            "worker_start": parts.spawner.how,
+            "children": [child.describe() for child in parts.children.values()],
+            "builder": parts.upkeep.builder.progress_status(),
+            "index": parts.upkeep.index_state.describe(config.embedder.kind),
+            "freshness": parts.watcher.describe(),
+            "http": parts.http.describe(parts.children["http"]) if parts.http else HTTP_OFF,
+            **parts.roles.describe(),
+            "environment": parts.roles.environment.describe(),
+            "sessions": [session.describe(now) for session in parts.sessions],
+            "ignored": parts.terms.describe(),
+            "sessions_served": parts.sessions.served,
+            "sessions_hung": parts.sessions.hung,
+            "reload": parts.reloader.describe(),
         }
 
     def _overall(self) -> str:
-        states = {child.state for child in self.children.values()}
-        hangs = not all(child.well for child in self.children.values())
-        if self.roles.failed or hangs or self.store_watch.problem:
+        parts = self._parts
+        states = {child.state for child in parts.children.values()}
+        hangs = not all(child.well for child in parts.children.values())
+        if parts.roles.failed or hangs or parts.store_watch.problem:
             return "degraded"
         if states <= {ProcessState.READY}:
             return "ready"

@@ -5,12 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from khive_supervisor import __version__
-from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.project.terms import Serving
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.names import embedder_socket, model_id_of
@@ -37,38 +33,19 @@ from khive_supervisor.supervision.processes.environment import ChildEnvironment
 from khive_supervisor.supervision.processes.http_listener import HttpFront
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.restart import RestartPolicy
-from khive_supervisor.supervision.processes.spawner import ExecSpawner, Spawner
+from khive_supervisor.supervision.processes.spawner import Spawner
 from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
+from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.status import StatusReport
 from khive_supervisor.supervision.upgrade.handover import Upgrader, try_out
-from khive_supervisor.supervision.upgrade.inherited import Inherited
 from khive_supervisor.supervision.upgrade.strangers import Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold, is_there
 from khive_supervisor.supervision.watch.rounds import ChildrenWatch, Rounds
 from khive_supervisor.supervision.watch.store_file import StoreWatch
 from khive_supervisor.supervision.watch.watcher import Watcher
-
-
-@dataclass(frozen=True, slots=True)
-class StartOptions:
-    """What a supervisor is started with.
-
-    Attributes:
-        http: whether HTTP is served even if the configuration does not say so.
-        inherited: what this process kept when it was another release.
-        deliberate: whether somebody has asked for this very release.
-        clock: monotonic seconds.
-    """
-
-    loaded: LoadedConfig
-    socket_path: str
-    http: bool = False
-    inherited: Inherited | None = None
-    deliberate: bool = False
-    clock: Callable[[], float] = time.monotonic
 
 
 class Parts:
@@ -115,12 +92,11 @@ class Parts:
 
     def _spawner(self, config: Config) -> Spawner:
         variables = self.environment.variables
-        fresh = ExecSpawner(self.workers, variables)
         how = config.supervisor.worker_start
         if how == "fork" or (how == "auto" and sys.platform == "linux"):
             policy = RestartPolicy.of(config)
-            return ForkSpawner(fresh, self.workers, policy, variables, clock=self.clock)
-        return fresh
+            return ForkSpawner(self.workers, variables, policy, clock=self.clock)
+        return Spawner(self.workers, variables)
 
     def _children(self, config: Config) -> dict[str, Child]:
         child = functools.partial(
@@ -194,7 +170,7 @@ class Parts:
             lambda successor: try_out(successor, self.config_file, self.config.store.path),
             self.ending.hand_over,
         )
-        self.status = self._status_report()
+        self.status = StatusReport(self)
         belonging = Belonging.of(self.start.loaded, self.socket_path)
         grants = Grants(
             lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_store
@@ -226,25 +202,6 @@ class Parts:
             "control": operations.serve,
         }
         self.control = ControlServer(Rendezvous(self.socket_path), handlers, self.upgrader.notice)
-
-    def _status_report(self) -> StatusReport:
-        return StatusReport(
-            self.clock,
-            self.started,
-            self.config_file,
-            self.socket_path,
-            self.reloader,
-            self.upgrader,
-            self.store_watch,
-            self.spawner,
-            self.children,
-            self.upkeep,
-            self.watcher,
-            self.http,
-            self.roles,
-            self.sessions,
-            self.terms,
-        )
 
     # --- the watch ------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -21,8 +20,8 @@ from khive_supervisor.cli.connection.starting import (
 )
 from khive_supervisor.cli.render.output import as_json_option, emit, note
 from khive_supervisor.cli.render.status_text import ready_text
-from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.upgrade.inherited import Inherited
 
 
@@ -64,7 +63,7 @@ def start(
         tell_end(tell_fd, error)
         raise
     wanted = Start(configuration, config_file, path, http, deliberate)
-    who = RunSettings(configuration, path, http, inherited, deliberate)
+    who = StartOptions(configuration, path, http, inherited, deliberate)
     if tell_fd is not None:
         serve_or_find(
             wanted, tell_fd, lambda starter: _run(who, starter, quiet=True, as_json=False)
@@ -85,18 +84,7 @@ def start(
         emit(status, as_json, ready_text)
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What a supervisor goes by; `inherited` is what this process kept when it was replaced."""
-
-    configuration: LoadedConfig
-    path: str
-    http: bool
-    inherited: Inherited | None
-    deliberate: bool
-
-
-def _run(who: RunSettings, starter: Announcement | None, *, quiet: bool, as_json: bool) -> None:
+def _run(who: StartOptions, starter: Announcement | None, *, quiet: bool, as_json: bool) -> None:
     """Be the supervisor, until it ends or becomes another release."""
     from khive_supervisor.supervision.app import Supervisor
     from khive_supervisor.supervision.upgrade.handover import become
@@ -112,13 +100,7 @@ def _run(who: RunSettings, starter: Announcement | None, *, quiet: bool, as_json
         starter.check()
 
     async def run() -> Supervisor:
-        supervisor = Supervisor(
-            who.configuration,
-            who.path,
-            http=who.http,
-            inherited=who.inherited,
-            deliberate=who.deliberate,
-        )
+        supervisor = Supervisor(who)
         if starter is None:
             await supervisor.run(announce, nothing)
         else:
@@ -128,7 +110,7 @@ def _run(who: RunSettings, starter: Announcement | None, *, quiet: bool, as_json
     supervisor = asyncio.run(run())
     if supervisor.successor is not None:
         kept = supervisor.kept()
-        become(supervisor.successor, kept, who.configuration.file, http=who.http)
+        become(supervisor.successor, kept, who.loaded.file, http=who.http)
 
 
 @click.command()

@@ -23,7 +23,7 @@ class Rendezvous:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._identity: tuple[int, int] | None = None
+        self._bound: os.stat_result | None = None
         self._listener: socket.socket | None = None
 
     @property
@@ -59,7 +59,7 @@ class Rendezvous:
 
     def _keep(self, listener: socket.socket, found: os.stat_result) -> None:
         listener.setblocking(False)
-        self._identity = (found.st_dev, found.st_ino)
+        self._bound = found
         self._listener = listener
 
     def adopt(self, fd: int) -> bool:
@@ -82,13 +82,13 @@ class Rendezvous:
 
     def missing(self) -> bool:
         """Return whether the socket that others would find is not the one that we bound."""
-        if self._identity is None:
-            return False
+        return self._bound is not None and not self._lies_there(self._bound)
+
+    def _lies_there(self, bound: os.stat_result) -> bool:
         try:
-            found = os.stat(self.path)
+            return os.path.samestat(os.stat(self.path), bound)
         except OSError:
-            return True
-        return (found.st_dev, found.st_ino) != self._identity
+            return False
 
     def _clear_stale(self) -> None:
         try:
@@ -121,14 +121,8 @@ class Rendezvous:
         """Listen no more; remove the file if it is still ours, and say whether it was."""
         if self._listener is not None:
             self._listener.close()
-        identity, self._identity = self._identity, None
-        if identity is None:
-            return False
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        if (found.st_dev, found.st_ino) != identity:
+        bound, self._bound = self._bound, None
+        if bound is None or not self._lies_there(bound):
             return False
         os.unlink(self.path)
         return True

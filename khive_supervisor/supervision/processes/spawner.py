@@ -11,7 +11,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from khive_supervisor.config.settings.model import Config
@@ -72,71 +72,55 @@ class WorkerNews(Protocol):
         """A worker's process has ended."""
 
 
-class Spawner(Protocol):
-    """Something that starts workers.
+class Spawner:
+    """Starts each worker as a fresh interpreter: slower and larger, and safe everywhere.
 
     Attributes:
         how: what `status` calls it.
         children: the children that it needs for that.
     """
 
-    how: str
-    children: tuple[Child, ...]
+    how = "exec"
+    children: tuple[Child, ...] = ()
+
+    def __init__(self, news: WorkerNews, environment: Mapping[str, str]) -> None:
+        """`news` is told of workers; `environment` is theirs."""
+        self._news = news
+        self._environment = environment
+        self._workers: dict[int, tuple[subprocess.Popen[bytes], str]] = {}
 
     def spawn(self, request: WorkerRequest, fds: Sequence[int]) -> None:
-        """Start a worker for a request; raises KhiveError or OSError when that is impossible."""
-
-    def reap(self) -> None:
-        """Notice workers that have ended."""
-
-    def look(self) -> None:
-        """See to requests that wait for long."""
-
-    def configure(self, config: Config) -> None:
-        """Start workers by another configuration from now on.
+        """Start one worker that owns copies of the descriptors.
 
         Raises:
-            ConfigError: it is too long to be passed on; nothing was changed.
+            KhiveError, OSError: that is impossible now.
         """
-
-    def close(self) -> None:
-        """Let go of everything."""
-
-
-@dataclass(slots=True)
-class ExecSpawner:
-    """Start each worker as a fresh interpreter: slower and larger, and safe everywhere."""
-
-    news: WorkerNews
-    environment: Mapping[str, str]
-    how: str = "exec"
-    children: tuple[Child, ...] = ()
-    _workers: dict[int, tuple[subprocess.Popen[bytes], str]] = field(default_factory=dict)
-
-    def spawn(self, request: WorkerRequest, fds: Sequence[int]) -> None:
-        """Start one worker that owns copies of the descriptors."""
         module = MODULES.get(str(request.get("kind")), SESSION)
         arguments = ["--fds", ",".join(str(fd) for fd in fds)]
         # A file, since a pipe that is full would make the supervisor wait for the worker.
         with tempfile.TemporaryFile() as file:
             file.write(json.dumps(request).encode())
             file.seek(0)
-            process = launch(module, arguments, self.environment, fds, stdin=file)
+            process = launch(module, arguments, self._environment, fds, stdin=file)
         self._workers[process.pid] = process, str(request.get("worker", ""))
-        self.news.worker_began(Begin.of(process.pid, request))
+        self._news.worker_began(Begin.of(process.pid, request))
 
     def reap(self) -> None:
         """Forget workers that have ended."""
         for pid, (process, worker) in list(self._workers.items()):
             if process.poll() is not None:
                 del self._workers[pid]
-                self.news.worker_exited(Exit(pid, process.returncode, worker))
+                self._news.worker_exited(Exit(pid, process.returncode, worker))
 
     def look(self) -> None:
-        """Nothing waits here."""
+        """See to requests that wait for long; here, none does."""
 
     def configure(self, config: Config) -> None:
-        """Nothing is kept here: each worker gets the environment as it is when it starts."""
+        """Start workers by another configuration: here, each reads it in the environment.
+
+        Raises:
+            ConfigError: it is too long to be passed on; nothing was changed.
+        """
 
     def close(self) -> None:
-        """Nothing is held here."""
+        """Let go of what is held: nothing, here."""

@@ -72,27 +72,21 @@ class Unbegun:
     told: bool = False
 
 
-class ForkSpawner:
-    """Asks the zygote, which is its child, to fork.
-
-    Args:
-        fallback: serves what the zygote cannot.
-        news: told of workers.
-        policy: how the zygote is started again.
-        environment: the zygote's.
-    """
+class ForkSpawner(Spawner):
+    """Asks the zygote, which is its child, to fork; what that cannot serve gets an interpreter."""
 
     how = "fork"
 
     def __init__(
         self,
-        fallback: Spawner,
         news: WorkerNews,
-        policy: RestartPolicy,
         environment: Mapping[str, str],
+        policy: RestartPolicy,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`policy` says how the zygote is started again."""
+        super().__init__(news, environment)
         self.zygote = Child(
             "zygote",
             "khive_workers.zygote",
@@ -104,9 +98,7 @@ class ForkSpawner:
             limits=LIMITS,
             clock=clock,
         )
-        self.children: tuple[Child, ...] = (self.zygote,)
-        self._fallback = fallback
-        self._news = news
+        self.children = (self.zygote,)
         self._clock = clock
         self._channel: socket.socket | None = None
         self._theirs: socket.socket | None = None
@@ -126,7 +118,7 @@ class ForkSpawner:
         """Pass a request on, now or as soon as there is a zygote."""
         if self.zygote.state is ProcessState.FATAL or not self.zygote.well:
             self.zygote.try_again()
-            self._fallback.spawn(request, fds)
+            super().spawn(request, fds)
             return
         data = json.dumps(request).encode()
         if len(data) > MAX_REQUEST:
@@ -256,8 +248,8 @@ class ForkSpawner:
             self._channel = None
 
     def reap(self) -> None:
-        """The zygote reaps its own; the fallback's are ours, and its work if there is none left."""
-        self._fallback.reap()
+        """Notice interpreters that have ended; serve what waits if no zygote will be had."""
+        super().reap()
         while self._waiting and self.zygote.state is ProcessState.FATAL:
             self._serve_otherwise(self._waiting.popleft())
 
@@ -269,7 +261,7 @@ class ForkSpawner:
         elif request.get("kind") != CONFIGURE:  # fresh interpreters get it with their environment
             self._forget(str(request.get("session", "")))
             try:
-                self._fallback.spawn(request, waiting.fds)
+                super().spawn(request, waiting.fds)
             except OSError as error:
                 log.error("spawner.failed", error=str(error))
         _close(waiting.fds)

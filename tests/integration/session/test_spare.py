@@ -2,29 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from support import Installation, RawSession, alive, kill, wait_until
-
-
-def spares(khive: Installation) -> list[int]:
-    """The children of the zygote that wait for a client."""
-    zygote = khive.child("zygote")["pid"]
-    children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
-    return [int(pid) for pid in children if name(int(pid)) == "khive-spare"]
-
-
-def name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
-
-
-def spare(khive: Installation) -> int:
-    """The spare, once there is one; it has its name from when it is ready on."""
-    (pid,) = wait_until(lambda: spares(khive), "there is a spare")
-    return int(pid)
+from support import Installation, RawSession, alive, kill, process_name, spare, wait_until
 
 
 def worker(khive: Installation) -> int:
@@ -39,7 +17,7 @@ def test_a_session_gets_the_spare_and_another_one_is_made(khive: Installation) -
     with RawSession(khive) as session:
         session.initialize()
         assert worker(khive) == first
-        assert name(first) == "khive-session"
+        assert process_name(first) == "khive-session"
         assert spare(khive) != first
         assert session.tool("memory_remember", content="A spare serves like any other.")
         assert session.close() == 0

@@ -118,7 +118,7 @@ def test_a_newer_release_takes_over_between_two_calls(khive: Installation, site:
 def test_a_half_installed_release_breaks_nothing(khive: Installation, site: Site) -> None:
     khive.start()
     pid = khive.status()["pid"]
-    file = site.directory / "khive_workers" / "verb_thread.py"
+    file = site.directory / "khive_workers" / "common" / "verb_thread.py"
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole[: len(whole) // 2] + "(")
     site.install(NEWER)
@@ -177,7 +177,7 @@ def test_a_session_waits_for_an_installer_that_is_at_work(khive: Installation, s
         session.initialize()
         session.tool("memory_remember", content="before the installer came")
         wait_until(lambda: workers_of(khive), "the session is registered")
-        file = site.directory / "khive_supervisor" / "attach_start.py"
+        file = site.directory / "khive_supervisor" / "attach" / "start.py"
         aside = file.read_text(encoding="utf-8")
         file.write_text("half a fi(")
         (worker,) = workers_of(khive)

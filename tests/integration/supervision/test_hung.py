@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from role_support import bench
-from support import DEADLINE, Installation, RawSession, alive, kill, wait_until
-from test_spare import spare
+from support import DEADLINE, Installation, RawSession, alive, kill, spare, wait_until
 
 #: Starts in no time: what hangs here has nothing to do with meaning.
 WITHOUT_MODEL = '[embedder]\nkind = "none"\n'

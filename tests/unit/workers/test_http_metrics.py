@@ -12,7 +12,8 @@ from khive_supervisor.budgets import windows
 from khive_supervisor.budgets.account import Account, Spent
 from khive_supervisor.budgets.limits import BudgetLimits, BudgetReserve
 from khive_supervisor.config.load import load
-from khive_supervisor.supervision.wiring import Parts, StartOptions
+from khive_supervisor.supervision.start import StartOptions
+from khive_supervisor.supervision.wiring import Parts
 
 HTTP = {
     "requests": {("/status", "200"): 3},
