@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: The variable by which what a task starts is known, wherever it goes: the name of its worker.
 MARK = "KHIVE_TASK_WORKER"
@@ -20,19 +20,25 @@ MARK = "KHIVE_TASK_WORKER"
 PATIENCE = 5.0
 #: prctl(2): who is left by its parent becomes this process's child, and not the first one's.
 _PR_SET_CHILD_SUBREAPER = 36
-#: Bytes of an environment that are read: far above what programs are given.
-_ENVIRON = 1 << 21
+#: Bytes of an environment or a command line that are read: far above what programs are given.
+_WORDS = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
-    """An entry of the process table. `started` (in ticks) tells two with one number apart."""
+    """An entry of the process table; two are the same process if they began at one time.
+
+    Attributes:
+        started: ticks; it tells two with one number apart.
+        name: of its program, cut after 15 letters.
+    """
 
     pid: int
-    state: str
-    parent: int
-    session: int
     started: int
+    state: str = field(compare=False)
+    parent: int = field(compare=False)
+    session: int = field(compare=False)
+    name: str = field(compare=False)
 
 
 def become_subreaper() -> None:
@@ -53,13 +59,17 @@ def table() -> dict[int, ProcessEntry]:
 
 
 def process(pid: int) -> ProcessEntry | None:
-    """One entry; None: there is none."""
+    """Return one entry; None: there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            head, _, rest = file.read().rpartition(b")")
     except OSError:
         return None
-    return ProcessEntry(pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
+    fields = rest.split()
+    name = os.fsdecode(head.partition(b"(")[2])
+    return ProcessEntry(
+        pid, int(fields[19]), fields[0].decode(), int(fields[1]), int(fields[3]), name
+    )
 
 
 def descendants(
@@ -82,7 +92,8 @@ def marked(names: Collection[str]) -> Iterator[ProcessEntry]:
     """Processes of this user whose environment has the mark of one of these workers."""
     marks = {f"{MARK}={name}".encode() for name in names}
     for one in table().values():
-        if one.pid != os.getpid() and one.state != "Z" and not marks.isdisjoint(_environ(one.pid)):
+        living = one.pid != os.getpid() and one.state != "Z"
+        if living and not marks.isdisjoint(words_of(one.pid, "environ")):
             yield one
 
 
@@ -98,14 +109,17 @@ def of_session(leader: int, variable: str) -> Iterator[ProcessEntry]:
         return
     begin = f"{variable}=".encode()
     for one in processes.values():
-        if one.session == leader and any(part.startswith(begin) for part in _environ(one.pid)):
+        if one.session == leader and any(
+            part.startswith(begin) for part in words_of(one.pid, "environ")
+        ):
             yield one
 
 
-def _environ(pid: int) -> list[bytes]:
+def words_of(pid: int, what: str) -> list[bytes]:
+    """Return what a process was started with, its "environ" or "cmdline"; none if it is hidden."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read(_ENVIRON).split(b"\0")
+        with open(f"/proc/{pid}/{what}", "rb") as file:
+            return file.read(_WORDS).split(b"\0")
     except OSError:
         return []  # it has ended, or is another user's
 

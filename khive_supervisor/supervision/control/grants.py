@@ -16,10 +16,10 @@ from typing import Any
 
 from khive_supervisor.access import decide, lineage
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, from_dict, united
-from khive_supervisor.access.lineage import ProcessIdentity
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.host import processes
+from khive_supervisor.host.process_tree import ProcessEntry
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.server import Arrival
@@ -55,19 +55,18 @@ class Above(Enum):
 class Attached:
     """A client's session as processes see it: its attach, and the client that started that."""
 
-    attach: ProcessIdentity
-    client: ProcessIdentity | None
+    attach: ProcessEntry
+    client: ProcessEntry | None
     grant: Grant
 
-    def has(self, process: ProcessIdentity) -> bool:
+    def has(self, process: ProcessEntry) -> bool:
         """Whether a process is its attach or its client."""
         return process in (self.attach, self.client)
 
     @property
     def gone(self) -> bool:
         """Whether its attach has ended."""
-        found = lineage.process(self.attach.pid)
-        return found is None or found.began != self.attach.began
+        return lineage.living(self.attach.pid) != self.attach
 
 
 class Grants:
@@ -98,7 +97,7 @@ class Grants:
         if pid:
             known["pid"] = pid
         grant = await self.of(arrival, str(known["session"]))
-        if arrival.kind == ATTACH and pid and (own := lineage.process(pid)):
+        if arrival.kind == ATTACH and pid and (own := lineage.living(pid)):
             self._attached[known["session"]] = Attached(own, lineage.client_of(pid), grant)
         return {**known, "grant": grant.as_dict()}
 
@@ -190,7 +189,7 @@ class Grants:
             yield await self._of_task(int(named))
 
     @staticmethod
-    def _chain(pid: int, kind: str) -> Iterator[tuple[ProcessIdentity, Above]]:
+    def _chain(pid: int, kind: str) -> Iterator[tuple[ProcessEntry, Above]]:
         """A process and its ancestors; whether each is above the client whose session it is.
 
         A client may have several sessions, in several places: none of them is above the others.
@@ -206,7 +205,7 @@ class Grants:
             else:
                 yield process, Above.YES if place > number else Above.NO
 
-    def _of_client(self, process: ProcessIdentity) -> Grant | None:
+    def _of_client(self, process: ProcessEntry) -> Grant | None:
         """What the sessions of a client have together, or the one of an attach."""
         self._remember()
         found = [one for one in self._attached.values() if one.has(process) and not one.gone]
@@ -250,7 +249,7 @@ def _owners(session: str, arrival: Arrival, above: Iterable[Grant]) -> tuple[str
 def _attached(session: Session) -> Attached | None:
     """A session that has registered itself again, from what it says; None if it is gone."""
     pid, grant = session.info.get("client_pid"), session.info.get("grant")
-    own = lineage.process(pid) if isinstance(pid, int) else None
+    own = lineage.living(pid) if isinstance(pid, int) else None
     if own is None or not isinstance(grant, dict):
         return None
     return Attached(own, lineage.client_of(own.pid), from_dict(grant))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
@@ -48,40 +49,52 @@ class FreshnessStatus(WatchStatus):
     pushes: int
 
 
-class WatchHandler(Protocol):
-    """What a watch calls, in a thread of its own."""
-
-    def dispatch(self, event: Any) -> None:
-        """Take an event."""
-        ...
-
-
-class Thread(Protocol):
-    """A thread of a watch."""
-
-    def is_alive(self) -> bool:
-        """Whether it runs."""
-        ...
-
-
-class WatchThread(Thread, Protocol):
+class WatchThread(Protocol):
     """A running watch, as watchdog's are."""
 
     @property
-    def emitters(self) -> Collection[Thread]:
+    def emitters(self) -> Collection[threading.Thread]:
         """The threads that read events."""
-        ...
+
+    def is_alive(self) -> bool:
+        """Return whether it runs."""
 
     def stop(self) -> None:
         """Ask all its threads to end."""
-        ...
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for its end."""
-        ...
 
 
-def observe(handler: WatchHandler, directory: str) -> WatchThread:
+class HintRelay:
+    """Carries events of some files from the watch's thread to the loop, many as one."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        paths: Collection[str],
+        arrived: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._paths = frozenset(paths)
+        self._arrived = arrived
+        self._on_its_way = False
+
+    def dispatch(self, event: Any) -> None:
+        """Take an event, in a thread of the watch; never raises, since that would end it."""
+        try:
+            if not self._on_its_way and not self._paths.isdisjoint(_named(event)):
+                self._on_its_way = True
+                self._loop.call_soon_threadsafe(self._arrive)
+        except Exception:  # noqa: BLE001 - the poll finds what is lost here
+            self._on_its_way = False
+
+    def _arrive(self) -> None:
+        self._on_its_way = False
+        self._arrived()
+
+
+def observe(handler: HintRelay, directory: str) -> WatchThread:
     """Watch a directory, not what is below it.
 
     Raises OSError when the directory is not there, or the kernel has no watch to give.
@@ -109,34 +122,6 @@ def observe(handler: WatchHandler, directory: str) -> WatchThread:
     return observer
 
 
-class HintRelay:
-    """Carries events of some files from the watch's thread to the loop, many as one."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        paths: Collection[str],
-        arrived: Callable[[], None],
-    ) -> None:
-        self._loop = loop
-        self._paths = frozenset(paths)
-        self._arrived = arrived
-        self._on_its_way = False
-
-    def dispatch(self, event: Any) -> None:
-        """See `Handler.dispatch`; never raises, since that would end the thread for good."""
-        try:
-            if not self._on_its_way and not self._paths.isdisjoint(_named(event)):
-                self._on_its_way = True
-                self._loop.call_soon_threadsafe(self._arrive)
-        except Exception:  # noqa: BLE001 - see above; the poll finds what is lost here
-            self._on_its_way = False
-
-    def _arrive(self) -> None:
-        self._on_its_way = False
-        self._arrived()
-
-
 def _named(event: Any) -> tuple[str, ...]:
     return os.fsdecode(event.src_path), os.fsdecode(event.dest_path or "")
 
@@ -151,7 +136,7 @@ class Watcher:
         *,
         poll_interval: float,
         clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[WatchHandler, str], WatchThread] = observe,
+        observe: Callable[[HintRelay, str], WatchThread] = observe,
         on_tasks: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = os.path.realpath(store_path)
@@ -243,7 +228,7 @@ class Watcher:
         if self._health.path != before or self._health.path == INOTIFY:
             log.info("watcher.state", **self._health.describe())
 
-    def _begin_observer(self, handler: WatchHandler) -> None:
+    def _begin_observer(self, handler: HintRelay) -> None:
         self._observer = self._observe(handler, self._directory)
 
     def _end_observer(self) -> None:

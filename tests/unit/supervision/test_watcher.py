@@ -22,7 +22,7 @@ from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.watch.health import DIED, GONE, INOTIFY, POLL
-from khive_supervisor.supervision.watch.watcher import HintRelay, Watcher, WatchHandler, WatchThread
+from khive_supervisor.supervision.watch.watcher import HintRelay, Watcher, WatchThread
 
 #: Seconds: so far apart that a test which passes cannot have waited for a poll.
 NEVER, SOON = 3600.0, 0.05
@@ -47,7 +47,7 @@ class FakeSessions(SessionTable):
 
 @dataclass
 class FakeObserver:
-    handler: WatchHandler
+    handler: HintRelay
     living: bool = True
     stopped: bool = False
     emitters: Collection[Any] = ()
@@ -73,7 +73,7 @@ class Bench:
     made: list[FakeObserver] = field(default_factory=list)
     failures: list[OSError] = field(default_factory=list)
 
-    def observe(self, handler: WatchHandler, directory: str) -> WatchThread:
+    def observe(self, handler: HintRelay, directory: str) -> WatchThread:
         assert directory == os.path.dirname(self.path)
         if self.failures:
             raise self.failures.pop(0)
