@@ -99,7 +99,7 @@ class RoleWorker(SupervisedProcess):
             theirs.close()
         self._queue = ours
         loop = asyncio.get_running_loop()
-        loop.add_reader(ours, self._hear)
+        loop.add_reader(ours, self._receive)
         self._timers.append(loop.call_later(patience, self._late, patience))
 
     def _late(self, patience: float) -> None:
@@ -146,7 +146,7 @@ class RoleWorker(SupervisedProcess):
 
     # --- what it says ---------------------------------------------------------------------------
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         assert self._queue is not None
         try:
             data, fds, _, _ = socket.recv_fds(
@@ -253,7 +253,7 @@ class RoleWorker(SupervisedProcess):
         if self.gone:
             return
         if self._queue is not None:
-            self._hear_last()
+            self._receive_last()
         self.step(ProcessEvent.ENDED)
         self.code, self.how = code, how
         for timer in self._timers:
@@ -263,7 +263,7 @@ class RoleWorker(SupervisedProcess):
         self.ended.set()
         self.observer.worker_gone(self)
 
-    def _hear_last(self) -> None:
+    def _receive_last(self) -> None:
         """What it said last may still wait in the queue: why it could not start, for one."""
         while self._queue is not None:
             try:
@@ -271,7 +271,7 @@ class RoleWorker(SupervisedProcess):
                     return
             except OSError:
                 return
-            self._hear()
+            self._receive()
 
     def _close_queue(self) -> None:
         if self._queue is not None:
