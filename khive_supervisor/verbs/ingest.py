@@ -19,13 +19,7 @@ def check_content(context: Context, content: str, where: str = "content") -> str
     limit = context.config.store.max_content_bytes
     if not content.strip():
         raise InvalidInput(f"{where} is empty; there is nothing to store.")
-    try:
-        size = len(content.encode())
-    except UnicodeEncodeError:
-        raise InvalidInput(
-            f"{where} holds characters that are not text (lone surrogates).",
-            hint="Send valid Unicode.",
-        ) from None
+    size = len(check_text(content, where).encode())
     if size > limit:
         raise InvalidInput(
             f"{where} has {size} bytes; at most {limit} can be one entry.",

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from khive_supervisor import exitcodes, logs
-from khive_supervisor.config import from_dict, snapshot
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.load import from_dict
 from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.control.requests import RoleRequest, SessionRequest
 from khive_supervisor.text.plain_json import JsonObject

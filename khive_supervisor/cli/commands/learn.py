@@ -12,7 +12,7 @@ from khive_supervisor.cli.connection.session import config_option, verbs
 from khive_supervisor.cli.render.answers import ChangeOfSource
 from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, progress
 from khive_supervisor.cli.render.terminal import one_line
-from khive_supervisor.documents import DocumentProblem, LeftOut
+from khive_supervisor.documents.model import DocumentProblem, LeftOut
 from khive_supervisor.documents.walk import DocumentSource, find, folders
 
 #: Conversations at once: while one waits for the embedder, the other one writes.

@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.cli.connection.session import Verbs
 from khive_supervisor.cli.render.answers import ChangeOfSource, LearnedSource, SyncAnswer
-from khive_supervisor.documents import DocumentEntry, DocumentProblem, LeftOut
+from khive_supervisor.documents.model import DocumentEntry, DocumentProblem, LeftOut
 from khive_supervisor.documents.reading import digest_of, read
 from khive_supervisor.documents.walk import DocumentSource, is_gone
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from khive_supervisor.cli.main import cli
-from khive_supervisor.config import load
+from khive_supervisor.config.load import load
 from khive_supervisor.errors import ConfigError, InvalidInput, KhiveError, NotFound
 
 THEIRS = """# mine since years

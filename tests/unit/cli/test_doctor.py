@@ -22,7 +22,9 @@ from khive_supervisor.cli.clients.clients import CLIENTS, ENVIRONMENT
 from khive_supervisor.cli.doctor import checks, service
 from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.cli.doctor.doctor import doctor
-from khive_supervisor.config import Config, EmbedderSettings, from_dict, load
+from khive_supervisor.config.load import from_dict, load
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.search import EmbedderSettings
 from khive_supervisor.config.settings.service import AgentSettings
 from khive_supervisor.control import protocol
 from khive_supervisor.embed.bundled import MODEL_DIRECTORY

@@ -17,7 +17,7 @@ from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.cli.commands import learning
 from khive_supervisor.cli.commands.learning import LearnRun, Options, Tally
 from khive_supervisor.config.load import from_dict
-from khive_supervisor.documents import DocumentProblem, LeftOut
+from khive_supervisor.documents.model import DocumentProblem, LeftOut
 from khive_supervisor.documents.walk import find, folders
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs import loading

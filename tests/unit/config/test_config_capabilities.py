@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.config import Config, Handler, as_dict, as_toml, digest, from_dict, load
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.changes import diff
-from khive_supervisor.config.load import LoadedConfig, glance
+from khive_supervisor.config.load import LoadedConfig, from_dict, glance, load
 from khive_supervisor.config.settings.budget import Budget
-from khive_supervisor.config.show import loaded_as_dict
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.roles import Handler, digest
+from khive_supervisor.config.show import as_dict, as_toml, loaded_as_dict
 from khive_supervisor.errors import ConfigError
 
 REVIEWER = '[[roles]]\ncapability = "code-reviewer"\n'

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from khive_supervisor.config import Budget, Config, Handler, Role, from_dict
 from khive_supervisor.config.changes import diff, digest_of, in_force, keep_roles
-from khive_supervisor.config.settings.model import every_setting
-from khive_supervisor.config.settings.roles import every_key
+from khive_supervisor.config.load import from_dict
+from khive_supervisor.config.settings.budget import Budget
+from khive_supervisor.config.settings.model import Config, every_setting
+from khive_supervisor.config.settings.roles import Handler, Role, every_key
 
 A = Role(role="a", task_types=("t",), handler=Handler(python="m:f"))
 B = dataclasses.replace(A, role="b")

@@ -12,25 +12,21 @@ from hypothesis import strategies as st
 
 from khive_supervisor import exitcodes
 from khive_supervisor.attach import channel
-from khive_supervisor.config import (
-    Config,
+from khive_supervisor.config.load import (
+    MAX_FILE_BYTES,
     LoadedConfig,
-    as_dict,
-    as_toml,
-    fingerprint,
     from_dict,
     load,
     namespace_allowed,
 )
-from khive_supervisor.config.load import MAX_FILE_BYTES
 from khive_supervisor.config.settings.locate import line_numbers
-from khive_supervisor.config.settings.model import TABLES, every_setting, settings_of
+from khive_supervisor.config.settings.model import TABLES, Config, every_setting, settings_of
 from khive_supervisor.config.settings.service import (
     ENVIRONMENT_ALLOWED,
     SessionSettings,
     StoreSettings,
 )
-from khive_supervisor.config.show import loaded_as_dict
+from khive_supervisor.config.show import as_dict, as_toml, fingerprint, loaded_as_dict
 from khive_supervisor.errors import ConfigError
 
 

@@ -10,26 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.config import (
-    Budget,
-    Config,
-    Handler,
-    Role,
-    as_dict,
-    as_toml,
-    digest,
-    from_dict,
-    load,
-)
 from khive_supervisor.config.handlers import check_handlers
+from khive_supervisor.config.load import from_dict, load
+from khive_supervisor.config.settings.budget import Budget
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import (
     MAX_ROLES,
     NESTED,
     PRIORITY_LIMIT,
     WORKDIRS,
+    Handler,
+    Role,
+    digest,
     every_key,
 )
-from khive_supervisor.config.show import loaded_as_dict
+from khive_supervisor.config.show import as_dict, as_toml, loaded_as_dict
 from khive_supervisor.config.snapshot import MAX_LENGTH, dumps
 from khive_supervisor.errors import ConfigError
 

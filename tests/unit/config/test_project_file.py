@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.config import Config
 from khive_supervisor.config.project import discovery
 from khive_supervisor.config.project.discovery import (
     MAX_REMEMBERED,
@@ -18,6 +17,7 @@ from khive_supervisor.config.project.discovery import (
     find,
 )
 from khive_supervisor.config.project.text import MAX_BYTES, Project, overlay
+from khive_supervisor.config.settings.model import Config
 
 TEXT = '[project]\nname = "shop"\n'
 NOBODY = 65534

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.config import Config, as_dict
 from khive_supervisor.config.project.text import MAX_BYTES, MAX_IGNORED, PROJECT, overlay, read
-from khive_supervisor.config.settings.model import every_setting, settings_of
+from khive_supervisor.config.settings.model import Config, every_setting, settings_of
 from khive_supervisor.config.settings.roles import every_key
+from khive_supervisor.config.show import as_dict
 
 ALLOWED = {(table, name) for table, name, setting in every_setting() if setting.trust == "project"}
 

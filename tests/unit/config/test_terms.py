@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from khive_supervisor.config import Config, SessionSettings, load
+from khive_supervisor.config.load import load
 from khive_supervisor.config.project.alone import load_alone
 from khive_supervisor.config.project.terms import EffectiveTerms, Serving, SessionStart, TermsOf
 from khive_supervisor.config.project.text import overlay
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.settings.service import SessionSettings
 from khive_supervisor.errors import ConfigError, StoreUnavailable
 from khive_supervisor.host import paths, repository
 from khive_supervisor.supervision.control import terms as supervision

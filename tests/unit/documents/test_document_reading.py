@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.documents import DocumentProblem, LeftOut, pdf, reading
+from khive_supervisor.documents import pdf, reading
 from khive_supervisor.documents.encodings import Unreadable, decode
+from khive_supervisor.documents.model import DocumentProblem, LeftOut
 from khive_supervisor.documents.reading import read
 from khive_supervisor.documents.walk import DocumentSource, name_of
 

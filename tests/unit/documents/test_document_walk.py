@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.documents import DocumentProblem, LeftOut, walk
+from khive_supervisor.documents import walk
+from khive_supervisor.documents.model import DocumentProblem, LeftOut
 from khive_supervisor.documents.walk import DocumentSource, Found, find, is_gone
 
 

@@ -10,20 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.documents import (
+from khive_supervisor.documents.jsonl import OTHER_FIELD, split_jsonl
+from khive_supervisor.documents.markdown import sections, split_markdown
+from khive_supervisor.documents.model import (
     PIECE,
     TITLE_LIMIT,
     WHOLE,
     DocumentEntry,
     DocumentProblem,
     LeftOut,
-    pieces,
-    sections,
-    split_jsonl,
-    split_markdown,
-    split_text,
 )
-from khive_supervisor.documents.jsonl import OTHER_FIELD
+from khive_supervisor.documents.pieces import pieces
+from khive_supervisor.documents.plain import split_text
 
 WORDS = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=12)
 GAPS = st.sampled_from([" ", "\n", "\n\n", "\n \n", "  ", ". ", "。", "\n\n\n"])

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from khive_supervisor.documents import TITLE_LIMIT, DocumentEntry, LeftOut, split_markdown
 from khive_supervisor.documents.images import without_images
+from khive_supervisor.documents.markdown import split_markdown
+from khive_supervisor.documents.model import TITLE_LIMIT, DocumentEntry, LeftOut
 
 IMAGE = "data:image/png;base64," + "iVBORw0KGgo" * 20
 

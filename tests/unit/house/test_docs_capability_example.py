@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from support import ROOT
 
-from khive_supervisor.config import Handler, load
 from khive_supervisor.config.capability import Capability, Package, keys
 from khive_supervisor.config.catalogue import PLACE, catalogue, read_file
+from khive_supervisor.config.load import load
 from khive_supervisor.config.offers import DEADLINE, ENTRY_POINTS
+from khive_supervisor.config.settings.roles import Handler
 
 TEXT = (ROOT / "docs/capabilities.md").read_text(encoding="utf-8")
 

@@ -12,8 +12,9 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 from pool_support import until
 
-from khive_supervisor.config import Config, load
 from khive_supervisor.config.changes import ConfigDiff
+from khive_supervisor.config.load import load
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.reload.reloader import Reloader
 from khive_supervisor.supervision.reload.result import Result

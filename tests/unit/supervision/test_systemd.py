@@ -51,7 +51,7 @@ def test_the_name_is_taken_out_of_the_environment() -> None:
 
 
 def test_children_never_get_it() -> None:
-    from khive_supervisor.config import Config
+    from khive_supervisor.config.settings.model import Config
 
     assert for_children({"NOTIFY_SOCKET": "@x"}, Config()) == {}
 
