@@ -149,7 +149,7 @@ class AuditTable(AuditLog):
 
 
 def fingerprint(text: str) -> str:
-    """What an entry keeps of a text that it would be too small for: its BLAKE2b hash.
+    """Return what an entry keeps of a text that it would be too small for: its BLAKE2b hash.
 
     It is quicker to begin with than SHA-256, and nothing else depends on it.
     """
@@ -162,7 +162,7 @@ def _storable(actor: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """What an entry keeps of a text: its beginning."""
+    """Return what an entry keeps of a text: its beginning."""
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
 
 

@@ -52,7 +52,7 @@ class Database:
         self._own_commits = 0
 
     def rows(self, sql: str, bindings: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a statement; it is finished when this returns."""
+        """Return all rows of a statement; it is finished when this returns."""
         with self._lock:
             try:
                 return self._current().execute(sql, bindings).fetchall()
@@ -65,7 +65,7 @@ class Database:
                 ) from error
 
     def value(self, sql: str, bindings: Sequence[Value] = ()) -> Any:
-        """The first column of the first row, or None without a row."""
+        """Return the first column of the first row, or None without a row."""
         found = self.rows(sql, bindings)
         return found[0][0] if found else None
 
@@ -252,7 +252,7 @@ class Database:
     # --- the files ------------------------------------------------------------------------------
 
     def _current(self, *, writes: bool = False) -> apsw.Connection:
-        """The connection to what is at the path now.
+        """Return the connection to what is at the path now.
 
         Raises:
             StoreReplaced: there is nothing, or what cannot be used; or another file, and this is

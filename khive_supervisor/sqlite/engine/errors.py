@@ -14,7 +14,7 @@ _RESTORE = "Restore the store from a backup: khive-supervisor restore (doctor sa
 
 
 def translated(error: apsw.Error, path: str) -> StoreError:
-    """The error of this project for one of SQLite's; the transaction has been rolled back."""
+    """Return our error for one of SQLite's; the transaction has been rolled back."""
     match error:
         case apsw.BusyError() | apsw.LockedError():
             return StoreUnavailable(

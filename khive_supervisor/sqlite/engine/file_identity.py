@@ -38,7 +38,7 @@ class Files:
 
 
 def identity(path: str) -> Identity:
-    """What is at a path now; raises OSError if that cannot be told."""
+    """Return what is at a path now; raises OSError if that cannot be told."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def identity(path: str) -> Identity:
 
 
 def files_at(path: str) -> Files:
-    """All three as they are now."""
+    """Return the identities of all three files as they are now."""
     return Files(identity(path), identity(path + LOG), identity(path + INDEX))
 
 
@@ -90,7 +90,7 @@ class OpenFiles:
 
 
 def gone(path: str) -> StoreReplaced:
-    """The error of a database that was deleted, or whose disk is away."""
+    """Return the error of a database that was deleted, or whose disk is away."""
     return StoreReplaced(
         f"The database {path} is gone: it was deleted or moved, or its disk is away. "
         "Nothing was stored.",
@@ -101,7 +101,7 @@ def gone(path: str) -> StoreReplaced:
 
 
 def replaced(path: str, why: str = "") -> StoreReplaced:
-    """The error of a write that came upon another file."""
+    """Return the error of a write that came upon another file."""
     if why:
         return StoreReplaced(
             f"Another file is at {path}, and it cannot be used: {why}",
@@ -169,7 +169,7 @@ class _Record:
 
     @classmethod
     def at(cls, path: str) -> _Record | None:
-        """The record of a store, made if need be; None where none can be."""
+        """Return the record of a store, made if need be; None where none can be."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
             return cls(os.open(path + RECORD, flags, 0o600))
@@ -177,7 +177,7 @@ class _Record:
             return None
 
     def read(self) -> Files | None:
-        """What it says; None if that is nothing."""
+        """Return what the record says; None if that is nothing."""
         words = os.pread(self._descriptor, _RECORD_BYTES, 0).split()
         try:
             return Files(*(_parsed(word) for word in words)) if len(words) == 3 else None

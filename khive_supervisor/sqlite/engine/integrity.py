@@ -12,7 +12,7 @@ LIMIT = 20
 
 
 def problems(database: Database) -> list[str]:
-    """What is wrong with the file; empty: nothing.
+    """Return what is wrong with the file; empty: nothing.
 
     Pages and records (PRAGMA quick_check), references, the full-text index's own structure, and
     that it holds the live entries and no other.

@@ -130,6 +130,6 @@ def room(path: str) -> str:
 
 
 def backups(path: str) -> list[str]:
-    """The backups from before migrations of a store, the oldest first."""
+    """Return the backups from before migrations of a store, the oldest first."""
     found = glob.glob(glob.escape(path + MARK) + "*")
     return sorted(file for file in found if not file.endswith(".part"))

@@ -14,7 +14,7 @@ Condition = tuple[str, list[Value]]
 
 
 def scope_text(entry: NewEntry) -> str:
-    """What the `scope` column of the full-text index holds for an entry: one token a property."""
+    """Return what the `scope` column of the index holds for an entry: one token a property."""
     tokens = [
         scope_token("collection", entry.collection),
         scope_token("namespace", entry.namespace),
@@ -25,7 +25,7 @@ def scope_text(entry: NewEntry) -> str:
 
 
 def scope_parts(where: EntryFilter) -> list[tuple[str, ...]]:
-    """The filter but for its dates: for each condition, the tokens of which one must be there."""
+    """Return a filter but for its dates: for each condition, tokens of which one must be there."""
     parts: list[tuple[str, Sequence[str]]] = []
     if where.collection is not None:
         parts.append(("collection", [where.collection]))
@@ -38,7 +38,7 @@ def scope_parts(where: EntryFilter) -> list[tuple[str, ...]]:
 
 
 def scope_expression(parts: Sequence[Sequence[str]]) -> str:
-    """The full-text expression for conditions of `scope_parts`; empty: no condition."""
+    """Return the full-text expression for conditions of `scope_parts`; empty: no condition."""
     return " AND ".join(f"(scope : ({' OR '.join(map(quoted, tokens))}))" for tokens in parts)
 
 
@@ -48,7 +48,7 @@ def impossible(where: EntryFilter) -> bool:
 
 
 def dates(where: EntryFilter) -> Condition:
-    """The conditions on `created_at`, each with its leading AND."""
+    """Return the conditions on `created_at`, each with its leading AND."""
     sql, bindings = "", list[Value]()
     if where.since is not None:
         sql += " AND created_at >= ?"
@@ -60,7 +60,7 @@ def dates(where: EntryFilter) -> Condition:
 
 
 def live(where: EntryFilter, *, many: bool) -> Condition:
-    """The condition on `entries` for the live ones that pass.
+    """Return the condition on `entries` for the live ones that pass.
 
     `many`: for going through the table, tags are looked up in the full-text index; without, for a
     few given ids, each entry's own list is looked at.

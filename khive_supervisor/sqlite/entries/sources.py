@@ -81,7 +81,7 @@ class SourceTable(SourceStore):
         return bool(text.name) and found is not None and found > text.run
 
     def _source(self, text: SourceText) -> int:
-        """The source's id. Its digest is not that of its text until all of that is in."""
+        """Return the source's id. Its digest is not that of its text until all of that is in."""
         return int(
             self._database.value(
                 "INSERT INTO sources (namespace, name, root, learned_at, options, run) "
@@ -101,7 +101,7 @@ class SourceTable(SourceStore):
         )
 
     def _one(self, source: int, text: SourceText, piece: Piece, staged: bool) -> tuple[int, str]:
-        """The id of what an entry has become, and what that was."""
+        """Return the id of what an entry has become, and what that was."""
         hashed = piece.entry.content_hash
         found, status = self._entries.live_id(hashed), "known"
         if found is not None:

@@ -72,14 +72,14 @@ class EntryTable(EntryStore):
         return Added(self.insert(entry), created=True, restored=False)
 
     def live_id(self, content_hash: bytes) -> int | None:
-        """The live entry that says this."""
+        """Return the live entry that says this."""
         found: int | None = self._database.value(
             f"SELECT id FROM entries WHERE content_hash = ? AND {LIVE}", [content_hash]
         )
         return found
 
     def deleted_id(self, content_hash: bytes) -> int | None:
-        """The entry that said this and was deleted last."""
+        """Return the entry that said this and was deleted last."""
         found: int | None = self._database.value(
             "SELECT id FROM entries WHERE content_hash = ? AND deleted_at IS NOT NULL "
             "AND superseded_by IS NULL ORDER BY id DESC LIMIT 1",

@@ -76,7 +76,7 @@ class FeedbackTable(FeedbackStore):
         self._audit.append(now, f"feedback.{event.kind}", actors.profile(event.profile), detail)
 
     def _judged(self, event: NewEvent) -> Recorded | None:
-        """What was recorded of the same judgement before, or None."""
+        """Return what was recorded of the same judgement before, or None."""
         if event.scorer_run is None:
             return None
         rows = self._database.rows(
@@ -88,7 +88,7 @@ class FeedbackTable(FeedbackStore):
     def _subject(
         self, event: NewEvent, account: admission.MassAccount | None
     ) -> tuple[int, float, float | None]:
-        """The profile's number, and the mass of the account with its time.
+        """Return the profile's number, and the mass of the account with its time.
 
         With the bare parameters, SQLite would compile this again for each of their values: it
         compares them with the conditions of partial indexes. A plus keeps it from that.
@@ -151,7 +151,7 @@ class FeedbackTable(FeedbackStore):
 
 
 def _signal(event: NewEvent) -> signals.Signal | None:
-    """The signal of an event that can be recorded; `InvalidInput` for any other."""
+    """Return the signal of an event that can be recorded; `InvalidInput` for any other."""
     if event.scorer_run is not None and event.serve is None:
         raise InvalidInput(
             "A scorer's judgement names no serve.",

@@ -96,7 +96,7 @@ class ProfileTable(ProfileStore):
         return _profile(rows[0]) if rows else None
 
     def named(self, name: str) -> Profile:
-        """The profile of a name; `NotFound` if there is none."""
+        """Return the profile of a name; `NotFound` if there is none."""
         profile = self.find(name)
         if profile is None:
             raise names.missing(name)

@@ -45,7 +45,7 @@ NEWEST = MIGRATIONS[-1].number
 
 
 def schema_version(connection: apsw.Connection) -> int:
-    """The number of the last migration that was applied (0: an empty file)."""
+    """Return the number of the last migration that was applied (0: an empty file)."""
     found = connection.execute("PRAGMA user_version").fetchall()[0][0]
     assert isinstance(found, int)
     return found

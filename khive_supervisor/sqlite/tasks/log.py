@@ -58,7 +58,7 @@ class TaskLog:
 
 
 def _told(token: int, worker: str | None, detail: str, more: Mapping[str, str] | None) -> str:
-    """An entry's detail as JSON, written by hand: this is a part of each step of each task."""
+    """Return a detail as JSON, written by hand: this is a part of each step of each task."""
     text = f'{{"token":{token}'
     if worker:
         text += f',"worker":{encode_basestring_ascii(worker)}'

@@ -28,7 +28,7 @@ CLAIMED_COLUMNS = (
 
 
 def task_of(row: tuple[Any, ...]) -> Task:
-    """A row of `COLUMNS` or `LIGHT_COLUMNS`."""
+    """Return the task of a row of `COLUMNS` or `LIGHT_COLUMNS`."""
     fields = dict(zip(_NAMES, row, strict=True))
     boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
     for name in ("payload", "result", "chosen", "place"):
@@ -41,7 +41,7 @@ def task_of(row: tuple[Any, ...]) -> Task:
 
 
 def claim_of(row: tuple[Any, ...], lease: Moment) -> Claim:
-    """A row of `CLAIMED_COLUMNS` as it will be once it is claimed."""
+    """Return the claim of a row of `CLAIMED_COLUMNS`, as it will be once it is claimed."""
     task_id, token, role, task_type, payload, attempts, most, *rest = row
     return Claim(
         task_id, token + 1, role, task_type, _value(payload), attempts + 1, most, lease, *rest
@@ -49,5 +49,5 @@ def claim_of(row: tuple[Any, ...], lease: Moment) -> Claim:
 
 
 def _value(text: str) -> Any:
-    """What JSON in a row stands for; earlier releases stored texts that are not Unicode."""
+    """Return what JSON in a row stands for; earlier releases stored texts that are not Unicode."""
     return json.loads(wellformed.json_escapes(text))

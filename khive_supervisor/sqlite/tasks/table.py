@@ -79,7 +79,7 @@ class TaskTable(ClaimTable, TaskStore):
             )
 
     def _known(self, task: NewTask, payload: str) -> Task | None:
-        """The task that has the new one's idempotency key already."""
+        """Return the task that has the new one's idempotency key already."""
         if task.idempotency is None:
             return None
         rows = self._database.rows(
