@@ -140,7 +140,7 @@ class Parts:
             on_tasks=self.roles.wake,
         )
         self.allow_list = AllowList(self.socket_path)
-        self.records = AuditEvents(upkeep.with_audit)
+        self.records = AuditEvents(upkeep.with_store)
         # What can fail comes first.
         configurable: list[Configurable] = [
             self.environment,

@@ -17,6 +17,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.config.changes import diff, digest_of
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.store.audit import AuditLog
+from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import Outbox
 
 log = logs.get("khive.audit")
@@ -24,8 +25,8 @@ log = logs.get("khive.audit")
 #: Entries that may wait; beyond that the disk has been full for long, and the log has to do.
 WAITING = 1000
 
-#: Runs something with the store's chain where that may wait for a disk.
-InThread = Callable[[Callable[[AuditLog], object]], Awaitable[None]]
+#: Runs something with the store where that may wait for a disk.
+InThread = Callable[[Callable[[Store], object]], Awaitable[object]]
 
 
 class AuditEvents:
@@ -58,7 +59,8 @@ class AuditEvents:
 
     async def _write_notes(self) -> None:
         while self._notes:
-            await self._in_thread(self._notes[0])
+            write = self._notes[0]
+            await self._in_thread(lambda store: write(store.audit))  # noqa: B023 - awaited
             self._notes.popleft()
 
     def _not_written(self, error: Exception) -> None:

@@ -14,7 +14,6 @@ from typing import TypeVar
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance
 from khive_supervisor.supervision.processes.builder import index_builder
@@ -70,10 +69,6 @@ class Upkeep:
     async def with_store(self, work: Callable[[Store], _T]) -> _T:
         """Run something with the store, where that may wait for a disk; return what it returns."""
         return await self._in_thread(lambda maintenance: work(maintenance.store))
-
-    async def with_audit(self, work: Callable[[AuditLog], object]) -> None:
-        """Run something with the audit chain of the store."""
-        await self._in_thread(lambda maintenance: work(maintenance.store.audit))
 
     async def rescue(self, target: str) -> int:
         """Copy the store to a new file, as it is open, whatever is at its path now; its bytes."""

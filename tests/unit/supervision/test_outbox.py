@@ -10,7 +10,7 @@ import pytest
 
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.audit import AuditLog
+from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance import audit_events, outbox
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 
@@ -25,11 +25,11 @@ class Disk:
         self.tried = asyncio.Event()
         self.audit = AuditEvents(self.work, wall_clock=lambda: self.wall)
 
-    async def work(self, work: Callable[[AuditLog], None]) -> None:
+    async def work(self, work: Callable[[Store], object]) -> None:
         self.tried.set()
         if self.full:
             raise StoreUnavailable("full")
-        work(self.store.audit)
+        work(self.store)
 
     def told(self) -> list[tuple[str, float]]:
         return [(entry.kind, entry.at) for entry in self.store.audit.entries()]
