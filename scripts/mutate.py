@@ -49,15 +49,6 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 CALLED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A changed tree, and what was changed where."""
-
-    line: int
-    what: str
-    tree: ast.Module
-
-
 def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """Yield each small change of one node: in words, and the node that takes its place."""
     new = copy.copy(node)
@@ -98,15 +89,31 @@ def shortened(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield f"no entry {place}", new
 
 
-class Exchange(ast.NodeTransformer):
-    """Puts one node into the place of another."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node stands in its parent."""
 
-    def __init__(self, old: ast.AST, new: ast.AST) -> None:
-        self.old, self.new = old, new
+    parent: ast.AST
+    field: str
+    index: int | None
 
-    def visit(self, node: ast.AST) -> ast.AST:
-        """Return the other node for the one."""
-        return self.new if node is self.old else self.generic_visit(copy.copy(node))
+    def put(self, node: ast.AST) -> None:
+        """Have a node stand there."""
+        if self.index is None:
+            setattr(self.parent, self.field, node)
+        else:
+            getattr(self.parent, self.field)[self.index] = node
+
+
+def places(tree: ast.Module) -> Iterator[tuple[Place, ast.AST]]:
+    """Yield every node but the first, and where it stands."""
+    for parent in ast.walk(tree):
+        for field, value in ast.iter_fields(parent):
+            if isinstance(value, ast.AST):
+                yield Place(parent, field, None), value
+            elif isinstance(value, list):
+                nodes = ((i, one) for i, one in enumerate(value) if isinstance(one, ast.AST))
+                yield from ((Place(parent, field, index), one) for index, one in nodes)
 
 
 def left_alone(tree: ast.Module) -> set[int]:
@@ -126,16 +133,16 @@ def left_alone(tree: ast.Module) -> set[int]:
     return found
 
 
-def mutants(source: str) -> Iterator[Mutant]:
-    """Yield every mutant of a module."""
-    tree = ast.parse(source)
+def mutants(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Change a tree in one place at a time; yield the line and what was changed meanwhile."""
     alone = left_alone(tree)
-    for node in ast.walk(tree):
+    for place, node in list(places(tree)):
         if id(node) in alone or not hasattr(node, "lineno"):
             continue
         for what, new in changes(node):
-            ast.copy_location(new, node)
-            yield Mutant(node.lineno, what, Exchange(node, new).visit(tree))
+            place.put(ast.copy_location(new, node))
+            yield node.lineno, what
+        place.put(node)
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -208,17 +215,16 @@ def run(path: str) -> tuple[int, int]:
     if not tests or not survives(name, file, ast.parse(source), tests):
         print(f"{path}: its tests fail, or there are none: {tests}", flush=True)
         return 0, 0
-    found = list(mutants(source))
     lines = source.splitlines()
-    alive = 0
-    for mutant in found:
-        if survives(name, file, mutant.tree, tests):
+    tree = ast.parse(source)
+    total = alive = 0
+    for number, what in mutants(tree):
+        total += 1
+        if survives(name, file, tree, tests):
             alive += 1
-            print(
-                f"{path}:{mutant.line}: {mutant.what}: {lines[mutant.line - 1].strip()}", flush=True
-            )
-    print(f"{path}: {len(found)} mutants, {alive} survive", flush=True)
-    return len(found), alive
+            print(f"{path}:{number}: {what}: {lines[number - 1].strip()}", flush=True)
+    print(f"{path}: {total} mutants, {alive} survive", flush=True)
+    return total, alive
 
 
 def main(paths: list[str]) -> int:
