@@ -101,6 +101,33 @@ def test_room_of_less_than_a_hundredth_waits_until_there_is_more() -> None:
     assert admitted(mass, 0.0, 86_400.0, 1.0, 1.0)[0] == pytest.approx(1 - 0.5 ** (1 / 7))
 
 
+@pytest.mark.parametrize(
+    ("weight", "room", "counted"),
+    [
+        (1.0, 0.01, 0.01),
+        (1.0, 0.0099, 0.0),
+        (2.0, 0.02, 0.02),
+        (2.0, 0.0199, 0.0),
+        (0.5, 0.005, 0.005),
+        (0.5, 0.0049, 0.0),
+        (1.0, 0.0, 0.0),
+        (1.0, -0.5, 0.0),
+    ],
+)
+def test_the_least_room_is_a_share_of_what_is_said(
+    weight: float, room: float, counted: float
+) -> None:
+    assert admitted(0.0, 0.0, 0.0, weight, room) == (counted, counted)
+
+
+def test_what_a_miss_says_is_about_no_entry_even_if_one_is_named() -> None:
+    miss = SIGNALS["recall_miss"]
+    assert account(miss, 7, "s", "") == account(miss, None, "s", "")
+    assert account(SIGNALS["useful"], None, "s", "").entry_id == 0
+    assert account(SIGNALS["useful"], 7, "s", "").entry_id == 7
+    assert account(SIGNALS["recall_hit"], None, "s", "").entry_id == 0
+
+
 def test_all_implicit_feedback_on_a_target_counts_at_most_one_useful() -> None:
     assert SIGNALS["useful"].weight == IMPLICIT_CAP
     accounts = {

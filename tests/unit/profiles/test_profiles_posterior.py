@@ -88,3 +88,10 @@ def test_plus_adds_as_plainly_as_sql_does(counts: list[Any]) -> None:
         posterior = posterior.plus(more, less)
         alpha, beta = alpha + more, beta + less
     assert (posterior.alpha, posterior.beta) == (alpha, beta)
+
+
+@given(PARAMETERS, PARAMETERS)
+def test_all_of_it_lies_between_nothing_and_everything(a: float, b: float) -> None:
+    posterior = Beta(a, b)
+    assert posterior.cumulative(0.0) == posterior.cumulative(-1.0) == 0.0
+    assert posterior.cumulative(1.0) == posterior.cumulative(2.0) == 1.0

@@ -128,3 +128,101 @@ def test_finite_scores_give_finite_ones(words: Scored, near: Scored, names: floa
         assert 0 <= f.score <= 1 + 1e-12
         assert 0 <= f.lexical_part <= 1
         assert 0 <= f.vector_part <= 1
+
+
+# --- the formula, written out once more -----------------------------------------------------------
+
+
+def falling(best: float, step: float, count: int) -> Scored:
+    return [(number + 1, best - step * number) for number in range(count)]
+
+
+def expected_weight(words: float, meaning: float, best: float, names: float) -> float:
+    """Return the vector arm's weight by the formula of the module, from both sharpnesses."""
+    log_odds = 1.0 + 1.85 * math.log((meaning + 0.02) / (words + 0.1)) + 3.2 * best - 4.2 * names
+    return 1 / (1 + math.exp(-log_odds))
+
+
+@pytest.mark.parametrize("names", [0.0, 0.3, 1.0])
+def test_the_weight_is_that_of_the_formula(names: float) -> None:
+    words, near = falling(10.0, 0.5, 10), falling(0.8, 0.01, 10)
+    # The means of the nine that follow are 10 - 0.5 * 5 and 0.8 - 0.01 * 5.
+    wanted = expected_weight(0.25, 0.05, 0.8, names)
+    assert vector_weight(words, near, names) == pytest.approx(wanted)
+    for one in fuse(words, near, names):
+        assert one.vector_weight == pytest.approx(wanted)
+        assert one.lexical_weight == pytest.approx(1 - wanted)
+
+
+def test_nineteen_that_follow_make_a_sharpness_and_no_more() -> None:
+    whole, shorter = falling(0.9, 0.01, 40), falling(0.9, 0.01, 20)
+    assert vector_sharpness(whole) == vector_sharpness(shorter) == pytest.approx(0.1)
+    assert vector_sharpness(falling(0.9, 0.01, 21)) == pytest.approx(0.1)
+    assert vector_sharpness(falling(0.9, 0.01, 19)) == pytest.approx(0.095)
+    assert lexical_sharpness(falling(10.0, 0.1, 40)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "sharpness"),
+    [
+        ([4.0], 1.0),
+        ([4.0, 4.0], 0.75),
+        ([4.0, 4.0, 4.0, 4.0], 0.25),
+        ([4.0, 4.0, 4.0, 4.0, 4.0], 0.0),
+        ([4.0, 2.0, 2.0, 2.0, 2.0, 2.0], 0.5),
+        ([0.0, 0.0], 0.0),
+    ],
+)
+def test_fewer_than_four_that_follow_are_filled_up_with_none(
+    scores: list[float], sharpness: float
+) -> None:
+    words = [(number, score) for number, score in enumerate(scores, 1)]
+    assert lexical_sharpness(words) == pytest.approx(sharpness)
+
+
+def test_a_single_result_by_meaning_is_not_sharp() -> None:
+    assert vector_sharpness([(1, 0.9)]) == 0.0
+
+
+def test_an_arm_alone_has_all_the_weight() -> None:
+    assert vector_weight([(1, 5.0)], []) == 0.0
+    assert vector_weight([], [(1, 0.5)]) == 1.0
+    (alone,) = fuse([(1, 5.0)], [])
+    assert (alone.lexical_weight, alone.vector_weight, alone.score) == (1.0, 0.0, 1.0)
+    (alone,) = fuse([], [(1, 0.5)])
+    assert (alone.lexical_weight, alone.vector_weight, alone.score) == (0.0, 1.0, 1.0)
+
+
+def test_a_part_falls_with_how_far_it_is_behind() -> None:
+    found = {one.id: one for one in fuse(falling(10.0, 2.5, 5), falling(0.8, 0.2, 5))}
+    for number, shortfall in enumerate((0.0, 0.25, 0.5, 0.75, 1.0), 1):
+        assert found[number].lexical_part == pytest.approx(1 / (1 + 2 * shortfall))
+        assert found[number].vector_part == pytest.approx(1 / (1 + 2 * shortfall))
+
+
+def test_what_an_arm_does_not_list_is_a_little_behind_its_last() -> None:
+    found = {one.id: one for one in fuse([(1, 4.0)], [(2, 0.8), (3, 0.6)])}
+    assert found[2].lexical_part == found[3].lexical_part == pytest.approx(1 / 3)
+    # A cosine of 0.9 * 0.6, behind 0.8.
+    assert found[1].vector_part == pytest.approx(1 / (1 + 2 * (0.8 - 0.54) / 0.8))
+    low = {one.id: one for one in fuse([(1, 4.0)], [(2, 0.02), (3, -0.01)])}
+    # Nothing is similar: shortfalls are measured against 0.05, and a cosine below 0 counts as 0.
+    assert low[1].vector_part == pytest.approx(1 / (1 + 2 * 0.02 / 0.05))
+    assert low[3].vector_part == pytest.approx(1 / (1 + 2 * 0.03 / 0.05))
+
+
+def test_of_equal_scores_the_newer_entry_comes_first() -> None:
+    words = [(3, 5.0), (9, 5.0), (1, 5.0)]
+    assert [one.id for one in fuse(words, [])] == [9, 3, 1]
+    assert [one.id for one in fuse([(1, 5.0), (2, 4.0)], [])] == [1, 2]
+
+
+def test_names_are_none_unless_they_are_given() -> None:
+    words, near = falling(10.0, 0.5, 10), falling(0.8, 0.01, 10)
+    assert vector_weight(words, near) == vector_weight(words, near, 0.0)
+    assert fuse(words, near) == fuse(words, near, 0.0)
+
+
+def test_small_scores_are_compared_in_proportion() -> None:
+    parts = [one.lexical_part for one in fuse([(1, 0.4), (2, 0.2)], [])]
+    assert parts == pytest.approx([1.0, 0.5])

@@ -61,3 +61,8 @@ def test_a_hint_begins_the_looks_again() -> None:
         looks.looked()
     assert looks.hint() == FIRST_LOOK
     assert looks.looked() == FIRST_LOOK * 2
+
+
+def test_pushes_take_a_thirtieth_of_a_core_at_most() -> None:
+    """A worker needs about 0.5 ms to refresh."""
+    assert PUSH_MINIMUM == PUSH_A_SESSION == 0.0005 * 30

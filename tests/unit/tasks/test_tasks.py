@@ -60,6 +60,21 @@ def test_every_state_has_its_ways_and_only_done_has_none() -> None:
     assert set(states.RETRIABLE) == {FAILED, CANCELLED, DEAD}
 
 
+@pytest.mark.parametrize(
+    ("state", "following"),
+    [
+        (QUEUED, {LEASED, CANCELLED, FAILED}),
+        (LEASED, {DONE, FAILED, CANCELLED, DEAD, QUEUED}),
+        (DONE, set()),
+        (FAILED, {QUEUED}),
+        (CANCELLED, {QUEUED}),
+        (DEAD, {QUEUED}),
+    ],
+)
+def test_what_may_follow_each_state(state: str, following: set[str]) -> None:
+    assert {after for after in STATES if states.may(state, after)} == following
+
+
 @given(
     st.integers(1, 9),
     st.integers(1, 9),
@@ -91,6 +106,19 @@ def test_an_end_without_an_outcome() -> None:
     assert states.after_release(3, 3, died=True, cancel_asked=False).state == DEAD
     assert states.after_release(3, 3, died=False, cancel_asked=False).state == QUEUED
     assert states.after_release(3, 3, died=True, cancel_asked=True).state == CANCELLED
+
+
+def test_a_final_failure_is_not_tried_again() -> None:
+    final = states.after_outcome(Outcome(FAILED, final=True), 1, 3, NOW, cancel_asked=False)
+    assert final == states.After(FAILED)
+    again = states.after_outcome(Outcome(FAILED), 1, 3, NOW, cancel_asked=False)
+    assert again == states.After(QUEUED, NOW.after(1.0))
+
+
+def test_a_role_that_was_taken_out_of_service_is_drained_until_it_is_put_back() -> None:
+    assert RoleRow("a", digest="", in_service=False).drained
+    assert not RoleRow("a", digest="d", in_service=False).drained  # given up
+    assert not RoleRow("a", digest="", in_service=True).drained
 
 
 def test_a_failure_of_a_task_that_was_to_stop_is_the_stop() -> None:
