@@ -11,7 +11,6 @@ import os
 import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
 
 from khive_supervisor import __version__, logs
 from khive_supervisor.config.guarded import guarded
@@ -22,6 +21,7 @@ from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.upgrade.handover import Successor
 from khive_supervisor.supervision.upgrade.inherited import Inherited
 from khive_supervisor.supervision.wiring import Parts
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.supervisor")
 
@@ -37,7 +37,7 @@ class Supervisor:
 
     async def run(
         self,
-        announce: Callable[[dict[str, Any]], None],
+        announce: Callable[[JsonObject], None],
         listening: Callable[[], None] = lambda: None,
     ) -> None:
         """Serve until told to stop; `announce` gets the status once, when everything is ready.
@@ -159,7 +159,7 @@ class Supervisor:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
 
-    async def _say_ready(self, announce: Callable[[dict[str, Any]], None]) -> None:
+    async def _say_ready(self, announce: Callable[[JsonObject], None]) -> None:
         if not self.parts.ending.wanted.is_set():
             announce(dict(await self.parts.status.fresh()))
             self.parts.notifier.ready()

@@ -16,6 +16,7 @@ from khive_supervisor.supervision import systemd
 from khive_supervisor.supervision.control.allow_list import AllowList
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
 from khive_supervisor.supervision.control.belonging import Belonging
+from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.moving import Mover
 from khive_supervisor.supervision.control.operations import Operations
@@ -23,7 +24,6 @@ from khive_supervisor.supervision.control.server import ControlServer
 from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.control.socket_file import Rendezvous
 from khive_supervisor.supervision.control.terms import SessionTerms
-from khive_supervisor.supervision.ending import Ending
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.maintenance.log_file import LogFile
@@ -43,9 +43,9 @@ from khive_supervisor.supervision.status import StatusReport
 from khive_supervisor.supervision.upgrade.handover import Upgrader, try_out
 from khive_supervisor.supervision.upgrade.strangers import Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold, is_there
-from khive_supervisor.supervision.watch.rounds import ChildrenWatch, Rounds
+from khive_supervisor.supervision.watch.rounds import Rounds
 from khive_supervisor.supervision.watch.store_file import StoreWatch
-from khive_supervisor.supervision.watch.watcher import Watcher
+from khive_supervisor.supervision.watch.watcher import SERVING, Watcher
 
 
 class Parts:
@@ -107,7 +107,12 @@ class Parts:
         )
         children = list(self.spawner.children)
         if config.embedder.kind == "minilm":
-            children.append(child("embedder", "khive_workers.embedder", on_ready=self.upkeep.wake))
+            # Workers wait for it, and are told when it does not answer.
+            hint = functools.partial(self.sessions.tell_all, {"hint": "embedder"}, kinds=SERVING)
+            wake = self.upkeep.wake
+            children.append(
+                child("embedder", "khive_workers.embedder", on_ready=wake, on_silence=hint)
+            )
         if self.http is not None:
             children.append(
                 child(
@@ -189,10 +194,10 @@ class Parts:
             self.roles,
             self.records,
             self.upkeep,
+            self.ending,
+            self.upgrader,
+            grants,
             self.status.fresh,
-            self.ending.soon,
-            self.upgrader.ask,
-            grants.of_control,
             store=belonging.store,
         )
         handlers = {
@@ -229,7 +234,7 @@ class Parts:
         )
         self.rounds = Rounds(
             [
-                ChildrenWatch(self.processes, self.sessions).look,
+                *(child.look for child in self.processes),
                 self.spawner.look,
                 self.sessions.look,
                 self.roles.look_at_workers,

@@ -11,6 +11,7 @@ import os
 
 from khive_supervisor.attach.channel import FORWARDED
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.host import durable
 
 
 class AllowList:
@@ -29,11 +30,8 @@ class AllowList:
         if tuple(names) == FORWARDED:
             self.remove()
             return
-        unfinished = self._file + ".tmp"
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as out:
-            out.write("\n".join(names))
-        os.replace(unfinished, self._file)  # whole, since an attach may read it at this moment
+        # Whole or not at all, since an attach may read it at this moment.
+        durable.write_private(self._file, "\n".join(names).encode())
 
     def remove(self) -> None:
         """Let attach go by its own names; idempotent."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config.project.terms import Serving
@@ -23,6 +22,7 @@ from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.processes.spawner import Begin, Exit, Spawner
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.upgrade.handover import Upgrader
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.supervisor")
 
@@ -70,7 +70,7 @@ class Arrivals:
         if acknowledge(arrival):
             self._spawner.spawn(request, fds)
 
-    async def _request(self, arrival: Arrival) -> dict[str, Any]:
+    async def _request(self, arrival: Arrival) -> JsonObject:
         """Return what a worker for a client is to be told."""
         serving = self._serving()
         terms = await self._terms.of(serving, arrival.hello)
@@ -114,7 +114,7 @@ class WorkerArrivals:
         finally:
             writer.close()
 
-    def _hinted(self, message: dict[str, Any]) -> None:
+    def _hinted(self, message: JsonObject) -> None:
         """A session has changed tasks; what it says is not trusted to be well formed."""
         if message.get("hint") == "tasks":
             role, cancelled = message.get("role"), message.get("cancel")

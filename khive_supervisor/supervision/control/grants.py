@@ -12,11 +12,12 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.access import decide, lineage
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, from_dict, united
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control.requests import GrantData
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.host import processes
 from khive_supervisor.host.process_tree import ProcessEntry
@@ -41,7 +42,7 @@ InThread = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 
 class Above(Enum):
-    """Whether a process is above whoever asks, so that what it has is all there is to get.
+    """How a process is above whoever asks, so that what it has is all there is to get.
 
     Of one that perhaps is, only a confinement counts.
     """
@@ -60,13 +61,22 @@ class Attached:
     grant: Grant
 
     def has(self, process: ProcessEntry) -> bool:
-        """Whether a process is its attach or its client."""
+        """Return whether a process is its attach or its client."""
         return process in (self.attach, self.client)
 
     @property
     def gone(self) -> bool:
-        """Whether its attach has ended."""
+        """Return whether its attach has ended."""
         return lineage.living(self.attach.pid) != self.attach
+
+
+class PassedOn(TypedDict):
+    """The part of a worker's request that says who it serves, and what that one may do."""
+
+    session: str
+    grant: GrantData
+    #: Missing where the kernel does not tell.
+    pid: NotRequired[int]
 
 
 class Grants:
@@ -88,18 +98,16 @@ class Grants:
         self._swept = SWEPT
         self._aside: Aside[Grant] = Aside(PATIENCE, MAX_HANGING)
 
-    async def passed_on(self, arrival: Arrival) -> dict[str, Any]:
-        """The part of a worker's request that says who it serves, and what that one may do."""
-        pid = peer_pid(arrival.conn)
-        known: dict[str, Any] = {"session": secrets.token_hex(4)}
-        if arrival.kind == ATTACH and pid:
-            known["session"] = lineage.session_name(pid) or known["session"]
-        if pid:
-            known["pid"] = pid
-        grant = await self.of(arrival, str(known["session"]))
-        if arrival.kind == ATTACH and pid and (own := lineage.living(pid)):
-            self._attached[known["session"]] = Attached(own, lineage.client_of(pid), grant)
-        return {**known, "grant": grant.as_dict()}
+    async def passed_on(self, arrival: Arrival) -> PassedOn:
+        """Return the part of a worker's request that says who it serves, and what that may do."""
+        pid, attaches = peer_pid(arrival.conn), arrival.kind == ATTACH
+        named = lineage.session_name(pid) if attaches and pid else None
+        session = named or secrets.token_hex(4)
+        grant = await self.of(arrival, session)
+        if attaches and pid and (own := lineage.living(pid)):
+            self._attached[session] = Attached(own, lineage.client_of(pid), grant)
+        passed: PassedOn = {"session": session, "grant": grant.as_dict()}
+        return {**passed, "pid": pid} if pid else passed
 
     async def of(self, arrival: Arrival, session: str = "") -> Grant:
         """What whoever is at the other end may do; `session` is the name of a client's."""

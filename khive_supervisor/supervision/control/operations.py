@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Grant, check_operator
 from khive_supervisor.access.seen import OF_COMMAND, roles_for, status_for
 from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.supervision.control.server import Arrival, Operation, answer_requests
+from khive_supervisor.supervision.control.ending import Ending
+from khive_supervisor.supervision.control.grants import Grants
+from khive_supervisor.supervision.control.server import Arrival, answer_requests
 from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.control.socket_file import peer_pid
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
@@ -21,15 +23,21 @@ from khive_supervisor.supervision.maintenance.work import Upkeep
 from khive_supervisor.supervision.reload.reloader import Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.roles.status import ServiceAnswer
+from khive_supervisor.supervision.upgrade.handover import Upgrader
 
 log = logs.get("khive.supervisor")
 
+#: What an operation is given, and what it answers: plain data that JSON can carry.
+Arguments = Mapping[str, Any]
+Answer = Mapping[str, object]
 
-class End(Protocol):
-    """Ends the supervisor, soon enough and not before the answer has left."""
 
-    def __call__(self, who: str, *, sessions: bool) -> None:
-        """`who` asked for it; `sessions` are to end as well."""
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who is at the other end of a connection: its name in the audit chain, and what it may do."""
+
+    who: str
+    grant: Callable[[], Awaitable[Grant]]
 
 
 class Operations:
@@ -42,68 +50,58 @@ class Operations:
         roles: Roles,
         records: AuditEvents,
         upkeep: Upkeep,
-        status: Callable[[], Awaitable[Mapping[str, Any]]],
-        end: End,
-        upgrade: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]],
-        grant_of: Callable[[Arrival], Awaitable[Grant]],
+        ending: Ending,
+        upgrader: Upgrader,
+        grants: Grants,
+        status: Callable[[], Awaitable[Answer]],
         *,
         store: str,
     ) -> None:
-        self._grant_of = grant_of
-        self._store = store
         self._sessions = sessions
         self._reloader = reloader
         self._roles = roles
         self._records = records
         self._upkeep = upkeep
+        self._ending = ending
+        self._upgrader = upgrader
+        self._grants = grants
         self._status_of_all = status
-        self._end = end
-        self._upgrade = upgrade
+        self._store = store
+        #: Anybody's who reaches the socket, and an operator's.
+        self._open = {
+            "ping": self._ping,
+            "grant": self._grant,
+            "status": self._status,
+            "counters": self._counters,
+            "index.damaged": self._index_damaged,
+            "roles.status": self._roles_status,
+        }
+        self._of_operators = {
+            "stop": self._stop,
+            "upgrade": self._upgrade,
+            "rescue": self._rescue,
+            "index.build": self._index_build,
+            "reload": self._reload,
+            "roles.drain": self._roles_drain,
+            "roles.resume": self._roles_resume,
+        }
 
     async def serve(self, arrival: Arrival) -> None:
         """Answer one connection until its client leaves."""
-        who = self._who(arrival.conn)
-        by = functools.partial
-        of_operators: dict[str, Operation] = {
-            "stop": by(self._stop, who),
-            "upgrade": self._upgrade,
-            "rescue": by(self._rescue, who),
-            "index.build": by(self._index_build, who),
-            "reload": by(self._reload, who),
-            "roles.drain": by(self._roles_drain, who),
-            "roles.resume": by(self._roles_resume, who),
-        }
-        judged = {
-            name: by(self._judged, arrival, name, operation)
-            for name, operation in of_operators.items()
-        }
-        await answer_requests(
-            arrival,
-            {
-                "ping": self._ping,
-                "grant": by(self._grant, arrival),
-                "status": by(self._status, arrival),
-                "counters": self._counters,
-                "index.damaged": self._index_damaged,
-                "roles.status": by(self._roles_status, arrival),
-                **judged,
-            },
-        )
+        asker = Asker(self._who(arrival), functools.partial(self._grants.of_control, arrival))
+        names = (*self._open, *self._of_operators)
+        answers = {name: functools.partial(self._answer, asker, name) for name in names}
+        await answer_requests(arrival, answers)
 
-    async def _judged(
-        self, arrival: Arrival, name: str, operation: Operation, args: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Answer what only an operator may ask."""
-        check_operator(await self._grant_of(arrival), f"The supervisor's {name}")
-        return await operation(args)
+    async def _answer(self, asker: Asker, name: str, args: Arguments) -> Answer:
+        if name in self._of_operators:
+            check_operator(await asker.grant(), f"The supervisor's {name}")
+            return await self._of_operators[name](asker, args)
+        return await self._open[name](asker, args)
 
-    async def _grant(self, arrival: Arrival, _args: Mapping[str, Any]) -> Mapping[str, object]:
-        """What whoever asks may do: commands that ask nothing else go by it as well."""
-        return (await self._grant_of(arrival)).as_dict()
-
-    def _who(self, conn: socket.socket) -> str:
-        """Who is at the other end: a session's worker, or a command."""
-        pid = peer_pid(conn)
+    def _who(self, arrival: Arrival) -> str:
+        """Return who is at the other end: a session's worker, or a command."""
+        pid = peer_pid(arrival.conn)
         for session in self._sessions:
             if session.pid == pid:
                 return actors.session(session.id, "")
@@ -111,41 +109,45 @@ class Operations:
 
     # --- the supervisor -------------------------------------------------------------------------
 
-    async def _ping(self, _args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ping(self, _asker: Asker, _args: Arguments) -> Answer:
         return {"pid": os.getpid(), "store": self._store}
 
-    async def _status(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
-        grant = await self._grant_of(arrival)
+    async def _grant(self, asker: Asker, _args: Arguments) -> Answer:
+        """Return what whoever asks may do: commands that ask nothing else go by it as well."""
+        return (await asker.grant()).as_dict()
+
+    async def _status(self, asker: Asker, _args: Arguments) -> Answer:
+        grant = await asker.grant()
         return status_for(await self._status_of_all(), grant, grant.owners, OF_COMMAND)
 
-    async def _counters(self, _args: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "workers": self._sessions.counts(),
-            "reloads": dict(self._reloader.outcomes),
-        }
+    async def _counters(self, _asker: Asker, _args: Arguments) -> Answer:
+        return {"workers": self._sessions.counts(), "reloads": dict(self._reloader.outcomes)}
 
-    async def _stop(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
-        self._end(who, sessions=bool(args.get("sessions")))
+    async def _stop(self, asker: Asker, args: Arguments) -> Answer:
+        self._ending.soon(asker.who, sessions=bool(args.get("sessions")))
         return {"pid": os.getpid(), "sessions": len(self._sessions)}
 
-    async def _reload(self, who: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _upgrade(self, _asker: Asker, args: Arguments) -> Answer:
+        return await self._upgrader.ask(args)
+
+    async def _reload(self, asker: Asker, args: Arguments) -> Answer:
         if args.get("dry_run"):
             return await self._reloader.rehearse()
-        result = await self._reloader.ask("reload", str(args.get("digest") or ""), who)
+        result = await self._reloader.ask("reload", str(args.get("digest") or ""), asker.who)
         await self._records.outbox.flush()
         return result.as_dict()
 
-    async def _rescue(self, who: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _rescue(self, asker: Asker, args: Arguments) -> Answer:
         file = args.get("file")
         if not isinstance(file, str) or not os.path.isabs(file):
             raise InvalidInput("The file to save to is needed, by its whole path.")
         size = await self._upkeep.rescue(file)
-        log.warning("store.rescued", file=file, by=who)
+        log.warning("store.rescued", file=file, by=asker.who)
         return {"file": file, "bytes": size}
 
     # --- the index ------------------------------------------------------------------------------
 
-    async def _index_build(self, who: str, _args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _index_build(self, asker: Asker, _args: Arguments) -> Answer:
         if self._upkeep.model_id is None:
             raise InvalidInput(
                 "There is no embedder, so there are no vectors to build an index of.",
@@ -153,40 +155,38 @@ class Operations:
             )
         builder = self._upkeep.builder
         started = builder.build("asked for", force=True)
-        self._records.note("index.build", actors.INDEX, {"started": started}, actor=who)
+        self._records.note("index.build", actors.INDEX, {"started": started}, actor=asker.who)
         return {"started": started, "running": builder.running}
 
-    async def _index_damaged(self, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def _index_damaged(self, _asker: Asker, args: Arguments) -> Answer:
         log.warning("index.reported", error=str(args.get("error", ""))[:500])
         self._upkeep.check_again()
         return {}
 
     # --- roles ----------------------------------------------------------------------------------
 
-    async def _roles_drain(self, who: str, args: Mapping[str, Any]) -> ServiceAnswer:
+    async def _roles_drain(self, asker: Asker, args: Arguments) -> ServiceAnswer:
         role, again = _role_of(args), bool(args.get("reload"))
         answer = await self._roles.drain(role, reload=again)
-        return await self._on_record("replaced" if again else "drained", role, answer, who)
+        return await self._on_record("replaced" if again else "drained", role, answer, asker)
 
-    async def _roles_resume(self, who: str, args: Mapping[str, Any]) -> ServiceAnswer:
+    async def _roles_resume(self, asker: Asker, args: Arguments) -> ServiceAnswer:
         role = _role_of(args)
-        answer = await self._roles.resume(role)
-        return await self._on_record("resumed", role, answer, who)
+        return await self._on_record("resumed", role, await self._roles.resume(role), asker)
 
-    async def _roles_status(self, arrival: Arrival, _args: Mapping[str, Any]) -> dict[str, Any]:
-        grant = await self._grant_of(arrival)
-        return {"roles": roles_for(self._roles.describe(), grant)}
+    async def _roles_status(self, asker: Asker, _args: Arguments) -> Answer:
+        return {"roles": roles_for(self._roles.describe(), await asker.grant())}
 
     async def _on_record(
-        self, kind: str, role: str, answer: ServiceAnswer, who: str
+        self, kind: str, role: str, answer: ServiceAnswer, asker: Asker
     ) -> ServiceAnswer:
         """Record what was done with a role before it is answered, if the disk allows."""
-        self._records.note(f"role.{kind}", actors.role(role), answer, actor=who)
+        self._records.note(f"role.{kind}", actors.role(role), answer, actor=asker.who)
         await self._records.outbox.flush()
         return answer
 
 
-def _role_of(args: Mapping[str, Any]) -> str:
+def _role_of(args: Arguments) -> str:
     role = args.get("role")
     if not isinstance(role, str) or not role:
         raise InvalidInput("A role is needed, by its name.")

@@ -27,6 +27,7 @@ from khive_supervisor.errors import (
 )
 from khive_supervisor.supervision.control.belonging import Elsewhere
 from khive_supervisor.supervision.control.socket_file import Rendezvous, peer_uid
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.control")
 
@@ -66,7 +67,7 @@ class Arrival:
     """A connection whose hello has been read; owns its descriptors until they are given away."""
 
     conn: socket.socket
-    hello: dict[str, Any]
+    hello: JsonObject
     fds: list[int]
 
     @property
@@ -338,7 +339,7 @@ async def answer_requests(arrival: Arrival, operations: Mapping[str, Operation])
         writer.close()
 
 
-async def _answer(message: dict[str, Any], operations: Mapping[str, Operation]) -> dict[str, Any]:
+async def _answer(message: JsonObject, operations: Mapping[str, Operation]) -> JsonObject:
     name = str(message.get("op"))
     operation = operations.get(name)
     try:

@@ -25,6 +25,7 @@ from khive_supervisor.supervision.processes.process import (
 )
 from khive_supervisor.supervision.processes.spawner import Begin
 from khive_supervisor.supervision.processes.states import ProcessEvent
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.sessions")
 
@@ -67,7 +68,7 @@ class Session(SupervisedProcess):
 
     id: str
     kind: str
-    info: dict[str, Any]
+    info: JsonObject
     since: float
     writer: asyncio.StreamWriter
     release: str = ""
@@ -75,7 +76,7 @@ class Session(SupervisedProcess):
     counts: dict[str, int] = field(default_factory=dict)
     every: float = field(default=ASK_WORKER, kw_only=True)
 
-    def tell(self, message: dict[str, Any]) -> None:
+    def tell(self, message: JsonObject) -> None:
         """Send it a hint; lost if it is gone."""
         if not self.writer.transport.is_closing():
             self.writer.write(protocol.encode(message))
@@ -111,7 +112,7 @@ class Begun(SupervisedProcess):
     asks: bool = field(default=False, kw_only=True)
 
 
-OnHint = Callable[[dict[str, Any]], None]
+OnHint = Callable[[JsonObject], None]
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ class SessionTable:
 
     async def follow(
         self,
-        hello: dict[str, Any],
+        hello: JsonObject,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         on_hint: OnHint = lambda _message: None,
@@ -259,7 +260,7 @@ class SessionTable:
             total.update(session.counts)
         return dict(total)
 
-    def tell_all(self, message: dict[str, Any], *, kinds: Collection[str] = ()) -> int:
+    def tell_all(self, message: JsonObject, *, kinds: Collection[str] = ()) -> int:
         """Send a hint to every worker (of these kinds); returns how many were told."""
         frame = protocol.encode(message)
         told = 0

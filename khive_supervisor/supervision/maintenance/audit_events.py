@@ -19,6 +19,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import Outbox
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.audit")
 
@@ -81,7 +82,7 @@ class AuditEvents:
         await self.outbox.flush()
 
 
-def _configuration(config: Config, file: str | None) -> dict[str, Any]:
+def _configuration(config: Config, file: str | None) -> JsonObject:
     """Return what is recorded of the configuration that a supervisor starts with."""
     return {
         "digest": digest_of(config),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypedDict
+from typing import ClassVar, TypedDict
 
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.processes.states import ProcessEvent
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.builder")
 
@@ -32,7 +33,7 @@ class BuilderStatus(TypedDict):
     failures: int
     hung: int
     last_exit: str
-    progress: dict[str, Any]
+    progress: JsonObject
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +42,7 @@ class Builder(Child):
 
     reports: ClassVar[bool] = True
     failures: int = 0
-    progress: dict[str, Any] = field(default_factory=dict)
+    progress: JsonObject = field(default_factory=dict)
     _not_before: float = 0.0
 
     def build(self, reason: str, *, force: bool = False) -> bool:

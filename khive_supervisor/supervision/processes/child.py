@@ -58,6 +58,7 @@ class Child(SupervisedProcess):
         channels: opens the descriptors that a start passes on as `--NAME-fd N` arguments.
         on_ready: called when it is ready.
         on_exit: called when its process has ended, before anything follows from that.
+        on_silence: called when it begins to be overdue with an answer.
         starting: how long it may take until it is ready; it owes that word.
         last_words: why it could not be started, or the last line that it said outside of the log.
         reports: whether it says on its stdout how far it is.
@@ -72,6 +73,7 @@ class Child(SupervisedProcess):
     channels: Callable[[], dict[str, socket.socket]] = dict
     on_ready: Callable[[], None] = lambda: None
     on_exit: Callable[[], None] = lambda: None
+    on_silence: Callable[[], object] = lambda: None
     starting: HangLimits = STARTING
     limits: HangLimits = field(default_factory=HangLimits)
     restarts: int = 0
@@ -182,7 +184,11 @@ class Child(SupervisedProcess):
         starts = self.state is ProcessState.STARTING
         if not starts and self.state is not ProcessState.READY:
             return
-        if self.hangs(self.starting if starts else self.limits, owes=starts):
+        was_well = self.well
+        hangs = self.hangs(self.starting if starts else self.limits, owes=starts)
+        if was_well and not self.well:
+            self.on_silence()
+        if hangs:
             seconds = self.unheard
             log.error("child.hung", child=self.name, child_pid=self.pid, seconds=seconds)
             self.last_words = f"replaced, since it did not answer for {seconds:g} s"

@@ -15,6 +15,7 @@ from typing import TypedDict
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.http import HttpSettings
+from khive_supervisor.host import durable
 from khive_supervisor.host.paths import http_token_file
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.states import ProcessState
@@ -157,11 +158,6 @@ def ensure_token(path: str) -> bytes:
 
 
 def make_token(path: str, token: bytes) -> None:
-    """Whole or not at all: a worker may read it at any time."""
-    fd = os.open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as out:
-        out.write(token)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(path + ".tmp", path)
+    """Write the token's file anew; a worker may read it at any time. Raises OSError."""
+    durable.write_private(path, token)
     log.info("http.token_made", file=path)

@@ -22,6 +22,7 @@ from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
 from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState
 from khive_supervisor.supervision.roles.status import WorkerStatus
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.roles")
 
@@ -168,7 +169,7 @@ class RoleWorker(SupervisedProcess):
             log.error("role.garbled", worker=self.name, error=str(error))
             self.end(signal.SIGKILL)
 
-    def _understand(self, message: dict[str, Any]) -> None:
+    def _understand(self, message: JsonObject) -> None:
         if "pid" in message:
             self.pid = int(message["pid"])
         if message.get("alive"):

@@ -23,6 +23,7 @@ from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.supervision.upgrade import states as upgrade
 from khive_supervisor.supervision.upgrade.inherited import Inherited
 from khive_supervisor.supervision.upgrade.states import Upgrade, UpgradePhase, UpgradeStatus
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.upgrade")
 
@@ -253,7 +254,7 @@ class Upgrader:
         level("upgrade." + self.state.phase.name.lower(), release=self.state.release,
               problem=self.state.problem)  # fmt: skip
 
-    async def ask(self, args: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, args: Mapping[str, Any]) -> JsonObject:
         """Answer `upgrade`: try what is asked for, and unless `check`, hand over to it.
 
         Raises:

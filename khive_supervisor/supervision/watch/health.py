@@ -1,4 +1,4 @@
-"""Whether the watch on the store's directory can be believed, and when to make it anew: pure.
+"""What is believed of the watch on the store's directory, and when it is made anew: pure.
 
 A watch can die in ways that nobody reports: its thread ends, its directory is replaced, the kernel
 drops events, or the file system never sends any. So a slow poll looks beside it and compares.
@@ -108,7 +108,7 @@ class WatchHealth:
         self._tried, self._try_at = directory, now + WATCH_AGAIN
 
     def hopeless(self, why: str) -> bool:
-        """Whether another watch for this reason would see as little as the last ones."""
+        """Return whether another watch for this reason would see as little as the last ones."""
         if self.path == POLL or why != MISSED:
             return False
         self._fruitless += 1

@@ -51,10 +51,10 @@ def operations(grant: Grant) -> Operations:
         roles,
         records,
         upkeep,
-        AsyncMock(return_value=STATUS),
         MagicMock(),
-        AsyncMock(return_value={}),
-        AsyncMock(return_value=grant),
+        MagicMock(ask=AsyncMock(return_value={})),
+        MagicMock(of_control=AsyncMock(return_value=grant)),
+        AsyncMock(return_value=STATUS),
         store="/s",
     )
 
