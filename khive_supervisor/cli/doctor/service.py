@@ -70,7 +70,8 @@ def check_roles(
     loaded: LoadedConfig, environ: Mapping[str, str], socket_path: str
 ) -> Iterable[Check]:
     """What the roles' handlers need, as the supervisor sees it, and this machine may lack."""
-    path = _path_of_roles(socket_path)
+    status = _told(socket_path)
+    path = status.get("environment", {}).get("path") if status else None
     theirs = {**environ, "PATH": path} if path else environ
     problems = check_handlers(loaded.config, theirs)
     here = {(one.role, one.key) for one in check_handlers(loaded.config, environ)}
@@ -87,14 +88,13 @@ def check_roles(
         yield Check("roles", "ok", f"Nothing is lacking for {number}")
 
 
-def _path_of_roles(socket_path: str) -> str:
-    """Where the roles of a running supervisor look for programs; empty if none runs."""
+def _told(socket_path: str) -> StatusShown | None:
+    """Return what a supervisor says of itself; None if none says anything."""
     try:
         with ControlClient(socket_path) as client:
-            environment = status_of(client).get("environment", {})
+            return status_of(client)
     except (KhiveError, OSError):
-        return ""
-    return str(environment.get("path", ""))
+        return None  # the check of the supervisor says so
 
 
 def check_capabilities(config: Config) -> Iterable[Check]:
@@ -108,12 +108,9 @@ def check_capabilities(config: Config) -> Iterable[Check]:
 
 def check_http(socket_path: str) -> Iterable[Check]:
     """Check that HTTP that was asked for is served; nothing is said while it is off."""
-    try:
-        with ControlClient(socket_path) as client:
-            http = status_of(client).get("http", {"state": "off"})
-    except (KhiveError, OSError):
-        return  # the check of the supervisor says so
-    if http["state"] == "off":
+    status = _told(socket_path)
+    http = status.get("http") if status else None
+    if http is None or http["state"] == "off":
         return
     if http["problem"]:
         what = f"HTTP is not served: {http['state']}"
