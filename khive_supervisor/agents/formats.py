@@ -24,7 +24,7 @@ _OWN = (
 
 
 def format_of(handler: Handler) -> Format:
-    """By what the handler says, else by its program's name."""
+    """Return the format that the handler names, else that of its program's name."""
     name = handler.format or os.path.basename(handler.agent[0])
     return FORMATS.get(name, plain)
 

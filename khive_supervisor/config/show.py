@@ -67,7 +67,7 @@ def _confine_as_toml(table: Confine, number: int, origins: Mapping[str, str]) ->
 
 
 def _role_as_toml(role: Role, number: int, origins: Mapping[str, str]) -> str:
-    """One role; what an inner table leaves at its default is left out."""
+    """Return a role's table; what an inner one leaves at its default is left out."""
     lines = ["[[roles]]"]
     for name, setting in every_key():
         value = value_of(role, name)

@@ -31,7 +31,7 @@ _RECEIVE_BYTES = 1 << 16
 
 
 def encode(message: Mapping[str, object]) -> bytes:
-    """One frame, ready to send; texts in it that are not Unicode are made so.
+    """Return one frame, ready to send; texts in it that are not Unicode are made so.
 
     Raises:
         ProtocolError: the message is larger than MAX_FRAME.

@@ -33,7 +33,7 @@ class Embedder(Protocol):
         """Return how many numbers a vector has."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """One unit vector for each text, in order: float32, shape (len(texts), dimensions).
+        """Return a unit vector for each text, in order: float32, shape (len(texts), dimensions).
 
         A text that says nothing to the model has a row of zeros: it is near to nothing. Otherwise
         all texts of a script that the model has never seen would have one vector, and be equal.

@@ -114,7 +114,7 @@ def lock_path(store: str) -> str:
 
 
 def named_by(store: str) -> "Holder | None":
-    """Who the lock of a store names, alive or not; None if there is none of ours."""
+    """Return whom the lock of a store names, alive or not; None if it is none of ours."""
     try:
         fd = open(lock_path(store), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
     except OSError:

@@ -17,7 +17,7 @@ def stopped(pid: int) -> bool:
 
 
 def _state(pid: int) -> str:
-    """One letter, as in `ps`; empty if it is not to be had."""
+    """Return a process's state as one letter, as `ps` has it; empty if it cannot be had."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]

@@ -81,7 +81,7 @@ def _audiences() -> str:
 def _rows(
     properties: Mapping[str, Any], required: tuple[str, ...], prefix: str = ""
 ) -> Iterator[str]:
-    """One row an argument; the members of objects in a list follow it."""
+    """Return a row for each argument; the members of objects in a list follow it."""
     for name, schema in properties.items():
         needed = " (required)" if name in required else ""
         cells = (

@@ -152,7 +152,7 @@ def quoted(term: str) -> str:
 
 
 def scope_token(kind: str, name: str) -> str:
-    """One alphanumeric token for a collection or namespace, for the `scope` column.
+    """Return an alphanumeric token for a collection or namespace, for the `scope` column.
 
     A hash, so that no two names share a token whatever their letters are; it ends in a digit,
     so that the stemmer leaves it alone.

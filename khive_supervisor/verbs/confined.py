@@ -325,7 +325,7 @@ class _Tasks(_Wall):
     def events(
         self, after_seq: int = 0, limit: int = 500, task_id: int | None = None
     ) -> list[TaskEvent]:
-        """As many as there are of its own among the next ones; none only if there is none."""
+        """Return those of its own among the next ones; none only if there is none."""
         seen: dict[int, bool] = {}
         while True:
             found = self._tasks.events(after_seq, EVENTS, task_id)

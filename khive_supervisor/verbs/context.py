@@ -36,11 +36,11 @@ Hint = Callable[[Mapping[str, object]], None]
 
 
 def _silent(done: int, total: int, text: str) -> None:
-    """Nobody wants to know."""
+    """Do nothing: nobody wants to know."""
 
 
 def _unheard(hint: Mapping[str, object]) -> None:
-    """There is no supervisor to tell."""
+    """Do nothing: there is no supervisor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Look:
         return not (self.changed or self.commits or self.kept)
 
     def shown(self) -> Mapping[str, object]:
-        """For people and programs; what is not there is left out."""
+        """Return it for people and programs; what is not there is left out."""
         data = {
             "branch": self.branch, "changed": self.changed, "commits": self.commits,
             "diff": self.stat, "note": self.kept,

@@ -146,7 +146,7 @@ class Zygote:
         return session.serve(self._config, cast("SessionRequest", request), fds)
 
     def _become(self, work: Callable[[], int]) -> None:
-        """Be a child that does this and nothing else, with nothing of the zygote's."""
+        """Run as a child that does this and nothing else, with nothing of the zygote's."""
         code = exitcodes.FAILURE
         try:
             os.setsid()

@@ -102,7 +102,7 @@ def _read(place: str, content: object, notes: Notes) -> Confine | None:
 
 
 def _note_contradictions(tables: Iterable[Confine | None], notes: Notes) -> None:
-    """One directory cannot be confined to two namespaces."""
+    """Note each directory that is confined to two namespaces."""
     seen: dict[str, tuple[str, str]] = {}
     for number, table in enumerate(tables):
         if table is None or not table.path:

@@ -74,7 +74,7 @@ def _steps(store: Store) -> Iterator[list[tuple[str, int, str]]]:
 
 
 def _part(rows: Sequence[tuple[str, int, str]], lengths: NDArray[np.int32]) -> _Part:
-    """One step's lists; adds the occurrences to the lengths of their entries."""
+    """Return one step's postings; adds the occurrences to the lengths of their entries."""
     numbers: dict[str, int] = {}
     n = len(rows)
     tokens = np.fromiter((numbers.setdefault(row[0], len(numbers)) for row in rows), np.int64, n)

@@ -36,7 +36,7 @@ class PostingsView:
         return cls(file, changed, any(fate.live for fate in old))
 
     def knows(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Of which entries it can tell whether they live and what they are."""
+        """Return True for each entry of which it can tell whether it lives and what it is."""
         inside = (ids >= 0) & (ids <= self.file.description.highest)
         if not inside.all():
             inside[inside] = self.file.lengths[ids[inside]] > 0

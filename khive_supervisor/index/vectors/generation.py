@@ -62,7 +62,7 @@ class Generations:
 
     @contextmanager
     def builder_lock(self) -> Iterator[bool]:
-        """Be the one builder; False if another one is. A killed builder's lock is free at once."""
+        """Hold the builder's lock; yields False if another has it. A killed one's is free."""
         self.prepare()
         place = os.path.join(self.directory, _BUILDER_LOCK)
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -307,7 +307,7 @@ def _best(
 
 
 def _best_first(hit: tuple[int, float]) -> tuple[float, int]:
-    """By cosine; of equals, the newer entry."""
+    """Return what orders hits: the cosine; of equals, the newer entry comes first."""
     return -hit[1], -hit[0]
 
 

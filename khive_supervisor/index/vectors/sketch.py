@@ -232,7 +232,7 @@ class Sketch:
         return places[np.argpartition(_far(parts.numbers, places, along[:_FIRST]), count)[:count]]
 
     def _differing(self, words: NDArray[np.uint64], query: NDArray[np.uint64]) -> NDArray[np.uint8]:
-        """In how many bits of the first half each item differs from the query."""
+        """Return in how many bits of the first half each item differs from the query."""
         if self._scratch is None:
             self._scratch = _Scratch.of(words.shape[1])
         # Not kept: 0.1 MB in each session that has ever searched.

@@ -150,7 +150,7 @@ def _deadline(context: Context, text: str | None) -> float | None:
 
 
 def task(context: Context, args: Arguments) -> Answer:
-    """One task with its payload, result and the end of its log."""
+    """Return a task with its payload, result and the end of its log."""
     found = shapes.existing(context, args["task"])
     events = context.store.tasks.events(task_id=found.id, limit=100)
     happened = [

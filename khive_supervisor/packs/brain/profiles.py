@@ -33,7 +33,7 @@ def profiles(context: Context, args: Arguments) -> Answer:
 
 
 def profile(context: Context, args: Arguments) -> Answer:
-    """One profile with what it has learned of entries, and whom it serves."""
+    """Return a profile with what it has learned of entries, and whom it serves."""
     name = args["name"].strip()
     found = context.store.profiles.find(name)
     if found is None:

@@ -24,7 +24,7 @@ FIRST_AFTER = 0.2
 
 
 def session_info(request: SessionRequest) -> SessionInfo:
-    """Who is being served, by the request that the worker was started with."""
+    """Return who is being served, by the request that the worker was started with."""
     environment = {str(k): str(v) for k, v in (request.get("env") or {}).items()}
     return SessionInfo(
         id=str(request.get("session", "")),

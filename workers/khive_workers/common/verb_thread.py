@@ -67,7 +67,7 @@ async def run_apart(work: Callable[[], Result]) -> Result:
 
 
 def _nothing() -> None:
-    """Nobody counts."""
+    """Do nothing: nobody counts these."""
 
 
 def _serve_one(

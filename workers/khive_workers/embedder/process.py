@@ -178,7 +178,7 @@ class Answers:
         return None
 
     def forget(self, job: Job) -> None:
-        """Nobody waits for a job any more."""
+        """Drop a job that nobody waits for any more."""
         self._computer.drop(job)
 
     def _submit(self, texts: list[str], answer: Callable[[bytes], None]) -> Job:

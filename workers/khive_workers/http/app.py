@@ -131,7 +131,7 @@ def _tasks(context: Context) -> metrics.TaskNumbers:
 
 
 def _user(namespace: str | None) -> AuthenticatedUser:
-    """Who asks, for the SDK: it lets nobody use a session that was opened with another token."""
+    """Return who asks, for the SDK: it keeps each session to the token that opened it."""
     return AuthenticatedUser(AccessToken(token="", client_id=namespace or "", scopes=[]))
 
 

@@ -164,7 +164,7 @@ class Gate:
         await self._inner(scope, receive, send)
 
     def _note(self, refusal: Refusal) -> None:
-        """One line of the log for each power of two: a flood must not drown the rest."""
+        """Log a line for each power of two: a flood must not drown the rest."""
         self.refused[refusal.code] += 1
         count = self.refused[refusal.code]
         if count & (count - 1) == 0:

@@ -158,7 +158,7 @@ class HttpWorker:
 
 
 async def _untold(_kinds: object) -> None:
-    """One of the lanes tells clients; that is enough."""
+    """Do nothing: one of the lanes tells clients, and that is enough."""
 
 
 def read_token(path: str) -> str:

@@ -163,4 +163,4 @@ async def _nothing() -> Message:
 
 
 async def _ignored(_message: Any) -> None:
-    """Nobody asked: the session's end is the answer."""
+    """Ignore what nobody asked for: the session's end is the answer."""

@@ -383,7 +383,7 @@ class Incoming:
         return SessionMessage(message)
 
     async def aclose(self) -> None:
-        """Nothing more is read."""
+        """Read nothing more."""
         self._transport.close()
 
     async def __aenter__(self) -> Self:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """Do nothing: nobody wants to know."""
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ END = 1024
 
 
 def received(content: bytes) -> bytes:
-    """One message as JSON that is text; a client that asks for BATCHED asks for OFFERED.
+    """Return a message as JSON that is text; a client that asks for BATCHED asks for OFFERED.
 
     What is not JSON is returned as it is: whoever reads it says so.
     """
@@ -65,7 +65,7 @@ def complaint(method: str, params: Any) -> str | None:
 
 
 def probable_id(beginning: bytes, end: bytes) -> str | int | None:
-    """The id of a request that cannot be read as a whole, by how clients write them; or None."""
+    """Return the id of a request that cannot be read whole, by how clients write them; or None."""
     beginning, end = beginning[:END], end[-END:]
     if _METHOD.search(beginning) is None:
         return None  # a response: its id is one of ours

@@ -102,7 +102,7 @@ class AgentHandler(CommandHandler):
         self._claim = replace(self._claim, agent_session=name, agent_counted=counted)
 
     def progress(self) -> str | None:
-        """Nothing in words; but the session becomes known while it runs."""
+        """Return None, as it says nothing of how far it is; note its session once it is known."""
         if not self._session and self._format is codex and self._output.total:
             session = codex.thread_in(self._output.text())
             if session:

@@ -212,7 +212,7 @@ class PythonHandler:
             self._wake()
 
     def _tell_threads(self, task: TaskContext) -> None:
-        """Nothing ends a thread; but whoever looks for what is still at work should hear of it."""
+        """Log the threads that a task has left: nothing ends them; somebody may look for them."""
         if names := self._baseline.threads_left():
             log.warning("role.threads_left", task=task.task_id, threads=names[:20])
 
@@ -278,11 +278,11 @@ class PythonHandler:
             self._task.cancelled.set()
 
     def turn(self, _now: float) -> float | None:
-        """Nothing is ever due."""
+        """Return None: nothing is ever due."""
         return None
 
     def close(self) -> None:
-        """Nothing is left behind by a thread whose process ends."""
+        """Do nothing: a thread leaves nothing behind when its process ends."""
 
 
 def described(error: BaseException) -> str:

@@ -252,7 +252,7 @@ class RoleLoop:
         return (TIMEOUT_GRACE if at_once else STOP_GRACE) + self._handler.tidies
 
     def _give_up(self, task: ActiveTask, now: float) -> None:
-        """It does not stop: store that, and end this process, since nothing else ends a thread."""
+        """Store that it does not stop, and end this process: nothing else ends a thread."""
         seconds = now - task.since
         task.outcome = Outcome(
             CANCELLED,

@@ -89,7 +89,7 @@ class ForkReserve:
         return ours
 
     def _listen(self) -> None:
-        """Be there for others; where that is impossible, for nobody else."""
+        """Listen for other sessions; where that is impossible, serve none of them."""
         with suppress(OSError):
             if os.path.lexists(self._path):
                 os.unlink(self._path)  # of one that was killed: the lock is ours
@@ -206,7 +206,10 @@ def _environment(pid: int) -> dict[bytes, bytes]:
 
 
 def run(options: argparse.Namespace, serve: Serve) -> int | None:
-    """Be the reserve; see `Reserve.run`. Its memory is loaded, and it has no thread."""
+    """Serve the own client and fork for others, until the own one is gone; return the exit code.
+
+    None: attach again. The caller has loaded what a session needs, and has no thread.
+    """
     runtime.name_process("khive-reserve")
     own = [0, 1, 2, options.journal, options.inbox]
     return ForkReserve(options.reserve, own, serve).run(options)

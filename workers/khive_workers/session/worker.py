@@ -87,7 +87,7 @@ def warm() -> None:
 
 
 async def _warm_up(server: McpServer) -> None:
-    """One handshake and one listing of the tools, over pipes, without store or supervisor."""
+    """Serve one handshake and one listing of the tools, over pipes, without store or supervisor."""
     to_server, from_server = os.pipe(), os.pipe()
     memory = make_file()
     inbox = Inbox(memory, 1 << 16)
@@ -110,7 +110,7 @@ async def _warm_up(server: McpServer) -> None:
 
 
 def _no(_: Any) -> None:
-    """Nobody observes the rehearsal."""
+    """Do nothing: nobody observes the warm-up."""
 
 
 async def _run_server(server: McpServer, transport: FdTransport) -> None:
@@ -236,7 +236,7 @@ class SessionWorker:
         await come_over(self._config.store.path, start, lambda: transport.idle, leave)
 
     def _another_context(self) -> Context:
-        """For a call that waits beside the others."""
+        """Return a context for a call that waits beside the others."""
         context = make_context(self._config, self._request, self._socket_path)
         if self._link is not None:
             context.hint = self._link.hint
