@@ -66,7 +66,7 @@ class EmbedderClient:
         self._probe: _Connection | None = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors of the texts, 1-2 ms for one short text; see `Embedder.embed`.
+        """Return unit vectors of the texts as any `Embedder`, in 1-2 ms for one short text.
 
         Raises:
             EmbedderUnavailable: nobody answers at the socket, or not in time.
@@ -90,9 +90,13 @@ class EmbedderClient:
 
         def wait() -> Vectors:
             try:
-                return self._answer(connection, 1)
-            except _Broken:  # meanwhile, so it counts as not asked
+                answer = connection.receive(self._deadline_of(1))
+            except ConnectionError:  # it has ended meanwhile, so this counts as not asked
+                connection.close()
                 return self.embed([text])
+            except (OSError, ProtocolError) as error:
+                raise self._lost(connection, error, 1) from None
+            return self._understood(connection, answer, 1)
 
         return wait
 
@@ -115,19 +119,6 @@ class EmbedderClient:
         except (OSError, ProtocolError) as error:
             raise self._lost(connection, error, len(texts)) from None
         return self._understood(connection, answer, len(texts))
-
-    def _answer(self, connection: _Connection, count: int) -> Vectors:
-        """Return the answer to what a connection was asked before.
-
-        Raises:
-            _Broken: the connection has ended since.
-        """
-        try:
-            answer = connection.receive(self._deadline_of(count))
-        except (OSError, ProtocolError) as error:
-            lost = self._lost(connection, error, count)
-            raise (_Broken(lost.message) if isinstance(error, ConnectionError) else lost) from None
-        return self._understood(connection, answer, count)
 
     def _deadline_of(self, count: int) -> float:
         patience = min(self._deadline, QUERY_DEADLINE) if count == 1 else self._deadline
@@ -245,10 +236,6 @@ class EmbedderClient:
         return EmbedderUnavailable(
             f"The embedder at {self._path} is not available: {reason}", hint=_HINT
         )
-
-
-class _Broken(EmbedderUnavailable):
-    """What was asked before will not be answered."""
 
 
 class _Connection:
