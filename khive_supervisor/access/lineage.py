@@ -6,8 +6,9 @@ import os
 from _blake2 import blake2s
 from collections.abc import Iterator
 
-from khive_supervisor.host import process_tree
-from khive_supervisor.host.process_tree import ProcessEntry, words_of
+from khive_supervisor.host import processes
+from khive_supervisor.host.processes import ProcessEntry, words_of
+from khive_supervisor.tasks.lease import boot_id
 
 #: Ancestors that are looked at; real chains have some ten.
 MAX_DEPTH = 64
@@ -19,7 +20,7 @@ WRAPPERS = SHELLS | {"env", "nice", "setsid", "timeout", "uv", "uvx"}
 
 def living(pid: int) -> ProcessEntry | None:
     """Return what is known of a living process; None if it is gone or nothing can be known."""
-    found = process_tree.process(pid)
+    found = processes.process(pid)
     return None if found is None or found.state in ("Z", "X") else found
 
 
@@ -68,13 +69,5 @@ def session_name(pid: int) -> str | None:
     found = living(pid)
     if found is None:
         return None
-    text = f"{_boot()} {found.pid} {found.started}"
+    text = f"{boot_id()} {found.pid} {found.started}"
     return blake2s(text.encode(), digest_size=8).hexdigest()
-
-
-def _boot() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read(64).strip()
-    except OSError:
-        return ""

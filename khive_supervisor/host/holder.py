@@ -34,6 +34,8 @@ MAX_SOCKETS = 32
 #: Bits of a directory's mode: others may write, others may only remove what is theirs.
 _WRITABLE, _STICKY = 0o022, 0o1000
 _LOCK_SH, _LOCK_NB = 1, 4
+#: What is named in the lock beside the pid.
+_NAMED = ("socket", "config", "release", "prefix")
 
 
 class Holder:
@@ -47,7 +49,7 @@ class Holder:
         prefix: its environment, `sys.prefix`.
     """
 
-    __slots__ = ("config", "pid", "prefix", "release", "socket")
+    __slots__ = ("pid", *_NAMED)
 
     def __init__(
         self,
@@ -65,12 +67,7 @@ class Holder:
 
     def encode(self) -> bytes:
         """Return the lock's content; a path with a line's end in it is left out."""
-        named = (
-            ("socket", self.socket),
-            ("config", self.config),
-            ("release", self.release),
-            ("prefix", self.prefix),
-        )
+        named = ((name, getattr(self, name)) for name in _NAMED)
         lines = [f"{name} {value}" for name, value in named if value and "\n" not in value]
         text = "\n".join([str(self.pid), *lines, "end", ""])
         return text.encode("utf-8", "surrogateescape")
@@ -93,13 +90,7 @@ def decode(data: bytes) -> "Holder | None":
             break
         name, _, value = line.partition(" ")
         named[name] = value
-    return Holder(
-        int(first),
-        named.get("socket"),
-        named.get("config"),
-        named.get("release"),
-        named.get("prefix"),
-    )
+    return Holder(int(first), *map(named.get, _NAMED))
 
 
 def lock_path(store: str) -> str:
@@ -179,11 +170,7 @@ def candidates(config: "str | None") -> "list[str]":
     likely = [paths.socket_path(config), paths.state_home() + "/run/supervisor.sock"]
     if named is not None and named.socket:
         likely.insert(0, named.socket)
-    found: list[str] = []
-    for path in likely:
-        if path not in found:
-            found.append(path)
-    return found
+    return list(dict.fromkeys(likely))
 
 
 def others() -> "list[str]":

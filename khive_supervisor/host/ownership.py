@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.errors import BootFailure
+from khive_supervisor.host.repository import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,8 @@ def check(paths: Iterable[str]) -> None:
 
 def _parts(path: str) -> Iterator[str]:
     """A path and all that are above it, as it is written and as it really is, from the root on."""
-    seen = set()
-    for way in (os.path.abspath(path), os.path.realpath(path)):
-        parts = [way]
-        while parts[-1] != os.path.dirname(parts[-1]):
-            parts.append(os.path.dirname(parts[-1]))
-        for part in reversed(parts):
-            if part not in seen:
-                seen.add(part)
-                yield part
+    ways = (os.path.abspath(path), os.path.realpath(path))
+    yield from dict.fromkeys(part for way in ways for part in reversed(steps(way)))
 
 
 def _judge(path: str, found: os.stat_result) -> Exposed | None:

@@ -10,6 +10,7 @@ terminal that started the supervisor.
 
 from _blake2 import blake2s
 from _collections_abc import Callable
+from os.path import exists
 from posix import environ, getcwd, geteuid, getuid, mkdir, stat
 
 from khive_supervisor.host import repository
@@ -62,14 +63,6 @@ def state_home() -> str:
     return (env("XDG_STATE_HOME") or home() + "/.local/state") + "/khive"
 
 
-def _exists(path: str) -> bool:
-    try:
-        stat(path)
-    except OSError:
-        return False
-    return True
-
-
 def foreign_home() -> "str | None":
     """Return why nothing is written below HOME; None if it may be.
 
@@ -91,11 +84,6 @@ def foreign_home() -> "str | None":
     )
 
 
-def _check_owner(directory: str, owner: int) -> None:
-    if owner not in (geteuid(), 0):
-        raise PermissionError(1, f"it belongs to uid {owner}, and not to this user", directory)
-
-
 def make_private_directory(directory: str) -> None:
     """Make a directory and what is missing above it, for their owner alone.
 
@@ -107,7 +95,8 @@ def make_private_directory(directory: str) -> None:
     except FileNotFoundError:
         parent = directory.rpartition("/")[0]
     else:
-        _check_owner(directory, owner)
+        if owner not in (geteuid(), 0):
+            raise PermissionError(1, f"it belongs to uid {owner}, and not to this user", directory)
         return
     if parent:
         make_private_directory(parent)
@@ -132,7 +121,7 @@ def find_config(explicit: str | None, cwd: str) -> str | None:
     if named and _trusted(named, repository.project_of, cwd):
         return repository.join(cwd, named)
     own = config_home() + "/khive.toml"
-    return own if _exists(own) else None
+    return own if exists(own) else None
 
 
 def distrust(explicit: str | None, cwd: str) -> list[tuple[str, str]]:
@@ -164,8 +153,7 @@ def socket_path(config_file: str | None) -> str:
     if config_file is None or config_file == config_home() + "/khive.toml":
         name = "supervisor"
     else:
-        path = config_file.encode("utf-8", "surrogateescape")
-        name = digest(path)
+        name = digest(config_file.encode("utf-8", "surrogateescape"))
     return state_home() + "/run/" + name + ".sock"
 
 

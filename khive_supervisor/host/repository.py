@@ -29,13 +29,9 @@ def repository_of(cwd: str, home: str) -> "str | None":
 
     The home directory, what is above it, and what everybody shares are never one.
     """
-    directory, own = realpath(cwd), realpath(home)
-    found = None
-    while not _is_no_project(directory, own):
-        if has_mark(directory):
-            found = directory
-        directory = parent(directory)
-    return found
+    own = realpath(home)
+    above = reversed(steps(realpath(cwd)))
+    return next((one for one in above if not _is_no_project(one, own) and has_mark(one)), None)
 
 
 def project_of(cwd: str, home: str) -> "str | None":
@@ -90,12 +86,12 @@ def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
     named, target = normpath(join(cwd, path)), realpath(join(cwd, path))
     held = within(target, place)
     if not held and target != named:  # there are links on the way
-        held = any(within(realpath(step), place) for step in _steps(named))
+        held = any(within(realpath(step), place) for step in steps(named))
     return held and not _is_own(target, place, home)
 
 
-def _steps(path: str) -> "list[str]":
-    """Return a path and all that are above it."""
+def steps(path: str) -> "list[str]":
+    """Return an absolute path and all that are above it, up to the root."""
     found = [path]
     while path != "/":
         path = parent(path)
@@ -162,7 +158,7 @@ def _misplaced(home: str, cwd: str) -> bool:
     in that repository and outside of this home, or if the repository lies in a home itself.
     """
     home = realpath(home)
-    root = _outermost(home)
+    root = next((one for one in steps(home)[-2::-1] if has_mark(one)), None)
     if root is None:
         return False
     cwd, account = realpath(cwd), realpath(account_home())
@@ -173,18 +169,5 @@ def _misplaced(home: str, cwd: str) -> bool:
     return (account != "/" and within(root, account)) or _in_a_home(parent(root))
 
 
-def _outermost(directory: str) -> "str | None":
-    found = None
-    while directory != "/":
-        if has_mark(directory):
-            found = directory
-        directory = parent(directory)
-    return found
-
-
 def _in_a_home(directory: str) -> bool:
-    while directory != "/":
-        if any(lexists(directory + part) for part in OWN_PLACES):
-            return True
-        directory = parent(directory)
-    return False
+    return any(lexists(above + part) for above in steps(directory)[:-1] for part in OWN_PLACES)

@@ -26,17 +26,10 @@ def read_regular(path: str, limit: int) -> tuple[bytes, os.stat_result]:
             raise OSError(0, "it is a directory")
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "it is not a regular file")
-        return _read(descriptor, limit), status
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise OSError(0, f"it is larger than {limit} bytes")
+        return data, status
     finally:
         os.close(descriptor)
-
-
-def _read(descriptor: int, limit: int) -> bytes:
-    parts = []
-    length = 0
-    while part := os.read(descriptor, 1 << 20):
-        parts.append(part)
-        length += len(part)
-        if length > limit:
-            raise OSError(0, f"it is larger than {limit} bytes")
-    return b"".join(parts)

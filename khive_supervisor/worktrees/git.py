@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping
 
 from khive_supervisor.errors import GitFailed
+from khive_supervisor.host.processes import end_group
 
 #: Seconds for one call; a checkout of a very large repository is the longest.
 TIMEOUT = 120.0
@@ -85,7 +85,7 @@ class Git:
         try:
             output, errors = process.communicate(stdin, timeout=self._timeout)
         except subprocess.TimeoutExpired:
-            _end(process)
+            end_group(process.pid)
             process.communicate()
             raise GitFailed(
                 f"git {words[0]} took longer than {self._timeout:g} s and was stopped."
@@ -125,11 +125,4 @@ class Git:
         with self._lock:
             self._stopped = True
             if self._process is not None:
-                _end(self._process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
+                end_group(self._process.pid)

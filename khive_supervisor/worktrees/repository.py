@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.errors import NoPlace
+from khive_supervisor.host.repository import steps
 from khive_supervisor.host.small_file import read_regular
 
 #: Bytes of a file that names a directory: a path and a few words.
@@ -52,7 +52,7 @@ def find(cwd: str) -> Repository | None:
         NoPlace: it, or a part of it, is another user's.
     """
     where = os.path.realpath(cwd)
-    for top in _upwards(where):
+    for top in steps(where):
         found = _here(top)
         if found is not None:
             own, common = found
@@ -63,6 +63,22 @@ def find(cwd: str) -> Repository | None:
     return None
 
 
+def main_checkout(top: str) -> str | None:
+    """The main checkout of the worktree that has its top here; None if this is no such top.
+
+    What its `.git` file says of itself counts only if the repository says the same.
+    """
+    named = _named_in(f"{top}/.git", "gitdir: ")
+    if not named:
+        return None
+    own = os.path.realpath(os.path.join(top, named))
+    shared = _named_in(f"{own}/commondir", "") or "../.."
+    common = os.path.realpath(os.path.join(own, shared))
+    if os.path.dirname(own) != os.path.join(common, "worktrees") or not _points_back(top, own):
+        return None
+    return os.path.dirname(common) if os.path.basename(common) == ".git" else common
+
+
 def own_of(tree: str, common: str) -> str:
     """The git directory of one worktree of a repository; empty if it is none of its any more."""
     found = _named_in(f"{tree}/.git", "gitdir: ")
@@ -71,15 +87,6 @@ def own_of(tree: str, common: str) -> str:
     own = os.path.realpath(os.path.join(tree, found))
     belongs = os.path.dirname(own) == f"{common}/worktrees" and _points_back(tree, own)
     return own if belongs else ""
-
-
-def _upwards(path: str) -> Iterator[str]:
-    while True:
-        yield path
-        parent = os.path.dirname(path)
-        if parent == path:
-            return
-        path = parent
 
 
 def _here(top: str) -> tuple[str, str] | None:
@@ -110,7 +117,9 @@ def _named_in(file: str, before: str) -> str:
     except OSError:
         return ""
     text = os.fsdecode(data)
-    return text.removeprefix(before).rstrip("\n") if text.startswith(before) else ""
+    if not text.startswith(before) or "\0" in text:
+        return ""
+    return text.removeprefix(before).rstrip("\n")
 
 
 def _belongs(top: str, own: str, common: str) -> bool:
@@ -120,7 +129,7 @@ def _belongs(top: str, own: str, common: str) -> bool:
     if own != common:
         return os.path.dirname(own) == f"{common}/worktrees" and _points_back(top, own)
     # A submodule's is in the git directory of a checkout around it.
-    return any(common.startswith(f"{around}/.git/modules/") for around in _upwards(top))
+    return any(common.startswith(f"{around}/.git/modules/") for around in steps(top))
 
 
 def _points_back(top: str, own: str) -> bool:
@@ -147,8 +156,7 @@ def check_writable_parts(common: str, branch: str) -> None:
     Raises:
         NoPlace: there is one.
     """
-    path, parts = common, ["worktrees", "packed-refs", "reftable", "refs"]
-    for name in parts:
+    for name in ("worktrees", "packed-refs", "reftable", "refs"):
         _check_no_link(f"{common}/{name}")
     path = f"{common}/refs"
     for name in ("heads", *branch.split("/")[:-1]):

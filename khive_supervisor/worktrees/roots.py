@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from khive_supervisor.errors import Denied, InvalidInput, NoPlace
 from khive_supervisor.host import paths
+from khive_supervisor.host.repository import within
 from khive_supervisor.worktrees import repository
 
 #: Directories of the system: nobody's project, whoever stands in them.
@@ -103,11 +104,11 @@ def _of_project(real: str, session: str) -> bool:
         return False
     here = os.path.realpath(session)
     home = os.path.realpath(paths.home())
-    if os.stat(here).st_uid != os.geteuid() or (here != home and _below(home, here)):
+    if os.stat(here).st_uid != os.geteuid() or (here != home and within(home, here)):
         return False  # a directory around the home is nobody's project
     mine = _repository(here)
     if mine is None:
-        return _below(real, here) and not (here == home and _hidden(real, home))
+        return within(real, here) and not (here == home and _hidden(real, home))
     if _below_any(real, (mine.top, mine.main)):
         return not (mine.top == home and _hidden(real, home))
     theirs = _repository(real)
@@ -128,12 +129,8 @@ def _hidden(real: str, home: str) -> bool:
     return os.path.relpath(real, home).startswith(".") and real != home
 
 
-def _below(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")
-
-
 def _below_any(path: str, roots: Sequence[str]) -> bool:
-    return any(_below(path, root) for root in roots)
+    return any(within(path, root) for root in roots)
 
 
 def _denied(path: str, why: str) -> Denied:
@@ -146,4 +143,4 @@ def _denied(path: str, why: str) -> Denied:
 
 def _shown(path: str) -> str:
     home = os.path.realpath(paths.home())
-    return f"~{path.removeprefix(home)}" if home != "/" and _below(path, home) else path
+    return f"~{path.removeprefix(home)}" if home != "/" and within(path, home) else path

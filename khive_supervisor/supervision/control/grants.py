@@ -20,7 +20,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.requests import GrantData
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.host import processes
-from khive_supervisor.host.process_tree import ProcessEntry
+from khive_supervisor.host.processes import ProcessEntry
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.server import Arrival

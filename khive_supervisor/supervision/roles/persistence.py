@@ -12,9 +12,8 @@ from khive_supervisor import logs
 from khive_supervisor.budgets.limits import BudgetLimits, limits_of
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.roles import Role
-from khive_supervisor.host import process_tree
-from khive_supervisor.host.process_tree import ProcessEntry
-from khive_supervisor.host.processes import alive
+from khive_supervisor.host import processes
+from khive_supervisor.host.processes import ProcessEntry, alive
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import Outbox
 from khive_supervisor.supervision.roles.lifecycle import FINAL
@@ -145,13 +144,13 @@ def end_strays(workers: Collection[str]) -> int:
     """
     named = dict(worker.partition(":")[::2] for worker in workers)
     leaders = [int(pid) for pid in named.values() if pid.isdecimal()]
-    ended = process_tree.end_all(lambda: _left(named, leaders))
+    ended = processes.end_all(lambda: _left(named, leaders))
     if ended:
         log.info("role.strays", workers=sorted(named), ended=ended)
     return ended
 
 
 def _left(names: Collection[str], leaders: Collection[int]) -> Iterator[ProcessEntry]:
-    yield from process_tree.marked(names)
+    yield from processes.marked(names)
     for leader in leaders:
-        yield from process_tree.of_session(leader, snapshot.VARIABLE)
+        yield from processes.of_session(leader, snapshot.VARIABLE)

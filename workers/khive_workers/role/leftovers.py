@@ -13,8 +13,8 @@ import sys
 from collections.abc import Collection
 
 from khive_supervisor import logs
-from khive_supervisor.host import paths, process_tree
-from khive_supervisor.host.process_tree import ProcessEntry
+from khive_supervisor.host import paths, processes
+from khive_supervisor.host.processes import ProcessEntry
 from khive_supervisor.tasks.model import Claim, Outcome
 from khive_workers.role.handlers import AroundHandler, TaskHandler
 
@@ -54,7 +54,7 @@ class WithoutLeftovers(AroundHandler):
         living = [one for one in _mine(kept) if one.state != "Z"]
         if living:
             kept = kept | _supervisor()
-            ended = process_tree.end_all(lambda: self._look(kept))
+            ended = processes.end_all(lambda: self._look(kept))
             log.info("role.leftovers", task=self._task, ended=ended)
         reap(self._kept)
 
@@ -91,7 +91,7 @@ def reap(kept: Collection[int], at_work: int = 0) -> None:
 
 
 def _mine(spared: Collection[int]) -> list[ProcessEntry]:
-    return process_tree.descendants(process_tree.table(), os.getpid(), spared)
+    return processes.descendants(processes.table(), os.getpid(), spared)
 
 
 def _tracker() -> set[int]:

@@ -28,7 +28,7 @@ from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.control import protocol
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import BootFailure, KhiveError
-from khive_supervisor.host import paths, process_tree
+from khive_supervisor.host import paths, processes
 from khive_supervisor.packs import loading
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.tasks import TaskStore
@@ -92,8 +92,8 @@ def _serve(
     role = config.role(request["role"])
     assert role is not None
     os.environ.update(request["env"])
-    os.environ[process_tree.MARK] = request["worker"]
-    process_tree.become_subreaper()
+    os.environ[processes.MARK] = request["worker"]
+    processes.become_subreaper()
     sys.stdout.flush()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As stderr has it: a print of what is no Unicode is no failure of the task.
