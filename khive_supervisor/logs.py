@@ -1,9 +1,9 @@
 """Log collection: every process sends records, the supervisor alone writes the file.
 
-multiprocessing-logging gives the handler pair; its one `multiprocessing.Queue` is replaced, since
-a process killed while it holds that queue's lock would silence all others. Here each process has a
-socket pair of its own: the kernel keeps a record whole, nobody holds a lock, a full
-socket costs only its own process's lines (counted, and said in the next record).
+multiprocessing-logging gives the collecting handler; its one `multiprocessing.Queue` is replaced,
+since a process killed while it holds that queue's lock would silence all others. Here each process
+has a socket pair of its own: the kernel keeps a record whole, nobody holds a lock, a full socket
+costs only its own process's lines (counted, and said in the next record).
 """
 
 from __future__ import annotations
@@ -112,16 +112,23 @@ class TextLines(logging.Formatter):
         return f"khive-supervisor: {record.levelname} {super().format(record)}{shown}"
 
 
-class RecordSender:
-    """The queue of a sending process: never blocks, never raises, counts what it had to drop."""
+class SendingHandler(logging.Handler):
+    """The handler of every process but the supervisor: never blocks, and counts what it drops."""
 
     def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
         sock.setblocking(False)
         self._sock = sock
         self.dropped = 0
 
-    def put_nowait(self, record: logging.LogRecord) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
         """Send one record, or count it as dropped."""
+        try:
+            self._send(record)
+        except Exception:  # noqa: BLE001 - whatever a field's own text raises
+            self.handleError(record)
+
+    def _send(self, record: logging.LogRecord) -> None:
         line = as_dict(record)
         if self.dropped:
             line["dropped_before"] = self.dropped
@@ -139,26 +146,7 @@ class RecordSender:
     def close(self) -> None:
         """Close the sending end; idempotent."""
         self._sock.close()
-
-
-class SendingHandler(MultiProcessingHandler):  # type: ignore[misc]  # the package has no types
-    """The handler of every process but the supervisor; starts no thread."""
-
-    def __init__(self, sender: RecordSender) -> None:
-        logging.Handler.__init__(self)
-        self.queue = sender
-        self.sub_handler = logging.NullHandler()
-        self._is_closed = False
-
-    def _format_record(self, record: logging.LogRecord) -> logging.LogRecord:
-        return record
-
-    def close(self) -> None:
-        """Close the sending end; idempotent."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.queue.close()
-            logging.Handler.close(self)
+        super().close()
 
 
 class Collector:
@@ -389,7 +377,7 @@ def send_to_supervisor(level: str, name: str) -> socket.socket:
     The process's name ("session", "zygote") is in every record.
     """
     receiving, sending = socket.socketpair(socket.AF_UNIX, RECORD_SOCKET)
-    _replace_handlers(SendingHandler(RecordSender(sending)), level)
+    _replace_handlers(SendingHandler(sending), level)
     import multiprocessing
 
     multiprocessing.current_process().name = name

@@ -195,5 +195,5 @@ def by_meaning_alone(pairs: Sequence[Pair], count: int, model: MiniLM) -> list[P
 
 
 def _shared_words(pair: Pair) -> float:
-    asked = set(text.query_terms(pair.question))
-    return len(asked & set(text.query_terms(pair.document))) / max(len(asked), 1)
+    asked = set(text.read_query(pair.question))
+    return len(asked & set(text.read_query(pair.document))) / max(len(asked), 1)

@@ -118,25 +118,21 @@ def _is_built(folder: str) -> bool:
 
 def _top(folder: str) -> str | None:
     """Return the top of the repository that a folder is in."""
-    while True:
-        if os.path.lexists(os.path.join(folder, ".git")):
-            return folder
+    while not os.path.lexists(os.path.join(folder, ".git")):
         above = os.path.dirname(folder)
         if above == folder:
             return None
         folder = above
+    return folder
 
 
-def _between(top: str, folder: str) -> Iterator[str]:
-    """The folders from `top` down to the one above `folder`."""
-    if folder == top:
-        return
-    yield top
-    at = top
-    for part in os.path.relpath(os.path.dirname(folder), top).split(os.sep):
-        if part != ".":
-            at = os.path.join(at, part)
-            yield at
+def _between(top: str, folder: str) -> list[str]:
+    """Return the folders from `top` down to the one above `folder`."""
+    found = []
+    while folder != top:
+        folder = os.path.dirname(folder)
+        found.append(folder)
+    return found[::-1]
 
 
 def _users_file() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import cast
 
 from khive_supervisor.documents.model import (
     TITLE_LIMIT,
@@ -39,7 +39,7 @@ def _entries(line: str, source: str, number: int) -> Iterator[Learned]:
     if why or isinstance(data, str):
         yield DocumentProblem(f"{source}:{number}", why)
         return
-    content = _content(data)
+    content = cast("str", data.get("content", data.get("text")))
     rest = {k: data[k] for k in ("title", "tags", "kind", "source") if data.get(k)}
     if "title" in rest:
         rest["title"] = rest["title"][:TITLE_LIMIT]
@@ -61,13 +61,9 @@ def _read(line: str) -> JsonObject | str:
     return data if isinstance(data, dict) else "not an object"
 
 
-def _content(data: JsonObject) -> Any:
-    return data.get("content", data.get("text"))
-
-
 def _fault(data: JsonObject) -> str:
     """Return what is wrong with an object; nothing: it is an entry."""
-    content = _content(data)
+    content = data.get("content", data.get("text"))
     if not isinstance(content, str) or not content.strip():
         return 'no text under "content" (or "text")'
     wrong = any(not isinstance(data[k], str) for k in ("title", "kind", "source") if data.get(k))

@@ -13,10 +13,9 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 
 from khive_supervisor.documents import front_matter
 from khive_supervisor.documents.front_matter import FrontMatter
-from khive_supervisor.documents.images import without_images
+from khive_supervisor.documents.images import IMAGE, without_images
 from khive_supervisor.documents.model import TITLE_LIMIT, DocumentEntry, LeftOut
 from khive_supervisor.documents.pieces import pieces
-from khive_supervisor.documents.plain import IMAGE
 
 _BETWEEN = " > "
 
@@ -37,8 +36,7 @@ def split_markdown(text: str, source: str, title: str) -> Iterator[DocumentEntry
     Embedded images are left out, one `LeftOut` each.
     """
     text, images = without_images(_lines_ended_alike(text))
-    for _ in range(images):
-        yield LeftOut(source, IMAGE)
+    yield from [LeftOut(source, IMAGE)] * images
     above, text = _front_matter(text)
     first = above.text or (above.written if not text.strip() else "")
     for outline, body in sections(text, above.title):

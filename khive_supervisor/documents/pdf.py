@@ -99,8 +99,7 @@ def _main() -> None:
         said = _pages_of(io.BytesIO(sys.stdin.buffer.read()))
     except Exception as error:  # noqa: BLE001 - whatever a foreign file does to its reader
         said = {"error": f"a broken PDF: {type(error).__name__}: {error}"[:300]}
-    text = json.dumps(said, ensure_ascii=True)
-    sys.stdout.write(text)
+    json.dump(said, sys.stdout)
 
 
 if __name__ == "__main__":

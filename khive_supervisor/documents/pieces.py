@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from khive_supervisor.documents.model import PIECE, SMALL
+from khive_supervisor.documents.images import IMAGE, without_images
+from khive_supervisor.documents.model import PIECE, SMALL, TITLE_LIMIT, DocumentEntry, LeftOut
 
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 #: Blank lines at the start; not the blanks of the first line that has text, which may be code.
 _BLANK = re.compile(r"\A(?:[^\S\n]*\n)+")
+
+
+def split_text(text: str, source: str, title: str) -> Iterator[DocumentEntry | LeftOut]:
+    """Plain text, cut at paragraphs; embedded images are left out, one `LeftOut` each."""
+    text, images = without_images(text)
+    yield from [LeftOut(source, IMAGE)] * images
+    for piece in pieces(text):
+        yield {"content": piece, "title": title[:TITLE_LIMIT], "source": source}
 
 
 def pieces(text: str, size: int = PIECE) -> Iterator[str]:
@@ -39,12 +48,8 @@ def _cut(paragraph: str, size: int) -> Iterator[str]:
         part = window[:at].rstrip()
         if part:
             yield part
-        start = _after_space(paragraph, start + at)
+        start += at
+        while start < len(paragraph) and paragraph[start].isspace():
+            start += 1
     if paragraph[start:].strip():
         yield paragraph[start:]
-
-
-def _after_space(text: str, start: int) -> int:
-    while start < len(text) and text[start].isspace():
-        start += 1
-    return start

@@ -22,7 +22,7 @@ from khive_supervisor.documents.encodings import (
 from khive_supervisor.documents.jsonl import split_jsonl
 from khive_supervisor.documents.markdown import split_markdown
 from khive_supervisor.documents.model import DocumentEntry, DocumentProblem, LeftOut
-from khive_supervisor.documents.plain import split_text
+from khive_supervisor.documents.pieces import split_text
 from khive_supervisor.documents.walk import SIZE_LIMIT, DocumentSource
 
 #: Grows when the same bytes give other entries: what was learned before is then read again.
@@ -82,15 +82,11 @@ def _read(source: DocumentSource, note: Callable[[str], None]) -> Iterator[Item]
         return
     with open(source.path, "rb") as file:
         if is_pdf(file.peek(PROBE)[:PROBE]):
-            yield from _of_pdf(source)
+            if not pdf.available():
+                raise Unreadable(pdf.NEEDED)
+            yield from pdf.split_pdf(source.path, source.shown, os.path.basename(source.name))
         else:
             yield from _of_stream(source, file)
-
-
-def _of_pdf(source: DocumentSource) -> Iterator[Item]:
-    if not pdf.available():
-        raise Unreadable(pdf.NEEDED)
-    yield from pdf.split_pdf(source.path, source.shown, os.path.basename(source.name))
 
 
 def _of_stream(source: DocumentSource, file: IO[bytes]) -> Iterator[Item]:

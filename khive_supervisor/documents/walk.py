@@ -78,10 +78,10 @@ def find(paths: Iterable[str], form: str, everything: bool = False) -> Iterator[
     seen: set[str] = set()
     for path in paths:
         for found in _of(path, form, everything):
-            if not isinstance(found, DocumentSource) or not found.name or found.name not in seen:
+            name = found.name if isinstance(found, DocumentSource) else ""
+            if name not in seen:
                 yield found
-            if isinstance(found, DocumentSource):
-                seen.add(found.name)
+            seen |= {name} - {""}
 
 
 def folders(paths: Iterable[str]) -> list[str]:
@@ -98,10 +98,8 @@ def is_gone(name: str) -> bool:
     """Return True if there is no such file any more; not for one that only cannot be seen."""
     try:
         os.lstat(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError) as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
 
 

@@ -56,11 +56,6 @@ def has_words(text: str) -> bool:
     return any(map(str.isalnum, text))
 
 
-def is_nonzero(vector: Vectors) -> bool:
-    """Return True if a vector of an embedder says anything; see `Embedder.embed`."""
-    return bool(vector.any())
-
-
 def unit_rows(vectors: Vectors) -> Vectors:
     """Return every row scaled to length one; a row of zeros stays as it is."""
     # In float64, where no float32 squared overflows.

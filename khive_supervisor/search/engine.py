@@ -14,7 +14,7 @@ from itertools import islice
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.embed.base import Embedder, Vectors, is_nonzero
+from khive_supervisor.embed.base import Embedder, Vectors
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
@@ -207,7 +207,7 @@ class SearchEngine:
             return Arm([], "an empty query has no meaning")
         try:
             vector = wait_for_vector()[0]
-            if not is_nonzero(vector):
+            if not vector.any():
                 return Arm([], "nothing that the model knows", _UNKNOWN)
             found = self._index.search_in(scope, vector, depth)
         except EmbedderUnavailable as error:
@@ -250,7 +250,9 @@ class SearchEngine:
             entry.id: entry for entry in self._store.entries.get([one.fused.id for one in best])
         }
         return [
-            _hit(entries[one.fused.id], one, written) for one in best if one.fused.id in entries
+            Hit(entries[one.fused.id], one.score, _why(one.fused, written), _details(one, written))
+            for one in best
+            if one.fused.id in entries
         ]
 
     def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
@@ -277,30 +279,29 @@ def embedded_part(query: str) -> str:
     return text if beyond is None else text[: beyond.start()]
 
 
-def _hit(entry: Entry, ranked: ranking.Ranked, written: Written) -> Hit:
-    return Hit(entry, ranked.score, _why(ranked.fused, written), _details(ranked, written))
-
-
 def _why(fused: fusion.Fused, written: Written) -> str:
     """Return why an entry is among the results, in a few words."""
     reasons = ["as written"] if fused.id in written.holders else []
-    if fused.lexical_rank is not None:
-        reasons.append(f"words #{fused.lexical_rank}")
-    if fused.vector_rank is not None:
-        reasons.append(f"meaning #{fused.vector_rank} ({fused.vector_score:.2f})")
+    if fused.lexical:
+        reasons.append(f"words #{fused.lexical[0]}")
+    if fused.vector:
+        reasons.append(f"meaning #{fused.vector[0]} ({fused.vector[1]:.2f})")
     return ", ".join(reasons)
 
 
 def _details(ranked: ranking.Ranked, written: Written) -> Mapping[str, object]:
     """Return the numbers behind a score: both boosts * written * the sum of the weighted parts."""
     fused = ranked.fused
+    lexical, vector = fused.arms
+    rank, bm25, part = fused.lexical or (None, None, lexical.unlisted)
+    near_rank, cosine, near_part = fused.vector or (None, None, vector.unlisted)
     return {
-        "words_rank": fused.lexical_rank,
-        "words_bm25": _rounded(fused.lexical_score),
-        "words_part": _rounded(fused.lexical_part * fused.lexical_weight),
-        "meaning_rank": fused.vector_rank,
-        "meaning_cosine": _rounded(fused.vector_score),
-        "meaning_part": _rounded(fused.vector_part * fused.vector_weight),
+        "words_rank": rank,
+        "words_bm25": _rounded(bm25),
+        "words_part": _rounded(part * lexical.weight),
+        "meaning_rank": near_rank,
+        "meaning_cosine": _rounded(cosine),
+        "meaning_part": _rounded(near_part * vector.weight),
         "lift": _rounded(ranked.boost),
         "liking": _rounded(ranked.learned_boost),
         "written": _rounded(written.factors.get(fused.id, 1.0)),

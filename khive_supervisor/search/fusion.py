@@ -96,8 +96,8 @@ class Weighted(NamedTuple):
 class Fused(NamedTuple):
     """A candidate, its score, and what explains it; a tuple, since every search makes hundreds.
 
-    Ranks count from 1; rank and raw score (BM25, cosine) are None where the arm does not list the
-    candidate. score = lexical_weight * lexical_part + vector_weight * vector_part.
+    `lexical` and `vector` are None where the arm does not list the candidate: its part is the arm's
+    `unlisted` then. The score is the sum of both parts, each times the weight of its arm.
     """
 
     id: int
@@ -105,46 +105,6 @@ class Fused(NamedTuple):
     lexical: Place | None
     vector: Place | None
     arms: tuple[Weighted, Weighted]
-
-    @property
-    def lexical_rank(self) -> int | None:
-        """Return its place among the lexical results."""
-        return self.lexical[0] if self.lexical else None
-
-    @property
-    def lexical_score(self) -> float | None:
-        """Return its BM25."""
-        return self.lexical[1] if self.lexical else None
-
-    @property
-    def lexical_part(self) -> float:
-        """Return what the lexical arm says of it, 0..1."""
-        return self.lexical[2] if self.lexical else self.arms[0].unlisted
-
-    @property
-    def lexical_weight(self) -> float:
-        """Return how much the lexical arm counts."""
-        return self.arms[0].weight
-
-    @property
-    def vector_rank(self) -> int | None:
-        """Return its place among the vector results."""
-        return self.vector[0] if self.vector else None
-
-    @property
-    def vector_score(self) -> float | None:
-        """Return its cosine."""
-        return self.vector[1] if self.vector else None
-
-    @property
-    def vector_part(self) -> float:
-        """Return what the vector arm says of it, 0..1."""
-        return self.vector[2] if self.vector else self.arms[1].unlisted
-
-    @property
-    def vector_weight(self) -> float:
-        """Return how much the vector arm counts."""
-        return self.arms[1].weight
 
 
 def fuse(

@@ -29,14 +29,14 @@ class FullText(Protocol):
         ...
 
     def tokens(self, terms: Iterable[str]) -> dict[str, list[str]]:
-        """Return each term of `text.query_terms` as the index knows it: stemmed, no diacritics.
+        """Return each term of `text.read_query` as the index knows it: stemmed, no diacritics.
 
         One token is a word, several are a phrase, none is nothing that the index holds.
         """
         ...
 
     def document_frequencies(self, terms: Iterable[str]) -> dict[str, int]:
-        """Return in how many entries each term of `text.query_terms` occurs (0: in none).
+        """Return in how many entries each term of `text.read_query` occurs (0: in none).
 
         Entries that were deleted a short while ago may still be counted.
         """

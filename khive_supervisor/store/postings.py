@@ -11,7 +11,7 @@ class PostingStore(Protocol):
     """The full-text index as lists, and which entries have died or come back; reading only."""
 
     def phrase_ids(self, term: str, limit: int, above: int = 0) -> list[int]:
-        """Return the live entries above an id in which a term of `text.query_terms` occurs.
+        """Return the live entries above an id in which a term of `text.read_query` occurs.
 
         In the order of ids, at most `limit`.
         """

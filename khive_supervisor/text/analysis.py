@@ -1,7 +1,7 @@
 """What the full-text index holds, and how a query is asked of it: one analysis for both sides.
 
 The store writes `index_text(text)` into an FTS5 table with the tokenizer `porter unicode61`; the
-search turns a user's text into `query_terms` and these into a `match_expression`. Text of a user
+search turns a user's text into a `Query` and its terms into a `match_expression`. Text of a user
 never is query syntax: a term reaches FTS5 only between double quotes, and holds none itself.
 
 Limits: every string is valid, also one with NULs, lone surrogates, or no word at all; a query
@@ -119,17 +119,12 @@ def read_query(text: str) -> Query:
     return Query(counts, names)
 
 
-def query_terms(text: str) -> tuple[str, ...]:
-    """Return the distinct terms of `read_query`."""
-    return tuple(read_query(text))
-
-
 def match_expression(
     terms: Iterable[str], scope: Sequence[str] = (), also: Iterable[str] = ()
 ) -> str:
     """Return the FTS5 expression for entries with any of the terms, and all of the scope's tokens.
 
-    With `also`, an entry must have any of those terms too. Terms come from `query_terms`, tokens
+    With `also`, an entry must have any of those terms too. Terms come from `read_query`, tokens
     from `scope_token`. No terms give an empty expression, which FTS5 would refuse: ask nothing
     then.
     """
@@ -138,7 +133,7 @@ def match_expression(
         return ""
     others = _any_of(also)
     inside = f"({words}) AND ({others})" if others else words
-    parts = [*(f"scope : {quoted(token)}" for token in scope)]
+    parts = (f"scope : {quoted(token)}" for token in scope)
     return " AND ".join([*parts, f"{{{' '.join(TEXT_COLUMNS)}}} : ({inside})"])
 
 

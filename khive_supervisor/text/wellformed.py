@@ -12,9 +12,6 @@ import json
 import re
 from typing import Any
 
-#: What stands for each part that was no text.
-REPLACEMENT = "\ufffd"
-
 #: An escape in JSON text: a whole pair, half a pair, or any other. Outside of strings JSON has no
 #: backslash, so this finds every one, and takes no second backslash for a first.
 _ESCAPE = re.compile(
@@ -37,8 +34,6 @@ _LINE_ENDS = (
 
 def is_text(value: str) -> bool:
     """Return True if a string can be encoded as it is."""
-    if value.isascii():
-        return True
     try:
         value.encode()
     except UnicodeEncodeError:

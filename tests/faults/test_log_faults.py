@@ -25,7 +25,7 @@ import socket, sys
 from khive_supervisor import logs
 name, count, fd = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sock = socket.socket(fileno=fd)
-logs._replace_handlers(logs.SendingHandler(logs.RecordSender(sock)), "info")
+logs._replace_handlers(logs.SendingHandler(sock), "info")
 log = logs.get("khive.test")
 if count:
     sock.setblocking(True)

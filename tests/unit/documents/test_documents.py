@@ -20,8 +20,7 @@ from khive_supervisor.documents.model import (
     DocumentProblem,
     LeftOut,
 )
-from khive_supervisor.documents.pieces import pieces
-from khive_supervisor.documents.plain import split_text
+from khive_supervisor.documents.pieces import pieces, split_text
 
 WORDS = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=12)
 GAPS = st.sampled_from([" ", "\n", "\n\n", "\n \n", "  ", ". ", "。", "\n\n\n"])

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from khive_supervisor.search.fusion import fuse, lexical_sharpness, vector_sharpness, vector_weight
+from khive_supervisor.search.fusion import (
+    Fused,
+    fuse,
+    lexical_sharpness,
+    vector_sharpness,
+    vector_weight,
+)
 
 Scored = list[tuple[int, float]]
 
@@ -22,30 +28,36 @@ NEAR = st.dictionaries(IDS, st.floats(-1, 1), max_size=30).map(best_first)
 SHARE = st.floats(0, 1)
 
 
+def parts(one: Fused) -> tuple[float, float]:
+    """Return what each arm says of a candidate, 0..1."""
+    text, vector = one.arms
+    return (
+        one.lexical[2] if one.lexical else text.unlisted,
+        one.vector[2] if one.vector else vector.unlisted,
+    )
+
+
 @given(WORDS, NEAR, SHARE)
 def test_every_candidate_once_and_explained(words: Scored, near: Scored, names: float) -> None:
     fused = fuse(words, near, names)
     assert {f.id for f in fused} == {i for i, _ in words} | {i for i, _ in near}
     assert len(fused) == len({f.id for f in fused})
     for f in fused:
-        parts = f.lexical_weight * f.lexical_part + f.vector_weight * f.vector_part
-        assert f.score == parts
+        (by_words, by_vector), arms = parts(f), f.arms
+        assert f.score == arms[0].weight * by_words + arms[1].weight * by_vector
         assert 0 <= f.score <= 1 + 1e-12
-        assert math.isclose(f.lexical_weight + f.vector_weight, 1)
-        if f.lexical_rank is None:
-            assert f.lexical_score is None
-        else:
-            assert words[f.lexical_rank - 1] == (f.id, f.lexical_score)
-        if f.vector_rank is None:
-            assert f.vector_score is None
-        else:
-            assert near[f.vector_rank - 1] == (f.id, f.vector_score)
+        assert math.isclose(arms[0].weight + arms[1].weight, 1)
+        for place, listed in ((f.lexical, words), (f.vector, near)):
+            if place is None:
+                assert f.id not in dict(listed)
+            else:
+                assert listed[place[0] - 1] == (f.id, place[1])
     assert fused == sorted(fused, key=lambda f: (-f.score, -f.id))
 
 
 def test_scores_too_small_to_divide_by_are_as_good_as_none() -> None:
     (only,) = fuse([(1, 5e-324)], [(1, 0.0)])
-    assert only.lexical_part == 1.0
+    assert parts(only)[0] == 1.0
     assert 0 < only.score <= 1
 
 
@@ -65,16 +77,18 @@ def test_better_in_both_arms_is_never_behind(words: Scored, near: Scored, names:
 def test_full_text_alone_keeps_its_order(words: Scored) -> None:
     fused = fuse(words, [])
     assert len(fused) == len(words)
-    assert all(f.vector_weight == 0.0 for f in fused)
+    assert all(f.arms[1].weight == 0.0 for f in fused)
     # Scores that differ by less than a float can say may change places.
-    assert [f.lexical_score for f in fused] == pytest.approx([s for _, s in words], abs=1e-9)
+    assert [f.lexical[1] for f in fused if f.lexical] == pytest.approx(
+        [s for _, s in words], abs=1e-9
+    )
 
 
 @given(NEAR)
 def test_vectors_alone_keep_their_order(near: Scored) -> None:
     fused = fuse([], near)
     assert len(fused) == len(near)
-    assert all(f.vector_weight == 1.0 for f in fused)
+    assert all(f.arms[1].weight == 1.0 for f in fused)
     assert all(a.score >= b.score for a, b in pairwise(fused))
 
 
@@ -126,8 +140,7 @@ ANY = st.dictionaries(IDS, FINITE, max_size=30).map(best_first)
 def test_finite_scores_give_finite_ones(words: Scored, near: Scored, names: float) -> None:
     for f in fuse(words, near, names):
         assert 0 <= f.score <= 1 + 1e-12
-        assert 0 <= f.lexical_part <= 1
-        assert 0 <= f.vector_part <= 1
+        assert all(0 <= part <= 1 for part in parts(f))
 
 
 # --- the formula, written out once more -----------------------------------------------------------
@@ -150,8 +163,8 @@ def test_the_weight_is_that_of_the_formula(names: float) -> None:
     wanted = expected_weight(0.25, 0.05, 0.8, names)
     assert vector_weight(words, near, names) == pytest.approx(wanted)
     for one in fuse(words, near, names):
-        assert one.vector_weight == pytest.approx(wanted)
-        assert one.lexical_weight == pytest.approx(1 - wanted)
+        assert one.arms[1].weight == pytest.approx(wanted)
+        assert one.arms[0].weight == pytest.approx(1 - wanted)
 
 
 def test_nineteen_that_follow_make_a_sharpness_and_no_more() -> None:
@@ -188,27 +201,27 @@ def test_an_arm_alone_has_all_the_weight() -> None:
     assert vector_weight([(1, 5.0)], []) == 0.0
     assert vector_weight([], [(1, 0.5)]) == 1.0
     (alone,) = fuse([(1, 5.0)], [])
-    assert (alone.lexical_weight, alone.vector_weight, alone.score) == (1.0, 0.0, 1.0)
+    assert (alone.arms[0].weight, alone.arms[1].weight, alone.score) == (1.0, 0.0, 1.0)
     (alone,) = fuse([], [(1, 0.5)])
-    assert (alone.lexical_weight, alone.vector_weight, alone.score) == (0.0, 1.0, 1.0)
+    assert (alone.arms[0].weight, alone.arms[1].weight, alone.score) == (0.0, 1.0, 1.0)
 
 
 def test_a_part_falls_with_how_far_it_is_behind() -> None:
     found = {one.id: one for one in fuse(falling(10.0, 2.5, 5), falling(0.8, 0.2, 5))}
     for number, shortfall in enumerate((0.0, 0.25, 0.5, 0.75, 1.0), 1):
-        assert found[number].lexical_part == pytest.approx(1 / (1 + 2 * shortfall))
-        assert found[number].vector_part == pytest.approx(1 / (1 + 2 * shortfall))
+        assert parts(found[number])[0] == pytest.approx(1 / (1 + 2 * shortfall))
+        assert parts(found[number])[1] == pytest.approx(1 / (1 + 2 * shortfall))
 
 
 def test_what_an_arm_does_not_list_is_a_little_behind_its_last() -> None:
     found = {one.id: one for one in fuse([(1, 4.0)], [(2, 0.8), (3, 0.6)])}
-    assert found[2].lexical_part == found[3].lexical_part == pytest.approx(1 / 3)
+    assert parts(found[2])[0] == parts(found[3])[0] == pytest.approx(1 / 3)
     # A cosine of 0.9 * 0.6, behind 0.8.
-    assert found[1].vector_part == pytest.approx(1 / (1 + 2 * (0.8 - 0.54) / 0.8))
+    assert parts(found[1])[1] == pytest.approx(1 / (1 + 2 * (0.8 - 0.54) / 0.8))
     low = {one.id: one for one in fuse([(1, 4.0)], [(2, 0.02), (3, -0.01)])}
     # Nothing is similar: shortfalls are measured against 0.05, and a cosine below 0 counts as 0.
-    assert low[1].vector_part == pytest.approx(1 / (1 + 2 * 0.02 / 0.05))
-    assert low[3].vector_part == pytest.approx(1 / (1 + 2 * 0.03 / 0.05))
+    assert parts(low[1])[1] == pytest.approx(1 / (1 + 2 * 0.02 / 0.05))
+    assert parts(low[3])[1] == pytest.approx(1 / (1 + 2 * 0.03 / 0.05))
 
 
 def test_of_equal_scores_the_newer_entry_comes_first() -> None:
@@ -224,5 +237,5 @@ def test_names_are_none_unless_they_are_given() -> None:
 
 
 def test_small_scores_are_compared_in_proportion() -> None:
-    parts = [one.lexical_part for one in fuse([(1, 0.4), (2, 0.2)], [])]
-    assert parts == pytest.approx([1.0, 0.5])
+    said = [parts(one)[0] for one in fuse([(1, 0.4), (2, 0.2)], [])]
+    assert said == pytest.approx([1.0, 0.5])

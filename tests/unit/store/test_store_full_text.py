@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
-from khive_supervisor.text.analysis import match_expression, query_terms
+from khive_supervisor.text.analysis import match_expression, read_query
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def new(title: str, content: str, namespace: str = "n1", *tags: str) -> NewEntry
 
 
 def search(store: Store, query: str, where: EntryFilter = EVERYTHING) -> list[int]:
-    expression = match_expression(query_terms(query))
+    expression = match_expression(read_query(query))
     return [found for found, _ in store.full_text.match(expression, 10, where)]
 
 
@@ -104,7 +104,7 @@ def test_an_empty_expression_matches_nothing(store: Store) -> None:
 @given(query=st.text() | st.text(alphabet="\"*-^():+.,/\\{}' ORANDNOTEAR"))
 def test_no_query_is_syntax(shared: Store, query: str) -> None:
     search(shared, query, EntryFilter(namespaces=(query.encode("utf-8", "replace").decode(),)))
-    shared.full_text.document_frequencies(query_terms(query))
+    shared.full_text.document_frequencies(tuple(read_query(query)))
 
 
 @settings(max_examples=100)
@@ -112,7 +112,7 @@ def test_no_query_is_syntax(shared: Store, query: str) -> None:
 def test_any_text_can_be_indexed_and_found_by_its_words(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
-    terms = query_terms(text)
+    terms = tuple(read_query(text))
     with engine(str(tmp_path_factory.mktemp("any") / "khive.db")) as store:
         store.entries.add([new("t", text.encode("utf-8", "replace").decode())])
         if terms and text.isascii():

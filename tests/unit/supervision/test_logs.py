@@ -33,9 +33,9 @@ def own_root() -> Iterator[None]:
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, logs.RecordSender]]:
+def pair() -> Iterator[tuple[socket.socket, logs.SendingHandler]]:
     receiving, sending = socket.socketpair(socket.AF_UNIX, logs.RECORD_SOCKET)
-    sender = logs.RecordSender(sending)
+    sender = logs.SendingHandler(sending)
     yield receiving, sender
     sender.close()
     receiving.close()
@@ -84,9 +84,9 @@ def test_a_traceback_is_in_the_line(tmp_path: Path) -> None:
 def test_what_was_sent_before_the_end_is_written(tmp_path: Path) -> None:
     collector = logs.collect_into(str(tmp_path / "log"), level="info", max_bytes=10**6, backups=1)
     receiving, sending = socket.socketpair(socket.AF_UNIX, logs.RECORD_SOCKET)
-    sender = logs.RecordSender(sending)
+    sender = logs.SendingHandler(sending)
     for number in range(150):
-        sender.put_nowait(record("line", number=number))
+        sender.emit(record("line", number=number))
     collector.add(receiving)
     logs.get("own").info("last")
     close_root()
@@ -97,43 +97,43 @@ def test_what_was_sent_before_the_end_is_written(tmp_path: Path) -> None:
 
 
 def test_a_full_socket_costs_only_its_own_lines_and_says_how_many(
-    pair: tuple[socket.socket, logs.RecordSender],
+    pair: tuple[socket.socket, logs.SendingHandler],
 ) -> None:
     receiving, sender = pair
     sent = 0
     while not sender.dropped:
-        sender.put_nowait(record("line", number=sent))
+        sender.emit(record("line", number=sent))
         sent += 1
-    sender.put_nowait(record("line", number=sent))
+    sender.emit(record("line", number=sent))
     assert sender.dropped == 2
     received = [json.loads(receiving.recv(1 << 16)) for _ in range(sent - 1)]
     assert [line["number"] for line in received] == list(range(sent - 1))
-    sender.put_nowait(record("after"))
+    sender.emit(record("after"))
     assert json.loads(receiving.recv(1 << 16))["dropped_before"] == 2
-    sender.put_nowait(record("after"))
+    sender.emit(record("after"))
     assert "dropped_before" not in json.loads(receiving.recv(1 << 16))
 
 
 def test_a_collector_that_is_gone_is_no_error(
-    pair: tuple[socket.socket, logs.RecordSender],
+    pair: tuple[socket.socket, logs.SendingHandler],
 ) -> None:
     receiving, sender = pair
     receiving.close()
-    sender.put_nowait(record("nobody listens"))
+    sender.emit(record("nobody listens"))
     assert sender.dropped == 1
 
 
 def test_a_record_too_large_is_cut_and_keeps_its_count_of_drops(
-    pair: tuple[socket.socket, logs.RecordSender],
+    pair: tuple[socket.socket, logs.SendingHandler],
 ) -> None:
     receiving, sender = pair
     sender.dropped = 7
-    sender.put_nowait(record("big", text="x" * 10 * logs.MAX_RECORD))
+    sender.emit(record("big", text="x" * 10 * logs.MAX_RECORD))
     data = receiving.recv(1 << 20)
     assert len(data) <= logs.MAX_RECORD
     line = json.loads(data)
     assert (line["event"], line["cut"], line["dropped_before"]) == ("big", True, 7)
-    sender.put_nowait(record("é" * logs.MAX_RECORD))
+    sender.emit(record("é" * logs.MAX_RECORD))
     assert len(receiving.recv(1 << 20)) <= logs.MAX_RECORD
 
 
@@ -143,7 +143,7 @@ def test_a_garbled_record_is_kept_as_text_and_stops_nothing(tmp_path: Path, data
     receiving, sending = socket.socketpair(socket.AF_UNIX, logs.RECORD_SOCKET)
     collector.add(receiving)
     sending.send(data)
-    logs.RecordSender(sending).put_nowait(record("next"))
+    logs.SendingHandler(sending).emit(record("next"))
     wait_until(lambda: "next" in (tmp_path / "log").read_text(), "the next line is written")
     close_root()
     sending.close()
@@ -153,10 +153,10 @@ def test_a_garbled_record_is_kept_as_text_and_stops_nothing(tmp_path: Path, data
 def test_a_chatty_process_does_not_starve_another(tmp_path: Path) -> None:
     collector = logs.Collector()
     pairs = [socket.socketpair(socket.AF_UNIX, logs.RECORD_SOCKET) for _ in range(2)]
-    chatty, quiet = (logs.RecordSender(sending) for _, sending in pairs)
+    chatty, quiet = (logs.SendingHandler(sending) for _, sending in pairs)
     while not chatty.dropped:
-        chatty.put_nowait(record("chatter"))
-    quiet.put_nowait(record("quiet"))
+        chatty.emit(record("chatter"))
+    quiet.emit(record("quiet"))
     for receiving, _ in pairs:
         collector.add(receiving)
     seen = [collector.get().line["event"] for _ in range(2 * logs.FAIR_BATCH + 1)]  # type: ignore[attr-defined]  # ours
@@ -169,12 +169,12 @@ def test_a_chatty_process_does_not_starve_another(tmp_path: Path) -> None:
 def test_each_process_s_lines_stay_in_order(tmp_path: Path) -> None:
     collector = logs.collect_into(str(tmp_path / "log"), level="info", max_bytes=10**7, backups=1)
     pairs = [socket.socketpair(socket.AF_UNIX, logs.RECORD_SOCKET) for _ in range(4)]
-    senders = [logs.RecordSender(sending) for _, sending in pairs]
+    senders = [logs.SendingHandler(sending) for _, sending in pairs]
     for receiving, _ in pairs:
         collector.add(receiving)
     for number in range(60):
         for process, sender in enumerate(senders):
-            sender.put_nowait(record("line", process_number=process, number=number))
+            sender.emit(record("line", process_number=process, number=number))
     for sender in senders:
         sender.close()
     close_root()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.text import analysis as text
-from khive_supervisor.text.analysis import index_text, match_expression, query_terms, scope_token
+from khive_supervisor.text.analysis import index_text, match_expression, read_query, scope_token
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
 
@@ -26,7 +26,7 @@ def index_of(*contents: str, scope: str = "") -> apsw.Connection:
 
 
 def found(connection: apsw.Connection, query: str, *scope: str) -> list[int]:
-    expression = match_expression(query_terms(query), scope)
+    expression = match_expression(read_query(query), scope)
     if not expression:
         return []
     rows = connection.execute("SELECT rowid FROM f WHERE f MATCH ? ORDER BY rowid", [expression])
@@ -61,19 +61,19 @@ def test_what_was_written_is_found(content: str, query: str) -> None:
 
 @pytest.mark.parametrize("query", ["", " ", "\0", "!?", "😀", '"', "* ^ - : { } ( )", "\ud800"])
 def test_a_query_without_a_word_has_no_terms(query: str) -> None:
-    assert query_terms(query) == ()
-    assert match_expression(query_terms(query)) == ""
+    assert not read_query(query)
+    assert match_expression(read_query(query)) == ""
 
 
 def test_stop_words_go_unless_there_is_nothing_else() -> None:
-    assert query_terms("what is the status of it") == ("status",)
-    assert query_terms("to be or not to be") == ("to", "be", "or", "not")
+    assert tuple(read_query("what is the status of it")) == ("status",)
+    assert tuple(read_query("to be or not to be")) == ("to", "be", "or", "not")
 
 
 def test_terms_are_distinct_and_in_order_and_counted() -> None:
     query = text.read_query("beta alpha Beta gamma_delta")
     assert dict(query) == {"beta": 2, "alpha": 1, "gamma": 1, "delta": 1, "gamma_delta": 1}
-    assert tuple(query) == query_terms("beta alpha Beta gamma_delta")
+    assert tuple(query) == ("beta", "alpha", "gamma", "delta", "gamma_delta")
 
 
 def test_names_are_identifiers_and_mixed_words() -> None:
@@ -144,7 +144,7 @@ def test_index_text_can_be_encoded_and_holds_no_nul(content: str) -> None:
 
 
 def test_the_longest_query_is_within_the_limits() -> None:
-    terms = query_terms("w" * 20_000)
+    terms = tuple(read_query("w" * 20_000))
     assert [len(term) for term in terms] == [text.MAX_TERM_CHARACTERS]
     expression = match_expression(f"w{n}" for n in range(10_000))
     assert expression.count(" OR ") == text.MAX_EXPRESSION_TERMS - 1
