@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.host import process_tree
-from khive_supervisor.host.process_tree import MARK, ProcessEntry, descendants, end_all, process
+from khive_supervisor.host import processes
+from khive_supervisor.host.processes import MARK, ProcessEntry, descendants, end_all, process
 
 
 def entry(pid: int, parent: int, state: str = "S", session: int = 0) -> ProcessEntry:
-    return ProcessEntry(pid, state, parent, session, started=pid * 10)
+    return ProcessEntry(pid, pid * 10, state, parent, session, "x", 0.0)
 
 
 def tree(*pairs: tuple[int, int]) -> dict[int, ProcessEntry]:
@@ -66,7 +66,7 @@ def test_this_process_is_in_the_table() -> None:
     assert own is not None
     assert (own.pid, own.parent, own.session) == (os.getpid(), os.getppid(), os.getsid(0))
     assert own.state in "RSD"
-    assert process_tree.table()[os.getpid()].started == own.started
+    assert processes.table()[os.getpid()].started == own.started
 
 
 def test_a_number_that_nobody_has_is_no_process() -> None:
@@ -78,9 +78,9 @@ def test_without_a_table_there_is_nobody(monkeypatch: pytest.MonkeyPatch) -> Non
         raise FileNotFoundError
 
     monkeypatch.setattr(os, "listdir", missing)
-    assert process_tree.table() == {}
-    assert list(process_tree.marked(["w"])) == []
-    assert list(process_tree.of_session(1, "KHIVE_X")) == []
+    assert processes.table() == {}
+    assert list(processes.marked(["w"])) == []
+    assert list(processes.of_session(1, "KHIVE_X")) == []
 
 
 # --- processes ------------------------------------------------------------------------------------
@@ -98,13 +98,13 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_what_is_marked_is_found_by_its_mark(sleeper: subprocess.Popen[bytes]) -> None:
-    assert sleeper.pid in {one.pid for one in process_tree.marked(["other", "w-test-7"])}
-    assert sleeper.pid not in {one.pid for one in process_tree.marked(["w-test"])}
-    assert sleeper.pid not in {one.pid for one in process_tree.marked([])}
+    assert sleeper.pid in {one.pid for one in processes.marked(["other", "w-test-7"])}
+    assert sleeper.pid not in {one.pid for one in processes.marked(["w-test"])}
+    assert sleeper.pid not in {one.pid for one in processes.marked([])}
 
 
 def test_a_session_whose_leader_lives_is_nobodys_rest(sleeper: subprocess.Popen[bytes]) -> None:
-    assert list(process_tree.of_session(sleeper.pid, MARK)) == []
+    assert list(processes.of_session(sleeper.pid, MARK)) == []
 
 
 def test_what_is_left_of_a_session_is_found_by_a_variable() -> None:
@@ -118,8 +118,8 @@ def test_what_is_left_of_a_session_is_found_by_a_variable() -> None:
     left = int(leader.stdout.readline())
     leader.wait()
     try:
-        assert {one.pid for one in process_tree.of_session(leader.pid, "KHIVE_X")} == {left}
-        assert list(process_tree.of_session(leader.pid, "KHIVE_Y")) == []
+        assert {one.pid for one in processes.of_session(leader.pid, "KHIVE_X")} == {left}
+        assert list(processes.of_session(leader.pid, "KHIVE_Y")) == []
     finally:
         os.kill(left, signal.SIGKILL)
         os.close(write)
@@ -128,7 +128,7 @@ def test_what_is_left_of_a_session_is_found_by_a_variable() -> None:
 
 def test_all_that_is_found_is_ended_stopped_or_not(sleeper: subprocess.Popen[bytes]) -> None:
     os.kill(sleeper.pid, signal.SIGSTOP)
-    assert end_all(lambda: process_tree.marked(["w-test-7"])) == 1
+    assert end_all(lambda: processes.marked(["w-test-7"])) == 1
     assert sleeper.wait() == -signal.SIGKILL
 
 
@@ -139,7 +139,7 @@ def test_nothing_to_end_is_no_work() -> None:
 def test_what_cannot_be_ended_is_given_up_after_a_while() -> None:
     now = iter(range(10))
     # A number that is another process's by now is not killed.
-    other = ProcessEntry(os.getpid(), "D", 1, 1, started=-1)
+    other = ProcessEntry(os.getpid(), -1, "D", 1, 1, "x", 0.0)
     assert end_all(lambda: [other], patience=3.0, clock=lambda: float(next(now))) == 1
 
 
