@@ -20,7 +20,7 @@ CONFIGURED, LEARNED, UNKNOWN = "configured", "learned", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """See `config.settings.budget.Budget`; amounts in whole units, `near` in millionths."""
+    """The limits of a role's budget, in whole units of cost or tokens; `near` is in millionths."""
 
     weekly: int | None = None
     monthly: int | None = None
