@@ -18,13 +18,9 @@ from khive_supervisor.control import protocol
 from khive_supervisor.errors import ProtocolError
 from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.processes.process import (
-    ASK_WORKER,
-    ShownState,
-    SupervisedProcess,
-)
+from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
 from khive_supervisor.supervision.processes.spawner import Begin
-from khive_supervisor.supervision.processes.states import ProcessEvent
+from khive_supervisor.supervision.processes.states import ProcessEvent, ShownState
 from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.sessions")

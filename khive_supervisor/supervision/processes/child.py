@@ -20,7 +20,7 @@ from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.supervision.processes.launch import NOWHERE, PIPE, launch
 from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.processes.process import PING, ShownState, SupervisedProcess
+from khive_supervisor.supervision.processes.process import PING, SupervisedProcess
 from khive_supervisor.supervision.processes.restart import (
     AGAIN_AFTER,
     AGAIN_AT_LEAST,
@@ -28,7 +28,7 @@ from khive_supervisor.supervision.processes.restart import (
     RestartPolicy,
     after_death,
 )
-from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState
+from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState, ShownState
 
 log = logs.get("khive.children")
 _JITTER = random.SystemRandom()

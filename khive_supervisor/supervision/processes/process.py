@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NotRequired, TypedDict
 
 from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import (
@@ -21,7 +20,12 @@ from khive_supervisor.supervision.processes.liveness import (
     LifeVerdict,
     after_look,
 )
-from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState, after
+from khive_supervisor.supervision.processes.states import (
+    ProcessEvent,
+    ProcessState,
+    ShownState,
+    after,
+)
 
 #: What is written to a child's link, and what it answers.
 PING, ALIVE = b"ping\n", b"alive\n"
@@ -29,13 +33,6 @@ PING, ALIVE = b"ping\n", b"alive\n"
 ASK_CHILD, ASK_WORKER = 2.0, 10.0
 #: A state that has a process.
 _RUNNING = (ProcessState.STARTING, ProcessState.READY, ProcessState.STOPPING)
-
-
-class ShownState(TypedDict):
-    """The state that `status` shows, and for how long nothing was heard if that matters."""
-
-    state: str
-    unheard_seconds: NotRequired[float]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import NotRequired, TypedDict
 
 
 class ProcessState(enum.Enum):
@@ -19,6 +20,13 @@ class ProcessState(enum.Enum):
     FATAL = "fatal"
     STOPPING = "stopping"
     STOPPED = "stopped"
+
+
+class ShownState(TypedDict):
+    """The state that `status` shows, and for how long nothing was heard if that matters."""
+
+    state: str
+    unheard_seconds: NotRequired[float]
 
 
 class ProcessEvent(enum.Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from khive_supervisor.supervision.processes.process import ShownState
+from khive_supervisor.supervision.processes.states import ShownState
 
 
 class WorkerStatus(ShownState):
