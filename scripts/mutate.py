@@ -31,7 +31,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds of processor time for the tests of one mutant: one that loops for ever is noticed, too.
-LIMIT = 60
+LIMIT = 20
 #: What was imported before pytest cannot have its asserts rewritten: nothing of ours.
 REWRITE = "ignore::pytest.PytestAssertRewriteWarning"
 #: Generated examples for each property: enough for what is wrong in one place.

@@ -113,3 +113,21 @@ def test_roles_that_were_rolled_back_keep_their_old_form() -> None:
     kept = keep_roles(Config(roles=(A, B)), Config(roles=(new, added)), {"a", "b", "c"})
     assert kept.roles == (A, B)
     assert keep_roles(Config(roles=(A,)), Config(roles=(new,)), set()).roles == (new,)
+
+
+def test_what_only_waits_for_a_start_applies_nothing() -> None:
+    old = Config(roles=(A,))
+    waits = diff(old, dataclasses.replace(config(store={"path": "/x.db"}), roles=(A,)))
+    assert waits.applies_nothing
+    assert not waits.empty
+    now = diff(old, dataclasses.replace(config(log={"level": "debug"}), roles=(A,)))
+    assert not now.applies_nothing
+    assert diff(old, old).applies_nothing
+    assert not diff(old, Config(roles=(A, B))).applies_nothing
+
+
+def test_a_plan_is_plain_data() -> None:
+    plan = diff(Config(roles=(A,)), Config(roles=(dataclasses.replace(A, workers=2), B)))
+    told = [change.as_dict() for change in plan.roles]
+    assert [(one["role"], one["kind"]) for one in told] == [("a", "live"), ("b", "added")]
+    assert told[0]["changes"] == [{"key": "workers", "old": "1", "new": "2", "applies": "live"}]

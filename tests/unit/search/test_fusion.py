@@ -239,3 +239,5 @@ def test_names_are_none_unless_they_are_given() -> None:
 def test_small_scores_are_compared_in_proportion() -> None:
     said = [parts(one)[0] for one in fuse([(1, 0.4), (2, 0.2)], [])]
     assert said == pytest.approx([1.0, 0.5])
+    assert lexical_sharpness([(1, 0.4)]) == 1.0
+    assert lexical_sharpness([(1, 0.4), (2, 0.4)]) == pytest.approx(0.75)

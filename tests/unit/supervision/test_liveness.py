@@ -14,6 +14,7 @@ from khive_supervisor.supervision.processes.liveness import (
     LifeSigns,
     LifeVerdict,
     after_look,
+    of_store_users,
 )
 
 LIMITS = HangLimits(stopped=3.0, silent=10.0, busy=300.0)
@@ -138,3 +139,15 @@ def test_a_clock_that_jumps_back_finds_nobody() -> None:
     life, verdict = after_look(Life(100.0, owing=9.0, still=9.0), LifeSigns(True, "S"), 1.0, LIMITS)
     assert verdict is LifeVerdict.ALIVE
     assert life == Life(1.0)
+
+
+def test_who_may_wait_for_the_stores_lock_gets_that_time_as_well() -> None:
+    limits = of_store_users(5.0)
+    assert limits.silent == HangLimits().silent + 5.0
+    assert (limits.stopped, limits.busy) == (HangLimits().stopped, HangLimits().busy)
+
+
+def test_a_process_is_unheard_for_the_longer_of_owing_and_being_stopped() -> None:
+    assert Life(0.0).unheard == 0.0
+    assert Life(0.0, owing=3.0, stopped=2.0).unheard == 3.0
+    assert Life(0.0, owing=1.0, stopped=2.0).unheard == 2.0

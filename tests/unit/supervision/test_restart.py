@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor import exitcodes
+from khive_supervisor.config.settings.service import SupervisorSettings
 from khive_supervisor.supervision.processes.restart import (
+    AGAIN_AFTER,
+    AGAIN_AT_LEAST,
     PERMANENT_EXITS,
     History,
     RestartPolicy,
@@ -67,6 +70,21 @@ def test_an_exit_that_says_never_again_is_believed_at_once(code: int) -> None:
     verdict = die(RestartPolicy(), History(), 0.0, code)
     assert verdict.at is None
     assert str(code) in verdict.reason
+
+
+def test_the_exits_that_say_never_again_are_these() -> None:
+    assert sorted(PERMANENT_EXITS) == [3, 4, 7, 125]
+    assert AGAIN_AT_LEAST < AGAIN_AFTER == 30
+
+
+def test_a_policy_by_default_is_that_of_the_settings() -> None:
+    settings = SupervisorSettings()
+    assert RestartPolicy() == RestartPolicy(
+        settings.restart_backoff,
+        settings.restart_backoff_max,
+        settings.restart_limit,
+        settings.restart_window,
+    )
 
 
 def test_a_temporary_failure_is_no_permanent_one() -> None:

@@ -216,3 +216,26 @@ def test_what_no_supervisor_has_written_is_refused(text: str) -> None:
 )
 def test_a_journal_says_whether_a_call_is_at_work(journal: bytes, owed: bool) -> None:
     assert owes(journal) is owed
+
+
+@pytest.mark.parametrize(
+    ("release", "key"),
+    [("", ((), 0)), ("main", ((), 0)), ("1", ((1,), 0)), ("1.0", ((1,), 0)), ("0", ((), 0)),
+     ("1.2rc1", ((1, 2), -1)), ("1.2.dev3", ((1, 2), -1)), ("1.2b", ((1, 2), -1)),
+     ("1.2+local", ((1, 2), 0)), ("1.2.post1", ((1, 2), 0))],
+)  # fmt: skip
+def test_what_a_release_is_ordered_by(release: str, key: object) -> None:
+    assert upgrade.order_of(release) == key
+
+
+def test_a_release_that_was_asked_for_takes_over_whatever_was_wrong_before() -> None:
+    before = Upgrade("0.2.0", UpgradePhase.NOT_YET, "0.3.0", "it fails", failures=3)
+    state = upgrade.asked(before, "0.1.0")
+    assert (state.phase, state.release, state.problem) == (UpgradePhase.HANDING_OVER, "0.1.0", "")
+
+
+@pytest.mark.parametrize("phase", [UpgradePhase.TRYING, UpgradePhase.HANDING_OVER])
+def test_a_look_at_the_disk_disturbs_nothing_that_is_going_on(phase: UpgradePhase) -> None:
+    state = Upgrade("0.2.0", phase, "0.3.0")
+    for release in (None, "0.2.0", "0.4.0"):
+        assert upgrade.seen(state, release, AUTO, 0.0) is state
