@@ -92,15 +92,6 @@ class Versions:
                 value.get()
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept(Generic[T]):
-    """A value with what was read before its rows."""
-
-    token: Token
-    counts: ChangeCounts
-    value: T
-
-
 class Fresh(Generic[T]):
     """One value made of the store's rows of some kinds; for any thread.
 
@@ -113,7 +104,8 @@ class Fresh(Generic[T]):
         self.kinds = frozenset(kinds)
         self._versions = versions
         self._load = load
-        self._kept: _Kept[T] | None = None
+        #: A value with what was read before its rows.
+        self._kept: tuple[Token, ChangeCounts, T] | None = None
         versions.keep(self)  # type: ignore[arg-type]  # only refreshed there, never looked at
 
     @property
@@ -128,15 +120,15 @@ class Fresh(Generic[T]):
         if token is None:
             self._versions.stats.reloads += 1
             return self._load()
-        if kept is not None and kept.token == token:
-            return kept.value
+        if kept is not None and kept[0] == token:
+            return kept[2]
         counts = self._versions.counts(token)
-        if kept is not None and counts.same(kept.counts, self.kinds):
-            value = kept.value
+        if kept is not None and counts.same(kept[1], self.kinds):
+            value = kept[2]
         else:
             self._versions.stats.reloads += 1
             value = self._load()
-        self._kept = _Kept(token, counts, value)
+        self._kept = (token, counts, value)
         return value
 
     def invalidate(self) -> None:

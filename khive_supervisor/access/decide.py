@@ -36,11 +36,8 @@ def of_session(config: Config, cwd: str, hints: Mapping[str, str]) -> Grant:
 def of_command(config: Config, cwd: str, hints: Mapping[str, str], above: Iterable[Grant]) -> Grant:
     """Return what a command gets: an operator's, unless an agent is above it.
 
-    Args:
-        config: the user's configuration.
-        cwd: its directory.
-        hints: those of its variables that are in `HINTS`.
-        above: what those have from whom it descends.
+    `hints`: those of its variables that are in `HINTS`; `above`: the grants of those from whom it
+    descends.
     """
     found = tuple(above)
     if not found and not is_beneath(hints):
@@ -86,9 +83,7 @@ def alone(config: Config, kind: str, cwd: str, environ: Mapping[str, str]) -> Gr
     if kind != "attach":
         return of_command(config, cwd, hints, above)
     grant = of_session(config, cwd, hints)
-    for one in above:
-        grant = replace(grant.narrowed(one), owners=one.owners)
-    return grant
+    return replace(grant.narrowed(above[0]), owners=above[0].owners) if above else grant
 
 
 def is_beneath(hints: Mapping[str, str]) -> bool:

@@ -20,13 +20,9 @@ OF_ROLE = ("role", "state")
 def status_for(
     status: Mapping[str, Any], grant: Grant, own: Collection[str], kept: Collection[str]
 ) -> JsonObject:
-    """The supervisor's status without the sessions of others; of a confined one's, what is `kept`.
+    """Return the supervisor's status without the sessions of others, whose ids are not in `own`.
 
-    Args:
-        status: the whole of it.
-        grant: what whoever asks may do.
-        own: the names of the sessions that are its own.
-        kept: what a confined one learns.
+    A confined grant gets the names in `kept` alone.
     """
     if grant.operator:
         return dict(status)

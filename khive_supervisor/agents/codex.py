@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from khive_supervisor.agents.model import (
@@ -93,22 +94,16 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:
     usage = Usage(tokens=total - counted if total >= counted else total) if total else None
     known = AgentAnswer(session=session, usage=usage, counted=total or counted)
     if said.code == 0 and ended and text.strip():
-        return _with(known, text=shortened(text))
+        return replace(known, text=shortened(text))
     if not session and _LOST in said.errors:
         return AgentAnswer(error=f"{TITLE} does not know the session any more.", lost=True)
     if said.code == 0 and ended:
-        return _with(known, error=f"{TITLE} ended without a word.")
+        return replace(known, error=f"{TITLE} ended without a word.")
     status = _STATUS.search(error)
     final = bool(status and status[1] in _FINAL)
-    return _with(
+    return replace(
         known, error=f"{TITLE} failed: {error}" if error else failed(TITLE, said), final=final
     )
-
-
-def _with(
-    known: AgentAnswer, *, text: str = "", error: str = "", final: bool = False
-) -> AgentAnswer:
-    return AgentAnswer(text, error, known.session, known.usage, known.counted, final)
 
 
 def thread_in(output: str) -> str:

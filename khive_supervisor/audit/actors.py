@@ -37,11 +37,6 @@ def worker(name: str) -> str:
     return f"worker/{name}"
 
 
-def task(task_id: int) -> str:
-    """A task: `task/t12`."""
-    return f"task/t{task_id}"
-
-
 def profile(name: str) -> str:
     """A profile: `profile/careful`."""
     return f"profile/{name}"

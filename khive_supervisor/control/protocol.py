@@ -58,8 +58,8 @@ def hello(kind: str, **fields: Any) -> bytes:
     return _frame(_text({"kind": kind, "release": __version__, **fields}))
 
 
-class FrameDecoder:
-    """Turn received bytes into messages; pure, so that any transport can feed it."""
+class Frames:
+    """Turn received bytes into frames, without their lengths; pure, for any transport."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -69,6 +69,40 @@ class FrameDecoder:
         """Bytes received that are not yet a whole frame."""
         return len(self._buffer)
 
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return all frames that are complete now, in order.
+
+        Raises:
+            ProtocolError: a frame is empty or too large; the connection is unusable.
+        """
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if not 0 < length <= MAX_FRAME:
+                raise ProtocolError(
+                    f"A frame announces {length} bytes; from 1 to at most {MAX_FRAME} are allowed.",
+                    hint="The other side is not a khive-supervisor, or asks for too much at once.",
+                )
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                break
+            frames.append(bytes(self._buffer[_LENGTH.size : end]))
+            del self._buffer[:end]
+        return frames
+
+
+class FrameDecoder:
+    """Turn received bytes into messages; pure, so that any transport can feed it."""
+
+    def __init__(self) -> None:
+        self._frames = Frames()
+
+    @property
+    def pending(self) -> int:
+        """Bytes received that are not yet a whole frame."""
+        return self._frames.pending
+
     def feed(self, data: bytes) -> list[JsonObject]:
         """Return all messages that are complete now, in order.
 
@@ -76,21 +110,7 @@ class FrameDecoder:
             ProtocolError: not a frame, too large, or not an object; the connection is unusable.
             VersionMismatch: the other side speaks another protocol.
         """
-        self._buffer += data
-        messages = []
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > MAX_FRAME:
-                raise ProtocolError(
-                    f"A frame announces {length} bytes; at most {MAX_FRAME} are allowed.",
-                    hint="The other side is not a khive-supervisor, or asks for too much at once.",
-                )
-            end = _LENGTH.size + length
-            if len(self._buffer) < end:
-                break
-            messages.append(_parse(bytes(self._buffer[_LENGTH.size : end])))
-            del self._buffer[:end]
-        return messages
+        return [_parse(frame) for frame in self._frames.feed(data)]
 
 
 def _parse(body: bytes) -> JsonObject:

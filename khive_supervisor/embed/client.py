@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from khive_supervisor.control.client import check_peer
+from khive_supervisor.control.protocol import Frames
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, Vectors
 from khive_supervisor.errors import EmbedderUnavailable, KhiveError, ProtocolError
@@ -90,7 +91,7 @@ class EmbedderClient:
 
         def wait() -> Vectors:
             try:
-                answer = connection.receive(self._deadline_of(1))
+                answer, *_ = connection.receive(self._deadline_of(1))
             except ConnectionError:  # it has ended meanwhile, so this counts as not asked
                 connection.close()
                 return self.embed([text])
@@ -115,7 +116,7 @@ class EmbedderClient:
         deadline = self._deadline_of(len(texts))
         try:
             connection.send(wire.request(texts), deadline)
-            answer = connection.receive(deadline)
+            answer, *_ = connection.receive(deadline)
         except (OSError, ProtocolError) as error:
             raise self._lost(connection, error, len(texts)) from None
         return self._understood(connection, answer, len(texts))
@@ -176,7 +177,9 @@ class EmbedderClient:
             return self._returned()
         connection = _Connection(self._clock)
         try:
-            greeting = connection.open(self._path, self._clock() + CONNECT_DEADLINE)
+            deadline = self._clock() + CONNECT_DEADLINE
+            connection.open(self._path, deadline)
+            greeting, *_ = connection.receive(deadline)
             self._check_model(*wire.read_hello(greeting))
         except (OSError, KhiveError) as error:
             connection.close()
@@ -195,8 +198,10 @@ class EmbedderClient:
         try:
             if probe is None:
                 probe = _Connection(self._clock)
-                probe.ask_first(self._path, wire.request([_PROBE]), self._clock() + FIRST_LOOK)
-            greeting, answer = probe.receive_two(self._clock() + patience)
+                deadline = self._clock() + FIRST_LOOK
+                probe.open(self._path, deadline)
+                probe.send(wire.request([_PROBE]), deadline)
+            greeting, answer = probe.receive(self._clock() + patience, frames=2)
             self._check_model(*wire.read_hello(greeting))
             wire.read_vectors(answer, 1, self.dimensions)
         except TimeoutError:
@@ -246,35 +251,16 @@ class _Connection:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._frames = wire.Frames()
+        self._frames = Frames()
         self._heard: list[bytes] = []
 
-    def ask_first(self, path: str, question: bytes, deadline: float) -> None:
-        """Connect and send a frame, without waiting for the greeting; see `receive_two`."""
-        self._wait_until(deadline)
-        self._socket.connect(path)
-        self._socket.sendall(question)
-
-    def receive_two(self, deadline: float) -> tuple[bytes, bytes]:
-        """Return the greeting and the answer; after a TimeoutError it can be called again."""
-        while len(self._heard) < 2:
-            self._wait_until(deadline)
-            data = self._socket.recv(_RECEIVE_BYTES)
-            if not data:
-                raise ConnectionResetError("It closed the connection.")
-            self._heard += self._frames.feed(data)
-        greeting, answer = self._heard
-        self._heard = []
-        return greeting, answer
-
-    def open(self, path: str, deadline: float) -> bytes:
-        """Connect; returns the server's greeting."""
+    def open(self, path: str, deadline: float) -> None:
+        """Connect; the first frame to receive is the server's greeting."""
         self._wait_until(deadline)
         if why := holder.unsafe(path):
             raise PermissionError(f"Nothing is sent there: {why}.")
         self._socket.connect(path)
         check_peer(self._socket, path)
-        return self.receive(deadline)
 
     def send(self, question: bytes, deadline: float) -> None:
         """Send a frame whole; `receive` has the answer."""
@@ -304,16 +290,16 @@ class _Connection:
         """Close the socket; idempotent."""
         self._socket.close()
 
-    def receive(self, deadline: float) -> bytes:
-        """Return the next frame."""
-        while True:
+    def receive(self, deadline: float, frames: int = 1) -> list[bytes]:
+        """Return the next frames, so many at least; after a TimeoutError it can be called again."""
+        while len(self._heard) < frames:
             self._wait_until(deadline)
             data = self._socket.recv(_RECEIVE_BYTES)
             if not data:
                 raise ConnectionResetError("It closed the connection.")
-            frames = self._frames.feed(data)
-            if frames:
-                return frames[0]
+            self._heard += self._frames.feed(data)
+        heard, self._heard = self._heard, []
+        return heard
 
     def _wait_until(self, deadline: float) -> None:
         remaining = deadline - self._clock()

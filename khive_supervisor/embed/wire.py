@@ -27,8 +27,6 @@ from khive_supervisor.text.plain_json import JsonObject
 
 #: Raised when a frame changes its meaning.
 PROTOCOL = 1
-#: Bytes of one frame, either way.
-MAX_FRAME = 8 * 1024 * 1024
 #: Texts of one request: half a second of work, or more for the longest.
 MAX_TEXTS = 64
 #: Characters of one request's texts; JSON needs up to twelve bytes for each.
@@ -38,40 +36,6 @@ HELLO, TEXTS, VECTORS, ERROR = b"H", b"T", b"V", b"E"
 #: Vectors cross as this, whatever the machine's own order is.
 _FLOATS = np.dtype("<f4")
 _LENGTH = struct.Struct(">I")
-
-
-class Frames:
-    """Received bytes to whole frames (without their length); pure."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    @property
-    def pending(self) -> int:
-        """Bytes received that are not yet a whole frame."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return all frames that are complete now, in order.
-
-        Raises:
-            ProtocolError: a frame is empty or too large; the connection is unusable.
-        """
-        self._buffer += data
-        frames = []
-        while len(self._buffer) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer)
-            if not 0 < length <= MAX_FRAME:
-                raise ProtocolError(
-                    f"A frame announces {length} bytes; 1 to {MAX_FRAME} are allowed.",
-                    hint="The other side is not khive-supervisor's embedder or its client.",
-                )
-            end = _LENGTH.size + length
-            if len(self._buffer) < end:
-                break
-            frames.append(bytes(self._buffer[_LENGTH.size : end]))
-            del self._buffer[:end]
-        return frames
 
 
 def frame(kind: bytes, rest: bytes) -> bytes:

@@ -73,13 +73,8 @@ def join(cwd: str, path: str) -> str:
 def holds(place: "str | None", path: str, cwd: str, home: str) -> bool:
     """Return True if a path leads through a project, and not to the user's own.
 
-    Where it ends counts, and each step on the way: a link in a repository is its word, too.
-
-    Args:
-        place: the project or repository; None holds nothing.
-        path: what is asked about; a relative one starts from `cwd`.
-        cwd: the working directory.
-        home: the home directory, in which khive's own places are the user's.
+    Where it ends counts, and each step on the way: a link in a repository is its word, too. A
+    relative path starts from `cwd`; `place` None holds nothing.
     """
     if place is None:
         return False
@@ -106,9 +101,6 @@ def _is_own(target: str, place: str, home: str) -> bool:
     """
     own = (realpath(home + part) for part in OWN_PLACES)
     return any(within(directory, place) and within(target, directory) for directory in own)
-
-
-# --- the environment -----------------------------------------------------------------------------
 
 
 def distrust(cwd: str) -> "list[tuple[str, str]]":

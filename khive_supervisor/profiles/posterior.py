@@ -45,11 +45,6 @@ class Beta:
         """The expected share."""
         return self.alpha / self.ess
 
-    @property
-    def variance(self) -> float:
-        """The variance of the share."""
-        return self.mean * (1.0 - self.mean) / (self.ess + 1.0)
-
     def plus(self, alpha: float, beta: float) -> Beta:
         """The posterior after more counts; plain addition, as the store does it."""
         return Beta(self.alpha + alpha, self.beta + beta)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -120,14 +119,6 @@ def verify(source: ReplaySource, name: str) -> list[str]:
             if seq <= last:
                 run.take(event)
     return differences(stored, run.state)
-
-
-def replay(events: Iterable[ProfileEvent]) -> ProfileState:
-    """The state that a profile's events make, all of them and in order."""
-    run = Replay()
-    for event in events:
-        run.take(event)
-    return run.state
 
 
 def differences(stored: ProfileState, replayed: ProfileState) -> list[str]:

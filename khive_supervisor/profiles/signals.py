@@ -65,13 +65,6 @@ class Effect:
     weights: Mapping[str, Counts]
     target: Counts | None
 
-    def times(self, share: float) -> Effect:
-        """The effect of the admitted share of it."""
-        return Effect(
-            {name: (a * share, b * share) for name, (a, b) in self.weights.items()},
-            None if self.target is None else (self.target[0] * share, self.target[1] * share),
-        )
-
 
 #: What is only noted.
 NOTHING = Effect({}, None)
@@ -99,8 +92,9 @@ def effect(signal: Signal, counted: float, latency_us: int | None = None) -> Eff
     """
     if counted <= 0.0:
         return NOTHING
-    one = (1.0, 0.0) if signal.positive else (0.0, 1.0)
+    good, bad = (counted, 0.0), (0.0, counted)
+    one = good if signal.positive else bad
     weights = dict.fromkeys(signal.posteriors, one)
     if signal.name == RECALL_HIT and latency_us is not None:
-        weights["temporal"] = (1.0, 0.0) if latency_us <= PROMPT_US else (0.0, 1.0)
-    return Effect(weights, one if signal.target else None).times(counted)
+        weights["temporal"] = good if latency_us <= PROMPT_US else bad
+    return Effect(weights, one if signal.target else None)

@@ -175,15 +175,11 @@ class SearchEngine:
             milliseconds=round((self._clock() - began) * 1000, 2),
         )
 
-    # --- full text ------------------------------------------------------------------------------
-
     def _lexical_arm(self, terms: text.Query, scope: Scope, depth: int) -> Arm:
         if not terms:
             return Arm([], "no words in the query")
         lexical = self._lexical_search.search(terms, scope, depth)
         return Arm(lexical.found, str(lexical), names=lexical.selection.names)
-
-    # --- vectors --------------------------------------------------------------------------------
 
     def _ask(self, query: str) -> Callable[[], Vectors] | None:
         """Ask for a query's vector, and return what waits for it; None: it can have none.
@@ -233,8 +229,6 @@ class SearchEngine:
             self._reported = str(error)
             log.warning("index.unusable", error=str(error))
             self._report_damage(error)
-
-    # --- ranking --------------------------------------------------------------------------------
 
     def _ranked(
         self, written: Written, scope: Scope, limit: int, now: float, profile: RankingProfile

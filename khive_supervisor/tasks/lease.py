@@ -30,11 +30,6 @@ def good(until: Moment, now: Moment) -> bool:
     return until.boot == now.boot and now.at < until.at
 
 
-def expired(until: Moment, now: Moment) -> bool:
-    """The opposite of `good`."""
-    return not good(until, now)
-
-
 @cache
 def boot_id() -> str:
     """The name of this boot of the machine."""

@@ -32,11 +32,6 @@ class After:
     not_before: Moment | None = None
 
 
-def may(before: str, after: str) -> bool:
-    """Whether a task may go from one state to the other in one step."""
-    return after in TRANSITIONS[before]
-
-
 def backoff(attempts: int) -> float:
     """Seconds to wait after that many attempts have failed."""
     return float(min(BACKOFF_MAX, BACKOFF * 2.0 ** min(attempts - 1, 30)))

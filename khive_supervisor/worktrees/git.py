@@ -71,11 +71,7 @@ class Git:
     ) -> str:
         """Return what one call prints, without the last line end.
 
-        Args:
-            words: the command and its arguments.
-            cwd: where it runs.
-            variables: what git is told beside its usual environment: where the repository is.
-            stdin: what it reads.
+        `variables` say where the repository is, beside the usual environment.
 
         Raises:
             GitFailed: it failed, took too long, was stopped, or there is no git.

@@ -28,11 +28,8 @@ _MAGIC = ("/proc", "/dev")
 def resolve(asked: str, session: str, roots: Sequence[str]) -> str:
     """Return the real path of a directory that a task may be done in.
 
-    Args:
-        asked: what the caller names.
-        session: the directory that the caller's session has.
-        roots: what the configuration allows beside the caller's project: roots of the user's,
-            and the role's own directory.
+    `asked` is what the caller names, `session` the directory of its session, and `roots` what the
+    configuration allows beside its project.
 
     Raises:
         InvalidInput: it is no absolute path of a directory that exists.

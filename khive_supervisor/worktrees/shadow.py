@@ -56,12 +56,9 @@ class Shadow:
     partial: bool
 
     def run(self, *words: str, own: str = "", tree: str = "") -> str:
-        """Return what git prints of the repository, or of one checkout.
+        """Return what git prints of the repository, or of the checkout `tree`, where it then runs.
 
-        Args:
-            words: the command and its arguments.
-            own: the git directory of a checkout.
-            tree: the checkout itself, where git then runs.
+        `own` is the git directory of a checkout.
 
         Raises:
             GitFailed: it failed.

@@ -22,7 +22,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
 from typing import Any
 from zlib import crc32
@@ -79,11 +79,6 @@ class Description:
     average: float
 
 
-def file_name(generation: Generation) -> str:
-    """Return the name of a generation's inverted index in the index directory."""
-    return f"{generation.generation}.words"
-
-
 def token_hash(token: str) -> int:
     """Return the number under which a token is found: 64 bits, so no two of a million share one."""
     return int.from_bytes(blake2b(token.encode(), digest_size=8).digest(), "little")
@@ -101,7 +96,7 @@ def write(
     path: str, generation: Generation, description: Description, arrays: Mapping[str, NDArray[Any]]
 ) -> None:
     """Write an inverted index. Raises OSError when there is no room."""
-    said = {**_as_dict(description), "arrays": {name: len(arrays[name]) for name in _ARRAYS}}
+    said = {**asdict(description), "arrays": {name: len(arrays[name]) for name in _ARRAYS}}
     text = json.dumps(said, sort_keys=True).encode()
     body = [text + b" " * (-len(text) % 8)]
     for name, kind in _ARRAYS.items():
@@ -174,10 +169,6 @@ class PostingsFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _as_dict(description: Description) -> dict[str, float]:
-    return {name: getattr(description, name) for name in ("highest", "fate", "items", "average")}
 
 
 def _read_header(

@@ -38,10 +38,7 @@ class PostingsView:
     def knows(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return True for each entry of which it can tell whether it lives and what it is."""
         inside = (ids >= 0) & (ids <= self.file.description.highest)
-        if not inside.all():
-            inside[inside] = self.file.lengths[ids[inside]] > 0
-        else:
-            inside = self.file.lengths[ids] > 0
+        inside[inside] = self.file.lengths[ids[inside]] > 0
         return inside & ~member(ids, self.changed) if len(self.changed) else inside
 
     def passing(self, ids: NDArray[np.int64], where: EntryFilter) -> NDArray[np.bool_]:

@@ -13,10 +13,9 @@ from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
-from khive_supervisor.host.durable import sync
 from khive_supervisor.index.inverted import collect, postings_file
 from khive_supervisor.index.vectors import sketch
-from khive_supervisor.index.vectors.generation import Generations, file_name
+from khive_supervisor.index.vectors.generation import Generations, file_name, put
 from khive_supervisor.index.vectors.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, VectorStats
@@ -117,7 +116,8 @@ def build(
         return None
     _make_room(generations.directory, annoy.get_n_items(), trees, dimensions)
     annoy.build(trees, 1)
-    _save(annoy, path)
+    with _no_room(path):
+        annoy.save(path)
     row = _describe(annoy, path, number, model_id, dimensions, items, covered, clock())
     annoy.unload()
     if row.direct and sketch.worth_it(row.max_entry_id + 1, dimensions):
@@ -139,7 +139,7 @@ def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
             sketch.write(temporary, row, slots["vector"], items)
     finally:
         os.close(descriptor)
-    _put(temporary, final)
+    put(temporary, final)
 
 
 def _write_postings(generations: Generations, row: Generation, store: Store) -> None:
@@ -149,7 +149,7 @@ def _write_postings(generations: Generations, row: Generation, store: Store) -> 
     description, arrays = collect.collect(store)
     with _no_room(temporary):
         postings_file.write(temporary, row, description, arrays)
-    _put(temporary, final)
+    put(temporary, final)
 
 
 @contextmanager
@@ -157,18 +157,11 @@ def _no_room(path: str) -> Iterator[None]:
     """An error of the system while a file is written, as what to do about it."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:  # annoy raises the root class with the system's words
         raise StoreUnavailable(
             f"The index file {path} cannot be written: {error}.",
             hint="Make room; until then the present index serves.",
         ) from error
-
-
-def _put(temporary: str, final: str) -> None:
-    """Let a whole file take its place, durably; it never changes again."""
-    os.chmod(temporary, 0o400)
-    sync(temporary)
-    os.rename(temporary, final)
 
 
 def _fill(annoy: AnnoyIndex, store: Store, model_id: str, dimensions: int, covered: int) -> int:
@@ -207,16 +200,6 @@ def _make_room(directory: str, item_slots: int, trees: int, dimensions: int) -> 
             f"{free // 2**20} MB left.",
             hint="Make room; until then the present index serves.",
         )
-
-
-def _save(annoy: AnnoyIndex, path: str) -> None:
-    try:
-        annoy.save(path)
-    except Exception as error:  # annoy raises the root class with the system's words
-        raise StoreUnavailable(
-            f"The index file {path} cannot be written: {error}.",
-            hint="Make room; until then the present index serves.",
-        ) from error
 
 
 def _describe(

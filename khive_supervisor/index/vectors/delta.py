@@ -23,13 +23,10 @@ class Delta:
         self._model_id = model_id
         self._dimensions = dimensions
         self._limit = limit
-        self._reset(0)
+        self.reset()
 
-    def forget(self) -> None:
-        """Hold nothing: what was read belongs to another past of the store."""
-        self._reset(0)
-
-    def _reset(self, covered_seq: int) -> None:
+    def reset(self, covered_seq: int = 0) -> None:
+        """Hold nothing: what was read is no longer what is newer, or of another past."""
         self._covered = self._last = covered_seq
         self._left_out = 0
         self._seqs = np.empty(0, np.int64)
@@ -47,7 +44,7 @@ class Delta:
     def refresh(self, covered_seq: int) -> None:
         """Hold what is above `covered_seq`; reads only what came since the last time."""
         if covered_seq < self._covered:
-            self._reset(covered_seq)
+            self.reset(covered_seq)
         self._covered = covered_seq
         since = max(self._last, covered_seq)
         rows = self._vectors.newest(self._model_id, since, self._limit + 1)

@@ -19,9 +19,7 @@ from dataclasses import dataclass
 
 from khive_supervisor.errors import IndexFileError
 from khive_supervisor.host.durable import sync
-from khive_supervisor.index.inverted import postings_file
 from khive_supervisor.index.inverted.postings_file import PostingsFile
-from khive_supervisor.index.vectors import sketch
 from khive_supervisor.index.vectors.layout import checksum, fingerprint
 from khive_supervisor.index.vectors.sketch import Sketch
 from khive_supervisor.store.generations import GenerationStore
@@ -73,21 +71,18 @@ class Generations:
 
     def sketch(self, generation: Generation) -> str:
         """Return where the sketch of a generation is, if it has one."""
-        return os.path.join(self.directory, sketch.file_name(generation))
+        return os.path.join(self.directory, f"{generation.generation}.sketch")
 
     def postings(self, generation: Generation) -> str:
         """Return where the inverted index of a generation is."""
-        return os.path.join(self.directory, postings_file.file_name(generation))
+        return os.path.join(self.directory, f"{generation.generation}.words")
 
     def publish(self, stored: GenerationStore, generation: Generation) -> None:
         """Make the temporary file of `generation` the current index of its model.
 
         What goes with it, its sketch and its words, is in place already.
         """
-        temporary = self.temporary(generation.generation)
-        os.chmod(temporary, 0o400)
-        sync(temporary)
-        os.rename(temporary, self.path(generation))
+        put(self.temporary(generation.generation), self.path(generation))
         sync(self.directory)
         stored.publish(generation)
 
@@ -155,15 +150,10 @@ class Generations:
 
         Unfinished files, files without a row, and retired generations that nobody maps.
         """
-        rows = {row.file: row for row in stored.all()}
-        companions = {
-            name: row
-            for row in rows.values()
-            for name in (sketch.file_name(row), postings_file.file_name(row))
-        }
+        rows = {row.generation: row for row in stored.all()}
         removed = []
         for name in self._files():
-            row = rows.get(name) or companions.get(name)
+            row = None if name.endswith(".tmp") else rows.get(int(name.partition(".")[0]))
             if not self._needed(name, row) and self._remove(name):
                 removed.append(name)
         left = set(self._files())
@@ -200,6 +190,13 @@ class Generations:
 def file_name(number: int) -> str:
     """Return the name of a generation's file in the index directory."""
     return f"{number}.ann"
+
+
+def put(temporary: str, final: str) -> None:
+    """Let a whole file take its place, durably but for its name; it never changes again."""
+    os.chmod(temporary, 0o400)
+    sync(temporary)
+    os.rename(temporary, final)
 
 
 def _check(descriptor: int, generation: Generation, path: str) -> None:

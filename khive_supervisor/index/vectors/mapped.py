@@ -8,7 +8,8 @@ since (nobody of ours does that) is not touched again: reading beyond its end ki
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from annoy import AnnoyIndex
@@ -22,14 +23,11 @@ from khive_supervisor.index.vectors.sketch import Sketch
 from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import Generation
 
+T = TypeVar("T")
+
 #: Times that the store is asked anew when the file has gone between reading its row and opening
 #: it: each time, a newer generation was published and the old one removed in that moment.
 _ATTEMPTS = 5
-
-#: How a descriptor is opened again by name: the very file that was checked, whatever its path is
-#: by now.
-_BY_DESCRIPTOR = "/proc/self/fd"
-
 
 #: Candidates of the sketch that are scored in full, for each wanted one and at least: the order of
 #: the sketch is near enough for these to hold the nearest.
@@ -56,8 +54,9 @@ class MappedGeneration:
             check_geometry(self._descriptor, row.dimensions, row.max_entry_id + 1, row.trees)
             self._annoy = _load(self._descriptor, generations.path(row), row)
             self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
-            self._sketch = _sketch_of(generations, row) if row.direct else None
-            self.postings = _postings_of(generations, row)
+            # Without a sketch, Annoy's trees serve; without an inverted index, FTS5.
+            self._sketch = _beside(Sketch, generations.sketch(row), row) if row.direct else None
+            self.postings = _beside(PostingsFile, generations.postings(row), row)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -127,18 +126,10 @@ class MappedGeneration:
             self._descriptor = -1
 
 
-def _sketch_of(generations: Generations, row: Generation) -> Sketch | None:
-    """The sketch of a generation; without one, or with one that is not its own, trees serve."""
+def _beside(kind: Callable[[str, Generation], T], path: str, row: Generation) -> T | None:
+    """Return what lies beside a generation's file; None if that is not there, or another's."""
     try:
-        return Sketch(generations.sketch(row), row)
-    except (OSError, IndexFileError):
-        return None
-
-
-def _postings_of(generations: Generations, row: Generation) -> PostingsFile | None:
-    """Return the inverted index of a generation; without one, or with another's, FTS5 serves."""
-    try:
-        return PostingsFile(generations.postings(row), row)
+        return kind(path, row)
     except (OSError, IndexFileError):
         return None
 
@@ -169,7 +160,8 @@ def map_current(
 
 def _load(descriptor: int, path: str, row: Generation) -> Any:
     annoy = AnnoyIndex(row.dimensions, METRIC)
-    checked = f"{_BY_DESCRIPTOR}/{descriptor}"
+    # The very file that was checked, whatever its path is by now.
+    checked = f"/proc/self/fd/{descriptor}"
     try:
         annoy.load(checked if os.path.exists(checked) else path)
     except OSError as error:

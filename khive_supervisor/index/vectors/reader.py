@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,6 @@ from khive_supervisor.index.inverted.scope import PostingsView, Scope
 from khive_supervisor.index.vectors.delta import Delta
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration, map_current
-from khive_supervisor.index.vectors.merge import HitList, certain
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter, Fate
 
@@ -128,19 +128,14 @@ class VectorIndex:
             past = self._versions.counts(token).past
             if past != self._past:
                 self._let_go("")
-                self._delta.forget()
+                self._delta.reset()
                 self._past = past
             self._adopt()
             self._delta.refresh(self._mapped.row.covered_seq if self._mapped else 0)
-            self._view = self._seen()
+            postings = self._mapped.postings if self._mapped else None
+            self._view = PostingsView.of(postings, self._fates.get()) if postings else None
             self._token = token
             return True
-
-    def _seen(self) -> PostingsView | None:
-        """Return the words of the mapped generation, and who has died or come back since."""
-        if self._mapped is None or self._mapped.postings is None:
-            return None
-        return PostingsView.of(self._mapped.postings, self._fates.get())
 
     def _fates_since(self) -> list[Fate]:
         postings = self._mapped.postings if self._mapped else None
@@ -275,6 +270,26 @@ class VectorIndex:
         with self._lock:
             self._let_go("")
             self._token = None
+
+
+@dataclass(frozen=True, slots=True)
+class HitList:
+    """The best hits of one source, best first; `exhausted`: it has no further ones."""
+
+    hits: Sequence[tuple[int, float]]
+    exhausted: bool
+
+
+def certain(hits: Sequence[tuple[int, float]], arms: Iterable[HitList]) -> int:
+    """Return how many of the merged and filtered hits, best first, nothing unseen can outrank.
+
+    What an arm has not shown is at most as good as the last that it has: hits below that may have
+    to make room for it.
+    """
+    bar = max(
+        (arm.hits[-1][1] for arm in arms if not arm.exhausted and arm.hits), default=-math.inf
+    )
+    return sum(cosine >= bar for _, cosine in hits)
 
 
 def search_k_for(items: int) -> int:

@@ -81,11 +81,6 @@ _HEADER = struct.Struct("<8sQQQ32s32s")
 _MAGIC = b"KHIVESK3"
 
 
-def file_name(generation: Generation) -> str:
-    """Return the name of a generation's sketch in the index directory."""
-    return f"{generation.generation}.sketch"
-
-
 def worth_it(slots: int, dimensions: int) -> bool:
     """Return True if a generation should have a sketch."""
     return slots <= MOST_SLOTS and dimensions >= _FEWEST_DIMENSIONS

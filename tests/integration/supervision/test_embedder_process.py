@@ -23,6 +23,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.search import EmbedderSettings
+from khive_supervisor.control import protocol
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import EmbedderBusy
 from khive_supervisor.embed.client import EmbedderClient
@@ -117,7 +118,7 @@ def raw(path: str) -> Iterator[socket.socket]:
 
 def receive(sock: socket.socket) -> bytes:
     """The next frame; empty when the other side has closed."""
-    frames = wire.Frames()
+    frames = protocol.Frames()
     while True:
         try:
             data = sock.recv(65536)
@@ -193,7 +194,7 @@ def test_killed_in_the_middle_it_is_away_and_then_back(path: str, model: MiniLM)
 
 GARBAGE = [
     pytest.param(b"\0\0\0\0", id="empty frame"),
-    pytest.param(struct.pack(">I", wire.MAX_FRAME + 1) + b"T", id="oversized"),
+    pytest.param(struct.pack(">I", protocol.MAX_FRAME + 1) + b"T", id="oversized"),
     pytest.param(b"\xff" * 100, id="ones"),
     pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="http"),
     pytest.param(os.urandom(4096), id="random"),

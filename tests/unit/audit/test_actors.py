@@ -57,7 +57,6 @@ def test_a_session_is_named_with_who_it_says_it_is(monkeypatch: pytest.MonkeyPat
 
 def test_subjects_have_their_kind_before_them() -> None:
     assert actors.worker("reviewer-1:4711") == "worker/reviewer-1:4711"
-    assert actors.task(12) == "task/t12"
     assert actors.profile("careful") == "profile/careful"
     assert actors.role("reviewer") == "role/reviewer"
     assert len({actors.SUPERVISOR, actors.STORE, actors.INDEX, actors.CONFIGURATION}) == 4

@@ -54,7 +54,7 @@ def test_garbage_is_refused_or_waited_for_and_raises_nothing_else(data: bytes) -
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "does not hold JSON"),
+        (b"", "announces 0 bytes"),
         (b"nonsense", "does not hold JSON"),
         (b'"\xff"', "does not hold JSON"),
         (b"[" * 100_000, "does not hold JSON"),

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from support import Clock, wait_until
 
+from khive_supervisor.control import protocol
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, EmbedderBusy
 from khive_supervisor.embed.client import PART_TEXTS, EmbedderClient
@@ -29,7 +30,7 @@ Behaviour = Callable[[socket.socket], None]
 
 def requests(sock: socket.socket) -> Iterator[list[str]]:
     """What a client asks on a connection, until it closes."""
-    frames = wire.Frames()
+    frames = protocol.Frames()
     while data := sock.recv(65536):
         for received in frames.feed(data):
             yield wire.read_request(received)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from khive_supervisor.control import protocol
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import EmbedderBusy
 from khive_supervisor.errors import (
@@ -20,14 +21,14 @@ from khive_supervisor.errors import (
 
 def body(framed: bytes) -> bytes:
     """What a receiver gets of one frame."""
-    (received,) = wire.Frames().feed(framed)
+    (received,) = protocol.Frames().feed(framed)
     return received
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.data())
 def test_frames_survive_any_cutting(contents: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(wire.frame(content[:1], content[1:]) for content in contents)
-    frames = wire.Frames()
+    frames = protocol.Frames()
     found = []
     while stream:
         cut = data.draw(st.integers(1, len(stream)))
@@ -37,10 +38,10 @@ def test_frames_survive_any_cutting(contents: list[bytes], data: st.DataObject) 
     assert frames.pending == 0
 
 
-@pytest.mark.parametrize("length", [0, wire.MAX_FRAME + 1, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, protocol.MAX_FRAME + 1, 0xFFFFFFFF])
 def test_an_impossible_length_is_refused_at_once(length: int) -> None:
     with pytest.raises(ProtocolError, match=str(length)):
-        wire.Frames().feed(length.to_bytes(4, "big"))
+        protocol.Frames().feed(length.to_bytes(4, "big"))
 
 
 @given(st.lists(st.text(st.characters()), max_size=wire.MAX_TEXTS))
@@ -84,7 +85,7 @@ def test_no_request_does_worse_than_invalid_input(received: bytes) -> None:
 
 def test_the_largest_request_fits_a_frame() -> None:
     texts = ["🙂" * (wire.MAX_CHARACTERS // wire.MAX_TEXTS)] * wire.MAX_TEXTS
-    assert len(wire.request(texts)) < wire.MAX_FRAME
+    assert len(wire.request(texts)) < protocol.MAX_FRAME
 
 
 @given(st.integers(0, 5), st.integers(1, 9))

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.index.vectors.build import BuildReason, decide
-from khive_supervisor.index.vectors.merge import HitList, certain
-from khive_supervisor.index.vectors.reader import SEARCH_K, search_k_for
+from khive_supervisor.index.vectors.reader import SEARCH_K, HitList, certain, search_k_for
 from khive_supervisor.store.model import Generation, VectorStats
 
 

@@ -41,7 +41,10 @@ def test_the_whole_effect_of_each_signal(
     one = SIGNALS[signal]
     assert effect(one, one.weight) == Effect(weights, target)
     half = effect(one, one.weight / 2)
-    assert half == Effect(weights, target).times(0.5)
+    assert half == Effect(
+        {name: (good / 2, bad / 2) for name, (good, bad) in weights.items()},
+        target and (target[0] / 2, target[1] / 2),
+    )
     assert effect(one, 0.0) == NOTHING
 
 

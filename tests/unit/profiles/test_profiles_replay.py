@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,6 @@ from khive_supervisor.profiles.posterior import UNKNOWN, Beta
 from khive_supervisor.profiles.replay import (
     Replay,
     differences,
-    replay,
     verify,
     weights_detail,
     weights_from,
@@ -51,6 +51,14 @@ def event(kind: str = FEEDBACK, signal: str | None = "useful", **fields: Any) ->
 
 def created(priors: Weights = PRIORS) -> ProfileEvent:
     return event(CREATED, None, detail={"priors": weights_detail(priors)})
+
+
+def replay(events: Iterable[ProfileEvent]) -> ProfileState:
+    """Return the state that a profile's events make, all of them and in order."""
+    run = Replay()
+    for one in events:
+        run.take(one)
+    return run.state
 
 
 def numbered(*events: ProfileEvent) -> list[ProfileEvent]:

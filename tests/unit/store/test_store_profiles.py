@@ -23,7 +23,7 @@ from khive_supervisor.profiles.model import (
     Weights,
 )
 from khive_supervisor.profiles.posterior import UNKNOWN, Beta
-from khive_supervisor.profiles.replay import replay, verify
+from khive_supervisor.profiles.replay import Replay, verify
 from khive_supervisor.profiles.signals import SIGNALS
 from khive_supervisor.profiles.snapshot import load_snapshot
 from khive_supervisor.sqlite.store import SqliteStore
@@ -396,7 +396,10 @@ def test_any_history_is_computed_again_to_the_last_bit(
     stored, last = store.profiles.state(name)
     events = store.profiles.events(name)
     assert events[-1].seq == last
-    assert replay(events) == stored
+    run = Replay()
+    for event in events:
+        run.take(event)
+    assert run.state == stored
     assert verify(store.profiles, name) == []
 
 

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.search import EmbedderSettings
+from khive_supervisor.control import protocol
 from khive_supervisor.embed import wire
 from khive_supervisor.embed.base import TEXT_LIMIT, Embedder, EmbedderBusy, Vectors
 from khive_supervisor.embed.factory import in_process
@@ -223,7 +224,7 @@ class EmbedderConnection(asyncio.Protocol):
     def __init__(self, answers: Answers, clients: set[EmbedderConnection]) -> None:
         self._answers = answers
         self._clients = clients
-        self._frames = wire.Frames()
+        self._frames = protocol.Frames()
         self._transport: asyncio.Transport | None = None
         self._job: Job | None = None
         self._unread = False
