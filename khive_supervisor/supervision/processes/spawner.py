@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.supervision.processes.child import Child, describe_exit
-from khive_supervisor.supervision.processes.launch import launch
+from khive_supervisor.supervision.processes.launch import NOWHERE, launch
 
 #: What runs a request of a kind, as a fresh interpreter: sessions' own are "attach" and "verbs".
 MODULES = {"role": "khive_workers.role"}
@@ -101,7 +101,7 @@ class Spawner:
         with tempfile.TemporaryFile() as file:
             file.write(json.dumps(request).encode())
             file.seek(0)
-            process = launch(module, arguments, self._environment, fds, stdin=file)
+            process = launch(module, arguments, self._environment, fds, stdin=file, stderr=NOWHERE)
         self._workers[process.pid] = process, str(request.get("worker", ""))
         self._news.worker_began(Begin.of(process.pid, request))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def is_there(module: str, name: str) -> bool:
     return importlib.util.find_spec(f"{module}.{name}") is not None
 
 
-@pytest.mark.parametrize("file", programs(), ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize("file", list(programs()), ids=lambda file: str(file.relative_to(ROOT)))
 def test_what_a_program_imports_is_there(file: Path) -> None:
     missing = [
         f"{node.module}.{alias.name}"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import collections
+import io
+import os
+import sys
+from typing import Any
 
 
 class Bounded:
@@ -42,3 +46,31 @@ class Bounded:
         if not cut:
             return (bytes(self._head) + tail).decode("utf-8", "replace")
         return head + between + tail.decode("utf-8", "replace")
+
+
+class UnfailingFile(io.FileIO):
+    """A file that takes what is written to it although nobody reads it any more."""
+
+    def write(self, data: Any) -> int:
+        """Return the number of bytes, whether or not they arrived."""
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def print_to_log() -> None:
+    """Have what a handler prints go where errors go, to the log; no print fails a task.
+
+    Whoever reads it may be gone, and what is printed need not be Unicode.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(2, 1)
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(
+            io.BufferedWriter(UnfailingFile(fd, "w", closefd=False)),
+            encoding="utf-8", errors="backslashreplace", line_buffering=True,
+        )
+        for fd in (1, 2)
+    )  # fmt: skip

@@ -8,7 +8,6 @@ descriptor, and has loaded nothing that its first task would need.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import resource
@@ -35,6 +34,7 @@ from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks.model import Claim, Claimant
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.common import runtime
+from khive_workers.role import output
 from khive_workers.role.context import Memory, TaskContext
 from khive_workers.role.fallback import WithFallback
 from khive_workers.role.handlers import PythonHandler, TaskHandler, described
@@ -94,11 +94,7 @@ def _serve(
     os.environ.update(request["env"])
     os.environ[processes.MARK] = request["worker"]
     processes.become_subreaper()
-    sys.stdout.flush()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # As stderr has it: a print of what is no Unicode is no failure of the task.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    os.dup2(2, 1)  # what a handler prints goes where errors go: to the log
+    output.print_to_log()
     cwd = _enter(role)
     selector = selectors.DefaultSelector()
     memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)

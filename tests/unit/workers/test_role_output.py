@@ -1,0 +1,52 @@
+"""What handlers print: it is no failure of a task that nobody reads it, or that it is no text."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from support import DEADLINE, ROOT
+
+PROGRAM = """
+import os, sys
+from khive_workers.role import output
+output.print_to_log()
+print("a half \\ud83d", "x" * 100_000)
+print("and to stderr", file=sys.stderr)
+os.write(int(sys.argv[1]), b"done")
+"""
+
+
+def printed(stderr: int, result: int) -> int:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workers'}"}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(result)],
+        stderr=stderr, env=env, pass_fds=[result], timeout=DEADLINE, check=False,
+    ).returncode  # fmt: skip
+
+
+def test_a_print_that_nobody_reads_is_no_error() -> None:
+    nobody, broken = os.pipe()
+    os.close(nobody)
+    read, result = os.pipe()
+    try:
+        assert printed(broken, result) == 0
+        assert os.read(read, 10) == b"done"
+    finally:
+        for fd in (broken, read, result):
+            os.close(fd)
+
+
+def test_what_is_printed_arrives_where_errors_go() -> None:
+    with (
+        open(os.devnull, "wb") as null,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat,
+    ):
+        assert cat.stdin is not None
+        assert cat.stdout is not None
+        assert printed(cat.stdin.fileno(), null.fileno()) == 0
+        cat.stdin.close()
+        text = cat.stdout.read().decode()
+    assert text.startswith("a half \\ud83d xxx")
+    assert text.endswith("and to stderr\n")
