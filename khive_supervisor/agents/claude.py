@@ -19,7 +19,6 @@ from khive_supervisor.text.plain_json import JsonObject
 
 NAME = "claude"
 TITLE = "Claude Code"
-
 #: What it says on stderr, without JSON, about a session that is not there.
 _LOST = "No conversation found with session ID"
 #: Answers of its model's service that the same request would get again.

@@ -24,7 +24,6 @@ from khive_supervisor.text.plain_json import JsonObject
 
 NAME = "codex"
 TITLE = "Codex"
-
 #: What it says on stderr about a session that is not there.
 _LOST = "no rollout found"
 #: Seconds that it may wait for this memory, which may have to be started first.

@@ -11,7 +11,6 @@ from khive_supervisor.agents.model import Format, Server
 from khive_supervisor.config.settings.roles import Handler
 
 FORMATS: Mapping[str, Format] = {module.NAME: module for module in (claude, codex, plain)}
-
 #: Variables that decide which supervisor and which store are found.
 _OWN = (
     "KHIVE_SOCKET",

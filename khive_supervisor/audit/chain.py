@@ -12,13 +12,10 @@ from khive_supervisor.errors import InvalidInput
 
 #: What every hash begins with: hashes of other programs, or of another form, never match.
 DOMAIN = b"khive-audit-1"
-
 #: The hash that the first entry follows.
 GENESIS = hashlib.sha256(DOMAIN + b" genesis").digest()
-
 #: Characters of one text of an entry's detail; what is longer is cut.
 TEXT_LIMIT = 500
-
 #: Domain, number and time, and the lengths of kind, actor, subject, detail and previous hash.
 _HEAD = struct.Struct(f">{len(DOMAIN)}sqd5I")
 

@@ -13,7 +13,6 @@ from khive_supervisor.config.settings.budget import Budget
 RECENT, SHARE = 20, 0.9
 #: While nothing is known, a task is taken to need this part of the smallest limit.
 UNKNOWN_PART = 10
-
 #: Where the amount comes from that is set aside for a task.
 CONFIGURED, LEARNED, UNKNOWN = "configured", "learned", "unknown"
 

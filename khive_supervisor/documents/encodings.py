@@ -9,7 +9,6 @@ from dataclasses import dataclass
 PROBE = 8192
 #: Of UTF-16 that is text, this share of signs is known; and of `_text_share`, so much is left.
 _KNOWN_SHARE, _TEXT_SHARE = 0.98, 0.6
-
 #: Byte order marks, and what follows them. UTF-32's begin as UTF-16's do, so they come first.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -18,7 +17,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-
 #: How files of well-known kinds begin. Some of them are ASCII, so no NUL gives them away.
 _MAGIC = (
     (b"{\\rtf", "an RTF document"),

@@ -25,7 +25,6 @@ from khive_supervisor.text.plain_json import JsonObject
 SECONDS, MEMORY = 120, 2 * 1024**3
 #: Pages that are read of one PDF.
 PAGES = 3000
-
 #: Why a PDF is not read where pypdf is not installed.
 NEEDED = "a PDF: pip install 'khive-supervisor[pdf]' to have it read"
 

@@ -36,7 +36,6 @@ SUFFIXES = {
 }
 #: Bytes of a document that is read whole; JSON Lines are read line by line, and have no limit.
 SIZE_LIMIT = 64 * 1024 * 1024
-
 #: Why things are left out; the texts follow "left out: 3 files, ".
 HIDDEN = "hidden"
 IGNORED = "ignored by git's rules"

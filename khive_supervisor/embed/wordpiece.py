@@ -27,7 +27,6 @@ LONGEST_WORD = 100
 LONGEST_CACHED = 64
 #: Stretches remembered, a few megabytes; then the memory starts again, empty.
 CACHED = 20_000
-
 #: Control characters that are not white space; they vanish, and join what is beside them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")

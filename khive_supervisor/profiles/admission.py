@@ -13,20 +13,15 @@ from khive_supervisor.profiles.signals import RECALL_MISS, Signal
 
 #: Seconds in which a mass halves: what was said a week ago leaves half of its room.
 HALF_LIFE = 7 * 86_400.0
-
 #: All implicit feedback on a target together counts as one explicit `useful`, never more.
 IMPLICIT_CAP = 1.0
-
 #: What one session (or one actor) may say about one target: two clear words, or one correction.
 EXPLICIT_CAP = 2.0
-
 #: The least share of a weight that is worth counting: without it, one who repeats himself would
 #: have every few seconds' decay counted, and every cached copy of the profile read again.
 LEAST_SHARE = 0.01
-
 #: The source of all implicit feedback together.
 IMPLICIT = ""
-
 #: In the place of a target, for what is about none.
 NO_TARGET = 0
 

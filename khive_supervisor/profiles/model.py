@@ -11,13 +11,10 @@ from khive_supervisor.profiles.posterior import Beta
 
 #: The profile that serves whatever no binding names.
 DEFAULT = "balanced-recall-v1"
-
 #: Matches every actor, namespace or kind of consumer in a binding.
 ANY = "*"
-
 #: The priors of a profile that is not seeded: their means are 0.7, 0.2 and 0.1.
 RELEVANCE, SALIENCE, TEMPORAL = Beta(7.0, 3.0), Beta(2.0, 8.0), Beta(1.0, 9.0)
-
 #: Priorities of bindings are from minus this to this.
 PRIORITY_LIMIT = 1000
 

@@ -10,7 +10,6 @@ NAME_LIMIT = 64
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 
 ACTIVE, INACTIVE, ARCHIVED = LIFECYCLES = ("active", "inactive", "archived")
-
 #: From each lifecycle to those that it may become. # active <-> inactive -> archived
 TRANSITIONS = {ACTIVE: (INACTIVE,), INACTIVE: (ACTIVE, ARCHIVED), ARCHIVED: ()}
 

@@ -9,7 +9,6 @@ from khive_supervisor.errors import InvalidInput
 
 #: The three posteriors of a profile; their means are the weights of a ranking.
 WEIGHTS = ("relevance", "salience", "temporal")
-
 #: Microseconds up to which a recall that hit speaks for the temporal weight.
 PROMPT_US = 50_000
 
@@ -48,7 +47,6 @@ _TABLE = (
 
 #: Every signal, by name.
 SIGNALS: Mapping[str, Signal] = {signal.name: signal for signal in _TABLE}
-
 #: Those that say what somebody thinks of an entry, as against how a recall went.
 RATINGS = tuple(name for name in SIGNALS if name not in (RECALL_HIT, RECALL_MISS))
 

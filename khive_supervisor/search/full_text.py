@@ -24,7 +24,6 @@ from khive_supervisor.text.analysis import match_expression
 
 #: Entries of a phrase that are looked at; one that more have is as good as a common word.
 _PHRASE_ENTRIES = 5000
-
 #: Entries of a phrase of which FTS5 is asked what it is worth in each (1.5 µs each).
 _SCORED_ENTRIES = 300
 

@@ -1,9 +1,7 @@
 """One order out of two: full text and vectors, weighted anew for every query.
 
-Reciprocal rank fusion gives a candidate `weight / (k + rank)` from each arm. It looks at ranks
-alone, so it cannot see that one arm is sure of its first result and the other is guessing; fixed
-weights that are right for questions about code ruin the recall of conversations, and the other way
-round. Two changes keep its shape and its two-number explanation, and mend that:
+Reciprocal rank fusion looks at ranks alone, so it cannot see that one arm is sure of its first
+result and the other is guessing. Two changes mend that:
 
 1. The rank is replaced by what ranks stand for, how far a candidate is behind the arm's best:
 
@@ -26,8 +24,7 @@ round. Two changes keep its shape and its two-number explanation, and mend that:
 A candidate that an arm does not list gets the part of a shortfall of 1 (full text: none of the
 words) or of a cosine a little below the last one listed (vectors: everything has a cosine).
 
-The numbers were chosen on sets of many kinds, each left out in turn; what was tried and the
-results are in docs/adr/0003-fusion.md; scripts/bench_quality measures them again.
+How the numbers were chosen: docs/adr/0003-fusion.md; scripts/bench_quality measures them again.
 """
 
 from __future__ import annotations
@@ -54,34 +51,24 @@ class FusionConfig:
 
 
 DEFAULT_FUSION = FusionConfig()
-
 #: Best first; of equals, the newer entry.
 _SCORE_AND_ID = itemgetter(1, 0)
-
 #: Candidates that an arm's sharpness looks at.
 _SHARPNESS_DEPTH = 20
-
 #: What keeps the logarithm tame when a list is flat: about the noise of a cosine's difference, and
 #: of a relative difference of BM25.
 _VECTOR_FLOOR = 0.02
 _LEXICAL_FLOOR = 0.1
-
 #: The fewest following scores that a sharpness is an average of; missing ones count as no match.
 _FEWEST_FOLLOWERS = 4
-
 #: The cosine of a candidate that the vector arm does not list, in proportion to the last listed.
 _UNSEEN_COSINE = 0.9
-
 #: The logarithm of the odds at which one arm counts for all; exp() ends at 709.
 _MOST_ODDS = 100.0
-
 #: The smallest best cosine that shortfalls are measured against: below it nothing is similar.
 _SMALLEST_COSINE = 0.05
-
 #: The smallest best BM25 that shortfalls are measured against: a division by less is no number.
 _SMALLEST_BM25 = 1e-300
-
-
 #: Where an arm lists a candidate: its rank from 1, its raw score, its part.
 Place = tuple[int, float, float]
 

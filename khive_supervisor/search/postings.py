@@ -18,7 +18,6 @@ from khive_supervisor.search.lexical import QueryCost, Scored, TermSelection, in
 
 #: Words' lists cost little here.
 BUDGET = QueryCost(postings=1000, required=24, optional=24, lookups=112)
-
 #: Which of some entries may be found.
 Passing = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 

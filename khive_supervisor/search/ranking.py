@@ -30,8 +30,6 @@ from khive_supervisor.search.fusion import Fused
 #: at random, which says nothing about relevance, the default weights cost at most 0.7 points of
 #: nDCG@10 on any set, and 0 on average: the last column of scripts/bench_quality.
 BOOST = 0.3
-
-
 #: How much of the fused score lies between an entry of which only bad and one of which only good
 #: was said. Measured on agents' sessions (docs/adr/0011-profiles.md): feedback gains 3 to 4 points
 #: of nDCG@10 on questions that were never asked before, and nothing is lost while a third of it is

@@ -32,11 +32,6 @@ class Evidence:
     good: float = 0.0
     bad: float = 0.0
 
-    @property
-    def n(self) -> float:
-        """How many executions it is worth."""
-        return self.good + self.bad
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:

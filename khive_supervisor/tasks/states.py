@@ -19,7 +19,6 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
 }
 #: What `retry` takes back.
 RETRIABLE = tuple(state for state, to in TRANSITIONS.items() if to == {QUEUED})
-
 #: Seconds before a failed task is tried again; doubled with each attempt up to the second number.
 BACKOFF, BACKOFF_MAX = 1.0, 60.0
 

@@ -22,14 +22,11 @@ from itertools import islice
 #: Characters of a word that a query looks up; what follows is left out. A longer one (a pasted
 #: key, base64) is looked up by its beginning, and so not found: it says nothing about meaning.
 MAX_TERM_CHARACTERS = 256
-
 #: Terms that an expression takes; the rest is left out. FTS5 has no such limit of its own for OR,
 #: but every term costs a lookup. `search.lexical` chooses far fewer, by their worth.
 MAX_EXPRESSION_TERMS = 1024
-
 #: The columns that a user's words are looked up in: all but `scope`.
 TEXT_COLUMNS = ("title", "content", "tags")
-
 #: Scripts that write words without spaces (or, Korean, glue particles to them): Thai, Lao,
 #: Myanmar, Khmer, Hangul, kana, bopomofo, Yi, and Han with its extensions.
 _UNSPACED = re.compile(
@@ -38,26 +35,20 @@ _UNSPACED = re.compile(
     "\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48c\uac00-\ud7a3\uf900-\ufaff"
     "\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
 )
-
 #: Where an identifier such as `parseHTTPHeader` or `utf8Decode` is put together.
 _CAMEL_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-
 #: A word of letters and digits with a capital after its first letter: worth looking for joints.
 _CAMEL_WORD = re.compile(r"\b[A-Za-z][a-z0-9]*[A-Z][A-Za-z0-9]*\b")
 
 _ASCII_WORD = re.compile("[a-z0-9]+")
-
 #: Names that are written in parts: `max_retries`, `os.path.join`, `src/main.rs`, `std::vec`. The
 #: parts alone are often common words; as a phrase they are what was meant. A hyphen joins English
 #: words rather than names, and measurably does not help.
 _COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:(?:[_./]|::)[^\W_]++){1,5}")
-
 #: Characters from which on a compound is a name: "e.g" and "a/b" are none.
 _SHORTEST_COMPOUND = 4
-
 #: A word such as `sha256`, `e4021` or `3d`.
 _LETTERS_DIGITS = re.compile("[a-z]+[0-9]|[0-9]+[a-z]")
-
 #: Function words of English, and what unicode61 leaves of their contractions ("don't": don, t).
 #: They carry no meaning for BM25 and are the longest lists of the index. Other languages need no
 #: list: `search.lexical` leaves out what is in too many entries.

@@ -38,7 +38,6 @@ OTHER_CAPITALS = 0.97
 OTHER_FLAG = 0.6
 #: Letters and digits, and digits among them, from which on a number is known in other groups.
 _LONG, _LONG_DIGITS = 8, 6
-
 #: What stretches are cut at. A comma or semicolon only where no digit follows: `1,000` is one name.
 _BETWEEN = re.compile(r"[\s\"“”„«»`…—]+|[,;](?!\d)")
 _QUOTED = re.compile(r"[\"“”„«»`]([^\"“”„«»`]{3,200})[\"“”„«»`]")

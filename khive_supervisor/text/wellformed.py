@@ -23,7 +23,6 @@ _ESCAPE = re.compile(
 #: What makes it worth looking.
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _HALF_BYTES = re.compile(rb"\\u[dD][89a-fA-F]")
-
 #: What readers of lines other than ours take for the end of one, as JSON escapes it.
 _LINE_ENDS = (
     (b"\xe2\x80\xa8", b"\\u2028"),

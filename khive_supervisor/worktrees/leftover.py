@@ -51,9 +51,8 @@ def _one(git: Git, task: int, home: str, *, busy: bool) -> Leftover:
     if metadata is None:
         note = "Nothing says whose it is: look at it, and remove it by hand."
         return Leftover(task, home, None, busy, {"path": home, "note": note})
-    if not metadata.ready:
-        return Leftover(task, home, metadata, busy, None)
-    return Leftover(task, home, metadata, busy, place.shown(git, home, metadata))
+    inside = place.shown(git, home, metadata) if metadata.ready else None
+    return Leftover(task, home, metadata, busy, inside)
 
 
 def remove_clean(git: Git, top: str, task: int) -> Mapping[str, object] | None:

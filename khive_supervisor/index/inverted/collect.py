@@ -24,13 +24,10 @@ from khive_supervisor.text.analysis import TEXT_COLUMNS
 
 #: Occurrences that are read at once, about: 0.1 s, and 20 MB of memory.
 _STEP = 100_000
-
 #: Tokens that are listed at once.
 _PAGE = 20_000
-
 #: Entries whose ages are read at once.
 _ROWS = 5_000
-
 #: What an occurrence counts by column; the scope's are worth nothing.
 _WEIGHTS = {"scope": 0.0, **dict(zip(TEXT_COLUMNS, COLUMN_WEIGHTS, strict=True))}
 

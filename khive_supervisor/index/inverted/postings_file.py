@@ -35,19 +35,15 @@ from khive_supervisor.store.model import Generation
 
 #: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
 COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
-
 #: BM25's constants in FTS5.
 K1, B = 1.2, 0.75
-
 #: No impact is greater: that of a word without end in an entry.
 MOST_IMPACT = K1 + 1
-
 #: Magic, bytes of the description and its CRC (a wrong number in it would hide who has died),
 #: checksum of the generation that it belongs to, and of what follows the header: the description,
 #: then the arrays.
 _HEADER = struct.Struct("<8sII32s32s")
 _MAGIC = b"KHIVEWD1"
-
 #: Names and types of the arrays, in their order. `hashes`: of all tokens, sorted; `starts`: where
 #: each one's list begins in `entries` and `impacts`, and last where the last one ends; by
 #: entry id `lengths`: its tokens (0: no such entry), and what never changes of it.
@@ -61,10 +57,8 @@ _ARRAYS = {
     "entries": "<i4",
     "impacts": "<f2",
 }
-
 #: The arrays that have a number for each entry id.
 _BY_ENTRY = ("created", "salience", "decay", "lengths")
-
 #: A token's entries, ascending, and its impact on each.
 Postings = tuple[NDArray[np.int32], NDArray[np.float16]]
 

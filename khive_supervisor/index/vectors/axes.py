@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 #: Rows that are taken from the file at once.
 CHUNK = 8192
-
 #: Rows that the turn is learned from, about, and how often it is improved.
 _LEARNED_FROM, _ROUNDS = 20_000, 15
 

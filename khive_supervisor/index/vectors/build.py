@@ -23,16 +23,12 @@ from khive_supervisor.store.model import Generation, VectorStats
 #: Trees when the configuration does not say; see `reader.SEARCH_K` for what they find. More add
 #: little: 80 trees find 0.5 % more and take 55 MB more for 100,000 vectors.
 TREES = 50
-
 #: Vectors read from the store at once: 0.8 MB at 384 dimensions, in a transaction of 10 ms.
 _CHUNK = 1000
-
 #: The same vectors give the same trees.
 _SEED = 20
-
 #: Items whose vectors are compared with the file's bytes.
 _COMPARED = 256
-
 #: Parts of the index that may belong to dead entries before it is built anew: they cost room, and
 #: searches have to look past them.
 _DEAD_SHARE = 0.2

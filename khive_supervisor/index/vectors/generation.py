@@ -27,7 +27,6 @@ from khive_supervisor.store.model import Generation
 
 #: Files that this module made, finished or not; nothing else in the directory is ever touched.
 _OURS = re.compile(r"[0-9]+\.(ann|sketch|words)(\.tmp)?")
-
 #: Taken by the one builder of a store; the file stays.
 _BUILDER_LOCK = ".builder.lock"
 

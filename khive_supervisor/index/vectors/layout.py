@@ -21,13 +21,10 @@ from khive_supervisor.errors import IndexFileError
 
 #: Annoy's name of the metric. For unit vectors its distance is sqrt(2 - 2 * cosine).
 METRIC: Final = "angular"
-
 #: Bytes of a node before its vector.
 _HEAD_BYTES = 12
-
 #: Bytes that are read at once for a checksum.
 _CHUNK = 1 << 20
-
 #: Blocks, evenly spread, that the fingerprint takes, and the bytes of each: reading 256 KB of a
 #: file of any size tells it from every other one, in less than a millisecond.
 _SAMPLES, _SAMPLE_BYTES = 64, 4096

@@ -24,16 +24,12 @@ from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import Generation
 
 T = TypeVar("T")
-
 #: Times that the store is asked anew when the file has gone between reading its row and opening
 #: it: each time, a newer generation was published and the old one removed in that moment.
 _ATTEMPTS = 5
-
 #: Candidates of the sketch that are scored in full, for each wanted one and at least: the order of
 #: the sketch is near enough for these to hold the nearest.
 _RESCORED, _RESCORED_AT_LEAST = 1.5, 300
-
-
 #: Vectors that are taken from the file at once: 50 KB at 384 dimensions, which a session hardly
 #: notices.
 _ROWS_AT_ONCE = 32

@@ -27,23 +27,18 @@ from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, Ent
 #: due long before; only after a mass import, or without any generation, there can be more, and
 #: then the newest are searched and `IndexState.complete` is false.
 DELTA_LIMIT = 20_000
-
 #: A filter that lets no more entries through than this is searched exactly, entry by entry: 3 ms,
 #: when looking past all others would take as long and find less.
 EXACT_LIMIT = 8192
-
 #: Nodes that Annoy inspects, when the configuration does not say, for so many items or fewer.
 #: Measured with 50 trees on 100,000 real texts: recall@10 0.95 for questions that people typed,
 #: which are far from most texts (18,000 nodes: 0.88), and 0.99 for titles, which are near.
 SEARCH_K, SEARCH_K_ITEMS = 64_000, 100_000
-
 #: Candidates for each wanted result, because some of them may be dead, or not pass the filter: most
 #: filters (a namespace that holds nearly everything) leave enough of these.
 _OVERFETCH = 2
-
 #: How many times more candidates, and more nodes, are looked at when too few have passed.
 _MORE_CANDIDATES, _MORE_NODES = 4, 2
-
 #: Nodes to inspect at least for each candidate.
 _NODES_A_CANDIDATE = 20
 

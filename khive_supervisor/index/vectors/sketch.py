@@ -39,42 +39,32 @@ from khive_supervisor.store.model import Generation
 
 #: Dimensions from which on there are as many axes as a sketch looks along.
 _FEWEST_DIMENSIONS = 256
-
 #: Item ids from which on there is no sketch: the scan (0.5 ms for 100,000) would take longer than
 #: Annoy's trees, whose work grows with the square root.
 MOST_SLOTS = 1_000_000
-
 #: Axes of the first half, whose bits are compared for all items and whose numbers are kept, and of
 #: the second; and the words that their bits take.
 _FIRST, _SECOND = 128, 128
 _WORD_BITS = 64
 _FIRST_WORDS, _WORDS = _FIRST // _WORD_BITS, (_FIRST + _SECOND) // _WORD_BITS
-
 #: What a bit of the first half counts when those of the second (1) are looked at too.
 _FIRST_COUNTS = 2
-
 #: Items that steps 2 and 3 look at: a share of all, and so many for each wanted one at least. Step
 #: 2 must have more than a tenth: numpy takes twice the time to pick fewer.
 _SHARE_2, _EACH_2 = 9, 36
 _SHARE_3, _EACH_3 = 25, 13
-
 #: Items that are compared at once: few enough that what is between the steps stays in the
 #: processor's cache.
 _BLOCK = 12_288
-
 #: Items whose numbers are made floats at once: 0.2 MB.
 _ROWS = 384
-
 #: Of so many items, one is looked at to say how near the nearest are. Odd, so that it falls in
 #: step with nothing in the order of the items.
 _SAMPLED = 17
-
 #: Directions whose signs say which items are neighbours in the file.
 _ORDERED_BY = 16
-
 #: The largest number of a byte.
 _LARGEST = 127
-
 #: Magic, dimensions, slots, items, checksum of the generation that it belongs to, and of what
 #: follows the header.
 _HEADER = struct.Struct("<8sQQQ32s32s")

@@ -201,7 +201,8 @@ def test_another_handler_counts_a_quarter_and_so_is_believed_less() -> None:
     known = [record(80, 72)]
     same = records.expertise(known, "t", "d", TODAY)
     changed = records.expertise(known, "t", "new", TODAY)
-    assert records.evidence(known, "new", TODAY).n == pytest.approx(20.0)
+    found = records.evidence(known, "new", TODAY)
+    assert found.good + found.bad == pytest.approx(20.0)
     assert changed.ess < same.ess
     width = [high - low for low, high in (same.interval(), changed.interval())]
     assert width[1] > 1.5 * width[0]
