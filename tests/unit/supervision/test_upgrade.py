@@ -239,3 +239,19 @@ def test_a_look_at_the_disk_disturbs_nothing_that_is_going_on(phase: UpgradePhas
     state = Upgrade("0.2.0", phase, "0.3.0")
     for release in (None, "0.2.0", "0.4.0"):
         assert upgrade.seen(state, release, AUTO, 0.0) is state
+
+
+@pytest.mark.parametrize(("release", "word"), [("0.3.0", "A newer"), ("0.1.0", "An older")])
+def test_what_is_offered_is_said_with_its_release(release: str, word: str) -> None:
+    state = upgrade.seen(Upgrade("0.2.0"), release, ASK, 0.0)
+    assert state.problem.startswith(f"{word} release, {release}, is installed.")
+    assert upgrade.describe(state, ASK) == {
+        "policy": ASK, "state": "offered", "release": release, "problem": state.problem,
+    }  # fmt: skip
+
+
+def test_what_cannot_take_over_is_tried_after_two_seconds_and_at_last_every_five_minutes() -> None:
+    first = upgrade.tried(Upgrade("0.2.0"), "no", 100.0)
+    assert (first.failures, first.again_at) == (1, 102.0)
+    last = upgrade.tried(Upgrade("0.2.0", failures=20), "no", 100.0)
+    assert last.again_at == 400.0
