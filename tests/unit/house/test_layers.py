@@ -208,3 +208,9 @@ def test_a_class_name_is_used_once() -> None:
 
 def test_workers_is_only_a_source_root() -> None:
     assert not (ROOT / "workers" / "__init__.py").exists()
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    # pytest imports them by their names alone: of two with one name it would refuse the second.
+    names = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {name: count for name, count in names.items() if count > 1} == {}
