@@ -195,8 +195,10 @@ class Supervisor:
             if not child.stopped.is_set():
                 log.warning("child.killed", child=child.name)
                 child.kill()
-        if parts.http is not None and self.successor is None:
-            parts.http.close()
+        if self.successor is None:
+            if parts.http is not None:
+                parts.http.close()
+            _end_stopped(processes.workers_of(parts.socket_path))
         await parts.records.stopped(parts.ending.by)
 
     def _let_go(self) -> None:
@@ -226,6 +228,13 @@ class Supervisor:
             parts.control.rendezvous.listener.fileno(),
             parts.http.descriptor() if parts.http is not None else None,
         )
+
+
+def _end_stopped(workers: Sequence[int]) -> None:
+    """End those that a signal has stopped: they cannot see that their supervisor goes."""
+    for pid in workers:
+        if processes.stopped(pid):
+            processes.end_group(pid)
 
 
 def _begin(

@@ -16,6 +16,7 @@ from support import (
     foreground,
     kill,
     limited,
+    spare,
     wait_until,
 )
 
@@ -42,6 +43,19 @@ def test_a_signal_ends_it_at_any_moment_and_leaves_nothing(
     assert khive.gone()
     assert not os.path.exists(khive.socket)
     khive.start()
+
+
+def test_what_was_stopped_as_its_zygote_was_killed_ends_with_the_supervisor(
+    khive: Installation,
+) -> None:
+    khive.start()
+    waits, zygote = spare(khive), khive.child("zygote")["pid"]
+    kill(waits, signal.SIGSTOP)
+    kill(zygote, signal.SIGKILL)  # nobody is its parent now who would look at it
+    wait_until(lambda: khive.child("zygote")["pid"] not in (None, zygote), "another zygote")
+    assert waits in khive.processes()
+    khive.stop()
+    assert khive.gone()
 
 
 def test_a_second_signal_while_it_stops_changes_nothing(khive: Installation) -> None:
