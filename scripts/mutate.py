@@ -25,8 +25,8 @@ from types import ModuleType
 
 import apsw  # noqa: F401 - imported once, for all forks
 import hypothesis
-import mcp  # noqa: F401
-import numpy as np  # noqa: F401
+import mcp  # noqa: F401 - as apsw
+import numpy as np  # noqa: F401 - as apsw
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -64,7 +64,7 @@ class Side:
             append(*args, **options)  # type: ignore[arg-type]  # passed on as it came
             self.entries += time.perf_counter() - began
 
-        self.store.audit.append = timed  # type: ignore[assignment, method-assign]
+        self.store.audit.append = timed  # type: ignore[assignment, method-assign]  # timed
 
 
 Write = Callable[[SqliteStore, int], None]

@@ -110,7 +110,7 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
     Raises:
         Unreadable: it is none.
     """
-    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]  # any file that reads bytes will do
     encoding = encoding_of(buffered.peek(PROBE)[:PROBE])
     buffered.read(encoding.mark)
     text = io.TextIOWrapper(buffered, encoding=encoding.name, errors="strict")

@@ -226,7 +226,7 @@ def _kill(one: ProcessEntry) -> None:
 def _wait_for(pid: int, seconds: float) -> None:
     """Wait for a process's end, at most so long; a look that follows is what counts."""
     try:
-        descriptor = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
+        descriptor = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]  # Linux has it
     except OSError:
         time.sleep(min(0.01, seconds))  # it has ended, or a sandbox has no such call
         return

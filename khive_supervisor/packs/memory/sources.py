@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.model import KnownSource, LearnedText, NewEntry, Piece, SourceText
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms, ingest, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Verb
@@ -24,7 +25,7 @@ SALIENCE, DECAY = 0.5, 0.0
 #: Entries that an answer names of those that came or went with a source; the rest is counted.
 NAMED = 20
 
-ENTRY = {
+ENTRY: JsonObject = {
     "type": "object",
     "properties": {
         "content": schema.text("The text."),
@@ -38,7 +39,7 @@ ENTRY = {
 }
 _LOCATED = {
     **ENTRY,
-    "properties": {**ENTRY["properties"], "locator": schema.text(longest=100)},  # type: ignore[dict-item]
+    "properties": {**ENTRY["properties"], "locator": schema.text(longest=100)},
 }
 _VALID = Draft202012Validator(_LOCATED)
 _NAME = schema.text(shortest=1, longest=4096)

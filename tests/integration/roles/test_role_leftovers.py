@@ -31,7 +31,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 
@@ -40,32 +39,38 @@ def note(file):
     os.rename(file + ".part", file)
 
 
-def stay(file):
+def stay(file, told):
     note(file)
+    os.write(told, b".")
     while True:
         signal.pause()
 
 
-def wait(file):
-    while not os.path.exists(file):
-        time.sleep(0.005)
+def wait(told):
+    assert os.read(told, 1) == b"."  # or nothing, if whoever was to say it has ended
 
 
 def detached(context, payload):
+    here, told = os.pipe()
     code = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import handlers; " \\
-        f"handlers.stay({payload!r})"
-    subprocess.Popen([sys.executable, "-c", code], start_new_session=True, env={})
-    wait(payload)
+        f"handlers.stay({payload!r}, {told})"
+    subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, env={}, pass_fds=[told]
+    )
+    os.close(told)
+    wait(here)
     return "left"
 
 
 def forked(context, payload):
+    here, told = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            stay(payload)
+            stay(payload, told)
         os._exit(0)
-    wait(payload)
+    os.close(told)
+    wait(here)
     return "left"
 
 
@@ -79,9 +84,11 @@ def comes_back(context, payload):
 
 
 def killed(context, payload):
+    here, told = os.pipe()
     if os.fork() == 0:
-        stay(payload)
-    wait(payload)
+        stay(payload, told)
+    os.close(told)
+    wait(here)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

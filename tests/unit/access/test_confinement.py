@@ -155,7 +155,7 @@ class Place:
 
     def number_from(self, number: int) -> None:
         """Have the next entries and tasks numbered from here."""
-        database = self.user.store.tasks._database  # type: ignore[attr-defined]
+        database = self.user.store.tasks._database  # type: ignore[attr-defined]  # no store lets its numbers be chosen
         database.rows("UPDATE sqlite_sequence SET seq = ?", [number - 1])
 
     def state(self) -> list[Any]:

@@ -21,7 +21,7 @@ from khive_supervisor.tasks.model import Usage
 
 
 def unix(*date: int) -> float:
-    return dt.datetime(*date, tzinfo=dt.UTC).timestamp()  # type: ignore[arg-type,misc]
+    return dt.datetime(*date, tzinfo=dt.UTC).timestamp()  # type: ignore[arg-type,misc]  # three numbers
 
 
 # --- windows --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engines import Engine
@@ -29,12 +30,12 @@ def piece(content: str, title: str = "", tags: tuple[str, ...] = (), **more: str
     return Piece(entry, **more)
 
 
-def text(store: Store, name: str, *contents: str, **more: object) -> SourceText:
+def text(store: Store, name: str, *contents: str, **more: Any) -> SourceText:
     pieces = tuple(
         replace(p, entry=replace(p.entry, source=name or None)) for p in map(piece, contents)
     )
     run = store.sources.begin_run()
-    return replace(SourceText("local", name, pieces, run), **more)  # type: ignore[arg-type]
+    return replace(SourceText("local", name, pieces, run), **more)
 
 
 def say(store: Store, name: str, *contents: str, **more: object) -> LearnedText:

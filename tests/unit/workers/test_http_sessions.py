@@ -64,13 +64,16 @@ class Bench:
         """The status of a request, and the session that it opened."""
         said: list[Any] = []
 
+        async def nothing() -> Any:
+            raise AssertionError("no body is read")
+
         async def send(message: Any) -> None:
             said.append(message)
 
         named = [(n.replace("_", "-").encode(), value.encode()) for n, value in headers.items()]
         if session:
             named.append((b"mcp-session-id", session.encode()))
-        await self.sessions({"method": method, "headers": named, "user": user}, None, send)  # type: ignore[arg-type]
+        await self.sessions({"method": method, "headers": named, "user": user}, nothing, send)
         opened = dict(said[0]["headers"]).get(b"mcp-session-id", b"").decode()
         return said[0]["status"], opened
 

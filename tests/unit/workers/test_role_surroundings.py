@@ -38,7 +38,7 @@ def _delete_everything() -> None:
 
 
 def _replace_streams() -> None:
-    sys.stdout = sys.stderr = sys.__stdin__  # type: ignore[assignment]
+    sys.stdout = sys.stderr = sys.__stdin__  # type: ignore[assignment]  # as a careless handler does
 
 
 #: What functions do to the process that all of a worker's tasks share.

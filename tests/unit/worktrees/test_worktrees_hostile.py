@@ -67,7 +67,9 @@ def _work(one: Any, cwd: Path, top: str) -> None:
         (directory / "sub").mkdir(exist_ok=True)
         (directory / "sub" / "two").write_text("changed\n")
         os.utime(Path(made.home) / "tree" / "one")  # so that it is compared
-        assert made.shown(git)["changed"] == 2  # type: ignore[index]
+        shown = made.shown(git)
+        assert shown is not None
+        assert shown["changed"] == 2
     finally:
         made.leave()
     assert [row.clean for row in leftover.found(git, top)] == [False]
