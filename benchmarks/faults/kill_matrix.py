@@ -40,6 +40,8 @@ LIMIT, GIVEN_UP = 10.0, 90.0
 USER_AFTER = 8.0
 #: Seconds between two writes of a session.
 PACE = 0.05
+#: Seconds before the longest call of which the blows are told.
+BEFORE = 5.0
 #: Seconds after the sessions' end in which everything must be gone.
 GONE_WITHIN = 20.0
 
@@ -107,6 +109,18 @@ class Killer:
     done: Counter[str] = field(default_factory=Counter)
     draw: random.Random = field(default_factory=lambda: random.Random(11))
     stopped: dict[int, float] = field(default_factory=dict)
+    #: Moments, and what was done then.
+    blows: list[tuple[float, str]] = field(default_factory=list)
+
+    def around(self, began: float, took: float) -> str:
+        """What fell shortly before and during a call, in seconds from its beginning."""
+        end = began + took
+        fell = [(at - began, what) for at, what in self.blows if began - BEFORE <= at <= end]
+        return ", ".join(f"{at:+.1f} {what}" for at, what in fell) or "nothing"
+
+    def _note(self, what: str) -> None:
+        self.done[what] += 1
+        self.blows.append((time.monotonic(), what))
 
     def run(self, seconds: float) -> None:
         """Do it for so long; then nothing stays stopped that only its user would end."""
@@ -117,7 +131,7 @@ class Killer:
                 all_at += ALL_EVERY
                 for pid in self._victims():
                     kill(pid)
-                self.done["everything"] += 1
+                self._note("everything")
             else:
                 self._one()
             self._be_the_user()
@@ -137,10 +151,10 @@ class Killer:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
             self.stopped[pid] = time.monotonic()
-            self.done[f"stop {what}"] += 1
+            self._note(f"stop {what}")
         else:
             kill(pid)
-            self.done[f"kill {what}"] += 1
+            self._note(f"kill {what}")
 
     def _be_the_user(self, *, at_once: bool = False) -> None:
         """End supervisors that were stopped, and starts; all else is the supervisor's to notice."""
@@ -150,6 +164,7 @@ class Killer:
                 del self.stopped[pid]
             elif at_once or time.monotonic() - since > USER_AFTER:
                 kill(pid)
+                self._note("the user's kill of a stopped start")
                 del self.stopped[pid]
 
 
@@ -212,7 +227,8 @@ def _row(
     acknowledged = [line for writer in writers for line in writer.acknowledged]
     lost = [line for line in acknowledged if line not in stored]
     ended = [f"session {one.number}: {one.ended}" for one in writers if one.ended]
-    longest = max(writer.longest for writer in writers)
+    slowest = max(writers, key=lambda writer: writer.longest)
+    longest = slowest.longest
     went_on = len(writers) - len(ended)
     refused = sum((writer.refused for writer in writers), Counter[str]())
     kinds = "kills and stops" if killer.stops else "kills"
@@ -226,6 +242,7 @@ def _row(
         notes=(
             f"Blows: {dict(killer.done)}.",
             f"Calls answered with an error: {sum(refused.values())}, {len(refused)} kinds.",
+            f"Around the longest call: {killer.around(slowest.longest_at, longest)}.",
             *ended,
             *left,
         ),
