@@ -16,6 +16,7 @@ from khive_supervisor import __version__, logs
 from khive_supervisor.config.guarded import guarded
 from khive_supervisor.host import holder, ownership, processes
 from khive_supervisor.sqlite.engine import upgrading
+from khive_supervisor.supervision.processes.liveness import TICK
 from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.upgrade.handover import Successor
@@ -142,9 +143,19 @@ class Supervisor:
             parts.records.outbox.run,
             parts.upkeep.run,
             parts.watcher.run,
-            parts.rounds.run,
+            self._make_rounds,
             parts.reloader.run,
         ]
+
+    async def _make_rounds(self) -> None:
+        """Make all looks in their order at each tick."""
+        while True:
+            await asyncio.sleep(TICK)
+            for look in self.parts.looks:
+                try:
+                    look()
+                except Exception as error:  # noqa: BLE001 - a defect must not end all watching
+                    log.error("rounds.failed", look=look.__qualname__, error=repr(error))
 
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
@@ -161,7 +172,7 @@ class Supervisor:
 
     async def _say_ready(self, announce: Callable[[JsonObject], None]) -> None:
         if not self.parts.ending.wanted.is_set():
-            announce(dict(await self.parts.status.fresh()))
+            announce(dict(await self.parts.fresh_status()))
             self.parts.notifier.ready()
 
     # --- the end --------------------------------------------------------------------------------

@@ -70,13 +70,10 @@ class StoreLock:
         """Return whether the lock that we hold is not the one that others would find."""
         return self._fd is not None and not _lies_at(self._fd, self.path)
 
-    def take_again(self) -> bool:
-        """Hold the file that others find, instead of the one that is gone; whether that worked.
-
-        Raises:
-            OSError: the file cannot be made.
-        """
-        return self._try()
+    def take_again(self) -> None:
+        """Hold the file that others find, instead of the one that is gone; raises as `acquire`."""
+        if not self._try():
+            raise owned_by(self.store, holder.named_by(self.store))
 
     def adopt(self, fd: int) -> None:
         """Take over a descriptor that this process held the lock with before it was replaced.

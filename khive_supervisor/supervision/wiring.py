@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import sys
+from collections.abc import Callable
 
 from khive_supervisor import __version__
 from khive_supervisor.config.project.terms import Serving
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.names import embedder_socket, model_id_of
-from khive_supervisor.host import paths
+from khive_supervisor.errors import AlreadyRunning
+from khive_supervisor.host import holder, paths
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision import systemd
 from khive_supervisor.supervision.control.allow_list import AllowList
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
+from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.belonging import Belonging
 from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.control.grants import Grants
@@ -30,7 +34,7 @@ from khive_supervisor.supervision.maintenance.log_file import LogFile
 from khive_supervisor.supervision.maintenance.work import Upkeep
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.environment import ChildEnvironment
-from khive_supervisor.supervision.processes.http_listener import HttpFront
+from khive_supervisor.supervision.processes.http_listener import HTTP_OFF, HttpFront
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.processes.spawner import Spawner
@@ -39,13 +43,15 @@ from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.start import StartOptions
-from khive_supervisor.supervision.status import StatusReport
-from khive_supervisor.supervision.upgrade.handover import Upgrader, try_out
+from khive_supervisor.supervision.status import Status
+from khive_supervisor.supervision.upgrade.handover import Upgrader, package_directory, try_out
 from khive_supervisor.supervision.upgrade.strangers import Strangers
-from khive_supervisor.supervision.watch.foothold import Foothold, is_there
-from khive_supervisor.supervision.watch.rounds import Rounds
+from khive_supervisor.supervision.watch.foothold import Foothold
 from khive_supervisor.supervision.watch.store_file import StoreWatch
 from khive_supervisor.supervision.watch.watcher import SERVING, Watcher
+
+#: Seconds that `status` waits for a fresh look at the store.
+STATUS_PATIENCE = 0.5
 
 
 class Parts:
@@ -169,16 +175,16 @@ class Parts:
     # --- the control socket ---------------------------------------------------------------------
 
     def _make_control(self) -> None:
-        self.terms = SessionTerms()
+        aside = Aside()
+        self.terms = SessionTerms(aside)
         self.upgrader = Upgrader(
             lambda: self.config.supervisor.upgrade,
             lambda successor: try_out(successor, self.config_file, self.config.store.path),
             self.ending.hand_over,
         )
-        self.status = StatusReport(self)
-        belonging = Belonging.of(self.start.loaded, self.socket_path)
+        belonging = Belonging.of(self.start.loaded, self.socket_path, aside)
         grants = Grants(
-            lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_store
+            lambda: self.config, self.sessions, self.roles.working, self.upkeep.with_store, aside
         )
         clients = Arrivals(
             lambda: Serving(self.config, self.config_file),
@@ -197,8 +203,8 @@ class Parts:
             self.ending,
             self.upgrader,
             grants,
-            self.status.fresh,
-            store=belonging.store,
+            self.fresh_status,
+            belonging.store,
         )
         handlers = {
             "attach": clients.attach,
@@ -211,38 +217,95 @@ class Parts:
     # --- the watch ------------------------------------------------------------------------------
 
     def _make_watch(self) -> None:
-        embedder = self.children.get("embedder")
-        socket_file = embedder_socket(self.socket_path)
+        missing = self.control.rendezvous.missing
+        footholds = [
+            Foothold("take the lock again", self.lock.missing, self._hold_again),
+            Foothold("bind the socket again", missing, self._listen_again),
+        ]
+        if embedder := self.children.get("embedder"):
+            # It removes its own socket when it ends, so one look does not count.
+            missing = functools.partial(self._deaf, embedder)
+            footholds.append(Foothold("start the embedder again", missing, embedder.kill, 2))
+        #: What is looked at each second, in this order.
+        self.looks: list[Callable[[], None]] = [
+            *(child.look for child in self.processes),
+            self.spawner.look,
+            self.sessions.look,
+            self.roles.look_at_workers,
+            self.store_watch.look,
+            self.log_file.look,
+            *(foothold.look for foothold in footholds),
+        ]
 
-        def listen_again() -> None:
-            self.control.listen_again()
-            self.allow_list.configure(self.config)
-            if self.http is not None:
-                self.http.keep_token()
+    def _hold_again(self) -> None:
+        try:
+            self.lock.take_again()
+        except AlreadyRunning:
+            self.ending.yield_to(holder.named_by(self.lock.store))
+            raise
 
-        def embedder_missing() -> bool:
-            ready = embedder is not None and embedder.state is ProcessState.READY
-            return ready and not is_there(socket_file)
+    def _listen_again(self) -> None:
+        self.control.listen_again()
+        self.allow_list.configure(self.config)
+        if self.http is not None:
+            self.http.keep_token()
 
-        foothold = Foothold(
-            self.lock,
-            self.control.rendezvous.missing,
-            listen_again,
-            embedder_missing,
-            embedder.kill if embedder is not None else lambda: None,
-            self.ending.yield_to,
-        )
-        self.rounds = Rounds(
-            [
-                *(child.look for child in self.processes),
-                self.spawner.look,
-                self.sessions.look,
-                self.roles.look_at_workers,
-                self.store_watch.look,
-                self.log_file.look,
-                foothold.look,
-            ]
-        )
+    def _deaf(self, embedder: Child) -> bool:
+        """Return whether the embedder is ready and its socket's file is gone."""
+        ready = embedder.state is ProcessState.READY
+        return ready and not os.path.lexists(embedder_socket(self.socket_path))
+
+    # --- what is told of them -------------------------------------------------------------------
+
+    async def fresh_status(self) -> Status:
+        """Return what `status` answers, after a look at the store if that is to be had at once."""
+        # An entry stored a moment ago should be counted; a slow disk should not delay the answer.
+        look = asyncio.gather(self.upkeep.look(), self.roles.look())
+        look.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([look], timeout=STATUS_PATIENCE)
+        return self.status()
+
+    def status(self) -> Status:
+        """Return what is known without a look."""
+        now, config = self.clock(), self.reloader.config
+        return {
+            "state": self._overall(),
+            "version": __version__,
+            "prefix": sys.prefix,
+            "package": package_directory(),
+            "upgrade": self.upgrader.describe(),
+            "pid": os.getpid(),
+            "uptime_seconds": round(now - self.started, 1),
+            "config_file": self.config_file,
+            "socket": self.socket_path,
+            "store": config.store.path,
+            "store_problem": self.store_watch.problem,
+            "store_note": self.store_watch.note,
+            "log": config.log.file,
+            "worker_start": self.spawner.how,
+            "children": [child.describe() for child in self.children.values()],
+            "builder": self.upkeep.builder.progress_status(),
+            "index": self.upkeep.index_state.describe(config.embedder.kind),
+            "freshness": self.watcher.describe(),
+            "http": self.http.describe(self.children["http"]) if self.http else HTTP_OFF,
+            **self.roles.describe(),
+            "environment": self.roles.environment.describe(),
+            "sessions": [session.describe(now) for session in self.sessions],
+            "ignored": self.terms.describe(),
+            "sessions_served": self.sessions.served,
+            "sessions_hung": self.sessions.hung,
+            "reload": self.reloader.describe(),
+        }
+
+    def _overall(self) -> str:
+        states = {child.state for child in self.children.values()}
+        hangs = not all(child.well for child in self.children.values())
+        if self.roles.failed or hangs or self.store_watch.problem:
+            return "degraded"
+        if states <= {ProcessState.READY}:
+            return "ready"
+        down = states & {ProcessState.FATAL, ProcessState.BACKOFF}
+        return "degraded" if down else "starting"
 
     @property
     def processes(self) -> list[Child]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from khive_supervisor import logs
 from khive_supervisor.config.project.terms import Serving
@@ -30,24 +31,16 @@ log = logs.get("khive.supervisor")
 ATTACH_FDS = MAX_FDS - 1
 
 
+@dataclass(frozen=True, slots=True)
 class Arrivals:
     """Takes clients to workers; used only from the supervisor's loop."""
 
-    def __init__(
-        self,
-        serving: Callable[[], Serving],
-        belonging: Belonging,
-        terms: SessionTerms,
-        grants: Grants,
-        upgrader: Upgrader,
-        spawner: Spawner,
-    ) -> None:
-        self._serving = serving
-        self._belonging = belonging
-        self._terms = terms
-        self._grants = grants
-        self._upgrader = upgrader
-        self._spawner = spawner
+    serving: Callable[[], Serving]
+    belonging: Belonging
+    terms: SessionTerms
+    grants: Grants
+    upgrader: Upgrader
+    spawner: Spawner
 
     async def attach(self, arrival: Arrival) -> None:
         """Give the session of an attach to a worker, with the client's descriptors."""
@@ -62,55 +55,50 @@ class Arrivals:
         await self._take(arrival, [arrival.conn.fileno()])
 
     async def _take(self, arrival: Arrival, fds: list[int]) -> None:
-        elsewhere = await self._belonging.admit(arrival.hello)
+        elsewhere = await self.belonging.admit(arrival.hello)
         if elsewhere is not None:
             await redirect(arrival, elsewhere)
             return
         request = await self._request(arrival)
         if acknowledge(arrival):
-            self._spawner.spawn(request, fds)
+            self.spawner.spawn(request, fds)
 
     async def _request(self, arrival: Arrival) -> JsonObject:
         """Return what a worker for a client is to be told."""
-        serving = self._serving()
-        terms = await self._terms.of(serving, arrival.hello)
+        serving = self.serving()
+        terms = await self.terms.of(serving, arrival.hello)
         allowed = set(serving.config.session.env_allow)
         env = arrival.hello.get("env") or {}
         return {
             **arrival.hello,
-            "notice": self._upgrader.notice_for(arrival.hello),
+            "notice": self.upgrader.notice_for(arrival.hello),
             "env": {name: value for name, value in env.items() if name in allowed},
             **terms.for_worker(),
-            **await self._grants.passed_on(arrival),
+            **await self.grants.passed_on(arrival),
         }
 
 
+@dataclass(frozen=True, slots=True)
 class WorkerArrivals:
     """Enters workers in the table; used only from the supervisor's loop.
 
-    Args:
+    Attributes:
         sessions: the table.
         roles: the workers of roles, which have their own; known when the first news come.
         take_log: takes over the end of a worker's log.
     """
 
-    def __init__(
-        self,
-        sessions: SessionTable,
-        roles: Callable[[], Roles],
-        take_log: Callable[[socket.socket], None],
-    ) -> None:
-        self._sessions = sessions
-        self._roles = roles
-        self._take_log = take_log
+    sessions: SessionTable
+    roles: Callable[[], Roles]
+    take_log: Callable[[socket.socket], None]
 
     async def worker(self, arrival: Arrival) -> None:
         """Follow a worker that registers, until its link ends."""
         if arrival.fds:
-            self._take_log(socket.socket(fileno=arrival.fds.pop()))
+            self.take_log(socket.socket(fileno=arrival.fds.pop()))
         reader, writer = await streams(arrival)
         try:
-            await self._sessions.follow(arrival.hello, reader, writer, self._hinted)
+            await self.sessions.follow(arrival.hello, reader, writer, self._hinted)
         finally:
             writer.close()
 
@@ -119,21 +107,21 @@ class WorkerArrivals:
         if message.get("hint") == "tasks":
             role, cancelled = message.get("role"), message.get("cancel")
             if isinstance(cancelled, int):
-                self._roles().cancel(cancelled)
-            self._roles().wake(role if isinstance(role, str) else None)
+                self.roles().cancel(cancelled)
+            self.roles().wake(role if isinstance(role, str) else None)
 
     def worker_began(self, begin: Begin) -> None:
         """Take in which process a worker is, before it can say so itself."""
         if begin.worker:
-            self._roles().worker_began(begin)
+            self.roles().worker_began(begin)
         else:
-            self._sessions.began(begin)
+            self.sessions.began(begin)
 
     def worker_exited(self, ended: Exit) -> None:
         """Take in that a worker's process has ended."""
         if ended.worker:
-            self._roles().worker_exited(ended)
+            self.roles().worker_exited(ended)
             return
-        self._sessions.exited(ended.pid)
+        self.sessions.exited(ended.pid)
         level = log.warning if ended.code else log.info
         level("session.exited", worker=ended.pid, exit=ended.how)

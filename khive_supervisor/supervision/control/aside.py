@@ -3,53 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
-class Aside(Generic[_T]):
+@dataclass(slots=True)
+class Aside:
     """Runs functions in threads of their own; used only from one loop.
 
-    Args:
+    Attributes:
         patience: seconds that one is waited for.
-        most: threads that may hang; no others are begun meanwhile.
+        most: threads at a time; while so many hang, no others are begun.
     """
 
-    def __init__(self, patience: float, most: int) -> None:
-        self._patience = patience
-        self._most = most
-        self._hanging = 0
+    patience: float = 2.0
+    most: int = 8
+    _room: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = asyncio.Semaphore(self.most)
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Return what a function returns; raises what it raises, or TimeoutError."""
-        if self._hanging >= self._most:
-            raise TimeoutError
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[_T] = loop.create_future()
+        async with asyncio.timeout(self.patience):
+            await self._room.acquire()
+            answer = asyncio.wrap_future(_begin(work))
+            answer.add_done_callback(self._came_back)
+            return await asyncio.shield(answer)
 
-        def came_back(found: _T | None, failed: Exception | None) -> None:
-            self._hanging -= 1
-            if answer.done():
-                return  # nobody waits any more
-            if failed is not None:
-                answer.set_exception(failed)
-            else:
-                answer.set_result(found)  # type: ignore[arg-type]  # what `work` has returned
+    def _came_back(self, answer: asyncio.Future[_T]) -> None:
+        answer.exception()  # nobody may have waited so long
+        self._room.release()
 
-        def run() -> None:
-            found, failed = None, None
-            try:
-                found = work()
-            except Exception as error:  # noqa: BLE001 - whoever waits gets it
-                failed = error
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(came_back, found, failed)
 
-        self._hanging += 1
-        # A daemon: the end of the supervisor does not wait for a disk.
-        threading.Thread(target=run, name="aside", daemon=True).start()
-        return await asyncio.wait_for(answer, self._patience)
+def _begin(work: Callable[[], _T]) -> Future[_T]:
+    """Have a function run in a thread that the end of the supervisor does not wait for."""
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            answer.set_exception(error)
+
+    answer.set_running_or_notify_cancel()
+    threading.Thread(target=run, name="aside", daemon=True).start()
+    return answer

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from khive_supervisor import logs
+from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision.reload.reloader import Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.upgrade.handover import Successor
+
+log = logs.get("khive.supervisor")
 
 #: Seconds that a reload which is at work gets before another release takes over, and then the
 #: tasks: those that take longer go on by themselves, and their results count.
@@ -44,9 +48,11 @@ class Ending:
         self.by, self.sessions = who, sessions
         asyncio.get_running_loop().call_later(ANSWERED_WITHIN, self.now)
 
-    def yield_to(self, why: str) -> None:
-        """End it, since another supervisor has the store."""
-        self.by = why
+    def yield_to(self, other: Holder | None) -> None:
+        """End it as if it was told to: another supervisor holds the store, and serves on."""
+        who = f"pid {other.pid}" if other is not None else "another one"
+        log.error("foothold.yields", to=who)
+        self.by = f"the lock's file was removed, and {who} holds the store"
         self.wanted.set()
 
     async def hand_over(self, successor: Successor) -> None:

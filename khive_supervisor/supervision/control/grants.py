@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NotRequired, TypedDict
 
@@ -32,8 +32,6 @@ from khive_supervisor.tasks.model import Task
 #: is about the supervisor itself.
 ATTACH, CONTROL = "attach", "control"
 
-#: Seconds that a session waits for its directory, and threads that may hang on one.
-PATIENCE, MAX_HANGING = 2.0, 8
 #: Sessions that are remembered before those that have ended are looked for.
 SWEPT = 64
 
@@ -79,24 +77,23 @@ class PassedOn(TypedDict):
     pid: NotRequired[int]
 
 
+@dataclass(slots=True)
 class Grants:
-    """Decides for each arrival; used only from the supervisor's loop."""
+    """Decides for each arrival; used only from the supervisor's loop.
 
-    def __init__(
-        self,
-        config: Callable[[], Config],
-        sessions: Iterable[Session],
-        working: Callable[[], Mapping[int, int | None]],
-        in_thread: InThread,
-    ) -> None:
-        """`working` tells the task of each role worker's process, None while it has none."""
-        self._config = config
-        self._sessions = sessions
-        self._working = working
-        self._in_thread = in_thread
-        self._attached: dict[str, Attached] = {}
-        self._swept = SWEPT
-        self._aside: Aside[Grant] = Aside(PATIENCE, MAX_HANGING)
+    Attributes:
+        working: returns the task of each role worker's process, None while it has none.
+        in_thread: looks at the store's tasks beside the loop.
+        aside: looks at directories.
+    """
+
+    config: Callable[[], Config]
+    sessions: Iterable[Session]
+    working: Callable[[], Mapping[int, int | None]]
+    in_thread: InThread
+    aside: Aside
+    _attached: dict[str, Attached] = field(default_factory=dict)
+    _swept: int = SWEPT
 
     async def passed_on(self, arrival: Arrival) -> PassedOn:
         """Return the part of a worker's request that says who it serves, and what that may do."""
@@ -115,7 +112,7 @@ class Grants:
         cwd = (lineage.directory(pid) if pid else None) or str(arrival.hello.get("cwd", "/"))
         hints = self._hints(pid, arrival)
         above = [grant async for grant in self._above(pid, hints, arrival.kind)]
-        config = self._config()
+        config = self.config()
         if arrival.kind != ATTACH:
             # Who cannot be seen by the kernel's means is taken for an agent's: of another
             # namespace of processes, a container's.
@@ -140,20 +137,20 @@ class Grants:
         above += [AGENT] if pid == 0 else []
         if not above and not hints:
             return OPERATOR
-        config, cwd = self._config(), (lineage.directory(pid) if pid else None) or "/"
+        config, cwd = self.config(), (lineage.directory(pid) if pid else None) or "/"
         return await self._look(lambda: decide.of_command(config, cwd, hints, above))
 
     def _of_worker(self, pid: int) -> Grant | None:
         """What a worker of ours may ask, which has judged its client itself; None for all else."""
         if not processes.is_worker(pid):
             return None
-        working = self._working()
+        working = self.working()
         for process in lineage.ancestors(pid):
             if process.pid in working:
                 return None
             if process.pid == os.getpid():
                 return OPERATOR
-        for session in self._sessions:  # of the supervisor before this one
+        for session in self.sessions:  # of the supervisor before this one
             if session.pid == pid:
                 grant = from_dict(session.info.get("grant"))
                 return replace(grant, owners=(*grant.owners, session.id))
@@ -161,11 +158,11 @@ class Grants:
 
     async def _look(self, work: Callable[[], Grant]) -> Grant:
         """A decision that may look at directories; whoever confines none waits for none."""
-        config = self._config()
+        config = self.config()
         if not config.confine and not config.session.operator_paths:
             return work()
         try:
-            return await self._aside.run(work)
+            return await self.aside.run(work)
         except TimeoutError:
             raise StoreUnavailable(
                 "The disk of this directory does not answer, so it cannot be said whether the "
@@ -185,7 +182,7 @@ class Grants:
         self, pid: int | None, hints: dict[str, str], kind: str
     ) -> AsyncIterator[Grant]:
         """What those have from whom a process descends, nearest first."""
-        working = self._working()
+        working = self.working()
         for process, above in self._chain(pid, kind) if pid else ():
             grant = self._of_client(process) if above is not Above.NO else None
             if grant is not None and (grant.confined or (above is Above.YES and kind != CONTROL)):
@@ -221,7 +218,7 @@ class Grants:
 
     def _remember(self) -> None:
         """Take in the sessions that came before this supervisor, and let go of those that ended."""
-        for session in self._sessions:
+        for session in self.sessions:
             if session.kind == "session" and session.id not in self._attached:
                 found = _attached(session)
                 if found is not None:
@@ -235,12 +232,12 @@ class Grants:
         if number is None:
             return AGENT
         try:
-            found: Task | None = await self._in_thread(lambda store: store.tasks.find(number))
+            found: Task | None = await self.in_thread(lambda store: store.tasks.find(number))
         except KhiveError:
             return Grant(namespaces=())  # nothing is known of it: nothing is granted
         if found is None:
             return AGENT
-        task, config = found, self._config()
+        task, config = found, self.config()
         grant = await self._look(lambda: decide.of_task(config, task.namespace, task.cwd))
         return replace(grant, owners=(f"task-{number}",))
 

@@ -25,10 +25,6 @@ from khive_supervisor.supervision.control.aside import Aside
 
 log = logs.get("khive.terms")
 
-#: Seconds that a session waits for what its directory's files say.
-PATIENCE = 2.0
-#: Threads that may hang on disks that do not answer; no others are begun meanwhile.
-MAX_HANGING = 8
 #: Different things ignored that are remembered, and told.
 MAX_IGNORED = 200
 
@@ -36,9 +32,10 @@ MAX_IGNORED = 200
 class SessionTerms:
     """Computes the terms of each session; used only from the supervisor's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, aside: Aside) -> None:
+        """`aside` looks at sessions' files."""
         self._of = TermsOf(paths.home())
-        self._aside: Aside[EffectiveTerms] = Aside(PATIENCE, MAX_HANGING)
+        self._aside = aside
         self._ignored: dict[Ignored, None] = {}
 
     async def of(self, serving: Serving, hello: Mapping[str, Any]) -> EffectiveTerms:
@@ -52,7 +49,7 @@ class SessionTerms:
         try:
             terms = await self._aside.run(functools.partial(self._of, serving, asked))
         except TimeoutError:
-            terms = _without_files(serving, asked)
+            terms = _without_files(serving, asked, self._aside.patience)
         self._say(terms)
         return terms
 
@@ -88,12 +85,12 @@ def _asked(hello: Mapping[str, Any]) -> SessionStart:
     )
 
 
-def _without_files(serving: Serving, asked: SessionStart) -> EffectiveTerms:
-    """The terms of a session whose directory does not answer."""
+def _without_files(serving: Serving, asked: SessionStart, seconds: float) -> EffectiveTerms:
+    """Return the terms of a session whose directory did not answer within some seconds."""
     if not goes_by_the_same(asked, serving):
         raise StoreUnavailable(
-            f"The configuration {asked.config} could not be read within {PATIENCE:g} s.",
+            f"The configuration {asked.config} could not be read within {seconds:g} s.",
             hint="Its disk, or that of the working directory, does not answer.",
         )
-    why = f"the directory did not answer within {PATIENCE:g} s"
+    why = f"the directory did not answer within {seconds:g} s"
     return EffectiveTerms(ignored=(Ignored(asked.cwd, "its project", why),))

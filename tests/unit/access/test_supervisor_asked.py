@@ -55,7 +55,7 @@ def operations(grant: Grant) -> Operations:
         MagicMock(ask=AsyncMock(return_value={})),
         MagicMock(of_control=AsyncMock(return_value=grant)),
         AsyncMock(return_value=STATUS),
-        store="/s",
+        "/s",
     )
 
 

@@ -20,6 +20,7 @@ from khive_supervisor.config.settings.service import SessionSettings
 from khive_supervisor.errors import ConfigError, StoreUnavailable
 from khive_supervisor.host import paths, repository
 from khive_supervisor.supervision.control import terms as supervision
+from khive_supervisor.supervision.control.aside import Aside
 
 
 @pytest.fixture(autouse=True)
@@ -163,9 +164,11 @@ def test_a_link_that_leads_out_of_the_project_is_read_for_nobody(shop: Path) -> 
 # --- the supervisor's side ------------------------------------------------------------------------
 
 
-def of(hello: dict[str, Any], times: int = 1) -> tuple[list[EffectiveTerms], list[dict[str, str]]]:
+def of(
+    hello: dict[str, Any], times: int = 1, patience: float = 60.0
+) -> tuple[list[EffectiveTerms], list[dict[str, str]]]:
     async def ask() -> tuple[list[EffectiveTerms], list[dict[str, str]]]:
-        sessions = supervision.SessionTerms()
+        sessions = supervision.SessionTerms(Aside(patience))
         found = [await sessions.of(Serving(Config(), None), hello) for _ in range(times)]
         return found, sessions.describe()
 
@@ -188,14 +191,13 @@ def test_a_directory_that_does_not_answer_keeps_nobody_waiting(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = threading.Event()
-    monkeypatch.setattr(supervision, "PATIENCE", 0.05)
     monkeypatch.setattr(supervision.TermsOf, "__call__", lambda *_: answer.wait(20))
     try:
-        found, said = of({"cwd": str(shop), "config": None}, times=supervision.MAX_HANGING + 2)
+        found, said = of({"cwd": str(shop), "config": None}, times=Aside().most + 2, patience=0.05)
         assert all(one.settings == {} for one in found)
         assert "did not answer" in said[0]["why"]
         with pytest.raises(StoreUnavailable):
-            of({"cwd": str(shop), "config": "/elsewhere.toml"})
+            of({"cwd": str(shop), "config": "/elsewhere.toml"}, patience=0.05)
     finally:
         answer.set()
 

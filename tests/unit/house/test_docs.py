@@ -154,9 +154,9 @@ def test_every_field_of_status_is_documented(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
-    off = parts.status.describe()["index"]
+    off = parts.status()["index"]
     parts.upkeep.index_state = IndexStatus(vectors=VectorStats("m", 0, 0, 0, 0, 0))
-    status = parts.status.describe()
+    status = parts.status()
     session = Session("a", "session", {}, 0.0, None)  # type: ignore[arg-type]  # not written to
     told = set(status) | set(off) | set(status["index"]) | set(status["builder"])
     told |= set(status["freshness"])
@@ -217,7 +217,7 @@ def test_every_field_of_freshness_is_in_its_own_table(
     parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
     table = text_of("docs/operations.md").partition("`freshness`: ")[2].partition("Each of")[0]
     fields = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(fields) == sorted(parts.status.describe()["freshness"])
+    assert sorted(fields) == sorted(parts.status()["freshness"])
 
 
 def test_the_limits_and_numbers_of_the_protocol_are_its_own() -> None:

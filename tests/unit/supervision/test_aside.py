@@ -15,7 +15,7 @@ from khive_supervisor.supervision.roles.restarts import AGAIN_AT_MOST, Restarts
 
 def test_what_a_function_returns_or_raises_comes_back() -> None:
     async def main() -> None:
-        aside: Aside[object] = Aside(patience=30.0, most=1)
+        aside = Aside(patience=30.0, most=1)
         assert await aside.run(lambda: 7) == 7
         assert await aside.run(threading.get_ident) != threading.get_ident()
         with pytest.raises(FileNotFoundError):
@@ -28,7 +28,7 @@ def test_what_a_function_returns_or_raises_comes_back() -> None:
 def test_whoever_hangs_is_not_waited_for_and_counts_until_it_is_back() -> None:
     async def main() -> None:
         answers = threading.Event()
-        aside: Aside[bool] = Aside(patience=0.0, most=2)
+        aside = Aside(patience=0.0, most=2)
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 await aside.run(answers.wait)
@@ -37,8 +37,7 @@ def test_whoever_hangs_is_not_waited_for_and_counts_until_it_is_back() -> None:
             await aside.run(lambda: True)
         assert threading.active_count() <= began  # no third one was begun
         answers.set()
-        patient: Aside[bool] = aside
-        patient._patience = 30.0
+        aside.patience = 30.0
         while True:
             try:
                 assert await aside.run(lambda: True)
@@ -46,6 +45,15 @@ def test_whoever_hangs_is_not_waited_for_and_counts_until_it_is_back() -> None:
                 await asyncio.sleep(0)
             else:
                 break
+
+    run(main())
+
+
+def test_more_than_may_be_at_once_are_done_in_turn() -> None:
+    async def main() -> None:
+        aside = Aside(patience=60.0, most=2)
+        answers = await asyncio.gather(*(aside.run(lambda n=n: n) for n in range(20)))
+        assert answers == list(range(20))
 
     run(main())
 
@@ -59,7 +67,7 @@ def test_an_answer_after_the_loop_has_ended_is_nobodys() -> None:
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
-            await Aside[None](patience=0.0, most=1).run(work)
+            await Aside(patience=0.0, most=1).run(work)
 
     asyncio.run(main())
     answers.set()

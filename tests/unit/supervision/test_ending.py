@@ -7,6 +7,7 @@ from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
+from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision.app import _lasting, _together
 from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.upgrade.handover import Successor
@@ -74,9 +75,9 @@ def test_a_signal_after_a_hand_over_has_begun_ends_it_for_good() -> None:
 
 def test_one_that_yields_says_to_whom() -> None:
     made = ending()
-    made.yield_to("pid 9 holds the store")
+    made.yield_to(Holder(9))
     assert made.wanted.is_set()
-    assert made.by == "pid 9 holds the store"
+    assert made.by == "the lock's file was removed, and pid 9 holds the store"
 
 
 # --- the task group ------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""What a supervisor does about what it stands on: every pair of looks, and every failure."""
+"""What a supervisor does about what it stands on: every look, and every failure; and its lock."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,88 +15,63 @@ from khive_supervisor.errors import AlreadyRunning
 from khive_supervisor.host import holder
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision.lock import StoreLock
-from khive_supervisor.supervision.watch.foothold import Act, Foothold, Seen, decide
-
-SEEN = st.builds(Seen, lock=st.booleans(), socket=st.booleans(), embedder=st.booleans())
-
-
-@given(SEEN, SEEN)
-def test_a_look_asks_for_what_is_gone_and_nothing_else(before: Seen, now: Seen) -> None:
-    acts = decide(before, now)
-    assert (Act.TAKE_LOCK in acts) == (not now.lock)
-    assert (Act.BIND in acts) == (not now.socket)
-    assert (Act.RENEW_EMBEDDER in acts) == (not now.embedder and not before.embedder)
-    assert list(acts) == sorted(acts, key=list(Act).index)
+from khive_supervisor.supervision.watch.foothold import Foothold
 
 
 @dataclass
-class World:
-    """What can be taken from under a supervisor."""
+class Ground:
+    """What can be taken from under a supervisor, and what is done about it."""
 
-    lock: bool = True
-    other_has_lock: bool = False
-    socket: bool = True
-    bind_fails: bool = False
-    embedder: bool = True
-    done: list[str] = field(default_factory=list)
-    store: str = "/nowhere/khive.db"
+    there: bool = True
+    fails: str = ""
+    mended: int = 0
+    foothold: Foothold = field(init=False)
 
-    def missing(self) -> bool:
-        return not self.lock
+    def __post_init__(self) -> None:
+        self.foothold = Foothold("put it back", lambda: not self.there, self.mend)
 
-    def take_again(self) -> bool:
-        self.lock = not self.other_has_lock
-        return self.lock
-
-    def bind(self) -> None:
-        if self.bind_fails:
-            raise OSError("no room")
-        self.socket = True
-
-    def renew(self) -> None:
-        self.done.append("embedder")
-        self.embedder = True
-
-    def foothold(self) -> Foothold:
-        return Foothold(
-            self,
-            lambda: not self.socket,
-            self.bind,
-            lambda: not self.embedder,
-            self.renew,
-            self.done.append,
-        )
+    def mend(self) -> None:
+        self.mended += 1
+        if self.fails:
+            raise OSError(self.fails)
+        self.there = True
 
 
-@given(st.lists(st.sampled_from(["lock", "socket", "embedder", "look"]), max_size=30))
-def test_whatever_is_taken_in_any_order_is_back_after_two_looks(steps: list[str]) -> None:
-    world = World()
-    foothold = world.foothold()
-    for step in [*steps, "look", "look"]:
-        if step == "look":
-            foothold.look()
-        else:
-            setattr(world, step, False)
-    assert world.lock
-    assert world.socket
-    assert world.embedder
-    assert set(world.done) <= {"embedder"}
+@given(st.lists(st.booleans(), max_size=30))
+def test_it_is_mended_at_each_look_that_misses_it_and_at_no_other(gone: list[bool]) -> None:
+    ground = Ground()
+    for there in (not taken for taken in gone):
+        ground.there = there
+        ground.foothold.look()
+        assert ground.there
+    assert ground.mended == sum(gone)
 
 
-def test_it_yields_to_who_has_the_lock_and_once_only_says_what_it_cannot_mend(
+@given(st.lists(st.booleans(), max_size=30))
+def test_what_may_come_back_by_itself_is_mended_when_two_looks_have_missed_it(
+    there: list[bool],
+) -> None:
+    ground = Ground(fails="not yet")
+    ground.foothold.patience = 2
+    for ground.there in there:
+        ground.foothold.look()
+    assert ground.mended == sum(pair == (False, False) for pair in pairwise(there))
+
+
+def test_what_cannot_be_mended_is_said_once_and_again_when_it_is_something_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    world = World(lock=False, other_has_lock=True, socket=False, bind_fails=True)
-    foothold = world.foothold()
-    foothold.look()
-    assert len(world.done) == 1
-    assert "another one holds the store" in world.done[0]
-    foothold.look()
-    said = [record for record in caplog.records if record.getMessage() == "foothold.lost"]
-    assert len(said) == 1
-    world.bind_fails = False
-    foothold.look()
-    assert world.socket
+    ground = Ground(there=False, fails="no room")
+    for _ in range(3):
+        ground.foothold.look()
+    assert [record.getMessage() for record in caplog.records] == ["foothold.lost"]
+    ground.fails = "no directory"
+    ground.foothold.look()
+    ground.fails = ""
+    ground.foothold.look()
+    assert ground.there
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["foothold.lost", "foothold.lost", "foothold.mended"]
 
 
 # --- the lock ------------------------------------------------------------------------------------
@@ -135,7 +111,7 @@ def test_a_lock_that_is_gone_is_missed_and_taken_again(tmp_path: Path, how: str)
         (tmp_path / "new").write_text("")
         os.replace(tmp_path / "new", lock.path)
     assert lock.missing()
-    assert lock.take_again()
+    lock.take_again()
     assert not lock.missing()
     assert holder.held(store)
     lock.release()
@@ -148,6 +124,7 @@ def test_a_lock_that_another_has_taken_meanwhile_is_not_had(tmp_path: Path) -> N
     os.unlink(first.path)
     second.acquire()
     assert first.missing()
-    assert not first.take_again()
+    with pytest.raises(AlreadyRunning):
+        first.take_again()
     first.release()
     second.release()

@@ -42,7 +42,7 @@ BUDGETS = [
 def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     monkeypatch.setenv("HOME", str(tmp_path))
     parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
-    status = dict(parts.status.describe())
+    status = dict(parts.status())
     counters = {"workers": {"searches": 5, "meaning": 4, "checks": 9}, "reloads": {"done": 2}}
     records = {("reviewer", 'a "type"'): (3, 4)}
     tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)})
