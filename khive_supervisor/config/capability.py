@@ -15,7 +15,7 @@ from khive_supervisor.config.read_roles import read_nested
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import Role, no_such_key
-from khive_supervisor.config.settings.values import Setting, declare, describe, quoted
+from khive_supervisor.config.settings.values import Setting, declared, describe, quoted, users_own
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Bytes of the largest file: four times the longest prompt.
@@ -37,21 +37,22 @@ def _as_in_role(name: str) -> Any:
 def _needed(name: str) -> Any:
     """Return a text that a role can do without, and a capability cannot."""
     setting: Setting = _OF_ROLE[name].metadata["setting"]
-    return field(metadata={"setting": replace(setting, optional=False, minimum=1)})
+    return field(
+        metadata={"setting": replace(setting, optional=False, bounds=(1, setting.bounds[1]))}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
     """What a package declares; the keys that it shares with roles mean what they mean there."""
 
-    id: str = declare(
+    id: str = users_own(
         MISSING,
         "text",
         "The name that it is enabled by; no two capabilities have the same.",
         applies="identity",
         pattern=r"[a-z0-9][a-z0-9_-]{0,63}",
         form="lower-case letters, digits, - and _; 1 to 64 of them",
-        trust="user",
     )
     role: str = _as_in_role("role")
     description: str = _needed("description")
@@ -60,12 +61,11 @@ class Capability:
     model: str = _as_in_role("model")
     tools: tuple[str, ...] = _as_in_role("tools")
     priority: int = _as_in_role("priority")
-    parallelizable: bool = declare(
+    parallelizable: bool = users_own(
         True,
         "boolean",
         "Whether several workers may do its tasks at once; if not, its role has one at most.",
         applies="live",
-        trust="user",
     )
     workers: int = _as_in_role("workers")
     timeout: float = _as_in_role("timeout")
@@ -136,16 +136,11 @@ class Catalogue:
         return f"{text}; there are: {', '.join(self.packages)}"
 
 
-def keys() -> dict[str, Setting]:
-    """Return the declarations of a capability's keys by name, in order."""
-    return {item.name: item.metadata["setting"] for item in fields(Capability)}
-
-
 def read(content: object, notes: Notes, source: str) -> Package | Broken:
     """Return a package from plain data; `notes` knows where its keys are written."""
     if not isinstance(content, Mapping):
         return Broken("", source, (f"{notes.file}: found {describe(content)}; allowed: a table",))
-    known = keys()
+    known = declared(Capability)
     values: JsonObject = {}
     for name, value in content.items():
         if name == "budget":

@@ -19,11 +19,16 @@ from typing import Any
 from khive_supervisor.config.enabling import Enabler
 from khive_supervisor.config.read_roles import read_roles
 from khive_supervisor.config.settings.confine import Confine, read_confine
-from khive_supervisor.config.settings.confine import keys as confine_keys
 from khive_supervisor.config.settings.locate import line_numbers
-from khive_supervisor.config.settings.model import TABLES, Config, every_setting, settings_of
+from khive_supervisor.config.settings.model import (
+    TABLES,
+    Config,
+    every_setting,
+    every_value,
+    settings_of,
+)
 from khive_supervisor.config.settings.notes import Notes, plain
-from khive_supervisor.config.settings.roles import Role, every_key
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.config.settings.service import AgentSettings
 from khive_supervisor.config.settings.values import Setting, describe
 from khive_supervisor.errors import ConfigError
@@ -322,9 +327,4 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _all_origins(reading: _Reading, config: Config) -> dict[str, str]:
-    keys = [f"{table}.{name}" for table, name, _ in every_setting()]
-    for number in range(len(config.roles)):
-        keys += [f"roles[{number}].{name}" for name, _ in every_key()]
-    for number in range(len(config.confine)):
-        keys += [f"confine[{number}].{name}" for name in confine_keys()]
-    return {key: reading.origins.get(key, DEFAULT) for key in keys}
+    return {key: reading.origins.get(key, DEFAULT) for key, _, _ in every_value(config)}

@@ -14,11 +14,10 @@ from khive_supervisor.config.settings.roles import (
     NESTED,
     Handler,
     Role,
-    keys_of,
     no_such_key,
     required_keys,
 )
-from khive_supervisor.config.settings.values import describe, quoted
+from khive_supervisor.config.settings.values import declared, describe, quoted
 from khive_supervisor.text.plain_json import JsonObject
 
 
@@ -75,7 +74,7 @@ def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> 
     if not isinstance(content, Mapping):
         notes.note(place, place, f"found {describe(content)}; allowed: a table, [[roles]]")
         return None
-    known = keys_of(Role)
+    known = declared(Role)
     values: JsonObject = {}
     for name, value in content.items():
         key = f"{place}.{name}"
@@ -116,11 +115,11 @@ def _fill_in(place: str, values: JsonObject, notes: Notes, fill: Fill) -> None:
 def read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:
     """Return a table within a role's; None, and noted, if anything in it is wrong."""
     kind = NESTED[name]
-    forms = keys_of(Role)[name].form
+    forms = declared(Role)[name].form
     if not isinstance(content, Mapping):
         notes.note(place, place, f"found {describe(content)}; allowed: {forms}")
         return None
-    known = keys_of(kind)
+    known = declared(kind)
     values: JsonObject = {}
     strange = False
     for inner, value in content.items():

@@ -19,12 +19,13 @@ from khive_supervisor.cli.connection.trust import users_file
 from khive_supervisor.cli.render.answers import ReloadShown
 from khive_supervisor.cli.render.output import as_json_option, emit, table
 from khive_supervisor.cli.service.reload import result_text
-from khive_supervisor.config.capability import Catalogue, Package, keys
+from khive_supervisor.config.capability import Capability, Catalogue, Package
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import Glance, LoadedConfig, glance, loads
 from khive_supervisor.config.settings.budget import Budget
-from khive_supervisor.config.settings.roles import Role, keys_of
+from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.config.settings.values import declared
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound, NotRunning
 
 
@@ -141,11 +142,11 @@ def _show_text(package: Package, data: Mapping[str, Any]) -> str:
     lines += [f"# enabled: {place}" for place in data["enabled"]]
     lines += [
         f"{name} = {setting.write(value)}"
-        for name, setting in keys().items()
+        for name, setting in declared(Capability).items()
         if name not in ("prompt", "budget")
         and not setting.is_unset(value := getattr(capability, name))
     ]
-    of_budget = keys_of(Budget)
+    of_budget = declared(Budget)
     lines += [
         f"budget.{name} = {of_budget[name].write(value)}"
         for name, value in capability.budget.as_dict().items()

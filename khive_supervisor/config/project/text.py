@@ -36,8 +36,7 @@ PROJECT = {
         "text",
         "What the project is called, in `status` and to people.",
         applies="session",
-        minimum=1,
-        maximum=100,
+        bounds=(1, 100),
         trust="project",
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from khive_supervisor.config.settings.values import declare
+from khive_supervisor.config.settings.values import users_own
 from khive_supervisor.text.plain_json import JsonObject
 
 #: The largest limit: sums stay far below what a store's integers hold.
@@ -18,64 +18,53 @@ class Budget:
     A limit of 0 is one: nothing may be spent.
     """
 
-    weekly: float | None = declare(
+    weekly: float | None = users_own(
         None,
         "number",
         "What the role may spend from Monday to Sunday, UTC, in `unit`; 0 is nothing at all.",
         applies="live",
-        minimum=0,
-        maximum=MOST,
+        bounds=(0, MOST),
         shown_default="no limit",
-        trust="user",
     )
-    monthly: float | None = declare(
+    monthly: float | None = users_own(
         None,
         "number",
         "What the role may spend in a calendar month, UTC, in `unit`; 0 is nothing at all.",
         applies="live",
-        minimum=0,
-        maximum=MOST,
+        bounds=(0, MOST),
         shown_default="no limit",
-        trust="user",
     )
-    unit: str = declare(
+    unit: str = users_own(
         "usd",
         "text",
         "What is counted: US dollars, or tokens of input and output together.",
         applies="live",
         choices=("usd", "tokens"),
-        trust="user",
     )
-    near: float = declare(
+    near: float = users_own(
         0.8,
         "number",
         "The share of a limit from which the role is shown as `near` it.",
         applies="live",
-        minimum=0,
-        maximum=1,
-        trust="user",
+        bounds=(0, 1),
     )
-    reserve: float | None = declare(
+    reserve: float | None = users_own(
         None,
         "number",
         "What is set aside for a task while it is at work, in `unit`; by default what the "
         "role's recent attempts used.",
         applies="live",
-        minimum=0,
-        maximum=MOST,
+        bounds=(0, MOST),
         shown_default="learned",
-        trust="user",
     )
-    fallback: tuple[str, ...] = declare(
+    fallback: tuple[str, ...] = users_own(
         (),
         "command",
         "A program and its arguments that does the tasks, as handler.command would, while the "
         "budget is exceeded; without one they wait.",
         applies="live",
-        minimum=1,
-        maximum=1000,
+        bounds=(1, 1000),
         shown_default="none",
-        trust="user",
     )
 
     def as_dict(self) -> JsonObject:

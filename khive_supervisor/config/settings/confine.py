@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass
 from fnmatch import translate
-from typing import Any
 
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import no_such_key
-from khive_supervisor.config.settings.values import Setting, declare, describe, quoted
+from khive_supervisor.config.settings.values import declared, describe, quoted, users_own
 from khive_supervisor.host import paths
 
 #: Tables of one configuration; each session's directory is held against all of them.
@@ -26,45 +25,31 @@ _WILD = re.compile(r"[*?\[]")
 class Confine:
     """Sessions in these directories see this namespace, and nothing else of the memory."""
 
-    namespace: str = declare(
+    namespace: str = users_own(
         MISSING,
         "text",
         "The only namespace that exists for them.",
-        trust="user",
         applies="session",
-        minimum=1,
-        maximum=128,
+        bounds=(1, 128),
         pattern=r"[^\s*?\[\]]+",
         form="without spaces, *, ? and brackets",
     )
-    path: str = declare(
+    path: str = users_own(
         "",
         "text",
         "The directories, with all that is below them: `~/work/acme/**`. Without it, the table "
         "is for HTTP tokens and tasks alone.",
-        trust="user",
         applies="session",
-        maximum=4096,
+        bounds=(None, 4096),
         pattern=PATTERN,
         form=PATTERN_FORM,
         optional=True,
     )
 
 
-def keys() -> dict[str, Setting]:
-    """Return the declarations of the keys of one table, by name."""
-    return {item.name: item.metadata["setting"] for item in fields(Confine)}
-
-
-def default_of(name: str) -> Any:
-    """Return the default of a key; None if it must be given."""
-    found = next(item.default for item in fields(Confine) if item.name == name)
-    return None if found is MISSING else found
-
-
 def as_dict(table: Confine) -> dict[str, str]:
     """Plain data that JSON can carry."""
-    return {name: getattr(table, name) for name in keys()}
+    return {name: getattr(table, name) for name in declared(Confine)}
 
 
 def read_confine(content: object, notes: Notes) -> tuple[Confine, ...]:
@@ -86,7 +71,7 @@ def _read(place: str, content: object, notes: Notes) -> Confine | None:
     if not isinstance(content, Mapping):
         notes.note(place, place, f"found {describe(content)}; allowed: a table, [[confine]]")
         return None
-    known, values, strange = keys(), {}, False
+    known, values, strange = declared(Confine), {}, False
     for name, value in content.items():
         key = f"{place}.{name}"
         if name in known:

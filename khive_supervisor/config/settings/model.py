@@ -7,12 +7,12 @@ immutable and complete: code reads `config.store.busy_timeout` and never asks fo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.http import HttpSettings
-from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.config.settings.roles import Role, every_key, value_of
 from khive_supervisor.config.settings.search import (
     EmbedderSettings,
     IndexSettings,
@@ -28,7 +28,7 @@ from khive_supervisor.config.settings.service import (
     SupervisorSettings,
     TaskSettings,
 )
-from khive_supervisor.config.settings.values import Setting
+from khive_supervisor.config.settings.values import Setting, declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ TABLES: dict[str, type[Any]] = {
 
 def settings_of(table: str) -> dict[str, Setting]:
     """Return the declarations of one table by name, in order."""
-    return {item.name: item.metadata["setting"] for item in fields(TABLES[table])}
+    return declared(TABLES[table])
 
 
 def every_setting() -> Iterator[tuple[str, str, Setting]]:
@@ -84,10 +84,13 @@ def every_setting() -> Iterator[tuple[str, str, Setting]]:
             yield table, name, setting
 
 
-def default_of(table: str, name: str) -> Any:
-    """Return the default of one setting in the present environment."""
-    return _default(next(item for item in fields(TABLES[table]) if item.name == name))
-
-
-def _default(item: Field[Any]) -> Any:
-    return item.default if item.default_factory is MISSING else item.default_factory()
+def every_value(config: Config) -> Iterator[tuple[str, Setting, Any]]:
+    """(key, declaration, value) of all that a configuration says: "log.level", "roles[0].role"."""
+    for table, name, setting in every_setting():
+        yield f"{table}.{name}", setting, getattr(getattr(config, table), name)
+    for number, one in enumerate(config.confine):
+        for name, setting in declared(Confine).items():
+            yield f"confine[{number}].{name}", setting, getattr(one, name)
+    for number, role in enumerate(config.roles):
+        for name, setting in every_key():
+            yield f"roles[{number}].{name}", setting, value_of(role, name)

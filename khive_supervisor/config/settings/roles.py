@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from khive_supervisor.config.settings import values
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
-from khive_supervisor.config.settings.values import Setting, declare
+from khive_supervisor.config.settings.values import Setting, declared, users_own
 from khive_supervisor.text.plain_json import JsonObject
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -50,37 +51,32 @@ _LATER = frozenset({"handler.agent", "handler.format", "workdir", "prompt", "mod
 class Handler:
     """What does a role's work: exactly one of `KINDS` is given."""
 
-    python: str = declare(
+    python: str = users_own(
         "",
         "text",
         "A function that gets the task and returns its result.",
         applies="rolling",
-        maximum=500,
+        bounds=(None, 500),
         pattern=_FUNCTION,
         form="package.module:function",
-        trust="user",
     )
-    command: tuple[str, ...] = declare(
+    command: tuple[str, ...] = users_own(
         (),
         "command",
         "A program and its arguments, started for each task without a shell; the task is on "
         "its stdin, and what it prints is the result.",
         applies="rolling",
-        minimum=1,
-        maximum=1000,
-        trust="user",
+        bounds=(1, 1000),
     )
-    agent: tuple[str, ...] = declare(
+    agent: tuple[str, ...] = users_own(
         (),
         "command",
         "A coding agent's program and arguments of yours; what it needs for each task is "
         "added: the prompt, the model, the tools, and this memory as its MCP server.",
         applies="rolling",
-        minimum=1,
-        maximum=1000,
-        trust="user",
+        bounds=(1, 1000),
     )
-    format: str = declare(
+    format: str = users_own(
         "",
         "text",
         "How the agent is called and its answer read: as Claude Code's, as Codex's, or plain "
@@ -88,7 +84,6 @@ class Handler:
         applies="rolling",
         choices=("claude", "codex", "plain"),
         optional=True,
-        trust="user",
     )
 
 
@@ -96,36 +91,32 @@ class Handler:
 class Role:
     """A stable name for work of some types, and who does it."""
 
-    role: str = declare(
+    role: str = users_own(
         MISSING,
         "text",
         "The name, by which tasks, records and profiles know the role.",
         applies="identity",
         pattern=_NAME,
         form="letters, digits, - and _; 1 to 64 of them",
-        trust="user",
     )
-    task_types: tuple[str, ...] = declare(
+    task_types: tuple[str, ...] = users_own(
         MISSING,
         "list",
         "The types of tasks that the role takes.",
         applies="live",
-        minimum=1,
-        maximum=100,
+        bounds=(1, 100),
         pattern=_TYPE_NAME,
         form="each of letters, digits, -, _ and .; 1 to 64 of them",
-        trust="user",
     )
-    handler: Handler = declare(  # noqa: RUF009 - frozen, so that all may share it
+    handler: Handler = users_own(  # noqa: RUF009 - frozen, so that all may share it
         MISSING,
         "text",
         'What does the work: `{ python = "package.module:function" }`, '
         '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
         applies="rolling",
         form=HANDLER_FORMS,
-        trust="user",
     )
-    capability: str = declare(
+    capability: str = users_own(
         "",
         "text",
         "The capability that gives every key that this table does not; with it, role, "
@@ -134,162 +125,138 @@ class Role:
         pattern=_NAME,
         form="letters, digits, - and _; 1 to 64 of them",
         optional=True,
-        trust="user",
     )
-    budget: Budget = declare(  # noqa: RUF009 - frozen, so that all may share it
+    budget: Budget = users_own(  # noqa: RUF009 - frozen, so that all may share it
         UNLIMITED,
         "text",
         "What the role may spend: `{ weekly = 50.0, monthly = 150.0 }`.",
         applies="live",
         form="{ weekly = 50.0 }, { monthly = 150.0 } or both, with unit, near, reserve and "
         "fallback if needed",
-        trust="user",
     )
-    workers: int = declare(
+    workers: int = users_own(
         1,
         "integer",
         "Workers, each of which does one task at a time; 0 leaves the tasks waiting.",
         applies="live",
-        minimum=0,
-        maximum=64,
-        trust="user",
+        bounds=(0, 64),
     )
-    timeout: float = declare(
+    timeout: float = users_own(
         15 * _MINUTE,
         "duration",
         "How long one attempt at a task may take.",
         applies="rolling",
-        minimum=0.1,
-        maximum=7 * _DAY,
-        trust="user",
+        bounds=(0.1, 7 * _DAY),
     )
-    memory: int = declare(
+    memory: int = users_own(
         0,
         "size",
         "The memory that a worker and its handler may take; 0 for as much as there is.",
         applies="rolling",
-        minimum=32 * _MIB,
-        maximum=_TIB,
+        bounds=(32 * _MIB, _TIB),
         optional=True,
-        trust="user",
     )
-    warm_timeout: float = declare(
+    warm_timeout: float = users_own(
         60.0,
         "duration",
         "How long a worker may take to be ready, such as for its imports; then it is killed, "
         "and a reload that waits for it changes nothing.",
         applies="live",
-        minimum=0.1,
-        maximum=_HOUR,
-        trust="user",
+        bounds=(0.1, _HOUR),
     )
-    drain_deadline: float = declare(
+    drain_deadline: float = users_own(
         60.0,
         "duration",
         "How long a worker that is being replaced may go on with its task; then the task is "
         "queued again.",
         applies="live",
-        minimum=0,
-        maximum=_DAY,
-        trust="user",
+        bounds=(0, _DAY),
     )
-    attempts: int = declare(
+    attempts: int = users_own(
         3,
         "integer",
         "How often a task is tried before it is given up.",
         applies="live",
-        minimum=1,
-        maximum=100,
-        trust="user",
+        bounds=(1, 100),
     )
-    priority: int = declare(
+    priority: int = users_own(
         0,
         "integer",
         "The priority of tasks whose caller names none; the highest is done first.",
         applies="live",
-        minimum=-PRIORITY_LIMIT,
-        maximum=PRIORITY_LIMIT,
-        trust="user",
+        bounds=(-PRIORITY_LIMIT, PRIORITY_LIMIT),
     )
-    env_allow: tuple[str, ...] = declare(
+    env_allow: tuple[str, ...] = users_own(
         (),
         "list",
         "Names of the supervisor's environment variables that the handler sees if they are "
         "set, beside those that every program needs.",
         applies="rolling",
-        maximum=100,
+        bounds=(None, 100),
         pattern=_VARIABLE,
         form="each the name of an environment variable",
-        trust="user",
     )
-    env_require: tuple[str, ...] = declare(
+    env_require: tuple[str, ...] = users_own(
         (),
         "list",
         "As env_allow, but the role does not start without them.",
         applies="rolling",
-        maximum=100,
+        bounds=(None, 100),
         pattern=_VARIABLE,
         form="each the name of an environment variable",
-        trust="user",
     )
-    cwd: str = declare(
+    cwd: str = users_own(
         "",
         "path",
         "The directory that the handler works in; the home directory if none is given. `~` "
         "and relative paths as in store.path.",
         applies="rolling",
         optional=True,
-        trust="user",
     )
-    workdir: str = declare(
+    workdir: str = users_own(
         "role",
         "text",
         "Where each task is done: in the role's own directory (cwd), in the caller's, in a "
         "fresh one, or in a git worktree of the caller's repository.",
         applies="rolling",
         choices=WORKDIRS,
-        trust="user",
     )
-    prompt: str = declare(
+    prompt: str = users_own(
         "",
         "lines",
         "An agent's system prompt: what it is, and how it answers.",
         applies="rolling",
-        maximum=32768,
+        bounds=(None, 32768),
         optional=True,
-        trust="user",
     )
-    model: str = declare(
+    model: str = users_own(
         "",
         "text",
         "The model that an agent uses, by the name that it knows; its own choice if none is given.",
         applies="rolling",
-        maximum=200,
+        bounds=(None, 200),
         pattern=_MODEL,
         form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
         optional=True,
-        trust="user",
     )
-    tools: tuple[str, ...] = declare(
+    tools: tuple[str, ...] = users_own(
         (),
         "list",
         "The tools that an agent may use without being asked, by the names that it knows; the "
         "tools of this memory are always among them.",
         applies="rolling",
-        maximum=200,
+        bounds=(None, 200),
         pattern=_TOOL,
         form="each up to 200 characters that print; it does not begin with -",
         optional=True,
-        trust="user",
     )
-    description: str = declare(
+    description: str = users_own(
         "",
         "text",
         "What the role is for, in words for people and agents.",
         applies="live",
-        maximum=500,
+        bounds=(None, 500),
         optional=True,
-        trust="user",
     )
 
     @property
@@ -302,11 +269,6 @@ class Role:
 NESTED: dict[str, type[Handler | Budget]] = {"handler": Handler, "budget": Budget}
 
 
-def keys_of(kind: type[Handler | Budget | Role]) -> dict[str, Setting]:
-    """Return the declarations of a role's (or an inner table's) keys by name, in order."""
-    return {item.name: item.metadata["setting"] for item in fields(kind)}
-
-
 def required_keys() -> tuple[str, ...]:
     """Return the keys that every role must have."""
     return tuple(item.name for item in fields(Role) if item.default is MISSING)
@@ -314,9 +276,9 @@ def required_keys() -> tuple[str, ...]:
 
 def every_key() -> Iterator[tuple[str, Setting]]:
     """Every key as it is written below a role, an inner table's with its name before it."""
-    for name, setting in keys_of(Role).items():
+    for name, setting in declared(Role).items():
         if name in NESTED:
-            yield from ((f"{name}.{inner}", s) for inner, s in keys_of(NESTED[name]).items())
+            yield from ((f"{name}.{inner}", s) for inner, s in declared(NESTED[name]).items())
         else:
             yield name, setting
 
@@ -324,8 +286,7 @@ def every_key() -> Iterator[tuple[str, Setting]]:
 def default_of(name: str) -> Any:
     """Return the default of a key; None if it must be given, or is not set."""
     first, _, inner = name.partition(".")
-    item = next(f for f in fields(NESTED.get(first, Role)) if f.name == (inner or first))
-    return None if item.default is MISSING else item.default
+    return values.default_of(NESTED.get(first, Role), inner or first)
 
 
 def value_of(role: Role, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from khive_supervisor.config.settings.values import declare
+from khive_supervisor.config.settings.values import declare, users_own
 
 _MINUTE = 60.0
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -15,69 +15,59 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 class EmbedderSettings:
     """Where texts become vectors."""
 
-    kind: Literal["minilm", "openai", "none"] = declare(
+    kind: Literal["minilm", "openai", "none"] = users_own(
         "minilm",
         "text",
         "The bundled model (all-MiniLM-L6-v2), an OpenAI-compatible endpoint, or none: "
         "search is full text only then.",
         choices=("minilm", "openai", "none"),
-        trust="user",
     )
-    threads: int = declare(
+    threads: int = users_own(
         1,
         "integer",
         "Threads of the bundled model; one answers a query in 1-2 ms.",
-        minimum=1,
-        maximum=64,
-        trust="user",
+        bounds=(1, 64),
     )
-    url: str = declare(
+    url: str = users_own(
         "",
         "text",
         "The endpoint's base, such as http://127.0.0.1:11434/v1; needed by openai.",
-        maximum=2000,
+        bounds=(None, 2000),
         pattern=r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
         form="http:// or https://, without credentials",
         optional=True,
         private=True,
-        trust="user",
     )
-    model: str = declare(
+    model: str = users_own(
         "",
         "text",
         "The endpoint's name of the model; needed by openai.",
-        maximum=200,
+        bounds=(None, 200),
         optional=True,
-        trust="user",
     )
-    dimensions: int = declare(
+    dimensions: int = users_own(
         0,
         "integer",
         "The length of the endpoint's vectors; needed by openai. The bundled model has 384.",
-        minimum=0,
-        maximum=8192,
-        trust="user",
+        bounds=(0, 8192),
     )
-    api_key_env: str = declare(
+    api_key_env: str = users_own(
         "",
         "text",
         "The name of the environment variable that holds the endpoint's key; the key itself "
         "is never in the configuration.",
-        maximum=200,
+        bounds=(None, 200),
         pattern=_VARIABLE,
         form="the name of an environment variable, not the key",
         optional=True,
         private=True,
-        trust="user",
     )
-    timeout: float = declare(
+    timeout: float = users_own(
         10.0,
         "duration",
         "How long one batch of texts may take; search goes on with full text after it.",
         applies="session",
-        minimum=0.05,
-        maximum=10 * _MINUTE,
-        trust="user",
+        bounds=(0.05, 10 * _MINUTE),
     )
 
 
@@ -85,43 +75,35 @@ class EmbedderSettings:
 class IndexSettings:
     """The nearest-neighbour index and when its next generation is built."""
 
-    rebuild_share: float = declare(
+    rebuild_share: float = users_own(
         0.05,
         "number",
         "Build the next generation when this share of the vectors is newer than the index.",
         applies="live",
-        minimum=0.001,
-        maximum=1,
-        trust="user",
+        bounds=(0.001, 1),
     )
-    rebuild_minimum: int = declare(
+    rebuild_minimum: int = users_own(
         1000,
         "integer",
         "But not before this many vectors are newer: so many are searched exactly in no time.",
         applies="live",
-        minimum=1,
-        maximum=1_000_000,
-        trust="user",
+        bounds=(1, 1_000_000),
     )
-    trees: int = declare(
+    trees: int = users_own(
         50,
         "integer",
         "Trees of a generation. They answer where a generation has no sketch (above a million "
         "entries); more find more there, and take more disk and building time.",
         applies="live",
-        minimum=1,
-        maximum=1000,
-        trust="user",
+        bounds=(1, 1000),
     )
-    search_k: int = declare(
+    search_k: int = users_own(
         0,
         "integer",
         "Nodes of the trees that one search inspects where there is no sketch: more find more "
         "and take longer; 0 chooses by itself.",
         applies="session",
-        minimum=0,
-        maximum=10_000_000,
-        trust="user",
+        bounds=(0, 10_000_000),
     )
 
 
@@ -134,8 +116,7 @@ class SearchSettings:
         "integer",
         "Results that full text and meaning each contribute before they are merged.",
         applies="session",
-        minimum=10,
-        maximum=1000,
+        bounds=(10, 1000),
         trust="project",
         project_maximum=200,
     )
@@ -144,8 +125,7 @@ class SearchSettings:
         "integer",
         "The longest query; a longer one is refused.",
         applies="session",
-        minimum=100,
-        maximum=1_000_000,
+        bounds=(100, 1_000_000),
         trust="project",
         project_maximum=20_000,
     )

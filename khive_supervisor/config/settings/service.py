@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from khive_supervisor.config.settings.values import declare
+from khive_supervisor.config.settings.values import users_own
 from khive_supervisor.host import paths
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -27,38 +27,32 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 class StoreSettings:
     """The durable store: one SQLite file."""
 
-    path: str = declare(
+    path: str = users_own(
         lambda: paths.data_home() + "/khive.db",
         "path",
         "The database file; the index lies beside it. `~` is the home directory; a relative "
         "path is relative to the configuration file.",
         shown_default="$XDG_DATA_HOME/khive/khive.db (~/.local/share/khive/khive.db)",
-        trust="user",
     )
-    allow_network_filesystem: bool = declare(
+    allow_network_filesystem: bool = users_own(
         False,
         "boolean",
         "Open the store on a network filesystem although its locks may not hold there; "
         "SQLite's log needs the shared memory of one host.",
-        trust="user",
     )
-    busy_timeout: float = declare(
+    busy_timeout: float = users_own(
         10.0,
         "duration",
         "How long a write waits for another process's write before it fails as temporary.",
         applies="session",
-        minimum=0.1,
-        maximum=10 * _MINUTE,
-        trust="user",
+        bounds=(0.1, 10 * _MINUTE),
     )
-    max_content_bytes: int = declare(
+    max_content_bytes: int = users_own(
         256 * _KIB,
         "size",
         "The longest content of one memory or knowledge entry, in UTF-8.",
         applies="session",
-        minimum=_KIB,
-        maximum=4 * _MIB,
-        trust="user",
+        bounds=(_KIB, 4 * _MIB),
     )
 
 
@@ -66,87 +60,72 @@ class StoreSettings:
 class SupervisorSettings:
     """The supervisor process and how it treats its children."""
 
-    worker_start: Literal["auto", "fork", "exec"] = declare(
+    worker_start: Literal["auto", "fork", "exec"] = users_own(
         "auto",
         "text",
         "How session workers start: forked from a process that has everything loaded, or as "
         "fresh interpreters; auto forks on Linux only, where it is safe.",
         choices=("auto", "fork", "exec"),
         supervisor_only=True,
-        trust="user",
     )
-    restart_backoff: float = declare(
+    restart_backoff: float = users_own(
         0.5,
         "duration",
         "The wait before a child that died is started again; doubled at each death.",
         applies="live",
-        minimum=0.01,
-        maximum=_HOUR,
+        bounds=(0.01, _HOUR),
         supervisor_only=True,
-        trust="user",
     )
-    restart_backoff_max: float = declare(
+    restart_backoff_max: float = users_own(
         30.0,
         "duration",
         "The longest wait between restarts; at least restart_backoff.",
         applies="live",
-        minimum=0.01,
-        maximum=_DAY,
+        bounds=(0.01, _DAY),
         supervisor_only=True,
-        trust="user",
     )
-    restart_limit: int = declare(
+    restart_limit: int = users_own(
         5,
         "integer",
         "Deaths of one child within restart_window after which it is left down.",
         applies="live",
-        minimum=1,
-        maximum=1000,
+        bounds=(1, 1000),
         supervisor_only=True,
-        trust="user",
     )
-    restart_window: float = declare(
+    restart_window: float = users_own(
         60.0,
         "duration",
         "The time in which deaths are counted against restart_limit.",
         applies="live",
-        minimum=1,
-        maximum=_DAY,
+        bounds=(1, _DAY),
         supervisor_only=True,
-        trust="user",
     )
-    stop_timeout: float = declare(
+    stop_timeout: float = users_own(
         5.0,
         "duration",
         "How long a child may take to end when asked to, before it is killed.",
         applies="live",
-        minimum=0.1,
-        maximum=_HOUR,
+        bounds=(0.1, _HOUR),
         supervisor_only=True,
-        trust="user",
     )
-    checkpoint_interval: float = declare(
+    checkpoint_interval: float = users_own(
         5.0,
         "duration",
         "How often the write-ahead log is copied back into the database.",
         applies="live",
-        minimum=0.1,
-        maximum=_HOUR,
+        bounds=(0.1, _HOUR),
         supervisor_only=True,
-        trust="user",
     )
-    poll_interval: float = declare(
+    poll_interval: float = users_own(
         2.0,
         "duration",
         "How often the store is looked at whether file events come or not: how late an idle "
         "session hears of a change when they do not.",
         applies="live",
-        minimum=0.05,
-        maximum=_HOUR,
+        bounds=(0.05, _HOUR),
         supervisor_only=True,
-        trust="user",
     )
-    upgrade: Literal["auto", "ask", "off"] = declare(
+    upgrade: Literal["auto", "ask", "off"] = users_own(
         "auto",
         "text",
         "What is done when a newer release is installed in place: it takes over by itself, or "
@@ -155,17 +134,14 @@ class SupervisorSettings:
         applies="live",
         choices=("auto", "ask", "off"),
         supervisor_only=True,
-        trust="user",
     )
-    wal_truncate_bytes: int = declare(
+    wal_truncate_bytes: int = users_own(
         16 * _MIB,
         "size",
         "The size of the write-ahead log at which it is also cut back to nothing.",
         applies="live",
-        minimum=64 * _KIB,
-        maximum=16 * _GIB,
+        bounds=(64 * _KIB, 16 * _GIB),
         supervisor_only=True,
-        trust="user",
     )
 
 
@@ -173,58 +149,50 @@ class SupervisorSettings:
 class SessionSettings:
     """What an attached session sees and sends."""
 
-    namespace: str = declare(
+    namespace: str = users_own(
         "default",
         "text",
         "The namespace of a session that names none; must match allowed_namespaces.",
         applies="session",
-        minimum=1,
-        maximum=128,
+        bounds=(1, 128),
         pattern=_NAMESPACE,
         form="without spaces, *, ? and brackets",
-        trust="user",
     )
-    allowed_namespaces: tuple[str, ...] = declare(
+    allowed_namespaces: tuple[str, ...] = users_own(
         ("*",),
         "list",
         "Patterns (`*`, `?`, `[…]`) of the namespaces that sessions may use.",
         applies="session",
-        minimum=1,
-        maximum=1000,
-        trust="user",
+        bounds=(1, 1000),
     )
-    operator_paths: tuple[str, ...] = declare(
+    operator_paths: tuple[str, ...] = users_own(
         (),
         "list",
         "Directories whose sessions are an operator's, with all that is below them; in all "
         "others an MCP session has the verbs of agents.",
-        trust="user",
         applies="session",
-        maximum=100,
+        bounds=(None, 100),
         pattern=r"(/|~/|~$).*",
         form="each absolute or ~/; *, ? and [...] within a name, ** for folders",
         supervisor_only=True,
     )
-    env_allow: tuple[str, ...] = declare(
+    env_allow: tuple[str, ...] = users_own(
         ENVIRONMENT_ALLOWED,
         "list",
         "Names of the environment variables that attach forwards to its session; no others "
         "leave the client.",
         applies="session",
-        maximum=100,
+        bounds=(None, 100),
         pattern=_VARIABLE,
         form="each the name of an environment variable",
-        trust="user",
     )
-    max_line_bytes: int = declare(
+    max_line_bytes: int = users_own(
         8 * _MIB,
         "size",
         "The longest message that an MCP client may send; a longer one is answered with an "
         "error and skipped.",
         applies="session",
-        minimum=64 * _KIB,
-        maximum=256 * _MIB,
-        trust="user",
+        bounds=(64 * _KIB, 256 * _MIB),
     )
 
 
@@ -232,16 +200,14 @@ class SessionSettings:
 class TaskSettings:
     """Tasks that have ended."""
 
-    keep: float = declare(
+    keep: float = users_own(
         30 * _DAY,
         "duration",
         "How long a task that has ended is kept, with its result and its log; what a role's "
         "record says of it stays.",
         applies="live",
-        minimum=_HOUR,
-        maximum=3650 * _DAY,
+        bounds=(_HOUR, 3650 * _DAY),
         supervisor_only=True,
-        trust="user",
     )
 
 
@@ -249,12 +215,11 @@ class TaskSettings:
 class AuditSettings:
     """The chain of hashes over what was done; see audit.md."""
 
-    enabled: bool = declare(
+    enabled: bool = users_own(
         True,
         "boolean",
         "Record every change of tasks, profiles and the configuration, and what the supervisor "
         "was told to do. That it was switched off is recorded at the next start.",
-        trust="user",
     )
 
 
@@ -262,18 +227,16 @@ class AuditSettings:
 class AgentSettings:
     """What roles that name a capability are made with."""
 
-    command: tuple[str, ...] = declare(
+    command: tuple[str, ...] = users_own(
         ("claude", "-p"),
         "command",
         "The coding agent's program, and arguments of yours, that capabilities are run by: "
         "the `handler.agent` of their roles.",
         applies="live",
-        minimum=1,
-        maximum=1000,
+        bounds=(1, 1000),
         supervisor_only=True,
-        trust="user",
     )
-    capabilities: str = declare(
+    capabilities: str = users_own(
         lambda: paths.config_home() + "/capabilities",
         "path",
         "The directory of your own capabilities, each a `.toml` file. `~` and relative paths "
@@ -281,9 +244,8 @@ class AgentSettings:
         applies="live",
         shown_default="$XDG_CONFIG_HOME/khive/capabilities (~/.config/khive/capabilities)",
         supervisor_only=True,
-        trust="user",
     )
-    login_shell: str = declare(
+    login_shell: str = users_own(
         "auto",
         "text",
         "The login shell whose environment roles get, so that it is not that of whichever "
@@ -292,29 +254,26 @@ class AgentSettings:
         pattern=r"auto|off|/[^\x00]+",
         form="auto, off, or an absolute path",
         supervisor_only=True,
-        trust="user",
     )
-    path: tuple[str, ...] = declare(
+    path: tuple[str, ...] = users_own(
         (),
         "list",
         "Directories that roles look for programs in before all others.",
         applies="live",
-        maximum=100,
+        bounds=(None, 100),
         pattern=r"(/|~/|~$)[^\x00:]*",
         form="each an absolute path, or one that begins with ~/",
         supervisor_only=True,
-        trust="user",
     )
-    roots: tuple[str, ...] = declare(
+    roots: tuple[str, ...] = users_own(
         (),
         "list",
         "Directories below which tasks may be done beside the caller's own project, for roles "
         "that work in the caller's directory or in a worktree of it.",
         applies="session",
-        maximum=100,
+        bounds=(None, 100),
         pattern=r"(/|~/|~$)[^\x00]*",
         form="each an absolute path, or one that begins with ~/",
-        trust="user",
     )
 
 
@@ -322,37 +281,31 @@ class AgentSettings:
 class LogSettings:
     """The log that the supervisor writes for all its processes."""
 
-    level: Literal["debug", "info", "warning", "error"] = declare(
+    level: Literal["debug", "info", "warning", "error"] = users_own(
         "info",
         "text",
         "The least severe events that are logged.",
         applies="live",
         choices=("debug", "info", "warning", "error"),
-        trust="user",
     )
-    file: str = declare(
+    file: str = users_own(
         lambda: paths.state_home() + "/khive.log",
         "path",
         "The log file: one JSON object a line. `~` and relative paths as in store.path.",
         shown_default="$XDG_STATE_HOME/khive/khive.log (~/.local/state/khive/khive.log)",
         supervisor_only=True,
-        trust="user",
     )
-    max_bytes: int = declare(
+    max_bytes: int = users_own(
         10 * _MIB,
         "size",
         "The size at which the log file is rotated.",
-        minimum=64 * _KIB,
-        maximum=_GIB,
+        bounds=(64 * _KIB, _GIB),
         supervisor_only=True,
-        trust="user",
     )
-    backups: int = declare(
+    backups: int = users_own(
         3,
         "integer",
         "Rotated log files that are kept.",
-        minimum=1,
-        maximum=100,
+        bounds=(1, 100),
         supervisor_only=True,
-        trust="user",
     )

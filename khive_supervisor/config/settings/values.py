@@ -6,10 +6,11 @@ Pure: nothing here knows which settings exist, where a value came from, or the e
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Concatenate, Literal, ParamSpec
 
 Facts = ParamSpec("Facts")
@@ -55,7 +56,7 @@ class Setting:
         applies: "restart" (when the supervisor starts again), "session" (in sessions that attach
             after a reload), "live" (at a reload), "rolling" (at a reload, in new workers of the
             role), or "identity" (another value is another role).
-        minimum, maximum: bounds, both allowed; of a text or a list they bound its length.
+        bounds: the least and the most, None where there is none; of a text or list, its length.
         choices: the only values, if there are few.
         pattern: what the whole text (or each text of a list) must match.
         form: the pattern in words.
@@ -72,8 +73,7 @@ class Setting:
     help: str
     trust: Trust = field(kw_only=True)
     applies: Applies = "restart"
-    minimum: float | None = None
-    maximum: float | None = None
+    bounds: tuple[float | None, float | None] = (None, None)
     choices: tuple[str, ...] = ()
     pattern: str = ""
     form: str = ""
@@ -115,9 +115,8 @@ class Setting:
                     Unfit(f"the item {describe(text)}") if isinstance(parsed, tuple) else ValueError
                 )
         measure = len(parsed) if isinstance(parsed, str | tuple) else parsed
-        if self.minimum is not None and measure < self.minimum:
-            raise ValueError
-        if self.maximum is not None and measure > self.maximum:
+        least, most = self.bounds
+        if (least is not None and measure < least) or (most is not None and measure > most):
             raise ValueError
 
     def allowed(self) -> str:
@@ -127,19 +126,16 @@ class Setting:
         words = [_KIND_WORDS[self.kind]]
         if self.form:
             words.append(f"({self.form})")
-        if bounds := self.bounds():
-            words.append(bounds)
+        words += filter(None, [self.range()])
         if self.optional:
             words.append("or 0 for none" if self.kind in _AMOUNTS else 'or "" for none')
         return " ".join(words)
 
-    def bounds(self) -> str:
+    def range(self) -> str:
         """Return the bounds in words; empty if there are none."""
         unit = " characters" if self.kind in ("text", "lines", "path") else ""
         unit = unit or (" items" if self.kind in ("list", "command") else "")
-        low, high = (
-            None if bound is None else self._bare(bound) for bound in (self.minimum, self.maximum)
-        )
+        low, high = (None if bound is None else self._bare(bound) for bound in self.bounds)
         if low is not None and high is not None:
             return f"from {low} to {high}{unit}"
         if low is not None:
@@ -175,6 +171,21 @@ def _as_field(make: Callable[Facts, Setting]) -> Callable[Concatenate[Any, Facts
 
 #: A dataclass field that carries its declaration; the default may be a function, or `MISSING`.
 declare = _as_field(Setting)
+#: The same for a setting that the user alone may give a value.
+users_own = _as_field(functools.partial(Setting, trust="user"))
+
+
+def declared(table: type[Any]) -> dict[str, Setting]:
+    """Return the declarations of a table's keys by name, in order."""
+    return {item.name: item.metadata["setting"] for item in fields(table)}
+
+
+def default_of(table: type[Any], name: str) -> Any:
+    """Return the default of a key in the present environment; None if it must be given."""
+    item = next(item for item in fields(table) if item.name == name)
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return None if item.default is MISSING else item.default
 
 
 def describe(value: object) -> str:

@@ -15,6 +15,7 @@ from khive_supervisor.config import capability
 from khive_supervisor.config.capability import Broken, Capability, Catalogue, Package
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.offers import Offer
+from khive_supervisor.config.settings import values
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.notes import Notes
 from khive_supervisor.config.settings.roles import Role
@@ -64,11 +65,13 @@ def test_a_file_is_a_capability_with_the_defaults_of_roles(tmp_path: Path) -> No
 
 def test_the_keys_that_roles_have_are_declared_there() -> None:
     declared = {item.name: item.metadata["setting"] for item in dataclasses.fields(Role)}
-    shared = {name: one for name, one in capability.keys().items() if name in declared}
-    assert capability.keys().keys() - shared.keys() == {"id", "parallelizable"}
+    own = values.declared(capability.Capability)
+    shared = {name: one for name, one in own.items() if name in declared}
+    assert own.keys() - shared.keys() == {"id", "parallelizable"}
     for name, setting in shared.items():
-        assert dataclasses.replace(setting, minimum=None, optional=False) == dataclasses.replace(
-            declared[name], minimum=None, optional=False
+        assert setting.bounds[1] == declared[name].bounds[1]
+        assert dataclasses.replace(setting, bounds=(), optional=False) == dataclasses.replace(
+            declared[name], bounds=(), optional=False
         )
 
 

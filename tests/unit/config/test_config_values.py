@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.config.settings.model import default_of, every_setting
+from khive_supervisor.config.settings.model import TABLES, every_setting
 from khive_supervisor.config.settings.values import (
     Setting,
     Unfit,
+    default_of,
     parse_duration,
     parse_size,
     quoted,
@@ -99,7 +100,7 @@ def test_a_setting_takes_a_value_or_says_what_was_found(
 
 def test_every_default_is_allowed_and_written_as_it_is_read() -> None:
     for table, name, setting in every_setting():
-        default = default_of(table, name)
+        default = default_of(TABLES[table], name)
         assert setting.parse(default) == default, (table, name)
         written = tomllib.loads(f"value = {setting.write(default)}")["value"]
         assert setting.parse(written) == default, (table, name)
@@ -112,7 +113,7 @@ def test_every_setting_says_what_it_allows() -> None:
 
 
 def test_bounds_are_allowed_and_nothing_beyond_them() -> None:
-    setting = Setting("integer", "", minimum=1, maximum=3, trust="user")
+    setting = Setting("integer", "", bounds=(1, 3), trust="user")
     assert [setting.parse(value) for value in (1, 3)] == [1, 3]
     for value in (0, 4):
         with pytest.raises(Unfit):

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from support import ROOT
 
-from khive_supervisor.config.capability import Capability, Package, keys
+from khive_supervisor.config.capability import Capability, Package
 from khive_supervisor.config.catalogue import PLACE, catalogue, read_file
 from khive_supervisor.config.load import load
 from khive_supervisor.config.offers import DEADLINE, ENTRY_POINTS
 from khive_supervisor.config.settings.roles import Handler
+from khive_supervisor.config.settings.values import declared
 
 TEXT = (ROOT / "docs/capabilities.md").read_text(encoding="utf-8")
 
@@ -61,7 +62,7 @@ def test_every_built_in_one_and_every_key_is_in_a_table() -> None:
     for package in catalogue("/nowhere", tuple).packages.values():
         one = package.capability
         assert f"| `{one.id}` | `{one.role}` | `{one.task_types[0]}` |" in TEXT
-    for name in keys():
+    for name in declared(Capability):
         assert f"`{name}`" in cells
 
 
