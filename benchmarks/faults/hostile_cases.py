@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from khive_supervisor.config.settings.model import TABLES, default_of, settings_of
+from khive_supervisor.config.settings.model import TABLES, settings_of
 from khive_supervisor.config.settings.roles import every_key
-from khive_supervisor.config.settings.values import Setting
+from khive_supervisor.config.settings.values import Setting, default_of
 from khive_supervisor.config.variables import VARIABLES
 
 #: The variable that holds a secret which no endpoint may get.
@@ -194,8 +194,8 @@ def hostile(table: str, name: str, setting: Setting, kit: Kit) -> str:
         return '["evil"]'
     if setting.kind == "boolean":
         return "true"
-    return setting.write(setting.maximum or _default(table, name) or 1)
+    return setting.write(setting.bounds[1] or _default(table, name) or 1)
 
 
 def _default(table: str, name: str) -> Any:
-    return default_of(table, name) if table in TABLES else None
+    return default_of(TABLES[table], name) if table in TABLES else None
