@@ -151,11 +151,16 @@ def _quoted(whole: str) -> list[str]:
 
 
 def _written(literal: str, query: str) -> str:
-    """The literal with its capitals; empty where letters have other lengths, or it was joined."""
+    """Return the literal with its capitals, from where it is bounded best.
+
+    Empty where letters have other lengths, or it was joined.
+    """
     if not query.isascii():
         return ""
-    start = query.lower().find(literal)
-    return query[start : start + len(literal)] if start >= 0 else ""
+    lower = query.lower()
+    found = [place.span() for place in re.finditer(re.escape(literal), lower)]
+    start, end = max(found, key=lambda span: _bounded(lower, *span), default=(0, 0))
+    return query[start:end]
 
 
 def _in_other_groups(whole: str, literal: Literal) -> float:

@@ -35,28 +35,6 @@ def entry(content: str) -> NewEntry:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Commands run in this process, on a store of the test's own."""
-    for name, value in (("HOME", str(tmp_path)), ("KHIVE_NO_DAEMON", "1")):
-        monkeypatch.setenv(name, value)
-    (tmp_path / "khive.toml").write_text('[embedder]\nkind = "none"\n')
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def khive(home: Path) -> Callable[..., Result]:
-    def run(*words: str, code: int = 0) -> Result:
-        config = ("--config", str(home / "khive.toml"))
-        done = CliRunner().invoke(cli, [*words[:1], *config, *words[1:]], catch_exceptions=True)
-        if code == 0:
-            assert done.exception is None, done.output
-        return done
-
-    return run
-
-
-@pytest.fixture
 def store(home: Path) -> Iterator[SqliteStore]:
     with SqliteStore(str(home / "watched.db")) as opened:
         opened.entries.add([entry("the kettle is upstairs")])

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.text.literals import (
+    BRIEF_STRETCHES,
+    FEW_STRETCHES,
     LONGEST,
     MOST_LITERALS,
     OTHER_CAPITALS,
@@ -134,3 +136,172 @@ def test_nothing_is_held_of_what_does_not_occur(text: str, name: str) -> None:
 )
 def test_capitals_count_a_little(text: str, query: str, share: float) -> None:
     assert [held(LiteralText.of(text), one) for one in literals(query)] == [share]
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "share"),
+    [
+        # The letter that is meant is the one that stands alone, not the first of that kind.
+        ("cost of C", "Written in C", 1.0),
+        ("Cost of c", "Written in C", OTHER_CAPITALS),
+        ("is --verbose -V", "Flag -V", 1.0),
+        ("is --Verbose -v", "Flag -V", OTHER_FLAG),
+    ],
+)
+def test_capitals_are_those_of_the_place_that_is_meant(query: str, text: str, share: float) -> None:
+    (found,) = [one for one in literals(query) if one.text in ("c", "-v")]
+    assert held(LiteralText.of(text), found) == share
+
+
+def test_shares_say_which_of_two_is_nearer_to_what_was_written() -> None:
+    order = [0.0, PART_OF_A_NAME, OTHER_FLAG, OTHER_GROUPS, OTHER_CAPITALS, 1.0]
+    assert order == sorted(set(order))
+
+
+# --- what is a name, and what may be English ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("C", {"c": True}),
+        ("verify", {"verify": False}),
+        ("don't", {"don't": False}),
+        ("I/O", {"i/o": False}),
+        ("see src/a.py now", {"src/a.py": True}),
+        ("the left-pad job", {"left-pad": False}),
+        ("the left-pad2 job", {"left-pad2": True}),
+        ('who said "not now"', {"not now": True}),
+        # Names side by side are one only by chance; numbers, and a time with its half, are.
+        ("run a.txt b.txt", {"a.txt b.txt": False, "a.txt": True, "b.txt": True}),
+        ("call 30 123 456", {"30 123 456": True}),
+        ("between 9:30 10:30 pm", {"9:30 10:30 pm": True, "9:30": True, "10:30": True}),
+        ("at 9:30 a.m.", {"9:30 a.m": True, "9:30": True}),
+        ("nine pm", {}),
+        # A dash, a slash or an "&" between words is English, or a list; between short ones not.
+        ("the web - db", {"web - db": False}),
+        ("we ab - cd", {"ab - cd": True}),
+        ("we abc - de", {"abc - de": False}),
+        ("we 3000 - 4000 x", {"3000 - 4000": True}),
+        ("the web -> db", {"web -> db": True}),
+        ("the web - db | sort", {"web - db | sort": True, "- db |": True}),
+    ],
+)
+def test_a_form_says_whether_it_is_a_name(query: str, names: dict[str, bool]) -> None:
+    assert {one.text: one.name for one in literals(query)} == names
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("a.b_c-1", 4), ("C++", 1), ('say "not now, please"', 3), ("v1.2", 2), ("web -> db", 2)],
+)
+def test_words_are_counted_as_the_index_has_them(query: str, words: int) -> None:
+    assert literals(query)[0].words == words
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        # Less than three parts between the words at its ends are no pattern of their own.
+        ("where is total >= 5 checked", ["total >= 5"]),
+        ("every 5 * * day", ["5 * * day", "5 * *"]),
+        ("5 > 4", ["5 > 4", "5", "4"]),
+    ],
+)
+def test_a_pattern_is_found_without_the_words_at_its_ends(query: str, found: list[str]) -> None:
+    assert texts(query) == found
+
+
+# --- how much is looked at ------------------------------------------------------------------------
+
+
+def stretches(count: int, *first: str) -> str:
+    """A query of so many stretches; after the first ones, plain words."""
+    return " ".join([*first, *["plain"] * (count - len(first))])
+
+
+def test_a_single_letter_is_a_name_in_few_words_only() -> None:
+    assert texts(stretches(FEW_STRETCHES, "c")) == ["c"]
+    assert texts(stretches(FEW_STRETCHES + 1, "c")) == []
+
+
+def test_what_belongs_together_is_a_name_in_brief_queries_only() -> None:
+    assert "a >= b" in texts(stretches(BRIEF_STRETCHES, "a", ">=", "b"))
+    assert texts(stretches(BRIEF_STRETCHES + 1, "a", ">=", "b")) == []
+    quoted = [f'"{word}' if word == "not" else word for word in ("not", 'now"')]
+    assert "not now" in texts(stretches(BRIEF_STRETCHES, *quoted))
+    assert texts(stretches(BRIEF_STRETCHES + 1, *quoted)) == []
+    assert texts(stretches(BRIEF_STRETCHES + 1, "30", "123", "456")) == ["30 123 456"]
+
+
+def test_the_first_names_of_many_are_looked_at() -> None:
+    names = [f"a.b{number}" for number in range(BRIEF_STRETCHES + 1)]
+    assert texts(" ".join(names)) == names[:MOST_LITERALS]
+    assert MOST_LITERALS == 8  # more would look into every text for longer than it takes to read it
+
+
+def test_a_name_has_a_length_that_somebody_can_mean() -> None:
+    longest = "a." + "x" * (LONGEST - 2)
+    assert texts(f"see {longest}") == [longest]
+    assert texts(f"see {longest}x") == []
+    assert LONGEST == 200  # what stands between quotes ends there, too
+
+
+# --- boundaries -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "literal", "after", "share"),
+    [
+        ("", "1.2", "", 1.0),
+        ("(", "1.2", ")", 1.0),
+        ("", "a.b", ".", 1.0),
+        ("", "a.b", ",", 1.0),
+        # One word or number goes on.
+        ("4", "1.2", "", 0.0),
+        ("", "1.2", "3", 0.0),
+        ("a", "b.c", "", 0.0),
+        ("", "a.b", "c", 0.0),
+        # A letter beside a digit.
+        ("v", "1.2", "", PART_OF_A_NAME),
+        ("", "1.2", "b", PART_OF_A_NAME),
+        ("", "a.b", "1", PART_OF_A_NAME),
+        # The sign at its edge goes on.
+        ("-", "-x", "", PART_OF_A_NAME),
+        ("", "c+", "+", PART_OF_A_NAME),
+        # A sign joins it to more of the name.
+        ("a-", "1.2", "", PART_OF_A_NAME),
+        ("", "1.2", "-b", PART_OF_A_NAME),
+        ("", "1.2", ".3", PART_OF_A_NAME),
+        ("", "a.b", "--x", PART_OF_A_NAME),
+        ("..", "a.b", "", PART_OF_A_NAME),
+        ("", "c", "++", PART_OF_A_NAME),
+        ("", "c", "#", PART_OF_A_NAME),
+        ("", "a.b", "|c", 1.0),
+        ("c|", "a.b", "", 1.0),
+    ],
+)
+@pytest.mark.parametrize(("left", "right"), [("", ""), ("x ", ""), ("", " x"), ("12 ", " 12")])
+def test_only_what_stands_beside_it_bounds_a_literal(
+    before: str, literal: str, after: str, share: float, left: str, right: str
+) -> None:
+    text = LiteralText.of(f"{left}{before}{literal}{after}{right}")
+    assert held(text, Literal(literal, True, 2)) == share
+
+
+@pytest.mark.parametrize(
+    ("text", "literal", "share"),
+    [
+        ("1.2.3 and 1.2", "1.2", 1.0),  # the best of its places counts
+        ("1.2 and 1.2.3", "1.2", 1.0),
+        ("1.22 and v1.2", "1.2", PART_OF_A_NAME),
+        # Eight letters and digits, six of them digits, are a number in whatever groups.
+        ("ab 123-456", "ab12-34-56", OTHER_GROUPS),
+        ("a 123-456", "a12-34-56", 0.0),
+        ("abc 123-45", "abc12-34-5", 0.0),
+        ("ab 1234567", "ab12-34-56", 0.0),
+        ("0123456-78", "12-34-56-78", 0.0),
+    ],
+)
+def test_the_best_of_what_a_text_has_counts(text: str, literal: str, share: float) -> None:
+    assert held(LiteralText.of(text), Literal(literal, True, 2)) == share
