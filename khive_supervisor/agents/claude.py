@@ -77,20 +77,21 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it c
         if _LOST in said.errors:
             return AgentAnswer(error=f"{TITLE} does not know the session any more.", lost=True)
         return AgentAnswer(error=failed(TITLE, said))
-    session = found.get("session_id")
-    session = session if isinstance(session, str) else ""
+    session, text = _text(found, "session_id"), _text(found, "result")
     usage = _usage(found)
-    text = found.get("result")
-    text = text if isinstance(text, str) else ""
     subtype = found.get("subtype")
     if found.get("is_error") or subtype != "success" or said.code:
         final = found.get("api_error_status") in _FINAL
-        return AgentAnswer(
-            error=_error(found, text, said), session=session, usage=usage, final=final
-        )
+        wrong = _error(found, text, said)
+        return AgentAnswer(error=wrong, session=session, usage=usage, final=final)
     if not text.strip():
         return AgentAnswer(error=f"{TITLE} ended without a word.", session=session, usage=usage)
     return AgentAnswer(shortened(text), session=session, usage=usage)
+
+
+def _text(found: JsonObject, name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _document(output: str) -> JsonObject | None:

@@ -48,13 +48,12 @@ def read_roles(content: object, notes: Notes, fill: Fill | None = None) -> tuple
         fill: what capabilities are filled in from; without it every table is complete.
     """
     if not isinstance(content, list | tuple):
-        found = describe(content)
-        notes.note("roles", "roles", f"found {found}; allowed: [[roles]], a table for each role")
+        text = f"found {describe(content)}; allowed: [[roles]], a table for each role"
+        notes.note("roles", "roles", text)
         return ()
     if len(content) > MAX_ROLES:
-        notes.note(
-            "roles", "roles", f"there are {len(content)} roles; allowed: at most {MAX_ROLES}"
-        )
+        text = f"there are {len(content)} roles; allowed: at most {MAX_ROLES}"
+        notes.note("roles", "roles", text)
         return ()
     roles = [_read_role(f"roles[{n}]", item, notes, fill) for n, item in enumerate(content)]
     names = [_name_of(*pair) for pair in zip(content, roles, strict=True)]

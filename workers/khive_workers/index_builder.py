@@ -16,6 +16,7 @@ builder is at work, the embedder is away, no room): later it can succeed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -154,16 +155,10 @@ class Work:
         self.report({"event": "building", "items": stats.vectors})
         row = build(self.store, generations, plan.model_id, plan.dimensions, trees=plan.trees)
         if row is not None:
-            seconds = round(self.clock() - began, 3)
             self.report(
-                {
-                    "event": "published",
-                    "generation": row.generation,
-                    "items": row.items,
-                    "bytes": row.bytes,
-                    "seconds": seconds,
-                }
-            )
+                {"event": "published", "generation": row.generation, "items": row.items,
+                 "bytes": row.bytes, "seconds": round(self.clock() - began, 3)}
+            )  # fmt: skip
 
     def _tidy_words(self) -> None:
         """What has outgrown its vectors' index has outgrown its full-text index, too."""
@@ -267,10 +262,8 @@ def main(argv: Sequence[str]) -> int:
         work = from_options(options) if explicit else from_configuration(force=options.force)
         if work is None:
             return exitcodes.OK
-        try:
+        with contextlib.closing(work.store):
             return exitcodes.OK if work.run() else exitcodes.TEMPORARY
-        finally:
-            work.store.close()
     except KhiveError as error:
         report({"event": "failed", **error.as_dict()})
         sys.stderr.write(f"{error}\n")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.host import durable
 from khive_supervisor.host.small_file import read_regular
 
 #: Bytes of the largest file that is edited; clients keep history in some of theirs.
@@ -78,7 +79,7 @@ def replace(original: Original, text: str, *, backup: bool = True) -> str | None
             except BaseException:
                 os.unlink(temporary)
                 raise
-            _sync_directory(os.path.dirname(target))
+            durable.sync(os.path.dirname(target))
             return kept
     except OSError as error:
         raise _refused(target, error.strerror or str(error)) from None
@@ -149,14 +150,6 @@ def _backup(original: Original) -> str | None:
     except FileExistsError:
         return None  # the first one shows the file as it was before any of our changes
     return path
-
-
-def _sync_directory(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

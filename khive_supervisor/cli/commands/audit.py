@@ -16,9 +16,9 @@ from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import Head, read_heads
 from khive_supervisor.audit.verify import verify as verify_chain
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.numbers import WholeNumber
-from khive_supervisor.cli.render.output import as_json_option, emit, style, table
+from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, AuditPage, listed
@@ -41,18 +41,17 @@ def audit() -> None:
     metavar="TEXT|FILE",
     help="A head that was printed earlier, or a file of them: nothing was cut or rewritten since.",
 )
-@config_option
-@as_json_option
-def verify(heads: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+@common_options
+def verify(run: Invocation, heads: tuple[str, ...]) -> None:
     """Check every entry, from the first one, and name the first that is not as it was written.
 
     Exit code 0 if the chain is whole, 9 if it is not.
     """
-    operators_only(config_file, "audit verify")
+    operators_only(run.config_file, "audit verify")
     wanted = [head for text in heads for head in _heads(text)]
-    with open_store(loaded(config_file).config) as store:
+    with open_store(loaded(run.config_file).config) as store:
         report = verify_chain(store.audit.entries(), wanted)
-    emit(report.as_dict(), as_json, _report_text)
+    run.emit(report.as_dict(), _report_text)
     if not report.intact:
         raise SystemExit(exitcodes.UNHEALTHY)
 
@@ -89,14 +88,13 @@ def _report_text(report: Mapping[str, Any]) -> str:
 
 
 @audit.command("head")
-@config_option
-@as_json_option
-def head(config_file: str | None, as_json: bool) -> None:
+@common_options
+def head(run: Invocation) -> None:
     """Print the newest entry's number and hash, to be kept somewhere else."""
-    operators_only(config_file, "audit head")
-    with open_store(loaded(config_file).config) as store:
+    operators_only(run.config_file, "audit head")
+    with open_store(loaded(run.config_file).config) as store:
         found = store.audit.head()
-    emit({**found.as_dict(), "head": str(found)}, as_json, lambda data: str(data["head"]))
+    run.emit({**found.as_dict(), "head": str(found)}, lambda data: str(data["head"]))
 
 
 @audit.command("show")
@@ -115,24 +113,18 @@ def head(config_file: str | None, as_json: bool) -> None:
     show_default=True,
     help="How many at most.",
 )
-@config_option
-@as_json_option
+@common_options
 def show(
-    task: str | None,
-    role: str | None,
-    profile: str | None,
-    config_file: str | None,
-    as_json: bool,
-    **args: Any,
+    run: Invocation, task: str | None, role: str | None, profile: str | None, **args: Any
 ) -> None:
     """List what was done, newest first."""
-    operators_only(config_file, "audit show")
+    operators_only(run.config_file, "audit show")
     args["subject"] = _subject(task, role, profile)
     args["since"] = asked(args["since"])
     given = {name: value for name, value in args.items() if value is not None}
-    with open_store(loaded(config_file).config) as store:
+    with open_store(loaded(run.config_file).config) as store:
         answer = listed(store.audit, given, time.time())
-    emit(answer, as_json, _entries_text)
+    run.emit(answer, _entries_text)
 
 
 def _subject(task: str | None, role: str | None, profile: str | None) -> str | None:

@@ -10,8 +10,8 @@ import click
 from khive_supervisor.audit import actors
 from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option, loaded
-from khive_supervisor.cli.render.output import as_json_option, emit, note
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
+from khive_supervisor.cli.render.output import note
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import StoreError, StoreUnavailable
 from khive_supervisor.sqlite.opening import open_store
@@ -21,34 +21,32 @@ from khive_supervisor.supervision.lock import StoreLock
 
 @click.command()
 @click.argument("file", type=click.Path())
-@config_option
-@as_json_option
-def backup(file: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def backup(run: Invocation, file: str) -> None:
     """Copy the whole store to a new FILE; sessions go on meanwhile."""
-    operators_only(config_file, "backup")
+    operators_only(run.config_file, "backup")
     target = os.path.abspath(file)
-    with open_store(loaded(config_file).config) as store:
+    with open_store(loaded(run.config_file).config) as store:
         store.backup(target)
         _on_record(store, target)
     data = {"file": target, "bytes": os.path.getsize(target)}
-    emit(data, as_json, lambda d: f"Backed up to {d['file']} ({d['bytes']} bytes).")
+    run.emit(data, lambda d: f"Backed up to {d['file']} ({d['bytes']} bytes).")
 
 
 @click.command()
 @click.argument("file", type=click.Path())
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@config_option
-@as_json_option
-def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def restore(run: Invocation, file: str, yes: bool) -> None:
     """Replace everything in the store by the backup FILE; what it held is kept beside it.
 
     Sessions go on, and see the restored content in their next call. A store that is damaged can
     only be replaced while no supervisor runs.
     """
-    operators_only(config_file, "restore")
+    operators_only(run.config_file, "restore")
     if not yes:
         click.confirm(f"Replace everything in the store by {file}?", abort=True, err=True)
-    config = loaded(config_file).config
+    config = loaded(run.config_file).config
     stamp = time.strftime("%Y%m%d-%H%M%S")
     try:
         with open_store(config) as store:
@@ -62,18 +60,17 @@ def restore(file: str, yes: bool, config_file: str | None, as_json: bool) -> Non
     with open_store(config) as store:
         store.restore_backup(os.path.abspath(file))
     data = {"restored": os.path.abspath(file), "before": before}
-    emit(data, as_json, lambda d: f"Restored {d['restored']}. What was there: {d['before']}")
+    run.emit(data, lambda d: f"Restored {d['restored']}. What was there: {d['before']}")
 
 
 @click.command()
 @click.argument("file", type=click.Path())
-@config_option
-@as_json_option
-def rescue(file: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def rescue(run: Invocation, file: str) -> None:
     """Save a store whose file was deleted to a new FILE: the supervisor has it open still."""
-    with control(config_file) as client:
+    with control(run.config_file) as client:
         data = client.request("rescue", {"file": os.path.abspath(file)})
-    emit(data, as_json, lambda d: f"Saved to {d['file']} ({d['bytes']} bytes).")
+    run.emit(data, lambda d: f"Saved to {d['file']} ({d['bytes']} bytes).")
 
 
 def _on_record(store: Store, target: str) -> None:

@@ -8,19 +8,18 @@ from typing import Any
 import click
 
 from khive_supervisor.budgets.amounts import MICRO, USD, text
-from khive_supervisor.cli.connection.session import ask, config_option
-from khive_supervisor.cli.render.output import as_json_option, emit, table
+from khive_supervisor.cli.connection.session import Invocation, common_options
+from khive_supervisor.cli.render.output import table
 from khive_supervisor.cli.render.role_text import NO_ROLES
 from khive_supervisor.cli.render.times import in_utc
 
 
 @click.command()
 @click.argument("role", required=False)
-@config_option
-@as_json_option
-def budget(role: str | None, config_file: str | None, as_json: bool) -> None:
+@common_options
+def budget(run: Invocation, role: str | None) -> None:
     """Show what roles (or one ROLE) may spend and have spent, this week and this month."""
-    emit(ask(config_file, "agents.budget", role=role), as_json, _text)
+    run.show("agents.budget", _text, role=role)
 
 
 def _text(answer: Mapping[str, Any]) -> str:

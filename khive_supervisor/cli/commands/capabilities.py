@@ -14,10 +14,10 @@ from khive_supervisor.cli.clients import rewrite, toml_edit
 from khive_supervisor.cli.clients.json_edit import CannotEdit
 from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.connection.trust import users_file
 from khive_supervisor.cli.render.answers import ReloadShown
-from khive_supervisor.cli.render.output import as_json_option, emit, table
+from khive_supervisor.cli.render.output import table
 from khive_supervisor.cli.service.reload import result_text
 from khive_supervisor.config.capability import Capability, Catalogue, Package
 from khive_supervisor.config.catalogue import catalogue
@@ -58,12 +58,11 @@ def capabilities() -> None:
 
 
 @capabilities.command("list")
-@config_option
-@as_json_option
-def list_(config_file: str | None, as_json: bool) -> None:
+@common_options
+def list_(run: Invocation) -> None:
     """List the capabilities there are, where they come from, and what is wrong with them."""
-    known, found = _look(users_file(config_file))
-    emit(_rows(known, found), as_json, _list_text)
+    known, found = _look(users_file(run.config_file))
+    run.emit(_rows(known, found), _list_text)
 
 
 def _look(file: str) -> tuple[Glance, Catalogue]:
@@ -110,18 +109,17 @@ def _list_text(rows: Sequence[CapabilityShown]) -> str:
 
 @capabilities.command("show")
 @click.argument("capability")
-@config_option
-@as_json_option
-def show(capability: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def show(run: Invocation, capability: str) -> None:
     """Show everything that a capability gives its role, with the whole prompt."""
-    known, found = _look(users_file(config_file))
+    known, found = _look(users_file(run.config_file))
     package = _package(found, capability)
     data = {
         **package.capability.as_dict(),
         "source": package.source,
         "enabled": list(known.enabled.get(capability, ())),
     }
-    emit(data, as_json, lambda _: _show_text(package, data), exact=True)
+    run.emit(data, lambda _: _show_text(package, data), exact=True)
 
 
 def _package(found: Catalogue, name: str) -> Package:
@@ -157,16 +155,15 @@ def _show_text(package: Package, data: Mapping[str, Any]) -> str:
 @capabilities.command("enable")
 @click.argument("capability")
 @click.option("--reload", "reload_", is_flag=True, help="Have the supervisor take it over at once.")
-@config_option
-@as_json_option
-def enable(capability: str, reload_: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def enable(run: Invocation, capability: str, reload_: bool) -> None:
     """Make a role of a capability: a table at the end of the configuration names it.
 
     Nothing else in the file changes, and the first time a copy of it is kept beside it. Without a
     file the user's own is made.
     """
-    operators_only(config_file, "capabilities enable")
-    file = users_file(config_file)
+    operators_only(run.config_file, "capabilities enable")
+    file = users_file(run.config_file)
     original = rewrite.read(file)
     known, found = _look(file)
     _package(found, capability)
@@ -185,9 +182,9 @@ def enable(capability: str, reload_: bool, config_file: str | None, as_json: boo
         "role": role.role,
         "task_types": list(role.task_types),
         "lacks": _lacks(loaded, role),
-        "reload": _reload(config_file) if reload_ else None,
+        "reload": _reload(run.config_file) if reload_ else None,
     }
-    emit(data, as_json, _enable_text)
+    run.emit(data, _enable_text)
     if data["reload"] and data["reload"]["errors"]:
         sys.exit(exitcodes.FAILURE)
 

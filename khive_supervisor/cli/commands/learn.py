@@ -8,9 +8,9 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.commands.learning import LearnRun, Left, Options, Tally
-from khive_supervisor.cli.connection.session import config_option, verbs
+from khive_supervisor.cli.connection.session import Invocation, common_options, verbs
 from khive_supervisor.cli.render.answers import ChangeOfSource
-from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, progress
+from khive_supervisor.cli.render.output import counted, note, progress
 from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.documents.model import DocumentProblem, LeftOut
 from khive_supervisor.documents.walk import DocumentSource, find, folders
@@ -43,9 +43,9 @@ SHOWN_SUFFIXES = 6
     help="Also what is hidden, ignored by .gitignore or filled by a tool (node_modules).",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@config_option
-@as_json_option
+@common_options
 def learn(
+    run: Invocation,
     paths: tuple[str, ...],
     namespace: str | None,
     tags: tuple[str, ...],
@@ -53,8 +53,6 @@ def learn(
     form: str,
     everything: bool,
     dry_run: bool,
-    config_file: str | None,
-    as_json: bool,
 ) -> None:
     """Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).
 
@@ -67,7 +65,7 @@ def learn(
     options = Options(tags, kind, namespace, dry_run)
     total = sum(source.size for source in sources)
     with ExitStack() as stack:
-        sessions = stack.enter_context(verbs(config_file, PARALLEL))
+        sessions = stack.enter_context(verbs(run.config_file, PARALLEL))
         advance = stack.enter_context(progress("learning", total or None))
         try:
             LearnRun(sessions, options, tally, note, advance).learn(sources, folders(paths))
@@ -75,7 +73,7 @@ def learn(
             note("Interrupted. Repeat the command to go on; what was learned is skipped.")
             raise
     data = tally.as_dict() | ({"changes": tally.changes} if dry_run else {})
-    emit(data, as_json, lambda _: _summary(tally, dry_run))
+    run.emit(data, lambda _: _summary(tally, dry_run))
     if tally.problems:
         raise SystemExit(exitcodes.FAILURE)
 

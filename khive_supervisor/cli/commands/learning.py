@@ -57,6 +57,11 @@ class Left:
         if len(self.examples) < EXAMPLES:
             self.examples.append(one.source)
 
+    def as_dict(self, why: str) -> dict[str, object]:
+        """Return it as --json prints it, with the reason."""
+        suffixes = dict(self.suffixes.most_common())
+        return {"why": why, "count": self.count, "suffixes": suffixes, "examples": self.examples}
+
 
 @dataclass(slots=True)
 class Tally:
@@ -98,15 +103,7 @@ class Tally:
             "retired": self.retired,
             "files_moved": self.moved,
             "files_unchanged": self.unchanged,
-            "left_out": [
-                {
-                    "why": why,
-                    "count": left.count,
-                    "suffixes": dict(left.suffixes.most_common()),
-                    "examples": left.examples,
-                }
-                for why, left in self.left_out.items()
-            ],
+            "left_out": [left.as_dict(why) for why, left in self.left_out.items()],
             "kept": [{"source": p.source, "why": p.why} for p in self.kept],
             "problems": [{"source": p.source, "why": p.why} for p in self.problems],
         }

@@ -8,20 +8,20 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.connection.session import ask, config_option
+from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.render.answers import EntryShown, Shown
 from khive_supervisor.cli.render.numbers import Number, WholeNumber
-from khive_supervisor.cli.render.output import as_json_option, emit, style, table
+from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
 
 Command = Callable[..., Any]
 
 
-def _search(config_file: str | None, verb: str, **args: Any) -> Any:
-    """Return what a search answers; times are as people write them."""
+def _search(run: Invocation, verb: str, render: Callable[[Any], str], **args: Any) -> None:
+    """Print what a search answers; times are as people write them."""
     times = {name: asked(args[name]) for name in ("since", "until")}
-    return ask(config_file, verb, **{**args, **times})
+    run.show(verb, render, **{**args, **times})
 
 
 def text_of(content: str | None) -> str:
@@ -64,12 +64,10 @@ def filter_options(function: Command) -> Command:
 @click.option("--kind", help="semantic (default), episodic, or a word of your own.")
 @click.option("--salience", type=Number(), help="How much it matters, 0 to 1.")
 @click.option("--namespace", help="Where it belongs.")
-@config_option
-@as_json_option
-def remember(content: str | None, config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def remember(run: Invocation, content: str | None, **args: Any) -> None:
     """Store one memory: CONTENT, or standard input."""
-    answer = ask(config_file, "memory.remember", content=text_of(content), **args)
-    emit(answer, as_json, _stored_text)
+    run.show("memory.remember", _stored_text, content=text_of(content), **args)
 
 
 def _stored_text(answer: Mapping[str, Any]) -> str:
@@ -85,11 +83,10 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
 @click.argument("query")
 @filter_options
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
-@config_option
-@as_json_option
-def recall(query: str, config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def recall(run: Invocation, query: str, **args: Any) -> None:
     """Find memories by words and by meaning."""
-    emit(_search(config_file, "memory.recall", query=query, **args), as_json, _found_text)
+    _search(run, "memory.recall", _found_text, query=query, **args)
 
 
 @click.command()
@@ -102,24 +99,19 @@ def recall(query: str, config_file: str | None, as_json: bool, **args: Any) -> N
     help="What to search (knowledge).",
 )
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
-@config_option
-@as_json_option
-def search(
-    query: str, where: str | None, config_file: str | None, as_json: bool, **args: Any
-) -> None:
+@common_options
+def search(run: Invocation, query: str, where: str | None, **args: Any) -> None:
     """Search learned documents by words and by meaning."""
-    wanted = {"query": query, "in": where, **args}
-    emit(_search(config_file, "knowledge.search", **wanted), as_json, _found_text)
+    _search(run, "knowledge.search", _found_text, **{"query": query, "in": where, **args})
 
 
 @click.command()
 @click.argument("task")
 @filter_options
-@config_option
-@as_json_option
-def suggest(task: str, config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def suggest(run: Invocation, task: str, **args: Any) -> None:
     """Name what is worth reading for a task."""
-    emit(_search(config_file, "knowledge.suggest", task=task, **args), as_json, _suggested_text)
+    _search(run, "knowledge.suggest", _suggested_text, task=task, **args)
 
 
 def _suggested_text(answer: Mapping[str, Sequence[Shown]]) -> str:
@@ -156,12 +148,14 @@ def _result_text(result: EntryShown) -> str:
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
-@config_option
-@as_json_option
-def get(ids: tuple[str, ...], config_file: str | None, as_json: bool) -> None:
+@common_options
+def get(run: Invocation, ids: tuple[str, ...]) -> None:
     """Show entries in full."""
-    answer = ask(config_file, "memory.get", ids=ids)
-    emit(answer, as_json, lambda a: "\n\n".join([*map(_entry_text, a["entries"]), *_notes(a)]))
+    run.show("memory.get", _entries_text, ids=ids)
+
+
+def _entries_text(answer: Mapping[str, Any]) -> str:
+    return "\n\n".join([*map(_entry_text, answer["entries"]), *_notes(answer)])
 
 
 def _entry_text(entry: Shown) -> str:
@@ -177,23 +171,19 @@ def _words(value: Any) -> str:
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
 @click.option("--undo", is_flag=True, help="Bring forgotten entries back.")
-@config_option
-@as_json_option
-def forget(ids: tuple[str, ...], undo: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def forget(run: Invocation, ids: tuple[str, ...], undo: bool) -> None:
     """Take entries out of every search; --undo brings them back."""
-    if undo:
-        answer = ask(config_file, "memory.restore", ids=ids)
-        emit(answer, as_json, lambda a: _changed_text("Restored", a["restored"], a["unchanged"], a))
-        return
-    answer = ask(config_file, "memory.forget", ids=ids)
-    emit(answer, as_json, lambda a: _changed_text("Forgotten", a["forgotten"], a["not_live"], a))
+    run.show("memory.restore" if undo else "memory.forget", _changed_text, ids=ids)
 
 
-def _changed_text(
-    what: str, done: list[str], not_done: list[str], answer: Mapping[str, Any]
-) -> str:
-    text = f"{what}: {', '.join(done) or 'nothing'}."
-    if not_done:
+def _changed_text(answer: Mapping[str, Any]) -> str:
+    """What was forgotten or brought back, and what was not."""
+    if "restored" in answer:
+        text = f"Restored: {', '.join(answer['restored']) or 'nothing'}."
+    else:
+        text = f"Forgotten: {', '.join(answer['forgotten']) or 'nothing'}."
+    if not_done := answer.get("unchanged") or answer.get("not_live"):
         text += f" Unchanged: {', '.join(not_done)}."
     return "\n".join([text, *_notes(answer)])
 
@@ -202,15 +192,11 @@ def _changed_text(
 @click.argument("entry")
 @click.argument("content", required=False)
 @click.option("--title", help="A short headline.")
-@config_option
-@as_json_option
-def supersede(
-    entry: str, content: str | None, title: str | None, config_file: str | None, as_json: bool
-) -> None:
+@common_options
+def supersede(run: Invocation, entry: str, content: str | None, title: str | None) -> None:
     """Replace the memory ENTRY by CONTENT, or standard input."""
-    text = text_of(content)
-    answer = ask(config_file, "memory.supersede", id=entry, content=text, title=title)
-    emit(answer, as_json, lambda a: f"{a['id']} supersedes {a['supersedes']}")
+    given = {"id": entry, "content": text_of(content), "title": title}
+    run.show("memory.supersede", lambda a: f"{a['id']} supersedes {a['supersedes']}", **given)
 
 
 COMMANDS = (remember, recall, search, suggest, get, forget, supersede)

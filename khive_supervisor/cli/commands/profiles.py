@@ -14,8 +14,8 @@ from click.shell_completion import CompletionItem
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import socket_of
 from khive_supervisor.cli.connection.session import (
-    ask,
-    config_option,
+    Invocation,
+    common_options,
     loaded,
     verbs,
     without_none,
@@ -23,7 +23,6 @@ from khive_supervisor.cli.connection.session import (
 from khive_supervisor.cli.render import profile_text as text
 from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.numbers import WholeNumber
-from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import paths
@@ -92,27 +91,23 @@ def parse_seeds(
 
 @click.command()
 @click.option("--lifecycle", type=click.Choice(LIFECYCLES), help="Only these.")
-@config_option
-@as_json_option
-def profiles(lifecycle: str | None, config_file: str | None, as_json: bool) -> None:
+@common_options
+def profiles(run: Invocation, lifecycle: str | None) -> None:
     """List all profiles with what they have learned."""
-    with verbs(config_file) as (session, *_):
+    with verbs(run.config_file) as (session, *_):
         answer = session.request("brain.profiles", without_none({"lifecycle": lifecycle}))
         bound = session.request("brain.bindings")["bindings"]
     counts = Counter(binding["profile"] for binding in bound)
     shown = [{**one, "bindings": counts[one["name"]]} for one in answer["profiles"]]
-    emit({**answer, "profiles": shown}, as_json, text.profiles_text)
+    run.emit({**answer, "profiles": shown}, text.profiles_text)
 
 
 @click.command()
 @name_argument()
 @click.option("--watch", "-w", is_flag=True, help="Show it again at each change, until Ctrl-C.")
 @click.option("--targets", "-n", type=WholeNumber(0, 100), help="How many entries (10).")
-@config_option
-@as_json_option
-def profile(
-    name: str, watch: bool, targets: int | None, config_file: str | None, as_json: bool
-) -> None:
+@common_options
+def profile(run: Invocation, name: str, watch: bool, targets: int | None) -> None:
     """Show one profile: what it learned, and whom it serves.
 
     With --watch, a terminal is drawn anew at each change; anything else gets a line for it (with
@@ -120,55 +115,51 @@ def profile(
     """
     wanted = without_none({"name": name, "targets": targets})
     if not watch:
-        emit(ask(config_file, "brain.profile", **wanted), as_json, text.profile_text)
+        run.show("brain.profile", text.profile_text, **wanted)
         return
     from khive_supervisor.cli.commands.profile_watch import follow
     from khive_supervisor.sqlite.opening import open_store  # slow to import
 
     # Ctrl-C is how this is meant to end, also before there is anything to see.
-    with contextlib.suppress(KeyboardInterrupt), verbs(config_file) as (session, *_):
+    with contextlib.suppress(KeyboardInterrupt), verbs(run.config_file) as (session, *_):
         session.request("brain.profile", wanted)  # an unknown name is an error, not a long wait
-        with open_store(loaded(config_file).config) as store:
-            follow(store, lambda: session.request("brain.profile", wanted), as_json)
+        with open_store(loaded(run.config_file).config) as store:
+            follow(store, lambda: session.request("brain.profile", wanted), run.as_json)
 
 
 @click.command()
 @name_argument(required=False)
 @whom_options
-@config_option
-@as_json_option
-def bindings(config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def bindings(run: Invocation, **args: Any) -> None:
     """List who is served by which profile.
 
     All bindings, or those of NAME and the options.
     """
-    answer = ask(config_file, "brain.bindings", **args)
-    emit(answer, as_json, lambda a: text.bindings_text(a["bindings"]))
+    run.show("brain.bindings", lambda a: text.bindings_text(a["bindings"]), **args)
 
 
 @click.command()
 @whom_options
-@config_option
-@as_json_option
-def resolve(config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def resolve(run: Invocation, **args: Any) -> None:
     """Say which profile serves you, and why.
 
     The options stand for another actor, namespace or kind (recall).
     """
-    emit(ask(config_file, "brain.resolve", **args), as_json, text.resolution_text)
+    run.show("brain.resolve", text.resolution_text, **args)
 
 
 @click.command()
 @name_argument(required=False)
-@config_option
-@as_json_option
-def replay(name: str | None, config_file: str | None, as_json: bool) -> None:
+@common_options
+def replay(run: Invocation, name: str | None) -> None:
     """Compute profiles again from their events.
 
     Writes nothing; exits with 9 if a number is another than in the tables.
     """
-    answer = ask(config_file, "brain.replay", name=name)
-    emit(answer, as_json, text.replay_text)
+    answer = run.ask("brain.replay", name=name)
+    run.emit(answer, text.replay_text)
     if not answer["equal"]:
         raise SystemExit(exitcodes.UNHEALTHY)
 
@@ -184,18 +175,14 @@ def replay(name: str | None, config_file: str | None, as_json: bool) -> None:
     shell_complete=complete_name,
     help="The profile that learns; the one that serves by default.",
 )
-@config_option
-@as_json_option
-def feedback(
-    entry: str, signal: str, profile: str | None, config_file: str | None, as_json: bool
-) -> None:
+@common_options
+def feedback(run: Invocation, entry: str, signal: str, profile: str | None) -> None:
     """Say what the entry ID was worth.
 
     SIGNAL is useful, not_useful, wrong, correction, or explicit_ or implicit_ with positive or
     negative.
     """
-    answer = ask(config_file, "brain.feedback", target=entry, signal=signal, profile=profile)
-    emit(answer, as_json, text.feedback_text)
+    run.show("brain.feedback", text.feedback_text, target=entry, signal=signal, profile=profile)
 
 
 @click.command("create-profile")
@@ -210,12 +197,11 @@ def feedback(
     metavar="WEIGHT=ALPHA,BETA",
     help="What a weight starts with, such as relevance=7,3; repeatable.",
 )
-@config_option
-@as_json_option
-def create_profile(config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def create_profile(run: Invocation, **args: Any) -> None:
     """Create a profile that learns its own ranking."""
-    answer = ask(config_file, "brain.create_profile", **args)
-    emit(answer, as_json, lambda a: f"Created {a['name']}. `bind` says whom it serves.")
+    made = "Created {name}. `bind` says whom it serves."
+    run.show("brain.create_profile", made.format_map, **args)
 
 
 @click.command()
@@ -226,14 +212,13 @@ def create_profile(config_file: str | None, as_json: bool, **args: Any) -> None:
     type=WholeNumber(-PRIORITY_LIMIT, PRIORITY_LIMIT),
     help="Decides among bindings that name equally many fields (0).",
 )
-@config_option
-@as_json_option
-def bind(config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def bind(run: Invocation, **args: Any) -> None:
     """Let the profile NAME serve somebody.
 
     A field that is not given matches everything.
     """
-    emit(ask(config_file, "brain.bind", **args), as_json, _bound_text)
+    run.show("brain.bind", _bound_text, **args)
 
 
 def _bound_text(answer: Mapping[str, Any]) -> str:
@@ -246,15 +231,13 @@ def _bound_text(answer: Mapping[str, Any]) -> str:
 @click.command()
 @name_argument(required=False)
 @whom_options
-@config_option
-@as_json_option
-def unbind(config_file: str | None, as_json: bool, **args: Any) -> None:
+@common_options
+def unbind(run: Invocation, **args: Any) -> None:
     """Remove bindings: those of NAME and the options.
 
     At least one of them has to be given.
     """
-    answer = ask(config_file, "brain.unbind", **args)
-    emit(answer, as_json, _unbound_text)
+    run.show("brain.unbind", _unbound_text, **args)
 
 
 def _unbound_text(answer: Mapping[str, Sequence[Shown]]) -> str:
@@ -265,12 +248,10 @@ def _unbound_text(answer: Mapping[str, Sequence[Shown]]) -> str:
 def _lifecycle(verb: str, name: str, summary: str) -> click.Command:
     """A command that takes a profile's name and nothing else."""
 
-    def change(config_file: str | None, as_json: bool, **args: Any) -> None:
-        answer = ask(config_file, verb, **args)
-        emit(answer, as_json, lambda a: f"{a['name']} is {a['lifecycle']}, resets {a['resets']}.")
+    def change(run: Invocation, **args: Any) -> None:
+        run.show(verb, lambda a: f"{a['name']} is {a['lifecycle']}, resets {a['resets']}.", **args)
 
-    decorated = config_option(as_json_option(name_argument()(change)))
-    return click.command(name, help=summary)(decorated)
+    return click.command(name, help=summary)(common_options(name_argument()(change)))
 
 
 activate = _lifecycle(

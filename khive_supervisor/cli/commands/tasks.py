@@ -13,9 +13,9 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli.commands.memory import text_of
 from khive_supervisor.cli.connection.finding import control
 from khive_supervisor.cli.connection.session import (
+    Invocation,
     Verbs,
-    ask,
-    config_option,
+    common_options,
     verbs,
     without_daemon,
     without_none,
@@ -23,9 +23,7 @@ from khive_supervisor.cli.connection.session import (
 from khive_supervisor.cli.render.answers import Shown, TaskShown
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import (
-    as_json_option,
     as_json_text,
-    emit,
     exactly,
     note,
     say,
@@ -76,28 +74,20 @@ def _directory(named: str | None) -> str | None:
 @click.option("--deadline", help="When it need not be started any more (30m, 12h, a local time).")
 @click.option("--cwd", type=click.Path(), help="The directory that it is about (this one).")
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")
-@config_option
-@as_json_option
-def assign(
-    payload: str | None,
-    cwd: str | None,
-    wait: bool,
-    config_file: str | None,
-    as_json: bool,
-    **args: Any,
-) -> None:
+@common_options
+def assign(run: Invocation, payload: str | None, cwd: str | None, wait: bool, **args: Any) -> None:
     """Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input."""
     # Whoever types a directory here means it, as if they had gone there first.
-    with verbs(config_file, cwd=_directory(cwd)) as (session, *_):
+    with verbs(run.config_file, cwd=_directory(cwd)) as (session, *_):
         args["deadline"] = asked(args["deadline"])
         answer = session.request("agents.assign", {**without_none(args), **_payload(payload)})
         if not wait:
-            emit(answer, as_json, _assigned_text)
+            run.emit(answer, _assigned_text)
             return
-        if not as_json:
+        if not run.as_json:
             note(_assigned_text(answer))
-        ended = _wait(session, answer["task"], as_json, config_file)
-    emit(ended, as_json, _ended_text)
+        ended = _wait(session, answer["task"], run.as_json, run.config_file)
+    run.emit(ended, _ended_text)
     if ended["state"] != "done":
         raise SystemExit(exitcodes.FAILURE)
 
@@ -170,22 +160,15 @@ def _ended_text(task: TaskShown) -> str:
 @click.option("--state", type=click.Choice(STATES), help="Only tasks in this state.")
 @click.option("--limit", "-n", type=WholeNumber(1, 200), help="How many at most (20).")
 @click.option("--follow", is_flag=True, help="Print a line for each change, until Ctrl-C.")
-@config_option
-@as_json_option
+@common_options
 def list_tasks(
-    role: str | None,
-    state: str | None,
-    limit: int | None,
-    follow: bool,
-    config_file: str | None,
-    as_json: bool,
+    run: Invocation, role: str | None, state: str | None, limit: int | None, follow: bool
 ) -> None:
     """List tasks, newest first."""
     if follow:
-        _follow(config_file, role, state, as_json)
+        _follow(run.config_file, role, state, run.as_json)
         return
-    answer = ask(config_file, "agents.tasks", role=role, state=state, limit=limit)
-    emit(answer, as_json, _tasks_text)
+    run.show("agents.tasks", _tasks_text, role=role, state=state, limit=limit)
 
 
 def _tasks_text(answer: Mapping[str, Any]) -> str:
@@ -229,11 +212,10 @@ def _print_event(event: Shown, as_json: bool) -> None:
 
 @click.command()
 @click.argument("task")
-@config_option
-@as_json_option
-def task(task: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def task(run: Invocation, task: str) -> None:
     """Show a task: state, result, error, and what happened to it."""
-    emit(ask(config_file, "agents.task", task=task), as_json, _task_text)
+    run.show("agents.task", _task_text, task=task)
 
 
 def _task_text(task: TaskShown) -> str:
@@ -251,35 +233,30 @@ def _task_text(task: TaskShown) -> str:
 
 @click.command()
 @click.argument("task")
-@config_option
-@as_json_option
-def cancel(task: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def cancel(run: Invocation, task: str) -> None:
     """Cancel a task; one that is being done is asked to stop."""
-    answer = ask(config_file, "agents.cancel", task=task)
-    emit(answer, as_json, lambda a: f"{a['task']} {a['state']}: {a['note']}")
+    run.show("agents.cancel", lambda a: f"{a['task']} {a['state']}: {a['note']}", task=task)
 
 
 @click.command()
 @click.argument("task")
-@config_option
-@as_json_option
-def retry(task: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def retry(run: Invocation, task: str) -> None:
     """Queue a task again that failed, died or was cancelled."""
-    answer = ask(config_file, "agents.retry", task=task)
-    emit(answer, as_json, _assigned_text)
+    run.show("agents.retry", _assigned_text, task=task)
 
 
 @click.command("roles")
-@config_option
-@as_json_option
-def list_roles(config_file: str | None, as_json: bool) -> None:
+@common_options
+def list_roles(run: Invocation) -> None:
     """List the roles: whether they serve, what waits for them, and how they do."""
-    answer = ask(config_file, "agents.roles")
+    answer = run.ask("agents.roles")
     headers = (
         "role", "service", "workers", "queued", "leased", "type", "success", "runs", "budget",
     )  # fmt: skip
     rows = [row for role in answer["roles"] for row in _role_rows(role)]
-    emit(answer, as_json, lambda _: table(headers, rows) if rows else NO_ROLES)
+    run.emit(answer, lambda _: table(headers, rows) if rows else NO_ROLES)
 
 
 def _role_rows(role: Mapping[str, Any]) -> list[tuple[object, ...]]:

@@ -8,8 +8,8 @@ import shlex
 import click
 
 from khive_supervisor.cli.connection.permission import not_confined
-from khive_supervisor.cli.connection.session import config_option, loaded
-from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, table
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
+from khive_supervisor.cli.render.output import counted, note, table
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.agents.task_forms import task_id
 from khive_supervisor.sqlite.store import SqliteStore
@@ -22,18 +22,15 @@ from khive_supervisor.worktrees.leftover import Leftover
 @click.command("worktrees")
 @click.option("--remove-clean", is_flag=True, help="Remove all in which nothing would be lost.")
 @click.option("--remove", "named", metavar="TASK", help="Remove a task's, if nothing is lost.")
-@config_option
-@as_json_option
-def worktrees(
-    remove_clean: bool, named: str | None, config_file: str | None, as_json: bool
-) -> None:
+@common_options
+def worktrees(run: Invocation, remove_clean: bool, named: str | None) -> None:
     """List the directories and git worktrees that tasks have left.
 
     One with changes, commits or files in it is never removed: merge or discard them with git
     first. Works without a supervisor, too.
     """
-    not_confined(config_file, "worktrees")
-    store = loaded(config_file).config.store.path
+    not_confined(run.config_file, "worktrees")
+    store = loaded(run.config_file).config.store.path
     top, git = metadata.root(store), Git(os.environ)
     only = task_id(named) if named is not None else None
     there = [one for one in leftover.found(git, top) if only is None or one.task == only]
@@ -56,7 +53,7 @@ def worktrees(
                 f"The directory of {named} stays: {_inside(rows[0])}.",
                 hint=_how_to_clear(rows[0]),
             )
-    emit(rows, as_json, _render)
+    run.emit(rows, _render)
     if remove_clean and rows and not any(row.get("removed") for row in rows):
         note("Nothing was removed: something would be lost of each, or a task needs it.")
 

@@ -8,9 +8,10 @@ from typing import Self
 
 from khive_supervisor.access import decide
 from khive_supervisor.access.grant import Grant
-from khive_supervisor.cli.connection.trust import ignored, working_directory
+from khive_supervisor.cli.connection.trust import ignored
 from khive_supervisor.config.project.alone import load_alone
 from khive_supervisor.embed.factory import in_process
+from khive_supervisor.host import paths
 from khive_supervisor.packs import loading
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -23,7 +24,7 @@ class VerbsAlone:
     """
 
     def __init__(self, config_file: str | None, cwd: str, seen: Grant | None) -> None:
-        config, _ = load_alone(config_file, working_directory(), ignored(config_file))
+        config, _ = load_alone(config_file, paths.working_directory(), ignored(config_file))
         self._registry = loading.load()
         info = SessionInfo(
             cwd=cwd,

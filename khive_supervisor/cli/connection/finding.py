@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from khive_supervisor.cli.connection.waiting import Wait
-from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.config.load import load
 from khive_supervisor.control.client import ControlClient, unresponsive
 from khive_supervisor.errors import ConfigError, KhiveError, NotRunning, OtherStore, Unresponsive
 from khive_supervisor.host import holder, paths
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.host.processes import stopped
+from khive_supervisor.text.plain_json import JsonObject
 
 T = TypeVar("T")
 
@@ -67,9 +67,9 @@ def control(config_file: str | None) -> ControlClient:
     return reach(config_file, ControlClient)
 
 
-def status_of(client: ControlClient) -> StatusShown:
+def status_of(client: ControlClient) -> JsonObject:
     """Return what a supervisor says of itself."""
-    return cast("StatusShown", client.request("status"))
+    return client.request("status")
 
 
 def reach(config_file: str | None, talk: Callable[[str], T]) -> T:

@@ -10,9 +10,9 @@ import os
 
 from khive_supervisor.access.grant import Grant, check_operator
 from khive_supervisor.cli.connection.session import loaded, seen_by_supervisor
-from khive_supervisor.cli.connection.trust import working_directory
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import ConfigError, Denied
+from khive_supervisor.host import paths
 
 
 def grant_here(config_file: str | None) -> Grant:
@@ -26,7 +26,7 @@ def grant_here(config_file: str | None) -> Grant:
         config = loaded(config_file).config
     except ConfigError:
         config = Config()
-    return decide.alone(config, "verbs", working_directory(), os.environ)
+    return decide.alone(config, "verbs", paths.working_directory(), os.environ)
 
 
 def operators_only(config_file: str | None, command: str) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from khive_supervisor.access.grant import Grant, from_dict
 from khive_supervisor.cli.connection.finding import holder_of, reach, socket_of
-from khive_supervisor.cli.connection.trust import ignored, working_directory
+from khive_supervisor.cli.connection.trust import ignored
+from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, NotRunning
 from khive_supervisor.host import holder, paths
 from khive_supervisor.text.plain_json import JsonObject
+
+T = TypeVar("T")
 
 Progress = Callable[[JsonObject], None]
 
@@ -37,10 +42,41 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What every command is given: which configuration, and whether its result is to be JSON."""
+
+    config_file: str | None
+    as_json: bool
+
+    def ask(self, verb: str, **given: Any) -> Any:
+        """Return what a verb answers to what was given: the arguments neither None nor ()."""
+        with verbs(self.config_file) as (session, *_):
+            return session.request(verb, without_none(given))
+
+    def emit(self, data: T, render: Callable[[T], str], *, exact: bool = False) -> None:
+        """Print a result as `output.emit` does."""
+        emit(data, self.as_json, render, exact=exact)
+
+    def show(self, verb: str, render: Callable[[Any], str], **given: Any) -> None:
+        """Print what a verb answers."""
+        self.emit(self.ask(verb, **given), render)
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config` and `--json`; the command gets them first, as an `Invocation`."""
+
+    @functools.wraps(function)
+    def command(*, config_file: str | None, as_json: bool, **given: Any) -> Any:
+        return function(Invocation(config_file, as_json), **given)
+
+    return config_option(as_json_option(command))
+
+
 def loaded(config_file: str | None) -> LoadedConfig:
     """Return the configuration in force here; raises ConfigError with every problem."""
     ignored(config_file)
-    return load(config_file, working_directory(), os.environ)
+    return load(config_file, paths.working_directory(), os.environ)
 
 
 def without_daemon() -> bool:
@@ -51,7 +87,7 @@ def without_daemon() -> bool:
 @contextmanager
 def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> Iterator[list[Verbs]]:
     """`count` conversations that run verbs, as if from `cwd`; starts a supervisor if none runs."""
-    here = cwd or working_directory()
+    here = cwd or paths.working_directory()
     if without_daemon():
         from khive_supervisor.cli.connection.alone import VerbsAlone
 
@@ -63,19 +99,10 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
     def talk(path: str) -> ControlClient:
         return ControlClient(path, "verbs", **fields)
 
-    clients = [_reach_or_start(config_file, talk)]
-    try:
-        clients += [talk(clients[0].path) for _ in range(count - 1)]
-        yield list(clients)
-    finally:
-        for client in clients:
-            client.close()
-
-
-def ask(config_file: str | None, verb: str, **given: Any) -> Any:
-    """Return what a verb answers to the arguments that were given: those neither None nor ()."""
-    with verbs(config_file) as (session, *_):
-        return session.request(verb, without_none(given))
+    with ExitStack() as stack:
+        first = stack.enter_context(_reach_or_start(config_file, talk))
+        others = [stack.enter_context(talk(first.path)) for _ in range(count - 1)]
+        yield [first, *others]
 
 
 def without_none(given: Mapping[str, Any]) -> JsonObject:
@@ -90,7 +117,7 @@ def _hello(config_file: str | None, cwd: str) -> JsonObject:
         "pid": os.getpid(),
         "cwd": cwd,
         "env": {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))},
-        "config": paths.find_config(config_file, working_directory()),
+        "config": paths.find_config(config_file, paths.working_directory()),
         "ignored": ignored(config_file),
         "store": holder.store_named(),
         "default_store": holder.default_store(),

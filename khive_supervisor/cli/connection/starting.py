@@ -25,7 +25,6 @@ from khive_supervisor.cli.connection.finding import (
     waits_to_listen,
 )
 from khive_supervisor.cli.connection.waiting import SAY_AFTER, Wait
-from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.settings.service import ENVIRONMENT_ALLOWED
@@ -41,6 +40,7 @@ from khive_supervisor.errors import (
 from khive_supervisor.host import holder, paths
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision.lock import owned_by
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Seconds that a background start may take until it is ready.
 START_DEADLINE = 60.0
@@ -74,7 +74,7 @@ class Start:
         return self.configuration.config.store.path
 
 
-def start_or_find(start: Start, lifeline: int | None) -> tuple[StatusShown, bool]:
+def start_or_find(start: Start, lifeline: int | None) -> tuple[JsonObject, bool]:
     """The status of a store's supervisor, and whether it ran before.
 
     `lifeline` is the descriptor whose end is the end of the wait; None: it has none.
@@ -178,7 +178,7 @@ def _tell(tell: int, word: str) -> None:
         os.write(tell, f"{word}\n".encode("utf-8", "surrogateescape"))
 
 
-def _present(start: Start) -> StatusShown | None:
+def _present(start: Start) -> JsonObject | None:
     """The status of who holds the store, as soon as he listens; None if nobody does.
 
     Raises:
@@ -197,11 +197,11 @@ def _present(start: Start) -> StatusShown | None:
             raise unreachable(holds, path)
 
 
-def _same_store(status: StatusShown, store: str) -> bool:
+def _same_store(status: JsonObject, store: str) -> bool:
     return os.path.realpath(str(status["store"])) == os.path.realpath(store)
 
 
-def _status_or_none(path: str) -> StatusShown | None:
+def _status_or_none(path: str) -> JsonObject | None:
     try:
         with ControlClient(path) as client:
             return status_of(client)
@@ -354,7 +354,7 @@ def refuse_if_served(path: str, store: str) -> None:
             raise already(status, store)
 
 
-def check_same(status: StatusShown, start: Start) -> None:
+def check_same(status: JsonObject, start: Start) -> None:
     """Say if the one that runs is another configuration's than the one to be started.
 
     Raises:
@@ -364,7 +364,7 @@ def check_same(status: StatusShown, start: Start) -> None:
         raise already(status, start.store)
 
 
-def already(status: StatusShown, store: str) -> AlreadyRunning:
+def already(status: JsonObject, store: str) -> AlreadyRunning:
     """The error of a start that finds a supervisor of its store."""
     who = Holder(status["pid"], status["socket"], status.get("config_file"))
     return owned_by(store, who)

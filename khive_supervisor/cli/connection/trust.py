@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.host import paths, repository
@@ -16,20 +14,12 @@ _TOLD: set[tuple[str, str]] = set()
 
 def distrust() -> None:
     """Take what this directory's project says out of the environment, before anything reads it."""
-    _IGNORED[:] = paths.distrust(None, working_directory())
-
-
-def working_directory() -> str:
-    """Return the directory that this command was given in; "/" when it was removed."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return "/"
+    _IGNORED[:] = paths.distrust(None, paths.working_directory())
 
 
 def ignored(config_file: str | None) -> list[tuple[str, str]]:
     """Return (name, value) of what this command does not take, and tell the user once."""
-    found = [*_IGNORED, *paths.distrust(config_file, working_directory())]
+    found = [*_IGNORED, *paths.distrust(config_file, paths.working_directory())]
     for name, value in found:
         if (name, value) not in _TOLD:
             _TOLD.add((name, value))
@@ -43,8 +33,8 @@ def users_file(config_file: str | None) -> str:
     Raises:
         InvalidInput: what was named lies in a project, whose files are no configuration.
     """
-    found = paths.find_config(config_file, working_directory())
-    if config_file and found != repository.join(working_directory(), config_file):
+    found = paths.find_config(config_file, paths.working_directory())
+    if config_file and found != repository.join(paths.working_directory(), config_file):
         raise InvalidInput(
             f"{config_file} lies in the project of this directory, so it is no configuration.",
             hint="Leave --config out to change your own, or name one outside of the project.",

@@ -12,8 +12,8 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import holder_of, socket_of
-from khive_supervisor.cli.connection.session import config_option, loaded
-from khive_supervisor.cli.connection.trust import ignored, working_directory
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
+from khive_supervisor.cli.connection.trust import ignored
 from khive_supervisor.cli.doctor import checks, service
 from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.cli.doctor.confinement import check_confinement
@@ -21,6 +21,7 @@ from khive_supervisor.cli.doctor.project import check_project
 from khive_supervisor.cli.render import output
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import ConfigError
+from khive_supervisor.host import paths
 from khive_supervisor.supervision.systemd import unit
 
 Plan = Iterator[tuple[str, Callable[[], Iterable[Check]]]]
@@ -31,9 +32,8 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.command()
 @click.option("--deep", is_flag=True, help="Read the whole store and look for damage.")
 @click.option("--systemd-unit", is_flag=True, help="Print a user unit for systemd instead.")
-@config_option
-@output.as_json_option
-def doctor(deep: bool, systemd_unit: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def doctor(run: Invocation, deep: bool, systemd_unit: bool) -> None:
     """Check the installation, the store, the supervisor and the clients; change nothing.
 
     Exit code 0 without a failure (warnings are none), 9 with one.
@@ -41,14 +41,14 @@ def doctor(deep: bool, systemd_unit: bool, config_file: str | None, as_json: boo
     if systemd_unit:
         click.echo(unit(sys.executable), nl=False)
         return
-    plan = [*_installation(), *_configured(config_file, deep)]
+    plan = [*_installation(), *_configured(run.config_file, deep)]
     results: list[Check] = []
     with output.progress("Checking", len(plan)) as advance:
         for name, check in plan:
             results += checks.run(name, check)
             advance(1)
     data = [dataclasses.asdict(result) for result in results]
-    output.emit(data, as_json, _render)
+    run.emit(data, _render)
     if any(result.status == "fail" for result in results):
         sys.exit(exitcodes.UNHEALTHY)
 
@@ -64,7 +64,7 @@ def _installation() -> Plan:
 
 def _configured(config_file: str | None, deep: bool) -> Plan:
     """The checks that need a valid configuration; without one, why it is not valid."""
-    cwd = working_directory()
+    cwd = paths.working_directory()
     try:
         found = loaded(config_file)
     except ConfigError as error:

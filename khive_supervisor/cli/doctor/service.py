@@ -13,7 +13,6 @@ from khive_supervisor.audit.verify import BEGINNING, verify
 from khive_supervisor.cli.clients import clients
 from khive_supervisor.cli.connection.finding import status_of, unreachable
 from khive_supervisor.cli.doctor.checks import Check, Status
-from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.cli.render.output import counted
 from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.guarded import guarded
@@ -31,6 +30,7 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.sqlite.schema import guards, migrations
 from khive_supervisor.store.interface import Store
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Free bytes below which the store's disk is reported, and below which it will fail soon.
 FREE_WARN, FREE_FAIL = 1 << 30, 64 << 20
@@ -88,7 +88,7 @@ def check_roles(
         yield Check("roles", "ok", f"Nothing is lacking for {number}")
 
 
-def _told(socket_path: str) -> StatusShown | None:
+def _told(socket_path: str) -> JsonObject | None:
     """Return what a supervisor says of itself; None if none says anything."""
     try:
         with ControlClient(socket_path) as client:
@@ -140,11 +140,8 @@ def check_directories(found: LoadedConfig, socket_path: str) -> Iterable[Check]:
 def check_place(config: Config) -> Iterable[Check]:
     """The store's directory: there, ours, local, with room."""
     path = os.path.realpath(config.store.path)
-    guards.check_place(
-        path,
-        allow_network=config.store.allow_network_filesystem,
-        filesystem_of=guards.filesystem_type,
-    )
+    network = config.store.allow_network_filesystem
+    guards.check_place(path, allow_network=network, filesystem_of=guards.filesystem_type)
     existing = _existing(os.path.dirname(path))
     kind = guards.filesystem_type(existing) or "unknown filesystem"
     found = os.statvfs(existing)
@@ -246,9 +243,8 @@ def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
         yield Check("audit", "warn", "Nothing is recorded", "audit.enabled is off.")
     else:
         which = f"the last {newest - first}" if first else f"all {newest}"
-        yield Check(
-            "audit", "ok", f"The audit chain is intact: {which} entries are as they were written"
-        )
+        what = f"The audit chain is intact: {which} entries are as they were written"
+        yield Check("audit", "ok", what)
 
 
 def check_log(config: Config) -> Iterable[Check]:
@@ -278,9 +274,8 @@ def check_socket(path: str) -> Iterable[Check]:
         yield Check("socket", "fail", what, why, fix)
     elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
         why = "Others could replace the socket."
-        yield Check(
-            "socket", "fail", f"{directory} has mode {mode}", why, f"chmod go-w {directory}"
-        )
+        fix = f"chmod go-w {directory}"
+        yield Check("socket", "fail", f"{directory} has mode {mode}", why, fix)
     else:
         yield Check("socket", "ok", f"{path} (directory mode {mode})")
 
@@ -307,25 +302,29 @@ def check_supervisor(path: str, holds: Holder | None = None) -> Iterable[Check]:
         fix = "khive-supervisor upgrade"
         yield Check("supervisor", "fail", "It is of another release", error.message, fix)
         return
+    yield _children(status)
+    yield from _releases(status)
+
+
+def _children(status: JsonObject) -> Check:
+    """Judge a supervisor that answers by its store and its children."""
     what = f"pid {status['pid']}, release {status['version']}, {status['state']}"
     children = status.get("children", ())  # not told to a command of a confined session
     down = [str(c["name"]) for c in children if c["state"] in ("backoff", "fatal")]
     hung = [str(c["name"]) for c in children if c["state"] == "hung"]
     if status.get("store_problem"):
-        yield Check("supervisor", "fail", what, status["store_problem"])
-    elif hung:
+        return Check("supervisor", "fail", what, status["store_problem"])
+    if hung:
         why = f"These do not answer: {', '.join(hung)}."
-        yield Check("supervisor", "fail", what, why, "Wait: they are replaced within seconds.")
-    elif down:
+        return Check("supervisor", "fail", what, why, "Wait: they are replaced within seconds.")
+    if down:
         why = f"These keep ending: {', '.join(down)}."
         fix = f"khive-supervisor logs ({status['log']}) says why."
-        yield Check("supervisor", "fail", what, why, fix)
-    else:
-        yield Check("supervisor", "ok", what)
-    yield from _releases(status)
+        return Check("supervisor", "fail", what, why, fix)
+    return Check("supervisor", "ok", what)
 
 
-def _releases(status: StatusShown) -> Iterable[Check]:
+def _releases(status: JsonObject) -> Iterable[Check]:
     """Tell of another release that is installed, or that this command is one."""
     upgrade = status.get("upgrade", {})
     running, other = status["version"], upgrade.get("release")

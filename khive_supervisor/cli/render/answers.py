@@ -8,69 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
-from khive_supervisor.supervision.roles.status import RoleStatus
-
 #: An answer, or a part of one, whose values are only shown.
 Shown = Mapping[str, object]
-
-
-class SessionShown(TypedDict):
-    """An open session; `seconds` is its age."""
-
-    id: int
-    pid: int
-    kind: str
-    seconds: float
-    client: NotRequired[str]
-    client_pid: NotRequired[int]
-    namespace: NotRequired[str]
-    cwd: NotRequired[str]
-
-
-class BuilderShown(TypedDict):
-    """The process that builds the index; `progress` is its last event, with numbers."""
-
-    running: bool
-    progress: Shown | None
-    failures: int
-    last_exit: str
-
-
-class FreshnessShown(TypedDict):
-    """How changes of the store are noticed: by inotify or by looking, and why."""
-
-    path: str
-    reason: str
-    rebuilds: int
-    last_rebuild_reason: str
-    pushes: int
-
-
-class StatusShown(TypedDict):
-    """The supervisor."""
-
-    state: str
-    version: str
-    prefix: NotRequired[str]
-    pid: int
-    uptime_seconds: float
-    config_file: str | None
-    socket: str
-    store: str
-    store_problem: NotRequired[str]
-    store_note: NotRequired[str]
-    log: NotRequired[str]
-    upgrade: NotRequired[Shown]
-    http: NotRequired[Shown]
-    children: NotRequired[Sequence[Shown]]
-    builder: NotRequired[BuilderShown]
-    index: NotRequired[Shown]
-    freshness: NotRequired[FreshnessShown]
-    roles: NotRequired[list[RoleStatus]]
-    unserved: NotRequired[dict[str, int]]
-    environment: NotRequired[dict[str, str]]
-    sessions: list[SessionShown]
-    ignored: NotRequired[Sequence[Shown]]
 
 
 class PlanShown(TypedDict):

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from khive_supervisor.cli.render.answers import (
-    BuilderShown,
-    FreshnessShown,
-    SessionShown,
-    Shown,
-    StatusShown,
-)
+from khive_supervisor.cli.render.answers import Shown
 from khive_supervisor.cli.render.output import counted, style, table
 from khive_supervisor.cli.render.role_text import roles_text
+from khive_supervisor.text.plain_json import JsonObject
 
 
-def ready_text(status: StatusShown) -> str:
+def ready_text(status: JsonObject) -> str:
     """Return what `start` says of a supervisor that is ready."""
     return "\n".join(
         (
@@ -30,7 +25,7 @@ def ready_text(status: StatusShown) -> str:
     )
 
 
-def status_text(status: StatusShown) -> str:
+def status_text(status: JsonObject) -> str:
     """Return what `status` says; to a command of a confined session, less."""
     if "children" not in status:  # to a command of a confined session
         return "\n\n".join(filter(None, (_head(status), _sessions_text(status["sessions"]))))
@@ -55,7 +50,7 @@ def status_text(status: StatusShown) -> str:
     )
 
 
-def _head(status: StatusShown) -> str:
+def _head(status: JsonObject) -> str:
     colour = {"ready": "green", "degraded": "red"}.get(status["state"], "yellow")
     return "\n".join(
         (
@@ -79,7 +74,7 @@ def _upgrade_lines(upgrade: Shown) -> list[str]:
     return [f"upgrade {upgrade['release']} is {upgrade['state']}{problem}"]
 
 
-def _about_store(status: StatusShown) -> list[str]:
+def _about_store(status: JsonObject) -> list[str]:
     """What has become of the database's file, if anything."""
     return list(filter(None, (status.get("store_problem"), status.get("store_note"))))
 
@@ -92,7 +87,7 @@ def _http_lines(http: Shown, head: str) -> list[str]:
     return [f"{head}{http['url'] or 'not served'}{problem}"]
 
 
-def _index_line(index: Shown, builder: BuilderShown) -> str:
+def _index_line(index: Shown, builder: JsonObject) -> str:
     if index["state"] in ("off", "unknown"):
         return f"index   {index['state']}"
     line = f"index   {index['state']}: {index['vectors']} vectors of {index['model']}"
@@ -120,7 +115,7 @@ def _progress_words(progress: Shown | None) -> str:
     return ": " + ", ".join([event, *numbers]) if event else ""
 
 
-def _freshness_line(freshness: FreshnessShown) -> str:
+def _freshness_line(freshness: JsonObject) -> str:
     told = counted(freshness["pushes"], "time")
     if freshness["path"] == "inotify":
         line = f"changes of the store are noticed at once (inotify); sessions were told {told}"
@@ -134,7 +129,7 @@ def _freshness_line(freshness: FreshnessShown) -> str:
     return line
 
 
-def _sessions_text(sessions: Sequence[SessionShown]) -> str:
+def _sessions_text(sessions: Sequence[JsonObject]) -> str:
     if not sessions:
         return "No sessions are open."
     return table(

@@ -7,9 +7,8 @@ import click
 from khive_supervisor.access import tokens
 from khive_supervisor.cli.connection.finding import control, socket_of
 from khive_supervisor.cli.connection.permission import operators_only
-from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.answers import Shown
-from khive_supervisor.cli.render.output import as_json_option, emit
 from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.errors import Denied, NotFound
 from khive_supervisor.host.paths import http_token_file
@@ -21,18 +20,17 @@ def http() -> None:
 
 
 @http.command("info")
-@config_option
-@as_json_option
-def info(config_file: str | None, as_json: bool) -> None:
+@common_options
+def info(run: Invocation) -> None:
     """Show the URL, and the file that the token is in."""
-    with control(config_file) as client:
+    with control(run.config_file) as client:
         answer = client.request("status").get("http")
     if answer is None:
         raise Denied(
             "Where HTTP is served is not told to a command of a confined session.",
             hint="Run it in a terminal of your own.",
         )
-    emit(answer, as_json, _text)
+    run.emit(answer, _text)
 
 
 def _text(answer: Shown) -> str:
@@ -60,18 +58,17 @@ def _clients(url: object) -> list[str]:
 
 @http.command("token")
 @click.option("--namespace", help="The token of clients that see this namespace alone.")
-@config_option
-@as_json_option
-def token(namespace: str | None, config_file: str | None, as_json: bool) -> None:
+@common_options
+def token(run: Invocation, namespace: str | None) -> None:
     """Print the token itself, for scripts; whoever has it can do all that you can here.
 
     With --namespace, whoever has it sees that namespace and nothing else: a [[confine]] table
     has to name it.
     """
-    operators_only(config_file, "http token")
+    operators_only(run.config_file, "http token")
     if namespace is not None:
-        _check_namespace(namespace, config_file)
-    path = http_token_file(socket_of(config_file))
+        _check_namespace(namespace, run.config_file)
+    path = http_token_file(socket_of(run.config_file))
     try:
         with open(path, encoding="ascii") as file:
             found = file.read().strip()
@@ -82,7 +79,7 @@ def token(namespace: str | None, config_file: str | None, as_json: bool) -> None
         ) from error
     if namespace is not None:
         found = tokens.confined(found, namespace)
-    emit({"token": found, "file": path}, as_json, lambda answer: str(answer["token"]))
+    run.emit({"token": found, "file": path}, lambda answer: str(answer["token"]))
 
 
 def _check_namespace(namespace: str, config_file: str | None) -> None:

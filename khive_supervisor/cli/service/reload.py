@@ -9,9 +9,8 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import control
-from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.render.answers import PlanShown, ReloadShown
-from khive_supervisor.cli.render.output import as_json_option, emit
 
 #: What leaves a role as it was.
 UNDONE = frozenset({"rolled_back", "failed"})
@@ -22,22 +21,21 @@ WOULD_CHANGE = 2
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--if-digest", metavar="D", help="Only if this is the plan (of a dry run).")
-@config_option
-@as_json_option
-def reload(dry_run: bool, if_digest: str | None, config_file: str | None, as_json: bool) -> None:
+@common_options
+def reload(run: Invocation, dry_run: bool, if_digest: str | None) -> None:
     """Read the configuration again and take over what has changed, as SIGHUP does.
 
     A file that is not valid changes nothing. Exit code 0 when all is as the file says, 1 when it
     is not valid or a role was rolled back. With --dry-run: 0 nothing would change, 2 something
     would, 1 the file is not valid.
     """
-    with control(config_file) as client:
+    with control(run.config_file) as client:
         if dry_run:
             plan: Any = client.request("reload", {"dry_run": True})
-            emit(plan, as_json, _plan_text)
+            run.emit(plan, _plan_text)
             sys.exit(_code_of_plan(plan))
         result: Any = client.request("reload", {"digest": if_digest})
-    emit(result, as_json, result_text)
+    run.emit(result, result_text)
     done = result["state"] == "done" and not result["errors"]
     sys.exit(exitcodes.OK if done else exitcodes.FAILURE)
 
@@ -90,25 +88,23 @@ def _errors_text(head: str, errors: list[str]) -> str:
 @click.command("drain-role")
 @click.argument("role")
 @click.option("--reload", "again", is_flag=True, help="Replace its workers; it stays in service.")
-@config_option
-@as_json_option
-def drain_role(role: str, again: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def drain_role(run: Invocation, role: str, again: bool) -> None:
     """Let a role finish what it holds, and take no more tasks; those wait for resume-role."""
-    with control(config_file) as client:
+    with control(run.config_file) as client:
         answer = client.request("roles.drain", {"role": role, "reload": again})
     done = "Its workers are new" if again else "It is out of service"
-    emit(answer, as_json, lambda _: f"{role}: {done}.")
+    run.emit(answer, lambda _: f"{role}: {done}.")
 
 
 @click.command("resume-role")
 @click.argument("role")
-@config_option
-@as_json_option
-def resume_role(role: str, config_file: str | None, as_json: bool) -> None:
+@common_options
+def resume_role(run: Invocation, role: str) -> None:
     """Put a drained role back in service."""
-    with control(config_file) as client:
+    with control(run.config_file) as client:
         answer = client.request("roles.resume", {"role": role})
-    emit(answer, as_json, lambda _: f"{role}: It is in service.")
+    run.emit(answer, lambda _: f"{role}: It is in service.")
 
 
 COMMANDS = (reload, drain_role, resume_role)

@@ -19,12 +19,13 @@ from khive_supervisor import __version__
 from khive_supervisor.cli.connection.finding import holder_of, socket_of, store_of
 from khive_supervisor.cli.connection.starting import start_in_background
 from khive_supervisor.cli.connection.waiting import Wait
-from khive_supervisor.cli.render.answers import HandoverShown, StatusShown
+from khive_supervisor.cli.render.answers import HandoverShown
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.control.client import ControlClient, owner
 from khive_supervisor.errors import Denied, KhiveError, NotRunning, Unresponsive
-from khive_supervisor.host.processes import alive
+from khive_supervisor.host.processes import alive, words_of
 from khive_supervisor.supervision.control.moving import moved
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Seconds in which an old supervisor must have ended: it waits for the tasks at work.
 END_DEADLINE = 60.0
@@ -40,7 +41,7 @@ ANOTHER = (
 )
 
 
-def is_of_this_environment(status: StatusShown) -> bool:
+def is_of_this_environment(status: JsonObject) -> bool:
     """Return whether a supervisor runs in the environment of this command."""
     if "prefix" in status:
         return os.path.realpath(str(status["prefix"])) == os.path.realpath(sys.prefix)
@@ -49,10 +50,8 @@ def is_of_this_environment(status: StatusShown) -> bool:
 
 def _interpreter(pid: int) -> str | None:
     """Where the interpreter of a process lies, by the name it was started with."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            name = os.fsdecode(file.read().split(b"\0")[0])
-    except OSError:
+    name = os.fsdecode(next(iter(words_of(pid, "cmdline")), b""))
+    if not name:
         done = subprocess.run(
             ["/bin/ps", "-o", "command=", "-p", str(pid)],
             check=False, capture_output=True, text=True,
@@ -66,7 +65,7 @@ def _home(executable: str) -> str:
     return os.path.realpath(os.path.dirname(executable))
 
 
-def replace(config_file: str | None, status: StatusShown | None, *, check: bool) -> HandoverShown:
+def replace(config_file: str | None, status: JsonObject | None, *, check: bool) -> HandoverShown:
     """Stop the old supervisor and start this release; `status` is the old one's, if it told.
 
     Raises:
@@ -161,7 +160,7 @@ def _terminate(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
 
 
-def _move(status: StatusShown | None) -> None:
+def _move(status: JsonObject | None) -> None:
     """Move the old supervisor's sessions to workers of the new one, each between two calls."""
     sessions = status["sessions"] if status else []
     left = [(s["pid"], s.get("client_pid")) for s in sessions if s["kind"] == "session"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from khive_supervisor.cli.connection.session import config_option, loaded
-from khive_supervisor.cli.render.output import as_json_option, emit
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.config.show import as_toml, loaded_as_dict
 
 
@@ -15,14 +14,13 @@ def config() -> None:
 
 
 @config.command("show")
-@config_option
-@as_json_option
-def show(config_file: str | None, as_json: bool) -> None:
+@common_options
+def show(run: Invocation) -> None:
     """Show every setting with its value, and where that comes from."""
-    found = loaded(config_file)
+    found = loaded(run.config_file)
     text = as_toml(found.config, found.origins).rstrip()
     head = f"# file: {found.file or 'none; these are the defaults'}"
-    emit(loaded_as_dict(found), as_json, lambda _: f"{head}\n\n{text}", exact=True)
+    run.emit(loaded_as_dict(found), lambda _: f"{head}\n\n{text}", exact=True)
 
 
 COMMANDS = (config,)

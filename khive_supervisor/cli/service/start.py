@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.connection.session import (
+    Invocation,
+    common_options,
+    config_option,
+    loaded,
+)
 from khive_supervisor.cli.connection.starting import (
     Announcement,
     Start,
@@ -18,7 +23,7 @@ from khive_supervisor.cli.connection.starting import (
     start_or_find,
     tell_end,
 )
-from khive_supervisor.cli.render.output import as_json_option, emit, note
+from khive_supervisor.cli.render.output import emit, note
 from khive_supervisor.cli.render.status_text import ready_text
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.supervision.start import StartOptions
@@ -35,9 +40,9 @@ from khive_supervisor.supervision.upgrade.inherited import Inherited
 @click.option("--tell-fd", type=int, hidden=True, help="Be it, and say there where it listens.")
 @click.option("--lifeline-fd", type=int, hidden=True, help="End with this pipe.")
 @click.option("--whichever", is_flag=True, hidden=True, help="Another configuration's will do.")
-@config_option
-@as_json_option
+@common_options
 def start(
+    run: Invocation,
     background: bool,
     quiet: bool,
     http: bool,
@@ -47,12 +52,10 @@ def start(
     tell_fd: int | None,
     lifeline_fd: int | None,
     whichever: bool,
-    config_file: str | None,
-    as_json: bool,
 ) -> None:
     """Start the supervisor; in the foreground this process is it, and takes the signals."""
     try:
-        configuration = loaded(config_file)
+        configuration = loaded(run.config_file)
         inherited = Inherited.parse(take_over) if take_over is not None else None
         path = (
             inherited.socket
@@ -62,7 +65,7 @@ def start(
     except KhiveError as error:
         tell_end(tell_fd, error)
         raise
-    wanted = Start(configuration, config_file, path, http, deliberate)
+    wanted = Start(configuration, run.config_file, path, http, deliberate)
     who = StartOptions(configuration, path, http, inherited, deliberate)
     if tell_fd is not None:
         serve_or_find(
@@ -73,7 +76,7 @@ def start(
         if not inherited:
             refuse_if_served(path, configuration.config.store.path)
         starter = Announcement(ready_fd) if ready_fd is not None else None
-        _run(who, starter, quiet=quiet, as_json=as_json)
+        _run(who, starter, quiet=quiet, as_json=run.as_json)
         return
     status, ran_before = start_or_find(wanted, lifeline_fd)
     if ran_before and not whichever:
@@ -81,7 +84,7 @@ def start(
         if not quiet:
             note("A supervisor is running already.")
     if not quiet:
-        emit(status, as_json, ready_text)
+        run.emit(status, ready_text)
 
 
 def _run(who: StartOptions, starter: Announcement | None, *, quiet: bool, as_json: bool) -> None:

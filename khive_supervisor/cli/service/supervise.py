@@ -12,10 +12,10 @@ import click
 
 from khive_supervisor.cli.connection.finding import control, holder_of, reach, socket_of, status_of
 from khive_supervisor.cli.connection.permission import not_confined
-from khive_supervisor.cli.connection.session import config_option, loaded
+from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.connection.waiting import LOOK_AGAIN, Wait
 from khive_supervisor.cli.render.numbers import WholeNumber
-from khive_supervisor.cli.render.output import as_json_option, emit, exactly
+from khive_supervisor.cli.render.output import exactly
 from khive_supervisor.cli.render.status_text import status_text
 from khive_supervisor.cli.render.terminal import json_text, one_line
 from khive_supervisor.cli.render.times import shown
@@ -29,17 +29,16 @@ STOP_DEADLINE = 30.0
 
 @click.command()
 @click.option("--sessions", is_flag=True, help="End the open sessions, too.")
-@config_option
-@as_json_option
-def stop(sessions: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def stop(run: Invocation, sessions: bool) -> None:
     """Stop the supervisor. Open sessions go on by themselves, unless --sessions ends them."""
     try:
-        answer = _ask_to_stop(config_file, sessions)
+        answer = _ask_to_stop(run.config_file, sessions)
     except NotRunning:
-        emit({"stopped": False}, as_json, lambda _: "No supervisor is running.")
+        run.emit({"stopped": False}, lambda _: "No supervisor is running.")
         return
     _wait_until_gone(answer["pid"])
-    emit({"stopped": True, **answer}, as_json, lambda a: f"Stopped (pid {a['pid']}).")
+    run.emit({"stopped": True, **answer}, lambda a: f"Stopped (pid {a['pid']}).")
 
 
 def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, int]:
@@ -77,12 +76,11 @@ def _wait_until_gone(pid: int) -> None:
 
 
 @click.command()
-@config_option
-@as_json_option
-def status(config_file: str | None, as_json: bool) -> None:
+@common_options
+def status(run: Invocation) -> None:
     """Show the supervisor, its processes, the index and the open sessions."""
-    with control(config_file) as client:
-        emit(status_of(client), as_json, status_text)
+    with control(run.config_file) as client:
+        run.emit(status_of(client), status_text)
 
 
 @click.command()
@@ -95,16 +93,15 @@ def status(config_file: str | None, as_json: bool) -> None:
     show_default=True,
     help="How many of the last lines.",
 )
-@config_option
-@as_json_option
-def logs(follow: bool, lines: int, config_file: str | None, as_json: bool) -> None:
+@common_options
+def logs(run: Invocation, follow: bool, lines: int) -> None:
     """Show the log of the supervisor and all its processes."""
-    not_confined(config_file, "logs")
-    path = loaded(config_file).config.log.file
+    not_confined(run.config_file, "logs")
+    path = loaded(run.config_file).config.log.file
     if not os.path.exists(path):
         raise NotFound(f"There is no log at {path}.", hint="It begins with the first start.")
     for line in _tail(path, lines, follow):
-        exactly(json_text(line) if as_json else _log_text(line))
+        exactly(json_text(line) if run.as_json else _log_text(line))
 
 
 def _tail(path: str, count: int, follow: bool) -> Iterator[str]:

@@ -10,14 +10,14 @@ import click
 
 from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli.connection.finding import control, holder_of, status_of
-from khive_supervisor.cli.connection.session import config_option
+from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.connection.starting import start_in_background
 from khive_supervisor.cli.connection.waiting import Wait
-from khive_supervisor.cli.render.answers import HandoverShown, StatusShown
-from khive_supervisor.cli.render.output import as_json_option, emit
+from khive_supervisor.cli.render.answers import HandoverShown
 from khive_supervisor.cli.service.replacing import ANOTHER, is_of_this_environment, replace
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, NotRunning, Unresponsive, VersionMismatch
+from khive_supervisor.text.plain_json import JsonObject
 
 #: Seconds from a hand-over's beginning until the new release answers: roles let go, a store is
 #: copied and migrated.
@@ -27,19 +27,18 @@ TAKEN_OVER_WITHIN = 300.0
 @click.command()
 @click.option("--check", is_flag=True, help="Only try whether it could take over.")
 @click.option("--in-place", is_flag=True, hidden=True, help="Only from this environment's.")
-@config_option
-@as_json_option
-def upgrade(check: bool, in_place: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def upgrade(run: Invocation, check: bool, in_place: bool) -> None:
     """Have this command's release take over from the supervisor that runs.
 
     A newer release that is installed in place takes over by itself (see supervisor.upgrade); this
     does it at once, also for an older one and for one of another environment. Exit code 1 if it
     cannot take over: what runs goes on.
     """
-    if not _is_running(config_file):
+    if not _is_running(run.config_file):
         if check:
             raise NotRunning("No supervisor is running: nothing has to be handed over.")
-        start_in_background(config_file, deliberate=True)
+        start_in_background(run.config_file, deliberate=True)
         answer: HandoverShown = {
             "state": "started",
             "running": None,
@@ -47,8 +46,8 @@ def upgrade(check: bool, in_place: bool, config_file: str | None, as_json: bool)
             "problems": [],
         }
     else:
-        answer = _hand_over(config_file, check=check, in_place=in_place)
-    emit(answer, as_json, _text)
+        answer = _hand_over(run.config_file, check=check, in_place=in_place)
+    run.emit(answer, _text)
     sys.exit(exitcodes.FAILURE if answer["state"] == "refused" else exitcodes.OK)
 
 
@@ -64,7 +63,7 @@ def _is_running(config_file: str | None) -> bool:
 
 
 def _hand_over(config_file: str | None, *, check: bool, in_place: bool) -> HandoverShown:
-    status: StatusShown | None = None
+    status: JsonObject | None = None
     try:
         with control(config_file) as client:
             told = status_of(client)
@@ -85,7 +84,7 @@ HINT = "`khive-supervisor upgrade` hands over to this release."
 
 
 def _asked(
-    config_file: str | None, client: ControlClient, status: StatusShown, *, check: bool
+    config_file: str | None, client: ControlClient, status: JsonObject, *, check: bool
 ) -> HandoverShown:
     """Ask a supervisor that knows how, and wait until the other release answers."""
     path = os.environ.get("PYTHONPATH")

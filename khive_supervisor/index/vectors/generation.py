@@ -116,10 +116,8 @@ class Generations:
         try:
             descriptor = self.open(generation)
         except OSError as error:
-            raise IndexFileError(
-                f"The index file {path} cannot be opened: {error.strerror or error}.",
-                hint=_REBUILD,
-            ) from error
+            why = f"The index file {path} cannot be opened: {error.strerror or error}."
+            raise IndexFileError(why, hint=_REBUILD) from error
         try:
             if checksum(descriptor) != generation.sha256:
                 raise IndexFileError(f"The index file {path} is damaged.", hint=_REBUILD)

@@ -71,12 +71,8 @@ def seeds(args: Arguments) -> Weights:
                     hint=f"Use a number from {SEED_LEAST} to {SEED_LIMIT}; alpha / (alpha + beta) "
                     "is the weight, and their sum is how many observations it is worth.",
                 )
-    return Weights(
-        **{
-            weight: Beta(float(pair["alpha"]), float(pair["beta"]))
-            for weight, pair in given.items()
-        }
-    )
+    pairs = {name: (float(pair["alpha"]), float(pair["beta"])) for name, pair in given.items()}
+    return Weights(**{name: Beta(*pair) for name, pair in pairs.items()})
 
 
 def consumer_kind(context: Context, asked: str, *, any_allowed: bool = False) -> str:

@@ -76,20 +76,18 @@ def resolve(context: Context, args: Arguments) -> Answer:
 def bind(context: Context, args: Arguments) -> Answer:
     """Let a profile serve an actor, a namespace, a kind of consumer, or any of them."""
     namespace = shapes.text(args, "namespace", ANY)
+    kind = shapes.consumer_kind(context, args.get("consumer_kind", ANY), any_allowed=True)
     binding = Binding(
         profile=args["name"].strip(),
         actor=shapes.text(args, "actor", ANY),
         namespace=namespace if namespace == ANY else context.namespace(namespace),
-        consumer_kind=shapes.consumer_kind(
-            context, args.get("consumer_kind", ANY), any_allowed=True
-        ),
+        consumer_kind=kind,
         priority=args.get("priority", 0),
     )
     before = context.store.bindings.bind(binding)
     context.profiles.changed()
-    answer: dict[str, object] = {
-        "bound": shapes.show_binding(replace(binding, created_at=context.now()))
-    }
+    bound = replace(binding, created_at=context.now())
+    answer: dict[str, object] = {"bound": shapes.show_binding(bound)}
     if before is not None:
         answer["replaced"] = shapes.show_binding(before)
     if not context.profiles.find(binding.profile).active:

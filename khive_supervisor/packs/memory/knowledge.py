@@ -55,20 +55,13 @@ def _texts(
     for number in batch:
         by_source.setdefault(pieces[number].entry.source or "", []).append(number)
     later = {piece.entry.source or "" for piece in pieces[batch.stop :]}
-    return [
-        (
-            SourceText(
-                pieces[numbers[0]].entry.namespace,
-                name,
-                tuple(pieces[number] for number in numbers),
-                run,
-                more=name in later,
-                replaces=replaces if name else "nothing",
-            ),
-            numbers,
-        )
-        for name, numbers in by_source.items()
-    ]
+
+    def text(name: str, numbers: list[int]) -> SourceText:
+        said = tuple(pieces[number] for number in numbers)
+        namespace, kept = said[0].entry.namespace, replaces if name else "nothing"
+        return SourceText(namespace, name, said, run, more=name in later, replaces=kept)
+
+    return [(text(name, numbers), numbers) for name, numbers in by_source.items()]
 
 
 def _learned(namespace: str, said: Sequence[LearnedText], ids: Sequence[int]) -> Answer:

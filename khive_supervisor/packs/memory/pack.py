@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.model import Added, NewEntry
 from khive_supervisor.verbs import answers, forms, ingest, schema, serving, usage
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
@@ -52,12 +52,12 @@ def remember(context: Context, args: Arguments) -> Answer:
     (added,) = ingest.add(context, [entry])
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
-    answer = {
-        "id": forms.show_id("memory", added.id),
-        "status": answers.status_of(added),
-        "namespace": entry.namespace,
-    }
+    answer = {**_stored(added), "namespace": entry.namespace}
     return answer if added.created else {**answer, **_added_to(context, added.id, entry, args)}
+
+
+def _stored(added: Added) -> Answer:
+    return {"id": forms.show_id("memory", added.id), "status": answers.status_of(added)}
 
 
 def _added_to(
@@ -144,11 +144,7 @@ def supersede(context: Context, args: Arguments) -> Answer:
     added = context.store.entries.supersede(old.id, entry, vector, model_id)
     usage.corrected(context, old.id, added.id)
     usage.used(context, usage.cited(entry.content), "cited")
-    return {
-        "id": forms.show_id("memory", added.id),
-        "status": answers.status_of(added),
-        "supersedes": args["id"],
-    }
+    return {**_stored(added), "supersedes": args["id"]}
 
 
 PACK = Pack(

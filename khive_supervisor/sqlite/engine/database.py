@@ -1,5 +1,6 @@
 """One connection, used by one process and one thread at a time, with no statement left open."""
 
+# ruff: noqa: S608 - names of tables and columns are this package's constants; values are bound
 from __future__ import annotations
 
 import os
@@ -80,6 +81,17 @@ class Database:
         with self._lock:
             self.rows(sql, bindings)
             return self._open().last_insert_rowid()
+
+    def insert(self, table: str, **row: Value) -> int:
+        """Insert one row, its values by their columns; the rowid that it got."""
+        places = ", ".join("?" * len(row))
+        sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})"
+        return self.inserted(sql, [*row.values()])
+
+    def update(self, table: str, row_id: int, **values: Value) -> None:
+        """Give columns of the row of an id other values."""
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self.rows(f"UPDATE {table} SET {columns} WHERE id = ?", [*values.values(), row_id])
 
     def derived(
         self, read: str, write: str, values: Callable[[list[tuple[Any, ...]]], Sequence[Value]]

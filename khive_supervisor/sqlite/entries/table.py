@@ -92,13 +92,12 @@ class EntryTable(EntryStore):
         now = self._clock()
         created = now if entry.created_at is None else entry.created_at
         tags = json.dumps(entry.tags, ensure_ascii=False)
-        added = self._database.inserted(
-            "INSERT INTO entries (collection, namespace, kind, title, content, tags, salience, "
-            "decay, source, content_hash, created_at, updated_at, deleted_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [entry.collection, entry.namespace, entry.kind, entry.title, entry.content, tags,
-             entry.salience, entry.decay, entry.source, entry.content_hash, created, now,
-             None if live else now],
+        added = self._database.insert(
+            "entries",
+            collection=entry.collection, namespace=entry.namespace, kind=entry.kind,
+            title=entry.title, content=entry.content, tags=tags, salience=entry.salience,
+            decay=entry.decay, source=entry.source, content_hash=entry.content_hash,
+            created_at=created, updated_at=now, deleted_at=None if live else now,
         )  # fmt: skip
         if live:
             self._index(added, entry)
@@ -124,39 +123,24 @@ class EntryTable(EntryStore):
         if same == (entry.tags, entry.kind, entry.salience):
             return False
         # Naming deleted_at has the trigger count it: copies of the words elsewhere are old now.
-        self._database.rows(
-            "UPDATE entries SET tags = ?, kind = ?, salience = ?, updated_at = ?, "
-            "deleted_at = deleted_at WHERE id = ?",
-            [
-                json.dumps(merged, ensure_ascii=False),
-                kind or entry.kind,
-                matters,
-                self._clock(),
-                entry.id,
-            ],
-        )
+        self._database.update(
+            "entries", entry.id,
+            tags=json.dumps(merged, ensure_ascii=False), kind=kind or entry.kind,
+            salience=matters, updated_at=self._clock(), deleted_at=entry.deleted_at,
+        )  # fmt: skip
         self._unindex([entry.id])
         self._index(entry.id, _as_new(self.get([entry.id])[0]))
         return True
 
     def _index(self, entry_id: int, entry: NewEntry) -> None:
-        self._database.rows(
-            "INSERT INTO entries_fts (rowid, scope, title, content, tags) VALUES (?, ?, ?, ?, ?)",
-            [
-                entry_id,
-                scope_text(entry),
-                index_text(entry.title),
-                index_text(entry.content),
-                index_text(" ".join(entry.tags)),
-            ],
-        )
+        self._database.insert(
+            "entries_fts", rowid=entry_id, scope=scope_text(entry), title=index_text(entry.title),
+            content=index_text(entry.content), tags=index_text(" ".join(entry.tags)),
+        )  # fmt: skip
 
     def revive(self, entry_id: int) -> None:
         """Let a deleted entry live again, in a transaction."""
-        self._database.rows(
-            "UPDATE entries SET deleted_at = NULL, updated_at = ? WHERE id = ?",
-            [self._clock(), entry_id],
-        )
+        self._database.update("entries", entry_id, deleted_at=None, updated_at=self._clock())
         self._index(entry_id, _as_new(self.get([entry_id])[0]))
         # The generation in use may have been built without it: its vectors become new ones.
         self._vectors.renumber(entry_id)
@@ -231,10 +215,7 @@ class EntryTable(EntryStore):
         return added
 
     def _point(self, old_id: int, new_id: int) -> None:
-        self._database.rows(
-            "UPDATE entries SET superseded_by = ?, updated_at = ? WHERE id = ?",
-            [new_id, self._clock(), old_id],
-        )
+        self._database.update("entries", old_id, superseded_by=new_id, updated_at=self._clock())
 
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
         sql, bindings = live(where, many=True)

@@ -18,6 +18,7 @@ from khive_supervisor.store.model import (
 from khive_supervisor.store.vectors import VectorStore
 
 _NEWER = "SELECT seq, entry_id, data FROM vectors WHERE model_id = ? AND seq > ?"
+_COVERED = "SELECT covered_seq FROM generations WHERE model_id = ? AND state = 'current'"
 _OF_LIVE = f"entry_id IN (SELECT id FROM entries WHERE {LIVE})"
 
 
@@ -105,10 +106,7 @@ class VectorTable(VectorStore):
         return gone
 
     def stats(self, model_id: str) -> VectorStats:
-        covered = self._database.value(
-            "SELECT covered_seq FROM generations WHERE model_id = ? AND state = 'current'",
-            [model_id],
-        )
+        covered = self._database.value(_COVERED, [model_id])
         row = self._database.rows(
             "SELECT count(*), ifnull(sum(seq > ?), 0) FROM vectors INDEXED BY vectors_by_model "
             f"WHERE model_id = ? AND {_OF_LIVE}",

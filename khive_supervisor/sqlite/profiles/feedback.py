@@ -113,13 +113,12 @@ class FeedbackTable(FeedbackStore):
         detail = dict(event.detail)
         if event.latency_us is not None:
             detail["latency_us"] = event.latency_us
-        return self._database.inserted(
-            "INSERT INTO profile_events (profile_id, at, kind, signal, entry_id, weight, counted, "
-            "actor, namespace, session, scorer_run, serve, detail) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [profile_id, now, event.kind, event.signal, event.entry_id, verdict.weight,
-             verdict.counted, event.actor, event.namespace, event.session, event.scorer_run,
-             event.serve, _encode(detail)],
+        return self._database.insert(
+            "profile_events",
+            profile_id=profile_id, at=now, kind=event.kind, signal=event.signal,
+            entry_id=event.entry_id, weight=verdict.weight, counted=verdict.counted,
+            actor=event.actor, namespace=event.namespace, session=event.session,
+            scorer_run=event.scorer_run, serve=event.serve, detail=_encode(detail),
         )  # fmt: skip
 
     def _learn(self, profile_id: int, entry_id: int | None, effect: signals.Effect) -> None:

@@ -77,11 +77,10 @@ class ProfileTable(ProfileStore):
                     f"There is a profile {name} already.",
                     hint="Use it, or choose another name; names are never used twice.",
                 )
-            profile_id = self._database.inserted(
-                "INSERT INTO profiles (name, description, consumer_kind, created_at, updated_at) "
-                "VALUES (?, ?, ?, ?, ?)",
-                [name, description, consumer_kind, now, now],
-            )
+            profile_id = self._database.insert(
+                "profiles", name=name, description=description, consumer_kind=consumer_kind,
+                created_at=now, updated_at=now,
+            )  # fmt: skip
             for weight, prior in priors.items():
                 self._database.rows(
                     "INSERT INTO posteriors (profile_id, weight, prior_alpha, prior_beta, alpha, "
@@ -115,10 +114,7 @@ class ProfileTable(ProfileStore):
                 found.name, found.lifecycle, lifecycle, builtin=found.builtin
             ):
                 now = self._clock()
-                self._database.rows(
-                    "UPDATE profiles SET lifecycle = ?, updated_at = ? WHERE id = ?",
-                    [lifecycle, now, found.id],
-                )
+                self._database.update("profiles", found.id, lifecycle=lifecycle, updated_at=now)
                 self._log(found.name, found.id, now, LIFECYCLE, {"to": lifecycle})
             return self.named(name)
 
@@ -190,14 +186,8 @@ class ProfileTable(ProfileStore):
     def state(self, name: str) -> tuple[ProfileState, int]:
         with self._database.read():
             found = self.named(name)
-            targets = self._database.rows(
-                "SELECT entry_id, alpha, beta, events FROM profile_targets WHERE profile_id = ?",
-                [found.id],
-            )
-            masses = self._database.rows(
-                "SELECT entry_id, source, mass, at FROM feedback_mass WHERE profile_id = ?",
-                [found.id],
-            )
+            targets = self._rows("entry_id, alpha, beta, events FROM profile_targets", found.id)
+            masses = self._rows("entry_id, source, mass, at FROM feedback_mass", found.id)
             last = self._database.value(
                 "SELECT seq FROM profile_events WHERE profile_id = ? ORDER BY seq DESC LIMIT 1",
                 [found.id],
@@ -212,12 +202,14 @@ class ProfileTable(ProfileStore):
         )
         return state, int(last)
 
+    def _rows(self, columns: str, profile_id: int) -> list[tuple[Any, ...]]:
+        return self._database.rows(f"SELECT {columns} WHERE profile_id = ?", [profile_id])
+
     def _log(
         self, name: str, profile_id: int, at: float, kind: str, detail: Mapping[str, Any]
     ) -> None:
-        self._database.rows(
-            "INSERT INTO profile_events (profile_id, at, kind, detail) VALUES (?, ?, ?, ?)",
-            [profile_id, at, kind, json.dumps(detail)],
+        self._database.insert(
+            "profile_events", profile_id=profile_id, at=at, kind=kind, detail=json.dumps(detail)
         )
         self._audit.append(at, f"profile.{kind}", actors.profile(name), detail)
 

@@ -121,30 +121,19 @@ class ClaimTable:
             claim = claim_of(rows[0], now.after(claimant.lease))
             if claim.deadline is None or wall < claim.deadline:
                 return claim
-            self._miss_deadline(claim.id, wall, claim.token - 1)
+            self._log.end(claim.id, wall, FAILED, claim.token - 1, DEADLINE)
         return None
 
     def _hold(
         self, claim: Claim, claimant: Claimant, wall: float, digest: str, reserved: int
     ) -> None:
-        self._database.rows(
-            "UPDATE tasks SET state = 'leased', token = ?, attempts = ?, worker = ?, "
-            "generation = ?, digest = ?, boot = ?, lease_until = ?, progress = NULL, "
-            "reserved = ?, by_fallback = ?, started_at = ? WHERE id = ?",
-            [
-                claim.token,
-                claim.attempts,
-                claimant.worker,
-                claimant.generation,
-                digest,
-                claim.lease.boot,
-                claim.lease.at,
-                reserved,
-                int(bool(claim.fallback)),
-                wall,
-                claim.id,
-            ],
-        )
+        self._database.update(
+            "tasks", claim.id,
+            state=LEASED, token=claim.token, attempts=claim.attempts, worker=claimant.worker,
+            generation=claimant.generation, digest=digest, boot=claim.lease.boot,
+            lease_until=claim.lease.at, progress=None, reserved=reserved,
+            by_fallback=int(bool(claim.fallback)), started_at=wall,
+        )  # fmt: skip
 
     def renew(self, task_id: int, token: int, until: Moment) -> bool:
         return self._while_held("boot = ?, lease_until = ?", [until.boot, until.at], task_id, token)
@@ -228,21 +217,15 @@ class ClaimTable:
         self, task_id: int, outcome: Outcome, result: str | None, after: states.After, wall: float
     ) -> None:
         """Write what an attempt came to into the row of its task."""
-        quality = outcome.quality if after.state == DONE else None
-        self._database.rows(
-            "UPDATE tasks SET state = ?, result = ?, error = ?, log_tail = ?, quality = ?, "
-            "not_before = ?, boot = ?, lease_until = NULL, ended_at = ? WHERE id = ?",
-            [
-                after.state,
-                result,
-                error_text(outcome.error),
-                log_tail(outcome.log_tail),
-                quality,
-                *_wait(after),
-                wall if after.state in ENDED else None,
-                task_id,
-            ],
-        )
+        not_before, boot = _wait(after)
+        self._database.update(
+            "tasks", task_id,
+            state=after.state, result=result, error=error_text(outcome.error),
+            log_tail=log_tail(outcome.log_tail),
+            quality=outcome.quality if after.state == DONE else None,
+            not_before=not_before, boot=boot, lease_until=None,
+            ended_at=wall if after.state in ENDED else None,
+        )  # fmt: skip
         self._database.rows(
             "UPDATE tasks SET place = ?1 WHERE id = ?2 AND place IS NOT ?1",
             [json_text("place", outcome.place) if outcome.place else None, task_id],
@@ -276,29 +259,28 @@ class ClaimTable:
         )
         if not self._database.rows(sql, values):
             return []
-        released = []
         with self._database.write():
             wall = self._clock()
-            for task_id, role, token, worker, attempts, most, asked in self._database.rows(
-                sql, values
-            ):
-                after = states.after_release(attempts, most, died=died, cancel_asked=bool(asked))
-                why = "its worker died, or was not heard of" if died else "its worker was stopped"
-                self._database.rows(
-                    "UPDATE tasks SET state = ?, attempts = ?, error = ?, not_before = 0, "
-                    "boot = '', lease_until = NULL, worker = NULL, ended_at = ? WHERE id = ?",
-                    [
-                        after.state,
-                        attempts if died else max(0, attempts - 1),
-                        why if died else None,
-                        wall if after.state in ENDED else None,
-                        task_id,
-                    ],
-                )
-                what = REQUEUED if after.state == QUEUED else after.state
-                self._log.add(task_id, wall, what, token, worker, why)
-                released.append(Released(task_id, role, after.state))
-        return released
+            return [
+                self._release_one(*row, died=died, wall=wall)
+                for row in self._database.rows(sql, values)
+            ]
+
+    def _release_one(
+        self, task_id: int, role: str, token: int, worker: str, attempts: int, most: int,
+        asked: int, *, died: bool, wall: float,
+    ) -> Released:  # fmt: skip
+        after = states.after_release(attempts, most, died=died, cancel_asked=bool(asked))
+        why = "its worker died, or was not heard of" if died else "its worker was stopped"
+        self._database.update(
+            "tasks", task_id,
+            state=after.state, attempts=attempts if died else max(0, attempts - 1),
+            error=why if died else None, not_before=0, boot="", lease_until=None, worker=None,
+            ended_at=wall if after.state in ENDED else None,
+        )  # fmt: skip
+        what = REQUEUED if after.state == QUEUED else after.state
+        self._log.add(task_id, wall, what, token, worker, why)
+        return Released(task_id, role, after.state)
 
     def _fail_late(self) -> list[Released]:
         sql = (
@@ -311,11 +293,8 @@ class ClaimTable:
         with self._database.write():
             late = self._database.rows(sql, [wall])
             for task_id, _, token in late:
-                self._miss_deadline(task_id, wall, token)
+                self._log.end(task_id, wall, FAILED, token, DEADLINE)
         return [Released(task_id, role, FAILED) for task_id, role, _ in late]
-
-    def _miss_deadline(self, task_id: int, wall: float, token: int) -> None:
-        self._log.end(task_id, wall, FAILED, token, DEADLINE)
 
 
 def may_begin(account: Account | None) -> bool:

@@ -32,11 +32,10 @@ class TaskLog:
 
         `more` is what only the audit chain keeps.
         """
-        self._database.rows(
-            "INSERT INTO task_events (task_id, at, what, token, worker, detail) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            [task_id, wall, what, token, worker, detail],
-        )
+        self._database.insert(
+            "task_events",
+            task_id=task_id, at=wall, what=what, token=token, worker=worker, detail=detail,
+        )  # fmt: skip
         if self._audit.enabled:
             told = _told(token, worker, detail, more)
             self._audit.append(wall, f"task.{what}", f"task/t{task_id}", told)

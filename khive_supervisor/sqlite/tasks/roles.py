@@ -71,17 +71,9 @@ class RoleTable(RoleStore):
             "quality_sum = quality_sum + excluded.quality_sum, "
             "qualities = qualities + excluded.qualities, "
             "latency_sum = latency_sum + excluded.latency_sum",
-            [
-                role,
-                task_type,
-                digest,
-                day_of(wall),
-                int(success),
-                quality or 0.0,
-                int(quality is not None),
-                latency,
-            ],
-        )
+            [role, task_type, digest, day_of(wall), int(success), quality or 0.0,
+             int(quality is not None), latency],
+        )  # fmt: skip
 
     def rate(self, key: tuple[str, str, str, int], before: float | None, quality: float) -> None:
         """Replace one execution's quality by another."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
 from khive_supervisor.sqlite.audit.table import fingerprint
@@ -44,26 +45,10 @@ class TaskTable(ClaimTable, TaskStore):
                 return known, False
             wall = self._clock()
             self._refuse_exceeded(task.role, wall)
-            task_id = self._database.inserted(
-                "INSERT INTO tasks (role, task_type, payload, priority, idempotency, attempts_max, "
-                "deadline, chosen, actor, namespace, session, created_at, cwd) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    task.role,
-                    task.task_type,
-                    payload,
-                    task.priority,
-                    task.idempotency,
-                    task.attempts_max,
-                    task.deadline,
-                    None if task.chosen is None else json.dumps(task.chosen),
-                    task.actor,
-                    task.namespace,
-                    task.session,
-                    wall,
-                    task.cwd,
-                ],
-            )
+            chosen = None if task.chosen is None else json.dumps(task.chosen)
+            row = {one.name: getattr(task, one.name) for one in fields(task)}
+            row |= {"payload": payload, "chosen": chosen, "created_at": wall}
+            task_id = self._database.insert("tasks", **row)
             more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
             self._log.add(task_id, wall, ENQUEUED, 0, more=more)
             return self._existing(task_id), True
@@ -122,16 +107,10 @@ class TaskTable(ClaimTable, TaskStore):
     def page(
         self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
     ) -> list[Task]:
-        conditions: list[str] = []
-        values: list[Value] = []
-        for column, value in (
-            ("role", where.role),
-            ("state", where.state),
-            ("task_type", where.task_type),
-        ):
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                values.append(value)
+        given = {"role": where.role, "state": where.state, "task_type": where.task_type}
+        equal = {column: value for column, value in given.items() if value is not None}
+        conditions = [f"{column} = ?" for column in equal]
+        values: list[Value] = [*equal.values()]
         for column, among in (("session", where.sessions), ("namespace", where.namespaces)):
             if among is not None:
                 conditions.append(f"{column} IN (SELECT value FROM json_each(?))")
@@ -167,7 +146,7 @@ class TaskTable(ClaimTable, TaskStore):
             if found.state == QUEUED:
                 self._log.end(task_id, wall, CANCELLED, found.token)
             elif found.state == LEASED and not found.cancel_asked:
-                self._database.rows("UPDATE tasks SET cancel_asked = 1 WHERE id = ?", [task_id])
+                self._database.update("tasks", task_id, cancel_asked=1)
                 self._log.add(task_id, wall, CANCEL_ASKED, found.token, found.worker)
             return self._existing(task_id)
 
@@ -180,12 +159,11 @@ class TaskTable(ClaimTable, TaskStore):
                     hint="Failed, dead and cancelled tasks can; for another run of a done one, "
                     "assign a new task.",
                 )
-            self._database.rows(
-                "UPDATE tasks SET state = 'queued', attempts = 0, cancel_asked = 0, "
-                "deadline = NULL, not_before = 0, boot = '', lease_until = NULL, worker = NULL, "
-                "progress = NULL, result = NULL, ended_at = NULL WHERE id = ?",
-                [task_id],
-            )
+            self._database.update(
+                "tasks", task_id,
+                state=QUEUED, attempts=0, cancel_asked=0, deadline=None, not_before=0, boot="",
+                lease_until=None, worker=None, progress=None, result=None, ended_at=None,
+            )  # fmt: skip
             self._log.add(task_id, self._clock(), RETRIED, found.token)
             return self._existing(task_id)
 
@@ -201,7 +179,7 @@ class TaskTable(ClaimTable, TaskStore):
                     f"Task t{task_id} is {found.state}: there is no result to rate.",
                     hint="Only done tasks are rated; failures count against a role by themselves.",
                 )
-            self._database.rows("UPDATE tasks SET quality = ? WHERE id = ?", [quality, task_id])
+            self._database.update("tasks", task_id, quality=quality)
             day = day_of(found.ended_at or 0.0)
             key = (found.role, found.task_type, found.digest, day)
             self._roles.rate(key, found.quality, quality)

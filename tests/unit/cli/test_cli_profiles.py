@@ -17,6 +17,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.cli.commands import profile_watch, profiles
 from khive_supervisor.cli.commands.profile_watch import changes, follow
+from khive_supervisor.cli.connection import session
 from khive_supervisor.cli.main import cli
 from khive_supervisor.cli.render import profile_text
 from khive_supervisor.cli.render.readable import readable
@@ -174,7 +175,7 @@ def test_a_wrong_command_line_is_a_usage_error(words: tuple[str, ...]) -> None:
 def test_a_replay_that_differs_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"name": "tea", "equal": False, "differences": ["events is 1 and 2"]}
     answer = {"equal": False, "profiles": [wrong]}
-    monkeypatch.setattr(profiles, "ask", lambda *_args, **_given: answer)
+    monkeypatch.setattr(session.Invocation, "ask", lambda *_args, **_given: answer)
     done = CliRunner().invoke(cli, ("replay",))
     assert done.exit_code == exitcodes.UNHEALTHY
     assert done.output == "tea: differs\n    events is 1 and 2\n"

@@ -60,11 +60,8 @@ def describe(routes: Iterable[Route]) -> JsonObject:
 
 
 def _operation(route: Route) -> JsonObject:
-    found: JsonObject = {
-        "operationId": route.name,
-        "summary": route.summary,
-        "responses": _responses(route),
-    }
+    found: JsonObject = {"operationId": route.name, "summary": route.summary}
+    found["responses"] = _responses(route)
     parameters = [_parameter(n, s, "path", required=True) for n, s in route.parameters.items()]
     schema = route.input_schema
     if route.method == "GET":

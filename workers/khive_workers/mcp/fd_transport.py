@@ -16,9 +16,10 @@ import select
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import anyio
+from anyio.abc import AsyncResource, ObjectReceiveStream
 from mcp.shared.message import SessionMessage
 from mcp.types import (
     JSONRPCMessage,
@@ -118,19 +119,17 @@ class FdTransport:
 
     async def receive(self) -> JSONRPCMessage | None:
         """The client's next message; None when it has closed, after its last answer (or LINGER)."""
-        if not self._succeeded:
-            self._succeeded = True
-            await self._succeed()
+        await self._succeed()
         while not self._ready:
             if not await self._has_room():
                 return None
             line = self._inbox.peek()
             if line is None:
-                if not await self._fill():
-                    with anyio.move_on_after(LINGER):
-                        await self._settled.wait()
-                    return None
-                continue
+                if await self._fill():
+                    continue
+                with anyio.move_on_after(LINGER):
+                    await self._settled.wait()
+                return None
             # Dropped only when it is noted, or answered: whatever is killed meanwhile, the next
             # worker finds it.
             message = await self._take(line)
@@ -256,7 +255,13 @@ class FdTransport:
     # --- a worker that follows another ----------------------------------------------------------
 
     async def _succeed(self) -> None:
-        """Answer what the last worker owes, and give the server what the client has said to it."""
+        """Answer what the last worker owes, and give the server what the client has said to it.
+
+        Once: later calls do nothing.
+        """
+        if self._succeeded:
+            return
+        self._succeeded = True
         await self._shake_hands_again()
         for number, line in enumerate(self._standing):
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
@@ -360,7 +365,7 @@ def _request_id(line: bytes) -> str | int | None:
     return message.id if isinstance(message, JSONRPCRequest) else None
 
 
-class Incoming:
+class Incoming(ObjectReceiveStream[SessionMessage | Exception]):
     """A transport as the SDK's `ReadStream`."""
 
     def __init__(self, transport: FdTransport) -> None:
@@ -373,27 +378,12 @@ class Incoming:
             raise anyio.EndOfStream
         return SessionMessage(message)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        message = await self._transport.receive()
-        if message is None:
-            raise StopAsyncIteration
-        return SessionMessage(message)
-
     async def aclose(self) -> None:
         """Read nothing more."""
         self._transport.close()
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-
-class Outgoing:
+class Outgoing(AsyncResource):
     """A transport as the SDK's `WriteStream`."""
 
     def __init__(self, transport: FdTransport) -> None:
@@ -405,9 +395,3 @@ class Outgoing:
 
     async def aclose(self) -> None:
         """The descriptor is not ours to close."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()

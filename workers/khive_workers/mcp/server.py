@@ -228,11 +228,9 @@ class McpServer:
             return _failure(error)
         except Exception as error:  # noqa: BLE001 - the SDK would hide it from the model
             log.error("verb.crashed", verb=params.name, error=repr(error))
+            text = f"{params.name} failed unexpectedly: {error!r}."
             return _failure(
-                KhiveError(
-                    f"{params.name} failed unexpectedly: {error!r}.",
-                    hint="This is a bug; `khive-supervisor logs` has more.",
-                )
+                KhiveError(text, hint="This is a bug; `khive-supervisor logs` has more.")
             )
         # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
         return {
