@@ -163,7 +163,13 @@ class Parts:
             self.log_file,
         ]
         self.reloader = Reloader(
-            self.start.loaded, configurable, self.roles, self.records, self.notifier, clock=clock
+            self.config_file,
+            config,
+            configurable,
+            self.roles,
+            self.records,
+            self.notifier,
+            clock=clock,
         )
         self.ending = Ending(self.reloader, self.roles)
 

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypedDict
 
 from khive_supervisor import logs
@@ -23,19 +23,19 @@ from khive_supervisor.audit.chain import TEXT_LIMIT
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.changes import ConfigDiff, diff, digest_of, in_force, keep_roles
 from khive_supervisor.config.handlers import check_handlers
-from khive_supervisor.config.load import LoadedConfig, load
+from khive_supervisor.config.load import load
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.processes.login_shell import merged
-from khive_supervisor.supervision.reload.result import Record, Result, audit_entry
-from khive_supervisor.supervision.reload.states import (
-    Coordinator,
-    ReloadEvent,
+from khive_supervisor.supervision.reload.result import (
+    APPLYING,
+    RESTING,
+    Record,
     ReloadPhase,
-    after,
-    ending,
+    Result,
+    audit_entry,
 )
 from khive_supervisor.supervision.roles.events import (
     UNDONE,
@@ -45,6 +45,7 @@ from khive_supervisor.supervision.roles.events import (
     RolledBack,
 )
 from khive_supervisor.supervision.roles.manager import Roles
+from khive_supervisor.supervision.systemd import Notifier
 
 log = logs.get("khive.reload")
 
@@ -54,16 +55,6 @@ class Configurable(Protocol):
 
     def configure(self, config: Config) -> None:
         """Go by another configuration from now on; what raises must have changed nothing."""
-
-
-class ServiceManager(Protocol):
-    """What is told of the start and the end of each reload."""
-
-    def reloading(self) -> None:
-        """A reload begins; `ready` must follow."""
-
-    def ready(self, status: str = "") -> None:
-        """It is over; `status` is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,43 +75,38 @@ class ReloadStatus(TypedDict):
     last_reload: Record | None
 
 
+@dataclass(slots=True, eq=False)
 class Reloader:
     """Serves requests for reloads; used only from the supervisor's loop.
 
     Attributes:
+        file: the configuration's; None: the defaults.
         config: the configuration in force.
+        parts: they go by it; what can fail comes first.
         last: how the last reload ended.
+        phase: of the reload at work, or the end of the last one.
+        generation: of the configuration in force; 1 is the one of the start.
         outcomes: how many ended how; roles that went back by themselves count as rolled back later.
     """
 
-    def __init__(
-        self,
-        loaded: LoadedConfig,
-        parts: Sequence[Configurable],
-        roles: Roles,
-        audit: AuditEvents,
-        notifier: ServiceManager,
-        *,
-        environ: Mapping[str, str] = os.environ,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.config = loaded.config
-        self.last: Result | None = None
-        self.outcomes: Counter[str] = Counter()
-        self._file = loaded.file
-        self._parts = parts
-        self._roles = roles
-        self._audit = audit
-        self._notifier = notifier
-        self._environ = environ
-        self._clock = clock
-        self._state = Coordinator(digest=digest_of(self.config))
-        self._requests: list[Request] = []
-        self._asked = asyncio.Event()
-        self._reverts: list[tuple[Role, Role, str]] = []
-        self._plan: ConfigDiff | None = None
-        self._timings: dict[str, float] = {}
-        self._since = 0.0
+    file: str | None
+    config: Config
+    parts: Sequence[Configurable]
+    roles: Roles
+    audit: AuditEvents
+    notifier: Notifier
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Callable[[], float] = time.monotonic
+    last: Result | None = None
+    phase: ReloadPhase = ReloadPhase.IDLE
+    generation: int = 1
+    outcomes: Counter[str] = field(default_factory=Counter)
+    _requests: list[Request] = field(default_factory=list)
+    _asked: asyncio.Event = field(default_factory=asyncio.Event)
+    _reverts: list[tuple[Role, Role, str]] = field(default_factory=list)
+    _plan: ConfigDiff | None = None
+    _timings: dict[str, float] = field(default_factory=dict)
+    _since: float = 0.0
 
     # --- asking -------------------------------------------------------------------------------
 
@@ -157,8 +143,8 @@ class Reloader:
     def describe(self) -> ReloadStatus:
         """Return what `status` shows."""
         return {
-            "phase": self._state.phase.value,
-            "generation": self._state.generation,
+            "phase": self.phase,
+            "generation": self.generation,
             "last_reload": self.last.as_dict() if self.last else None,
         }
 
@@ -183,24 +169,24 @@ class Reloader:
 
     async def _serve(self, requests: list[Request]) -> None:
         """Reload once; the newest of some requests counts, and the others are answered by it."""
-        self._state = after(self._state, ReloadEvent.BEGUN)
-        self._plan, self._timings, self._since = None, {}, self._clock()
+        self.phase = ReloadPhase.PARSING
+        self._plan, self._timings, self._since = None, {}, self.clock()
         newest = requests[-1]
         log.info("reload.started", by=newest.by)
-        self._notifier.reloading()
+        self.notifier.reloading()
         try:
             result = await self._reload(newest)
         except Exception as error:  # noqa: BLE001 - the next reload must be possible
             log.error("reload.broken", trace=traceback.format_exc())
             result = self._broken(newest, [f"{type(error).__name__}: {error}"])
         del self._requests[: len(requests)]
-        kind, detail = audit_entry(result, self._plan, self._state.digest)
-        self._audit.note(kind, actors.CONFIGURATION, detail, actor=newest.actor)
+        kind, detail = audit_entry(result, self._plan, digest_of(self.config))
+        self.audit.note(kind, actors.CONFIGURATION, detail, actor=newest.actor)
         self._finish(result, requests)
         self._revert()
 
     async def _reload(self, request: Request) -> Result:
-        old, previous = self.config, self._state.generation
+        old, previous = self.config, self.generation
         try:
             new, plan = await self._read()
         except ConfigError as error:
@@ -209,40 +195,41 @@ class Reloader:
         if request.plan and request.plan != plan.digest:
             return self._broken(request, [_other_plan(request.plan, plan)])
         force = in_force(old, new)
-        if digest_of(force) == self._state.digest:
-            self._step(ReloadEvent.UNCHANGED)
+        if digest_of(force) == digest_of(old):
+            self._enter(ReloadPhase.DONE)
             applied = Applied({change.role: RoleOutcome.UNCHANGED for change in plan.roles})
         else:
             try:
                 self._configure(force)
             except OSError as error:
                 return self._broken(request, [f"{error.filename or 'a file'}: {error.strerror}"])
-            self._step(ReloadEvent.VALID, digest_of(force))
+            self.generation += 1
+            self._enter(ReloadPhase.STAGING)
             applied = await self._change_roles(plan, force)
             self._end(old, applied)
         return Result(
-            self._state.phase,
-            self._state.generation,
+            self.phase,
+            self.generation,
             previous,
             request.by,
             plan=plan.digest,
             applied=plan.applied,
             roles=applied.outcomes,
-            timings=self._timings,
+            timings_ms=self._timings,
             errors=applied.errors,
             waits_for_restart=plan.waits_for_restart,
         )
 
     async def _read(self) -> tuple[Config, ConfigDiff]:
         """Return the file as it is now, and what it would change; raises ConfigError."""
-        see = self._roles.environment.variables
-        return await asyncio.to_thread(read, self._file, self.config, self._environ, see)
+        see = self.roles.environment.variables
+        return await asyncio.to_thread(read, self.file, self.config, self.environ, see)
 
     def _configure(self, config: Config) -> None:
         """Put a configuration in force; what one part raises undoes all that came before it."""
         done: list[Configurable] = []
         try:
-            for part in self._parts:
+            for part in self.parts:
                 part.configure(config)
                 done.append(part)
         except Exception:
@@ -255,17 +242,15 @@ class Reloader:
         """Change the roles step by step, without a gap."""
         unchanged = {change.role: RoleOutcome.UNCHANGED for change in plan.roles}
         if not plan.changed_roles:
-            for event in (ReloadEvent.STAGED, ReloadEvent.SWITCHED, ReloadEvent.DRAINED):
-                self._step(event)
+            for phase in APPLYING:
+                self._enter(phase)
             return Applied(unchanged)
         try:
-            rollout = await self._roles.rollout(plan, config)
-            await rollout.stage()
-            self._step(ReloadEvent.STAGED)
-            await rollout.switch()
-            self._step(ReloadEvent.SWITCHED)
-            await rollout.drain()
-            self._step(ReloadEvent.DRAINED)
+            rollout = await self.roles.rollout(plan, config)
+            steps = (rollout.stage, rollout.switch, rollout.drain)
+            for step, following in zip(steps, APPLYING, strict=True):
+                await step()
+                self._enter(following)
             applied = await rollout.prove()
         except Exception as error:  # noqa: BLE001 - the settings have changed; the next may do it
             log.error("reload.roles_failed", trace=traceback.format_exc())
@@ -280,31 +265,29 @@ class Reloader:
         undone = {role for role, outcome in applied.outcomes.items() if outcome in UNDONE}
         if undone:
             self._configure(keep_roles(old, self.config, undone))
-        self._step(ending(applied.outcomes), digest_of(self.config))
+        self._enter(ReloadPhase.ROLLED_BACK if undone else ReloadPhase.DONE)
 
-    def _step(self, event: ReloadEvent, digest: str = "") -> None:
-        now = self._clock()
-        phase = self._state.phase.value
-        self._timings[phase] = round((now - self._since) * 1000, 1)
-        self._since = now
-        self._state = after(self._state, event, digest=digest)
-        log.debug("reload.phase", phase=self._state.phase.value)
+    def _enter(self, phase: ReloadPhase) -> None:
+        """Go on to a phase, and note how long the one before it took."""
+        now = self.clock()
+        self._timings[self.phase] = round((now - self._since) * 1000, 1)
+        self.phase, self._since = phase, now
+        log.debug("reload.phase", phase=phase)
 
     def _broken(self, request: Request, errors: Sequence[str]) -> Result:
-        generation = self._state.generation
-        self._step(ReloadEvent.BROKEN)
+        self._enter(ReloadPhase.FAILED)
         return Result(
-            ReloadPhase.FAILED, generation, generation, request.by,
-            timings=self._timings, errors=tuple(errors),
+            ReloadPhase.FAILED, self.generation, self.generation, request.by,
+            timings_ms=self._timings, errors=tuple(errors),
         )  # fmt: skip
 
     def _finish(self, result: Result, requests: list[Request]) -> None:
         self.last = result
-        self.outcomes[result.state.value] += 1
+        self.outcomes[result.state] += 1
         tell = log.info if result.state is ReloadPhase.DONE else log.error
         record = {name: value for name, value in result.as_dict().items() if name != "state"}
-        tell(f"reload.{result.state.value}", **record)
-        self._notifier.ready("" if result.state is ReloadPhase.DONE else "The last reload failed.")
+        tell(f"reload.{result.state}", **record)
+        self.notifier.ready("" if result.state is ReloadPhase.DONE else "The last reload failed.")
         for request in requests:
             if request.answer.done():
                 continue
@@ -317,20 +300,20 @@ class Reloader:
     async def _follow_roles(self) -> None:
         """Take in what happens to roles while no reload waits for it."""
         while True:
-            self._take_in(await self._roles.events.get())
+            self._take_in(await self.roles.events.get())
 
     def _take_in(self, event: RoleEvent) -> None:
         self._note(event)
         if isinstance(event, RolledBack) and event.again is not None:
             self._reverts.append((event.bad, event.again, event.why))
-            if not self._state.busy:
+            if self.phase in RESTING:
                 self._revert()
 
     def _note(self, event: RoleEvent) -> None:
         if isinstance(event, RolledBack) and event.again is None:
             return
         kind = "rolled_back" if isinstance(event, RolledBack) else "gave_up"
-        self._audit.note(f"role.{kind}", actors.role(event.role), {"why": event.why[:TEXT_LIMIT]})
+        self.audit.note(f"role.{kind}", actors.role(event.role), {"why": event.why[:TEXT_LIMIT]})
 
     def _revert(self) -> None:
         """Name the old definitions of roles that went back, so that the next reload tries again."""
@@ -345,20 +328,19 @@ class Reloader:
             except OSError as error:
                 log.error("reload.not_reverted", role=name, error=str(error))
                 continue
-            digest = digest_of(self.config)
-            self._state = after(self._state, ReloadEvent.REVERTED, digest=digest)
+            self.phase = ReloadPhase.ROLLED_BACK
             if self.last is not None:
                 self.last = replace(
                     self.last,
-                    state=self._state.phase,
+                    state=self.phase,
                     roles={**self.last.roles, name: RoleOutcome.ROLLED_BACK},
                     errors=(*self.last.errors, why),
                 )
             self.outcomes["rolled_back_later"] += 1
-            self._notifier.ready("The last reload was rolled back.")
+            self.notifier.ready("The last reload was rolled back.")
             log.error("reload.reverted", role=name, error=why)
-            detail = {"role": name, "digest": digest}
-            self._audit.note("configuration.reverted", actors.CONFIGURATION, detail)
+            detail = {"role": name, "digest": digest_of(self.config)}
+            self.audit.note("configuration.reverted", actors.CONFIGURATION, detail)
 
 
 def read(

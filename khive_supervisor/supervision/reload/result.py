@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 
 from khive_supervisor.audit.chain import TEXT_LIMIT
 from khive_supervisor.config.changes import ConfigDiff
-from khive_supervisor.supervision.reload.states import ReloadPhase
 from khive_supervisor.supervision.roles.events import RoleOutcome
+
+
+class ReloadPhase(StrEnum):
+    """What a reload is doing, or how the last one ended."""
+
+    IDLE = "idle"
+    PARSING = "parsing"
+    STAGING = "staging"
+    SWITCHING = "switching"
+    DRAINING = "draining"
+    WATCHING = "watching"
+    ROLLED_BACK = "rolled_back"
+    DONE = "done"
+    FAILED = "failed"
+
+
+#: Phases in which nothing is at work.
+RESTING = (ReloadPhase.IDLE, ReloadPhase.ROLLED_BACK, ReloadPhase.DONE, ReloadPhase.FAILED)
+#: What follows the staging of a valid configuration, in this order.
+APPLYING = (ReloadPhase.SWITCHING, ReloadPhase.DRAINING, ReloadPhase.WATCHING)
 
 #: Plain data that JSON can carry.
 Record = dict[str, object]
@@ -25,7 +45,7 @@ class Result:
         plan: the digest of the plan; empty if there was no valid file.
         applied: the settings that were taken over.
         roles: what became of each role.
-        timings: milliseconds of each phase that was gone through.
+        timings_ms: milliseconds of each phase that was gone through.
         errors: all that was wrong.
         waits_for_restart: changed settings that only a start takes over.
     """
@@ -37,7 +57,7 @@ class Result:
     plan: str = ""
     applied: tuple[str, ...] = ()
     roles: Mapping[str, RoleOutcome] = field(default_factory=dict)
-    timings: Mapping[str, float] = field(default_factory=dict)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
     waits_for_restart: tuple[str, ...] = ()
 
@@ -48,19 +68,7 @@ class Result:
 
     def as_dict(self) -> Record:
         """Return plain data that JSON can carry."""
-        return {
-            "state": self.state.value,
-            "changed": self.changed,
-            "generation": self.generation,
-            "previous": self.previous,
-            "requested_by": self.requested_by,
-            "plan": self.plan,
-            "applied": list(self.applied),
-            "roles": {role: outcome.value for role, outcome in self.roles.items()},
-            "timings_ms": dict(self.timings),
-            "errors": list(self.errors),
-            "waits_for_restart": list(self.waits_for_restart),
-        }
+        return {"changed": self.changed, **asdict(self)}
 
 
 def audit_entry(result: Result, plan: ConfigDiff | None, digest: str) -> tuple[str, Record]:
@@ -79,7 +87,7 @@ def audit_entry(result: Result, plan: ConfigDiff | None, digest: str) -> tuple[s
         }
     return "configuration.reloaded", {
         "by": result.requested_by,
-        "state": result.state.value,
+        "state": result.state,
         "generation": result.generation,
         "previous": result.previous,
         "digest": digest,
@@ -94,7 +102,7 @@ def _changed_roles(outcomes: Mapping[str, RoleOutcome], plan: ConfigDiff | None)
     """Return what became of each role that was to change, and which of its keys have."""
     keys = {} if plan is None else {c.role: [one.key for one in c.changes] for c in plan.roles}
     return {
-        role: {"outcome": outcome.value, "keys": keys.get(role, [])}
+        role: {"outcome": outcome, "keys": keys.get(role, [])}
         for role, outcome in outcomes.items()
         if outcome is not RoleOutcome.UNCHANGED
     }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from khive_supervisor.config.settings.roles import Role
 
 
-class RoleOutcome(enum.Enum):
+class RoleOutcome(StrEnum):
     """What a reload did to one role."""
 
     UNCHANGED = "unchanged"

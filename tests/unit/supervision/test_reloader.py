@@ -17,8 +17,7 @@ from khive_supervisor.config.load import load
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.reload.reloader import Reloader
-from khive_supervisor.supervision.reload.result import Result
-from khive_supervisor.supervision.reload.states import ReloadPhase
+from khive_supervisor.supervision.reload.result import ReloadPhase, Result
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import (
     Applied,
@@ -107,7 +106,8 @@ class Bench:
         self.part, self.last_part, self.roles = FakePart(), FakePart(), FakeRoles()
         self.audit = AuditEvents(AsyncMock())
         self.reloader = Reloader(
-            load(str(self.file), environ={}),
+            str(self.file),
+            load(str(self.file), environ={}).config,
             [self.part, self.last_part],
             self.roles,
             self.audit,
@@ -162,7 +162,7 @@ def test_what_differs_is_taken_and_the_rest_waits(tmp_path: Path) -> None:
         assert (again.state, again.changed) == (ReloadPhase.DONE, False)
         assert again.waits_for_restart == ("log.backups",)
         assert len(bench.part.taken) == 1
-        assert set(result.timings) == {
+        assert set(result.timings_ms) == {
             "parsing", "staging", "switching", "draining", "watching",
         }  # fmt: skip
 
