@@ -18,9 +18,8 @@ from khive_supervisor.host import holder, ownership, processes
 from khive_supervisor.sqlite.engine import upgrading
 from khive_supervisor.supervision.processes.liveness import TICK
 from khive_supervisor.supervision.processes.states import ProcessState
-from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.upgrade.handover import Successor
-from khive_supervisor.supervision.upgrade.inherited import Inherited
+from khive_supervisor.supervision.upgrade.inherited import Inherited, StartOptions
 from khive_supervisor.supervision.wiring import Parts
 from khive_supervisor.text.plain_json import JsonObject
 
@@ -125,7 +124,7 @@ class Supervisor:
         """Start all children and roles, and serve whoever waits."""
         parts = self.parts
         for pid in processes.workers_of(parts.socket_path):
-            parts.sessions.left_over(pid)
+            parts.sessions.began(f"left over {pid}", pid)
         for child in parts.children.values():
             child.start()
         parts.control.start()

@@ -54,10 +54,6 @@ class Notifier:
         """A reload begins; `ready` must follow."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={self.clock() // 1000}", *_status("Reloading."))
 
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send(*_status(text))
-
     def stopping(self) -> None:
         """The end begins."""
         self._send("STOPPING=1")

@@ -16,7 +16,6 @@ from khive_supervisor.errors import AlreadyRunning
 from khive_supervisor.host import holder, paths
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision import systemd
-from khive_supervisor.supervision.control.allow_list import AllowList
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
 from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.belonging import Belonging
@@ -26,7 +25,7 @@ from khive_supervisor.supervision.control.moving import Mover
 from khive_supervisor.supervision.control.operations import Operations
 from khive_supervisor.supervision.control.server import ControlServer
 from khive_supervisor.supervision.control.sessions import SessionTable
-from khive_supervisor.supervision.control.socket_file import Rendezvous
+from khive_supervisor.supervision.control.socket_file import AllowList, Rendezvous
 from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.lock import StoreLock
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
@@ -42,10 +41,9 @@ from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
-from khive_supervisor.supervision.start import StartOptions
 from khive_supervisor.supervision.status import Status
 from khive_supervisor.supervision.upgrade.handover import Upgrader, package_directory, try_out
-from khive_supervisor.supervision.upgrade.strangers import Strangers
+from khive_supervisor.supervision.upgrade.inherited import StartOptions, Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold
 from khive_supervisor.supervision.watch.store_file import StoreWatch
 from khive_supervisor.supervision.watch.watcher import SERVING, Watcher

@@ -26,8 +26,7 @@ from khive_supervisor.cli.connection.starting import (
 from khive_supervisor.cli.render.output import emit, note
 from khive_supervisor.cli.render.status_text import ready_text
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.supervision.start import StartOptions
-from khive_supervisor.supervision.upgrade.inherited import Inherited
+from khive_supervisor.supervision.upgrade.inherited import Inherited, StartOptions
 
 
 @click.command()

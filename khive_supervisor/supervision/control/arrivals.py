@@ -20,7 +20,8 @@ from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.server import Arrival, acknowledge, redirect, streams
 from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.control.terms import SessionTerms
-from khive_supervisor.supervision.processes.spawner import Begin, Exit, Spawner
+from khive_supervisor.supervision.processes.child import describe_exit
+from khive_supervisor.supervision.processes.spawner import Spawner, WorkerRequest
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.upgrade.handover import Upgrader
 from khive_supervisor.text.plain_json import JsonObject
@@ -110,18 +111,19 @@ class WorkerArrivals:
                 self.roles().cancel(cancelled)
             self.roles().wake(role if isinstance(role, str) else None)
 
-    def worker_began(self, begin: Begin) -> None:
+    def worker_began(self, pid: int, request: WorkerRequest) -> None:
         """Take in which process a worker is, before it can say so itself."""
-        if begin.worker:
-            self.roles().worker_began(begin)
-        else:
-            self.sessions.began(begin)
+        worker, session = request.get("worker"), request.get("session")
+        if worker:
+            self.roles().worker_began(str(worker), pid)
+        elif session:
+            self.sessions.began(str(session), pid, request.get("pid"))
 
-    def worker_exited(self, ended: Exit) -> None:
+    def worker_exited(self, pid: int, code: int, worker: str) -> None:
         """Take in that a worker's process has ended."""
-        if ended.worker:
-            self.roles().worker_exited(ended)
+        if worker:
+            self.roles().worker_exited(worker, code)
             return
-        self.sessions.exited(ended.pid)
-        level = log.warning if ended.code else log.info
-        level("session.exited", worker=ended.pid, exit=ended.how)
+        self.sessions.exited(pid)
+        level = log.warning if code else log.info
+        level("session.exited", worker=pid, exit=describe_exit(code))

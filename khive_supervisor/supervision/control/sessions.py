@@ -19,7 +19,6 @@ from khive_supervisor.errors import ProtocolError
 from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
-from khive_supervisor.supervision.processes.spawner import Begin
 from khive_supervisor.supervision.processes.states import ProcessEvent, ShownState
 from khive_supervisor.text.plain_json import JsonObject
 
@@ -104,7 +103,7 @@ class Session(SupervisedProcess):
 class Begun(SupervisedProcess):
     """A worker that was given a client, whose process may be known, and has not registered yet."""
 
-    client: int = 0
+    client: object = None
     asks: bool = field(default=False, kw_only=True)
 
 
@@ -199,15 +198,14 @@ class SessionTable:
 
     # --- who answers ----------------------------------------------------------------------------
 
-    def began(self, begin: Begin) -> None:
-        """A worker has been given a client; it registers soon."""
-        if begin.session and begin.session not in self._by_id:
-            begun = self._begun[begin.session] = Begun(begin.client, clock=self.clock)
-            begun.begin(begin.pid)
+    def began(self, name: str, pid: int, client: object = None) -> None:
+        """Take in that a worker has been given a client's session; it registers soon.
 
-    def left_over(self, pid: int) -> None:
-        """A worker of a supervisor that has ended: it registers or ends, unless it is stopped."""
-        self.began(Begin(pid, session=f"left over {pid}"))
+        Or one of a supervisor that has ended: it registers or ends, unless it is stopped.
+        """
+        if name not in self._by_id:
+            begun = self._begun[name] = Begun(client, clock=self.clock)
+            begun.begin(pid)
 
     def exited(self, pid: int) -> None:
         """A worker's process has ended, perhaps before it registered."""
@@ -269,7 +267,7 @@ class SessionTable:
         return told
 
 
-def _end_with_client(worker: SupervisedProcess, client: Any) -> None:
+def _end_with_client(worker: SupervisedProcess, client: object) -> None:
     if isinstance(client, int) and processes.named(client, ATTACHED_NAME):
         processes.end(client)
     worker.kill()

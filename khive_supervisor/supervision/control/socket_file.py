@@ -1,15 +1,19 @@
-"""The control socket's file: who may bind it, and who may remove it."""
+"""The control socket's file, and the one beside it: who may bind it, and who may remove it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 import struct
 import sys
 
+from khive_supervisor.attach.channel import FORWARDED
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.client import check_socket_path
 from khive_supervisor.errors import AlreadyRunning, BootFailure
+from khive_supervisor.host import durable
 from khive_supervisor.host.paths import make_private_directory
 
 #: Connections that may wait: fifty sessions at once, twice.
@@ -149,6 +153,35 @@ def prepare_directory(directory: str) -> None:
             f"{stat.S_IMODE(found.st_mode):04o}: others could replace the socket.",
             hint=f"Run `chmod go-w {directory}` if it is yours, or set KHIVE_SOCKET elsewhere.",
         )
+
+
+class AllowList:
+    """The names of variables that attach passes on, in a file beside a socket.
+
+    Attach reads no configuration; it has names of its own, and the file is there only while the
+    configuration names others.
+    """
+
+    def __init__(self, socket_path: str) -> None:
+        self._file = socket_path + ".env"
+
+    def configure(self, config: Config) -> None:
+        """Have attach pass on these names from now on; idempotent.
+
+        Raises:
+            OSError: the file could not be written; attach goes on with the one that is there.
+        """
+        names = config.session.env_allow
+        if tuple(names) == FORWARDED:
+            self.remove()
+            return
+        # Whole or not at all, since an attach may read it at this moment.
+        durable.write_private(self._file, "\n".join(names).encode())
+
+    def remove(self) -> None:
+        """Let attach go by its own names; idempotent."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._file)
 
 
 def peer_uid(conn: socket.socket) -> int | None:

@@ -16,7 +16,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance
-from khive_supervisor.supervision.processes.builder import index_builder
+from khive_supervisor.supervision.processes.builder import Builder
 
 log = logs.get("khive.supervisor")
 _T = TypeVar("_T")
@@ -36,12 +36,11 @@ class Upkeep:
     ) -> None:
         self.model_id = model_id
         self.index_state = IndexStatus()
-        self.builder = index_builder(environment, self.check_again, clock)
+        self.builder = Builder(environment=environment, on_exit=self.check_again, clock=clock)
         self._config = config
         self._can_build = can_build
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
         self._maintenance: Maintenance | None = None
-        self._forget = False
         self._wanted = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------
@@ -92,7 +91,8 @@ class Upkeep:
 
     def check_again(self) -> None:
         """The index may be another one, or damaged: look at its file anew."""
-        self._forget = True
+        if self._maintenance is not None:
+            self._thread.submit(self._maintenance.forget_verdict)
         self.wake()
 
     async def run(self) -> None:
@@ -105,9 +105,6 @@ class Upkeep:
             await self._pause()
 
     async def _tend(self) -> None:
-        if self._forget:
-            self._forget = False
-            await self._in_thread(Maintenance.forget_verdict)
         await self._in_thread(Maintenance.checkpoint)
         await self._in_thread(Maintenance.forget_tasks)
         state = await self.look()

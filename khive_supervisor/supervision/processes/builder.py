@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, TypedDict
 
@@ -21,6 +20,8 @@ RETRY_AFTER, RETRY_AFTER_MAX = 2.0, 300.0
 #: It says how far it is rather than answer. It may wait for the embedder and for the store's lock;
 #: at its priority it may wait for a processor for as long as others want one.
 LIMITS = HangLimits(stopped=3.0, silent=120.0, busy=float("inf"), suspect=20.0)
+#: Of one that cannot be started at all.
+POLICY = RestartPolicy(backoff_max=RETRY_AFTER_MAX)
 #: What a build begins with beside the builder's own arguments, if it is asked for.
 FORCE = "--force"
 
@@ -40,6 +41,10 @@ class BuilderStatus(TypedDict):
 class Builder(Child):
     """Runs the builder; used only from the supervisor's loop."""
 
+    name: str = "builder"
+    module: str = "khive_workers.index_builder"
+    policy: RestartPolicy = POLICY
+    starting: HangLimits = LIMITS
     reports: ClassVar[bool] = True
     failures: int = 0
     progress: JsonObject = field(default_factory=dict)
@@ -94,18 +99,3 @@ class Builder(Child):
             "last_exit": self.last_exit,
             "progress": self.progress,
         }
-
-
-def index_builder(
-    environment: Mapping[str, str], on_exit: Callable[[], None], clock: Callable[[], float]
-) -> Builder:
-    """Return the builder of the index, which nobody has started yet."""
-    return Builder(
-        "builder",
-        "khive_workers.index_builder",
-        RestartPolicy(backoff_max=RETRY_AFTER_MAX),
-        environment,
-        on_exit=on_exit,
-        starting=LIMITS,
-        clock=clock,
-    )

@@ -12,13 +12,13 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, ClassVar
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.supervision.processes.launch import NOWHERE, PIPE, launch
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.process import PING, SupervisedProcess
 from khive_supervisor.supervision.processes.restart import (
@@ -35,6 +35,12 @@ _JITTER = random.SystemRandom()
 
 #: A child that starts owes its first word: it imports, and loads a model.
 STARTING = HangLimits(stopped=3.0, silent=60.0, busy=300.0, suspect=20.0)
+#: Libraries that start a thread per core unless told: one thread each, we have many processes.
+SINGLE_THREADED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 #: Characters of a line that are kept.
 _LINE = 1000
 
@@ -130,8 +136,8 @@ class Child(SupervisedProcess):
                 [*self.arguments, *named],
                 self.environment,
                 passed.values(),
-                stdout=PIPE if self.reports else NOWHERE,
-                stderr=PIPE,
+                stdout=subprocess.PIPE if self.reports else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
             )
         except OSError:
             ours.close()
@@ -274,6 +280,33 @@ class Child(SupervisedProcess):
             "problem": "" if well else self.last_words or self.last_exit,
             **self.shown(self.state.value),
         }
+
+
+def launch(
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    descriptors: Iterable[int],
+    *,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Return a process that runs a module, and leads a session of its own.
+
+    Raises:
+        OSError: no process or descriptor is to be had.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *arguments],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=tuple(descriptors),
+        start_new_session=True,
+        cwd="/",  # the one that the supervisor was started in may go away
+        env={**SINGLE_THREADED, **environment},
+    )
 
 
 def read_lines(pipe: IO[bytes], take: Callable[[bytes], None]) -> None:

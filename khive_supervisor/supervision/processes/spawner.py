@@ -11,12 +11,10 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.supervision.processes.child import Child, describe_exit
-from khive_supervisor.supervision.processes.launch import NOWHERE, launch
+from khive_supervisor.supervision.processes.child import Child, launch
 
 #: What runs a request of a kind, as a fresh interpreter: sessions' own are "attach" and "verbs".
 MODULES = {"role": "khive_workers.role"}
@@ -26,50 +24,14 @@ SESSION = "khive_workers.session"
 WorkerRequest = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """A worker has ended: its process, its exit code (negative: a signal), who it was."""
-
-    pid: int
-    code: int
-    #: The "worker" of its request; empty for a session's.
-    worker: str = ""
-
-    @property
-    def how(self) -> str:
-        """Return the same for people."""
-        return describe_exit(self.code)
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A process has taken up a request: of a session or a worker, for a client's process if any."""
-
-    pid: int
-    session: str = ""
-    worker: str = ""
-    client: int = 0
-
-    @classmethod
-    def of(cls, pid: int, request: WorkerRequest) -> Begin:
-        """Return the beginning of a request, or of what was said of it."""
-        client = request.get("pid")
-        return cls(
-            pid,
-            str(request.get("session", "")),
-            str(request.get("worker", "")),
-            client if isinstance(client, int) else 0,
-        )
-
-
 class WorkerNews(Protocol):
     """Whoever is told of workers."""
 
-    def worker_began(self, begin: Begin) -> None:
-        """A process has taken up a request."""
+    def worker_began(self, pid: int, request: WorkerRequest) -> None:
+        """A process has taken up a request, or one of which this much is told."""
 
-    def worker_exited(self, ended: Exit) -> None:
-        """A worker's process has ended."""
+    def worker_exited(self, pid: int, code: int, worker: str) -> None:
+        """A process has ended, with a code (negative: a signal); `worker` is "" for a session's."""
 
 
 class Spawner:
@@ -101,16 +63,16 @@ class Spawner:
         with tempfile.TemporaryFile() as file:
             file.write(json.dumps(request).encode())
             file.seek(0)
-            process = launch(module, arguments, self._environment, fds, stdin=file, stderr=NOWHERE)
+            process = launch(module, arguments, self._environment, fds, stdin=file)
         self._workers[process.pid] = process, str(request.get("worker", ""))
-        self._news.worker_began(Begin.of(process.pid, request))
+        self._news.worker_began(process.pid, request)
 
     def reap(self) -> None:
         """Forget workers that have ended."""
         for pid, (process, worker) in list(self._workers.items()):
             if process.poll() is not None:
                 del self._workers[pid]
-                self._news.worker_exited(Exit(pid, process.returncode, worker))
+                self._news.worker_exited(pid, process.returncode, worker)
 
     def look(self) -> None:
         """See to requests that wait for long; here, none does."""

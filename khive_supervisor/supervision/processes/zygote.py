@@ -24,13 +24,7 @@ from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.restart import RestartPolicy
-from khive_supervisor.supervision.processes.spawner import (
-    Begin,
-    Exit,
-    Spawner,
-    WorkerNews,
-    WorkerRequest,
-)
+from khive_supervisor.supervision.processes.spawner import Spawner, WorkerNews, WorkerRequest
 from khive_supervisor.supervision.processes.states import ProcessState
 
 log = logs.get("khive.spawner")
@@ -189,10 +183,10 @@ class ForkSpawner(Spawner):
         message = json.loads(data)
         if "exited" in message:
             worker = str(message.get("worker", ""))
-            self._news.worker_exited(Exit(message["exited"], message["code"], worker))
+            self._news.worker_exited(message["exited"], message["code"], worker)
         if "began" in message:
             self._forget(str(message.get("session", "")))
-            self._news.worker_began(Begin.of(message["began"], message))
+            self._news.worker_began(message["began"], message)
 
     def _zygote_ended(self) -> None:
         """Hear what it said last, and take back what it had not read."""

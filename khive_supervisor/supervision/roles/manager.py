@@ -11,8 +11,8 @@ from khive_supervisor.config.changes import ConfigDiff
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import NotFound
+from khive_supervisor.supervision.processes.child import describe_exit
 from khive_supervisor.supervision.processes.liveness import of_store_users
-from khive_supervisor.supervision.processes.spawner import Begin, Exit
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.generation import PoolDependencies
@@ -130,17 +130,17 @@ class Roles:
 
     # --- news -----------------------------------------------------------------------------------
 
-    def worker_exited(self, ended: Exit) -> None:
+    def worker_exited(self, name: str, code: int) -> None:
         """Take in that a worker's process has ended, as the spawner says."""
-        worker = self._worker(ended.worker)
+        worker = self._worker(name)
         if worker is not None:
-            worker.exited(ended.code, ended.how)
+            worker.exited(code, describe_exit(code))
 
-    def worker_began(self, begin: Begin) -> None:
+    def worker_began(self, name: str, pid: int) -> None:
         """Take in which process a worker is, before that can say so itself."""
-        worker = self._worker(begin.worker)
+        worker = self._worker(name)
         if worker is not None and worker.pid is None:
-            worker.pid = begin.pid
+            worker.pid = pid
 
     def _workers(self) -> Iterator[RoleWorker]:
         return (worker for pool in self._pools.values() for worker in pool.workers)

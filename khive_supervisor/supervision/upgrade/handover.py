@@ -15,14 +15,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import khive_supervisor
 from khive_supervisor import __version__, logs
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.supervision.upgrade import states as upgrade
 from khive_supervisor.supervision.upgrade.inherited import Inherited
-from khive_supervisor.supervision.upgrade.states import Upgrade, UpgradePhase, UpgradeStatus
+from khive_supervisor.supervision.upgrade.states import Upgrade, UpgradePhase
 from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.upgrade")
@@ -77,36 +77,15 @@ def package_directory() -> str:
     return os.path.dirname(os.path.abspath(khive_supervisor.__file__))
 
 
-class Disk:
-    """The release that lies where this one was loaded from."""
-
-    def __init__(self, directory: str, running: str = __version__) -> None:
-        self._file = os.path.join(directory, "__init__.py")
-        self._release: str | None = running
-        self._identity = self._look()
-
-    def release(self) -> str | None:
-        """The release on disk now, None while there is none; a `stat` unless it has changed."""
-        identity = self._look()
-        if identity != self._identity:
-            self._identity = identity
-            self._release = self._read()
-        return self._release
-
-    def _look(self) -> tuple[int, ...] | None:
-        try:
-            found = os.stat(self._file)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-    def _read(self) -> str | None:
-        try:
-            with open(self._file, encoding="utf-8", errors="replace") as file:
-                found = _VERSION.search(file.read(4096))
-        except OSError:
-            return None
-        return found[1] if found else None
+def release_in(directory: str) -> str | None:
+    """Return the release that lies in a directory now; None while there is none."""
+    try:
+        path = os.path.join(directory, "__init__.py")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            found = _VERSION.search(file.read(4096))
+    except OSError:
+        return None
+    return found[1] if found else None
 
 
 # --- the trial ------------------------------------------------------------------------------------
@@ -173,29 +152,35 @@ def _failed(why: str) -> Trial:
 
 # --- both together --------------------------------------------------------------------------------
 
-HandOver = Callable[[Successor], Awaitable[None]]
+
+class UpgradeStatus(TypedDict):
+    """What `status` shows of another release."""
+
+    policy: str
+    state: str
+    release: str | None
+    problem: str
 
 
+@dataclass(slots=True, eq=False)
 class Upgrader:
-    """Looks, tries, and has it done; used only from the supervisor's loop."""
+    """Looks, tries, and has it done; used only from the supervisor's loop.
 
-    def __init__(
-        self,
-        policy: Callable[[], str],
-        trial: Callable[[Successor], Awaitable[Trial]],
-        hand_over: HandOver,
-        *,
-        disk: Disk | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.state = Upgrade(__version__)
-        self._policy = policy
-        self._trial = trial
-        self._hand_over = hand_over
-        self._disk = disk or Disk(package_directory())
-        self._clock = clock
-        self._look = asyncio.Event()
-        self._said: tuple[UpgradePhase, str | None] = UpgradePhase.CURRENT, None
+    Attributes:
+        policy: returns `supervisor.upgrade` of the configuration in force.
+        trial: tries a successor.
+        hand_over: has one take over; returns before that.
+        directory: where a release may be installed in place.
+    """
+
+    policy: Callable[[], str]
+    trial: Callable[[Successor], Awaitable[Trial]]
+    hand_over: Callable[[Successor], Awaitable[None]]
+    directory: str = field(default_factory=package_directory)
+    clock: Callable[[], float] = time.monotonic
+    state: Upgrade = field(default_factory=lambda: Upgrade(__version__))
+    _look: asyncio.Event = field(default_factory=asyncio.Event)
+    _said: tuple[UpgradePhase, str | None] = UpgradePhase.CURRENT, None
 
     def notice(self, hello: Mapping[str, Any]) -> None:
         """Somebody of another release has come: it may be the one that lies here now."""
@@ -204,7 +189,7 @@ class Upgrader:
 
     def notice_for(self, hello: Mapping[str, Any]) -> str:
         """What the client of a new session is told on its stderr; mostly nothing."""
-        asks = self._policy() == upgrade.ASK and self.state.phase is UpgradePhase.OFFERED
+        asks = self.policy() == upgrade.ASK and self.state.phase is UpgradePhase.OFFERED
         return self.state.problem if asks and hello.get("kind") == "attach" else ""
 
     @property
@@ -224,13 +209,14 @@ class Upgrader:
             self._look.clear()
 
     async def _turn(self) -> None:
-        self.state = upgrade.seen(self.state, self._disk.release(), self._policy(), self._clock())
+        found = release_in(self.directory)
+        self.state = upgrade.seen(self.state, found, self.policy(), self.clock())
         if self.state.phase is UpgradePhase.TRYING:
-            found = await self._trial(self.own)
-            self.state = upgrade.tried(self.state, self._problem(found), self._clock())
+            problem = self._problem(await self.trial(self.own))
+            self.state = upgrade.tried(self.state, problem, self.clock())
         self._say()
         if self.state.phase is UpgradePhase.HANDING_OVER:
-            await self._hand_over(self.own)
+            await self.hand_over(self.own)
 
     def _problem(self, found: Trial) -> str:
         """Why the release that was tried does not take over; empty if it does."""
@@ -261,7 +247,7 @@ class Upgrader:
             InvalidInput: what is asked for cannot take over.
         """
         successor = _successor_of(args)
-        found = await self._trial(successor)
+        found = await self.trial(successor)
         problems = list(found.problems)
         if not problems and _same(found):
             return {"state": "current", "running": __version__, "release": found.release}
@@ -272,14 +258,19 @@ class Upgrader:
         if self.state.phase is not UpgradePhase.HANDING_OVER:
             self.state = upgrade.asked(self.state, found.release)
             self._say()
-            await self._hand_over(Successor(
+            await self.hand_over(Successor(
                 successor.executable, found.release, successor.environment
             ))  # fmt: skip
         return {"state": "handing over", **answer}
 
     def describe(self) -> UpgradeStatus:
         """Return what `status` shows."""
-        return upgrade.describe(self.state, self._policy())
+        return {
+            "policy": self.policy(),
+            "state": self.state.phase.value,
+            "release": self.state.release,
+            "problem": self.state.problem,
+        }
 
 
 def _same(found: Trial) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 #: Seconds after which a release that could not be tried with success is tried again: installing
 #: takes seconds, and what is wrong after that lasts; doubled up to the second number.
@@ -109,22 +108,3 @@ def tried(state: Upgrade, problem: str, now: float) -> Upgrade:
 def asked(state: Upgrade, release: str) -> Upgrade:
     """The state once somebody has asked for a release that was tried with success."""
     return replace(state, phase=UpgradePhase.HANDING_OVER, release=release, problem="")
-
-
-class UpgradeStatus(TypedDict):
-    """What `status` shows of another release."""
-
-    policy: str
-    state: str
-    release: str | None
-    problem: str
-
-
-def describe(state: Upgrade, policy: str) -> UpgradeStatus:
-    """Return what `status` shows."""
-    return {
-        "policy": policy,
-        "state": state.phase.value,
-        "release": state.release,
-        "problem": state.problem,
-    }

@@ -38,7 +38,7 @@ from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import GenerationState
 from khive_supervisor.supervision.roles.pool import RolePool
-from khive_supervisor.supervision.start import StartOptions
+from khive_supervisor.supervision.upgrade.inherited import StartOptions
 from khive_supervisor.supervision.wiring import Parts
 
 DOCS = ROOT / "docs"

@@ -15,7 +15,13 @@ from khive_supervisor import __version__
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.supervision.control.moving import owes
 from khive_supervisor.supervision.upgrade import states as upgrade
-from khive_supervisor.supervision.upgrade.handover import Disk, Successor, Trial, Upgrader
+from khive_supervisor.supervision.upgrade.handover import (
+    Successor,
+    Trial,
+    Upgrader,
+    package_directory,
+    release_in,
+)
 from khive_supervisor.supervision.upgrade.inherited import Inherited
 from khive_supervisor.supervision.upgrade.states import ASK, AUTO, OFF, Upgrade, UpgradePhase
 
@@ -85,19 +91,14 @@ def test_only_a_release_that_was_tried_takes_over(events: list[str]) -> None:
 # --- the disk -------------------------------------------------------------------------------------
 
 
-def test_the_disk_is_read_when_the_file_has_changed(tmp_path: Path) -> None:
+def test_the_release_on_disk_is_the_one_that_its_file_names(tmp_path: Path) -> None:
+    assert release_in(package_directory()) == __version__
+    assert release_in(str(tmp_path)) is None
     file = tmp_path / "__init__.py"
-    file.write_text('__version__ = "0.2.0"\n')
-    disk = Disk(str(tmp_path), "0.2.0")
-    assert disk.release() == "0.2.0"
-    file.write_text('"""New."""\n\n__version__ = "0.30.0"\n')
-    assert disk.release() == "0.30.0"
-    file.unlink()
-    assert disk.release() is None
     file.write_text("half a fi")
-    assert disk.release() is None
-    file.write_text('__version__ = "0.31.0"\n')
-    assert disk.release() == "0.31.0"
+    assert release_in(str(tmp_path)) is None
+    file.write_text('"""New."""\n\n__version__ = "0.30.0"\n')
+    assert release_in(str(tmp_path)) == "0.30.0"
 
 
 # --- looking, trying, handing over ----------------------------------------------------------------
@@ -114,13 +115,12 @@ class Bench:
         self.loads = "99.0.0"
         self.done: list[Successor] = []
         self.clock = Clock(0.0)
-        disk = Disk(str(directory))
         self.upgrader = Upgrader(
-            lambda: self.policy, self.trial, self.hand_over, disk=disk, clock=self.clock
+            lambda: self.policy, self.trial, self.hand_over, str(directory), self.clock
         )
 
     def install(self, release: str) -> None:
-        self.file.write_text(f'__version__ = "{release}"  # {len(release) * "x"}\n')
+        self.file.write_text(f'__version__ = "{release}"\n')
 
     async def trial(self, _: Successor) -> Trial:
         return Trial(self.loads, "/prefix", "/package", tuple(self.problems))

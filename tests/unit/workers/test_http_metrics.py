@@ -12,7 +12,7 @@ from khive_supervisor.budgets import windows
 from khive_supervisor.budgets.account import Account, Spent
 from khive_supervisor.budgets.limits import BudgetLimits, BudgetReserve
 from khive_supervisor.config.load import load
-from khive_supervisor.supervision.start import StartOptions
+from khive_supervisor.supervision.upgrade.inherited import StartOptions
 from khive_supervisor.supervision.wiring import Parts
 
 HTTP = {
