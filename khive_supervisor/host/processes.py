@@ -136,10 +136,10 @@ def end(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
 
 
-def end_group(pid: int) -> None:
+def end_group(pid: int, how: signal.Signals = signal.SIGKILL) -> None:
     """End a process that leads a group, and the group, now; also one that is stopped."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, how)
 
 
 def descendants(

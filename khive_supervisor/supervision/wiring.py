@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable
 
 from khive_supervisor import __version__
@@ -61,8 +62,7 @@ class Parts:
         self.socket_path = os.path.join(paths.working_directory(), start.socket_path)
         self.config_file = start.loaded.file
         self.start = start
-        self.clock = start.clock
-        self.started = start.clock()
+        self.started = time.monotonic()
         me = Holder(os.getpid(), self.socket_path, self.config_file, __version__, sys.prefix)
         self.lock = StoreLock(config.store.path, me)
         self.store_watch = StoreWatch(os.path.realpath(config.store.path))
@@ -79,14 +79,13 @@ class Parts:
         self.environment = ChildEnvironment(config, self.socket_path, os.environ)
         self.mover = Mover(__version__)
         limits = of_store_users(config.store.busy_timeout)
-        self.sessions = SessionTable(self.clock, self.mover.registered, limits=limits)
+        self.sessions = SessionTable(on_registered=self.mover.registered, limits=limits)
         self.workers = WorkerArrivals(self.sessions, lambda: self.roles, self.log_file.take)
         self.upkeep = Upkeep(
             config,
             model_id_of(config.embedder),
             self.environment.variables,
             self._can_build,
-            clock=self.clock,
         )
         wanted = self.start.http or config.http.enabled
         self.http = HttpFront(config.http, self.socket_path) if wanted else None
@@ -98,8 +97,7 @@ class Parts:
         variables = self.environment.variables
         how = config.supervisor.worker_start
         if how == "fork" or (how == "auto" and sys.platform == "linux"):
-            policy = RestartPolicy.of(config)
-            return ForkSpawner(self.workers, variables, policy, clock=self.clock)
+            return ForkSpawner(self.workers, variables, RestartPolicy.of(config))
         return Spawner(self.workers, variables)
 
     def _children(self, config: Config) -> dict[str, Child]:
@@ -107,7 +105,6 @@ class Parts:
             Child,
             policy=RestartPolicy.of(config),
             environment=self.environment.variables,
-            clock=self.clock,
         )
         children = list(self.spawner.children)
         if config.embedder.kind == "minilm":
@@ -137,17 +134,11 @@ class Parts:
     # --- roles, and what changes the configuration ----------------------------------------------
 
     def _make_roles(self, config: Config) -> None:
-        upkeep, sessions, clock = self.upkeep, self.sessions, self.clock
-        self.roles = Roles(
-            config, self.spawner.spawn, upkeep.with_store, self.log_file.take, clock=clock
-        )
-        self.watcher = Watcher(
-            config.store.path,
-            sessions,
-            poll_interval=config.supervisor.poll_interval,
-            clock=clock,
-            on_tasks=self.roles.wake,
-        )
+        upkeep = self.upkeep
+        self.roles = Roles(config, self.spawner.spawn, upkeep.with_store, self.log_file.take)
+        path = os.path.realpath(config.store.path)
+        poll_interval = config.supervisor.poll_interval
+        self.watcher = Watcher(path, self.sessions, poll_interval, self.roles.wake)
         self.allow_list = AllowList(self.socket_path)
         self.records = AuditEvents(upkeep.with_store)
         # What can fail comes first.
@@ -167,7 +158,6 @@ class Parts:
             self.roles,
             self.records,
             self.notifier,
-            clock=clock,
         )
         self.ending = Ending(self.reloader, self.roles)
 
@@ -271,7 +261,7 @@ class Parts:
 
     def status(self) -> Status:
         """Return what is known without a look."""
-        now, config = self.clock(), self.reloader.config
+        now, config = time.monotonic(), self.config
         return {
             "state": self._overall(),
             "version": __version__,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from khive_supervisor.access import decide, lineage
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, from_dict, united
@@ -21,11 +21,11 @@ from khive_supervisor.control.requests import GrantData
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.host import processes
 from khive_supervisor.host.processes import ProcessEntry
-from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.server import Arrival
 from khive_supervisor.supervision.control.sessions import Session
 from khive_supervisor.supervision.control.socket_file import peer_pid
+from khive_supervisor.supervision.maintenance.outbox import InThread
 from khive_supervisor.tasks.model import Task
 
 #: The kind of a hello that is a client's session; the other ones are commands'. What the last asks
@@ -34,9 +34,6 @@ ATTACH, CONTROL = "attach", "control"
 
 #: Sessions that are remembered before those that have ended are looked for.
 SWEPT = 64
-
-#: Looks at the store's tasks beside the loop.
-InThread = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 
 class Above(Enum):

@@ -6,7 +6,6 @@ connections are answered here. docs/protocol.md describes the messages.
 
 from __future__ import annotations
 
-import array
 import asyncio
 import os
 import socket
@@ -244,16 +243,11 @@ async def _read_exactly(arrival: Arrival, count: int) -> bytes:
 
 def _receive(arrival: Arrival, count: int) -> bytes | None:
     """Recv with descriptors, closed on exec; None when there is nothing yet after all."""
-    numbers = array.array("i")
-    room = socket.CMSG_SPACE(protocol.MAX_FDS * numbers.itemsize)
     try:
-        data, ancillary, _, _ = arrival.conn.recvmsg(count, room, _MSG_CMSG_CLOEXEC)
+        data, fds, _, _ = socket.recv_fds(arrival.conn, count, protocol.MAX_FDS, _MSG_CMSG_CLOEXEC)
     except BlockingIOError:
         return None
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
-    arrival.fds += numbers.tolist()
+    arrival.fds += fds
     return data
 
 

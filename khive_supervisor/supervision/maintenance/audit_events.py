@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from khive_supervisor import __version__, logs
@@ -17,17 +17,13 @@ from khive_supervisor.audit import actors
 from khive_supervisor.config.changes import diff, digest_of
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.store.audit import AuditLog
-from khive_supervisor.store.interface import Store
-from khive_supervisor.supervision.maintenance.outbox import Outbox
+from khive_supervisor.supervision.maintenance.outbox import InThread, Outbox
 from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.audit")
 
 #: Entries that may wait; beyond that the disk has been full for long, and the log has to do.
 WAITING = 1000
-
-#: Runs something with the store where that may wait for a disk.
-InThread = Callable[[Callable[[Store], object]], Awaitable[object]]
 
 
 class AuditEvents:

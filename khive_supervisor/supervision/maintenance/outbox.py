@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.store.interface import Store
+
+#: Runs something with the store where that may wait for a disk, and returns what it returns.
+InThread = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 #: Seconds until a write is tried again.
 AGAIN = 1.0
 
 
+@dataclass(slots=True)
 class Outbox:
     """Has what is owed written, one attempt at a time; used only from the supervisor's loop.
 
@@ -24,13 +31,10 @@ class Outbox:
         on_failure: told of each attempt that failed.
     """
 
-    def __init__(
-        self, write_owed: Callable[[], Awaitable[None]], on_failure: Callable[[Exception], None]
-    ) -> None:
-        self._write_owed = write_owed
-        self._on_failure = on_failure
-        self._wanted = asyncio.Event()
-        self._writing = asyncio.Lock()
+    write_owed: Callable[[], Awaitable[None]]
+    on_failure: Callable[[Exception], None]
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def wake(self) -> None:
         """Have `run` write soon: something is owed."""
@@ -38,7 +42,7 @@ class Outbox:
 
     async def flush(self) -> bool:
         """Write what is owed now; return True if nothing is owed any more."""
-        return await self.attempt(self._write_owed)
+        return await self.attempt(self.write_owed)
 
     async def attempt(self, write: Callable[[], Awaitable[None]]) -> bool:
         """Write something once, in turn with what is owed; return whether the disk took it."""
@@ -46,7 +50,7 @@ class Outbox:
             async with self._writing:
                 await write()
         except (KhiveError, OSError) as error:
-            self._on_failure(error)
+            self.on_failure(error)
             return False
         return True
 

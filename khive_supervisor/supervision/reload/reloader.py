@@ -28,7 +28,6 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
-from khive_supervisor.supervision.processes.login_shell import merged
 from khive_supervisor.supervision.reload.result import (
     APPLYING,
     RESTING,
@@ -37,6 +36,7 @@ from khive_supervisor.supervision.reload.result import (
     Result,
     audit_entry,
 )
+from khive_supervisor.supervision.roles.environment import merged
 from khive_supervisor.supervision.roles.events import (
     UNDONE,
     Applied,

@@ -18,6 +18,7 @@ from khive_supervisor.config.settings.roles import Role, digest
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.supervision.processes.restart import (
+    AGAIN_AFTER,
     History,
     RestartPolicy,
     RestartVerdict,
@@ -27,13 +28,7 @@ from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.lifecycle import GenerationState, change
 from khive_supervisor.supervision.roles.status import GenerationStatus
-from khive_supervisor.supervision.roles.worker import (
-    KILL_PATIENCE,
-    TERM_GRACE,
-    RoleWorker,
-    WorkerObserver,
-    all_gone,
-)
+from khive_supervisor.supervision.roles.worker import KILL_PATIENCE, RoleWorker, WorkerObserver
 
 log = logs.get("khive.roles")
 _JITTER = random.SystemRandom()
@@ -42,6 +37,9 @@ _JITTER = random.SystemRandom()
 WATCH_TASKS, WATCH_SECONDS = 5, 30.0
 #: So many failures and deaths without a success, and it is rolled back.
 FAILURE_LIMIT = 3
+#: The longest pause, in seconds, before a role that was given up is tried again; the first is twice
+#: a child's. What it lacked may be there again, and a task that ends its workers runs out of tries.
+AGAIN_AT_MOST = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +229,33 @@ class RoleGeneration:
 
     async def end(self, patience: float) -> bool:
         """Close all queues, wait, ask, and kill; return whether waiting was enough."""
-        for worker in self.alive:
-            worker.drain()
-        if await all_gone(self.alive, patience):
-            return True
-        for worker in self.alive:
-            if patience:
-                log.warning("role.drain_deadline", worker=worker.name, task=worker.task)
-            worker.terminate()
-        await all_gone(self.alive, TERM_GRACE + KILL_PATIENCE)
-        return False
+        return all(await asyncio.gather(*(one.see_out(patience) for one in self.alive)))
+
+
+class Restarts:
+    """The restarts of one role that are still to come; used only from the supervisor's loop."""
+
+    def __init__(self) -> None:
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._pause = AGAIN_AFTER
+
+    def later(self, delay: float, work: Callable[[], None]) -> None:
+        """Do something after a while (seconds)."""
+
+        def call() -> None:
+            self._timers.discard(timer)
+            work()
+
+        timer = asyncio.get_running_loop().call_later(max(0.0, delay), call)
+        self._timers.add(timer)
+
+    def much_later(self, work: Callable[[], None]) -> None:
+        """Do something after a pause that is longer each time."""
+        self._pause = min(AGAIN_AT_MOST, self._pause * 2)
+        self.later(self._pause, work)
+
+    def cancel(self) -> None:
+        """Do nothing of all that any more."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()

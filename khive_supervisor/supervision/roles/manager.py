@@ -11,12 +11,13 @@ from khive_supervisor.config.changes import ConfigDiff
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import NotFound
+from khive_supervisor.supervision.maintenance.outbox import InThread
 from khive_supervisor.supervision.processes.child import describe_exit
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.roles.environment import RoleEnvironment
 from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.generation import PoolDependencies
-from khive_supervisor.supervision.roles.persistence import InThread, RoleRows, end_strays
+from khive_supervisor.supervision.roles.persistence import RoleRows, end_strays
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.queue import RoleQueue
 from khive_supervisor.supervision.roles.rollout import Rollout, report

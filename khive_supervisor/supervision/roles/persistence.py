@@ -5,8 +5,7 @@ It goes through the maintenance thread. What the disk does not take is owed, and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from khive_supervisor import logs
 from khive_supervisor.budgets.limits import BudgetLimits, limits_of
@@ -15,7 +14,7 @@ from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.host import processes
 from khive_supervisor.host.processes import ProcessEntry, alive
 from khive_supervisor.store.interface import Store
-from khive_supervisor.supervision.maintenance.outbox import Outbox
+from khive_supervisor.supervision.maintenance.outbox import InThread, Outbox
 from khive_supervisor.supervision.roles.lifecycle import FINAL
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.worker import RoleWorker
@@ -25,9 +24,6 @@ log = logs.get("khive.roles")
 
 #: Tasks at work that are looked at when the supervisor starts; there are as many as workers.
 HELD_LIMIT = 1000
-
-#: Runs something with the store where that may wait for a disk.
-InThread = Callable[[Callable[[Store], Any]], Awaitable[Any]]
 
 
 class RoleRows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from khive_supervisor import exitcodes, logs
@@ -16,11 +17,10 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import KhiveError, StagingFailed
 from khive_supervisor.supervision.roles.events import GaveUp, RolledBack, Watch
-from khive_supervisor.supervision.roles.generation import PoolDependencies, RoleGeneration
+from khive_supervisor.supervision.roles.generation import PoolDependencies, Restarts, RoleGeneration
 from khive_supervisor.supervision.roles.lifecycle import FINAL, GenerationState
-from khive_supervisor.supervision.roles.restarts import Restarts
 from khive_supervisor.supervision.roles.status import PoolStatus
-from khive_supervisor.supervision.roles.worker import RoleWorker, all_gone
+from khive_supervisor.supervision.roles.worker import RoleWorker
 
 log = logs.get("khive.roles")
 _T = TypeVar("_T")
@@ -29,34 +29,35 @@ _T = TypeVar("_T")
 REMEMBERED = 5
 
 
+@dataclass(slots=True, eq=False)
 class RolePool:
-    """One role; used only from the supervisor's loop, one change at a time (`lock`)."""
+    """One role; used only from the supervisor's loop, one change at a time (`lock`).
 
-    def __init__(
-        self,
-        role: Role,
-        config: Config,
-        dependencies: PoolDependencies,
-        *,
-        newest: int = 0,
-        in_service: bool = True,
-    ) -> None:
-        self.name = role.role
-        self.role = role
-        self.in_service = in_service
-        self.lock = asyncio.Lock()
-        self.current: RoleGeneration | None = None
-        self.last_error = ""
-        self.newest = newest
-        self._config = config
-        self._around = dependencies
-        self._generations: list[RoleGeneration] = []
-        self._restarts = Restarts()
-        self._watching: Watch | None = None
-        self._given_up_for = ""
-        self._background: set[asyncio.Task[Any]] = set()
+    Attributes:
+        newest: the number of the last generation that was begun.
+        current: the one that tasks are routed to.
+    """
+
+    role: Role
+    config: Config
+    around: PoolDependencies
+    newest: int = 0
+    in_service: bool = True
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    current: RoleGeneration | None = None
+    last_error: str = ""
+    _generations: list[RoleGeneration] = field(default_factory=list)
+    _restarts: Restarts = field(default_factory=Restarts)
+    _watching: Watch | None = None
+    _given_up_for: str = ""
+    _background: set[asyncio.Task[Any]] = field(default_factory=set)
 
     # --- what there is --------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Return the role's."""
+        return self.role.role
 
     @property
     def ready(self) -> int:
@@ -98,7 +99,7 @@ class RolePool:
 
     def begin(self) -> None:
         """Start the first workers; each takes tasks as soon as it is ready."""
-        generation = self._new_generation(self.role, self._config)
+        generation = self._new_generation(self.role, self.config)
         self.current = generation
         try:
             generation.start_workers(self.role.workers)
@@ -139,7 +140,7 @@ class RolePool:
         over = [g for g in self._generations if g.state in FINAL and not g.alive]
         for old in over[:-REMEMBERED]:
             self._generations.remove(old)
-        self._generations.append(RoleGeneration(self.newest, role, config, self._around, self))
+        self._generations.append(RoleGeneration(self.newest, role, config, self.around, self))
         return self._generations[-1]
 
     # --- the switch -----------------------------------------------------------------------------
@@ -154,11 +155,11 @@ class RolePool:
             self._spawn_task(self._discard(new))
             raise StagingFailed(f"The role {self.name} got no new workers: {new.broken}")
         old, self.current = self.current, new
-        self.role, self._config = new.role, new.config
+        self.role, self.config = new.role, new.config
         self._activate(new)
         if old is not None and old.state not in FINAL:
             self._close_queues(old)
-        self._around.changed()
+        self.around.changed()
         return old
 
     def _activate(self, generation: RoleGeneration) -> None:
@@ -176,7 +177,7 @@ class RolePool:
         old, self.current = self.current, None
         if old is not None and old.state not in FINAL:
             self._close_queues(old)
-        self._around.changed()
+        self.around.changed()
         return old
 
     # --- draining -------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ class RolePool:
         # One that was taken out of service before it served had nothing to finish.
         late = generation.state is GenerationState.DRAINING and not in_time
         generation.move(GenerationState.FAILED if late else GenerationState.RETIRED)
-        self._around.changed()
+        self.around.changed()
 
     async def end(self, patience: float) -> None:
         """Finish what is held within `patience` (seconds), then end everything."""
@@ -207,7 +208,7 @@ class RolePool:
         workers = self.workers
         for worker in workers:
             worker.drain()
-        await all_gone(workers, patience)
+        await asyncio.gather(*(worker.gone_within(patience) for worker in workers))
 
     async def _begin_no_more(self) -> None:
         self._restarts.cancel()
@@ -268,7 +269,7 @@ class RolePool:
 
     def adjust(self, role: Role, config: Config) -> None:
         """Take over what may change in place: the number of workers, task types, deadlines."""
-        self.role, self._config = role, config
+        self.role, self.config = role, config
         current = self.current
         if current is None or current.state in FINAL:
             return
@@ -283,7 +284,7 @@ class RolePool:
             self._count("scaled")
         elif surplus < 0:
             current.start_workers(-surplus)
-        self._around.changed()
+        self.around.changed()
 
     # --- what workers do ------------------------------------------------------------------------
 
@@ -301,7 +302,7 @@ class RolePool:
         elif generation.state is GenerationState.ACTIVE:
             worker.go()
             self._count("ready")
-        self._around.changed()
+        self.around.changed()
 
     def worker_ended_task(self, worker: RoleWorker, *, ok: bool) -> None:
         """Count a task towards what its generation has proved."""
@@ -319,7 +320,7 @@ class RolePool:
         asked = worker.leaving
         tell = log.info if asked or not worker.code else log.warning
         tell("role.worker_gone", role=self.name, worker=worker.name, exit=worker.how)
-        self._around.release(worker, not asked)
+        self.around.release(worker, not asked)
         if not asked and generation.state not in FINAL:
             self._lost(generation, worker)
         generation.moved.set()
@@ -337,7 +338,7 @@ class RolePool:
         if worker.code == exitcodes.RECYCLE:
             self._restart(generation)
             return
-        now = self._around.clock()
+        now = self.around.clock()
         verdict = generation.after_death(worker.code, now)
         if verdict.at is None:
             self._give_up(generation, f"{why} ({verdict.reason})")
@@ -355,7 +356,7 @@ class RolePool:
             generation.start_workers(1)
         except (KhiveError, OSError) as error:
             generation.last_error = self.last_error = str(error)
-            delay = self._config.supervisor.restart_backoff_max
+            delay = self.config.supervisor.restart_backoff_max
             self._restarts.later(delay, lambda: self._restart(generation))
 
     def _give_up(self, generation: RoleGeneration, why: str) -> None:
@@ -367,8 +368,8 @@ class RolePool:
             worker.drain()
         if why != self._given_up_for:  # what is tried again and again is on record once
             self._given_up_for = why
-            self._around.events.put_nowait(GaveUp(self.name, why))
-        self._around.changed()
+            self.around.events.put_nowait(GaveUp(self.name, why))
+        self.around.changed()
         self._restarts.much_later(lambda: self._begin_again(generation))
 
     def _begin_again(self, given_up: RoleGeneration) -> None:
@@ -376,7 +377,7 @@ class RolePool:
         if self.current is given_up and self.in_service and not self.lock.locked():
             log.info("role.tried_again", role=self.name)
             self.begin()
-            self._around.changed()
+            self.around.changed()
 
     # --- telling --------------------------------------------------------------------------------
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from khive_supervisor import logs
 from khive_supervisor.budgets.account import UNLIMITED, Account
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.supervision.roles.persistence import InThread, release_dead
+from khive_supervisor.supervision.maintenance.outbox import InThread
+from khive_supervisor.supervision.roles.persistence import release_dead
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import QueueDepth, Released
@@ -22,23 +24,21 @@ log = logs.get("khive.roles")
 LOOK, LOOK_WAITING = 1.0, 2.0
 
 
+@dataclass(slots=True, eq=False)
 class RoleQueue:
     """Looks at the queue of all roles; used only from the supervisor's loop."""
 
-    def __init__(
-        self, pools: Mapping[str, RolePool], in_thread: InThread, wall: Callable[[], float]
-    ) -> None:
-        self._pools = pools
-        self._in_thread = in_thread
-        self._wall = wall
-        self._depths: dict[str, QueueDepth] = {}
-        self._accounts: dict[str, Account] = {}
-        self._stirred = asyncio.Event()
+    pools: Mapping[str, RolePool]
+    in_thread: InThread
+    wall: Callable[[], float]
+    _depths: dict[str, QueueDepth] = field(default_factory=dict)
+    _accounts: dict[str, Account] = field(default_factory=dict)
+    _stirred: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self, role: str | None = None) -> None:
         """Have a role, or all, look for new tasks."""
         self._stirred.set()
-        pools = self._pools.values() if role is None else [self._pools.get(role)]
+        pools = self.pools.values() if role is None else [self.pools.get(role)]
         for pool in pools:
             if pool is not None:
                 pool.wake()
@@ -58,20 +58,20 @@ class RoleQueue:
             self._stirred.clear()
             try:
                 if first:
-                    await self._in_thread(release_dead)
+                    await self.in_thread(release_dead)
                     first = False
                 if self._depths:
                     self.released(
-                        await self._in_thread(
+                        await self.in_thread(
                             lambda store: store.tasks.release_expired(lease.now())
                         ),
                         "",
                     )
                 await self.look()
                 await self._look_at_budgets()
-                for role in await self._in_thread(lambda store: store.tasks.due(lease.now())):
-                    if role in self._pools:
-                        self._pools[role].wake()
+                for role in await self.in_thread(lambda store: store.tasks.due(lease.now())):
+                    if role in self.pools:
+                        self.pools[role].wake()
             except (KhiveError, OSError) as error:
                 log.warning("roles.no_look", error=str(error))
                 self._stirred.set()
@@ -82,13 +82,13 @@ class RoleQueue:
 
     async def look(self) -> None:
         """See how much waits now."""
-        self._depths = await self._in_thread(lambda store: store.tasks.queue_depths())
+        self._depths = await self.in_thread(lambda store: store.tasks.queue_depths())
 
     async def _look_at_budgets(self) -> None:
         """See what is spent; once more after the last task has ended: only tasks change it."""
         found: list[Account] = []
-        if any(pool.role.budget.limited for pool in self._pools.values()):
-            found = await self._in_thread(lambda store: store.budgets.accounts())
+        if any(pool.role.budget.limited for pool in self.pools.values()):
+            found = await self.in_thread(lambda store: store.budgets.accounts())
         self._accounts = {account.role: account for account in found}
 
     def depth(self, role: str) -> QueueDepth:
@@ -100,10 +100,10 @@ class RoleQueue:
         return {
             name: depth.queued
             for name, depth in self._depths.items()
-            if name not in self._pools and depth.queued
+            if name not in self.pools and depth.queued
         }
 
     def budget_state(self, role: str) -> str:
         """Return it as the last look found it, which the end of a window makes better."""
         account = self._accounts.get(role)
-        return UNLIMITED if account is None else account.state_at(self._wall())
+        return UNLIMITED if account is None else account.state_at(self.wall())

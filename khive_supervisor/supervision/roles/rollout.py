@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from khive_supervisor import logs
 from khive_supervisor.config.changes import ConfigDiff, RoleClass
@@ -37,38 +38,33 @@ _DONE: Mapping[RoleClass, RoleOutcome] = {
 }
 
 
+@dataclass(slots=True, eq=False)
 class Rollout:
     """Used once, step by step and only from the supervisor's loop; may be cancelled at any point.
 
-    Args:
+    Attributes:
         plan: what is to change.
         config: what the roles are to be.
         pools: by name; those of roles that come are added, and those of roles that go deleted.
-        dependencies: of the pools.
+        around: what the pools work with.
         rows: what the store knows of the roles.
         wake: has everybody look for tasks.
     """
 
-    def __init__(
-        self,
-        plan: ConfigDiff,
-        config: Config,
-        pools: dict[str, RolePool],
-        dependencies: PoolDependencies,
-        rows: RoleRows,
-        wake: Callable[[], None],
-    ) -> None:
-        self._kinds = {change.role: change.kind for change in plan.roles}
-        self._config = config
-        self._pools = pools
-        self._around = dependencies
-        self._rows = rows
-        self._wake = wake
-        #: As they are to be; what fails is put in its place.
-        self._outcomes = {change.role: _DONE[change.kind] for change in plan.roles}
-        self._new: dict[RolePool, RoleGeneration] = {}
-        self._old: dict[RolePool, RoleGeneration | None] = {}
-        self._rollbacks: list[RolledBack] = []
+    plan: ConfigDiff
+    config: Config
+    pools: dict[str, RolePool]
+    around: PoolDependencies
+    rows: RoleRows
+    wake: Callable[[], None]
+    #: As they are to be; what fails is put in its place.
+    _outcomes: dict[str, RoleOutcome] = field(init=False)
+    _new: dict[RolePool, RoleGeneration] = field(default_factory=dict)
+    _old: dict[RolePool, RoleGeneration | None] = field(default_factory=dict)
+    _rollbacks: list[RolledBack] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._outcomes = {change.role: _DONE[change.kind] for change in self.plan.roles}
 
     async def stage(self) -> None:
         """Have new workers started, and wait until they are ready or have failed."""
@@ -77,18 +73,18 @@ class Rollout:
     async def _stage(self, role: Role) -> None:
         pool = self._pool_of(role)
         if not pool.in_service:
-            pool.adjust(role, self._config)  # for when it is put back
+            pool.adjust(role, self.config)  # for when it is put back
             return
         async with pool.lock:
             had = pool.current is not None
             try:
-                self._new[pool] = await pool.stage(role, self._config)
+                self._new[pool] = await pool.stage(role, self.config)
             except StagingFailed:
                 self._outcomes[pool.name] = _undone(had=had)
 
     async def switch(self) -> None:
         """Give the tasks to the new workers, all at once: half of the roles are never old."""
-        await self._rows.limit(self._roles_to_be())
+        await self.rows.limit(self._roles_to_be())
         for pool, generation in list(self._new.items()):
             try:
                 self._old[pool] = pool.switch(generation)
@@ -99,13 +95,13 @@ class Rollout:
         for pool in self._removed():
             self._old[pool] = pool.suspend()
         for role in self._of_kind("live", "unchanged"):
-            self._pool_of(role).adjust(role, self._config)
-        self._around.changed()
-        self._wake()  # what waited for another limit need not wait for the next look
+            self._pool_of(role).adjust(role, self.config)
+        self.around.changed()
+        self.wake()  # what waited for another limit need not wait for the next look
 
     def _roles_to_be(self) -> list[Role]:
         """Return the definitions after the switch, if it succeeds: what is not staged stays."""
-        wanted = {name: pool.role for name, pool in self._pools.items()}
+        wanted = {name: pool.role for name, pool in self.pools.items()}
         wanted |= {pool.name: generation.role for pool, generation in self._new.items()}
         wanted |= {role.role: role for role in self._of_kind("live", "unchanged")}
         return list(wanted.values())
@@ -114,8 +110,8 @@ class Rollout:
         """Wait until the old workers have finished what they hold, or their deadlines are over."""
         await asyncio.gather(*(pool.retire(old) for pool, old in self._old.items()))
         for pool in self._removed():
-            del self._pools[pool.name]
-        self._around.changed()
+            del self.pools[pool.name]
+        self.around.changed()
 
     async def prove(self) -> Applied:
         """Wait for the first tasks where there are any; elsewhere the watch goes on by itself.
@@ -134,36 +130,39 @@ class Rollout:
         try:
             if later:
                 # Tasks that wait for the end of a budget's window are no first tasks.
-                due = await self._rows.claimable()
+                due = await self.rows.claimable()
                 waits = [p for p, new in self._new.items() if p.name in due or new.failing]
                 await asyncio.gather(*(wait(pool) for pool in waits))
         finally:
             for watch in later.values():
-                report(watch, self._around.events)
+                report(watch, self.around.events)
         return self._result()
 
     def _result(self) -> Applied:
         """Return what became of it so far."""
         undone = [name for name, outcome in self._outcomes.items() if outcome in UNDONE]
-        errors = [self._pools[name].last_error for name in undone if name in self._pools]
+        errors = [self.pools[name].last_error for name in undone if name in self.pools]
         return Applied(
             self._outcomes, tuple(error for error in errors if error), tuple(self._rollbacks)
         )
 
     def _pool_of(self, role: Role) -> RolePool:
         """Return the pool of a role, made if there is none."""
-        if role.role not in self._pools:
-            self._pools[role.role] = RolePool(role, self._config, self._around)
-        return self._pools[role.role]
+        if role.role not in self.pools:
+            self.pools[role.role] = RolePool(role, self.config, self.around)
+        return self.pools[role.role]
 
     def _of_kind(self, *kinds: RoleClass) -> list[Role]:
         """Return the new definitions of the roles that change in one of some ways."""
-        return [role for role in self._config.roles if self._kinds.get(role.role) in kinds]
+        names = self._named(*kinds)
+        return [role for role in self.config.roles if role.role in names]
 
     def _removed(self) -> list[RolePool]:
         """Return the pools of the roles that go."""
-        names = [name for name, kind in self._kinds.items() if kind == "removed"]
-        return [self._pools[name] for name in names if name in self._pools]
+        return [self.pools[name] for name in self._named("removed") if name in self.pools]
+
+    def _named(self, *kinds: RoleClass) -> list[str]:
+        return [change.role for change in self.plan.roles if change.kind in kinds]
 
 
 def report(watch: Watch, events: asyncio.Queue[RoleEvent]) -> None:

@@ -7,7 +7,6 @@ itself; its own end means that it is gone, also if nobody reports how.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from khive_supervisor import logs
 from khive_supervisor.control import protocol
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError, ProtocolError
+from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import HangLimits
 from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
 from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState
@@ -225,12 +225,8 @@ class RoleWorker(SupervisedProcess):
 
     def end(self, number: signal.Signals) -> None:
         """Signal its process group; what it runs for a task ends with it."""
-        if self.pid is None or self.gone:
-            return
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError) as error:
-            log.debug("role.no_process", worker=self.name, error=str(error))
+        if self.pid is not None and not self.gone:
+            processes.end_group(self.pid, number)
 
     def terminate(self) -> None:
         """Ask the process to end, and end it if it does not."""
@@ -280,12 +276,25 @@ class RoleWorker(SupervisedProcess):
             self._queue.close()
             self._queue = None
 
-    async def see_out(self, patience: float) -> None:
-        """Wait for the end of one whose queue is closed, and end it if that takes too long."""
-        if not await all_gone([self], patience):
+    async def see_out(self, patience: float) -> bool:
+        """Close its queue and wait, then ask, and kill; return whether waiting was enough."""
+        self.drain()
+        if await self.gone_within(patience):
+            return True
+        if patience:
             log.warning("role.drain_deadline", worker=self.name, task=self.task)
-            self.terminate()
-            await self.ended.wait()
+        self.terminate()
+        await self.gone_within(TERM_GRACE + KILL_PATIENCE)
+        return False
+
+    async def gone_within(self, patience: float) -> bool:
+        """Wait for its end; return whether it came within `patience` (seconds)."""
+        try:
+            async with asyncio.timeout(patience):
+                await self.ended.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def describe(self, now: float) -> WorkerStatus:
         """Return what `status` shows."""
@@ -302,14 +311,3 @@ class RoleWorker(SupervisedProcess):
             "task": self.task,
             "seconds": round(now - self.task_since, 1) if self.task is not None else None,
         }
-
-
-async def all_gone(workers: Sequence[RoleWorker], patience: float) -> bool:
-    """Wait for the ends of workers; return whether all came within `patience` (seconds)."""
-    waits = [asyncio.ensure_future(worker.ended.wait()) for worker in workers]
-    if not waits:
-        return True
-    _, left = await asyncio.wait(waits, timeout=patience)
-    for wait in left:
-        wait.cancel()
-    return not left

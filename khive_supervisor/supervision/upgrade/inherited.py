@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from khive_supervisor.config.load import LoadedConfig
@@ -80,7 +78,6 @@ class StartOptions:
         http: whether HTTP is served even if the configuration does not say so.
         inherited: what this process kept when it was another release.
         deliberate: whether somebody has asked for this very release.
-        clock: monotonic seconds.
     """
 
     loaded: LoadedConfig
@@ -88,4 +85,3 @@ class StartOptions:
     http: bool = False
     inherited: Inherited | None = None
     deliberate: bool = False
-    clock: Callable[[], float] = time.monotonic

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
@@ -49,23 +49,6 @@ class FreshnessStatus(WatchStatus):
     pushes: int
 
 
-class WatchThread(Protocol):
-    """A running watch, as watchdog's are."""
-
-    @property
-    def emitters(self) -> Collection[threading.Thread]:
-        """The threads that read events."""
-
-    def is_alive(self) -> bool:
-        """Return whether it runs."""
-
-    def stop(self) -> None:
-        """Ask all its threads to end."""
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait for its end."""
-
-
 class HintRelay:
     """Carries events of some files from the watch's thread to the loop, many as one."""
 
@@ -94,72 +77,89 @@ class HintRelay:
         self._arrived()
 
 
-def observe(handler: HintRelay, directory: str) -> WatchThread:
-    """Watch a directory, not what is below it.
+class DirectoryWatch:
+    """A watch on a directory, not on what is below it: watchdog's observer with its threads.
 
-    Raises OSError when the directory is not there, or the kernel has no watch to give.
+    Making it raises OSError when the directory is not there, or the kernel has no watch to give.
     """
-    # Here, and not above: the supervisor alone needs it.
-    from watchdog import events
-    from watchdog.observers import Observer as DirectoryObserver
 
-    kinds: list[type[events.FileSystemEvent]] = [
-        events.FileModifiedEvent,
-        events.FileCreatedEvent,
-        events.FileMovedEvent,
-        events.FileDeletedEvent,
-        events.DirModifiedEvent,
-        events.DirMovedEvent,
-        events.DirDeletedEvent,
-    ]
-    observer = DirectoryObserver()
-    try:
-        observer.schedule(handler, directory, recursive=False, event_filter=kinds)  # type: ignore[arg-type]  # only `dispatch` is called
-        observer.start()
-    except BaseException:
-        observer.stop()  # it holds a descriptor from its beginning
-        raise
-    return observer
+    def __init__(self, handler: HintRelay, directory: str) -> None:
+        # Here, and not above: the supervisor alone needs it.
+        from watchdog import events
+        from watchdog.observers import Observer as DirectoryObserver
+
+        kinds: list[type[events.FileSystemEvent]] = [
+            events.FileModifiedEvent,
+            events.FileCreatedEvent,
+            events.FileMovedEvent,
+            events.FileDeletedEvent,
+            events.DirModifiedEvent,
+            events.DirMovedEvent,
+            events.DirDeletedEvent,
+        ]
+        observer = self.observer = DirectoryObserver()
+        try:
+            observer.schedule(handler, directory, recursive=False, event_filter=kinds)  # type: ignore[arg-type]  # only `dispatch` is called
+            observer.start()
+        except BaseException:
+            observer.stop()  # it holds a descriptor from its beginning
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Return whether all of its threads run."""
+        threads = (self.observer, *self.observer.emitters)
+        return all(thread.is_alive() for thread in threads)
+
+    def end(self) -> None:
+        """End them; waits for that, though not for ever."""
+        self.observer.stop()
+        if self.observer.is_alive():
+            self.observer.join(JOIN_DEADLINE)
 
 
 def _named(event: Any) -> tuple[str, ...]:
     return os.fsdecode(event.src_path), os.fsdecode(event.dest_path or "")
 
 
+@dataclass(slots=True, eq=False)
 class Watcher:
-    """The watch, the poll beside it, and the pushes; used only from the supervisor's loop."""
+    """The watch, the poll beside it, and the pushes; used only from the supervisor's loop.
 
-    def __init__(
-        self,
-        store_path: str,
-        sessions: SessionTable,
-        *,
-        poll_interval: float,
-        clock: Callable[[], float] = time.monotonic,
-        observe: Callable[[HintRelay, str], WatchThread] = observe,
-        on_tasks: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._path = os.path.realpath(store_path)
-        self._directory = os.path.dirname(self._path)
-        self._sessions = sessions
-        self._clock = clock
-        self._observe = observe
-        self._on_tasks = on_tasks
-        self._observer: WatchThread | None = None
-        self._store: SqliteStore | None = None
-        self._opened: Identity = None
-        self._token: Token | None = None
-        self._counts: ChangeCounts | None = None
+    Attributes:
+        path: the store's real one.
+        sessions: the workers that are told.
+        on_tasks: called when tasks have changed.
+        observe: makes a watch of a directory.
+    """
+
+    path: str
+    sessions: SessionTable
+    poll_interval: InitVar[float]
+    on_tasks: Callable[[], None] = lambda: None
+    observe: Callable[[HintRelay, str], DirectoryWatch] = DirectoryWatch
+    clock: Callable[[], float] = time.monotonic
+    _health: WatchHealth = field(init=False)
+    _watch: DirectoryWatch | None = None
+    _store: SqliteStore | None = None
+    _token: Token | None = None
+    _counts: ChangeCounts | None = None
+    _pace: Pace = field(default_factory=Pace)
+    _looks: Looks = field(default_factory=Looks)
+    _look_timer: asyncio.TimerHandle | None = None
+    _push_timer: asyncio.TimerHandle | None = None
+    _owed: set[str] = field(default_factory=set)
+    _look_skipped: bool = False
+    _hinted: bool = False
+    _hints: int = 0
+    _pushes: int = 0
+
+    def __post_init__(self, poll_interval: float) -> None:
         self._health = WatchHealth(poll_interval)
-        self._pace = Pace()
-        self._looks = Looks()
-        self._look_timer: asyncio.TimerHandle | None = None
-        self._push_timer: asyncio.TimerHandle | None = None
-        self._owed: set[str] = set()
-        self._look_skipped = False
-        self._hinted = False
-        self._hints = 0
-        self._pushes = 0
+
+    @property
+    def _directory(self) -> str:
+        return os.path.dirname(self.path)
 
     def configure(self, config: Config) -> None:
         """Poll at another interval from the next time on."""
@@ -180,7 +180,7 @@ class Watcher:
         for timer in (self._look_timer, self._push_timer):
             if timer is not None:
                 timer.cancel()
-        await asyncio.to_thread(self._end_observer)
+        await asyncio.to_thread(self._end_watch)
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -192,51 +192,41 @@ class Watcher:
         self._open_store()
         hinted, self._hinted = self._hinted, False
         signs = WatchSigns(
-            alive=self._alive(),
+            alive=self._watch is not None and self._watch.alive,
             directory=_identity(self._directory),
             hinted=hinted,
             moved=self._look(),
         )
-        why = self._health.examine(self._clock(), signs)
+        why = self._health.examine(self.clock(), signs)
         if why is not None:
-            await self._watch(why, signs.directory)
+            await self._watch_again(why, signs.directory)
 
-    def _alive(self) -> bool:
-        observer = self._observer
-        return (
-            observer is not None
-            and observer.is_alive()
-            and all(emitter.is_alive() for emitter in observer.emitters)
-        )
-
-    async def _watch(self, why: str, directory: Identity) -> None:
+    async def _watch_again(self, why: str, directory: Identity) -> None:
         """Make a watch in the place of the one there is, which no longer counts."""
         before = self._health.path
-        await asyncio.to_thread(self._end_observer)
+        await asyncio.to_thread(self._end_watch)
         if self._health.hopeless(why):
             error = "no events arrive from this file system"
-            self._health.failed(self._clock(), why, directory, error)
+            self._health.failed(self.clock(), why, directory, error)
         else:
-            paths = (self._path, self._path + "-wal", self._directory)
+            paths = (self.path, self.path + "-wal", self._directory)
             handler = HintRelay(asyncio.get_running_loop(), paths, self._hint)
             try:
-                await asyncio.to_thread(self._begin_observer, handler)
+                await asyncio.to_thread(self._begin_watch, handler)
             except (OSError, ImportError, RuntimeError) as error:
-                self._health.failed(self._clock(), why, directory, str(error))
+                self._health.failed(self.clock(), why, directory, str(error))
             else:
                 self._health.built(why, directory)
         if self._health.path != before or self._health.path == INOTIFY:
             log.info("watcher.state", **self._health.describe())
 
-    def _begin_observer(self, handler: HintRelay) -> None:
-        self._observer = self._observe(handler, self._directory)
+    def _begin_watch(self, handler: HintRelay) -> None:
+        self._watch = self.observe(handler, self._directory)
 
-    def _end_observer(self) -> None:
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            observer.stop()
-            if observer.is_alive():
-                observer.join(JOIN_DEADLINE)
+    def _end_watch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.end()
 
     # --- looks ----------------------------------------------------------------------------------
 
@@ -268,22 +258,16 @@ class Watcher:
             self._look_in(delay)
 
     def _open_store(self) -> None:
-        """A connection for the looks alone, to the file that is in its place now.
+        """Have a connection for the looks alone, which follows whatever is put in its place.
 
         It waits for no lock, so that it cannot hold the loop up.
         """
-        there = _identity(self._path)
-        if there is None or (self._store is not None and there == self._opened):
-            return
         if self._store is not None:
-            self._store.close()
-            self._store = self._token = None
+            return
         try:
-            self._store = SqliteStore(self._path, busy_timeout=0.0, guarded=False)
+            self._store = SqliteStore(self.path, busy_timeout=0.0, guarded=False)
         except KhiveError as error:
             log.debug("watcher.no_store", error=str(error))
-            return
-        self._opened = there
 
     def _look(self) -> bool:
         """See whether there was a commit, and owe the workers what it changed."""
@@ -300,14 +284,14 @@ class Watcher:
             log.debug("watcher.busy", error=str(error))
             self._token = None
             self._owe(PUSHED)
-            self._on_tasks()
+            self.on_tasks()
             return True
         before, self._counts, self._token = self._counts, counts, token
         if before is not None:
             changed = counts.changed_since(before)
             self._owe(changed & PUSHED)
             if TASKS in changed:
-                self._on_tasks()
+                self.on_tasks()
         return before is not None
 
     # --- pushes ---------------------------------------------------------------------------------
@@ -316,7 +300,7 @@ class Watcher:
         """Tell of these kinds as soon as the pace allows it."""
         self._owed.update(kinds)
         if self._owed and self._push_timer is None:
-            wait = self._pace.wait(self._clock())
+            wait = self._pace.wait(self.clock())
             if wait > 0:
                 self._push_timer = asyncio.get_running_loop().call_later(wait, self._push)
             else:
@@ -328,8 +312,8 @@ class Watcher:
             self._look()  # before the timer is forgotten: what is found goes with this push
         self._push_timer = None
         kinds, self._owed = sorted(self._owed), set()
-        told = self._sessions.tell_all({"hint": "changed", "kinds": kinds}, kinds=SERVING)
-        self._pace.sent(self._clock(), told)
+        told = self.sessions.tell_all({"hint": "changed", "kinds": kinds}, kinds=SERVING)
+        self._pace.sent(self.clock(), told)
         self._pushes += 1
         if skipped:
             self._look_in(self._looks.hint())  # a commit may yet have to become visible

@@ -10,7 +10,7 @@ import pytest
 from support import run
 
 from khive_supervisor.supervision.control.aside import Aside
-from khive_supervisor.supervision.roles.restarts import AGAIN_AT_MOST, Restarts
+from khive_supervisor.supervision.roles.generation import AGAIN_AT_MOST, Restarts
 
 
 def test_what_a_function_returns_or_raises_comes_back() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.supervision.processes import login_shell
+from khive_supervisor.supervision.roles import environment as login_shell
 
 
 def _shell(tmp_path: Path, body: str) -> str:

@@ -245,9 +245,7 @@ def test_a_look_at_the_disk_disturbs_nothing_that_is_going_on(phase: UpgradePhas
 def test_what_is_offered_is_said_with_its_release(release: str, word: str) -> None:
     state = upgrade.seen(Upgrade("0.2.0"), release, ASK, 0.0)
     assert state.problem.startswith(f"{word} release, {release}, is installed.")
-    assert upgrade.describe(state, ASK) == {
-        "policy": ASK, "state": "offered", "release": release, "problem": state.problem,
-    }  # fmt: skip
+    assert (state.phase, state.release) == (UpgradePhase.OFFERED, release)
 
 
 def test_what_cannot_take_over_is_tried_after_two_seconds_and_at_last_every_five_minutes() -> None:

@@ -22,7 +22,7 @@ from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.watch.health import DIED, GONE, INOTIFY, POLL
-from khive_supervisor.supervision.watch.watcher import HintRelay, Watcher, WatchThread
+from khive_supervisor.supervision.watch.watcher import DirectoryWatch, HintRelay, Watcher
 
 #: Seconds: so far apart that a test which passes cannot have waited for a poll.
 NEVER, SOON = 3600.0, 0.05
@@ -45,22 +45,19 @@ class FakeSessions(SessionTable):
         return self.count
 
 
-@dataclass
-class FakeObserver:
-    handler: HintRelay
-    living: bool = True
-    stopped: bool = False
-    emitters: Collection[Any] = ()
+class FakeWatch(DirectoryWatch):
+    """One without threads."""
 
-    def is_alive(self) -> bool:
+    def __init__(self, handler: HintRelay) -> None:
+        self.handler = handler
+        self.living, self.ended = True, False
+
+    @property
+    def alive(self) -> bool:
         return self.living
 
-    def stop(self) -> None:
-        self.stopped = True
-        self.living = False
-
-    def join(self, timeout: float | None = None) -> None:
-        raise AssertionError("it has stopped already")
+    def end(self) -> None:
+        self.ended = True
 
 
 @dataclass
@@ -70,14 +67,14 @@ class Bench:
     path: str
     store: SqliteStore
     sessions: FakeSessions
-    made: list[FakeObserver] = field(default_factory=list)
+    made: list[FakeWatch] = field(default_factory=list)
     failures: list[OSError] = field(default_factory=list)
 
-    def observe(self, handler: HintRelay, directory: str) -> WatchThread:
+    def observe(self, handler: HintRelay, directory: str) -> DirectoryWatch:
         assert directory == os.path.dirname(self.path)
         if self.failures:
             raise self.failures.pop(0)
-        self.made.append(FakeObserver(handler))
+        self.made.append(FakeWatch(handler))
         return self.made[-1]
 
     def event(self, path: str | None = None) -> None:
@@ -236,28 +233,23 @@ def test_the_poll_finds_what_no_event_told_of(in_bench: Runner) -> None:
             await bench.sessions.heard.wait()
             await until(lambda: watcher.describe()["missed"] == 1)
             await until(lambda: watcher.describe()["rebuilds"] == 1)
-            assert bench.made[0].stopped
+            assert bench.made[0].ended
             assert bench.sessions.told == [["posteriors"]]
 
     in_bench(main)
 
 
-@pytest.mark.parametrize("dead", ["observer", "emitter"])
-def test_a_dead_watch_is_made_anew(in_bench: Runner, dead: str) -> None:
+def test_a_dead_watch_is_made_anew(in_bench: Runner) -> None:
     async def main(bench: Bench) -> None:
         async with bench.watching(SOON) as watcher:
             await watched(watcher)
-            if dead == "observer":
-                bench.made[0].living = False
-            else:
-                bench.made[0].emitters = [SimpleNamespace(is_alive=lambda: False)]
-                bench.made[0].join = lambda timeout=None: None  # type: ignore[method-assign]  # spied on
+            bench.made[0].living = False
             await until(lambda: len(bench.made) == 2)
             await until(lambda: watcher.describe()["last_rebuild_reason"] == DIED)
             bench.learn()
             bench.event()
             await bench.sessions.heard.wait()
-            assert bench.made[0].stopped
+            assert bench.made[0].ended
 
     in_bench(main)
 
@@ -411,7 +403,8 @@ def test_a_real_watch_sees_a_commit_long_before_any_poll(in_bench: Runner) -> No
 def test_a_real_watch_whose_thread_ends_is_made_anew(in_bench: Runner, victim: str) -> None:
     async def main(bench: Bench) -> None:
         async with really_watching(bench, SOON) as watcher:
-            observer: Any = watcher._observer
+            assert watcher._watch is not None
+            observer: Any = watcher._watch.observer
             thread = observer if victim == "observer" else next(iter(observer.emitters))
             thread.stop()
             await until(lambda: watcher.describe()["last_rebuild_reason"] == DIED)
