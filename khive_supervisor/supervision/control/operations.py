@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor import logs
-from khive_supervisor.access.grant import Grant, check_operator
+from khive_supervisor.access.grant import check_operator
 from khive_supervisor.access.seen import OF_COMMAND, roles_for, status_for
 from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.server import Arrival, answer_requests
@@ -30,14 +31,6 @@ log = logs.get("khive.supervisor")
 #: What an operation is given, and what it answers: plain data that JSON can carry.
 Arguments = Mapping[str, Any]
 Answer = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who is at the other end of a connection: its name in the audit chain, and what it may do."""
-
-    who: str
-    grant: Callable[[], Awaitable[Grant]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +55,13 @@ class Operations:
 
     async def serve(self, arrival: Arrival) -> None:
         """Answer one connection until its client leaves."""
-        asker = Asker(self._who(arrival), functools.partial(self.grants.of_control, arrival))
         names = (*OF_ANYBODY, *OF_OPERATORS)
-        answers = {name: functools.partial(self._answer, asker, name) for name in names}
+        answers = {name: functools.partial(self._answer, arrival, name) for name in names}
         await answer_requests(arrival, answers)
 
-    async def _answer(self, asker: Asker, name: str, args: Arguments) -> Answer:
+    async def _answer(self, asker: Arrival, name: str, args: Arguments) -> Answer:
         if name in OF_OPERATORS:
-            check_operator(await asker.grant(), f"The supervisor's {name}")
+            check_operator(await self.grants.of_control(asker), f"The supervisor's {name}")
             return await OF_OPERATORS[name](self, asker, args)
         return await OF_ANYBODY[name](self, asker, args)
 
@@ -83,45 +75,45 @@ class Operations:
 
     # --- the supervisor -------------------------------------------------------------------------
 
-    async def _ping(self, _asker: Asker, _args: Arguments) -> Answer:
+    async def _ping(self, _asker: Arrival, _args: Arguments) -> Answer:
         return {"pid": os.getpid(), "store": self.store}
 
-    async def _grant(self, asker: Asker, _args: Arguments) -> Answer:
+    async def _grant(self, asker: Arrival, _args: Arguments) -> Answer:
         """Return what whoever asks may do: commands that ask nothing else go by it as well."""
-        return (await asker.grant()).as_dict()
+        return (await self.grants.of_control(asker)).as_dict()
 
-    async def _status(self, asker: Asker, _args: Arguments) -> Answer:
-        grant = await asker.grant()
+    async def _status(self, asker: Arrival, _args: Arguments) -> Answer:
+        grant = await self.grants.of_control(asker)
         return status_for(await self.whole_status(), grant, grant.owners, OF_COMMAND)
 
-    async def _counters(self, _asker: Asker, _args: Arguments) -> Answer:
+    async def _counters(self, _asker: Arrival, _args: Arguments) -> Answer:
         return {"workers": self.sessions.counts(), "reloads": dict(self.reloader.outcomes)}
 
-    async def _stop(self, asker: Asker, args: Arguments) -> Answer:
-        self.ending.soon(asker.who, sessions=bool(args.get("sessions")))
+    async def _stop(self, asker: Arrival, args: Arguments) -> Answer:
+        self.ending.soon(self._who(asker), sessions=bool(args.get("sessions")))
         return {"pid": os.getpid(), "sessions": len(self.sessions)}
 
-    async def _upgrade(self, _asker: Asker, args: Arguments) -> Answer:
+    async def _upgrade(self, _asker: Arrival, args: Arguments) -> Answer:
         return await self.upgrader.ask(args)
 
-    async def _reload(self, asker: Asker, args: Arguments) -> Answer:
+    async def _reload(self, asker: Arrival, args: Arguments) -> Answer:
         if args.get("dry_run"):
             return await self.reloader.rehearse()
-        result = await self.reloader.ask("reload", str(args.get("digest") or ""), asker.who)
+        result = await self.reloader.ask("reload", str(args.get("digest") or ""), self._who(asker))
         await self.records.outbox.flush()
         return result.as_dict()
 
-    async def _rescue(self, asker: Asker, args: Arguments) -> Answer:
+    async def _rescue(self, asker: Arrival, args: Arguments) -> Answer:
         file = args.get("file")
         if not isinstance(file, str) or not os.path.isabs(file):
             raise InvalidInput("The file to save to is needed, by its whole path.")
-        size = await self.upkeep.rescue(file)
-        log.warning("store.rescued", file=file, by=asker.who)
+        size = await self.upkeep.with_store(functools.partial(_copied, file))
+        log.warning("store.rescued", file=file, by=self._who(asker))
         return {"file": file, "bytes": size}
 
     # --- the index ------------------------------------------------------------------------------
 
-    async def _index_build(self, asker: Asker, _args: Arguments) -> Answer:
+    async def _index_build(self, asker: Arrival, _args: Arguments) -> Answer:
         if self.upkeep.model_id is None:
             raise InvalidInput(
                 "There is no embedder, so there are no vectors to build an index of.",
@@ -129,38 +121,38 @@ class Operations:
             )
         builder = self.upkeep.builder
         started = builder.build("asked for", force=True)
-        self.records.note("index.build", actors.INDEX, {"started": started}, actor=asker.who)
+        self.records.note("index.build", actors.INDEX, {"started": started}, actor=self._who(asker))
         return {"started": started, "running": builder.running}
 
-    async def _index_damaged(self, _asker: Asker, args: Arguments) -> Answer:
+    async def _index_damaged(self, _asker: Arrival, args: Arguments) -> Answer:
         log.warning("index.reported", error=str(args.get("error", ""))[:500])
         self.upkeep.check_again()
         return {}
 
     # --- roles ----------------------------------------------------------------------------------
 
-    async def _roles_drain(self, asker: Asker, args: Arguments) -> ServiceAnswer:
+    async def _roles_drain(self, asker: Arrival, args: Arguments) -> ServiceAnswer:
         role, again = _role_of(args), bool(args.get("reload"))
         answer = await self.roles.drain(role, reload=again)
         return await self._on_record("replaced" if again else "drained", role, answer, asker)
 
-    async def _roles_resume(self, asker: Asker, args: Arguments) -> ServiceAnswer:
+    async def _roles_resume(self, asker: Arrival, args: Arguments) -> ServiceAnswer:
         role = _role_of(args)
         return await self._on_record("resumed", role, await self.roles.resume(role), asker)
 
-    async def _roles_status(self, asker: Asker, _args: Arguments) -> Answer:
-        return {"roles": roles_for(self.roles.describe(), await asker.grant())}
+    async def _roles_status(self, asker: Arrival, _args: Arguments) -> Answer:
+        return {"roles": roles_for(self.roles.describe(), await self.grants.of_control(asker))}
 
     async def _on_record(
-        self, kind: str, role: str, answer: ServiceAnswer, asker: Asker
+        self, kind: str, role: str, answer: ServiceAnswer, asker: Arrival
     ) -> ServiceAnswer:
         """Record what was done with a role before it is answered, if the disk allows."""
-        self.records.note(f"role.{kind}", actors.role(role), answer, actor=asker.who)
+        self.records.note(f"role.{kind}", actors.role(role), answer, actor=self._who(asker))
         await self.records.outbox.flush()
         return answer
 
 
-Operation = Callable[[Operations, Asker, Arguments], Awaitable[Answer]]
+Operation = Callable[[Operations, Arrival, Arguments], Awaitable[Answer]]
 
 #: What everybody may ask who reaches the socket, and what only an operator may.
 OF_ANYBODY: Mapping[str, Operation] = {
@@ -180,6 +172,12 @@ OF_OPERATORS: Mapping[str, Operation] = {
     "roles.drain": Operations._roles_drain,
     "roles.resume": Operations._roles_resume,
 }
+
+
+def _copied(file: str, store: Store) -> int:
+    """Copy the store to a new file, as it is open, whatever is at its path now; its bytes."""
+    store.backup(file)
+    return os.path.getsize(file)
 
 
 def _role_of(args: Arguments) -> str:

@@ -163,11 +163,6 @@ class Maintenance:
             return str(error)
         return ""
 
-    def copy_to(self, target: str) -> int:
-        """Back the store up, also one whose file has been deleted; the copy's bytes."""
-        self.store.backup(target)
-        return os.path.getsize(target)
-
     def forget_verdict(self) -> None:
         """A worker found the file damaged: check it again at the next look."""
         self._verified = {}

@@ -69,10 +69,6 @@ class Upkeep:
         """Run something with the store, where that may wait for a disk; return what it returns."""
         return await self._in_thread(lambda maintenance: work(maintenance.store))
 
-    async def rescue(self, target: str) -> int:
-        """Copy the store to a new file, as it is open, whatever is at its path now; its bytes."""
-        return await self._in_thread(lambda maintenance: maintenance.copy_to(target))
-
     async def look(self) -> IndexStatus:
         """The state of the index as of now."""
         self.index_state = await self._in_thread(Maintenance.look)

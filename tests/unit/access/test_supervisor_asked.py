@@ -43,7 +43,7 @@ def operations(grant: Grant) -> Operations:
     sessions.__len__.return_value = 2
     sessions.counts.return_value = {}
     records.outbox.flush = AsyncMock()
-    upkeep.rescue = AsyncMock(return_value=1)
+    upkeep.with_store = AsyncMock(return_value=1)
     upkeep.builder.build.return_value = upkeep.builder.running = True
     return Operations(
         sessions,
