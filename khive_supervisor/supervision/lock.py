@@ -53,18 +53,16 @@ class StoreLock:
         except BlockingIOError:
             os.close(fd)
             return False
-        self.release()
-        self._fd = fd
-        self.describe(self.me)
+        self._hold(fd)
         return True
 
-    def describe(self, me: Holder) -> None:
-        """Say anew who holds the lock, when it is held."""
-        self.me = me
-        if self._fd is not None:
-            data = me.encode()
-            os.pwrite(self._fd, data, 0)  # with its `end`: what was longer is not read
-            os.ftruncate(self._fd, len(data))
+    def _hold(self, fd: int) -> None:
+        """Hold the lock by a descriptor, and say in the file who does."""
+        self.release()
+        self._fd = fd
+        data = self.me.encode()
+        os.pwrite(fd, data, 0)  # with its `end`: what was longer is not read
+        os.ftruncate(fd, len(data))
 
     def missing(self) -> bool:
         """Return whether the lock that we hold is not the one that others would find."""
@@ -84,8 +82,7 @@ class StoreLock:
             os.close(fd)
             return
         os.set_inheritable(fd, False)
-        self._fd = fd
-        self.describe(self.me)
+        self._hold(fd)
 
     def descriptor(self) -> int:
         """The descriptor that holds the lock; it is held."""
