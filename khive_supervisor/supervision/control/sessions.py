@@ -136,7 +136,7 @@ class SessionTable:
         hello: JsonObject,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        on_hint: OnHint = lambda _message: None,
+        on_hint: OnHint,
     ) -> None:
         """Keep a worker in the table until its link ends.
 
@@ -146,6 +146,18 @@ class SessionTable:
             writer: where it is told something.
             on_hint: given what the supervisor is to act on: `{"hint": "tasks", "role": ...}`.
         """
+        session = self._registered(hello, writer)
+        try:
+            await self._read_updates(session, reader, on_hint)
+        finally:
+            session.step(ProcessEvent.ENDED)
+            self._ended.update(session.counts)
+            session.counts = {}
+            if self._by_id.get(session.id) is session:
+                del self._by_id[session.id]
+            log.info("session.ended", session=session.id, worker=session.pid)
+
+    def _registered(self, hello: JsonObject, writer: asyncio.StreamWriter) -> Session:
         session = Session(
             id=str(hello["session"]),
             kind=str(hello.get("worker", "session")),
@@ -166,15 +178,7 @@ class SessionTable:
         self.served += 1
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
         self.on_registered(session)
-        try:
-            await self._read_updates(session, reader, on_hint)
-        finally:
-            session.step(ProcessEvent.ENDED)
-            self._ended.update(session.counts)
-            session.counts = {}
-            if self._by_id.get(session.id) is session:
-                del self._by_id[session.id]
-            log.info("session.ended", session=session.id, worker=session.pid)
+        return session
 
     async def _read_updates(
         self, session: Session, reader: asyncio.StreamReader, on_hint: OnHint

@@ -25,7 +25,6 @@ from khive_supervisor.config.changes import ConfigDiff, diff, digest_of, in_forc
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import load
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.reload.result import (
@@ -103,7 +102,7 @@ class Reloader:
     outcomes: Counter[str] = field(default_factory=Counter)
     _requests: list[Request] = field(default_factory=list)
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
-    _reverts: list[tuple[Role, Role, str]] = field(default_factory=list)
+    _reverts: list[RolledBack] = field(default_factory=list)
     _plan: ConfigDiff | None = None
     _timings: dict[str, float] = field(default_factory=dict)
     _since: float = 0.0
@@ -304,8 +303,8 @@ class Reloader:
 
     def _take_in(self, event: RoleEvent) -> None:
         self._note(event)
-        if isinstance(event, RolledBack) and event.again is not None:
-            self._reverts.append((event.bad, event.again, event.why))
+        if isinstance(event, RolledBack):
+            self._reverts.append(event)
             if self.phase in RESTING:
                 self._revert()
 
@@ -318,10 +317,10 @@ class Reloader:
     def _revert(self) -> None:
         """Name the old definitions of roles that went back, so that the next reload tries again."""
         while self._reverts:
-            bad, again, why = self._reverts.pop(0)
-            name = bad.role
-            if self.config.role(name) != bad or bad == again:
-                continue  # another reload came
+            event = self._reverts.pop(0)
+            name, again = event.role, event.again
+            if again in (None, event.bad) or self.config.role(name) != event.bad:
+                continue  # there is nothing to go back to, or another reload came
             roles = tuple(again if role.role == name else role for role in self.config.roles)
             try:
                 self._configure(replace(self.config, roles=roles))
@@ -334,11 +333,11 @@ class Reloader:
                     self.last,
                     state=self.phase,
                     roles={**self.last.roles, name: RoleOutcome.ROLLED_BACK},
-                    errors=(*self.last.errors, why),
+                    errors=(*self.last.errors, event.why),
                 )
             self.outcomes["rolled_back_later"] += 1
             self.notifier.ready("The last reload was rolled back.")
-            log.error("reload.reverted", role=name, error=why)
+            log.error("reload.reverted", role=name, error=event.why)
             detail = {"role": name, "digest": digest_of(self.config)}
             self.audit.note("configuration.reverted", actors.CONFIGURATION, detail)
 
