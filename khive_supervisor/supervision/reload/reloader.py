@@ -44,7 +44,6 @@ from khive_supervisor.supervision.roles.events import (
     RolledBack,
 )
 from khive_supervisor.supervision.roles.manager import Roles
-from khive_supervisor.supervision.systemd import Notifier
 
 log = logs.get("khive.reload")
 
@@ -54,6 +53,16 @@ class Configurable(Protocol):
 
     def configure(self, config: Config) -> None:
         """Go by another configuration from now on; what raises must have changed nothing."""
+
+
+class ServiceManager(Protocol):
+    """What is told of the start and the end of each reload."""
+
+    def reloading(self) -> None:
+        """A reload begins; `ready` must follow."""
+
+    def ready(self, status: str = "") -> None:
+        """It is over; `status` is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ class Reloader:
     parts: Sequence[Configurable]
     roles: Roles
     audit: AuditEvents
-    notifier: Notifier
+    notifier: ServiceManager
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Callable[[], float] = time.monotonic
     last: Result | None = None
