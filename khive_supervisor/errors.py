@@ -62,13 +62,14 @@ class ConfigError(KhiveError):
 
     code = "config_invalid"
     exit_code = exitcodes.CONFIG
+    #: What each problem begins with.
+    MARK: ClassVar[str] = "\n  - "
 
     def __init__(self, problems: Sequence[str], *, hint: str = "") -> None:
         count = len(problems)
         head = "1 problem" if count == 1 else f"{count} problems"
         super().__init__(
-            f"The configuration has {head}:\n" + "\n".join(f"  - {p}" for p in problems),
-            hint=hint,
+            f"The configuration has {head}:" + "".join(self.MARK + p for p in problems), hint=hint
         )
         self.problems = tuple(problems)
 
@@ -221,5 +222,8 @@ _BY_CODE: dict[str, type[KhiveError]] = {
 
 def from_dict(data: dict[str, Any]) -> KhiveError:
     """Rebuild an error that crossed a process border; an unknown code becomes the root."""
-    kind = _BY_CODE.get(str(data.get("code")), KhiveError)
-    return kind(str(data.get("message", "unknown error")), hint=str(data.get("hint", "")))
+    code, message = str(data.get("code")), str(data.get("message", "unknown error"))
+    hint = str(data.get("hint", ""))
+    if code == ConfigError.code:
+        return ConfigError(message.split(ConfigError.MARK)[1:], hint=hint)
+    return _BY_CODE.get(code, KhiveError)(message, hint=hint)

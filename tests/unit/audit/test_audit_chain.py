@@ -247,3 +247,101 @@ def test_actors_say_who_and_where_from() -> None:
     assert actors.session("", "ada") == f"{actors.user()} ada"
     assert actors.command(12) == f"{actors.user()} pid 12"
     assert actors.command(None) == actors.user()
+
+
+# --- what is said of it ---------------------------------------------------------------------------
+
+
+def problem_of(entries: list[AuditEntry], *heads: Head) -> str:
+    found = verify(entries, heads).problem
+    assert found is not None
+    return found.text
+
+
+def test_what_is_wrong_is_said_with_the_numbers_that_it_is_about() -> None:
+    chain = chain_of(6)
+    head = Head(6, chain[5].hash)
+    gap, several = chain[:2] + chain[3:], chain[:1] + chain[4:]
+    assert problem_of(gap) == "Entry 3 is missing before entry 4."
+    assert problem_of(several) == "Entries 2 to 4 are missing before entry 5."
+    assert problem_of([*chain, chain[1]]) == "Entry 2 comes after entry 6."
+    swapped = renumbered([chain[0], chain[2], chain[1], *chain[3:]])
+    assert problem_of(swapped) == "Entries 2 and 3 have changed places."
+    assert "ends with entry 4, and the head is of entry 6" in problem_of(chain[:4], head)
+
+
+def test_what_is_right_before_the_first_wrong_entry_is_told() -> None:
+    chain = chain_of(5)
+    chain[3] = replace(chain[3], actor="eve")
+    report = verify(chain)
+    assert (report.entries, report.head, report.intact) == (3, Head(3, chain[2].hash), False)
+    assert verify([replace(chain[0], actor="eve")]).head == Head()
+
+
+def test_a_report_is_plain_data() -> None:
+    chain = chain_of(2)
+    whole = verify(chain, [Head(1, chain[0].hash)]).as_dict()
+    assert whole == {
+        "intact": True, "entries": 2, "head": {"seq": 2, "hash": chain[1].hash.hex()},
+        "heads_found": 1, "problem": None,
+    }  # fmt: skip
+    chain[1] = replace(chain[1], actor="eve")
+    found = verify(chain).as_dict()
+    assert (found["intact"], found["entries"]) == (False, 1)
+    assert found["problem"]["seq"] == 2
+    assert found["problem"]["fault"] == "changed"
+
+
+def test_heads_are_looked_for_in_any_order_and_counted_up_to_the_first_that_is_wrong() -> None:
+    chain = chain_of(5)
+    heads = [Head(entry.seq, entry.hash) for entry in chain]
+    assert verify(chain, heads[::-1]).heads == 5
+    assert verify(chain, [heads[4], heads[4], heads[0]]).heads == 3
+    wrong = Head(3, bytes(32))
+    report = verify(chain, [heads[4], wrong, heads[0]])
+    assert report.heads == 1
+    assert report.problem is not None
+    assert (report.problem.seq, report.problem.fault) == (3, Fault.REWRITTEN)
+    assert report.head == heads[1]
+
+
+def test_the_first_entry_can_be_the_wrong_one() -> None:
+    chain = chain_of(3)
+    rewritten = resealed(replace(chain[0], actor="eve"))
+    assert broken([rewritten, *chain[1:]]) == (2, Fault.DOES_NOT_FOLLOW)
+    assert broken(chain, Head(1, bytes(32))) == (1, Fault.REWRITTEN)
+    assert verify(chain, [Head(1, bytes(32))]).head == Head()
+
+
+def test_an_entry_with_another_past_does_not_follow() -> None:
+    chain = chain_of(3)
+    chain[2] = resealed(replace(chain[2], previous=bytes(32)))
+    assert broken(chain) == (3, Fault.DOES_NOT_FOLLOW)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_nothing_is_read_beyond_the_entry_after_the_first_wrong_one(count: int) -> None:
+    chain = chain_of(9)
+    chain[count] = replace(chain[count], actor="eve")
+    read: list[int] = []
+
+    def entries() -> Any:
+        for entry in chain:
+            read.append(entry.seq)
+            yield entry
+
+    assert verify(entries()).problem is not None
+    assert len(read) <= count + 3
+
+
+def test_a_head_of_nothing_is_number_zero() -> None:
+    assert read_heads(str(Head())) == [Head(0, GENESIS)]
+    assert Head().as_dict() == {"seq": 0, "hash": GENESIS.hex()}
+
+
+def test_what_is_no_head_is_repeated_in_part_and_with_what_to_do() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_heads("x" * 200)
+    assert "x" * 80 in caught.value.message
+    assert "x" * 81 not in caught.value.message
+    assert "khive-supervisor audit head" in caught.value.hint

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from khive_supervisor.budgets import limits as terms
 from khive_supervisor.budgets.account import EXCEEDED, NEAR, NORMAL, STATES, Account, Spent
-from khive_supervisor.budgets.amounts import plain, text, whole
+from khive_supervisor.budgets.amounts import counts, plain, text, whole
 from khive_supervisor.budgets.limits import BudgetLimits, BudgetReserve, limits_of, reserve_for
 from khive_supervisor.budgets.usage import MOST, plus, usage, usage_in
 from khive_supervisor.budgets.windows import DAY, Window, month, week, written
@@ -34,6 +34,9 @@ def unix(*date: int) -> float:
         (unix(2026, 11, 23), "Mon 2026-11-23 00:00 UTC", "Mon 2026-11-30 00:00 UTC"),
         (unix(2027, 1, 1), "Mon 2026-12-28 00:00 UTC", "Mon 2027-01-04 00:00 UTC"),
         (0, "Mon 1969-12-29 00:00 UTC", "Mon 1970-01-05 00:00 UTC"),
+        # A clock may be set to before it was counted from.
+        (-0.1, "Mon 1969-12-29 00:00 UTC", "Mon 1970-01-05 00:00 UTC"),
+        (-3 * DAY - 0.1, "Mon 1969-12-22 00:00 UTC", "Mon 1969-12-29 00:00 UTC"),
     ],
 )
 def test_a_week_starts_on_monday(now: float, starts: str, ends: str) -> None:
@@ -47,6 +50,7 @@ def test_a_week_starts_on_monday(now: float, starts: str, ends: str) -> None:
         (unix(2026, 12, 31, 23, 59, 59), "Tue 2026-12-01 00:00 UTC", "Fri 2027-01-01 00:00 UTC"),
         (unix(2027, 1, 1), "Fri 2027-01-01 00:00 UTC", "Mon 2027-02-01 00:00 UTC"),
         (unix(2028, 2, 29, 12), "Tue 2028-02-01 00:00 UTC", "Wed 2028-03-01 00:00 UTC"),
+        (-0.1, "Mon 1969-12-01 00:00 UTC", "Thu 1970-01-01 00:00 UTC"),
     ],
 )
 def test_a_month_starts_on_its_first_day(now: float, starts: str, ends: str) -> None:
@@ -236,3 +240,137 @@ def test_tasks_that_keep_to_what_is_set_aside_never_exceed_a_limit(
 def test_a_window_is_whole_days() -> None:
     window = Window("week", 3, 10)
     assert (window.start, window.end) == (3 * DAY, 10 * DAY)
+
+
+# --- at the bounds --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "shown"),
+    [
+        (0, "usd", "$0.00"),
+        (1, "usd", "$0.000001"),
+        (10_000, "usd", "$0.01"),
+        (12_300, "usd", "$0.0123"),
+        (999_999, "usd", "$0.999999"),
+        (1_000_000, "usd", "$1.00"),
+        (-1, "usd", "-$0.000001"),
+        (1_234_567_000_000, "usd", "$1,234,567.00"),
+        (0, "tokens", "0 tokens"),
+        (1234, "tokens", "1,234 tokens"),
+    ],
+)
+def test_an_amount_has_cents_and_no_more_than_it_needs(amount: int, unit: str, shown: str) -> None:
+    assert text(amount, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [
+        (0, True), (0.0, True), (1, True), (0.5, True), (-1e-9, False), (-1, False),
+        (True, False), (False, False), (None, False), ("1", False), (float("nan"), False),
+        (float("inf"), False), (10**400, False),
+    ],
+)  # fmt: skip
+def test_an_amount_is_a_finite_number_from_zero(given: object, *, counted: bool) -> None:
+    assert counts(given) == counted
+
+
+def test_the_most_of_one_attempt_is_allowed_and_nothing_more() -> None:
+    assert usage(MOST / 1_000_000, MOST) == Usage(MOST, MOST)
+    for cost, tokens in ((MOST / 1_000_000 + 1e-3, 0), (0, MOST + 1), (10.0**300, 0)):
+        with pytest.raises(InvalidInput, match="cannot use more than"):
+            usage(cost, tokens)
+    assert plus(Usage(MOST - 1, MOST), Usage(1, 0)) == Usage(MOST, MOST)
+    with pytest.raises(InvalidInput):
+        plus(Usage(0, MOST), Usage(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("many", "taken"), [(1, 1), (2, 2), (9, 9), (10, 9), (11, 10), (19, 18), (20, 18)]
+)
+def test_nine_of_ten_attempts_may_not_take_more_than_what_is_set_aside(
+    many: int, taken: int
+) -> None:
+    limits = BudgetLimits(weekly=1000)
+    for recent in (range(1, many + 1), range(many, 0, -1)):
+        assert reserve_for(limits, list(recent)) == BudgetReserve(taken, "learned")
+
+
+@pytest.mark.parametrize(("smallest", "part"), [(1, 1), (10, 1), (11, 2), (1000, 100), (0, 0)])
+def test_while_nothing_is_known_a_tenth_of_the_limit_is_set_aside(smallest: int, part: int) -> None:
+    for limits in (BudgetLimits(weekly=smallest), BudgetLimits(monthly=smallest, weekly=5000)):
+        assert reserve_for(limits, []) == BudgetReserve(part, "unknown")
+
+
+@pytest.mark.parametrize("reserve", [500, 1000, 5000])
+def test_no_more_than_the_smallest_limit_is_set_aside(reserve: int) -> None:
+    limits = BudgetLimits(weekly=1000, monthly=5000, reserve=reserve)
+    assert reserve_for(limits, [7]) == BudgetReserve(min(reserve, 1000), "configured")
+    assert reserve_for(BudgetLimits(weekly=1000), [reserve]).amount == min(reserve, 1000)
+
+
+def test_each_window_has_its_own_limit() -> None:
+    limits = BudgetLimits(weekly=1, monthly=2)
+    assert (limits.of("week"), limits.of("month")) == (1, 2)
+    assert BudgetLimits(monthly=7).smallest == BudgetLimits(weekly=7).smallest == 7
+
+
+def test_what_is_spent_is_counted_in_each_unit() -> None:
+    assert (Spent(WEEK, 5, 7).of("usd"), Spent(WEEK, 5, 7).of("tokens")) == (5, 7)
+    assert (Spent(WEEK).of("usd"), Spent(WEEK).of("tokens")) == (0, 0)
+
+
+def test_only_the_units_of_the_limit_count_against_it() -> None:
+    tokens = BudgetLimits(weekly=100, unit="tokens", reserve=10)
+    spent = (Spent(WEEK, cost=10**9, tokens=20),)
+    account = Account("r", spent, tokens, reserve_for(tokens, []))
+    assert (account.state, account.left_in(spent[0])) == (NORMAL, 80)
+
+
+def test_limits_of_which_nothing_is_set_aside_yet_hold_nobody_up() -> None:
+    account = Account("r", (Spent(WEEK, 500),), BudgetLimits(weekly=100))
+    assert (account.state, account.fits, account.why()) == ("unlimited", True, "")
+
+
+def test_of_a_limit_that_is_spent_whole_nothing_is_said_of_the_next_task() -> None:
+    limits = BudgetLimits(weekly=200_000, reserve=10_000)
+    spent = stand(limits, 200_000).why()
+    assert spent == "$0.20 of $0.20 is spent this week (until Mon 2026-11-23 00:00 UTC)"
+    assert "and a task may take $0.01" in stand(limits, 199_999).why()
+    assert stand(limits, 190_000).why() == ""
+
+
+def test_every_window_that_is_exceeded_is_named() -> None:
+    why = stand(BudgetLimits(weekly=100_000, monthly=100_000, reserve=0), 100_000).why()
+    assert [part.split(" (")[0].rsplit(" ", 1)[1] for part in why.split("; ")] == ["week", "month"]
+
+
+@pytest.mark.parametrize(
+    ("near", "spent", "state"),
+    [(0.5, 49, NORMAL), (0.5, 50, NEAR), (1.0, 89, NORMAL), (0.0, 0, NEAR)],
+)
+def test_near_is_a_share_of_the_limit(near: float, spent: int, state: str) -> None:
+    limits = limits_of(Budget(weekly=100.0, unit="tokens", near=near, reserve=10.0))
+    assert limits is not None
+    assert stand(limits, spent).state == state
+
+
+@pytest.mark.parametrize(("spent", "state"), [(799_999_999, NORMAL), (800_000_000, NEAR)])
+def test_a_share_of_a_large_limit_is_exact(spent: int, state: str) -> None:
+    assert stand(BudgetLimits(weekly=10**9, reserve=1), spent).state == state
+
+
+def test_what_an_attempt_does_not_say_it_has_not_used() -> None:
+    assert (usage(), usage(0.25), usage(tokens=7)) == (Usage(), Usage(250_000, 0), Usage(0, 7))
+    with pytest.raises(InvalidInput, match=r"more than \$1,000,000 or 1,000,000,000,000 tokens"):
+        usage(tokens=MOST + 1)
+
+
+def test_what_goes_on_when_a_limit_is_exceeded_depends_on_the_fallback() -> None:
+    spent = stand(BudgetLimits(weekly=100, reserve=10), 100)
+    helped = stand(BudgetLimits(weekly=100, reserve=10, fallback=("x",)), 100)
+    normal = stand(BudgetLimits(weekly=100, reserve=10), 0)
+    assert [one.exceeded for one in (spent, helped, normal)] == [True, True, False]
+    assert [one.blocks for one in (spent, helped, normal)] == [True, False, False]
+    assert [one.ends for one in (spent, helped, normal)] == [WEEK.end, WEEK.end, None]

@@ -19,7 +19,7 @@ from khive_supervisor import __version__, exitcodes
 from khive_supervisor.cli.commands.memory import COMMANDS as MEMORY
 from khive_supervisor.cli.main import cli
 from khive_supervisor.cli.verbs import parse_arguments
-from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.errors import ConfigError, InvalidInput, KhiveError
 
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -203,10 +203,16 @@ def test_a_value_that_nests_too_deeply_is_text() -> None:
 def test_errors_of_every_kind_cross_process_borders() -> None:
     from khive_supervisor.errors import from_dict
 
-    kinds = [k for k in KhiveError.__subclasses__() if k.__name__ != "ConfigError"]
+    kinds = [k for k in KhiveError.__subclasses__() if k is not ConfigError]
     for kind in kinds:
         back = from_dict(kind("what", hint="then").as_dict())
         assert (type(back), back.message, back.hint) == (kind, "what", "then")
+    for problems in (["f:1: a: b"], ["f:1: a: b\nc", "g: d"]):
+        invalid = ConfigError(problems, hint="then")
+        back = from_dict(invalid.as_dict())
+        assert isinstance(back, ConfigError)
+        assert (back.problems, back.exit_code) == (tuple(problems), exitcodes.CONFIG)
+        assert back.as_dict() == invalid.as_dict()
     assert type(from_dict({"code": "of the future"})) is KhiveError
 
 

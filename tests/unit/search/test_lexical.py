@@ -157,3 +157,119 @@ def test_only_common_frequencies_are_remembered_and_not_for_ever() -> None:
     now = 11.0
     cache(["common"])
     assert asked == [["common", "rare"], ["rare"], ["common"]]
+
+
+# --- at the bounds --------------------------------------------------------------------------------
+
+
+class Asked:
+    """Answers each expression with what it is told, and keeps what was asked."""
+
+    def __init__(self, both: Scored, alone: Scored) -> None:
+        self.answers = {True: both, False: alone}
+        self.kinds: list[bool] = []
+
+    def match(self, expression: str, limit: int) -> Scored:
+        self.kinds.append(") AND (" in expression)
+        return self.answers[self.kinds[-1]][:limit]
+
+
+def chosen_of(required: int, postings: int) -> lexical.TermSelection:
+    words = tuple(f"word{number}" for number in range(required))
+    return lexical.TermSelection(words, ("also",), postings, 0.0)
+
+
+ENOUGH: Scored = [(9, 3.0), (8, 2.0)]
+BUDGET = QueryCost(postings=10)
+
+
+@pytest.mark.parametrize(
+    ("required", "postings", "both", "asks"),
+    [
+        (1, 11, ENOUGH, 1),  # everywhere, and enough have a second word
+        (1, 10, ENOUGH, 2),  # it fits: not everywhere
+        (1, 11, ENOUGH[:1], 2),  # everywhere, and too few have a second word
+        (12, 5, ENOUGH, 1),  # many words
+        (11, 5, ENOUGH, 2),
+        (12, 5, ENOUGH[:1], 2),
+    ],
+)
+def test_entries_without_a_second_word_are_looked_for_where_they_may_count(
+    required: int, postings: int, both: Scored, asks: int
+) -> None:
+    asked = Asked(both, [(7, 1.0)])
+    lexical.retrieve(chosen_of(required, postings), asked.match, 2, BUDGET)
+    assert asked.kinds == [True, False][:asks]
+
+
+def test_without_optional_words_it_is_asked_once() -> None:
+    asked = Asked([], ENOUGH)
+    alone = lexical.TermSelection(("word",), (), 5, 0.0)
+    assert lexical.retrieve(alone, asked.match, 2, BUDGET) == ENOUGH
+    assert asked.kinds == [False]
+
+
+def test_the_better_score_of_an_entry_counts_and_of_equals_the_newer_is_first() -> None:
+    asked = Asked(both=[(1, 2.0), (5, 2.0), (7, 0.5)], alone=[(7, 2.0), (2, 2.0), (1, 1.0)])
+    found = lexical.retrieve(chosen_of(1, 5), asked.match, 3, BUDGET)
+    assert found == [(7, 2.0), (5, 2.0), (2, 2.0)]
+
+
+def test_a_word_is_required_as_long_as_all_fit_to_the_last_posting() -> None:
+    query, budget = read_query("rare next"), QueryCost(postings=30)
+    assert select(query, {"rare": 10, "next": 20}, 1000, budget).required == ("rare", "next")
+    assert select(query, {"rare": 10, "next": 21}, 1000, budget).optional == ("next",)
+
+
+@pytest.mark.parametrize(("required", "optional"), [(1, 1), (2, 1), (1, 2), (3, 0)])
+def test_words_beyond_the_budget_are_left_out(required: int, optional: int) -> None:
+    frequencies = {"ash": 1, "birch": 2, "cedar": 3, "elm": 4}
+    budget = QueryCost(required=required, optional=optional)
+    chosen = select(read_query("elm cedar birch ash"), frequencies, 1000, budget)
+    words = ["ash", "birch", "cedar", "elm"]
+    assert chosen.required == tuple(words[:required])
+    assert chosen.optional == tuple(words[required : required + optional])
+
+
+def test_without_a_known_word_there_are_no_names() -> None:
+    assert select(read_query("max_retries"), {}, 1000).names == 0.0
+
+
+@pytest.mark.parametrize(
+    ("frequency", "entries", "expected"),
+    [(0, 0, 1e-6), (5, 10, 1e-6), (9, 3, 1e-6), (1, 1, 1e-6), (0, 1, 1.0986), (1, 1000, 6.5023)],
+)
+def test_the_inverse_frequency_is_that_of_the_index(
+    frequency: int, entries: int, expected: float
+) -> None:
+    found = lexical.inverse_frequency(frequency, entries)
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_is_common_is_remembered_until_the_time_is_over() -> None:
+    asked: list[list[str]] = []
+    now = 5.0
+
+    def lookup(terms: list[str]) -> dict[str, int]:
+        asked.append(terms)
+        return {term: int(term[1:]) for term in terms}
+
+    cache = FrequencyCache(lookup, lambda: now, seconds=10.0)
+    for moment in (5.0, 14.999, 15.0):
+        now = moment
+        assert cache(["w99", "w100"]) == {"w99": 99, "w100": 100}
+    assert asked == [["w99", "w100"], ["w99"], ["w99", "w100"]]
+
+
+def test_a_cache_that_is_full_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def lookup(terms: list[str]) -> dict[str, int]:
+        asked.append(terms)
+        return dict.fromkeys(terms, 500)
+
+    monkeypatch.setattr(lexical, "_CACHED_TERMS", 2)
+    cache = FrequencyCache(lookup, lambda: 1.0)
+    for words in (["a", "b"], ["a", "b"], ["c"], ["a"]):
+        cache(words)
+    assert asked == [["a", "b"], [], ["c"], ["a"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -17,10 +18,13 @@ from khive_supervisor.tasks.model import (
     CANCELLED,
     DEAD,
     DONE,
+    ENDED,
+    ERROR_LIMIT,
     FAILED,
     LEASED,
     LOG_LIMIT,
     PAYLOAD_LIMIT,
+    PROGRESS_LIMIT,
     QUEUED,
     RESULT_LIMIT,
     STATES,
@@ -172,6 +176,60 @@ def test_any_text_can_be_stored(text: str) -> None:
     json.loads(bounds.result_text(text))
 
 
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_payload_may_be_as_large_as_its_limit(over: int) -> None:
+    payload = "x" * (PAYLOAD_LIMIT - len('""') + over)
+    if not over:
+        assert len(bounds.payload_text(payload)) == PAYLOAD_LIMIT
+        return
+    with pytest.raises(InvalidInput, match=f"has {PAYLOAD_LIMIT + 1} bytes as JSON"):
+        bounds.payload_text(payload)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_result_is_kept_whole_up_to_its_limit(over: int) -> None:
+    result = "x" * (RESULT_LIMIT - len('""') + over)
+    kept = json.loads(bounds.result_text(result))
+    assert (kept == result) == (not over)
+    if over:
+        # Half of what may be kept, less what surrounds it: quotes take twice the room.
+        assert len(kept["beginning"]) == RESULT_LIMIT // 2 - 200
+        assert f"had {RESULT_LIMIT + 1} bytes" in kept["note"]
+
+
+def test_what_json_does_not_have_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidInput, match="The result is not JSON") as caught:
+        bounds.result_text({"a": object()})
+    assert "finite numbers" in caught.value.hint
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(InvalidInput, match="The payload is not JSON"):
+        bounds.payload_text(nested)
+
+
+@pytest.mark.parametrize(
+    ("shorten", "limit"),
+    [(bounds.error_text, ERROR_LIMIT), (bounds.progress_text, PROGRESS_LIMIT)],
+)
+def test_a_text_is_kept_whole_up_to_its_limit(
+    shorten: Callable[[str], str | None], limit: int
+) -> None:
+    assert shorten("x" * limit) == "x" * limit
+    assert shorten("x" * (limit + 1)) == f"{'x' * limit}... [cut, {limit + 1} characters]"
+
+
+def test_no_error_is_none() -> None:
+    assert bounds.error_text(None) is None
+
+
+def test_a_log_is_kept_whole_up_to_its_limit() -> None:
+    assert bounds.log_tail("x" * LOG_LIMIT) == "x" * LOG_LIMIT
+    assert bounds.log_tail("y" + "x" * LOG_LIMIT) == (
+        f"[1 bytes before this were cut]\n{'x' * LOG_LIMIT}"
+    )
+
+
 # --- records --------------------------------------------------------------------------------------
 
 
@@ -308,3 +366,84 @@ def test_a_selection_explains_itself() -> None:
     assert by_role["a"]["score"] == pytest.approx(by_role["a"]["draw"] / 3.0, abs=1e-4)
     scores = [one["score"] for one in told["candidates"]]
     assert scores == sorted(scores, reverse=True)
+    assert told["because"].startswith("the highest score")
+    assert "skipped" not in told
+
+
+@pytest.mark.parametrize(
+    ("exceeded", "candidates", "skipped"),
+    [
+        ({}, {"a", "b"}, []),
+        ({"a": "all is spent"}, {"b"}, ["a"]),
+        ({"other": "all is spent"}, {"a", "b"}, []),
+        # Where every role's budget is exceeded, none is passed over: the task has to wait anyway.
+        ({"a": "all is spent", "b": "all is spent"}, {"a", "b"}, []),
+    ],
+)
+def test_a_role_that_may_spend_nothing_is_passed_over(
+    exceeded: dict[str, str], candidates: set[str], skipped: list[str]
+) -> None:
+    found = selection.select([role("a"), role("b")], "t", [], {}, TODAY, Random(3), exceeded)
+    assert found is not None
+    assert {score.role for score in found.scores} == candidates
+    told = found.explained().get("skipped", [])
+    assert told == [{"role": name, "because": "all is spent"} for name in skipped]
+
+
+@pytest.mark.parametrize(
+    ("queued", "leased", "workers", "expected"),
+    [(0, 0, 1, 0.0), (3, 1, 2, 2.0), (2, 0, 0, 2.0), (1, 1, 4, 0.5)],
+)
+def test_a_load_is_tasks_for_each_worker_and_without_one_for_one(
+    queued: int, leased: int, workers: int, expected: float
+) -> None:
+    assert selection.load(role("a", workers=workers), QueueDepth(queued, leased)) == expected
+
+
+def test_equal_scores_go_by_name() -> None:
+    class Even(Random):
+        """Draws the same for everybody."""
+
+        def betavariate(self, alpha: float, beta: float) -> float:
+            return 0.5
+
+    found = selection.select([role("b"), role("a")], "t", [], {}, TODAY, Even())
+    assert found is not None
+    assert [score.role for score in found.scores] == ["a", "b"]
+
+
+def test_only_its_own_record_speaks_for_a_role() -> None:
+    known = [record(40, 38, role="b"), record(40, 2, role="a")]
+    found = selection.select([role("a"), role("b")], "t", known, {}, TODAY, Random(3))
+    assert found is not None
+    means = {score.role: score.belief.mean for score in found.scores}
+    assert means["a"] < 0.2 < 0.8 < means["b"]
+
+
+@pytest.mark.parametrize(("age", "counts"), [(0, True), (6, True), (7, False), (400, False)])
+def test_recent_is_the_last_seven_days(age: int, *, counts: bool) -> None:
+    found = records.summary([record(4, 3, day=TODAY - age)], "t", "d", TODAY)
+    assert found.recent == (0.75 if counts else None)
+    assert (found.executions, found.successes) == (4, 3)
+
+
+def test_a_day_begins_at_midnight_in_utc() -> None:
+    assert [records.day_of(wall) for wall in (0.0, 86_399.9, 86_400.0, -0.1)] == [0, 0, 1, -1]
+
+
+def test_ratings_that_take_more_than_there_is_leave_nothing() -> None:
+    odd = Record("a", "t", "d", TODAY, 2, 0, 0.0, 2)
+    found = records.evidence([odd], "d", TODAY)
+    assert (found.good, found.bad) == (0.0, 4.0)
+
+
+def test_a_lease_holds_for_some_renewals() -> None:
+    assert lease.LEASE >= 3 * lease.RENEW_EVERY > 0
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"), [(state, state not in (QUEUED, LEASED)) for state in STATES]
+)
+def test_what_has_ended_is_what_only_a_retry_leads_out_of(state: str, *, ended: bool) -> None:
+    assert (state in ENDED) == ended
+    assert (state in (DONE, *states.RETRIABLE)) == ended

@@ -149,3 +149,38 @@ def test_the_longest_query_is_within_the_limits() -> None:
     expression = match_expression(f"w{n}" for n in range(10_000))
     assert expression.count(" OR ") == text.MAX_EXPRESSION_TERMS - 1
     index_of("w1").execute("SELECT rowid FROM f WHERE f MATCH ?", [expression])
+
+
+@pytest.mark.parametrize(
+    ("query", "terms"),
+    [
+        ("学", ["学"]),
+        ("学习", ["学习"]),
+        ("机器学习", ["机器", "器学", "学习"]),
+        ("api学习", ["api", "学习"]),
+        ("学习api", ["学习", "api"]),
+        ("用api学v2", ["用", "api", "学", "v2"]),
+        ("学习 机器", ["学习", "机器"]),
+        ("käse学", ["käse", "学"]),
+    ],
+)
+def test_a_run_without_spaces_is_its_pairs_and_the_words_beside_it(
+    query: str, terms: list[str]
+) -> None:
+    assert list(read_query(query)) == terms
+
+
+@pytest.mark.parametrize(
+    ("query", "compounds"),
+    [
+        ("a.bc", {"a.bc"}),
+        ("a.b", set()),  # "e.g", "a/b"
+        ("std::vec and os.path.join", {"std::vec", "os.path.join"}),
+        ("left-pad", set()),
+    ],
+)
+def test_a_compound_has_a_length_from_which_on_it_is_a_name(
+    query: str, compounds: set[str]
+) -> None:
+    assert read_query(query).names == compounds
+    assert {term for term in read_query(query) if not term.isalnum()} == compounds
