@@ -24,7 +24,7 @@ from khive_supervisor.supervision.processes.process import PING, SupervisedProce
 from khive_supervisor.supervision.processes.restart import (
     AGAIN_AFTER,
     AGAIN_AT_LEAST,
-    History,
+    Deaths,
     RestartPolicy,
     after_death,
 )
@@ -89,7 +89,7 @@ class Child(SupervisedProcess):
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _process: subprocess.Popen[bytes] | None = None
     _link: socket.socket | None = None
-    _history: History = field(default_factory=History)
+    _deaths: Deaths = ()
     _timer: asyncio.TimerHandle | None = None
     _tried_at: float = 0.0
 
@@ -219,9 +219,9 @@ class Child(SupervisedProcess):
     def _died(self, pid: int, code: int) -> None:
         """Decide what follows an end that nobody has asked for."""
         verdict = after_death(
-            self.policy, self._history, now=self.clock(), code=code, jitter=_JITTER.random()
+            self.policy, self._deaths, now=self.clock(), code=code, jitter=_JITTER.random()
         )
-        self._history = verdict.history
+        self._deaths = verdict.deaths
         log.warning(
             "child.died", child=self.name, child_pid=pid, exit=self.last_exit, next=verdict.reason
         )

@@ -6,7 +6,7 @@ other out, since the limit counts within a window that is longer than the backof
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
@@ -44,11 +44,8 @@ class RestartPolicy:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """The deaths that still count (monotonic times)."""
-
-    deaths: tuple[float, ...] = ()
+#: When those who died did so (monotonic seconds), as far as it still counts.
+Deaths = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +54,27 @@ class RestartVerdict:
 
     at: float | None
     reason: str
-    history: History
+    deaths: Deaths
 
 
 def after_death(
-    policy: RestartPolicy, history: History, *, now: float, code: int, jitter: float
+    policy: RestartPolicy, before: Deaths, *, now: float, code: int, jitter: float
 ) -> RestartVerdict:
     """Decide what follows a death.
 
     Args:
         policy: the rules.
-        history: earlier deaths.
+        before: earlier deaths.
         now: monotonic seconds.
         code: exit code; negative for a signal.
         jitter: 0 to 1, a random number: children that died together do not return together.
     """
-    recent = (*(t for t in history.deaths if now - t < policy.window), now)
-    kept = replace(history, deaths=recent)
+    recent = (*(t for t in before if now - t < policy.window), now)
     if code in PERMANENT_EXITS:
-        return RestartVerdict(None, f"exit code {code} says that another start cannot help", kept)
+        return RestartVerdict(None, f"exit code {code} says that another start cannot help", recent)
     if len(recent) > policy.limit:
-        return RestartVerdict(None, f"{len(recent)} deaths within {policy.window:g} s", kept)
+        return RestartVerdict(None, f"{len(recent)} deaths within {policy.window:g} s", recent)
     delay = min(policy.backoff_max, policy.backoff * 2 ** (len(recent) - 1))
     return RestartVerdict(
-        now + delay * (0.5 + 0.5 * jitter), f"restart after {delay:g} s at most", kept
+        now + delay * (0.5 + 0.5 * jitter), f"restart after {delay:g} s at most", recent
     )

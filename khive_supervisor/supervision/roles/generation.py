@@ -19,7 +19,7 @@ from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.supervision.processes.restart import (
     AGAIN_AFTER,
-    History,
+    Deaths,
     RestartPolicy,
     RestartVerdict,
     after_death,
@@ -85,7 +85,7 @@ class RoleGeneration:
     restarts: int = 0
     last_error: str = ""
     broken: str = ""
-    history: History = field(default_factory=History)
+    died_at: Deaths = ()
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     # --- what it is -----------------------------------------------------------------------------
@@ -219,12 +219,12 @@ class RoleGeneration:
         """Decide what follows the death of a worker; None: nobody knows how it ended."""
         verdict = after_death(
             RestartPolicy.of(self.config),
-            self.history,
+            self.died_at,
             now=now,
             code=code if code is not None else -signal.SIGKILL,
             jitter=_JITTER.random(),
         )
-        self.history = verdict.history
+        self.died_at = verdict.deaths
         return verdict
 
     async def end(self, patience: float) -> bool:

@@ -12,7 +12,7 @@ from khive_supervisor.supervision.processes.restart import (
     AGAIN_AFTER,
     AGAIN_AT_LEAST,
     PERMANENT_EXITS,
-    History,
+    Deaths,
     RestartPolicy,
     RestartVerdict,
     after_death,
@@ -28,28 +28,29 @@ POLICIES = st.builds(
 UNIT = st.floats(0, 1)
 
 
-def die(policy: RestartPolicy, history: History, now: float, code: int = -9) -> RestartVerdict:
+def die(policy: RestartPolicy, history: Deaths, now: float, code: int = -9) -> RestartVerdict:
     return after_death(policy, history, now=now, code=code, jitter=1.0)
 
 
 def test_delays_double_up_to_the_longest() -> None:
     policy = RestartPolicy(backoff=1, backoff_max=5, limit=10, window=1000)
-    history, delays = History(), []
+    history: Deaths = ()
+    delays = []
     for now in range(5):
         verdict = die(policy, history, float(now))
         assert verdict.at is not None
         delays.append(verdict.at - now)
-        history = verdict.history
+        history = verdict.deaths
     assert delays == [1, 2, 4, 5, 5]
 
 
 def test_too_many_deaths_within_the_window_end_it() -> None:
     policy = RestartPolicy(limit=3, window=10)
-    history = History()
+    history: Deaths = ()
     for now in (0.0, 1.0, 2.0):
         verdict = die(policy, history, now)
         assert verdict.at is not None
-        history = verdict.history
+        history = verdict.deaths
     last = die(policy, history, 3.0)
     assert last.at is None
     assert last.reason == "4 deaths within 10 s"
@@ -57,17 +58,17 @@ def test_too_many_deaths_within_the_window_end_it() -> None:
 
 def test_deaths_outside_of_the_window_are_forgiven() -> None:
     policy = RestartPolicy(backoff=1, limit=1, window=10)
-    history = History()
+    history: Deaths = ()
     for now in range(0, 1000, 10):
         verdict = die(policy, history, float(now))
         assert verdict.at == now + 1
-        history = verdict.history
-    assert len(history.deaths) == 1
+        history = verdict.deaths
+    assert len(history) == 1
 
 
 @pytest.mark.parametrize("code", sorted(PERMANENT_EXITS))
 def test_an_exit_that_says_never_again_is_believed_at_once(code: int) -> None:
-    verdict = die(RestartPolicy(), History(), 0.0, code)
+    verdict = die(RestartPolicy(), (), 0.0, code)
     assert verdict.at is None
     assert str(code) in verdict.reason
 
@@ -96,14 +97,15 @@ def test_a_temporary_failure_is_no_permanent_one() -> None:
 def test_a_restart_is_never_early_never_late_and_never_too_often(
     policy: RestartPolicy, deaths: list[tuple[float, float]]
 ) -> None:
-    history, now, allowed = History(), 0.0, []
+    history: Deaths = ()
+    now, allowed = 0.0, []
     for gap, jitter in deaths:
         now += gap
         verdict = after_death(policy, history, now=now, code=1, jitter=jitter)
-        history = verdict.history
-        assert all(now - t < policy.window for t in history.deaths)
+        history = verdict.deaths
+        assert all(now - t < policy.window for t in history)
         if verdict.at is None:
-            assert len(history.deaths) > policy.limit
+            assert len(history) > policy.limit
             break
         delay = verdict.at - now
         assert policy.backoff / 2 - 1e-6 <= delay <= policy.backoff_max + 1e-6
@@ -116,7 +118,7 @@ def test_a_restart_is_never_early_never_late_and_never_too_often(
 def test_the_same_death_gets_the_same_verdict(
     policy: RestartPolicy, deaths: list[float], now: float, jitter: float
 ) -> None:
-    history = History(tuple(sorted(deaths)))
+    history = tuple(sorted(deaths))
     first = after_death(policy, history, now=now, code=1, jitter=jitter)
     assert first == after_death(policy, history, now=now, code=1, jitter=jitter)
-    assert history.deaths == tuple(sorted(deaths))
+    assert history == tuple(sorted(deaths))
