@@ -132,6 +132,15 @@ def test_a_store_of_its_own_gets_a_supervisor_of_its_own(running: Installation) 
     running.run("stop", "--sessions", "--config", str(file))
 
 
+def test_a_command_by_another_configuration_that_is_not_valid_says_so(
+    running: Installation,
+) -> None:
+    file = running.home / "wrong.toml"
+    file.write_text("[store]\nwrong = 1\n")
+    done = running.run("recall", "x", "--config", str(file), code=exitcodes.CONFIG)
+    assert f"{file}:2: store.wrong" in done.stderr
+
+
 @pytest.mark.long
 def test_an_invalid_configuration_of_its_own_is_served_by_what_is_in_force(
     khive: Installation,
