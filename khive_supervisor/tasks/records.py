@@ -29,8 +29,8 @@ DAY = 86_400
 class Evidence:
     """Executions, each counted with a weight: for the role, against it."""
 
-    good: float = 0.0
-    bad: float = 0.0
+    good: float
+    bad: float
 
 
 @dataclass(frozen=True, slots=True)

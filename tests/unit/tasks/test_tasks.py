@@ -28,10 +28,14 @@ from khive_supervisor.tasks.model import (
     QUEUED,
     RESULT_LIMIT,
     STATES,
+    Claimant,
+    NewTask,
     Outcome,
     QueueDepth,
     Record,
     RoleRow,
+    Task,
+    Usage,
 )
 
 NOW = Moment("boot", 100.0)
@@ -446,4 +450,27 @@ def test_a_lease_holds_for_some_renewals() -> None:
 )
 def test_what_has_ended_is_what_only_a_retry_leads_out_of(state: str, *, ended: bool) -> None:
     assert (state in ENDED) == ended
+    task = object.__new__(Task)
+    object.__setattr__(task, "state", state)
+    assert task.ended == ended
     assert (state in (DONE, *states.RETRIABLE)) == ended
+
+
+def test_what_nobody_says_of_a_task_or_a_role_is_the_least() -> None:
+    task, role_row = NewTask("a"), RoleRow("a")
+    assert (task.priority, task.attempts_max, task.deadline) == (0, 3, None)
+    assert (role_row.workers, role_row.attempts, role_row.priority) == (1, 3, 0)
+    assert (role_row.generation, role_row.in_service) == (1, True)
+    assert (Usage(), QueueDepth(), Claimant("a", "w").generation) == (
+        Usage(0, 0),
+        QueueDepth(0, 0),
+        0,
+    )
+    assert (Outcome(DONE).latency, Outcome(DONE).final) == (0.0, False)
+    empty = Record("a", "t", "d", TODAY, 1, 1)
+    assert (empty.quality_sum, empty.qualities, empty.latency_sum) == (0.0, 0, 0.0)
+
+
+def test_what_tasks_carry_is_bounded_as_the_documents_say() -> None:
+    assert PAYLOAD_LIMIT == RESULT_LIMIT == 1024 * 1024
+    assert (LOG_LIMIT, ERROR_LIMIT, PROGRESS_LIMIT) == (16 * 1024, 4000, 500)
