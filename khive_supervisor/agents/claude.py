@@ -10,6 +10,7 @@ from khive_supervisor.agents.model import (
     AgentOutput,
     Ask,
     Call,
+    Server,
     failed,
     shortened,
     whole,
@@ -42,19 +43,11 @@ _MODEL_TOKENS = (
 def call(ask: Ask) -> Call:
     """Return its call: the role's arguments come first, so that none of ours swallows them."""
     given = ask.role.handler.agent[1:]
-    server: dict[str, object] = {
-        "type": "stdio",
-        "command": ask.server.argv[0],
-        "args": list(ask.server.argv[1:]),
-        "env": dict(ask.server.environment),
-        # Without it the tools are behind a search, known to the model by name only.
-        "alwaysLoad": True,
-    }
     arguments = [*given]
     if not {"-p", "--print"} & set(given):
         arguments.append("-p")
     arguments += ["--output-format", "json"]
-    arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: server}})]
+    arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: _server(ask.server)}})]
     arguments.append("--strict-mcp-config")
     if ask.role.model:
         arguments += ["--model", ask.role.model]
@@ -65,9 +58,19 @@ def call(ask: Ask) -> Call:
         arguments += ["--resume", ask.resume]
     elif ask.new_session:
         arguments += ["--session-id", ask.new_session]
-    return Call(
-        tuple(arguments), ask.text.encode("utf-8", "replace"), ask.resume or ask.new_session
-    )
+    text = ask.text.encode("utf-8", "replace")
+    return Call(tuple(arguments), text, ask.resume or ask.new_session)
+
+
+def _server(server: Server) -> dict[str, object]:
+    return {
+        "type": "stdio",
+        "command": server.argv[0],
+        "args": list(server.argv[1:]),
+        "env": dict(server.environment),
+        # Without it the tools are behind a search, known to the model by name only.
+        "alwaysLoad": True,
+    }
 
 
 def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it counts each run by itself

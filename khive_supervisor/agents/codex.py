@@ -44,6 +44,14 @@ def call(ask: Ask) -> Call:
     arguments += ["--json", "--skip-git-repo-check"]
     if ask.role.model:
         arguments += ["-m", ask.role.model]
+    for name, value in _settings(ask).items():
+        arguments += ["-c", f"{name}={value}"]
+    if ask.resume:
+        arguments += ["resume", ask.resume]
+    return Call((*arguments, "-"), ask.text.encode("utf-8", "replace"), ask.resume)
+
+
+def _settings(ask: Ask) -> dict[str, str]:
     server = f"mcp_servers.{SERVER}"
     settings = {
         f"{server}.command": quoted(ask.server.argv[0]),
@@ -56,11 +64,7 @@ def call(ask: Ask) -> Call:
     }
     if ask.role.prompt:
         settings["developer_instructions"] = quoted(ask.role.prompt)
-    for name, value in settings.items():
-        arguments += ["-c", f"{name}={value}"]
-    if ask.resume:
-        arguments += ["resume", ask.resume]
-    return Call((*arguments, "-"), ask.text.encode("utf-8", "replace"), ask.resume)
+    return settings
 
 
 def _list(items: tuple[str, ...]) -> str:

@@ -95,6 +95,10 @@ class Capability:
         return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
 
 
+#: The keys that every capability must give.
+_REQUIRED = tuple(item.name for item in fields(Capability) if item.default is MISSING)
+
+
 @dataclass(frozen=True, slots=True)
 class Package:
     """A capability, where it comes from, and where each of its keys is written."""
@@ -149,9 +153,8 @@ def read(content: object, notes: Notes, source: str) -> Package | Broken:
             values[name] = notes.parse(name, known[name], value)
         else:
             notes.note(name, plain(str(name)), no_such_key(str(name), known))
-    for item in fields(Capability):
-        if item.default is MISSING and item.name not in values:
-            notes.note("", item.name, f"is missing; allowed: {known[item.name].allowed()}")
+    for name in (name for name in _REQUIRED if name not in values):
+        notes.note("", name, f"is missing; allowed: {known[name].allowed()}")
     if not notes.problems:
         capability = Capability(**values)
         if not (why := capability.too_many(capability.workers)):

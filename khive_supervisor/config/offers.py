@@ -50,16 +50,12 @@ def offers(environ: Mapping[str, str] = os.environ) -> Iterator[Offer]:
 
 def _taken(source: str, value: str, environ: Mapping[str, str]) -> Offer:
     """Return what an import in another process gives."""
-    environment = {
-        name: text
-        for name, text in environ.items()
-        if name in KEPT or name.startswith(KEPT_PREFIXES)
-    }
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    kept = {n: text for n, text in environ.items() if n in KEPT or n.startswith(KEPT_PREFIXES)}
+    path = os.pathsep.join(path for path in sys.path if path)
     try:
         child = subprocess.run(
             [sys.executable, "-P", "-c", _IMPORT, value],
-            env=environment,
+            env={**kept, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=DEADLINE,

@@ -88,18 +88,18 @@ class EmbedderClient:
         if not connection.ask_at_once(wire.request([text])):
             connection.close()
             return lambda: self.embed([text])
+        return lambda: self._wait_for(connection, text)
 
-        def wait() -> Vectors:
-            try:
-                answer, *_ = connection.receive(self._deadline_of(1))
-            except ConnectionError:  # it has ended meanwhile, so this counts as not asked
-                connection.close()
-                return self.embed([text])
-            except (OSError, ProtocolError) as error:
-                raise self._lost(connection, error, 1) from None
-            return self._understood(connection, answer, 1)
-
-        return wait
+    def _wait_for(self, connection: _Connection, text: str) -> Vectors:
+        """Return the vector of a text that was sent."""
+        try:
+            answer, *_ = connection.receive(self._deadline_of(1))
+        except ConnectionError:  # it has ended meanwhile, so this counts as not asked
+            connection.close()
+            return self.embed([text])
+        except (OSError, ProtocolError) as error:
+            raise self._lost(connection, error, 1) from None
+        return self._understood(connection, answer, 1)
 
     def close(self) -> None:
         """Close the idle connections; the next request opens one again."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from khive_supervisor.profiles import admission, signals
 from khive_supervisor.profiles.model import (
@@ -121,6 +122,12 @@ def verify(source: ReplaySource, name: str) -> list[str]:
     return differences(stored, run.state)
 
 
+def _unequal(mine: Mapping[Any, object], theirs: Mapping[Any, object]) -> tuple[int, int]:
+    """Return how many keys have another value, or are only in one, and how many there are."""
+    keys = {*mine, *theirs}
+    return sum(mine.get(key) != theirs.get(key) for key in keys), len(keys)
+
+
 def differences(stored: ProfileState, replayed: ProfileState) -> list[str]:
     """What is not equal to the last bit, in words; empty: nothing."""
     found = [
@@ -131,12 +138,9 @@ def differences(stored: ProfileState, replayed: ProfileState) -> list[str]:
         if mine != theirs
     ]
     for name in ("targets", "masses"):
-        mine_all, theirs_all = getattr(stored, name), getattr(replayed, name)
-        wrong = {
-            key for key in {*mine_all, *theirs_all} if mine_all.get(key) != theirs_all.get(key)
-        }
+        wrong, known = _unequal(getattr(stored, name), getattr(replayed, name))
         if wrong:
-            found.append(f"{len(wrong)} of {len({*mine_all, *theirs_all})} {name} differ")
+            found.append(f"{wrong} of {known} {name} differ")
     found += [
         f"{name} is {getattr(stored, name)} in the table and {getattr(replayed, name)} "
         f"by the events"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
@@ -14,6 +14,8 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer
+
+T = TypeVar("T")
 
 _ID = re.compile(r"([mk])([1-9][0-9]{0,17})")
 _AGO = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
@@ -108,11 +110,21 @@ def those(context: Context, ids: list[str]) -> tuple[list[Entry], list[str]]:
     Raises:
         KhiveError: there is none of them; what is wrong with each.
     """
-    found: list[Entry] = []
+    found, notes = each(ids, lambda text: allowed(context, existing(context.store, [text])))
+    return [entry for entries in found for entry in entries], notes
+
+
+def each(ids: list[str], find: Callable[[str], T]) -> tuple[list[T], list[str]]:
+    """Return what each of some ids stands for, and why others of them stand for nothing.
+
+    Raises:
+        KhiveError: none of them stands for anything; what is wrong with each.
+    """
+    found: list[T] = []
     problems: list[KhiveError] = []
     for text in ids:
         try:
-            found += allowed(context, existing(context.store, [text]))
+            found.append(find(text))
         except (InvalidInput, NotFound, Denied) as error:
             problems.append(error)
     notes = list(dict.fromkeys(error.message for error in problems))

@@ -37,24 +37,24 @@ def corrected(context: Context, old: int, new: int) -> None:
     _learn(context, {new: serve} if serve else {}, "corrected")
 
 
+def _event(context: Context, entry: int, serve: Serve, how: str) -> NewEvent:
+    return NewEvent(
+        profile=serve.profile,
+        kind=IMPLICIT,
+        signal="implicit_positive",
+        entry_id=entry,
+        actor=context.session.actor,
+        namespace=context.default_namespace,
+        session=context.session.id,
+        serve=serve.name,
+        detail={"by": how},
+    )
+
+
 def _learn(context: Context, found: Mapping[int, Serve], how: str) -> None:
     if not found or not context.config.profiles.implicit_feedback:
         return
-    session = context.session
-    events = [
-        NewEvent(
-            profile=serve.profile,
-            kind=IMPLICIT,
-            signal="implicit_positive",
-            entry_id=entry,
-            actor=session.actor,
-            namespace=context.default_namespace,
-            session=session.id,
-            serve=serve.name,
-            detail={"by": how},
-        )
-        for entry, serve in found.items()
-    ]
+    events = [_event(context, entry, serve, how) for entry, serve in found.items()]
     try:
         context.store.feedback.record_many(events)
     except KhiveError as error:  # the profile is gone, the disk full: what was asked for is done

@@ -47,16 +47,7 @@ def restore(run: Invocation, file: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Replace everything in the store by {file}?", abort=True, err=True)
     config = loaded(run.config_file).config
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    try:
-        with open_store(config) as store:
-            before = f"{store.path}.before-restore-{stamp}"
-            store.backup(before)
-    except StoreUnavailable:
-        raise
-    except StoreError as error:
-        note(f"The store cannot be opened: {error.message}")
-        before = _move_aside(config, stamp)
+    before = _kept(config, time.strftime("%Y%m%d-%H%M%S"))
     with open_store(config) as store:
         store.restore_backup(os.path.abspath(file))
     data = {"restored": os.path.abspath(file), "before": before}
@@ -79,6 +70,20 @@ def _on_record(store: Store, target: str) -> None:
         store.audit.record("store.backed_up", actors.STORE, {"to": target})
     except StoreUnavailable as error:
         note(f"The backup is not in the audit chain: {error.message}")
+
+
+def _kept(config: Config, stamp: str) -> str:
+    """Copy what the store holds, or put a damaged one aside; return where that is."""
+    try:
+        with open_store(config) as store:
+            before = f"{store.path}.before-restore-{stamp}"
+            store.backup(before)
+            return before
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        note(f"The store cannot be opened: {error.message}")
+        return _move_aside(config, stamp)
 
 
 def _move_aside(config: Config, stamp: str) -> str:

@@ -44,15 +44,12 @@ def worktrees(run: Invocation, remove_clean: bool, named: str | None) -> None:
     if remove_clean or named is not None:
         for one, row in zip(there, rows, strict=True):
             # A task that waits goes on there; only the one that is named is removed nevertheless.
-            if only is None and row["state"] in ("queued", "leased"):
-                continue
-            kept = leftover.remove_clean(git, top, one.task)
-            row.update({"removed": True} if kept is None else kept)
+            if only is not None or row["state"] not in ("queued", "leased"):
+                kept = leftover.remove_clean(git, top, one.task)
+                row.update({"removed": True} if kept is None else kept)
         if only is not None and not rows[0].get("removed"):
-            raise InvalidInput(
-                f"The directory of {named} stays: {_inside(rows[0])}.",
-                hint=_how_to_clear(rows[0]),
-            )
+            text = f"The directory of {named} stays: {_inside(rows[0])}."
+            raise InvalidInput(text, hint=_how_to_clear(rows[0]))
     run.emit(rows, _render)
     if remove_clean and rows and not any(row.get("removed") for row in rows):
         note("Nothing was removed: something would be lost of each, or a task needs it.")

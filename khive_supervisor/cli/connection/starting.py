@@ -232,17 +232,19 @@ def _launch(start: Start, lifeline: int | None) -> bool:
     raise SystemExit(code or exitcodes.FAILURE)
 
 
+def _argv(start: Start, ready: int) -> list[str]:
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(ready)]
+    argv += ["--config", os.path.abspath(start.config_file)] if start.config_file else []
+    argv += ["--http"] if start.http else []
+    return argv + (["--deliberate"] if start.deliberate else [])
+
+
 @contextlib.contextmanager
 def _started(start: Start) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A supervisor that starts, and the descriptor on which it says how far it is."""
     ready, theirs = os.pipe()
-    argv = [sys.executable, "-P", "-m", "khive_supervisor", "start", "--ready-fd", str(theirs)]
-    file = start.config_file
-    argv += ["--config", os.path.abspath(file)] if file else []
-    argv += ["--http"] if start.http else []
-    argv += ["--deliberate"] if start.deliberate else []
     child = subprocess.Popen(
-        argv,
+        _argv(start, theirs),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -273,12 +275,11 @@ def _gets_ready(ready: int, child: subprocess.Popen[bytes], lifeline: int | None
             if not heard or READY in heard:
                 return bool(heard)
             sources = [ready]  # it listens: somebody may have come to it by now
-        elif lifeline in readable:
+        else:  # the lifeline has ended, or the time is over
             child.kill()
-            raise NotRunning("Nobody waits for this start any more; it was ended.")
-        elif not readable:
-            child.kill()
-            raise NotRunning(f"The supervisor was not ready within {START_DEADLINE:g} s.")
+            late = f"The supervisor was not ready within {START_DEADLINE:g} s."
+            why = "Nobody waits for this start any more; it was ended." if readable else late
+            raise NotRunning(why)
 
 
 class Announcement:

@@ -106,16 +106,12 @@ def check_model_runs() -> Iterable[Check]:
 
 
 def _in_child(name: str, what: str, code: str, fix: str) -> Iterable[Check]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        # onnxruntime 1.29 and later report to their maker unless this is set before the import.
-        "ORT_DISABLE_TELEMETRY": "1",
-    }
+    path = os.pathsep.join(path for path in sys.path if path)
     try:
         child = subprocess.run(
             [sys.executable, "-P", "-c", code],
-            env=environment,
+            # onnxruntime 1.29 and later report to their maker unless this is set before the import.
+            env={**os.environ, "PYTHONPATH": path, "ORT_DISABLE_TELEMETRY": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=CHILD_DEADLINE,

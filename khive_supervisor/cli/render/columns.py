@@ -66,10 +66,15 @@ def fitted(cells: Sequence[Sequence[str]], width: int | None) -> list[str]:
     lines = [_joined(heading[:shown], widths[:shown])]
     for row in rows:
         lines.append(_joined(row[:shown], widths[:shown]))
-        rest = zip(heading[shown:], row[shown:], strict=True)
-        said = _GAP.join(f"{name.lower()}: {cell}" for name, cell in rest if cell)
-        lines += _line(f"    {said}", width) if said else []
+        lines += _below(heading[shown:], row[shown:], width)
     return lines
+
+
+def _below(heading: Sequence[str], cells: Sequence[str], width: int) -> list[str]:
+    """Return the lines of what does not fit into a row's own."""
+    rest = zip(heading, cells, strict=True)
+    said = _GAP.join(f"{name.lower()}: {cell}" for name, cell in rest if cell)
+    return _line(f"    {said}", width) if said else []
 
 
 def _that_fit(widths: Sequence[int], width: int) -> int:

@@ -35,19 +35,21 @@ def status_text(status: JsonObject) -> str:
             _head(status),
             _index_line(status["index"], status["builder"]),
             _freshness_line(status["freshness"]),
-            table(
-                ("process", "state", "pid", "restarts", "last exit"),
-                [
-                    (c["name"], c["state"], c["pid"] or "-", c["restarts"], c["last_exit"] or "-")
-                    for c in status["children"]
-                ],
-            ),
+            _children_table(status["children"]),
             roles_text(status["roles"], status["unserved"]),
             _sessions_text(status["sessions"]),
             _ignored_text(status.get("ignored", [])),
         )
         if part
     )
+
+
+def _children_table(children: Sequence[JsonObject]) -> str:
+    rows = [
+        (c["name"], c["state"], c["pid"] or "-", c["restarts"], c["last_exit"] or "-")
+        for c in children
+    ]
+    return table(("process", "state", "pid", "restarts", "last exit"), rows)
 
 
 def _head(status: JsonObject) -> str:

@@ -69,17 +69,21 @@ def token(run: Invocation, namespace: str | None) -> None:
     if namespace is not None:
         _check_namespace(namespace, run.config_file)
     path = http_token_file(socket_of(run.config_file))
+    found = _read(path)
+    if namespace is not None:
+        found = tokens.confined(found, namespace)
+    run.emit({"token": found, "file": path}, lambda answer: str(answer["token"]))
+
+
+def _read(path: str) -> str:
     try:
         with open(path, encoding="ascii") as file:
-            found = file.read().strip()
+            return file.read().strip()
     except OSError as error:
         raise NotFound(
             f"There is no token at {path}: {error.strerror}.",
             hint="It is made when HTTP is served: http.enabled = true, or `start --http`.",
         ) from error
-    if namespace is not None:
-        found = tokens.confined(found, namespace)
-    run.emit({"token": found, "file": path}, lambda answer: str(answer["token"]))
 
 
 def _check_namespace(namespace: str, config_file: str | None) -> None:

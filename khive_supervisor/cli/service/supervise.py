@@ -48,13 +48,11 @@ def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, int]:
             return client.request("stop", {"sessions": sessions})
     except VersionMismatch:
         # It speaks another protocol; a signal means the same in all of them.
-        pid = owner(path)
-        if pid is None:
+        if (pid := owner(path)) is None:
             raise
     except NotRunning:
         # Nobody at the socket, which may have been removed: the lock says who it is.
-        holds = holder_of(config_file)
-        if holds is None:
+        if (holds := holder_of(config_file)) is None:
             raise
         if sessions or stopped(holds.pid):
             with reach(config_file, ControlClient) as client:

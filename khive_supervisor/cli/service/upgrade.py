@@ -39,12 +39,7 @@ def upgrade(run: Invocation, check: bool, in_place: bool) -> None:
         if check:
             raise NotRunning("No supervisor is running: nothing has to be handed over.")
         start_in_background(run.config_file, deliberate=True)
-        answer: HandoverShown = {
-            "state": "started",
-            "running": None,
-            "release": __version__,
-            "problems": [],
-        }
+        answer = HandoverShown(state="started", running=None, release=__version__, problems=[])
     else:
         answer = _hand_over(run.config_file, check=check, in_place=in_place)
     run.emit(answer, _text)

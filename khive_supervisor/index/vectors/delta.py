@@ -22,6 +22,7 @@ class Delta:
         self._vectors = vectors
         self._model_id = model_id
         self._dimensions = dimensions
+        self._row_bytes = dimensions * VECTOR_COMPONENT_BYTES
         self._limit = limit
         self.reset()
 
@@ -48,8 +49,7 @@ class Delta:
         self._covered = covered_seq
         since = max(self._last, covered_seq)
         rows = self._vectors.newest(self._model_id, since, self._limit + 1)
-        length = self._dimensions * VECTOR_COMPONENT_BYTES
-        rows = [row for row in rows if len(row.data) == length]
+        rows = [row for row in rows if len(row.data) == self._row_bytes]
         fresh = np.array([row.entry_id for row in rows], np.int64)
         # An entry that was restored comes again under a new number: its old row goes.
         kept = np.flatnonzero((self._seqs > covered_seq) & ~np.isin(self.ids, fresh))

@@ -120,17 +120,20 @@ class VectorIndex:
                 return False
             if broken:
                 self._let_go("The index file has lost bytes while it was in use.")
-            past = self._versions.counts(token).past
-            if past != self._past:
-                self._let_go("")
-                self._delta.reset()
-                self._past = past
-            self._adopt()
-            self._delta.refresh(self._mapped.row.covered_seq if self._mapped else 0)
-            postings = self._mapped.postings if self._mapped else None
-            self._view = PostingsView.of(postings, self._fates.get()) if postings else None
+            self._take_over(self._versions.counts(token).past)
             self._token = token
             return True
+
+    def _take_over(self, past: bytes) -> None:
+        """Take what the store has now; after another past, nothing of before is of use."""
+        if past != self._past:
+            self._let_go("")
+            self._delta.reset()
+            self._past = past
+        self._adopt()
+        self._delta.refresh(self._mapped.row.covered_seq if self._mapped else 0)
+        postings = self._mapped.postings if self._mapped else None
+        self._view = PostingsView.of(postings, self._fates.get()) if postings else None
 
     def _fates_since(self) -> list[Fate]:
         postings = self._mapped.postings if self._mapped else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.settings.roles import PRIORITY_LIMIT
 from khive_supervisor.packs.agents import budgets, ownership, tasks
 from khive_supervisor.packs.agents import task_forms as shapes
-from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, RoleRow
+from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, Record, RoleRow
 from khive_supervisor.tasks.records import day_of, summary
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
@@ -20,36 +22,32 @@ def roles(context: Context, args: Arguments) -> Answer:
     store = context.store
     if context.grant.confined:
         return {"roles": [_bare(role) for role in store.roles.all() if _asked(role, args)]}
-    depths, records, today = (
-        store.tasks.queue_depths(),
-        store.roles.records(),
-        day_of(context.now()),
-    )
+    depths, records = store.tasks.queue_depths(), store.roles.records()
     states = {account.role: account.state for account in store.budgets.accounts()}
     shown = []
     for role in store.roles.all():
-        if not _asked(role, args):
-            continue
-        own = [record for record in records if record.role == role.role]
-        types = sorted({*role.task_types, *(record.task_type for record in own)})
-        depth = depths.get(role.role, QueueDepth())
-        shown.append(
-            {
-                "role": role.role,
-                "in_service": role.in_service,
-                "task_types": list(role.task_types),
-                "workers": role.workers,
-                "priority": role.priority,
-                "generation": role.generation,
-                "queued": depth.queued,
-                "leased": depth.leased,
-                "budget": states.get(role.role, UNLIMITED),
-                "records": [
-                    shapes.show_summary(summary(own, one, role.digest, today)) for one in types
-                ],
-            }
-        )
+        if _asked(role, args):
+            own = [record for record in records if record.role == role.role]
+            depth = depths.get(role.role, QueueDepth())
+            state = states.get(role.role, UNLIMITED)
+            shown.append(_whole(role, own, depth, state, day_of(context.now())))
     return {"roles": shown}
+
+
+def _whole(
+    role: RoleRow, own: Sequence[Record], depth: QueueDepth, budget: str, today: int
+) -> Answer:
+    types = sorted({*role.task_types, *(record.task_type for record in own)})
+    known = [shapes.show_summary(summary(own, one, role.digest, today)) for one in types]
+    return {
+        **_bare(role),
+        "workers": role.workers,
+        "generation": role.generation,
+        "queued": depth.queued,
+        "leased": depth.leased,
+        "budget": budget,
+        "records": known,
+    }
 
 
 def _asked(role: RoleRow, args: Arguments) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Required, TypedDict, cast
 
 from khive_supervisor.config.load import namespace_allowed
-from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
+from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.tasks.model import STATES, Task
 from khive_supervisor.tasks.records import Summary
 from khive_supervisor.text.plain_json import JsonObject
@@ -81,17 +81,8 @@ def those(context: Context, texts: list[str]) -> tuple[list[int], list[str]]:
     Raises:
         KhiveError: there is none of them; what is wrong with each.
     """
-    found: dict[int, None] = {}
-    problems: list[KhiveError] = []
-    for text in texts:
-        try:
-            found[existing(context, text).id] = None
-        except (InvalidInput, NotFound, Denied) as error:
-            problems.append(error)
-    notes = list(dict.fromkeys(error.message for error in problems))
-    if problems and not found:
-        raise type(problems[0])(" ".join(notes), hint=problems[0].hint)
-    return list(found), notes
+    found, notes = forms.each(texts, lambda text: existing(context, text).id)
+    return list(dict.fromkeys(found)), notes
 
 
 def visible(context: Context, task: Task) -> bool:
@@ -149,7 +140,12 @@ def show(task: Task) -> ShownTask:
         "attempts": f"{task.attempts} of {task.attempts_max}",
         "created_at": forms.timestamp(task.created_at),
     }
-    optional = {
+    known = {name: value for name, value in _optional(task).items() if value is not None}
+    return cast("ShownTask", {**shown, **known})
+
+
+def _optional(task: Task) -> dict[str, object]:
+    return {
         "task_type": task.task_type or None,
         "priority": task.priority or None,
         "worker": task.worker if task.state == "leased" else None,
@@ -162,8 +158,6 @@ def show(task: Task) -> ShownTask:
         "started_at": _time(task.started_at),
         "ended_at": _time(task.ended_at),
     }
-    known = {name: value for name, value in optional.items() if value is not None}
-    return cast("ShownTask", {**shown, **known})
 
 
 def _time(at: float | None) -> str | None:

@@ -60,13 +60,12 @@ def assign(context: Context, args: Arguments) -> Answer:
     )
     if created:
         context.hint({"hint": "tasks", "role": task.role})
-    answer: dict[str, object] = {"task": f"t{task.id}", "state": task.state, "role": task.role}
+    answer = {"task": f"t{task.id}", "state": task.state, "role": task.role}
     if not created:
         answer["note"] = "This idempotency key was used before: nothing new was queued."
     elif not role.in_service:
-        answer["note"] = (
-            f"{role.role} is out of service: the task waits until it is back. {_way_back(role)}"
-        )
+        waits = "is out of service: the task waits until it is back."
+        answer["note"] = f"{role.role} {waits} {_way_back(role)}"
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
 
 

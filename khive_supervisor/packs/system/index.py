@@ -25,17 +25,11 @@ def status(context: Context, _args: Arguments) -> Answer:
         "vectors_of_other_models": vectors.other_models,
     }
     if generation is not None:
-        state |= {
-            "generation": generation.generation,
-            "file": generation.file,
-            "bytes": generation.bytes,
-            "items": generation.items,
-            "trees": generation.trees,
-            "built_at": forms.timestamp(generation.created_at),
-        }
-    state["newer_than_the_index"] = max(
-        0, vectors.vectors - (generation.items if generation else 0)
-    )
+        names = ("generation", "file", "bytes", "items", "trees")
+        state |= {name: getattr(generation, name) for name in names}
+        state["built_at"] = forms.timestamp(generation.created_at)
+    covered = generation.items if generation else 0
+    state["newer_than_the_index"] = max(0, vectors.vectors - covered)
     return state
 
 

@@ -373,13 +373,17 @@ async def serve(
     server.close()
 
 
-def main(argv: list[str]) -> int:
-    """Return the process; returns its exit code."""
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent-fd", type=int)
     parser.add_argument("--ready-fd", type=int, help="default: the parent's")
     parser.add_argument("--socket", help="default: beside KHIVE_SOCKET")
-    options = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Return the process; returns its exit code."""
+    options = _parse(argv)
     runtime.reset_signals()
     runtime.name_process("khive-embedder")
     config = snapshot.from_environment()

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from typing import Any
 
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from uvicorn import Config as UvicornConfig
@@ -48,6 +49,14 @@ WINDOW = 60.0
 END_PATIENCE = 1.0
 #: Seconds after which a thread that runs Python gives way to one that waits; as in sessions.
 SWITCH_INTERVAL = 0.001
+
+
+#: What is needed of uvicorn, and nothing else.
+_UVICORN: dict[str, Any] = {
+    "interface": "asgi3", "http": "h11", "ws": "none", "lifespan": "off", "log_config": None,
+    "access_log": False, "proxy_headers": False, "server_header": False, "date_header": False,
+    "timeout_keep_alive": KEEP_ALIVE, "h11_max_incomplete_event_size": MAX_HEAD,
+}  # fmt: skip
 
 
 class HttpWorker:
@@ -101,20 +110,7 @@ class HttpWorker:
         gate = Gate(
             application, GateRules(self._token, self._hosts, origins, settings.max_body, failures)
         )
-        config = UvicornConfig(
-            gate,
-            interface="asgi3",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            h11_max_incomplete_event_size=MAX_HEAD,
-        )
+        config = UvicornConfig(gate, **_UVICORN)
         config.load()
         return Connections(config, settings.max_connections, settings.request_timeout), gate
 
@@ -177,13 +173,17 @@ def read_token(path: str) -> str:
     return token
 
 
-def main(argv: list[str]) -> int:
-    """Return the process; returns its exit code."""
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent-fd", type=int, required=True)
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--token-file", required=True)
-    options = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Return the process; returns its exit code."""
+    options = _parse(argv)
     runtime.reset_signals()
     runtime.name_process("khive-http")
     sys.setswitchinterval(SWITCH_INTERVAL)

@@ -188,10 +188,9 @@ class PythonHandler:
                 hint="Look at handler.python, cwd, and the module itself; then reload.",
             ) from error
         if not callable(found):
-            raise BootFailure(
-                f"The handler {self._name} is no function but {type(found).__name__}.",
-                hint='Name a function that takes (context, payload): "package.module:function".',
-            )
+            why = f"The handler {self._name} is no function but {type(found).__name__}."
+            hint = 'Name a function that takes (context, payload): "package.module:function".'
+            raise BootFailure(why, hint=hint)
         self._function = found
         self._baseline = ProcessBaseline(os.getcwd())  # with what the import has set
 

@@ -70,6 +70,12 @@ class VerbWorker:
         if readable:
             time.sleep(seconds)  # it has sent the next request: that one waits its turn
 
+    def _run(self, context: Context, message: JsonObject) -> Mapping[str, object]:
+        name = message.get("op")
+        if not isinstance(name, str):
+            raise InvalidInput("A request names no verb.", hint='Its "op" must be a string.')
+        return self._registry.call(context, name, message.get("args"))
+
     def _answer(self, context: Context, message: JsonObject) -> Mapping[str, object]:
         identifier = message.get("id")
 
@@ -79,11 +85,7 @@ class VerbWorker:
 
         context.progress = report
         try:
-            name = message.get("op")
-            if not isinstance(name, str):
-                raise InvalidInput("A request names no verb.", hint='Its "op" must be a string.')
-            result = self._registry.call(context, name, message.get("args"))
-            frame = {"id": identifier, "result": result}
+            frame = {"id": identifier, "result": self._run(context, message)}
             protocol.encode(frame)
         except KhiveError as error:
             return {"id": identifier, "error": error.as_dict()}

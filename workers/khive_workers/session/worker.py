@@ -62,6 +62,15 @@ ATTACHED = 6
 #: The same without the channel: a session that serves itself until there is a supervisor.
 MEMORY = 5
 
+#: What a client says in the warm-up.
+_REHEARSAL = (
+    b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
+    b'"capabilities":{},"clientInfo":{"name":"rehearsal","version":"0"}}}\n'
+    b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+    b'{"jsonrpc":"2.0","id":2,"method":"tools/list"}\n'
+    b'{"jsonrpc":"2.0","id":3,"method":"resources/list"}\n'
+)
+
 _registry: Registry | None = None
 _server: McpServer | None = None
 
@@ -94,14 +103,7 @@ async def _warm_up(server: McpServer) -> None:
     transport = FdTransport(
         to_server[0], from_server[1], inbox, 1 << 16, TrafficObserver(_no, _no, _no)
     )
-    lines = (
-        b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
-        b'"capabilities":{},"clientInfo":{"name":"rehearsal","version":"0"}}}\n'
-        b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
-        b'{"jsonrpc":"2.0","id":2,"method":"tools/list"}\n'
-        b'{"jsonrpc":"2.0","id":3,"method":"resources/list"}\n'
-    )
-    os.write(to_server[1], lines)
+    os.write(to_server[1], _REHEARSAL)
     os.close(to_server[1])
     await _run_server(server, transport)
     inbox.close()
