@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from khive_workers.common.halted import LOOK_EVERY, STOPPED_FOR, Halted, end_stopped_siblings
+from khive_workers.common.halted import (
+    LOOK_EVERY,
+    STAND_IN_EVERY,
+    STOPPED_FOR,
+    Halted,
+    StandIn,
+    end_stopped_siblings,
+)
 
 #: What waitpid says of a child that a signal has stopped, and of one that has ended.
 STOPPED, ENDED = 0x137F, 0
@@ -92,3 +99,50 @@ def test_siblings_that_stay_stopped_are_ended(
     with pytest.raises(StopIteration):
         look.send(None)
     assert found == ended
+
+
+@pytest.mark.parametrize(
+    ("looks", "rounds"), [([True, True, True, False], 2), ([True, False], 0), ([False], 0)]
+)
+def test_siblings_are_looked_at_only_while_the_supervisor_is_stopped(
+    looks: list[bool], rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    async def nothing(_seconds: float) -> None:
+        return
+
+    async def end(socket: str) -> None:
+        done.append(socket)
+
+    monkeypatch.setattr("asyncio.sleep", nothing)
+    answers = iter(looks)
+    stand_in = StandIn("socket", lambda: 5, lambda _pid: next(answers), end)
+    if stand_in.is_due(10.0):
+        with pytest.raises(StopIteration):
+            stand_in.run().send(None)
+    assert done == ["socket"] * rounds
+
+
+def test_a_stand_in_asks_at_most_once_in_a_while_and_never_beside_itself() -> None:
+    asked: list[int] = []
+
+    def stopped(pid: int) -> bool:
+        asked.append(pid)
+        return True
+
+    async def end(_socket: str) -> None:
+        assert not stand_in.is_due(1e9)  # it is at work
+
+    stand_in = StandIn("socket", lambda: 5, stopped, end)
+    assert stand_in.is_due(10.0)
+    assert not stand_in.is_due(10.0 + STAND_IN_EVERY / 2)
+    run = stand_in.run()
+    run.send(None)
+    run.close()
+    assert stand_in.is_due(10.0 + STAND_IN_EVERY)
+    assert asked == [5, 5, 5]
+
+
+def test_a_worker_without_a_link_stands_in_for_nobody() -> None:
+    assert not StandIn("socket", lambda: None, lambda _pid: True).is_due(10.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from khive_supervisor.host import processes
@@ -20,8 +20,8 @@ LOOK_EVERY = 0.5
 #: Seconds between two looks after which nothing is known of the time in between: then this process
 #: was stopped itself, with all others most likely.
 LATE = 1.4
-
-
+#: Seconds between two looks at the siblings of one whose supervisor is stopped.
+STAND_IN_EVERY = 1.0
 #: Looks at what may be a sibling that is stopped, before it is ended.
 LOOKS = 3
 
@@ -49,6 +49,47 @@ async def end_stopped_siblings(
         found = [pid for pid in found if stopped(pid)]
     for pid in found:
         end(pid)
+
+
+@dataclass(slots=True)
+class StandIn:
+    """Looks at the siblings in place of a supervisor that is stopped itself, and of its zygote.
+
+    It is asked after calls, so that a worker whose client is idle never wakes for it; of those
+    whose clients wait for a stopped one, a sibling is at work before long, or nobody is in a hurry.
+
+    Attributes:
+        socket: the supervisor's.
+        supervisor: its process, or None while there is no link to it.
+    """
+
+    socket: str
+    supervisor: Callable[[], int | None]
+    stopped: Callable[[int], bool] = is_stopped
+    end_siblings: Callable[[str], Awaitable[None]] = end_stopped_siblings
+    _looked_at: float = float("-inf")
+    _at_work: bool = False
+
+    def is_due(self, now: float) -> bool:
+        """Return whether `run` is to be begun, at most once in a while."""
+        if self._at_work or now - self._looked_at < STAND_IN_EVERY:
+            return False
+        self._looked_at = now
+        return self._is_stopped()
+
+    async def run(self) -> None:
+        """Look for as long as the supervisor is stopped."""
+        self._at_work = True
+        try:
+            while self._is_stopped():
+                await self.end_siblings(self.socket)
+                await asyncio.sleep(STAND_IN_EVERY)
+        finally:
+            self._at_work = False
+
+    def _is_stopped(self) -> bool:
+        pid = self.supervisor()
+        return pid is not None and self.stopped(pid)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 from khive_supervisor.access import grant
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
+from khive_supervisor.control.client import peer
 from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.embed.factory import for_worker, in_process
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -63,7 +64,7 @@ class Link:
     """The registration with the supervisor: a hint for it, never needed to serve."""
 
     def __init__(self, config: Config, request: SessionRequest, kind: str, path: str) -> None:
-        self._path = path
+        self.path = path
         self._info: dict[str, object] = {
             "client_pid": request.get("pid"),
             "grant": request.get("grant"),
@@ -76,14 +77,20 @@ class Link:
         self._session = str(request.get("session") or os.getpid())
         self._counted: dict[str, int] = {}
         self.sock: socket.socket | None = None
+        self._supervisor: int | None = None
 
     def connect(self) -> bool:
         """Register with a supervisor; return True if there is one."""
         hello, log_end = runtime.registration(self._config, self._kind, self._session, self._info)
         with log_end:
-            self.sock = runtime.register(self._path, hello, log_end)
+            self.sock = runtime.register(self.path, hello, log_end)
         self._counted = {}  # a supervisor that is new has heard of none
+        self._supervisor = peer(self.sock)[0] if self.sock is not None else None
         return self.sock is not None
+
+    def supervisor(self) -> int | None:
+        """Return the process of the supervisor that this session is registered with, if known."""
+        return self._supervisor
 
     def close(self) -> None:
         """Let the supervisor know that this session has ended; idempotent."""

@@ -12,6 +12,7 @@ import gc
 import os
 import socket
 import sys
+import time
 from typing import Any
 
 import anyio
@@ -28,7 +29,7 @@ from khive_supervisor.packs import loading
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.common import runtime
-from khive_workers.common.halted import end_stopped_siblings
+from khive_workers.common.halted import StandIn, end_stopped_siblings
 from khive_workers.common.hints import HintReceiver
 from khive_workers.common.link import Counting, Link, make_context, session_info
 from khive_workers.common.verb_thread import VerbThread
@@ -164,6 +165,7 @@ class SessionWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_answered = asyncio.Event()
         self._moving = False
+        self._stand_in: StandIn | None = None
         self._transport: FdTransport
         self._thread: VerbThread
         self._context: Context
@@ -208,6 +210,7 @@ class SessionWorker:
             self._link = Link(self._config, self._request, "session", self._socket_path)
             server.runtime.on_client = self._link.update
             context.hint = self._link.hint
+            self._stand_in = StandIn(self._socket_path, self._link.supervisor)
             self._start(self._stay_registered())
             server.runtime.on_call = Counting(self._link, context.counts).called
         if self._again is not None:
@@ -304,6 +307,8 @@ class SessionWorker:
     def _answered(self, identifier: Any) -> None:
         self._journal.answer(identifier)
         self._has_answered.set()
+        if self._stand_in is not None and self._stand_in.is_due(time.monotonic()):
+            self._start(self._stand_in.run())
         if self._moving:
             # After the transport has noted it, too.
             asyncio.get_running_loop().call_soon(self._move_if_quiet)
@@ -317,8 +322,8 @@ class SessionWorker:
         while True:
             if self._link.connect() and await self._follow_hints(self._link.sock):
                 delay = FIND_AGAIN
-            elif self._link.sock is None and self._socket_path:
-                await end_stopped_siblings(self._socket_path)
+            # Who has looked at them is gone with what it had seen, or there is nobody yet.
+            await end_stopped_siblings(self._link.path)
             await asyncio.sleep(delay)
             delay = min(FIND_AGAIN_MAX, delay * 2)
 
