@@ -133,13 +133,13 @@ def test_a_stand_in_asks_at_most_once_in_a_while_and_never_beside_itself() -> No
 
     async def end(_socket: str) -> None:
         assert not stand_in.is_due(1e9)  # it is at work
+        raise ProcessLookupError
 
     stand_in = StandIn("socket", lambda: 5, stopped, end)
     assert stand_in.is_due(10.0)
     assert not stand_in.is_due(10.0 + STAND_IN_EVERY / 2)
-    run = stand_in.run()
-    run.send(None)
-    run.close()
+    with pytest.raises(ProcessLookupError):
+        stand_in.run().send(None)
     assert stand_in.is_due(10.0 + STAND_IN_EVERY)
     assert asked == [5, 5, 5]
 
