@@ -55,6 +55,8 @@ TAKEN_WITHIN, BEGUN_WITHIN = 4.0, 20.0
 SLOW = 4.0
 #: Seconds of a wait after which the client is told what is waited for.
 SAY_AFTER = 1.0
+#: Seconds between two looks at who is waited for; stopped in two of them, it is waited for no more.
+LOOK_EVERY = 0.25
 #: Bytes of a record that are read; it holds a path or a sentence.
 MAX_RECORD = 16384
 #: Descriptors of the channel and the session's memory while a shell waits: dash names only single
@@ -304,17 +306,18 @@ def receive(
     disk, gets `slow` times as long. What is waited for is said to the client before long.
     """
     record = b""
-    began, said = monotonic(), False
+    began, said, halted = monotonic(), False, 0
     while not record.endswith(b"\n"):
         try:
-            sock.settimeout(min(SAY_AFTER, seconds))
+            sock.settimeout(min(LOOK_EVERY, seconds))
             byte = sock.recv(1)
         except TimeoutError:
             waited, now = monotonic() - began, state(pid)
             works = now in (b"R", b"D")
-            if now in (b"T", b"t") or waited >= (slow * seconds if works else seconds):
+            halted = halted + 1 if now in (b"T", b"t") else 0
+            if halted > 1 or waited >= (slow * seconds if works else seconds):
                 return None
-            if not said:
+            if not said and waited >= SAY_AFTER:
                 say(what)
                 said = True
             continue

@@ -31,7 +31,7 @@ from khive_supervisor.control.requests import RoleRequest, SessionRequest
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers import preload
 from khive_workers.common import heap, runtime
-from khive_workers.common.halted import LOOK_EVERY, SUPERVISED_FOR, Halted
+from khive_workers.common.halted import LOOK_EVERY, Halted, is_stopped
 from khive_workers.role import worker as role
 from khive_workers.session import worker as session
 
@@ -68,7 +68,7 @@ class Zygote:
         self._spare: Spare | None = None
         self._spare_due = True
         self._ending = False
-        self._halted = Halted(SUPERVISED_FOR)
+        self._halted = Halted(lambda: not is_stopped(os.getppid()))
 
     def run(self) -> None:
         """Serve until the supervisor is gone."""

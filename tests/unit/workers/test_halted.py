@@ -7,6 +7,7 @@ from khive_workers.common.halted import (
     LOOK_EVERY,
     STAND_IN_EVERY,
     STOPPED_FOR,
+    SUPERVISED_FOR,
     Halted,
     StandIn,
     end_stopped_siblings,
@@ -22,7 +23,8 @@ class Children:
     def __init__(self) -> None:
         self.stopped: set[int] = set()
         self.ended: list[int] = []
-        self.halted = Halted(stopped=self.stopped.__contains__, end=self.ended.append)
+        self.supervised = False
+        self.halted = Halted(lambda: self.supervised, self.stopped.__contains__, self.ended.append)
 
     def stop(self, pid: int, now: float) -> None:
         self.stopped.add(pid)
@@ -41,6 +43,17 @@ def test_one_that_stays_stopped_is_ended_once() -> None:
     children.watch(STOPPED_FOR, 3.0)
     assert children.ended == [7]
     assert not children.halted
+
+
+def test_one_that_a_supervisor_looks_at_is_left_to_it_unless_that_stops_too() -> None:
+    children = Children()
+    children.supervised = True
+    children.stop(7, 0.0)
+    children.watch(0.0, SUPERVISED_FOR - LOOK_EVERY)
+    assert not children.ended
+    children.supervised = False
+    children.halted.see_to(SUPERVISED_FOR - LOOK_EVERY / 2)
+    assert children.ended == [7]
 
 
 def test_one_that_goes_on_is_left_alone() -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from khive_supervisor.host import processes
 
-#: Seconds, as far as they were watched, for which a child may be stopped; and where a supervisor
-#: looks at it, too, which finds it sooner and says so, unless it is stopped itself.
+#: Seconds, as far as they were watched, for which a child may be stopped; and while a supervisor
+#: looks at it, too, which finds it sooner and says so.
 STOPPED_FOR, SUPERVISED_FOR = 1.5, 4.5
 #: Seconds between two looks while one is.
 LOOK_EVERY = 0.5
@@ -21,7 +21,7 @@ LOOK_EVERY = 0.5
 #: was stopped itself, with all others most likely.
 LATE = 1.4
 #: Seconds between two looks at the siblings of one whose supervisor is stopped.
-STAND_IN_EVERY = 1.0
+STAND_IN_EVERY = 0.5
 #: Looks at what may be a sibling that is stopped, before it is ended.
 LOOKS = 3
 
@@ -94,9 +94,12 @@ class StandIn:
 
 @dataclass(slots=True)
 class Halted:
-    """The children that are stopped, and since when."""
+    """The children that are stopped, and since when.
 
-    limit: float = STOPPED_FOR
+    `supervised`: whether a supervisor looks at them, too.
+    """
+
+    supervised: Callable[[], bool] = lambda: False
     stopped: Callable[[int], bool] = is_stopped
     end: Callable[[int], None] = processes.end_group
     _since: dict[int, float] = field(default_factory=dict)
@@ -126,12 +129,13 @@ class Halted:
         """End those that are stopped for too long."""
         late = now - self._looked_at > LATE
         self._looked_at = now
+        limit = SUPERVISED_FOR if self.supervised() else STOPPED_FOR
         for pid, since in list(self._since.items()):
             if not self.stopped(pid):
                 del self._since[pid]
             elif late:
                 self._since[pid] = now
-            elif now - since >= self.limit:
+            elif now - since >= limit:
                 del self._since[pid]
                 self.end(pid)
 
