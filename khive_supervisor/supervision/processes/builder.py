@@ -19,7 +19,7 @@ log = logs.get("khive.builder")
 RETRY_AFTER, RETRY_AFTER_MAX = 2.0, 300.0
 #: It says how far it is rather than answer. It may wait for the embedder and for the store's lock;
 #: at its priority it may wait for a processor for as long as others want one.
-LIMITS = HangLimits(stopped=3.0, silent=120.0, busy=float("inf"), suspect=20.0)
+LIMITS = HangLimits(silent=120.0, busy=float("inf"), suspect=20.0)
 #: Of one that cannot be started at all.
 POLICY = RestartPolicy(backoff_max=RETRY_AFTER_MAX)
 #: What a build begins with beside the builder's own arguments, if it is asked for.

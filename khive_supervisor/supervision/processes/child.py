@@ -34,7 +34,7 @@ log = logs.get("khive.children")
 _JITTER = random.SystemRandom()
 
 #: A child that starts owes its first word: it imports, and loads a model.
-STARTING = HangLimits(stopped=3.0, silent=60.0, busy=300.0, suspect=20.0)
+STARTING = HangLimits(silent=60.0, busy=300.0, suspect=20.0)
 #: Libraries that start a thread per core unless told: one thread each, we have many processes.
 SINGLE_THREADED = {
     "OMP_NUM_THREADS": "1",

@@ -44,10 +44,12 @@ class LifeVerdict(enum.Enum):
 class HangLimits:
     """Seconds after which a process is hung: stopped; owing an answer and still; or at work.
 
-    `suspect`: seconds of the first two after which it is said to hang, and nobody is sent to it.
+    `stopped` counts from the first look that found it so: one more a tick later is enough.
+    `suspect`: seconds of the second after which it is said to hang, and nobody is sent to it; one
+    that is stopped is not spared that for a moment.
     """
 
-    stopped: float = 3.0
+    stopped: float = 0.9
     silent: float = 10.0
     busy: float = 300.0
     suspect: float = SUSPECT
@@ -73,12 +75,16 @@ class LifeSigns:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What is known of a process: seconds watched in which it was as each name says."""
+    """What is known of a process: seconds watched in which it was as each name says.
+
+    `halted`: the last look found it stopped.
+    """
 
     looked_at: float
     owing: float = 0.0
     still: float = 0.0
     stopped: float = 0.0
+    halted: bool = False
     cpu: float = 0.0
 
     @property
@@ -112,7 +118,8 @@ def after_look(
         looked_at=now,
         owing=life.owing + gap if signs.owes else 0.0,
         still=life.still + gap if signs.owes and not works else 0.0,
-        stopped=life.stopped + gap if halted else 0.0,
+        stopped=life.stopped + gap if halted and life.halted else 0.0,
+        halted=halted,
         cpu=signs.cpu,
     )
     return life, _judge(life, limits, blind=not signs.letter)
@@ -122,6 +129,6 @@ def _judge(life: Life, limits: HangLimits, *, blind: bool) -> LifeVerdict:
     silent = max(limits.silent, BLIND) if blind else limits.silent
     if life.stopped >= limits.stopped or life.still >= silent or life.owing >= limits.busy:
         return LifeVerdict.HUNG
-    if life.stopped >= min(limits.suspect, SUSPECT) or life.still >= limits.suspect:
+    if life.halted or life.still >= limits.suspect:
         return LifeVerdict.SILENT
     return LifeVerdict.SLOW if life.owing >= SUSPECT else LifeVerdict.ALIVE

@@ -14,7 +14,7 @@ from khive_supervisor.host import processes
 
 #: Seconds, as far as they were watched, for which a child may be stopped; and while a supervisor
 #: looks at it, too, which finds it sooner and says so.
-STOPPED_FOR, SUPERVISED_FOR = 1.5, 4.5
+STOPPED_FOR, SUPERVISED_FOR = 1.5, 3.5
 #: Seconds between two looks while one is.
 LOOK_EVERY = 0.5
 #: Seconds between two looks after which nothing is known of the time in between: then this process
