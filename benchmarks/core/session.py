@@ -40,9 +40,12 @@ class Server:
 
 
 class Session:
-    """One client's process; `began` is the moment before it was started (perf_counter)."""
+    """One client's process; `began` is the moment before it was started (perf_counter).
 
-    def __init__(self, server: Server) -> None:
+    `errors` is where its stderr goes, by a descriptor; a file of the server's directory by default.
+    """
+
+    def __init__(self, server: Server, errors: int | None = None) -> None:
         self.server = server
         self._errors = open(server.directory / "stderr.log", "ab")  # noqa: SIM115 - the session's
         self.began = time.perf_counter()
@@ -52,7 +55,7 @@ class Session:
             cwd=server.directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=self._errors if errors is None else errors,
             bufsize=0,
         )
         assert self.process.stdin is not None

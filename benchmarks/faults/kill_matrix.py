@@ -46,12 +46,31 @@ BEFORE = 5.0
 GONE_WITHIN = 20.0
 
 
+class Messages:
+    """What a session has said to its user, and when."""
+
+    def __init__(self) -> None:
+        self._read, self.end = os.pipe()
+        self._said: list[tuple[float, str]] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with open(self._read, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                self._said.append((time.monotonic(), line.strip()))
+
+    def during(self, began: float, took: float) -> list[str]:
+        """What was said during a call, each with the seconds since its beginning."""
+        return [f"{at - began:+.1f} {text}" for at, text in self._said if 0 <= at - began <= took]
+
+
 @dataclass(slots=True)
 class Writer:
     """One client that writes without pause, and remembers what was acknowledged."""
 
     number: int
     session: Session
+    messages: Messages
     acknowledged: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
@@ -182,7 +201,7 @@ def _measure(context: Context, *, stops: bool) -> Row:
     seconds = QUICK_SECONDS if context.quick else SECONDS
     with installed(context.work) as khive:
         khive.start()
-        writers = [Writer(number, Session(khive.attach())) for number in range(SESSIONS)]
+        writers = [_writer(number, khive) for number in range(SESSIONS)]
         for writer in writers:
             writer.session.initialize()
         spared = frozenset(writer.session.process.pid for writer in writers)
@@ -201,6 +220,13 @@ def _measure(context: Context, *, stops: bool) -> Row:
                 writer.ended = writer.ended or f"did not end: {error}"
         left = _left(khive)
         return _row(writers, killer, seconds, _stored(khive), left)
+
+
+def _writer(number: int, khive: Installation) -> Writer:
+    messages = Messages()
+    session = Session(khive.attach(), messages.end)
+    os.close(messages.end)
+    return Writer(number, session, messages)
 
 
 def _left(khive: Installation) -> list[str]:
@@ -243,6 +269,7 @@ def _row(
             f"Blows: {dict(killer.done)}.",
             f"Calls answered with an error: {sum(refused.values())}, {len(refused)} kinds.",
             f"Around the longest call: {killer.around(slowest.longest_at, longest)}.",
+            f"Said during it: {slowest.messages.during(slowest.longest_at, longest)}.",
             *ended,
             *left,
         ),
