@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -28,6 +29,7 @@ from benchmarks.core.installation import Installation, installed
 from benchmarks.core.processes import command_of, kill, processes_of
 from benchmarks.core.report import Row
 from benchmarks.core.session import Session
+from khive_supervisor.host import processes
 
 SESSIONS = 10
 #: Seconds of killing; in a quick run.
@@ -36,6 +38,8 @@ SECONDS, QUICK_SECONDS = 300.0, 60.0
 BETWEEN, ALL_EVERY = (0.5, 2.0), 15.0
 #: Seconds in which every call must be answered, and after which a session counts as hung.
 LIMIT, GIVEN_UP = 10.0, 90.0
+#: Seconds after which it is noted who is there.
+LONG = 5.0
 #: Seconds for which a supervisor stays stopped until its user ends it.
 USER_AFTER = 8.0
 #: Seconds between two writes of a session.
@@ -73,6 +77,7 @@ class Writer:
     messages: Messages
     acknowledged: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
+    began: float = 0.0
     longest: float = 0.0
     longest_at: float = 0.0
     ended: str = ""
@@ -90,11 +95,11 @@ class Writer:
             self.ended = str(error) or repr(error)
 
     def _write(self, content: str) -> None:
-        began = time.monotonic()
+        began = self.began = time.monotonic()
         params = {"name": "memory_remember", "arguments": {"content": content}}
         self.session.send("tools/call", params)
         answer = self._answer(began)
-        took = time.monotonic() - began
+        took, self.began = time.monotonic() - began, 0.0
         if took > self.longest:
             self.longest, self.longest_at = took, began
         result = answer.get("result", {})
@@ -128,6 +133,9 @@ class Killer:
     done: Counter[str] = field(default_factory=Counter)
     draw: random.Random = field(default_factory=lambda: random.Random(11))
     stopped: dict[int, float] = field(default_factory=dict)
+    writers: list[Writer] = field(default_factory=list)
+    #: What was there when a call took long, by its beginning.
+    seen: dict[float, list[str]] = field(default_factory=dict)
     #: Moments, and what was done then.
     blows: list[tuple[float, str]] = field(default_factory=list)
 
@@ -154,8 +162,25 @@ class Killer:
             else:
                 self._one()
             self._be_the_user()
+            self._look()
             time.sleep(self.draw.uniform(*BETWEEN))
         self._be_the_user(at_once=True)
+
+    def _look(self) -> None:
+        """Note who is there, in which state and with which locks, beside a call that takes long."""
+        now = time.monotonic()
+        for began in [one.began for one in self.writers]:
+            if began and now - began > LONG and began not in self.seen:
+                self.seen[began] = [f"{now - began:.1f} s into it", *_locks(), *self._states()]
+
+    def _states(self) -> list[str]:
+        table = processes.table()
+        pids = processes_of(self.khive.home)
+        return [
+            f"{one.pid} of {one.parent} {one.state} {command_of(pid)[-70:]}"
+            for pid in pids
+            if (one := table.get(pid)) and "khive-attach" not in command_of(pid)
+        ]
 
     def _victims(self) -> list[int]:
         return [pid for pid in processes_of(self.khive.home) if pid not in self.spared]
@@ -205,7 +230,7 @@ def _measure(context: Context, *, stops: bool) -> Row:
         for writer in writers:
             writer.session.initialize()
         spared = frozenset(writer.session.process.pid for writer in writers)
-        killer = Killer(khive, spared, stops)
+        killer = Killer(khive, spared, stops, writers=writers)
         until = time.monotonic() + seconds
         threads = [threading.Thread(target=one.run, args=(until,), daemon=True) for one in writers]
         for thread in threads:
@@ -220,6 +245,12 @@ def _measure(context: Context, *, stops: bool) -> Row:
                 writer.ended = writer.ended or f"did not end: {error}"
         left = _left(khive)
         return _row(writers, killer, seconds, _stored(khive), left)
+
+
+def _locks() -> list[str]:
+    """Return the write locks of this machine: who has them, and of which file."""
+    lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return [" ".join(line.split()[1:]) for line in lines if "WRITE" in line]
 
 
 def _writer(number: int, khive: Installation) -> Writer:
@@ -270,6 +301,7 @@ def _row(
             f"Calls answered with an error: {sum(refused.values())}, {len(refused)} kinds.",
             f"Around the longest call: {killer.around(slowest.longest_at, longest)}.",
             f"Said during it: {slowest.messages.during(slowest.longest_at, longest)}.",
+            f"Seen during it: {killer.seen.get(slowest.longest_at)}.",
             *ended,
             *left,
         ),

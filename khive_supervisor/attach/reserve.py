@@ -57,6 +57,7 @@ def serve_alone(terms: StartTerms) -> None:
     One of many loads what that takes, and forks for the others.
     """
     argv = [sys.executable, "-P", "-m", "khive_workers.session", "--standalone"]
+    argv += ["--instead-of", paths.socket_path(terms.config)]
     if has_memory():
         argv += ["--journal", str(JOURNAL), "--inbox", str(INBOX)]
         if (turn := reserved(terms)) > 0:

@@ -130,6 +130,25 @@ def workers_of(socket: str) -> list[int]:
     return [pid for pid in table() if is_worker(pid) and mark in words_of(pid, "environ")]
 
 
+def stopped_workers(socket: str) -> list[int]:
+    """The same that a signal has stopped, and children of the reserve that stands in for it.
+
+    Never a client's own process, which its user may stop with the client: those lead no session.
+    """
+    mark = os.fsencode(socket)
+    belongs = (b"KHIVE_SOCKET=" + mark, mark)
+    return [
+        one.pid
+        for one in table().values()
+        if one.state == "T"
+        and one.session == one.pid
+        and is_worker(one.pid)
+        and any(
+            word in belongs for what in ("environ", "cmdline") for word in words_of(one.pid, what)
+        )
+    ]
+
+
 def end(pid: int) -> None:
     """Ask a process to end; one that is gone is fine."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -124,7 +124,7 @@ class Supervisor:
         """Start all children and roles, and serve whoever waits."""
         parts = self.parts
         for pid in processes.workers_of(parts.socket_path):
-            parts.sessions.began(f"left over {pid}", pid)
+            parts.sessions.left_over(pid)
         for child in parts.children.values():
             child.start()
         parts.control.start()
@@ -208,7 +208,8 @@ class Supervisor:
         if self.successor is None:
             if parts.http is not None:
                 parts.http.close()
-            _end_stopped(processes.workers_of(parts.socket_path))
+            for pid in processes.stopped_workers(parts.socket_path):
+                processes.end_group(pid)  # it cannot see that its supervisor goes
         await parts.records.stopped(parts.ending.by)
 
     def _let_go(self) -> None:
@@ -238,13 +239,6 @@ class Supervisor:
             parts.control.rendezvous.listener.fileno(),
             parts.http.descriptor() if parts.http is not None else None,
         )
-
-
-def _end_stopped(workers: Sequence[int]) -> None:
-    """End those that a signal has stopped: they cannot see that their supervisor goes."""
-    for pid in workers:
-        if processes.stopped(pid):
-            processes.end_group(pid)
 
 
 def _begin(

@@ -14,7 +14,7 @@ from khive_supervisor.config.project.terms import Serving
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.names import embedder_socket, model_id_of
 from khive_supervisor.errors import AlreadyRunning
-from khive_supervisor.host import holder, paths
+from khive_supervisor.host import holder, paths, processes
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision import systemd
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
@@ -51,6 +51,8 @@ from khive_supervisor.supervision.watch.watcher import SERVING, Watcher
 
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
+#: Seconds from the start in which children of those that stood in for a supervisor are looked for.
+STRAYS_WITHIN = 60.0
 
 
 class Parts:
@@ -224,12 +226,19 @@ class Parts:
         self.looks: list[Callable[[], None]] = [
             *(child.look for child in self.processes),
             self.spawner.look,
+            self._look_for_strays,
             self.sessions.look,
             self.roles.look_at_workers,
             self.store_watch.look,
             self.log_file.look,
             *(foothold.look for foothold in footholds),
         ]
+
+    def _look_for_strays(self) -> None:
+        """For a while after the start, look at workers that the time without a supervisor left."""
+        if self.clock() < self.started + STRAYS_WITHIN:
+            for pid in processes.stopped_workers(self.socket_path):
+                self.sessions.left_over(pid)
 
     def _hold_again(self) -> None:
         try:

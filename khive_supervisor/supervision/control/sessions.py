@@ -203,13 +203,16 @@ class SessionTable:
     # --- who answers ----------------------------------------------------------------------------
 
     def began(self, name: str, pid: int, client: object = None) -> None:
-        """Take in that a worker has been given a client's session; it registers soon.
-
-        Or one of a supervisor that has ended: it registers or ends, unless it is stopped.
-        """
+        """Take in that a worker has been given a client's session; it registers soon."""
         if name not in self._by_id:
             begun = self._begun[name] = Begun(client, clock=self.clock)
             begun.begin(pid)
+
+    def left_over(self, pid: int) -> None:
+        """A worker of a supervisor that has ended: it registers or ends, unless it is stopped."""
+        name = f"left over {pid}"
+        if name not in self._begun:
+            self.began(name, pid)
 
     def exited(self, pid: int) -> None:
         """A worker's process has ended, perhaps before it registered."""

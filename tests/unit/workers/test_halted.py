@@ -107,7 +107,7 @@ def test_siblings_that_stay_stopped_are_ended(
     monkeypatch.setattr("asyncio.sleep", sleep)
     found: list[int] = []
     look = end_stopped_siblings(
-        "socket", lambda _socket: [7, 8, 9], lambda pid: pid in looks[turn], found.append
+        "socket", lambda _socket: sorted(looks[0]), lambda pid: pid in looks[turn], found.append
     )
     with pytest.raises(StopIteration):
         look.send(None)

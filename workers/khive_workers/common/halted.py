@@ -33,7 +33,7 @@ def is_stopped(pid: int) -> bool:
 
 async def end_stopped_siblings(
     socket: str,
-    workers: Callable[[str], list[int]] = processes.workers_of,
+    find: Callable[[str], list[int]] = processes.stopped_workers,
     stopped: Callable[[int], bool] = is_stopped,
     end: Callable[[int], None] = processes.end_group,
 ) -> None:
@@ -41,7 +41,7 @@ async def end_stopped_siblings(
 
     Their clients attach again, and start another.
     """
-    found = [pid for pid in workers(socket) if stopped(pid)]
+    found = find(socket)
     for _ in range(LOOKS):
         if not found:
             return

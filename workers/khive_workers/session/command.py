@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--journal", type=int, help="the journal's descriptor, from attach")
     parser.add_argument("--inbox", type=int, help="the inbox's descriptor, from attach")
     parser.add_argument("--reserve", type=int, help="the lock of who forks for others, from attach")
+    parser.add_argument("--instead-of", help="the supervisor's socket, by which others know this")
     options = parser.parse_args(argv)
     runtime.reset_signals()
     if options.standalone:
