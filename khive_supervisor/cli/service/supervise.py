@@ -21,7 +21,7 @@ from khive_supervisor.cli.render.terminal import json_text, one_line
 from khive_supervisor.cli.render.times import shown
 from khive_supervisor.control.client import ControlClient, owner
 from khive_supervisor.errors import NotFound, NotRunning, Unresponsive, VersionMismatch
-from khive_supervisor.host.processes import alive, stopped
+from khive_supervisor.host.processes import alive, end_group, stopped, stopped_workers
 
 #: Seconds that a stop may take.
 STOP_DEADLINE = 30.0
@@ -35,10 +35,18 @@ def stop(run: Invocation, sessions: bool) -> None:
     try:
         answer = _ask_to_stop(run.config_file, sessions)
     except NotRunning:
+        _end_stopped(run.config_file)
         run.emit({"stopped": False}, lambda _: "No supervisor is running.")
         return
     _wait_until_gone(answer["pid"])
+    _end_stopped(run.config_file)
     run.emit({"stopped": True, **answer}, lambda a: f"Stopped (pid {a['pid']}).")
+
+
+def _end_stopped(config_file: str | None) -> None:
+    """End workers that a signal has stopped: nobody is left who would see it, nor do they."""
+    for pid in stopped_workers(socket_of(config_file)):
+        end_group(pid)
 
 
 def _ask_to_stop(config_file: str | None, sessions: bool) -> dict[str, int]:

@@ -58,6 +58,18 @@ def test_what_was_stopped_as_its_zygote_was_killed_ends_with_the_supervisor(
     assert khive.gone()
 
 
+def test_stop_ends_what_is_stopped_when_there_is_no_supervisor_either(khive: Installation) -> None:
+    khive.start()
+    waits, zygote = spare(khive), khive.child("zygote")["pid"]
+    supervisor = khive.status()["pid"]
+    kill(waits, signal.SIGSTOP)
+    kill(zygote, signal.SIGKILL)
+    kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: supervisor not in khive.processes(), "it is gone")
+    khive.stop()
+    assert khive.gone()
+
+
 def test_a_second_signal_while_it_stops_changes_nothing(khive: Installation) -> None:
     with foreground(khive, "--quiet") as process:
         wait_until(lambda: MOMENTS["ready"](khive), "ready")
