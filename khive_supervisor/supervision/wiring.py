@@ -236,7 +236,7 @@ class Parts:
 
     def _look_for_strays(self) -> None:
         """For a while after the start, look at workers that the time without a supervisor left."""
-        if self.clock() < self.started + STRAYS_WITHIN:
+        if time.monotonic() < self.started + STRAYS_WITHIN:
             for pid in processes.stopped_workers(self.socket_path):
                 self.sessions.left_over(pid)
 
