@@ -12,6 +12,7 @@ import pytest
 from khive_supervisor import exitcodes
 from khive_supervisor.attach import reserve, start
 from khive_supervisor.attach.channel import OtherRelease, StartTerms, Unserved
+from khive_supervisor.host import paths
 
 
 @pytest.fixture
@@ -472,4 +473,5 @@ def test_who_serves_alone_goes_on_with_what_it_has(
     monkeypatch.setattr(reserve, "reserved", lambda _terms: turn)
     monkeypatch.setattr(reserve, "execv", lambda _program, argv: ran.append(argv[4:]))
     reserve.serve_alone(StartTerms("/k.toml", []))
-    assert ran == [["--standalone", *words, "--config", "/k.toml"]]
+    known_by = ["--instead-of", paths.socket_path("/k.toml")]
+    assert ran == [["--standalone", *known_by, *words, "--config", "/k.toml"]]
