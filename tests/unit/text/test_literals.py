@@ -153,6 +153,18 @@ def test_capitals_are_those_of_the_place_that_is_meant(query: str, text: str, sh
     assert held(LiteralText.of(text), found) == share
 
 
+@pytest.mark.parametrize(
+    ("query", "written"),
+    [
+        ("see SRC/A.py", "SRC/A.py"),
+        ("cost 1,000; 2,000", ""),  # joined: it does not stand there like that
+        ("see Größe_1", ""),  # letters have other lengths when they are folded
+    ],
+)
+def test_how_it_was_written_is_known_where_it_stands_there(query: str, written: str) -> None:
+    assert literals(query)[0].written == written
+
+
 def test_shares_say_which_of_two_is_nearer_to_what_was_written() -> None:
     order = [0.0, PART_OF_A_NAME, OTHER_FLAG, OTHER_GROUPS, OTHER_CAPITALS, 1.0]
     assert order == sorted(set(order))
