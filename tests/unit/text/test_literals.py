@@ -287,6 +287,9 @@ def test_a_name_has_a_length_that_somebody_can_mean() -> None:
         ("", "1.2", ".3", PART_OF_A_NAME),
         ("", "a.b", "--x", PART_OF_A_NAME),
         ("..", "a.b", "", PART_OF_A_NAME),
+        ("-", "1.2", "", 1.0),  # a list, or a minus
+        ("#", "a.b", "", PART_OF_A_NAME),
+        ("+", "a.b", "", PART_OF_A_NAME),
         ("", "c", "++", PART_OF_A_NAME),
         ("", "c", "#", PART_OF_A_NAME),
         ("", "a.b", "|c", 1.0),
