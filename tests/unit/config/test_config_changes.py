@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from khive_supervisor.config.changes import diff, digest_of, in_force, keep_roles
+from khive_supervisor.config.changes import (
+    SHOWN_CHARACTERS,
+    diff,
+    digest_of,
+    in_force,
+    keep_roles,
+)
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.config.settings.model import Config, every_setting
@@ -131,3 +137,86 @@ def test_a_plan_is_plain_data() -> None:
     told = [change.as_dict() for change in plan.roles]
     assert [(one["role"], one["kind"]) for one in told] == [("a", "live"), ("b", "added")]
     assert told[0]["changes"] == [{"key": "workers", "old": "1", "new": "2", "applies": "live"}]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ((), (A,), "Role a is added."),
+        ((A,), (), "Role a is removed after its tasks in flight."),
+        (
+            (A,),
+            (dataclasses.replace(A, timeout=4.0),),
+            "Role a gets new workers; the old ones finish what they hold:",
+        ),
+        ((A,), (dataclasses.replace(A, workers=4),), "Role a changes in place:\n  workers: 1 -> 4"),
+    ],
+)
+def test_what_becomes_of_a_role_is_said(
+    old: tuple[Role, ...], new: tuple[Role, ...], said: str
+) -> None:
+    assert diff(Config(roles=old), Config(roles=new)).describe().startswith(said)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_long_text_is_told_by_its_length(over: int) -> None:
+    quotes = len('""')
+    text = "x" * (SHOWN_CHARACTERS - quotes + over)
+    plan = diff(Config(roles=(A,)), Config(roles=(dataclasses.replace(A, description=text),)))
+    told = plan.describe().splitlines()[-1]
+    if over:
+        length = len(text) + quotes
+        assert told == f"  description: another text, {quotes} -> {length} characters"
+    else:
+        assert told == f'  description: "" -> "{text}"'
+    assert plan.as_dict()["roles"][0]["changes"][0]["new"] == f'"{text}"'  # JSON has all of it
+
+
+def test_changes_are_grouped_by_when_they_take_effect() -> None:
+    new = config(log={"level": "debug"}, session={"namespace": "n"}, store={"path": "/x.db"})
+    text = diff(Config(), dataclasses.replace(new, roles=(A,))).describe()
+    heads = [block.split("\n")[0] for block in text.split("\n\n")]
+    assert heads == [
+        "Settings that change now:",
+        "Settings that change in sessions that attach later:",
+        "Settings that change at the next start of the supervisor:",
+        "Role a is added.",
+    ]
+
+
+def test_a_plan_for_programs_says_whether_it_does_anything() -> None:
+    nothing = diff(Config(roles=(A,)), Config(roles=(A,))).as_dict()
+    assert (nothing["empty"], nothing["settings"], nothing["waits_for_restart"]) == (True, [], [])
+    some = diff(Config(), config(store={"path": "/x.db"})).as_dict()
+    assert (some["empty"], some["waits_for_restart"]) == (False, ["store.path"])
+    assert some["settings"][0]["key"] == "store.path"
+    assert some["digest"] != nothing["digest"]
+
+
+def test_directories_are_confined_in_sessions_to_come() -> None:
+    new = config(confine=[{"namespace": "shop", "path": "~/shop/**"}])
+    (change,) = diff(Config(), new).settings
+    assert (change.key, change.applies, change.old) == ("confine", "session", "[]")
+    assert change.new == '[{ namespace = "shop", path = "~/shop/**" }]'
+    bare = diff(new, config(confine=[{"namespace": "shop"}])).settings
+    assert bare[0].new == '[{ namespace = "shop" }]'
+    other = config(confine=[{"namespace": "shop"}])
+    assert len({digest_of(new), digest_of(other), digest_of(Config())}) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        ({"a"}, ("a", "c")),  # its old form; what is new otherwise is taken
+        ({"b"}, ("a", "c", "b")),  # it was removed, and stays
+        ({"c"}, ("a",)),  # it is new, and does not come
+        (set(), ("a", "c")),
+    ],
+)
+def test_roles_that_could_not_be_made_ready_stay_as_they_were(
+    names: set[str], roles: tuple[str, ...]
+) -> None:
+    new = dataclasses.replace(A, workers=9), dataclasses.replace(A, role="c")
+    kept = keep_roles(Config(roles=(A, B)), Config(roles=new), names)
+    assert tuple(role.role for role in kept.roles) == roles
+    assert kept.roles[0].workers == (A.workers if "a" in names else 9)
