@@ -75,7 +75,7 @@ def test_a_stopped_process_is_found_within_its_bound_and_one_look(gaps: list[flo
     verdicts = _watch([(gap, LifeSigns(True, "T")) for gap in gaps])
     found = verdicts.index(LifeVerdict.HUNG)
     assert found > 0, "one look is not enough, whatever the time since the one before"
-    assert sum(gaps[1:found]) < LIMITS.stopped
+    assert sum(gaps[1:found]) < LIMITS.stopped + 1e-6  # as far as sums of floats agree
 
 
 @given(GAPS, st.sampled_from("SRD"), st.floats(0.1, LATE))
