@@ -117,7 +117,8 @@ def test_one_that_nothing_is_known_of_is_shown_and_never_removed(leave: Leave, t
     assert (one.clean, one.metadata) == (False, None)
     kept = leftover.remove_clean(GIT, str(top), 1)
     assert kept is not None
-    assert "by hand" in str(kept["note"])
+    assert kept == one.inside
+    assert (kept["path"], "by hand" in str(kept["note"])) == (str(home), True)
     assert home.is_dir()
 
 
@@ -147,10 +148,11 @@ def test_what_cannot_be_removed_says_why(
     def refused(*_args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    leave(1)
+    home = leave(1)
     monkeypatch.setattr(place, "tidy", refused)
     kept = leftover.remove_clean(GIT, str(top), 1)
     assert kept is not None
+    assert kept["path"] == f"{home}/{TREE}"
     assert "Permission denied" in str(kept["note"])
 
 
