@@ -45,6 +45,12 @@ class InvalidInput(KhiveError):
     exit_code = exitcodes.USAGE
 
 
+class SecretFound(InvalidInput):
+    """A text holds what must not be kept; nothing was stored. It names places, never a value."""
+
+    code = "secret_found"
+
+
 class NotFound(KhiveError):
     """Something was named that does not exist."""
 
@@ -215,7 +221,7 @@ _BY_CODE: dict[str, type[KhiveError]] = {
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
         AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
-        OtherStore, Unresponsive, StoreReplaced, RoleFailed,
+        OtherStore, Unresponsive, StoreReplaced, RoleFailed, SecretFound,
     )
 }  # fmt: skip
 

@@ -69,6 +69,11 @@ def digest(
     return hashlib.sha256(head + k + a + s + d + previous).digest()
 
 
+def keyed_digest(key: bytes, content_hash: bytes) -> str:
+    """Return what the chain keeps of a memory: nobody can try contents without the entry's key."""
+    return hashlib.blake2b(content_hash, key=key, digest_size=32).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The end of a chain at some moment: kept elsewhere, it proves that nothing before it changed.

@@ -20,7 +20,7 @@ PRIORITY_LIMIT = 1000
 
 # --- kinds of events ------------------------------------------------------------------------------
 
-CREATED, RESET, LIFECYCLE = "created", "reset", "lifecycle"
+CREATED, RESET, LIFECYCLE, PURGED = "created", "reset", "lifecycle", "purged"
 FEEDBACK, AUTO_FEEDBACK, IMPLICIT = "feedback", "auto_feedback", "implicit"
 #: Those that a profile's `events` counts.
 COUNTED_KINDS = (FEEDBACK, AUTO_FEEDBACK, IMPLICIT)

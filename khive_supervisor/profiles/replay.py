@@ -11,6 +11,7 @@ from khive_supervisor.profiles.model import (
     COUNTED_KINDS,
     CREATED,
     LIFECYCLE,
+    PURGED,
     RESET,
     Mass,
     ProfileEvent,
@@ -55,6 +56,8 @@ class Replay:
             self._epoch += 1
         elif event.kind == LIFECYCLE:
             self._lifecycle = event.detail["to"]
+        elif event.kind == PURGED and event.entry_id is not None:
+            self._forget(event.entry_id)
 
     @property
     def state(self) -> ProfileState:
@@ -82,6 +85,11 @@ class Replay:
             self._targets[event.entry_id] = Target(
                 before.posterior.plus(*effect.target), before.events + 1
             )
+
+    def _forget(self, entry_id: int) -> None:
+        """What was learned of an entry goes with it; what it taught the weights stays."""
+        self._targets.pop(entry_id, None)
+        self._masses = {key: mass for key, mass in self._masses.items() if key[0] != entry_id}
 
     def _admit(self, event: ProfileEvent, signal: signals.Signal) -> float:
         account = admission.account(signal, event.entry_id, event.session, event.actor)

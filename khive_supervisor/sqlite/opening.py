@@ -33,5 +33,6 @@ def open_store(
         guarded=guarded,
         owner=owner,
         audited=config.audit.enabled,
+        secrets=config.secrets.mode,
         actor=actor,
     )

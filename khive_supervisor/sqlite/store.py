@@ -12,6 +12,7 @@ from typing import Self
 import apsw
 
 from khive_supervisor.audit import actors
+from khive_supervisor.redaction.gate import Gate, Mode
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine import integrity
 from khive_supervisor.sqlite.engine.backup import copy_to, restore_from
@@ -21,6 +22,7 @@ from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.sqlite.entries import statistics
 from khive_supervisor.sqlite.entries.full_text import FullTextIndex
 from khive_supervisor.sqlite.entries.generations import GenerationTable
+from khive_supervisor.sqlite.entries.kept_texts import PurgeTable
 from khive_supervisor.sqlite.entries.postings import PostingTable
 from khive_supervisor.sqlite.entries.sources import SourceTable
 from khive_supervisor.sqlite.entries.table import EntryTable
@@ -55,6 +57,7 @@ class SqliteStore(Store):
         owner: bool = False,
         clock: Callable[[], float] = time.time,
         audited: bool = True,
+        secrets: str = Mode.REFUSE,
         actor: Callable[[], str] = actors.user,
         filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
         library_version: Callable[[], str] = apsw.sqlite_lib_version,
@@ -69,7 +72,8 @@ class SqliteStore(Store):
                 owner=owner,
                 filesystem_of=filesystem_of,
                 library_version=library_version,
-            )
+            ),
+            Gate(secrets),
         )
         self._chain = AuditTable(self.database, clock, actor, enabled=audited)
         self._make_facets(clock, self._chain)
@@ -77,8 +81,9 @@ class SqliteStore(Store):
     def _make_facets(self, clock: Callable[[], float], audit: AuditTable) -> None:
         database = self.database
         vectors = VectorTable(database)
-        entries = EntryTable(database, vectors, clock)
+        entries = EntryTable(database, vectors, clock, audit)
         self.entries, self.vectors, self.audit = entries, vectors, audit
+        self.purges = PurgeTable(database, entries, clock, audit)
         self.sources = SourceTable(database, entries, vectors, clock)
         self.full_text = FullTextIndex(database, entries)
         self.postings = PostingTable(database)
@@ -132,7 +137,7 @@ class SqliteStore(Store):
         restore_from(self.database, source, self._chain.after_restore)
 
 
-def _open(opening: Opening) -> Database:
+def _open(opening: Opening, gate: Gate) -> Database:
     queue = WriteQueue(opening.path)
 
     def connected(opening: Opening) -> apsw.Connection:
@@ -142,4 +147,4 @@ def _open(opening: Opening) -> Database:
 
     # One that follows another into its place was made by somebody else: it is never made anew.
     again = replace(opening, guarded=False)
-    return Database(connected(opening), opening.path, queue, lambda: connected(again))
+    return Database(connected(opening), opening.path, queue, lambda: connected(again), gate)

@@ -24,6 +24,7 @@ from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
+from khive_supervisor.store.purges import PurgeStore
 from khive_supervisor.store.sources import SourceStore
 from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.store.vectors import VectorStore
@@ -39,6 +40,7 @@ class Store(Protocol):
     path: str
     entries: EntryStore
     sources: SourceStore
+    purges: PurgeStore
     full_text: FullText
     postings: PostingStore
     vectors: VectorStore

@@ -99,6 +99,14 @@ class Entry:
     updated_at: float
     deleted_at: float | None
     superseded_by: int | None
+    #: When it was removed for good: there is nothing in it any more.
+    purged_at: float | None = None
+
+    @property
+    def forgotten(self) -> bool:
+        """Return True if it was deleted and can be restored."""
+        gone = self.superseded_by is not None or self.purged_at is not None
+        return self.deleted_at is not None and not gone
 
     @property
     def live(self) -> bool:

@@ -100,6 +100,11 @@ def existing(store: Store, ids: list[str]) -> list[Entry]:
             raise NotFound(
                 f"There is no entry {text.strip()}.", hint="Search again; ids never change."
             )
+        if entry.purged_at is not None:
+            raise NotFound(
+                f"{text.strip()} was purged on {timestamp(entry.purged_at)}: nothing of it is left.",
+                hint="Its id is never used again.",
+            )
         found.append(entry)
     return found
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
+from khive_supervisor.store.gated import all_gated, gated
 from khive_supervisor.store.model import Added, LearnedText, MissingVector, NewEntry, SourceText
 from khive_supervisor.verbs.context import Context
+
+#: What is told of an entry that is not kept as it was given.
+LEFT_OUT = "What is private or looks like a secret was left out of what is kept."
 
 
 def check_content(context: Context, content: str, where: str = "content") -> str:
@@ -61,6 +66,7 @@ def stored_form(vectors: Vectors) -> list[bytes | None]:
 
 def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
     """Store what sources say, all in one transaction; what has a vector is not embedded again."""
+    texts = [_gated(context, text) for text in texts]
     entries = {piece.entry.content_hash: piece.entry for text in texts for piece in text.pieces}
     embedder = context.embedder
     done = context.store.sources.embedded(entries, embedder.model_id) if embedder else set(entries)
@@ -78,8 +84,20 @@ def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
         ]
 
 
+def _gated(context: Context, text: SourceText) -> SourceText:
+    """Return what a source says as it may be kept."""
+    pieces = [replace(one, entry=gated(context.gate, one.entry)) for one in text.pieces]
+    return replace(text, pieces=tuple(pieces))
+
+
+def left_out(given: Sequence[str | None], entry: NewEntry) -> list[str]:
+    """Return the note beside an entry that does not say all that was given (content and title)."""
+    return [] if [*given] == [entry.content, entry.title] else [LEFT_OUT]
+
+
 def add(context: Context, entries: Sequence[NewEntry]) -> list[Added]:
     """Store entries; what is there already is not embedded again."""
+    entries = all_gated(context.gate, entries)
     known = context.store.entries.known(entry.content_hash for entry in entries)
     fresh = [entry for entry in entries if entry.content_hash not in known]
     embedded = dict(

@@ -23,6 +23,7 @@ from khive_supervisor.config.settings.service import (
     AgentSettings,
     AuditSettings,
     LogSettings,
+    SecretSettings,
     SessionSettings,
     StoreSettings,
     SupervisorSettings,
@@ -36,6 +37,7 @@ class Config:
     """The whole configuration; `Config()` is what a user without a file has."""
 
     store: StoreSettings = field(default_factory=StoreSettings)
+    secrets: SecretSettings = field(default_factory=SecretSettings)
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
@@ -58,6 +60,7 @@ class Config:
 #: The tables of the file and their dataclasses, in the order in which they are documented.
 TABLES: dict[str, type[Any]] = {
     "store": StoreSettings,
+    "secrets": SecretSettings,
     "supervisor": SupervisorSettings,
     "session": SessionSettings,
     "embedder": EmbedderSettings,

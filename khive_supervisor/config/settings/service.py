@@ -57,6 +57,22 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretSettings:
+    """What becomes of secrets in texts that would be kept."""
+
+    mode: Literal["refuse", "mask", "off"] = declare(
+        "refuse",
+        "text",
+        "What becomes of a secret in what would be kept: memories and payloads that hold one are "
+        "refused, and what programs write (documents, results, logs of tasks) is masked; or mask "
+        "it everywhere; or keep it.",
+        applies="session",
+        choices=("refuse", "mask", "off"),
+        trust="user",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorSettings:
     """The supervisor process and how it treats its children."""
 

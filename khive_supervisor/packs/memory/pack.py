@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.memory.purge import PURGE
+from khive_supervisor.store.gated import gated
 from khive_supervisor.store.model import Added, NewEntry
 from khive_supervisor.verbs import answers, forms, ingest, schema, serving, usage
 from khive_supervisor.verbs.context import Context
@@ -33,7 +35,7 @@ _KIND = schema.text(
 def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
     kind = args.get("kind", "semantic")
     salience, decay = KINDS.get(kind, KINDS["semantic"])
-    return NewEntry(
+    entry = NewEntry(
         collection="memory",
         namespace=namespace,
         kind=kind,
@@ -44,6 +46,12 @@ def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
         decay=float(args.get("decay", decay)),
         source=ingest.check_text(args["source"], "source") if "source" in args else None,
     )
+    return gated(context.gate, entry)
+
+
+def _notes(args: Arguments, entry: NewEntry) -> list[str]:
+    """Return what there is to say of an entry that was stored."""
+    return ingest.left_out((args["content"], args.get("title", "")), entry)
 
 
 def remember(context: Context, args: Arguments) -> Answer:
@@ -52,8 +60,9 @@ def remember(context: Context, args: Arguments) -> Answer:
     (added,) = ingest.add(context, [entry])
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
-    answer = {**_stored(added), "namespace": entry.namespace}
-    return answer if added.created else {**answer, **_added_to(context, added.id, entry, args)}
+    more = {} if added.created else _added_to(context, added.id, entry, args)
+    answer = {**_stored(added), "namespace": entry.namespace, **more}
+    return forms.noted(answer, _notes(args, entry))
 
 
 def _stored(added: Added) -> Answer:
@@ -144,7 +153,7 @@ def supersede(context: Context, args: Arguments) -> Answer:
     added = context.store.entries.supersede(old.id, entry, vector, model_id)
     usage.corrected(context, old.id, added.id)
     usage.used(context, usage.cited(entry.content), "cited")
-    return {**_stored(added), "supersedes": args["id"]}
+    return forms.noted({**_stored(added), "supersedes": args["id"]}, _notes(args, entry))
 
 
 PACK = Pack(
@@ -232,6 +241,7 @@ PACK = Pack(
             tool=True,
             audience=Audience.AGENT,
         ),
+        PURGE,
     ),
     consumer_kinds=("recall",),
 )  # fmt: skip

@@ -65,7 +65,9 @@ class AuditTable(AuditLog):
         actor: str = "",
         always: bool = False,
     ) -> None:
-        """Write an entry; part of the transaction that it tells of. A detail may be JSON already.
+        """Write an entry; part of the transaction that it tells of.
+
+        A detail may be JSON already, made of what has passed the gate.
 
         That one has held the write lock since it began, so the last entry is the last one.
         """
@@ -75,7 +77,9 @@ class AuditTable(AuditLog):
         who = actor or self._actor()
         if len(who) > TEXT_LIMIT or not who.isascii():
             who = _storable(who)
-        text = detail if isinstance(detail, str) else _encode(detail)
+        gate = self._database.gate
+        who = gate.written(who)
+        text = detail if isinstance(detail, str) else _encode(gate.written_data(detail))
 
         def following(last: list[tuple[Any, ...]]) -> Sequence[Value]:
             seq, previous = last[0] if last else (0, GENESIS)

@@ -12,12 +12,13 @@ from typing import Any
 import apsw
 
 from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, StoreUnavailable
+from khive_supervisor.redaction.gate import Gate
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, gone, replaced
+from khive_supervisor.sqlite.engine.text_guard import TextGuard, Value
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 
-#: What can be bound to a statement.
-Value = None | int | float | str | bytes
+__all__ = ["Database", "Value"]
 
 #: Statements kept prepared; more than the store has.
 _STATEMENTS = 100
@@ -39,8 +40,12 @@ class Database:
         path: str,
         queue: WriteQueue | None = None,
         reopen: Callable[[], apsw.Connection] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.path = path
+        #: What every text passes that is to be kept.
+        self.gate = gate or Gate()
+        self._guard = TextGuard(self.gate)
         #: Looked at before each use, if another connection could be made.
         self._place = OpenFiles(path) if reopen is not None else None
         self._reopen = reopen
@@ -56,7 +61,7 @@ class Database:
         """Return all rows of a statement; it is finished when this returns."""
         with self._lock:
             try:
-                return self._current().execute(sql, bindings).fetchall()
+                return self._current().execute(sql, self._guard(sql, bindings)).fetchall()
             except apsw.Error as error:
                 raise translated(error, self.path) from error
             except (UnicodeEncodeError, OverflowError) as error:

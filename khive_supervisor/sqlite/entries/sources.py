@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.engine.database import Database, Value
-from khive_supervisor.sqlite.entries.table import EntryTable, check
+from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store.model import KnownSource, LearnedText, Piece, SourceText
@@ -42,9 +42,7 @@ class SourceTable(SourceStore):
         vectors: Sequence[bytes | None] | None = None,
         model_id: str | None = None,
     ) -> LearnedText:
-        for piece in text.pieces:
-            check(piece.entry)
-        given = [None] * len(text.pieces) if vectors is None else list(vectors)
+        text, given = self._admitted(text, vectors)
         with self._database.write():
             overtaken = self._is_overtaken(text)
             if overtaken and text.latest:
@@ -61,6 +59,20 @@ class SourceTable(SourceStore):
                 self._vectors.put(model_id, pairs)
             retired = () if text.more else self._settle(source, text)
         return _said(added, retired)
+
+    def _admitted(
+        self, text: SourceText, vectors: Sequence[bytes | None] | None
+    ) -> tuple[SourceText, list[bytes | None]]:
+        """Return a text as it may be kept; pieces that had to change lose their vectors."""
+        entries, given = self._entries.admitted([one.entry for one in text.pieces], vectors)
+        pieces = [
+            replace(piece, entry=entry, locator=self._through(piece.locator))
+            for piece, entry in zip(text.pieces, entries, strict=True)
+        ]
+        return replace(text, name=self._through(text.name), pieces=tuple(pieces)), given
+
+    def _through(self, text: str) -> str:
+        return self._database.gate.written(text)
 
     def begin_run(self) -> int:
         with self._database.write():
@@ -183,7 +195,7 @@ class SourceTable(SourceStore):
         """End all that a source says: it is gone, or moved."""
         source = self._database.value(
             "UPDATE sources SET digest = NULL WHERE namespace = ? AND name = ? RETURNING id",
-            [namespace, name],
+            [namespace, self._through(name)],
         )
         return [] if source is None else self._end("source_id = ?2", [source])
 
@@ -238,7 +250,7 @@ class SourceTable(SourceStore):
         )
 
     def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
-        given = json.dumps(list(names))
+        given = json.dumps([self._through(name) for name in names])
         return self._known(
             f"sources.namespace = ? AND name IN ({_GIVEN})", [namespace, given], len(names)
         )

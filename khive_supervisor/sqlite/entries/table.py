@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from khive_supervisor.audit.chain import keyed_digest
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.conditions import live, scope_text
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store.entries import EntryStore
+from khive_supervisor.store.gated import all_gated
 from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
 from khive_supervisor.text.analysis import index_text
 
 _COLUMNS = (
     "id, collection, namespace, kind, title, content, tags, salience, decay, source, "
-    "content_hash, created_at, updated_at, deleted_at, superseded_by"
+    "content_hash, created_at, updated_at, deleted_at, superseded_by, purged_at"
 )
 _FIELDS = _COLUMNS.split(", ")
 
@@ -28,6 +32,8 @@ _GIVEN = "SELECT value FROM json_each(?)"
 
 COLLECTIONS = ("memory", "knowledge")
 
+#: Bytes of the key of an entry's digest in the audit chain.
+_KEY_BYTES = 16
 #: Tags of one entry.
 TAGS_LIMIT = 32
 
@@ -36,11 +42,16 @@ class EntryTable(EntryStore):
     """`EntryStore` on SQLite."""
 
     def __init__(
-        self, database: Database, vectors: VectorTable, clock: Callable[[], float]
+        self,
+        database: Database,
+        vectors: VectorTable,
+        clock: Callable[[], float],
+        audit: AuditTable,
     ) -> None:
         self._database = database
         self._vectors = vectors
         self._clock = clock
+        self._audit = audit
 
     def add(
         self,
@@ -48,17 +59,26 @@ class EntryTable(EntryStore):
         vectors: Sequence[bytes | None] | None = None,
         model_id: str | None = None,
     ) -> list[Added]:
-        for entry in entries:
-            check(entry)
-        given = [None] * len(entries) if vectors is None else list(vectors)
-        if len(given) != len(entries):
-            raise InvalidInput(f"{len(entries)} entries were given with {len(given)} vectors.")
+        kept, given = self.admitted(entries, vectors)
         with self._database.write():
-            added = [self._add_one(entry) for entry in entries]
+            added = [self._add_one(entry) for entry in kept]
             pairs = [(one.id, data) for one, data in zip(added, given, strict=True) if data]
             if pairs:
                 self._vectors.put(_named(model_id), pairs)
         return added
+
+    def admitted(
+        self, entries: Sequence[NewEntry], vectors: Sequence[bytes | None] | None
+    ) -> tuple[list[NewEntry], list[bytes | None]]:
+        """Return entries as they may be kept; one that had to change loses its vector."""
+        given = [None] * len(entries) if vectors is None else list(vectors)
+        if len(given) != len(entries):
+            raise InvalidInput(f"{len(entries)} entries were given with {len(given)} vectors.")
+        for entry in entries:
+            check(entry)
+        kept = all_gated(self._database.gate, entries)
+        pairs = zip(entries, kept, given, strict=True)
+        return kept, [data if was is now else None for was, now, data in pairs]
 
     def _add_one(self, entry: NewEntry) -> Added:
         hashes = (entry.content_hash, *entry.former_hashes)
@@ -91,17 +111,28 @@ class EntryTable(EntryStore):
         """Store a new entry, in a transaction; one that is not live waits for being revived."""
         now = self._clock()
         created = now if entry.created_at is None else entry.created_at
-        tags = json.dumps(entry.tags, ensure_ascii=False)
+        key = os.urandom(_KEY_BYTES)
         added = self._database.insert(
             "entries",
             collection=entry.collection, namespace=entry.namespace, kind=entry.kind,
-            title=entry.title, content=entry.content, tags=tags, salience=entry.salience,
-            decay=entry.decay, source=entry.source, content_hash=entry.content_hash,
-            created_at=created, updated_at=now, deleted_at=None if live else now,
+            title=entry.title, content=entry.content, tags=self._tags(entry.tags),
+            salience=entry.salience, decay=entry.decay, source=entry.source,
+            content_hash=entry.content_hash, created_at=created, updated_at=now,
+            deleted_at=None if live else now, digest_key=key,
         )  # fmt: skip
         if live:
             self._index(added, entry)
+        if entry.collection == "memory":
+            self._tell(added, "remembered", {"digest": keyed_digest(key, entry.content_hash)})
         return added
+
+    def _tags(self, tags: Sequence[str]) -> str:
+        """Return tags that have passed the gate as they are stored."""
+        return self._database.gate.passed(json.dumps(tags, ensure_ascii=False))
+
+    def _tell(self, entry_id: int, what: str, detail: Mapping[str, Any]) -> None:
+        """Tell the audit chain what happened to a memory; part of the transaction."""
+        self._audit.append(self._clock(), f"memory.{what}", f"entry/m{entry_id}", detail)
 
     def annotate(
         self,
@@ -117,6 +148,7 @@ class EntryTable(EntryStore):
     def _annotate(
         self, entry: Entry, tags: Sequence[str], kind: str | None, salience: float | None
     ) -> bool:
+        tags = [self._database.gate.said(tag, "a tag") for tag in tags]
         merged = tuple(dict.fromkeys([*entry.tags, *tags]))[: max(TAGS_LIMIT, len(entry.tags))]
         matters = entry.salience if salience is None else salience
         same = (merged, kind or entry.kind, matters)
@@ -125,10 +157,10 @@ class EntryTable(EntryStore):
         # Naming deleted_at has the trigger count it: copies of the words elsewhere are old now.
         self._database.update(
             "entries", entry.id,
-            tags=json.dumps(merged, ensure_ascii=False), kind=kind or entry.kind,
+            tags=self._tags(merged), kind=kind or entry.kind,
             salience=matters, updated_at=self._clock(), deleted_at=entry.deleted_at,
         )  # fmt: skip
-        self._unindex([entry.id])
+        self.unindex([entry.id])
         self._index(entry.id, _as_new(self.get([entry.id])[0]))
         return True
 
@@ -173,7 +205,10 @@ class EntryTable(EntryStore):
                 "(SELECT value FROM json_each(?2))",
                 [self._clock(), json.dumps(gone)],
             )
-            self._unindex(gone)
+            self.unindex(gone)
+            memories = f"SELECT id FROM entries WHERE id IN ({_GIVEN}) AND collection = 'memory'"
+            for (one,) in self._database.rows(memories, [json.dumps(gone)]):
+                self._tell(one, "forgotten", {})
         return gone
 
     def _live_among(self, ids: Sequence[int]) -> list[int]:
@@ -183,7 +218,8 @@ class EntryTable(EntryStore):
         live_ids = {row[0] for row in rows}
         return [one for one in dict.fromkeys(ids) if one in live_ids]
 
-    def _unindex(self, ids: Sequence[int]) -> None:
+    def unindex(self, ids: Sequence[int]) -> None:
+        """Take entries out of the full-text index, in a transaction."""
         for one in ids:
             self._database.rows("DELETE FROM entries_fts WHERE rowid = ?", [one])
 
@@ -191,16 +227,17 @@ class EntryTable(EntryStore):
         restored = []
         with self._database.write():
             for entry in self.get(list(dict.fromkeys(ids))):
-                deleted = entry.deleted_at is not None and entry.superseded_by is None
-                if deleted and not self.known([entry.content_hash]):
+                if entry.forgotten and not self.known([entry.content_hash]):
                     self.revive(entry.id)
                     restored.append(entry.id)
+                    if entry.collection == "memory":
+                        self._tell(entry.id, "restored", {})
         return restored
 
     def supersede(
         self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
     ) -> Added:
-        check(new)
+        (new,), (vector,) = self.admitted([new], [vector])
         with self._database.write():
             old = next(iter(self.get([old_id])), None)
             if old is None or not old.live:
@@ -209,9 +246,11 @@ class EntryTable(EntryStore):
                 return Added(old.id, created=False, restored=False)
             # Out of the way first: the new one may have the same content with other tags.
             self._point(old.id, old.id)
-            self._unindex([old.id])
+            self.unindex([old.id])
             added = self.add([new], [vector], model_id)[0]
             self._point(old.id, added.id)
+            if old.collection == "memory":
+                self._tell(old.id, "superseded", {"by": f"m{added.id}"})
         return added
 
     def _point(self, old_id: int, new_id: int) -> None:
@@ -228,7 +267,8 @@ class EntryTable(EntryStore):
     def page(
         self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
     ) -> list[Entry]:
-        sql, bindings = ("TRUE", list[Value]()) if where is None else live(where, many=True)
+        kept = ("purged_at IS NULL", list[Value]())
+        sql, bindings = kept if where is None else live(where, many=True)
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND {sql} ORDER BY id LIMIT ?",
             [after_id, *bindings, limit],

@@ -40,6 +40,9 @@ class FeedbackTable(FeedbackStore):
         return self.record_many([event])[0]
 
     def record_many(self, events: Sequence[NewEvent]) -> list[Recorded]:
+        for event in events:
+            for where in ("scorer_run", "serve"):
+                self._database.gate.said(getattr(event, where) or "", where)
         given = [(event, _signal(event)) for event in events]
         with self._database.write_small():
             return [self._record(event, signal) for event, signal in given]
@@ -110,7 +113,7 @@ class FeedbackTable(FeedbackStore):
         return profile_id, mass or 0.0, at
 
     def _log(self, profile_id: int, now: float, event: NewEvent, verdict: _Verdict) -> int:
-        detail = dict(event.detail)
+        detail = self._database.gate.written_data(event.detail)
         if event.latency_us is not None:
             detail["latency_us"] = event.latency_us
         return self._database.insert(
@@ -118,7 +121,8 @@ class FeedbackTable(FeedbackStore):
             profile_id=profile_id, at=now, kind=event.kind, signal=event.signal,
             entry_id=event.entry_id, weight=verdict.weight, counted=verdict.counted,
             actor=event.actor, namespace=event.namespace, session=event.session,
-            scorer_run=event.scorer_run, serve=event.serve, detail=_encode(detail),
+            scorer_run=event.scorer_run, serve=event.serve,
+            detail=self._database.gate.passed(_encode(detail)),
         )  # fmt: skip
 
     def _learn(self, profile_id: int, entry_id: int | None, effect: signals.Effect) -> None:

@@ -71,6 +71,8 @@ class ProfileTable(ProfileStore):
         priors: Weights | None = None,
     ) -> Profile:
         name, now, priors = names.checked_name(name), self._clock(), priors or Weights()
+        gate = self._database.gate
+        name, description = gate.said(name, "name"), gate.said(description, "description")
         with self._database.write():
             if self._database.value("SELECT 1 FROM profiles WHERE name = ?", [name]):
                 raise InvalidInput(

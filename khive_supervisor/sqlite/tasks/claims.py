@@ -173,12 +173,27 @@ class ClaimTable:
                 f"An attempt cannot come out {outcome.state!r}.",
                 hint=f"It is {DONE}, {FAILED} or {CANCELLED}.",
             )
-        result = result_text(outcome.result) if outcome.state == DONE else None
+        outcome = self._admitted(outcome)
+        result = self._passed(result_text(outcome.result)) if outcome.state == DONE else None
         with self._database.write():
             wall = self._clock()
             accepted, state = self._accept(task_id, token, outcome, result, now, wall)
             following = None if next_claim is None else self._claim(next_claim, now, wall)
         return Finished(accepted, state, following)
+
+    def _admitted(self, outcome: Outcome) -> Outcome:
+        """Return an outcome as it may be kept."""
+        gate = self._database.gate
+        return replace(
+            outcome,
+            result=gate.written_data(outcome.result),
+            error=None if outcome.error is None else gate.written(outcome.error),
+            log_tail=None if outcome.log_tail is None else gate.written(outcome.log_tail),
+            place=gate.written_data(outcome.place),
+        )
+
+    def _passed(self, text: str) -> str:
+        return self._database.gate.passed(text)
 
     def _accept(
         self,
@@ -228,7 +243,7 @@ class ClaimTable:
         )  # fmt: skip
         self._database.rows(
             "UPDATE tasks SET place = ?1 WHERE id = ?2 AND place IS NOT ?1",
-            [json_text("place", outcome.place) if outcome.place else None, task_id],
+            [self._passed(json_text("place", outcome.place)) if outcome.place else None, task_id],
         )
 
     def _count(

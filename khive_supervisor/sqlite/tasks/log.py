@@ -30,8 +30,9 @@ class TaskLog:
     ) -> None:
         """Write an event, and its entry in the audit chain; part of what they tell of.
 
-        `more` is what only the audit chain keeps.
+        `more` is what only the audit chain keeps: names and digests.
         """
+        detail = self._database.gate.written(detail)
         self._database.insert(
             "task_events",
             task_id=task_id, at=wall, what=what, token=token, worker=worker, detail=detail,

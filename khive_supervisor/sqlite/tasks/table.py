@@ -38,20 +38,28 @@ class TaskTable(ClaimTable, TaskStore):
     """`TaskStore` on SQLite; what workers do is in `ClaimTable`."""
 
     def assign(self, task: NewTask) -> tuple[Task, bool]:
-        payload = payload_text(task.payload)
+        payload = self._payload(task)
         with self._database.write():
             known = self._known(task, payload)
             if known is not None:
                 return known, False
             wall = self._clock()
             self._refuse_exceeded(task.role, wall)
-            chosen = None if task.chosen is None else json.dumps(task.chosen)
+            chosen = None if task.chosen is None else self._passed(json.dumps(task.chosen))
             row = {one.name: getattr(task, one.name) for one in fields(task)}
             row |= {"payload": payload, "chosen": chosen, "created_at": wall}
             task_id = self._database.insert("tasks", **row)
             more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
             self._log.add(task_id, wall, ENQUEUED, 0, more=more)
             return self._existing(task_id), True
+
+    def _payload(self, task: NewTask) -> str:
+        """Return a task's payload as it may be kept; raises SecretFound, also for its key."""
+        gate = self._database.gate
+        payload = payload_text(gate.said_data(task.payload, "payload"))
+        if task.idempotency is not None:
+            gate.said(task.idempotency, "idempotency_key")
+        return gate.passed(payload)
 
     def _refuse_exceeded(self, role: str, wall: float) -> None:
         """A task that nobody could begin before a window ends is not taken."""

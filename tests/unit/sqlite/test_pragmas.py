@@ -23,6 +23,7 @@ VALUES: dict[str, object] = {
     "cache_size": -CACHE_KIB,
     "wal_autocheckpoint": 4000,
     "journal_size_limit": 64 * 2**20,
+    "secure_delete": 2,
 }
 SOURCE = inspect.getsource(connection)
 

@@ -1,0 +1,125 @@
+"""purge and secrets: what must not be in the store is removed for good."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from khive_supervisor.cli.commands.memory import filter_options
+from khive_supervisor.cli.connection.session import ask, config_option
+from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, table
+from khive_supervisor.cli.render.times import asked
+from khive_supervisor.errors import InvalidInput
+
+Answer = Mapping[str, Any]
+
+
+def _confirmed(question: str, *, yes: bool) -> None:
+    """Ask, unless it was said already; raises InvalidInput where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            "Removing for good has to be confirmed, and there is nobody to ask.",
+            hint="Look with --dry-run, and repeat it with --yes.",
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+@click.command()
+@click.argument("ids", nargs=-1)
+@filter_options
+@click.option(
+    "--in",
+    "collection",
+    type=click.Choice(("knowledge", "memory", "all")),
+    help="What a filter is for (memory).",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be purged, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@as_json_option
+def purge(
+    ids: tuple[str, ...],
+    collection: str | None,
+    dry_run: bool,
+    yes: bool,
+    config_file: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Remove entries for good: those of IDS, or what the filter lets through."""
+    given.pop("limit")
+    times = {name: asked(given[name]) for name in ("since", "until")}
+    chosen = {"ids": ids, "in": collection, **given, **times}
+    if dry_run or not yes:
+        planned = ask(config_file, "memory.purge", dry_run=True, **chosen)
+        if dry_run:
+            emit(planned, as_json, _planned_text)
+            return
+        note(_planned_text(planned))
+        _confirmed("Remove that for good?", yes=yes)
+    emit(ask(config_file, "memory.purge", **chosen), as_json, _purged_text)
+
+
+def _planned_text(answer: Answer) -> str:
+    head = f"{_entries(answer['would_purge'])} would be purged."
+    return "\n".join([head, *("    " + line for line in answer["entries"]), *_notes(answer)])
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _notes(answer: Answer) -> list[str]:
+    return [f"note: {text}" for text in answer.get("notes", ())]
+
+
+def _purged_text(answer: Answer) -> str:
+    lines = [f"Purged: {', '.join(answer['purged']) or 'nothing'}."]
+    lines += [f"still said by: {name}" for name in answer.get("sources", ())]
+    if versions := answer.get("earlier_versions"):
+        lines.append(f"earlier versions are there still: {', '.join(versions)}")
+    return "\n".join([*lines, *_left_lines(answer), *_notes(answer)])
+
+
+def _left_lines(answer: Answer) -> list[str]:
+    left = [f"left in {one['where']}: {one['what']}" for one in answer["left"]]
+    return left or ["Nothing of it is left in the store's directory."]
+
+
+@click.group()
+def secrets() -> None:
+    """Secrets that the store holds: where they are, and how they get out of it."""
+
+
+@secrets.command("scan")
+@click.option("--fix", is_flag=True, help="Mask them, and remove what was there for good.")
+@click.option("--yes", is_flag=True, help="Do not ask before --fix.")
+@config_option
+@as_json_option
+def scan(fix: bool, yes: bool, config_file: str | None, as_json: bool) -> None:
+    """Name the secrets in all that is kept: ids, places and rules, never a value."""
+    if fix and not yes:
+        note(_scan_text(ask(config_file, "secrets.scan")))
+        _confirmed("Mask them, and remove what was there for good?", yes=yes)
+    emit(ask(config_file, "secrets.scan", fix=fix or None), as_json, _scan_text)
+
+
+def _scan_text(answer: Answer) -> str:
+    if not answer["found"]:
+        return "No secrets were found."
+    rows = [(one["id"], one["field"], one["place"]) for one in answer["places"]]
+    lines = [table(("id", "field", "place"), rows), counted(answer["found"], "place") + "."]
+    if "left" in answer:
+        lines += [*answer["masked"], f"Purged: {', '.join(answer['purged']) or 'nothing'}."]
+        lines += [f"Masked elsewhere: {answer['masked_elsewhere']}.", *_left_lines(answer)]
+    else:
+        lines.append("`khive-supervisor secrets scan --fix` masks them.")
+    return "\n".join(lines)
+
+
+COMMANDS = (purge, secrets)

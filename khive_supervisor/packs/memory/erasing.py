@@ -1,0 +1,163 @@
+"""After something was removed from the tables: getting its bytes out of the files, and looking."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
+
+from khive_supervisor.errors import KhiveError, StoreUnavailable
+from khive_supervisor.host.byte_search import files_with
+from khive_supervisor.index.vectors.generation import Generations
+from khive_supervisor.store.model import Entry
+from khive_supervisor.verbs.context import Context
+
+#: Bytes of a piece of a text that is looked for, and how many pieces of one text.
+_PIECE, _PIECES = 24, 3
+#: Characters of the shortest word that is looked for, words of one entry, and all that is.
+_WORD, _WORDS, _NEEDLES = 5, 8, 64
+#: Seconds between two looks whether an old index is gone, and looks in all.
+_PAUSE, _LOOKS = 0.1, 300
+#: Attempts to empty the log, which readers can hold up.
+_EMPTYINGS = 5
+
+
+class Left(TypedDict):
+    """What is left of something, where, and why."""
+
+    where: str
+    what: str
+
+
+def pieces_of(context: Context, entries: Sequence[Entry]) -> list[bytes]:
+    """Return pieces of entries that are not to be found any more once they are removed."""
+    found: dict[bytes, None] = {}
+    for entry in entries:
+        for text in (entry.content, entry.title):
+            found |= dict.fromkeys(_pieces(text.encode()))
+    if context.embedder is not None:
+        rows = context.store.vectors.of(context.embedder.model_id, [one.id for one in entries])
+        found |= dict.fromkeys(row.data[: 2 * _PIECE] for row in rows)
+    return list(found)
+
+
+def _pieces(data: bytes) -> Iterable[bytes]:
+    """Return the beginning, the middle and the end; of a short text all of it, if it is any."""
+    if len(data) <= _PIECE:
+        return [data] if len(data) >= _WORD else []
+    last = len(data) - _PIECE
+    return [data[start : start + _PIECE] for start in range(0, last + 1, max(last // 2, 1))][
+        :_PIECES
+    ]
+
+
+def own_words(context: Context, entries: Sequence[Entry]) -> list[bytes]:
+    """Return words of entries, as the index has them, that no entry has any more."""
+    found: dict[bytes, None] = {}
+    for entry in entries:
+        words = sorted(set(re.findall(rf"\w{{{_WORD},}}", entry.content)), key=len, reverse=True)
+        counts = context.store.full_text.document_frequencies(words[: 4 * _WORDS])
+        gone = [word for word, count in counts.items() if not count][:_WORDS]
+        for tokens in context.store.full_text.tokens(gone).values():
+            found |= dict.fromkeys(token.encode() for token in tokens if len(token) >= _WORD)
+    return list(found)
+
+
+def erase(context: Context, needles: Sequence[bytes], entries: Sequence[Entry]) -> list[Left]:
+    """Get removed bytes out of log, free pages and index; return what is left of them, and where.
+
+    `needles` are looked for at the end; `entries` are those whose vectors were removed.
+    """
+    needles = list(dict.fromkeys(needles))[:_NEEDLES]
+    left = _out_of_log(context)
+    left += _out_of_index(context, entries)
+    found = _files(context, needles)
+    if _is_loose(context, needles, found.get(context.store.path, ())):
+        left += _out_of_free_pages(context)
+        found = _files(context, needles)
+    return left + _told(context, needles, found)
+
+
+def _out_of_log(context: Context) -> list[Left]:
+    for _ in range(_EMPTYINGS):
+        if context.store.checkpoint(truncate=True).complete:
+            return []
+        context.pause(_PAUSE)
+    what = "somebody reads it; it is emptied when they are done"
+    return [{"where": context.store.path + "-wal", "what": what}]
+
+
+def _out_of_free_pages(context: Context) -> list[Left]:
+    try:
+        context.store.purges.compact()
+    except StoreUnavailable as error:
+        what = f"free pages could not be removed: {error.message} Purge again when that has changed"
+        return [{"where": context.store.path, "what": what}]
+    return _out_of_log(context)
+
+
+def _is_loose(context: Context, needles: Sequence[bytes], held: Sequence[int]) -> bool:
+    """Return True if the database's file holds bytes that no row has."""
+    return any(not context.store.purges.holders(needles[number]) for number in held)
+
+
+# --- the index ------------------------------------------------------------------------------------
+
+
+def _out_of_index(context: Context, entries: Sequence[Entry]) -> list[Left]:
+    """Have an index built without the entries, and wait until the old one is gone."""
+    rows = context.store.generations.all()
+    highest = max((row.max_entry_id for row in rows), default=-1)
+    if not any(one.id <= highest for one in entries):
+        return []
+    generations, newest = Generations(context.store.path), max(row.generation for row in rows)
+    try:
+        context.ask_supervisor("index.build")
+    except KhiveError as error:
+        why = f"the next index build removes it (khive-supervisor index build); {error.message}"
+        return [{"where": generations.directory, "what": f"its vector: {why}"}]
+    for _ in range(_LOOKS):
+        if not _old_ones(context, generations, newest):
+            return []
+        context.pause(_PAUSE)
+    what = "its vector, in an index that a session still uses; the next build removes it"
+    return [{"where": generations.directory, "what": what}]
+
+
+def _old_ones(context: Context, generations: Generations, newest: int) -> bool:
+    """Return True while a file of an old index is there; removes those that nobody uses."""
+    stored = context.store.generations
+    if any(row.current and row.generation <= newest for row in stored.all()):
+        return True
+    with generations.builder_lock() as mine:
+        if mine:
+            generations.clean(stored)
+    names = os.listdir(generations.directory)
+    return any(int(n.partition(".")[0]) <= newest for n in names if n.partition(".")[0].isdigit())
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def _files(context: Context, needles: Sequence[bytes]) -> dict[str, list[int]]:
+    """Return the files of the store and the log that hold any of the bytes."""
+    folders = (os.path.dirname(context.store.path), os.path.dirname(context.config.log.file))
+    return files_with(needles, [one for one in dict.fromkeys(folders) if os.path.isdir(one)])
+
+
+def _told(context: Context, needles: Sequence[bytes], found: dict[str, list[int]]) -> list[Left]:
+    left: list[Left] = []
+    store = context.store.path
+    for path, held in found.items():
+        if path == store:
+            holders = [h for n in held for h in context.store.purges.holders(needles[n])]
+            what = f"the same words are in {', '.join(dict.fromkeys(holders)) or 'its pages'}"
+        elif path.startswith(os.path.dirname(context.config.log.file) + os.sep) and ".log" in path:
+            what = "the log; it is not touched"
+        elif path.startswith(store + "-"):
+            what = "the log of the database; it is emptied when nobody reads it"
+        else:
+            what = "a copy of the store, or somebody's file; it is not touched"
+        left.append({"where": path, "what": what})
+    return left

@@ -1,0 +1,241 @@
+"""Finds secrets in a text: by their forms, and by what is said beside them; pure.
+
+A finding never carries the value: only its rule and its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from khive_supervisor.redaction import values
+from khive_supervisor.redaction.forms import Form, possible
+from khive_supervisor.redaction.labels import STEMS, Label, Tells, labels, told_by
+
+#: The rules of what is found by the words beside it.
+ASSIGNED, BESIDE = "assigned-secret", "secret-beside-its-name"
+#: What every mask begins with; nothing that does is found again.
+MASK = "[masked "
+
+#: Between a label and its value: an assignment of a programming language, a file, a header, a verb.
+_SEPARATOR = re.compile(
+    r"""["'`\])*]{0,3}(?:
+        \s{0,4}(?:=>|:=|={1,3}|:{1,2}|->|\|)\s{0,4}(?:[\w.\[\], |?]{1,30}\s=\s)?(?:\\?["'`]|[bfru]{1,2}["'])?
+      | \((?:[\w.]+,\s*)?[bfru]?["']
+      | ["'\s,]{1,12}value["']?\s*[:=]\s*["']?
+      | >\s*
+    )""",
+    re.VERBOSE,
+)
+#: The same in sentences: what leads from a label to its value.
+_SAID = re.compile(
+    r"""["'`)]?(?:\s(?:for|of|to|on|in|at|from)\s[^\n:=]{1,60}?)?
+        (?:\s(?:is|was|are|be|now|set|changed|became|becomes|still|reset|to|as|equals|using|with|reads|lautet|ist|es)){1,4}
+        (?:\s(?:now|set|still|to|currently))?\s?:?\s+["'`*(]{0,3}""",
+    re.VERBOSE | re.IGNORECASE,
+)
+#: A label that its value follows as the next word: `--password X`, `login ada password X`.
+_NEXT = re.compile(r"""[:]?[ \t]+["'`(]?""")
+#: A value on a line of its own, after a label at the end of another one.
+_BELOW = re.compile(
+    r"[\"'`*)]{0,3}\s?(?:is|are)?\s?[:=|>]?[ \t]*(?:below)?[:.]?\r?\n\s*(?:```\w*\s*|[-*>]\s+)?[\"'`]?(?=\S+\s*(?:\n|$|[\"'`]))"
+)
+_QUOTED = re.compile(r"[^\"'`\n\\<>]+")
+_BARE = re.compile(r"[^\s\"'`,;<>()\[\]{}|\\]+")
+#: Words that may be random, and only then secrets.
+_CANDIDATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+/_.~%!@#$^&*-]{14,}={0,2}")
+#: What makes a number in hexadecimal digits one that everybody may know.
+_DIGESTS = re.compile(
+    r"sha-?\d|sha\b|sha_|md5|digest|checksum|commit|hash|integrity|etag|fingerprint|revision|\brev\b|blake"
+    r"|crc|uuid|guid|\btree\b|\bblob\b|\boid\b|\bgit\b|request.?id|trace|span|node|color|magic|nonce|version|build"
+)
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z_$]*\d{0,3}")
+#: A password that comes before its name: "use X as the password".
+_BEFORE = re.compile(
+    r"""(?:^|[\s"'`(])(?P<value>[^\s"'`()<>]{6,80})["'`)]{0,2}\s(?:as|for|is|was|=|ist|als)\s"""
+    r"""(?:(?:the|a|an|my|our|your|its|their|das|dein)\s)?(?:[\w'-]+\s){0,2}$""",
+    re.IGNORECASE,
+)
+#: Characters of a line that are looked at on each side of a label.
+_LEFT, _RIGHT = 80, 160
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """A secret in a text: where it begins and ends, and the rule that found it."""
+
+    start: int
+    end: int
+    rule: str
+
+
+def find(text: str) -> list[Finding]:
+    """Return the secrets of a text in order; none overlaps another one."""
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few letters have another length so; their places would shift
+        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    found = list(_by_form(text))
+    if any(stem in lowered for stem in STEMS):
+        found += _by_label(text, lowered)
+    return _apart(found)
+
+
+def find_value(name: str, value: str) -> list[Finding]:
+    """Return the secrets of a field's value, which is one as a whole if the name says so."""
+    tells = told_by(name)
+    if tells is not None and _is_secret(value, tells, bare=False, near=name.lower()):
+        return [Finding(0, len(value), ASSIGNED)]
+    return find(value)
+
+
+def place(text: str, start: int) -> tuple[int, int]:
+    """Return the line and the column of a character, both from 1."""
+    line = text.count("\n", 0, start) + 1
+    return line, start - text.rfind("\n", 0, start)
+
+
+def masked(text: str, findings: list[Finding]) -> str:
+    """Return a text with the name of its rule in the place of each secret."""
+    for one in reversed(findings):
+        text = f"{text[: one.start]}{MASK}{one.rule}]{text[one.end :]}"
+    return text
+
+
+def _apart(found: list[Finding]) -> list[Finding]:
+    kept: list[Finding] = []
+    for one in sorted(found, key=lambda f: (f.start, -f.end)):
+        if not kept or one.start >= kept[-1].end:
+            kept.append(one)
+    return kept
+
+
+# --- by form --------------------------------------------------------------------------------------
+
+
+def _by_form(text: str) -> Iterator[Finding]:
+    for form in possible(text):
+        yield from _of_form(form, text)
+
+
+def _of_form(form: Form, text: str) -> Iterator[Finding]:
+    for found in form.pattern.finditer(text):
+        start, end = found.span("secret" if "secret" in form.pattern.groupindex else 0)
+        value = text[start:end]
+        if value.startswith(MASK) or not value.strip():
+            continue
+        if form.rule == "private-key":
+            if _is_key_text(value):
+                yield Finding(start, end, form.rule)
+        elif not values.is_example(value) and (form.exact or _is_told(form, value)):
+            yield Finding(start, end, form.rule)
+
+
+def _is_key_text(value: str) -> bool:
+    """Return True for something in base64; not for three dots."""
+    return len(re.findall(r"[A-Za-z0-9+/=]", value)) >= 12 and "..." not in value
+
+
+def _is_told(form: Form, value: str) -> bool:
+    if values.is_placeholder(value):
+        return False
+    if form.rule == "url-password":
+        plain = value.isdigit() or (value.isalpha() and (value.islower() or value.isupper()))
+        return not plain or len(value) >= 12
+    return values.is_random(value) or (values.is_hex(value) and len(value) >= 24)
+
+
+# --- by label -------------------------------------------------------------------------------------
+
+
+def _by_label(text: str, lowered: str) -> Iterator[Finding]:
+    for label in labels(lowered):
+        direct = _direct(text, lowered, label)
+        if direct is not None:
+            yield direct
+        elif label.tells is Tells.PASSWORD:
+            yield from _before(text, label)
+        yield from _beside(text, lowered, label)
+
+
+def _before(text: str, label: Label) -> Iterator[Finding]:
+    """Return a password that stands before what says that it is one."""
+    begin = max(text.rfind("\n", 0, label.start) + 1, label.start - _LEFT)
+    found = _BEFORE.search(text[begin : label.start])
+    if found is not None:
+        start, end = found.span("value")
+        value = found["value"]
+        if values.is_password(value) and not values.is_placeholder(value):
+            yield Finding(begin + start, begin + end, BESIDE)
+
+
+def _direct(text: str, lowered: str, label: Label) -> Finding | None:
+    """Return the value that a label is given, if it is a secret."""
+    for separator in (_SEPARATOR, _SAID, _NEXT, _BELOW):
+        led = separator.match(text, label.end)
+        if led is None:
+            continue
+        quoted = text[led.end() - 1] in "\"'`"
+        found = (_QUOTED if quoted else _BARE).match(text, led.end())
+        if found is None or found[0].startswith(MASK[:-1]):
+            continue
+        value = found[0] if quoted else found[0].rstrip(".:!?")
+        if not quoted and text[found.end() : found.end() + 1] in ("(", "["):
+            continue
+        near = lowered[max(0, label.start - _LEFT) : found.start()].rpartition("\n")[2]
+        assigned = separator is _SEPARATOR
+        tells = label.tells if assigned or separator is _BELOW else min(label.tells, label.tells)
+        env = assigned and text[label.start : label.end].isupper() and led[0] == "="
+        if _is_secret(value, tells, bare=not quoted and not env, near=near, said=not assigned):
+            return Finding(found.start(), found.start() + len(value), ASSIGNED)
+    return None
+
+
+def _is_secret(value: str, tells: Tells, *, bare: bool, near: str, said: bool = False) -> bool:
+    """Return True if a value is what its label tells of."""
+    if values.is_placeholder(value) or (" " in value and tells is not Tells.PASSWORD):
+        return False
+    if tells is Tells.LITTLE:
+        return _is_beside(value, tells, near)
+    if values.is_uuid(value):
+        return "key" in near or "secret" in near
+    if values.is_random(value):
+        return not values.is_hex(value) or not _DIGESTS.search(near)
+    if bare and _NAME.fullmatch(value):
+        return False
+    if tells is Tells.PASSWORD:
+        return values.is_password(value) and " " not in value
+    return not said and _is_mixed(value)
+
+
+def _is_mixed(value: str) -> bool:
+    """Return True for letters and digits in turn, too short to be sure without a label."""
+    changes = len(re.findall(r"[A-Za-z]\d|\d[A-Za-z]", value))
+    return len(value) >= 10 and changes >= 3 and value.isascii()
+
+
+def _beside(text: str, lowered: str, label: Label) -> Iterator[Finding]:
+    """Return what is random in the line of a label, near to it."""
+    begin = max(text.rfind("\n", 0, label.start) + 1, label.start - _LEFT)
+    end = text.find("\n", label.end)
+    end = min(len(text) if end < 0 else end, label.end + _RIGHT)
+    for found in _CANDIDATE.finditer(text, begin, end):
+        value = found[0].rstrip(".,")
+        # Whole words only: a piece of a longer one is no value of its own.
+        cut = found.end() == end < len(text) and text[end : end + 1].isalnum()
+        overlaps = found.start() < label.end and found.end() > label.start
+        if cut or overlaps or (begin == found.start() and begin and text[begin - 1].isalnum()):
+            continue
+        if "/" in text[found.start() - 2 : found.start()]:  # the address of something
+            continue
+        near = lowered[max(begin, found.start() - _LEFT) : found.end() + 20]
+        if _is_beside(value, label.tells, near):
+            yield Finding(found.start(), found.start() + len(value), BESIDE)
+
+
+def _is_beside(value: str, tells: Tells, near: str) -> bool:
+    if values.is_placeholder(value) or not values.is_random(value) or values.is_uuid(value):
+        return False
+    if values.is_hex(value):
+        return tells is not Tells.LITTLE and not _DIGESTS.search(near)
+    return len(value) >= 20 or tells is not Tells.LITTLE

@@ -1,0 +1,122 @@
+"""What a word is by its looks: a placeholder, something random, something like a password; pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+
+#: Words of which one makes a value an example, not a secret.
+_EXAMPLES = re.compile(
+    r"example|sample|dummy|placeholder|changeme|change[-_]me|redacted|masked|censored|removed|hidden"
+    r"|your[-_ ]|my[-_](?:secret|key|token|pass|api)|[-_]here\b|insert|replace|fixme|todo|fake|lorem"
+    r"|foo[-_]?bar|xxxx|\*\*\*|\.\.\.|…|<[^<>]*>|not[-_]?(?:a|so)[-_]?(?:real|secret)|undefined"
+    r"|^(?:passw(?:or)?d|secret|pass|test|admin|root|user|token|apikey)[\W_]?\d{0,4}!?$"
+    r"|deadbeef|abcdefgh|01234567|12345678|98765432|qwertyui|00000000|11111111|aaaaaaaa",
+    re.IGNORECASE,
+)
+#: A value that is told elsewhere: a variable, a template, a format, a call, a setting.
+_REFERENCE = re.compile(
+    r"^(?:\$|%[({sdr]|\{|\}|\[|\]|\(|<|@[\w-]+@|&\w+;|\\u|:$|%[A-Z_]+%$|\w*\{|[\w.]+\(|[\w.]+\["
+    r"|[A-Za-z_]\w*=.)|\$\{|\{\{|%\(|\)$|\(\)|^[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*$|::|->|=>"
+)
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")
+_PARTS = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|\d+")
+_TURNS = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+_RISES = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CHANGES = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
+#: Words of one case with lines between them, as code names things.
+_IDENTIFIER = re.compile(
+    r"_*(?:[a-z0-9]{0,14}_+)+[a-z0-9]{0,14}|_*(?:[A-Z0-9]{0,14}_+)+[A-Z0-9]{0,14}"
+)
+_VOWELS = re.compile(r"[aeiouyAEIOUY]")
+#: What no word of a language has.
+_UNSPOKEN = re.compile(
+    r"q[^u]|[jqxz][bcdfghjklmnpqrstvwx]|[bcdfgjkmpqvwxz]{3}|[bcdfghjklmnpqrstvwxz]{5}"
+)
+
+#: Characters of the shortest random value, and of the shortest password.
+RANDOM_LENGTH, PASSWORD_LENGTH = 16, 6
+#: Turns from letters to digits and back that no name has.
+_MANY_TURNS = 5
+
+
+def is_placeholder(value: str) -> bool:
+    """Return True for what stands in the place of a secret: <key>, ${TOKEN}, xxxx, an example."""
+    return _REFERENCE.search(value) is not None or is_example(value)
+
+
+def is_example(value: str) -> bool:
+    """Return True for what says of itself that it is none, or has less than four signs in all."""
+    return _EXAMPLES.search(value) is not None or len(set(value)) < 4
+
+
+def is_uuid(value: str) -> bool:
+    """Return True for a UUID."""
+    return _UUID.fullmatch(value) is not None
+
+
+def is_hex(value: str) -> bool:
+    """Return True for what is written in hexadecimal digits alone, as digests are."""
+    return _HEX.fullmatch(value.replace(":", "")) is not None
+
+
+def entropy(value: str) -> float:
+    """Return the bits of each character, by how often each occurs in the value (Shannon)."""
+    counts = Counter(value).values()
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts)
+
+
+def is_random(value: str) -> bool:
+    """Return True for a value that no person has thought up: letters and digits mixed, no words."""
+    core = value.rstrip("=")
+    if len(core) < RANDOM_LENGTH or not _is_mixed(core):
+        return False
+    if is_hex(core):
+        return len(core) >= 24 and entropy(core) > 2.8
+    if "@" in core and "." in core:  # an address
+        return False
+    return entropy(core) >= 3.0 and not _is_read(core)
+
+
+def _is_mixed(value: str) -> bool:
+    if not any(map(str.isalpha, value)):
+        return False
+    return any(map(str.isdigit, value)) or len(_RISES.findall(value)) * 5 >= len(value)
+
+
+def _is_read(value: str) -> bool:
+    """Return True if most of a value reads like words, names of files, or numbers."""
+    if _IDENTIFIER.fullmatch(value):
+        return True
+    turns, changes = len(_TURNS.findall(value)), len(_CHANGES.findall(value))
+    if (turns >= _MANY_TURNS and turns * 5 >= len(value)) or changes * 2 >= len(value):
+        return False
+    signs = sum(map(str.isalnum, value))
+    return sum(len(part) for part in _PARTS.findall(value) if _is_wordlike(part)) * 2 >= signs
+
+
+def _is_wordlike(part: str) -> bool:
+    """Return True for letters that may be a word, and for a long number."""
+    if part.isdigit():
+        return len(part) >= 5
+    if len(part) < 4 - part[0].isupper():
+        return False
+    share = len(_VOWELS.findall(part)) / len(part)
+    return 0.2 <= share <= 0.7 and not _UNSPOKEN.search(part.lower())
+
+
+def is_password(value: str) -> bool:
+    """Return True for what a person may have thought up as a password: kinds of signs mixed."""
+    if not PASSWORD_LENGTH <= len(value) <= 200:
+        return False
+    digits = any(map(str.isdigit, value))
+    letters = any(map(str.isalpha, value))
+    kinds = (
+        any(map(str.islower, value)),
+        any(map(str.isupper, value)),
+        digits,
+        not value.isalnum(),
+    )
+    return letters and (sum(kinds) >= 3 or (digits and len(value) >= 8))

@@ -1,0 +1,83 @@
+"""What each column of text holds, and so what becomes of a secret in it.
+
+Every column of text stands here; a test looks for those that do not. A table that is not known here
+is treated as one that holds what programs write.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Holds(enum.Enum):
+    """What a column of text holds."""
+
+    #: What people and agents say: a secret in it is refused where it is said.
+    SAID = "said"
+    #: What programs write: a secret in it is masked.
+    WRITTEN = "written"
+    #: Names, codes and digests of this project's own, or of a closed list.
+    OURS = "ours"
+
+
+_SAID, _WRITTEN, _OURS = Holds.SAID, Holds.WRITTEN, Holds.OURS
+
+#: By table, its columns of text.
+TEXTS: dict[str, dict[str, Holds]] = {
+    "entries": {
+        "collection": _OURS, "namespace": _SAID, "kind": _SAID, "title": _SAID, "content": _SAID,
+        "tags": _SAID, "source": _SAID,
+    },
+    # Made of what has passed into `entries`.
+    "entries_fts": {"scope": _OURS, "title": _OURS, "content": _OURS, "tags": _OURS},
+    "sources": {"namespace": _SAID, "name": _SAID, "root": _WRITTEN, "options": _WRITTEN},
+    "entry_sources": {"locator": _WRITTEN},
+    "models": {"model_id": _OURS},
+    "vectors": {"model_id": _OURS},
+    "generations": {
+        "model_id": _OURS, "file": _OURS, "sha256": _OURS, "fingerprint": _OURS, "metric": _OURS,
+        "state": _OURS,
+    },
+    "changes": {"kind": _OURS},
+    "profiles": {
+        "name": _SAID, "description": _SAID, "consumer_kind": _OURS, "lifecycle": _OURS,
+    },
+    "posteriors": {"weight": _OURS},
+    "feedback_mass": {"source": _OURS},
+    "bindings": {"actor": _SAID, "namespace": _SAID, "consumer_kind": _OURS},
+    "profile_events": {
+        "kind": _OURS, "signal": _OURS, "actor": _SAID, "namespace": _SAID, "session": _OURS,
+        "scorer_run": _SAID, "serve": _SAID, "detail": _SAID,
+    },
+    "tasks": {
+        "role": _OURS, "task_type": _SAID, "payload": _SAID, "idempotency": _SAID, "state": _OURS,
+        "worker": _OURS, "digest": _OURS, "boot": _OURS, "progress": _WRITTEN, "result": _WRITTEN,
+        "error": _WRITTEN, "log_tail": _WRITTEN, "chosen": _OURS, "actor": _SAID,
+        "namespace": _SAID, "session": _OURS, "cwd": _WRITTEN, "agent_session": _WRITTEN,
+        "place": _WRITTEN,
+    },
+    "task_events": {"what": _OURS, "worker": _OURS, "detail": _WRITTEN},
+    "role_records": {"role": _OURS, "task_type": _OURS, "digest": _OURS},
+    "roles": {"role": _OURS, "task_types": _OURS, "digest": _OURS},
+    "spending": {"role": _OURS},
+    "spending_days": {"role": _OURS},
+    "role_limits": {"role": _OURS, "limits": _OURS},
+    # What the chain tells is masked before it is hashed (`AuditTable.append`).
+    "audit": {"kind": _OURS, "actor": _OURS, "subject": _OURS, "detail": _OURS},
+}  # fmt: skip
+
+
+def is_guarded(table: str) -> bool:
+    """Return True if what is written to a table may hold anybody's text."""
+    columns = TEXTS.get(table)
+    return columns is None or any(holds is not Holds.OURS for holds in columns.values())
+
+
+def kept_texts() -> list[tuple[str, str]]:
+    """Return the tables and columns that may hold anybody's text."""
+    return [
+        (table, column)
+        for table, columns in TEXTS.items()
+        for column, holds in columns.items()
+        if holds is not Holds.OURS
+    ]
