@@ -22,6 +22,7 @@ from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
 from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, upgrade
 from benchmarks.roles import assign, budget, queue, role_memory, selection
 from benchmarks.search import exact_names, learn, learn_again, quality, recall, search
+from benchmarks.secrets import secrets
 
 ROOT = Path(__file__).parents[1]
 #: Entries of the whole run, and of a quick one.
@@ -72,6 +73,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hostile-git": hostile_git.measure,
     "names": exact_names.measure,
     "commands": commands.measure,
+    "secrets": secrets.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 
@@ -119,6 +121,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="agents' sessions: tasks.jsonl and sessions.jsonl.gz, for pasted texts",
     )
     add(
+        "--texts",
+        type=Path,
+        metavar="PATH",
+        action="append",
+        help="real code, prose and logs, for secrets; repeatable (what is installed here)",
+    )
+    add(
         "--work",
         type=Path,
         metavar="DIR",
@@ -153,6 +162,7 @@ def _context(options: argparse.Namespace) -> Context:
         quick=options.quick,
         retrieval=options.retrieval,
         sessions=options.sessions,
+        texts=options.texts,
         filled=_fill(options, work) if _fills(options) else None,
     )
 

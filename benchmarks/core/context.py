@@ -34,6 +34,7 @@ class Context:
     quick: bool
     retrieval: Path | None
     sessions: Path | None
+    texts: list[Path] | None
     filled: Filled | None
     _queries: Iterator[str] = field(init=False)
     _pasted: Iterator[str] = field(init=False)

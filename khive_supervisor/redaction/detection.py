@@ -5,6 +5,7 @@ A finding never carries the value: only its rule and its place.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ _DIGESTS = re.compile(
     r"sha-?\d|sha\b|sha_|md5|digest|checksum|commit|hash|integrity|etag|fingerprint|revision|\brev\b|blake"
     r"|crc|uuid|guid|\btree\b|\bblob\b|\boid\b|\bgit\b|request.?id|trace|span|node|color|magic|nonce|version|build"
 )
+#: What everybody may know, however random it looks.
+_PUBLIC = re.compile(r"public|certificate|ssh-(?:rsa|ed25519|dss)|ecdsa-sha|begin cert")
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$]*\d{0,3}")
 #: A password that comes before its name: "use X as the password".
 _BEFORE = re.compile(
@@ -57,6 +60,8 @@ _BEFORE = re.compile(
     r"""(?:(?:the|a|an|my|our|your|its|their|das|dein)\s)?(?:[\w'-]+\s){0,2}$""",
     re.IGNORECASE,
 )
+#: A part of an address that something else is put in the place of.
+_TEMPLATE = re.compile(r"^[$%{<\[(*]|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$", re.I)
 #: Characters of a line that are looked at on each side of a label.
 _LEFT, _RIGHT = 80, 160
 
@@ -137,12 +142,25 @@ def _is_key_text(value: str) -> bool:
 
 
 def _is_told(form: Form, value: str) -> bool:
-    if values.is_placeholder(value):
-        return False
+    """Return True if a value of a form that others share is a secret by itself, too."""
     if form.rule == "url-password":
         plain = value.isdigit() or (value.isalpha() and (value.islower() or value.isupper()))
-        return not plain or len(value) >= 12
+        return not _TEMPLATE.search(value) and (not plain or len(value) >= 12)
+    if values.is_placeholder(value):
+        return False
+    if _is_basic(value):
+        return True
     return values.is_random(value) or (values.is_hex(value) and len(value) >= 24)
+
+
+def _is_basic(value: str) -> bool:
+    """Return True for a name and a password as HTTP's basic authentication has them."""
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except ValueError:
+        return False
+    name, colon, password = decoded.partition(b":")
+    return bool(colon and password) and decoded.isascii() and name.decode().isprintable()
 
 
 # --- by label -------------------------------------------------------------------------------------
@@ -179,7 +197,7 @@ def _direct(text: str, lowered: str, label: Label) -> Finding | None:
         found = (_QUOTED if quoted else _BARE).match(text, led.end())
         if found is None or found[0].startswith(MASK[:-1]):
             continue
-        value = found[0] if quoted else found[0].rstrip(".:!?")
+        value = found[0] if quoted else found[0].rstrip(".:")
         if not quoted and text[found.end() : found.end() + 1] in ("(", "["):
             continue
         near = lowered[max(0, label.start - _LEFT) : found.start()].rpartition("\n")[2]
@@ -226,15 +244,15 @@ def _beside(text: str, lowered: str, label: Label) -> Iterator[Finding]:
         overlaps = found.start() < label.end and found.end() > label.start
         if cut or overlaps or (begin == found.start() and begin and text[begin - 1].isalnum()):
             continue
-        if "/" in text[found.start() - 2 : found.start()]:  # the address of something
-            continue
+        if "/" in text[found.start() - 2 : found.start()] or text.startswith("...", found.end()):
+            continue  # a part of an address, or only the beginning of something
         near = lowered[max(begin, found.start() - _LEFT) : found.end() + 20]
         if _is_beside(value, label.tells, near):
             yield Finding(found.start(), found.start() + len(value), BESIDE)
 
 
 def _is_beside(value: str, tells: Tells, near: str) -> bool:
-    if values.is_placeholder(value) or not values.is_random(value) or values.is_uuid(value):
+    if values.is_placeholder(value) or not values.is_random(value) or _PUBLIC.search(near):
         return False
     if values.is_hex(value):
         return tells is not Tells.LITTLE and not _DIGESTS.search(near)

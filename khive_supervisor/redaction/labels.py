@@ -43,7 +43,7 @@ _ABOUT = re.compile(
 _OTHER = re.compile(
     r"tokeni[sz]|keyword|keyboard|keystroke|keynote|monkey|turkey|hockey|whiskey|donkey|jockey"
     r"|author(?!i[sz])|passe[ds]|passing|passag|passiv|compass|bypass|keyframe|hotkey|keypress"
-    r"|keydown|keyup|keycode|sqlite_"
+    r"|keydown|keyup|keycode|sqlite_|public[ _-]?key|pubkey|(?:next|page|continuation)[ _-]?token"
 )
 _WORD_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-ñ")
 #: Characters of a label to each side of its stem.

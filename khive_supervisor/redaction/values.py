@@ -6,19 +6,24 @@ import math
 import re
 from collections import Counter
 
-#: Words of which one makes a value an example, not a secret.
+#: What makes a value an example wherever it stands in it.
 _EXAMPLES = re.compile(
-    r"example|sample|dummy|placeholder|changeme|change[-_]me|redacted|masked|censored|removed|hidden"
-    r"|your[-_ ]|my[-_](?:secret|key|token|pass|api)|[-_]here\b|insert|replace|fixme|todo|fake|lorem"
-    r"|foo[-_]?bar|xxxx|\*\*\*|\.\.\.|…|<[^<>]*>|not[-_]?(?:a|so)[-_]?(?:real|secret)|undefined"
-    r"|^(?:passw(?:or)?d|secret|pass|test|admin|root|user|token|apikey)[\W_]?\d{0,4}!?$"
-    r"|deadbeef|abcdefgh|01234567|12345678|98765432|qwertyui|00000000|11111111|aaaaaaaa",
+    r"(?i:example|sample|dummy|placeholder|changeme|change[-_]me|redacted|masked|censored"
+    r"|your[-_ ]|my[-_](?:secret|key|token|pass|api)|[-_]here\b|replace|fixme|lorem|foo[-_]?bar"
+    r"|xxxx|not[-_]?(?:a|so)[-_]?(?:real|secret)|undefined|deadbeef|qwertyuiop)"
+    r"|\*\*\*|\.\.\.|…|<[^<>]*>|0123456789|1234567890abcdef|abcdefghijkl|ABCDEFGHIJKL"
+    r"|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
+)
+#: What makes a value one that has no form of its own.
+_WEAK_EXAMPLES = re.compile(
+    r"(?<![a-z])(?:removed|hidden|insert|todo|fake)(?![a-z])|abcdefgh|12345678|98765432|qwertyui|00000000|11111111"
+    r"|^(?:passw(?:or)?d|secret|pass|test|admin|root|user|token|apikey)[\W_]?\d{0,4}!?$",
     re.IGNORECASE,
 )
 #: A value that is told elsewhere: a variable, a template, a format, a call, a setting.
 _REFERENCE = re.compile(
     r"^(?:\$|%[({sdr]|\{|\}|\[|\]|\(|<|@[\w-]+@|&\w+;|\\u|:$|%[A-Z_]+%$|\w*\{|[\w.]+\(|[\w.]+\["
-    r"|[A-Za-z_]\w*=.)|\$\{|\{\{|%\(|\)$|\(\)|^[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*$|::|->|=>"
+    r"|[A-Za-z_]\w*=(?:[a-z_]+|[A-Z][a-z]+|\d+)$|\d{4}-\d\d-\d\d[T ]|arn:)|\$\{|\{\{|%\(|\)$|\(\)|^[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*$|::|->|=>"
 )
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")
@@ -44,7 +49,8 @@ _MANY_TURNS = 5
 
 def is_placeholder(value: str) -> bool:
     """Return True for what stands in the place of a secret: <key>, ${TOKEN}, xxxx, an example."""
-    return _REFERENCE.search(value) is not None or is_example(value)
+    weak = _REFERENCE.search(value) or _WEAK_EXAMPLES.search(value)
+    return weak is not None or is_example(value)
 
 
 def is_example(value: str) -> bool:
@@ -75,7 +81,7 @@ def is_random(value: str) -> bool:
         return False
     if is_hex(core):
         return len(core) >= 24 and entropy(core) > 2.8
-    if "@" in core and "." in core:  # an address
+    if ("@" in core and "." in core) or _UUID.search(core):  # an address, a resource's name
         return False
     return entropy(core) >= 3.0 and not _is_read(core)
 

@@ -64,7 +64,7 @@ def test_every_verb_says_whom_it_is_for(verb: Verb) -> None:
 def test_what_would_change_others_is_not_an_agents() -> None:
     assert {
         "brain.activate", "brain.archive", "brain.deactivate", "brain.reset",
-        "index.build", "system.audit",
+        "index.build", "memory.purge", "secrets.scan", "system.audit",
     } == OPERATORS  # fmt: skip
 
 
