@@ -1,5 +1,6 @@
 """Thirty kinds of secrets, made at random: no literal here looks like one."""
 
+# ruff: noqa: E501 - a row is a line
 from __future__ import annotations
 
 import base64
@@ -14,10 +15,32 @@ _BASE64 = _WORD + "+/"
 _URL_SAFE = _WORD + "-_"
 _HEX = "0123456789abcdef"
 _UPPER = string.ascii_uppercase + string.digits
-_NOUNS = (
-    "tiger window pencil garden rocket candle bridge saddle marble cactus puzzle bottle kettle "
-    "anchor basket hammer pillow ribbon signal tunnel velvet wagon zipper barrel"
-).split()
+_NOUNS = [
+    "tiger",
+    "window",
+    "pencil",
+    "garden",
+    "rocket",
+    "candle",
+    "bridge",
+    "saddle",
+    "marble",
+    "cactus",
+    "puzzle",
+    "bottle",
+    "kettle",
+    "anchor",
+    "basket",
+    "hammer",
+    "pillow",
+    "ribbon",
+    "signal",
+    "tunnel",
+    "velvet",
+    "wagon",
+    "zipper",
+    "barrel",
+]
 
 #: How a secret is spoken of where its kind has no shape of its own.
 TOKEN, PASSWORD, WHOLE = "token", "password", "whole"
@@ -108,7 +131,9 @@ def _jwt(rng: random.Random) -> tuple[str, str]:
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
     head = part(b'{"alg":"HS256","typ":"JWT"}')
-    body = part(f'{{"sub":"{rng.randint(1, 10**9)}","exp":{rng.randint(10**9, 2 * 10**9)}}}'.encode())
+    body = part(
+        f'{{"sub":"{rng.randint(1, 10**9)}","exp":{rng.randint(10**9, 2 * 10**9)}}}'.encode()
+    )
     word = f"{head}.{body}.{_of(_URL_SAFE, 43)(rng)}"
     return word, word
 
@@ -152,7 +177,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Redis address", ("REDIS_URL",), WHOLE,
          _around("cache at redis://:", _of(_WORD, 20), "@cache.internal:6379/0, two replicas")),
     Kind("address with a password", ("remote",), WHOLE,
-         _around("git remote add origin https://ci-bot:", _spoken_in_url := (lambda r: "".join(c for c in _spoken(r) if c.isalnum())),
+         _around("git remote add origin https://ci-bot:", lambda r: "".join(c for c in _spoken(r) if c.isalnum()),
                  "@git.internal/shop.git")),
     Kind("opaque bearer", ("bearer",), WHOLE, _around("curl -H 'Authorization: Bearer ", _of(_URL_SAFE[:62], 40), "' https://api.internal/v1/me")),
     Kind("basic header", ("basic",), WHOLE, _basic),

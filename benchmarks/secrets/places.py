@@ -1,4 +1,4 @@
-"""Where secrets stand: sentences, code, logs and files of settings, with other lines around them."""
+"""Where secrets stand: sentences, code, logs, settings, with other lines around them."""
 
 from __future__ import annotations
 

@@ -1,20 +1,24 @@
-"""What a purge leaves in the files of a store, while sessions are attached and an index is mapped."""
+"""What a purge leaves in a store's files, while sessions are attached and an index is mapped."""
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 import sysconfig
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.core.context import Context
-from benchmarks.core.installation import Installation, as_json, installed
+from benchmarks.core.installation import COMMAND, Installation, installed
+from benchmarks.core.processes import DEADLINE, wait_until
 from benchmarks.core.report import Row
 from benchmarks.core.session import Session
 
-#: Documents around the purged entries, sessions that have mapped the index, entries that are purged.
-DOCUMENTS, SESSIONS, PURGED = 1_500, 3, 20
+#: Documents around the purged entries, sessions that map the index, entries that are purged.
+DOCUMENTS, SESSIONS, PURGED = 400, 3, 20
 _SEED = 7
 
 
@@ -32,12 +36,26 @@ def measure(context: Context) -> list[Row]:
             session.call("memory_recall", query=f"the number of {words[0]}")
         before = _bytes(khive, words)
         began = time.perf_counter()
-        answer = as_json(khive.run("purge", *ids, "--yes", "--json"))
+        answer = _purge(khive, ids)
         seconds = time.perf_counter() - began
         after = _bytes(khive, words)
         for session in sessions:
-            session.close()
+            session.end()
     return [_row(before, after, seconds, answer["left"])]
+
+
+def _purge(khive: Installation, ids: Sequence[str]) -> dict[str, Any]:
+    """Purge as a user does: by a command that no client of sessions, such as this, has started."""
+    script = '("$@" >purge.json 2>purge.error; echo $? >purge.exit) &'
+    words = ["sh", "-c", script, "sh", COMMAND, "purge", *ids, "--yes", "--json"]
+    subprocess.run(
+        words, env=khive.environment, cwd=khive.home, stdin=subprocess.DEVNULL, check=True
+    )
+    wait_until((khive.home / "purge.exit").exists, "the purge has ended", DEADLINE * 5)
+    if not (text := (khive.home / "purge.json").read_text()):
+        raise RuntimeError((khive.home / "purge.error").read_text())
+    answer: dict[str, Any] = json.loads(text)
+    return answer
 
 
 def _row(before: int, after: int, seconds: float, left: Sequence[object]) -> Row:

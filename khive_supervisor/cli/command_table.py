@@ -1,5 +1,6 @@
 """All commands: under which heading, in which module, what each does; none is loaded by this."""
 
+# ruff: noqa: E501 - a summary is one line
 from __future__ import annotations
 
 import importlib

@@ -3,7 +3,7 @@
     python -P -m khive_supervisor.host.byte_search
 
 A process that has a database open must not open its file a second time: closing it would drop
-SQLite's locks. What to look for, and where, comes on standard input and never stands in an argument.
+SQLite's locks. What to look for comes on standard input, and never stands in an argument.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ MASK = "[masked "
 #: Between a label and its value: an assignment of a programming language, a file, a header, a verb.
 _SEPARATOR = re.compile(
     r"""["'`\])*]{0,3}(?:
-        \s{0,4}(?:=>|:=|={1,3}|:{1,2}|->|\|)\s{0,4}(?:[\w.\[\], |?]{1,30}\s=\s)?(?:\\?["'`]|[bfru]{1,2}["'])?
+        \s{0,4}(?:=>|:=|={1,3}|:{1,2}|->|\|)\s{0,4}
+        (?:[\w.\[\], |?]{1,30}\s=\s)?(?:\\?["'`]|[bfru]{1,2}["'])?
       | \((?:[\w.]+,\s*)?[bfru]?["']
       | ["'\s,]{1,12}value["']?\s*[:=]\s*["']?
       | >\s*
@@ -32,7 +33,8 @@ _SEPARATOR = re.compile(
 #: The same in sentences: what leads from a label to its value.
 _SAID = re.compile(
     r"""["'`)]?(?:\s(?:for|of|to|on|in|at|from)\s[^\n:=]{1,60}?)?
-        (?:\s(?:is|was|are|be|now|set|changed|became|becomes|still|reset|to|as|equals|using|with|reads|lautet|ist|es)){1,4}
+        (?:\s(?:is|was|are|be|now|set|changed|became|becomes|still|reset|to|as|equals|using|with
+            |reads|lautet|ist|es)){1,4}
         (?:\s(?:now|set|still|to|currently))?\s?:?\s+["'`*(]{0,3}""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -40,7 +42,9 @@ _SAID = re.compile(
 _NEXT = re.compile(r"""[:]?[ \t]+["'`(]?""")
 #: A value on a line of its own, after a label at the end of another one.
 _BELOW = re.compile(
-    r"[\"'`*)]{0,3}\s?(?:is|are)?\s?[:=|>]?[ \t]*(?:below)?[:.]?\r?\n\s*(?:```\w*\s*|[-*>]\s+)?[\"'`]?(?=\S+\s*(?:\n|$|[\"'`]))"
+    r"""["'`*)]{0,3}\s?(?:is|are)?\s?[:=|>]?[ \t]*(?:below)?[:.]?\r?\n
+        \s*(?:```\w*\s*|[-*>]\s+)?["'`]?(?=\S+\s*(?:\n|$|["'`]))""",
+    re.VERBOSE,
 )
 _QUOTED = re.compile(r"[^\"'`\n\\<>]+")
 _BARE = re.compile(r"[^\s\"'`,;<>()\[\]{}|\\]+")
@@ -48,8 +52,9 @@ _BARE = re.compile(r"[^\s\"'`,;<>()\[\]{}|\\]+")
 _CANDIDATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+/_.~%!@#$^&*-]{14,}={0,2}")
 #: What makes a number in hexadecimal digits one that everybody may know.
 _DIGESTS = re.compile(
-    r"sha-?\d|sha\b|sha_|md5|digest|checksum|commit|hash|integrity|etag|fingerprint|revision|\brev\b|blake"
-    r"|crc|uuid|guid|\btree\b|\bblob\b|\boid\b|\bgit\b|request.?id|trace|span|node|color|magic|nonce|version|build"
+    r"sha-?\d|sha\b|sha_|md5|digest|checksum|commit|hash|integrity|etag|fingerprint|revision|\brev\b"
+    r"|blake|crc|uuid|guid|\btree\b|\bblob\b|\boid\b|\bgit\b|request.?id|trace|span|node|color|magic"
+    r"|nonce|version|build"
 )
 #: What everybody may know, however random it looks.
 _PUBLIC = re.compile(r"public|certificate|ssh-(?:rsa|ed25519|dss)|ecdsa-sha|begin cert")
@@ -61,7 +66,9 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 #: A part of an address that something else is put in the place of.
-_TEMPLATE = re.compile(r"^[$%{<\[(*]|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$", re.I)
+_TEMPLATE = re.compile(
+    r"^[$%{<\[(*]|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$", re.IGNORECASE
+)
 #: Characters of a line that are looked at on each side of a label.
 _LEFT, _RIGHT = 80, 160
 

@@ -4,6 +4,7 @@ Each has words of which one must be in the text, so that most texts are searched
 a pattern whose group `secret`, or else the whole match, is the secret.
 """
 
+# ruff: noqa: E501 - a row is a line
 from __future__ import annotations
 
 import re

@@ -30,7 +30,7 @@ _SECRETS = re.compile(
     r"secret|token|credential|bearer|webhook"
     r"|(?:api|app|access|account|auth|secret|private|priv|service|client|license|licence|admin"
     r"|master|signing|sign|encryption|encrypt|storage|subscription|deploy|shared|write|ingest"
-    r"|consumer|integration|server|root|read|integration|project|rest|global)[ _.-]?keys?(?:$|[^a-z])"
+    r"|consumer|integration|server|root|read|project|rest|global)[ _.-]?keys?(?:$|[^a-z])"
 )
 #: What the end of a label says when the value is about a secret rather than one.
 _ABOUT = re.compile(

@@ -23,7 +23,8 @@ _WEAK_EXAMPLES = re.compile(
 #: A value that is told elsewhere: a variable, a template, a format, a call, a setting.
 _REFERENCE = re.compile(
     r"^(?:\$|%[({sdr]|\{|\}|\[|\]|\(|<|@[\w-]+@|&\w+;|\\u|:$|%[A-Z_]+%$|\w*\{|[\w.]+\(|[\w.]+\["
-    r"|[A-Za-z_]\w*=(?:[a-z_]+|[A-Z][a-z]+|\d+)$|\d{4}-\d\d-\d\d[T ]|arn:)|\$\{|\{\{|%\(|\)$|\(\)|^[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*$|::|->|=>"
+    r"|[A-Za-z_]\w*=(?:[a-z_]+|[A-Z][a-z]+|\d+)$|\d{4}-\d\d-\d\d[T ]|arn:)"
+    r"|\$\{|\{\{|%\(|\)$|\(\)|^[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*$|::|->|=>"
 )
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")

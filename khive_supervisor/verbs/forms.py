@@ -102,7 +102,7 @@ def existing(store: Store, ids: list[str]) -> list[Entry]:
             )
         if entry.purged_at is not None:
             raise NotFound(
-                f"{text.strip()} was purged on {timestamp(entry.purged_at)}: nothing of it is left.",
+                f"{text.strip()} was purged ({timestamp(entry.purged_at)}): nothing of it is left.",
                 hint="Its id is never used again.",
             )
         found.append(entry)

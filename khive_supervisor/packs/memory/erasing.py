@@ -106,14 +106,12 @@ def _is_loose(context: Context, needles: Sequence[bytes], held: Sequence[int]) -
 
 
 def _out_of_index(context: Context, entries: Sequence[Entry]) -> list[Left]:
-    """Have an index built without the entries, and wait until the old one is gone."""
-    rows = context.store.generations.all()
-    highest = max((row.max_entry_id for row in rows), default=-1)
-    if not any(one.id <= highest for one in entries):
+    """Have an index built without the entries, and wait until those with them are gone."""
+    generations = Generations(context.store.path)
+    if not _may_have(context, generations, entries):
         return []
-    generations, newest = Generations(context.store.path), max(row.generation for row in rows)
     try:
-        context.ask_supervisor("index.build")
+        newest = _begin_build(context, generations)
     except KhiveError as error:
         why = f"the next index build removes it (khive-supervisor index build); {error.message}"
         return [{"where": generations.directory, "what": f"its vector: {why}"}]
@@ -121,8 +119,37 @@ def _out_of_index(context: Context, entries: Sequence[Entry]) -> list[Left]:
         if not _old_ones(context, generations, newest):
             return []
         context.pause(_PAUSE)
-    what = "its vector, in an index that a session still uses; the next build removes it"
+    what = "its vector, in an index that is still used; the next build removes it"
     return [{"where": generations.directory, "what": what}]
+
+
+def _may_have(context: Context, generations: Generations, entries: Sequence[Entry]) -> bool:
+    """Return True if an index, or one that is being built, may have been made of the entries."""
+    rows = context.store.generations.all()
+    highest = max((row.max_entry_id for row in rows), default=-1)
+    begun = max(_numbers(generations), default=0) > max((row.generation for row in rows), default=0)
+    return begun or any(one.id <= highest for one in entries)
+
+
+def _begin_build(context: Context, generations: Generations) -> int:
+    """Have a build begun; return the number of the newest index that was begun before it."""
+    for _ in range(_LOOKS):
+        before = max(
+            [*_numbers(generations), *(g.generation for g in context.store.generations.all())]
+        )
+        if context.ask_supervisor("index.build")["started"]:
+            return before
+        context.pause(_PAUSE)  # one is at work that may have read the entries
+    raise StoreUnavailable("another index is being built for long.")
+
+
+def _numbers(generations: Generations) -> list[int]:
+    """Return the numbers of the indexes that have files."""
+    try:
+        names = os.listdir(generations.directory)
+    except FileNotFoundError:
+        return []
+    return [int(number) for name in names if (number := name.partition(".")[0]).isdigit()]
 
 
 def _old_ones(context: Context, generations: Generations, newest: int) -> bool:
@@ -133,8 +160,7 @@ def _old_ones(context: Context, generations: Generations, newest: int) -> bool:
     with generations.builder_lock() as mine:
         if mine:
             generations.clean(stored)
-    names = os.listdir(generations.directory)
-    return any(int(n.partition(".")[0]) <= newest for n in names if n.partition(".")[0].isdigit())
+    return any(number <= newest for number in _numbers(generations))
 
 
 # --- looking --------------------------------------------------------------------------------------

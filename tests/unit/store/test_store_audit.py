@@ -97,7 +97,7 @@ def test_tasks_that_are_forgotten_leave_their_entries(store: Store) -> None:
 
 
 def test_every_change_of_profiles_is_recorded(store: Store) -> None:
-    store.entries.add([NewEntry("memory", "n", "fact", "", "text")])
+    store.entries.add([NewEntry("knowledge", "n", "fact", "", "text")])
     store.profiles.create("careful")
     store.profiles.create("quick")
     store.bindings.bind(Binding("careful", "ada", "*", "recall"))
@@ -123,7 +123,7 @@ def test_every_change_of_profiles_is_recorded(store: Store) -> None:
 
 
 def test_a_judgement_that_is_there_already_is_not_recorded_again(store: Store) -> None:
-    store.entries.add([NewEntry("memory", "n", "fact", "", "text")])
+    store.entries.add([NewEntry("knowledge", "n", "fact", "", "text")])
     event = NewEvent(
         "balanced-recall-v1", FEEDBACK, "useful", 1, "ada", "n", "s", scorer_run="r", serve="1"
     )
