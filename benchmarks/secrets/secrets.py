@@ -26,8 +26,8 @@ FOUND, FALSE = 0.98, 5.0
 #: Shares of code, prose and logs among the lines, as far as there are so many.
 _SHARES = {"code": 0.6, "prose": 0.3, "logs": 0.1}
 _SUFFIXES = {
-    "code": (".py", ".c", ".h", ".js", ".ts", ".go", ".rs", ".java", ".sh", ".toml", ".yaml", ".yml",
-             ".json", ".cfg", ".ini"),
+    "code": (".py", ".c", ".h", ".js", ".ts", ".go", ".rs", ".java", ".sh", ".toml", ".yaml",
+             ".yml", ".json", ".cfg", ".ini"),
     "prose": (".md", ".rst", ".txt", "METADATA", ".html", ".tsv"),
     "logs": (".log",),
 }  # fmt: skip

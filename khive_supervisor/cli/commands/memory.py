@@ -76,7 +76,7 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
     for label, name in (("added", "added"), ("not taken", "not_taken")):
         parts = [f"{field} {_words(value)}" for field, value in answer.get(name, {}).items()]
         lines += [f"    {label}: {'; '.join(parts)}"] if parts else []
-    return "\n".join(lines)
+    return "\n".join([*lines, *_notes(answer)])
 
 
 @click.command()
@@ -196,7 +196,11 @@ def _changed_text(answer: Mapping[str, Any]) -> str:
 def supersede(run: Invocation, entry: str, content: str | None, title: str | None) -> None:
     """Replace the memory ENTRY by CONTENT, or standard input."""
     given = {"id": entry, "content": text_of(content), "title": title}
-    run.show("memory.supersede", lambda a: f"{a['id']} supersedes {a['supersedes']}", **given)
+    run.show(
+        "memory.supersede",
+        lambda a: "\n".join([f"{a['id']} supersedes {a['supersedes']}", *_notes(a)]),
+        **given,
+    )
 
 
 COMMANDS = (remember, recall, search, suggest, get, forget, supersede)

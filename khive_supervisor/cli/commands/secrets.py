@@ -9,18 +9,16 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.commands.memory import filter_options
-from khive_supervisor.cli.connection.session import ask, config_option
-from khive_supervisor.cli.render.output import as_json_option, counted, emit, note, table
+from khive_supervisor.cli.connection.session import Invocation, common_options
+from khive_supervisor.cli.render.output import counted, note, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
 
 Answer = Mapping[str, Any]
 
 
-def _confirmed(question: str, *, yes: bool) -> None:
-    """Ask, unless it was said already; raises InvalidInput where nobody can be asked."""
-    if yes:
-        return
+def _confirm(question: str) -> None:
+    """Ask; raises InvalidInput where nobody can be asked."""
     if not sys.stdin.isatty():
         raise InvalidInput(
             "Removing for good has to be confirmed, and there is nobody to ask.",
@@ -40,29 +38,26 @@ def _confirmed(question: str, *, yes: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be purged, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@config_option
-@as_json_option
+@common_options
 def purge(
+    run: Invocation,
     ids: tuple[str, ...],
     collection: str | None,
     dry_run: bool,
     yes: bool,
-    config_file: str | None,
-    as_json: bool,
     **given: Any,
 ) -> None:
     """Remove entries for good: those of IDS, or what the filter lets through."""
     given.pop("limit")
     times = {name: asked(given[name]) for name in ("since", "until")}
     chosen = {"ids": ids, "in": collection, **given, **times}
-    if dry_run or not yes:
-        planned = ask(config_file, "memory.purge", dry_run=True, **chosen)
-        if dry_run:
-            emit(planned, as_json, _planned_text)
-            return
-        note(_planned_text(planned))
-        _confirmed("Remove that for good?", yes=yes)
-    emit(ask(config_file, "memory.purge", **chosen), as_json, _purged_text)
+    if dry_run:
+        run.show("memory.purge", _planned_text, dry_run=True, **chosen)
+        return
+    if not yes:
+        note(_planned_text(run.ask("memory.purge", dry_run=True, **chosen)))
+        _confirm("Remove that for good?")
+    run.show("memory.purge", _purged_text, **chosen)
 
 
 def _planned_text(answer: Answer) -> str:
@@ -99,14 +94,13 @@ def secrets() -> None:
 @secrets.command("scan")
 @click.option("--fix", is_flag=True, help="Mask them, and remove what was there for good.")
 @click.option("--yes", is_flag=True, help="Do not ask before --fix.")
-@config_option
-@as_json_option
-def scan(fix: bool, yes: bool, config_file: str | None, as_json: bool) -> None:
+@common_options
+def scan(run: Invocation, fix: bool, yes: bool) -> None:
     """Name the secrets in all that is kept: ids, places and rules, never a value."""
     if fix and not yes:
-        note(_scan_text(ask(config_file, "secrets.scan")))
-        _confirmed("Mask them, and remove what was there for good?", yes=yes)
-    emit(ask(config_file, "secrets.scan", fix=fix or None), as_json, _scan_text)
+        note(_scan_text(run.ask("secrets.scan")))
+        _confirm("Mask them, and remove what was there for good?")
+    run.show("secrets.scan", _scan_text, fix=fix or None)
 
 
 def _scan_text(answer: Answer) -> str:

@@ -60,7 +60,7 @@ class StoreSettings:
 class SecretSettings:
     """What becomes of secrets in texts that would be kept."""
 
-    mode: Literal["refuse", "mask", "off"] = declare(
+    mode: Literal["refuse", "mask", "off"] = users_own(
         "refuse",
         "text",
         "What becomes of a secret in what would be kept: memories and payloads that hold one are "
@@ -68,7 +68,6 @@ class SecretSettings:
         "it everywhere; or keep it.",
         applies="session",
         choices=("refuse", "mask", "off"),
-        trust="user",
     )
 
 
