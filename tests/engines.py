@@ -19,6 +19,7 @@ class Engine(Protocol):
         clock: Callable[[], float] = ...,
         actor: Callable[[], str] = ...,
         audited: bool = ...,
+        secrets: str = ...,
         busy_timeout: float = ...,
     ) -> Store: ...
 

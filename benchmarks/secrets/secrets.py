@@ -15,7 +15,7 @@ from benchmarks.secrets import remains
 from benchmarks.secrets.places import Placed, placed
 from khive_supervisor.errors import SecretFound
 from khive_supervisor.redaction import detection
-from khive_supervisor.redaction.gate import Gate, Mode
+from khive_supervisor.redaction.gate import Mode, TextGate
 
 #: Secrets of each of the thirty kinds, and the seed that no rule was chosen with.
 EACH, SEED = 10, 2203
@@ -60,12 +60,12 @@ def _found(context: Context) -> Row:
 def _is_kept_out(one: Placed) -> bool:
     """Return True if a text is refused, and nothing of its secret is left when it is masked."""
     try:
-        Gate(Mode.REFUSE).said(one.text, "content")
+        TextGate(Mode.REFUSE).said(one.text, "content")
     except SecretFound as error:
         told = str(error)
     else:
         return False
-    masked = Gate(Mode.MASK).said(one.text, "content")
+    masked = TextGate(Mode.MASK).said(one.text, "content")
     return not any(line in text for line in one.secret.split("\n") for text in (told, masked))
 
 

@@ -35,8 +35,8 @@ SECTIONS = {
         "get commands.memory Show entries in full.",
         "forget commands.memory Take entries out of every search; --undo brings them back.",
         "supersede commands.memory Replace the memory ENTRY by CONTENT, or standard input.",
-        "purge commands.secrets Remove entries for good: those of IDS, or what the filter lets through.",
-        "secrets commands.secrets Secrets that the store holds: where they are, and how they get out of it.",
+        "purge secrets.commands Remove entries for good: those of IDS, or what the filter lets through.",
+        "secrets secrets.commands Secrets that the store holds: where they are, and how they get out of it.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),
     "Roles and their tasks": (

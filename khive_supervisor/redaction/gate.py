@@ -32,7 +32,7 @@ class Mode(enum.StrEnum):
     OFF = "off"
 
 
-class Gate:
+class TextGate:
     """Lets texts through without what must not be kept; belongs to one process."""
 
     def __init__(self, mode: Mode | str = Mode.REFUSE) -> None:

@@ -43,8 +43,10 @@ _ABOUT = re.compile(
 _OTHER = re.compile(
     r"tokeni[sz]|keyword|keyboard|keystroke|keynote|monkey|turkey|hockey|whiskey|donkey|jockey"
     r"|author(?!i[sz])|passe[ds]|passing|passag|passiv|compass|bypass|keyframe|hotkey|keypress"
-    r"|keydown|keyup|keycode|sqlite_|public[ _-]?key|pubkey|(?:next|page|continuation)[ _-]?token"
+    r"|keydown|keyup|keycode|sqlite_"
 )
+#: Words that tell of what is no secret.
+_OPEN = re.compile(r"public[ _-]?key|pubkey|(?:next|page|continuation)[ _-]?token")
 _WORD_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-ñ")
 #: Characters of a label to each side of its stem.
 _REACH = 40
@@ -66,7 +68,7 @@ def labels(lowered: str) -> Iterator[Label]:
         if stem.start() < end:
             continue
         start, end = _extent(lowered, stem.start(), stem.end())
-        if _OTHER.search(lowered, start, end):
+        if _OTHER.search(lowered, start, end) or _OPEN.search(lowered, max(0, start - 12), end):
             continue
         yield Label(start, end, _tells(lowered, start, end))
 

@@ -12,7 +12,7 @@ from typing import Self
 import apsw
 
 from khive_supervisor.audit import actors
-from khive_supervisor.redaction.gate import Gate, Mode
+from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine import integrity
 from khive_supervisor.sqlite.engine.backup import copy_to, restore_from
@@ -73,7 +73,7 @@ class SqliteStore(Store):
                 filesystem_of=filesystem_of,
                 library_version=library_version,
             ),
-            Gate(secrets),
+            TextGate(secrets),
         )
         self._chain = AuditTable(self.database, clock, actor, enabled=audited)
         self._make_facets(clock, self._chain)
@@ -137,7 +137,7 @@ class SqliteStore(Store):
         restore_from(self.database, source, self._chain.after_restore)
 
 
-def _open(opening: Opening, gate: Gate) -> Database:
+def _open(opening: Opening, gate: TextGate) -> Database:
     queue = WriteQueue(opening.path)
 
     def connected(opening: Opening) -> apsw.Connection:

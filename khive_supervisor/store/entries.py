@@ -1,10 +1,13 @@
-"""The facet of a store for entries: what is remembered and learned."""
+"""The facets of a store for entries: what is remembered, learned, and removed for good."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
 
 
@@ -102,4 +105,107 @@ class EntryStore(Protocol):
 
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
         """Return how many live entries each namespace has, of one collection or of all."""
+        ...
+
+
+def gated(gate: TextGate, entry: NewEntry) -> NewEntry:
+    """Return an entry as it may be kept: the same one if there is nothing to leave out.
+
+    Raises:
+        SecretFound: a memory holds a secret, and is to be refused.
+        InvalidInput: nothing is left of its content.
+    """
+    said = entry.collection == "memory"
+
+    def through(text: str, where: str) -> str:
+        return gate.said(text, where) if said else gate.written(text)
+
+    found = replace(
+        entry,
+        title=through(entry.title, "title"),
+        content=through(entry.content, "content"),
+        tags=tuple(through(tag, "a tag") for tag in entry.tags),
+        source=None if entry.source is None else through(entry.source, "source"),
+    )
+    if entry.content.strip() and not found.content.strip():
+        raise InvalidInput("All of content is private; there is nothing to store.")
+    return entry if found == entry else found
+
+
+def all_gated(gate: TextGate, entries: Sequence[NewEntry]) -> list[NewEntry]:
+    """Return entries as they may be kept; raises as `gated` does, before any is stored."""
+    return [gated(gate, entry) for entry in entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a purge removed.
+
+    Attributes:
+        ids: the entries.
+        vectors: rows of vectors.
+        learned: what profiles had learned of the entries, in rows.
+        sources: the names of documents that said them; they say them still.
+        versions: entries that the purged ones had replaced: they are there still.
+    """
+
+    ids: tuple[int, ...]
+    vectors: int
+    learned: int
+    sources: tuple[str, ...]
+    versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSecret:
+    """Where in the store a secret is: never what it is.
+
+    Attributes:
+        table, column, row: its place; `row` is the number of the row.
+        place: line, column and rule, in words.
+    """
+
+    table: str
+    column: str
+    row: int
+    place: str
+
+
+class PurgeStore(Protocol):
+    """What is removed leaves an empty row, so that its id is never used again."""
+
+    def check_room(self) -> None:
+        """Raise StoreUnavailable if the disk has no room to purge all the way; nothing is done."""
+        ...
+
+    def purge(self, ids: Sequence[int]) -> Purged:
+        """Remove entries for good, all or none, with all that other tables hold of them.
+
+        Content, words, vectors, sources, what profiles learned of them. The bytes may still be in
+        the log (`checkpoint`) and in free pages (`compact`).
+        """
+        ...
+
+    def take_place(self, old_id: int, new_id: int) -> None:
+        """Let the sources that say an entry say another one instead."""
+        ...
+
+    def compact(self) -> None:
+        """Write the database anew, without free pages; writers wait meanwhile."""
+        ...
+
+    def holders(self, needle: bytes) -> list[str]:
+        """Return which columns of which rows hold some bytes: `tasks.payload of t12`."""
+        ...
+
+    def secrets(self) -> Iterator[FoundSecret]:
+        """Return the secrets in all texts that are kept, table by table."""
+        ...
+
+    def values(self, found: Sequence[FoundSecret]) -> list[bytes]:
+        """Return the beginnings of secrets, to look for what is left of them; not to be shown."""
+        ...
+
+    def mask(self, found: Sequence[FoundSecret]) -> int:
+        """Mask secrets outside of entries where they are; return how many columns were changed."""
         ...

@@ -19,7 +19,7 @@ from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFIL
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
-from khive_supervisor.redaction.gate import Gate
+from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
@@ -124,7 +124,7 @@ class Context:
         #: The kinds of consumers of the registry that the running verb was called through.
         self.consumer_kinds: tuple[str, ...] = ()
         #: What every text passes that is to be kept; the store has one of its own behind it.
-        self.gate = Gate(config.secrets.mode)
+        self.gate = TextGate(config.secrets.mode)
         self._socket_path = socket_path
         self._make_embedder = make_embedder
         self._store: Store | None = None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
-from khive_supervisor.store.gated import all_gated, gated
+from khive_supervisor.store.entries import all_gated, gated
 from khive_supervisor.store.model import Added, LearnedText, MissingVector, NewEntry, SourceText
 from khive_supervisor.verbs.context import Context
 

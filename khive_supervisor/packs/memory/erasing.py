@@ -23,7 +23,7 @@ _PAUSE, _LOOKS = 0.1, 300
 _EMPTYINGS = 5
 
 
-class Left(TypedDict):
+class Remainder(TypedDict):
     """What is left of something, where, and why."""
 
     where: str
@@ -64,7 +64,7 @@ def own_words(context: Context, entries: Sequence[Entry]) -> list[bytes]:
     return list(found)
 
 
-def erase(context: Context, needles: Sequence[bytes], entries: Sequence[Entry]) -> list[Left]:
+def erase(context: Context, needles: Sequence[bytes], entries: Sequence[Entry]) -> list[Remainder]:
     """Get removed bytes out of log, free pages and index; return what is left of them, and where.
 
     `needles` are looked for at the end; `entries` are those whose vectors were removed.
@@ -79,7 +79,7 @@ def erase(context: Context, needles: Sequence[bytes], entries: Sequence[Entry]) 
     return left + _told(context, needles, found)
 
 
-def _out_of_log(context: Context) -> list[Left]:
+def _out_of_log(context: Context) -> list[Remainder]:
     for _ in range(_EMPTYINGS):
         if context.store.checkpoint(truncate=True).complete:
             return []
@@ -88,7 +88,7 @@ def _out_of_log(context: Context) -> list[Left]:
     return [{"where": context.store.path + "-wal", "what": what}]
 
 
-def _out_of_free_pages(context: Context) -> list[Left]:
+def _out_of_free_pages(context: Context) -> list[Remainder]:
     try:
         context.store.purges.compact()
     except StoreUnavailable as error:
@@ -105,7 +105,7 @@ def _is_loose(context: Context, needles: Sequence[bytes], held: Sequence[int]) -
 # --- the index ------------------------------------------------------------------------------------
 
 
-def _out_of_index(context: Context, entries: Sequence[Entry]) -> list[Left]:
+def _out_of_index(context: Context, entries: Sequence[Entry]) -> list[Remainder]:
     """Have an index built without the entries, and wait until those with them are gone."""
     generations = Generations(context.store.path)
     if not _may_have(context, generations, entries):
@@ -172,8 +172,10 @@ def _files(context: Context, needles: Sequence[bytes]) -> dict[str, list[int]]:
     return files_with(needles, [one for one in dict.fromkeys(folders) if os.path.isdir(one)])
 
 
-def _told(context: Context, needles: Sequence[bytes], found: dict[str, list[int]]) -> list[Left]:
-    left: list[Left] = []
+def _told(
+    context: Context, needles: Sequence[bytes], found: dict[str, list[int]]
+) -> list[Remainder]:
+    left: list[Remainder] = []
     store = context.store.path
     for path, held in found.items():
         if path == store:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory.purge import PURGE
-from khive_supervisor.store.gated import gated
+from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, NewEntry
 from khive_supervisor.verbs import answers, forms, ingest, schema, serving, usage
 from khive_supervisor.verbs.context import Context

@@ -8,10 +8,9 @@ from typing import Any
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory import erasing
-from khive_supervisor.redaction.gate import Gate, Mode
-from khive_supervisor.store.gated import gated
+from khive_supervisor.redaction.gate import Mode, TextGate
+from khive_supervisor.store.entries import FoundSecret, gated
 from khive_supervisor.store.model import Entry, NewEntry
-from khive_supervisor.store.purges import FoundSecret
 from khive_supervisor.verbs import forms, ingest, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
@@ -127,7 +126,7 @@ def _masked(context: Context, old: Entry) -> tuple[str, str] | None:
         old.decay, old.source, old.created_at,
     )  # fmt: skip
     try:
-        new = gated(Gate(Mode.MASK), new)
+        new = gated(TextGate(Mode.MASK), new)
     except InvalidInput:  # all of it was private
         return None
     (vector,) = ingest.embed(context, [new])

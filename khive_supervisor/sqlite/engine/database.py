@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, StoreUnavailable
-from khive_supervisor.redaction.gate import Gate
+from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, gone, replaced
 from khive_supervisor.sqlite.engine.text_guard import TextGuard, Value
@@ -40,11 +40,11 @@ class Database:
         path: str,
         queue: WriteQueue | None = None,
         reopen: Callable[[], apsw.Connection] | None = None,
-        gate: Gate | None = None,
+        gate: TextGate | None = None,
     ) -> None:
         self.path = path
         #: What every text passes that is to be kept.
-        self.gate = gate or Gate()
+        self.gate = gate or TextGate()
         self._guard = TextGuard(self.gate)
         #: Looked at before each use, if another connection could be made.
         self._place = OpenFiles(path) if reopen is not None else None

@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Sequence
 
-from khive_supervisor.redaction.gate import Gate
+from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.sqlite.schema.texts import is_guarded
 
 #: The table that a statement writes to.
@@ -27,7 +27,7 @@ Value = None | int | float | str | bytes
 class TextGuard:
     """Masks what is bound to statements that write; one for each connection."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: TextGate) -> None:
         self.gate = gate
 
     def __call__(self, sql: str, bindings: Sequence[Value]) -> Sequence[Value]:

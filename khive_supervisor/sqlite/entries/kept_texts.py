@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from khive_supervisor.redaction import detection
-from khive_supervisor.redaction.gate import Gate, Mode, places_in
+from khive_supervisor.redaction.gate import Mode, TextGate, places_in
 from khive_supervisor.redaction.spans import without_private
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.purge import Purging
 from khive_supervisor.sqlite.schema.texts import kept_texts
-from khive_supervisor.store.purges import FoundSecret, PurgeStore
+from khive_supervisor.store.entries import FoundSecret, PurgeStore
 
 #: Rows that are read at once.
 _PAGE = 500
@@ -81,7 +81,7 @@ class PurgeTable(Purging, PurgeStore):
         return [row[0] for row in rows if row[0] is not None]
 
     def mask(self, found: Sequence[FoundSecret]) -> int:
-        gate = Gate(Mode.MASK)
+        gate = TextGate(Mode.MASK)
         changed = 0
         with self._overwriting(), self._database.write():
             for table, column, row in dict.fromkeys((f.table, f.column, f.row) for f in found):
@@ -90,7 +90,7 @@ class PurgeTable(Purging, PurgeStore):
                 changed += self._mask_column(gate, FoundSecret(table, column, row, ""))
         return changed
 
-    def _mask_column(self, gate: Gate, place: FoundSecret) -> int:
+    def _mask_column(self, gate: TextGate, place: FoundSecret) -> int:
         changed = 0
         for text in self._text_of(place):
             masked = _masked(gate, text)
@@ -134,7 +134,7 @@ def _places(text: str) -> Iterator[str]:
         yield "a private span"
 
 
-def _masked(gate: Gate, text: str) -> str:
+def _masked(gate: TextGate, text: str) -> str:
     data = _data(text)
     if data is None:
         return gate.written(text)

@@ -15,8 +15,8 @@ from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.texts import TEXTS, Holds
+from khive_supervisor.store.entries import Purged
 from khive_supervisor.store.model import Entry
-from khive_supervisor.store.purges import Purged
 
 #: Tables that name entries and keep their rows: what is left of the entry, and that it died.
 _STAYING = ("entries", "fates")

@@ -17,7 +17,8 @@ def stats(database: Database, namespaces: Mapping[str, int]) -> StoreStats:
         f"SELECT collection, count(*) FROM entries WHERE {LIVE} GROUP BY collection"
     )
     deleted, superseded = database.rows(
-        "SELECT ifnull(sum(deleted_at IS NOT NULL AND superseded_by IS NULL), 0), "
+        "SELECT ifnull(sum(deleted_at IS NOT NULL AND superseded_by IS NULL "
+        "AND purged_at IS NULL), 0), "
         "ifnull(sum(superseded_by IS NOT NULL), 0) FROM entries"
     )[0]
     return StoreStats(

@@ -16,8 +16,7 @@ from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.conditions import live, scope_text
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
-from khive_supervisor.store.entries import EntryStore
-from khive_supervisor.store.gated import all_gated
+from khive_supervisor.store.entries import EntryStore, all_gated
 from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
 from khive_supervisor.text.analysis import index_text
 

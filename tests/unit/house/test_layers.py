@@ -51,6 +51,7 @@ FLOORS = (
     ("cli.connection", "cli.clients"),
     ("cli.service", "cli.doctor"),
     ("cli.commands",),
+    ("cli.secrets",),
     ("cli",),
     ("entry",),
     ("__main__",),

@@ -1,0 +1,1 @@
+"""Commands that take out of the store what must not be in it."""

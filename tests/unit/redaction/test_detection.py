@@ -1,0 +1,206 @@
+"""What is found as a secret, and what is not taken for one; no literal here looks like a key."""
+
+from __future__ import annotations
+
+import base64
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from secret_texts import PASSWORD, WORD, some
+
+from khive_supervisor.redaction import detection
+from khive_supervisor.redaction.detection import find, find_value, masked, place
+
+HEX = "0123456789abcdef"
+
+#: By rule, a secret of it.
+FORMS = {
+    "aws-access-key": "AK" + "IA" + some(string.ascii_uppercase, 16),
+    "github-token": "gh" + "p_" + some(WORD, 36),
+    "gitlab-token": "gl" + "pat-" + some(WORD, 20),
+    "slack-token": "xo" + "xb-" + "4711471147-" + some(WORD, 24),
+    "stripe-key": "sk" + "_live_" + some(WORD, 24),
+    "anthropic-key": "sk-" + "ant-" + some(WORD, 90),
+    "openai-key": "sk-" + "proj-" + some(WORD, 60),
+    "google-api-key": "AI" + "za" + some(WORD, 35),
+    "npm-token": "np" + "m_" + some(WORD, 36),
+    "pypi-token": "py" + "pi-AgE" + "I" + some(WORD, 80),
+    "sendgrid-key": "S" + "G." + some(WORD, 22) + "." + some(WORD, 43),
+    "telegram-token": "4711471147" + ":A" + some(WORD, 34),
+    "vault-token": "hv" + "s." + some(WORD, 40),
+    "digitalocean-token": "do" + "p_v1_" + some(HEX, 64),
+    "jwt": "ey" + "J" + some(WORD, 30) + ".ey" + some(WORD, 40) + "." + some(WORD, 43),
+}
+
+
+@pytest.mark.parametrize("rule", FORMS)
+@pytest.mark.parametrize("around", ["{}", "use {} for it", 'x = "{}"', "a\n{}\nb", "({})"])
+def test_a_form_is_found_wherever_it_stands(rule: str, around: str) -> None:
+    text = around.format(FORMS[rule])
+    (found,) = find(text)
+    assert found.rule == rule
+    assert text[found.start : found.end] == FORMS[rule]
+
+
+def pem(name: str) -> str:
+    body = "\n".join(some(WORD, 64) for _ in range(4))
+    return f"-----BEGIN {name}-----\n{body}\n-----END {name}-----"
+
+
+@pytest.mark.parametrize(
+    "name", ["RSA " + "PRIVATE KEY", "PRIVATE " + "KEY", "PGP " + "PRIVATE KEY BLOCK"]
+)
+def test_of_a_key_nothing_but_its_frame_is_left(name: str) -> None:
+    key = pem(name)
+    text = f"before\n{key}\nafter"
+    left = masked(text, find(text))
+    assert left.startswith("before\n-----BEGIN")
+    assert left.endswith("-----\nafter")
+    assert not any(line in left for line in key.split("\n")[1:-1])
+
+
+def test_a_key_that_is_cut_off_is_one_to_its_end() -> None:
+    text = pem("PRIVATE " + "KEY").rpartition("\n")[0]
+    (found,) = find(text)
+    assert found.end == len(text)
+
+
+RANDOM = some(WORD, 12) + "7Q" + some(WORD, 12) + "x9"
+SAID = [
+    "the password is {}",
+    "the admin password was changed to {} yesterday",
+    "log in as root with password {}",
+    "use {} as the password",
+    "password: {}",
+    "DB_PASSWORD={}",
+    "export DB_PASSWORD='{}'",
+    'connect(user="app", password="{}")',
+    '  "password": "{}",',
+    "<password>{}</password>",
+    "mysql --password={} -u root",
+    "machine example.org login ada password {}",
+    "- name: DB_PASSWORD\n  value: {}",
+    "Here is the password:\n\n{}\n",
+    "Das Passwort ist {}",
+]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_password_is_found_by_what_is_said_of_it(said: str) -> None:
+    text = said.format(PASSWORD)
+    assert PASSWORD[:-1] not in masked(text, find(text))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the API key is {}",
+        "API_KEY={}",
+        'const apiKey = "{}";',
+        "our deploy token for CI: {}",
+        "send {} as the access token",
+        "curl -H 'X-Api-Key: {}'",
+        "client_secret = {}",
+        "tool --token {} --verbose",
+        "Authorization: Bearer {}",
+    ],
+)
+def test_what_is_random_is_found_beside_its_name(said: str) -> None:
+    text = said.format(RANDOM)
+    assert RANDOM not in masked(text, find(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://app:{}@db:5432/app",
+        "redis://:{}@cache/0",
+        "https://ci:{}@git.internal/x.git",
+        "Server=sql;User ID=app;Password={};Encrypt=True",
+        "AccountName=x;AccountKey={};EndpointSuffix=y",
+    ],
+)
+def test_addresses_and_connection_strings(text: str) -> None:
+    secret = some(WORD, 44)
+    whole = text.format(secret)
+    assert secret not in masked(whole, find(whole))
+
+
+def test_a_basic_header_is_one_by_what_is_in_it() -> None:
+    credentials = base64.b64encode(b"ada:" + PASSWORD.encode()).decode()
+    assert find(f"Authorization: Basic {credentials}")
+    assert not find(f"Authorization: Basic {base64.b64encode(b'tea for two').decode()}")
+
+
+#: What stands where a secret might, or looks random, and is none.
+INNOCENT = [
+    "api_key = <your key>",
+    "password: xxxxxxxx",
+    "token=${TOKEN}",
+    "password = {{ vault.password }}",
+    "the key is AKIA" + "IOSFODNN7EXAMPLE",
+    'password = os.environ["DB_PASSWORD"]',
+    "password = getpass.getpass()",
+    "self.password = config.password2",
+    "token: Optional[str] = None",
+    "commit 5d41402abc4b2a76b9719d911017c592aa10bbcd has the token check",
+    "the key 550e8400-e29b-41d4-a716-446655440000 is an id",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 is the key's digest",
+    '"integrity": "sha512-q1MGvLaXk0xyQ8uR0j3sYzZ7h0nZ1yFzvLxWmQdVbPZq4t5J8k2n3w=="',
+    "The token bucket holds 100 tokens, and its key is the user's id.",
+    "Passwords have at least 12 characters and a sign.",
+    "author = Ada Lovelace1815",
+    "keyboard shortcuts: ctrl+shift+F12345678",
+    "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----",
+    "postgres://postgres:postgres@localhost/test",
+    "https://user:password@example.org",
+    "arn:aws:kms:us-east-1:123456789012:key/f7bc0f8e-1a3a-4ace-9faa-e8494fa3921a",
+    "see https://docs.example.org/api/v2/tokens/create_access_token_1",
+]
+
+
+@pytest.mark.parametrize("text", INNOCENT)
+def test_what_is_no_secret(text: str) -> None:
+    assert find(text) == []
+
+
+def test_a_field_s_name_tells_of_its_value() -> None:
+    assert find_value("password", PASSWORD)
+    assert not find_value("title", PASSWORD)
+    assert not find_value("password", "${PASSWORD}")
+
+
+def test_a_place_is_a_line_and_a_column() -> None:
+    text = f"one\ntwo {FORMS['npm-token']}"
+    (found,) = find(text)
+    assert place(text, found.start) == (2, 5)
+
+
+def test_letters_that_have_another_length_in_lower_case_move_nothing() -> None:
+    text = f"İİİ password={PASSWORD}"
+    (found,) = find(text)
+    assert text[found.start : found.end] == PASSWORD
+
+
+PIECES = st.lists(
+    st.one_of(st.text(max_size=20), st.sampled_from([*FORMS.values(), *SAID, PASSWORD, RANDOM])),
+    max_size=8,
+).map(" ".join)
+
+
+@given(PIECES)
+def test_what_is_masked_is_not_found_again(text: str) -> None:
+    findings = find(text)
+    assert all(0 <= one.start < one.end <= len(text) for one in findings)
+    once = masked(text, findings)
+    again = masked(once, find(once))
+    assert masked(again, find(again)) == again
+    assert not any(secret in once for secret in FORMS.values())
+
+
+def test_a_mask_names_the_rule() -> None:
+    text = f"key {FORMS['npm-token']}"
+    assert masked(text, find(text)) == "key [masked npm-token]"
+    assert detection.MASK == "[masked "

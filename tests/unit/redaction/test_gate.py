@@ -1,0 +1,106 @@
+"""The gate: who is refused, what is masked, and that nobody is told a value."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from secret_texts import SECRET
+
+from khive_supervisor.errors import InvalidInput, SecretFound, from_dict
+from khive_supervisor.redaction.gate import Mode, TextGate
+
+TEXT = f"one\nthe token is {SECRET}."
+
+
+def test_what_is_said_is_refused_with_its_place_and_rule() -> None:
+    with pytest.raises(SecretFound) as refused:
+        TextGate().said(TEXT, "content")
+    assert "content, line 2, column 14 (github-token)" in refused.value.message
+    assert SECRET not in str(refused.value)
+    assert isinstance(from_dict(refused.value.as_dict()), SecretFound)
+    assert isinstance(refused.value, InvalidInput)
+
+
+def test_what_programs_write_is_masked() -> None:
+    assert TextGate().written(TEXT) == "one\nthe token is [masked github-token]."
+
+
+@pytest.mark.parametrize("mode", ["mask", "off"])
+def test_other_modes_refuse_nothing(mode: str) -> None:
+    said = TextGate(mode).said(f"<private>x</private>{TEXT}", "content")
+    assert (SECRET in said) == (mode == "off")
+    assert "private" not in said
+
+
+def test_many_places_are_counted() -> None:
+    with pytest.raises(SecretFound, match="and 2 more"):
+        TextGate().said("\n".join(f"{n} {SECRET}" for n in range(7)), "content")
+
+
+def test_what_was_refused_once_is_refused_again() -> None:
+    gate = TextGate()
+    for _ in range(2):
+        with pytest.raises(SecretFound):
+            gate.said(TEXT, "content")
+
+
+def test_texts_that_have_passed_are_forgotten_one_by_one() -> None:
+    gate = TextGate()
+    for number in range(1000):
+        gate.written(f"text {number}")
+    assert len(gate._passed) < 300
+
+
+DATA: dict[str, Any] = {
+    "command": ["deploy", f"--token={SECRET}"],
+    "environment": {"API_TOKEN": SECRET, "LEVEL": "debug"},
+    "count": 3,
+    "nested": [{"password": "Copper" + "Falcon77"}],
+    "none": None,
+}
+
+
+def test_data_is_masked_text_by_text() -> None:
+    kept = TextGate().written_data(DATA)
+    assert SECRET not in json.dumps(kept)
+    assert kept["environment"] == {"API_TOKEN": "[masked assigned-secret]", "LEVEL": "debug"}
+    assert kept["nested"] == [{"password": "[masked assigned-secret]"}]
+    assert (kept["count"], kept["none"], kept["command"][0]) == (3, None, "deploy")
+
+
+def test_data_is_refused_with_the_names_of_its_fields() -> None:
+    with pytest.raises(SecretFound) as refused:
+        TextGate().said_data(DATA, "payload")
+    assert "payload.environment.API_TOKEN, line 1, column 1" in refused.value.message
+    assert "payload.command.1" in refused.value.message
+    assert SECRET not in str(refused.value)
+
+
+def test_a_secret_that_is_a_field_s_name_is_not_told_either() -> None:
+    with pytest.raises(SecretFound) as refused:
+        TextGate().said_data({SECRET: SECRET}, "payload")
+    assert SECRET not in str(refused.value)
+    assert SECRET not in json.dumps(TextGate().written_data({SECRET: 1}))
+
+
+def test_private_spans_of_data_are_cut() -> None:
+    assert TextGate("off").said_data({"a": ["x <private>y</private>"]}, "payload") == {"a": ["x "]}
+
+
+PLAIN = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.just(SECRET)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=10,
+)
+
+
+@given(PLAIN)
+def test_masking_data_twice_is_masking_it_once(data: Any) -> None:
+    gate = TextGate(Mode.MASK)
+    once = gate.written_data(data)
+    assert gate.written_data(once) == once
+    assert SECRET not in json.dumps(once)
