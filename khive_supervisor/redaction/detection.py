@@ -46,8 +46,9 @@ _BELOW = re.compile(
         \s*(?:```\w*\s*|[-*>]\s+)?["'`]?(?=\S+\s*(?:\n|$|["'`]))""",
     re.VERBOSE,
 )
-_QUOTED = re.compile(r"[^\"'`\n\\<>]+")
-_BARE = re.compile(r"[^\s\"'`,;<>()\[\]{}|\\]+")
+_QUOTES = "\"'`"
+_QUOTED = re.compile(r"[^\"'`\n\\<>]{1,4000}")
+_BARE = re.compile(r"[^\s\"'`,;<>()\[\]{}|\\]{1,4000}")
 #: Words that may be random, and only then secrets.
 _CANDIDATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+/_.~%!@#$^&*-]{14,}={0,2}")
 #: What makes a number in hexadecimal digits one that everybody may know.
@@ -69,6 +70,10 @@ _BEFORE = re.compile(
 _TEMPLATE = re.compile(
     r"^[$%{<\[(*]|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$", re.IGNORECASE
 )
+#: Characters of a value by which it is judged.
+_JUDGED = 128
+#: Labels of so many characters that are looked at: who writes more of them means none.
+_LABELS, _AMONG = 16, 200
 #: Characters of a line that are looked at on each side of a label.
 _LEFT, _RIGHT = 80, 160
 
@@ -109,9 +114,11 @@ def place(text: str, start: int) -> tuple[int, int]:
 
 def masked(text: str, findings: list[Finding]) -> str:
     """Return a text with the name of its rule in the place of each secret."""
-    for one in reversed(findings):
-        text = f"{text[: one.start]}{MASK}{one.rule}]{text[one.end :]}"
-    return text
+    parts, end = [], 0
+    for one in findings:
+        parts += [text[end : one.start], MASK, one.rule, "]"]
+        end = one.end
+    return "".join([*parts, text[end:]])
 
 
 def _apart(found: list[Finding]) -> list[Finding]:
@@ -174,7 +181,11 @@ def _is_basic(value: str) -> bool:
 
 
 def _by_label(text: str, lowered: str) -> Iterator[Finding]:
-    for label in labels(lowered):
+    starts = [-_AMONG] * _LABELS
+    for number, label in enumerate(labels(lowered)):
+        if label.start - starts[number % _LABELS] < _AMONG:
+            continue
+        starts[number % _LABELS] = label.start
         direct = _direct(text, lowered, label)
         if direct is not None:
             yield direct
@@ -183,9 +194,16 @@ def _by_label(text: str, lowered: str) -> Iterator[Finding]:
         yield from _beside(text, lowered, label)
 
 
+def _line_around(text: str, label: Label) -> tuple[int, int]:
+    """Return where the line of a label begins and ends, or what of it is near enough."""
+    first, last = max(0, label.start - _LEFT), min(len(text), label.end + _RIGHT)
+    end = text.find("\n", label.end, last)
+    return max(text.rfind("\n", first, label.start) + 1, first), last if end < 0 else end
+
+
 def _before(text: str, label: Label) -> Iterator[Finding]:
     """Return a password that stands before what says that it is one."""
-    begin = max(text.rfind("\n", 0, label.start) + 1, label.start - _LEFT)
+    begin, _ = _line_around(text, label)
     found = _BEFORE.search(text[begin : label.start])
     if found is not None:
         start, end = found.span("value")
@@ -198,22 +216,33 @@ def _direct(text: str, lowered: str, label: Label) -> Finding | None:
     """Return the value that a label is given, if it is a secret."""
     for separator in (_SEPARATOR, _SAID, _NEXT, _BELOW):
         led = separator.match(text, label.end)
-        if led is None:
+        found = None if led is None else _value(text, led)
+        if led is None or found is None:
             continue
-        quoted = text[led.end() - 1] in "\"'`"
-        found = (_QUOTED if quoted else _BARE).match(text, led.end())
-        if found is None or found[0].startswith(MASK[:-1]):
-            continue
-        value = found[0] if quoted else found[0].rstrip(".:")
-        if not quoted and text[found.end() : found.end() + 1] in ("(", "["):
-            continue
-        near = lowered[max(0, label.start - _LEFT) : found.start()].rpartition("\n")[2]
         assigned = separator is _SEPARATOR
-        tells = label.tells if assigned or separator is _BELOW else min(label.tells, label.tells)
+        quoted = text[led.end() - 1] in _QUOTES
+        # A line of an environment's file: nothing in it is an expression.
         env = assigned and text[label.start : label.end].isupper() and led[0] == "="
-        if _is_secret(value, tells, bare=not quoted and not env, near=near, said=not assigned):
-            return Finding(found.start(), found.start() + len(value), ASSIGNED)
+        start, end = found
+        near = lowered[max(0, label.start - _LEFT) : start].rpartition("\n")[2]
+        value = text[start : min(end, start + _JUDGED)]
+        if _is_secret(
+            value, label.tells, bare=not quoted and not env, near=near, said=not assigned
+        ):
+            return Finding(start, end, ASSIGNED)
     return None
+
+
+def _value(text: str, led: re.Match[str]) -> tuple[int, int] | None:
+    """Return where the value begins and ends that follows a separator; None: there is none."""
+    quoted = text[led.end() - 1] in _QUOTES
+    found = (_QUOTED if quoted else _BARE).match(text, led.end())
+    if found is None or found[0].startswith(MASK.rstrip()):
+        return None
+    if quoted:
+        return found.span()
+    called = text[found.end() : found.end() + 1] in ("(", "[")
+    return None if called else (found.start(), found.start() + len(found[0].rstrip(".:")))
 
 
 def _is_secret(value: str, tells: Tells, *, bare: bool, near: str, said: bool = False) -> bool:
@@ -241,9 +270,7 @@ def _is_mixed(value: str) -> bool:
 
 def _beside(text: str, lowered: str, label: Label) -> Iterator[Finding]:
     """Return what is random in the line of a label, near to it."""
-    begin = max(text.rfind("\n", 0, label.start) + 1, label.start - _LEFT)
-    end = text.find("\n", label.end)
-    end = min(len(text) if end < 0 else end, label.end + _RIGHT)
+    begin, end = _line_around(text, label)
     for found in _CANDIDATE.finditer(text, begin, end):
         value = found[0].rstrip(".,")
         # Whole words only: a piece of a longer one is no value of its own.

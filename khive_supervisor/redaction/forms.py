@@ -76,7 +76,7 @@ FORMS: tuple[Form, ...] = (
     _prefixed(
         "openai-key",
         "sk-proj- sk-svcacct- sk-admin- sk-None T3BlbkFJ",
-        rf"sk-(?:proj|svcacct|admin|None)-{_URL_SAFE}{{20,}}|sk-{_URL_SAFE}{{20,}}T3BlbkFJ{_WORD}{{20,}}",
+        rf"sk-(?:proj|svcacct|admin|None)-{_URL_SAFE}{{20,}}|sk-{_URL_SAFE}{{20,200}}T3BlbkFJ{_WORD}{{20,}}",
     ),
     _prefixed("api-key", "sk-", rf"sk-(?:or-v1-|lf-)?{_WORD}{{32,}}"),
     _prefixed("huggingface-token", "hf_ api_org_", rf"(?:hf|api_org)_{_WORD}{{34,}}"),
@@ -156,7 +156,7 @@ FORMS: tuple[Form, ...] = (
     _prefixed(
         "jwt",
         "eyJ eyI",
-        rf"ey[IJ]{_URL_SAFE}{{15,}}\.ey{_URL_SAFE}{{15,}}(?:\.{_URL_SAFE}{{16,}})?",
+        rf"ey[IJ]{_URL_SAFE}{{15,2000}}\.ey{_URL_SAFE}{{15,8000}}(?:\.{_URL_SAFE}{{16,8000}})?",
     ),
     _form(
         "url-password",

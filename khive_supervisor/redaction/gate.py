@@ -48,7 +48,8 @@ class TextGate:
         text = without_private(text)
         findings = self._findings(text)
         if findings and self.mode is Mode.REFUSE:
-            raise refused([f"{where}, {shown(text, one)}" for one in findings])
+            named = [f"{where}, {shown(text, one)}" for one in findings[:NAMED]]
+            raise refused(named, len(findings))
         return self._through(text, findings)
 
     def written(self, text: str) -> str:
@@ -62,7 +63,7 @@ class TextGate:
         """Return what may be kept of plain data that somebody gives; raises as `said` does."""
         data = _mapped(data, lambda _name, text: without_private(text))
         if self.mode is Mode.REFUSE and (places := list(places_in(data, where))):
-            raise refused(places)
+            raise refused(places[:NAMED], len(places))
         return self.written_data(data)
 
     def written_data(self, data: Any) -> Any:
@@ -97,12 +98,11 @@ def shown(text: str, finding: Finding) -> str:
     return f"line {line}, column {column} ({finding.rule})"
 
 
-def refused(places: list[str]) -> SecretFound:
-    """Return the error of a text with secrets at some places."""
-    more = f", and {len(places) - NAMED} more" if len(places) > NAMED else ""
+def refused(places: list[str], count: int) -> SecretFound:
+    """Return the error of a text with secrets, the first of which are at some places."""
+    more = f", and {count - len(places)} more" if count > len(places) else ""
     return SecretFound(
-        f"What looks like a secret would be kept: {'; '.join(places[:NAMED])}{more}. "
-        "Nothing was stored.",
+        f"What looks like a secret would be kept: {'; '.join(places)}{more}. Nothing was stored.",
         hint="Leave it out: name where it is kept instead, or write <password> in its place. What "
         "stands between <private> and </private> is cut. docs/secrets.md says what is found, and "
         "how the user has it masked (secrets.mode).",
