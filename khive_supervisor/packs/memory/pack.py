@@ -178,7 +178,7 @@ PACK = Pack(
             output=answers.STORED,
             description="A decision and its reason, a preference, a fix, a place. Storing the "
             "same content twice is recognised: new tags, kind and salience are added to "
-            "what is there. Never store secrets.",
+            "what is there. Secrets are refused.",
             idempotent=True,
             tool=True,
             audience=Audience.AGENT,

@@ -125,7 +125,7 @@ def _data(text: str) -> Any:
 def _places(text: str) -> Iterator[str]:
     data = _data(text)
     if data is not None:
-        yield from (place.removeprefix(", ") for place in places_in(data, ""))
+        yield from (place.lstrip("., ") for place in places_in(data, ""))
         return
     for one in detection.find(text):
         line, column = detection.place(text, one.start)
