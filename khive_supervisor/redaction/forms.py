@@ -7,6 +7,7 @@ a pattern whose group `secret`, or else the whole match, is the secret.
 # ruff: noqa: E501 - a row is a line
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -22,12 +23,22 @@ class Form:
 
     rule: str
     words: tuple[str, ...]
-    pattern: re.Pattern[str]
+    text: str
     exact: bool = True
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Return the pattern, compiled at its first use: most processes need few of them."""
+        return _compiled(self.text)
+
+
+@functools.cache
+def _compiled(text: str) -> re.Pattern[str]:
+    return re.compile(text)
 
 
 def _form(rule: str, words: str, pattern: str, *, exact: bool = True) -> Form:
-    return Form(rule, tuple(words.split()), re.compile(pattern), exact)
+    return Form(rule, tuple(words.split()), pattern, exact)
 
 
 def _prefixed(rule: str, words: str, pattern: str) -> Form:
