@@ -5,7 +5,7 @@ A finding never carries the value: only its rule and its place.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -170,7 +170,7 @@ def _is_told(form: Form, value: str) -> bool:
 def _is_basic(value: str) -> bool:
     """Return True for a name and a password as HTTP's basic authentication has them."""
     try:
-        decoded = base64.b64decode(value, validate=True)
+        decoded = binascii.a2b_base64(value, strict_mode=True)
     except ValueError:
         return False
     name, colon, password = decoded.partition(b":")

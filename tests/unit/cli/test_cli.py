@@ -31,7 +31,17 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
 
 ALL = list(commands(cli))
 #: What can be asked of it without anything running; the rest has integration tests.
-NO_JSON = {"attach", "audit", "call", "capabilities", "completion", "config", "http", "index"}
+NO_JSON = {
+    "attach",
+    "audit",
+    "call",
+    "capabilities",
+    "completion",
+    "config",
+    "http",
+    "index",
+    "secrets",
+}
 
 
 def invoke(*words: str, stdin: str | None = None) -> Result:
