@@ -23,6 +23,7 @@ from khive_supervisor.sqlite.entries import statistics
 from khive_supervisor.sqlite.entries.full_text import FullTextIndex
 from khive_supervisor.sqlite.entries.generations import GenerationTable
 from khive_supervisor.sqlite.entries.kept_texts import PurgeTable
+from khive_supervisor.sqlite.entries.links import LinkTable
 from khive_supervisor.sqlite.entries.postings import PostingTable
 from khive_supervisor.sqlite.entries.sources import SourceTable
 from khive_supervisor.sqlite.entries.table import EntryTable
@@ -84,6 +85,7 @@ class SqliteStore(Store):
         entries = EntryTable(database, vectors, clock, audit)
         self.entries, self.vectors, self.audit = entries, vectors, audit
         self.purges = PurgeTable(database, entries, clock, audit)
+        self.links = LinkTable(database, clock)
         self.sources = SourceTable(database, entries, vectors, clock)
         self.full_text = FullTextIndex(database, entries)
         self.postings = PostingTable(database)

@@ -21,6 +21,7 @@ from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText
 from khive_supervisor.store.generations import GenerationStore
+from khive_supervisor.store.links import LinkStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
@@ -38,6 +39,7 @@ class Store(Protocol):
 
     path: str
     entries: EntryStore
+    links: LinkStore
     sources: SourceStore
     purges: PurgeStore
     full_text: FullText

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.sqlite.schema import agents, budget, capabilities, purged, sources
+from khive_supervisor.sqlite.schema import agents, budget, capabilities, purged, sources, truth
 from khive_supervisor.sqlite.schema import audit as schema_audit
 from khive_supervisor.sqlite.schema import statements as schema
 from khive_supervisor.sqlite.schema import words as schema_words
@@ -38,7 +38,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(8, "what roles may spend, and what they have spent", budget.BUDGETS),
     Migration(9, "what the words' file of a generation is made of", schema_words.WORDS),
     Migration(10, "who says the entries that were learned", sources.SOURCES),
-    Migration(11, "what is left of an entry that was purged", purged.PURGED),
+    Migration(
+        11,
+        "whether entries hold, what they are about, and what is left of a purged one",
+        (*purged.PURGED, *truth.TRUTH),
+    ),
 )
 
 #: The schema that this release reads and writes.
