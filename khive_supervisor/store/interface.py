@@ -20,14 +20,13 @@ from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText
-from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.links import LinkStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
 from khive_supervisor.store.sources import SourceStore
 from khive_supervisor.store.tasks import RoleStore, TaskStore
-from khive_supervisor.store.vectors import VectorStore
+from khive_supervisor.store.vectors import GenerationStore, VectorStore
 
 
 class Store(Protocol):

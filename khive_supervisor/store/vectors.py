@@ -1,11 +1,11 @@
-"""The facet of a store for vectors: what the embedder made of entries."""
+"""The facets for vectors and for generations: what the embedder made, and which index to trust."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from khive_supervisor.store.model import MissingVector, VectorRow, VectorStats
+from khive_supervisor.store.model import Generation, MissingVector, VectorRow, VectorStats
 
 
 class VectorStore(Protocol):
@@ -52,4 +52,38 @@ class VectorStore(Protocol):
 
     def last_seq(self, model_id: str) -> int:
         """Return the highest sequence number of the model's vectors, 0 without any; cheap."""
+        ...
+
+
+class GenerationStore(Protocol):
+    """The index generations' rows; the files are in `index/` beside the store."""
+
+    def current(self, model_id: str) -> Generation | None:
+        """Return the generation that serves the model, or None."""
+        ...
+
+    def all(self) -> list[Generation]:
+        """Return all generations, oldest first."""
+        ...
+
+    def next_number(self) -> int:
+        """Return the number that the next generation has to take.
+
+        The builder's lock reserves it.
+        """
+        ...
+
+    def publish(self, generation: Generation) -> None:
+        """Make it the current one of its model, in one transaction; the one before retires.
+
+        `StoreError` if the number is taken.
+        """
+        ...
+
+    def retire_except(self, model_id: str) -> int:
+        """Retire other models' generations, after a change of model; return how many."""
+        ...
+
+    def remove(self, generation: int) -> bool:
+        """Forget a retired generation whose file is gone; return whether there was one."""
         ...

@@ -20,8 +20,8 @@ from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.layout import METRIC, check_geometry, nodes
 from khive_supervisor.index.vectors.sketch import Sketch
-from khive_supervisor.store.generations import GenerationStore
 from khive_supervisor.store.model import Generation
+from khive_supervisor.store.vectors import GenerationStore
 
 T = TypeVar("T")
 #: Times that the store is asked anew when the file has gone between reading its row and opening
