@@ -16,7 +16,7 @@ SUPERSEDES, CONTRADICTS, SAME_AS, ABOUT = KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class EntryLink:
     """A link between two entries; times are unix seconds, `ended_at` is None while it holds.
 
     `by` names whoever made it: an actor, or a rule; empty for what the store does by itself.
@@ -46,10 +46,10 @@ class LinkStore(Protocol):
         """End a link that holds; False if there is none. Superseded entries stay superseded."""
         ...
 
-    def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[Link]:
+    def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[EntryLink]:
         """Return the links that hold from or to any of these entries, in the order made."""
         ...
 
-    def history(self, ids: Iterable[int]) -> list[Link]:
+    def history(self, ids: Iterable[int]) -> list[EntryLink]:
         """Return all links from or to any of these entries, ended ones too, in the order made."""
         ...

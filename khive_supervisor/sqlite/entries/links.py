@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.store.links import KINDS, SUPERSEDES, Link, LinkStore
+from khive_supervisor.store.links import KINDS, SUPERSEDES, EntryLink, LinkStore
 
 _OF_THESE = """
     SELECT id, from_id, to_id, kind, created_at, ended_at, by FROM links WHERE id IN (
@@ -56,14 +56,14 @@ class LinkTable(LinkStore):
                 )
             )
 
-    def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[Link]:
+    def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[EntryLink]:
         rows = self._database.rows(
             f"{_OF_THESE} AND ended_at IS NULL AND kind IN (SELECT value FROM json_each(?2)) "
             "ORDER BY id",
             [json.dumps(list(ids)), json.dumps(list(kinds))],
         )
-        return [Link(*row) for row in rows]
+        return [EntryLink(*row) for row in rows]
 
-    def history(self, ids: Iterable[int]) -> list[Link]:
+    def history(self, ids: Iterable[int]) -> list[EntryLink]:
         rows = self._database.rows(f"{_OF_THESE} ORDER BY id", [json.dumps(list(ids))])
-        return [Link(*row) for row in rows]
+        return [EntryLink(*row) for row in rows]
