@@ -27,6 +27,7 @@ Token = tuple[int, int]
 GENERATIONS, PROFILES, POSTERIORS, BINDINGS = "generations", "profiles", "posteriors", "bindings"
 TASKS = "tasks"
 FATES = "fates"
+PROJECTS = "projects"
 
 
 class FreshnessSource(Protocol):

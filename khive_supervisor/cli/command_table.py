@@ -37,6 +37,7 @@ SECTIONS = {
         "supersede commands.memory Replace the memory ENTRY by CONTENT, or standard input.",
         "purge secrets.commands Remove entries for good: those of IDS, or what the filter lets through.",
         "secrets secrets.commands Secrets that the store holds: where they are, and how they get out of it.",
+        "projects memories.projects What memories are about: the projects that something is stored for.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),
     "Roles and their tasks": (

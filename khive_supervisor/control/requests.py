@@ -19,13 +19,26 @@ class GrantData(TypedDict):
     home: str
 
 
+class IdentityData(TypedDict):
+    """The identity of a project as it crosses to a worker."""
+
+    name: str
+    own: str
+    base: str
+    candidates: list[str]
+    branch: str
+    commit: str
+
+
 class SessionRequest(TypedDict, total=False):
     """Serve a client: `kind` is `attach` (MCP on its pipes) or `verbs` (on its connection).
 
-    `settings` and `project` are the project's part of the configuration; `notice` is written to
-    the client's stderr. `acks`: say on the connection that a worker has begun. `again`, `reserved`
-    and `config_file` are of a session that serves itself: how attach is called when a supervisor
-    is back, whether another session forked it, and the configuration that it was started with.
+    `settings` and `project` are the project's part of the configuration, `identity` the project
+    that its memories are about, and `role` the one whose task has started the client; `notice` is
+    written to the client's stderr. `acks`: say on the connection that a worker has begun. `again`,
+    `reserved` and `config_file` are of a session that serves itself: how attach is called when a
+    supervisor is back, whether another session forked it, and the configuration that it was started
+    with.
     """
 
     kind: Required[str]
@@ -36,6 +49,8 @@ class SessionRequest(TypedDict, total=False):
     grant: GrantData
     settings: Mapping[str, Mapping[str, object]]
     project: Mapping[str, object]
+    identity: IdentityData | None
+    role: str
     notice: str
     acks: bool
     again: list[str]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from khive_supervisor.packs.agents import pack as agents
 from khive_supervisor.packs.brain import pack as brain
-from khive_supervisor.packs.memory import knowledge, purge
+from khive_supervisor.packs.memory import knowledge, projects, purge
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.packs.system import index
 from khive_supervisor.packs.system import pack as system
@@ -24,6 +24,7 @@ BUILTIN = (
     replace(memory.PACK, warm=_warm_up),
     knowledge.PACK,
     purge.PACK,
+    projects.PACK,
     brain.PACK,
     agents.PACK,
     index.PACK,

@@ -31,6 +31,7 @@ from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.profiles.bindings import BindingTable
 from khive_supervisor.sqlite.profiles.feedback import FeedbackTable
 from khive_supervisor.sqlite.profiles.table import ProfileTable
+from khive_supervisor.sqlite.projects.table import ProjectTable
 from khive_supervisor.sqlite.schema import guards
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.roles import RoleTable
@@ -86,6 +87,7 @@ class SqliteStore(Store):
         self.entries, self.vectors, self.audit = entries, vectors, audit
         self.purges = PurgeTable(database, entries, clock, audit)
         self.links = LinkTable(database, clock)
+        self.projects = ProjectTable(database, entries, clock)
         self.sources = SourceTable(database, entries, vectors, clock)
         self.full_text = FullTextIndex(database, entries)
         self.postings = PostingTable(database)

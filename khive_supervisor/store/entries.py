@@ -8,7 +8,7 @@ from typing import Protocol
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.redaction.gate import TextGate
-from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
+from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry, Provenance
 
 
 class EntryStore(Protocol):
@@ -101,6 +101,10 @@ class EntryStore(Protocol):
 
     def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
         """Return those of the ids that are live and pass the filter."""
+        ...
+
+    def provenances(self, numbers: Iterable[int]) -> dict[int, Provenance]:
+        """Return who stored entries, by the numbers that these have (`Entry.provenance`)."""
         ...
 
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:

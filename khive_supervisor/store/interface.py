@@ -19,11 +19,11 @@ from typing import Protocol, Self
 from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.store.entries import EntryStore, PurgeStore
-from khive_supervisor.store.full_text import FullText
+from khive_supervisor.store.full_text import FullText, PostingStore
 from khive_supervisor.store.links import LinkStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
-from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
+from khive_supervisor.store.projects import ProjectStore
 from khive_supervisor.store.sources import SourceStore
 from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
@@ -39,6 +39,7 @@ class Store(Protocol):
     path: str
     entries: EntryStore
     links: LinkStore
+    projects: ProjectStore
     sources: SourceStore
     purges: PurgeStore
     full_text: FullText

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from hashlib import blake2b
 from unicodedata import normalize
 
@@ -14,15 +15,18 @@ CONTENT_HASH_BYTES = 16
 VECTOR_COMPONENT_BYTES = 2
 
 
-def content_hash(collection: str, namespace: str, title: str, content: str) -> bytes:
-    """Return the identity of what an entry says: equal only if all four are equal, sign by sign.
+def content_hash(
+    collection: str, namespace: str, title: str, content: str, project: int | None = None
+) -> bytes:
+    """Return the identity of what an entry says: equal only if all five are equal, sign by sign.
 
     Of a memory, white space at the ends and the way in which letters are composed (NFC, NFD) make
     no other text. Each part is preceded by its length, so that no part can run into the next.
     """
     if collection == "memory":
         title, content = _as_read(title), _as_read(content)
-    return _digest(collection, namespace, title, content)
+    within = () if project is None else (str(project),)
+    return _digest(collection, namespace, title, content, *within)
 
 
 def former_hashes(collection: str, namespace: str, title: str, content: str) -> tuple[bytes, ...]:
@@ -50,12 +54,47 @@ def _digest(*parts: str) -> bytes:
     return digest.digest()
 
 
+class SaidBy(StrEnum):
+    """Who it was that brought an entry: a person, an agent, or a program between them."""
+
+    PERSON = "person"
+    AGENT = "agent"
+    TOOL = "tool"
+
+
+class How(StrEnum):
+    """The way in which an entry came; captured is what nobody has said on purpose."""
+
+    SAID = "said"
+    CAPTURED = "captured"
+    LEARNED = "learned"
+    IMPORTED = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who stored an entry, and how; what is not known is empty.
+
+    `task` is an id such as t12, `role` the role that did it.
+    """
+
+    by: SaidBy
+    how: How
+    actor: str = ""
+    client: str = ""
+    client_version: str = ""
+    session: str = ""
+    task: str = ""
+    role: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NewEntry:
     """An entry to be added.
 
     `salience` is 0..1, `decay` is per day, `created_at` in unix seconds (None: now; given by an
-    import that keeps the dates of its source).
+    import that keeps the dates of its source). `project` is the number of the project that it is
+    about, None for the user as a whole; `branch` and `commit` are what was checked out there.
     """
 
     collection: str
@@ -68,16 +107,33 @@ class NewEntry:
     decay: float = 0.0
     source: str | None = None
     created_at: float | None = None
+    project: int | None = None
+    branch: str | None = None
+    commit: str | None = None
+    provenance: Provenance | None = None
 
     @property
     def content_hash(self) -> bytes:
         """Return what exact duplicates have in common: 16 bytes."""
-        return content_hash(self.collection, self.namespace, self.title, self.content)
+        return content_hash(self.collection, self.namespace, self.title, self.content, self.project)
 
     @property
     def former_hashes(self) -> tuple[bytes, ...]:
-        """Return what a store of an earlier release may know it by; empty except for memories."""
+        """Return what a store of an earlier release may know it by; empty except for memories.
+
+        Those releases knew no projects.
+        """
+        if self.project is not None:
+            return ()
         return former_hashes(self.collection, self.namespace, self.title, self.content)
+
+    @property
+    def wider_hashes(self) -> tuple[bytes, ...]:
+        """Return the hashes of the same text for the user as a whole; empty without a project."""
+        if self.project is None:
+            return ()
+        whole = replace(self, project=None)
+        return (whole.content_hash, *whole.former_hashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +157,10 @@ class Entry:
     superseded_by: int | None
     #: When it was removed for good: there is nothing in it any more.
     purged_at: float | None = None
+    project: int | None = None
+    branch: str | None = None
+    commit: str | None = None
+    provenance: int | None = None
 
     @property
     def forgotten(self) -> bool:
@@ -151,6 +211,9 @@ class SourceText:
         digest: 16 bytes, of the whole text.
         root: the folder that brought it.
         options: what was asked for besides, in words of who asked.
+        project: the project that says it. A file or an address is one source whoever reads it, and
+            stays in the project that it was read in first; another name is each project's own.
+        everywhere: it is for every project from now on.
     """
 
     namespace: str
@@ -164,6 +227,8 @@ class SourceText:
     digest: bytes | None = None
     root: str | None = None
     options: str = ""
+    project: int | None = None
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +263,8 @@ class EntryFilter:
     """Which live entries; every condition must hold, and one that is None does not count.
 
     `namespaces` and `kinds` name alternatives (an empty tuple matches nothing); an entry has all
-    of `tags`; `since <= created_at < until`, in unix seconds.
+    of `tags`; `since <= created_at < until`, in unix seconds. `projects` are alternatives, too;
+    None among them is the user as a whole.
     """
 
     collection: str | None = None
@@ -207,6 +273,7 @@ class EntryFilter:
     tags: tuple[str, ...] = ()
     since: float | None = None
     until: float | None = None
+    projects: tuple[int | None, ...] | None = None
 
     @property
     def empty(self) -> bool:

@@ -34,8 +34,13 @@ class SourceStore(Protocol):
         """Return the number that `begin_run` gave last; 0: none."""
         ...
 
-    def end(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
-        """Retire all that these sources say; return the entries that were live until now."""
+    def end(
+        self, namespace: str, names: Iterable[str], project: int | None = None
+    ) -> tuple[int, ...]:
+        """Retire all that these sources say; return the entries that were live until now.
+
+        Names that are neither a file's nor an address are those of a project.
+        """
         ...
 
     def below(
@@ -44,8 +49,10 @@ class SourceStore(Protocol):
         """Return the next sources after a name that are files in a folder, by name."""
         ...
 
-    def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
-        """Return those of these sources that say something, by name."""
+    def named(
+        self, namespace: str, names: Sequence[str], project: int | None = None
+    ) -> list[KnownSource]:
+        """Return those of these sources that say something, by name; as for `end`."""
         ...
 
     def with_digests(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:

@@ -142,6 +142,7 @@ class Supervisor:
             parts.records.outbox.run,
             parts.upkeep.run,
             parts.watcher.run,
+            parts.confirmation.run,
             self._make_rounds,
             parts.reloader.run,
         ]

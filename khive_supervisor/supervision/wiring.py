@@ -18,7 +18,6 @@ from khive_supervisor.host import holder, paths, processes
 from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision import systemd
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
-from khive_supervisor.supervision.control.aside import Aside
 from khive_supervisor.supervision.control.belonging import Belonging
 from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.control.grants import Grants
@@ -29,7 +28,9 @@ from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.control.socket_file import AllowList, Rendezvous
 from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.lock import StoreLock
+from khive_supervisor.supervision.maintenance.aside import Aside
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
+from khive_supervisor.supervision.maintenance.confirmation import Confirmation
 from khive_supervisor.supervision.maintenance.log_file import LogFile
 from khive_supervisor.supervision.maintenance.work import Upkeep
 from khive_supervisor.supervision.processes.child import Child
@@ -82,7 +83,9 @@ class Parts:
         self.mover = Mover(__version__)
         limits = of_store_users(config.store.busy_timeout)
         self.sessions = SessionTable(on_registered=self.mover.registered, limits=limits)
-        self.workers = WorkerArrivals(self.sessions, lambda: self.roles, self.log_file.take)
+        self.workers = WorkerArrivals(
+            self.sessions, lambda: self.roles, lambda: self.confirmation, self.log_file.take
+        )
         self.upkeep = Upkeep(
             config,
             model_id_of(config.embedder),
@@ -172,6 +175,7 @@ class Parts:
 
     def _make_control(self) -> None:
         aside = Aside()
+        self.confirmation = Confirmation(self.upkeep.with_store)
         self.terms = SessionTerms(aside)
         self.upgrader = Upgrader(
             lambda: self.config.supervisor.upgrade,
@@ -189,6 +193,7 @@ class Parts:
             grants,
             self.upgrader,
             self.spawner,
+            self.confirmation,
         )
         operations = Operations(
             self.sessions,

@@ -39,7 +39,8 @@ ATTEMPTS = 3
 class NewTask:
     """A task to be queued. `payload` is any JSON value; `deadline` is unix seconds.
 
-    `chosen` explains how the role was selected; None if the caller named it.
+    `chosen` explains how the role was selected; None if the caller named it. `project` is the
+    caller's, as a `ProjectIdentity` is written.
     """
 
     role: str
@@ -54,6 +55,7 @@ class NewTask:
     namespace: str = ""
     session: str = ""
     cwd: str = ""
+    project: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class Task:
     `lease` and `not_before` are of the clock since boot. `token` counts claims, for ever: a result
     is accepted from the last one only. In a listing, payload, result and log_tail are None.
     `cwd` is the caller's directory, `agent_session` what an agent can resume, and `place` what is
-    left in a directory that the task had of its own.
+    left in a directory that the task had of its own. `project` is the caller's (the plain data of a
+    `ProjectIdentity`): what the task remembers is about that.
     """
 
     id: int
@@ -100,6 +103,7 @@ class Task:
     agent_session: str = ""
     agent_counted: int = 0
     place: Mapping[str, Any] | None = None
+    project: Mapping[str, Any] | None = None
 
     @property
     def ended(self) -> bool:
@@ -160,6 +164,7 @@ class Claim:
     cwd: str = ""
     agent_session: str = ""
     agent_counted: int = 0
+    project: Mapping[str, Any] | None = None
     directory: str = ""
     #: The command that does it in the place of the role's handler: the budget is exceeded.
     fallback: tuple[str, ...] = ()

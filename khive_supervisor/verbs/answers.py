@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict, cast
+from dataclasses import replace
+from typing import Any, NotRequired, TypedDict, cast
 
 from khive_supervisor.search.engine import Hit, SearchResults
 from khive_supervisor.store.model import Added, EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms, schema, serving
+from khive_supervisor.verbs import belonging, forms, schema, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Characters of a result's content by default: ten results stay readable in a model's context.
 DEFAULT_CHARACTERS = 1500
 DEFAULT_LIMIT = 10
+#: Entries of other projects that are counted when nothing fits.
+MOST_ELSEWHERE = 20
 
 QUERY: JsonObject = {
     "query": schema.text("What you are looking for, in any words and any language."),
@@ -95,11 +98,16 @@ def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> 
         context, args["query"], where, kind, limit=args.get("limit", DEFAULT_LIMIT)
     )
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
+    named = belonging.labels(context, (hit.entry for hit in answer.hits), args)
     shown: Found = {
-        "results": [_result(hit, characters, explain) for hit in answer.hits],
+        "results": [
+            _result(hit, characters, explain, named.get(hit.entry.id)) for hit in answer.hits
+        ],
         "served_by": served_by,
     }
     notes = list(answer.notes)
+    if not answer.hits:
+        notes += _elsewhere(context, args, where)
     if args.get("explain") and not explain:
         notes.append("The numbers of a ranking are the whole store's: a confined session has none.")
     if notes:
@@ -109,8 +117,24 @@ def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> 
     return shown
 
 
-def _result(hit: Hit, characters: int, explain: bool) -> ShownResult:
-    shown = forms.show(hit.entry, characters)
+def _elsewhere(context: Context, args: Mapping[str, Any], where: EntryFilter) -> list[str]:
+    """Return a note of how many entries of other projects would fit; none if none does."""
+    if where.projects is None:
+        return []
+    everywhere = replace(where, projects=None)
+    # Nothing of it is shown: it was served to nobody, so no profile is to learn from it.
+    answer = context.search.search(
+        args["query"], everywhere, limit=MOST_ELSEWHERE, now=context.now()
+    )
+    count = len(answer.hits)
+    if not count:
+        return []
+    said = f"{count} or more" if count == MOST_ELSEWHERE else str(count)
+    return [f'Nothing here fits; {said} of other projects would: scope = "all" asks them.']
+
+
+def _result(hit: Hit, characters: int, explain: bool, project: str | None) -> ShownResult:
+    shown = forms.show(hit.entry, characters, project)
     result: dict[str, object] = {**shown, "score": round(hit.score, 4), "why": hit.why}
     if explain:
         result["ranking"] = hit.details

@@ -9,7 +9,7 @@ thought about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, cast
@@ -29,9 +29,11 @@ from khive_supervisor.store.model import (
     KnownSource,
     LearnedText,
     NewEntry,
+    Provenance,
     SourceText,
 )
 from khive_supervisor.store.profiles import FeedbackStore
+from khive_supervisor.store.projects import ProjectStore
 from khive_supervisor.store.sources import SourceStore
 from khive_supervisor.store.tasks import RoleStore, TaskStore
 from khive_supervisor.tasks.model import (
@@ -88,6 +90,7 @@ class _Store(_Wall):
     def __init__(self, store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> None:
         self._store = store
         self.entries = entries = _Entries(store.entries, grant)
+        self.projects = _Projects(store.projects, entries)
         self.sources = _Sources(store.sources, entries, grant)
         self.feedback = _Feedback(store.feedback, entries, grant, serving)
         self.tasks = _Tasks(store.tasks, grant)
@@ -124,7 +127,7 @@ class _Entries(_Wall):
         own = self._own(ids)
         return [one for one in ids if one in own]
 
-    def _within(self, where: EntryFilter | None) -> EntryFilter:
+    def within(self, where: EntryFilter | None) -> EntryFilter:
         """Return a filter that lets through nothing of other namespaces."""
         own = self._grant.namespaces or ()
         where = where or EVERYTHING
@@ -148,6 +151,10 @@ class _Entries(_Wall):
         for entry in entries:
             _check(self._grant, entry.namespace)
         return self._entries.add(entries, vectors, model_id)
+
+    def provenances(self, numbers: Iterable[int]) -> dict[int, Provenance]:
+        """Of entries of its own alone: their numbers are known from these."""
+        return self._entries.provenances(numbers)
 
     def forget(self, ids: Sequence[int]) -> list[int]:
         return self._entries.forget(self._among(ids))
@@ -174,21 +181,34 @@ class _Entries(_Wall):
         return own and self._entries.annotate(entry_id, tags, kind, salience)
 
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
-        return self._entries.recent(self._within(where), limit)
+        return self._entries.recent(self.within(where), limit)
 
     def page(
         self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
     ) -> list[Entry]:
-        return self._entries.page(after_id, limit, self._within(where))
+        return self._entries.page(after_id, limit, self.within(where))
 
     def live_count(self, where: EntryFilter = EVERYTHING) -> int:
-        return self._entries.live_count(self._within(where))
+        return self._entries.live_count(self.within(where))
 
     def live_ids(self, where: EntryFilter, limit: int) -> list[int] | None:
-        return self._entries.live_ids(self._within(where), limit)
+        return self._entries.live_ids(self.within(where), limit)
 
     def filter_ids(self, ids: Iterable[int], where: EntryFilter = EVERYTHING) -> set[int]:
-        return self._entries.filter_ids(ids, self._within(where))
+        return self._entries.filter_ids(ids, self.within(where))
+
+
+class _Projects(_Wall):
+    """`ProjectStore` for a grant: how many of its own entries each has; numbers are not shown."""
+
+    _NAME = "store.projects"
+
+    def __init__(self, projects: ProjectStore, entries: _Entries) -> None:
+        self._projects = projects
+        self._entries = entries
+
+    def counts(self, where: EntryFilter) -> Mapping[int | None, int]:
+        return self._projects.counts(self._entries.within(where))
 
 
 class _Sources(_Wall):
@@ -214,9 +234,11 @@ class _Sources(_Wall):
     def begin_run(self) -> int:
         return self._sources.begin_run()
 
-    def end(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+    def end(
+        self, namespace: str, names: Iterable[str], project: int | None = None
+    ) -> tuple[int, ...]:
         _check(self._grant, namespace)
-        return self._sources.end(namespace, names)
+        return self._sources.end(namespace, names, project)
 
     def below(
         self, namespace: str, folder: str, after: str = "", limit: int = 1000
@@ -224,9 +246,11 @@ class _Sources(_Wall):
         _check(self._grant, namespace)
         return self._sources.below(namespace, folder, after, limit)
 
-    def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
+    def named(
+        self, namespace: str, names: Sequence[str], project: int | None = None
+    ) -> list[KnownSource]:
         _check(self._grant, namespace)
-        return self._sources.named(namespace, names)
+        return self._sources.named(namespace, names, project)
 
     def with_digests(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
         _check(self._grant, namespace)

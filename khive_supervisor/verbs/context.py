@@ -15,14 +15,24 @@ from khive_supervisor.control import client
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import Denied, KhiveError, NotRunning
-from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, Fresh, Versions
+from khive_supervisor.freshness import (
+    BINDINGS,
+    GENERATIONS,
+    POSTERIORS,
+    PROFILES,
+    PROJECTS,
+    Fresh,
+    Versions,
+)
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.names import missing
 from khive_supervisor.profiles.snapshot import Snapshot, load_snapshot
+from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.projects import ProjectFamily
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.confined import confined_store, refused
@@ -46,13 +56,22 @@ def _unheard(hint: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """Who is being served."""
+    """Who is being served.
+
+    Attributes:
+        project: the project that the session's memories are about; None: the user as a whole.
+        kind: how it is served: "attach" (a client over MCP), "verbs" (a command), "task".
+        role: the role whose task it is a part of; empty otherwise.
+    """
 
     id: str = ""
     cwd: str = "/"
     namespace: str | None = None
     actor: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    project: ProjectIdentity | None = None
+    kind: str = "attach"
+    role: str = ""
 
     def __post_init__(self) -> None:
         """Make text of what an environment says; a directory stays what the system calls it."""
@@ -97,6 +116,34 @@ class Profiles:
         self._snapshot.invalidate()
 
 
+class SessionProject:
+    """The project of a session as the store has it, as of now."""
+
+    def __init__(self, store: Store, versions: Versions) -> None:
+        self._store = store
+        self._identity: ProjectIdentity | None = None
+        self._family = Fresh(versions, (PROJECTS,), self._load)
+
+    def _load(self) -> ProjectFamily | None:
+        return self._store.projects.find(self._identity) if self._identity is not None else None
+
+    def family(self, identity: ProjectIdentity | None) -> ProjectFamily | None:
+        """Return the projects that are one with a session's; None: nothing is stored in it."""
+        if identity != self._identity:
+            self._identity = identity
+            self._family.invalidate()
+        return self._family.get() if identity is not None else None
+
+    def ensure(self, identity: ProjectIdentity) -> int:
+        """Return the number of a session's project, which is stored if it is new."""
+        family = self.family(identity)
+        if family is not None:
+            return family.ids[0]
+        number = self._store.projects.ensure(identity)
+        self._family.invalidate()
+        return number
+
+
 class Context:
     """One worker's store, search and session; opened at first use, after the fork."""
 
@@ -131,6 +178,9 @@ class Context:
         self._versions: Versions | None = None
         self._search: SearchEngine | None = None
         self._profiles: Profiles | None = None
+        self._project: SessionProject | None = None
+        #: The client's name and version, once it has said them.
+        self.client: tuple[str, str] = ("", "")
         #: What the session was served; see `usage`.
         self.served = Served()
         self._embedder: Embedder | None = None
@@ -225,6 +275,32 @@ class Context:
         return self._profiles
 
     @property
+    def project(self) -> ProjectFamily | None:
+        """Return the session's project as it is stored; None: it has none, or nothing is in it."""
+        return self._session_project.family(self.session.project)
+
+    def store_project(self) -> int | None:
+        """Return the number of the session's project, stored if it is new; None without one.
+
+        Like the search, this is told apart from what a confined session may read: nothing of it
+        is shown.
+        """
+        identity = self.session.project
+        if identity is None:
+            return None
+        known = self.project is not None
+        number = self._session_project.ensure(identity)
+        if not known:
+            self.hint({"hint": "projects"})
+        return number
+
+    @property
+    def _session_project(self) -> SessionProject:
+        if self._project is None:
+            self._project = SessionProject(self.whole_store, self.versions)
+        return self._project
+
+    @property
     def default_namespace(self) -> str:
         """Return the namespace of a call that names none; a confined session has no choice."""
         if self.grant.namespaces is not None:
@@ -315,6 +391,7 @@ class Context:
             self._search.close()
             self._search = None
         self._profiles = None
+        self._project = None
         if self._store is not None:
             self._store.close()
             self._store = None

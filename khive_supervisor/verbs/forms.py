@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import schema
+from khive_supervisor.verbs import belonging, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer
 
@@ -56,6 +56,7 @@ FILTERS: JsonObject = {
         "or an age such as 7d or 12h."
     ),
     "until": schema.text("Only entries made before then; same forms."),
+    "scope": belonging.SCOPE,
 }
 LIMIT = schema.whole("How many results at most (10).", least=1, most=100)
 
@@ -205,6 +206,7 @@ def entry_filter(context: Context, args: Mapping[str, Any], collection: str | No
         tags=tuple(args.get("tags", ())),
         since=since,
         until=until,
+        projects=belonging.to_search(context, args),
     )
 
 
@@ -219,6 +221,8 @@ class ShownEntry(TypedDict):
     title: NotRequired[str]
     tags: NotRequired[list[str]]
     source: NotRequired[str]
+    project: NotRequired[str]
+    branch: NotRequired[str]
     cut: NotRequired[str]
     forgotten_at: NotRequired[str]
     superseded_by: NotRequired[str]
@@ -230,10 +234,15 @@ class WholeEntry(ShownEntry):
     salience: float
     decay_per_day: float
     updated_at: str
+    commit: NotRequired[str]
+    provenance: NotRequired[str]
 
 
-def show(entry: Entry, max_characters: int | None = None) -> ShownEntry:
-    """Return an entry as agents and people see it; a cut content says so."""
+def show(entry: Entry, max_characters: int | None = None, project: str | None = None) -> ShownEntry:
+    """Return an entry as agents and people see it; a cut content says so.
+
+    `project` is the name of the entry's project, where it is to be told.
+    """
     content = entry.content
     cut = max_characters is not None and len(content) > max_characters
     shown: ShownEntry = {
@@ -249,6 +258,8 @@ def show(entry: Entry, max_characters: int | None = None) -> ShownEntry:
         shown["tags"] = list(entry.tags)
     if entry.source:
         shown["source"] = entry.source
+    if project:
+        shown["project"] = project
     if cut:
         shown["cut"] = f"{max_characters} of {len(content)} characters; memory_get has all"
     if entry.deleted_at is not None:
@@ -258,11 +269,13 @@ def show(entry: Entry, max_characters: int | None = None) -> ShownEntry:
     return shown
 
 
-def show_whole(entry: Entry) -> WholeEntry:
-    """Return an entry with everything that is known of it."""
-    return {
-        **show(entry),
+def show_whole(entry: Entry, project: str | None = None, provenance: str = "") -> WholeEntry:
+    """Return an entry with everything that is known of it; `provenance` says who stored it."""
+    whole: dict[str, object] = {
+        **show(entry, project=project),
         "salience": entry.salience,
         "decay_per_day": entry.decay,
         "updated_at": timestamp(entry.updated_at),
     }
+    more = {"branch": entry.branch, "commit": entry.commit, "provenance": provenance}
+    return cast("WholeEntry", whole | {name: said for name, said in more.items() if said})

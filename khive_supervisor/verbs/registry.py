@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +19,9 @@ from jsonschema import Draft202012Validator
 
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience, Grant
-from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
+from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs.audience import an_operators, an_operators_here, not_confined
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.context import Context
 
@@ -35,6 +36,8 @@ NAME_LIMIT = 40
 SHOWN = 80
 #: Unknown arguments that an error names.
 NAMED = 5
+#: Characters of a command that a hint repeats; longer arguments are left out.
+COMMAND_LIMIT = 300
 
 Arguments = Mapping[str, Any]
 #: A verb's answer: JSON for a client. What the code reads back of one has a TypedDict.
@@ -319,3 +322,44 @@ def _check(pack: Pack, taken: Iterable[str]) -> None:
         names.add(verb.tool_name)
         Draft202012Validator.check_schema(verb.input_schema)
         Draft202012Validator.check_schema(verb.output or {})
+
+
+# --- what whoever may not make a call is told -----------------------------------------------------
+
+
+def an_operators(name: str, because: str, arguments: Any) -> Denied:
+    """Return the error of a verb that is an operator's, whatever the arguments."""
+    return Denied(f"{name} is an operator's verb: {because}.", hint=_instead(name, arguments))
+
+
+def an_operators_here(name: str, why: str, arguments: Any) -> Denied:
+    """Return the error of an agent's verb that is an operator's with these arguments."""
+    return Denied(f"{name} is an operator's here: {why}.", hint=_instead(name, arguments))
+
+
+def not_confined(name: str, arguments: Any) -> Denied:
+    """Return the error of a verb that no confined session has."""
+    return Denied(
+        f"{name} is about what all namespaces share, and this session is confined.",
+        hint=_instead(name, arguments),
+    )
+
+
+def _instead(name: str, arguments: Any) -> str:
+    return (
+        f"The user can do it in a terminal that no agent has started: `{command(name, arguments)}`."
+    )
+
+
+def command(name: str, arguments: Any) -> str:
+    """Return the command line of a call."""
+    bare = f"khive-supervisor call {name}"
+    if not isinstance(arguments, dict):
+        return bare
+    words = [shlex.quote(f"{key}={_written(value)}") for key, value in arguments.items()]
+    whole = " ".join((bare, *words))
+    return whole if whole.isprintable() and len(whole) <= COMMAND_LIMIT else f"{bare} ..."
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=repr)

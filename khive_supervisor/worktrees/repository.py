@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from khive_supervisor.errors import NoPlace
 from khive_supervisor.host.repository import steps
@@ -53,14 +53,25 @@ def find(cwd: str) -> Repository | None:
     """
     where = os.path.realpath(cwd)
     for top in steps(where):
-        found = _here(top)
+        found = at(top)
         if found is not None:
-            own, common = found
-            for path in {top, own, common}:
+            for path in {top, found.own, found.common}:
                 _check_owner(path)
             prefix = "" if top == where else os.path.relpath(where, top)
-            return Repository(common, own, top, prefix, not _belongs(top, own, common))
+            return replace(found, prefix=prefix)
     return None
+
+
+def at(top: str) -> Repository | None:
+    """Return the repository whose checkout, or git directory, is exactly this real directory.
+
+    Whoever owns it; None: there is none.
+    """
+    found = _here(top)
+    if found is None:
+        return None
+    own, common = found
+    return Repository(common, own, top, "", not _belongs(top, own, common))
 
 
 def main_checkout(top: str) -> str | None:
@@ -124,10 +135,12 @@ def _named_in(file: str, before: str) -> str:
 
 def _belongs(top: str, own: str, common: str) -> bool:
     """Return True if a checkout and its git directory name each other, or one holds the other."""
+    if own != common:
+        # A `commondir` in the checkout's own `.git` is a claim, too: it may name any repository.
+        of_common = os.path.dirname(own) == f"{common}/worktrees"
+        return of_common and (own == top or _points_back(top, own))
     if own in (top, f"{top}/.git"):
         return True
-    if own != common:
-        return os.path.dirname(own) == f"{common}/worktrees" and _points_back(top, own)
     # A submodule's is in the git directory of a checkout around it.
     return any(common.startswith(f"{around}/.git/modules/") for around in steps(top))
 

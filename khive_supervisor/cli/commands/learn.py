@@ -42,6 +42,7 @@ SHOWN_SUFFIXES = 6
     is_flag=True,
     help="Also what is hidden, ignored by .gitignore or filled by a tool (node_modules).",
 )
+@click.option("--everywhere", is_flag=True, help="For every project, and not only this one.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @common_options
 def learn(
@@ -52,6 +53,7 @@ def learn(
     kind: str | None,
     form: str,
     everything: bool,
+    everywhere: bool,
     dry_run: bool,
 ) -> None:
     """Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).
@@ -62,7 +64,7 @@ def learn(
     """
     tally = Tally()
     sources = _sources(paths, form, everything, tally)
-    options = Options(tags, kind, namespace, dry_run)
+    options = Options(tags, kind, namespace, dry_run, everywhere)
     total = sum(source.size for source in sources)
     with ExitStack() as stack:
         sessions = stack.enter_context(verbs(run.config_file, PARALLEL))

@@ -117,6 +117,7 @@ class Options:
     kind: str | None = None
     namespace: str | None = None
     dry_run: bool = False
+    everywhere: bool = False
 
     @property
     def shared(self) -> dict[str, str]:
@@ -124,10 +125,17 @@ class Options:
         return {"namespace": self.namespace} if self.namespace else {}
 
     @property
+    def storing(self) -> dict[str, object]:
+        """The arguments of every call that stores."""
+        return {**self.shared, "everywhere": True} if self.everywhere else {**self.shared}
+
+    @property
     def text(self) -> str:
         """What the store keeps of them: a run with others reads files again."""
-        asked = {"tags": sorted(self.tags), "kind": self.kind}
-        return json.dumps(asked) if self.tags or self.kind else ""
+        asked: dict[str, object] = {"tags": sorted(self.tags), "kind": self.kind}
+        if self.everywhere:
+            asked["everywhere"] = True
+        return json.dumps(asked) if self.tags or self.kind or self.everywhere else ""
 
     def of(self, entry: DocumentEntry) -> DocumentEntry:
         """Return an entry with what was asked for all of them."""
@@ -302,7 +310,7 @@ class LearnRun:
         return self._sync(session, said)
 
     def _sync(self, session: Verbs, said: Sequence[SaidSource]) -> SyncAnswer:
-        args = {"sources": said, "dry_run": self._options.dry_run, **self._options.shared}
+        args = {"sources": said, "dry_run": self._options.dry_run, **self._options.storing}
         run = {"run": self._run} if self._run else {}
         answer: SyncAnswer = session.request("knowledge.sync", {**args, **run})
         return answer

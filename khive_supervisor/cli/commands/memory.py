@@ -51,6 +51,11 @@ def filter_options(function: Command) -> Command:
             "--since", help="Only entries made since then (7d, 12h, today, a local time)."
         ),
         click.option("--until", help="Only entries made before then (same forms)."),
+        click.option(
+            "--scope",
+            type=click.Choice(("project", "user", "all")),
+            help="This project and what is for every one (default), only the latter, or all.",
+        ),
         click.option("--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."),
     ):
         function = option(function)
@@ -64,9 +69,11 @@ def filter_options(function: Command) -> Command:
 @click.option("--kind", help="semantic (default), episodic, or a word of your own.")
 @click.option("--salience", type=Number(), help="How much it matters, 0 to 1.")
 @click.option("--namespace", help="Where it belongs.")
+@click.option("--everywhere", is_flag=True, help="For every project, and not only this one.")
 @common_options
 def remember(run: Invocation, content: str | None, **args: Any) -> None:
     """Store one memory: CONTENT, or standard input."""
+    args["everywhere"] = args["everywhere"] or None
     run.show("memory.remember", _stored_text, content=text_of(content), **args)
 
 
@@ -134,6 +141,7 @@ def _notes(answer: Mapping[str, Any]) -> list[str]:
 def _result_text(result: EntryShown) -> str:
     head = f"{style(result['id'], 'green')}  {result['score']:.3f}  {result['why']}"
     labels = [result["created_at"][:10], result["kind"], *result.get("tags", ())]
+    labels += [f"of {result['project']}"] if "project" in result else []
     lines = [head, "    " + "  ".join(labels)]
     if "title" in result:
         lines.append("    " + result["title"])

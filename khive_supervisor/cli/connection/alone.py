@@ -24,12 +24,14 @@ class VerbsAlone:
     """
 
     def __init__(self, config_file: str | None, cwd: str, seen: Grant | None) -> None:
-        config, _ = load_alone(config_file, paths.working_directory(), ignored(config_file))
+        config, terms = load_alone(config_file, paths.working_directory(), ignored(config_file))
         self._registry = loading.load()
         info = SessionInfo(
             cwd=cwd,
             namespace=os.environ.get("KHIVE_NAMESPACE"),
             actor=os.environ.get("KHIVE_ACTOR", ""),
+            project=terms.identity,
+            kind="verbs",
         )
         grant = decide.alone(config, "verbs", os.getcwd(), os.environ)
         self._context = Context(

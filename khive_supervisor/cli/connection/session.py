@@ -23,6 +23,9 @@ from khive_supervisor.text.plain_json import JsonObject
 
 T = TypeVar("T")
 
+#: Variables that the supervisor is told of a command.
+_PASSED_ON = ("KHIVE_NAMESPACE", "KHIVE_ACTOR", "CLAUDE_PROJECT_DIR")
+
 Progress = Callable[[JsonObject], None]
 
 
@@ -116,7 +119,7 @@ def _hello(config_file: str | None, cwd: str) -> JsonObject:
     return {
         "pid": os.getpid(),
         "cwd": cwd,
-        "env": {n: v for n in ("KHIVE_NAMESPACE", "KHIVE_ACTOR") if (v := os.environ.get(n))},
+        "env": {n: v for n in _PASSED_ON if (v := os.environ.get(n))},
         "config": paths.find_config(config_file, paths.working_directory()),
         "ignored": ignored(config_file),
         "store": holder.store_named(),

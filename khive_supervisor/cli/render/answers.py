@@ -89,6 +89,7 @@ class EntryShown(TypedDict):
     title: NotRequired[str]
     content: str
     source: NotRequired[str]
+    project: NotRequired[str]
     ranking: NotRequired[Shown]
 
 

@@ -27,5 +27,7 @@ def load_alone(
     """
     loaded = load(explicit, cwd, os.environ)
     serving = Serving(loaded.config, loaded.file)
-    terms = TermsOf(paths.home())(serving, SessionStart(cwd, loaded.file, ignored))
+    said = os.environ.get("CLAUDE_PROJECT_DIR")
+    start = SessionStart(cwd, loaded.file, ignored, project_directory=said)
+    terms = TermsOf(paths.home())(serving, start)
     return overlay(loaded.config, terms.settings), terms

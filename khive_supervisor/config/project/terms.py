@@ -21,6 +21,8 @@ from khive_supervisor.config.project.text import (
 )
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.host import paths, repository
+from khive_supervisor.projects.discovery import directory_of, identify
+from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.text.plain_json import JsonObject
 
 #: What can name a configuration, and may turn out to name a project's file.
@@ -41,6 +43,7 @@ class SessionStart:
         ignored: (name, value) of what the client did not take; see `paths.distrust`.
         anonymous: whether the client said nothing of a configuration; it takes what there is.
         looked: whether the client judged what it was started with; older ones took what lay there.
+        project_directory: where its client says that its project is.
     """
 
     cwd: str
@@ -48,6 +51,7 @@ class SessionStart:
     ignored: Sequence[tuple[str, str]] = ()
     anonymous: bool = False
     looked: bool = True
+    project_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +62,22 @@ class EffectiveTerms:
         settings: what differs from the configuration of whoever serves it; see `project.overlay`.
         project: its project's directory ("root"), name ("name") and file ("file"), if it is in one.
         ignored: what was not taken.
+        identity: the project that its memories are about; None: they are the user's as a whole.
     """
 
     settings: Settings = field(default_factory=dict)
     project: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[Ignored, ...] = ()
+    identity: ProjectIdentity | None = None
 
     def for_worker(self) -> JsonObject:
         """Return the part of a worker's request that says so."""
-        return {"settings": dict(self.settings), "project": dict(self.project)}
+        identity = self.identity.as_dict() if self.identity is not None else None
+        return {
+            "settings": dict(self.settings),
+            "project": dict(self.project),
+            "identity": identity,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,24 @@ class TermsOf:
             said = self._of_project(place, named, asked.cwd, serving)
             settings = _merged(settings, said.settings)
         ignored += [_of_variable(name, value) for name, value in asked.ignored]
-        return EffectiveTerms(settings, _described(place, said), (*ignored, *said.ignored))
+        return EffectiveTerms(
+            settings,
+            _described(place, said),
+            (*ignored, *said.ignored),
+            self.identity(asked.cwd, asked.project_directory),
+        )
+
+    def identity(self, cwd: str, project_directory: str | None = None) -> ProjectIdentity | None:
+        """Return the project that the memories of a directory's session are about."""
+        where = directory_of(cwd, project_directory)
+        found = identify(where, self._home)
+        place = find(where, self._home)
+        if found is None or place is None or place.file is None:
+            return found
+        name = self._files.read(place.file, place, self._home).name
+        # A file in the root names all of it; one below, a part.
+        at_root = repository.parent(place.file) == place.root
+        return found.called(name) if at_root else found.narrowed(name)
 
     def _own_word(self, asked: SessionStart) -> tuple[SessionStart, list[str]]:
         """How the session was started by its user, and what its project named as configuration.

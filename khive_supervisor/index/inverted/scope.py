@@ -81,7 +81,7 @@ class Scope:
 
     def passing(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of some entries live and pass the filter; for any thread."""
-        if self.view is None:
+        if self.view is None or self.where.projects is not None:
             return self._asked(ids)
         known = self.view.knows(ids)
         if known.all():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from random import Random
 
+from khive_supervisor.control.requests import IdentityData
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.packs.agents import ownership
 from khive_supervisor.packs.agents import task_forms as shapes
@@ -56,6 +57,7 @@ def assign(context: Context, args: Arguments) -> Answer:
             namespace=context.namespace(None),
             session=next(iter(context.owners), ""),
             cwd=_cwd(context, args.get("cwd"), role.role),
+            project=_project(context),
         )
     )
     if created:
@@ -67,6 +69,12 @@ def assign(context: Context, args: Arguments) -> Answer:
         waits = "is out of service: the task waits until it is back."
         answer["note"] = f"{role.role} {waits} {_way_back(role)}"
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
+
+
+def _project(context: Context) -> IdentityData | None:
+    """Return the project that what a task remembers is about: its caller's."""
+    identity = context.session.project
+    return None if identity is None else identity.as_dict()
 
 
 def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, Answer | None]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.memory import sources
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
-from khive_supervisor.verbs import answers, forms, ingest, schema, serving
+from khive_supervisor.verbs import answers, belonging, forms, ingest, schema, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -29,8 +29,9 @@ _RETIRED = (
 def learn(context: Context, args: Arguments) -> Answer:
     """Store many documents; what is there already is skipped, what they replace is retired."""
     namespace = context.namespace(args.get("namespace"))
+    at = sources.LearnedAt.of(context, args, namespace)
     pieces = [
-        sources.new_piece(context, item, f"entries.{number}", namespace)
+        sources.new_piece(context, item, f"entries.{number}", at)
         for number, item in enumerate(args["entries"])
     ]
     replaces = REPLACES[args.get("replaces", "same title")]
@@ -39,7 +40,7 @@ def learn(context: Context, args: Arguments) -> Answer:
     ids: dict[int, int] = {}
     for start in range(0, len(pieces), BATCH):
         end = min(start + BATCH, len(pieces))
-        texts = _texts(pieces, range(start, end), run, replaces)
+        texts = _texts(pieces, range(start, end), run, replaces, at.everywhere)
         said += ingest.say(context, [text for text, _ in texts])
         for (_, numbers), one in zip(texts, said[-len(texts) :], strict=True):
             ids |= zip(numbers, one.ids, strict=True)
@@ -48,7 +49,7 @@ def learn(context: Context, args: Arguments) -> Answer:
 
 
 def _texts(
-    pieces: Sequence[Piece], batch: range, run: int, replaces: str
+    pieces: Sequence[Piece], batch: range, run: int, replaces: str, everywhere: bool
 ) -> list[tuple[SourceText, list[int]]]:
     """What each source says in a batch, and by which of the pieces; more of it may follow."""
     by_source: dict[str, list[int]] = {}
@@ -59,7 +60,11 @@ def _texts(
     def text(name: str, numbers: list[int]) -> SourceText:
         said = tuple(pieces[number] for number in numbers)
         namespace, kept = said[0].entry.namespace, replaces if name else "nothing"
-        return SourceText(namespace, name, said, run, more=name in later, replaces=kept)
+        project, more = said[0].entry.project, name in later
+        return SourceText(
+            namespace, name, said, run, more=more, replaces=kept, project=project,
+            everywhere=everywhere,
+        )  # fmt: skip
 
     return [(text(name, numbers), numbers) for name, numbers in by_source.items()]
 
@@ -130,6 +135,7 @@ PACK = Pack(
                     choices=REPLACES,
                 ),
                 "namespace": forms.NAMESPACE,
+                "everywhere": belonging.EVERYWHERE,
             },
             ("entries",),
             description="A source has one living text: what it said before under the same title "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory.purge import PURGE
 from khive_supervisor.store.entries import gated
-from khive_supervisor.store.model import Added, NewEntry
-from khive_supervisor.verbs import answers, forms, ingest, schema, serving, usage
+from khive_supervisor.store.model import Added, Entry, How, NewEntry
+from khive_supervisor.verbs import answers, belonging, forms, ingest, schema, serving, usage
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -32,9 +32,10 @@ _KIND = schema.text(
 )
 
 
-def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
+def _new_entry(context: Context, args: Arguments, namespace: str, project: int | None) -> NewEntry:
     kind = args.get("kind", "semantic")
     salience, decay = KINDS.get(kind, KINDS["semantic"])
+    branch, commit = belonging.checked_out(context, project)
     entry = NewEntry(
         collection="memory",
         namespace=namespace,
@@ -45,6 +46,10 @@ def _new_entry(context: Context, args: Arguments, namespace: str) -> NewEntry:
         salience=float(args.get("salience", salience)),
         decay=float(args.get("decay", decay)),
         source=ingest.check_text(args["source"], "source") if "source" in args else None,
+        project=project,
+        branch=branch,
+        commit=commit,
+        provenance=belonging.provenance(context, How.SAID),
     )
     return gated(context.gate, entry)
 
@@ -56,7 +61,9 @@ def _notes(args: Arguments, entry: NewEntry) -> list[str]:
 
 def remember(context: Context, args: Arguments) -> Answer:
     """Store a memory; the same content in the same namespace is recognised, and added to."""
-    entry = _new_entry(context, args, context.namespace(args.get("namespace")))
+    namespace = context.namespace(args.get("namespace"))
+    ingest.check_content(context, args["content"])
+    entry = _new_entry(context, args, namespace, belonging.to_store(context, args))
     (added,) = ingest.add(context, [entry])
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
@@ -109,7 +116,19 @@ def get(context: Context, args: Arguments) -> Answer:
     """Entries in full, forgotten and superseded ones too; a note says which are not there."""
     entries, notes = forms.those(context, args["ids"])
     usage.used(context, (entry.id for entry in entries), "read")
-    return forms.noted({"entries": [forms.show_whole(entry) for entry in entries]}, notes)
+    return forms.noted({"entries": _whole(context, entries)}, notes)
+
+
+def _whole(context: Context, entries: Sequence[Entry]) -> list[forms.WholeEntry]:
+    """Return entries with everything that is known of them, their projects and who stored them."""
+    named = belonging.labels(context, entries, {"scope": belonging.ALL})
+    numbers = {one.provenance for one in entries if one.provenance is not None}
+    known = context.store.entries.provenances(numbers) if numbers else {}
+    said = {number: belonging.described(one) for number, one in known.items()}
+    return [
+        forms.show_whole(one, named.get(one.id), said.get(one.provenance or 0, ""))
+        for one in entries
+    ]
 
 
 def forget(context: Context, args: Arguments) -> Answer:
@@ -147,7 +166,7 @@ def supersede(context: Context, args: Arguments) -> Answer:
             f"{args['id']} is no longer live: it was forgotten or superseded.",
             hint="memory_get shows what became of it; supersede its successor.",
         )
-    entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace)
+    entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace, old.project)
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None
     added = context.store.entries.supersede(old.id, entry, vector, model_id)
@@ -173,6 +192,7 @@ PACK = Pack(
                 "decay": schema.number("How fast its salience fades, per day.", least=0, most=10),
                 "source": schema.text("Where it is from.", longest=1000),
                 "namespace": forms.NAMESPACE,
+                "everywhere": belonging.EVERYWHERE,
             },
             ("content",),
             output=answers.STORED,

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.store.model import KnownSource, LearnedText, NewEntry, Piece, SourceText
+from khive_supervisor.store.model import (
+    How,
+    KnownSource,
+    LearnedText,
+    NewEntry,
+    Piece,
+    Provenance,
+    SourceText,
+)
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms, ingest, schema
+from khive_supervisor.verbs import belonging, forms, ingest, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Verb
 
@@ -46,11 +55,32 @@ _NAME = schema.text(shortest=1, longest=4096)
 _DIGEST = schema.text(pattern="^[0-9a-f]{32}$")
 
 
-def new_piece(context: Context, item: Mapping[str, Any], where: str, namespace: str) -> Piece:
+@dataclass(frozen=True, slots=True)
+class LearnedAt:
+    """What all entries of one call have in common: whose they are, and who brought them."""
+
+    namespace: str
+    project: int | None
+    branch: str | None
+    commit: str | None
+    provenance: Provenance
+    everywhere: bool
+
+    @classmethod
+    def of(cls, context: Context, args: Arguments, namespace: str) -> LearnedAt:
+        """Return it for a call; a project that is new is stored."""
+        project = belonging.to_store(context, args)
+        branch, commit = belonging.checked_out(context, project)
+        provenance = belonging.provenance(context, How.LEARNED)
+        everywhere = bool(args.get("everywhere"))
+        return cls(namespace, project, branch, commit, provenance, everywhere)
+
+
+def new_piece(context: Context, item: Mapping[str, Any], where: str, at: LearnedAt) -> Piece:
     """Return an entry that was learned, if it can be stored; raises InvalidInput otherwise."""
     entry = NewEntry(
         collection="knowledge",
-        namespace=namespace,
+        namespace=at.namespace,
         kind=item.get("kind", "document"),
         title=ingest.check_text(item.get("title", ""), f"{where}.title"),
         content=ingest.check_content(context, item["content"], f"{where}.content"),
@@ -58,6 +88,10 @@ def new_piece(context: Context, item: Mapping[str, Any], where: str, namespace: 
         salience=SALIENCE,
         decay=DECAY,
         source=ingest.check_text(item["source"], f"{where}.source") if "source" in item else None,
+        project=at.project,
+        branch=at.branch,
+        commit=at.commit,
+        provenance=at.provenance,
     )
     return Piece(entry, item.get("locator", ""), item.get("kind"))
 
@@ -91,8 +125,9 @@ def sync(context: Context, args: Arguments) -> Answer:
     refused: list[dict[str, str]] = []
     dry_run = bool(args.get("dry_run"))
     run = _run(context, args.get("run"))
-    texts = [_text(context, source, run, namespace, refused) for source in args["sources"]]
     with _perhaps(context, dry_run):
+        at = LearnedAt.of(context, args, namespace)
+        texts = [_text(context, source, run, at, refused) for source in args["sources"]]
         said = (
             [context.store.sources.say(t) for t in texts] if dry_run else ingest.say(context, texts)
         )
@@ -125,7 +160,7 @@ def _text(
     context: Context,
     source: Mapping[str, Any],
     run: int,
-    namespace: str,
+    at: LearnedAt,
     refused: list[dict[str, str]],
 ) -> SourceText:
     """Return what is said of one source; entries that cannot be stored are refused one by one."""
@@ -133,14 +168,14 @@ def _text(
     pieces, whole = [], True
     for item in source["entries"]:
         try:
-            pieces.append(_checked(context, {"source": name, **item}, namespace))
+            pieces.append(_checked(context, {"source": name, **item}, at))
         except InvalidInput as error:
             whole = False
             where = str(item.get("locator", ""))[:100]
             refused.append({"source": name, "locator": where, "why": error.message[:400]})
     digest = bytes.fromhex(source["digest"]) if whole and "digest" in source else None
     return SourceText(
-        namespace,
+        at.namespace,
         name,
         tuple(pieces),
         run,
@@ -151,16 +186,18 @@ def _text(
         digest=digest,
         root=source.get("root"),
         options=source.get("options", ""),
+        project=at.project,
+        everywhere=at.everywhere,
     )
 
 
-def _checked(context: Context, item: Mapping[str, Any], namespace: str) -> Piece:
+def _checked(context: Context, item: Mapping[str, Any], at: LearnedAt) -> Piece:
     problem = next(_VALID.iter_errors(item), None)
     if problem is not None:
         where = ".".join(str(part) for part in problem.absolute_path)
         said = "is longer than allowed" if problem.validator in ("maxLength", "maxItems") else ""
         raise InvalidInput(f"{where}: {said or problem.message[:200]}")
-    return new_piece(context, item, "entry", namespace)
+    return new_piece(context, item, "entry", at)
 
 
 def _change(context: Context, text: SourceText, said: LearnedText) -> Answer:
@@ -191,12 +228,18 @@ def sources(context: Context, args: Arguments) -> Answer:
     if "below" in args:
         found += store.sources.below(namespace, args["below"], args.get("after", ""), limit)
     if "names" in args:
-        found += store.sources.named(namespace, args["names"])
+        found += store.sources.named(namespace, args["names"], _own_project(context))
     if "digests" in args:
         found += store.sources.with_digests(
             namespace, [bytes.fromhex(one) for one in args["digests"]]
         )
     return {"sources": [_shown(one) for one in found], "namespace": namespace}
+
+
+def _own_project(context: Context) -> int | None:
+    """Return the session's project, whose sources may have names that others have as well."""
+    family = context.project
+    return family.ids[0] if family is not None else None
 
 
 def _shown(one: KnownSource) -> Answer:
@@ -215,9 +258,10 @@ def retire(context: Context, args: Arguments) -> Answer:
     namespace = context.namespace(args.get("namespace"))
     changes = []
     retired = 0
+    project = _own_project(context)
     with _perhaps(context, bool(args.get("dry_run"))), context.store.transaction():
         for name in args["sources"]:
-            gone = context.store.sources.end(namespace, [name])
+            gone = context.store.sources.end(namespace, [name], project)
             retired += len(gone)
             changes.append({"source": name, "retired": len(gone), "gone": _lines(context, gone)})
     return {"retired": retired, "changes": changes, "namespace": namespace}
@@ -260,6 +304,7 @@ VERBS = (
             ),
             "dry_run": _DRY_RUN,
             "namespace": forms.NAMESPACE,
+            "everywhere": belonging.EVERYWHERE,
         },
         ("sources",),
         description="For programs that learn files; `khive-supervisor learn` does it.",

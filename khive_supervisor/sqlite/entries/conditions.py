@@ -44,7 +44,7 @@ def scope_expression(parts: Sequence[Sequence[str]]) -> str:
 
 def impossible(where: EntryFilter) -> bool:
     """Return True if nothing can pass, because a list of alternatives is empty."""
-    return where.namespaces == () or where.kinds == ()
+    return where.namespaces == () or where.kinds == () or where.projects == ()
 
 
 def dates(where: EntryFilter) -> Condition:
@@ -57,6 +57,15 @@ def dates(where: EntryFilter) -> Condition:
         sql += " AND created_at < ?"
         bindings.append(where.until)
     return sql, bindings
+
+
+def in_projects(where: EntryFilter, *, many: bool) -> Condition:
+    """Return the condition on an entry's project, with its leading AND; 0 stands for none."""
+    if where.projects is None:
+        return "", []
+    column = "ifnull(project_id, 0)" if many else "ifnull(+project_id, 0)"
+    marks = ", ".join("?" * len(where.projects))
+    return f" AND {column} IN ({marks})", [one or 0 for one in where.projects]
 
 
 def live(where: EntryFilter, *, many: bool) -> Condition:
@@ -75,9 +84,9 @@ def live(where: EntryFilter, *, many: bool) -> Condition:
         if names is not None:
             sql += f" AND {by_index}{column} IN ({', '.join('?' * len(names))})"
             bindings += names
-    date_sql, date_bindings = dates(where)
-    tag_sql, tag_bindings = _tagged(where.tags, many=many)
-    return sql + date_sql + tag_sql, bindings + date_bindings + tag_bindings
+    more = (in_projects(where, many=many), dates(where), _tagged(where.tags, many=many))
+    sql += "".join(condition for condition, _ in more)
+    return sql, bindings + [value for _, values in more for value in values]
 
 
 def _tagged(tags: Sequence[str], *, many: bool) -> Condition:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.full_text import PostingStore
 from khive_supervisor.store.model import Fate
-from khive_supervisor.store.postings import PostingStore
 from khive_supervisor.text.analysis import match_expression
 
 

@@ -19,6 +19,10 @@ _GIVEN = "SELECT value FROM json_each(?)"
 _SAID = "entry_sources.gone_at IS NULL"
 #: What is below a folder: every name from it and a slash to it and the character after a slash.
 _AFTER_SLASH = "0"
+#: Between a name that is no place and the project whose source it is: no name that is typed has it.
+_OF_PROJECT = "\x1f"
+#: A source's name without the project.
+_NAME = "iif(instr(name, char(31)), substr(name, 1, instr(name, char(31)) - 1), name)"
 
 
 class SourceTable(SourceStore):
@@ -43,6 +47,7 @@ class SourceTable(SourceStore):
         model_id: str | None = None,
     ) -> LearnedText:
         text, given = self._admitted(text, vectors)
+        text = replace(text, name=_key(text.name, text.project))
         with self._database.write():
             overtaken = self._is_overtaken(text)
             if overtaken and text.latest:
@@ -50,6 +55,7 @@ class SourceTable(SourceStore):
             if overtaken:
                 text = replace(text, replaces="nothing", digest=None)
             source = self._source(text)
+            text = self._where_it_is(source, text)
             staged = text.more and self._replaces_something(source, text)
             added = [self._one(source, text, piece, staged) for piece in text.pieces]
             pairs = [(one, data) for (one, _), data in zip(added, given, strict=True) if data]
@@ -96,13 +102,25 @@ class SourceTable(SourceStore):
         """Return the source's id. Its digest is not that of its text until all of that is in."""
         return int(
             self._database.value(
-                "INSERT INTO sources (namespace, name, root, learned_at, options, run) "
-                "VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+                "INSERT INTO sources (namespace, name, root, learned_at, options, run, project_id) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                 "ON CONFLICT (namespace, name) DO UPDATE SET learned_at = ?4, digest = NULL, "
-                "root = ifnull(?3, root), options = ?5, run = max(run, ?6) RETURNING id",
-                [text.namespace, text.name, text.root, self._clock(), text.options, text.run],
+                "root = ifnull(?3, root), options = ?5, run = max(run, ?6), "
+                "project_id = iif(?8, NULL, project_id) RETURNING id",
+                [text.namespace, text.name, text.root, self._clock(), text.options, text.run,
+                 text.project, text.everywhere],
             )
+        )  # fmt: skip
+
+    def _where_it_is(self, source: int, text: SourceText) -> SourceText:
+        """Return a file's text with the project that the file was read in first."""
+        if not _is_place(text.name):
+            return text
+        project = self._database.value("SELECT project_id FROM sources WHERE id = ?", [source])
+        pieces = (
+            replace(piece, entry=replace(piece.entry, project=project)) for piece in text.pieces
         )
+        return text if project == text.project else replace(text, pieces=tuple(pieces))
 
     def _replaces_something(self, source: int, text: SourceText) -> bool:
         return text.replaces != "nothing" and bool(
@@ -216,12 +234,12 @@ class SourceTable(SourceStore):
         )
         self._database.rows(
             "UPDATE entries SET source = other.name FROM ("
-            "  SELECT entry_id, min(name) AS name FROM entry_sources "
+            f"  SELECT entry_id, min({_NAME}) AS name FROM entry_sources "
             f"  JOIN sources ON sources.id = source_id WHERE {_SAID} AND name <> '' "
             f"  AND entry_id IN ({_GIVEN}) GROUP BY entry_id"
             ") AS other WHERE entries.id = other.entry_id AND EXISTS ("
             "  SELECT 1 FROM entry_sources JOIN sources ON sources.id = source_id "
-            "  WHERE entry_id = entries.id AND gone_at IS NOT NULL AND name = entries.source)",
+            f"  WHERE entry_id = entries.id AND gone_at IS NOT NULL AND {_NAME} = entries.source)",
             [given],
         )
         return tuple(self._entries.forget([row[0] for row in rows]))
@@ -234,9 +252,12 @@ class SourceTable(SourceStore):
             [text.name, _escaped(text.name) + ":%", source],
         )
 
-    def end(self, namespace: str, names: Iterable[str]) -> tuple[int, ...]:
+    def end(
+        self, namespace: str, names: Iterable[str], project: int | None = None
+    ) -> tuple[int, ...]:
+        keys = dict.fromkeys(key for name in names for key in (name, _key(name, project)))
         with self._database.write():
-            ended = [entry for name in names for entry in self._end_all(namespace, name)]
+            ended = [entry for key in keys for entry in self._end_all(namespace, key)]
             return self._retire(ended)
 
     def below(
@@ -249,10 +270,15 @@ class SourceTable(SourceStore):
             limit,
         )
 
-    def named(self, namespace: str, names: Sequence[str]) -> list[KnownSource]:
-        given = json.dumps([self._through(name) for name in names])
+    def named(
+        self, namespace: str, names: Sequence[str], project: int | None = None
+    ) -> list[KnownSource]:
+        through = map(self._through, names)
+        keys = dict.fromkeys(key for name in through for key in (name, _key(name, project)))
         return self._known(
-            f"sources.namespace = ? AND name IN ({_GIVEN})", [namespace, given], len(names)
+            f"sources.namespace = ? AND name IN ({_GIVEN})",
+            [namespace, json.dumps(list(keys))],
+            len(keys),
         )
 
     def with_digests(self, namespace: str, digests: Sequence[bytes]) -> list[KnownSource]:
@@ -262,7 +288,7 @@ class SourceTable(SourceStore):
 
     def _known(self, condition: str, bindings: Sequence[Value], limit: int) -> list[KnownSource]:
         rows = self._database.rows(
-            "SELECT name, digest, root, options, count(entry_id), "
+            f"SELECT {_NAME}, digest, root, options, count(entry_id), "
             f"ifnull(sum(entry_id IS NOT NULL AND {LIVE}), 0) FROM sources "
             f"LEFT JOIN entry_sources ON source_id = sources.id AND {_SAID} "
             "LEFT JOIN entries ON entries.id = entry_id "
@@ -274,7 +300,7 @@ class SourceTable(SourceStore):
 
     def of(self, entry: int) -> list[tuple[str, str, float | None]]:
         return self._database.rows(
-            "SELECT name, locator, gone_at FROM entry_sources "
+            f"SELECT {_NAME}, locator, gone_at FROM entry_sources "
             "JOIN sources ON sources.id = source_id WHERE entry_id = ? ORDER BY said_at, name",
             [entry],
         )
@@ -290,6 +316,17 @@ class SourceTable(SourceStore):
             [wanted, wanted, model_id],
         )
         return {row[0] for row in rows}
+
+
+def _is_place(name: str) -> bool:
+    """Return True for the name of a file or an address: one source, whoever reads it."""
+    return name.startswith("/") or "://" in name
+
+
+def _key(name: str, project: int | None) -> str:
+    """Return under which name a source is stored: one that is no place is its project's own."""
+    own = project is not None and name and not _is_place(name) and _OF_PROJECT not in name
+    return f"{name}{_OF_PROJECT}{project}" if own else name
 
 
 def _said(added: Sequence[tuple[int, str]], retired: tuple[int, ...]) -> LearnedText:

@@ -14,17 +14,20 @@ from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.conditions import live, scope_text
+from khive_supervisor.sqlite.entries.provenance import ProvenanceTable
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store.entries import EntryStore, all_gated
-from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry
+from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry, Provenance
 from khive_supervisor.text.analysis import index_text
 
 _COLUMNS = (
     "id, collection, namespace, kind, title, content, tags, salience, decay, source, "
-    "content_hash, created_at, updated_at, deleted_at, superseded_by, purged_at"
+    "content_hash, created_at, updated_at, deleted_at, superseded_by, purged_at, project_id, "
+    "branch, commit_id, provenance_id"
 )
-_FIELDS = _COLUMNS.split(", ")
+#: The attributes of `Entry`, in the order of the columns.
+_FIELDS = tuple(name.removesuffix("_id") for name in _COLUMNS.split(", "))
 
 #: The ids of a JSON list, as a table.
 _GIVEN = "SELECT value FROM json_each(?)"
@@ -49,6 +52,7 @@ class EntryTable(EntryStore):
     ) -> None:
         self._database = database
         self._vectors = vectors
+        self._provenances = ProvenanceTable(database)
         self._clock = clock
         self._audit = audit
 
@@ -81,7 +85,8 @@ class EntryTable(EntryStore):
 
     def _add_one(self, entry: NewEntry) -> Added:
         hashes = (entry.content_hash, *entry.former_hashes)
-        found = next(filter(None, map(self.live_id, hashes)), None)
+        # What is said for the user as a whole is said in each project.
+        found = next(filter(None, map(self.live_id, (*hashes, *entry.wider_hashes))), None)
         if found is not None:
             return Added(found, created=False, restored=False)
         found = next(filter(None, map(self.deleted_id, hashes)), None)
@@ -118,6 +123,8 @@ class EntryTable(EntryStore):
             salience=entry.salience, decay=entry.decay, source=entry.source,
             content_hash=entry.content_hash, created_at=created, updated_at=now,
             deleted_at=None if live else now, digest_key=key,
+            project_id=entry.project, branch=entry.branch, commit_id=entry.commit,
+            provenance_id=self._provenances.number_of(entry.provenance),
         )  # fmt: skip
         if live:
             self._index(added, entry)
@@ -160,7 +167,7 @@ class EntryTable(EntryStore):
             salience=matters, updated_at=self._clock(), deleted_at=entry.deleted_at,
         )  # fmt: skip
         self.unindex([entry.id])
-        self._index(entry.id, _as_new(self.get([entry.id])[0]))
+        self._index(entry.id, as_new(self.get([entry.id])[0]))
         return True
 
     def _index(self, entry_id: int, entry: NewEntry) -> None:
@@ -172,7 +179,7 @@ class EntryTable(EntryStore):
     def revive(self, entry_id: int) -> None:
         """Let a deleted entry live again, in a transaction."""
         self._database.update("entries", entry_id, deleted_at=None, updated_at=self._clock())
-        self._index(entry_id, _as_new(self.get([entry_id])[0]))
+        self._index(entry_id, as_new(self.get([entry_id])[0]))
         # The generation in use may have been built without it: its vectors become new ones.
         self._vectors.renumber(entry_id)
 
@@ -296,6 +303,9 @@ class EntryTable(EntryStore):
         )
         return {row[0] for row in rows}
 
+    def provenances(self, numbers: Iterable[int]) -> dict[int, Provenance]:
+        return self._provenances.of(numbers)
+
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
         return dict(
             self._database.rows(
@@ -343,10 +353,12 @@ def _says_the_same(old: Entry, new: NewEntry) -> bool:
     )  # fmt: skip
 
 
-def _as_new(entry: Entry) -> NewEntry:
+def as_new(entry: Entry) -> NewEntry:
+    """Return what an entry says, as it would be stored once more."""
     return NewEntry(
-        entry.collection, entry.namespace, entry.kind, entry.title, entry.content, entry.tags
-    )
+        entry.collection, entry.namespace, entry.kind, entry.title, entry.content, entry.tags,
+        project=entry.project,
+    )  # fmt: skip
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -11,3 +11,6 @@ AGENTS: tuple[str, ...] = (
     "ALTER TABLE tasks ADD COLUMN agent_counted INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE tasks ADD COLUMN place TEXT CHECK (place IS NULL OR json_valid(place))",
 )
+
+#: What capabilities add to the tables of roles.
+ROLE_PRIORITY = ("ALTER TABLE roles ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",)

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.sqlite.schema import agents, budget, capabilities, purged, sources, truth
+from khive_supervisor.sqlite.schema import (
+    agents,
+    budget,
+    projects,
+    purged,
+    sources,
+    truth,
+)
 from khive_supervisor.sqlite.schema import audit as schema_audit
 from khive_supervisor.sqlite.schema import statements as schema
 from khive_supervisor.sqlite.schema import words as schema_words
@@ -33,15 +40,15 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(3, "profiles that learn, and counters of what has changed", schema.THIRD),
     Migration(4, "tasks of roles, and what roles have learned", schema.FOURTH),
     Migration(5, "agents' sessions, and the directories that tasks are done in", agents.AGENTS),
-    Migration(6, "the priority that a role gives its tasks", capabilities.ROLE_PRIORITY),
+    Migration(6, "the priority that a role gives its tasks", agents.ROLE_PRIORITY),
     Migration(7, "the audit chain", schema_audit.AUDIT),
     Migration(8, "what roles may spend, and what they have spent", budget.BUDGETS),
     Migration(9, "what the words' file of a generation is made of", schema_words.WORDS),
     Migration(10, "who says the entries that were learned", sources.SOURCES),
     Migration(
         11,
-        "whether entries hold, what they are about, and what is left of a purged one",
-        (*purged.PURGED, *truth.TRUTH),
+        "what entries are about, who stored them, whether they hold, and what a purge leaves",
+        (*purged.PURGED, *truth.TRUTH, *projects.PROJECTS),
     ),
 )
 

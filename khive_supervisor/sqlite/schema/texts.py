@@ -26,7 +26,16 @@ _SAID, _WRITTEN, _OURS = Holds.SAID, Holds.WRITTEN, Holds.OURS
 TEXTS: dict[str, dict[str, Holds]] = {
     "entries": {
         "collection": _OURS, "namespace": _SAID, "kind": _SAID, "title": _SAID, "content": _SAID,
-        "tags": _SAID, "source": _SAID,
+        "tags": _SAID, "source": _SAID, "branch": _WRITTEN, "commit_id": _OURS,
+    },
+    "projects": {"name": _WRITTEN},
+    # Paths and numbers that are compared as a whole: masked, they would be nobody's.
+    "project_marks": {"mark": _OURS, "node": _OURS},
+    "project_candidates": {"mark": _OURS},
+    "project_roots": {"root": _OURS},
+    "provenance": {
+        "said_by": _OURS, "how": _OURS, "actor": _SAID, "client": _WRITTEN,
+        "client_version": _WRITTEN, "session": _OURS, "task": _OURS, "role": _OURS,
     },
     # Made of what has passed into `entries`.
     "entries_fts": {"scope": _OURS, "title": _OURS, "content": _OURS, "tags": _OURS},
@@ -54,7 +63,7 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "worker": _OURS, "digest": _OURS, "boot": _OURS, "progress": _WRITTEN, "result": _WRITTEN,
         "error": _WRITTEN, "log_tail": _WRITTEN, "chosen": _OURS, "actor": _SAID,
         "namespace": _SAID, "session": _OURS, "cwd": _WRITTEN, "agent_session": _WRITTEN,
-        "place": _WRITTEN,
+        "place": _WRITTEN, "project": _WRITTEN,
     },
     "task_events": {"what": _OURS, "worker": _OURS, "detail": _WRITTEN},
     "role_records": {"role": _OURS, "task_type": _OURS, "digest": _OURS},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from khive_supervisor.tasks.lease import Moment
@@ -13,7 +14,7 @@ _PLAIN = (
     "id, role, task_type, priority, idempotency, state, attempts, attempts_max, token, worker, "
     "generation, digest, boot, lease_until, cancel_asked, deadline, not_before, progress, error, "
     "chosen, quality, actor, namespace, session, created_at, started_at, ended_at, cwd, "
-    "agent_session, agent_counted, place"
+    "agent_session, agent_counted, place, project"
 )
 #: What `task_of` takes; the light ones leave out what is large.
 COLUMNS = f"{_PLAIN}, payload, result, log_tail"
@@ -23,7 +24,7 @@ _NAMES = tuple(COLUMNS.split(", "))
 #: What `claim_of` takes.
 CLAIMED_COLUMNS = (
     "id, token, role, task_type, payload, attempts, attempts_max, deadline, actor, namespace, "
-    "session, cwd, agent_session, agent_counted"
+    "session, cwd, agent_session, agent_counted, project"
 )
 
 
@@ -31,7 +32,7 @@ def task_of(row: tuple[Any, ...]) -> Task:
     """Return the task of a row of `COLUMNS` or `LIGHT_COLUMNS`."""
     fields = dict(zip(_NAMES, row, strict=True))
     boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
-    for name in ("payload", "result", "chosen", "place"):
+    for name in ("payload", "result", "chosen", "place", "project"):
         if fields[name] is not None:
             fields[name] = _value(fields[name])
     fields["cancel_asked"] = bool(fields["cancel_asked"])
@@ -42,10 +43,11 @@ def task_of(row: tuple[Any, ...]) -> Task:
 
 def claim_of(row: tuple[Any, ...], lease: Moment) -> Claim:
     """Return the claim of a row of `CLAIMED_COLUMNS`, as it will be once it is claimed."""
-    task_id, token, role, task_type, payload, attempts, most, *rest = row
-    return Claim(
+    task_id, token, role, task_type, payload, attempts, most, *rest, project = row
+    found = Claim(
         task_id, token + 1, role, task_type, _value(payload), attempts + 1, most, lease, *rest
     )
+    return found if project is None else replace(found, project=_value(project))
 
 
 def _value(text: str) -> Any:

@@ -45,9 +45,10 @@ class TaskTable(ClaimTable, TaskStore):
                 return known, False
             wall = self._clock()
             self._refuse_exceeded(task.role, wall)
-            chosen = None if task.chosen is None else self._passed(json.dumps(task.chosen))
             row = {one.name: getattr(task, one.name) for one in fields(task)}
-            row |= {"payload": payload, "chosen": chosen, "created_at": wall}
+            for name in ("chosen", "project"):
+                row[name] = None if row[name] is None else self._passed(json.dumps(row[name]))
+            row |= {"payload": payload, "created_at": wall}
             task_id = self._database.insert("tasks", **row)
             more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
             self._log.add(task_id, wall, ENQUEUED, 0, more=more)

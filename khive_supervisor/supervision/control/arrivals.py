@@ -15,11 +15,13 @@ from khive_supervisor import logs
 from khive_supervisor.config.project.terms import Serving
 from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.projects import identity
 from khive_supervisor.supervision.control.belonging import Belonging
 from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.server import Arrival, acknowledge, redirect, streams
 from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.control.terms import SessionTerms
+from khive_supervisor.supervision.maintenance.confirmation import Confirmation
 from khive_supervisor.supervision.processes.child import describe_exit
 from khive_supervisor.supervision.processes.spawner import Spawner, WorkerRequest
 from khive_supervisor.supervision.roles.manager import Roles
@@ -42,6 +44,7 @@ class Arrivals:
     grants: Grants
     upgrader: Upgrader
     spawner: Spawner
+    confirmation: Confirmation
 
     async def attach(self, arrival: Arrival) -> None:
         """Give the session of an attach to a worker, with the client's descriptors."""
@@ -63,6 +66,7 @@ class Arrivals:
         request = await self._request(arrival)
         if acknowledge(arrival):
             self.spawner.spawn(request, fds)
+            self.confirmation.arrived(identity.from_dict(request["identity"]))
 
     async def _request(self, arrival: Arrival) -> JsonObject:
         """Return what a worker for a client is to be told."""
@@ -76,6 +80,7 @@ class Arrivals:
             "env": {name: value for name, value in env.items() if name in allowed},
             **terms.for_worker(),
             **await self.grants.passed_on(arrival),
+            **await self.grants.of_task_above(arrival),
         }
 
 
@@ -86,11 +91,13 @@ class WorkerArrivals:
     Attributes:
         sessions: the table.
         roles: the workers of roles, which have their own; known when the first news come.
+        confirmation: what looks at projects; known then, too.
         take_log: takes over the end of a worker's log.
     """
 
     sessions: SessionTable
     roles: Callable[[], Roles]
+    confirmation: Callable[[], Confirmation]
     take_log: Callable[[socket.socket], None]
 
     async def worker(self, arrival: Arrival) -> None:
@@ -104,7 +111,9 @@ class WorkerArrivals:
             writer.close()
 
     def _hinted(self, message: JsonObject) -> None:
-        """A session has changed tasks; what it says is not trusted to be well formed."""
+        """A session has changed something; what it says is not trusted to be well formed."""
+        if message.get("hint") == "projects":
+            self.confirmation().stored()
         if message.get("hint") == "tasks":
             role, cancelled = message.get("role"), message.get("cancel")
             if isinstance(cancelled, int):

@@ -15,7 +15,7 @@ from typing import Any
 from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.host import holder
-from khive_supervisor.supervision.control.aside import Aside
+from khive_supervisor.supervision.maintenance.aside import Aside
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,15 @@ from typing import NotRequired, TypedDict
 from khive_supervisor.access import decide, lineage
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant, from_dict, united
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.control.requests import GrantData
+from khive_supervisor.control.requests import GrantData, IdentityData
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.host import processes
 from khive_supervisor.host.processes import ProcessEntry
-from khive_supervisor.supervision.control.aside import Aside
+from khive_supervisor.projects import identity as project
 from khive_supervisor.supervision.control.server import Arrival
 from khive_supervisor.supervision.control.sessions import Session
 from khive_supervisor.supervision.control.socket_file import peer_pid
+from khive_supervisor.supervision.maintenance.aside import Aside
 from khive_supervisor.supervision.maintenance.outbox import InThread
 from khive_supervisor.tasks.model import Task
 
@@ -74,6 +75,13 @@ class PassedOn(TypedDict):
     pid: NotRequired[int]
 
 
+class AboveTask(TypedDict, total=False):
+    """The part of a worker's request that is a task's; empty beneath none."""
+
+    identity: IdentityData | None
+    role: str
+
+
 @dataclass(slots=True)
 class Grants:
     """Decides for each arrival; used only from the supervisor's loop.
@@ -102,6 +110,26 @@ class Grants:
             self._attached[session] = Attached(own, lineage.client_of(pid), grant)
         passed: PassedOn = {"session": session, "grant": grant.as_dict()}
         return {**passed, "pid": pid} if pid else passed
+
+    async def of_task_above(self, arrival: Arrival) -> AboveTask:
+        """Return what a worker's request takes of the task whose worker has started the client.
+
+        What it remembers is about the project of who gave the task, wherever that is done. By the
+        kernel's word alone: an environment may be a repository's.
+        """
+        pid, working = peer_pid(arrival.conn), self.working()
+        above = (working.get(one.pid) for one in lineage.ancestors(pid)) if pid and working else ()
+        number = next((one for one in above if one is not None), None)
+        if number is None:
+            return {}
+        try:
+            task: Task | None = await self.in_thread(lambda store: store.tasks.find(number))
+        except KhiveError:
+            return {}
+        if task is None:
+            return {}
+        identity = project.from_dict(task.project)
+        return {"identity": identity.as_dict() if identity else None, "role": task.role}
 
     async def of(self, arrival: Arrival, session: str = "") -> Grant:
         """What whoever is at the other end may do; `session` is the name of a client's."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from khive_supervisor import logs
+from khive_supervisor.access.decide import PROJECT
 from khive_supervisor.config.project.terms import (
     EffectiveTerms,
     Serving,
@@ -21,7 +22,8 @@ from khive_supervisor.config.project.terms import (
 from khive_supervisor.config.project.text import Ignored
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.host import paths
-from khive_supervisor.supervision.control.aside import Aside
+from khive_supervisor.projects.discovery import unseen
+from khive_supervisor.supervision.maintenance.aside import Aside
 
 log = logs.get("khive.terms")
 
@@ -82,6 +84,7 @@ def _asked(hello: Mapping[str, Any]) -> SessionStart:
         tuple(ignored),
         anonymous="config" not in hello,
         looked="ignored" in hello,
+        project_directory=str((hello.get("env") or {}).get(PROJECT) or "") or None,
     )
 
 
@@ -93,4 +96,5 @@ def _without_files(serving: Serving, asked: SessionStart, seconds: float) -> Eff
             hint="Its disk, or that of the working directory, does not answer.",
         )
     why = f"the directory did not answer within {seconds:g} s"
-    return EffectiveTerms(ignored=(Ignored(asked.cwd, "its project", why),))
+    identity = unseen(asked.cwd)
+    return EffectiveTerms(ignored=(Ignored(asked.cwd, "its project", why),), identity=identity)

@@ -15,9 +15,8 @@ from khive_supervisor.packs import loading
 from khive_supervisor.profiles.model import DEFAULT
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import DONE, Claimant, Outcome, RoleRow
-from khive_supervisor.verbs.audience import COMMAND_LIMIT, command
 from khive_supervisor.verbs.context import Context, SessionInfo
-from khive_supervisor.verbs.registry import Pack, Registry, Verb
+from khive_supervisor.verbs.registry import COMMAND_LIMIT, Pack, Registry, Verb, command
 
 REGISTRY = loading.load()
 BUILTIN = [verb for pack in loading.BUILTIN for verb in pack.verbs]
@@ -64,7 +63,8 @@ def test_every_verb_says_whom_it_is_for(verb: Verb) -> None:
 def test_what_would_change_others_is_not_an_agents() -> None:
     assert {
         "brain.activate", "brain.archive", "brain.deactivate", "brain.reset",
-        "index.build", "memory.purge", "secrets.scan", "system.audit",
+        "index.build", "memory.purge", "projects.merge", "projects.move", "projects.rename",
+        "secrets.scan", "system.audit",
     } == OPERATORS  # fmt: skip
 
 

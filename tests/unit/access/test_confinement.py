@@ -92,6 +92,8 @@ PROBES: dict[str, list[Any]] = {
         [{"source": "/home/new", "entries": [], "instead_of": [f"/home/{MARK}"]}],
     ],
     "dry_run": [True],
+    "everywhere": [True],
+    "scope": ["project", "user", "all"],
     "below": ["/home", "/"],
     "names": [["/home/own"], [f"/home/{MARK}"]],
     "digests": [["0" * 32], ["1" * 32]],
@@ -311,9 +313,10 @@ ALLOWED = {
     "": {"change_token", "data_version", "transaction"},
     "entries": {
         "add", "annotate", "filter_ids", "forget", "get", "known", "live_count", "live_ids", "page",
-        "recent", "restore", "supersede",
+        "provenances", "recent", "restore", "supersede",
     },
     "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
+    "projects": {"counts"},
     "feedback": {"record", "record_many"},
     "tasks": {
         "assign", "cancel", "events", "feedback", "find", "last_event", "page", "queue_depths",

@@ -20,7 +20,7 @@ from khive_supervisor.config.settings.service import SessionSettings
 from khive_supervisor.errors import ConfigError, StoreUnavailable
 from khive_supervisor.host import paths, repository
 from khive_supervisor.supervision.control import terms as supervision
-from khive_supervisor.supervision.control.aside import Aside
+from khive_supervisor.supervision.maintenance.aside import Aside
 
 
 @pytest.fixture(autouse=True)

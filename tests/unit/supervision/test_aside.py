@@ -9,7 +9,7 @@ import threading
 import pytest
 from support import run
 
-from khive_supervisor.supervision.control.aside import Aside
+from khive_supervisor.supervision.maintenance.aside import Aside
 from khive_supervisor.supervision.roles.generation import AGAIN_AT_MOST, Restarts
 
 

@@ -14,6 +14,7 @@ from khive_supervisor.control import protocol
 from khive_supervisor.control.client import peer
 from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.embed.factory import for_worker, in_process
+from khive_supervisor.projects import identity
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_workers.common import heap, runtime
 
@@ -33,6 +34,9 @@ def session_info(request: SessionRequest) -> SessionInfo:
         namespace=environment.get("KHIVE_NAMESPACE"),
         actor=environment.get("KHIVE_ACTOR") or environment.get("CLAUDE_CODE_SESSION_ID", ""),
         environment=environment,
+        project=identity.from_dict(request.get("identity")),
+        kind=request.get("kind", "attach"),
+        role=str(request.get("role", "")),
     )
 
 

@@ -18,7 +18,7 @@ from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Answer
 from khive_workers.http.gate import NAMESPACE as TOKENS_NAMESPACE
 from khive_workers.http.service import Service, confined_client
-from khive_workers.mcp.server import McpServer, progress_of
+from khive_workers.mcp.server import McpServer, client_of, progress_of
 
 #: Headers by which a client names what a local one has in its environment.
 NAMESPACE, ACTOR, SESSION = "khive-namespace", "khive-actor", "mcp-session-id"
@@ -73,13 +73,13 @@ class HttpMcpServer(McpServer):
             return await self._run_waiting(make, name, arguments, ctx, by=who.id or who.actor)
         cancelled = threading.Event()
         report = progress_of(ctx, asyncio.get_running_loop(), cancelled)
-        served = self._service.served(who.id)
+        served, client = self._service.served(who.id), client_of(ctx)
 
         def work(context: Context) -> Answer:
             if cancelled.is_set():
                 raise CancelledError
             context.session, context.grant = who, grant
-            context.served, context.progress = served, report
+            context.served, context.progress, context.client = served, report, client
             return self.registry.call(context, name, arguments)
 
         try:

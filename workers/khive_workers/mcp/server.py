@@ -46,7 +46,8 @@ preferences, pitfalls and fixes found in earlier sessions are there. Recall agai
 an error or a decision that may have come up before.
 - When you learn something that a later session should know (a decision and its reason, a \
 preference of the user, a fix that took effort, where something is), call memory_remember with one \
-self-contained fact: name the project, file or tool, since the reader has none of your context.
+self-contained fact: name the file or tool, since the reader has none of your context. It belongs \
+to the project that you work in; what is about the user, in every project, takes everywhere = true.
 - When a memory has become wrong, call memory_supersede with the correct one; memory_forget only \
 removes.
 - When a recalled memory helped or was wrong, say so with brain_feedback: the ranking learns it.
@@ -58,6 +59,8 @@ given to memory_get for the whole text.
 Never store secrets.
 """
 
+#: Characters of a client's name, and of its version, that are kept.
+CLIENT_LIMIT = 100
 #: Calls that may wait at once in a session; each has a thread and a connection to the store.
 WAITING_LIMIT = 8
 #: The same of all clients of one process: one over stdio, and many over HTTP.
@@ -329,15 +332,25 @@ class McpServer:
             cancelled.set()
 
     def _note_client(self, ctx: Any) -> None:
-        """Tell the supervisor once who the client is."""
+        """Tell the supervisor once who the client is, and this session's memories always."""
         runtime = self.runtime
+        if runtime.context is not None and not runtime.client_seen:
+            runtime.context.client = client_of(ctx)
         if runtime.client_seen or runtime.on_client is None:
             return
         runtime.client_seen = True
-        params = getattr(ctx.session, "client_params", None)
-        info = getattr(params, "client_info", None)
-        if info is not None:
-            runtime.on_client({"client": f"{info.name} {info.version}"})
+        name, version = client_of(ctx)
+        if name:
+            runtime.on_client({"client": f"{name} {version}"})
+
+
+def client_of(ctx: Any) -> tuple[str, str]:
+    """Return name and version that the client of a request goes by; empty if it has not said."""
+    info = getattr(getattr(ctx.session, "client_params", None), "client_info", None)
+    if info is None:
+        return "", ""
+    name, version = (wellformed.text(str(one))[:CLIENT_LIMIT] for one in (info.name, info.version))
+    return name, version
 
 
 def answer_of(result: Answer) -> tuple[Answer, str]:

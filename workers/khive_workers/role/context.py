@@ -13,6 +13,7 @@ from khive_supervisor.budgets import usage as used
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.packs import loading
+from khive_supervisor.projects import identity
 from khive_supervisor.tasks.model import PROGRESS_LIMIT, Claim, Usage
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -50,6 +51,9 @@ class Memory:
             namespace=claim.namespace or None,
             actor=claim.role,
             cwd=claim.directory or claim.cwd,
+            project=identity.from_dict(claim.project),
+            kind="task",
+            role=claim.role,
         )
         return dict(self._registry.call(self._context, verb, args))
 

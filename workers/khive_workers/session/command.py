@@ -122,6 +122,7 @@ def _asked_alone(options: argparse.Namespace, name: str) -> tuple[Config, Sessio
         "env": environment,
         "settings": terms.settings,
         "project": terms.project,
+        "identity": terms.identity.as_dict() if terms.identity is not None else None,
         "session": name,
         "grant": decide.alone(config, "attach", cwd, os.environ).as_dict(),
         "again": _words(options),
