@@ -185,10 +185,14 @@ FORMS: tuple[Form, ...] = (
     ),
 )
 
+#: What every form has: so many signs without a space.
+_LONG_WORD = re.compile(r"\S{12}")
 #: Each word of each form, with the form.
 _WORDS = tuple((word, form) for form in FORMS for word in form.words)
 
 
 def possible(text: str) -> list[Form]:
     """Return the forms that may be in a text, by their words."""
+    if not _LONG_WORD.search(text):
+        return []
     return list(dict.fromkeys([form for word, form in _WORDS if word in text]))

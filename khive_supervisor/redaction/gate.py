@@ -22,6 +22,8 @@ NAMED = 5
 _PASSED = 256
 #: Characters of the shortest text that can hold a secret.
 _SHORTEST = 8
+#: Characters of the shortest one that is a secret by the name of its field.
+_SHORTEST_VALUE = 6
 
 
 class Mode(enum.StrEnum):
@@ -72,16 +74,23 @@ class TextGate:
 
     def passed(self, text: str) -> str:
         """Return a text that was made of what has passed already."""
-        self._passed[hash(text)] = None
+        self._pass(hash(text))
+        return text
+
+    def _pass(self, known: int) -> None:
+        self._passed[known] = None
         if len(self._passed) > _PASSED:
             del self._passed[next(iter(self._passed))]
-        return text
 
     def _field(self, name: str, text: str) -> str:
         text = without_private(text)
-        if self.mode is Mode.OFF:
+        known = hash((name, text))
+        if self.mode is Mode.OFF or len(text) < _SHORTEST_VALUE or known in self._passed:
             return text
-        return detection.masked(text, detection.find_value(name, text))
+        findings = detection.find_value(name, text)
+        if not findings:
+            self._pass(known)
+        return detection.masked(text, findings)
 
     def _findings(self, text: str) -> list[Finding]:
         if self.mode is Mode.OFF or len(text) < _SHORTEST or hash(text) in self._passed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ def labels(lowered: str) -> Iterator[Label]:
         yield Label(start, end, _tells(lowered, start, end))
 
 
+@functools.lru_cache(maxsize=256)
 def told_by(name: str) -> Tells | None:
     """Return what a name by itself tells, as that of a field; None: nothing."""
     lowered = name.lower()
