@@ -41,6 +41,11 @@ TEXTS: dict[str, dict[str, Holds]] = {
     "entries_fts": {"scope": _OURS, "title": _OURS, "content": _OURS, "tags": _OURS},
     "sources": {"namespace": _SAID, "name": _SAID, "root": _WRITTEN, "options": _WRITTEN},
     "entry_sources": {"locator": _WRITTEN},
+    "links": {"kind": _OURS, "by": _WRITTEN},
+    "code_references": {
+        "root": _WRITTEN, "path": _WRITTEN, "name": _WRITTEN, "value": _SAID, "blob": _OURS,
+        "commit_id": _OURS,
+    },
     "models": {"model_id": _OURS},
     "vectors": {"model_id": _OURS},
     "generations": {
