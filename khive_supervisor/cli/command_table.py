@@ -38,6 +38,13 @@ SECTIONS = {
         "purge secrets.commands Remove entries for good: those of IDS, or what the filter lets through.",
         "secrets secrets.commands Secrets that the store holds: where they are, and how they get out of it.",
         "projects memories.projects What memories are about: the projects that something is stored for.",
+        "list curation.browsing List entries by their properties: pinned ones first, then the newest.",
+        "tags curation.browsing List tags with the number of live entries that have each.",
+        "stats curation.browsing Count what is stored by its properties, and show how large the files are.",
+        "edit curation.edit Correct the memory ENTRY in $VISUAL or $EDITOR; what you save supersedes it.",
+        "pin curation.browsing Pin entries, so that they are first in lists.",
+        "unpin curation.browsing Let go of pinned entries.",
+        "undo curation.browsing Undo the last change: what was forgotten, restored, superseded, pinned or moved.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),
     "Roles and their tasks": (

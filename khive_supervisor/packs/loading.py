@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from khive_supervisor.packs.agents import pack as agents
 from khive_supervisor.packs.brain import pack as brain
+from khive_supervisor.packs.curation import pack as curation
 from khive_supervisor.packs.memory import knowledge, projects, purge
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.packs.system import index
@@ -25,6 +26,7 @@ BUILTIN = (
     knowledge.PACK,
     purge.PACK,
     projects.PACK,
+    curation.PACK,
     brain.PACK,
     agents.PACK,
     index.PACK,

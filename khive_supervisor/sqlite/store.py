@@ -14,6 +14,8 @@ import apsw
 from khive_supervisor.audit import actors
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.sqlite.audit.table import AuditTable
+from khive_supervisor.sqlite.curation.changes import ChangeTable
+from khive_supervisor.sqlite.curation.listing import ListingTable
 from khive_supervisor.sqlite.engine import integrity
 from khive_supervisor.sqlite.engine.backup import copy_to, restore_from
 from khive_supervisor.sqlite.engine.connection import Opening, connect, wait_for_locks
@@ -79,6 +81,8 @@ class SqliteStore(Store):
         )
         self._chain = AuditTable(self.database, clock, actor, enabled=audited)
         self._make_facets(clock, self._chain)
+        self.lists = ListingTable(self.database, self.entries, clock)
+        self.changes = ChangeTable(self.database, self.entries, clock, actor)
 
     def _make_facets(self, clock: Callable[[], float], audit: AuditTable) -> None:
         database = self.database

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from khive_supervisor.store.audit import AuditLog
-from khive_supervisor.store.budgets import BudgetStore
+from khive_supervisor.store.curation import ChangeLog, EntryList
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
 from khive_supervisor.store.links import LinkStore
@@ -25,7 +25,7 @@ from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
 from khive_supervisor.store.projects import ProjectStore
 from khive_supervisor.store.sources import SourceStore
-from khive_supervisor.store.tasks import RoleStore, TaskStore
+from khive_supervisor.store.tasks import BudgetStore, RoleStore, TaskStore
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
 
 
@@ -40,6 +40,8 @@ class Store(Protocol):
     entries: EntryStore
     links: LinkStore
     projects: ProjectStore
+    lists: EntryList
+    changes: ChangeLog
     sources: SourceStore
     purges: PurgeStore
     full_text: FullText

@@ -1,4 +1,4 @@
-"""The facets of a store for tasks, and for the roles that do them.
+"""The facets of a store for tasks, for the roles that do them, and for what these may spend.
 
 `now` is always a moment of the clock since boot (`tasks.lease.now()`); the wall clock only fills
 columns for people, and decides whether a task's own deadline has passed.
@@ -6,9 +6,11 @@ columns for people, and decides whether a task's own deadline has passed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from khive_supervisor.budgets.account import Account
+from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
@@ -21,6 +23,7 @@ from khive_supervisor.tasks.model import (
     Record,
     Released,
     RoleRow,
+    Spending,
     Task,
     TaskEvent,
     TaskFilter,
@@ -174,4 +177,24 @@ class RoleStore(Protocol):
 
     def records(self, role: str | None = None) -> list[Record]:
         """Return how roles did, or one of them; oldest first, a row for each day."""
+        ...
+
+
+class BudgetStore(Protocol):
+    """Limits by role, and spending, which is only ever added to."""
+
+    def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
+        """Make these the limits, by role; what was spent stays spent."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """Return how every role's budget stands, by name; those without limits too."""
+        ...
+
+    def blocked(self) -> dict[str, str]:
+        """Return the roles whose budget takes no task now, not even by a fallback, and why."""
+        ...
+
+    def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
+        """Return what accepted attempts used, after a number, in order; kept for ever."""
         ...

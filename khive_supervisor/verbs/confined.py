@@ -18,7 +18,14 @@ from khive_supervisor.access.grant import Grant
 from khive_supervisor.errors import BudgetExceeded, Denied, InvalidInput, NotFound
 from khive_supervisor.profiles.model import NewEvent, Recorded
 from khive_supervisor.profiles.names import missing
-from khive_supervisor.store.budgets import BudgetStore
+from khive_supervisor.store.curation import (
+    ChangeLog,
+    EntryChange,
+    EntryList,
+    ListedEntry,
+    Listing,
+    Position,
+)
 from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import (
@@ -35,7 +42,7 @@ from khive_supervisor.store.model import (
 from khive_supervisor.store.profiles import FeedbackStore
 from khive_supervisor.store.projects import ProjectStore
 from khive_supervisor.store.sources import SourceStore
-from khive_supervisor.store.tasks import RoleStore, TaskStore
+from khive_supervisor.store.tasks import BudgetStore, RoleStore, TaskStore
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
     NewTask,
@@ -51,6 +58,8 @@ from khive_supervisor.tasks.model import (
 KEY_SEPARATOR = "\x1f"
 #: How a role was selected, without the records that it was selected by.
 SELECTED = {"selected": "among the roles that take its type"}
+#: Changes among which its own are looked for.
+CHANGES = 200
 #: Events that are read at a time while those of others are passed over.
 EVENTS = 500
 
@@ -91,6 +100,8 @@ class _Store(_Wall):
         self._store = store
         self.entries = entries = _Entries(store.entries, grant)
         self.projects = _Projects(store.projects, entries)
+        self.lists = _Lists(store.lists, entries)
+        self.changes = _Changes(store.changes, entries)
         self.sources = _Sources(store.sources, entries, grant)
         self.feedback = _Feedback(store.feedback, entries, grant, serving)
         self.tasks = _Tasks(store.tasks, grant)
@@ -123,7 +134,7 @@ class _Entries(_Wall):
     def _own(self, ids: Iterable[int]) -> set[int]:
         return {one.id for one in self.get(list(ids))}
 
-    def _among(self, ids: Sequence[int]) -> list[int]:
+    def among(self, ids: Sequence[int]) -> list[int]:
         own = self._own(ids)
         return [one for one in ids if one in own]
 
@@ -157,10 +168,10 @@ class _Entries(_Wall):
         return self._entries.provenances(numbers)
 
     def forget(self, ids: Sequence[int]) -> list[int]:
-        return self._entries.forget(self._among(ids))
+        return self._entries.forget(self.among(ids))
 
     def restore(self, ids: Sequence[int]) -> list[int]:
-        return self._entries.restore(self._among(ids))
+        return self._entries.restore(self.among(ids))
 
     def supersede(
         self, old_id: int, new: NewEntry, vector: bytes | None = None, model_id: str | None = None
@@ -209,6 +220,66 @@ class _Projects(_Wall):
 
     def counts(self, where: EntryFilter) -> Mapping[int | None, int]:
         return self._projects.counts(self._entries.within(where))
+
+
+class _Lists(_Wall):
+    """`EntryList` for a grant."""
+
+    _NAME = "store.lists"
+
+    def __init__(self, lists: EntryList, entries: _Entries) -> None:
+        self._lists = lists
+        self._entries = entries
+
+    def _within(self, listing: Listing) -> Listing:
+        return replace(listing, where=self._entries.within(listing.where))
+
+    def page(
+        self, listing: Listing, limit: int = 50, after: Position | None = None
+    ) -> list[ListedEntry]:
+        return self._lists.page(self._within(listing), limit, after)
+
+    def count(self, listing: Listing) -> int:
+        return self._lists.count(self._within(listing))
+
+    def ids(self, listing: Listing, limit: int) -> list[int]:
+        return self._lists.ids(self._within(listing), limit)
+
+    def tags(self, where: EntryFilter = EVERYTHING) -> Mapping[str, int]:
+        return self._lists.tags(self._entries.within(where))
+
+    def counts(self, group: str, listing: Listing, now: float) -> Mapping[str, int]:
+        return self._lists.counts(group, self._within(listing), now)
+
+    def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
+        return self._lists.pin(self._entries.among(ids), pinned)
+
+
+class _Changes(_Wall):
+    """`ChangeLog` for a grant: of changes that touched nothing but its own entries."""
+
+    _NAME = "store.changes"
+
+    def __init__(self, changes: ChangeLog, entries: _Entries) -> None:
+        self._changes = changes
+        self._entries = entries
+
+    def _own(self, change: EntryChange) -> bool:
+        return len(self._entries.get(change.entries)) == len(change.entries)
+
+    def recorded(
+        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = ()
+    ) -> AbstractContextManager[None]:
+        return self._changes.recorded(what, self._entries.among(ids), new)
+
+    def recent(self, limit: int = 20, actor: str | None = None) -> list[EntryChange]:
+        found = self._changes.recent(CHANGES, actor)
+        return [one for one in found if self._own(one)][:limit]
+
+    def undo(self, change_id: int) -> EntryChange:
+        if all(one.id != change_id for one in self.recent(CHANGES)):
+            raise NotFound(f"There is no change {change_id}.")
+        return self._changes.undo(change_id)
 
 
 class _Sources(_Wall):

@@ -177,12 +177,39 @@ def _words(value: Any) -> str:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True)
+@click.argument("ids", nargs=-1)
+@filter_options
+@click.option("--source", help="Only entries whose source begins so.")
 @click.option("--undo", is_flag=True, help="Bring forgotten entries back.")
+@click.option("--yes", is_flag=True, help="Do it: without, a filter only tells what it would.")
 @common_options
-def forget(run: Invocation, ids: tuple[str, ...], undo: bool) -> None:
+def forget(run: Invocation, ids: tuple[str, ...], undo: bool, yes: bool, **where: Any) -> None:
     """Take entries out of every search; --undo brings them back."""
+    where.pop("limit")
+    if ids:
+        _forget_these(run, ids, undo, where)
+        return
+    if undo:
+        raise InvalidInput("--undo needs ids.", hint="`khive-supervisor undo` undoes a change.")
+    times = {name: asked(where[name]) for name in ("since", "until")}
+    run.show("memory.forget_matching", _matching_text, **{**where, **times, "dry_run": not yes})
+
+
+def _forget_these(
+    run: Invocation, ids: tuple[str, ...], undo: bool, where: Mapping[str, object]
+) -> None:
+    if any(where.values()):
+        raise InvalidInput("Either ids or a filter say what is meant.", hint="Leave one out.")
     run.show("memory.restore" if undo else "memory.forget", _changed_text, ids=ids)
+
+
+def _matching_text(answer: Mapping[str, Any]) -> str:
+    """What a filter has forgotten, or would."""
+    done = "forgotten" in answer
+    count = answer["forgotten" if done else "would_forget"]
+    head = f"Forgotten: {count}." if done else f"Would be forgotten: {count}. --yes does it."
+    rows = [f"    {one['id']}  {one['line']}" for one in answer["entries"]]
+    return "\n".join([head, *rows, *(["    ..."] if count > len(rows) else [])])
 
 
 def _changed_text(answer: Mapping[str, Any]) -> str:

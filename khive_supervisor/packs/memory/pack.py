@@ -134,7 +134,9 @@ def _whole(context: Context, entries: Sequence[Entry]) -> list[forms.WholeEntry]
 def forget(context: Context, args: Arguments) -> Answer:
     """Take entries out of every search; restore brings them back."""
     entries, notes = forms.those(context, args["ids"])
-    gone = set(context.store.entries.forget([entry.id for entry in entries]))
+    ids = [entry.id for entry in entries]
+    with context.store.changes.recorded("forget", ids):
+        gone = set(context.store.entries.forget(ids))
     answer = {
         "forgotten": [forms.show_id(e.collection, e.id) for e in entries if e.id in gone],
         "not_live": [forms.show_id(e.collection, e.id) for e in entries if e.id not in gone],
@@ -145,7 +147,9 @@ def forget(context: Context, args: Arguments) -> Answer:
 def restore(context: Context, args: Arguments) -> Answer:
     """Bring forgotten entries back."""
     entries, notes = forms.those(context, args["ids"])
-    back = set(context.store.entries.restore([entry.id for entry in entries]))
+    ids = [entry.id for entry in entries]
+    with context.store.changes.recorded("restore", ids):
+        back = set(context.store.entries.restore(ids))
     answer = {
         "restored": [forms.show_id(e.collection, e.id) for e in entries if e.id in back],
         "unchanged": [forms.show_id(e.collection, e.id) for e in entries if e.id not in back],
@@ -169,7 +173,8 @@ def supersede(context: Context, args: Arguments) -> Answer:
     entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace, old.project)
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None
-    added = context.store.entries.supersede(old.id, entry, vector, model_id)
+    with context.store.changes.recorded("supersede", [old.id], [entry]):
+        added = context.store.entries.supersede(old.id, entry, vector, model_id)
     usage.corrected(context, old.id, added.id)
     usage.used(context, usage.cited(entry.content), "cited")
     return forms.noted({**_stored(added), "supersedes": args["id"]}, _notes(args, entry))
@@ -253,7 +258,8 @@ PACK = Pack(
             "Replace a memory that has become wrong by a correct one.",
             supersede,
             {"id": forms.ID, "content": _CONTENT, "title": _TITLE, "tags": forms.TAGS,
-             "kind": _KIND, "salience": _SALIENCE},
+             "kind": _KIND, "salience": _SALIENCE,
+             "source": schema.text("Where it is from.", longest=1000)},
             ("id", "content"),
             output=answers.STORED,
             description="The old one is kept, points to its successor, and is no longer found.",

@@ -142,9 +142,10 @@ def move(context: Context, args: Arguments) -> Answer:
         chosen = list(_filtered(context, args))
     moved: list[int] = []
     if not args.get("dry_run"):
-        for start in range(0, len(chosen), BATCH):
-            moved += store.projects.move(chosen[start : start + BATCH], target)
-            context.progress(min(start + BATCH, len(chosen)), len(chosen), "entries moved")
+        with store.changes.recorded("move", chosen):
+            for start in range(0, len(chosen), BATCH):
+                moved += store.projects.move(chosen[start : start + BATCH], target)
+                context.progress(min(start + BATCH, len(chosen)), len(chosen), "entries moved")
     return {"moved": len(moved), "matched": len(chosen), "to": to}
 
 

@@ -183,6 +183,14 @@ class EntryTable(EntryStore):
         # The generation in use may have been built without it: its vectors become new ones.
         self._vectors.renumber(entry_id)
 
+    def reindex(self, entry_id: int) -> None:
+        """Write the words of an entry anew if it lives, in a transaction; none if it does not."""
+        self.unindex([entry_id])
+        (entry,) = self.get([entry_id])
+        if entry.live:
+            self._index(entry_id, as_new(entry))
+            self._vectors.renumber(entry_id)
+
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         wanted = json.dumps([one.hex() for one in hashes])
         return dict(

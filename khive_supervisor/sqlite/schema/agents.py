@@ -1,4 +1,4 @@
-"""Statements of the migration that lets tasks be done by agents, in directories of their own."""
+"""Statements that let tasks be done by agents, in directories of their own, for capabilities."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import apsw
 from khive_supervisor.sqlite.schema import (
     agents,
     budget,
+    curation,
     projects,
-    purged,
     sources,
     truth,
 )
@@ -47,8 +47,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(10, "who says the entries that were learned", sources.SOURCES),
     Migration(
         11,
-        "what entries are about, who stored them, whether they hold, and what a purge leaves",
-        (*purged.PURGED, *truth.TRUTH, *projects.PROJECTS),
+        "what entries are about, who stored them, whether they hold, what people did with them",
+        (*curation.PURGED, *truth.TRUTH, *projects.PROJECTS, *curation.CURATION),
     ),
 )
 

@@ -53,6 +53,10 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "state": _OURS,
     },
     "changes": {"kind": _OURS},
+    "change_log": {"what": _OURS, "actor": _OURS},
+    # Tags and kinds of entries, which have passed there.
+    "entry_states": {"before": _SAID, "after": _SAID},
+    "origins": {"store": _OURS, "kind": _OURS, "id": _OURS},
     "profiles": {
         "name": _SAID, "description": _SAID, "consumer_kind": _OURS, "lifecycle": _OURS,
     },

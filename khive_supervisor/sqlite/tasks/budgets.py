@@ -10,7 +10,7 @@ from khive_supervisor.budgets.account import Account, Spent
 from khive_supervisor.budgets.amounts import USD
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.store.budgets import BudgetStore
+from khive_supervisor.store.tasks import BudgetStore
 from khive_supervisor.tasks.model import Spending, Usage
 from khive_supervisor.tasks.records import day_of
 

@@ -63,7 +63,7 @@ PROBES: dict[str, list[Any]] = {
     "role": [f"{MARK}-role", "writer"],
     "task_type": [f"{MARK}-type", "write"],
     "payload": [f"{MARK} payload", {"own": 1}],
-    "state": ["done", "queued"],
+    "state": ["done", "queued", "all", "forgotten", "pinned"],
     "verb": ["brain.reset", "memory.recall"],
     "serve": [f"{MARK}-serve", "own"],
     "scorer_run": [f"{MARK}-run", "own"],
@@ -91,9 +91,12 @@ PROBES: dict[str, list[Any]] = {
         [{"source": f"/home/{MARK}", "entries": []}],
         [{"source": "/home/new", "entries": [], "instead_of": [f"/home/{MARK}"]}],
     ],
-    "dry_run": [True],
     "everywhere": [True],
     "scope": ["project", "user", "all"],
+    "dry_run": [True, False],
+    "order": ["updated", "used"],
+    "cursor": ["0:2000000000.0:1000", "1:0.0:1"],
+    "pinned": [True, False],
     "below": ["/home", "/"],
     "names": [["/home/own"], [f"/home/{MARK}"]],
     "digests": [["0" * 32], ["1" * 32]],
@@ -106,7 +109,7 @@ GIVEN: dict[str, Any] = {
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
-            "run", "started_at", "ended_at", "deadline", "bytes")  # fmt: skip
+            "run", "started_at", "ended_at", "deadline", "bytes", "next")  # fmt: skip
 
 
 @dataclass
@@ -317,6 +320,8 @@ ALLOWED = {
     },
     "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
     "projects": {"counts"},
+    "lists": {"count", "counts", "ids", "page", "pin", "tags"},
+    "changes": {"recent", "recorded", "undo"},
     "feedback": {"record", "record_many"},
     "tasks": {
         "assign", "cancel", "events", "feedback", "find", "last_event", "page", "queue_depths",

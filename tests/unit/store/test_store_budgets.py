@@ -14,9 +14,8 @@ from support import Clock
 
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.errors import BudgetExceeded
-from khive_supervisor.store.budgets import BudgetStore
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.tasks import RoleStore, TaskStore
+from khive_supervisor.store.tasks import BudgetStore, RoleStore, TaskStore
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,

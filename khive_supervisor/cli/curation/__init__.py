@@ -1,0 +1,1 @@
+"""Commands for what is in the memory: lists, corrections, export and import."""

@@ -1,0 +1,172 @@
+"""list, tags, stats, pin, unpin, undo: what is in the memory, and what was changed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from khive_supervisor.cli.commands.memory import filter_options
+from khive_supervisor.cli.connection.session import Invocation, common_options
+from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.render.output import counted, table
+from khive_supervisor.cli.render.times import asked
+
+Command = Callable[..., Any]
+_COLLECTIONS = ("memory", "knowledge", "all")
+
+
+def which_options(function: Command) -> Command:
+    """The filters of what people look at, besides those of every search."""
+    for option in (
+        click.option("--source", help="Only entries whose source begins so."),
+        click.option(
+            "--in", "where", type=click.Choice(_COLLECTIONS), help="What to look among (memory)."
+        ),
+    ):
+        function = option(function)
+    return filter_options(function)
+
+
+def filters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters of a command line as a verb takes them; times as people write them."""
+    taken = {**given, "in": given.get("where")}
+    taken.pop("where", None)
+    return taken | {name: asked(given[name]) for name in ("since", "until") if name in given}
+
+
+@click.command("list")
+@which_options
+@click.option(
+    "--state",
+    type=click.Choice(("live", "forgotten", "superseded", "pinned", "all")),
+    help="Of which state (live).",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(("created", "updated", "used")),
+    help="By which time, the newest first (created).",
+)
+@click.option("--cursor", help="Go on where the last page ended.")
+@common_options
+def list_entries(run: Invocation, **given: Any) -> None:
+    """List entries by their properties: pinned ones first, then the newest."""
+    run.show("memory.list", _page_text, **filters(given))
+
+
+def _page_text(answer: Mapping[str, Any]) -> str:
+    rows = [_row(entry) for entry in answer["entries"]]
+    if not rows:
+        return "There are no such entries."
+    last = f"{counted(answer['total'], 'such entry')}." if answer["total"] == 1 else ""
+    last = last or f"{answer['total']} such entries."
+    if "next" in answer:
+        last += f" Go on with --cursor {answer['next']}"
+    return table(("id", "made", "kind", "state", "tags", "what"), rows) + "\n" + last
+
+
+def _row(entry: Mapping[str, Any]) -> Sequence[object]:
+    line = entry.get("title") or " ".join(entry["content"].split())
+    tags = ", ".join(entry.get("tags", ()))
+    made = entry["created_at"][:10]
+    return (entry["id"], made, entry["kind"], _state(entry), tags, line)
+
+
+def _state(entry: Mapping[str, Any]) -> str:
+    if "superseded_by" in entry:
+        return f"superseded by {entry['superseded_by']}"
+    if "forgotten_at" in entry:
+        return "forgotten"
+    return "pinned" if entry.get("pinned") else ""
+
+
+@click.command()
+@which_options
+@common_options
+def tags(run: Invocation, **given: Any) -> None:
+    """List tags with the number of live entries that have each."""
+    run.show("memory.tags", _tags_text, **filters(given))
+
+
+def _tags_text(answer: Mapping[str, Any]) -> str:
+    rows = [(count, tag) for tag, count in answer["tags"].items()]
+    return table(("entries", "tag"), rows) if rows else "There are no tags."
+
+
+@click.command()
+@click.option("--namespace", help="Only of this one.")
+@common_options
+def stats(run: Invocation, namespace: str | None) -> None:
+    """Count what is stored by its properties, and show how large the files are."""
+    run.show("memory.stats", _stats_text, namespace=namespace)
+
+
+def _stats_text(answer: Mapping[str, Any]) -> str:
+    parts = [_counts_text(name.removeprefix("by_"), answer[name]) for name in answer
+             if isinstance(answer[name], Mapping)]  # fmt: skip
+    if "vectors_missing" in answer:
+        parts.append(f"{answer['vectors_missing']} wait to be embedded")
+    return "\n\n".join(parts)
+
+
+def _counts_text(name: str, counts: Mapping[str, int]) -> str:
+    return "\n".join(
+        [f"{name}:", *(f"    {count:>10}  {value}" for value, count in counts.items())]
+    )
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@common_options
+def pin(run: Invocation, ids: tuple[str, ...]) -> None:
+    """Pin entries, so that they are first in lists."""
+    run.show("memory.pin", _pinned_text, ids=ids)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@common_options
+def unpin(run: Invocation, ids: tuple[str, ...]) -> None:
+    """Let go of pinned entries."""
+    run.show("memory.pin", _pinned_text, ids=ids, pinned=False)
+
+
+def _pinned_text(answer: Mapping[str, Any]) -> str:
+    word = "pinned" if "pinned" in answer else "unpinned"
+    lines = [f"{word.capitalize()}: {', '.join(answer[word]) or 'nothing'}."]
+    if answer["unchanged"]:
+        lines.append(f"Unchanged: {', '.join(answer['unchanged'])}.")
+    return "\n".join([*lines, *answer.get("notes", ())])
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only tell what would be undone.")
+@click.option("--list", "listed", is_flag=True, help="List what was changed of late.")
+@click.option("--limit", "-n", type=WholeNumber(1, 200), help="How many changes to list (20).")
+@common_options
+def undo(run: Invocation, dry_run: bool, listed: bool, limit: int | None) -> None:
+    """Undo the last change: what was forgotten, restored, superseded, pinned or moved."""
+    if listed:
+        run.show("memory.changes", _changes_text, limit=limit)
+    else:
+        run.show("memory.undo", _undone_text, dry_run=dry_run)
+
+
+def _changes_text(answer: Mapping[str, Any]) -> str:
+    rows = [
+        (one["at"], one["what"], one["count"], "undone" if "undone_at" in one else "", one["by"])
+        for one in answer["changes"]
+    ]
+    return table(("when", "what", "entries", "", "by"), rows) if rows else "Nothing was changed."
+
+
+def _undone_text(answer: Mapping[str, Any]) -> str:
+    word, change = next(iter(answer.items()))
+    names = ", ".join(change["entries"]) + (", ..." if change["count"] > 10 else "")
+    label = "Undone" if word == "undone" else "Would be undone"
+    return f"{label}: {change['what']} of {change['at']} by {change['by']}, {names}."
+
+
+COMMANDS = (list_entries, tags, stats, pin, unpin, undo)

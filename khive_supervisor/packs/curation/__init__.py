@@ -1,0 +1,1 @@
+"""The curation pack: what people do with what is stored."""

@@ -1,0 +1,80 @@
+"""The curation pack: what is in the memory, what of it is pinned, and what was changed."""
+
+from __future__ import annotations
+
+from khive_supervisor.access.grant import Audience
+from khive_supervisor.packs.curation import changing, listing
+from khive_supervisor.verbs import forms, schema
+from khive_supervisor.verbs.registry import Pack, Verb
+
+_DRY_RUN = schema.flag("Only tell what would be done.")
+
+PACK = Pack(
+    "curation",
+    "What is in the memory, and what was changed in it.",
+    (
+        Verb(
+            "memory.list",
+            "List entries by their properties, page by page.",
+            listing.page,
+            listing.PAGE,
+            description="Pinned entries are first, then the newest.",
+            read_only=True,
+            quick=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.tags",
+            "List the tags of live entries with their counts.",
+            listing.tags,
+            {**listing.WHICH, "limit": schema.whole("How many tags at most (500).", least=1)},
+            read_only=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.stats",
+            "Count what is stored by its properties, and show how large the files are.",
+            listing.stats,
+            {"namespace": listing.WHICH["namespace"]},
+            read_only=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.pin",
+            "Pin entries, so that they are first in lists, or let go of them.",
+            changing.pin,
+            {"ids": forms.IDS, "pinned": schema.flag("false lets go of them (true).")},
+            ("ids",),
+            description="Pins do not change how a search ranks.",
+            idempotent=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.forget_matching",
+            "Take what a filter lets through out of every search.",
+            changing.forget_matching,
+            {**listing.WHICH, "dry_run": schema.flag("Only tell what would be forgotten (true).")},
+            description="memory.undo takes it back.",
+            destructive=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.changes",
+            "List what was done to entries of late, and what was undone.",
+            changing.changes,
+            {"limit": schema.whole("How many at most (20).", least=1, most=200)},
+            read_only=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.undo",
+            "Undo the last change: what was forgotten, restored, superseded, pinned or moved.",
+            changing.undo,
+            {"dry_run": _DRY_RUN},
+            description="An agent undoes what its own session did. It is refused when something "
+            "was done to the same entries since.",
+            destructive=True,
+            audience=Audience.AGENT,
+        ),
+    ),
+)

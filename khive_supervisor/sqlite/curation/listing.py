@@ -1,0 +1,137 @@
+"""Lists of entries, by any of their properties, and counts of them."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.sqlite.entries import conditions
+from khive_supervisor.sqlite.entries.conditions import Condition
+from khive_supervisor.sqlite.entries.table import EntryTable
+from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.store import curation
+from khive_supervisor.store.curation import EntryList, ListedEntry, Listing, Position
+from khive_supervisor.store.model import EVERYTHING, EntryFilter
+
+_STATES = {
+    curation.LIVE: LIVE,
+    curation.FORGOTTEN: "deleted_at IS NOT NULL AND superseded_by IS NULL AND purged_at IS NULL",
+    curation.SUPERSEDED: "superseded_by IS NOT NULL",
+    curation.PINNED: f"pinned_at IS NOT NULL AND {LIVE}",
+    curation.ALL: "purged_at IS NULL",
+}
+#: When feedback last told of an entry; 0: never.
+_USED = "ifnull(uses.at, 0)"
+_AND_USES = """
+    entries LEFT JOIN (
+        SELECT entry_id, max(at) AS at FROM profile_events
+        WHERE entry_id IS NOT NULL GROUP BY entry_id
+    ) AS uses ON uses.entry_id = entries.id
+"""
+_MOMENTS = {curation.CREATED: "created_at", curation.UPDATED: "updated_at", curation.USED: _USED}
+_DAY = 86400
+_GROUPS = {
+    curation.KIND: "kind",
+    curation.SOURCE: "ifnull(source, '')",
+    curation.NAMESPACE: "namespace",
+    curation.COLLECTION: "collection",
+    curation.AGE: f"""
+        CASE WHEN created_at > ?1 - {_DAY} THEN 'today'
+             WHEN created_at > ?1 - {7 * _DAY} THEN 'this week'
+             WHEN created_at > ?1 - {30 * _DAY} THEN 'this month'
+             WHEN created_at > ?1 - {365 * _DAY} THEN 'this year' ELSE 'older' END
+    """,
+}
+
+
+class ListingTable(EntryList):
+    """`EntryList` on SQLite."""
+
+    def __init__(self, database: Database, entries: EntryTable, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._entries = entries
+        self._clock = clock
+
+    def page(
+        self, listing: Listing, limit: int = 50, after: Position | None = None
+    ) -> list[ListedEntry]:
+        sql, bindings = _condition(listing)
+        moment = _MOMENTS[listing.order]
+        place = f"(pinned_at IS NOT NULL, {moment}, id)"
+        if after is not None:
+            sql += f" AND {place} < (?, ?, ?)"
+            bindings += [after.pinned, after.moment, after.id]
+        rows = self._database.rows(
+            f"SELECT id, pinned_at, {moment}, {_USED} FROM {_AND_USES} WHERE {sql} "
+            f"ORDER BY pinned_at IS NOT NULL DESC, {moment} DESC, id DESC LIMIT ?",
+            [*bindings, limit],
+        )
+        entries = {entry.id: entry for entry in self._entries.get([row[0] for row in rows])}
+        return [
+            ListedEntry(
+                entries[number], pinned, used or None, Position(pinned is not None, when, number)
+            )
+            for number, pinned, when, used in rows
+        ]
+
+    def count(self, listing: Listing) -> int:
+        sql, bindings = _condition(listing)
+        return int(self._database.value(f"SELECT count(*) FROM entries WHERE {sql}", bindings))
+
+    def ids(self, listing: Listing, limit: int) -> list[int]:
+        sql, bindings = _condition(listing)
+        rows = self._database.rows(
+            f"SELECT id FROM entries WHERE {sql} ORDER BY id LIMIT ?", [*bindings, limit]
+        )
+        return [row[0] for row in rows]
+
+    def tags(self, where: EntryFilter = EVERYTHING) -> Mapping[str, int]:
+        sql, bindings = _condition(Listing(where))
+        return dict(
+            self._database.rows(
+                "SELECT tag.value, count(DISTINCT entries.id) FROM entries, "
+                f"json_each(entries.tags) AS tag WHERE entries.id IN "
+                f"(SELECT id FROM entries WHERE {sql}) GROUP BY 1 ORDER BY 2 DESC, 1",
+                bindings,
+            )
+        )
+
+    def counts(self, group: str, listing: Listing, now: float) -> Mapping[str, int]:
+        sql, bindings = _condition(listing)
+        # The first place is the present for each group, so that the others keep their numbers.
+        return dict(
+            self._database.rows(
+                f"SELECT {_GROUPS[group]}, count(*) FROM entries WHERE ?1 = ?1 AND {sql} "
+                "GROUP BY 1 ORDER BY 2 DESC, 1",
+                [now, *bindings],
+            )
+        )
+
+    def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
+        now = self._clock() if pinned else None
+        sql = f"id IN (SELECT value FROM json_each(?)) AND {LIVE} AND (pinned_at IS NULL) = ?"
+        with self._database.write():
+            rows = self._database.rows(
+                f"SELECT id FROM entries WHERE {sql}", [json.dumps(list(ids)), pinned]
+            )
+            changed = [row[0] for row in rows]
+            self._database.rows(
+                "UPDATE entries SET pinned_at = ? WHERE id IN (SELECT value FROM json_each(?))",
+                [now, json.dumps(changed)],
+            )
+        return changed
+
+
+def _condition(listing: Listing) -> Condition:
+    """Return the condition on `entries` for what is in a list."""
+    if conditions.impossible(listing.where):
+        return "FALSE", []
+    # Words of entries that do not live are in no index, so their tags are looked at one by one.
+    sql, bindings = conditions.live(listing.where, many=False)
+    sql = _STATES[listing.state] + sql.removeprefix(LIVE)
+    if listing.source is not None:
+        sql += " AND substr(source, 1, length(?)) = ?"
+        bindings = [*bindings, listing.source, listing.source]
+    return sql, bindings

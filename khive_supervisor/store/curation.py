@@ -1,0 +1,124 @@
+"""The facets of a store for people: lists of what is in it, and changes that can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter, NewEntry
+
+#: What a list can be of. Pinned ones are live.
+LIVE, FORGOTTEN, SUPERSEDED, PINNED, ALL = STATES = (
+    "live", "forgotten", "superseded", "pinned", "all",
+)  # fmt: skip
+#: What a list can be in the order of; the newest is first. `used`: when feedback last told of it.
+CREATED, UPDATED, USED = ORDERS = ("created", "updated", "used")
+#: What entries are counted by.
+KIND, SOURCE, NAMESPACE, COLLECTION, AGE = GROUPS = (
+    "kind", "source", "namespace", "collection", "age",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which entries a list is of, and in which order.
+
+    `where` says which, `state` whether they live; `source` is how their source begins.
+    """
+
+    where: EntryFilter = EVERYTHING
+    state: str = LIVE
+    source: str | None = None
+    order: str = CREATED
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a list: that of an entry. `moment` is what the list is in the order of."""
+
+    pinned: bool
+    moment: float
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEntry:
+    """An entry of a list; times are unix seconds, None: it is not pinned, or was never used."""
+
+    entry: Entry
+    pinned_at: float | None
+    used_at: float | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class EntryChange:
+    """Something that was done to entries: what, by whom (as the audit names them), to how many.
+
+    Times are unix seconds; `undone_at` is None while it holds.
+    """
+
+    id: int
+    at: float
+    what: str
+    actor: str
+    undone_at: float | None
+    entries: tuple[int, ...]
+
+
+class EntryList(Protocol):
+    """What is in the store, by pages, counts and pins."""
+
+    def page(
+        self, listing: Listing, limit: int = 50, after: Position | None = None
+    ) -> list[ListedEntry]:
+        """Return the next entries of a list; pinned ones are first, then the newest."""
+        ...
+
+    def count(self, listing: Listing) -> int:
+        """Return how many entries a list has."""
+        ...
+
+    def ids(self, listing: Listing, limit: int) -> list[int]:
+        """Return the ids of the first entries of a list, in the order of ids."""
+        ...
+
+    def tags(self, where: EntryFilter = EVERYTHING) -> Mapping[str, int]:
+        """Return how many live entries have each tag, the most frequent first."""
+        ...
+
+    def counts(self, group: str, listing: Listing, now: float) -> Mapping[str, int]:
+        """Return how many entries of a list each value of a group has, the most frequent first."""
+        ...
+
+    def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
+        """Pin live entries, or let go of pinned ones; return those that changed by it."""
+        ...
+
+
+class ChangeLog(Protocol):
+    """What was done to entries, so that it can be undone; the newest 200 changes are kept."""
+
+    def recorded(
+        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = ()
+    ) -> AbstractContextManager[None]:
+        """Note what is done inside to these entries, and which come by it, as one change.
+
+        All is one transaction. `new` is what is going to be added: a deleted twin of it that comes
+        back is noted, too. Nothing is noted if nothing has changed.
+        """
+        ...
+
+    def recent(self, limit: int = 20, actor: str | None = None) -> list[EntryChange]:
+        """Return the newest changes, those that were undone too; of one actor, or of all."""
+        ...
+
+    def undo(self, change_id: int) -> EntryChange:
+        """Put all entries of a change back as they were before it, or none.
+
+        Entries that came by it are forgotten. `NotFound` if there is no such change,
+        `InvalidInput` if it was undone already, or its entries were changed again since.
+        """
+        ...

@@ -1,0 +1,248 @@
+"""Lists, pins, forgetting by a filter, and undoing: what the verbs answer, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from khive_supervisor.access.grant import AGENT, OPERATOR, Grant
+from khive_supervisor.config.load import from_dict
+from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.packs import loading
+from khive_supervisor.verbs.context import Context, SessionInfo
+
+REGISTRY = loading.load()
+
+
+def context_of(path: Path, session: str = "s", grant: Grant = OPERATOR) -> Context:
+    config = from_dict({"store": {"path": str(path / "khive.db")}})
+    info = SessionInfo(id=session)
+    return Context(
+        config, info, socket_path=None, make_embedder=lambda: None, grant=grant,
+        wall_clock=lambda: 1_800_000_000.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Context]:
+    opened = context_of(tmp_path)
+    yield opened
+    opened.close()
+
+
+def call(context: Context, verb: str, /, **args: Any) -> dict[str, Any]:
+    return REGISTRY.call(context, verb, args)
+
+
+def remember(context: Context, content: str, **args: Any) -> str:
+    return str(call(context, "memory.remember", content=content, **args)["id"])
+
+
+def listed(context: Context, **args: Any) -> list[str]:
+    return [one["id"] for one in call(context, "memory.list", **args)["entries"]]
+
+
+def whole(context: Context) -> list[dict[str, Any]]:
+    """All entries as they are, but for when they were touched."""
+    ids = [f"m{number}" for number in range(1, context.store.entries.highest_id() + 1)]
+    found = call(context, "memory.get", ids=ids)["entries"]
+    return [{k: v for k, v in one.items() if k != "updated_at"} for one in found]
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def test_the_newest_is_first_and_pages_go_on(context: Context) -> None:
+    ids = [remember(context, f"fact {number}") for number in range(7)]
+    seen: list[str] = []
+    args: dict[str, Any] = {"limit": 3}
+    for _ in range(3):
+        answer = call(context, "memory.list", **args)
+        assert answer["total"] == 7
+        seen += [one["id"] for one in answer["entries"]]
+        args["cursor"] = answer.get("next")
+    assert args["cursor"] is None
+    assert seen == ids[::-1]
+
+
+def test_pinned_entries_are_first_and_their_rank_is_the_same(context: Context) -> None:
+    ids = [remember(context, f"apples are red {number}") for number in range(3)]
+    before = call(context, "memory.recall", query="apples")["results"]
+    assert call(context, "memory.pin", ids=[ids[0]])["pinned"] == [ids[0]]
+    assert call(context, "memory.pin", ids=[ids[0]])["unchanged"] == [ids[0]]
+    assert listed(context) == [ids[0], ids[2], ids[1]]
+    assert listed(context, state="pinned") == [ids[0]]
+    after = call(context, "memory.recall", query="apples")["results"]
+    assert [one["id"] for one in after] == [one["id"] for one in before]
+    assert call(context, "memory.pin", ids=[ids[0]], pinned=False)["unpinned"] == [ids[0]]
+    assert listed(context) == ids[::-1]
+
+
+def test_states(context: Context) -> None:
+    one, two, three = (remember(context, f"fact {number}") for number in range(3))
+    call(context, "memory.forget", ids=[one])
+    four = call(context, "memory.supersede", id=two, content="another fact")["id"]
+    assert listed(context) == [four, three]
+    assert listed(context, state="forgotten") == [one]
+    assert listed(context, state="superseded") == [two]
+    assert sorted(listed(context, state="all")) == sorted([one, two, three, four])
+
+
+def test_filters(context: Context) -> None:
+    one = remember(context, "one", tags=["a", "b"], kind="episodic", source="/home/x/notes.md")
+    two = remember(context, "two", tags=["a"], source="/home/y")
+    assert listed(context, tags=["a"]) == [two, one]
+    assert listed(context, tags=["a", "b"]) == [one]
+    assert listed(context, kind="episodic") == [one]
+    assert listed(context, source="/home/x") == [one]
+    assert listed(context, source="%") == []
+    assert listed(context, until="2001-01-01") == []
+    call(context, "memory.forget", ids=[one])
+    assert listed(context, state="forgotten", tags=["b"]) == [one]
+
+
+def test_the_order_of_use(context: Context) -> None:
+    one, two = remember(context, "one"), remember(context, "two")
+    call(context, "brain.feedback", target=one, signal="useful")
+    assert listed(context, order="used") == [one, two]
+    (first, second) = call(context, "memory.list", order="used")["entries"]
+    assert "used_at" in first
+    assert "used_at" not in second
+
+
+def test_a_cursor_of_nowhere_is_refused(context: Context) -> None:
+    with pytest.raises(InvalidInput, match="not where a page ended"):
+        call(context, "memory.list", cursor="somewhere")
+
+
+def test_tags_are_counted(context: Context) -> None:
+    remember(context, "one", tags=["a", "b"])
+    gone = remember(context, "two", tags=["a", "c"])
+    remember(context, "three", tags=["a"])
+    call(context, "memory.forget", ids=[gone])
+    assert call(context, "memory.tags")["tags"] == {"a": 2, "b": 1}
+
+
+def test_stats_count_by_properties(context: Context) -> None:
+    remember(context, "one", source="/notes")
+    gone = remember(context, "two", kind="episodic")
+    call(context, "memory.forget", ids=[gone])
+    stats = call(context, "memory.stats")
+    assert stats["entries"] == {"live": 1, "forgotten": 1, "superseded": 0, "pinned": 0}
+    assert stats["by_source"] == {"/notes": 1}
+    assert stats["by_kind"] == {"semantic": 1}
+    assert stats["bytes"]["store"] > 0
+
+
+# --- forgetting by a filter -----------------------------------------------------------------------
+
+
+def test_forgetting_by_a_filter_tells_first_and_can_be_undone(context: Context) -> None:
+    ids = [remember(context, f"scratch {number}", tags=["scratch"]) for number in range(12)]
+    kept = remember(context, "to be kept")
+    told = call(context, "memory.forget_matching", tags=["scratch"])
+    assert told["would_forget"] == 12
+    assert [one["id"] for one in told["entries"]] == ids[:10]
+    assert len(listed(context)) == 13
+    done = call(context, "memory.forget_matching", tags=["scratch"], dry_run=False)
+    assert done["forgotten"] == 12
+    assert listed(context) == [kept]
+    assert call(context, "memory.undo")["undone"]["count"] == 12
+    assert len(listed(context)) == 13
+    assert len(call(context, "memory.recall", query="scratch", limit=100)["results"]) == 12
+
+
+def test_a_filter_has_to_say_something(context: Context) -> None:
+    with pytest.raises(InvalidInput, match="Nothing says which entries"):
+        call(context, "memory.forget_matching", namespace="local")
+
+
+# --- undoing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "args"),
+    [
+        ("memory.forget", {"ids": ["m1", "m2"]}),
+        ("memory.restore", {"ids": ["m3"]}),
+        ("memory.supersede", {"id": "m1", "content": "something else"}),
+        ("memory.supersede", {"id": "m1", "content": "was forgotten"}),
+        ("memory.supersede", {"id": "m1", "content": "first", "tags": ["new"]}),
+        ("memory.pin", {"ids": ["m2"]}),
+    ],
+)
+def test_a_change_is_undone(context: Context, verb: str, args: dict[str, Any]) -> None:
+    for content in ("first", "second", "was forgotten"):
+        remember(context, content)
+    call(context, "memory.forget", ids=["m3"])
+    before = whole(context)
+    call(context, verb, **args)
+    call(context, "memory.undo")
+    assert whole(context)[:3] == before
+    assert all("forgotten_at" in one for one in whole(context)[3:])
+    assert call(context, "memory.recall", query="first")["results"][0]["id"] == "m1"
+    assert context.store.quick_check() == []
+
+
+def test_each_undo_goes_one_change_further_back(context: Context) -> None:
+    one, two = remember(context, "one"), remember(context, "two")
+    call(context, "memory.forget", ids=[one])
+    call(context, "memory.forget", ids=[two])
+    assert call(context, "memory.undo", dry_run=True)["would_undo"]["entries"] == [two]
+    call(context, "memory.undo")
+    assert listed(context) == [two]
+    call(context, "memory.undo")
+    assert listed(context) == [two, one]
+    with pytest.raises(NotFound, match="no change that could be undone"):
+        call(context, "memory.undo")
+    assert len(call(context, "memory.changes")["changes"]) == 2
+
+
+def test_what_was_changed_since_stays(context: Context) -> None:
+    one = remember(context, "one")
+    call(context, "memory.forget", ids=[one])
+    context.store.entries.restore([1])
+    with pytest.raises(InvalidInput, match="m1 changed again since then"):
+        call(context, "memory.undo")
+    assert listed(context) == [one]
+
+
+def test_what_was_stored_anew_is_not_there_twice(context: Context) -> None:
+    one, two = remember(context, "one"), remember(context, "two")
+    new = call(context, "memory.supersede", id=one, content="other")["id"]
+    again = remember(context, "one")
+    with pytest.raises(InvalidInput, match="m1 says was stored anew"):
+        call(context, "memory.undo")
+    assert listed(context) == [again, new, two]
+
+
+def test_nothing_is_noted_that_changes_nothing(context: Context) -> None:
+    one = remember(context, "one")
+    call(context, "memory.restore", ids=[one])
+    call(context, "memory.supersede", id=one, content="one")
+    assert call(context, "memory.changes")["changes"] == []
+
+
+def test_an_agent_undoes_its_own_changes_only(context: Context, tmp_path: Path) -> None:
+    one = remember(context, "one")
+    call(context, "memory.forget", ids=[one])
+    agent = context_of(tmp_path, "other", AGENT)
+    try:
+        with pytest.raises(NotFound, match="of this session"):
+            call(agent, "memory.undo")
+        call(agent, "memory.restore", ids=[one])
+        assert call(agent, "memory.undo")["undone"]["by"].startswith("session/other")
+    finally:
+        agent.close()
+    assert listed(context) == []
+
+
+def test_old_changes_are_dropped(context: Context) -> None:
+    one = remember(context, "one")
+    for _ in range(110):
+        call(context, "memory.pin", ids=[one])
+        call(context, "memory.pin", ids=[one], pinned=False)
+    assert len(call(context, "memory.changes", limit=200)["changes"]) == 200
