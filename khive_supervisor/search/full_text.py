@@ -67,12 +67,15 @@ class LexicalSearch:
         highest, known = self._store.entries.highest_id(), view.file.description.highest
         tokens = self._store.full_text.tokens(lexical.worth_looking_up(terms, postings.BUDGET))
         by_term = self._postings_of(tokens, view)
+        items = view.file.description.items
+        if scope.mask is not None:
+            # What nobody may find counts nothing: a word is rare or common in what is searched.
+            by_term, items = _within(by_term, scope.mask), int(np.count_nonzero(scope.mask))
         frequencies = {term: len(ids) for term, (ids, _) in by_term.items()}
         if highest > known:
             new = {term: found for term, found in tokens.items() if term not in by_term}
             frequencies |= self._newer(new, known)
-        selection = lexical.select(terms, frequencies, highest, postings.BUDGET)
-        items = view.file.description.items
+        selection = lexical.select(terms, frequencies, items + highest - known, postings.BUDGET)
         found = postings.retrieve(selection, by_term, items, scope.passing, limit)
         if highest > known:
             found += self._matched(selection, scope, limit, above=known)
@@ -144,6 +147,16 @@ class LexicalSearch:
         """Return how many entries there are, about: those that died since are still counted."""
         description = view.file.description
         return description.items + self._store.entries.highest_id() - description.highest
+
+
+def _within(by_term: Mapping[str, Postings], mask: NDArray[np.bool_]) -> dict[str, Postings]:
+    """Return the entries of each term that are in a mask; terms of none are left out."""
+    found = {}
+    for term, (ids, impacts) in by_term.items():
+        inside = mask.take(ids, mode="clip")
+        if inside.any():
+            found[term] = ids[inside], impacts[inside]
+    return found
 
 
 def _common(by_term: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

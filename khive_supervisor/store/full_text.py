@@ -72,10 +72,11 @@ class PostingStore(Protocol):
         """
         ...
 
-    def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float]]:
+    def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float, int]]:
         """Return the next entries above an id: id, time made (unix seconds), salience, decay.
 
-        None of these ever changes.
+        None of these ever changes. The last number is the entry's project, 0 for none: one that
+        moves is among the `fates`.
         """
         ...
 

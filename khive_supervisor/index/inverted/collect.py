@@ -112,12 +112,17 @@ def _sorted(
 
 
 def _ages(store: Store, highest: int) -> dict[str, NDArray[Any]]:
-    """When each entry was made, its salience and its decay; 0 for one that never was."""
-    ages = np.zeros((highest + 1, 3))
+    """When each entry was made, its salience, decay and project; 0 for one that never was."""
+    ages = np.zeros((highest + 1, 4))
     after = 0
     while page := store.postings.ages(after, _ROWS):
         for entry, *age in page:
             if entry <= highest:
                 ages[entry] = age
         after = page[-1][0]
-    return {"created": ages[:, 0], "salience": ages[:, 1], "decay": ages[:, 2]}
+    return {
+        "created": ages[:, 0],
+        "salience": ages[:, 1],
+        "decay": ages[:, 2],
+        "projects": ages[:, 3],
+    }

@@ -56,9 +56,12 @@ _ARRAYS = {
     "lengths": "<i4",
     "entries": "<i4",
     "impacts": "<f2",
+    "projects": "<i4",
 }
+#: What files of earlier releases do not have.
+_ADDED = frozenset({"projects"})
 #: The arrays that have a number for each entry id.
-_BY_ENTRY = ("created", "salience", "decay", "lengths")
+_BY_ENTRY = ("created", "salience", "decay", "lengths", "projects")
 #: A token's entries, ascending, and its impact on each.
 Postings = tuple[NDArray[np.int32], NDArray[np.float16]]
 
@@ -127,6 +130,8 @@ class PostingsFile:
             raise
         self.lengths, self.created = arrays["lengths"], arrays["created"]
         self.salience, self.decay = arrays["salience"], arrays["decay"]
+        #: The project of each entry (0: none) when the file was built; None: not known.
+        self.projects = arrays.get("projects")
         self._hashes, self._starts = arrays["hashes"], arrays["starts"]
         self._entries, self._impacts = arrays["entries"], arrays["impacts"]
 
@@ -186,17 +191,19 @@ def _read_header(
         description = Description(
             int(said["highest"]), int(said["fate"]), int(said["items"]), float(said["average"])
         )
-        counts = {name: int(said["arrays"][name]) for name in _ARRAYS}
+        listed = said["arrays"]
+        names = [name for name in _ARRAYS if name in listed or name not in _ADDED]
+        counts = {name: int(listed[name]) for name in names}
     except (ValueError, KeyError, TypeError) as error:
         raise refused from error
     start = _HEADER.size + length
-    whole = start + sum(_padded(counts[name], kind) for name, kind in _ARRAYS.items())
+    whole = start + sum(_padded(count, _ARRAYS[name]) for name, count in counts.items())
     fits = (
         min(counts.values()) >= 0
         and whole == os.fstat(descriptor).st_size
         and counts["starts"] == counts["hashes"] + 1
         and counts["entries"] == counts["impacts"]
-        and {counts[name] for name in _BY_ENTRY} == {description.highest + 1}
+        and {counts[name] for name in _BY_ENTRY if name in counts} == {description.highest + 1}
     )
     if not fits:
         raise refused
@@ -210,8 +217,9 @@ def _padded(count: int, kind: str) -> int:
 
 def _cut(mapped: NDArray[Any], counts: Mapping[str, int], start: int) -> dict[str, NDArray[Any]]:
     arrays = {}
-    for name, kind in _ARRAYS.items():
-        size = counts[name] * np.dtype(kind).itemsize
+    for name, count in counts.items():
+        kind = _ARRAYS[name]
+        size = count * np.dtype(kind).itemsize
         arrays[name] = mapped[start : start + size].view(kind)
-        start += _padded(counts[name], kind)
+        start += _padded(count, kind)
     return arrays

@@ -53,7 +53,37 @@ class PostingsView:
             passed &= self.file.created[ids] >= where.since
         if where.until is not None:
             passed &= self.file.created[ids] < where.until
+        if where.projects is not None and self.file.projects is not None:
+            passed &= np.isin(self.file.projects[ids], _numbers(where.projects))
         return passed
+
+    def judges(self, where: EntryFilter) -> bool:
+        """Return True if the file knows all that a filter asks for."""
+        return where.projects is None or self.file.projects is not None
+
+    def mask(self, where: EntryFilter) -> NDArray[np.bool_]:
+        """Return by entry id which of all entries that it knows pass a filter."""
+        mask = np.asarray(self.file.lengths > 0)
+        if impossible(where):
+            mask[:] = False
+        np.put(mask, self.changed, False, mode="clip")
+        parts = scope_parts(where)
+        postings = self.file.postings(token for tokens in parts for token in tokens)
+        for tokens in parts:
+            lists = [postings[token][0] for token in tokens if token in postings]
+            if any(len(one) == self.file.description.items for one in lists):
+                continue
+            among = np.zeros(len(mask), np.bool_)
+            for one in lists:  # numbers of a damaged file may be no places
+                np.put(among, one, True, mode="clip")
+            mask &= among
+        if where.since is not None:
+            mask &= self.file.created >= where.since
+        if where.until is not None:
+            mask &= self.file.created < where.until
+        if where.projects is not None and self.file.projects is not None:
+            mask &= np.isin(self.file.projects, _numbers(where.projects))
+        return mask
 
     def ages(self, ids: Sequence[int]) -> dict[int, tuple[float, float, float]]:
         """When entries that it knows were made (unix seconds), their saliences and decays."""
@@ -71,17 +101,19 @@ class PostingsView:
 class Scope:
     """What a search may find: the filter, the entries that pass it if these are few, and a view.
 
-    `view` None: there is no inverted index, everything is asked of the store.
+    `view` None: there is no inverted index, everything is asked of the store. `mask`: by entry id,
+    which entries of the view's file pass; None: nobody has looked.
     """
 
     store: Store
     where: EntryFilter
     few: NDArray[np.int64] | None = None
     view: PostingsView | None = None
+    mask: NDArray[np.bool_] | None = None
 
     def passing(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of some entries live and pass the filter; for any thread."""
-        if self.view is None or self.where.projects is not None:
+        if self.view is None or not self.view.judges(self.where):
             return self._asked(ids)
         known = self.view.knows(ids)
         if known.all():
@@ -95,6 +127,11 @@ class Scope:
         listed = ids.tolist()
         passed = self.store.entries.filter_ids(listed, self.where)
         return np.fromiter((one in passed for one in listed), np.bool_, len(listed))
+
+
+def _numbers(projects: Sequence[int | None]) -> NDArray[np.int32]:
+    """Return projects as the file has them: 0 is for none."""
+    return np.array([one or 0 for one in projects], np.int32)
 
 
 def member(ids: NDArray[np.integer[Any]], ascending: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:

@@ -59,8 +59,11 @@ class IndexState:
     problem: str
 
 
-#: Filters that are remembered as letting many entries through.
-_BROAD_FILTERS = 64
+#: Filters whose scopes are remembered until something changes: 100 KB each for 100,000 entries.
+_FILTERS = 16
+#: Entries that the file does not know and of which the store is asked one by one; of more it is
+#: asked by the filter.
+_ASKED_BESIDE = 2000
 
 
 class VectorIndex:
@@ -95,7 +98,7 @@ class VectorIndex:
         self._view: PostingsView | None = None
         self._token: tuple[int, int] | None = None
         self._past = b""
-        self._broad: set[EntryFilter] = set()
+        self._scopes: dict[EntryFilter, Scope] = {}
         self._lock = threading.RLock()
 
     def state(self) -> IndexState:
@@ -180,16 +183,41 @@ class VectorIndex:
         """Return who passes a filter in what the store holds now: what a search asks first."""
         with self._lock:
             if self.refresh():
-                self._broad.clear()
-            ids = None
-            if not where.empty and where not in self._broad:
-                ids = self._store.entries.live_ids(where, EXACT_LIMIT)
-                # Which filters let many through is known until something changes; a session has
-                # few filters, but their times may differ in each call.
-                if ids is None and len(self._broad) < _BROAD_FILTERS:
-                    self._broad.add(where)
-            few = None if ids is None else np.array(ids, np.int64)
-            return Scope(self._store, where, few, self._view)
+                self._scopes.clear()
+            known = self._scopes.get(where)
+            if known is None:
+                known = self._look(where)
+                # A session has few filters, but their times may differ in each call.
+                if len(self._scopes) < _FILTERS:
+                    self._scopes[where] = known
+            return known
+
+    def _look(self, where: EntryFilter) -> Scope:
+        """Return a scope by a look at the file, and for what that does not know at the store."""
+        view, mask = self._view, None
+        if view is not None and not where.empty and view.judges(where):
+            mask = view.mask(where)
+        few = None
+        if not where.empty:
+            few = self._few(where, view, mask)
+        return Scope(self._store, where, few, view, mask)
+
+    def _few(
+        self, where: EntryFilter, view: PostingsView | None, mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64] | None:
+        """Return the ids of the entries that pass; None if there are more than EXACT_LIMIT."""
+        if view is not None and mask is not None:
+            inside = np.flatnonzero(mask)
+            if len(inside) > EXACT_LIMIT:
+                return None
+            newest = self._store.entries.highest_id() + 1
+            rest = [*view.changed.tolist(), *range(view.file.description.highest + 1, newest)]
+            if len(rest) <= _ASKED_BESIDE:
+                beside = self._store.entries.filter_ids(rest, where) if rest else set()
+                ids = np.union1d(inside, np.array(sorted(beside), np.int64))
+                return ids if len(ids) <= EXACT_LIMIT else None
+        listed = self._store.entries.live_ids(where, EXACT_LIMIT)
+        return None if listed is None else np.array(listed, np.int64)
 
     def search_in(
         self, scope: Scope, vector: NDArray[np.float32], limit: int

@@ -37,9 +37,10 @@ class PostingTable(PostingStore):
             [after, last],
         )
 
-    def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float]]:
+    def ages(self, after: int, limit: int) -> list[tuple[int, float, float, float, int]]:
         return self._database.rows(
-            "SELECT id, created_at, salience, decay FROM entries WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT id, created_at, salience, decay, ifnull(project_id, 0) FROM entries "
+            "WHERE id > ? ORDER BY id LIMIT ?",
             [after, limit],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from khive_supervisor.index.vectors.build import build
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration
 from khive_supervisor.index.vectors.reader import VectorIndex
+from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.search.lexical import inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
@@ -41,11 +43,20 @@ def entry(number: int) -> NewEntry:
         f"{' '.join(words)} unique{number}",
         tags=tuple(draw.sample(("red", "green", "blue"), draw.randrange(3))),
         created_at=1000.0 + number,
+        project=draw.choice((None, 1, 2)),
     )
+
+
+def projects(store: SqliteStore) -> None:
+    """Make the projects that entries are about."""
+    for number in (1, 2):
+        mark = f"folder:/{number}"
+        assert store.projects.ensure(ProjectIdentity(str(number), mark, mark)) == number
 
 
 def filled(path: Path, count: int = 400) -> Generation:
     with SqliteStore(str(path)) as store:
+        projects(store)
         vectors = np.random.default_rng(3).normal(size=(count, DIMENSIONS)).astype("<f2")
         store.entries.add([entry(i) for i in range(count)], [one.tobytes() for one in vectors], "m")
         store.entries.forget([7, 8, 300])
@@ -106,6 +117,10 @@ FILTERS = [
     EntryFilter(tags=("red", "blue")),
     EntryFilter(since=1100.0, until=1200.0),
     EntryFilter(collection="knowledge", namespaces=("two",), kinds=("note", "fact"), since=1250.0),
+    EntryFilter(projects=(None,)),
+    EntryFilter(projects=(None, 1)),
+    EntryFilter("memory", ("one",), projects=(2,)),
+    EntryFilter(projects=()),
 ]
 
 
@@ -122,7 +137,14 @@ def test_who_passes_is_what_the_store_says(tmp_path: Path, where: EntryFilter) -
         view = PostingsView.of(file, store.postings.fates(file.description.fate))
         ids = np.arange(-2, 410)
         passed = Scope(store, where, view=view).passing(ids)
-        assert set(ids[passed].tolist()) == store.entries.filter_ids(ids.tolist(), where)
+        passing = store.entries.filter_ids(ids.tolist(), where)
+        assert set(ids[passed].tolist()) == passing
+        known = np.flatnonzero(view.mask(where))
+        assert set(known.tolist()) == {i for i in passing if view.knows(np.array([i]))[0]}
+        with contextlib.closing(VectorIndex(store, "m", DIMENSIONS)) as index:
+            few = index.scope(where).few
+            assert few is None if where.empty else few is not None
+            assert few is None or few.tolist() == sorted(passing)
         assert view.revived
         assert view.changed.tolist() == [7, 20, 21, 50]
         # What it does not know is all that is asked of the store.
@@ -133,10 +155,60 @@ def test_who_passes_is_what_the_store_says(tmp_path: Path, where: EntryFilter) -
         file.close()
 
 
+def test_what_moves_to_another_project_is_asked_of_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "k.db"
+    row = filled(path)
+    with SqliteStore(str(path)) as store:
+        where = EntryFilter(projects=(1,))
+        before = store.entries.filter_ids(range(500), where)
+        moved = store.projects.move([min(before)], 2)
+        file = PostingsFile(Generations(str(path)).postings(row), row)
+        view = PostingsView.of(file, store.postings.fates(file.description.fate))
+        assert view.changed.tolist() == moved
+        passed = Scope(store, where, view=view).passing(np.arange(500))
+        assert set(np.flatnonzero(passed).tolist()) == before - set(moved)
+        file.close()
+
+
+def test_words_count_by_what_is_searched(tmp_path: Path) -> None:
+    """The best of a project are those that it would find if it were alone."""
+    path, alone = tmp_path / "k.db", tmp_path / "alone.db"
+    filled(path)
+    with SqliteStore(str(path)) as store, SqliteStore(str(alone)) as other:
+        projects(other)
+        own = store.entries.page(0, 500, EntryFilter(projects=(1,)))
+        other.entries.add([entry(one.id - 1) for one in own])
+        build(other, Generations(str(alone)), "m", DIMENSIONS, trees=2)
+        for query in QUERIES[:2]:
+            found = []
+            for searched, where in ((store, EntryFilter(projects=(1,))), (other, EntryFilter())):
+                with contextlib.closing(VectorIndex(searched, "m", DIMENSIONS)) as index:
+                    hits = LexicalSearch(searched).search(read_query(query), index.scope(where), 9)
+                entries = searched.entries.get([hit for hit, _ in hits.found])
+                found.append([(one.content, hits.selection) for one in entries])
+            assert [one[1].required for one in found[0]] == [one[1].required for one in found[1]]
+
+
+def test_a_file_that_knows_no_projects_asks_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "k.db"
+    row = filled(path)
+    with SqliteStore(str(path)) as store:
+        file = PostingsFile(Generations(str(path)).postings(row), row)
+        file.projects = None  # as an earlier release has written it
+        view = PostingsView.of(file, store.postings.fates(file.description.fate))
+        where = EntryFilter(projects=(1,))
+        assert not view.judges(where)
+        assert view.judges(EntryFilter())
+        passed = Scope(store, where, view=view).passing(np.arange(500))
+        assert set(np.flatnonzero(passed).tolist()) == store.entries.filter_ids(range(500), where)
+        file.close()
+
+
 def test_it_is_written_while_entries_come_and_go(tmp_path: Path) -> None:
     """Each step of the collection sees another state of the store."""
     path = tmp_path / "k.db"
     with SqliteStore(str(path)) as store, SqliteStore(str(path)) as writer:
+        projects(store)
         store.entries.add([entry(i) for i in range(50)])
         real = store.postings.occurrences
 

@@ -132,8 +132,10 @@ def test_ages_are_read_in_steps_and_are_of_all_that_ever_was(store: Store) -> No
     add(store, "one", "two", salience=0.25, decay=0.5)
     add(store, "three", created_at=5.0)
     store.entries.forget([2])
-    assert store.postings.ages(0, 2) == [(1, 1000.0, 0.25, 0.5), (2, 1000.0, 0.25, 0.5)]
-    assert store.postings.ages(2, 9) == [(3, 5.0, 0.5, 0.0)]
+    assert store.postings.ages(0, 2) == [
+        (1, 1000.0, 0.25, 0.5, 0), (2, 1000.0, 0.25, 0.5, 0),
+    ]  # fmt: skip
+    assert store.postings.ages(2, 9) == [(3, 5.0, 0.5, 0.0, 0)]
     assert store.postings.ages(3, 9) == []
 
 
