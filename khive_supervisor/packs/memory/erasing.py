@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
 from khive_supervisor.errors import KhiveError, StoreUnavailable
@@ -13,10 +13,12 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs.context import Context
 
+#: By file, the numbers of what it holds.
+Found = Mapping[str, Sequence[int]]
 #: Bytes of a piece of a text that is looked for, and how many pieces of one text.
 _PIECE, _PIECES = 24, 3
 #: Characters of the shortest word that is looked for, words of one entry, and all that is.
-_WORD, _WORDS, _NEEDLES = 5, 8, 64
+_WORD, _WORDS, _NEEDLES = 6, 8, 48
 #: Seconds between two looks whether an old index is gone, and looks in all.
 _PAUSE, _LOOKS = 0.1, 300
 #: Attempts to empty the log, which readers can hold up.
@@ -64,19 +66,22 @@ def own_words(context: Context, entries: Sequence[Entry]) -> list[bytes]:
     return list(found)
 
 
-def erase(context: Context, needles: Sequence[bytes], entries: Sequence[Entry]) -> list[Remainder]:
+def erase(
+    context: Context, pieces: Sequence[bytes], words: Sequence[bytes], entries: Sequence[Entry]
+) -> list[Remainder]:
     """Get removed bytes out of log, free pages and index; return what is left of them, and where.
 
-    `needles` are looked for at the end; `entries` are those whose vectors were removed.
+    `pieces` are told of wherever they are found. `words` may be anybody's: they are looked for only
+    where nothing accounts for them. `entries` are those whose vectors were removed.
     """
-    needles = list(dict.fromkeys(needles))[:_NEEDLES]
+    needles = list(dict.fromkeys([*pieces[:_NEEDLES], *words[:_NEEDLES]]))
     left = _out_of_log(context)
     left += _out_of_index(context, entries)
     found = _files(context, needles)
-    if _is_loose(context, needles, found.get(context.store.path, ())):
+    if _loose(context, needles, found):
         left += _out_of_free_pages(context)
         found = _files(context, needles)
-    return left + _told(context, needles, found)
+    return left + _told(context, needles, found, len(set(pieces[:_NEEDLES])))
 
 
 def _out_of_log(context: Context) -> list[Remainder]:
@@ -97,9 +102,10 @@ def _out_of_free_pages(context: Context) -> list[Remainder]:
     return _out_of_log(context)
 
 
-def _is_loose(context: Context, needles: Sequence[bytes], held: Sequence[int]) -> bool:
-    """Return True if the database's file holds bytes that no row has."""
-    return any(not context.store.purges.holders(needles[number]) for number in held)
+def _loose(context: Context, needles: Sequence[bytes], found: Found) -> list[bytes]:
+    """Return what the database's file holds and no row accounts for."""
+    held = [needles[number] for number in found.get(context.store.path, ())]
+    return [one for one in held if not context.store.purges.holders(one)]
 
 
 # --- the index ------------------------------------------------------------------------------------
@@ -166,26 +172,39 @@ def _old_ones(context: Context, generations: Generations, newest: int) -> bool:
 # --- looking --------------------------------------------------------------------------------------
 
 
-def _files(context: Context, needles: Sequence[bytes]) -> dict[str, list[int]]:
+def _files(context: Context, needles: Sequence[bytes]) -> Found:
     """Return the files of the store and the log that hold any of the bytes."""
     folders = (os.path.dirname(context.store.path), os.path.dirname(context.config.log.file))
     return files_with(needles, [one for one in dict.fromkeys(folders) if os.path.isdir(one)])
 
 
-def _told(
-    context: Context, needles: Sequence[bytes], found: dict[str, list[int]]
-) -> list[Remainder]:
-    left: list[Remainder] = []
-    store = context.store.path
+def _told(context: Context, needles: Sequence[bytes], found: Found, pieces: int) -> list[Remainder]:
+    """Return what is to be told of what was found; words come after so many pieces."""
+    told: list[Remainder] = []
     for path, held in found.items():
-        if path == store:
-            holders = [h for n in held for h in context.store.purges.holders(needles[n])]
-            what = f"the same words are in {', '.join(dict.fromkeys(holders)) or 'its pages'}"
-        elif path.startswith(os.path.dirname(context.config.log.file) + os.sep) and ".log" in path:
-            what = "the log; it is not touched"
-        elif path.startswith(store + "-"):
-            what = "the log of the database; it is emptied when nobody reads it"
-        else:
-            what = "a copy of the store, or somebody's file; it is not touched"
-        left.append({"where": path, "what": what})
-    return left
+        of_pieces = [number for number in held if number < pieces]
+        if path == context.store.path:
+            told += _in_database(context, [needles[n] for n in of_pieces])
+            if _loose(context, needles, {path: held}):
+                told.append({"where": path, "what": "its pages"})
+        elif of_pieces:
+            told.append({"where": path, "what": _kind(context, path)})
+    return told
+
+
+def _in_database(context: Context, pieces: Sequence[bytes]) -> list[Remainder]:
+    """Return which rows say what was removed."""
+    holders = [one for piece in pieces for one in context.store.purges.holders(piece)]
+    if not holders:
+        return []
+    what = f"the same words are in {', '.join(dict.fromkeys(holders))}"
+    return [{"where": context.store.path, "what": what}]
+
+
+def _kind(context: Context, path: str) -> str:
+    """Return what a file beside the database is."""
+    if path.startswith(context.config.log.file):
+        return "the log; it is not touched"
+    if path.startswith(context.store.path + "-"):
+        return "the log of the database; it is emptied when nobody reads it"
+    return "a copy of the store, or somebody's file; it is not touched"

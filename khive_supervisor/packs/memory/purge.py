@@ -51,13 +51,13 @@ def _purged(context: Context, entries: Sequence[Entry]) -> Answer:
     store.purges.check_room()
     pieces = erasing.pieces_of(context, entries)
     done = store.purges.purge([one.id for one in entries])
-    pieces += erasing.own_words(context, entries)
+    words = erasing.own_words(context, entries)
     gone = [one for one in entries if one.id in done.ids]
     answer: dict[str, object] = {
         "purged": [forms.show_id(one.collection, one.id) for one in gone],
         "vectors": done.vectors,
         "learned": done.learned,
-        "left": erasing.erase(context, pieces, gone),
+        "left": erasing.erase(context, pieces, words, gone),
     }
     if done.sources:
         answer["sources"] = list(done.sources)
@@ -115,7 +115,7 @@ def _fixed(context: Context, found: Sequence[FoundSecret]) -> Mapping[str, objec
         "masked": [f"{old} is {new} now" for old, new in masked],
         "purged": [forms.show_id(one.collection, one.id) for one in entries],
         "masked_elsewhere": changed,
-        "left": erasing.erase(context, values, entries),
+        "left": erasing.erase(context, values, (), entries),
     }
 
 

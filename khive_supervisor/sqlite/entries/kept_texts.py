@@ -12,7 +12,7 @@ from khive_supervisor.redaction.gate import Mode, TextGate, places_in
 from khive_supervisor.redaction.spans import without_private
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.purge import Purging
-from khive_supervisor.sqlite.schema.texts import kept_texts
+from khive_supervisor.sqlite.schema.texts import kept_texts, other_texts
 from khive_supervisor.store.entries import FoundSecret, PurgeStore
 
 #: Rows that are read at once.
@@ -40,7 +40,18 @@ class PurgeTable(Purging, PurgeStore):
                 names = ", ".join(f"{_LETTERS.get(table, 'row ')}{row[0]}" for row in rows[:3])
                 more = " and more" if len(rows) > 3 else ""
                 found.append(f"{table}.{column} of {names}{more}")
-        return found
+        return found + self._other_holders(needle)
+
+    def _other_holders(self, needle: bytes) -> list[str]:
+        """Return columns that hold some bytes and nobody's text: names, vectors, the schema."""
+        columns = [*other_texts(), ("vectors", "data"), ("sqlite_schema", "sql")]
+        return [
+            f"{table}.{column}"
+            for table, column in columns
+            if self._database.rows(
+                f"SELECT 1 FROM {table} WHERE instr(CAST({column} AS BLOB), ?) LIMIT 1", [needle]
+            )
+        ]
 
     def secrets(self) -> Iterator[FoundSecret]:
         for table, column in (*kept_texts(), AUDIT):

@@ -91,6 +91,16 @@ def is_guarded(table: str) -> bool:
     return columns is None or any(holds is not Holds.OURS for holds in columns.values())
 
 
+def other_texts() -> list[tuple[str, str]]:
+    """Return the tables and columns of text that are all ours; the index has no texts to read."""
+    return [
+        (table, column)
+        for table, columns in TEXTS.items()
+        for column, holds in columns.items()
+        if holds is Holds.OURS and table not in ("entries_fts", "audit")
+    ]
+
+
 def kept_texts() -> list[tuple[str, str]]:
     """Return the tables and columns that may hold anybody's text."""
     return [

@@ -128,6 +128,14 @@ def test_what_others_say_of_it_is_told(context: Context) -> None:
     assert "entries.content of row 2" in left["what"]
 
 
+def test_words_that_others_have_are_theirs(context: Context, tmp_path: Path) -> None:
+    """Words of the schema, of names and of the log are no remains of an entry."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "khive.log").write_text("the semantic supervisor started")
+    number = remember(context, "semantic supervisor superseded_by entries_fts collection")
+    assert call(context, "memory.purge", ids=[number])["left"] == []
+
+
 def test_without_room_nothing_is_done(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     number = remember(context, "the walrus")
 
