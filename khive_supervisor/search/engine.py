@@ -233,7 +233,8 @@ class SearchEngine:
     def _ranked(
         self, written: Written, scope: Scope, limit: int, now: float, profile: RankingProfile
     ) -> list[Hit]:
-        fused = written.fused
+        outside = self._store.entries.not_holding([one.id for one in written.fused], now)
+        fused = [one for one in written.fused if one.id not in outside]
         means: ranking.Means = {}
         if profile.means is not None:
             means = profile.means([candidate.id for candidate in fused])

@@ -78,6 +78,20 @@ class EntryStore(Protocol):
         """
         ...
 
+    def replace(self, ids: Sequence[int], new_id: int) -> list[int]:
+        """Let a live entry take the place of other live ones; return those that had been live.
+
+        `NotFound` if `new_id` is not live. The entry itself among `ids` is passed over.
+        """
+        ...
+
+    def not_holding(self, ids: Iterable[int], moment: float) -> set[int]:
+        """Return those of the ids that do not hold at a moment: not yet, or no longer.
+
+        `moment` is unix seconds; entries without `valid_from` and `valid_until` always hold.
+        """
+        ...
+
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
         """Return the newest live entries, newest first."""
         ...

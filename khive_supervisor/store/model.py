@@ -95,6 +95,8 @@ class NewEntry:
     `salience` is 0..1, `decay` is per day, `created_at` in unix seconds (None: now; given by an
     import that keeps the dates of its source). `project` is the number of the project that it is
     about, None for the user as a whole; `branch` and `commit` are what was checked out there.
+    It holds from `valid_from` until before
+    `valid_until`, each None where it has no such end.
     """
 
     collection: str
@@ -111,6 +113,8 @@ class NewEntry:
     branch: str | None = None
     commit: str | None = None
     provenance: Provenance | None = None
+    valid_from: float | None = None
+    valid_until: float | None = None
 
     @property
     def content_hash(self) -> bytes:
@@ -161,6 +165,14 @@ class Entry:
     branch: str | None = None
     commit: str | None = None
     provenance: int | None = None
+    #: It holds from then, and until before then; None: no such end.
+    valid_from: float | None = None
+    valid_until: float | None = None
+
+    def holds(self, moment: float) -> bool:
+        """Return True if what it says holds at a moment, in unix seconds, live or not."""
+        begun = self.valid_from is None or self.valid_from <= moment
+        return begun and (self.valid_until is None or moment < self.valid_until)
 
     @property
     def forgotten(self) -> bool:

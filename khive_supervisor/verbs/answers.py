@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -59,9 +59,16 @@ FOUND: JsonObject = schema.record(
 STORED: JsonObject = schema.record(
     {
         "id": schema.text(),
-        "status": schema.text(choices=("stored", "restored", "already known")),
+        "status": schema.text(choices=("stored", "restored", "already known", "merged")),
         "added": schema.record(description="What a known memory has got by this."),
         "not_taken": schema.record(description="What it keeps as it was."),
+        "related": schema.array(
+            schema.record(
+                {"id": schema.text(), "line": schema.text(), "why": schema.text()},
+                ["id", "line", "why"],
+            ),
+            "Earlier memories that may say the same or otherwise.",
+        ),
     },
     ["id", "status"],
 )
@@ -79,6 +86,7 @@ class ShownResult(forms.ShownEntry):
 
     score: float
     why: str
+    older: NotRequired[str]
     ranking: NotRequired[Mapping[str, object]]
 
 
@@ -91,17 +99,35 @@ class Found(TypedDict):
     search: NotRequired[Answer]
 
 
-def search(context: Context, args: Arguments, where: EntryFilter, kind: str) -> Found:
-    """Search for a kind of consumer, and show the results."""
+#: Puts results in order, and gives fields to add to some, by entry id.
+Arrange = Callable[[Context, Sequence[Hit]], tuple[list[Hit], Mapping[int, Mapping[str, str]]]]
+
+
+def _as_found(
+    _context: Context, hits: Sequence[Hit]
+) -> tuple[list[Hit], Mapping[int, Mapping[str, str]]]:
+    return list(hits), {}
+
+
+def search(
+    context: Context,
+    args: Arguments,
+    where: EntryFilter,
+    kind: str,
+    arrange: Arrange = _as_found,
+) -> Found:
+    """Search for a kind of consumer, and show the results as `arrange` orders and marks them."""
     explain = bool(args.get("explain")) and not context.grant.confined
     answer, served_by = serving.serve(
         context, args["query"], where, kind, limit=args.get("limit", DEFAULT_LIMIT)
     )
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
     named = belonging.labels(context, (hit.entry for hit in answer.hits), args)
+    hits, marks = arrange(context, answer.hits)
     shown: Found = {
         "results": [
-            _result(hit, characters, explain, named.get(hit.entry.id)) for hit in answer.hits
+            _result(hit, characters, explain, named.get(hit.entry.id), marks.get(hit.entry.id, {}))
+            for hit in hits
         ],
         "served_by": served_by,
     }
@@ -133,9 +159,11 @@ def _elsewhere(context: Context, args: Mapping[str, Any], where: EntryFilter) ->
     return [f'Nothing here fits; {said} of other projects would: scope = "all" asks them.']
 
 
-def _result(hit: Hit, characters: int, explain: bool, project: str | None) -> ShownResult:
+def _result(
+    hit: Hit, characters: int, explain: bool, project: str | None, marks: Mapping[str, str]
+) -> ShownResult:
     shown = forms.show(hit.entry, characters, project)
-    result: dict[str, object] = {**shown, "score": round(hit.score, 4), "why": hit.why}
+    result: dict[str, object] = {**shown, "score": round(hit.score, 4), "why": hit.why, **marks}
     if explain:
         result["ranking"] = hit.details
     return cast("ShownResult", result)

@@ -28,6 +28,7 @@ from khive_supervisor.store.curation import (
 )
 from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.links import KINDS, EntryLink, LinkStore
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
@@ -102,6 +103,7 @@ class _Store(_Wall):
         self.projects = _Projects(store.projects, entries)
         self.lists = _Lists(store.lists, entries)
         self.changes = _Changes(store.changes, entries)
+        self.links = _Links(store.links, entries)
         self.sources = _Sources(store.sources, entries, grant)
         self.feedback = _Feedback(store.feedback, entries, grant, serving)
         self.tasks = _Tasks(store.tasks, grant)
@@ -190,6 +192,14 @@ class _Entries(_Wall):
     ) -> bool:
         own = bool(self._own([entry_id]))
         return own and self._entries.annotate(entry_id, tags, kind, salience)
+
+    def replace(self, ids: Sequence[int], new_id: int) -> list[int]:
+        if not self._own([new_id]):
+            raise NotFound(f"There is no live entry {new_id} that could replace others.")
+        return self._entries.replace(self.among(ids), new_id)
+
+    def not_holding(self, ids: Iterable[int], moment: float) -> set[int]:
+        return self._entries.not_holding(self._own(ids), moment)
 
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
         return self._entries.recent(self.within(where), limit)
@@ -280,6 +290,38 @@ class _Changes(_Wall):
         if all(one.id != change_id for one in self.recent(CHANGES)):
             raise NotFound(f"There is no change {change_id}.")
         return self._changes.undo(change_id)
+
+
+class _Links(_Wall):
+    """`LinkStore` for a grant: links between its own entries."""
+
+    _NAME = "store.links"
+
+    def __init__(self, links: LinkStore, entries: _Entries) -> None:
+        self._links = links
+        self._entries = entries
+
+    def _both_own(self, *ids: int) -> bool:
+        return len(self._entries.get(list(ids))) == len(ids)
+
+    def add(self, from_id: int, to_id: int, kind: str, by: str = "") -> bool:
+        if not self._both_own(from_id, to_id):
+            raise NotFound(f"There is no entry {from_id} or {to_id} that could be linked.")
+        return self._links.add(from_id, to_id, kind, by)
+
+    def end(self, from_id: int, to_id: int, kind: str) -> bool:
+        return self._both_own(from_id, to_id) and self._links.end(from_id, to_id, kind)
+
+    def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[EntryLink]:
+        return self._among(self._links.of(ids, kinds))
+
+    def history(self, ids: Iterable[int]) -> list[EntryLink]:
+        return self._among(self._links.history(ids))
+
+    def _among(self, links: list[EntryLink]) -> list[EntryLink]:
+        ends = {one for link in links for one in (link.from_id, link.to_id)}
+        own = {one.id for one in self._entries.get(list(ends))}
+        return [link for link in links if {link.from_id, link.to_id} <= own]
 
 
 class _Sources(_Wall):

@@ -226,6 +226,8 @@ class ShownEntry(TypedDict):
     cut: NotRequired[str]
     forgotten_at: NotRequired[str]
     superseded_by: NotRequired[str]
+    valid_from: NotRequired[str]
+    valid_until: NotRequired[str]
 
 
 class WholeEntry(ShownEntry):
@@ -266,6 +268,10 @@ def show(entry: Entry, max_characters: int | None = None, project: str | None = 
         shown["forgotten_at"] = timestamp(entry.deleted_at)
     if entry.superseded_by is not None:
         shown["superseded_by"] = show_id(entry.collection, entry.superseded_by)
+    if entry.valid_from is not None:
+        shown["valid_from"] = timestamp(entry.valid_from)
+    if entry.valid_until is not None:
+        shown["valid_until"] = timestamp(entry.valid_until)
     return shown
 
 

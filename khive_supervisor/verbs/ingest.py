@@ -95,8 +95,13 @@ def left_out(given: Sequence[str | None], entry: NewEntry) -> list[str]:
     return [] if [*given] == [entry.content, entry.title] else [LEFT_OUT]
 
 
-def add(context: Context, entries: Sequence[NewEntry]) -> list[Added]:
-    """Store entries; what is there already is not embedded again."""
+def add(
+    context: Context, entries: Sequence[NewEntry], instead_of: Sequence[int] = ()
+) -> list[Added]:
+    """Store entries; what is there already is not embedded again.
+
+    The first one takes the place of the live entries `instead_of`, in the same transaction.
+    """
     entries = all_gated(context.gate, entries)
     known = context.store.entries.known(entry.content_hash for entry in entries)
     fresh = [entry for entry in entries if entry.content_hash not in known]
@@ -105,4 +110,8 @@ def add(context: Context, entries: Sequence[NewEntry]) -> list[Added]:
     )
     vectors = [embedded.get(entry.content_hash) for entry in entries]
     model_id = context.embedder.model_id if any(vectors) and context.embedder else None
-    return context.store.entries.add(entries, vectors if model_id else None, model_id)
+    with context.store.transaction():
+        added = context.store.entries.add(entries, vectors if model_id else None, model_id)
+        if instead_of:
+            context.store.entries.replace(instead_of, added[0].id)
+    return added

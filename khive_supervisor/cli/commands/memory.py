@@ -70,11 +70,17 @@ def filter_options(function: Command) -> Command:
 @click.option("--salience", type=Number(), help="How much it matters, 0 to 1.")
 @click.option("--namespace", help="Where it belongs.")
 @click.option("--everywhere", is_flag=True, help="For every project, and not only this one.")
+@click.option("--supersedes", multiple=True, help="A memory that it replaces; repeatable.")
+@click.option("--same-as", help="A memory that says the same: this one is merged into it.")
+@click.option("--both-hold", multiple=True, help="A memory that holds beside it; repeatable.")
+@click.option("--valid-from", help="It holds from then (a local time).")
+@click.option("--valid-until", help="It holds until then, and is not found after.")
 @common_options
 def remember(run: Invocation, content: str | None, **args: Any) -> None:
     """Store one memory: CONTENT, or standard input."""
     args["everywhere"] = args["everywhere"] or None
-    run.show("memory.remember", _stored_text, content=text_of(content), **args)
+    times = {name: asked(args[name]) for name in ("valid_from", "valid_until")}
+    run.show("memory.remember", _stored_text, content=text_of(content), **{**args, **times})
 
 
 def _stored_text(answer: Mapping[str, Any]) -> str:
@@ -83,6 +89,12 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
     for label, name in (("added", "added"), ("not taken", "not_taken")):
         parts = [f"{field} {_words(value)}" for field, value in answer.get(name, {}).items()]
         lines += [f"    {label}: {'; '.join(parts)}"] if parts else []
+    lines += [f"    replaces {one}" for one in answer.get("supersedes", ())]
+    lines += [f"    {answer['merged']} was merged into it"] if "merged" in answer else []
+    for one in answer.get("related", ()):
+        lines += [f"    {style(one['id'], 'green')} {one['why']}", f"        {one['line']}"]
+    if "related" in answer:
+        lines.append("    settle it: --supersedes, --same-as or --both-hold with its id")
     return "\n".join([*lines, *_notes(answer)])
 
 
@@ -143,6 +155,8 @@ def _result_text(result: EntryShown) -> str:
     labels = [result["created_at"][:10], result["kind"], *result.get("tags", ())]
     labels += [f"of {result['project']}"] if "project" in result else []
     lines = [head, "    " + "  ".join(labels)]
+    if "older" in result:
+        lines.append("    " + style(f"older: {result['older']}", "yellow"))
     if "title" in result:
         lines.append("    " + result["title"])
     lines += ["    " + line for line in result["content"].splitlines()[:8]]

@@ -90,6 +90,7 @@ class EntryShown(TypedDict):
     content: str
     source: NotRequired[str]
     project: NotRequired[str]
+    older: NotRequired[str]
     ranking: NotRequired[Shown]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.memory import agreement, changing
 from khive_supervisor.packs.memory.purge import PURGE
 from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, Entry, How, NewEntry
@@ -50,6 +51,7 @@ def _new_entry(context: Context, args: Arguments, namespace: str, project: int |
         branch=branch,
         commit=commit,
         provenance=belonging.provenance(context, How.SAID),
+        **changing.validity(context, args),
     )
     return gated(context.gate, entry)
 
@@ -64,11 +66,13 @@ def remember(context: Context, args: Arguments) -> Answer:
     namespace = context.namespace(args.get("namespace"))
     ingest.check_content(context, args["content"])
     entry = _new_entry(context, args, namespace, belonging.to_store(context, args))
-    (added,) = ingest.add(context, [entry])
+    replaced = changing.replaced(context, args)
+    (added,) = ingest.add(context, [entry], [one.id for one in replaced])
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
     more = {} if added.created else _added_to(context, added.id, entry, args)
     answer = {**_stored(added), "namespace": entry.namespace, **more}
+    answer |= changing.settled(context, added, replaced, args)
     return forms.noted(answer, _notes(args, entry))
 
 
@@ -109,7 +113,7 @@ def _added_to(
 def recall(context: Context, args: Arguments) -> Answer:
     """Find memories by words and by meaning."""
     where = forms.entry_filter(context, args, "memory")
-    return answers.search(context, args, where, serving.RECALL)
+    return answers.search(context, args, where, serving.RECALL, agreement.arranged)
 
 
 def get(context: Context, args: Arguments) -> Answer:
@@ -198,6 +202,7 @@ PACK = Pack(
                 "source": schema.text("Where it is from.", longest=1000),
                 "namespace": forms.NAMESPACE,
                 "everywhere": belonging.EVERYWHERE,
+                **changing.ARGUMENTS,
             },
             ("content",),
             output=answers.STORED,

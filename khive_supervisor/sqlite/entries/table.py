@@ -24,7 +24,7 @@ from khive_supervisor.text.analysis import index_text
 _COLUMNS = (
     "id, collection, namespace, kind, title, content, tags, salience, decay, source, "
     "content_hash, created_at, updated_at, deleted_at, superseded_by, purged_at, project_id, "
-    "branch, commit_id, provenance_id"
+    "branch, commit_id, provenance_id, valid_from, valid_until"
 )
 #: The attributes of `Entry`, in the order of the columns.
 _FIELDS = tuple(name.removesuffix("_id") for name in _COLUMNS.split(", "))
@@ -125,6 +125,7 @@ class EntryTable(EntryStore):
             deleted_at=None if live else now, digest_key=key,
             project_id=entry.project, branch=entry.branch, commit_id=entry.commit,
             provenance_id=self._provenances.number_of(entry.provenance),
+            valid_from=entry.valid_from, valid_until=entry.valid_until,
         )  # fmt: skip
         if live:
             self._index(added, entry)
@@ -269,6 +270,24 @@ class EntryTable(EntryStore):
 
     def _point(self, old_id: int, new_id: int) -> None:
         self._database.update("entries", old_id, superseded_by=new_id, updated_at=self._clock())
+
+    def replace(self, ids: Sequence[int], new_id: int) -> list[int]:
+        with self._database.write():
+            if not self._live_among([new_id]):
+                raise NotFound(f"There is no live entry {new_id} that could replace others.")
+            old = [one for one in self._live_among(ids) if one != new_id]
+            for one in old:
+                self._point(one, new_id)
+            self.unindex(old)
+        return old
+
+    def not_holding(self, ids: Iterable[int], moment: float) -> set[int]:
+        rows = self._database.rows(
+            "SELECT id FROM entries WHERE (valid_from IS NOT NULL OR valid_until IS NOT NULL) "
+            f"AND id IN ({_GIVEN}) AND (valid_from > ? OR valid_until <= ?)",
+            [json.dumps(list(ids)), moment, moment],
+        )
+        return {row[0] for row in rows}
 
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
         sql, bindings = live(where, many=True)

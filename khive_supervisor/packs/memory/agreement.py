@@ -1,0 +1,146 @@
+"""What memories say of each other: said before, said otherwise, and which of them is older."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from khive_supervisor.search.engine import Hit
+from khive_supervisor.store.links import CONTRADICTS
+from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Finding, compare
+from khive_supervisor.truth.reading import Reading, read
+from khive_supervisor.verbs import forms
+from khive_supervisor.verbs.context import Context
+
+#: Results that are compared with each other, and entries that a new one is compared with.
+COMPARED, NEIGHBOURS = 20, 8
+#: Characters of a new entry that its neighbours are looked for with, and neighbours that are told.
+ASKED_CHARACTERS, TOLD = 1000, 2
+#: Who links by these rules.
+BY_RULE = "rule"
+_ORDER = (OTHERWISE, SAME, NEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An earlier entry, and what a new one is to it."""
+
+    entry: Entry
+    finding: Finding
+
+
+def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbour]:
+    """Return the earlier entries that say nearly the same as a new one, or otherwise.
+
+    The most telling first, `TOLD` at most.
+    """
+    asked = f"{new.title}\n{new.content}".strip()[:ASKED_CHARACTERS]
+    found = context.search.search(asked, where, limit=NEIGHBOURS, now=context.now())
+    others = [hit.entry for hit in found.hits if hit.entry.id != new.id]
+    cosines = _cosines(context, [new, *others])
+    reading = _read(new)
+    findings = [
+        (other, compare(reading, _read(other), cosines.get((new.id, other.id)))) for other in others
+    ]
+    told = [Neighbour(other, finding) for other, finding in findings if finding]
+    return sorted(told, key=lambda one: _ORDER.index(one.finding.kind))[:TOLD]
+
+
+def arranged(
+    context: Context, hits: Sequence[Hit]
+) -> tuple[list[Hit], Mapping[int, Mapping[str, str]]]:
+    """Return results with newer ones first among those that disagree, and marks of the older ones.
+
+    Nothing else changes its place. A mark is a field and its text, by entry id.
+    """
+    compared = [hit.entry for hit in hits[:COMPARED] if hit.entry.collection == "memory"]
+    newer_of = _disagreeing(context, compared)
+    ordered = _newest_first(hits, newer_of)
+    # Ids grow: of several newer ones, the highest was stored last.
+    marks = {
+        older: {"older": f"may be outdated; {forms.show_id('memory', max(newers))} says otherwise"}
+        for older, newers in newer_of.items()
+    }
+    return ordered, marks
+
+
+def _disagreeing(context: Context, entries: Sequence[Entry]) -> dict[int, set[int]]:
+    """Return the newer entries that say otherwise, by the older one's id."""
+    newer_of: dict[int, set[int]] = {}
+    if not entries:
+        return newer_of
+    ids = [one.id for one in entries]
+    linked, settled = _linked(context, ids)
+    for new, old in linked:
+        newer_of.setdefault(old, set()).add(new)
+    cosines = _cosines(context, entries)
+    readings = {one.id: _read(one) for one in entries}
+    ordered = sorted(entries, key=lambda one: (one.created_at, one.id))
+    for number, older in enumerate(ordered):
+        for newer in ordered[number + 1 :]:
+            pair = (newer.id, older.id)
+            if pair in settled or pair in linked:
+                continue
+            found = compare(readings[newer.id], readings[older.id], cosines.get(pair))
+            if found and found.kind == OTHERWISE:
+                newer_of.setdefault(older.id, set()).add(newer.id)
+    return newer_of
+
+
+def _linked(
+    context: Context, ids: Sequence[int]
+) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+    """Return the pairs that are linked as contradicting, newer first, and those no longer so."""
+    links = [one for one in context.store.links.history(ids) if one.kind == CONTRADICTS]
+    holding = {(one.from_id, one.to_id) for one in links if one.ended_at is None}
+    ended = {(one.from_id, one.to_id) for one in links} - holding
+    ends = {one for pair in holding for one in pair} - set(ids)
+    live = {one.id for one in context.store.entries.get(list(ends)) if one.live} | set(ids)
+    return {pair for pair in holding if pair[0] in live and pair[1] in ids}, ended
+
+
+def _newest_first(hits: Sequence[Hit], newer_of: Mapping[int, set[int]]) -> list[Hit]:
+    """Return the hits with each group of disagreeing ones in its own places, newest first."""
+    group = {hit.entry.id: {hit.entry.id} for hit in hits}
+    for older, newers in newer_of.items():
+        for newer in newers & group.keys():
+            if older in group and group[older] is not group[newer]:
+                group[older] |= group[newer]
+                for one in group[newer]:
+                    group[one] = group[older]
+    result = list(hits)
+    places = {hit.entry.id: place for place, hit in enumerate(hits)}
+    for members in {id(one): one for one in group.values() if len(one) > 1}.values():
+        there = sorted(places[one] for one in members)
+        newest = sorted(
+            (hits[place] for place in there),
+            key=lambda hit: (-hit.entry.created_at, -hit.entry.id),
+        )
+        for place, hit in zip(there, newest, strict=True):
+            result[place] = hit
+    return result
+
+
+def _read(entry: Entry) -> Reading:
+    return read(f"{entry.title}\n{entry.content}" if entry.title else entry.content)
+
+
+def _cosines(context: Context, entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
+    """Return the cosines of all pairs of entries that have vectors, by both orders of ids."""
+    embedder = context.embedder
+    if embedder is None or len(entries) < 2:
+        return {}
+    rows = context.whole_store.vectors.of(embedder.model_id, [one.id for one in entries])
+    vectors = np.array([np.frombuffer(row.data, "<f2") for row in rows], np.float32)
+    if not len(vectors):
+        return {}
+    products = vectors @ vectors.T
+    return {
+        (one.entry_id, other.entry_id): float(products[i, j])
+        for i, one in enumerate(rows)
+        for j, other in enumerate(rows)
+        if i != j
+    }

@@ -1,0 +1,263 @@
+"""Whether a newer text says the same as an older one, or otherwise: rules, in order; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from khive_supervisor.truth import words
+from khive_supervisor.truth.reading import Reading, Statement, classed, stemmed
+
+#: What a comparison finds.
+SAME, OTHERWISE, NEAR = "same", "otherwise", "near"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What two texts are to each other, and why, in a few words; `NEAR` is only worth a look."""
+
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two statements: what both say, and what only the newer or the older one does."""
+
+    new: Statement
+    old: Statement
+    cosine: float | None
+    shared: frozenset[str]
+    only_new: frozenset[str]
+    only_old: frozenset[str]
+    rest_new: frozenset[str]
+    rest_old: frozenset[str]
+    weight: float
+
+    @property
+    def cover(self) -> float:
+        """Return which part of the shorter statement the other one says, too."""
+        shorter = min(len(self.new.said), len(self.old.said))
+        return len(self.shared) / shorter if shorter else 0.0
+
+    def near(self, least: float) -> bool:
+        """Return False if the model knows both and finds them further apart than that."""
+        return self.cosine is None or self.cosine >= least
+
+
+_PASSING = frozenset(map(stemmed, words.WEAK)) | {"us"}
+_WEAK = _PASSING | frozenset(map(stemmed, words.COMMON))
+_UNITS = frozenset(map(stemmed, words.UNITS))
+
+
+def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Finding | None:
+    """Return what a newer text is to an older one; `cosine` is of their vectors, if there are any.
+
+    None: nothing that these rules could tell. Long texts are only compared as a whole.
+    """
+    same: Finding | None = None
+    for new in newer.statements:
+        for old in older.statements:
+            found = _statements(_pair(new, old, cosine))
+            if found and found.kind == OTHERWISE:
+                return found
+            same = same or found
+    if _amends(newer, older, cosine):
+        return Finding(OTHERWISE, "may say otherwise: it amends what was said before")
+    alone = len(newer.statements) == len(older.statements) == 1
+    if same and same.kind == SAME and alone:
+        return same
+    return same and Finding(NEAR, "is about the same")
+
+
+def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
+    if not newer.amends or (cosine is not None and cosine < AMENDS_COSINE):
+        return False
+    shared = newer.said & older.said
+    smaller = min(len(newer.said), len(older.said))
+    return len(shared) >= AMENDS_SHARED and len(shared) >= AMENDS_PART * smaller
+
+
+AMENDS_COSINE, AMENDS_SHARED, AMENDS_PART = 0.55, 5, 0.22
+
+
+def _pair(new: Statement, old: Statement, cosine: float | None) -> _Pair:
+    shared = frozenset(new.said.keys() & old.said.keys())
+    only_new = frozenset(new.said.keys() - shared)
+    only_old = frozenset(old.said.keys() - shared)
+    return _Pair(
+        new, old, cosine, shared, only_new, only_old,
+        _rest(only_new, new), _rest(only_old, old),
+        sum(0.5 if one in _WEAK else 1.0 for one in shared if one not in new.values),
+    )  # fmt: skip
+
+
+def _rest(only: frozenset[str], of: Statement) -> frozenset[str]:
+    """What is left of a difference when values and words that say little are taken away."""
+    return frozenset(
+        one for one in only if one not in of.values and one not in _PASSING and one not in _UNITS
+    )
+
+
+def _statements(pair: _Pair) -> Finding | None:
+    for rule in _RULES:
+        if why := rule(pair):
+            return Finding(OTHERWISE, f"may say otherwise: {why}")
+    if _same(pair):
+        return Finding(SAME, "says nearly the same")
+    if pair.weight >= NEAR_WEIGHT and (
+        pair.cover >= NEAR_COVER or (pair.cosine or 0) >= NEAR_COSINE
+    ):
+        return Finding(NEAR, "is about the same")
+    return None
+
+
+NEAR_WEIGHT, NEAR_COVER, NEAR_COSINE = 1.5, 0.67, 0.72
+
+
+def _same(pair: _Pair) -> bool:
+    if pair.new.negations % 2 != pair.old.negations % 2:
+        return False
+    if _values_differ(pair) or pair.weight < 1.0:
+        return False
+    if not pair.rest_new and not pair.rest_old:
+        return True
+    if pair.rest_new and pair.rest_old:
+        return False
+    return (pair.cosine or 0.0) >= SAME_COSINE and pair.cover >= SAME_COVER
+
+
+SAME_COSINE, SAME_COVER = 0.9, 0.6
+
+
+def _values_differ(pair: _Pair) -> bool:
+    return any(one in pair.new.values for one in pair.only_new) or any(
+        one in pair.old.values for one in pair.only_old
+    )
+
+
+def _change(pair: _Pair, old: Iterable[str], new: Iterable[str]) -> str:
+    before, after = _written(pair.old, old), _written(pair.new, new)
+    return f"{before} -> {after}"
+
+
+def _written(statement: Statement, which: Iterable[str]) -> str:
+    """Return words of a statement as they are written there, in its order."""
+    wanted = set(which)
+    signs = (statement.said[one].strip(".,:-") for one in statement.order if one in wanted)
+    return " ".join(dict.fromkeys(signs))[:60]
+
+
+def _value(pair: _Pair) -> str:
+    """Another amount, date or place for the same thing."""
+    kinds = {pair.new.values[one] for one in pair.only_new if one in pair.new.values} & {
+        pair.old.values[one] for one in pair.only_old if one in pair.old.values
+    }
+    if not kinds or not _one_subject(pair, most=4) or not pair.near(0.45):
+        return ""
+    equal = not pair.rest_new and not pair.rest_old
+    if pair.weight < (1.0 if pair.new.changes or equal else 1.5):
+        return ""
+    old = [one for one in pair.only_old if pair.old.values.get(one) in kinds]
+    new = [one for one in pair.only_new if pair.new.values.get(one) in kinds]
+    return _change(pair, old, new)
+
+
+def _one_subject(pair: _Pair, most: int) -> bool:
+    """Return True if what only one of them says need not be another subject."""
+    fewer, more = sorted((len(pair.rest_new), len(pair.rest_old)))
+    if fewer and not (pair.new.changes and fewer == 1 and more <= 2 and pair.near(0.6)):
+        return False
+    return more <= (2 * most if pair.new.changes else most)
+
+
+def _word(pair: _Pair) -> str:
+    """Another name in the same place of an otherwise equal statement."""
+    fewer, more = sorted((len(pair.rest_new), len(pair.rest_old)))
+    if fewer != 1 or more > 2 or pair.weight < 1.5 or not pair.near(0.45):
+        return ""
+    if _both_values(pair) or pair.cover < 0.5:
+        return ""
+    if pair.new.negations % 2 != pair.old.negations % 2:
+        return ""
+    if not (pair.rest_new & pair.new.slots and pair.rest_old & pair.old.slots):
+        return ""
+    if not (_last(pair) or (_first(pair) and _names(pair))):
+        return ""
+    return _change(pair, pair.rest_old, pair.rest_new)
+
+
+def _both_values(pair: _Pair) -> bool:
+    """Return True if each has a value that the other one does not have."""
+    return any(one in pair.new.values for one in pair.only_new) and any(
+        one in pair.old.values for one in pair.only_old
+    )
+
+
+def _last(pair: _Pair) -> bool:
+    """Return True if the words that differ stand at the end of both, and not at the beginning."""
+    if _first(pair):
+        return False
+    new, old = {*pair.new.order[-2:]}, {*pair.old.order[-2:]}
+    return bool(new & pair.rest_new and old & pair.rest_old)
+
+
+def _first(pair: _Pair) -> bool:
+    """Return True if both begin with the words that differ."""
+    return pair.new.order[0] in pair.rest_new and pair.old.order[0] in pair.rest_old
+
+
+def _names(pair: _Pair) -> bool:
+    """Return True if what both begin with is somebody's name, as far as its form tells."""
+    first = (pair.new.said[pair.new.order[0]], pair.old.said[pair.old.order[0]])
+    return all(one.istitle() and one.isalpha() for one in first)
+
+
+def _opposite(pair: _Pair) -> str:
+    """The opposite word."""
+    if pair.weight < 1.0 or pair.cover < 0.5 or not pair.near(0.5) or _both_values(pair):
+        return ""
+    if min(len(pair.rest_new), len(pair.rest_old)) > 2:
+        return ""
+    for one, other in _OPPOSITES:
+        for old, new in ((one, other), (other, one)):
+            if old in pair.only_old and new in pair.only_new:
+                return f"{pair.old.said[old]} -> {pair.new.said[new]}"
+    return ""
+
+
+_OPPOSITES = [
+    (a, b)
+    for pair in words.OPPOSITES
+    for a, b in [(classed(pair[0])[0], classed(pair[1])[0])]
+    if a != b
+]
+
+
+def _negated(pair: _Pair) -> str:
+    """The same with a "not" in one of them."""
+    if pair.new.negations % 2 == pair.old.negations % 2 or pair.weight < 1.5:
+        return ""
+    if pair.cover < 0.6 or not _one_subject(pair, most=2) or not pair.near(0.5):
+        return ""
+    if _values_differ(pair):
+        return ""
+    return "one of them says not"
+
+
+def _gone(pair: _Pair) -> str:
+    """What the older one speaks of is said to be no more."""
+    gone = pair.new.retired & pair.old.said.keys()
+    rest = sum(0.5 if one in _WEAK else 1.0 for one in pair.shared - gone)
+    if not gone or rest < 1.0 or pair.cover < 0.4 or not pair.near(0.45):
+        return ""
+    return f"no longer {_written(pair.old, gone)}"
+
+
+def _turned(pair: _Pair) -> str:
+    """The same two things the other way round: a over b, b over a."""
+    turned = {(b, a) for a, b in pair.new.compared} & pair.old.compared
+    return "the other way round" if turned and pair.weight >= 1.0 else ""
+
+
+_RULES: tuple[Callable[[_Pair], str], ...] = (_gone, _opposite, _value, _turned, _negated, _word)

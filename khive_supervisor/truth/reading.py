@@ -1,0 +1,196 @@
+"""A text as the rules read it: statements of words, values and signs of change; pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from khive_supervisor.truth import words
+
+#: What is read of a text: characters, and statements.
+LONGEST, MOST_STATEMENTS = 4000, 6
+
+#: Characters of a text whose statements are compared one by one; of a longer one only its words.
+SHORT = 600
+
+_TOKEN = re.compile(
+    r"(?:https?://|~/|\.{0,2}/)[^\s,;()\"'`]*[\w/]"  # an address or a path
+    r"|[A-Za-z_][\w.+#:/-]*\w(?:'(?:s|t))?"  # a word or a name
+    r"|v?\d[\d.,:_-]*(?:[a-zA-Z%]{1,3}\b)?"  # a number, date, time or version
+    r"|\w"
+)
+_ENDS = re.compile(r"(?<=[.!?;])\s+|\n+")
+_NUMBER = re.compile(r"v?(\d[\d.,:_-]*\d|\d)([a-zA-Z%]{0,3})")
+_RETIRED = re.compile(
+    r"\b(?:instead of|rather than|no longer|not (?:as|in|by|on|with|from)|moved? from|"
+    r"away from|switched from|migrated from|changed? [^.]{0,40}?from|replaces|replacing|"
+    r"dropped|supersed\w+(?: the)?|stopped using)\s+"
+    r"(?P<after>[^,.;]{1,60})"
+    r"|(?P<before>[\w./ -]{2,40}?)\s+(?:is|are|was|were|has been|have been)\s+(?:now\s+)?"
+    r"(?:gone|switched off|deprecated|dropped|removed|retired|replaced|obsolete|dead)\b",
+    re.IGNORECASE,
+)
+_AMENDS = re.compile(
+    r"\b(?:amend(?:s|ed|ing|ment)?|supersed\w+|"
+    r"(?:updates?|changes?|revisions?|corrections?) to (?:the|our) (?:[\w-]+ ){0,3}"
+    r"(?:policy|policies|decisions?|rules?|agreement|convention)|"
+    r"(?:changed|revised|reversed|overruled|corrected) (?:the|our) (?:[\w-]+ ){0,3}"
+    r"(?:policy|decisions?|rules?|convention))\b",
+    re.IGNORECASE,
+)
+#: A statement without a subject of its own, or about what somebody does just now.
+_PASSING = re.compile(
+    r"^\W*(?:it|this|that|these|those|they|he|she|there|here)\b"
+    r"|\bI(?:'(?:ll|m|ve|d))?\b|\b(?:let's|let me|let us)\b",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[(){}\[\]=<>|\\\"`$]")
+#: Signs of code that prose may have, and words of a statement that is compared.
+MOST_SIGNS, MOST_WORDS = 5, 18
+
+#: One thing put before another one.
+_COMPARED = re.compile(
+    r"(?=\b([\w-]+)\s+(?:before|over|rather than|instead of|not|than|to)\s+([\w-]+))", re.IGNORECASE
+)
+_SWITCHED = ("turned", "switched", "set", "is", "are", "was", "were", "be")
+_SLOT = re.compile(
+    r"(?:is|are|was|with|by|in|on|at|to|called|named|as|from|of|uses?|for|prefers?)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement.
+
+    `said` are its words' stems and its values, by the way they were written; `values` those of them
+    that stand for an amount, a date or a place, by their class. `slots` are words that fill a place
+    ("is called x", "with x"). `retired` are the words that it says not to hold any more.
+    """
+
+    said: dict[str, str]
+    values: dict[str, str]
+    negations: int
+    changes: bool
+    slots: frozenset[str]
+    retired: frozenset[str]
+    order: tuple[str, ...]
+    compared: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text: its statements, all of its words, and whether it amends what was said before."""
+
+    statements: tuple[Statement, ...]
+    said: frozenset[str]
+    amends: bool
+    long: bool
+
+
+def read(text: str) -> Reading:
+    """Return how the rules read a text; of a long one its beginning and its end."""
+    if len(text) > LONGEST:
+        text = text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :]
+    parts = [part for part in _ENDS.split(text) if part.strip()]
+    long = len(parts) > MOST_STATEMENTS or len(text) > SHORT
+    statements = () if long else _statements(parts, _retired(text))
+    said = frozenset(
+        stem
+        for token in _TOKEN.findall(text)
+        if (stem := stemmed(token.lower())) and token.lower() not in words.FUNCTION_WORDS
+    )
+    return Reading(statements, said, _AMENDS.search(text) is not None, long)
+
+
+def _statements(parts: list[str], retired: frozenset[str]) -> tuple[Statement, ...]:
+    """The parts that say something of their own, in prose."""
+    prose = (
+        part
+        for part in parts
+        if not _PASSING.search(part) and len(_CODE.findall(part)) <= MOST_SIGNS
+    )
+    made = (_statement(part, retired) for part in prose)
+    return tuple(one for one in made if 0 < len(one.order) <= MOST_WORDS)
+
+
+def _statement(text: str, retired: frozenset[str]) -> Statement:
+    said: dict[str, str] = {}
+    values: dict[str, str] = {}
+    slots: set[str] = set()
+    order: list[str] = []
+    negations, changes, before = 0, False, ""
+    for number, token in enumerate(_TOKEN.findall(text)):
+        low = token.lower().rstrip(".:-")
+        if low in words.NEGATIONS or low.endswith("n't"):
+            negations += 1
+        elif low in words.CHANGES and low not in words.MONTHS:
+            changes = True
+        elif low in ("on", "off") and before in _SWITCHED:
+            said[f"switched-{low}"] = low
+            order.append(f"switched-{low}")
+        elif low and low not in words.FUNCTION_WORDS:
+            stem, kind = classed(low)
+            said[stem] = token
+            order.append(stem)
+            if kind:
+                values[stem] = kind
+            if _SLOT.search(before) or number == 0 or (token[0].isupper() and number):
+                slots.add(stem)
+        before = low
+    return Statement(
+        said, values, negations, changes, frozenset(slots), retired, tuple(order), _compared(text)
+    )
+
+
+def _compared(text: str) -> frozenset[tuple[str, str]]:
+    pairs = (match.groups() for match in _COMPARED.finditer(text))
+    return frozenset((classed(a.lower())[0], classed(b.lower())[0]) for a, b in pairs)
+
+
+def _retired(text: str) -> frozenset[str]:
+    found: set[str] = set()
+    for match in _RETIRED.finditer(text):
+        part = match["after"] or match["before"] or ""
+        tokens = [token.lower().rstrip(".:-") for token in _TOKEN.findall(part)]
+        kept = [token for token in tokens if token not in words.FUNCTION_WORDS]
+        found.update(classed(token)[0] for token in (kept[:3] if match["after"] else kept[-3:]))
+    return frozenset(found)
+
+
+def classed(token: str) -> tuple[str, str]:
+    """Return a token's stem, and the class of value that it is: number, date, place, or ""."""
+    if token in words.NUMBER_WORDS:
+        return words.NUMBER_WORDS[token], "number"
+    if token in words.DAYS or token in words.MONTHS:
+        return token, "day" if token in words.DAYS else "month"
+    number = _NUMBER.fullmatch(token)
+    if number:
+        return number[1].rstrip(".,:-_"), "time" if ":" in number[1] else "number"
+    if "/" in token.strip("/") or token.startswith(("/", "~", "./")):
+        return token, "place"
+    if re.search(r"\d", token) and ":" in token:
+        return token, "version"
+    return stemmed(token), ""
+
+
+def stemmed(word: str) -> str:
+    """Return a word without its ending; a name stays as it is."""
+    word = word.removesuffix("'s")
+    if word in words.IRREGULAR:
+        return words.IRREGULAR[word]
+    if not word.isascii() or not word.isalpha() or len(word) < 4:
+        return word
+    for ending, other in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: len(word) - len(ending)] + other
+            break
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "sl":
+        word = word[:-1]
+    return word.removesuffix("e")
+
+
+_ENDINGS = (
+    ("ments", ""), ("ment", ""), ("ations", "at"), ("ation", "at"), ("ions", ""), ("ion", ""),
+    ("ies", "y"), ("ied", "y"), ("ings", ""), ("ing", ""), ("sses", "ss"), ("ed", ""),
+    ("xes", "x"), ("ss", "ss"), ("es", "e"), ("us", "us"), ("is", "is"), ("s", ""), ("ly", ""),
+)  # fmt: skip

@@ -1,0 +1,112 @@
+"""What a newer text is to an older one, by the rules alone: the pairs that judge them are data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Finding, compare
+from khive_supervisor.truth.reading import classed, read, stemmed
+
+PAIRS = Path(__file__).parents[3] / "benchmarks" / "truth"
+
+
+def found(old: str, new: str, cosine: float | None = None) -> Finding | None:
+    return compare(read(new), read(old), cosine)
+
+
+def kind(old: str, new: str, cosine: float | None = None) -> str | None:
+    finding = found(old, new, cosine)
+    return finding and finding.kind
+
+
+def rows(name: str) -> list[list[str]]:
+    text = (PAIRS / f"{name}.tsv").read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines()]
+
+
+def test_pairs_that_contradict_each_other_are_found_without_a_model() -> None:
+    pairs = [(old, new) for _, old, new, _ in rows("contradicting")]
+    missed = [pair for pair in pairs if kind(*pair) != OTHERWISE]
+    assert len(missed) <= 0.06 * len(pairs), missed
+
+
+def test_what_holds_side_by_side_is_no_contradiction() -> None:
+    assert [pair for pair in rows("both_hold") if kind(*pair) == OTHERWISE] == []
+
+
+def test_the_same_in_other_words_is_noticed() -> None:
+    assert [pair for pair in rows("same") if kind(*pair) not in (SAME, NEAR)] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("The cache holds 512 entries.", "The cache holds 2048 entries.", "512 -> 2048"),
+        ("Sprint planning is on Tuesday.", "Sprint planning is on Friday.", "Tuesday -> Friday"),
+        (
+            "Mail is sent through SendGrid.",
+            "Mail is sent through Postmark.",
+            "SendGrid -> Postmark",
+        ),
+        ("The CLI supports Windows.", "The CLI does not support Windows.", "one of them says not"),
+        ("Builds run on Jenkins.", "Builds run on Buildkite; Jenkins is gone.", "Jenkins"),
+        ("The endpoint is public.", "The endpoint is private.", "public -> private"),
+        ("Explain before code.", "Code before explain.", "the other way round"),
+    ],
+)
+def test_a_contradiction_says_what_differs(old: str, new: str, why: str) -> None:
+    finding = found(old, new)
+    assert finding is not None
+    assert finding.kind == OTHERWISE
+    assert why in finding.why
+
+
+def test_a_model_that_finds_them_far_apart_is_believed() -> None:
+    pair = ("Mail is sent through SendGrid.", "Mail is sent through Postmark.")
+    assert kind(*pair, 0.9) == OTHERWISE
+    assert kind(*pair, 0.1) is None
+
+
+def test_long_texts_contradict_only_if_one_amends_what_was_said() -> None:
+    shared = " ".join(f"word{chr(97 + n)}ing retry backoff limits gateway cap" for n in range(20))
+    old, new = f"Settled: cap at 60. {shared}", f"Cap at 30. {shared}"
+    assert kind(old, new, 0.9) is None
+    assert kind(old, f"Amendment to the policy. {new}", 0.9) == OTHERWISE
+    assert kind(old, f"Amendment to the policy. {new}", 0.3) is None
+    assert kind("Something else entirely.", f"Amendment to the policy. {new}", 0.9) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\n\n",
+        "?",
+        "日本語の文",
+        "🎉" * 50,
+        "a" * 99_999,
+        "1 " * 5000,
+        "\0\ud800",
+        "()" * 99,
+    ],
+)
+def test_any_text_can_be_read(text: str) -> None:
+    assert kind(text, text) in (None, SAME, NEAR)
+
+
+def test_what_somebody_does_just_now_is_no_statement() -> None:
+    assert kind("I will replace line 12.", "I will replace line 40.") is None
+    assert kind("It is at line 12.", "It is at line 40.") is None
+    assert kind("x = f(a)[1] == {2}", "x = f(a)[1] == {3}") is None
+
+
+def test_words_are_told_by_their_stems_and_values_by_their_class() -> None:
+    assert {stemmed(word) for word in ("ship", "ships", "shipped", "shipping")} == {"ship"}
+    assert classed("three") == ("3", "number")
+    assert classed("02:00")[1] == "time"
+    assert classed("/etc/x.toml")[1] == "place"
+    assert classed("monday")[1] == "day"
+    assert classed("vault") == ("vault", "")

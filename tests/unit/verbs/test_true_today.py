@@ -1,0 +1,184 @@
+"""What disagrees, what replaces what, and what no longer holds: remember and recall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from khive_supervisor.access.grant import OPERATOR, confined_to
+from khive_supervisor.config.load import from_dict
+from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.packs import loading
+from khive_supervisor.store.links import CONTRADICTS, SAME_AS, SUPERSEDES
+from khive_supervisor.verbs.context import Context, SessionInfo
+
+REGISTRY = loading.load()
+OLD, NEW = "The billing service listens on port 8080.", "The billing service listens on port 9090."
+
+
+class Clock:
+    """A wall clock that is set."""
+
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def context(tmp_path: Path, clock: Clock) -> Iterator[Context]:
+    config = from_dict({"store": {"path": str(tmp_path / "khive.db")}})
+    opened = Context(
+        config, SessionInfo(id="s", actor="ada"), socket_path=None, make_embedder=lambda: None,
+        grant=OPERATOR, wall_clock=clock,
+    )  # fmt: skip
+    yield opened
+    opened.close()
+
+
+def call(context: Context, verb: str, /, **args: Any) -> dict[str, Any]:
+    return REGISTRY.call(context, verb, args)
+
+
+def remember(context: Context, content: str, **args: Any) -> dict[str, Any]:
+    return call(context, "memory.remember", content=content, **args)
+
+
+def recalled(context: Context, query: str, **args: Any) -> list[dict[str, Any]]:
+    return list(call(context, "memory.recall", query=query, **args)["results"])
+
+
+def ids(results: list[dict[str, Any]]) -> list[str]:
+    return [one["id"] for one in results]
+
+
+def kinds(context: Context, *numbers: int) -> list[tuple[int, int, str]]:
+    return [(one.from_id, one.to_id, one.kind) for one in context.store.links.of(numbers)]
+
+
+def test_who_says_otherwise_is_told_so_and_how_to_settle_it(context: Context) -> None:
+    assert "related" not in remember(context, OLD)
+    answer = remember(context, NEW)
+    assert answer["status"] == "stored"
+    assert [(one["id"], one["line"]) for one in answer["related"]] == [("m1", OLD)]
+    assert "8080 -> 9090" in answer["related"][0]["why"]
+    assert "supersedes" in answer["next"]
+    assert kinds(context, 1) == [(2, 1, CONTRADICTS)]
+
+
+def test_who_says_the_same_in_other_words_is_told_so(context: Context) -> None:
+    remember(context, OLD)
+    answer = remember(context, "Port 8080 is where the billing service listens.")
+    assert [one["why"] for one in answer["related"]] == ["says nearly the same"]
+    assert kinds(context, 1) == []
+
+
+def test_what_has_nothing_to_do_with_it_is_not_told(context: Context) -> None:
+    remember(context, OLD)
+    assert "related" not in remember(context, "The staging cluster is called orca.")
+
+
+def test_what_disagrees_is_shown_newer_first_and_the_older_is_marked(context: Context) -> None:
+    remember(context, OLD, salience=1.0)
+    remember(context, NEW, salience=0.0)
+    newer, older = recalled(context, "billing service port")
+    assert (newer["id"], older["id"]) == ("m2", "m1")
+    assert older["older"] == "may be outdated; m2 says otherwise"
+    assert "older" not in newer
+
+
+def test_both_may_hold(context: Context) -> None:
+    remember(context, OLD)
+    remember(context, NEW)
+    assert "related" not in remember(context, NEW, both_hold=["m1"])
+    assert kinds(context, 1) == []
+    assert all("older" not in one for one in recalled(context, "billing service port"))
+
+
+def test_a_memory_replaces_others_in_the_same_call(context: Context) -> None:
+    remember(context, OLD)
+    remember(context, "Billing is on 8080 still.")
+    answer = remember(context, NEW, supersedes=["m1", "m2"])
+    assert (answer["id"], answer["supersedes"]) == ("m3", ["m1", "m2"])
+    assert "related" not in answer
+    assert kinds(context, 3) == [(3, 1, SUPERSEDES), (3, 2, SUPERSEDES)]
+    assert ids(recalled(context, "billing")) == ["m3"]
+
+
+def test_a_memory_that_is_there_already_can_still_replace_another(context: Context) -> None:
+    remember(context, OLD)
+    remember(context, NEW)
+    answer = remember(context, NEW, supersedes=["m1"])
+    assert (answer["id"], answer["status"], answer["supersedes"]) == ("m2", "already known", ["m1"])
+    assert ids(recalled(context, "billing")) == ["m2"]
+    assert "supersedes" not in remember(context, NEW, supersedes=["m2"])
+
+
+def test_a_memory_that_is_the_same_is_merged(context: Context) -> None:
+    remember(context, OLD, tags=["a"])
+    text = "Port 8080 is where the billing service listens."
+    remember(context, text, tags=["b"])
+    answer = remember(context, text, same_as="m1")
+    assert (answer["id"], answer["status"], answer["merged"]) == ("m1", "merged", "m2")
+    (left,) = recalled(context, "billing")
+    assert (left["id"], left["tags"]) == ("m1", ["a", "b"])
+    assert set(kinds(context, 1)) == {(2, 1, SAME_AS), (1, 2, SUPERSEDES)}
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"supersedes": ["m9"]}, NotFound),
+        ({"supersedes": ["k1"]}, NotFound),
+        ({"supersedes": ["m2"]}, InvalidInput),
+        ({"supersedes": ["m1"], "same_as": "m1"}, InvalidInput),
+        ({"same_as": "nonsense"}, InvalidInput),
+        ({"both_hold": ["m9"]}, NotFound),
+        ({"valid_until": "some day"}, InvalidInput),
+        ({"valid_from": "2030-01-02", "valid_until": "2030-01-01"}, InvalidInput),
+    ],
+)
+def test_what_cannot_be_settled_is_refused_and_nothing_is_stored(
+    context: Context, given: dict[str, Any], error: type[Exception]
+) -> None:
+    remember(context, OLD)
+    remember(context, "Gone.")
+    call(context, "memory.forget", ids=["m2"])
+    with pytest.raises(error):
+        remember(context, NEW, **given)
+    assert context.store.entries.highest_id() == 2
+
+
+def test_what_has_ended_or_not_begun_is_not_found(context: Context, clock: Clock) -> None:
+    remember(context, "The kettle is broken.", valid_until="2027-02-01")
+    remember(context, "The new kettle comes.", valid_from="2027-03-01")
+    assert ids(recalled(context, "kettle")) == ["m1"]
+    clock.now += 30 * 86400
+    assert ids(recalled(context, "kettle")) == []
+    clock.now += 30 * 86400
+    (found,) = recalled(context, "kettle")
+    assert (found["id"], found["valid_from"]) == ("m2", "2027-03-01T00:00:00Z")
+    assert context.store.entries.not_holding([1, 2], clock.now) == {1}
+
+
+def test_a_confined_session_links_only_its_own(context: Context) -> None:
+    remember(context, OLD, namespace="other")
+    mine = context.config.session.namespace
+    remember(context, NEW, namespace=mine)
+    context.grant = confined_to(mine)
+    with pytest.raises(NotFound):
+        context.store.links.add(2, 1, CONTRADICTS)
+    with pytest.raises(NotFound):
+        context.store.entries.replace([2], 1)
+    assert not context.store.links.end(2, 1, CONTRADICTS)
+    assert context.store.links.of([1, 2]) == []
+    assert context.store.entries.replace([1], 2) == []
+    assert context.store.entries.not_holding([1, 2], 0.0) == set()
