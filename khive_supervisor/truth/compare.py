@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
-from khive_supervisor.truth.reading import Reading, Statement, classed, stemmed
+from khive_supervisor.truth.reading import Reading, Sentence, classed, stemmed
 
 #: What a comparison finds.
 SAME, OTHERWISE, NEAR = "same", "otherwise", "near"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Comparison:
     """What two texts are to each other, and why, in a few words; `NEAR` is only worth a look."""
 
     kind: str
@@ -24,8 +24,8 @@ class Finding:
 class _Pair:
     """Two statements: what both say, and what only the newer or the older one does."""
 
-    new: Statement
-    old: Statement
+    new: Sentence
+    old: Sentence
     cosine: float | None
     shared: frozenset[str]
     only_new: frozenset[str]
@@ -50,12 +50,12 @@ _WEAK = _PASSING | frozenset(map(stemmed, words.COMMON))
 _UNITS = frozenset(map(stemmed, words.UNITS))
 
 
-def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Finding | None:
+def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Comparison | None:
     """Return what a newer text is to an older one; `cosine` is of their vectors, if there are any.
 
     None: nothing that these rules could tell. Long texts are only compared as a whole.
     """
-    same: Finding | None = None
+    same: Comparison | None = None
     for new in newer.statements:
         for old in older.statements:
             found = _statements(_pair(new, old, cosine))
@@ -63,11 +63,11 @@ def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Find
                 return found
             same = same or found
     if _amends(newer, older, cosine):
-        return Finding(OTHERWISE, "may say otherwise: it amends what was said before")
+        return Comparison(OTHERWISE, "may say otherwise: it amends what was said before")
     alone = len(newer.statements) == len(older.statements) == 1
     if same and same.kind == SAME and alone:
         return same
-    return same and Finding(NEAR, "is about the same")
+    return same and Comparison(NEAR, "is about the same")
 
 
 def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
@@ -81,7 +81,7 @@ def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
 AMENDS_COSINE, AMENDS_SHARED, AMENDS_PART = 0.55, 5, 0.22
 
 
-def _pair(new: Statement, old: Statement, cosine: float | None) -> _Pair:
+def _pair(new: Sentence, old: Sentence, cosine: float | None) -> _Pair:
     shared = frozenset(new.said.keys() & old.said.keys())
     only_new = frozenset(new.said.keys() - shared)
     only_old = frozenset(old.said.keys() - shared)
@@ -92,23 +92,23 @@ def _pair(new: Statement, old: Statement, cosine: float | None) -> _Pair:
     )  # fmt: skip
 
 
-def _rest(only: frozenset[str], of: Statement) -> frozenset[str]:
+def _rest(only: frozenset[str], of: Sentence) -> frozenset[str]:
     """What is left of a difference when values and words that say little are taken away."""
     return frozenset(
         one for one in only if one not in of.values and one not in _PASSING and one not in _UNITS
     )
 
 
-def _statements(pair: _Pair) -> Finding | None:
+def _statements(pair: _Pair) -> Comparison | None:
     for rule in _RULES:
         if why := rule(pair):
-            return Finding(OTHERWISE, f"may say otherwise: {why}")
+            return Comparison(OTHERWISE, f"may say otherwise: {why}")
     if _same(pair):
-        return Finding(SAME, "says nearly the same")
+        return Comparison(SAME, "says nearly the same")
     if pair.weight >= NEAR_WEIGHT and (
         pair.cover >= NEAR_COVER or (pair.cosine or 0) >= NEAR_COSINE
     ):
-        return Finding(NEAR, "is about the same")
+        return Comparison(NEAR, "is about the same")
     return None
 
 
@@ -141,7 +141,7 @@ def _change(pair: _Pair, old: Iterable[str], new: Iterable[str]) -> str:
     return f"{before} -> {after}"
 
 
-def _written(statement: Statement, which: Iterable[str]) -> str:
+def _written(statement: Sentence, which: Iterable[str]) -> str:
     """Return words of a statement as they are written there, in its order."""
     wanted = set(which)
     signs = (statement.said[one].strip(".,:-") for one in statement.order if one in wanted)

@@ -59,8 +59,8 @@ _SLOT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement.
+class Sentence:
+    """One statement of a text.
 
     `said` are its words' stems and its values, by the way they were written; `values` those of them
     that stand for an amount, a date or a place, by their class. `slots` are words that fill a place
@@ -81,7 +81,7 @@ class Statement:
 class Reading:
     """A text: its statements, all of its words, and whether it amends what was said before."""
 
-    statements: tuple[Statement, ...]
+    statements: tuple[Sentence, ...]
     said: frozenset[str]
     amends: bool
     long: bool
@@ -102,7 +102,7 @@ def read(text: str) -> Reading:
     return Reading(statements, said, _AMENDS.search(text) is not None, long)
 
 
-def _statements(parts: list[str], retired: frozenset[str]) -> tuple[Statement, ...]:
+def _statements(parts: list[str], retired: frozenset[str]) -> tuple[Sentence, ...]:
     """The parts that say something of their own, in prose."""
     prose = (
         part
@@ -113,7 +113,7 @@ def _statements(parts: list[str], retired: frozenset[str]) -> tuple[Statement, .
     return tuple(one for one in made if 0 < len(one.order) <= MOST_WORDS)
 
 
-def _statement(text: str, retired: frozenset[str]) -> Statement:
+def _statement(text: str, retired: frozenset[str]) -> Sentence:
     said: dict[str, str] = {}
     values: dict[str, str] = {}
     slots: set[str] = set()
@@ -137,7 +137,7 @@ def _statement(text: str, retired: frozenset[str]) -> Statement:
             if _SLOT.search(before) or number == 0 or (token[0].isupper() and number):
                 slots.add(stem)
         before = low
-    return Statement(
+    return Sentence(
         said, values, negations, changes, frozenset(slots), retired, tuple(order), _compared(text)
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from khive_supervisor.search.engine import Hit
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
-from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Finding, compare
+from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare
 from khive_supervisor.truth.reading import Reading, read
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
@@ -29,7 +29,7 @@ class Neighbour:
     """An earlier entry, and what a new one is to it."""
 
     entry: Entry
-    finding: Finding
+    finding: Comparison
 
 
 def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbour]:

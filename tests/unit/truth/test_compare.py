@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Finding, compare
+from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare
 from khive_supervisor.truth.reading import classed, read, stemmed
 
 PAIRS = Path(__file__).parents[3] / "benchmarks" / "truth"
 
 
-def found(old: str, new: str, cosine: float | None = None) -> Finding | None:
+def found(old: str, new: str, cosine: float | None = None) -> Comparison | None:
     return compare(read(new), read(old), cosine)
 
 
