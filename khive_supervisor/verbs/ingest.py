@@ -110,8 +110,10 @@ def add(
     )
     vectors = [embedded.get(entry.content_hash) for entry in entries]
     model_id = context.embedder.model_id if any(vectors) and context.embedder else None
-    with context.store.transaction():
-        added = context.store.entries.add(entries, vectors if model_id else None, model_id)
-        if instead_of:
-            context.store.entries.replace(instead_of, added[0].id)
+    vectors_of_model = vectors if model_id else None
+    if not instead_of:
+        return context.store.entries.add(entries, vectors_of_model, model_id)
+    with context.store.changes.recorded("supersede", instead_of, entries):
+        added = context.store.entries.add(entries, vectors_of_model, model_id)
+        context.store.entries.replace(instead_of, added[0].id)
     return added

@@ -105,7 +105,7 @@ def _merged(context: Context, added: Added, kept: int) -> Answer:
         return {}
     store = context.store
     (entry,) = store.entries.get([added.id])
-    with store.transaction():
+    with store.changes.recorded("merge", [added.id, kept]):
         store.links.add(added.id, kept, SAME_AS, context.session.actor)
         store.entries.replace([added.id], kept)
         store.entries.annotate(kept, entry.tags)

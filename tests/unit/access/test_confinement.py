@@ -97,7 +97,6 @@ PROBES: dict[str, list[Any]] = {
     "valid_from": ["2020-01-01"],
     "valid_until": ["2100-01-01"],
     "as_of": ["2100-01-01"],
-    "dry_run": [True],
     "everywhere": [True],
     "scope": ["project", "user", "all"],
     "dry_run": [True, False],

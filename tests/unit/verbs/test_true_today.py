@@ -111,6 +111,9 @@ def test_a_memory_replaces_others_in_the_same_call(context: Context) -> None:
     assert "related" not in answer
     assert kinds(context, 3) == [(3, 1, SUPERSEDES), (3, 2, SUPERSEDES)]
     assert ids(recalled(context, "billing")) == ["m3"]
+    context.store.changes.undo(context.store.changes.recent()[0].id)
+    assert set(ids(recalled(context, "billing"))) == {"m1", "m2"}
+    assert kinds(context, 3) == []
 
 
 def test_a_memory_that_is_there_already_can_still_replace_another(context: Context) -> None:
@@ -131,6 +134,8 @@ def test_a_memory_that_is_the_same_is_merged(context: Context) -> None:
     (left,) = recalled(context, "billing")
     assert (left["id"], left["tags"]) == ("m1", ["a", "b"])
     assert set(kinds(context, 1)) == {(2, 1, SAME_AS), (1, 2, SUPERSEDES)}
+    context.store.changes.undo(context.store.changes.recent()[0].id)
+    assert set(ids(recalled(context, "billing"))) == {"m1", "m2"}
 
 
 @pytest.mark.parametrize(
