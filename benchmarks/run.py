@@ -19,6 +19,7 @@ from benchmarks.core.report import Row, machine, print_machine, print_table, sav
 from benchmarks.faults import arguments, hostile, hostile_git, hung, kill_matrix
 from benchmarks.http import http_abuse, http_search
 from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
+from benchmarks.projects import projects
 from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, upgrade
 from benchmarks.roles import assign, budget, queue, role_memory, selection
 from benchmarks.search import exact_names, learn, learn_again, quality, recall, search
@@ -74,6 +75,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "names": exact_names.measure,
     "commands": commands.measure,
     "secrets": secrets.measure,
+    "projects": projects.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

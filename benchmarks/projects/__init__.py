@@ -1,0 +1,1 @@
+"""Projects: whether each memory is found where it belongs, and nowhere else."""
