@@ -44,6 +44,8 @@ SECTIONS = {
         "edit curation.edit Correct the memory ENTRY in $VISUAL or $EDITOR; what you save supersedes it.",
         "pin curation.browsing Pin entries, so that they are first in lists.",
         "unpin curation.browsing Let go of pinned entries.",
+        "export curation.exporting Write the store, or what a filter lets through, to a new FILE or to standard output.",
+        "import curation.importing Import an export, or what another program has kept, from a file or folder.",
         "undo curation.browsing Undo the last change: what was forgotten, restored, superseded, pinned or moved.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),

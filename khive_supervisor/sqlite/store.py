@@ -15,6 +15,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.curation.changes import ChangeTable
+from khive_supervisor.sqlite.curation.importing import ExchangeTable
 from khive_supervisor.sqlite.curation.listing import ListingTable
 from khive_supervisor.sqlite.engine import integrity
 from khive_supervisor.sqlite.engine.backup import copy_to, restore_from
@@ -83,6 +84,7 @@ class SqliteStore(Store):
         self._make_facets(clock, self._chain)
         self.lists = ListingTable(self.database, self.entries, clock)
         self.changes = ChangeTable(self.database, self.entries, clock, actor)
+        self.exchange = ExchangeTable(self.database, self.entries, self.vectors, clock)
 
     def _make_facets(self, clock: Callable[[], float], audit: AuditTable) -> None:
         database = self.database

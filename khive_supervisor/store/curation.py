@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter, NewEntry
+from khive_supervisor.text.plain_json import JsonObject
 
 #: What a list can be of. Pinned ones are live.
 LIVE, FORGOTTEN, SUPERSEDED, PINNED, ALL = STATES = (
@@ -120,5 +121,64 @@ class ChangeLog(Protocol):
 
         Entries that came by it are forgotten. `NotFound` if there is no such change,
         `InvalidInput` if it was undone already, or its entries were changed again since.
+        """
+        ...
+
+
+#: What an export is made of, in its order: what is named stands before what names it.
+SECTIONS = ("project", "entry", "supersession", "link", "reference", "source", "said", "profile",
+            "binding", "target", "mass", "event")  # fmt: skip
+
+#: A record of an export as plain data; docs/export.md has its fields.
+Record = JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFilter:
+    """What of the store is exported: all of it, or entries of a list and what is between them."""
+
+    listing: Listing | None = None
+    vectors_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a record: its state is one of `OUTCOMES`; `here` is its number in the store.
+
+    `why` says in words why it was left out or refused.
+    """
+
+    outcome: str
+    here: int | None = None
+    why: str = ""
+
+
+#: New here; here already; not taken since it stands against what is here.
+STORED, KNOWN, LEFT_OUT = OUTCOMES = ("stored", "known", "left out")
+
+
+class Exchange(Protocol):
+    """The store as records that another store can take in."""
+
+    def records(
+        self, section: str, after: int, limit: int, where: ExportFilter
+    ) -> list[tuple[int, Record]]:
+        """Return the next records of a section above a place, each with its place."""
+        ...
+
+    def take(
+        self,
+        store: str,
+        records: Sequence[Record],
+        entries: Mapping[int, NewEntry],
+        *,
+        anywhere: bool = True,
+    ) -> list[Imported]:
+        """Store records of another store, all or none; what is here already stays as it is.
+
+        `store` names where the numbers of the records come from. `entries` are those of the
+        records that are entries, by their places among the records, as they may be kept; each gets
+        the project that its record names, unless not `anywhere`: it has its project already.
+        A record that names an entry or a project which did not come is left out.
         """
         ...

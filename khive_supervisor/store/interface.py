@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from khive_supervisor.store.audit import AuditLog
-from khive_supervisor.store.curation import ChangeLog, EntryList
+from khive_supervisor.store.curation import ChangeLog, EntryList, Exchange
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
 from khive_supervisor.store.links import LinkStore
@@ -42,6 +42,7 @@ class Store(Protocol):
     projects: ProjectStore
     lists: EntryList
     changes: ChangeLog
+    exchange: Exchange
     sources: SourceStore
     purges: PurgeStore
     full_text: FullText

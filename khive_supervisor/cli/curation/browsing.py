@@ -21,6 +21,7 @@ def which_options(function: Command) -> Command:
     """The filters of what people look at, besides those of every search."""
     for option in (
         click.option("--source", help="Only entries whose source begins so."),
+        click.option("--project", help="Only of this project, or everywhere: for every project."),
         click.option(
             "--in", "where", type=click.Choice(_COLLECTIONS), help="What to look among (memory)."
         ),

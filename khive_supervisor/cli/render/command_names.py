@@ -19,6 +19,8 @@ COMMANDS = {
     "memory.forget_matching": "forget",
     "memory.changes": "undo --list",
     "memory.undo": "undo",
+    "memory.export_records": "export",
+    "memory.import_records": "import",
     "knowledge.learn": "learn",
     "knowledge.search": "search",
     "knowledge.suggest": "suggest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from khive_supervisor.access.grant import Audience
-from khive_supervisor.packs.curation import changing, listing
+from khive_supervisor.packs.curation import changing, listing, moving
 from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.registry import Pack, Verb
 
@@ -75,6 +75,30 @@ PACK = Pack(
             "was done to the same entries since.",
             destructive=True,
             audience=Audience.AGENT,
+        ),
+        Verb(
+            "memory.export_records",
+            "Return the store as records, a page at a time.",
+            moving.export_records,
+            moving.EXPORT,
+            ("section",),
+            description="For programs; `khive-supervisor export` writes a file.",
+            read_only=True,
+            audience=Audience.OPERATOR,
+            shared=True,
+            because="it tells what all namespaces hold",
+        ),
+        Verb(
+            "memory.import_records",
+            "Store records of another store, in one transaction.",
+            moving.import_records,
+            moving.IMPORT,
+            ("store", "records"),
+            description="For programs; `khive-supervisor import` reads a file.",
+            idempotent=True,
+            audience=Audience.OPERATOR,
+            shared=True,
+            because="it writes into any namespace, with any date",
         ),
     ),
 )

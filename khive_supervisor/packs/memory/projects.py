@@ -86,7 +86,7 @@ def place_of(mark: str) -> str:
     return f"{place}#{name}" if name else place
 
 
-def _family(store: Store, text: str) -> ProjectFamily:
+def family_of(store: Store, text: str) -> ProjectFamily:
     """Return the project that a name or number stands for.
 
     Raises:
@@ -113,7 +113,7 @@ def _family(store: Store, text: str) -> ProjectFamily:
 def merge(context: Context, args: Arguments) -> Answer:
     """Make one project a part of another one."""
     store = context.store
-    into, other = _family(store, args["into"]), _family(store, args["project"])
+    into, other = family_of(store, args["into"]), family_of(store, args["project"])
     if into.ids[0] == other.ids[0]:
         raise InvalidInput(f"{args['into']} and {args['project']} are one project already.")
     store.projects.merge(into.ids[0], other.ids[0])
@@ -123,7 +123,7 @@ def merge(context: Context, args: Arguments) -> Answer:
 def rename(context: Context, args: Arguments) -> Answer:
     """Give a project another name."""
     store = context.store
-    family = _family(store, args["project"])
+    family = family_of(store, args["project"])
     name = " ".join(ingest.check_text(args["name"], "name").split())
     if not name or _NUMBER.fullmatch(name) or name == EVERYWHERE:
         raise InvalidInput(f"{args['name']!r} is no name for a project.", hint="Use a few words.")
@@ -134,7 +134,7 @@ def rename(context: Context, args: Arguments) -> Answer:
 def move(context: Context, args: Arguments) -> Answer:
     """Move entries to a project, or to the user as a whole."""
     store, to = context.store, args["to"]
-    target = None if to == EVERYWHERE else _family(store, to).ids[0]
+    target = None if to == EVERYWHERE else family_of(store, to).ids[0]
     if "ids" in args:
         entries = forms.allowed(context, forms.existing(store, args["ids"]))
         chosen = [entry.id for entry in entries]
@@ -156,7 +156,7 @@ def _filtered(context: Context, args: Arguments) -> Iterable[int]:
     where = replace(forms.entry_filter(context, args, None), projects=None)
     if "from" in args:
         said = args["from"]
-        ids = (None,) if said == EVERYWHERE else _family(context.store, said).ids
+        ids = (None,) if said == EVERYWHERE else family_of(context.store, said).ids
         where = replace(where, projects=ids)
     after = 0
     while page := context.store.entries.page(after, BATCH, where):

@@ -57,7 +57,7 @@ class ListingTable(EntryList):
     def page(
         self, listing: Listing, limit: int = 50, after: Position | None = None
     ) -> list[ListedEntry]:
-        sql, bindings = _condition(listing)
+        sql, bindings = condition(listing)
         moment = _MOMENTS[listing.order]
         place = f"(pinned_at IS NOT NULL, {moment}, id)"
         if after is not None:
@@ -77,18 +77,18 @@ class ListingTable(EntryList):
         ]
 
     def count(self, listing: Listing) -> int:
-        sql, bindings = _condition(listing)
+        sql, bindings = condition(listing)
         return int(self._database.value(f"SELECT count(*) FROM entries WHERE {sql}", bindings))
 
     def ids(self, listing: Listing, limit: int) -> list[int]:
-        sql, bindings = _condition(listing)
+        sql, bindings = condition(listing)
         rows = self._database.rows(
             f"SELECT id FROM entries WHERE {sql} ORDER BY id LIMIT ?", [*bindings, limit]
         )
         return [row[0] for row in rows]
 
     def tags(self, where: EntryFilter = EVERYTHING) -> Mapping[str, int]:
-        sql, bindings = _condition(Listing(where))
+        sql, bindings = condition(Listing(where))
         return dict(
             self._database.rows(
                 "SELECT tag.value, count(DISTINCT entries.id) FROM entries, "
@@ -99,7 +99,7 @@ class ListingTable(EntryList):
         )
 
     def counts(self, group: str, listing: Listing, now: float) -> Mapping[str, int]:
-        sql, bindings = _condition(listing)
+        sql, bindings = condition(listing)
         # The first place is the present for each group, so that the others keep their numbers.
         return dict(
             self._database.rows(
@@ -124,7 +124,7 @@ class ListingTable(EntryList):
         return changed
 
 
-def _condition(listing: Listing) -> Condition:
+def condition(listing: Listing) -> Condition:
     """Return the condition on `entries` for what is in a list."""
     if conditions.impossible(listing.where):
         return "FALSE", []

@@ -26,7 +26,7 @@ FLOORS = (
     ("redaction",),
     ("host", "audit", "profiles", "sqlite.schema"),
     ("control", "logs", "tasks", "worktrees", "attach", "config.settings"),
-    ("access", "agents", "budgets", "embed"),
+    ("access", "agents", "budgets", "embed", "exchange"),
     ("config", "projects"),
     ("config.project",),
     ("store",),

@@ -1,0 +1,1 @@
+"""Files by which memories leave and come: this project's own format, and what others write."""

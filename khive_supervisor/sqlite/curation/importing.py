@@ -1,0 +1,382 @@
+"""Records of another store as rows of this one: what is here already stays as it is."""
+
+# ruff: noqa: S608 - statements are put together from this package's constants; values are bound
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from khive_supervisor.sqlite.curation.exporting import (
+    EVENT_COLUMNS,
+    PROFILE_COLUMNS,
+    SOURCE_COLUMNS,
+    records,
+)
+from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.entries.table import EntryTable
+from khive_supervisor.sqlite.entries.vectors import VectorTable
+from khive_supervisor.store.curation import (
+    KNOWN,
+    LEFT_OUT,
+    STORED,
+    Exchange,
+    ExportFilter,
+    Imported,
+    Record,
+)
+from khive_supervisor.store.model import NewEntry
+
+#: What is said of a record whose entry did not come.
+_NO_ENTRY = Imported(LEFT_OUT, why="its entry was not imported")
+_NO_PROJECT = Imported(LEFT_OUT, why="its project was not imported")
+_NO_PROFILE = Imported(LEFT_OUT, why="its profile was not imported")
+#: A file that says more would use up the numbers.
+_LARGEST_ID = 1_000_000_000
+#: What is here of an export of this very store.
+_OWN = {
+    "entry": "SELECT id FROM entries WHERE id = ?",
+    "profile": "SELECT id FROM profiles WHERE name = ?",
+    "event": "SELECT seq FROM profile_events WHERE seq = ?",
+    "project": "SELECT id FROM projects WHERE id = ?",
+    "source": "SELECT id FROM sources WHERE namespace || char(10) || name = ?",
+}
+_LEARNED_HERE = Imported(LEFT_OUT, why="a profile of that name has learned something here already")
+
+
+class ExchangeTable(Exchange):
+    """`Exchange` on SQLite."""
+
+    def __init__(
+        self,
+        database: Database,
+        entries: EntryTable,
+        vectors: VectorTable,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._entries = entries
+        self._vectors = vectors
+        self._clock = clock
+        self._takes: dict[str, Callable[[str, Record], Imported]] = {
+            "project": self._project, "link": self._link, "reference": self._reference,
+            "supersession": self._supersession, "source": self._source, "said": self._said,
+            "profile": self._profile, "binding": self._binding, "target": self._target,
+            "mass": self._mass, "event": self._event,
+        }  # fmt: skip
+
+    def records(
+        self, section: str, after: int, limit: int, where: ExportFilter
+    ) -> list[tuple[int, Record]]:
+        return records(self._database, section, after, limit, where)
+
+    def take(
+        self,
+        store: str,
+        records: Sequence[Record],
+        entries: Mapping[int, NewEntry],
+        *,
+        anywhere: bool = True,
+    ) -> list[Imported]:
+        with self._database.write():
+            return [
+                self._entry(store, record, entries[place], anywhere)
+                if place in entries
+                else self._takes[record["type"]](store, record)
+                for place, record in enumerate(records)
+            ]
+
+    # --- where things came from -----------------------------------------------------------------
+
+    def _here(self, store: str, kind: str, origin: str | int) -> int | None:
+        """Return the number here of something of another store; what is of this one has its own."""
+        if store == self._database.value("SELECT lower(hex(name)) FROM past"):
+            own: int | None = self._database.value(_OWN[kind], [origin])
+            return own
+        found: int | None = self._database.value(
+            "SELECT here FROM origins WHERE store = ? AND kind = ? AND id = ?",
+            [store, kind, str(origin)],
+        )
+        return found
+
+    def _came(self, store: str, kind: str, origin: str | int, here: int) -> None:
+        self._database.rows(
+            "INSERT OR REPLACE INTO origins (store, kind, id, here) VALUES (?, ?, ?, ?)",
+            [store, kind, str(origin), here],
+        )
+
+    def _entry_here(self, store: str, record: Record) -> int | None:
+        return self._here(store, "entry", record["entry"]) if "entry" in record else None
+
+    # --- entries --------------------------------------------------------------------------------
+
+    def _entry(self, store: str, record: Record, entry: NewEntry, anywhere: bool) -> Imported:
+        if anywhere and "project" in record:
+            project = self._here(store, "project", record["project"])
+            if project is None:
+                return _NO_PROJECT
+            entry = replace(entry, project=project)
+        origin = record.get("id")
+        found = None if origin is None else self._here(store, "entry", origin)
+        outcome = KNOWN
+        if found is None:
+            found, outcome = self._matched(record, entry)
+            if origin is not None:
+                self._came(store, "entry", origin, found)
+        if "vector" in record:
+            data = base64.b64decode(record["vector"])
+            self._vectors.put(record["model"], [(found, data)])
+        return Imported(outcome, found)
+
+    def _matched(self, record: Record, entry: NewEntry) -> tuple[int, str]:
+        """Return the entry that says the same and has the same fate; stored now if there is none.
+
+        A live one that says the same as one that was forgotten here brings that back.
+        """
+        dead = "deleted_at" in record or "superseded_by" in record
+        found = self._same_dead(entry) if dead else self._entries.live_id(entry.content_hash)
+        if found is not None:
+            if not dead:
+                self._entries.annotate(found, entry.tags)
+            return found, KNOWN
+        forgotten = None if dead else self._entries.deleted_id(entry.content_hash)
+        if forgotten is not None:
+            self._entries.revive(forgotten)
+            return forgotten, STORED
+        return self._insert(record, entry), STORED
+
+    def _same_dead(self, entry: NewEntry) -> int | None:
+        found: int | None = self._database.value(
+            "SELECT id FROM entries WHERE content_hash = ? AND created_at = ? "
+            "AND (deleted_at IS NOT NULL OR superseded_by IS NOT NULL)",
+            [entry.content_hash, entry.created_at],
+        )
+        return found
+
+    def _insert(self, record: Record, entry: NewEntry) -> int:
+        """Store a new entry with the dates of its record, under its number if that is free here."""
+        self._go_on_with(record.get("id", 0))
+        number = self._entries.insert(entry, live=False)
+        superseded = number if "superseded_by" in record else None
+        self._database.update(
+            "entries", number, deleted_at=record.get("deleted_at"), superseded_by=superseded,
+            updated_at=record.get("updated_at", self._clock()), pinned_at=record.get("pinned_at"),
+            valid_from=record.get("valid_from"), valid_until=record.get("valid_until"),
+        )  # fmt: skip
+        self._entries.reindex(number)
+        return number
+
+    def _go_on_with(self, wanted: int) -> None:
+        """Have the next entry get a number, if none so high was ever given here."""
+        sql = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
+        last = self._database.value(sql)
+        if not (last or 0) < wanted <= _LARGEST_ID:
+            return
+        if last is None:
+            self._database.insert("sqlite_sequence", name="entries", seq=wanted - 1)
+        else:
+            self._database.rows(
+                "UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", [wanted - 1]
+            )
+
+    def _supersession(self, store: str, record: Record) -> Imported:
+        """Let a superseded entry name its successor, which may have come after it."""
+        old, new = self._entry_here(store, record), self._here(store, "entry", record["by"])
+        if old is None or new is None:
+            return _NO_ENTRY
+        changed = self._database.changed(
+            "UPDATE entries SET superseded_by = ? WHERE id = ? AND superseded_by = id AND id <> ?1",
+            [new, old],
+        )
+        return Imported(STORED if changed else KNOWN, old)
+
+    def _link(self, store: str, record: Record) -> Imported:
+        """Link entries as they were; a supersession has made its link already, without its date."""
+        ends = [self._here(store, "entry", record[name]) for name in ("from", "to")]
+        if None in ends:
+            return _NO_ENTRY
+        ended = record.get("ended_at")
+        sql = "SELECT id FROM links WHERE from_id = ? AND to_id = ? AND kind = ? AND "
+        same = "ended_at IS NULL" if ended is None else "created_at = ?"
+        dated = [] if ended is None else [record["created_at"]]
+        found = self._database.value(sql + same, [*ends, record["kind"], *dated])
+        values: dict[str, Value] = {"created_at": record["created_at"], "by": record["by"]}
+        if found is not None:
+            self._database.update("links", found, **values)
+            return Imported(KNOWN, found)
+        from_id, to_id = ends
+        number = self._database.insert(
+            "links", from_id=from_id, to_id=to_id, kind=record["kind"], ended_at=ended, **values
+        )
+        return Imported(STORED, number)
+
+    def _reference(self, store: str, record: Record) -> Imported:
+        entry = self._entry_here(store, record)
+        if entry is None:
+            return _NO_ENTRY
+        names = ("root", "path", "name", "value", "blob", "created_at")
+        values: dict[str, Value] = {name: record.get(name) for name in names}
+        values |= {"entry_id": entry, "commit_id": record.get("commit")}
+        same = " AND ".join(f"{name} IS ?" for name in values)
+        sql = f"SELECT id FROM code_references WHERE {same}"
+        found = self._database.value(sql, [*values.values()])
+        if found is not None:
+            return Imported(KNOWN, found)
+        return Imported(STORED, self._database.insert("code_references", **values))
+
+    # --- projects -------------------------------------------------------------------------------
+
+    def _project(self, store: str, record: Record) -> Imported:
+        """Take a project, unless a directory here is marked as one of it already."""
+        known = self._here(store, "project", record["id"])
+        if known is not None:
+            return Imported(KNOWN, known)
+        found = self._marked(record["marks"])
+        outcome = STORED if found is None else KNOWN
+        if found is None:
+            found = self._database.insert(
+                "projects", name=record["name"], created_at=record["created_at"],
+                roots_at=record.get("roots_at"),
+            )  # fmt: skip
+            self._put_marks(found, record)
+        self._came(store, "project", record["id"], found)
+        merged = record.get("merged_into")
+        whole = None if merged is None else self._here(store, "project", merged)
+        if whole not in (None, found) and outcome == STORED:
+            self._database.update("projects", found, merged_into=whole)
+        return Imported(outcome, found)
+
+    def _marked(self, marks: Sequence[Sequence[str]]) -> int | None:
+        for mark, node in marks:
+            sql = "SELECT project_id FROM project_marks WHERE mark = ? AND node = ?"
+            if (found := self._database.value(sql, [mark, node])) is not None:
+                return int(found)
+        return None
+
+    def _put_marks(self, project: int, record: Record) -> None:
+        rows: list[tuple[str, list[Value]]] = [
+            *(("project_marks (mark, node, project_id)", pair) for pair in record["marks"]),
+            *(("project_candidates (mark, project_id)", [one]) for one in record["candidates"]),
+            *(("project_roots (root, project_id)", [one]) for one in record["roots"]),
+        ]
+        for table, values in rows:
+            places = ", ".join("?" * (len(values) + 1))
+            self._database.rows(
+                f"INSERT OR IGNORE INTO {table} VALUES ({places})", [*values, project]
+            )
+
+    # --- sources --------------------------------------------------------------------------------
+
+    def _source(self, store: str, record: Record) -> Imported:
+        name = [record["namespace"], record["name"]]
+        sql = "SELECT id FROM sources WHERE namespace = ? AND name = ?"
+        found = self._database.value(sql, name)
+        outcome = STORED if found is None else KNOWN
+        if found is None:
+            values: dict[str, Value] = {one: record.get(one) for one in SOURCE_COLUMNS}
+            digest = record.get("digest")
+            project = record.get("project")
+            if project is not None:
+                values["project_id"] = self._here(store, "project", project)
+            values["digest"] = None if not digest else bytes.fromhex(digest)
+            found = self._database.insert("sources", **values)
+        self._came(store, "source", "\n".join(map(str, name)), found)
+        return Imported(outcome, found)
+
+    def _said(self, store: str, record: Record) -> Imported:
+        entry = self._entry_here(store, record)
+        source = self._here(store, "source", f"{record['namespace']}\n{record['name']}")
+        if entry is None or source is None:
+            return _NO_ENTRY
+        changed = self._database.changed(
+            "INSERT OR IGNORE INTO entry_sources (entry_id, source_id, run, locator, said_at, "
+            "gone_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [entry, source, record["run"], record["locator"], record["said_at"],
+             record.get("gone_at")],
+        )  # fmt: skip
+        return Imported(STORED if changed else KNOWN, entry)
+
+    # --- profiles -------------------------------------------------------------------------------
+
+    def _profile(self, store: str, record: Record) -> Imported:
+        """Take a profile, unless one of its name has learned something here by itself."""
+        if (known := self._here(store, "profile", record["name"])) is not None:
+            return Imported(KNOWN, known)
+        rows = self._database.rows(
+            "SELECT id, events FROM profiles WHERE name = ?", [record["name"]]
+        )
+        if rows and rows[0][1] and record["events"]:
+            return _LEARNED_HERE
+        values: dict[str, Value] = {one: record.get(one) for one in PROFILE_COLUMNS}
+        if not rows:
+            number = self._database.insert("profiles", **values)
+            self._database.rows("DELETE FROM posteriors WHERE profile_id = ?", [number])
+        else:
+            number = rows[0][0]
+            self._database.rows("DELETE FROM profile_events WHERE profile_id = ?", [number])
+            self._database.update("profiles", number, **values)
+        self._put_weights(number, record["weights"])
+        self._came(store, "profile", record["name"], number)
+        return Imported(STORED, number)
+
+    def _put_weights(self, profile: int, weights: Mapping[str, Sequence[float]]) -> None:
+        for weight, numbers in weights.items():
+            self._database.rows(
+                "INSERT OR REPLACE INTO posteriors (profile_id, weight, prior_alpha, prior_beta, "
+                "alpha, beta) VALUES (?, ?, ?, ?, ?, ?)",
+                [profile, weight, *numbers],
+            )
+
+    def _taken_profile(self, store: str, record: Record) -> int | None:
+        return self._here(store, "profile", record["profile"])
+
+    def _binding(self, store: str, record: Record) -> Imported:
+        profile = self._taken_profile(store, record)
+        if profile is None:
+            return _NO_PROFILE
+        key = [record["actor"], record["namespace"], record["consumer_kind"]]
+        changed = self._database.changed(
+            "INSERT OR IGNORE INTO bindings (profile_id, actor, namespace, consumer_kind, "
+            "priority, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [profile, *key, record["priority"], record["created_at"]],
+        )
+        return Imported(STORED if changed else KNOWN, profile)
+
+    def _target(self, store: str, record: Record) -> Imported:
+        profile, entry = self._taken_profile(store, record), self._entry_here(store, record)
+        if profile is None or entry is None:
+            return _NO_PROFILE if profile is None else _NO_ENTRY
+        changed = self._database.changed(
+            "INSERT OR IGNORE INTO profile_targets (profile_id, entry_id, alpha, beta, events) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [profile, entry, record["alpha"], record["beta"], record["events"]],
+        )
+        return Imported(STORED if changed else KNOWN, entry)
+
+    def _mass(self, store: str, record: Record) -> Imported:
+        profile = self._taken_profile(store, record)
+        entry = 0 if record["entry"] == 0 else self._entry_here(store, record)
+        if profile is None or entry is None:
+            return _NO_PROFILE if profile is None else _NO_ENTRY
+        changed = self._database.changed(
+            "INSERT OR IGNORE INTO feedback_mass (profile_id, entry_id, source, mass, at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [profile, entry, record["source"], record["mass"], record["at"]],
+        )
+        return Imported(STORED if changed else KNOWN, entry)
+
+    def _event(self, store: str, record: Record) -> Imported:
+        if (known := self._here(store, "event", record["seq"])) is not None:
+            return Imported(KNOWN, known)
+        profile = self._taken_profile(store, record)
+        if profile is None:
+            return _NO_PROFILE
+        values: dict[str, Value] = {one: record.get(one) for one in EVENT_COLUMNS}
+        values["detail"] = json.dumps(record.get("detail", {}), ensure_ascii=False)
+        entry = self._entry_here(store, record)
+        number = self._database.insert(
+            "profile_events", profile_id=profile, entry_id=entry, **values
+        )
+        self._came(store, "event", record["seq"], number)
+        return Imported(STORED, number)
