@@ -35,7 +35,7 @@ def read(path: str, rows: Rows) -> ReadFile:
         if table in tables:
             (row,) = rows(path, f"SELECT count(*) AS many FROM {table}")  # noqa: S608 - ours
             lost[what] += int(str(row["many"]))
-    return ReadFile("claude-mem", _all(path, rows, tables, lost), +lost)
+    return ReadFile("claude-mem", _all(path, rows, tables, lost), lost)
 
 
 def _all(path: str, rows: Rows, tables: set[str], lost: Counter[str]) -> Iterator[FoundRecord]:

@@ -115,7 +115,7 @@ def _mem0_list(data: object) -> list[object] | None:
         data = next((data[name] for name in _MEM0_LISTS if isinstance(data.get(name), list)), None)
     if not isinstance(data, list):
         return None
-    ours = all(isinstance(one, dict) and _mem0_text(one) for one in data[:5])
+    ours = any(isinstance(one, dict) and _mem0_text(one) for one in data[:100])
     return data if ours else None
 
 

@@ -103,6 +103,7 @@ PROBES: dict[str, list[Any]] = {
     "order": ["updated", "used"],
     "cursor": ["0:2000000000.0:1000", "1:0.0:1"],
     "pinned": [True, False],
+    "project": [MARK, "everywhere", "p1", "p99"],
     "below": ["/home", "/"],
     "names": [["/home/own"], [f"/home/{MARK}"]],
     "digests": [["0" * 32], ["1" * 32]],

@@ -140,7 +140,7 @@ def test_a_secret_is_refused_and_the_rest_is_taken(new: Context) -> None:
     def entry(content: str) -> dict[str, Any]:
         return {"type": "entry", "collection": "memory", "kind": "semantic", "content": content}
 
-    secret = "aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCY" + "EXAMPLEKEY"
+    secret = f"the token is {SECRET}"
     answer = call(
         new, "memory.import_records", store="x", records=[entry(secret), entry("harmless")]
     )
