@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -33,11 +34,11 @@ def problems(records: list[FoundRecord]) -> list[str]:
     return [f"{one.where} {one.problem}" for one in records if one.problem]
 
 
-def whole(*records: object, count: int | None = None) -> bytes:
+def whole(*records: Any, count: int | None = None) -> bytes:
     head = own.header("ab", "0.4.0", "2026-11-29T00:00:00Z", complete=True)
     number = len(records) if count is None else count
     lines = [head, *records, own.end(number)]
-    return b"".join(own.line(one) for one in lines)  # type: ignore[arg-type]
+    return b"".join(own.line(one) for one in lines)
 
 
 # --- its own --------------------------------------------------------------------------------------
