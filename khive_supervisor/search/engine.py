@@ -219,7 +219,7 @@ class SearchEngine:
             self._report(IndexFileError(state.problem))
             return Arm(found, "partial", f"Only the newest by meaning: {state.problem}")
         if not state.complete:
-            why = "the first index is being built; the newest entries were searched by meaning"
+            why = "the index is being built; only the newest entries were searched by meaning"
             return Arm(found, "partial", why)
         return Arm(found, f"{len(found)} candidates")
 

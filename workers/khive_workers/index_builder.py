@@ -35,6 +35,7 @@ from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.host import paths
 from khive_supervisor.index.vectors.build import TREES, build, due_to_build
+from khive_supervisor.index.vectors.delta import DELTA_LIMIT
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.sqlite.store import SqliteStore
@@ -49,6 +50,9 @@ BATCH = 32
 #: The lowest priority, of CPU and with it of I/O. Not the idle classes: this process takes the
 #: store's write lock, and one that never ran on a busy machine would never release it.
 NICE = 19
+#: The same while searches have to read what no index holds: a machine that is always busy must not
+#: keep it from being built.
+OVERDUE_NICE = 5
 
 #: When vectors of `newer` entries make a generation due, unless the configuration says otherwise.
 REBUILD_SHARE, REBUILD_MINIMUM = 0.05, 1000
@@ -195,10 +199,11 @@ def report(event: Mapping[str, object]) -> None:
         return
 
 
-def yield_to_all() -> None:
-    """Take only what nobody else wants; see NICE."""
+def yield_to_others(work: Work) -> None:
+    """Take only what nobody else wants, unless a build is overdue."""
+    overdue = work.store.vectors.stats(work.plan.model_id).newer > DELTA_LIMIT
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        os.setpriority(os.PRIO_PROCESS, 0, OVERDUE_NICE if overdue else NICE)
     except OSError:
         return  # a sandbox may forbid it, and then the work is done all the same
 
@@ -254,7 +259,6 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     runtime.reset_signals()
     runtime.name_process("khive-indexer")
-    yield_to_all()
     if options.parent_fd is not None:
         runtime.exit_with_parent(socket.socket(fileno=options.parent_fd))
     try:
@@ -263,6 +267,7 @@ def main(argv: Sequence[str]) -> int:
         if work is None:
             return exitcodes.OK
         with contextlib.closing(work.store):
+            yield_to_others(work)
             return exitcodes.OK if work.run() else exitcodes.TEMPORARY
     except KhiveError as error:
         report({"event": "failed", **error.as_dict()})

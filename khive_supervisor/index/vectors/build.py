@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
 from khive_supervisor.index.inverted import collect, postings_file
 from khive_supervisor.index.vectors import sketch
+from khive_supervisor.index.vectors.delta import DELTA_LIMIT
 from khive_supervisor.index.vectors.generation import Generations, file_name, put
 from khive_supervisor.index.vectors.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
@@ -56,8 +57,8 @@ def decide(
     """Return True if the builder has something to do for the model of `vectors`, and what; pure.
 
     `generation` is the model's current one. A build is due when the vectors that are not in it
-    are at least `minimum` and more than `share` of all; below that they are searched exactly in
-    no time. Missing vectors and those of another model are the builder's work too.
+    are at least `minimum` and more than `share` of all, or than readers keep in memory; below that
+    they are searched exactly in no time. Missing vectors and those of another model are the builder's work too.
     """
     if damaged and vectors.vectors:
         return BuildReason.DAMAGED
@@ -75,7 +76,8 @@ def due_to_build(
     """Return True if a new file is due for the vectors that there are; pure."""
     if generation is None:
         return BuildReason.FIRST if vectors.vectors >= minimum else None
-    if vectors.newer >= minimum and vectors.newer > share * vectors.vectors:
+    bar = min(share * vectors.vectors, DELTA_LIMIT)
+    if vectors.newer >= minimum and vectors.newer > bar:
         return BuildReason.GROWN
     dead = generation.items - (vectors.vectors - vectors.newer)
     if vectors.vectors and dead >= minimum and dead > _DEAD_SHARE * generation.items:

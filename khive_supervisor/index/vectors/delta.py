@@ -1,24 +1,36 @@
-"""The vectors that are newer than the generation: in memory, searched exactly."""
+"""The vectors that are newer than the generation, searched exactly: in memory up to a limit.
+
+What is beyond it, after a mass import or while nobody builds, is read from the store in each
+search, up to a second limit: slow, and found.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.store.model import VECTOR_COMPONENT_BYTES
+from khive_supervisor.store.model import VECTOR_COMPONENT_BYTES, VectorRow
 from khive_supervisor.store.vectors import VectorStore
 
-#: Rows that are turned into float32 at once: 3 MB at 384 dimensions, which fits a cache.
+#: Vectors newer than the generation that a process keeps: 15 MB at 384 dimensions.
+DELTA_LIMIT = 10_000
+#: The newest of those beyond it that are read in each search, by their numbers: some 0.1 s.
+READ_LIMIT = 40_000
+#: Rows that are read from the store at once: 3 MB at 384 dimensions, which fits a cache.
 _BLOCK_ROWS = 2048
 
 
 class Delta:
-    """The newest vectors of a model, at most `limit` of them; kept up to date row by row.
+    """The newest vectors of a model, `limit` of them in memory; kept up to date row by row.
 
     Dead entries' vectors are in it: whether an entry lives is asked of the store at the end.
     """
 
-    def __init__(self, vectors: VectorStore, model_id: str, dimensions: int, limit: int) -> None:
+    def __init__(
+        self, vectors: VectorStore, model_id: str, dimensions: int, limit: int = DELTA_LIMIT
+    ) -> None:
         self._vectors = vectors
         self._model_id = model_id
         self._dimensions = dimensions
@@ -32,14 +44,19 @@ class Delta:
         self._left_out = 0
         self._seqs = np.empty(0, np.int64)
         self.ids = np.empty(0, np.int64)
-        self._matrix = np.empty((0, self._dimensions), np.float16)
+        self._matrix = np.empty((0, self._dimensions), np.float32)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def complete(self) -> bool:
-        """Return True if all newer vectors are here; false only with more than `limit` of them."""
+        """Return True if all newer vectors are searched: in memory, or read for each search."""
+        return self._left_out - self._covered <= READ_LIMIT
+
+    @property
+    def whole(self) -> bool:
+        """Return True if all newer vectors are in memory; false with more than `limit` of them."""
         return self._left_out <= self._covered
 
     def refresh(self, covered_seq: int) -> None:
@@ -48,15 +65,12 @@ class Delta:
             self.reset(covered_seq)
         self._covered = covered_seq
         since = max(self._last, covered_seq)
-        rows = self._vectors.newest(self._model_id, since, self._limit + 1)
-        rows = [row for row in rows if len(row.data) == self._row_bytes]
-        fresh = np.array([row.entry_id for row in rows], np.int64)
+        rows = self._ours(self._vectors.newest(self._model_id, since, self._limit + 1))
+        fresh, matrix = self._unpacked(rows)
         # An entry that was restored comes again under a new number: its old row goes.
         kept = np.flatnonzero((self._seqs > covered_seq) & ~np.isin(self.ids, fresh))
         if len(kept) == len(self.ids) and not rows:
             return
-        data = np.frombuffer(b"".join(row.data for row in rows), "<f2")
-        matrix = data.reshape(len(rows), self._dimensions)
         self._last = rows[-1].seq if rows else since
         self._seqs = np.append(self._seqs[kept], np.array([row.seq for row in rows], np.int64))
         self.ids = np.append(self.ids[kept], fresh)
@@ -74,10 +88,32 @@ class Delta:
     def cosines(
         self, vector: NDArray[np.float32], rows: NDArray[np.intp] | None = None
     ) -> NDArray[np.float32]:
-        """Return the cosine of every row, or of the given ones, in their order."""
-        matrix = self._matrix if rows is None else self._matrix[rows]
-        found = np.empty(len(matrix), np.float32)
-        for start in range(0, len(found), _BLOCK_ROWS):
-            block = matrix[start : start + _BLOCK_ROWS].astype(np.float32)
-            found[start : start + len(block)] = block @ vector
+        """Return the cosine of every row in memory, or of the given ones, in their order."""
+        whole = rows is None or len(rows) == len(self.ids)
+        found: NDArray[np.float32] = (self._matrix if whole else self._matrix[rows]) @ vector
         return found
+
+    def left_out(
+        self, vector: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return entries whose newer vectors are not in memory, the newest, and their cosines."""
+        ids, cosines = [self.ids[:0]], [np.empty(0, np.float32)]
+        after = max(self._covered, self._left_out - READ_LIMIT)
+        while after < self._left_out:
+            rows = self._vectors.after(self._model_id, after, _BLOCK_ROWS)
+            after = rows[-1].seq if rows else self._left_out
+            found, matrix = self._unpacked(
+                self._ours(row for row in rows if row.seq <= self._left_out)
+            )
+            ids.append(found)
+            cosines.append(matrix @ vector)
+        return np.concatenate(ids), np.concatenate(cosines)
+
+    def _ours(self, rows: Iterable[VectorRow]) -> list[VectorRow]:
+        """Return the rows of our length."""
+        return [row for row in rows if len(row.data) == self._row_bytes]
+
+    def _unpacked(self, rows: Sequence[VectorRow]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        data = np.frombuffer(b"".join(row.data for row in rows), "<f2")
+        matrix = data.reshape(len(rows), self._dimensions).astype(np.float32)
+        return np.array([row.entry_id for row in rows], np.int64), matrix

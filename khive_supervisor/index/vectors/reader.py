@@ -16,17 +16,13 @@ from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, InvalidInput
 from khive_supervisor.freshness import FATES, GENERATIONS, Fresh, Versions
-from khive_supervisor.index.inverted.scope import PostingsView, Scope
-from khive_supervisor.index.vectors.delta import Delta
+from khive_supervisor.index.inverted.scope import PostingsView, Scope, member
+from khive_supervisor.index.vectors.delta import DELTA_LIMIT, Delta
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration, map_current
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter, Fate
 
-#: Vectors newer than the generation that a process keeps: 15 MB at 384 dimensions. A rebuild is
-#: due long before; only after a mass import, or without any generation, there can be more, and
-#: then the newest are searched and `IndexState.complete` is false.
-DELTA_LIMIT = 20_000
 #: A filter that lets no more entries through than this is searched exactly, entry by entry: 3 ms,
 #: when looking past all others would take as long and find less.
 EXACT_LIMIT = 8192
@@ -48,7 +44,7 @@ class IndexState:
     """What the last search could see.
 
     `generation`: the number of the mapped one (None: none); `items`: vectors in it; `newer`:
-    vectors searched exactly beside it; `complete`: nothing that has a vector was left out;
+    vectors beside it in memory; `complete`: nothing that has a vector was left out;
     `problem`: why the current generation does not serve (empty: it does, or there is none).
     """
 
@@ -234,13 +230,13 @@ class VectorIndex:
     def _search_among(
         self, query: NDArray[np.float32], limit: int, ids: NDArray[np.int64]
     ) -> list[tuple[int, float]]:
-        """The nearest of a few entries: from the delta, the file, and for the rest the store."""
-        rows = np.flatnonzero(np.isin(self._delta.ids, ids))
+        """The nearest of some entries (ascending): by the delta, the file, else the store."""
+        rows = np.flatnonzero(member(self._delta.ids, ids))
         parts = [(self._delta.ids[rows], self._delta.cosines(query, rows))]
-        rest = np.setdiff1d(ids, parts[0][0])
+        rest = ids[~member(ids, np.sort(parts[0][0]))]
         if self._mapped is not None:
             parts.append(self._mapped.cosines(query, rest))
-            rest = np.setdiff1d(rest, parts[1][0], assume_unique=True)
+            rest = rest[~member(rest, parts[1][0])]
         parts.append(self._from_store(query, rest.tolist()))
         found = np.concatenate([part[0] for part in parts])
         cosines = np.concatenate([part[1] for part in parts])
@@ -261,10 +257,13 @@ class VectorIndex:
         self, query: NDArray[np.float32], limit: int, scope: Scope
     ) -> list[tuple[int, float]]:
         """Ask both for ever more until enough that live and pass the filter are certain."""
-        newer = self._delta.cosines(query)
+        newer, ids = self._delta.cosines(query), self._delta.ids
+        if not self._delta.whole:
+            rest, cosines = self._delta.left_out(query)
+            ids, newer = np.append(rest, ids), np.append(cosines, newer)
         count, nodes = limit * _OVERFETCH, self._nodes()
         while True:
-            delta = HitList(_best(self._delta.ids, newer, count), exhausted=count >= len(newer))
+            delta = HitList(_best(ids, newer, count), exhausted=count >= len(newer))
             index = self._nearest(query, count, nodes)
             # Item by item the newer vector counts.
             merged = dict(index.hits) | dict(delta.hits)

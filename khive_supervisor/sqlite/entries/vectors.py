@@ -19,7 +19,8 @@ from khive_supervisor.store.vectors import VectorStore
 
 _NEWER = "SELECT seq, entry_id, data FROM vectors WHERE model_id = ? AND seq > ?"
 _COVERED = "SELECT covered_seq FROM generations WHERE model_id = ? AND state = 'current'"
-_OF_LIVE = f"entry_id IN (SELECT id FROM entries WHERE {LIVE})"
+#: Row by row: a list of all live entries would be made anew for each step of a build.
+_OF_LIVE = f"EXISTS (SELECT 1 FROM entries WHERE id = entry_id AND {LIVE})"
 
 
 class VectorTable(VectorStore):

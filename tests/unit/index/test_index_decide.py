@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.index.vectors.build import BuildReason, decide
+from khive_supervisor.index.vectors.delta import DELTA_LIMIT
 from khive_supervisor.index.vectors.reader import SEARCH_K, HitList, certain, search_k_for
 from khive_supervisor.store.model import Generation, VectorStats
 
@@ -30,6 +31,8 @@ def generation(items: int) -> Generation:
         (stats(10, 10, missing=1), None, False, BuildReason.MISSING_VECTORS),
         (stats(100_000, 5000), generation(95_000), False, None),
         (stats(100_000, 5001), generation(94_999), False, BuildReason.GROWN),
+        (stats(400_000, DELTA_LIMIT), generation(390_000), False, None),
+        (stats(400_000, DELTA_LIMIT + 1), generation(389_999), False, BuildReason.GROWN),
         (stats(2000, 999), generation(1001), False, None),
         (stats(2000, 1000), generation(1000), False, BuildReason.GROWN),
         (stats(10_000), generation(12_500), False, None),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.freshness import Versions
-from khive_supervisor.index.vectors import reader
+from khive_supervisor.index.vectors import delta, reader
 from khive_supervisor.index.vectors.build import build
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.reader import VectorIndex
@@ -234,15 +234,32 @@ def test_without_direct_vectors_the_store_is_asked(store: SqliteStore, index: Ve
     assert found(index, QUERY, 10, kinds=("k",)) == truth(store, QUERY, 10, where)
 
 
-def test_too_many_new_ones_are_searched_in_part_and_said_so(store: SqliteStore) -> None:
+def test_new_ones_beyond_those_in_memory_are_found_all_the_same(store: SqliteStore) -> None:
     index = VectorIndex(store, MODEL, DIMENSIONS, delta_limit=10)
     ids = add(store, range(10))
     assert set(found(index, QUERY, 99)) == set(ids)
-    assert index.state().complete
-    ids += add(store, range(10, 25))
-    assert set(found(index, QUERY, 99)) == set(ids[-10:])
-    assert not index.state().complete
+    publish(store)
+    ids += add(store, range(10, 35))
+    assert found(index, QUERY, 99) == truth(store, QUERY, 99)
+    assert set(found(index, QUERY, 99)) == set(ids)
+    assert (index.state().newer, index.state().complete) == (10, True)
     assert set(found(index, QUERY, 99, kinds=("k",))) == set(ids)
+    publish(store)
+    assert found(index, QUERY, 99) == truth(store, QUERY, 99)
+    index.close()
+
+
+def test_far_too_many_new_ones_are_searched_in_part_and_said_so(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "READ_LIMIT", 5)
+    index = VectorIndex(store, MODEL, DIMENSIONS, delta_limit=10)
+    ids = add(store, range(15))
+    assert set(found(index, QUERY, 99)) == set(ids)
+    assert index.state().complete
+    ids += add(store, range(15, 25))
+    assert set(found(index, QUERY, 99)) == set(ids[-15:])
+    assert not index.state().complete
     publish(store)
     assert set(found(index, QUERY, 99)) == set(ids)
     assert index.state().complete
