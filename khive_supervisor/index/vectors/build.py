@@ -58,7 +58,8 @@ def decide(
 
     `generation` is the model's current one. A build is due when the vectors that are not in it
     are at least `minimum` and more than `share` of all, or than readers keep in memory; below that
-    they are searched exactly in no time. Missing vectors and those of another model are the builder's work too.
+    they are searched exactly in no time. Missing vectors and those of another model are the
+    builder's work too.
     """
     if damaged and vectors.vectors:
         return BuildReason.DAMAGED
