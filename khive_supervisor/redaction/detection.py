@@ -221,8 +221,11 @@ def _direct(text: str, lowered: str, label: Label) -> Finding | None:
             continue
         assigned = separator is _SEPARATOR
         quoted = text[led.end() - 1] in _QUOTES
-        # A line of an environment's file: nothing in it is an expression.
-        env = assigned and text[label.start : label.end].isupper() and led[0] == "="
+        # A line of an environment's file, a connection string: nothing in it is an expression.
+        plain = (
+            text[label.start : label.end].isupper() or text[label.start - 1 : label.start] == ";"
+        )
+        env = assigned and plain and led[0] == "="
         start, end = found
         near = lowered[max(0, label.start - _LEFT) : start].rpartition("\n")[2]
         value = text[start : min(end, start + _JUDGED)]
@@ -248,6 +251,8 @@ def _value(text: str, led: re.Match[str]) -> tuple[int, int] | None:
 def _is_secret(value: str, tells: Tells, *, bare: bool, near: str, said: bool = False) -> bool:
     """Return True if a value is what its label tells of."""
     if values.is_placeholder(value) or (" " in value and tells is not Tells.PASSWORD):
+        return False
+    if values.is_reference(value, bare=bare and not said) or (bare and values.is_named(value)):
         return False
     if tells is Tells.LITTLE:
         return _is_beside(value, tells, near)
@@ -280,13 +285,15 @@ def _beside(text: str, lowered: str, label: Label) -> Iterator[Finding]:
             continue
         if "/" in text[found.start() - 2 : found.start()] or text.startswith("...", found.end()):
             continue  # a part of an address, or only the beginning of something
-        near = lowered[max(begin, found.start() - _LEFT) : found.end() + 20]
+        near = lowered[max(begin, found.start() - _LEFT) : min(end, found.end() + 20)]
         if _is_beside(value, label.tells, near):
             yield Finding(found.start(), found.start() + len(value), BESIDE)
 
 
 def _is_beside(value: str, tells: Tells, near: str) -> bool:
-    if values.is_placeholder(value) or not values.is_random(value) or _PUBLIC.search(near):
+    if values.is_placeholder(value) or values.is_named(value) or _PUBLIC.search(near):
+        return False
+    if not values.is_random(value) or values.is_reference(value, bare=False):
         return False
     if values.is_hex(value):
         return tells is not Tells.LITTLE and not _DIGESTS.search(near)

@@ -24,7 +24,13 @@ _WEAK_EXAMPLES = re.compile(
 _REFERENCE = re.compile(
     r"^(?:\$|%[({sdr]|\{|\}|\[|\]|\(|<|@[\w-]+@|&\w+;|\\u|:$|%[A-Z_]+%$|\w*\{|[\w.]+\(|[\w.]+\["
     r"|[A-Za-z_]\w*=(?:[a-z_]+|[A-Z][a-z]+|\d+)$|\d{4}-\d\d-\d\d[T ]|arn:)"
-    r"|\$\{|\{\{|%\(|\)$|\(\)|^[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*$|::|->|=>"
+    r"|\$\{|\{\{|%\(|\)$|\(\)|::|->|=>"
+)
+#: A name in another one, as code writes it.
+_DOTTED = re.compile(r"[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*")
+#: A release, an issue of a repository, the name of a file.
+_NAMED = re.compile(
+    r"v?\d+(?:[.:]\d+)+.*|[\w./-]*#\d.*|[\w./+-]*[/_-][\w./+-]*\.[a-z]{1,4}", re.DOTALL
 )
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")
@@ -57,6 +63,16 @@ def is_placeholder(value: str) -> bool:
 def is_example(value: str) -> bool:
     """Return True for what says of itself that it is none, or has less than four signs in all."""
     return _EXAMPLES.search(value) is not None or len(set(value)) < 4
+
+
+def is_reference(value: str, *, bare: bool) -> bool:
+    """Return True for a name in another one; without quotes, whatever it looks like."""
+    return _DOTTED.fullmatch(value) is not None and (bare or _is_read(value))
+
+
+def is_named(value: str) -> bool:
+    """Return True for a release, an issue of a repository, and the name of a file."""
+    return _NAMED.fullmatch(value) is not None
 
 
 def is_uuid(value: str) -> bool:
@@ -101,7 +117,7 @@ def _is_read(value: str) -> bool:
     if (turns >= _MANY_TURNS and turns * 5 >= len(value)) or changes * 2 >= len(value):
         return False
     signs = sum(map(str.isalnum, value))
-    return sum(len(part) for part in _PARTS.findall(value) if _is_wordlike(part)) * 2 >= signs
+    return sum(len(part) for part in _PARTS.findall(value) if _is_wordlike(part)) * 20 >= signs * 9
 
 
 def _is_wordlike(part: str) -> bool:

@@ -157,6 +157,10 @@ INNOCENT = [
     "postgres://postgres:postgres@localhost/test",
     "https://user:password@example.org",
     "arn:aws:kms:us-east-1:123456789012:key/f7bc0f8e-1a3a-4ace-9faa-e8494fa3921a",
+    "sessions hang: claude-mem#1933/#1251, context-mode#218 after the token refresh",
+    "apt passwd 1:4.13+dfsg1-1+deb12u1",
+    "secret-detector v0.0.0-20260916192156-3e28d7ed64df",
+    "salsa20-128-set-key.c salsa20-256-set-key.c",
     "see https://docs.example.org/api/v2/tokens/create_access_token_1",
 ]
 
