@@ -276,7 +276,8 @@ class EntryFilter:
 
     `namespaces` and `kinds` name alternatives (an empty tuple matches nothing); an entry has all
     of `tags`; `since <= created_at < until`, in unix seconds. `projects` are alternatives, too;
-    None among them is the user as a whole.
+    None among them is the user as a whole. `by`, `actor` and `client` are those of the entry's
+    `Provenance`.
     """
 
     collection: str | None = None
@@ -286,6 +287,15 @@ class EntryFilter:
     since: float | None = None
     until: float | None = None
     projects: tuple[int | None, ...] | None = None
+    by: SaidBy | None = None
+    actor: str | None = None
+    client: str | None = None
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Return what is asked of who stored an entry, by the provenance's columns."""
+        asked = {"said_by": self.by, "actor": self.actor, "client": self.client}
+        return {name: str(value) for name, value in asked.items() if value is not None}
 
     @property
     def empty(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.store.model import Entry, EntryFilter, SaidBy
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import belonging, schema
 from khive_supervisor.verbs.context import Context
@@ -207,6 +207,9 @@ def entry_filter(context: Context, args: Mapping[str, Any], collection: str | No
         since=since,
         until=until,
         projects=belonging.to_search(context, args),
+        by=SaidBy(args["by"]) if "by" in args else None,
+        actor=args.get("actor"),
+        client=args.get("client"),
     )
 
 

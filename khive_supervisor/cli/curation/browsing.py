@@ -23,6 +23,13 @@ def which_options(function: Command) -> Command:
         click.option("--source", help="Only entries whose source begins so."),
         click.option("--project", help="Only of this project, or everywhere: for every project."),
         click.option(
+            "--by",
+            type=click.Choice(("person", "agent", "tool")),
+            help="Only what a person, an agent or a tool has stored.",
+        ),
+        click.option("--actor", help="Only what this actor has stored."),
+        click.option("--client", help="Only what was stored by this client."),
+        click.option(
             "--in", "where", type=click.Choice(_COLLECTIONS), help="What to look among (memory)."
         ),
     ):

@@ -59,7 +59,7 @@ class PostingsView:
 
     def judges(self, where: EntryFilter) -> bool:
         """Return True if the file knows all that a filter asks for."""
-        return where.projects is None or self.file.projects is not None
+        return not where.said and (where.projects is None or self.file.projects is not None)
 
     def mask(self, where: EntryFilter) -> NDArray[np.bool_]:
         """Return by entry id which of all entries that it knows pass a filter."""

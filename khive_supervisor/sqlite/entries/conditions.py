@@ -68,6 +68,16 @@ def in_projects(where: EntryFilter, *, many: bool) -> Condition:
     return f" AND {column} IN ({marks})", [one or 0 for one in where.projects]
 
 
+def said(where: EntryFilter) -> Condition:
+    """Return the condition on who stored an entry, with its leading AND."""
+    asked = where.said
+    if not asked:
+        return "", []
+    same = " AND ".join(f"{name} = ?" for name in asked)
+    condition = " AND provenance_id IN (SELECT id FROM provenance WHERE "
+    return f"{condition}{same})", [*asked.values()]
+
+
 def live(where: EntryFilter, *, many: bool) -> Condition:
     """Return the condition on `entries` for the live ones that pass.
 
@@ -84,7 +94,9 @@ def live(where: EntryFilter, *, many: bool) -> Condition:
         if names is not None:
             sql += f" AND {by_index}{column} IN ({', '.join('?' * len(names))})"
             bindings += names
-    more = (in_projects(where, many=many), dates(where), _tagged(where.tags, many=many))
+    more = (
+        in_projects(where, many=many), said(where), dates(where), _tagged(where.tags, many=many),
+    )  # fmt: skip
     sql += "".join(condition for condition, _ in more)
     return sql, bindings + [value for _, values in more for value in values]
 

@@ -98,6 +98,8 @@ PROBES: dict[str, list[Any]] = {
     "valid_until": ["2100-01-01"],
     "as_of": ["2100-01-01"],
     "everywhere": [True],
+    "by": ["person", "agent"],
+    "client": [f"{MARK}-client", "own"],
     "scope": ["project", "user", "all"],
     "dry_run": [True, False],
     "order": ["updated", "used"],

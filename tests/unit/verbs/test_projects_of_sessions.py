@@ -14,6 +14,8 @@ from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.packs import loading
 from khive_supervisor.projects.identity import ProjectIdentity
+from khive_supervisor.store.model import EntryFilter, SaidBy
+from khive_supervisor.text.analysis import match_expression
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 REGISTRY = loading.load()
@@ -168,6 +170,26 @@ def test_who_said_it_is_told_in_one_line(make: Make) -> None:
     assert {(one["project"], one["branch"], one["commit"]) for one in entries} == {
         ("alpha", "main", "c" * 40)
     }
+
+
+def test_what_others_stored_is_told_apart_from_what_one_said(make: Make) -> None:
+    agent, person = make(ALPHA, actor="bob"), make(ALPHA, OPERATOR, kind="verbs", actor="ada")
+    agent.client = ("claude-code", "2.0")
+    call(agent, "memory.remember", content="port of agent")
+    call(person, "memory.remember", content="port of person")
+    call(make(BETA), "memory.remember", content="port of another project")
+
+    def listed(**which: str) -> set[str]:
+        return {one["content"] for one in call(agent, "memory.list", **which)["entries"]}
+
+    assert listed() == {"port of agent", "port of person"}
+    assert listed(by="person") == listed(actor="ada") == {"port of person"}
+    assert listed(by="agent") == listed(client="claude-code") == {"port of agent"}
+    assert listed(by="tool") == listed(by="agent", actor="ada") == set()
+    where = EntryFilter(by=SaidBy.PERSON)
+    expression = match_expression(["port"])
+    (found,) = agent.whole_store.full_text.match(expression, 9, where)
+    assert agent.whole_store.entries.get([found[0]])[0].content == "port of person"
 
 
 # --- putting it right -----------------------------------------------------------------------------
