@@ -75,7 +75,7 @@ def provenance(context: Context, how: How) -> Provenance:
 def described(one: Provenance) -> str:
     """Return who stored something, and how, in one short line."""
     client = " ".join(part for part in (one.client, one.client_version) if part)
-    who = {SaidBy.PERSON: "you", SaidBy.AGENT: "agent", SaidBy.TOOL: "tool"}[one.by]
+    who = {SaidBy.PERSON: "the user", SaidBy.AGENT: "agent", SaidBy.TOOL: "tool"}[one.by]
     parts = [f"{one.how.value} by {who}", client]
     parts += [f"of actor {one.actor}"] if one.actor else []
     parts += [f"in task {one.task} of {one.role or 'a role'}"] if one.task else []

@@ -14,7 +14,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import client
 from khive_supervisor.embed.base import Embedder
 from khive_supervisor.embed.client import EmbedderClient
-from khive_supervisor.errors import Denied, KhiveError, NotRunning
+from khive_supervisor.errors import Denied, KhiveError, NotFound, NotRunning
 from khive_supervisor.freshness import (
     BINDINGS,
     GENERATIONS,
@@ -32,6 +32,7 @@ from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.search.engine import SearchEngine
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.model import EVERYTHING
 from khive_supervisor.store.projects import ProjectFamily
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
@@ -62,6 +63,7 @@ class SessionInfo:
         project: the project that the session's memories are about; None: the user as a whole.
         kind: how it is served: "attach" (a client over MCP), "verbs" (a command), "task".
         role: the role whose task it is a part of; empty otherwise.
+        project_name: the project that a client names which is in no directory here.
     """
 
     id: str = ""
@@ -72,6 +74,7 @@ class SessionInfo:
     project: ProjectIdentity | None = None
     kind: str = "attach"
     role: str = ""
+    project_name: str = ""
 
     def __post_init__(self) -> None:
         """Make text of what an environment says; a directory stays what the system calls it."""
@@ -276,8 +279,26 @@ class Context:
 
     @property
     def project(self) -> ProjectFamily | None:
-        """Return the session's project as it is stored; None: it has none, or nothing is in it."""
+        """Return the session's project as it is stored; None: it has none, or nothing is in it.
+
+        Raises:
+            NotFound: the client names a project that there is not, or not for it.
+        """
+        if self.session.project_name:
+            return self._named_project(self.session.project_name)
         return self._session_project.family(self.session.project)
+
+    def _named_project(self, name: str) -> ProjectFamily:
+        found = self.whole_store.projects.named(name)
+        if self.grant.confined:
+            counts = self.store.projects.counts(EVERYTHING)
+            found = [one for one in found if any(counts.get(number) for number in one.ids)]
+        if len(found) != 1:
+            raise NotFound(
+                f"There is no one project called {name[:100]!r}.",
+                hint="projects.list names all; the user can rename those with one name.",
+            )
+        return found[0]
 
     def store_project(self) -> int | None:
         """Return the number of the session's project, stored if it is new; None without one.
@@ -287,7 +308,8 @@ class Context:
         """
         identity = self.session.project
         if identity is None:
-            return None
+            named = self.project if self.session.project_name else None
+            return named.ids[0] if named is not None else None
         known = self.project is not None
         number = self._session_project.ensure(identity)
         if not known:

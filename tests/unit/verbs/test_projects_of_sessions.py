@@ -141,6 +141,24 @@ def test_documents_belong_to_the_project_that_learned_them(make: Make) -> None:
     assert searched(beta) == {"port of beta", "port of all"}
 
 
+def test_a_client_without_a_directory_may_name_a_project(make: Make) -> None:
+    alpha, acme = make(ALPHA), make(BETA, confined_to("acme"))
+    call(alpha, "memory.remember", content="port of alpha")
+    call(acme, "memory.remember", content="port of acme")
+    named = make(project_name="ALPHA")
+    call(named, "memory.remember", content="another port of alpha")
+    assert recalled(named) == recalled(alpha)
+    assert set(recalled(alpha)) == {"port of alpha", "another port of alpha"}
+    confined = make(grant=confined_to("acme"), project_name="betas")
+    assert recalled(confined) == {"port of acme": None}
+    for context in (
+        make(project_name="gamma"),
+        make(None, confined_to("acme"), project_name="alpha"),
+    ):
+        with pytest.raises(NotFound, match="no one project"):
+            recalled(context)
+
+
 def test_a_dry_run_stores_no_project(make: Make) -> None:
     alpha = make(ALPHA)
     source = {"source": "/x.md", "entries": [{"content": "port"}]}
@@ -164,7 +182,7 @@ def test_who_said_it_is_told_in_one_line(make: Make) -> None:
     assert [one["provenance"] for one in entries] == [
         "said by agent claude-code 2.0 in session s1",
         "said by agent in task t3 of writer",
-        "said by you of actor ada in session s1",
+        "said by the user of actor ada in session s1",
         "learned by agent claude-code 2.0 in session s1",
     ]
     assert {(one["project"], one["branch"], one["commit"]) for one in entries} == {

@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from khive_supervisor.access.grant import Grant
+from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Answer
@@ -21,7 +22,8 @@ from khive_workers.http.service import Service, confined_client
 from khive_workers.mcp.server import McpServer, client_of, progress_of
 
 #: Headers by which a client names what a local one has in its environment.
-NAMESPACE, ACTOR, SESSION = "khive-namespace", "khive-actor", "mcp-session-id"
+NAMESPACE, ACTOR, PROJECT = "khive-namespace", "khive-actor", "khive-project"
+SESSION = "mcp-session-id"
 #: The owner of the tasks of clients that have no session.
 CLIENTS = "http"
 
@@ -34,6 +36,7 @@ def who_asks(ctx: Any) -> SessionInfo:
         id=session[:32],
         namespace=headers.get(NAMESPACE) or None,
         actor=headers.get(ACTOR) or "",
+        project_name=wellformed.text(headers.get(PROJECT) or ""),
     )
 
 
