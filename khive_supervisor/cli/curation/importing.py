@@ -113,8 +113,13 @@ def _send(
     """
     tally = ImportTally()
     done = 0
+    projects: list[FoundRecord] = []
     with progress("importing", total or None) as advance:
-        for batch in _batches(found.records):
+        for whole in _batches(found.records):
+            batch = whole
+            if shared["dry_run"]:  # nothing of the batches before it is there
+                projects += [one for one in whole if one.record["type"] == "project"]
+                batch = [*projects, *(one for one in whole if one.record["type"] == "entry")]
             records = [_placed(one.record, namespace) for one in batch]
             args = {**shared, "store": found.store, "records": records}
             try:
@@ -124,8 +129,8 @@ def _send(
                 error.hint = f"{error.hint or ''} Repeat the import to go on.".strip()
                 raise
             _add(tally, answer, batch)
-            done += len(batch)
-            advance(len(batch))
+            done += len(whole)
+            advance(len(whole))
     return tally
 
 

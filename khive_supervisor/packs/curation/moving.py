@@ -118,10 +118,12 @@ def import_records(context: Context, args: Arguments) -> Answer:
             continue
         if entry is not None:
             entries[len(kept)] = entry
-        elif args.get("dry_run"):
+        elif args.get("dry_run") and record["type"] != "project":
             continue
         kept.append(record)
     done = _taken(context, args, kept, entries)
+    if args.get("dry_run"):
+        done = [one for place, one in enumerate(done) if place in entries]
     return {**_counted(done), "refused": refused}
 
 

@@ -264,6 +264,11 @@ class EntryTable(EntryStore):
             self.unindex([old.id])
             added = self.add([new], [vector], model_id)[0]
             self._point(old.id, added.id)
+            self._database.rows(
+                "UPDATE entries SET pinned_at = ifnull(pinned_at, (SELECT pinned_at FROM entries "
+                "WHERE id = ?)) WHERE id = ?",
+                [old.id, added.id],
+            )
             if old.collection == "memory":
                 self._tell(old.id, "superseded", {"by": f"m{added.id}"})
         return added

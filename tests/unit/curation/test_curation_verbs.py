@@ -81,6 +81,15 @@ def test_pinned_entries_are_first_and_their_rank_is_the_same(context: Context) -
     assert listed(context) == ids[::-1]
 
 
+def test_what_takes_the_place_of_a_pinned_entry_is_pinned(context: Context) -> None:
+    one = remember(context, "one")
+    call(context, "memory.pin", ids=[one])
+    new = call(context, "memory.supersede", id=one, content="two")["id"]
+    assert listed(context, state="pinned") == [new]
+    call(context, "memory.undo")
+    assert listed(context, state="pinned") == [one]
+
+
 def test_states(context: Context) -> None:
     one, two, three = (remember(context, f"fact {number}") for number in range(3))
     call(context, "memory.forget", ids=[one])

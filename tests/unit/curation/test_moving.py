@@ -122,7 +122,7 @@ def test_a_store_that_has_something_gets_the_rest(old: Context, new: Context) ->
 
 def test_a_dry_run_stores_nothing(old: Context, new: Context) -> None:
     records = exported(old)
-    answer = taken(new, old, records, dry_run=True, project="everywhere")
+    answer = taken(new, old, records, dry_run=True)
     assert answer["stored"] == sum(one["type"] == "entry" for one in records)
     assert exported(new) == exported(new)
     assert new.store.entries.highest_id() == 0
