@@ -16,6 +16,7 @@ from benchmarks.core.material import gather
 from benchmarks.core.peers import peers
 from benchmarks.core.prepare import prepare
 from benchmarks.core.report import Row, machine, print_machine, print_table, save, say
+from benchmarks.curation import export
 from benchmarks.faults import arguments, hostile, hostile_git, hung, kill_matrix
 from benchmarks.http import http_abuse, http_search
 from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
@@ -75,6 +76,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "names": exact_names.measure,
     "commands": commands.measure,
     "secrets": secrets.measure,
+    "export": export.measure,
     "projects": projects.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}

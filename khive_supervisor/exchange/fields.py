@@ -70,6 +70,10 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
+_NAMES = {t: {n.rstrip("?"): k for n, k in of.items()} for t, of in FIELDS.items()}
+_REQUIRED = {t: [n for n in of if not n.endswith("?")] for t, of in FIELDS.items()}
+
+
 def fault(record: object) -> str:
     """Return what is wrong with a record, as the end of a sentence; empty: nothing."""
     if not isinstance(record, dict):
@@ -77,8 +81,8 @@ def fault(record: object) -> str:
     known = FIELDS.get(str(record.get("type")))
     if known is None:
         return f"has the type {str(record.get('type'))[:40]!r}, which is not one of an export"
-    names = {name.rstrip("?"): kind for name, kind in known.items()}
-    for name in (one for one in known if not one.endswith("?")):
+    names = _NAMES[record["type"]]
+    for name in _REQUIRED[record["type"]]:
         if name not in record:
             return f"is of the type {record['type']} and has no {name}"
     for name, value in record.items():
@@ -90,7 +94,8 @@ def fault(record: object) -> str:
 def _is(kind: str, value: object) -> bool:
     """Return True if a value is of a kind of field."""
     if kind in (_TEXT, _BASE64, _HEX):
-        return isinstance(value, str) and _encodes(kind, value)
+        plain = kind == _TEXT and isinstance(value, str) and value.isascii()
+        return plain or (isinstance(value, str) and _encodes(kind, value))
     if kind == _WHOLE:
         return type(value) is int and -_LARGEST <= value <= _LARGEST
     if kind == _NUMBER:

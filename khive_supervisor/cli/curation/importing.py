@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -146,13 +145,19 @@ def _batches(found: Iterator[FoundRecord]) -> Iterator[list[FoundRecord]]:
     for one in found:
         if one.problem:
             continue
-        size += len(json.dumps(one.record))
-        if batch and (len(batch) == BATCH or size > BATCH_CHARACTERS):
+        room = _characters(one.record)
+        if batch and (len(batch) == BATCH or size + room > BATCH_CHARACTERS):
             yield batch
-            batch, size = [], len(json.dumps(one.record))
+            batch, size = [], 0
         batch.append(one)
+        size += room
     if batch:
         yield batch
+
+
+def _characters(record: JsonObject) -> int:
+    """Return about how long a record is: what is long of one is its texts."""
+    return 500 + sum(len(value) for value in record.values() if isinstance(value, str))
 
 
 def _add(tally: ImportTally, answer: JsonObject, batch: Sequence[FoundRecord]) -> None:

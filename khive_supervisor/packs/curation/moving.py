@@ -135,9 +135,11 @@ def _project(context: Context, args: Arguments) -> int | None:
     return None if asked == EVERYWHERE else family_of(context.store, asked).ids[0]
 
 
-def _provenance(context: Context, record: Mapping[str, Any]) -> Provenance:
-    """Return who stored an entry where it comes from; without that, who imports it."""
+def _provenance(context: Context, record: Mapping[str, Any]) -> Provenance | None:
+    """Return who stored an entry where it comes from; of another program's, who imports it."""
     given = record.get("provenance")
+    if given is None and "id" in record:
+        return None
     if given is None:
         return belonging.provenance(context, How.IMPORTED)
     try:

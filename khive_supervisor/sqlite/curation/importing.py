@@ -32,6 +32,8 @@ from khive_supervisor.store.model import NewEntry
 _NO_ENTRY = Imported(LEFT_OUT, why="its entry was not imported")
 _NO_PROJECT = Imported(LEFT_OUT, why="its project was not imported")
 _NO_PROFILE = Imported(LEFT_OUT, why="its profile was not imported")
+#: Columns that an entry keeps as they are.
+_KEPT = ("updated_at", "pinned_at", "valid_from", "valid_until")
 #: A file that says more would use up the numbers.
 _LARGEST_ID = 1_000_000_000
 #: What is here of an export of this very store.
@@ -59,6 +61,11 @@ class ExchangeTable(Exchange):
         self._entries = entries
         self._vectors = vectors
         self._clock = clock
+        #: Of the transaction at work: this store's name, projects by their numbers elsewhere, and
+        #: the number that was given last.
+        self._own = ""
+        self._projects: dict[int, int | None] = {}
+        self._last: int | None = None
         self._takes: dict[str, Callable[[str, Record], Imported]] = {
             "project": self._project, "link": self._link, "reference": self._reference,
             "supersession": self._supersession, "source": self._source, "said": self._said,
@@ -80,6 +87,9 @@ class ExchangeTable(Exchange):
         anywhere: bool = True,
     ) -> list[Imported]:
         with self._database.write():
+            self._own = self._database.value("SELECT lower(hex(name)) FROM past")
+            self._projects.clear()
+            self._last = None
             return [
                 self._entry(store, record, entries[place], anywhere)
                 if place in entries
@@ -91,7 +101,7 @@ class ExchangeTable(Exchange):
 
     def _here(self, store: str, kind: str, origin: str | int) -> int | None:
         """Return the number here of something of another store; what is of this one has its own."""
-        if store == self._database.value("SELECT lower(hex(name)) FROM past"):
+        if store == self._own:
             own: int | None = self._database.value(_OWN[kind], [origin])
             return own
         found: int | None = self._database.value(
@@ -113,7 +123,7 @@ class ExchangeTable(Exchange):
 
     def _entry(self, store: str, record: Record, entry: NewEntry, anywhere: bool) -> Imported:
         if anywhere and "project" in record:
-            project = self._here(store, "project", record["project"])
+            project = self._project_here(store, record["project"])
             if project is None:
                 return _NO_PROJECT
             entry = replace(entry, project=project)
@@ -128,6 +138,11 @@ class ExchangeTable(Exchange):
             data = base64.b64decode(record["vector"])
             self._vectors.put(record["model"], [(found, data)])
         return Imported(outcome, found)
+
+    def _project_here(self, store: str, number: int) -> int | None:
+        if number not in self._projects:
+            self._projects[number] = self._here(store, "project", number)
+        return self._projects[number]
 
     def _matched(self, record: Record, entry: NewEntry) -> tuple[int, str]:
         """Return the entry that says the same and has the same fate; stored now if there is none.
@@ -157,18 +172,20 @@ class ExchangeTable(Exchange):
     def _insert(self, record: Record, entry: NewEntry) -> int:
         """Store a new entry with the dates of its record, under its number if that is free here."""
         self._go_on_with(record.get("id", 0))
-        number = self._entries.insert(entry, live=False)
-        superseded = number if "superseded_by" in record else None
-        self._database.update(
-            "entries", number, deleted_at=record.get("deleted_at"), superseded_by=superseded,
-            updated_at=record.get("updated_at", self._clock()), pinned_at=record.get("pinned_at"),
-            valid_from=record.get("valid_from"), valid_until=record.get("valid_until"),
-        )  # fmt: skip
-        self._entries.reindex(number)
+        dead = "deleted_at" in record or "superseded_by" in record
+        number = self._last = self._entries.insert(entry, live=not dead)
+        values: dict[str, Value] = {one: record[one] for one in _KEPT if one in record}
+        if dead:
+            values["deleted_at"] = record.get("deleted_at")
+            values["superseded_by"] = number if "superseded_by" in record else None
+        if values:
+            self._database.update("entries", number, **values)
         return number
 
     def _go_on_with(self, wanted: int) -> None:
         """Have the next entry get a number, if none so high was ever given here."""
+        if self._last is not None and wanted == self._last + 1:
+            return
         sql = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
         last = self._database.value(sql)
         if not (last or 0) < wanted <= _LARGEST_ID:

@@ -1,0 +1,1 @@
+"""Measurements of what people do with what is stored."""
