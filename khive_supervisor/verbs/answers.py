@@ -145,13 +145,16 @@ def search(
 
 def _elsewhere(context: Context, args: Mapping[str, Any], where: EntryFilter) -> list[str]:
     """Return a note of how many entries of other projects would fit; none if none does."""
-    if where.projects is None:
+    projects = where.projects
+    if projects is None or all(one.id in projects for one in context.whole_store.projects.all()):
         return []
     everywhere = replace(where, projects=None)
+    counted = replace(context.search.counts)
     # Nothing of it is shown: it was served to nobody, so no profile is to learn from it.
     answer = context.search.search(
         args["query"], everywhere, limit=MOST_ELSEWHERE, now=context.now()
     )
+    context.search.counts = counted  # it is no search that anybody asked for
     count = len(answer.hits)
     if not count:
         return []

@@ -90,6 +90,7 @@ def test_what_would_fit_elsewhere_is_counted_and_not_shown(make: Make) -> None:
     ]
     nothing = call(alpha, "memory.recall", query="umbrella")
     assert "notes" not in nothing
+    assert alpha.counts()["searches"] == 2  # what was only counted is no search
     confined = make(ALPHA, confined_to("acme"))
     assert "notes" not in call(confined, "memory.recall", query="kettle")
 
