@@ -99,7 +99,7 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("query")
+@click.argument("query", default="")
 @filter_options
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
 @common_options
@@ -109,7 +109,7 @@ def recall(run: Invocation, query: str, **args: Any) -> None:
 
 
 @click.command()
-@click.argument("query")
+@click.argument("query", default="")
 @filter_options
 @click.option(
     "--in",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from khive_supervisor.access.grant import Audience
-from khive_supervisor.packs.memory import sources
+from khive_supervisor.packs.memory import listed, sources
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
 from khive_supervisor.verbs import answers, belonging, forms, ingest, schema, serving
 from khive_supervisor.verbs.context import Context
@@ -90,6 +90,8 @@ def search(context: Context, args: Arguments) -> Answer:
         args.get("in", "knowledge")
     ]
     where = forms.entry_filter(context, args, collection)
+    if listed.asks_for_nothing(args):
+        return listed.newest(context, args, where, serving.SEARCH)
     return answers.search(context, args, where, serving.SEARCH)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.memory import agreement, changing
+from khive_supervisor.packs.memory import agreement, changing, listed
 from khive_supervisor.packs.memory.purge import PURGE
 from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, Entry, How, NewEntry
@@ -113,6 +113,8 @@ def _added_to(
 def recall(context: Context, args: Arguments) -> Answer:
     """Find memories by words and by meaning."""
     where = forms.entry_filter(context, args, "memory")
+    if listed.asks_for_nothing(args):
+        return listed.newest(context, args, where, serving.RECALL)
     return answers.search(context, args, where, serving.RECALL, agreement.arranged)
 
 

@@ -122,6 +122,18 @@ def test_the_order_of_use(context: Context) -> None:
     assert "used_at" not in second
 
 
+@pytest.mark.parametrize("verb", ["memory.recall", "knowledge.search"])
+def test_a_search_without_a_query_lists_what_passes(context: Context, verb: str) -> None:
+    call(context, "knowledge.learn", entries=[{"content": "a page", "tags": ["a"]}])
+    one, two = remember(context, "one", tags=["a"]), remember(context, "two", tags=["a"])
+    remember(context, "three")
+    call(context, "memory.pin", ids=[one])
+    answer = call(context, verb, query=" ", tags=["a"])
+    found = [entry["id"] for entry in answer["results"]]
+    assert found == ([one, two] if verb == "memory.recall" else ["k1"])
+    assert "There is no query" in answer["notes"][0]
+
+
 def test_a_cursor_of_nowhere_is_refused(context: Context) -> None:
     with pytest.raises(InvalidInput, match="not where a page ended"):
         call(context, "memory.list", cursor="somewhere")
