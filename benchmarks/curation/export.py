@@ -55,8 +55,10 @@ def measure(context: Context) -> list[Row]:
             khive=f"{'equal' if equal else 'NOT EQUAL'}; {exporting:.1f} + {importing:.1f} s",
             met=equal and seconds <= SECONDS,
             notes=(
-                f"{size / 1e6:.0f} MB; {used:.1f} s of the processor; a second import takes "
-                f"{again:.1f} s",
+                (
+                    f"{size / 1e6:.0f} MB; {used:.1f} s of the processor; a second import takes "
+                    f"{again:.1f} s"
+                ),
             ),
             data={"equal": equal, "export": exporting, "import": importing, "again": again},
         )
