@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from khive_supervisor.errors import InvalidInput
@@ -37,8 +37,10 @@ def is_own(first: bytes) -> bool:
     return isinstance(data, dict) and data.get("type") == HEADER
 
 
-def read(path: str) -> ReadFile:
+def read(path: str, *, checked: bool = True) -> ReadFile:
     """Return what a file of this format holds; a file that was cut ends with a problem.
+
+    The fields of records are looked at, unless not `checked`: somebody else does it.
 
     Raises:
         InvalidInput: no such file, or one of a later release's format.
@@ -54,15 +56,21 @@ def read(path: str) -> ReadFile:
             f"{str(data.get('release'))[:20]}; this release reads the format {FORMAT}.",
             hint="Import it with that release or a later one.",
         )
-    return ReadFile(str(data.get("store"))[:200], _records(path), Counter())
+    return ReadFile(str(data.get("store"))[:200], _records(path, checked), Counter())
 
 
-def _records(path: str) -> Iterator[FoundRecord]:
+def _records(path: str, checked: bool) -> Iterator[FoundRecord]:
     with open(path, "rb") as file:
-        yield from _counted(enumerate(lines(file), 1))
+        yield from _counted(enumerate(lines(file), 1), fault if checked else _unseen)
 
 
-def _counted(numbered: Iterable[tuple[int, bytes]]) -> Iterator[FoundRecord]:
+def _unseen(record: object) -> str:
+    return "" if isinstance(record, dict) else "is not an object"
+
+
+def _counted(
+    numbered: Iterable[tuple[int, bytes]], fault_of: Callable[[object], str]
+) -> Iterator[FoundRecord]:
     """Return the records between the header and the end, which says how many there are."""
     count, ended = 0, False
     for number, text in numbered:
@@ -78,7 +86,7 @@ def _counted(numbered: Iterable[tuple[int, bytes]]) -> Iterator[FoundRecord]:
                 yield FoundRecord(where, problem=why)
         elif number > 1:
             count += 1
-            why = why or fault(data)
+            why = why or fault_of(data)
             record = data if isinstance(data, dict) and not why else {}
             yield FoundRecord(where, record, why)
     if not ended:

@@ -42,6 +42,15 @@ def read(path: str, form: str, rows: Rows) -> tuple[str, ReadFile]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from None
 
 
+def read_again(path: str, form: str, rows: Rows) -> ReadFile:
+    """Return what a file holds that was looked through; its records are not checked once more.
+
+    Raises:
+        InvalidInput: it is not there any more, or cannot be read.
+    """
+    return own.read(path, checked=False) if form == "jsonl" else read(path, form, rows)[1]
+
+
 def detected(path: str) -> str:
     """Return the format of a file or folder.
 

@@ -19,7 +19,7 @@ from khive_supervisor.sqlite.curation.foreign import rows
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Records of a call, and about how many characters: what one transaction stores.
-BATCH, BATCH_CHARACTERS = 500, 2_000_000
+BATCH, BATCH_CHARACTERS = 1000, 2_000_000
 #: Problems that are told one by one.
 SHOWN = 10
 
@@ -74,7 +74,7 @@ def import_file(
     if asked is None and known != "jsonl":
         asked = "here"
     shared: JsonObject = {"dry_run": dry_run, **({"project": asked} if asked else {})}
-    _, found = reading.read(path, known, rows)
+    found = reading.read_again(path, known, rows)
     with verbs(run.config_file) as (session, *_):
         tally = _send(session, found, shared, namespace, total)
     data = _told(tally, known, problems, first.lost, dry_run)
