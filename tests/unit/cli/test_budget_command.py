@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from khive_supervisor.cli.commands import budget
+from khive_supervisor.cli.connection.session import Invocation
 from khive_supervisor.cli.render.role_text import NO_ROLES
 
 ENDS = "2026-11-30T00:00:00Z"
@@ -21,7 +21,7 @@ def printed(
     """What the command prints of roles."""
 
     def run(*roles: dict[str, Any]) -> list[str]:
-        monkeypatch.setattr(budget, "ask", lambda *_given, **_args: {"roles": list(roles)})
+        monkeypatch.setattr(Invocation, "ask", lambda *_given, **_args: {"roles": list(roles)})
         return khive("budget").output.splitlines()
 
     return run

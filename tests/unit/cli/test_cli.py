@@ -40,6 +40,7 @@ NO_JSON = {
     "config",
     "http",
     "index",
+    "projects",
     "secrets",
 }
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.commands import memory
+from khive_supervisor.cli.connection.session import Invocation
 from khive_supervisor.errors import InvalidInput, KhiveError
 
 Khive = Callable[..., Result]
@@ -153,7 +153,7 @@ def answered(khive: Khive, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
     """What a command prints of an answer."""
 
     def printed(answer: dict[str, Any], *words: str) -> list[str]:
-        monkeypatch.setattr(memory, "ask", lambda *_given, **_args: answer)
+        monkeypatch.setattr(Invocation, "ask", lambda *_given, **_args: answer)
         return khive(*words).output.splitlines()
 
     return printed

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from khive_supervisor.cli.render.answers import StatusShown
 from khive_supervisor.cli.render.status_text import duration, ready_text, status_text
+from khive_supervisor.text.plain_json import JsonObject
 
 INDEX = {
     "state": "current", "vectors": 900, "model": "minilm", "generation": 4, "items": 890,
@@ -21,7 +21,7 @@ CHILD = {"name": "zygote", "state": "ready", "pid": 12, "restarts": 0, "last_exi
 SESSION = {"id": 3, "pid": 44, "kind": "attach", "seconds": 61.0}
 
 
-def status(**fields: object) -> StatusShown:
+def status(**fields: object) -> JsonObject:
     """What a supervisor answers to a command of nobody confined."""
     whole: dict[str, Any] = {
         "state": "ready", "version": "1.2.3", "pid": 7, "uptime_seconds": 3.0, "config_file": None,
@@ -29,15 +29,15 @@ def status(**fields: object) -> StatusShown:
         "builder": BUILDER, "freshness": FRESHNESS, "children": [CHILD], "roles": [],
         "unserved": {}, "sessions": [], "http": {"state": "off"},
     }  # fmt: skip
-    return cast("StatusShown", {**whole, **fields})
+    return cast("JsonObject", {**whole, **fields})
 
 
-def confined(**fields: object) -> StatusShown:
+def confined(**fields: object) -> JsonObject:
     """What it answers to a command of a confined session."""
     whole = {**status(), **fields}
     for name in ("children", "index", "builder", "freshness", "roles", "unserved", "log", "http"):
         whole.pop(name, None)
-    return cast("StatusShown", whole)
+    return cast("JsonObject", whole)
 
 
 def part(text: str, start: str) -> str:
@@ -74,7 +74,7 @@ def test_a_supervisor_without_a_file_says_that_it_runs_on_defaults() -> None:
 
 @pytest.mark.parametrize("name", ["store_problem", "store_note"])
 def test_what_became_of_the_store_stands_below_its_path(name: str) -> None:
-    told = cast("StatusShown", {**status(), name: "It was replaced."})
+    told = cast("JsonObject", {**status(), name: "It was replaced."})
     for lines in (status_text(told).splitlines(), ready_text(told).splitlines()):
         place = next(i for i, line in enumerate(lines) if "/data/khive.db" in line)
         assert lines[place + 1].strip() == "It was replaced."

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from khive_supervisor import exitcodes
-from khive_supervisor.cli.commands import index, worktrees
+from khive_supervisor.cli.commands import worktrees
+from khive_supervisor.cli.connection.session import Invocation
 from khive_supervisor.cli.main import cli
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.worktrees import metadata
@@ -165,7 +166,7 @@ def test_a_damaged_index_is_unhealthy(
     khive: Khive, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], code: int,
     lines: list[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(index, "ask", lambda *_given, **_args: answer)
+    monkeypatch.setattr(Invocation, "ask", lambda *_given, **_args: answer)
     found = sub(khive, "index", "verify", code=code)
     assert found.exit_code == code
     assert found.output.splitlines() == lines
@@ -175,7 +176,7 @@ def test_a_damaged_index_is_unhealthy(
 def test_a_build_is_begun_or_not(
     khive: Khive, monkeypatch: pytest.MonkeyPatch, said: str, *, running: bool
 ) -> None:
-    monkeypatch.setattr(index, "ask", lambda *_given, **_args: {"running": running})
+    monkeypatch.setattr(Invocation, "ask", lambda *_given, **_args: {"running": running})
     assert sub(khive, "index", "build").output.startswith(said)
 
 

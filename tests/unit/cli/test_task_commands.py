@@ -13,6 +13,7 @@ from click.testing import Result
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.commands import tasks
+from khive_supervisor.cli.connection.session import Invocation
 from khive_supervisor.cli.render.role_text import NO_ROLES
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound, NotRunning, RoleFailed
 
@@ -59,7 +60,7 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
         return made.request(verb, {name: value for name, value in given.items() if value})
 
     monkeypatch.setattr(tasks, "verbs", conversation)
-    monkeypatch.setattr(tasks, "ask", ask)
+    monkeypatch.setattr(Invocation, "ask", ask)
     return made
 
 
