@@ -163,8 +163,10 @@ class ExchangeTable(Exchange):
 
     def _same_dead(self, entry: NewEntry) -> int | None:
         found: int | None = self._database.value(
-            "SELECT id FROM entries WHERE content_hash = ? AND created_at = ? "
-            "AND (deleted_at IS NOT NULL OR superseded_by IS NOT NULL)",
+            "SELECT id FROM entries WHERE content_hash = ?1 AND created_at = ?2 "
+            "AND deleted_at IS NOT NULL AND superseded_by IS NULL UNION ALL "
+            "SELECT id FROM entries WHERE content_hash = ?1 AND created_at = ?2 "
+            "AND superseded_by IS NOT NULL",
             [entry.content_hash, entry.created_at],
         )
         return found

@@ -9,6 +9,10 @@ from __future__ import annotations
 #: `origins`: by which number something is here that was imported from another store.
 CURATION: tuple[str, ...] = (
     "ALTER TABLE entries ADD COLUMN pinned_at REAL",
+    """
+    CREATE INDEX entries_superseded_hash ON entries (content_hash)
+        WHERE superseded_by IS NOT NULL
+    """,
     "CREATE INDEX entries_pinned ON entries (pinned_at) WHERE pinned_at IS NOT NULL",
     """
     CREATE TABLE change_log (
