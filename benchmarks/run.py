@@ -23,7 +23,16 @@ from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
 from benchmarks.projects import projects
 from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, upgrade
 from benchmarks.roles import assign, budget, queue, role_memory, selection
-from benchmarks.search import exact_names, learn, learn_again, quality, recall, search
+from benchmarks.search import (
+    answer_size,
+    exact_names,
+    learn,
+    learn_again,
+    quality,
+    recall,
+    search,
+    silence,
+)
 from benchmarks.secrets import secrets
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +83,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hostile": hostile.measure,
     "hostile-git": hostile_git.measure,
     "names": exact_names.measure,
+    "silence": silence.measure,
+    "answer-size": answer_size.measure,
     "commands": commands.measure,
     "secrets": secrets.measure,
     "export": export.measure,
@@ -132,6 +143,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="real code, prose and logs, for secrets; repeatable (what is installed here)",
     )
     add(
+        "--coding",
+        type=Path,
+        metavar="DIR",
+        help="decisions of coding agents: tasks.jsonl and chats.jsonl.gz",
+    )
+    add(
         "--work",
         type=Path,
         metavar="DIR",
@@ -167,6 +184,7 @@ def _context(options: argparse.Namespace) -> Context:
         retrieval=options.retrieval,
         sessions=options.sessions,
         texts=options.texts,
+        coding=options.coding,
         filled=_fill(options, work) if _fills(options) else None,
     )
 

@@ -42,7 +42,7 @@ async def show() -> None:
         (result,) = found.structured_content["results"]
         print(f"  session 2 asks:      {QUESTION}")
         print(f"  session 2 is told:   {result['content']}")
-        print(f"                       ({result['why']})\n")
+        print(f"                       (fits {result['score']:.2f})\n")
         await first.call_tool("memory_forget", {"ids": [stored.structured_content["id"]]})
         assert result["content"] == FACT
 

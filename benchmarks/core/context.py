@@ -35,6 +35,7 @@ class Context:
     retrieval: Path | None
     sessions: Path | None
     texts: list[Path] | None
+    coding: Path | None
     filled: Filled | None
     _queries: Iterator[str] = field(init=False)
     _pasted: Iterator[str] = field(init=False)

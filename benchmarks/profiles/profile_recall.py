@@ -45,7 +45,7 @@ def measure(context: Context) -> list[Row]:
                     took, answer = session.search(query)
                     times.append(took)
                     served = LEARNED if session is other else "balanced-recall-v1"
-                    if answer["served_by"]["profile"] != served:
+                    if answer["served_by"].get("profile", "balanced-recall-v1") != served:
                         raise RuntimeError(f"Served by another profile: {answer['served_by']}.")
     ours, theirs = Sample(tuple(with_profile[WARM_UP:])), Sample(tuple(without[WARM_UP:]))
     return [

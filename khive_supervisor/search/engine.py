@@ -12,17 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.base import Embedder, Vectors
+from khive_supervisor.embed.bundled import model_files
 from khive_supervisor.embed.client import EmbedderClient
 from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, InvalidInput, KhiveError
 from khive_supervisor.freshness import Versions
 from khive_supervisor.index.inverted.scope import Scope
-from khive_supervisor.index.vectors.reader import VectorIndex
-from khive_supervisor.search import fusion, ranking
+from khive_supervisor.index.vectors.reader import EXACT_LIMIT, VectorIndex
+from khive_supervisor.search import evidence, fusion, ranking
+from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written, prefer_written
-from khive_supervisor.search.full_text import LexicalSearch
+from khive_supervisor.search.full_text import LexicalMatches, LexicalSearch
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.text import analysis as text
@@ -45,28 +50,35 @@ Scored = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result: the entry, its score, why it is here, and the numbers behind that."""
+    """One result: the entry, its fit, why it is here, and the numbers behind that."""
 
     entry: Entry
     score: float
     why: str
     details: Mapping[str, object]
+    judged: Judged
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One arm's candidates, and whether it ran."""
+    """One arm's candidates, and whether it ran; `matches` is the lexical arm's own answer."""
 
     found: Scored
     state: str
     note: str = ""
     #: The share of names in the query; see `lexical.Selection`.
     names: float = 0.0
+    matches: LexicalMatches | None = None
+    #: The query's vector, where the arm has compared one.
+    vector: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """Results, and how the search went."""
+    """Results, and how the search went.
+
+    `missed`: results that were left out, since they do not fit as well as the floor asks for.
+    """
 
     hits: list[Hit]
     notes: tuple[str, ...]
@@ -74,6 +86,7 @@ class SearchResults:
     vector: str
     generation: int | None
     milliseconds: float
+    missed: Sequence[Judged] = ()
 
 
 @dataclass(slots=True)
@@ -115,6 +128,7 @@ class SearchEngine:
         self._embedder = embedder
         self._settings = config.search
         self._lexical_search = LexicalSearch(store, clock)
+        self._calibrated = embedder is None or embedder.model_id == model_files().model_id
         self._report_damage = report_damage
         self._reported = ""
         self._clock = clock
@@ -143,8 +157,11 @@ class SearchEngine:
         limit: int,
         now: float,
         profile: RankingProfile = NEUTRAL,
+        floor: float | None = None,
     ) -> SearchResults:
         """Return the best entries for a query, which may be any string.
+
+        Those that fit less than `floor` are left out; None: as the configuration says.
 
         Raises:
             InvalidInput: the query is longer than search.max_query_characters.
@@ -159,27 +176,45 @@ class SearchEngine:
         self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
         wait_for_vector = self._ask(query)
-        scope = self._index.scope(where) if self._index else Scope(self._store, where)
+        scope = self._scope(where)
         terms = text.read_query(query)
         lexical = self._lexical_arm(terms, scope, depth)
         vector = self._vector_arm(wait_for_vector, scope, depth)
         fused = fusion.fuse(lexical.found, vector.found, lexical.names)
         written = prefer_written(query, terms, fused, self._store, scope)
-        hits = self._ranked(written, scope, limit, now, profile)
+        ranked = self._ranked(written, scope, limit, now, profile)
+        found = self._found(query, terms, scope, ranked, (lexical, vector))
+        judged = evidence.judge(ranked, written, found)[:limit]
+        bar = self._floor(floor)
+        missed = [one for one in judged if one.fit < bar]
         return SearchResults(
-            hits=hits,
+            hits=self._hits([one for one in judged if one.fit >= bar], written),
             notes=tuple(note for note in (lexical.note, vector.note) if note),
             lexical=lexical.state,
             vector=vector.state,
             generation=self._index.state().generation if self._index else None,
             milliseconds=round((self._clock() - began) * 1000, 2),
+            missed=missed,
         )
+
+    def _scope(self, where: EntryFilter) -> Scope:
+        """Return what may be found, with the ids if they are few: words are counted in these."""
+        if self._index is not None:
+            return self._index.scope(where)
+        ids = None if where.empty else self._store.entries.live_ids(where, EXACT_LIMIT)
+        return Scope(self._store, where, None if ids is None else np.array(ids, np.int64))
+
+    def _floor(self, asked: float | None) -> float:
+        """Return what a result must fit; the cosines of foreign models mean something else."""
+        if asked is not None:
+            return asked
+        return self._settings.floor if self._calibrated else 0.0
 
     def _lexical_arm(self, terms: text.Query, scope: Scope, depth: int) -> Arm:
         if not terms:
             return Arm([], "no words in the query")
         lexical = self._lexical_search.search(terms, scope, depth)
-        return Arm(lexical.found, str(lexical), names=lexical.selection.names)
+        return Arm(lexical.found, str(lexical), names=lexical.selection.names, matches=lexical)
 
     def _ask(self, query: str) -> Callable[[], Vectors] | None:
         """Ask for a query's vector, and return what waits for it; None: it can have none.
@@ -217,11 +252,12 @@ class SearchEngine:
             self.counts.partial += 1
         if state.problem:
             self._report(IndexFileError(state.problem))
-            return Arm(found, "partial", f"Only the newest by meaning: {state.problem}")
+            why = f"Only the newest by meaning: {state.problem}"
+            return Arm(found, "partial", why, vector=vector)
         if not state.complete:
             why = "the index is being built; only the newest entries were searched by meaning"
-            return Arm(found, "partial", why)
-        return Arm(found, f"{len(found)} candidates")
+            return Arm(found, "partial", why, vector=vector)
+        return Arm(found, f"{len(found)} candidates", vector=vector)
 
     def _report(self, error: KhiveError) -> None:
         """Tell the supervisor once of each damage."""
@@ -232,22 +268,60 @@ class SearchEngine:
 
     def _ranked(
         self, written: Written, scope: Scope, limit: int, now: float, profile: RankingProfile
-    ) -> list[Hit]:
+    ) -> list[ranking.Ranked]:
+        """Return the first candidates by their final order: `limit`, and enough to judge by."""
         outside = self._store.entries.not_holding([one.id for one in written.fused], now)
         fused = [one for one in written.fused if one.id not in outside]
         means: ranking.Means = {}
         if profile.means is not None:
             means = profile.means([candidate.id for candidate in fused])
-        contenders = ranking.contenders(fused, limit, profile.weights, means)
+        wanted = max(limit, evidence.FIRST)
+        contenders = ranking.contenders(fused, wanted, profile.weights, means)
         ages = self._ages([candidate.id for candidate in contenders], scope, now)
-        best = ranking.rank(contenders, ages.get, profile.weights, means)[:limit]
-        entries = {
-            entry.id: entry for entry in self._store.entries.get([one.fused.id for one in best])
-        }
+        return ranking.rank(contenders, ages.get, profile.weights, means)[:wanted]
+
+    def _found(
+        self,
+        query: str,
+        terms: text.Query,
+        scope: Scope,
+        ranked: Sequence[ranking.Ranked],
+        arms: tuple[Arm, Arm],
+    ) -> evidence.Found:
+        """Return what the lexical and the vector arm know of the first results."""
+        lexical, vector = arms
+        ids = [one.fused.id for one in ranked]
+        matches = lexical.matches
+        frequencies: Mapping[str, int] = {}
+        indexed = self._store.entries.highest_id()
+        if matches is not None:
+            frequencies, indexed = self._lexical_search.within(matches, scope)
+        return evidence.Found(
+            query=query,
+            terms=terms,
+            frequencies=frequencies,
+            indexed=indexed,
+            holders=self._lexical_search.holders(matches, ids) if matches and ids else {},
+            cosines=[cosine for _, cosine in vector.found] if self._calibrated else (),
+            near=self._near(ranked, vector) if self._calibrated else {},
+            searched=indexed if scope.few is None else len(scope.few),
+        )
+
+    def _near(self, ranked: Sequence[ranking.Ranked], vector: Arm) -> dict[int, float]:
+        """Return the cosines of results, by id: those that the arm has listed, and the others'."""
+        if vector.vector is None or self._index is None:
+            return {}
+        listed = {one.fused.id: one.fused.vector[1] for one in ranked if one.fused.vector}
+        others = [one.fused.id for one in ranked if one.fused.vector is None]
+        return {**listed, **self._index.cosines(vector.vector, others)}
+
+    def _hits(self, judged: Sequence[Judged], written: Written) -> list[Hit]:
+        ids = [one.ranked.fused.id for one in judged]
+        entries = {entry.id: entry for entry in self._store.entries.get(ids)}
         return [
-            Hit(entries[one.fused.id], one.score, _why(one.fused, written), _details(one, written))
-            for one in best
-            if one.fused.id in entries
+            Hit(entries[one], hit.fit, _why(hit.ranked.fused, written), _details(hit, written), hit)
+            for one, hit in zip(ids, judged, strict=True)
+            if one in entries
         ]
 
     def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
@@ -284,8 +358,12 @@ def _why(fused: fusion.Fused, written: Written) -> str:
     return ", ".join(reasons)
 
 
-def _details(ranked: ranking.Ranked, written: Written) -> Mapping[str, object]:
-    """Return the numbers behind a score: both boosts * written * the sum of the weighted parts."""
+def _details(judged: Judged, written: Written) -> Mapping[str, object]:
+    """Return the numbers behind a place and a fit.
+
+    `rank_score`, which orders the results, is both boosts * written * the sum of both parts.
+    """
+    ranked, facts = judged.ranked, judged.facts
     fused = ranked.fused
     lexical, vector = fused.arms
     rank, bm25, part = fused.lexical or (None, None, lexical.unlisted)
@@ -295,11 +373,13 @@ def _details(ranked: ranking.Ranked, written: Written) -> Mapping[str, object]:
         "words_bm25": _rounded(bm25),
         "words_part": _rounded(part * lexical.weight),
         "meaning_rank": near_rank,
-        "meaning_cosine": _rounded(cosine),
+        "meaning_cosine": _rounded(facts.cosine if cosine is None else cosine),
         "meaning_part": _rounded(near_part * vector.weight),
         "lift": _rounded(ranked.boost),
         "liking": _rounded(ranked.learned_boost),
         "written": _rounded(written.factors.get(fused.id, 1.0)),
+        "rank_score": _rounded(ranked.score),
+        "coverage": _rounded(facts.coverage),
     }
 
 

@@ -48,11 +48,15 @@ class Written:
         fused: the candidates; their scores have the factor in them.
         factors: by entry id, of those that were read; empty when no name decides.
         holders: the entries that have most of the names.
+        have: what those that were read have of the names, 0..1, and `share`: how much of the
+            query these are.
     """
 
     fused: Sequence[fusion.Fused]
     factors: Mapping[int, float] = field(default_factory=dict)
     holders: frozenset[int] = frozenset()
+    have: Mapping[int, float] = field(default_factory=dict)
+    share: float = 0.0
 
 
 def prefer_written(
@@ -82,7 +86,8 @@ def prefer_written(
     factors = {one.id: 1.0 / (1.0 + loss * (best - have.get(one.id, 0.0))) for one in every}
     scored = [one._replace(score=one.score * factors[one.id]) for one in every]
     holders = frozenset(one for one, got in have.items() if got == best)
-    return Written(sorted(scored, key=lambda one: (-one.score, -one.id)), factors, holders)
+    ordered = sorted(scored, key=lambda one: (-one.score, -one.id))
+    return Written(ordered, factors, holders, have, share)
 
 
 def _side_by_side(wanted: Sequence[Literal], store: Store) -> tuple[set[int], bool]:

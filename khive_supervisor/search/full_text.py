@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,25 @@ _PHRASE_ENTRIES = 5000
 #: Entries of a phrase of which FTS5 is asked what it is worth in each (1.5 µs each).
 _SCORED_ENTRIES = 300
 
+#: The share of all entries from which on a scope's words are not counted apart.
+_NEARLY_ALL = 0.95
+
 
 @dataclass(frozen=True, slots=True)
 class LexicalMatches:
-    """Entries with their BM25, best first, of which words, and how many the query has."""
+    """Entries with their BM25, best first, of which words, and what is known of all of them.
+
+    `frequencies`: in how many of the `entries` each term that was looked up occurs; `by_term`: the
+    entries of terms that the inverted index has, up to the entry `known` (0: there is none).
+    """
 
     found: Scored
     selection: TermSelection
     terms: int
+    frequencies: Mapping[str, int] = field(default_factory=dict)
+    entries: int = 0
+    by_term: Mapping[str, Postings] = field(default_factory=dict)
+    known: int = 0
 
     def __str__(self) -> str:
         used = len(self.selection.required) + len(self.selection.optional)
@@ -58,8 +70,10 @@ class LexicalSearch:
 
     def _by_index(self, terms: text.Query, scope: Scope, limit: int) -> LexicalMatches:
         frequencies = self._frequencies(lexical.worth_looking_up(terms))
-        selection = lexical.select(terms, frequencies, self._store.entries.highest_id())
-        return LexicalMatches(self._matched(selection, scope, limit), selection, len(terms))
+        entries = self._store.entries.highest_id()
+        selection = lexical.select(terms, frequencies, entries)
+        found = self._matched(selection, scope, limit)
+        return LexicalMatches(found, selection, len(terms), frequencies, entries)
 
     def _by_file(
         self, terms: text.Query, scope: Scope, view: PostingsView, limit: int
@@ -75,12 +89,45 @@ class LexicalSearch:
         if highest > known:
             new = {term: found for term, found in tokens.items() if term not in by_term}
             frequencies |= self._newer(new, known)
-        selection = lexical.select(terms, frequencies, items + highest - known, postings.BUDGET)
+        entries = items + highest - known
+        selection = lexical.select(terms, frequencies, entries, postings.BUDGET)
         found = postings.retrieve(selection, by_term, items, scope.passing, limit)
         if highest > known:
             found += self._matched(selection, scope, limit, above=known)
             found = sorted(found, key=lambda hit: (-hit[1], -hit[0]))[:limit]
-        return LexicalMatches(found, selection, len(terms))
+        looked_up = {term: frequencies.get(term, 0) for term in tokens}
+        return LexicalMatches(found, selection, len(terms), looked_up, entries, by_term, known)
+
+    def within(self, matches: LexicalMatches, scope: Scope) -> tuple[Mapping[str, int], int]:
+        """Return in how many entries of a scope each looked-up term occurs, and how many there are.
+
+        Of the whole store where the scope holds too many to count them, or nearly all: the numbers
+        are nearly the same then.
+        """
+        if scope.few is None or len(scope.few) >= _NEARLY_ALL * matches.entries:
+            return matches.frequencies, matches.entries
+        newest = bool(len(scope.few)) and scope.few[-1] > matches.known
+        found = {}
+        for term, count in matches.frequencies.items():
+            inside = newer = 0
+            if count and term in matches.by_term:
+                inside = _shared(matches.by_term[term][0], scope.few)
+            if count and newest:
+                newer = self._store.full_text.count(term, scope.where, above=matches.known)
+            found[term] = inside + newer
+        return found, len(scope.few)
+
+    def holders(self, matches: LexicalMatches, ids: Sequence[int]) -> dict[str, set[int]]:
+        """Return which of some entries have each of the terms that were looked up."""
+        array = np.array(sorted(ids), np.int64)
+        newer = array[array > matches.known].tolist()
+        having: dict[str, set[int]] = {}
+        for term in (term for term, count in matches.frequencies.items() if count):
+            there = set(self._store.postings.having(term, newer)) if newer else set()
+            if term in matches.by_term:
+                there.update(array[member(array, matches.by_term[term][0])].tolist())
+            having[term] = there
+        return having
 
     def _matched(
         self, selection: TermSelection, scope: Scope, limit: int, above: int = 0
@@ -157,6 +204,12 @@ def _within(by_term: Mapping[str, Postings], mask: NDArray[np.bool_]) -> dict[st
         if inside.any():
             found[term] = ids[inside], impacts[inside]
     return found
+
+
+def _shared(some: NDArray[Any], others: NDArray[Any]) -> int:
+    """Return how many ids two ascending lists share."""
+    few, many = (some, others) if len(some) < len(others) else (others, some)
+    return int(member(few, many).sum())
 
 
 def _common(by_term: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from khive_supervisor.store.model import EVERYTHING, EntryFilter, Fate
@@ -42,6 +42,13 @@ class FullText(Protocol):
         """
         ...
 
+    def count(self, term: str, where: EntryFilter, *, above: int = 0) -> int:
+        """Return how many entries with an id above `above` have a term of `text.read_query`.
+
+        Of those in the collection, the namespaces, the kinds and with the tags of a filter.
+        """
+        ...
+
     def tidy(self, *, begin: bool) -> bool:
         """Put the index's parts together in one short step; return whether another has more to do.
 
@@ -59,6 +66,10 @@ class PostingStore(Protocol):
 
         In the order of ids, at most `limit`.
         """
+        ...
+
+    def having(self, term: str, ids: Sequence[int]) -> set[int]:
+        """Return those of some entries that have a term of `text.read_query` and live."""
         ...
 
     def vocabulary(self, after: str, limit: int) -> list[tuple[str, int]]:

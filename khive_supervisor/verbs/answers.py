@@ -1,9 +1,14 @@
-"""What verbs that store or search take and answer."""
+"""What verbs that store or search take and answer.
+
+An answer of a search is read by models, which pay for each word of it: a result says what differs
+from the last one, and nothing that is the same for all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NotRequired, TypedDict, cast
 
 from khive_supervisor.search.engine import Hit, SearchResults
@@ -18,6 +23,14 @@ DEFAULT_CHARACTERS = 1500
 DEFAULT_LIMIT = 10
 #: Entries of other projects that are counted when nothing fits.
 MOST_ELSEWHERE = 20
+#: The kind that a result of a collection does not say.
+USUAL_KIND = {"memory": "semantic", "knowledge": "document"}
+
+FLOOR = schema.number(
+    "How well a result must fit, 0 to 1 (as configured); 0 shows whatever comes nearest.",
+    least=0,
+    most=1,
+)
 
 QUERY: JsonObject = {
     "query": schema.text("What you are looking for, in any words and any language."),
@@ -27,6 +40,7 @@ QUERY: JsonObject = {
         least=50,
         most=100_000,
     ),
+    "floor": FLOOR,
     "explain": schema.flag("Say how each result was ranked, and how the search went."),
 }
 
@@ -37,10 +51,10 @@ FOUND: JsonObject = schema.record(
                 {
                     "id": schema.text(),
                     "content": schema.text(),
-                    "score": schema.number(),
-                    "why": schema.text(),
+                    "score": schema.number("How well it fits the query, 0 to 1."),
+                    "created_at": schema.text(),
                 },
-                ["id", "content", "score", "why"],
+                ["id", "content", "score", "created_at"],
             )
         ),
         "notes": schema.array(schema.text()),
@@ -50,7 +64,7 @@ FOUND: JsonObject = schema.record(
                 "binding": schema.text(),
                 "serve": schema.text(),
             },
-            ["profile", "serve"],
+            ["serve"],
         ),
     },
     ["results", "served_by"],
@@ -81,11 +95,24 @@ def status_of(added: Added) -> str:
     return "restored" if added.restored else "already known"
 
 
-class ShownResult(forms.ShownEntry):
-    """An entry among the results of a search; `ranking` is what `explain` asks for."""
+class ShownResult(TypedDict):
+    """An entry among the results of a search: what is not usual is left out.
 
+    `created_at` is a day of UTC; `kind` is there if it is not the collection's usual one, `why` and
+    `ranking` if `explain` asked for them. memory_get has all of an entry.
+    """
+
+    id: str
+    content: str
     score: float
-    why: str
+    created_at: str
+    kind: NotRequired[str]
+    title: NotRequired[str]
+    tags: NotRequired[list[str]]
+    source: NotRequired[str]
+    project: NotRequired[str]
+    cut: NotRequired[str]
+    why: NotRequired[str]
     older: NotRequired[str]
     ranking: NotRequired[Mapping[str, object]]
 
@@ -95,6 +122,7 @@ class Found(TypedDict):
 
     results: list[ShownResult]
     served_by: serving.ServedBy
+    namespace: NotRequired[str]
     notes: NotRequired[list[str]]
     search: NotRequired[Answer]
 
@@ -119,19 +147,32 @@ def search(
     """Search for a kind of consumer, and show the results as `arrange` orders and marks them."""
     explain = bool(args.get("explain")) and not context.grant.confined
     answer, served_by = serving.serve(
-        context, args["query"], where, kind, limit=args.get("limit", DEFAULT_LIMIT)
+        context,
+        args["query"],
+        where,
+        kind,
+        limit=args.get("limit", DEFAULT_LIMIT),
+        floor=args.get("floor"),
     )
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
     named = belonging.labels(context, (hit.entry for hit in answer.hits), args)
     hits, marks = arrange(context, answer.hits)
     shown: Found = {
         "results": [
-            _result(hit, characters, explain, named.get(hit.entry.id), marks.get(hit.entry.id, {}))
+            show_result(
+                hit,
+                characters,
+                named.get(hit.entry.id),
+                marks.get(hit.entry.id, {}),
+                explain=explain,
+            )
             for hit in hits
         ],
         "served_by": served_by,
     }
-    notes = list(answer.notes)
+    if where.namespaces and where.namespaces[0] != context.namespace(None):
+        shown["namespace"] = where.namespaces[0]
+    notes = notes_of(answer)
     if not answer.hits:
         notes += _elsewhere(context, args, where)
     if args.get("explain") and not explain:
@@ -152,7 +193,11 @@ def _elsewhere(context: Context, args: Mapping[str, Any], where: EntryFilter) ->
     counted = replace(context.search.counts)
     # Nothing of it is shown: it was served to nobody, so no profile is to learn from it.
     answer = context.search.search(
-        args["query"], everywhere, limit=MOST_ELSEWHERE, now=context.now()
+        args["query"],
+        everywhere,
+        limit=MOST_ELSEWHERE,
+        now=context.now(),
+        floor=args.get("floor"),
     )
     context.search.counts = counted  # it is no search that anybody asked for
     count = len(answer.hits)
@@ -162,14 +207,72 @@ def _elsewhere(context: Context, args: Mapping[str, Any], where: EntryFilter) ->
     return [f'Nothing here fits; {said} of other projects would: scope = "all" asks them.']
 
 
-def _result(
-    hit: Hit, characters: int, explain: bool, project: str | None, marks: Mapping[str, str]
+def notes_of(answer: SearchResults) -> list[str]:
+    """Return what there is to say of how a search went, and why it shows nothing."""
+    notes = list(answer.notes)
+    if answer.missed and not answer.hits:
+        best = max(one.fit for one in answer.missed)
+        notes.append(
+            f"Nothing fits. Left out: {len(answer.missed)} that come nearest (the best scores "
+            f"{best:.2f}); floor = 0 shows them."
+        )
+    return notes
+
+
+def show_result(
+    hit: Hit,
+    characters: int,
+    project: str | None = None,
+    marks: Mapping[str, str] = MappingProxyType({}),
+    *,
+    explain: bool = False,
 ) -> ShownResult:
-    shown = forms.show(hit.entry, characters, project)
-    result: dict[str, object] = {**shown, "score": round(hit.score, 4), "why": hit.why, **marks}
+    """Return a result as agents and people see it.
+
+    `project` is named where it is another; `marks` are fields that only some results have.
+    """
+    entry = forms.show(hit.entry, characters, project)
+    shown: ShownResult = {
+        "id": entry["id"],
+        "content": entry["content"],
+        "score": round(hit.score, 2),
+        "created_at": entry["created_at"][: len("2026-11-29")],
+    }
+    if hit.entry.kind != USUAL_KIND.get(hit.entry.collection):
+        shown["kind"] = entry["kind"]
+    for name in ("title", "tags", "source", "project", "cut"):
+        if name in entry:
+            shown[name] = entry[name]
+    shown = cast("ShownResult", {**shown, **marks})
     if explain:
-        result["ranking"] = hit.details
-    return cast("ShownResult", result)
+        shown |= {"why": hit.why, "ranking": hit.details}
+    return shown
+
+
+def found_text(answer: Answer) -> str:
+    """Return an answer of a search as lines, for clients that show a model the text alone."""
+    found = cast("Found", answer)
+    lines = [_result_text(result) for result in found["results"]] or ["Nothing."]
+    lines += [f"note: {note}" for note in found.get("notes", ())]
+    about: dict[str, object] = dict(found["served_by"])
+    if "namespace" in found:
+        about["namespace"] = found["namespace"]
+    about |= found.get("search", {})
+    return "\n".join([*lines, "  ".join(f"{name}: {value}" for name, value in about.items())])
+
+
+def _result_text(result: ShownResult) -> str:
+    """Return id, day and score; then the labels it has; then title and content."""
+    head = [result["id"], result["created_at"], f"{result['score']:.2f}"]
+    head += [result["kind"]] if "kind" in result else []
+    head += [f"#{tag}" for tag in result.get("tags", ())]
+    head += [f"({result['source']})"] if "source" in result else []
+    text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
+    after = [f"[{result['cut']}]"] if "cut" in result else []
+    after += [f"({result['older']})"] if "older" in result else []
+    after += [result["why"]] if "why" in result else []
+    after += [f"{name}={value}" for name, value in result.get("ranking", {}).items()]
+    return " ".join([*head, text, *after])
 
 
 def _how(answer: SearchResults) -> Answer:

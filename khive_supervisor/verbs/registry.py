@@ -57,6 +57,8 @@ class Verb:
     properties: Mapping[str, Any] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     output: Mapping[str, Any] | None = None
+    #: Its answer as text, for clients that show a model that alone; without, the answer's JSON.
+    as_text: Callable[[Answer], str] | None = None
     #: Longer text for the model that decides whether to call it.
     description: str = ""
     read_only: bool = False

@@ -20,10 +20,10 @@ RECALL, SEARCH = "recall", "search"
 
 
 class ServedBy(TypedDict):
-    """Which profile has ranked an answer, the answer's name, and the binding that chose it."""
+    """An answer's name; where a binding chose the profile that ranked it, both of these."""
 
-    profile: str
     serve: str
+    profile: NotRequired[str]
     binding: NotRequired[str]
 
 
@@ -41,7 +41,13 @@ def ranking_profile(store: Store, profile: Profile) -> RankingProfile:
 
 
 def serve(
-    context: Context, query: str, where: EntryFilter, kind: str, *, limit: int
+    context: Context,
+    query: str,
+    where: EntryFilter,
+    kind: str,
+    *,
+    limit: int,
+    floor: float | None = None,
 ) -> tuple[SearchResults, ServedBy]:
     """Search as the profile that serves this session ranks; and by which one it was, and why."""
     (namespace,) = where.namespaces or (context.namespace(None),)
@@ -52,10 +58,11 @@ def serve(
         limit=limit,
         now=context.now(),
         profile=ranking_profile(context.whole_store, found.profile),
+        floor=floor,
     )
     name = secrets.token_hex(4)
     context.served.add((hit.entry.id for hit in answer.hits), Serve(name, found.profile.name))
-    served_by: ServedBy = {"profile": found.profile.name, "serve": name}
+    served_by: ServedBy = {"serve": name}
     if found.binding is not None:
-        served_by["binding"] = describe(found.binding)
+        served_by |= {"profile": found.profile.name, "binding": describe(found.binding)}
     return answer, served_by

@@ -57,6 +57,7 @@ def filter_options(function: Command) -> Command:
             help="This project and what is for every one (default), only the latter, or all.",
         ),
         click.option("--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."),
+        click.option("--floor", type=Number(), help="How well a result must fit, 0 to 1."),
     ):
         function = option(function)
     return function
@@ -151,10 +152,10 @@ def _notes(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _result_text(result: EntryShown) -> str:
-    head = f"{style(result['id'], 'green')}  {result['score']:.3f}  {result['why']}"
-    labels = [result["created_at"][:10], result["kind"], *result.get("tags", ())]
-    labels += [f"of {result['project']}"] if "project" in result else []
-    lines = [head, "    " + "  ".join(labels)]
+    labels = [result["created_at"], *(result[n] for n in ("kind", "why") if n in result)]
+    head = "  ".join([f"{result['score']:.2f}", *labels, *result.get("tags", ())])
+    head += f"  of {result['project']}" if "project" in result else ""
+    lines = [f"{style(result['id'], 'green')}  {head}"]
     if "older" in result:
         lines.append("    " + style(f"older: {result['older']}", "yellow"))
     if "title" in result:

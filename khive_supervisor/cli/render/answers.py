@@ -82,9 +82,9 @@ class EntryShown(TypedDict):
 
     id: str
     score: float
-    why: str
     created_at: str
-    kind: str
+    why: NotRequired[str]
+    kind: NotRequired[str]
     tags: NotRequired[list[str]]
     title: NotRequired[str]
     content: str

@@ -120,6 +120,15 @@ class SearchSettings:
         trust="project",
         project_maximum=200,
     )
+    floor: float = declare(
+        0.5,
+        "number",
+        "How well a result must fit a query to be shown, 0 to 1; 0 shows whatever comes nearest.",
+        applies="session",
+        bounds=(0, 1),
+        trust="project",
+        project_maximum=0.9,
+    )
     max_query_characters: int = declare(
         20_000,
         "integer",

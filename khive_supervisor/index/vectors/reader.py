@@ -227,6 +227,17 @@ class VectorIndex:
                 return self._search_among(query, limit, scope.few)
             return self._search_all(query, limit, scope)
 
+    def cosines(self, vector: NDArray[np.float32], ids: Sequence[int]) -> dict[int, float]:
+        """Return how near some entries are to a vector, by id; those without a vector are left out.
+
+        In what the last `scope` has seen.
+        """
+        query = _unit(vector, self.dimensions)
+        if query is None or not ids:
+            return {}
+        with self._lock:
+            return dict(self._search_among(query, len(ids), np.array(sorted(ids), np.int64)))
+
     def _search_among(
         self, query: NDArray[np.float32], limit: int, ids: NDArray[np.int64]
     ) -> list[tuple[int, float]]:

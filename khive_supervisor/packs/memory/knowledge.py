@@ -99,7 +99,9 @@ def suggest(context: Context, args: Arguments) -> Answer:
     """Return what is worth reading for a task: ids and a line each, of memories and documents."""
     where = forms.entry_filter(context, args, None)
     limit = args.get("limit", answers.DEFAULT_LIMIT)
-    answer, served_by = serving.serve(context, args["task"], where, serving.SEARCH, limit=limit)
+    answer, served_by = serving.serve(
+        context, args["task"], where, serving.SEARCH, limit=limit, floor=args.get("floor")
+    )
     suggestions = [
         {
             "id": forms.show_id(hit.entry.collection, hit.entry.id),
@@ -111,8 +113,8 @@ def suggest(context: Context, args: Arguments) -> Answer:
     shown: dict[str, object] = {"suggestions": suggestions, "served_by": served_by}
     if suggestions:
         shown["next"] = "memory_get with the ids that look useful"
-    if answer.notes:
-        shown["notes"] = list(answer.notes)
+    if notes := answers.notes_of(answer):
+        shown["notes"] = notes
     return shown
 
 
@@ -160,6 +162,7 @@ PACK = Pack(
             },
             ("query",),
             output=answers.FOUND,
+            as_text=answers.found_text,
             read_only=True,
             quick=True,
             tool=True,
@@ -172,6 +175,7 @@ PACK = Pack(
             {
                 "task": schema.text("What you are about to do."),
                 "limit": forms.LIMIT,
+                "floor": answers.FLOOR,
                 **forms.FILTERS,
             },
             ("task",),

@@ -222,7 +222,9 @@ PACK = Pack(
             {**answers.QUERY, **forms.FILTERS},
             ("query",),
             output=answers.FOUND,
-            description="Ask in natural language. Each result says why it is here.",
+            as_text=answers.found_text,
+            description="Ask in natural language. A score says how well a result fits, 0 to 1; "
+            "no results: nothing does.",
             read_only=True,
             quick=True,
             tool=True,

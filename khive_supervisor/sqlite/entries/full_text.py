@@ -135,6 +135,18 @@ class FullTextIndex(FullText):
             )
         )
 
+    def count(self, term: str, where: EntryFilter, *, above: int = 0) -> int:
+        expression = match_expression([term])
+        if not expression or impossible(where):
+            return 0
+        scope = scope_expression(scope_parts(where))
+        return int(
+            self._database.value(
+                "SELECT count(*) FROM entries_fts WHERE entries_fts MATCH ? AND rowid > ?",
+                [f"{scope} AND ({expression})" if scope else expression, above],
+            )
+        )
+
     def tokens(self, terms: Iterable[str]) -> dict[str, list[str]]:
         with self._database.raw() as connection:
             if self._tokenizer is None:

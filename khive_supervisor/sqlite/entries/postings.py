@@ -1,6 +1,9 @@
 """The full-text index as lists, and the fates of entries: reading only."""
 
+# ruff: noqa: S608 - the places of values, which are bound
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.store.full_text import PostingStore
@@ -24,6 +27,18 @@ class PostingTable(PostingStore):
             [expression, above, limit],
         )
         return [row[0] for row in rows]
+
+    def having(self, term: str, ids: Sequence[int]) -> set[int]:
+        expression = match_expression([term])
+        if not expression or not ids:
+            return set()
+        # Bound one by one: of a table of them SQLite does not know that they are few.
+        places = ",".join("?" * len(ids))
+        rows = self._database.rows(
+            f"SELECT rowid FROM entries_fts WHERE entries_fts MATCH ? AND rowid IN ({places})",
+            [expression, *ids],
+        )
+        return {row[0] for row in rows}
 
     def vocabulary(self, after: str, limit: int) -> list[tuple[str, int]]:
         return self._database.rows(

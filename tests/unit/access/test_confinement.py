@@ -74,6 +74,7 @@ PROBES: dict[str, list[Any]] = {
     "since": ["7d"],
     "until": ["2100-01-01"],
     "limit": [1, 100],
+    "floor": [0.0, 0.5, 1.0],
     "max_characters": [100],
     "priority": [5],
     "deadline": ["30m"],

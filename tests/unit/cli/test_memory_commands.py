@@ -19,9 +19,9 @@ Khive = Callable[..., Result]
 def test_a_memory_s_life_on_the_command_line(khive: Khive) -> None:
     said = khive("remember", "the kettle is upstairs", "--title", "Tea", "--tag", "a", "--tag", "b")
     assert said.output == "m1 stored (namespace default)\n"
-    head, labels, title, content = khive("recall", "kettle").output.splitlines()[:4]
+    head, title, content = khive("recall", "kettle").output.splitlines()[:3]
     assert head.split()[0] == "m1"
-    assert labels.split()[1:] == ["semantic", "a", "b"]
+    assert head.split()[3:] == ["a", "b"]
     assert (title, content) == ("    Tea", "    the kettle is upstairs")
     whole = khive("get", "m1").output
     assert "tags: a, b\n" in whole
@@ -160,17 +160,18 @@ def answered(khive: Khive, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
 
 
 RESULT = {
-    "id": "m1", "score": 0.51239, "why": "words", "created_at": "2026-11-29T10:00:00Z",
-    "kind": "semantic", "content": "text",
+    "id": "m1", "score": 0.51, "created_at": "2026-11-29", "kind": "fact", "content": "text",
 }  # fmt: skip
 
 
 def test_a_result_shows_what_it_has(answered: Callable[..., list[str]]) -> None:
     ranking = {"words": 1, "vector": None, "weight": 0.5}
-    whole = {**RESULT, "title": "Tea", "tags": ["a"], "source": "/tea.md", "ranking": ranking}
+    whole = {
+        **RESULT, "title": "Tea", "tags": ["a"], "source": "/tea.md", "why": "words",
+        "ranking": ranking,
+    }  # fmt: skip
     assert answered({"results": [whole]}, "recall", "x") == [
-        "m1  0.512  words",
-        "    2026-11-29  semantic  a",
+        "m1  0.51  2026-11-29  fact  words  a",
         "    Tea",
         "    text",
         "    from /tea.md",

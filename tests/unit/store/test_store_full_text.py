@@ -46,6 +46,17 @@ def test_the_better_match_comes_first_with_a_positive_score(store: Store) -> Non
     assert found[0][1] > found[1][1] > 0
 
 
+def test_a_term_is_counted_where_it_is_looked_for(store: Store) -> None:
+    store.entries.add([new("x", "apple"), new("y", "an apple", "n2"), new("z", "apple", "n1", "t")])
+    ours = EntryFilter(collection="memory", namespaces=("n1",))
+    assert store.full_text.count("apple", EVERYTHING) == 3
+    assert store.full_text.count("apple", ours) == 2
+    assert store.full_text.count("apple", ours, above=1) == 1
+    assert store.full_text.count("apple", EntryFilter(tags=("t",))) == 1
+    assert store.full_text.count("apple", EntryFilter(namespaces=())) == 0
+    assert store.full_text.count("pear", ours) == store.full_text.count("", ours) == 0
+
+
 def test_columns_have_weights(store: Store) -> None:
     store.entries.add(
         [new("apple", "x y z"), new("x y z", "apple"), new("x", "y z", "n1", "apple")]

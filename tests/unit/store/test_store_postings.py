@@ -69,6 +69,16 @@ def test_what_has_died_is_in_no_list_until_it_comes_back(store: Store) -> None:
     assert store.postings.phrase_ids("apple", 10) == [1, 2]
 
 
+def test_those_of_some_entries_that_have_a_term(store: Store) -> None:
+    add(store, "apples here", "pears", "an apple", "max_retries", "retries at max")
+    assert store.postings.having("apple", [1, 2, 99]) == {1}
+    assert store.postings.having("max_retries", [4, 5]) == {4}
+    assert store.postings.having("apple", []) == set()
+    assert store.postings.having("", [1]) == set()
+    store.entries.forget([1])
+    assert store.postings.having("apple", [1, 3]) == {3}
+
+
 # --- all tokens -----------------------------------------------------------------------------------
 
 

@@ -60,8 +60,7 @@ def test_an_answer_says_which_profile_served_and_why(make: Make) -> None:
     context = make()
     remember(context, "deploys happen on fridays")
     first = call(context, "memory.recall", query="deploys")["served_by"]
-    assert first["profile"] == DEFAULT
-    assert "binding" not in first
+    assert first.keys() == {"serve"}
     call(context, "brain.create_profile", name="mine")
     call(context, "brain.bind", name="mine", actor="ada")
     second = call(context, "memory.recall", query="deploys")["served_by"]

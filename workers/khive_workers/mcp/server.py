@@ -226,7 +226,9 @@ class McpServer:
         self._note_client(ctx)
         arguments = params.arguments or {}
         try:
-            result, text = answer_of(await self._dispatch(params.name, arguments, ctx))
+            result, text = answer_of(
+                await self._dispatch(params.name, arguments, ctx), self._as_text(params.name)
+            )
         except KhiveError as error:
             return _failure(error)
         except Exception as error:  # noqa: BLE001 - the SDK would hide it from the model
@@ -242,6 +244,10 @@ class McpServer:
             "structuredContent": result,
             "isError": False,
         }
+
+    def _as_text(self, name: str) -> Callable[[Answer], str] | None:
+        """Return how the text of a tool's answers is made, if not as JSON."""
+        return None if name in (HELP_TOOL, CALL_TOOL) else self.registry.get(name).as_text
 
     async def _dispatch(self, name: str, arguments: JsonObject, ctx: Any) -> Answer:
         if name == HELP_TOOL:
@@ -353,17 +359,19 @@ def client_of(ctx: Any) -> tuple[str, str]:
     return name, version
 
 
-def answer_of(result: Answer) -> tuple[Answer, str]:
+def answer_of(result: Answer, as_text: Callable[[Answer], str] | None = None) -> tuple[Answer, str]:
     """An answer as JSON and Unicode, and its text: whatever a verb found in the store can be sent.
+
+    `as_text` says it for those who read the text alone; without, that is the JSON.
 
     Raises:
         TypeError, ValueError: it holds what JSON does not have, which is a bug of the verb.
     """
     text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     if wellformed.is_text(text):
-        return result, text
+        return result, as_text(result) if as_text else text
     whole: JsonObject = wellformed.data(result)
-    return whole, json.dumps(whole, ensure_ascii=False)
+    return whole, as_text(whole) if as_text else json.dumps(whole, ensure_ascii=False)
 
 
 def progress_of(
