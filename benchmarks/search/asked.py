@@ -15,6 +15,7 @@ from benchmarks.search.retrieval import Vectors
 from benchmarks.search.subjects import Question, Subject
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.bundled import model_files
+from khive_supervisor.redaction.gate import Mode
 from khive_supervisor.search.engine import Hit, SearchEngine, embedded_part
 from khive_supervisor.search.evidence import FIRST, Judged
 from khive_supervisor.sqlite.store import SqliteStore
@@ -84,7 +85,7 @@ def engine_of(
 ) -> Iterator[tuple[SearchEngine, Sequence[int]]]:
     """Make a store of texts, and yield the search in it and the texts' ids, in order."""
     with tempfile.TemporaryDirectory() as directory:
-        store = SqliteStore(str(Path(directory) / "khive.db"))
+        store = SqliteStore(str(Path(directory) / "khive.db"), secrets=Mode.OFF)
         new = [NewEntry("memory", "bench", "semantic", "", text or " ") for text in texts]
         data = [row.astype("<f2").tobytes() for row in known.embed(texts)]
         ids = [one.id for one in store.entries.add(new, data, known.model_id)]

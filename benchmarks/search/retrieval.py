@@ -31,6 +31,7 @@ from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.index.inverted.collect import collect
 from khive_supervisor.index.inverted.postings_file import PostingsFile, write
 from khive_supervisor.index.inverted.scope import PostingsView, Scope
+from khive_supervisor.redaction.gate import Mode
 from khive_supervisor.search import fusion, ranking
 from khive_supervisor.search.engine import embedded_part
 from khive_supervisor.search.exact_names import prefer_written
@@ -74,7 +75,7 @@ class Memory:
     """A store of texts and their vectors, searched as the engine does; ids are positions."""
 
     def __init__(self, directory: str) -> None:
-        self.store = SqliteStore(str(Path(directory) / "khive.db"))
+        self.store = SqliteStore(str(Path(directory) / "khive.db"), secrets=Mode.OFF)
         self._entries: dict[int, list[int]] = {}
         self._added: list[int] = []
         self._vectors = np.zeros((0, 384), np.float32)

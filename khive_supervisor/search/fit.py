@@ -46,7 +46,7 @@ _SMALL_TALK_LOGIT = 9.0
 #: The constant and the weights of the features; of what has a cosine, and of what has none.
 WITH_MEANING: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -6.461,
+        "constant": -6.211,
         "cosine": 10.896,
         "coverage_words": 1.172,
         "words": -0.242,
@@ -73,16 +73,16 @@ BY_WORDS: Mapping[str, float] = MappingProxyType(
 
 #: Words of a talk that ask a memory for nothing.
 _SMALL_TALK = """
-    ah aha absolutely agree agreed ahead alright amazing anything anyway awesome aye bye certainly
-    cheers continue cool correct definitely done else exactly excellent fine finish finished go
-    going good goodbye got great ha hello help hey hi hm hmm hmmm idea keep kind know later lgtm
-    like looks lovely made makes maybe mean mind morning much need never nevermind nice nope ok okay
-    oops perfect perfectly please pls proceed ready really right said say see sense sounds still
-    stop super sure tell thank thanks thx thing think time today tomorrow true try understand
-    understood undo wait want way well whatever wonderful work works worry wow wrong ya yeah yep yes
-    yet yup explain summarize summarise again
-    bitte danke genau gut ja klar mach machen nein weiter weitermachen
-    bien continuer gracias merci oui por favor si vale va
+    ah aha absolutely agree agreed ahead alright amazing anything anyway awesome aye bye
+    certainly cheers continue cool correct definitely done else exactly excellent fine finish
+    finished go going good goodbye got great ha hello help hey hi hm hmm hmmm how idea keep kind
+    know later lgtm like looks lovely made makes maybe mean mind more morning much need never
+    nevermind nice no nope ok okay oops perfect perfectly please pls proceed ready really right
+    said say see sense sounds still stop super sure tell thank thanks thx thing think time today
+    tomorrow true try understand understood undo wait want way well what whatever why wonderful
+    work works worry wow wrong ya yeah yep yes yet yup explain summarize summarise again bitte
+    danke genau gut ja klar mach machen nein weiter weitermachen bien continuer gracias merci
+    oui por favor si vale va
 """
 SMALL_TALK = frozenset(_SMALL_TALK.split())
 #: Characters of the longest small talk.
@@ -202,6 +202,6 @@ def is_small_talk(query: str) -> bool:
     words = _WORD.findall(folded(query[:LONGEST_TALK]))
     if len(query) > LONGEST_TALK or not words:
         return False
-    if len(words) == 1 and words[0] in _ALONE_A_NAME:
-        return False
-    return all(word in SMALL_TALK or word in STOP_WORDS for word in words)
+    if len(words) == 1:
+        return words[0] in SMALL_TALK - _ALONE_A_NAME
+    return not SMALL_TALK.isdisjoint(words) and SMALL_TALK.union(STOP_WORDS).issuperset(words)

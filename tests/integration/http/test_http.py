@@ -169,6 +169,7 @@ def test_what_sessions_count_reaches_the_metrics(bench: HttpBench) -> None:
 
     async def main() -> None:
         async with bench.khive.session() as local:
+            await local.call_tool("memory_remember", {"content": "This is counted."})
             for _ in range(3):
                 await local.call_tool("memory_recall", {"query": "counted"})
 
@@ -215,7 +216,7 @@ def test_a_token_of_one_namespace(khive: Installation) -> None:
     async def main() -> None:
         async with bench.session() as client:
             for more in ({}, {"namespace": "default"}):
-                args = {"query": "what is known", **more}
+                args = {"query": "what acme keeps", **more}
                 seen.append(await client.call_tool("memory_recall", args))
             seen.append(await client.call_tool("system_status", {}))
 
