@@ -287,7 +287,7 @@ class SearchEngine:
         scope: Scope,
         ranked: Sequence[ranking.Ranked],
         arms: tuple[Arm, Arm],
-    ) -> evidence.Found:
+    ) -> evidence.SearchEvidence:
         """Return what the lexical and the vector arm know of the first results."""
         lexical, vector = arms
         ids = [one.fused.id for one in ranked]
@@ -296,7 +296,7 @@ class SearchEngine:
         indexed = self._store.entries.highest_id()
         if matches is not None:
             frequencies, indexed = self._lexical_search.within(matches, scope)
-        return evidence.Found(
+        return evidence.SearchEvidence(
             query=query,
             terms=terms,
             frequencies=frequencies,

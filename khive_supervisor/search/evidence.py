@@ -20,8 +20,8 @@ FIRST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What both arms know of a query.
+class SearchEvidence:
+    """What both arms know of a query and of its first results.
 
     Attributes:
         query: as it was asked.
@@ -53,7 +53,7 @@ class Judged:
     query: QueryFacts
 
 
-def judge(ranked: Sequence[Ranked], written: Written, found: Found) -> list[Judged]:
+def judge(ranked: Sequence[Ranked], written: Written, found: SearchEvidence) -> list[Judged]:
     """Return the results in their order, each with its fit."""
     weights = {
         term: fit.word_weight(count, found.indexed)
@@ -77,7 +77,7 @@ def judge(ranked: Sequence[Ranked], written: Written, found: Found) -> list[Judg
 
 
 def _entry_facts(
-    entry: int, weights: Mapping[str, float], written: Written, found: Found
+    entry: int, weights: Mapping[str, float], written: Written, found: SearchEvidence
 ) -> EntryFacts:
     covered = [term for term in weights if entry in found.holders.get(term, ())]
     total = sum(weights.values())

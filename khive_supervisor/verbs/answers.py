@@ -25,6 +25,13 @@ DEFAULT_LIMIT = 10
 MOST_ELSEWHERE = 20
 #: The kind that a result of a collection does not say.
 USUAL_KIND = {"memory": "semantic", "knowledge": "document"}
+#: What of an entry a result says in its own way, or its answer once for all.
+SAID_OTHERWISE = frozenset(("id", "content", "created_at", "kind", "namespace"))
+#: What of a result stands at its place in a line; the rest follows with its name.
+IN_LINE = frozenset(
+    ("id", "content", "created_at", "kind", "score", "title", "tags", "source", "project", "why",
+     "ranking")
+)  # fmt: skip
 
 FLOOR = schema.number(
     "How well a result must fit, 0 to 1 (as configured); 0 shows whatever comes nearest.",
@@ -111,6 +118,9 @@ class ShownResult(TypedDict):
     tags: NotRequired[list[str]]
     source: NotRequired[str]
     project: NotRequired[str]
+    branch: NotRequired[str]
+    valid_from: NotRequired[str]
+    valid_until: NotRequired[str]
     cut: NotRequired[str]
     why: NotRequired[str]
     older: NotRequired[str]
@@ -240,10 +250,8 @@ def show_result(
     }
     if hit.entry.kind != USUAL_KIND.get(hit.entry.collection):
         shown["kind"] = entry["kind"]
-    for name in ("title", "tags", "source", "project", "cut"):
-        if name in entry:
-            shown[name] = entry[name]
-    shown = cast("ShownResult", {**shown, **marks})
+    more = {name: said for name, said in entry.items() if name not in SAID_OTHERWISE}
+    shown = cast("ShownResult", {**shown, **more, **marks})
     if explain:
         shown |= {"why": hit.why, "ranking": hit.details}
     return shown
@@ -265,11 +273,11 @@ def _result_text(result: ShownResult) -> str:
     """Return id, day and score; then the labels it has; then title and content."""
     head = [result["id"], result["created_at"], f"{result['score']:.2f}"]
     head += [result["kind"]] if "kind" in result else []
+    head += [f"of {result['project']}"] if "project" in result else []
     head += [f"#{tag}" for tag in result.get("tags", ())]
     head += [f"({result['source']})"] if "source" in result else []
     text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
-    after = [f"[{result['cut']}]"] if "cut" in result else []
-    after += [f"({result['older']})"] if "older" in result else []
+    after = [f"[{name}: {said}]" for name, said in result.items() if name not in IN_LINE]
     after += [result["why"]] if "why" in result else []
     after += [f"{name}={value}" for name, value in result.get("ranking", {}).items()]
     return " ".join([*head, text, *after])
