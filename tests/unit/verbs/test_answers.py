@@ -7,9 +7,10 @@ from khive_supervisor.verbs import answers
 PLAIN = {"id": "m1", "content": "tea", "score": 0.9, "created_at": "2026-11-29"}
 WHOLE = {
     **PLAIN, "kind": "fact", "title": "Tea", "tags": ["a", "b"], "source": "/tea.md",
-    "project": "kitchen", "cut": "3 of 9 characters", "older": "m2 is newer", "why": "words #1",
+    "project": "kitchen", "cut": "3 of 9", "older": "m2", "why": "words #1",
     "ranking": {"lift": 1.1},
 }  # fmt: skip
+HEAD = "m1 2026-11-29 0.90 fact of kitchen #a #b (/tea.md)"
 
 
 def test_a_line_has_id_day_score_and_content() -> None:
@@ -23,8 +24,7 @@ def test_a_line_has_all_that_a_result_has() -> None:
         "notes": ["Only words."], "search": {"words": "1 candidate"},
     }  # fmt: skip
     assert answers.found_text(answer).splitlines() == [
-        "m1 2026-11-29 0.90 fact of kitchen #a #b (/tea.md) Tea: tea [cut: 3 of 9 characters] "
-        "[older: m2 is newer] words #1 lift=1.1",
+        f"{HEAD} Tea: tea [cut: 3 of 9] [older: m2] words #1 lift=1.1",
         "note: Only words.",
         "serve: 5e1f  profile: mine  namespace: n  words: 1 candidate",
     ]
