@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from khive_supervisor.sqlite.curation.exporting import (
-    EVENT_COLUMNS,
-    PROFILE_COLUMNS,
-    SOURCE_COLUMNS,
-    records,
-)
+from khive_supervisor.sqlite.curation.exporting import SOURCE_COLUMNS, records
+from khive_supervisor.sqlite.curation.origins import Origins
+from khive_supervisor.sqlite.curation.taken_profiles import NO_ENTRY, takes_of_profiles
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.entries.vectors import VectorTable
@@ -28,23 +24,12 @@ from khive_supervisor.store.curation import (
 )
 from khive_supervisor.store.model import NewEntry
 
-#: What is said of a record whose entry did not come.
-_NO_ENTRY = Imported(LEFT_OUT, why="its entry was not imported")
+#: What is said of a record whose project did not come.
 _NO_PROJECT = Imported(LEFT_OUT, why="its project was not imported")
-_NO_PROFILE = Imported(LEFT_OUT, why="its profile was not imported")
 #: Columns that an entry keeps as they are.
 _KEPT = ("updated_at", "pinned_at", "valid_from", "valid_until")
 #: A file that says more would use up the numbers.
 _LARGEST_ID = 1_000_000_000
-#: What is here of an export of this very store.
-_OWN = {
-    "entry": "SELECT id FROM entries WHERE id = ?",
-    "profile": "SELECT id FROM profiles WHERE name = ?",
-    "event": "SELECT seq FROM profile_events WHERE seq = ?",
-    "project": "SELECT id FROM projects WHERE id = ?",
-    "source": "SELECT id FROM sources WHERE namespace || char(10) || name = ?",
-}
-_LEARNED_HERE = Imported(LEFT_OUT, why="a profile of that name has learned something here already")
 
 
 class ExchangeTable(Exchange):
@@ -61,16 +46,13 @@ class ExchangeTable(Exchange):
         self._entries = entries
         self._vectors = vectors
         self._clock = clock
-        #: Of the transaction at work: this store's name, projects by their numbers elsewhere, and
-        #: the number that was given last.
-        self._own = ""
-        self._projects: dict[int, int | None] = {}
+        self._origins = Origins(database)
+        #: The number that was given last in the transaction at work.
         self._last: int | None = None
         self._takes: dict[str, Callable[[str, Record], Imported]] = {
             "project": self._project, "link": self._link, "reference": self._reference,
             "supersession": self._supersession, "source": self._source, "said": self._said,
-            "profile": self._profile, "binding": self._binding, "target": self._target,
-            "mass": self._mass, "event": self._event,
+            **takes_of_profiles(database, self._origins),
         }  # fmt: skip
 
     def records(
@@ -87,8 +69,7 @@ class ExchangeTable(Exchange):
         anywhere: bool = True,
     ) -> list[Imported]:
         with self._database.write():
-            self._own = self._database.value("SELECT lower(hex(name)) FROM past")
-            self._projects.clear()
+            self._origins.begin()
             self._last = None
             return [
                 self._entry(store, record, entries[place], anywhere)
@@ -97,52 +78,25 @@ class ExchangeTable(Exchange):
                 for place, record in enumerate(records)
             ]
 
-    # --- where things came from -----------------------------------------------------------------
-
-    def _here(self, store: str, kind: str, origin: str | int) -> int | None:
-        """Return the number here of something of another store; what is of this one has its own."""
-        if store == self._own:
-            own: int | None = self._database.value(_OWN[kind], [origin])
-            return own
-        found: int | None = self._database.value(
-            "SELECT here FROM origins WHERE store = ? AND kind = ? AND id = ?",
-            [store, kind, str(origin)],
-        )
-        return found
-
-    def _came(self, store: str, kind: str, origin: str | int, here: int) -> None:
-        self._database.rows(
-            "INSERT OR REPLACE INTO origins (store, kind, id, here) VALUES (?, ?, ?, ?)",
-            [store, kind, str(origin), here],
-        )
-
-    def _entry_here(self, store: str, record: Record) -> int | None:
-        return self._here(store, "entry", record["entry"]) if "entry" in record else None
-
     # --- entries --------------------------------------------------------------------------------
 
     def _entry(self, store: str, record: Record, entry: NewEntry, anywhere: bool) -> Imported:
         if anywhere and "project" in record:
-            project = self._project_here(store, record["project"])
+            project = self._origins.project(store, record["project"])
             if project is None:
                 return _NO_PROJECT
             entry = replace(entry, project=project)
         origin = record.get("id")
-        found = None if origin is None else self._here(store, "entry", origin)
+        found = None if origin is None else self._origins.here(store, "entry", origin)
         outcome = KNOWN
         if found is None:
             found, outcome = self._matched(record, entry)
             if origin is not None:
-                self._came(store, "entry", origin, found)
+                self._origins.came(store, "entry", origin, found)
         if "vector" in record:
             data = base64.b64decode(record["vector"])
             self._vectors.put(record["model"], [(found, data)])
         return Imported(outcome, found)
-
-    def _project_here(self, store: str, number: int) -> int | None:
-        if number not in self._projects:
-            self._projects[number] = self._here(store, "project", number)
-        return self._projects[number]
 
     def _matched(self, record: Record, entry: NewEntry) -> tuple[int, str]:
         """Return the entry that says the same and has the same fate; stored now if there is none.
@@ -201,9 +155,12 @@ class ExchangeTable(Exchange):
 
     def _supersession(self, store: str, record: Record) -> Imported:
         """Let a superseded entry name its successor, which may have come after it."""
-        old, new = self._entry_here(store, record), self._here(store, "entry", record["by"])
+        old, new = (
+            self._origins.entry(store, record),
+            self._origins.here(store, "entry", record["by"]),
+        )
         if old is None or new is None:
-            return _NO_ENTRY
+            return NO_ENTRY
         changed = self._database.changed(
             "UPDATE entries SET superseded_by = ? WHERE id = ? AND superseded_by = id AND id <> ?1",
             [new, old],
@@ -212,9 +169,9 @@ class ExchangeTable(Exchange):
 
     def _link(self, store: str, record: Record) -> Imported:
         """Link entries as they were; a supersession has made its link already, without its date."""
-        ends = [self._here(store, "entry", record[name]) for name in ("from", "to")]
+        ends = [self._origins.here(store, "entry", record[name]) for name in ("from", "to")]
         if None in ends:
-            return _NO_ENTRY
+            return NO_ENTRY
         ended = record.get("ended_at")
         sql = "SELECT id FROM links WHERE from_id = ? AND to_id = ? AND kind = ? AND "
         same = "ended_at IS NULL" if ended is None else "created_at = ?"
@@ -231,9 +188,9 @@ class ExchangeTable(Exchange):
         return Imported(STORED, number)
 
     def _reference(self, store: str, record: Record) -> Imported:
-        entry = self._entry_here(store, record)
+        entry = self._origins.entry(store, record)
         if entry is None:
-            return _NO_ENTRY
+            return NO_ENTRY
         names = ("root", "path", "name", "value", "blob", "created_at")
         values: dict[str, Value] = {name: record.get(name) for name in names}
         values |= {"entry_id": entry, "commit_id": record.get("commit")}
@@ -248,7 +205,7 @@ class ExchangeTable(Exchange):
 
     def _project(self, store: str, record: Record) -> Imported:
         """Take a project, unless a directory here is marked as one of it already."""
-        known = self._here(store, "project", record["id"])
+        known = self._origins.here(store, "project", record["id"])
         if known is not None:
             return Imported(KNOWN, known)
         found = self._marked(record["marks"])
@@ -259,9 +216,9 @@ class ExchangeTable(Exchange):
                 roots_at=record.get("roots_at"),
             )  # fmt: skip
             self._put_marks(found, record)
-        self._came(store, "project", record["id"], found)
+        self._origins.came(store, "project", record["id"], found)
         merged = record.get("merged_into")
-        whole = None if merged is None else self._here(store, "project", merged)
+        whole = None if merged is None else self._origins.here(store, "project", merged)
         if whole not in (None, found) and outcome == STORED:
             self._database.update("projects", found, merged_into=whole)
         return Imported(outcome, found)
@@ -297,17 +254,17 @@ class ExchangeTable(Exchange):
             digest = record.get("digest")
             project = record.get("project")
             if project is not None:
-                values["project_id"] = self._here(store, "project", project)
+                values["project_id"] = self._origins.here(store, "project", project)
             values["digest"] = None if not digest else bytes.fromhex(digest)
             found = self._database.insert("sources", **values)
-        self._came(store, "source", "\n".join(map(str, name)), found)
+        self._origins.came(store, "source", "\n".join(map(str, name)), found)
         return Imported(outcome, found)
 
     def _said(self, store: str, record: Record) -> Imported:
-        entry = self._entry_here(store, record)
-        source = self._here(store, "source", f"{record['namespace']}\n{record['name']}")
+        entry = self._origins.entry(store, record)
+        source = self._origins.here(store, "source", f"{record['namespace']}\n{record['name']}")
         if entry is None or source is None:
-            return _NO_ENTRY
+            return NO_ENTRY
         changed = self._database.changed(
             "INSERT OR IGNORE INTO entry_sources (entry_id, source_id, run, locator, said_at, "
             "gone_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -315,87 +272,3 @@ class ExchangeTable(Exchange):
              record.get("gone_at")],
         )  # fmt: skip
         return Imported(STORED if changed else KNOWN, entry)
-
-    # --- profiles -------------------------------------------------------------------------------
-
-    def _profile(self, store: str, record: Record) -> Imported:
-        """Take a profile, unless one of its name has learned something here by itself."""
-        if (known := self._here(store, "profile", record["name"])) is not None:
-            return Imported(KNOWN, known)
-        rows = self._database.rows(
-            "SELECT id, events FROM profiles WHERE name = ?", [record["name"]]
-        )
-        if rows and rows[0][1] and record["events"]:
-            return _LEARNED_HERE
-        values: dict[str, Value] = {one: record.get(one) for one in PROFILE_COLUMNS}
-        if not rows:
-            number = self._database.insert("profiles", **values)
-            self._database.rows("DELETE FROM posteriors WHERE profile_id = ?", [number])
-        else:
-            number = rows[0][0]
-            self._database.rows("DELETE FROM profile_events WHERE profile_id = ?", [number])
-            self._database.update("profiles", number, **values)
-        self._put_weights(number, record["weights"])
-        self._came(store, "profile", record["name"], number)
-        return Imported(STORED, number)
-
-    def _put_weights(self, profile: int, weights: Mapping[str, Sequence[float]]) -> None:
-        for weight, numbers in weights.items():
-            self._database.rows(
-                "INSERT OR REPLACE INTO posteriors (profile_id, weight, prior_alpha, prior_beta, "
-                "alpha, beta) VALUES (?, ?, ?, ?, ?, ?)",
-                [profile, weight, *numbers],
-            )
-
-    def _taken_profile(self, store: str, record: Record) -> int | None:
-        return self._here(store, "profile", record["profile"])
-
-    def _binding(self, store: str, record: Record) -> Imported:
-        profile = self._taken_profile(store, record)
-        if profile is None:
-            return _NO_PROFILE
-        key = [record["actor"], record["namespace"], record["consumer_kind"]]
-        changed = self._database.changed(
-            "INSERT OR IGNORE INTO bindings (profile_id, actor, namespace, consumer_kind, "
-            "priority, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            [profile, *key, record["priority"], record["created_at"]],
-        )
-        return Imported(STORED if changed else KNOWN, profile)
-
-    def _target(self, store: str, record: Record) -> Imported:
-        profile, entry = self._taken_profile(store, record), self._entry_here(store, record)
-        if profile is None or entry is None:
-            return _NO_PROFILE if profile is None else _NO_ENTRY
-        changed = self._database.changed(
-            "INSERT OR IGNORE INTO profile_targets (profile_id, entry_id, alpha, beta, events) "
-            "VALUES (?, ?, ?, ?, ?)",
-            [profile, entry, record["alpha"], record["beta"], record["events"]],
-        )
-        return Imported(STORED if changed else KNOWN, entry)
-
-    def _mass(self, store: str, record: Record) -> Imported:
-        profile = self._taken_profile(store, record)
-        entry = 0 if record["entry"] == 0 else self._entry_here(store, record)
-        if profile is None or entry is None:
-            return _NO_PROFILE if profile is None else _NO_ENTRY
-        changed = self._database.changed(
-            "INSERT OR IGNORE INTO feedback_mass (profile_id, entry_id, source, mass, at) "
-            "VALUES (?, ?, ?, ?, ?)",
-            [profile, entry, record["source"], record["mass"], record["at"]],
-        )
-        return Imported(STORED if changed else KNOWN, entry)
-
-    def _event(self, store: str, record: Record) -> Imported:
-        if (known := self._here(store, "event", record["seq"])) is not None:
-            return Imported(KNOWN, known)
-        profile = self._taken_profile(store, record)
-        if profile is None:
-            return _NO_PROFILE
-        values: dict[str, Value] = {one: record.get(one) for one in EVENT_COLUMNS}
-        values["detail"] = json.dumps(record.get("detail", {}), ensure_ascii=False)
-        entry = self._entry_here(store, record)
-        number = self._database.insert(
-            "profile_events", profile_id=profile, entry_id=entry, **values
-        )
-        self._came(store, "event", record["seq"], number)
-        return Imported(STORED, number)
