@@ -34,6 +34,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
+from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
 #: Entries of the whole run, and of a quick one.
@@ -89,6 +90,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "secrets": secrets.measure,
     "export": export.measure,
     "projects": projects.measure,
+    "truth": contradictions.measure,
+    "staleness": staleness.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 
@@ -134,6 +137,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
         type=Path,
         metavar="DIR",
         help="agents' sessions: tasks.jsonl and sessions.jsonl.gz, for pasted texts",
+    )
+    add(
+        "--chats",
+        type=Path,
+        metavar="DIR",
+        help="chats in which decisions are made: chats.jsonl.gz and tasks.jsonl, for truth",
+    )
+    add(
+        "--releases",
+        type=Path,
+        metavar="DIR",
+        help="releases of packages, for staleness: a folder each package, in it one each release",
     )
     add(
         "--texts",
@@ -183,6 +198,8 @@ def _context(options: argparse.Namespace) -> Context:
         quick=options.quick,
         retrieval=options.retrieval,
         sessions=options.sessions,
+        chats=options.chats,
+        releases=options.releases,
         texts=options.texts,
         coding=options.coding,
         filled=_fill(options, work) if _fills(options) else None,

@@ -34,6 +34,8 @@ class Context:
     quick: bool
     retrieval: Path | None
     sessions: Path | None
+    chats: Path | None
+    releases: Path | None
     texts: list[Path] | None
     coding: Path | None
     filled: Filled | None

@@ -38,6 +38,7 @@ SECTIONS = {
         "purge secrets.commands Remove entries for good: those of IDS, or what the filter lets through.",
         "secrets secrets.commands Secrets that the store holds: where they are, and how they get out of it.",
         "projects memories.projects What memories are about: the projects that something is stored for.",
+        "tidy memories.tidy Show what could be merged or taken out: said twice, said otherwise since, over, or faded.",
         "list curation.browsing List entries by their properties: pinned ones first, then the newest.",
         "tags curation.browsing List tags with the number of live entries that have each.",
         "stats curation.browsing Count what is stored by its properties, and show how large the files are.",

@@ -26,7 +26,7 @@ from khive_supervisor.sqlite.entries import statistics
 from khive_supervisor.sqlite.entries.full_text import FullTextIndex
 from khive_supervisor.sqlite.entries.generations import GenerationTable
 from khive_supervisor.sqlite.entries.kept_texts import PurgeTable
-from khive_supervisor.sqlite.entries.links import LinkTable
+from khive_supervisor.sqlite.entries.links import LinkTable, ReferenceTable
 from khive_supervisor.sqlite.entries.postings import PostingTable
 from khive_supervisor.sqlite.entries.sources import SourceTable
 from khive_supervisor.sqlite.entries.table import EntryTable
@@ -93,6 +93,7 @@ class SqliteStore(Store):
         self.entries, self.vectors, self.audit = entries, vectors, audit
         self.purges = PurgeTable(database, entries, clock, audit)
         self.links = LinkTable(database, clock)
+        self.references = ReferenceTable(database, clock)
         self.projects = ProjectTable(database, entries, clock)
         self.sources = SourceTable(database, entries, vectors, clock)
         self.full_text = FullTextIndex(database, entries)

@@ -20,7 +20,7 @@ from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.curation import ChangeLog, EntryList, Exchange
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
-from khive_supervisor.store.links import LinkStore
+from khive_supervisor.store.links import LinkStore, ReferenceStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
 from khive_supervisor.store.projects import ProjectStore
@@ -39,6 +39,7 @@ class Store(Protocol):
     path: str
     entries: EntryStore
     links: LinkStore
+    references: ReferenceStore
     projects: ProjectStore
     lists: EntryList
     changes: ChangeLog

@@ -1,8 +1,8 @@
-"""The facet of a store for links: what one entry says of another, and since when."""
+"""The facets for links: what one entry says of another, and which files it is about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,38 @@ class EntryLink:
     created_at: float
     ended_at: float | None
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReference:
+    """What an entry is about in somebody's files, as it was when that was said.
+
+    `path` is below `root`, the working tree; `name` something in the file, `value` what the entry
+    says that it has; `blob` is git's id of the file, in hexadecimal, `commit_id` what was checked
+    out. None: not said, or not known.
+    """
+
+    root: str
+    path: str
+    name: str | None
+    value: str | None
+    blob: str | None
+    commit_id: str | None
+
+
+class ReferenceStore(Protocol):
+    """What entries are about in files."""
+
+    def add(self, entry_id: int, references: Sequence[CodeReference]) -> None:
+        """Add to what an entry is about; in place of the same path and name, if it has them.
+
+        `NotFound` if there is no such entry.
+        """
+        ...
+
+    def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
+        """Return what entries are about, in the order added; those without are left out."""
+        ...
 
 
 class LinkStore(Protocol):

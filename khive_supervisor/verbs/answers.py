@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from khive_supervisor.search.engine import Hit, SearchResults
 from khive_supervisor.store.model import Added, EntryFilter
@@ -124,6 +124,8 @@ class ShownResult(TypedDict):
     cut: NotRequired[str]
     why: NotRequired[str]
     older: NotRequired[str]
+    code: NotRequired[str]
+    since: NotRequired[str]
     ranking: NotRequired[Mapping[str, object]]
 
 
@@ -138,13 +140,19 @@ class Found(TypedDict):
 
 
 #: Puts results in order, and gives fields to add to some, by entry id.
-Arrange = Callable[[Context, Sequence[Hit]], tuple[list[Hit], Mapping[int, Mapping[str, str]]]]
+Arranged = tuple[list[Hit], Mapping[int, Mapping[str, str]]]
+Arrange = Callable[[Context, Sequence[Hit]], Arranged]
 
 
-def _as_found(
-    _context: Context, hits: Sequence[Hit]
-) -> tuple[list[Hit], Mapping[int, Mapping[str, str]]]:
+def _as_found(_context: Context, hits: Sequence[Hit]) -> Arranged:
     return list(hits), {}
+
+
+class Moment(NamedTuple):
+    """The moment that a search is about, in unix seconds, and how many results it looks at."""
+
+    at: float
+    looked_at: int
 
 
 def search(
@@ -153,20 +161,25 @@ def search(
     where: EntryFilter,
     kind: str,
     arrange: Arrange = _as_found,
+    moment: Moment | None = None,
 ) -> Found:
-    """Search for a kind of consumer, and show the results as `arrange` orders and marks them."""
+    """Search for a kind of consumer, and show the results as `arrange` orders and marks them.
+
+    With a `moment` that is past, `arrange` chooses those that are shown, too.
+    """
     explain = bool(args.get("explain")) and not context.grant.confined
     answer, served_by = serving.serve(
         context,
         args["query"],
         where,
         kind,
-        limit=args.get("limit", DEFAULT_LIMIT),
         floor=args.get("floor"),
+        limit=moment.looked_at if moment else args.get("limit", DEFAULT_LIMIT),
+        now=moment.at if moment else None,
     )
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
-    named = belonging.labels(context, (hit.entry for hit in answer.hits), args)
     hits, marks = arrange(context, answer.hits)
+    named = belonging.labels(context, (hit.entry for hit in hits), args)
     shown: Found = {
         "results": [
             show_result(

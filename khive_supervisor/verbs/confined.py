@@ -28,7 +28,7 @@ from khive_supervisor.store.curation import (
 )
 from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.links import KINDS, EntryLink, LinkStore
+from khive_supervisor.store.links import KINDS, CodeReference, EntryLink, LinkStore, ReferenceStore
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
@@ -104,6 +104,7 @@ class _Store(_Wall):
         self.lists = _Lists(store.lists, entries)
         self.changes = _Changes(store.changes, entries)
         self.links = _Links(store.links, entries)
+        self.references = _References(store.references, entries)
         self.sources = _Sources(store.sources, entries, grant)
         self.feedback = _Feedback(store.feedback, entries, grant, serving)
         self.tasks = _Tasks(store.tasks, grant)
@@ -322,6 +323,24 @@ class _Links(_Wall):
         ends = {one for link in links for one in (link.from_id, link.to_id)}
         own = {one.id for one in self._entries.get(list(ends))}
         return [link for link in links if {link.from_id, link.to_id} <= own]
+
+
+class _References(_Wall):
+    """`ReferenceStore` for a grant: what its own entries are about."""
+
+    _NAME = "store.references"
+
+    def __init__(self, references: ReferenceStore, entries: _Entries) -> None:
+        self._references = references
+        self._entries = entries
+
+    def add(self, entry_id: int, references: Sequence[CodeReference]) -> None:
+        if not self._entries.get([entry_id]):
+            raise NotFound(f"There is no entry {entry_id} that could be about code.")
+        self._references.add(entry_id, references)
+
+    def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
+        return self._references.of(self._entries.among(list(ids)))
 
 
 class _Sources(_Wall):

@@ -48,15 +48,19 @@ def serve(
     *,
     limit: int,
     floor: float | None = None,
+    now: float | None = None,
 ) -> tuple[SearchResults, ServedBy]:
-    """Search as the profile that serves this session ranks; and by which one it was, and why."""
+    """Search as the profile that serves this session ranks; and by which one it was, and why.
+
+    `now` is the moment that it is about, in unix seconds; None is this one.
+    """
     (namespace,) = where.namespaces or (context.namespace(None),)
     found = context.profiles.snapshot().resolve(context.session.actor, namespace, kind)
     answer = context.search.search(
         query,
         where,
         limit=limit,
-        now=context.now(),
+        now=context.now() if now is None else now,
         profile=ranking_profile(context.whole_store, found.profile),
         floor=floor,
     )

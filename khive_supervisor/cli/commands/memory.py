@@ -74,6 +74,7 @@ def filter_options(function: Command) -> Command:
 @click.option("--supersedes", multiple=True, help="A memory that it replaces; repeatable.")
 @click.option("--same-as", help="A memory that says the same: this one is merged into it.")
 @click.option("--both-hold", multiple=True, help="A memory that holds beside it; repeatable.")
+@click.option("--about", multiple=True, help="What it is about: path[::name[=value]]; repeatable.")
 @click.option("--valid-from", help="It holds from then (a local time).")
 @click.option("--valid-until", help="It holds until then, and is not found after.")
 @common_options
@@ -90,6 +91,7 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
     for label, name in (("added", "added"), ("not taken", "not_taken")):
         parts = [f"{field} {_words(value)}" for field, value in answer.get(name, {}).items()]
         lines += [f"    {label}: {'; '.join(parts)}"] if parts else []
+    lines += [f"    about {one}" for one in answer.get("about", ())]
     lines += [f"    replaces {one}" for one in answer.get("supersedes", ())]
     lines += [f"    {answer['merged']} was merged into it"] if "merged" in answer else []
     for one in answer.get("related", ()):
@@ -102,10 +104,12 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
 @click.command()
 @click.argument("query", default="")
 @filter_options
+@click.option("--as-of", help="What was known and held then (same forms as --since).")
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
 @common_options
 def recall(run: Invocation, query: str, **args: Any) -> None:
     """Find memories by words and by meaning."""
+    args["as_of"] = asked(args["as_of"])
     _search(run, "memory.recall", _found_text, query=query, **args)
 
 
@@ -158,6 +162,8 @@ def _result_text(result: EntryShown) -> str:
     lines = [f"{style(result['id'], 'green')}  {head}"]
     if "older" in result:
         lines.append("    " + style(f"older: {result['older']}", "yellow"))
+    lines += [f"    since: {result['since']}"] if "since" in result else []
+    lines += [f"    code: {result['code']}"] if "code" in result else []
     if "title" in result:
         lines.append("    " + result["title"])
     lines += ["    " + line for line in result["content"].splitlines()[:8]]

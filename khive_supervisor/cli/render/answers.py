@@ -91,6 +91,8 @@ class EntryShown(TypedDict):
     source: NotRequired[str]
     project: NotRequired[str]
     older: NotRequired[str]
+    since: NotRequired[str]
+    code: NotRequired[str]
     ranking: NotRequired[Shown]
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.memory import agreement, changing, listed
+from khive_supervisor.packs.memory import listed
 from khive_supervisor.packs.memory.purge import PURGE
+from khive_supervisor.packs.truth import changing, recalling
+from khive_supervisor.packs.truth.tidy import TIDY
 from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, Entry, How, NewEntry
 from khive_supervisor.verbs import answers, belonging, forms, ingest, schema, serving, usage
@@ -66,13 +68,13 @@ def remember(context: Context, args: Arguments) -> Answer:
     namespace = context.namespace(args.get("namespace"))
     ingest.check_content(context, args["content"])
     entry = _new_entry(context, args, namespace, belonging.to_store(context, args))
-    replaced = changing.replaced(context, args)
-    (added,) = ingest.add(context, [entry], [one.id for one in replaced])
+    asked = changing.asked(context, args)
+    (added,) = ingest.add(context, [entry], asked.ids)
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
     more = {} if added.created else _added_to(context, added.id, entry, args)
     answer = {**_stored(added), "namespace": entry.namespace, **more}
-    answer |= changing.settled(context, added, replaced, args)
+    answer |= changing.settled(context, added, asked, args)
     return forms.noted(answer, _notes(args, entry))
 
 
@@ -113,9 +115,9 @@ def _added_to(
 def recall(context: Context, args: Arguments) -> Answer:
     """Find memories by words and by meaning."""
     where = forms.entry_filter(context, args, "memory")
-    if listed.asks_for_nothing(args):
+    if listed.asks_for_nothing(args) and "as_of" not in args:
         return listed.newest(context, args, where, serving.RECALL)
-    return answers.search(context, args, where, serving.RECALL, agreement.arranged)
+    return recalling.search(context, args, where)
 
 
 def get(context: Context, args: Arguments) -> Answer:
@@ -219,7 +221,7 @@ PACK = Pack(
             "memory.recall",
             "Find what earlier sessions remembered, by words and by meaning.",
             recall,
-            {**answers.QUERY, **forms.FILTERS},
+            {**answers.QUERY, **forms.FILTERS, **recalling.ARGUMENTS},
             ("query",),
             output=answers.FOUND,
             as_text=answers.found_text,
@@ -276,6 +278,7 @@ PACK = Pack(
             tool=True,
             audience=Audience.AGENT,
         ),
+        TIDY,
         PURGE,
     ),
     consumer_kinds=("recall",),

@@ -1,14 +1,21 @@
-"""The links' table."""
+"""The tables of links between entries, and of the code that they are about."""
 
 # ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.store.links import KINDS, SUPERSEDES, EntryLink, LinkStore
+from khive_supervisor.store.links import (
+    KINDS,
+    SUPERSEDES,
+    CodeReference,
+    EntryLink,
+    LinkStore,
+    ReferenceStore,
+)
 
 _OF_THESE = """
     SELECT id, from_id, to_id, kind, created_at, ended_at, by FROM links WHERE id IN (
@@ -67,3 +74,37 @@ class LinkTable(LinkStore):
     def history(self, ids: Iterable[int]) -> list[EntryLink]:
         rows = self._database.rows(f"{_OF_THESE} ORDER BY id", [json.dumps(list(ids))])
         return [EntryLink(*row) for row in rows]
+
+
+class ReferenceTable(ReferenceStore):
+    """`ReferenceStore` on SQLite."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, entry_id: int, references: Sequence[CodeReference]) -> None:
+        with self._database.write():
+            if not self._database.rows("SELECT 1 FROM entries WHERE id = ?", [entry_id]):
+                raise NotFound(f"There is no entry {entry_id} that could be about code.")
+            for one in references:
+                self._database.rows(
+                    "DELETE FROM code_references WHERE entry_id = ? AND path = ? AND name IS ?",
+                    [entry_id, one.path, one.name],
+                )
+                self._database.insert(
+                    "code_references", entry_id=entry_id, root=one.root, path=one.path,
+                    name=one.name, value=one.value, blob=one.blob, commit_id=one.commit_id,
+                    created_at=self._clock(),
+                )  # fmt: skip
+
+    def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
+        rows = self._database.rows(
+            "SELECT entry_id, root, path, name, value, blob, commit_id FROM code_references "
+            "WHERE entry_id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            [json.dumps(list(ids))],
+        )
+        found: dict[int, list[CodeReference]] = {}
+        for entry_id, *values in rows:
+            found.setdefault(entry_id, []).append(CodeReference(*values))
+        return found

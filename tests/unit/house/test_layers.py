@@ -37,6 +37,7 @@ FLOORS = (
     ("index.vectors", "sqlite"),
     ("search",),
     ("verbs",),
+    ("packs.truth",),
     ("packs.memory", "packs.agents", "packs.system"),
     ("packs.brain", "packs.curation"),
     ("packs",),

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from khive_supervisor.access.grant import OPERATOR, confined_to
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.packs import loading
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.links import CONTRADICTS, SAME_AS, SUPERSEDES
 from khive_supervisor.verbs.context import Context, SessionInfo
 
@@ -40,6 +42,7 @@ def context(tmp_path: Path, clock: Clock) -> Iterator[Context]:
         config, SessionInfo(id="s", actor="ada"), socket_path=None, make_embedder=lambda: None,
         grant=OPERATOR, wall_clock=clock,
     )  # fmt: skip
+    opened._store = SqliteStore(config.store.path, clock=clock)
     yield opened
     opened.close()
 
@@ -187,3 +190,73 @@ def test_a_confined_session_links_only_its_own(context: Context) -> None:
     assert context.store.links.of([1, 2]) == []
     assert context.store.entries.replace([1], 2) == []
     assert context.store.entries.not_holding([1, 2], 0.0) == set()
+
+
+def test_what_was_so_at_an_earlier_moment_is_found(context: Context, clock: Clock) -> None:
+    remember(context, OLD)
+    clock.now += 3600
+    between = clock.now
+    clock.now += 3600
+    remember(context, NEW, supersedes=["m1"])
+    clock.now += 3600
+    remember(context, "The billing service listens on port 7070.", supersedes=["m2"])
+    moment = "2027-01-15T09:00:00Z"
+    assert between == 1_800_003_600.0
+    (then,) = recalled(context, "billing port", as_of=moment)
+    assert (then["id"], then["since"]) == ("m1", "superseded by m2")
+    assert ids(recalled(context, "billing port")) == ["m3"]
+    assert recalled(context, "billing port", as_of="2020-01-01") == []
+
+
+def test_what_had_ended_since_is_found_as_of_then(context: Context, clock: Clock) -> None:
+    remember(context, "The kettle is broken.", valid_until="2027-02-01")
+    clock.now += 60 * 86400
+    assert recalled(context, "kettle") == []
+    assert ids(recalled(context, "kettle", as_of="2027-01-20")) == ["m1"]
+
+
+def test_tidy_proposes_and_does_it_when_told_and_is_undone(context: Context, clock: Clock) -> None:
+    remember(context, "The kettle is broken.", valid_until="2027-02-01")
+    remember(context, "A rumour.", salience=0.1, decay=0.1)
+    remember(context, "A fact.")
+    clock.now += 100 * 86400
+    answer = call(context, "memory.tidy")
+    found = [(one["id"], one["kind"]) for one in answer["proposals"]]
+    assert (found, answer["applied"]) == ([("m1", "expired"), ("m2", "faded")], 0)
+    assert call(context, "memory.tidy", only=["faded"])["proposed"] == 1
+    assert call(context, "memory.tidy", apply=True)["applied"] == 2
+    assert call(context, "memory.tidy", apply=True) == {
+        "proposed": 0, "proposals": [], "applied": 0,
+    }  # fmt: skip
+    context.store.changes.undo(context.store.changes.recent()[0].id)
+    assert call(context, "memory.tidy")["proposed"] == 2
+
+
+def test_tidy_merges_what_says_the_same_or_otherwise(tmp_path: Path, clock: Clock) -> None:
+    config = from_dict({"store": {"path": str(tmp_path / "khive.db")}})
+    context = Context(
+        config, SessionInfo(id="s"), socket_path=None, make_embedder=Words, wall_clock=clock,
+        grant=OPERATOR,
+    )  # fmt: skip
+    remember(context, OLD, tags=["a"])
+    remember(context, "Port 8080 is where the billing service listens.")
+    remember(context, NEW)
+    answer = call(context, "memory.tidy", apply=True)
+    assert [(one["id"], one["kind"], one["kept"]) for one in answer["proposals"]] == [
+        ("m1", "same", "m2"), ("m2", "otherwise", "m3"),
+    ]  # fmt: skip
+    assert ids(recalled(context, "billing")) == ["m3"]
+    context.close()
+
+
+class Words:
+    """An embedder whose vectors are nearer the more letters two texts share."""
+
+    model_id, dimensions = "words", 16
+
+    def embed(self, texts: Any) -> Any:
+        rows = np.zeros((len(texts), self.dimensions), np.float32)
+        for number, text in enumerate(texts):
+            for sign in text.lower():
+                rows[number, ord(sign) % self.dimensions] += 1
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.memory import agreement
-from khive_supervisor.store.links import CONTRADICTS, SAME_AS
+from khive_supervisor.packs.truth import agreement, code
+from khive_supervisor.store.links import CONTRADICTS, SAME_AS, CodeReference
 from khive_supervisor.store.model import Added, Entry
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.truth.about import About
 from khive_supervisor.truth.compare import OTHERWISE
 from khive_supervisor.verbs import forms, schema, usage
 from khive_supervisor.verbs.context import Context
@@ -21,6 +24,12 @@ ARGUMENTS: JsonObject = {
     "supersedes": schema.array(_SOME, "Memories that this one replaces.", most=20),
     "same_as": schema.text("A memory that says the same in other words: it stays, this is merged."),
     "both_hold": schema.array(_SOME, "Memories that hold beside this one.", most=20),
+    "about": schema.array(
+        _SOME,
+        "What it is about in code: path, path::name, or path::name=value; recall says whether that "
+        "is still so.",
+        most=20,
+    ),
     "valid_from": schema.text(f"It holds from then: {_TIME}."),
     "valid_until": schema.text(f"It holds until then, and is not found after: {_TIME}."),
 }
@@ -53,17 +62,20 @@ def validity(context: Context, args: Arguments) -> Validity:
     return {"valid_from": first, "valid_until": last}
 
 
-def replaced(context: Context, args: Arguments) -> list[Entry]:
-    """Return the live memories that a call replaces.
+def asked(context: Context, args: Arguments) -> Asked:
+    """Return what a call says of earlier memories, and of code.
 
     Raises:
-        InvalidInput: one is no live memory, or the call both replaces and is the same.
+        InvalidInput: one is no live memory, or the call both replaces and is the same; or a place
+            in code is none.
+        SecretFound: a value that is said of code is one.
         NotFound: there is no such entry.
     """
     if "supersedes" in args and "same_as" in args:
         raise InvalidInput("A memory replaces others, or is the same as one: not both.")
     _those(context, [*args.get("both_hold", ()), *_one(args)])
-    return _those(context, args.get("supersedes", ()))
+    about = [context.gate.said(text, "about") for text in args.get("about", ())]
+    return Asked(_those(context, args.get("supersedes", ())), code.references(context, about))
 
 
 def _one(args: Arguments) -> list[str]:
@@ -81,10 +93,26 @@ def _those(context: Context, ids: list[str]) -> list[Entry]:
     return found
 
 
-def settled(context: Context, added: Added, old: list[Entry], args: Arguments) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call says of earlier memories and of code, looked at before anything is stored."""
+
+    replaced: Sequence[Entry]
+    about: Sequence[CodeReference]
+
+    @property
+    def ids(self) -> list[int]:
+        """Return the ids of the memories that are replaced."""
+        return [one.id for one in self.replaced]
+
+
+def settled(context: Context, added: Added, asked: Asked, args: Arguments) -> Answer:
     """Do what a call says of earlier memories, and return what there is to say of them."""
     answer: dict[str, object] = {}
-    gone = [one.id for one in old if one.id != added.id]
+    if asked.about:
+        context.store.references.add(added.id, asked.about)
+        answer["about"] = [str(About(one.path, one.name, one.value)) for one in asked.about]
+    gone = [one.id for one in asked.replaced if one.id != added.id]
     if gone:
         answer["supersedes"] = [forms.show_id("memory", one) for one in gone]
     for one in gone:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from khive_supervisor.embed.base import Vectors
 from khive_supervisor.search.engine import Hit
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
@@ -17,6 +18,8 @@ from khive_supervisor.verbs.context import Context
 
 #: Results that are compared with each other, and entries that a new one is compared with.
 COMPARED, NEIGHBOURS = 20, 8
+#: Earlier entries that each of many is compared with.
+NEAREST = 5
 #: Characters of a new entry that its neighbours are looked for with, and neighbours that are told.
 ASKED_CHARACTERS, TOLD = 1000, 2
 #: Who links by these rules.
@@ -102,6 +105,26 @@ def _linked(
     return {pair for pair in holding if pair[0] in live and pair[1] in ids}, ended
 
 
+def pairs(context: Context, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry, Comparison]]:
+    """Yield the pairs among entries that have something to do with each other: newer, older, how.
+
+    Each is compared with the `NEAREST` before it that are next to it in meaning.
+    """
+    ordered = sorted(entries, key=lambda one: (one.created_at, one.id))
+    rows, vectors = _vectors(context, ordered)
+    place = {one: number for number, one in enumerate(rows)}
+    readings = {one.id: _read(one) for one in ordered}
+    for number, newer in enumerate(ordered):
+        earlier = [one for one in ordered[:number] if one.id in place]
+        if newer.id not in place or not earlier:
+            continue
+        cosines = vectors[[place[one.id] for one in earlier]] @ vectors[place[newer.id]]
+        for one in np.argsort(-cosines)[:NEAREST]:
+            found = compare(readings[newer.id], readings[earlier[one].id], float(cosines[one]))
+            if found:
+                yield newer, earlier[one], found
+
+
 def _newest_first(hits: Sequence[Hit], newer_of: Mapping[int, set[int]]) -> list[Hit]:
     """Return the hits with each group of disagreeing ones in its own places, newest first."""
     group = {hit.entry.id: {hit.entry.id} for hit in hits}
@@ -128,19 +151,25 @@ def _read(entry: Entry) -> Reading:
     return read(f"{entry.title}\n{entry.content}" if entry.title else entry.content)
 
 
-def _cosines(context: Context, entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
-    """Return the cosines of all pairs of entries that have vectors, by both orders of ids."""
+def _vectors(context: Context, entries: Sequence[Entry]) -> tuple[list[int], Vectors]:
+    """Return the ids of entries that have vectors, and those, float32 (ids, dimensions)."""
     embedder = context.embedder
-    if embedder is None or len(entries) < 2:
-        return {}
+    if embedder is None:
+        return [], np.empty((0, 0), np.float32)
     rows = context.whole_store.vectors.of(embedder.model_id, [one.id for one in entries])
     vectors = np.array([np.frombuffer(row.data, "<f2") for row in rows], np.float32)
-    if not len(vectors):
+    return [row.entry_id for row in rows], vectors
+
+
+def _cosines(context: Context, entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
+    """Return the cosines of all pairs of entries that have vectors, by both orders of ids."""
+    ids, vectors = _vectors(context, entries)
+    if len(ids) < 2:
         return {}
-    products = vectors @ vectors.T
+    products = (vectors @ vectors.T).tolist()
     return {
-        (one.entry_id, other.entry_id): float(products[i, j])
-        for i, one in enumerate(rows)
-        for j, other in enumerate(rows)
+        (one, other): products[i][j]
+        for i, one in enumerate(ids)
+        for j, other in enumerate(ids)
         if i != j
     }

@@ -1,0 +1,46 @@
+"""Recall: what disagrees side by side, what was so at an earlier moment, and what code says now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.truth import agreement, as_of, code
+from khive_supervisor.search.engine import Hit
+from khive_supervisor.store.model import EntryFilter
+from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import answers, forms, schema, serving
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Arguments
+
+#: Arguments of recall beside those of every search.
+ARGUMENTS: JsonObject = {
+    "as_of": schema.text("What was known and held then: ISO 8601, or an age such as 7d."),
+}
+#: Results that are looked at at most.
+_MOST = 100
+
+
+def search(context: Context, args: Arguments, where: EntryFilter) -> answers.Found:
+    """Search for memories, as they are now or were at an earlier moment."""
+    if "as_of" not in args:
+        return answers.search(context, args, where, serving.RECALL, _arranged)
+    if not args.get("query", "").strip():
+        raise InvalidInput("as_of needs a query.", hint="list shows what there is, by its dates.")
+    at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
+    moment = answers.Moment(at, min(_MOST, as_of.MORE * limit))
+    arrange = as_of.arranged_at(at, limit)
+    return answers.search(
+        context, args, replace(where, until=None), serving.RECALL, arrange, moment
+    )
+
+
+def _arranged(context: Context, hits: Sequence[Hit]) -> answers.Arranged:
+    ordered, marks = agreement.arranged(context, hits)
+    said = code.freshness(context, [hit.entry for hit in hits], time.monotonic)
+    together: dict[int, Mapping[str, str]] = dict(marks)
+    for one, found in said.items():
+        together[one] = {**marks.get(one, {}), **found}
+    return ordered, together
