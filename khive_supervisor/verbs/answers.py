@@ -148,7 +148,7 @@ def _as_found(_context: Context, hits: Sequence[Hit]) -> Arranged:
     return list(hits), {}
 
 
-class Moment(NamedTuple):
+class PastMoment(NamedTuple):
     """The moment that a search is about, in unix seconds, and how many results it looks at."""
 
     at: float
@@ -161,7 +161,7 @@ def search(
     where: EntryFilter,
     kind: str,
     arrange: Arrange = _as_found,
-    moment: Moment | None = None,
+    moment: PastMoment | None = None,
 ) -> Found:
     """Search for a kind of consumer, and show the results as `arrange` orders and marks them.
 

@@ -30,7 +30,7 @@ def search(context: Context, args: Arguments, where: EntryFilter) -> answers.Fou
     if not args.get("query", "").strip():
         raise InvalidInput("as_of needs a query.", hint="list shows what there is, by its dates.")
     at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
-    moment = answers.Moment(at, min(_MOST, as_of.MORE * limit))
+    moment = answers.PastMoment(at, min(_MOST, as_of.MORE * limit))
     arrange = as_of.arranged_at(at, limit)
     return answers.search(
         context, args, replace(where, until=None), serving.RECALL, arrange, moment
