@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-#: Characters of a value that are looked at, and definitions of one name in a file.
-LONGEST_VALUE, MOST_FOUND = 2000, 20
+#: Characters of a value that are looked at, and definitions and lines of one name in a file.
+LONGEST_VALUE, MOST_FOUND, MOST_LINES = 2000, 20, 200
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _ASSIGNED = r"(?:\s*:\s*[^=\n]{1,80}?)?\s*(?::=|=(?!=))\s*"
@@ -51,12 +51,15 @@ def values(text: str, name: str, suffix: str) -> list[str]:
     A name that is only defined (a function, a class) has the value "" once.
     """
     scope, _, last = name.rpartition(".")
+    if last not in text:
+        return []
     if scope:
         text = _inside(text, scope.rpartition(".")[2], suffix)
     found = [
         (match.start(), _whole(text, match.start("value")))
+        for start, end in _lines(text, last)
         for form in _forms(last, suffix)
-        for match in _first(form.finditer(text))
+        for match in _first(form.finditer(text, start, end))
     ]
     if suffix in (".py", ".pyi") and not scope:
         # At the top of a module the name is the module's; what is further in may be another one.
@@ -65,6 +68,19 @@ def values(text: str, name: str, suffix: str) -> list[str]:
         return [value for _, value in sorted(set(found))]
     defined = re.search(_DEFINED.replace("{name}", re.escape(last)), text, re.MULTILINE)
     return [""] if defined else []
+
+
+def _lines(text: str, word: str) -> Iterator[tuple[int, int]]:
+    """Yield where the lines that hold a word begin and end; the first `MOST_LINES` of them."""
+    end = -1
+    for _ in range(MOST_LINES):
+        place = text.find(word, end + 1)
+        if place < 0:
+            return
+        start = text.rfind("\n", 0, place) + 1
+        end = text.find("\n", place)
+        end = len(text) if end < 0 else end
+        yield start, end
 
 
 def _first(matches: Iterator[re.Match[str]]) -> list[re.Match[str]]:
