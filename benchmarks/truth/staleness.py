@@ -159,13 +159,12 @@ def _assigned(path: Path) -> Iterator[tuple[str, str]]:
     seen: Counter[str] = Counter()
     found: dict[str, str] = {}
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        targets = [node.target] if isinstance(node, ast.AnnAssign) and node.value else targets
-        for target in targets:
-            if isinstance(target, ast.Name) and len(targets) == 1:
-                value = node.value  # type: ignore[union-attr]  # of an assignment
-                seen[target.id] += 1
-                found[target.id] = ast.get_source_segment(text, value) or ""  # type: ignore[arg-type]
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if len(targets) == 1 and isinstance(targets[0], ast.Name):
+            seen[targets[0].id] += 1
+            found[targets[0].id] = ast.get_source_segment(text, node.value) or ""
     for name, value in found.items():
         if seen[name] == 1 and name.isupper() and 0 < len(value) < 200 and _literal(value):
             yield name, value
