@@ -41,7 +41,8 @@ def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbo
     The most telling first, `TOLD` at most.
     """
     asked = f"{new.title}\n{new.content}".strip()[:ASKED_CHARACTERS]
-    found = context.search.search(asked, where, limit=NEIGHBOURS, now=context.now())
+    # The rules say what is related, and not how well it answers: no floor.
+    found = context.search.search(asked, where, limit=NEIGHBOURS, now=context.now(), floor=0.0)
     others = [hit.entry for hit in found.hits if hit.entry.id != new.id]
     cosines = _cosines(context, [new, *others])
     reading = _read(new)
