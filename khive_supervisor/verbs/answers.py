@@ -212,22 +212,22 @@ def _elsewhere(context: Context, args: Mapping[str, Any], where: EntryFilter) ->
     projects = where.projects
     if projects is None or all(one.id in projects for one in context.whole_store.projects.all()):
         return []
-    everywhere = replace(where, projects=None)
-    counted = replace(context.search.counts)
-    # Nothing of it is shown: it was served to nobody, so no profile is to learn from it.
-    answer = context.search.search(
-        args["query"],
-        everywhere,
-        limit=MOST_ELSEWHERE,
-        now=context.now(),
-        floor=args.get("floor"),
-    )
-    context.search.counts = counted  # it is no search that anybody asked for
-    count = len(answer.hits)
+    count = _fitting(context, args, replace(where, projects=None))
     if not count:
         return []
     said = f"{count} or more" if count == MOST_ELSEWHERE else str(count)
     return [f'Nothing here fits; {said} of other projects would: scope = "all" asks them.']
+
+
+def _fitting(context: Context, args: Mapping[str, Any], where: EntryFilter) -> int:
+    """Return how many entries fit, MOST_ELSEWHERE at most; nobody asked, and nobody is served."""
+    counted = replace(context.search.counts)
+    # Nothing of it is shown, so no profile is to learn from it.
+    answer = context.search.search(
+        args["query"], where, limit=MOST_ELSEWHERE, now=context.now(), floor=args.get("floor")
+    )
+    context.search.counts = counted
+    return len(answer.hits)
 
 
 def notes_of(answer: SearchResults) -> list[str]:

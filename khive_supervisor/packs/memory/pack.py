@@ -165,8 +165,8 @@ def restore(context: Context, args: Arguments) -> Answer:
     return forms.noted(answer, notes)
 
 
-def supersede(context: Context, args: Arguments) -> Answer:
-    """Put a corrected memory in the place of one that has become wrong."""
+def _replaceable(context: Context, args: Arguments) -> Entry:
+    """Return the memory that is to be replaced; raises InvalidInput if that cannot be."""
     (old,) = forms.allowed(context, forms.existing(context.store, [args["id"]]))
     if old.collection != "memory":
         raise InvalidInput(
@@ -178,6 +178,12 @@ def supersede(context: Context, args: Arguments) -> Answer:
             f"{args['id']} is no longer live: it was forgotten or superseded.",
             hint="memory_get shows what became of it; supersede its successor.",
         )
+    return old
+
+
+def supersede(context: Context, args: Arguments) -> Answer:
+    """Put a corrected memory in the place of one that has become wrong."""
+    old = _replaceable(context, args)
     entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace, old.project)
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None

@@ -86,17 +86,21 @@ def place_of(mark: str) -> str:
     return f"{place}#{name}" if name else place
 
 
+def _families(store: Store, text: str) -> list[ProjectFamily]:
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return list(store.projects.named(text))
+    found = store.projects.family(int(number[1]))
+    return [found] if found else []
+
+
 def family_of(store: Store, text: str) -> ProjectFamily:
     """Return the project that a name or number stands for.
 
     Raises:
         NotFound, InvalidInput: none does, or several do.
     """
-    number = _NUMBER.fullmatch(text.strip())
-    if number is not None:
-        families = [one] if (one := store.projects.family(int(number[1]))) else []
-    else:
-        families = store.projects.named(text.strip())
+    families = _families(store, text.strip())
     if not families:
         raise NotFound(
             f"There is no project {text[:NAME_LIMIT]!r}.", hint="projects.list names all."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -83,14 +84,12 @@ def _disagreeing(context: Context, entries: Sequence[Entry]) -> dict[int, set[in
     cosines = _cosines(context, entries)
     readings = {one.id: _read(one) for one in entries}
     ordered = sorted(entries, key=lambda one: (one.created_at, one.id))
-    for number, older in enumerate(ordered):
-        for newer in ordered[number + 1 :]:
-            pair = (newer.id, older.id)
-            if pair in settled or pair in linked:
-                continue
-            found = compare(readings[newer.id], readings[older.id], cosines.get(pair))
-            if found and found.kind == OTHERWISE:
-                newer_of.setdefault(older.id, set()).add(newer.id)
+    for older, newer in combinations([one.id for one in ordered], 2):
+        if (newer, older) in settled or (newer, older) in linked:
+            continue
+        found = compare(readings[newer], readings[older], cosines.get((newer, older)))
+        if found and found.kind == OTHERWISE:
+            newer_of.setdefault(older, set()).add(newer)
     return newer_of
 
 

@@ -14,6 +14,14 @@ from khive_supervisor.errors import InvalidInput
 _BUSY = 5.0
 
 
+def _distrust(connection: apsw.Connection) -> None:
+    """Let a database that others have made run nothing, and be written by nothing."""
+    connection.set_busy_timeout(int(_BUSY * 1000))
+    connection.execute("PRAGMA query_only = ON")
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+
+
 def rows(path: str, sql: str) -> Iterator[Mapping[str, object]]:
     """Yield the rows of a statement by the names of their columns.
 
@@ -25,10 +33,7 @@ def rows(path: str, sql: str) -> Iterator[Mapping[str, object]]:
     except apsw.Error as error:
         raise _unreadable(path, error) from None
     try:
-        connection.set_busy_timeout(int(_BUSY * 1000))
-        connection.execute("PRAGMA query_only = ON")
-        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
-        connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        _distrust(connection)
         cursor = connection.execute(sql)
         for row in cursor:
             yield dict(zip((name for name, *_ in cursor.description), row, strict=True))

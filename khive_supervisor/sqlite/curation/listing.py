@@ -13,7 +13,7 @@ from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store import curation
 from khive_supervisor.store.curation import EntryList, ListedEntry, Listing, Position
-from khive_supervisor.store.model import EVERYTHING, EntryFilter
+from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter
 
 _STATES = {
     curation.LIVE: LIVE,
@@ -69,12 +69,7 @@ class ListingTable(EntryList):
             [*bindings, limit],
         )
         entries = {entry.id: entry for entry in self._entries.get([row[0] for row in rows])}
-        return [
-            ListedEntry(
-                entries[number], pinned, used or None, Position(pinned is not None, when, number)
-            )
-            for number, pinned, when, used in rows
-        ]
+        return [_listed(entries[row[0]], *row[1:]) for row in rows]
 
     def count(self, listing: Listing) -> int:
         sql, bindings = condition(listing)
@@ -135,3 +130,7 @@ def condition(listing: Listing) -> Condition:
         sql += " AND substr(source, 1, length(?)) = ?"
         bindings = [*bindings, listing.source, listing.source]
     return sql, bindings
+
+
+def _listed(entry: Entry, pinned: float | None, when: float, used: float | None) -> ListedEntry:
+    return ListedEntry(entry, pinned, used or None, Position(pinned is not None, when, entry.id))
