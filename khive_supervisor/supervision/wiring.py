@@ -242,8 +242,11 @@ class Parts:
     def _look_for_strays(self) -> None:
         """For a while after the start, look at workers that the time without a supervisor left."""
         if time.monotonic() < self.started + STRAYS_WITHIN:
+            ours = {os.getpid(), *(child.pid for child in self.processes)}
             for pid in processes.stopped_workers(self.socket_path):
-                self.sessions.left_over(pid)
+                found = processes.process(pid)
+                if found is not None and found.parent not in ours:
+                    self.sessions.left_over(pid)
 
     def _hold_again(self) -> None:
         try:

@@ -136,7 +136,7 @@ def test_a_full_disk_refuses_writes_keeps_reads_and_recovers(tmp_path: Path, mea
     directory = tmp_path / "disk"
     prefix = small_disk(directory) if means == "disk" else ()
     directory.mkdir(exist_ok=True)
-    limit = "" if prefix else "500000"
+    limit = "" if prefix else "1000000"
     process = start("fill", str(directory / "khive.db"), limit, before=prefix)
     output, errors = process.communicate()
     assert (process.returncode, errors) == (0, b"")

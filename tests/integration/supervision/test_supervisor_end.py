@@ -101,7 +101,7 @@ def test_stop_leaves_sessions_running(khive: Installation) -> None:
         khive.run("stop")
         stored = session.tool("memory_remember", content="after the stop")
         assert stored["structuredContent"]["status"] == "stored"
-        found = session.tool("memory_recall", query="stop")
+        found = session.tool("memory_recall", query="stop", floor=0)
         assert len(found["structuredContent"]["results"]) == 2
         assert session.process.poll() is None
         khive.start()

@@ -108,7 +108,6 @@ def test_version() -> None:
     "words",
     [
         ("nonsense",),
-        ("recall",),
         ("recall", "x", "--limit", "0"),
         ("recall", "x", "--limit", "many"),
         ("search", "x", "--in", "nowhere"),

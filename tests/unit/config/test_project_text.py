@@ -33,6 +33,7 @@ def test_what_a_project_may_set_is_decided_here() -> None:
     assert {
         ("search", "candidates"),
         ("search", "max_query_characters"),
+        ("search", "floor"),
         ("profiles", "implicit_feedback"),
     } == ALLOWED
     assert {name for name, setting in PROJECT.items() if setting.trust == "project"} == {"name"}
@@ -52,6 +53,7 @@ def test_what_a_project_may_set_takes_effect_in_sessions_alone_and_is_bounded() 
 def test_allowed_keys_are_taken() -> None:
     text = (
         '[project]\nname = "shop"\n[search]\ncandidates = 150\nmax_query_characters = 500\n'
+        "floor = 0.25\n"
         "[profiles]\nimplicit_feedback = false\n"
     )
     project = read(text, "/p/khive.toml", "/p")
@@ -59,6 +61,7 @@ def test_allowed_keys_are_taken() -> None:
     assert project.ignored == ()
     config = overlay(Config(), project.settings)
     assert (config.search.candidates, config.search.max_query_characters) == (150, 500)
+    assert config.search.floor == 0.25
     assert config.profiles.implicit_feedback is False
     assert changed(config) == ALLOWED
 

@@ -18,6 +18,7 @@ from khive_supervisor.config.settings.values import Setting
 PROJECTS = {
     ("SearchSettings", "candidates"),
     ("SearchSettings", "max_query_characters"),
+    ("SearchSettings", "floor"),
     ("ProfileSettings", "implicit_feedback"),
 }
 
