@@ -46,28 +46,28 @@ _SMALL_TALK_LOGIT = 9.0
 #: The constant and the weights of the features; of what has a cosine, and of what has none.
 WITH_MEANING: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -6.211,
-        "cosine": 10.896,
-        "coverage_words": 1.172,
-        "words": -0.242,
-        "words_squared": 0.013,
-        "entries": -0.967,
-        "best_cosine": 14.21,
-        "best_coverage": -2.942,
-        "best_coverage_words": 2.408,
-        "stands_out": -1.52,
-        "meaning_weight": 0.502,
-        "meaning_weight_words": -0.279,
-        "lexical_coverage_words": 3.087,
+        "constant": -5.904,
+        "cosine": 11.771,
+        "coverage_words": 1.249,
+        "words": -0.451,
+        "words_squared": 0.029,
+        "entries": -1.042,
+        "best_cosine": 14.279,
+        "best_coverage": -1.593,
+        "best_coverage_words": 1.856,
+        "stands_out": -0.715,
+        "meaning_weight": 0.875,
+        "meaning_weight_words": -0.500,
+        "lexical_coverage_words": 2.769,
     }
 )
 BY_WORDS: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -1.748,
-        "coverage_words": 1.419,
-        "words": 0.166,
-        "entries": -0.402,
-        "best_coverage_words": 5.093,
+        "constant": -1.955,
+        "coverage_words": 1.045,
+        "words": 0.193,
+        "entries": -0.403,
+        "best_coverage_words": 5.446,
     }
 )
 
