@@ -53,6 +53,8 @@ _COMPARED = re.compile(
     r"(?=\b([\w-]+)\s+(?:before|over|rather than|instead of|not|than|to)\s+([\w-]+))", re.IGNORECASE
 )
 _SWITCHED = ("turned", "switched", "set", "is", "are", "was", "were", "be")
+#: What leads to a change as an event, "since the move", where it else would be a thing.
+_SINCE = ("since", "after", "before", "until", "with", "by")
 _SLOT = re.compile(
     r"(?:is|are|was|with|by|in|on|at|to|called|named|as|from|of|uses?|for|prefers?)$"
 )
@@ -118,12 +120,13 @@ def _statement(text: str, retired: frozenset[str]) -> Sentence:
     values: dict[str, str] = {}
     slots: set[str] = set()
     order: list[str] = []
-    negations, changes, before = 0, False, ""
+    negations, changes, before, leads = 0, False, "", ""
     for number, token in enumerate(_TOKEN.findall(text)):
         low = token.lower().rstrip(".:-")
+        thing = before in words.ARTICLES and low in words.CHANGES_OR_THINGS
         if low in words.NEGATIONS or low.endswith("n't"):
             negations += 1
-        elif low in words.CHANGES and low not in words.MONTHS:
+        elif low in words.CHANGES and low not in words.MONTHS and (not thing or leads in _SINCE):
             changes = True
         elif low in ("on", "off") and before in _SWITCHED:
             said[f"switched-{low}"] = low
@@ -136,7 +139,7 @@ def _statement(text: str, retired: frozenset[str]) -> Sentence:
                 values[stem] = kind
             if _SLOT.search(before) or number == 0 or (token[0].isupper() and number):
                 slots.add(stem)
-        before = low
+        before, leads = low, before
     return Sentence(
         said, values, negations, changes, frozenset(slots), retired, tuple(order), _compared(text)
     )

@@ -30,6 +30,10 @@ _CHANGES = """
     september october november december
 """
 CHANGES = frozenset(_CHANGES.split())
+#: Of these, what may as well be a thing, after an article: "holds the switch".
+_CHANGES_OR_THINGS = "switch move change update upgrade drop bump raise"
+CHANGES_OR_THINGS = frozenset(_CHANGES_OR_THINGS.split())
+ARTICLES = frozenset(("a", "an", "the", "each", "every", "this", "that", "one"))
 #: Verbs and the like, so common that alone they are no common subject, and no difference either.
 _WEAK = """
     use used run keep kept need want like prefer live store read write go come take give put set

@@ -59,7 +59,8 @@ def arranged(
 ) -> tuple[list[Hit], Mapping[int, Mapping[str, str]]]:
     """Return results with newer ones first among those that disagree, and marks of the older ones.
 
-    Nothing else changes its place. A mark is a field and its text, by entry id.
+    Who has more of the names in the query, as they are written, stays before the others: it is what
+    was asked for. Nothing else changes its place. A mark is a field and its text, by entry id.
     """
     compared = [hit.entry for hit in hits[:COMPARED] if hit.entry.collection == "memory"]
     newer_of = _disagreeing(context, compared)
@@ -126,7 +127,10 @@ def pairs(context: Context, entries: Sequence[Entry]) -> Iterator[tuple[Entry, E
 
 
 def _newest_first(hits: Sequence[Hit], newer_of: Mapping[int, set[int]]) -> list[Hit]:
-    """Return the hits with each group of disagreeing ones in its own places, newest first."""
+    """Return the hits with each group of disagreeing ones in its own places, newest first.
+
+    Of each number of the query's names by itself.
+    """
     group = {hit.entry.id: {hit.entry.id} for hit in hits}
     for older, newers in newer_of.items():
         for newer in newers & group.keys():
@@ -140,7 +144,7 @@ def _newest_first(hits: Sequence[Hit], newer_of: Mapping[int, set[int]]) -> list
         there = sorted(places[one] for one in members)
         newest = sorted(
             (hits[place] for place in there),
-            key=lambda hit: (-hit.entry.created_at, -hit.entry.id),
+            key=lambda hit: (-hit.judged.facts.names, -hit.entry.created_at, -hit.entry.id),
         )
         for place, hit in zip(there, newest, strict=True):
             result[place] = hit

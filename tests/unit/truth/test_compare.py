@@ -63,6 +63,33 @@ def test_a_contradiction_says_what_differs(old: str, new: str, why: str) -> None
     assert why in finding.why
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Rack position 7-3 holds the switch.", "Rack position 3-7 holds the router."),
+        ("Slot 4 takes an upgrade.", "Slot 5 takes a licence."),
+        ("Station 12 has the drop.", "Station 13 has the ladder."),
+    ],
+)
+def test_a_thing_that_is_called_like_a_change_is_a_thing(one: str, other: str) -> None:
+    assert kind(one, other) != OTHERWISE
+    assert kind(other, one) != OTHERWISE
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("We switched to pnpm.", True),
+        ("Since the move we deploy with Render.", True),
+        ("The rack holds the switch.", False),
+    ],
+)
+def test_a_change_is_a_verb_or_an_event(text: str, *, changes: bool) -> None:
+    (statement,) = read(text).statements
+    assert statement.changes is changes
+    assert ("switch" in statement.said) is (text == "The rack holds the switch.")
+
+
 def test_a_model_that_finds_them_far_apart_is_believed() -> None:
     pair = ("Mail is sent through SendGrid.", "Mail is sent through Postmark.")
     assert kind(*pair, 0.9) == OTHERWISE

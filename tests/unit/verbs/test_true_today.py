@@ -260,3 +260,27 @@ class Words:
             for sign in text.lower():
                 rows[number, ord(sign) % self.dimensions] += 1
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("The review of OPS-12-40 takes 3 days.", "The review of OPS-40-12 takes 5 days."),
+        ("The job db-to-web starts at 04:30.", "The job web-to-db starts at 05:30."),
+        ("On 2026-03-04 the board met in room 3.", "On 2026-04-03 the board met in room 5."),
+        ("Pass --verify 3 times.", "Pass --no-verify 5 times."),
+    ],
+)
+def test_what_has_the_name_that_was_asked_for_is_first_whatever_is_newer(
+    context: Context, clock: Clock, older: str, newer: str
+) -> None:
+    for content in (older, newer):
+        remember(context, content)
+        clock.now += 60
+    one, other = (next(iter(_names(older))), next(iter(_names(newer))))
+    assert recalled(context, one, floor=0)[0]["content"] == older
+    assert recalled(context, other, floor=0)[0]["content"] == newer
+
+
+def _names(text: str) -> list[str]:
+    return [word.strip(".") for word in text.split() if "-" in word]
