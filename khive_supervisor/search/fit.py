@@ -165,14 +165,17 @@ def fit(entry: EntryFacts, query: QueryFacts, meaning: Mapping[str, float] = WIT
     if query.small_talk:
         logit -= _SMALL_TALK_LOGIT
     found = 1.0 / (1.0 + math.exp(-min(max(logit, -50.0), 50.0)))
-    return max(found, _least(entry)) if not query.small_talk else found
+    return max(found, _least(entry, query))
 
 
-def _least(entry: EntryFacts) -> float:
-    """Return the fit of what is in an entry as it was asked for, whatever else is known."""
+def _least(entry: EntryFacts, query: QueryFacts) -> float:
+    """Return the fit of what is in an entry as it was asked for, whatever else is known.
+
+    A name may be made of words of small talk (`--wait`); its words alone are no name.
+    """
     if entry.names >= NAMED_SHARE:
         return NAMED
-    if entry.complete and (entry.rare or entry.cosine is None):
+    if entry.complete and not query.small_talk and (entry.rare or entry.cosine is None):
         return COMPLETE
     return 0.0
 

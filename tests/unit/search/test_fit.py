@@ -68,10 +68,12 @@ def test_what_has_all_the_words_fits() -> None:
     assert fit.fit(everything, QUERY) < fit.COMPLETE
 
 
-@pytest.mark.parametrize("names", [0.0, 1.0])
-def test_nothing_fits_small_talk(names: float) -> None:
-    entry = EntryFacts(0.5, 1.0, complete=True, rare=True, names=names)
-    assert fit.fit(entry, replace(QUERY, small_talk=True)) < 0.5
+@pytest.mark.parametrize("cosine", [None, 0.5])
+def test_nothing_fits_small_talk_but_a_name_that_is_made_of_it(cosine: float | None) -> None:
+    entry = EntryFacts(cosine, 1.0, complete=True, rare=True)
+    talk = replace(QUERY, small_talk=True)
+    assert fit.fit(entry, talk) < 0.5
+    assert fit.fit(replace(entry, names=fit.NAMED_SHARE), talk) >= fit.NAMED
 
 
 @pytest.mark.parametrize(

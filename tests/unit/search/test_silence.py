@@ -105,6 +105,18 @@ def test_what_is_known_is_answered(make: Make) -> None:
     }
 
 
+@pytest.mark.parametrize("embedder", [MODEL, None], ids=["meaning", "words"])
+@pytest.mark.parametrize("word", ["wait", "continue", "yes", "undo-that", "help-me"])
+def test_a_name_that_is_made_of_small_talk_is_a_name(
+    make: Make, embedder: MiniLM | None, word: str
+) -> None:
+    facts = (*FACTS, f"Pass --{word} to the runner.", f"Pass --no-{word} to the worker.")
+    engine = make(embedder, facts=facts)
+    assert first(engine, f"--{word}") == facts[-2]
+    assert first(engine, f"--no-{word}") == facts[-1]
+    assert first(engine, "yes please") is None
+
+
 def test_by_words_alone_an_entry_with_the_words_is_shown(make: Make) -> None:
     engine = make(None)
     assert first(engine, "on which port does the web server listen") == FACTS[0]
