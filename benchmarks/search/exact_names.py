@@ -10,11 +10,11 @@ from pathlib import Path
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row, Sample
 from benchmarks.search.name_pairs import KINDS, Pair, pairs
-from khive_supervisor.config.settings.model import Config
+from khive_supervisor.config.load import from_dict
 from khive_supervisor.embed.minilm import MiniLM
-from khive_supervisor.search.engine import SearchEngine
-from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import EVERYTHING, NewEntry
+from khive_supervisor.packs import loading
+from khive_supervisor.verbs.context import Context as VerbContext
+from khive_supervisor.verbs.context import SessionInfo
 
 PAIRS, SEED = 300, 20
 #: How much is asked for.
@@ -42,22 +42,26 @@ def measure(context: Context) -> list[Row]:
 
 
 def _ask(every: Sequence[Pair], path: Path) -> tuple[Counter[str], tuple[float, ...]]:
-    """How many questions of each kind were answered wrongly, and how long each took (ms)."""
-    model, store = MiniLM(threads=2), SqliteStore(str(path))
-    facts = [fact for pair in every for fact in pair.facts]
-    added = store.entries.add([NewEntry("memory", "names", "fact", "", fact) for fact in facts])
-    vectors = model.embed(facts).astype("<f2")
-    rows = [(one.id, row.tobytes()) for one, row in zip(added, vectors, strict=True)]
-    store.vectors.put(model.model_id, rows)
-    engine = SearchEngine(store, model, Config(), report_damage=lambda _: None)
+    """How many questions of each kind were answered wrongly, and how long each took (ms).
+
+    Asked as agents ask: what orders the answer after the search counts as well.
+    """
+    config, model = from_dict({"store": {"path": str(path)}}), MiniLM(threads=2)
+    session = SessionInfo(id="names", actor="names")
+    context = VerbContext(config, session, socket_path=None, make_embedder=lambda: model)
+    registry = loading.load()
+    for pair in every:
+        for fact in pair.facts:
+            registry.call(context, "memory.remember", {"content": fact})
     wrong: Counter[str] = Counter()
     times = []
     for pair in every:
         for fact, questions in zip(pair.facts, pair.questions, strict=True):
             for question in questions:
-                answer = engine.search(question, EVERYTHING, limit=LIMIT, now=time.time())
-                times.append(answer.milliseconds)
-                wrong[pair.kind] += not answer.hits or answer.hits[0].entry.content != fact
-    engine.close()
-    store.close()
+                began = time.perf_counter()
+                asked = {"query": question, "limit": LIMIT}
+                found = registry.call(context, "memory.recall", asked)["results"]
+                times.append((time.perf_counter() - began) * 1000)
+                wrong[pair.kind] += not found or found[0]["content"] != fact
+    context.close()
     return +wrong, tuple(times)
