@@ -36,7 +36,8 @@ from khive_supervisor.store.model import EVERYTHING
 from khive_supervisor.store.projects import ProjectFamily
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs.confined import confined_store, refused
+from khive_supervisor.verbs.confined.store import confined_store
+from khive_supervisor.verbs.confined.wall import refused
 from khive_supervisor.verbs.served import Served
 
 #: What a confined session may ask of the supervisor.

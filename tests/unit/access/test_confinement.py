@@ -25,7 +25,7 @@ from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import DONE, FAILED, Claimant, Outcome, RoleRow
-from khive_supervisor.verbs.confined import confined_store
+from khive_supervisor.verbs.confined.store import confined_store
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.registry import Pack, Registry, Verb
 

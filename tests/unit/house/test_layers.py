@@ -36,6 +36,7 @@ FLOORS = (
     ("sqlite.profiles", "sqlite.projects", "sqlite.tasks", "sqlite.curation", "index.inverted"),
     ("index.vectors", "sqlite"),
     ("search",),
+    ("verbs.confined",),
     ("verbs",),
     ("packs.truth",),
     ("packs.memory", "packs.agents", "packs.system"),
