@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
+from one_answer import client_that_hears
 
 from khive_supervisor import __version__
 from khive_supervisor.cli.doctor import checks, doctor, service
@@ -43,23 +44,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     """Sets what a supervisor says of itself, or what it is asked in vain with."""
 
     def set_answer(answer: Any) -> None:
-        class Client:
-            """A conversation that has one answer."""
-
-            def __init__(self, _path: str) -> None:
-                if isinstance(answer, Exception):
-                    raise answer
-
-            def __enter__(self) -> Self:
-                return self
-
-            def __exit__(self, *_exc: object) -> None:
-                pass
-
-            def request(self, _operation: str) -> Any:
-                return answer
-
-        monkeypatch.setattr(service, "ControlClient", Client)
+        monkeypatch.setattr(service, "ControlClient", client_that_hears(answer))
 
     return set_answer
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from git_layouts import COMMIT, git_directory, repository, submodule, worktree
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import COMMIT, git_directory, repository, submodule, worktree
 
 from khive_supervisor.projects import discovery, ownership
 from khive_supervisor.projects.discovery import directory_of, identify, unseen

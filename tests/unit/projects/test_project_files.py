@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from git_layouts import COMMIT, git_directory, repository
 from hypothesis import given
 from hypothesis import strategies as st
-from layouts import COMMIT, git_directory, repository
 
 from khive_supervisor.projects import git_config
 from khive_supervisor.projects.head import checked_out, commit_of

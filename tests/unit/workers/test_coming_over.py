@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from khive_workers.session import coming_over
 from khive_workers.session.coming_over import LOOK_AFTER, LOOK_AFTER_MAX, START_EVERY, Starter
+from one_answer import client_that_hears
 
 from khive_supervisor import __version__
 from khive_supervisor.errors import NotRunning
@@ -131,24 +132,7 @@ def test_a_session_leaves_between_two_calls(waits: Waits, back: list[bool]) -> N
 def test_a_supervisor_is_back_once_it_has_who_starts_workers(
     monkeypatch: pytest.MonkeyPatch, answer: Any, *, found: bool
 ) -> None:
-    class Client:
-        """A conversation that has one answer."""
-
-        def __init__(self, path: str) -> None:
-            assert path == "/run/s"
-            if isinstance(answer, Exception):
-                raise answer
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_exc: object) -> None:
-            pass
-
-        def request(self, _operation: str) -> Any:
-            return answer
-
-    monkeypatch.setattr(coming_over, "ControlClient", Client)
+    monkeypatch.setattr(coming_over, "ControlClient", client_that_hears(answer, "/run/s"))
     holder = Holder(7, "/run/s", None, __version__)
     monkeypatch.setattr(coming_over.holder, "of", lambda _store: holder)
     assert coming_over.answers("/store") == found

@@ -5,31 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import git_layouts
 import pytest
+from git_layouts import git_directory
 
 from khive_supervisor.errors import NoPlace
 from khive_supervisor.worktrees import repository
 from khive_supervisor.worktrees.repository import check_writable_parts, find, own_of
 
 
-def git_directory(path: Path) -> Path:
-    """Make what a git directory has."""
-    for part in ("objects", "refs/heads"):
-        (path / part).mkdir(parents=True)
-    (path / "HEAD").write_text("ref: refs/heads/main\n")
-    return path
-
-
-def worktree(main: Path, top: Path, name: str = "side") -> Path:
-    """Make a worktree as git does: two files that name each other."""
-    own = main / ".git/worktrees" / name
-    own.mkdir(parents=True)
-    (own / "HEAD").write_text("ref: refs/heads/side\n")
-    (own / "commondir").write_text("../..\n")
-    (own / "gitdir").write_text(f"{top}/.git\n")
-    top.mkdir(parents=True)
-    (top / ".git").write_text(f"gitdir: {own}\n")
-    return own
+def worktree(main: Path, top: Path) -> Path:
+    """Make a worktree; return its own git directory."""
+    git_layouts.worktree(main / ".git", top)
+    return main / ".git/worktrees/side"
 
 
 @pytest.fixture
