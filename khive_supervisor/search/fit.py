@@ -9,7 +9,10 @@ answer are, or as near as anything is to anything? It is a logistic function of 
 of the entry's cosine and the share of the query's idf that its words cover, of the best that the
 store has of both (where one thing fits, its neighbours are likelier to), of how far the best cosine
 stands out, of the words of the query and of the entries searched (the best of many strangers is
-nearer than the best of few), and of the weight that the fusion gives to meaning.
+nearer than the best of few), and of the weight that the fusion gives to meaning. What the store has
+of the best lifts what is near to it, and only that: no entry fits better than what it has itself,
+
+    most = 1 / (1 + exp(-OWN_STEEPNESS * (cosine + COVERED * coverage - OWN)))
 
 0.5 is where the default floor lies. How the weights were fitted, on what, and what they are worth
 on what they have not seen: docs/adr/0033-honest-score.md; `scripts/bench --only silence` measures
@@ -40,6 +43,11 @@ RARE_SHARE, RARE_ENTRIES = 0.01, 3
 #: What has the names of a query that is mostly names fits at least so well, and the logit that a
 #: name adds to the others' fit, in proportion to its share of the query.
 NAMED, NAMED_SHARE, NAMED_LOGIT = 0.9, 0.49, 4.0
+#: The same share for what else would be small talk.
+NAMED_TALK = 0.75
+#: What an entry has to have itself, as a cosine, to fit 0.5 at most; what words that it covers
+#: count beside that; and how steeply more of both allows more.
+OWN, COVERED, OWN_STEEPNESS = 0.25, 0.4, 25.0
 #: What small talk takes from a logit: nothing fits it.
 _SMALL_TALK_LOGIT = 9.0
 
@@ -164,16 +172,28 @@ def fit(entry: EntryFacts, query: QueryFacts, meaning: Mapping[str, float] = WIT
     logit += NAMED_LOGIT * entry.names
     if query.small_talk:
         logit -= _SMALL_TALK_LOGIT
-    found = 1.0 / (1.0 + math.exp(-min(max(logit, -50.0), 50.0)))
+    found = min(_logistic(logit), _most(entry))
     return max(found, _least(entry, query))
+
+
+def _most(entry: EntryFacts) -> float:
+    """Return the best fit of an entry, whatever else the store has."""
+    if entry.cosine is None:
+        return 1.0
+    return _logistic(OWN_STEEPNESS * (entry.cosine + COVERED * entry.coverage - OWN))
+
+
+def _logistic(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(logit, -50.0), 50.0)))
 
 
 def _least(entry: EntryFacts, query: QueryFacts) -> float:
     """Return the fit of what is in an entry as it was asked for, whatever else is known.
 
-    A name may be made of words of small talk (`--wait`); its words alone are no name.
+    A name may be made of words of small talk (`--wait`). A plain word that is asked for alone
+    counts as one by half, which is not enough there.
     """
-    if entry.names >= NAMED_SHARE:
+    if entry.names >= (NAMED_TALK if query.small_talk else NAMED_SHARE):
         return NAMED
     if entry.complete and not query.small_talk and (entry.rare or entry.cosine is None):
         return COMPLETE

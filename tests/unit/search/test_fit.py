@@ -61,6 +61,13 @@ def test_a_name_as_it_is_written_always_fits(cosine: float | None) -> None:
     assert fit.fit(entry, replace(QUERY, entries=10**6)) >= fit.NAMED
 
 
+@pytest.mark.parametrize(("cosine", "coverage"), [(-0.2, 0.0), (0.1, 0.1), (0.2, 0.0)])
+def test_an_answer_does_not_make_its_neighbours_answers(cosine: float, coverage: float) -> None:
+    answered = replace(QUERY, cosines=(0.95, cosine), best_coverage=1.0)
+    assert fit.fit(EntryFacts(0.95, 1.0), answered) > 0.9
+    assert fit.fit(EntryFacts(cosine, coverage), answered) < 0.5
+
+
 def test_what_has_all_the_words_fits() -> None:
     everything = EntryFacts(0.1, 1.0, complete=True)
     assert fit.fit(replace(everything, rare=True), QUERY) >= fit.COMPLETE
@@ -73,7 +80,8 @@ def test_nothing_fits_small_talk_but_a_name_that_is_made_of_it(cosine: float | N
     entry = EntryFacts(cosine, 1.0, complete=True, rare=True)
     talk = replace(QUERY, small_talk=True)
     assert fit.fit(entry, talk) < 0.5
-    assert fit.fit(replace(entry, names=fit.NAMED_SHARE), talk) >= fit.NAMED
+    assert fit.fit(replace(entry, names=0.5), talk) < 0.5
+    assert fit.fit(replace(entry, names=1.0), talk) >= fit.NAMED
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ def test_what_is_known_is_answered(make: Make) -> None:
     }
 
 
+def test_what_stands_beside_an_answer_is_not_one(make: Make) -> None:
+    engine = make()
+    for query, number in RELATED:
+        hits = engine.search(query, OURS, limit=10, now=NOW).hits
+        assert [hit.entry.content for hit in hits] == [FACTS[number]], query
+
+
 @pytest.mark.parametrize("embedder", [MODEL, None], ids=["meaning", "words"])
 @pytest.mark.parametrize("word", ["wait", "continue", "yes", "undo-that", "help-me"])
 def test_a_name_that_is_made_of_small_talk_is_a_name(
@@ -115,6 +122,7 @@ def test_a_name_that_is_made_of_small_talk_is_a_name(
     assert first(engine, f"--{word}") == facts[-2]
     assert first(engine, f"--no-{word}") == facts[-1]
     assert first(engine, "yes please") is None
+    assert first(engine, word) is None or "-" in word
 
 
 def test_by_words_alone_an_entry_with_the_words_is_shown(make: Make) -> None:
