@@ -47,7 +47,7 @@ SECTIONS = {
         "unpin curation.browsing Let go of pinned entries.",
         "export curation.exporting Write the store, or what a filter lets through, to a new FILE or to standard output.",
         "import curation.importing Import an export, or what another program has kept, from a file or folder.",
-        "undo curation.browsing Undo the last change: what was forgotten, restored, superseded, pinned or moved.",
+        "undo curation.browsing Undo the last change: what was stored, forgotten, superseded, pinned or moved.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),
     "Roles and their tasks": (

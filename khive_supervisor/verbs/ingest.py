@@ -96,11 +96,15 @@ def left_out(given: Sequence[str | None], entry: NewEntry) -> list[str]:
 
 
 def add(
-    context: Context, entries: Sequence[NewEntry], instead_of: Sequence[int] = ()
+    context: Context,
+    entries: Sequence[NewEntry],
+    instead_of: Sequence[int] = (),
+    change: str | None = None,
 ) -> list[Added]:
     """Store entries; what is there already is not embedded again.
 
     The first one takes the place of the live entries `instead_of`, in the same transaction.
+    With a name of a `change`, it can be undone.
     """
     entries = all_gated(context.gate, entries)
     known = context.store.entries.known(entry.content_hash for entry in entries)
@@ -111,9 +115,10 @@ def add(
     vectors = [embedded.get(entry.content_hash) for entry in entries]
     model_id = context.embedder.model_id if any(vectors) and context.embedder else None
     vectors_of_model = vectors if model_id else None
-    if not instead_of:
+    if not change:
         return context.store.entries.add(entries, vectors_of_model, model_id)
-    with context.store.changes.recorded("supersede", instead_of, entries):
+    with context.store.changes.recorded(change, instead_of, entries):
         added = context.store.entries.add(entries, vectors_of_model, model_id)
-        context.store.entries.replace(instead_of, added[0].id)
+        if instead_of:
+            context.store.entries.replace(instead_of, added[0].id)
     return added

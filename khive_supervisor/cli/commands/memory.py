@@ -42,7 +42,7 @@ def text_of(content: str | None) -> str:
 
 
 def filter_options(function: Command) -> Command:
-    """The filters of every search."""
+    """What entries are chosen by: for searches, lists, and what is done to many at once."""
     for option in (
         click.option("--namespace", help="Where to search; the configured one by default."),
         click.option("--kind", help="Only entries of this kind."),
@@ -56,11 +56,21 @@ def filter_options(function: Command) -> Command:
             type=click.Choice(("project", "user", "all")),
             help="This project and what is for every one (default), only the latter, or all.",
         ),
-        click.option("--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."),
-        click.option("--floor", type=Number(), help="How well a result must fit, 0 to 1."),
     ):
         function = option(function)
     return function
+
+
+#: How many are shown of what was found or listed.
+limit_option = click.option(
+    "--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."
+)
+
+
+def search_options(function: Command) -> Command:
+    """The filters of a search, and how much of what it finds is shown."""
+    floor = click.option("--floor", type=Number(), help="How well a result must fit, 0 to 1.")
+    return floor(limit_option(filter_options(function)))
 
 
 @click.command()
@@ -103,7 +113,7 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
 
 @click.command()
 @click.argument("query", default="")
-@filter_options
+@search_options
 @click.option("--as-of", help="What was known and held then (same forms as --since).")
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
 @common_options
@@ -115,7 +125,7 @@ def recall(run: Invocation, query: str, **args: Any) -> None:
 
 @click.command()
 @click.argument("query", default="")
-@filter_options
+@search_options
 @click.option(
     "--in",
     "where",
@@ -131,7 +141,7 @@ def search(run: Invocation, query: str, where: str | None, **args: Any) -> None:
 
 @click.command()
 @click.argument("task")
-@filter_options
+@search_options
 @common_options
 def suggest(run: Invocation, task: str, **args: Any) -> None:
     """Name what is worth reading for a task."""
@@ -206,7 +216,6 @@ def _words(value: Any) -> str:
 @common_options
 def forget(run: Invocation, ids: tuple[str, ...], undo: bool, yes: bool, **where: Any) -> None:
     """Take entries out of every search; --undo brings them back."""
-    where.pop("limit")
     if ids:
         _forget_these(run, ids, undo, where)
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.commands.memory import filter_options
+from khive_supervisor.cli.commands.memory import filter_options, limit_option
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import counted, table
@@ -57,6 +57,7 @@ def filters(given: Mapping[str, Any]) -> dict[str, Any]:
     type=click.Choice(("created", "updated", "used")),
     help="By which time, the newest first (created).",
 )
+@limit_option
 @click.option("--cursor", help="Go on where the last page ended.")
 @common_options
 def list_entries(run: Invocation, **given: Any) -> None:
@@ -155,7 +156,7 @@ def _pinned_text(answer: Mapping[str, Any]) -> str:
 @click.option("--limit", "-n", type=WholeNumber(1, 200), help="How many changes to list (20).")
 @common_options
 def undo(run: Invocation, dry_run: bool, listed: bool, limit: int | None) -> None:
-    """Undo the last change: what was forgotten, restored, superseded, pinned or moved."""
+    """Undo the last change: what was stored, forgotten, superseded, pinned or moved."""
     if listed:
         run.show("memory.changes", _changes_text, limit=limit)
     else:

@@ -45,12 +45,8 @@ _OF_A_PART = ("project", "entry", "supersession", "link", "reference")
 )
 @click.option("--vectors", is_flag=True, help="With vectors, so that none has to be computed.")
 @common_options
-def export(
-    run: Invocation, file: str | None, form: str, vectors: bool, limit: int | None, **given: Any
-) -> None:
+def export(run: Invocation, file: str | None, form: str, vectors: bool, **given: Any) -> None:
     """Write the store, or what a filter lets through, to a new FILE or to standard output."""
-    if limit is not None:
-        raise InvalidInput("An export has no limit.", hint="Say which entries by a filter.")
     where = {name: value for name, value in filters(given).items() if value not in (None, ())}
     with verbs(run.config_file) as (session, *_):
         source = _Source(session, where, vectors)

@@ -48,7 +48,6 @@ def purge(
     **given: Any,
 ) -> None:
     """Remove entries for good: those of IDS, or what the filter lets through."""
-    given.pop("limit")
     times = {name: asked(given[name]) for name in ("since", "until")}
     chosen = {"ids": ids, "in": collection, **given, **times}
     if dry_run:

@@ -77,12 +77,22 @@ def _whose(context: Context) -> str | None:
 
 
 def _last(context: Context) -> EntryChange:
-    held = (c for c in context.store.changes.recent(200, _whose(context)) if c.undone_at is None)
+    own = actors.session(context.session.id, context.session.actor)
+    held = (one for one in context.store.changes.recent(200, _whose(context)) if _held(one, own))
     change = next(held, None)
     if change is None:
         whose = "" if context.grant.operator else " of this session"
         raise NotFound(f"There is no change{whose} that could be undone.")
     return change
+
+
+def _held(change: EntryChange, own: str) -> bool:
+    """Return True for a change that an undo may mean.
+
+    Sessions store things all the time: what another one has stored since is not what a person
+    takes back who asks to undo the last change.
+    """
+    return change.undone_at is None and (change.what != "remember" or change.actor == own)
 
 
 def _shown(context: Context, change: EntryChange) -> Answer:

@@ -68,11 +68,12 @@ PACK = Pack(
         ),
         Verb(
             "memory.undo",
-            "Undo the last change: what was forgotten, restored, superseded, pinned or moved.",
+            "Undo the last change: what was stored, forgotten, superseded, pinned or moved.",
             changing.undo,
             {"dry_run": _DRY_RUN},
-            description="An agent undoes what its own session did. It is refused when something "
-            "was done to the same entries since.",
+            description="An agent undoes what its own session did; a person what anybody changed, but "
+            "what was stored only by themselves. It is refused when something was done to the same "
+            "entries since.",
             destructive=True,
             audience=Audience.AGENT,
         ),

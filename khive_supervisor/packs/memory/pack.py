@@ -69,7 +69,8 @@ def remember(context: Context, args: Arguments) -> Answer:
     ingest.check_content(context, args["content"])
     entry = _new_entry(context, args, namespace, belonging.to_store(context, args))
     asked = changing.asked(context, args)
-    (added,) = ingest.add(context, [entry], asked.ids)
+    change = "supersede" if asked.ids else "remember"
+    (added,) = ingest.add(context, [entry], asked.ids, change)
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")
     more = {} if added.created else _added_to(context, added.id, entry, args)

@@ -217,9 +217,38 @@ def test_each_undo_goes_one_change_further_back(context: Context) -> None:
     assert listed(context) == [two]
     call(context, "memory.undo")
     assert listed(context) == [two, one]
+    call(context, "memory.undo")
+    assert listed(context) == [one]
+    call(context, "memory.undo")
+    assert listed(context) == []
     with pytest.raises(NotFound, match="no change that could be undone"):
         call(context, "memory.undo")
-    assert len(call(context, "memory.changes")["changes"]) == 2
+    assert len(call(context, "memory.changes")["changes"]) == 4
+
+
+def test_undo_takes_back_what_was_stored(context: Context) -> None:
+    one = remember(context, "one")
+    assert remember(context, "one") == one
+    assert call(context, "memory.undo")["undone"]["what"] == "remember"
+    assert (listed(context), listed(context, state="forgotten")) == ([], [one])
+    assert remember(context, "one") != ""
+    assert len(listed(context)) == 1
+
+
+def test_a_person_takes_back_their_own_entries_and_anybody_s_changes(
+    context: Context, tmp_path: Path
+) -> None:
+    mine = remember(context, "mine")
+    agent = context_of(tmp_path, session="other", grant=AGENT)
+    theirs = remember(agent, "theirs")
+    call(agent, "memory.forget", ids=[mine])
+    assert call(context, "memory.undo")["undone"]["what"] == "forget"
+    call(context, "memory.undo")
+    assert listed(context) == [theirs]
+    with pytest.raises(NotFound, match="no change that could be undone"):
+        call(context, "memory.undo")
+    call(agent, "memory.undo")
+    assert listed(context) == []
 
 
 def test_what_was_changed_since_stays(context: Context) -> None:
@@ -231,10 +260,10 @@ def test_what_was_changed_since_stays(context: Context) -> None:
     assert listed(context) == [one]
 
 
-def test_what_was_stored_anew_is_not_there_twice(context: Context) -> None:
+def test_what_was_stored_anew_is_not_there_twice(context: Context, tmp_path: Path) -> None:
     one, two = remember(context, "one"), remember(context, "two")
     new = call(context, "memory.supersede", id=one, content="other")["id"]
-    again = remember(context, "one")
+    again = remember(context_of(tmp_path, session="other"), "one")
     with pytest.raises(InvalidInput, match="m1 says was stored anew"):
         call(context, "memory.undo")
     assert listed(context) == [again, new, two]
@@ -244,7 +273,7 @@ def test_nothing_is_noted_that_changes_nothing(context: Context) -> None:
     one = remember(context, "one")
     call(context, "memory.restore", ids=[one])
     call(context, "memory.supersede", id=one, content="one")
-    assert call(context, "memory.changes")["changes"] == []
+    assert [one["what"] for one in call(context, "memory.changes")["changes"]] == ["remember"]
 
 
 def test_an_agent_undoes_its_own_changes_only(context: Context, tmp_path: Path) -> None:
