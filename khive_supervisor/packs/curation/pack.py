@@ -71,9 +71,9 @@ PACK = Pack(
             "Undo the last change: what was stored, forgotten, superseded, pinned or moved.",
             changing.undo,
             {"dry_run": _DRY_RUN},
-            description="An agent undoes what its own session did; a person what anybody changed, but "
-            "what was stored only by themselves. It is refused when something was done to the same "
-            "entries since.",
+            description="An agent undoes what its own session did; a person what anybody changed, "
+            "but of what was stored only their own. It is refused when something was done to the "
+            "same entries since.",
             destructive=True,
             audience=Audience.AGENT,
         ),
