@@ -31,6 +31,8 @@ from khive_supervisor.sqlite.entries.postings import PostingTable
 from khive_supervisor.sqlite.entries.sources import SourceTable
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.entries.vectors import VectorTable
+from khive_supervisor.sqlite.journal.capture import CaptureTable
+from khive_supervisor.sqlite.journal.events import JournalEventTable
 from khive_supervisor.sqlite.profiles.bindings import BindingTable
 from khive_supervisor.sqlite.profiles.feedback import FeedbackTable
 from khive_supervisor.sqlite.profiles.table import ProfileTable
@@ -104,6 +106,8 @@ class SqliteStore(Store):
         self.feedback = FeedbackTable(database, clock, audit)
         self.roles = roles = RoleTable(database, clock)
         self.budgets = budgets = BudgetTable(database, clock)
+        self.journal = JournalEventTable(database, clock)
+        self.capture = CaptureTable(database, clock)
         self.tasks = TaskTable(database, clock, audit, roles, budgets)
 
     def close(self) -> None:

@@ -165,6 +165,7 @@ class Purged:
         learned: what profiles had learned of the entries, in rows.
         sources: the names of documents that said them; they say them still.
         versions: entries that the purged ones had replaced: they are there still.
+        journal: events of sessions, and candidates, that said the same.
     """
 
     ids: tuple[int, ...]
@@ -172,6 +173,7 @@ class Purged:
     learned: int
     sources: tuple[str, ...]
     versions: tuple[int, ...]
+    journal: int = 0
 
 
 @dataclass(frozen=True, slots=True)

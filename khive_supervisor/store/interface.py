@@ -20,6 +20,7 @@ from khive_supervisor.store.audit import AuditLog
 from khive_supervisor.store.curation import ChangeLog, EntryList, Exchange
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
+from khive_supervisor.store.journal.facet import CaptureStore, JournalStore
 from khive_supervisor.store.links import LinkStore, ReferenceStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
@@ -56,6 +57,8 @@ class Store(Protocol):
     tasks: TaskStore
     roles: RoleStore
     budgets: BudgetStore
+    journal: JournalStore
+    capture: CaptureStore
     audit: AuditLog
 
     def close(self) -> None:

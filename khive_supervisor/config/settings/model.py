@@ -22,6 +22,7 @@ from khive_supervisor.config.settings.search import (
 from khive_supervisor.config.settings.service import (
     AgentSettings,
     AuditSettings,
+    JournalSettings,
     LogSettings,
     SecretSettings,
     SessionSettings,
@@ -45,6 +46,7 @@ class Config:
     search: SearchSettings = field(default_factory=SearchSettings)
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -68,6 +70,7 @@ TABLES: dict[str, type[Any]] = {
     "search": SearchSettings,
     "profiles": ProfileSettings,
     "tasks": TaskSettings,
+    "journal": JournalSettings,
     "audit": AuditSettings,
     "agents": AgentSettings,
     "http": HttpSettings,

@@ -227,6 +227,21 @@ class TaskSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """What is kept of clients' sessions."""
+
+    keep: float = users_own(
+        90 * _DAY,
+        "duration",
+        "How long the journal of a client's session is kept: prompts, commands, errors, answers. "
+        "What was learned from it stays.",
+        applies="live",
+        bounds=(_HOUR, 3650 * _DAY),
+        supervisor_only=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """The chain of hashes over what was done; see audit.md."""
 

@@ -59,6 +59,8 @@ def _purged(context: Context, entries: Sequence[Entry]) -> Answer:
         "learned": done.learned,
         "left": erasing.erase(context, pieces, words, gone),
     }
+    if done.journal:
+        answer["journal"] = done.journal
     if done.sources:
         answer["sources"] = list(done.sources)
     if done.versions:

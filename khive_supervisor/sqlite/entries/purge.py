@@ -25,6 +25,8 @@ _LEFT = {"tags": "'[]'", "kind": "'purged'", "namespace": "namespace"}
 _AMONG = "entry_id IN (SELECT value FROM json_each(?))"
 #: Bytes that a purge needs beside twice the size of the database.
 _SPARE = 1 << 20
+#: Characters of the shortest line of an entry that is looked for in journals.
+_SHORTEST_LINE = 12
 
 
 class Purging:
@@ -63,12 +65,13 @@ class Purging:
             self._entries.unindex([one.id for one in found if one.live])
             learned = self._forget_learned(given)
             vectors = self._count("vectors", given)
+            journal = self._forget_journal(found)
             self._delete_references(given)
             self._empty(found, given)
             if found:
                 # Only a merge of all its parts takes the words out of the full-text index.
                 self._database.rows("INSERT INTO entries_fts (entries_fts) VALUES ('optimize')")
-        return Purged(tuple(one.id for one in found), vectors, learned, sources, versions)
+        return Purged(tuple(one.id for one in found), vectors, learned, sources, versions, journal)
 
     @contextmanager
     def _overwriting(self) -> Iterator[None]:
@@ -97,6 +100,16 @@ class Purging:
             [given],
         )
         return tuple(one for (one,) in rows)
+
+    def _forget_journal(self, found: Sequence[Entry]) -> int:
+        """Remove the events of sessions, and the candidates, that say what entries say."""
+        lines = {line.strip() for one in found for line in one.content.splitlines()}
+        given = json.dumps([line for line in lines if len(line) >= _SHORTEST_LINE])
+        held = "EXISTS (SELECT 1 FROM json_each(?) WHERE instr(text, value))"
+        return sum(
+            self._database.changed(f"DELETE FROM {table} WHERE {held}", [given])
+            for table in ("journal", "candidates")
+        )
 
     def _forget_learned(self, given: str) -> int:
         """Remove what profiles have learned of entries, with an event that says so to a replay."""

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import apsw
 
+from khive_supervisor.sqlite.schema import audit as schema_audit
 from khive_supervisor.sqlite.schema import (
-    agents,
-    budget,
     curation,
+    journal,
     projects,
     sources,
+    tasks,
     truth,
 )
-from khive_supervisor.sqlite.schema import audit as schema_audit
 from khive_supervisor.sqlite.schema import statements as schema
 from khive_supervisor.sqlite.schema import words as schema_words
 
@@ -39,16 +39,19 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(2, "a name for the store's past, which a restored backup replaces", schema.SECOND),
     Migration(3, "profiles that learn, and counters of what has changed", schema.THIRD),
     Migration(4, "tasks of roles, and what roles have learned", schema.FOURTH),
-    Migration(5, "agents' sessions, and the directories that tasks are done in", agents.AGENTS),
-    Migration(6, "the priority that a role gives its tasks", agents.ROLE_PRIORITY),
+    Migration(5, "agents' sessions, and the directories that tasks are done in", tasks.AGENTS),
+    Migration(6, "the priority that a role gives its tasks", tasks.ROLE_PRIORITY),
     Migration(7, "the audit chain", schema_audit.AUDIT),
-    Migration(8, "what roles may spend, and what they have spent", budget.BUDGETS),
+    Migration(8, "what roles may spend, and what they have spent", tasks.BUDGETS),
     Migration(9, "what the words' file of a generation is made of", schema_words.WORDS),
     Migration(10, "who says the entries that were learned", sources.SOURCES),
     Migration(
         11,
         "what entries are about, who stored them, whether they hold, what people did with them",
         (*curation.PURGED, *truth.TRUTH, *projects.PROJECTS, *curation.CURATION),
+    ),
+    Migration(
+        12, "the journals of clients' sessions, and what is learned from them", (*journal.JOURNAL,)
     ),
 )
 

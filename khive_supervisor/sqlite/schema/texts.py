@@ -46,6 +46,17 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "root": _WRITTEN, "path": _WRITTEN, "name": _WRITTEN, "value": _SAID, "blob": _OURS,
         "commit_id": _OURS,
     },
+    # What clients and their transcripts tell; nobody could say it otherwise, so it is masked.
+    "journal": {
+        "client": _OURS, "session": _OURS, "namespace": _WRITTEN, "kind": _OURS, "speaker": _OURS,
+        "text": _WRITTEN, "path": _WRITTEN, "tool": _WRITTEN,
+    },
+    "journal_learned": {"client": _OURS, "session": _OURS},
+    "transcripts": {"path": _OURS, "client": _OURS, "session": _OURS, "state": _WRITTEN},
+    "candidates": {
+        "rule": _OURS, "kind": _OURS, "text": _WRITTEN, "state": _OURS, "client": _OURS,
+        "session": _OURS, "speaker": _OURS, "namespace": _WRITTEN,
+    },
     "models": {"model_id": _OURS},
     "vectors": {"model_id": _OURS},
     "generations": {

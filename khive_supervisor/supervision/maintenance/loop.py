@@ -20,11 +20,12 @@ from khive_supervisor.index.vectors.build import BuildReason, decide
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.journal.model import JournalFilter
 from khive_supervisor.store.model import Generation, VectorStats
 
 log = logs.get("khive.maintenance")
 
-#: Seconds between two looks for tasks that ended long ago, and how many are deleted at once.
+#: Seconds between two looks for what is too old, and how many rows are deleted at once.
 FORGET_EVERY, FORGET_AT_ONCE = 600.0, 500
 
 
@@ -90,6 +91,7 @@ class Maintenance:
         self._clock = clock
         self._wall_clock = wall_clock
         self._forget_at = clock()
+        self._forget_events_at = clock()
         self._verified: dict[int, str] = {}
         self.state = IndexStatus()
 
@@ -125,6 +127,15 @@ class Maintenance:
         before = self._wall_clock() - self._config.tasks.keep
         if not self.store.tasks.prune(before, FORGET_AT_ONCE):
             self._forget_at = now + FORGET_EVERY
+
+    def forget_journal(self) -> None:
+        """Delete some of the journals' events that are too old; the others at the next calls."""
+        now = self._clock()
+        if now < self._forget_events_at:
+            return
+        before = JournalFilter(before=self._wall_clock() - self._config.journal.keep)
+        if self.store.journal.erase(before, FORGET_AT_ONCE) < FORGET_AT_ONCE:
+            self._forget_events_at = now + FORGET_EVERY
 
     def look(self, *, again: bool = False) -> IndexStatus:
         """The index's state, read again only when the store has changed (or `again`)."""

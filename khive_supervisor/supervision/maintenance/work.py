@@ -103,6 +103,7 @@ class Upkeep:
     async def _tend(self) -> None:
         await self._in_thread(Maintenance.checkpoint)
         await self._in_thread(Maintenance.forget_tasks)
+        await self._in_thread(Maintenance.forget_journal)
         state = await self.look()
         if state.reason is not None and self._can_build():
             self.builder.build(state.reason.value)

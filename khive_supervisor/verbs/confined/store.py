@@ -20,6 +20,7 @@ from khive_supervisor.verbs.confined.entries import (
     ConfinedProjects,
     ConfinedSources,
 )
+from khive_supervisor.verbs.confined.journal import ConfinedCapture, ConfinedJournal
 from khive_supervisor.verbs.confined.tasks import ConfinedBudgets, ConfinedRoles, ConfinedTasks
 from khive_supervisor.verbs.confined.wall import Wall
 
@@ -42,6 +43,8 @@ class ConfinedStore(Wall):
         self.references = ConfinedReferences(store.references, entries)
         self.sources = ConfinedSources(store.sources, entries, grant)
         self.feedback = ConfinedFeedback(store.feedback, entries, grant, serving)
+        self.journal = ConfinedJournal(store.journal, grant)
+        self.capture = ConfinedCapture(store.capture, grant)
         self.tasks = ConfinedTasks(store.tasks, grant)
         self.roles = ConfinedRoles(store.roles)
         self.budgets = ConfinedBudgets(store.budgets)

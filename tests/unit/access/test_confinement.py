@@ -337,6 +337,10 @@ ALLOWED = {
     "projects": {"counts"},
     "lists": {"count", "counts", "ids", "page", "pin", "tags"},
     "changes": {"recent", "recorded", "undo"},
+    "journal": {
+        "append", "count", "learned", "note_learned", "of_session", "search", "sessions",
+    },
+    "capture": {"allowed", "candidate", "candidates", "decide", "propose"},
     "feedback": {"record", "record_many"},
     "tasks": {
         "assign", "cancel", "events", "feedback", "find", "last_event", "page", "queue_depths",

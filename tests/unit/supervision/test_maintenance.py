@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.config.settings.service import StoreSettings, TaskSettings
+from khive_supervisor.config.settings.service import JournalSettings, StoreSettings, TaskSettings
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.store.journal.model import JournalEvent
 from khive_supervisor.supervision.maintenance import loop as maintenance
 from khive_supervisor.supervision.maintenance.loop import FORGET_EVERY, Maintenance
 from khive_supervisor.tasks.model import NewTask
@@ -40,5 +41,24 @@ def test_old_tasks_are_deleted_a_few_at_a_time_and_looked_for_seldom(
             assert len(store.tasks.page()) == 2
             keeper.forget_tasks()
             assert [task.id for task in store.tasks.page()] == [kept]
+        finally:
+            keeper.close()
+
+
+def test_old_events_of_journals_are_deleted(tmp_path: Path) -> None:
+    path = str(tmp_path / "khive.db")
+    config = replace(Config(), store=StoreSettings(path=path), journal=JournalSettings(keep=DAY))
+    now, wall = [0.0], [1000 * DAY]
+    with SqliteStore(path, clock=lambda: wall[0]) as store:
+        store.journal.append([JournalEvent("codex", "s", "prompt", "user", "go")])
+        keeper = Maintenance(config, None, clock=lambda: now[0], wall_clock=lambda: wall[0])
+        try:
+            keeper.forget_journal()
+            wall[0] += DAY + 1
+            keeper.forget_journal()  # it has looked a moment ago
+            assert store.journal.count() == 1
+            now[0] += FORGET_EVERY
+            keeper.forget_journal()
+            assert store.journal.count() == 0
         finally:
             keeper.close()

@@ -1,8 +1,21 @@
-"""The tables of budgets: limits, the ledger of spending, and what tasks at work set aside."""
+"""What agents and budgets add to tasks: directories, limits, the ledger of spending."""
 
 from __future__ import annotations
 
 from khive_supervisor.sqlite.schema.statements import counted
+
+#: `cwd` is the caller's directory. `agent_session` can be resumed by an attempt that follows, and
+#: `agent_counted` is what it had counted by then. `place` says what is left in the task's own
+#: directory, as JSON.
+AGENTS: tuple[str, ...] = (
+    "ALTER TABLE tasks ADD COLUMN cwd TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE tasks ADD COLUMN agent_session TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE tasks ADD COLUMN agent_counted INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE tasks ADD COLUMN place TEXT CHECK (place IS NULL OR json_valid(place))",
+)
+
+#: What capabilities add to the tables of roles.
+ROLE_PRIORITY = ("ALTER TABLE roles ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",)
 
 #: Costs are millionths of a US dollar. A row of `spending` is what one accepted attempt used; it is
 #: never changed, and outlives its task. `spending_days` has the same summed up by role and day

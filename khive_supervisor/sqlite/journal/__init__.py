@@ -1,0 +1,1 @@
+"""The tables of sessions' journals and of capturing."""

@@ -1,0 +1,1 @@
+"""Journals of clients' sessions, and what is captured from them."""
