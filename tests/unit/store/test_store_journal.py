@@ -31,7 +31,7 @@ def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
 
 
 def prompt(text: str, **changes: object) -> JournalEvent:
-    return replace(JournalEvent("claude-code", "s1", "prompt", "user", text), **changes)  # type: ignore[arg-type]
+    return replace(JournalEvent("claude-code", "s1", "prompt", "user", text), **changes)  # type: ignore[arg-type]  # shorthand
 
 
 def told(event: JournalEvent) -> JournalEvent:
@@ -122,7 +122,7 @@ def test_how_far_a_session_was_learned_from(store: Store) -> None:
 
 def candidate(text: str, **changes: object) -> Candidate:
     values = Candidate("said-always", "decision", text, "claude-code", "s1", "user")
-    return replace(values, **changes)  # type: ignore[arg-type]
+    return replace(values, **changes)  # type: ignore[arg-type]  # shorthand
 
 
 def test_a_candidate_is_proposed_once(store: Store) -> None:
