@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.redaction import values
-from khive_supervisor.redaction.forms import Form, possible
+from khive_supervisor.redaction.forms import TYPED, Form, possible
 from khive_supervisor.redaction.labels import STEMS, Label, Tells, labels, told_by
 
 #: The rules of what is found by the words beside it.
@@ -146,7 +146,7 @@ def _of_form(form: Form, text: str) -> Iterator[Finding]:
         if form.rule == "private-key":
             if _is_key_text(value):
                 yield Finding(start, end, form.rule)
-        elif not values.is_example(value) and (form.exact or _is_told(form, value)):
+        elif not values.is_blank(value) if form.exact else _is_told(form, value):
             yield Finding(start, end, form.rule)
 
 
@@ -157,7 +157,9 @@ def _is_key_text(value: str) -> bool:
 
 def _is_told(form: Form, value: str) -> bool:
     """Return True if a value of a form that others share is a secret by itself, too."""
-    if form.rule == "url-password":
+    if values.is_example(value):
+        return False
+    if form.rule in TYPED:
         plain = value.isdigit() or (value.isalpha() and (value.islower() or value.isupper()))
         return not _TEMPLATE.search(value) and (not plain or len(value) >= 12)
     if values.is_placeholder(value):
@@ -260,7 +262,7 @@ def _is_secret(value: str, tells: Tells, *, bare: bool, near: str, said: bool = 
         return "key" in near or "secret" in near
     if values.is_random(value):
         return not values.is_hex(value) or not _DIGESTS.search(near)
-    if bare and _NAME.fullmatch(value):
+    if bare and _NAME.fullmatch(value) and not (tells is Tells.PASSWORD and value[-1].isdigit()):
         return False
     if tells is Tells.PASSWORD:
         return values.is_password(value) and " " not in value

@@ -56,6 +56,12 @@ FORMS: tuple[Form, ...] = (
     _form("putty-key", "Private-Lines", r"Private-Lines: ?\d+\s+(?P<secret>[A-Za-z0-9+/=\s]{40,})"),
     _prefixed("age-key", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[A-Z0-9]{58}"),
     _prefixed("aws-access-key", "AKIA ASIA ABIA ACCA", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
+    _form(
+        "aws-secret-key",
+        "ecret ECRET",
+        r"(?i:aws[ _.-]?secret[ _.-]?(?:access[ _.-]?)?key|secret[ _-]?access[ _-]?key)[\"']?\s{0,3}"
+        r"(?:=>|[:=]|\bis\b)?\s{0,3}[\"']?(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])",
+    ),
     _prefixed("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{36,255}"),
     _prefixed("github-token", "github_pat_", rf"github_pat_{_WORD}{{22}}_{_WORD}{{59}}"),
     _prefixed(
@@ -177,6 +183,17 @@ FORMS: tuple[Form, ...] = (
         exact=False,
     ),
     _form(
+        "command-password",
+        "curl wget http mysql sshpass docker podman redis-cli -passin -passout",
+        r"(?:\b(?:curl|wget|https?)\b[^\n|;]{0,160}?\s(?:-u|--user|-a|--auth)[ =]?['\"]?[^\s:'\"/]{1,60}:"
+        r"|\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,120}?\s-p['\"]?"
+        r"|\bsshpass\s+-p\s?['\"]?"
+        r"|\b(?:docker|podman)\s+login\b[^\n|;]{0,120}?\s-p[ =]?['\"]?"
+        r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+['\"]?"
+        r"|-pass(?:in|out)\s+['\"]?pass:)(?P<secret>[^\s'\"]{3,200})",
+        exact=False,
+    ),
+    _form(
         "authorization-header",
         "earer EARER uthorization UTHORIZATION",
         r"(?i)\b(?:bearer|(?:proxy-)?authorization['\"]?\s*[:=,]\s*['\"]?(?:basic|token|digest|apikey))"
@@ -185,14 +202,17 @@ FORMS: tuple[Form, ...] = (
     ),
 )
 
-#: What every form has: so many signs without a space.
+#: Rules of what a person types: judged as a password is.
+TYPED = ("url-password", "command-password")
+
+#: What every other form has: so many signs without a space.
 _LONG_WORD = re.compile(r"\S{12}")
-#: Each word of each form, with the form.
+#: Each word of each form, with the form; and the same of those whose secrets may be short.
 _WORDS = tuple((word, form) for form in FORMS for word in form.words)
+_SHORT = tuple((word, form) for word, form in _WORDS if form.rule == "command-password")
 
 
 def possible(text: str) -> list[Form]:
     """Return the forms that may be in a text, by their words."""
-    if not _LONG_WORD.search(text):
-        return []
-    return list(dict.fromkeys([form for word, form in _WORDS if word in text]))
+    words = _WORDS if _LONG_WORD.search(text) else _SHORT
+    return list(dict.fromkeys([form for word, form in words if word in text]))

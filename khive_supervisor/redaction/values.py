@@ -14,6 +14,15 @@ _EXAMPLES = re.compile(
     r"|\*\*\*|\.\.\.|…|<[^<>]*>|0123456789|1234567890abcdef|abcdefghijkl|ABCDEFGHIJKL"
     r"|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
 )
+#: The same beside a form that is proof enough: there a row of letters may well be a key. Those who
+#: document a form write an example of it in the form, so EXAMPLE in capitals says nothing.
+_BLANKS = re.compile(
+    r"(?i:placeholder|changeme|change[-_]me|redacted|masked|censored|your[-_ ]|my[-_](?:secret|key|token|api)"
+    r"|[-_]here\b|replace|dummy|xxxx|not[-_]?(?:a|so)[-_]?(?:real|secret))"
+    r"|example|sample|\*\*\*|\.\.\.|…|<[^<>]*>|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
+)
+#: How a vendor marks a key of its manuals, at the end of what looks like one.
+_MARK = re.compile(r"(?<=\S{13})EXAMPLE(?:KEY)?$")
 #: What makes a value one that has no form of its own.
 _WEAK_EXAMPLES = re.compile(
     r"(?<![a-z])(?:removed|hidden|insert|todo|fake)(?![a-z])|abcdefgh|12345678|98765432|qwertyui|00000000|11111111"
@@ -48,6 +57,14 @@ _UNSPOKEN = re.compile(
     r"q[^u]|[jqxz][bcdfghjklmnpqrstvwx]|[bcdfgjkmpqvwxz]{3}|[bcdfghjklmnpqrstvwxz]{5}"
 )
 
+#: Ways to keep, send or write something, which are no passwords: `password: sha256`.
+_METHODS = re.compile(
+    r"(?:hmac[-_]?)?(?:sha|md|utf|base|iso|rfc|aes|rsa|oauth|argon|pbkdf|bcrypt|scrypt|crypt|http|ipv|x509|win|int|str"
+    r"|float|uint|char|u|i|f|col|row|step|line|page|var|arg|param|ed25519|latin|ascii|cp|key|id|level)"
+    r"[-_]?\d+[a-z]{0,4}(?:[-_]\w{1,12})?",
+    re.IGNORECASE,
+)
+
 #: Characters of the shortest random value, and of the shortest password.
 RANDOM_LENGTH, PASSWORD_LENGTH = 16, 6
 #: Turns from letters to digits and back that no name has.
@@ -62,7 +79,12 @@ def is_placeholder(value: str) -> bool:
 
 def is_example(value: str) -> bool:
     """Return True for what says of itself that it is none, or has less than four signs in all."""
-    return _EXAMPLES.search(value) is not None or len(set(value)) < 4
+    return _EXAMPLES.search(_MARK.sub("", value)) is not None or len(set(value)) < 4
+
+
+def is_blank(value: str) -> bool:
+    """Return True for what only shows the form of a secret: sk_live_xxxx, ghp_your-token-here."""
+    return _BLANKS.search(value) is not None or len(set(value)) < 4
 
 
 def is_reference(value: str, *, bare: bool) -> bool:
@@ -142,4 +164,4 @@ def is_password(value: str) -> bool:
         digits,
         not value.isalnum(),
     )
-    return letters and (sum(kinds) >= 3 or (digits and len(value) >= 8))
+    return letters and (sum(kinds) >= 3 or (digits and not _METHODS.fullmatch(value)))

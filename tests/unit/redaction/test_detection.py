@@ -128,6 +128,48 @@ def test_addresses_and_connection_strings(text: str) -> None:
     assert secret not in masked(whole, find(whole))
 
 
+#: Passwords that are short words with a number, as people think them up.
+THOUGHT_UP = ["hunter2", "summer22", "blauerelefant42", "Sommer2024", "s3cr3tpw"]
+
+
+@pytest.mark.parametrize("password", THOUGHT_UP)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "password: {}",
+        "the wifi password is {}",
+        "new password: {}, do not share it",
+        "PGPASSWORD={} psql",
+        "set the password to {}.",
+        "machine db.internal login bob password {}",
+        '{{"user": "bob", "password": "{}"}}',
+        "curl -u admin:{} https://example.org",
+        "curl --user admin:{} https://example.org",
+        "mysql -u root -p{} shop",
+        "sshpass -p '{}' ssh db",
+        "docker login -u me -p {} registry.internal",
+        "redis-cli -h cache -a {} ping",
+        "openssl rsa -in key.pem -passin pass:{}",
+    ],
+)
+def test_a_weak_password_is_one_too(said: str, password: str) -> None:
+    text = said.format(password)
+    assert password not in masked(text, find(text)), text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "aws_secret_access_key = wJalrXUtnFEMI/" + "K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "sk_live_" + "abcdefghijklmnopqrstuvwx",
+        "npm_" + "abcdefghijklmnopqrstuvwxyz0123456789",
+    ],
+)
+def test_a_form_is_proof_enough_for_a_row_of_letters(key: str) -> None:
+    assert find(f"For the deploy use {key} of the vault.")
+
+
 def test_a_basic_header_is_one_by_what_is_in_it() -> None:
     credentials = base64.b64encode(b"ada:" + PASSWORD.encode()).decode()
     assert find(f"Authorization: Basic {credentials}")
@@ -140,7 +182,18 @@ INNOCENT = [
     "password: xxxxxxxx",
     "token=${TOKEN}",
     "password = {{ vault.password }}",
-    "the key is AKIA" + "IOSFODNN7EXAMPLE",
+    "the key is AKIAXXXXXXXXXXXXXXXX",
+    "sk-ant-api03-" + "your-key-here-please-1234",
+    "password: sha256",
+    "the password is base64",
+    "the password is kept as argon2id",
+    "password: str1",
+    "curl -u $USER:$PASS https://example.org",
+    "curl -u user:pass https://example.org",
+    "docker run -p 127.0.0.1:8080:80 nginx",
+    "docker login -p $TOKEN",
+    "mysql -p3306",
+    "mysql -port db",
     'password = os.environ["DB_PASSWORD"]',
     "password = getpass.getpass()",
     "self.password = config.password2",
