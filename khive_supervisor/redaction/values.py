@@ -17,8 +17,8 @@ _EXAMPLES = re.compile(
 #: The same beside a form that is proof enough: there a row of letters may well be a key. Those who
 #: document a form write an example of it in the form, so EXAMPLE in capitals says nothing.
 _BLANKS = re.compile(
-    r"(?i:placeholder|changeme|change[-_]me|redacted|masked|censored|your[-_ ]|my[-_](?:secret|key|token|api)"
-    r"|[-_]here\b|replace|dummy|xxxx|not[-_]?(?:a|so)[-_]?(?:real|secret))"
+    r"(?i:placeholder|changeme|change[-_]me|redacted|masked|censored|your[-_ ]"
+    r"|my[-_](?:secret|key|token|api)|[-_]here\b|replace|dummy|xxxx|not[-_]?(?:a|so)[-_]?(?:real|secret))"
     r"|example|sample|\*\*\*|\.\.\.|…|<[^<>]*>|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
 )
 #: How a vendor marks a key of its manuals, at the end of what looks like one.
@@ -59,8 +59,8 @@ _UNSPOKEN = re.compile(
 
 #: Ways to keep, send or write something, which are no passwords: `password: sha256`.
 _METHODS = re.compile(
-    r"(?:hmac[-_]?)?(?:sha|md|utf|base|iso|rfc|aes|rsa|oauth|argon|pbkdf|bcrypt|scrypt|crypt|http|ipv|x509|win|int|str"
-    r"|float|uint|char|u|i|f|col|row|step|line|page|var|arg|param|ed25519|latin|ascii|cp|key|id|level)"
+    r"(?:hmac[-_]?)?(?:sha|md|utf|base|iso|rfc|aes|rsa|oauth|argon|pbkdf|bcrypt|scrypt|crypt"
+    r"|http|ipv|x509|win|int|str|float|uint|char|u|i|f|col|row|step|line|page|var|arg|param|ed25519|latin|ascii|cp|key|id|level)"
     r"[-_]?\d+[a-z]{0,4}(?:[-_]\w{1,12})?",
     re.IGNORECASE,
 )
