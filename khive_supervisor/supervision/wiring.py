@@ -24,7 +24,7 @@ from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.moving import Mover
 from khive_supervisor.supervision.control.operations import Operations
 from khive_supervisor.supervision.control.server import ControlServer
-from khive_supervisor.supervision.control.sessions import SessionTable
+from khive_supervisor.supervision.control.sessions import SERVING, SessionTable
 from khive_supervisor.supervision.control.socket_file import AllowList, Rendezvous
 from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.lock import StoreLock
@@ -48,7 +48,7 @@ from khive_supervisor.supervision.upgrade.handover import Upgrader, package_dire
 from khive_supervisor.supervision.upgrade.inherited import StartOptions, Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold
 from khive_supervisor.supervision.watch.store_file import StoreWatch
-from khive_supervisor.supervision.watch.watcher import SERVING, Watcher
+from khive_supervisor.supervision.watch.watcher import Watcher
 
 #: Seconds that `status` waits for a fresh look at the store.
 STATUS_PATIENCE = 0.5
@@ -82,7 +82,9 @@ class Parts:
         self.environment = ChildEnvironment(config, self.socket_path, os.environ)
         self.mover = Mover(__version__)
         limits = of_store_users(config.store.busy_timeout)
-        self.sessions = SessionTable(on_registered=self.mover.registered, limits=limits)
+        self.sessions = SessionTable(
+            roles=bool(config.roles), on_registered=self.mover.registered, limits=limits
+        )
         self.workers = WorkerArrivals(
             self.sessions, lambda: self.roles, lambda: self.confirmation, self.log_file.take
         )
@@ -155,6 +157,7 @@ class Parts:
             *self.children.values(),
             upkeep,
             self.log_file,
+            self.sessions,
         ]
         self.reloader = Reloader(
             self.config_file,

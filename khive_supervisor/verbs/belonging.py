@@ -16,8 +16,8 @@ PROJECT, USER, ALL = "project", "user", "all"
 
 EVERYWHERE = schema.flag("For every project: about the user, not about this project.")
 SCOPE: JsonObject = schema.text(
-    "Where to look: this project and what is stored for every project (project, the default), "
-    "only the latter (user), or all projects (all).",
+    "project (this one and what is for every project; the default), user (only the latter), or "
+    "all projects.",
     choices=(PROJECT, USER, ALL),
 )
 

@@ -52,8 +52,7 @@ FILTERS: JsonObject = {
     "kind": schema.text("Only this kind.", pattern=KIND_PATTERN),
     "tags": {**TAGS, "description": "Only entries that have all of these tags."},
     "since": schema.text(
-        "Only entries made since then: ISO 8601 (in UTC unless it says otherwise), "
-        "or an age such as 7d or 12h."
+        "Only entries made since then: ISO 8601 (in UTC unless it says otherwise) or an age (7d)."
     ),
     "until": schema.text("Only entries made before then; same forms."),
     "scope": belonging.SCOPE,

@@ -66,6 +66,10 @@ class Verb:
     idempotent: bool = False
     #: Offered as an MCP tool of its own, not only through `khive_call`.
     tool: bool = False
+    #: As a tool it is listed only where roles are configured (True), or only where none are.
+    with_roles: bool | None = None
+    #: Arguments that a tool's list leaves out: each listed one takes room in every context.
+    rare: frozenset[str] = frozenset()
     #: Only reads, and takes milliseconds: a session may run it where it notices its client.
     quick: bool = False
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with

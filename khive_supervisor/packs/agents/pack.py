@@ -91,14 +91,14 @@ PACK = Pack(
             "Give a task to a role, and get its id at once.",
             tasks.assign,
             {
-                "role": {**shapes.ROLE, "description": "Who is to do it; agents.roles lists "
-                         "the roles. Without it, the best role for task_type is selected."},
-                "task_type": {**shapes.TYPE, "description": "What kind of task it is, as roles "
-                              "declare it. Can be left out if the role declares only one."},
+                "role": {**shapes.ROLE, "description": "Who is to do it (khive_call agents.roles "
+                         "lists them); by default the best role for task_type."},
+                "task_type": {**shapes.TYPE, "description": "What kind of task it is; not "
+                              "needed if the role has only one."},
                 "payload": {"description": "What the role's handler gets: any JSON, up to "
                             f"{PAYLOAD_LIMIT} bytes."},
                 "priority": schema.whole(
-                    "The highest is done first (by default what the role says, mostly 0).",
+                    "The highest is done first (what the role says, mostly 0).",
                     least=-PRIORITY_LIMIT,
                     most=PRIORITY_LIMIT,
                 ),
@@ -119,9 +119,11 @@ PACK = Pack(
                 ),
             },
             output=_ASSIGNED,
-            description="The task is durable: it survives every restart, and is tried again if "
-            "its worker dies. agents_wait waits for its result.",
+            description="The task is durable, and tried again if its worker dies. agents_wait "
+            "waits for its result.",
             tool=True,
+            with_roles=True,
+            rare=frozenset(("idempotency_key", "cwd", "deadline")),
             audience=Audience.AGENT,
         ),
         Verb(
@@ -132,7 +134,6 @@ PACK = Pack(
             ("task",),
             output=shapes.SHOWN,
             read_only=True,
-            tool=True,
             audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),
         Verb(
@@ -157,6 +158,7 @@ PACK = Pack(
             description="Other calls go on meanwhile.",
             read_only=True,
             tool=True,
+            with_roles=True,
             waits=True,
             audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),

@@ -43,8 +43,8 @@ PACK = Pack(
             {
                 "target": {**forms.ID, "description": "The entry, such as m12 or k7."},
                 "signal": schema.text(
-                    "useful, not_useful or wrong; explicit_* when the user said "
-                    "so, implicit_* when you conclude it, correction when the user corrected it.",
+                    "explicit_*: the user said so; implicit_*: you conclude it; correction: the "
+                    "user corrected it.",
                     choices=RATINGS,
                 ),
                 "profile": _PROFILE,
@@ -56,9 +56,10 @@ PACK = Pack(
             },
             ("target", "signal"),
             output=_RECORDED,
-            description="The profile that serves learns from it, at once and for all sessions. "
-            "One session's word about one entry counts up to a limit.",
+            description="Call it when a recalled entry helped or misled: the ranking learns it.",
             tool=True,
+            with_roles=False,
+            rare=frozenset(("profile", "scorer_run", "serve")),
             audience=Audience.AGENT,
         ),
         Verb(
@@ -70,7 +71,6 @@ PACK = Pack(
             },
             output=_PROFILES_FOUND,
             read_only=True,
-            tool=True,
             audience=Audience.AGENT, shared=True,
         ),
         Verb(
@@ -90,7 +90,6 @@ PACK = Pack(
             ("name",),
             output=_CREATED,
             description="All sessions see it at once. It serves whom brain.bind names.",
-            tool=True,
             audience=Audience.AGENT, shared=True,
         ),
         Verb(

@@ -146,7 +146,6 @@ PACK = Pack(
             "and is not repeated is retired. For files and folders, `khive-supervisor learn PATH` "
             "splits and resumes.",
             idempotent=True,
-            tool=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -165,7 +164,6 @@ PACK = Pack(
             as_text=answers.found_text,
             read_only=True,
             quick=True,
-            tool=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -183,7 +181,6 @@ PACK = Pack(
             "of a task.",
             read_only=True,
             quick=True,
-            tool=True,
             audience=Audience.AGENT,
         ),
         *sources.VERBS,

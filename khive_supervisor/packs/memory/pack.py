@@ -21,17 +21,21 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 KINDS = {"episodic": (0.3, 0.02), "semantic": (0.5, 0.005)}
 
 _CONTENT = schema.text(
-    "One self-contained fact, in plain words: who reads it later knows nothing of "
-    "this conversation."
+    "One self-contained fact in plain words; its reader knows nothing of this conversation."
 )
-_TITLE = schema.text("A short headline; optional.", longest=300)
+_TITLE = schema.text("A short headline.", longest=300)
 _SALIENCE = schema.number(
     "How much it matters, 0 to 1; it breaks near ties in recall.", least=0, most=1
 )
 _KIND = schema.text(
-    "semantic (a fact that holds; the default), episodic (something that "
-    "happened), or a word of your own.",
+    "semantic (what holds; the default), episodic (what happened), or a word of your own.",
     pattern=forms.KIND_PATTERN,
+)
+_SOURCE = schema.text("Where it is from.", longest=1000)
+#: What is searched, by the word for it; None: both.
+COLLECTIONS = {"memory": "memory", "knowledge": "knowledge", "all": None}
+_IN = schema.text(
+    "memory (the default), knowledge (documents that were learned), or all.", choices=COLLECTIONS
 )
 
 
@@ -114,11 +118,12 @@ def _added_to(
 
 
 def recall(context: Context, args: Arguments) -> Answer:
-    """Find memories by words and by meaning."""
-    where = forms.entry_filter(context, args, "memory")
+    """Find memories, or documents, by words and by meaning."""
+    where = forms.entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
+    kind = serving.RECALL if where.collection == "memory" else serving.SEARCH
     if listed.asks_for_nothing(args) and "as_of" not in args:
-        return listed.newest(context, args, where, serving.RECALL)
-    return recalling.search(context, args, where)
+        return listed.newest(context, args, where, kind)
+    return recalling.search(context, args, where, kind)
 
 
 def get(context: Context, args: Arguments) -> Answer:
@@ -201,7 +206,7 @@ PACK = Pack(
     (
         Verb(
             "memory.remember",
-            "Store one fact for all later sessions of this user.",
+            "Store one fact for all later sessions.",
             remember,
             {
                 "content": _CONTENT,
@@ -210,33 +215,36 @@ PACK = Pack(
                 "kind": _KIND,
                 "salience": _SALIENCE,
                 "decay": schema.number("How fast its salience fades, per day.", least=0, most=10),
-                "source": schema.text("Where it is from.", longest=1000),
+                "source": _SOURCE,
                 "namespace": forms.NAMESPACE,
                 "everywhere": belonging.EVERYWHERE,
                 **changing.ARGUMENTS,
             },
             ("content",),
             output=answers.STORED,
-            description="A decision and its reason, a preference, a fix, a place. Storing the "
-            "same content twice is recognised: new tags, kind and salience are added to "
-            "what is there. Secrets are refused.",
+            description="Call it when something was decided (with its reason), preferred, fixed "
+            "with effort, or found. What is known already is recognised; secrets are refused.",
             idempotent=True,
             tool=True,
+            rare=frozenset(
+                ("salience", "decay", "source", "namespace", "valid_from", "valid_until")
+            ),
             audience=Audience.AGENT,
         ),
         Verb(
             "memory.recall",
             "Find what earlier sessions remembered, by words and by meaning.",
             recall,
-            {**answers.QUERY, **forms.FILTERS, **recalling.ARGUMENTS},
+            {**answers.QUERY, "in": _IN, **forms.FILTERS, **recalling.ARGUMENTS},
             ("query",),
             output=answers.FOUND,
             as_text=answers.found_text,
-            description="Ask in natural language. A score says how well a result fits, 0 to 1; "
-            "no results: nothing does.",
+            description="Call it at the start of a task, at an error, before a decision. "
+            "No results: nothing fits.",
             read_only=True,
             quick=True,
             tool=True,
+            rare=frozenset(("floor", "explain", "namespace", "kind", "until", "as_of")),
             audience=Audience.AGENT,
         ),
         Verb(
@@ -245,6 +253,7 @@ PACK = Pack(
             get,
             {"ids": forms.IDS},
             ("ids",),
+            description="Call it when a result was cut, or to see who stored it and when.",
             read_only=True,
             quick=True,
             tool=True,
@@ -256,8 +265,8 @@ PACK = Pack(
             forget,
             {"ids": forms.IDS},
             ("ids",),
-            description="Nothing is destroyed: memory.restore brings them back.",
-            destructive=True,
+            description="Call it for what is of no use any more. Nothing is destroyed: "
+            "memory.undo or memory.restore brings them back.",
             idempotent=True,
             tool=True,
             audience=Audience.AGENT,
@@ -277,12 +286,13 @@ PACK = Pack(
             supersede,
             {"id": forms.ID, "content": _CONTENT, "title": _TITLE, "tags": forms.TAGS,
              "kind": _KIND, "salience": _SALIENCE,
-             "source": schema.text("Where it is from.", longest=1000)},
+             "source": _SOURCE},
             ("id", "content"),
             output=answers.STORED,
-            description="The old one is kept, points to its successor, and is no longer found.",
-            destructive=True,
+            description="Call it when you see that a memory is outdated. The old one is kept, "
+            "points to its successor, and is no longer found; memory.undo takes that back.",
             tool=True,
+            rare=frozenset(("kind", "salience", "source")),
             audience=Audience.AGENT,
         ),
         TIDY,

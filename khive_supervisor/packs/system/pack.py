@@ -79,7 +79,6 @@ PACK = Pack(
             "Show how the memory, its index and the supervisor are doing.",
             status,
             read_only=True,
-            tool=True,
             audience=Audience.AGENT,
         ),
         Verb(

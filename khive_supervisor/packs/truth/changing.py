@@ -22,12 +22,12 @@ _SOME = schema.text()
 #: Arguments of remember.
 ARGUMENTS: JsonObject = {
     "supersedes": schema.array(_SOME, "Memories that this one replaces.", most=20),
-    "same_as": schema.text("A memory that says the same in other words: it stays, this is merged."),
+    "same_as": schema.text("A memory that says the same: it stays, and this is merged into it."),
     "both_hold": schema.array(_SOME, "Memories that hold beside this one.", most=20),
     "about": schema.array(
         _SOME,
-        "What it is about in code: path, path::name, or path::name=value; recall says whether that "
-        "is still so.",
+        "Code that it is about: path, path::name or path::name=value; recall says whether it still "
+        "holds.",
         most=20,
     ),
     "valid_from": schema.text(f"It holds from then: {_TIME}."),

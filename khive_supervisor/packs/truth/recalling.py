@@ -23,17 +23,19 @@ ARGUMENTS: JsonObject = {
 _MOST = 100
 
 
-def search(context: Context, args: Arguments, where: EntryFilter) -> answers.Found:
-    """Search for memories, as they are now or were at an earlier moment."""
+def search(
+    context: Context, args: Arguments, where: EntryFilter, kind: str = serving.RECALL
+) -> answers.Found:
+    """Search for entries, as they are now or were at an earlier moment."""
     if "as_of" not in args:
-        return answers.search(context, args, where, serving.RECALL, _arranged)
+        return answers.search(context, args, where, kind, _arranged)
     if not args.get("query", "").strip():
         raise InvalidInput("as_of needs a query.", hint="list shows what there is, by its dates.")
     at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
     moment = answers.PastMoment(at, min(_MOST, as_of.MORE * limit))
     arrange = as_of.arranged_at(at, limit)
     return answers.search(
-        context, args, replace(where, until=None), serving.RECALL, arrange, moment
+        context, args, replace(where, until=None), kind, arrange, moment
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from khive_supervisor import logs
+from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import ProtocolError
 from khive_supervisor.host import processes
@@ -37,6 +38,8 @@ END_WITHIN, END_LOOKS = 1.0, 20
 MAX_COUNTS = 64
 
 
+#: Kinds of workers that serve clients for as long as these want.
+SERVING = ("session", "http")
 #: Kinds of workers that are asked here; the HTTP worker is asked as the child that it is.
 ASKED = ("session", "verbs")
 
@@ -115,6 +118,8 @@ class SessionTable:
     """All registered workers; used only from the supervisor's loop."""
 
     clock: Callable[[], float] = time.monotonic
+    #: Whether roles are configured: agents are offered tasks only then.
+    roles: bool = False
     #: Called with each worker that registers.
     on_registered: Callable[[Session], None] = lambda _session: None
     served: int = 0
@@ -130,6 +135,15 @@ class SessionTable:
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_id.values()))
+
+    def configure(self, config: Config) -> None:
+        """Tell sessions when there are roles, or none any more, from now on."""
+        if bool(config.roles) != self.roles:
+            self.roles = not self.roles
+            self.tell_all(self._roles_hint(), kinds=SERVING)
+
+    def _roles_hint(self) -> JsonObject:
+        return {"hint": "roles", "configured": self.roles}
 
     async def follow(
         self,
@@ -177,6 +191,8 @@ class SessionTable:
         self._by_id[session.id] = session
         self.served += 1
         log.info("session.registered", session=session.id, worker=session.pid, kind=session.kind)
+        if session.kind in SERVING:
+            session.tell(self._roles_hint())  # it may have begun before a reload
         self.on_registered(session)
         return session
 

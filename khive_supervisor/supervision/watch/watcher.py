@@ -20,7 +20,7 @@ from khive_supervisor.errors import KhiveError, StoreReplaced
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES, TASKS, Token
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts
-from khive_supervisor.supervision.control.sessions import SessionTable
+from khive_supervisor.supervision.control.sessions import SERVING, SessionTable
 from khive_supervisor.supervision.watch.health import (
     INOTIFY,
     Identity,
@@ -34,9 +34,6 @@ log = logs.get("khive.watcher")
 
 #: Kinds whose changes workers are told of.
 PUSHED = frozenset({GENERATIONS, PROFILES, POSTERIORS, BINDINGS})
-
-#: Kinds of workers that are told: those that keep something between calls.
-SERVING = ("session", "http")
 
 #: Seconds that the threads of a watch may take to end.
 JOIN_DEADLINE = 2.0

@@ -72,6 +72,7 @@ class HttpWorker:
         self._service = Service(config, loading.load(), self._link, path)
         counting = Counting(self._link, self._service.counts)
         self._server = HttpMcpServer(self._service, counting.called)
+        self._server.tools.roles = bool(config.roles)
         self._stop = asyncio.Event()
         self._decoder = protocol.FrameDecoder()
         self._hints: list[HintReceiver] = []
@@ -145,6 +146,8 @@ class HttpWorker:
             if message.get("hint") == "embedder":
                 for lane in (self._service.routes, *self._service.lanes):
                     lane.context.suspect_embedder()
+            if message.get("hint") == "roles":
+                self._server.roles_are(message.get("configured"))
             if message.get("hint") == "changed":
                 for hints in self._hints:
                     hints.changed(message.get("kinds"))

@@ -8,6 +8,7 @@ asked for nothing is told nothing.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
@@ -22,6 +23,7 @@ from mcp.server.subscriptions import (
     ListenHandler,
     ResourcesListChanged,
     ResourceUpdated,
+    ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -38,6 +40,12 @@ log = logs.get("khive.resources")
 
 #: Runs a verb for a client: name, arguments, the SDK's context of the request.
 Run = Callable[[str, JsonObject, Any], Awaitable[Answer]]
+
+#: Tells a client something.
+Tell = Callable[[], Awaitable[None]]
+
+#: The lists that a client can look at.
+RESOURCES, TOOLS = "resources", "tools"
 
 #: Kinds after whose change the list of resources is another one.
 LISTED = frozenset({PROFILES})
@@ -108,6 +116,8 @@ class Subscriber:
     #: Whether others' doings are not for it to hear of.
     confined: bool = False
     subscribed: set[str] = field(default_factory=set)
+    #: Which lists it has looked at: it is told when they are others.
+    lists: set[str] = field(default_factory=set)
 
 
 class Resources:
@@ -134,7 +144,7 @@ class Resources:
 
     async def on_list(self, ctx: Any, _params: Any) -> types.ListResourcesResult:
         """Answer resources/list."""
-        self._remember(ctx)
+        self._remember(ctx, RESOURCES)
         found = [
             types.Resource(
                 uri=source.uri,
@@ -149,7 +159,7 @@ class Resources:
 
     async def on_list_templates(self, ctx: Any, _params: Any) -> types.ListResourceTemplatesResult:
         """Answer resources/templates/list."""
-        self._remember(ctx)
+        self._remember(ctx, RESOURCES)
         found = [
             types.ResourceTemplate(
                 uri_template=source.uri,
@@ -223,12 +233,16 @@ class Resources:
             self._listening.subtract(wanted)
             self._streams -= 1
 
+    def listed_tools(self, ctx: Any) -> None:
+        """Note that a client has looked at the list of tools."""
+        self._remember(ctx, TOOLS)
+
     def forget(self) -> None:
         """Forget every client: those of the rehearsal are not the next session's."""
         self._clients.clear()
 
-    def _remember(self, ctx: Any) -> Subscriber | None:
-        """A client of the handshake era that looked at the list once is told when it changes."""
+    def _remember(self, ctx: Any, listed: str = "") -> Subscriber | None:
+        """A client of the handshake era that looked at a list once is told when it changes."""
         if ctx.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return None
         request = getattr(ctx, "request", None)
@@ -236,6 +250,7 @@ class Resources:
         confined = self._grant_of(ctx).confined
         client = self._clients.setdefault(key, Subscriber(ctx.session, confined))
         client.session = ctx.session
+        client.lists |= {listed} if listed else set()
         self._clients.move_to_end(key)
         if len(self._clients) > CLIENTS:
             self._clients.popitem(last=False)
@@ -244,10 +259,7 @@ class Resources:
     # --- telling --------------------------------------------------------------------------------
 
     async def changed(self, kinds: Collection[str]) -> None:
-        """Tell whoever asked for it that things of these kinds have changed.
-
-        Tools do not change while a session lives, so their list is never said to.
-        """
+        """Tell whoever asked for it that things of these kinds have changed."""
         listed = not LISTED.isdisjoint(kinds)
         if self._streams:
             if listed:
@@ -257,20 +269,32 @@ class Resources:
         for key, client in list(self._clients.items()):
             if client.confined:  # what has changed may be of others
                 continue
-            await self._notify(key, client, kinds, listed=listed)
+            await self._notify(key, client, _news(client, kinds, listed=listed))
 
-    async def _notify(
-        self, key: str, client: Subscriber, kinds: Collection[str], *, listed: bool
-    ) -> None:
+    async def tools_changed(self) -> None:
+        """Tell whoever has looked at the list of tools that it is another one."""
+        if self._streams:
+            await self._bus.publish(ToolsListChanged())
+        for key, client in list(self._clients.items()):
+            if TOOLS in client.lists:
+                await self._notify(key, client, [client.session.send_tool_list_changed])
+
+    async def _notify(self, key: str, client: Subscriber, news: Iterable[Tell]) -> None:
         try:
-            if listed:
-                await client.session.send_resource_list_changed()
-            for uri in _affected(client.subscribed, kinds):
-                await client.session.send_resource_updated(uri)
+            for tell in news:
+                await tell()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             log.debug("resources.client_left")
             if self._clients.get(key) is client:
                 del self._clients[key]
+
+
+def _news(client: Subscriber, kinds: Collection[str], *, listed: bool) -> Iterator[Tell]:
+    """Return what a client is to be told after changes of these kinds."""
+    if listed and RESOURCES in client.lists:
+        yield client.session.send_resource_list_changed
+    for uri in _affected(client.subscribed, kinds):
+        yield functools.partial(client.session.send_resource_updated, uri)
 
 
 def _no_resource(uri: str, sources: Iterable[ResourceSpec]) -> MCPError:

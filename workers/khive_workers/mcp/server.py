@@ -1,4 +1,4 @@
-"""The MCP server: tools from the registry, and one door to every verb.
+"""The MCP server: calls of tools, which are verbs, in every spelling and through one door.
 
 Built once in the zygote, before any fork; what a session needs hangs on `SessionRuntime`, which
 each worker sets for itself. Arguments are validated by the registry (the SDK only advertises
@@ -28,36 +28,12 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Answer, Registry, Verb
+from khive_supervisor.verbs.registry import Answer, Registry
 from khive_workers.common.verb_thread import VerbThread, run_apart
 from khive_workers.mcp.resources import Resources
+from khive_workers.mcp.tools import CALL_TOOL, HELP_TOOL, INSTRUCTIONS, ToolList
 
 log = logs.get("khive.mcp")
-
-#: Characters of a result that a client shows to the model whole; Claude Code's default is 50,000.
-MAX_RESULT_CHARACTERS = 200_000
-
-INSTRUCTIONS = """\
-khive is a memory that lasts across sessions and is shared by all agents of this user.
-
-Use it like this:
-- At the start of a task, call memory_recall with a sentence about the task: decisions, \
-preferences, pitfalls and fixes found in earlier sessions are there. Recall again when you meet \
-an error or a decision that may have come up before.
-- When you learn something that a later session should know (a decision and its reason, a \
-preference of the user, a fix that took effort, where something is), call memory_remember with one \
-self-contained fact: name the file or tool, since the reader has none of your context. It belongs \
-to the project that you work in; what is about the user, in every project, takes everywhere = true.
-- When a memory has become wrong, call memory_supersede with the correct one; memory_forget only \
-removes.
-- When a recalled memory helped or was wrong, say so with brain_feedback: the ranking learns it.
-- knowledge_search searches documents that were learned (knowledge_learn); knowledge_suggest names \
-what is worth reading for a task, in a few lines.
-- Results are found by words and by meaning; ask in natural language. Ids such as m12 or k7 can be \
-given to memory_get for the whole text.
-- khive_help lists every other verb, and khive_call runs it.
-Never store secrets.
-"""
 
 #: Characters of a client's name, and of its version, that are kept.
 CLIENT_LIMIT = 100
@@ -67,9 +43,6 @@ WAITING_LIMIT = 8
 WAITING_IN_ALL = 64
 
 _OBJECT = schema.record()
-
-CALL_TOOL = "khive_call"
-HELP_TOOL = "khive_help"
 
 
 @dataclass(slots=True)
@@ -87,64 +60,6 @@ class SessionRuntime:
     on_call: Callable[[], None] | None = None
     client_seen: bool = False
     calls: int = 0
-
-
-def _annotations(verb: Verb) -> types.ToolAnnotations:
-    return types.ToolAnnotations(
-        title=verb.summary.rstrip("."),
-        read_only_hint=verb.read_only,
-        destructive_hint=verb.destructive,
-        idempotent_hint=verb.idempotent or verb.read_only,
-        open_world_hint=False,
-    )
-
-
-def _tool(verb: Verb) -> types.Tool:
-    return types.Tool(
-        name=verb.tool_name,
-        title=verb.summary.rstrip("."),
-        description=f"{verb.summary} {verb.description}".strip(),
-        input_schema=verb.input_schema,
-        output_schema=dict(verb.output) if verb.output else None,
-        annotations=_annotations(verb),
-        _meta={"anthropic/maxResultSizeChars": MAX_RESULT_CHARACTERS},
-    )
-
-
-def _door_tools() -> list[types.Tool]:
-    return [
-        types.Tool(
-            name=CALL_TOOL,
-            title="Call any khive verb",
-            description="Run a verb that has no tool of its own. khive_help lists the verbs and "
-            "what each takes.",
-            input_schema={
-                "type": "object",
-                "properties": {
-                    "verb": schema.text("Its name, such as index.status."),
-                    "args": schema.record(description="Its arguments by name."),
-                },
-                "required": ["verb"],
-                "additionalProperties": False,
-            },
-            annotations=types.ToolAnnotations(
-                title="Call any khive verb", read_only_hint=False, open_world_hint=False
-            ),
-        ),
-        types.Tool(
-            name=HELP_TOOL,
-            title="List the khive verbs",
-            description="What khive can do: all verbs with a line each, or one verb's arguments.",
-            input_schema={
-                "type": "object",
-                "properties": {"verb": schema.text("Only this verb, in full.")},
-                "additionalProperties": False,
-            },
-            annotations=types.ToolAnnotations(
-                title="List the khive verbs", read_only_hint=True, open_world_hint=False
-            ),
-        ),
-    ]
 
 
 def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> Answer:
@@ -185,8 +100,8 @@ class McpServer:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.runtime = SessionRuntime()
-        self._tools = [(verb, _tool(verb)) for verb in registry if verb.tool]
-        self._doors = _door_tools()
+        self.tools = ToolList(registry)
+        self._telling: asyncio.Future[None] | None = None
         self.resources = Resources(registry, self._run, self._grant_of)
         self.server: Server[Any] = Server(
             "khive",
@@ -208,14 +123,19 @@ class McpServer:
     def options(self) -> InitializationOptions:
         """Return what `Server.run` wants."""
         return self.server.create_initialization_options(
-            NotificationOptions(resources_changed=True)
+            NotificationOptions(resources_changed=True, tools_changed=True)
         )
 
     async def _list_tools(self, ctx: Any, _params: Any) -> types.ListToolsResult:
         self._note_client(ctx)
-        grant = self._grant_of(ctx)
-        tools = [tool for verb, tool in self._tools if verb.reached_by(grant)]
-        return types.ListToolsResult(tools=tools + self._doors)
+        self.resources.listed_tools(ctx)
+        return types.ListToolsResult(tools=self.tools.of(self._grant_of(ctx)))
+
+    def roles_are(self, configured: object) -> None:
+        """Go by whether roles are configured, and tell clients whose tools are others by that."""
+        if isinstance(configured, bool) and configured != self.tools.roles:
+            self.tools.roles = configured
+            self._telling = asyncio.ensure_future(self.resources.tools_changed())
 
     def _grant_of(self, _ctx: Any) -> Grant:
         """Return what the client of a request may do."""

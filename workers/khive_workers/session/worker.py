@@ -189,6 +189,7 @@ class SessionWorker:
         server.runtime.context = context
         server.runtime.make_context = self._another_context
         server.runtime.thread = thread = VerbThread()
+        server.tools.roles = bool(self._config.roles)
         self._hints = HintReceiver(context, thread, server.resources.changed)
         journal = self._journal
         observer = TrafficObserver(
@@ -346,6 +347,8 @@ class SessionWorker:
                         self._move()
                     if message.get("hint") == "embedder":
                         self._context.suspect_embedder()
+                    if message.get("hint") == "roles":
+                        prepared()[1].roles_are(message.get("configured"))
                     if message.get("hint") == "changed" and self._hints is not None:
                         self._hints.changed(message.get("kinds"))
                     if "error" in message:
