@@ -57,7 +57,10 @@ def _nature(verb: Verb) -> str:
 def _reached(verb: Verb) -> str:
     if verb.audience is Audience.OPERATOR:
         return "Command line and operators' sessions"
-    return f"MCP tool `{verb.tool_name}`" if verb.tool else "MCP: through `khive_call`"
+    if not verb.tool:
+        return "MCP: through `khive_call`"
+    where = {None: "", True: ", where roles are configured", False: ", where no roles are"}
+    return f"MCP tool `{verb.tool_name}`{where[verb.with_roles]}"
 
 
 def _audience(verb: Verb) -> str:

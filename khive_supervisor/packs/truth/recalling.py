@@ -34,9 +34,7 @@ def search(
     at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
     moment = answers.PastMoment(at, min(_MOST, as_of.MORE * limit))
     arrange = as_of.arranged_at(at, limit)
-    return answers.search(
-        context, args, replace(where, until=None), kind, arrange, moment
-    )
+    return answers.search(context, args, replace(where, until=None), kind, arrange, moment)
 
 
 def _arranged(context: Context, hits: Sequence[Hit]) -> answers.Arranged:

@@ -80,6 +80,7 @@ class Told:
     """A client's session: what it is told."""
 
     def __init__(self) -> None:
+        self.protocol_version = "2025-11-25"
         self.progress: list[tuple[float, float, str]] = []
         self.client_params = SimpleNamespace(
             client_info=SimpleNamespace(name="editor", version="1.0")

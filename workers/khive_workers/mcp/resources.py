@@ -203,7 +203,7 @@ class Resources:
     ) -> types.EmptyResult:
         """Answer resources/subscribe, of the handshake era."""
         self._find(ctx, params.uri)
-        client = self._remember(ctx)
+        client = self._remember(ctx, RESOURCES)
         if client is not None:
             client.subscribed.add(params.uri)
         return types.EmptyResult()
