@@ -94,27 +94,28 @@ class FileOutcome:
     notes: tuple[str, ...] = ()
 
 
-def _home(environ: Environ) -> str:
+def home(environ: Environ) -> str:
+    """Return the user's home directory."""
     return environ.get("HOME") or os.path.expanduser("~")
 
 
 def _claude_file(environ: Environ) -> str:
-    return os.path.join(environ.get("CLAUDE_CONFIG_DIR") or _home(environ), ".claude.json")
+    return os.path.join(environ.get("CLAUDE_CONFIG_DIR") or home(environ), ".claude.json")
 
 
 def _codex_file(environ: Environ) -> str:
-    return os.path.join(environ.get("CODEX_HOME") or _home(environ) + "/.codex", "config.toml")
+    return os.path.join(environ.get("CODEX_HOME") or home(environ) + "/.codex", "config.toml")
 
 
 def _vscode_file(environ: Environ) -> str:
     """The user file of the first VS Code that is there; on a remote machine, its server's."""
-    home = _home(environ)
+    own = home(environ)
     if sys.platform == "darwin":
-        base = home + "/Library/Application Support"
+        base = own + "/Library/Application Support"
     else:
-        base = environ.get("XDG_CONFIG_HOME") or home + "/.config"
+        base = environ.get("XDG_CONFIG_HOME") or own + "/.config"
     candidates = [f"{base}/{name}/User" for name in ("Code", "Code - Insiders", "VSCodium")]
-    candidates.append(home + "/.vscode-server/data/User")
+    candidates.append(own + "/.vscode-server/data/User")
     found = next((path for path in candidates if os.path.isdir(path)), candidates[0])
     return found + "/mcp.json"
 
@@ -128,7 +129,7 @@ _CODEX_APPROVAL = (
 
 def _opencode_file(environ: Environ) -> str:
     """The user's file in the form that is there, JSON with comments or without."""
-    base = (environ.get("XDG_CONFIG_HOME") or _home(environ) + "/.config") + "/opencode"
+    base = (environ.get("XDG_CONFIG_HOME") or home(environ) + "/.config") + "/opencode"
     candidates = [f"{base}/{name}" for name in ("opencode.json", "opencode.jsonc")]
     return next((path for path in candidates if os.path.exists(path)), candidates[0])
 
@@ -168,7 +169,7 @@ CLIENTS: dict[str, McpClient] = {
         McpClient(
             "cursor",
             "Cursor",
-            lambda environ: _home(environ) + "/.cursor/mcp.json",
+            lambda environ: home(environ) + "/.cursor/mcp.json",
             ".cursor/mcp.json",
             "mcpServers",
             after="Restart Cursor, or switch the server on in its MCP settings.",
@@ -185,7 +186,7 @@ CLIENTS: dict[str, McpClient] = {
         McpClient(
             "gemini",
             "Gemini CLI",
-            lambda environ: _home(environ) + "/.gemini/settings.json",
+            lambda environ: home(environ) + "/.gemini/settings.json",
             ".gemini/settings.json",
             "mcpServers",
             after="New sessions in folders that you trust have it; `gemini mcp list` shows it.",
@@ -206,18 +207,18 @@ CLIENTS: dict[str, McpClient] = {
 }
 
 
-def command(argv0: str, *, portable: bool = False) -> list[str]:
-    """The command line of `attach`: absolute, or by name where a file is shared (`portable`).
+def command(argv0: str, name: str = "attach", *, portable: bool = False) -> list[str]:
+    """The command line of `attach`, or another: absolute, or by name in a shared file (`portable`).
 
     The script is not resolved through links: a link in ~/.local/bin outlives an upgrade.
     """
     if os.path.basename(argv0) == PROGRAM:
         script = os.path.abspath(argv0) if os.sep in argv0 else shutil.which(PROGRAM)
         if portable and shutil.which(PROGRAM):
-            return [PROGRAM, "attach"]
+            return [PROGRAM, name]
         if script and os.access(script, os.X_OK):
-            return [script, "attach"]
-    return [sys.executable, "-P", "-m", "khive_supervisor", "attach"]
+            return [script, name]
+    return [sys.executable, "-P", "-m", "khive_supervisor", name]
 
 
 def environment(environ: Environ, cwd: str) -> dict[str, str]:
@@ -228,7 +229,7 @@ def environment(environ: Environ, cwd: str) -> dict[str, str]:
             found[name] = os.path.join(cwd, found[name])
     for name, default in DIRECTORIES.items():
         value = environ.get(name)
-        if value and value.rstrip("/") != f"{_home(environ)}/{default}":
+        if value and value.rstrip("/") != f"{home(environ)}/{default}":
             found[name] = value
     return found
 
@@ -293,7 +294,7 @@ def present_entry(client: McpClient, file: str) -> object:
     try:
         return _entry(client, rewrite.read(file).text)
     except json_edit.CannotEdit as why:
-        raise _cannot_edit(file, why) from None
+        raise refuse_edit(file, why) from None
 
 
 def connect(
@@ -316,7 +317,7 @@ def connect(
         entry = merged_entry(client, present, wanted)
         text = client.editor.set_member(original.text, client.section, NAME, entry)
     except json_edit.CannotEdit as why:
-        raise _cannot_edit(file, why, snippet(client, wanted)) from None
+        raise refuse_edit(file, why, snippet(client, wanted)) from None
     if present == entry:
         return FileOutcome(client.name, file, "unchanged", entry)
     backup = rewrite.replace(original, text)
@@ -341,7 +342,7 @@ def disconnect(client: McpClient, file: str) -> FileOutcome:
         present = _entry(client, original.text)
         text = client.editor.remove_member(original.text, client.section, NAME)
     except json_edit.CannotEdit as why:
-        raise _cannot_edit(file, why) from None
+        raise refuse_edit(file, why) from None
     if present is None:
         return FileOutcome(client.name, file, "absent", {})
     if not is_ours(present):
@@ -349,34 +350,11 @@ def disconnect(client: McpClient, file: str) -> FileOutcome:
             f'The entry "{NAME}" in {file} does not start {PROGRAM}; it was left there.',
             hint="Remove it by hand if you want it gone.",
         )
-    _take_back(client, original, text, present)
+    entry = present if isinstance(present, dict) else {}
+    rewrite.take_back(
+        original, text, lambda before: client.editor.set_member(before, client.section, NAME, entry)
+    )
     return FileOutcome(client.name, file, "removed", {})
-
-
-def _take_back(client: McpClient, original: rewrite.Original, text: str, entry: object) -> None:
-    """Put the file as it was before us in the place of what we made of it; else `text`."""
-    backup = rewrite.backup_of(original)
-    before = backup.text if backup is not None else ""
-    if not _made_by_us(client, before, entry, original.text):
-        rewrite.replace(original, text, backup=False)
-        return
-    if backup is None:
-        rewrite.remove(original)
-        return
-    rewrite.replace(original, before, backup=False)
-    rewrite.remove(backup)
-
-
-def _made_by_us(client: McpClient, before: str, entry: object, now: str) -> bool:
-    """Return whether a text is what we have made of another one, and nothing else."""
-    try:
-        return client.editor.set_member(before, client.section, NAME, _as_table(entry)) == now
-    except json_edit.CannotEdit:
-        return False
-
-
-def _as_table(entry: object) -> JsonObject:
-    return entry if isinstance(entry, dict) else {}
 
 
 def snippet(client: McpClient, entry: JsonObject) -> str:
@@ -389,7 +367,8 @@ def _entry(client: McpClient, text: str) -> object:
     return section.get(NAME) if isinstance(section, dict) else None
 
 
-def _cannot_edit(file: str, why: Exception, paste: str = "") -> KhiveError:
+def refuse_edit(file: str, why: Exception, paste: str = "") -> KhiveError:
+    """Return the error of a file that cannot be edited safely, with what to paste by hand."""
     return KhiveError(
         f"{file} cannot be edited safely: {why}. It was left untouched.",
         hint=f"Add this to it by hand:\n\n{paste}" if paste else "Mend it, or edit it by hand.",

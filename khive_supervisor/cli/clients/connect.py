@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from khive_supervisor.cli.clients import clients
+from khive_supervisor.cli.clients.hook_change import HookChange
 from khive_supervisor.cli.render import output
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.host import paths, repository
@@ -37,6 +38,11 @@ _DONE = {
     help="Edit this file of the client instead of its usual one (repeatable).",
 )
 @click.option("--remove", is_flag=True, help="Take the entry out again.")
+@click.option(
+    "--hooks/--no-hooks",
+    default=None,
+    help="Have the client tell of its sessions, and be told what fits; or no longer.",
+)
 @click.option("--approve", is_flag=True, help="Codex: let it use all tools without asking.")
 @output.as_json_option
 def connect(
@@ -45,6 +51,7 @@ def connect(
     project: bool,
     files: tuple[str, ...],
     remove: bool,
+    hooks: bool | None,
     approve: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +59,7 @@ def connect(
 
     CLIENT is one of claude-code, codex, cursor, vscode, gemini, opencode. Nothing else in the file
     changes, comments included; the first time, a copy of it is kept beside it. --remove leaves the
-    file as it was.
+    file as it was. With --hooks (Claude Code, Codex) its user's settings get hooks: see docs/hooks.
     """
     chosen = clients.CLIENTS[client]
     cwd = os.getcwd()
@@ -61,18 +68,21 @@ def connect(
     ]
     if project and not files:
         _check_stays(targets[0])
-    argv = clients.command(sys.argv[0], portable=project)
     if approve and chosen.approval is None:
         raise InvalidInput(
             f"{chosen.title} has no such setting.", hint="--approve is for codex; leave it out."
         )
     variables = clients.environment(os.environ, cwd)
-    wanted = clients.wanted_entry(chosen, argv, variables, approve=approve)
+    wanted = clients.wanted_entry(
+        chosen, clients.command(sys.argv[0], portable=project), variables, approve=approve
+    )
+    hooked = HookChange.asked(client, hooks, elsewhere=project or bool(files), remove=remove)
     if only_print:
         _print(chosen, targets, wanted, as_json)
-    else:
-        outcomes = [_apply(chosen, file, wanted, project, remove) for file in targets]
-        output.emit([dataclasses.asdict(outcome) for outcome in outcomes], as_json, _render)
+        return
+    outcomes = [_apply(chosen, file, wanted, project, remove) for file in targets]
+    outcomes += hooked.apply(clients.command(sys.argv[0], "hook"), variables)
+    output.emit([dataclasses.asdict(outcome) for outcome in outcomes], as_json, _render)
 
 
 def _apply(

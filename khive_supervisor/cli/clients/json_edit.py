@@ -43,7 +43,7 @@ def parse(text: str) -> JsonObject:
     Raises:
         CannotEdit: it is not JSON, or not an object.
     """
-    body = _plain(text.removeprefix("\ufeff"))
+    body = strict_form(text.removeprefix("\ufeff"))
     if not body.strip():
         return {}
     try:
@@ -55,7 +55,7 @@ def parse(text: str) -> JsonObject:
     return data
 
 
-def set_member(text: str, section: str, name: str, value: JsonObject) -> str:
+def set_member(text: str, section: str, name: str, value: object) -> str:
     """The document with `section.name` added or replaced; key order and indentation are kept.
 
     Raises:
@@ -63,7 +63,7 @@ def set_member(text: str, section: str, name: str, value: JsonObject) -> str:
     """
     before = parse(text)
     expected = {**before, section: {**_object(before, section), name: value}}
-    plain = _plain(text)
+    plain = strict_form(text)
     if not plain.removeprefix("\ufeff").strip():
         comments = text if text.strip("\ufeff \t\r\n") else text.strip(" \t\r\n")
         return comments + json.dumps(expected, indent=_DEFAULT_INDENT, ensure_ascii=False) + "\n"
@@ -93,13 +93,34 @@ def remove_member(text: str, section: str, name: str) -> str:
     kept = {key: item for key, item in _object(before, section).items() if key != name}
     if section not in before or name not in before[section]:
         return text
-    plain = _plain(text)
+    plain = strict_form(text)
     holder = _find(_members(plain, _first(plain)), section)
     assert holder is not None
     members = _members(plain, holder.value)
     present = _find(members, name)
     assert present is not None
     return _verified(_without(text, plain, holder, members, present), {**before, section: kept})
+
+
+def remove_section(text: str, section: str) -> str:
+    """Return the document without a member of its own, which is there; raises as `set_member`."""
+    before = parse(text)
+    plain = strict_form(text)
+    members = _members(plain, _first(plain))
+    present = _find(members, section)
+    assert present is not None
+    whole = _Member("", _first(plain), _first(plain), len(plain.rstrip()))
+    kept = {key: item for key, item in before.items() if key != section}
+    return _verified(_without(text, plain, whole, members, present), kept)
+
+
+def value_of(plain: str, section: str, name: str) -> int:
+    """Return where the value of `section.name` begins in a strict text that has it."""
+    holder = _find(_members(plain, _first(plain)), section)
+    assert holder is not None
+    member = _find(_members(plain, holder.value), name)
+    assert member is not None
+    return member.value
 
 
 def _without(
@@ -115,7 +136,7 @@ def _without(
         if not text[holder.value + 1 : start].strip() and not text[end : holder.end - 1].strip():
             return text[: holder.value + 1] + text[holder.end - 1 :]
     elif index == 0 and not _own_line(text, present.start):
-        start, end = present.start, _skip(plain, end)
+        start, end = present.start, skip(plain, end)
     last = index == len(members) - 1
     if last and index and end == present.end:
         # The comma that goes with it is the one before; comments between both stay.
@@ -127,7 +148,7 @@ def _without(
 def _comma(text: str, position: int) -> int:
     """Where the comma after a value is, past blanks and comments; -1 if there is none."""
     bare = _STRING_OR_COMMENT.sub(_blanked, text)
-    blank = _skip(bare, position)
+    blank = skip(bare, position)
     return blank if bare[blank : blank + 1] == "," else -1
 
 
@@ -137,7 +158,7 @@ def _after_comma(text: str, position: int) -> int:
     return comma + 1 if comma >= 0 else position
 
 
-def _plain(text: str) -> str:
+def strict_form(text: str) -> str:
     """The text as strict JSON of the same length, if it is JSON with comments and commas."""
     without = _STRING_OR_COMMENT.sub(_blanked, text)
     return _STRING_OR_TRAILING_COMMA.sub(_blanked, without)
@@ -160,10 +181,11 @@ def _object(data: JsonObject, section: str) -> JsonObject:
 
 
 def _first(text: str) -> int:
-    return _skip(text, 1 if text.startswith("\ufeff") else 0)
+    return skip(text, 1 if text.startswith("\ufeff") else 0)
 
 
-def _skip(text: str, position: int) -> int:
+def skip(text: str, position: int) -> int:
+    """Return the first place from a position on that is no white space."""
     match = _SPACE.match(text, position)
     assert match is not None
     return match.end()
@@ -173,16 +195,16 @@ def _members(text: str, opening: int) -> list[_Member]:
     """The members of the object whose `{` is at `opening`; the text is known to be valid."""
     decoder = json.JSONDecoder()
     found: list[_Member] = []
-    position = _skip(text, opening + 1)
+    position = skip(text, opening + 1)
     while text[position] != "}":
         start = position
         name, position = decoder.raw_decode(text, position)
-        value = _skip(text, _skip(text, position) + 1)
+        value = skip(text, skip(text, position) + 1)
         _, end = decoder.raw_decode(text, value)
         found.append(_Member(name, start, value, end))
-        position = _skip(text, end)
+        position = skip(text, end)
         if text[position] == ",":
-            position = _skip(text, position + 1)
+            position = skip(text, position + 1)
     return found
 
 
@@ -202,7 +224,7 @@ def _append(
         return _append_after(text, members[-1], name, value, unit)
     outer = _indent_of(text, opening)
     shown = f"{json.dumps(name)}: {_dump(value, unit, outer + unit, text)}"
-    closing = _skip(plain, opening + 1)
+    closing = skip(plain, opening + 1)
     inside = newline + outer + unit + shown + newline + outer
     comments = text[opening + 1 : closing].rstrip()
     return text[: opening + 1] + comments + inside + text[closing:]
@@ -210,17 +232,28 @@ def _append(
 
 def _append_after(text: str, last: _Member, name: str, value: Any, unit: str) -> str:
     """Add a member after the last one, with a trailing comma if that has one."""
-    indent = _indent_of(text, last.start)
-    shown = f"{json.dumps(name)}: {_dump(value, unit, indent, text)}"
-    end = _after_comma(text, last.end)
-    trailing = end > last.end
-    if not _own_line(text, last.start):
+    shown = f"{json.dumps(name)}: {_dump(value, unit, _indent_of(text, last.start), text)}"
+    return _put_after(text, last.start, last.end, shown)
+
+
+def append_item_after(text: str, start: int, end: int, item: object) -> str:
+    """Return the text with an item after the last one of a list, which stands from start to end."""
+    shown = _dump(item, _indent_unit(strict_form(text)), _indent_of(text, start), text)
+    return _put_after(text, start, end, shown)
+
+
+def _put_after(text: str, start: int, last: int, shown: str) -> str:
+    """Put what is `shown` after what stands from `start` to `last`, on a line of its own if so."""
+    end = _after_comma(text, last)
+    trailing = end > last
+    if not _own_line(text, start):
         return text[:end] + (f" {shown}," if trailing else f", {shown}") + text[end:]
-    # What is said of the last member on its own line stays beside it.
+    # What is said of the last one on its own line stays beside it.
     comment = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?").match(text, end)
     beyond = comment.end() if comment else end
     before = text[:end] + ("" if trailing else ",") + text[end:beyond].rstrip()
-    return before + _newline(text) + indent + shown + ("," if trailing else "") + text[beyond:]
+    added = _newline(text) + _indent_of(text, start) + shown
+    return before + added + ("," if trailing else "") + text[beyond:]
 
 
 def _dump(value: Any, unit: str, indent: str, text: str) -> str:

@@ -91,6 +91,27 @@ def backup_of(original: Original) -> Original | None:
     return None if found.data is None else found
 
 
+def take_back(original: Original, text: str, edit: Callable[[str], str]) -> None:
+    """Put a file as it was before our edit in the place of what that made of it; else `text`.
+
+    `edit` makes of a text what it is with what we have added; it raises ValueError if it cannot.
+    A file that was not there before is removed.
+    """
+    backup = backup_of(original)
+    before = backup.text if backup is not None else ""
+    try:
+        only_ours = edit(before) == original.text
+    except ValueError:
+        only_ours = False
+    if not only_ours:
+        replace(original, text, backup=False)
+    elif backup is None:
+        remove(original)
+    else:
+        replace(original, before, backup=False)
+        remove(backup)
+
+
 def remove(original: Original) -> None:
     """Remove a file that is still as it was read, and its directory if nothing else is in it.
 
