@@ -18,7 +18,7 @@ from benchmarks.search.retrieval import Vectors
 from benchmarks.search.short_facts import PROJECTS
 from benchmarks.search.subjects import Subject, retrieval_subjects
 from khive_supervisor.search.engine import Hit
-from khive_supervisor.verbs import answers, forms
+from khive_supervisor.verbs import answers, forms, result_lines
 
 #: Answers of each set, and characters of a token, about.
 ANSWERS, TOKEN, SEED = 20, 4, 5
@@ -99,7 +99,7 @@ def _before(hits: Sequence[Hit]) -> Sizes:
 def _now(hits: Sequence[Hit]) -> Sizes:
     results = [answers.show_result(hit, answers.DEFAULT_CHARACTERS) for hit in hits]
     answer = {"results": results, "served_by": {"serve": _SERVED["serve"]}}
-    return _measured(answer, answers.found_text(answer), hits)
+    return _measured(answer, result_lines.found_text(answer), hits)
 
 
 def _measured(answer: Mapping[str, object], text: str, hits: Sequence[Hit]) -> Sizes:

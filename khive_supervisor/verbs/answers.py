@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from khive_supervisor.search.engine import Hit, SearchResults
-from khive_supervisor.store.model import Added, EntryFilter
+from khive_supervisor.store.model import Added, Entry, EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import belonging, forms, schema, serving
 from khive_supervisor.verbs.context import Context
@@ -27,12 +27,6 @@ MOST_ELSEWHERE = 20
 USUAL_KIND = {"memory": "semantic", "knowledge": "document"}
 #: What of an entry a result says in its own way, or its answer once for all.
 SAID_OTHERWISE = frozenset(("id", "content", "created_at", "kind", "namespace"))
-#: What of a result stands at its place in a line; the rest follows with its name.
-IN_LINE = frozenset(
-    ("id", "content", "created_at", "kind", "score", "title", "tags", "source", "project", "why",
-     "ranking")
-)  # fmt: skip
-
 FLOOR = schema.number(
     "How well a result must fit, 0 to 1 (as configured); 0 shows whatever comes nearest.",
     least=0,
@@ -254,46 +248,28 @@ def show_result(
 
     `project` is named where it is another; `marks` are fields that only some results have.
     """
-    entry = forms.show(hit.entry, characters, project)
-    shown: ShownResult = {
-        "id": entry["id"],
-        "content": entry["content"],
-        "score": round(hit.score, 2),
-        "created_at": entry["created_at"][: len("2026-11-29")],
-    }
-    if hit.entry.kind != USUAL_KIND.get(hit.entry.collection):
-        shown["kind"] = entry["kind"]
-    more = {name: said for name, said in entry.items() if name not in SAID_OTHERWISE}
-    shown = cast("ShownResult", {**shown, **more, **marks})
+    shown = show_entry(hit.entry, characters, hit.score, project)
+    shown = cast("ShownResult", {**shown, **marks})
     if explain:
         shown |= {"why": hit.why, "ranking": hit.details}
     return shown
 
 
-def found_text(answer: Answer) -> str:
-    """Return an answer of a search as lines, for clients that show a model the text alone."""
-    found = cast("Found", answer)
-    lines = [_result_text(result) for result in found["results"]] or ["Nothing."]
-    lines += [f"note: {note}" for note in found.get("notes", ())]
-    about: dict[str, object] = dict(found["served_by"])
-    if "namespace" in found:
-        about["namespace"] = found["namespace"]
-    about |= found.get("search", {})
-    return "\n".join([*lines, "  ".join(f"{name}: {value}" for name, value in about.items())])
-
-
-def _result_text(result: ShownResult) -> str:
-    """Return id, day and score; then the labels it has; then title and content."""
-    head = [result["id"], result["created_at"], f"{result['score']:.2f}"]
-    head += [result["kind"]] if "kind" in result else []
-    head += [f"of {result['project']}"] if "project" in result else []
-    head += [f"#{tag}" for tag in result.get("tags", ())]
-    head += [f"({result['source']})"] if "source" in result else []
-    text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
-    after = [f"[{name}: {said}]" for name, said in result.items() if name not in IN_LINE]
-    after += [result["why"]] if "why" in result else []
-    after += [f"{name}={value}" for name, value in result.get("ranking", {}).items()]
-    return " ".join([*head, text, *after])
+def show_entry(
+    entry: Entry, characters: int, score: float, project: str | None = None
+) -> ShownResult:
+    """Return an entry among results; `characters` of its content at most."""
+    whole = forms.show(entry, characters, project)
+    shown: ShownResult = {
+        "id": whole["id"],
+        "content": whole["content"],
+        "score": round(score, 2),
+        "created_at": whole["created_at"][: len("2026-11-29")],
+    }
+    if entry.kind != USUAL_KIND.get(entry.collection):
+        shown["kind"] = whole["kind"]
+    more = {name: said for name, said in whole.items() if name not in SAID_OTHERWISE}
+    return cast("ShownResult", {**shown, **more})
 
 
 def _how(answer: SearchResults) -> Answer:

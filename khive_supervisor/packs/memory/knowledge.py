@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.memory import listed, sources
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
-from khive_supervisor.verbs import answers, belonging, forms, ingest, schema, serving
+from khive_supervisor.verbs import answers, belonging, forms, ingest, result_lines, schema, serving
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -161,7 +161,7 @@ PACK = Pack(
             },
             ("query",),
             output=answers.FOUND,
-            as_text=answers.found_text,
+            as_text=result_lines.found_text,
             read_only=True,
             quick=True,
             audience=Audience.AGENT,

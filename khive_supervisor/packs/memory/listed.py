@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from khive_supervisor.store.curation import Listing
 from khive_supervisor.store.model import EntryFilter
-from khive_supervisor.verbs import answers, belonging, forms
-from khive_supervisor.verbs.answers import Found, ShownResult
+from khive_supervisor.verbs import answers, belonging
+from khive_supervisor.verbs.answers import Found
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
 
@@ -26,10 +24,10 @@ def newest(context: Context, args: Arguments, where: EntryFilter, kind: str) -> 
     named = belonging.labels(context, entries, args)
     characters = args.get("max_characters", answers.DEFAULT_CHARACTERS)
     namespace = next(iter(where.namespaces or ()), "")
-    shown = (forms.show(one, characters, named.get(one.id)) for one in entries)
+    shown = [answers.show_entry(one, characters, 0.0, named.get(one.id)) for one in entries]
     profile = context.profiles.serving(context.session.actor, namespace, kind)
     return {
-        "results": [cast("ShownResult", {**one, "score": 0.0, "why": "listed"}) for one in shown],
+        "results": shown,
         "served_by": {"profile": profile, "serve": ""},
         "notes": [_NOTE],
     }

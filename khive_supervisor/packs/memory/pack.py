@@ -12,7 +12,16 @@ from khive_supervisor.packs.truth import changing, recalling
 from khive_supervisor.packs.truth.tidy import TIDY
 from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, Entry, How, NewEntry
-from khive_supervisor.verbs import answers, belonging, forms, ingest, schema, serving, usage
+from khive_supervisor.verbs import (
+    answers,
+    belonging,
+    forms,
+    ingest,
+    result_lines,
+    schema,
+    serving,
+    usage,
+)
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -238,7 +247,7 @@ PACK = Pack(
             {**answers.QUERY, "in": _IN, **forms.FILTERS, **recalling.ARGUMENTS},
             ("query",),
             output=answers.FOUND,
-            as_text=answers.found_text,
+            as_text=result_lines.found_text,
             description="Call it at the start of a task, at an error, before a decision. "
             "No results: nothing fits.",
             read_only=True,

@@ -68,6 +68,7 @@ REGISTRY = Registry(
                 verb("test.strange", strange),
                 verb("test.no_json", no_json),
                 verb("test.steps", steps),
+                verb("test.lines", echo, as_text=lambda answer: f"args: {answer['args']}"),
                 verb("test.waits", echo, properties=ANYTHING, waits=True),
                 Verb("test.stop", "Stops all.", echo, audience=Audience.OPERATOR, because="it is"),
             ),
@@ -224,6 +225,27 @@ def test_a_tool_is_a_verb_by_its_other_name() -> None:
     assert client.call("test_echo", x=3)["structuredContent"] == {"args": {"x": 3}}
     assert client.call("test.echo", x="3")["structuredContent"] == {"args": {"x": 3}}
     assert client.server.runtime.calls == len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("test_lines", {}), ("khive_call", {"verb": "test.lines"})],
+)
+@pytest.mark.parametrize(
+    ("who", "alone"),
+    [("claude-code", True), ("codex-mcp-client", True), ("Visual Studio Code", True),
+     ("mcp", False), ("my-script", False)],
+)  # fmt: skip
+def test_a_client_that_would_show_a_model_the_structure_gets_lines_alone(
+    name: str, arguments: dict[str, Any], who: str, *, alone: bool
+) -> None:
+    client = Client()
+    client.session.client_params.client_info.name = who
+    result = client.call(name, **arguments)
+    assert result["content"] == [{"type": "text", "text": "args: {}"}]
+    assert ("structuredContent" in result) is not alone
+    # What has no lines is structured for everybody.
+    assert "structuredContent" in client.call("test_echo")
 
 
 # --- errors that a model reads --------------------------------------------------------------------

@@ -37,6 +37,12 @@ log = logs.get("khive.mcp")
 
 #: Characters of a client's name, and of its version, that are kept.
 CLIENT_LIMIT = 100
+#: How clients' names begin that give a model what is structured in place of the text, or both. They
+#: get the lines alone; programs, and clients that nobody has looked at, get both.
+READ_LINES = (
+    "claude-code", "claude code", "codex", "copilot", "github-copilot", "visual studio code",
+    "cursor", "gemini", "opencode",
+)  # fmt: skip
 #: Calls that may wait at once in a session; each has a thread and a connection to the store.
 WAITING_LIMIT = 8
 #: The same of all clients of one process: one over stdio, and many over HTTP.
@@ -146,9 +152,9 @@ class McpServer:
         self._note_client(ctx)
         arguments = params.arguments or {}
         try:
-            result, text = answer_of(
-                await self._dispatch(params.name, arguments, ctx), self._as_text(params.name)
-            )
+            as_text = self._as_text(params.name, arguments)
+            answer = await self._dispatch(params.name, arguments, ctx)
+            result, text = answer_of(answer, as_text)
         except KhiveError as error:
             return _failure(error)
         except Exception as error:  # noqa: BLE001 - the SDK would hide it from the model
@@ -158,16 +164,19 @@ class McpServer:
                 KhiveError(text, hint="This is a bug; `khive-supervisor logs` has more.")
             )
         # As it goes over the wire: the SDK checks it anyway, and would take a model apart first.
-        return {
+        wire = {
             "resultType": "complete",
             "content": [{"type": "text", "text": text}],
-            "structuredContent": result,
             "isError": False,
         }
+        lines_alone = as_text is not None and reads_lines(client_of(ctx)[0])
+        return wire if lines_alone else {**wire, "structuredContent": result}
 
-    def _as_text(self, name: str) -> Callable[[Answer], str] | None:
-        """Return how the text of a tool's answers is made, if not as JSON."""
-        return None if name in (HELP_TOOL, CALL_TOOL) else self.registry.get(name).as_text
+    def _as_text(self, name: str, arguments: JsonObject) -> Callable[[Answer], str] | None:
+        """Return how the text of a call's answer is made, if not as JSON."""
+        verb = arguments.get("verb") if name == CALL_TOOL else name
+        known = isinstance(verb, str) and verb != HELP_TOOL
+        return self.registry.get(str(verb)).as_text if known else None
 
     async def _dispatch(self, name: str, arguments: JsonObject, ctx: Any) -> Answer:
         if name == HELP_TOOL:
@@ -268,6 +277,11 @@ class McpServer:
         name, version = client_of(ctx)
         if name:
             runtime.on_client({"client": f"{name} {version}"})
+
+
+def reads_lines(client: str) -> bool:
+    """Return True if a client of that name is to get an answer's lines alone, where it has some."""
+    return client.lower().startswith(READ_LINES)
 
 
 def client_of(ctx: Any) -> tuple[str, str]:

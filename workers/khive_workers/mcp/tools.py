@@ -78,7 +78,8 @@ def _tool(verb: Verb) -> types.Tool:
         title=verb.summary.rstrip("."),
         description=f"{verb.summary} {verb.description}".strip(),
         input_schema=listed_schema(verb),
-        output_schema=dict(verb.output) if verb.output else None,
+        # What has lines is sent to some clients without what is structured.
+        output_schema=dict(verb.output) if verb.output and not verb.as_text else None,
         annotations=types.ToolAnnotations(
             title=verb.summary.rstrip("."),
             read_only_hint=verb.read_only,

@@ -1,0 +1,53 @@
+"""An answer of a search as a model reads it: a line for each result, and no more than it needs.
+
+Names of fields, quotes and braces are a third of a short fact's answer as JSON. What only `explain`
+asks for, and how an answer is called, is in the structured one.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from khive_supervisor.verbs.answers import Found, ShownResult
+from khive_supervisor.verbs.registry import Answer
+
+#: What of a result stands at its place in a line; the rest follows the day as a mark with its name.
+_IN_LINE = frozenset(
+    ("id", "content", "created_at", "kind", "score", "title", "tags", "source", "project", "why",
+     "ranking", "cut")
+)  # fmt: skip
+
+
+def found_text(answer: Answer) -> str:
+    """Return an answer of a search as lines: id, day, marks, title and content of each result."""
+    found = cast("Found", answer)
+    lines = [_line(result) for result in found["results"]] or ["Nothing."]
+    lines += [f"note: {note}" for note in found.get("notes", ())]
+    about: dict[str, object] = dict(found.get("search", {}))
+    if about:
+        about = {**found["served_by"], **about}
+    if "namespace" in found:
+        about["namespace"] = found["namespace"]
+    said = "  ".join(f"{name}: {value}" for name, value in about.items())
+    return "\n".join([*lines, said] if said else lines)
+
+
+def _line(result: ShownResult) -> str:
+    """Return a result in a line; contents of several lines stay as they are."""
+    head = [result["id"], result["created_at"][: len("2026-11-29")]]
+    head += [f"of {result['project']}"] if "project" in result else []
+    head += [result["kind"]] if "kind" in result else []
+    head += [f"#{tag}" for tag in result.get("tags", ())]
+    head += [f"({result['source']})"] if "source" in result else []
+    head += [f"[{name}: {said}]" for name, said in result.items() if name not in _IN_LINE]
+    text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
+    after = [f"[cut: {result['cut']}]"] if "cut" in result else []
+    return " ".join([*head, text, *after, *_ranked(result)])
+
+
+def _ranked(result: ShownResult) -> list[str]:
+    """Return how a result was ranked, if `explain` asked for it."""
+    if "ranking" not in result:
+        return []
+    numbers = [f"{name}={value}" for name, value in result["ranking"].items()]
+    return [f"score={result['score']:.2f}", result.get("why", ""), *numbers]
