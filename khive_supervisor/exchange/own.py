@@ -12,10 +12,12 @@ from khive_supervisor.exchange.fields import END, FORMAT, HEADER, fault
 from khive_supervisor.exchange.model import LINE_LIMIT, FoundRecord, ReadFile
 from khive_supervisor.text.plain_json import JsonObject
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def line(record: JsonObject) -> bytes:
     """Return a record as a line."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _encode(record).encode() + b"\n"
 
 
 def header(store: str, release: str, at: str, complete: bool) -> JsonObject:

@@ -18,8 +18,9 @@ from khive_supervisor.text.plain_json import JsonObject
 
 #: Secrets of one text that an error names; the rest is counted.
 NAMED = 5
-#: Texts that are remembered as having passed, so that they are not searched again on their way.
-_PASSED = 256
+#: Texts that are remembered as having passed, so that they are not searched again on their way: at
+#: least those of a call that stores a thousand entries.
+_PASSED = 8192
 #: Characters of the shortest text that can hold a secret.
 _SHORTEST = 8
 #: Characters of the shortest one that is a secret by the name of its field.
@@ -39,7 +40,8 @@ class TextGate:
 
     def __init__(self, mode: Mode | str = Mode.REFUSE) -> None:
         self.mode = Mode(mode)
-        self._passed: dict[int, None] = {}
+        self._passed: set[int] = set()
+        self._passed_before: set[int] = set()
 
     def said(self, text: str, where: str) -> str:
         """Return what may be kept of what a person or an agent says.
@@ -56,7 +58,7 @@ class TextGate:
 
     def written(self, text: str) -> str:
         """Return what may be kept of what a program writes."""
-        if hash(text) in self._passed:
+        if self._has_passed(hash(text)):
             return text
         text = without_private(text)
         return self._through(text, self._findings(text))
@@ -77,15 +79,22 @@ class TextGate:
         self._pass(hash(text))
         return text
 
+    def derived(self, text: str, source: str) -> str:
+        """Return a text that was made of another one; it has passed if that one has."""
+        return self.passed(text) if self._has_passed(hash(source)) else text
+
     def _pass(self, known: int) -> None:
-        self._passed[known] = None
+        self._passed.add(known)
         if len(self._passed) > _PASSED:
-            del self._passed[next(iter(self._passed))]
+            self._passed, self._passed_before = set(), self._passed
+
+    def _has_passed(self, known: int) -> bool:
+        return known in self._passed or known in self._passed_before
 
     def _field(self, name: str, text: str) -> str:
         text = without_private(text)
         known = hash((name, text))
-        if self.mode is Mode.OFF or len(text) < _SHORTEST_VALUE or known in self._passed:
+        if self.mode is Mode.OFF or len(text) < _SHORTEST_VALUE or self._has_passed(known):
             return text
         findings = detection.find_value(name, text)
         if not findings:
@@ -93,7 +102,7 @@ class TextGate:
         return detection.masked(text, findings)
 
     def _findings(self, text: str) -> list[Finding]:
-        if self.mode is Mode.OFF or len(text) < _SHORTEST or hash(text) in self._passed:
+        if self.mode is Mode.OFF or len(text) < _SHORTEST or self._has_passed(hash(text)):
             return []
         return detection.find(text)
 

@@ -138,16 +138,15 @@ def gated(gate: TextGate, entry: NewEntry) -> NewEntry:
     def through(text: str, where: str) -> str:
         return gate.said(text, where) if said else gate.written(text)
 
-    found = replace(
-        entry,
-        title=through(entry.title, "title"),
-        content=through(entry.content, "content"),
-        tags=tuple(through(tag, "a tag") for tag in entry.tags),
-        source=None if entry.source is None else through(entry.source, "source"),
-    )
-    if entry.content.strip() and not found.content.strip():
+    title, content = through(entry.title, "title"), through(entry.content, "content")
+    tags = tuple([through(tag, "a tag") for tag in entry.tags])
+    source = None if entry.source is None else through(entry.source, "source")
+    if entry.content.strip() and not content.strip():
         raise InvalidInput("All of content is private; there is nothing to store.")
-    return entry if found == entry else found
+    before = (entry.title, entry.content, entry.tags, entry.source)
+    if (title, content, tags, source) == before:
+        return entry
+    return replace(entry, title=title, content=content, tags=tags, source=source)
 
 
 def all_gated(gate: TextGate, entries: Sequence[NewEntry]) -> list[NewEntry]:

@@ -68,8 +68,9 @@ class ExchangeTable(Exchange):
         *,
         anywhere: bool = True,
     ) -> list[Imported]:
-        with self._database.write():
-            self._origins.begin()
+        numbers = [records[place].get("id") for place in entries]
+        origins = self._origins.noted(store, filter(None, numbers))
+        with self._database.write(), self._entries.provenance_table.remembered(), origins:
             self._last = None
             return [
                 self._entry(store, record, entries[place], anywhere)
@@ -92,7 +93,7 @@ class ExchangeTable(Exchange):
         if found is None:
             found, outcome = self._matched(record, entry)
             if origin is not None:
-                self._origins.came(store, "entry", origin, found)
+                self._origins.came_entry(origin, found)
         if "vector" in record:
             data = base64.b64decode(record["vector"])
             self._vectors.put(record["model"], [(found, data)])
@@ -103,39 +104,46 @@ class ExchangeTable(Exchange):
 
         A live one that says the same as one that was forgotten here brings that back.
         """
-        dead = "deleted_at" in record or "superseded_by" in record
-        found = self._same_dead(entry) if dead else self._entries.live_id(entry.content_hash)
-        if found is not None:
-            if not dead:
-                self._entries.annotate(found, entry.tags)
+        hashed = entry.content_hash
+        if "deleted_at" in record or "superseded_by" in record:
+            found = self._same_dead(entry, hashed)
+            return (self._insert_dead(record, entry, hashed), STORED) if not found else (found, KNOWN)
+        found, live = self._entries.live_or_deleted(hashed)
+        if found is None:
+            return self._insert(record, entry, hashed), STORED
+        if live:
+            self._entries.annotate(found, entry.tags)
             return found, KNOWN
-        forgotten = None if dead else self._entries.deleted_id(entry.content_hash)
-        if forgotten is not None:
-            self._entries.revive(forgotten)
-            return forgotten, STORED
-        return self._insert(record, entry), STORED
+        self._entries.revive(found)
+        return found, STORED
 
-    def _same_dead(self, entry: NewEntry) -> int | None:
+    def _same_dead(self, entry: NewEntry, hashed: bytes) -> int | None:
         found: int | None = self._database.value(
             "SELECT id FROM entries WHERE content_hash = ?1 AND created_at = ?2 "
             "AND deleted_at IS NOT NULL AND superseded_by IS NULL UNION ALL "
             "SELECT id FROM entries WHERE content_hash = ?1 AND created_at = ?2 "
             "AND superseded_by IS NOT NULL",
-            [entry.content_hash, entry.created_at],
+            [hashed, entry.created_at],
         )
         return found
 
-    def _insert(self, record: Record, entry: NewEntry) -> int:
+    def _insert(
+        self, record: Record, entry: NewEntry, hashed: bytes, *, live: bool = True, **kept: Value
+    ) -> int:
         """Store a new entry with the dates of its record, under its number if that is free here."""
         self._go_on_with(record.get("id", 0))
-        dead = "deleted_at" in record or "superseded_by" in record
-        number = self._last = self._entries.insert(entry, live=not dead)
-        values: dict[str, Value] = {one: record[one] for one in _KEPT if one in record}
-        if dead:
-            values["deleted_at"] = record.get("deleted_at")
-            values["superseded_by"] = number if "superseded_by" in record else None
-        if values:
-            self._database.update("entries", number, **values)
+        kept |= {one: record[one] for one in _KEPT if one in record}
+        self._last = self._entries.insert(entry, live=live, content_hash=hashed, **kept)
+        return self._last
+
+    def _insert_dead(self, record: Record, entry: NewEntry, hashed: bytes) -> int:
+        """Store an entry that was forgotten, or that waits for its successor by naming itself."""
+        if "superseded_by" not in record:
+            gone = {"deleted_at": record["deleted_at"]}
+            return self._insert(record, entry, hashed, live=False, **gone)
+        number = self._insert(record, entry, hashed, live=False)
+        deleted = record.get("deleted_at")
+        self._database.update("entries", number, deleted_at=deleted, superseded_by=number)
         return number
 
     def _go_on_with(self, wanted: int) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.store.curation import Record
 
@@ -13,6 +17,15 @@ _OWN = {
     "project": "SELECT id FROM projects WHERE id = ?",
     "source": "SELECT id FROM sources WHERE namespace || char(10) || name = ?",
 }
+#: Of entries with these numbers in a store, the numbers here.
+_KNOWN = (
+    "SELECT CAST(id AS INTEGER), here FROM origins WHERE store = ? AND kind = 'entry' "
+    "AND id IN (SELECT value FROM json_each(?))"
+)
+_NOTE = (
+    "INSERT OR REPLACE INTO origins (store, kind, id, here) "
+    "SELECT ?, 'entry', key, value FROM json_each(?)"
+)
 
 
 class Origins:
@@ -23,17 +36,37 @@ class Origins:
         #: Of the transaction at work: this store's name, and projects by their numbers elsewhere.
         self._own = ""
         self._projects: dict[int, int | None] = {}
+        #: Entries of its records, by their numbers elsewhere; and which of them are yet to be noted.
+        self._entries: dict[int, int] = {}
+        self._unnoted: dict[str, int] = {}
 
-    def begin(self) -> None:
-        """Begin a transaction: what was looked up before may not be so any more."""
+    @contextmanager
+    def noted(self, store: str, entries: Iterable[int]) -> Iterator[None]:
+        """Take entries with these numbers within: looked up at once now, noted at once at the end.
+
+        For one transaction: what was looked up before may not be so any more.
+        """
         self._own = self._database.value("SELECT lower(hex(name)) FROM past")
         self._projects.clear()
+        self._unnoted.clear()
+        self._entries = dict(
+            self._database.rows(_KNOWN, [store, json.dumps([str(one) for one in entries])])
+        )
+        yield
+        self._database.rows(_NOTE, [store, json.dumps(self._unnoted)])
+
+    def came_entry(self, origin: int, here: int) -> None:
+        """Note that an entry of the store at work came."""
+        self._entries[origin] = here
+        self._unnoted[str(origin)] = here
 
     def here(self, store: str, kind: str, origin: str | int) -> int | None:
         """Return the number here of something of a store; None: it did not come."""
         if store == self._own:
             own: int | None = self._database.value(_OWN[kind], [origin])
             return own
+        if kind == "entry" and origin in self._entries:
+            return self._entries[int(origin)]
         found: int | None = self._database.value(
             "SELECT here FROM origins WHERE store = ? AND kind = ? AND id = ?",
             [store, kind, str(origin)],

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from khive_supervisor.sqlite.engine.database import Database
@@ -18,11 +19,29 @@ class ProvenanceTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: Of the transaction that stores many; None outside.
+        self._numbers: dict[Provenance, int] | None = None
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """Look each provenance up once within: for one transaction, done or undone as a whole."""
+        self._numbers = {}
+        try:
+            yield
+        finally:
+            self._numbers = None
 
     def number_of(self, provenance: Provenance | None) -> int | None:
         """Return the number of a provenance, in a transaction; None for none."""
         if provenance is None:
             return None
+        if self._numbers is None:
+            return self._looked_up(provenance)
+        if provenance not in self._numbers:
+            self._numbers[provenance] = self._looked_up(provenance)
+        return self._numbers[provenance]
+
+    def _looked_up(self, provenance: Provenance) -> int:
         # Masked before it is looked for: it would not be found as it is stored.
         through = self._database.gate.written
         row = {name: through(value) for name, value in asdict(provenance).items()}

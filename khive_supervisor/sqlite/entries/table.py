@@ -34,6 +34,8 @@ _GIVEN = "SELECT value FROM json_each(?)"
 
 COLLECTIONS = ("memory", "knowledge")
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 #: Bytes of the key of an entry's digest in the audit chain.
 _KEY_BYTES = 16
 #: Tags of one entry.
@@ -52,7 +54,7 @@ class EntryTable(EntryStore):
     ) -> None:
         self._database = database
         self._vectors = vectors
-        self._provenances = ProvenanceTable(database)
+        self.provenance_table = ProvenanceTable(database)
         self._clock = clock
         self._audit = audit
 
@@ -111,33 +113,55 @@ class EntryTable(EntryStore):
         )
         return found
 
-    def insert(self, entry: NewEntry, *, live: bool = True) -> int:
-        """Store a new entry, in a transaction; one that is not live waits for being revived."""
+    def live_or_deleted(self, content_hash: bytes) -> tuple[int | None, bool]:
+        """Return `live_id`, else `deleted_id`, and whether it lives; None and False for neither."""
+        rows = self._database.rows(
+            f"SELECT id, TRUE FROM entries WHERE content_hash = ?1 AND {LIVE} UNION ALL "
+            "SELECT max(id), FALSE FROM entries WHERE content_hash = ?1 "
+            "AND deleted_at IS NOT NULL AND superseded_by IS NULL",
+            [content_hash],
+        )
+        return rows[0][0], bool(rows[0][1])
+
+    def insert(
+        self,
+        entry: NewEntry,
+        *,
+        live: bool = True,
+        content_hash: bytes | None = None,
+        **kept: Value,
+    ) -> int:
+        """Store a new entry, in a transaction; one that is not live waits for being revived.
+
+        `content_hash` is the entry's, if it is known; `kept` are other columns, or other values.
+        """
         now = self._clock()
+        hashed = content_hash or entry.content_hash
         created = now if entry.created_at is None else entry.created_at
         key = os.urandom(_KEY_BYTES)
-        added = self._database.insert(
-            "entries",
+        row: dict[str, Value] = dict(
             collection=entry.collection, namespace=entry.namespace, kind=entry.kind,
             title=entry.title, content=entry.content, tags=self._tags(entry.tags),
             salience=entry.salience, decay=entry.decay, source=entry.source,
-            content_hash=entry.content_hash, created_at=created, updated_at=now,
+            content_hash=hashed, created_at=created, updated_at=now,
             deleted_at=None if live else now, digest_key=key,
             project_id=entry.project, branch=entry.branch, commit_id=entry.commit,
-            provenance_id=self._provenances.number_of(entry.provenance),
+            provenance_id=self.provenance_table.number_of(entry.provenance),
             valid_from=entry.valid_from, valid_until=entry.valid_until,
         )  # fmt: skip
+        added = self._database.insert("entries", **{**row, **kept})
         if live:
             self._index(added, entry)
         if entry.collection == "memory":
-            self._tell(added, "remembered", {"digest": keyed_digest(key, entry.content_hash)})
+            # JSON as it is: a digest is no text, and would be searched for secrets.
+            self._tell(added, "remembered", f'{{"digest":"{keyed_digest(key, hashed)}"}}')
         return added
 
     def _tags(self, tags: Sequence[str]) -> str:
         """Return tags that have passed the gate as they are stored."""
-        return self._database.gate.passed(json.dumps(tags, ensure_ascii=False))
+        return self._database.gate.passed(_encode(tags))
 
-    def _tell(self, entry_id: int, what: str, detail: Mapping[str, Any]) -> None:
+    def _tell(self, entry_id: int, what: str, detail: Mapping[str, Any] | str) -> None:
         """Tell the audit chain what happened to a memory; part of the transaction."""
         self._audit.append(self._clock(), f"memory.{what}", f"entry/m{entry_id}", detail)
 
@@ -172,9 +196,12 @@ class EntryTable(EntryStore):
         return True
 
     def _index(self, entry_id: int, entry: NewEntry) -> None:
+        derived = self._database.gate.derived
         self._database.insert(
-            "entries_fts", rowid=entry_id, scope=scope_text(entry), title=index_text(entry.title),
-            content=index_text(entry.content), tags=index_text(" ".join(entry.tags)),
+            "entries_fts", rowid=entry_id, scope=scope_text(entry),
+            title=derived(index_text(entry.title), entry.title),
+            content=derived(index_text(entry.content), entry.content),
+            tags=index_text(" ".join(entry.tags)),
         )  # fmt: skip
 
     def revive(self, entry_id: int) -> None:
@@ -336,7 +363,7 @@ class EntryTable(EntryStore):
         return {row[0] for row in rows}
 
     def provenances(self, numbers: Iterable[int]) -> dict[int, Provenance]:
-        return self._provenances.of(numbers)
+        return self.provenance_table.of(numbers)
 
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
         return dict(
