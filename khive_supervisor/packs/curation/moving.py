@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
@@ -197,15 +197,17 @@ class _NotForGoodError(Exception):
 def _taken(
     context: Context, args: Arguments, kept: Sequence[Record], entries: Mapping[int, NewEntry]
 ) -> list[Imported]:
+    def take() -> list[Imported]:
+        anywhere = "project" not in args
+        return context.store.exchange.take(args["store"], kept, entries, anywhere=anywhere)
+
     found: list[Imported] = []
-    try:
-        with context.store.transaction():
-            anywhere = "project" not in args
-            found = context.store.exchange.take(args["store"], kept, entries, anywhere=anywhere)
-            if args.get("dry_run"):
-                raise _NotForGoodError
-    except _NotForGoodError:
+    if args.get("dry_run"):
+        with suppress(_NotForGoodError), context.store.transaction():
+            found = take()
+            raise _NotForGoodError
         return found
+    found = take()
     context.profiles.changed()
     return found
 

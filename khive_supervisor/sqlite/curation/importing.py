@@ -70,7 +70,8 @@ class ExchangeTable(Exchange):
     ) -> list[Imported]:
         numbers = [records[place].get("id") for place in entries]
         origins = self._origins.noted(store, filter(None, numbers))
-        with self._database.write(), self._entries.provenance_table.remembered(), origins:
+        roomy = self._database.roomy()
+        with roomy, self._database.write(), self._entries.provenance_table.remembered(), origins:
             self._last = None
             return [
                 self._entry(store, record, entries[place], anywhere)
@@ -88,7 +89,7 @@ class ExchangeTable(Exchange):
                 return _NO_PROJECT
             entry = replace(entry, project=project)
         origin = record.get("id")
-        found = None if origin is None else self._origins.here(store, "entry", origin)
+        found = None if origin is None else self._origins.entry_here(store, origin)
         outcome = KNOWN
         if found is None:
             found, outcome = self._matched(record, entry)
@@ -106,8 +107,9 @@ class ExchangeTable(Exchange):
         """
         hashed = entry.content_hash
         if "deleted_at" in record or "superseded_by" in record:
-            found = self._same_dead(entry, hashed)
-            return (self._insert_dead(record, entry, hashed), STORED) if not found else (found, KNOWN)
+            if found := self._same_dead(entry, hashed):
+                return found, KNOWN
+            return self._insert_dead(record, entry, hashed), STORED
         found, live = self._entries.live_or_deleted(hashed)
         if found is None:
             return self._insert(record, entry, hashed), STORED

@@ -36,7 +36,7 @@ class Origins:
         #: Of the transaction at work: this store's name, and projects by their numbers elsewhere.
         self._own = ""
         self._projects: dict[int, int | None] = {}
-        #: Entries of its records, by their numbers elsewhere; and which of them are yet to be noted.
+        #: Entries of its records, by their numbers elsewhere; and those that are yet to be noted.
         self._entries: dict[int, int] = {}
         self._unnoted: dict[str, int] = {}
 
@@ -54,6 +54,12 @@ class Origins:
         )
         yield
         self._database.rows(_NOTE, [store, json.dumps(self._unnoted)])
+
+    def entry_here(self, store: str, origin: int) -> int | None:
+        """Return the number here of one of the entries that are at work."""
+        return (
+            self.here(store, "entry", origin) if store == self._own else self._entries.get(origin)
+        )
 
     def came_entry(self, origin: int, here: int) -> None:
         """Note that an entry of the store at work came."""

@@ -23,6 +23,9 @@ __all__ = ["Database", "Value"]
 #: Statements kept prepared; more than the store has.
 _STATEMENTS = 100
 
+#: KiB of pages that a connection caches while it writes thousands of rows.
+_ROOMY_KIB = 32 * 1024
+
 _DATA_VERSION = "PRAGMA data_version"
 
 
@@ -136,6 +139,20 @@ class Database:
                 self._own_commits += not nested
                 if self._queue is not None and not nested:
                     self._queue.pass_on()
+
+    @contextmanager
+    def roomy(self) -> Iterator[None]:
+        """Keep more pages in memory within: for writing thousands of rows in one transaction.
+
+        With the few pages of a session, each row would have others read and written meanwhile.
+        """
+        usual = self.value("PRAGMA cache_size")
+        self.rows(f"PRAGMA cache_size = {-_ROOMY_KIB}")
+        try:
+            yield
+        finally:
+            self.rows(f"PRAGMA cache_size = {usual}")
+            self.rows("PRAGMA shrink_memory")
 
     @contextmanager
     def write_small(self) -> Iterator[None]:

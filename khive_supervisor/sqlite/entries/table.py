@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,24 +14,15 @@ from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.conditions import live, scope_text
 from khive_supervisor.sqlite.entries.provenance import ProvenanceTable
+from khive_supervisor.sqlite.entries.rows import COLUMNS, as_new, check, entry_of
 from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store.entries import EntryStore, all_gated
 from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry, Provenance
 from khive_supervisor.text.analysis import index_text
 
-_COLUMNS = (
-    "id, collection, namespace, kind, title, content, tags, salience, decay, source, "
-    "content_hash, created_at, updated_at, deleted_at, superseded_by, purged_at, project_id, "
-    "branch, commit_id, provenance_id, valid_from, valid_until"
-)
-#: The attributes of `Entry`, in the order of the columns.
-_FIELDS = tuple(name.removesuffix("_id") for name in _COLUMNS.split(", "))
-
 #: The ids of a JSON list, as a table.
 _GIVEN = "SELECT value FROM json_each(?)"
-
-COLLECTIONS = ("memory", "knowledge")
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -139,16 +129,16 @@ class EntryTable(EntryStore):
         hashed = content_hash or entry.content_hash
         created = now if entry.created_at is None else entry.created_at
         key = os.urandom(_KEY_BYTES)
-        row: dict[str, Value] = dict(
-            collection=entry.collection, namespace=entry.namespace, kind=entry.kind,
-            title=entry.title, content=entry.content, tags=self._tags(entry.tags),
-            salience=entry.salience, decay=entry.decay, source=entry.source,
-            content_hash=hashed, created_at=created, updated_at=now,
-            deleted_at=None if live else now, digest_key=key,
-            project_id=entry.project, branch=entry.branch, commit_id=entry.commit,
-            provenance_id=self.provenance_table.number_of(entry.provenance),
-            valid_from=entry.valid_from, valid_until=entry.valid_until,
-        )  # fmt: skip
+        row: dict[str, Value] = {
+            "collection": entry.collection, "namespace": entry.namespace, "kind": entry.kind,
+            "title": entry.title, "content": entry.content, "tags": self._tags(entry.tags),
+            "salience": entry.salience, "decay": entry.decay, "source": entry.source,
+            "content_hash": hashed, "created_at": created, "updated_at": now,
+            "deleted_at": None if live else now, "digest_key": key,
+            "project_id": entry.project, "branch": entry.branch, "commit_id": entry.commit,
+            "provenance_id": self.provenance_table.number_of(entry.provenance),
+            "valid_from": entry.valid_from, "valid_until": entry.valid_until,
+        }  # fmt: skip
         added = self._database.insert("entries", **{**row, **kept})
         if live:
             self._index(added, entry)
@@ -231,10 +221,10 @@ class EntryTable(EntryStore):
 
     def get(self, ids: Sequence[int]) -> list[Entry]:
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM entries WHERE id IN ({_GIVEN})", [json.dumps(list(ids))]
+            f"SELECT {COLUMNS} FROM entries WHERE id IN ({_GIVEN})", [json.dumps(list(ids))]
         )
         found = {row[0]: row for row in rows}
-        return [_entry(found[one]) for one in ids if one in found]
+        return [entry_of(found[one]) for one in ids if one in found]
 
     def highest_id(self) -> int:
         return int(self._database.value("SELECT ifnull(max(id), 0) FROM entries"))
@@ -324,10 +314,10 @@ class EntryTable(EntryStore):
     def recent(self, where: EntryFilter = EVERYTHING, limit: int = 50) -> list[Entry]:
         sql, bindings = live(where, many=True)
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM entries WHERE {sql} ORDER BY created_at DESC, id DESC LIMIT ?",
+            f"SELECT {COLUMNS} FROM entries WHERE {sql} ORDER BY created_at DESC, id DESC LIMIT ?",
             [*bindings, limit],
         )
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     def page(
         self, after_id: int = 0, limit: int = 500, where: EntryFilter | None = None
@@ -335,10 +325,10 @@ class EntryTable(EntryStore):
         kept = ("purged_at IS NULL", list[Value]())
         sql, bindings = kept if where is None else live(where, many=True)
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND {sql} ORDER BY id LIMIT ?",
+            f"SELECT {COLUMNS} FROM entries WHERE id > ? AND {sql} ORDER BY id LIMIT ?",
             [after_id, *bindings, limit],
         )
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     def live_count(self, where: EntryFilter = EVERYTHING) -> int:
         sql, bindings = live(where, many=True)
@@ -375,31 +365,6 @@ class EntryTable(EntryStore):
         )
 
 
-def check(entry: NewEntry) -> None:
-    """Refuse what the table would refuse, in words that help."""
-    if entry.collection not in COLLECTIONS:
-        raise InvalidInput(f"The collection is {' or '.join(COLLECTIONS)}, not {entry.collection}.")
-    if not 0.0 <= entry.salience <= 1.0:
-        raise InvalidInput(f"The salience is between 0 and 1, not {entry.salience}.")
-    if not (math.isfinite(entry.decay) and entry.decay >= 0.0):
-        raise InvalidInput(f"The decay is a number of at least 0, not {entry.decay}.")
-    if entry.created_at is not None and not math.isfinite(entry.created_at):
-        raise InvalidInput(f"The date of creation is a finite number, not {entry.created_at}.")
-    texts = (entry.namespace, entry.kind, entry.title, entry.content, entry.source or "")
-    for text in (*texts, *entry.tags):
-        _check_text(text)
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(
-            f"A text is not valid Unicode: {error.reason} at character {error.start}.",
-            hint="Replace lone surrogates.",
-        ) from None
-
-
 def _named(model_id: str | None) -> str:
     if not model_id:
         raise InvalidInput("Vectors were given without the name of their model.")
@@ -410,17 +375,3 @@ def _says_the_same(old: Entry, new: NewEntry) -> bool:
     return (old.content_hash, old.kind, old.tags, old.salience, old.decay, old.source) == (
         new.content_hash, new.kind, new.tags, new.salience, new.decay, new.source
     )  # fmt: skip
-
-
-def as_new(entry: Entry) -> NewEntry:
-    """Return what an entry says, as it would be stored once more."""
-    return NewEntry(
-        entry.collection, entry.namespace, entry.kind, entry.title, entry.content, entry.tags,
-        project=entry.project,
-    )  # fmt: skip
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    values = dict(zip(_FIELDS, row, strict=True))
-    values["tags"] = tuple(json.loads(values["tags"]))
-    return Entry(**values)

@@ -11,7 +11,8 @@ from khive_supervisor.errors import NotFound
 from khive_supervisor.projects.identity import ProjectIdentity, base_of
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.conditions import live
-from khive_supervisor.sqlite.entries.table import EntryTable, as_new
+from khive_supervisor.sqlite.entries.rows import as_new
+from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.store.projects import ProjectFamily, ProjectRow, ProjectStore
 
