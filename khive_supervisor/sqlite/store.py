@@ -24,13 +24,11 @@ from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.sqlite.entries import statistics
 from khive_supervisor.sqlite.entries.full_text import FullTextIndex
-from khive_supervisor.sqlite.entries.generations import GenerationTable
 from khive_supervisor.sqlite.entries.kept_texts import PurgeTable
 from khive_supervisor.sqlite.entries.links import LinkTable, ReferenceTable
 from khive_supervisor.sqlite.entries.postings import PostingTable
 from khive_supervisor.sqlite.entries.sources import SourceTable
 from khive_supervisor.sqlite.entries.table import EntryTable
-from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.journal.capture import CaptureTable
 from khive_supervisor.sqlite.journal.events import JournalEventTable
 from khive_supervisor.sqlite.profiles.bindings import BindingTable
@@ -41,6 +39,8 @@ from khive_supervisor.sqlite.schema import guards
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
+from khive_supervisor.sqlite.vectors.generations import GenerationTable
+from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 

@@ -12,7 +12,7 @@ from khive_supervisor.sqlite.curation.origins import Origins
 from khive_supervisor.sqlite.curation.taken_profiles import NO_ENTRY, takes_of_profiles
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.table import EntryTable
-from khive_supervisor.sqlite.entries.vectors import VectorTable
+from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.store.curation import (
     KNOWN,
     LEFT_OUT,

@@ -10,8 +10,8 @@ from dataclasses import replace
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.table import EntryTable
-from khive_supervisor.sqlite.entries.vectors import VectorTable
 from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.store.model import KnownSource, LearnedText, Piece, SourceText
 from khive_supervisor.store.sources import SourceStore
 

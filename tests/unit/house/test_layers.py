@@ -32,7 +32,7 @@ FLOORS = (
     ("store.journal",),
     ("store",),
     ("freshness", "sqlite.engine"),
-    ("sqlite.audit",),
+    ("sqlite.audit", "sqlite.vectors"),
     ("sqlite.entries",),
     (
         "sqlite.profiles",
