@@ -25,6 +25,7 @@ from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, up
 from benchmarks.roles import assign, budget, queue, role_memory, selection
 from benchmarks.search import (
     answer_size,
+    coding,
     exact_names,
     learn,
     learn_again,
@@ -86,6 +87,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "names": exact_names.measure,
     "silence": silence.measure,
     "answer-size": answer_size.measure,
+    "coding": coding.measure,
     "commands": commands.measure,
     "secrets": secrets.measure,
     "export": export.measure,
