@@ -6,9 +6,11 @@ asks for, and how an answer is called, is in the structured one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
-from khive_supervisor.verbs.answers import Found, ShownResult
+from khive_supervisor.verbs.answers import USUAL_KIND, Found, ShownResult
+from khive_supervisor.verbs.forms import WholeEntry
 from khive_supervisor.verbs.registry import Answer
 
 #: What of a result stands at its place in a line; the rest follows the day as a mark with its name.
@@ -16,6 +18,14 @@ _IN_LINE = frozenset(
     ("id", "content", "created_at", "kind", "score", "title", "tags", "source", "project", "why",
      "ranking", "cut")
 )  # fmt: skip
+
+
+#: Of an entry of a list, what its line leaves out.
+_OF_A_LIST = frozenset(("namespace", "updated_at", "used_at"))
+#: Of a whole entry, what stands in its line with its name.
+_OF_WHOLE = frozenset(
+    ("branch", "commit", "provenance", "forgotten_at", "superseded_by", "valid_from", "valid_until")
+)
 
 
 def found_text(answer: Answer) -> str:
@@ -30,6 +40,38 @@ def found_text(answer: Answer) -> str:
         about["namespace"] = found["namespace"]
     said = "  ".join(f"{name}: {value}" for name, value in about.items())
     return "\n".join([*lines, said] if said else lines)
+
+
+def listed_text(answer: Answer) -> str:
+    """Return a page of a list: a line for each entry, and where the next page begins."""
+    entries = cast("list[Mapping[str, object]]", answer["entries"])
+    lines = [_line(_as_result(entry)) for entry in entries] or ["Nothing."]
+    more = [f"cursor of the next page: {answer['next']}"] if "next" in answer else []
+    return "\n".join([*lines, f"{len(entries)} of {answer['total']}", *more])
+
+
+def _as_result(entry: Mapping[str, object]) -> ShownResult:
+    """Return an entry of a list with no more than is not usual."""
+    usual = entry["kind"] in USUAL_KIND.values()
+    left_out = _OF_A_LIST | {"kind"} if usual else _OF_A_LIST
+    return cast("ShownResult", {n: said for n, said in entry.items() if n not in left_out})
+
+
+def entries_text(answer: Answer) -> str:
+    """Return whole entries: a line of what is known of each, and its content below."""
+    entries = cast("list[WholeEntry]", answer["entries"])
+    notes = cast("list[str]", answer.get("notes", []))
+    return "\n\n".join([*map(_whole, entries), *(f"note: {note}" for note in notes)])
+
+
+def _whole(entry: WholeEntry) -> str:
+    head = [entry["id"], entry["created_at"], entry["kind"]]
+    head += [f"of {entry['project']}"] if "project" in entry else []
+    head += [f"#{tag}" for tag in entry.get("tags", ())]
+    head += [f"({entry['source']})"] if "source" in entry else []
+    head += [f"[{name}: {said}]" for name, said in entry.items() if name in _OF_WHOLE]
+    title = [entry["title"]] if "title" in entry else []
+    return "\n".join([" ".join(head), *title, entry["content"]])
 
 
 def _line(result: ShownResult) -> str:

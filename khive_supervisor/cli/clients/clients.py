@@ -121,9 +121,10 @@ def _vscode_file(environ: Environ) -> str:
 
 
 _CODEX_APPROVAL = (
-    'Where Codex runs with approval_policy = "never" it refuses tools that change something, '
-    "such as superseding a memory. `connect codex --approve` lets it use all tools of this server "
-    "without asking."
+    'Where Codex runs with approval_policy = "never" it can remember, recall, supersede and '
+    "forget; khive_call, which leads to everything else, is refused. `connect codex --approve` "
+    'writes default_tools_approval_mode = "approve" into [mcp_servers.khive]: then it uses all '
+    "tools of this server without asking."
 )
 
 

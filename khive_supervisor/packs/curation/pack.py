@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.curation import changing, listing, moving
-from khive_supervisor.verbs import forms, schema
+from khive_supervisor.verbs import forms, result_lines, schema
 from khive_supervisor.verbs.registry import Pack, Verb
 
 _DRY_RUN = schema.flag("Only tell what would be done.")
@@ -18,6 +18,7 @@ PACK = Pack(
             "List entries by their properties, page by page.",
             listing.page,
             listing.PAGE,
+            as_text=result_lines.listed_text,
             description="Pinned entries are first, then the newest.",
             read_only=True,
             quick=True,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory import listed
+from khive_supervisor.packs.memory.briefing import BRIEF
 from khive_supervisor.packs.memory.purge import PURGE
 from khive_supervisor.packs.truth import changing, recalling
 from khive_supervisor.packs.truth.tidy import TIDY
@@ -262,6 +263,7 @@ PACK = Pack(
             get,
             {"ids": forms.IDS},
             ("ids",),
+            as_text=result_lines.entries_text,
             description="Call it when a result was cut, or to see who stored it and when.",
             read_only=True,
             quick=True,
@@ -304,6 +306,7 @@ PACK = Pack(
             rare=frozenset(("kind", "salience", "source")),
             audience=Audience.AGENT,
         ),
+        BRIEF,
         TIDY,
         PURGE,
     ),

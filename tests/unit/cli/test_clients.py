@@ -102,7 +102,9 @@ def test_an_inline_table_of_servers_is_edited_in_place(tmp_path: Path) -> None:
 
 
 def test_codex_can_be_told_not_to_ask(tmp_path: Path) -> None:
-    assert "--approve" in invoke("codex").output
+    output = " ".join(invoke("codex").output.split())
+    assert "--approve" in output
+    assert 'default_tools_approval_mode = "approve"' in output
     assert "--approve" not in invoke("codex", "--approve").output
     entry = clients.present_entry(CLIENTS["codex"], f"{tmp_path}/home/.codex/config.toml")
     assert isinstance(entry, dict)

@@ -30,7 +30,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from khive_supervisor import logs
 from khive_supervisor.access.grant import AGENT, Grant
-from khive_supervisor.errors import KhiveError, NotFound
+from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFILES
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
@@ -53,14 +53,13 @@ LISTED = frozenset({PROFILES})
 #: Clients of one process that are remembered: one, and over HTTP many.
 CLIENTS = 1024
 
-_MIME_TYPE = "application/json"
-
 
 @dataclass(frozen=True, slots=True)
 class ResourceSpec:
-    """A resource, or with `{name}` at its end a template of many.
+    """A resource, or with a part in braces at its end a template of many.
 
-    `verb` is what reads it; after changes of these `kinds` it may read otherwise.
+    `verb` is what reads it, and has that part as its first argument; after changes of these `kinds`
+    it may read otherwise. `text`: it is read as people read it, and not as JSON.
     """
 
     uri: str
@@ -68,22 +67,44 @@ class ResourceSpec:
     description: str
     verb: str
     kinds: frozenset[str]
+    text: bool = False
 
     @property
     def is_template(self) -> bool:
         """Return True if the URI has a part to fill in."""
-        return self.uri.endswith("{name}")
+        return self.uri.endswith("}")
+
+    @property
+    def mime_type(self) -> str:
+        """Return what a client is told of its contents."""
+        return "text/markdown" if self.text else "application/json"
 
     def part_of(self, uri: str) -> str | None:
-        """What stands for `{name}` in a URI, empty without one; None: it is not of this source."""
+        """Return what a URI has for the braces, empty without any; None: it is of another one."""
         if not self.is_template:
             return "" if uri == self.uri else None
-        stem = self.uri.removesuffix("{name}")
+        stem = self.uri.partition("{")[0]
         part = unquote(uri.removeprefix(stem)) if uri.startswith(stem) else ""
         return wellformed.text(part) or None
 
 
 SOURCES = (
+    ResourceSpec(
+        "khive://brief",
+        "brief",
+        "What is known of this project, in a few lines.",
+        "memory.brief",
+        frozenset(),
+        text=True,
+    ),
+    ResourceSpec(
+        "khive://memory/{id}",
+        "memory",
+        "One memory or document by its id, such as m12: all of it.",
+        "memory.get",
+        frozenset(),
+        text=True,
+    ),
     ResourceSpec(
         "khive://status",
         "status",
@@ -150,7 +171,7 @@ class Resources:
                 uri=source.uri,
                 name=source.name,
                 description=source.description,
-                mime_type=_MIME_TYPE,
+                mime_type=source.mime_type,
             )
             for source in self._sources(ctx)
             if not source.is_template
@@ -165,7 +186,7 @@ class Resources:
                 uri_template=source.uri,
                 name=source.name,
                 description=source.description,
-                mime_type=_MIME_TYPE,
+                mime_type=source.mime_type,
             )
             for source in self._sources(ctx)
             if source.is_template
@@ -181,12 +202,14 @@ class Resources:
         names = verb.input_schema.get("required") or ["name"]
         try:
             result = await self._run(verb.name, {names[0]: part} if part else {}, ctx)
-        except NotFound as error:
+        except (NotFound, InvalidInput) as error:
             raise MCPError(types.INVALID_PARAMS, wellformed.text(str(error))) from error
         except KhiveError as error:
             raise MCPError(types.INTERNAL_ERROR, wellformed.text(str(error))) from error
-        text = json.dumps(wellformed.data(result), ensure_ascii=False)
-        content = types.TextResourceContents(uri=params.uri, mime_type=_MIME_TYPE, text=text)
+        whole = wellformed.data(result)
+        as_text = verb.as_text if source.text else None
+        text = as_text(whole) if as_text else json.dumps(whole, ensure_ascii=False)
+        content = types.TextResourceContents(uri=params.uri, mime_type=source.mime_type, text=text)
         return types.ReadResourceResult(contents=[content])
 
     def _find(self, ctx: Any, uri: str) -> tuple[ResourceSpec, str]:

@@ -30,6 +30,8 @@ from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Registry
 from khive_workers.common.verb_thread import VerbThread, run_apart
+from khive_workers.mcp.completion import Completions
+from khive_workers.mcp.prompts import Prompts
 from khive_workers.mcp.resources import Resources
 from khive_workers.mcp.tools import CALL_TOOL, HELP_TOOL, INSTRUCTIONS, ToolList
 
@@ -109,6 +111,8 @@ class McpServer:
         self.tools = ToolList(registry)
         self._telling: asyncio.Future[None] | None = None
         self.resources = Resources(registry, self._run, self._grant_of)
+        self.prompts = Prompts(registry, self._run, self._grant_of)
+        self.completions = Completions(self._run)
         self.server: Server[Any] = Server(
             "khive",
             version=__version__,
@@ -122,6 +126,9 @@ class McpServer:
             on_subscribe_resource=self.resources.on_subscribe,
             on_unsubscribe_resource=self.resources.on_unsubscribe,
             on_subscriptions_listen=self.resources.on_listen,
+            on_list_prompts=self.prompts.on_list,
+            on_get_prompt=self.prompts.on_get,
+            on_completion=self.completions.on_complete,
         )
         # Traces that nobody exports would still be made for each call.
         self.server.middleware.clear()
