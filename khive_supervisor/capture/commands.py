@@ -34,6 +34,8 @@ _TOOLS = {
 _GOES_ON = frozenset(("run", "exec", "x"))
 #: Words of tools that are about no project of its own.
 _NOT_OURS = frozenset(("help", "version", "init", "new", "login", "publish", "info", "list", "env"))
+#: Modules that python runs for a project.
+_MODULES = frozenset(("pytest", "unittest", "tox", "nox", "mypy"))
 _PYTHON = re.compile(r"^(?:\S*/)?python[\d.]*$")
 _ASSIGNED = re.compile(r"^[A-Za-z_]\w*=")
 #: Programs in front of others.
@@ -145,7 +147,9 @@ def _head(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _of_python(words: Sequence[str]) -> int:
     if words[1:2] == ["-m"] and len(words) > 2:
-        return 3 if words[2].partition(".")[0] in ("pytest", "unittest", "tox", "nox", "mypy") else 0
+        return (
+            3 if words[2].partition(".")[0] in ("pytest", "unittest", "tox", "nox", "mypy") else 0
+        )
     own = len(words) > 1 and _OWN_PROGRAM.match(words[1]) and _TESTS.search(words[1])
     return 2 if own else 0
 

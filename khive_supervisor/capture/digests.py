@@ -55,8 +55,7 @@ def _line(event: JournalEvent, *, is_last: bool) -> str:
 
 def _told(text: str) -> list[str]:
     """Return a speaker's own sentences, without those that pass on what others say to do."""
-    own = [one.text for one in utterances(prose.own_words(text))]
-    return [one for one in own if not prose.dangerous(one) and not prose.relayed(one)]
+    return prose.trusted([one.text for one in utterances(prose.own_words(text))])
 
 
 def _kept(text: str) -> list[str]:

@@ -24,9 +24,10 @@ _ERROR = re.compile(
 )
 #: What changes the place that a command runs in, not the code.
 _PREPARES = re.compile(
-    r"^(?:\w+=\S+ )*(?:sudo )?(?:npm (?:ci|i|install)|yarn(?: install)?$|pnpm i|pip3? install|uv (?:sync|"
-    r"pip|add)|poetry install|bundle install|go mod|cargo (?:fetch|update)|make \w+|docker|export |"
-    r"git submodule|apt(?:-get)? install|brew install|rustup|nvm|corepack|python\S* -m (?:pip|venv))"
+    r"^(?:\w+=\S+ )*(?:sudo )?(?:npm (?:ci|i|install)|yarn(?: install)?$|pnpm i|pip3? install|"
+    r"uv (?:sync|pip|add)|poetry install|bundle install|go mod|cargo (?:fetch|update)|make (?:install|deps|setup|build)\b|"
+    r"docker|export |git submodule|apt(?:-get)? install|brew install|rustup|nvm|corepack|"
+    r"python\S* -m (?:pip|venv))"
 )
 
 
@@ -68,8 +69,9 @@ def _ran(event: JournalEvent, failed: dict[str, _Failure], *, edited: bool) -> l
         return []
     _changed(edited_paths(event.text), failed)
     if _PREPARES.match(line):
-        for one in failed.values():
-            one.prepared.append(line)
+        for failing, one in failed.items():
+            if failing != line:
+                one.prepared.append(line)
     before = failed.pop(line, None)
     return _found(before, event) if before is not None else []
 

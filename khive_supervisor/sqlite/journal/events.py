@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -18,7 +18,6 @@ from khive_supervisor.store.journal.model import (
     JournalEvent,
     JournalFilter,
     JournalledSession,
-    LearnedPoint,
     Origin,
 )
 
@@ -129,18 +128,31 @@ class JournalEventTable(JournalStore):
             self._database.value(f"SELECT count(*) FROM journal WHERE {condition}", bindings)
         )
 
-    def learned(self, client: str, session: str) -> LearnedPoint:
-        rows = self._database.rows(
-            "SELECT up_to, digest_id FROM journal_learned WHERE client = ? AND session = ?",
-            [client, session],
+    def learned(self, client: str, session: str) -> int:
+        found = self._database.value(
+            "SELECT up_to FROM journal_learned WHERE client = ? AND session = ?", [client, session]
         )
-        return LearnedPoint(*rows[0]) if rows else LearnedPoint()
+        return int(found or 0)
 
-    def note_learned(self, client: str, session: str, point: LearnedPoint) -> None:
-        self._database.rows(
-            "INSERT OR REPLACE INTO journal_learned VALUES (?, ?, ?, ?)",
-            [client, session, point.up_to, point.digest],
+    def captured(self, client: str, session: str) -> Mapping[str, int]:
+        return dict(
+            self._database.rows(
+                "SELECT part, entry_id FROM captured WHERE client = ? AND session = ?",
+                [client, session],
+            )
         )
+
+    def note_learned(self, client: str, session: str, up_to: int, parts: Mapping[str, int]) -> None:
+        with self._database.write():
+            self._database.rows(
+                "INSERT OR REPLACE INTO journal_learned VALUES (?, ?, ?)", [client, session, up_to]
+            )
+            for part, entry in parts.items():
+                self._database.rows(
+                    "INSERT OR REPLACE INTO captured (client, session, part, entry_id) "
+                    "VALUES (?, ?, ?, ?)",
+                    [client, session, part, entry],
+                )
 
     def erase(self, where: JournalFilter, limit: int | None = None) -> int:
         condition, bindings = conditions(where)

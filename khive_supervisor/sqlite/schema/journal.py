@@ -6,8 +6,9 @@ from __future__ import annotations
 #: `digest` is that of path and text, `nth` counts equal ones of a session. `hooked`,
 #: `transcribed`: which of the two has told of it.
 #: `transcripts`: how far each file was read; `head` is a digest of its first `head_size` bytes,
-#: `state` what its parser knows by then, `learned` the last row of the journal that was learned
-#: from.
+#: `state` what its parser knows by then.
+#: `journal_learned`: the last event of a session that was learned from; `captured`: which entry a
+#: part of what was learned has become.
 #: `candidates`: what a rule was not sure of, until somebody looks at it.
 #: `capture_switches`: `project_id` is 0 for all projects.
 JOURNAL: tuple[str, ...] = (
@@ -40,10 +41,20 @@ JOURNAL: tuple[str, ...] = (
         client     TEXT NOT NULL,
         session    TEXT NOT NULL,
         up_to      INTEGER NOT NULL,
-        digest_id  INTEGER REFERENCES entries (id) ON DELETE SET NULL,
         PRIMARY KEY (client, session)
     ) STRICT, WITHOUT ROWID
     """,
+    """
+    CREATE TABLE captured (
+        id       INTEGER PRIMARY KEY,
+        client   TEXT NOT NULL,
+        session  TEXT NOT NULL,
+        part     TEXT NOT NULL,
+        entry_id INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+        UNIQUE (client, session, part)
+    ) STRICT
+    """,
+    "CREATE INDEX captured_entry ON captured (entry_id)",
     """
     CREATE TABLE transcripts (
         id         INTEGER PRIMARY KEY,

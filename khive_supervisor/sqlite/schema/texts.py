@@ -52,6 +52,7 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "text": _WRITTEN, "path": _WRITTEN, "tool": _WRITTEN,
     },
     "journal_learned": {"client": _OURS, "session": _OURS},
+    "captured": {"client": _OURS, "session": _OURS, "part": _OURS},
     "transcripts": {"path": _OURS, "client": _OURS, "session": _OURS, "state": _WRITTEN},
     "candidates": {
         "rule": _OURS, "kind": _OURS, "text": _WRITTEN, "state": _OURS, "client": _OURS,

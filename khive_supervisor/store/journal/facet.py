@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from khive_supervisor.store.journal.model import (
@@ -11,7 +11,6 @@ from khive_supervisor.store.journal.model import (
     JournalEvent,
     JournalFilter,
     JournalledSession,
-    LearnedPoint,
     TranscriptCursor,
 )
 
@@ -51,12 +50,16 @@ class JournalStore(Protocol):
         """Return how many events there are."""
         ...
 
-    def learned(self, client: str, session: str) -> LearnedPoint:
-        """Return how far a session was learned from."""
+    def learned(self, client: str, session: str) -> int:
+        """Return the id of the last event of a session that was learned from; 0: none was."""
         ...
 
-    def note_learned(self, client: str, session: str, point: LearnedPoint) -> None:
-        """Note how far a session was learned from."""
+    def captured(self, client: str, session: str) -> Mapping[str, int]:
+        """Return the entries that parts of what was learned from a session have become."""
+        ...
+
+    def note_learned(self, client: str, session: str, up_to: int, parts: Mapping[str, int]) -> None:
+        """Note how far a session was learned from, and what more it has become."""
         ...
 
     def erase(self, where: JournalFilter, limit: int | None = None) -> int:

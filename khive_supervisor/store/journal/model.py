@@ -92,14 +92,6 @@ class JournalledSession:
 
 
 @dataclass(frozen=True, slots=True)
-class LearnedPoint:
-    """How far a session was learned from: its last event's id, and the entry of its digest."""
-
-    up_to: int = 0
-    digest: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TranscriptCursor:
     """How far a transcript was read, and by what it is known to be the same file.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.access.grant import Grant
@@ -13,7 +13,6 @@ from khive_supervisor.store.journal.model import (
     JournalEvent,
     JournalFilter,
     JournalledSession,
-    LearnedPoint,
 )
 from khive_supervisor.verbs.confined.wall import Wall, check
 
@@ -56,14 +55,19 @@ class ConfinedJournal(Wall):
     def count(self, where: JournalFilter = ANY_EVENT) -> int:
         return self._journal.count(_within(self._grant, where))
 
-    def learned(self, client: str, session: str) -> LearnedPoint:
+    def learned(self, client: str, session: str) -> int:
         """Of a session of its own alone; of others as of one that was never learned from."""
-        own = self.of_session(client, session)
-        return self._journal.learned(client, session) if own else LearnedPoint()
+        return self._journal.learned(client, session) if self._owns(client, session) else 0
 
-    def note_learned(self, client: str, session: str, point: LearnedPoint) -> None:
-        if self.of_session(client, session):
-            self._journal.note_learned(client, session, point)
+    def captured(self, client: str, session: str) -> Mapping[str, int]:
+        return self._journal.captured(client, session) if self._owns(client, session) else {}
+
+    def note_learned(self, client: str, session: str, up_to: int, parts: Mapping[str, int]) -> None:
+        if self._owns(client, session):
+            self._journal.note_learned(client, session, up_to, parts)
+
+    def _owns(self, client: str, session: str) -> bool:
+        return bool(self.of_session(client, session))
 
 
 class ConfinedCapture(Wall):

@@ -338,7 +338,8 @@ ALLOWED = {
     "lists": {"count", "counts", "ids", "page", "pin", "tags"},
     "changes": {"recent", "recorded", "undo"},
     "journal": {
-        "append", "count", "learned", "note_learned", "of_session", "search", "sessions",
+        "append", "captured", "count", "learned", "note_learned", "of_session", "search",
+        "sessions",
     },
     "capture": {"allowed", "candidate", "candidates", "decide", "propose"},
     "feedback": {"record", "record_many"},

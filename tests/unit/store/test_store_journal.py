@@ -17,7 +17,6 @@ from khive_supervisor.store.journal.model import (
     Candidate,
     JournalEvent,
     JournalFilter,
-    LearnedPoint,
     Origin,
     TranscriptCursor,
 )
@@ -115,9 +114,14 @@ def test_a_purge_takes_the_events_that_say_it(store: Store) -> None:
 
 
 def test_how_far_a_session_was_learned_from(store: Store) -> None:
-    assert store.journal.learned("claude-code", "s1") == LearnedPoint()
-    store.journal.note_learned("claude-code", "s1", LearnedPoint(7))
-    assert store.journal.learned("claude-code", "s1") == LearnedPoint(7)
+    assert store.journal.learned("claude-code", "s1") == 0
+    (a, b) = store.entries.add([NewEntry("memory", "default", "note", "", text) for text in "ab"])
+    store.journal.note_learned("claude-code", "s1", 7, {"digest": a.id})
+    store.journal.note_learned("claude-code", "s1", 9, {"digest": b.id})
+    assert store.journal.learned("claude-code", "s1") == 9
+    assert store.journal.captured("claude-code", "s1") == {"digest": b.id}
+    store.purges.purge([b.id])
+    assert store.journal.captured("claude-code", "s1") == {}
 
 
 def candidate(text: str, **changes: object) -> Candidate:
