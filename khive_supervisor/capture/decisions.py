@@ -130,7 +130,7 @@ def _by_agent(turn: _Turn, said: set[str]) -> list[Finding]:
 
 def _restates(sentence: str, said: set[str]) -> bool:
     words = _words(sentence)
-    if len(words) < 4 or signs.GUESSED.search(sentence):
+    if len(words) < 4 or signs.GUESSED.search(signs.GOT_IT.sub("", sentence)):
         return False
     figures = {word for word in words if word[0].isdigit()}
     rules = signs.RULING.search(sentence) or signs.LITERAL.search(sentence)

@@ -25,7 +25,8 @@ _ERROR = re.compile(
 #: What changes the place that a command runs in, not the code.
 _PREPARES = re.compile(
     r"^(?:\w+=\S+ )*(?:sudo )?(?:npm (?:ci|i|install)|yarn(?: install)?$|pnpm i|pip3? install|"
-    r"uv (?:sync|pip|add)|poetry install|bundle install|go mod|cargo (?:fetch|update)|make (?:install|deps|setup|build)\b|"
+    r"uv (?:sync|pip|add)|poetry install|bundle install|go mod|cargo (?:fetch|update)|"
+    r"make (?:install|deps|setup|build)\b|"
     r"docker|export |git submodule|apt(?:-get)? install|brew install|rustup|nvm|corepack|"
     r"python\S* -m (?:pip|venv))"
 )

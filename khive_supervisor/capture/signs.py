@@ -133,6 +133,8 @@ INQUIRY = _words(
     r"how\b(?! (?:many|much|long|often|should))", "can you", "could you", "did", "have you",
     "are you", "were you", "any (?:specific|ideas?|thoughts)", "does (?:it|that|this)",
 )  # fmt: skip
+#: What an agent's answer begins with, before it restates.
+GOT_IT = re.compile(r"^(?:got it|understood|clear|confirmed|exactly)[\s,:;.–—-]+", re.IGNORECASE)
 #: An agent that puts together what was decided.
 RECAP = _words(
     "recap", "settled", "to summari[sz]e", "in summary", "final (?:rule|policy|shape|contract)",
