@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from khive_supervisor.capture import prose
-from khive_supervisor.capture.model import Finding, FindingKind
+from khive_supervisor.capture.model import FindingKind, SessionFinding
 from khive_supervisor.store.journal.model import EventKind, JournalEvent
 
 #: Tools by how many words name what they do: `make test`, `cargo clippy`, `pytest`.
@@ -56,7 +56,7 @@ _WRITES = re.compile(
 )
 
 
-def commands(events: Sequence[JournalEvent]) -> list[Finding]:
+def commands(events: Sequence[JournalEvent]) -> list[SessionFinding]:
     """Return the commands of the project that succeeded in a session, each once."""
     found: dict[str, list[JournalEvent]] = {}
     for event in events:
@@ -67,9 +67,9 @@ def commands(events: Sequence[JournalEvent]) -> list[Finding]:
     return [_finding(form, runs) for form, runs in found.items()]
 
 
-def _finding(form: str, runs: Sequence[JournalEvent]) -> Finding:
+def _finding(form: str, runs: Sequence[JournalEvent]) -> SessionFinding:
     first = runs[0]
-    return Finding(
+    return SessionFinding(
         FindingKind.COMMAND, "ran-well", f"`{form}` works in this project.", first.speaker, True,
         first.id, first.at, tuple(one.text for one in runs), title=f"Command: {form}",
     )  # fmt: skip

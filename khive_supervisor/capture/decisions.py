@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from khive_supervisor.briefing.sentences import utterances
 from khive_supervisor.capture import prose, signs
-from khive_supervisor.capture.model import Finding, FindingKind
+from khive_supervisor.capture.model import FindingKind, SessionFinding
 from khive_supervisor.store.journal.model import EventKind, JournalEvent, Speaker
 from khive_supervisor.truth.reading import stemmed
 
@@ -37,10 +37,10 @@ class _Turn:
         return self.event.speaker == Speaker.USER
 
 
-def decisions(events: Sequence[JournalEvent]) -> list[Finding]:
+def decisions(events: Sequence[JournalEvent]) -> list[SessionFinding]:
     """Return what is ruled in a session, in order; the events are of one session."""
     turns = list(_turns(events))
-    found: list[Finding] = []
+    found: list[SessionFinding] = []
     said: set[str] = set()
     for place, turn in enumerate(turns):
         before = turns[place - 1] if place else None
@@ -58,7 +58,7 @@ def _turns(events: Sequence[JournalEvent]) -> Iterator[_Turn]:
             yield _Turn(event, found, tuple(prose.trusted(found)))
 
 
-def _by_user(turn: _Turn, before: _Turn | None) -> list[Finding]:
+def _by_user(turn: _Turn, before: _Turn | None) -> list[SessionFinding]:
     replies = before is not None and not before.users and _proposes(before)
     asked = (
         replies and before is not None and any(one.endswith("?") for one in before.sentences[-2:])
@@ -120,7 +120,7 @@ def _reply_rule(sentence: str, head: str, past: bool, asked: bool) -> str:
     return ""
 
 
-def _by_agent(turn: _Turn, said: set[str]) -> list[Finding]:
+def _by_agent(turn: _Turn, said: set[str]) -> list[SessionFinding]:
     """Return what an agent restates of what the user has said."""
     if not signs.RECAP.search(" ".join(turn.sentences[:6])):
         return []
@@ -141,10 +141,12 @@ def _words(text: str) -> set[str]:
     return {stemmed(word.lower()) for word in _WORD.findall(text)}
 
 
-def _finding(turn: _Turn, sentences: Sequence[str], rule: str, *, sure: bool) -> Iterator[Finding]:
+def _finding(
+    turn: _Turn, sentences: Sequence[str], rule: str, *, sure: bool
+) -> Iterator[SessionFinding]:
     if sentences:
         event = turn.event
-        yield Finding(
+        yield SessionFinding(
             FindingKind.DECISION, rule, " ".join(sentences), event.speaker, sure, event.id,
             event.at, tuple(sentences),
         )  # fmt: skip

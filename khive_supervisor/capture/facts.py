@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from khive_supervisor.capture import commands, decisions, digests, fixes
-from khive_supervisor.capture.model import Finding, FindingKind
+from khive_supervisor.capture.model import FindingKind, SessionFinding
 from khive_supervisor.store.journal.model import JournalEvent, Speaker
 
 #: Characters of decisions that are one fact.
@@ -40,7 +40,7 @@ class SessionLearning:
     """What is learned from a session: what becomes facts, and what is to be reviewed."""
 
     facts: tuple[CapturedFact, ...]
-    candidates: tuple[Finding, ...]
+    candidates: tuple[SessionFinding, ...]
 
 
 def learned(events: Sequence[JournalEvent], *, ended: bool) -> SessionLearning:
@@ -58,10 +58,10 @@ def learned(events: Sequence[JournalEvent], *, ended: bool) -> SessionLearning:
     return SessionLearning(tuple(facts[-MOST_FACTS:]), unsure[:MOST_CANDIDATES])
 
 
-def _together(found: Sequence[Finding], title: str) -> Iterator[CapturedFact]:
+def _together(found: Sequence[SessionFinding], title: str) -> Iterator[CapturedFact]:
     """Yield decisions as facts of a bounded length; each sentence once."""
     said: set[str] = set()
-    group: list[Finding] = []
+    group: list[SessionFinding] = []
     lines: list[str] = []
     number = 0
     for one in found:
@@ -79,7 +79,7 @@ def _together(found: Sequence[Finding], title: str) -> Iterator[CapturedFact]:
 
 
 def _joined(
-    number: int, title: str, lines: Sequence[str], group: Sequence[Finding]
+    number: int, title: str, lines: Sequence[str], group: Sequence[SessionFinding]
 ) -> CapturedFact:
     users = any(one.speaker == Speaker.USER for one in group)
     speaker = Speaker.USER if users else Speaker.AGENT
@@ -88,7 +88,7 @@ def _joined(
     return CapturedFact(part, FindingKind.DECISION, title, "\n".join(lines), speaker, at)
 
 
-def _alone(found: Finding) -> CapturedFact:
+def _alone(found: SessionFinding) -> CapturedFact:
     part = f"{found.kind}: {found.title}"
     return CapturedFact(part, found.kind, found.title, found.text, found.speaker, found.at)
 

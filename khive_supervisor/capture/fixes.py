@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from khive_supervisor.capture import prose
 from khive_supervisor.capture.commands import edited_paths, general
-from khive_supervisor.capture.model import Finding, FindingKind
+from khive_supervisor.capture.model import FindingKind, SessionFinding
 from khive_supervisor.store.journal.model import EventKind, JournalEvent
 
 #: Files that are changed for one fix; with more nobody can tell which it was.
@@ -44,10 +44,10 @@ class _Failure:
     prepared: list[str] = field(default_factory=list)
 
 
-def fixes(events: Sequence[JournalEvent]) -> list[Finding]:
+def fixes(events: Sequence[JournalEvent]) -> list[SessionFinding]:
     """Return, of commands that failed and later succeeded, what was changed in between."""
     failed: dict[str, _Failure] = {}
-    found: list[Finding] = []
+    found: list[SessionFinding] = []
     edited = False
     for event in events:
         if event.kind == EventKind.COMMAND:
@@ -61,7 +61,7 @@ def fixes(events: Sequence[JournalEvent]) -> list[Finding]:
     return found
 
 
-def _ran(event: JournalEvent, failed: dict[str, _Failure], *, edited: bool) -> list[Finding]:
+def _ran(event: JournalEvent, failed: dict[str, _Failure], *, edited: bool) -> list[SessionFinding]:
     """Note how a command ended; return what fixed it, if it had failed."""
     line = " ".join(event.text.split())
     if event.exit_code != 0:
@@ -95,7 +95,7 @@ def error_line(output: str) -> str:
     return lines[-1][:_LINE] if lines else ""
 
 
-def _found(failure: _Failure, event: JournalEvent) -> list[Finding]:
+def _found(failure: _Failure, event: JournalEvent) -> list[SessionFinding]:
     done = _done(failure)
     command = " ".join(event.text.split())[:_COMMAND]
     if not done or not failure.error or not general(event.text):
@@ -104,7 +104,7 @@ def _found(failure: _Failure, event: JournalEvent) -> list[Finding]:
     sure = failure.found_so and bool(_PREPARES.match((failure.prepared or [""])[-1]))
     sure = sure and not failure.paths and not prose.dangerous(text)
     return [
-        Finding(
+        SessionFinding(
             FindingKind.FIX, "worked-after", text, event.speaker, sure, event.id, event.at,
             (event.text,), title=f"Fix: {failure.error}"[:120], path=(failure.paths or [""])[0],
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from khive_supervisor.capture import amendments
 from khive_supervisor.capture.facts import CapturedFact, learned
-from khive_supervisor.capture.model import Finding, FindingKind
+from khive_supervisor.capture.model import FindingKind, SessionFinding
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import Candidate, JournalEvent, Speaker
@@ -120,7 +120,7 @@ class _Step:
             ),
         )  # fmt: skip
 
-    def candidate(self, found: Finding) -> Candidate:
+    def candidate(self, found: SessionFinding) -> Candidate:
         event = self._event
         return Candidate(
             found.rule, found.kind, self._gate.written(found.text), event.client, event.session,

@@ -16,7 +16,7 @@ class FindingKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SessionFinding:
     """Something that a session came to.
 
     `sure`: it becomes a fact by itself; otherwise a candidate for review. `sentences` are those of
