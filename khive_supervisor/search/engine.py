@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -24,7 +24,7 @@ from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, Invalid
 from khive_supervisor.freshness import Versions
 from khive_supervisor.index.inverted.scope import Scope
 from khive_supervisor.index.vectors.reader import EXACT_LIMIT, VectorIndex
-from khive_supervisor.search import evidence, fusion, ranking
+from khive_supervisor.search import evidence, fusion, pieces, ranking
 from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written, prefer_written
 from khive_supervisor.search.full_text import LexicalMatches, LexicalSearch
@@ -50,13 +50,25 @@ Scored = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result: the entry, its fit, why it is here, and the numbers behind that."""
+    """One result: the entry, its fit, why it is here, and the numbers behind that.
+
+    Attributes:
+        pieces: further pieces of the same document, best first.
+        unshown: pieces of it that fit, and are neither of these.
+    """
 
     entry: Entry
     score: float
     why: str
     details: Mapping[str, object]
     judged: Judged
+    pieces: tuple[Hit, ...] = ()
+    unshown: int = 0
+
+    @property
+    def every(self) -> tuple[Hit, ...]:
+        """Return the hit and the further pieces that are shown with it."""
+        return (self, *self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +170,12 @@ class SearchEngine:
         now: float,
         profile: RankingProfile = NEUTRAL,
         floor: float | None = None,
+        by_document: bool = True,
     ) -> SearchResults:
         """Return the best entries for a query, which may be any string.
 
-        Those that fit less than `floor` are left out; None: as the configuration says.
+        Those that fit less than `floor` are left out; None: as the configuration says. Pieces of
+        one document are one result, unless `by_document` is False.
 
         Raises:
             InvalidInput: the query is longer than search.max_query_characters.
@@ -182,13 +196,20 @@ class SearchEngine:
         vector = self._vector_arm(wait_for_vector, scope, depth)
         fused = fusion.fuse(lexical.found, vector.found, lexical.names)
         written = prefer_written(query, terms, fused, self._store, scope)
-        ranked = self._ranked(written, scope, limit, now, profile)
+        ranked = self._ranked(written, scope, max(limit, evidence.FIRST), now, profile)
+        entries = self._entries(ranked)
+        crowded = by_document and _crowded(ranked[:limit], entries)
+        if crowded:
+            ranked = self._ranked(written, scope, pieces.LOOKED_AT * limit, now, profile)
+            entries = self._entries(ranked)
         found = self._found(query, terms, scope, ranked, (lexical, vector))
-        judged = evidence.judge(ranked, written, found)[:limit]
+        judged = evidence.judge(ranked, written, found)
         bar = self._floor(floor)
-        missed = [one for one in judged if one.fit < bar]
+        missed = [one for one in judged[:limit] if one.fit < bar]
+        looked_at = judged if crowded else judged[:limit]
+        fitting = [one for one in looked_at if one.fit >= bar and one.id in entries]
         return SearchResults(
-            hits=self._hits([one for one in judged if one.fit >= bar], written),
+            hits=_hits(fitting, entries, written, limit, by_document),
             notes=tuple(note for note in (lexical.note, vector.note) if note),
             lexical=lexical.state,
             vector=vector.state,
@@ -267,15 +288,14 @@ class SearchEngine:
             self._report_damage(error)
 
     def _ranked(
-        self, written: Written, scope: Scope, limit: int, now: float, profile: RankingProfile
+        self, written: Written, scope: Scope, wanted: int, now: float, profile: RankingProfile
     ) -> list[ranking.Ranked]:
-        """Return the first candidates by their final order: `limit`, and enough to judge by."""
+        """Return the first candidates by their final order."""
         outside = self._store.entries.not_holding([one.id for one in written.fused], now)
         fused = [one for one in written.fused if one.id not in outside]
         means: ranking.Means = {}
         if profile.means is not None:
             means = profile.means([candidate.id for candidate in fused])
-        wanted = max(limit, evidence.FIRST)
         contenders = ranking.contenders(fused, wanted, profile.weights, means)
         ages = self._ages([candidate.id for candidate in contenders], scope, now)
         return ranking.rank(contenders, ages.get, profile.weights, means)[:wanted]
@@ -315,14 +335,9 @@ class SearchEngine:
         others = [one.fused.id for one in ranked if one.fused.vector is None]
         return {**listed, **self._index.cosines(vector.vector, others)}
 
-    def _hits(self, judged: Sequence[Judged], written: Written) -> list[Hit]:
-        ids = [one.ranked.fused.id for one in judged]
-        entries = {entry.id: entry for entry in self._store.entries.get(ids)}
-        return [
-            Hit(entries[one], hit.fit, _why(hit.ranked.fused, written), _details(hit, written), hit)
-            for one, hit in zip(ids, judged, strict=True)
-            if one in entries
-        ]
+    def _entries(self, ranked: Sequence[ranking.Ranked]) -> dict[int, Entry]:
+        ids = [one.fused.id for one in ranked]
+        return {entry.id: entry for entry in self._store.entries.get(ids)}
 
     def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
         """What ranking wants to know of entries: from the inverted index, else from the store."""
@@ -346,6 +361,37 @@ def embedded_part(query: str) -> str:
     text = query[:EMBEDDED_CHARACTERS]
     beyond = next(islice(_WORD_OR_SIGN.finditer(text), EMBEDDED_WORDS, None), None)
     return text if beyond is None else text[: beyond.start()]
+
+
+def _crowded(ranked: Sequence[ranking.Ranked], entries: Mapping[int, Entry]) -> bool:
+    """Return True if several of the first results are pieces of one document."""
+    known = [entries[one.fused.id] for one in ranked if one.fused.id in entries]
+    return pieces.crowded([pieces.document_of(entry) for entry in known])
+
+
+def _hits(
+    judged: Sequence[Judged],
+    entries: Mapping[int, Entry],
+    written: Written,
+    limit: int,
+    by_document: bool,
+) -> list[Hit]:
+    """Return the first `limit` results, each with what is shown of its document besides."""
+
+    def hit(one: Judged) -> Hit:
+        return Hit(
+            entries[one.id], one.fit, _why(one.ranked.fused, written), _details(one, written), one
+        )
+
+    known = [pieces.document_of(entries[one.id]) if by_document else one.id for one in judged]
+    return [
+        replace(
+            hit(document.best),
+            pieces=tuple(hit(one) for one in document.further),
+            unshown=document.unshown,
+        )
+        for document in pieces.gathered(judged, known, limit)
+    ]
 
 
 def _why(fused: fusion.Fused, written: Written) -> str:

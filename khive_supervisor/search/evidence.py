@@ -52,6 +52,11 @@ class Judged:
     facts: EntryFacts
     query: QueryFacts
 
+    @property
+    def id(self) -> int:
+        """Return the entry's number."""
+        return self.ranked.fused.id
+
 
 def judge(ranked: Sequence[Ranked], written: Written, found: SearchEvidence) -> list[Judged]:
     """Return the results in their order, each with its fit."""

@@ -20,6 +20,8 @@ from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Characters of a result's content by default: ten results stay readable in a model's context.
 DEFAULT_CHARACTERS = 1500
+#: Characters that are shown of a content at least.
+FEWEST_CHARACTERS = 50
 DEFAULT_LIMIT = 10
 #: Entries of other projects that are counted when nothing fits.
 MOST_ELSEWHERE = 20
@@ -38,7 +40,7 @@ QUERY: JsonObject = {
     "limit": forms.LIMIT,
     "max_characters": schema.whole(
         f"Characters of each content ({DEFAULT_CHARACTERS}); memory_get has all.",
-        least=50,
+        least=FEWEST_CHARACTERS,
         most=100_000,
     ),
     "floor": FLOOR,
@@ -99,6 +101,8 @@ def status_of(added: Added) -> str:
 class ShownResult(TypedDict):
     """An entry among the results of a search: what is not usual is left out.
 
+    `pieces` are further ones of the same document; `more_pieces` of it fit as well.
+
     `created_at` is a day of UTC; `kind` is there if it is not the collection's usual one, `why` and
     `ranking` if `explain` asked for them. memory_get has all of an entry.
     """
@@ -120,7 +124,20 @@ class ShownResult(TypedDict):
     older: NotRequired[str]
     code: NotRequired[str]
     since: NotRequired[str]
+    pieces: NotRequired[list[ShownPiece]]
+    more_pieces: NotRequired[int]
     ranking: NotRequired[Mapping[str, object]]
+
+
+class ShownPiece(TypedDict):
+    """A further piece of a result's document; its title is there if it is another one."""
+
+    id: str
+    content: str
+    title: NotRequired[str]
+    cut: NotRequired[str]
+    older: NotRequired[str]
+    code: NotRequired[str]
 
 
 class Found(TypedDict):
@@ -133,8 +150,10 @@ class Found(TypedDict):
     search: NotRequired[Answer]
 
 
-#: Puts results in order, and gives fields to add to some, by entry id.
-Arranged = tuple[list[Hit], Mapping[int, Mapping[str, str]]]
+#: Fields to add to entries that are shown, by id.
+Marks = Mapping[int, Mapping[str, str]]
+#: Puts results in order, and marks entries.
+Arranged = tuple[list[Hit], Marks]
 Arrange = Callable[[Context, Sequence[Hit]], Arranged]
 
 
@@ -176,13 +195,7 @@ def search(
     named = belonging.labels(context, (hit.entry for hit in hits), args)
     shown: Found = {
         "results": [
-            show_result(
-                hit,
-                characters,
-                named.get(hit.entry.id),
-                marks.get(hit.entry.id, {}),
-                explain=explain,
-            )
+            show_result(hit, characters, named.get(hit.entry.id), marks, explain=explain)
             for hit in hits
         ],
         "served_by": served_by,
@@ -218,7 +231,12 @@ def _fitting(context: Context, args: Mapping[str, Any], where: EntryFilter) -> i
     counted = replace(context.search.counts)
     # Nothing of it is shown, so no profile is to learn from it.
     answer = context.search.search(
-        args["query"], where, limit=MOST_ELSEWHERE, now=context.now(), floor=args.get("floor")
+        args["query"],
+        where,
+        limit=MOST_ELSEWHERE,
+        now=context.now(),
+        floor=args.get("floor"),
+        by_document=False,
     )
     context.search.counts = counted
     return len(answer.hits)
@@ -240,19 +258,34 @@ def show_result(
     hit: Hit,
     characters: int,
     project: str | None = None,
-    marks: Mapping[str, str] = MappingProxyType({}),
+    marks: Marks = MappingProxyType({}),
     *,
     explain: bool = False,
 ) -> ShownResult:
     """Return a result as agents and people see it.
 
-    `project` is named where it is another; `marks` are fields that only some results have.
+    `project` is named where it is another; `marks` are fields that only some entries have, by id.
     """
     shown = show_entry(hit.entry, characters, hit.score, project)
-    shown = cast("ShownResult", {**shown, **marks})
+    shown = cast("ShownResult", {**shown, **marks.get(hit.entry.id, {})})
+    if hit.pieces:
+        shown["pieces"] = [_show_piece(one, hit, characters, marks) for one in hit.pieces]
+    if hit.unshown:
+        shown["more_pieces"] = hit.unshown
     if explain:
         shown |= {"why": hit.why, "ranking": hit.details}
     return shown
+
+
+def _show_piece(piece: Hit, best: Hit, characters: int, marks: Marks) -> ShownPiece:
+    """Return a further piece of a document: a third of what its best piece may have."""
+    whole = forms.show(piece.entry, max(characters // 3, FEWEST_CHARACTERS))
+    shown: ShownPiece = {"id": whole["id"], "content": whole["content"]}
+    if "title" in whole and piece.entry.title != best.entry.title:
+        shown["title"] = whole["title"]
+    if "cut" in whole:
+        shown["cut"] = whole["cut"]
+    return cast("ShownPiece", {**shown, **marks.get(piece.entry.id, {})})
 
 
 def show_entry(

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from khive_supervisor.verbs.answers import USUAL_KIND, Found, ShownResult
+from khive_supervisor.verbs.answers import USUAL_KIND, Found, ShownPiece, ShownResult
 from khive_supervisor.verbs.forms import WholeEntry
 from khive_supervisor.verbs.registry import Answer
 
 #: What of a result stands at its place in a line; the rest follows the day as a mark with its name.
 _IN_LINE = frozenset(
     ("id", "content", "created_at", "kind", "score", "title", "tags", "source", "project", "why",
-     "ranking", "cut")
+     "ranking", "cut", "pieces", "more_pieces")
 )  # fmt: skip
 
 
@@ -84,7 +84,19 @@ def _line(result: ShownResult) -> str:
     head += [f"[{name}: {said}]" for name, said in result.items() if name not in _IN_LINE]
     text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
     after = [f"[cut: {result['cut']}]"] if "cut" in result else []
-    return " ".join([*head, text, *after, *_ranked(result)])
+    lines = [" ".join([*head, text, *after, *_ranked(result)])]
+    lines += [_piece_line(piece) for piece in result.get("pieces", ())]
+    if "more_pieces" in result:
+        lines.append(f"  and {result['more_pieces']} more of it")
+    return "\n".join(lines)
+
+
+def _piece_line(piece: ShownPiece) -> str:
+    """Return a further piece of a document in a line below its best one."""
+    marks = [f"[{name}: {said}]" for name, said in piece.items() if name not in _IN_LINE]
+    text = f"{piece['title']}: {piece['content']}" if "title" in piece else piece["content"]
+    after = [f"[cut: {piece['cut']}]"] if "cut" in piece else []
+    return " ".join(["  also", piece["id"], *marks, text, *after])
 
 
 def _ranked(result: ShownResult) -> list[str]:

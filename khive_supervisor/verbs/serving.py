@@ -52,7 +52,8 @@ def serve(
 ) -> tuple[SearchResults, ServedBy]:
     """Search as the profile that serves this session ranks; and by which one it was, and why.
 
-    `now` is the moment that it is about, in unix seconds; None is this one.
+    `now` is the moment that it is about, in unix seconds; None is this one. Of another moment,
+    each piece of a document is a result: what stood in its place then may be of another one.
     """
     (namespace,) = where.namespaces or (context.namespace(None),)
     found = context.profiles.snapshot().resolve(context.session.actor, namespace, kind)
@@ -63,9 +64,11 @@ def serve(
         now=context.now() if now is None else now,
         profile=ranking_profile(context.whole_store, found.profile),
         floor=floor,
+        by_document=now is None,
     )
     name = secrets.token_hex(4)
-    context.served.add((hit.entry.id for hit in answer.hits), Serve(name, found.profile.name))
+    shown = (one.entry.id for hit in answer.hits for one in hit.every)
+    context.served.add(shown, Serve(name, found.profile.name))
     served_by: ServedBy = {"serve": name}
     if found.binding is not None:
         served_by |= {"profile": found.profile.name, "binding": describe(found.binding)}

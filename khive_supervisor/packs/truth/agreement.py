@@ -10,6 +10,7 @@ import numpy as np
 
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.search.engine import Hit
+from khive_supervisor.search.pieces import document_of
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare
@@ -23,6 +24,7 @@ COMPARED, NEIGHBOURS = 20, 8
 NEAREST = 5
 #: Characters of a new entry that its neighbours are looked for with, and neighbours that are told.
 ASKED_CHARACTERS, TOLD = 1000, 2
+_SMALLEST_LENGTH = 1e-9
 #: Who links by these rules.
 BY_RULE = "rule"
 _ORDER = (OTHERWISE, SAME, NEAR)
@@ -39,19 +41,47 @@ class Neighbour:
 def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbour]:
     """Return the earlier entries that say nearly the same as a new one, or otherwise.
 
-    The most telling first, `TOLD` at most.
+    The most telling first, `TOLD` at most. Pieces of its own document are none of them.
     """
     asked = f"{new.title}\n{new.content}".strip()[:ASKED_CHARACTERS]
     # The rules say what is related, and not how well it answers: no floor.
-    found = context.search.search(asked, where, limit=NEIGHBOURS, now=context.now(), floor=0.0)
-    others = [hit.entry for hit in found.hits if hit.entry.id != new.id]
-    cosines = _cosines(context, [new, *others])
+    found = context.search.search(
+        asked, where, limit=NEIGHBOURS, now=context.now(), floor=0.0, by_document=False
+    )
+    own = document_of(new)
+    others = [hit.entry for hit in found.hits if document_of(hit.entry) != own]
+    cosines = _cosines(context, {one.id: (one,) for one in (new, *others)})
     reading = _read(new)
     findings = [
         (other, compare(reading, _read(other), cosines.get((new.id, other.id)))) for other in others
     ]
     told = [Neighbour(other, finding) for other, finding in findings if finding]
     return sorted(told, key=lambda one: _ORDER.index(one.finding.kind))[:TOLD]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a result says as a whole: an entry, or the pieces of a document that are shown."""
+
+    best: Entry
+    pieces: Sequence[Entry]
+
+    @classmethod
+    def by(cls, hit: Hit) -> _Said:
+        """Return it for a result."""
+        return cls(hit.entry, sorted((one.entry for one in hit.every), key=lambda one: one.id))
+
+    @property
+    def newest(self) -> tuple[float, int]:
+        """Return what orders results by their dates."""
+        return self.pieces[-1].created_at, self.pieces[-1].id
+
+    @property
+    def reading(self) -> Reading:
+        """Return all of it as the rules read it."""
+        if len(self.pieces) == 1:
+            return _read(self.best)
+        return read("\n".join([self.best.title, *(one.content for one in self.pieces)]))
 
 
 def arranged(
@@ -61,10 +91,11 @@ def arranged(
 
     Who has more of the names in the query, as they are written, stays before the others: it is what
     was asked for. Nothing else changes its place. A mark is a field and its text, by entry id.
+    Pieces of one document are read together, and do not disagree with each other.
     """
-    compared = [hit.entry for hit in hits[:COMPARED] if hit.entry.collection == "memory"]
+    compared = [_Said.by(hit) for hit in hits if hit.entry.collection == "memory"][:COMPARED]
     newer_of = _disagreeing(context, compared)
-    ordered = _newest_first(hits, newer_of)
+    ordered = _newest_first(hits, _of_best(compared, newer_of))
     # Ids grow: of several newer ones, the highest was stored last.
     marks = {
         older: {"older": f"may be outdated; {forms.show_id('memory', max(newers))} says otherwise"}
@@ -73,19 +104,29 @@ def arranged(
     return ordered, marks
 
 
-def _disagreeing(context: Context, entries: Sequence[Entry]) -> dict[int, set[int]]:
-    """Return the newer entries that say otherwise, by the older one's id."""
+def _of_best(results: Sequence[_Said], newer_of: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    """Return which results are newer than which, whatever piece of theirs says so."""
+    best = {piece.id: one.best.id for one in results for piece in one.pieces}
+    return {
+        one.best.id: {best.get(newer, newer) for newer in newer_of.get(one.best.id, ())}
+        for one in results
+    }
+
+
+def _disagreeing(context: Context, results: Sequence[_Said]) -> dict[int, set[int]]:
+    """Return the newer results that say otherwise, by the older one's id."""
     newer_of: dict[int, set[int]] = {}
-    if not entries:
+    if not results:
         return newer_of
-    ids = [one.id for one in entries]
-    linked, settled = _linked(context, ids)
+    of = {piece.id: one.best.id for one in results for piece in one.pieces}
+    linked, settled = _linked(context, [*of])
     for new, old in linked:
-        newer_of.setdefault(old, set()).add(new)
-    cosines = _cosines(context, entries)
-    readings = {one.id: _read(one) for one in entries}
-    ordered = sorted(entries, key=lambda one: (one.created_at, one.id))
-    for older, newer in combinations([one.id for one in ordered], 2):
+        if of.get(new) != of[old]:
+            newer_of.setdefault(old, set()).add(new)
+    cosines = _cosines(context, {one.best.id: one.pieces for one in results})
+    readings = {one.best.id: one.reading for one in results}
+    ordered = sorted(results, key=lambda one: one.newest)
+    for older, newer in combinations([one.best.id for one in ordered], 2):
         if (newer, older) in settled or (newer, older) in linked:
             continue
         found = compare(readings[newer], readings[older], cosines.get((newer, older)))
@@ -165,15 +206,28 @@ def _vectors(context: Context, entries: Sequence[Entry]) -> tuple[list[int], Vec
     return [row.entry_id for row in rows], vectors
 
 
-def _cosines(context: Context, entries: Sequence[Entry]) -> dict[tuple[int, int], float]:
-    """Return the cosines of all pairs of entries that have vectors, by both orders of ids."""
-    ids, vectors = _vectors(context, entries)
-    if len(ids) < 2:
+def _cosines(
+    context: Context, results: Mapping[int, Sequence[Entry]]
+) -> dict[tuple[int, int], float]:
+    """Return the cosines of all pairs of results that have vectors, by both orders of their ids.
+
+    A result of several entries has the mean of their vectors.
+    """
+    known, vectors = _vectors(context, [entry for entries in results.values() for entry in entries])
+    place = {entry: number for number, entry in enumerate(known)}
+    found = {}
+    for one, entries in results.items():
+        rows = [place[entry.id] for entry in entries if entry.id in place]
+        if rows:
+            whole = vectors[rows].sum(0)
+            found[one] = whole / max(float(np.linalg.norm(whole)), _SMALLEST_LENGTH)
+    if len(found) < 2:
         return {}
-    products = (vectors @ vectors.T).tolist()
+    stacked = np.stack([*found.values()])
+    products = (stacked @ stacked.T).tolist()
     return {
         (one, other): products[i][j]
-        for i, one in enumerate(ids)
-        for j, other in enumerate(ids)
+        for i, one in enumerate(found)
+        for j, other in enumerate(found)
         if i != j
     }
