@@ -307,15 +307,22 @@ class EntryFilter:
 EVERYTHING = EntryFilter()
 
 
+#: What the metric of a generation says: the form in which slots have no holes. A release that does
+#: not know it does not map the file.
+DENSE = "angular, dense"
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One immutable index file, and all that is needed to trust it before it is mapped.
 
     `file` is a name inside the index directory; `sha256` and `fingerprint` are hexadecimal, of the
-    whole file and of a sample of its bytes; `items` counts the vectors in it, whose item ids are
-    entry ids up to `max_entry_id`; the vectors with a sequence number above `covered_seq` are not
-    in it. `direct` says that the builder saw the vectors at the offsets that `index.vectors.layout`
-    computes, so that a reader may take them from the file without Annoy.
+    whole file and of a sample of its bytes; `items` counts the vectors in it, of entries up to
+    `max_entry_id`; the vectors with a sequence number above `covered_seq` are not in it. `metric`
+    names the form, too: of DENSE, slots are numbered without holes, and a file beside it says whose
+    they are; of the older one, slots are entry ids. `direct` says that the builder saw the vectors
+    at the offsets that `index.vectors.layout` computes, so that a reader may take them from the
+    file without Annoy.
     """
 
     generation: int
@@ -333,6 +340,19 @@ class Generation:
     direct: bool
     created_at: float
     current: bool = True
+
+    @property
+    def dense(self) -> bool:
+        """Return True if slots have no holes."""
+        return self.metric == DENSE
+
+    @property
+    def slots(self) -> int:
+        """Return how many slots the file has, those without a vector too.
+
+        Two at least: of one item, Annoy cannot tell the tree from the item.
+        """
+        return max(self.items, 2) if self.dense else self.max_entry_id + 1
 
 
 @dataclass(frozen=True, slots=True)

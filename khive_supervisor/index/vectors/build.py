@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError, StoreUnavailable
 from khive_supervisor.index.inverted import collect, postings_file
-from khive_supervisor.index.vectors import sketch
+from khive_supervisor.index.vectors import sketch, slots
 from khive_supervisor.index.vectors.delta import DELTA_LIMIT
 from khive_supervisor.index.vectors.generation import Generations, file_name, put
 from khive_supervisor.index.vectors.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import Generation, VectorStats
+from khive_supervisor.store.model import DENSE, Generation, VectorStats
 
 #: Trees when the configuration does not say; see `reader.SEARCH_K` for what they find. More add
 #: little: 80 trees find 0.5 % more and take 55 MB more for 100,000 vectors.
@@ -33,6 +34,8 @@ _COMPARED = 256
 #: Parts of the index that may belong to dead entries before it is built anew: they cost room, and
 #: searches have to look past them.
 _DEAD_SHARE = 0.2
+#: Slots for each item from which on a file of the older form is mostly holes.
+_SPARSE = 2
 
 
 class BuildReason(enum.StrEnum):
@@ -43,6 +46,7 @@ class BuildReason(enum.StrEnum):
     FIRST = "first"
     GROWN = "grown"
     SHRUNK = "shrunk"
+    SPARSE = "sparse"
     MODEL_CHANGED = "model_changed"
 
 
@@ -83,6 +87,8 @@ def due_to_build(
     dead = generation.items - (vectors.vectors - vectors.newer)
     if vectors.vectors and dead >= minimum and dead > _DEAD_SHARE * generation.items:
         return BuildReason.SHRUNK
+    if generation.slots > max(minimum, _SPARSE * generation.items):
+        return BuildReason.SPARSE
     return None
 
 
@@ -110,20 +116,32 @@ def build(
     covered = store.vectors.last_seq(model_id)
     annoy = AnnoyIndex(dimensions, METRIC)
     annoy.set_seed(_SEED)
-    items = _fill(annoy, store, model_id, dimensions, covered)
-    if not items:
+    ids = _fill(annoy, store, model_id, dimensions, covered)
+    if not len(ids):
         return None
+    if len(ids) == 1:  # twice: there are two slots at least
+        annoy.add_item(1, annoy.get_item_vector(0))
     _make_room(generations.directory, annoy.get_n_items(), trees, dimensions)
     annoy.build(trees, 1)
     with _no_room(path):
         annoy.save(path)
-    row = _describe(annoy, path, number, model_id, dimensions, items, covered, clock())
+    row = _describe(annoy, path, number, model_id, dimensions, ids, covered, clock())
     annoy.unload()
-    if row.direct and sketch.worth_it(row.max_entry_id + 1, dimensions):
+    _write_slots(generations, row, ids)
+    if row.direct and sketch.worth_it(row.slots, dimensions):
         _write_sketch(generations, row, path)
     _write_postings(generations, row, store)
     generations.publish(store.generations, row)
     return row
+
+
+def _write_slots(generations: Generations, row: Generation, ids: NDArray[np.int64]) -> None:
+    """Say beside the file that is about to be published whose its vectors are."""
+    final = generations.slots(row)
+    temporary = final + ".tmp"
+    with _no_room(temporary):
+        slots.write(temporary, row, np.resize(ids, row.slots))
+    put(temporary, final)
 
 
 def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
@@ -132,10 +150,9 @@ def _write_sketch(generations: Generations, row: Generation, path: str) -> None:
     temporary = final + ".tmp"
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        slots = nodes(descriptor, row.dimensions)[: row.max_entry_id + 1]
-        items = np.flatnonzero(slots["descendants"] == 1)
+        items = nodes(descriptor, row.dimensions)[: row.slots]
         with _no_room(temporary):
-            sketch.write(temporary, row, slots["vector"], items)
+            sketch.write(temporary, row, items["vector"], np.arange(row.slots))
     finally:
         os.close(descriptor)
     put(temporary, final)
@@ -163,17 +180,20 @@ def _no_room(path: str) -> Iterator[None]:
         ) from error
 
 
-def _fill(annoy: AnnoyIndex, store: Store, model_id: str, dimensions: int, covered: int) -> int:
-    """Add the live vectors up to a sequence number; how many there are."""
-    count = seq = 0
+def _fill(
+    annoy: AnnoyIndex, store: Store, model_id: str, dimensions: int, covered: int
+) -> NDArray[np.int64]:
+    """Add the live vectors up to a sequence number; return whose they are, by slot."""
+    ids = array("q")
+    seq = 0
     while rows := store.vectors.live_after(model_id, seq, _CHUNK):
         seq = rows[-1].seq
         for row in rows:
             if row.seq > covered:
-                return count
-            annoy.add_item(row.entry_id, _unit(row.data, dimensions))
-            count += 1
-    return count
+                return np.array(ids, np.int64)
+            annoy.add_item(len(ids), _unit(row.data, dimensions))
+            ids.append(row.entry_id)
+    return np.array(ids, np.int64)
 
 
 def _unit(data: bytes, dimensions: int) -> NDArray[np.float32]:
@@ -202,8 +222,8 @@ def _make_room(directory: str, item_slots: int, trees: int, dimensions: int) -> 
 
 
 def _describe(
-    annoy: AnnoyIndex, path: str, number: int, model_id: str, dimensions: int, items: int,
-    covered: int, now: float,
+    annoy: AnnoyIndex, path: str, number: int, model_id: str, dimensions: int,
+    ids: NDArray[np.int64], covered: int, now: float,
 ) -> Generation:  # fmt: skip
     """Return the row of the file that was just written."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -216,11 +236,11 @@ def _describe(
             fingerprint=fingerprint(descriptor),
             bytes=os.fstat(descriptor).st_size,
             dimensions=dimensions,
-            metric=METRIC,
-            items=items,
+            metric=DENSE,
+            items=len(ids),
             trees=annoy.get_n_trees(),
             covered_seq=covered,
-            max_entry_id=annoy.get_n_items() - 1,
+            max_entry_id=int(ids.max()),
             direct=_reads_directly(annoy, descriptor, dimensions),
             created_at=now,
         )
@@ -230,9 +250,9 @@ def _describe(
 
 def _reads_directly(annoy: AnnoyIndex, descriptor: int, dimensions: int) -> bool:
     """Return True if the vectors lie in the file where `layout` says; compared for some items."""
-    slots = annoy.get_n_items()
+    count = annoy.get_n_items()
     view = nodes(descriptor, dimensions)
-    compared = {slots - 1, *range(0, slots, max(slots // _COMPARED, 1))}
+    compared = {count - 1, *range(0, count, max(count // _COMPARED, 1))}
     return all(
         np.array_equal(view[item]["vector"], np.array(annoy.get_item_vector(item), np.float32))
         for item in compared

@@ -22,11 +22,12 @@ from khive_supervisor.host.durable import sync
 from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.index.vectors.layout import checksum, fingerprint
 from khive_supervisor.index.vectors.sketch import Sketch
+from khive_supervisor.index.vectors.slots import SlotMap
 from khive_supervisor.store.model import Generation
 from khive_supervisor.store.vectors import GenerationStore
 
 #: Files that this module made, finished or not; nothing else in the directory is ever touched.
-_OURS = re.compile(r"[0-9]+\.(ann|sketch|words)(\.tmp)?")
+_OURS = re.compile(r"[0-9]+\.(ann|sketch|words|slots)(\.tmp)?")
 #: Taken by the one builder of a store; the file stays.
 _BUILDER_LOCK = ".builder.lock"
 
@@ -76,6 +77,10 @@ class Generations:
         """Return where the inverted index of a generation is."""
         return os.path.join(self.directory, f"{generation.generation}.words")
 
+    def slots(self, generation: Generation) -> str:
+        """Return where it is said whose the vectors of a generation are, if it is dense."""
+        return os.path.join(self.directory, f"{generation.generation}.slots")
+
     def publish(self, stored: GenerationStore, generation: Generation) -> None:
         """Make the temporary file of `generation` the current index of its model.
 
@@ -123,6 +128,9 @@ class Generations:
                 raise IndexFileError(f"The index file {path} is damaged.", hint=_REBUILD)
         finally:
             os.close(descriptor)
+        if generation.dense and not os.path.exists(self.slots(generation)):
+            raise IndexFileError(f"{self.slots(generation)} is missing.", hint=_REBUILD)
+        self._verify_companion(self.slots(generation), generation, SlotMap)
         self._verify_companion(self.sketch(generation), generation, Sketch)
         self._verify_companion(self.postings(generation), generation, PostingsFile)
 
@@ -130,7 +138,7 @@ class Generations:
         self,
         path: str,
         generation: Generation,
-        kind: Callable[[str, Generation], Sketch | PostingsFile],
+        kind: Callable[[str, Generation], Sketch | PostingsFile | SlotMap],
     ) -> None:
         try:
             found = kind(path, generation)

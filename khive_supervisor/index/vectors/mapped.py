@@ -20,7 +20,8 @@ from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.layout import METRIC, check_geometry, nodes
 from khive_supervisor.index.vectors.sketch import Sketch
-from khive_supervisor.store.model import Generation
+from khive_supervisor.index.vectors.slots import SlotMap
+from khive_supervisor.store.model import DENSE, Generation
 from khive_supervisor.store.vectors import GenerationStore
 
 T = TypeVar("T")
@@ -46,13 +47,14 @@ class MappedGeneration:
 
     def __init__(self, generations: Generations, row: Generation) -> None:
         self.row = row
-        if row.metric != METRIC:
+        if row.metric not in (METRIC, DENSE):
             raise IndexFileError(f"The metric of generation {row.generation} is {row.metric}.")
         self._descriptor = generations.open(row)
         try:
-            check_geometry(self._descriptor, row.dimensions, row.max_entry_id + 1, row.trees)
+            check_geometry(self._descriptor, row.dimensions, row.slots, row.trees)
             self._annoy = _load(self._descriptor, generations.path(row), row)
             self._nodes = nodes(self._descriptor, row.dimensions) if row.direct else None
+            self._slots = _slots_of(generations, row)
             # Without a sketch, Annoy's trees serve; without an inverted index, FTS5.
             self._sketch = _beside(Sketch, generations.sketch(row), row) if row.direct else None
             self.postings = _beside(PostingsFile, generations.postings(row), row)
@@ -65,6 +67,7 @@ class MappedGeneration:
         return (
             self._descriptor >= 0
             and os.fstat(self._descriptor).st_size == self.row.bytes
+            and (self._slots is None or self._slots.intact())
             and (self._sketch is None or self._sketch.intact())
             and (self.postings is None or self.postings.intact())
         )
@@ -78,22 +81,28 @@ class MappedGeneration:
         """Like `nearest`, by the sketch; and whether these are all that there are."""
         assert self._sketch is not None
         wanted = max(round(count * _RESCORED), _RESCORED_AT_LEAST)
-        ids, cosines = self.cosines(vector, self._sketch.candidates(vector, wanted))
+        slots, cosines = self._at(vector, self._sketch.candidates(vector, wanted))
         order = np.argsort(-cosines, kind="stable")[:count]
-        hits = list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))
-        return hits, wanted > self.row.max_entry_id and len(hits) == len(ids)
+        hits = list(zip(self._ids(slots[order]), cosines[order].tolist(), strict=True))
+        return hits, wanted >= self.row.slots and len(hits) == len(slots)
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, search_k: int
     ) -> list[tuple[int, float]]:
-        """Return the item ids that look nearest to a unit vector, best first, with their cosines.
+        """Return the entries that look nearest to a unit vector, best first, with their cosines.
 
         Approximate: Annoy inspects about `search_k` nodes.
         """
-        ids, distances = self._annoy.get_nns_by_vector(
+        slots, distances = self._annoy.get_nns_by_vector(
             vector.tolist(), count, search_k, include_distances=True
         )
+        ids = self._ids(np.array(slots, np.int64))
         return [(item, 1.0 - d * d / 2.0) for item, d in zip(ids, distances, strict=True)]
+
+    def _ids(self, slots: NDArray[np.int64]) -> list[int]:
+        """Return the entries of slots."""
+        found: list[int] = (slots if self._slots is None else self._slots.entries(slots)).tolist()
+        return found
 
     def cosines(
         self, vector: NDArray[np.float32], ids: NDArray[np.int64]
@@ -102,10 +111,22 @@ class MappedGeneration:
 
         Nothing if vectors cannot be taken from the file here: ask the store for them.
         """
+        slots = ids if self._slots is None else self._slots.slots(ids)
+        inside = (slots >= 0) & (slots < self.row.slots)
+        if not inside.all():
+            ids, slots = ids[inside], slots[inside]
+        known, cosines = self._at(vector, slots)
+        return (ids if len(known) == len(ids) else np.array(self._ids(known), np.int64)), cosines
+
+    def _at(
+        self, vector: NDArray[np.float32], slots: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return those of the slots that have a vector, and their exact cosines."""
         if self._nodes is None:
-            return ids[:0], np.empty(0, np.float32)
-        known = ids[(ids >= 0) & (ids <= self.row.max_entry_id)]
-        known = known[self._nodes["descendants"][known] == 1]
+            return slots[:0], np.empty(0, np.float32)
+        known = slots
+        if self._slots is None:
+            known = slots[self._nodes["descendants"][slots] == 1]
         if not len(known):
             return known, np.empty(0, np.float32)
         first, last = int(known.min()), int(known.max())
@@ -124,12 +145,27 @@ class MappedGeneration:
         if self._descriptor >= 0:
             self._annoy.unload()
             self._nodes = None
+            if self._slots is not None:
+                self._slots.close()
             if self._sketch is not None:
                 self._sketch.close()
             if self.postings is not None:
                 self.postings.close()
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _slots_of(generations: Generations, row: Generation) -> SlotMap | None:
+    """Return whose the vectors of a dense generation are; None for one whose slots are ids.
+
+    Raises IndexFileError: nobody can tell, so nothing of the file is of use.
+    """
+    if not row.dense:
+        return None
+    try:
+        return SlotMap(generations.slots(row), row)
+    except OSError as error:
+        raise IndexFileError(f"{generations.slots(row)}: {error.strerror}.") from error
 
 
 def _beside(kind: Callable[[str, Generation], T], path: str, row: Generation) -> T | None:
@@ -172,7 +208,7 @@ def _load(descriptor: int, path: str, row: Generation) -> Any:
         annoy.load(checked if os.path.exists(checked) else path)
     except OSError as error:
         raise IndexFileError(f"Annoy cannot load {path}: {error}.") from error
-    if annoy.get_n_items() != row.max_entry_id + 1 or annoy.get_n_trees() != row.trees:
+    if annoy.get_n_items() != row.slots or annoy.get_n_trees() != row.trees:
         annoy.unload()
         raise IndexFileError(f"{path} holds other trees or items than were published.")
     return annoy

@@ -79,7 +79,7 @@ def worth_it(slots: int, dimensions: int) -> bool:
 def write(
     path: str, generation: Generation, vectors: NDArray[np.float32], items: NDArray[np.int64]
 ) -> None:
-    """Write the sketch of a generation: the vectors by item id, and the ids that there are.
+    """Write the sketch of a generation: the vectors by slot, and the slots that have one.
 
     Raises OSError when there is no room.
     """
@@ -170,7 +170,7 @@ class Sketch:
             items, self._checksum = _read_header(self._descriptor, generation, path)
             self._bytes = os.fstat(self._descriptor).st_size
             parts = _Parts.of(self._map(), generation.dimensions, items)
-            if parts.ids.min() < 0 or parts.ids.max() > generation.max_entry_id:
+            if parts.ids.min() < 0 or parts.ids.max() >= generation.slots:
                 raise IndexFileError(f"{path} has items that its generation has not.")
         except BaseException:
             os.close(self._descriptor)
@@ -193,7 +193,7 @@ class Sketch:
         return sha256(self._map().data).digest() == self._checksum
 
     def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Return the item ids that look nearest to a unit vector, about `count`, in no order."""
+        """Return the slots that look nearest to a unit vector, about `count`, in no order."""
         assert self._parts is not None, "a closed sketch is not asked"
         ids = self._parts.ids
         if count < len(ids):
@@ -274,7 +274,7 @@ def _read_header(descriptor: int, generation: Generation, path: str) -> tuple[in
         size = _HEADER.size + sum(_sizes(dimensions, items))
         fits = (
             (magic, owner) == (_MAGIC, bytes.fromhex(generation.sha256))
-            and (dimensions, slots) == (generation.dimensions, generation.max_entry_id + 1)
+            and (dimensions, slots) == (generation.dimensions, generation.slots)
             and 0 < items <= slots
             and size == os.fstat(descriptor).st_size
         )

@@ -75,7 +75,7 @@ def test_what_is_published_is_what_is_there(
     assert os.stat(path).st_mode & 0o777 == 0o400
     assert os.stat(generations.directory).st_mode & 0o777 == 0o700
     generations.verify(row)
-    assert names(generations) == {"1.ann", "1.words"}
+    assert names(generations) == {"1.ann", "1.slots", "1.words"}
 
 
 def test_the_steps_of_publishing_are_in_their_order(
@@ -99,8 +99,8 @@ def test_the_steps_of_publishing_are_in_their_order(
     monkeypatch.setattr(os, "rename", record("rename", os.rename))
     monkeypatch.setattr(store.generations, "publish", record("row", store.generations.publish))
     made(store, generations)
-    # The words first; the row makes all of it current at once.
-    assert steps == ["sync file", "rename", "sync file", "rename", "sync directory", "row"]
+    # The slots and the words first; the row makes all of it current at once.
+    assert steps == [*["sync file", "rename"] * 3, "sync directory", "row"]
 
 
 def test_equal_vectors_make_equal_files(store: SqliteStore, generations: Generations) -> None:
@@ -332,12 +332,14 @@ def test_what_is_mapped_stays_and_the_rest_goes(
         Path(generations.directory, name).write_bytes(b"rubbish")
     for name in ("notes.txt", "x.ann", "5.ann.tmp.old"):
         Path(generations.directory, name).write_bytes(b"not ours")
-    assert generations.clean(store.generations) == ["2.ann", "2.words", "4.ann.tmp", "9.ann"]
-    kept = {"1.ann", "1.words", "3.ann", "3.words"}
+    assert generations.clean(store.generations) == [
+        "2.ann", "2.slots", "2.words", "4.ann.tmp", "9.ann",
+    ]  # fmt: skip
+    kept = {f"{number}.{part}" for number in (1, 3) for part in ("ann", "slots", "words")}
     assert names(generations) == kept | {"notes.txt", "x.ann", "5.ann.tmp.old"}
     assert [one.generation for one in store.generations.all()] == [1, 3]
     used.close()
-    assert generations.clean(store.generations) == ["1.ann", "1.words"]
+    assert generations.clean(store.generations) == ["1.ann", "1.slots", "1.words"]
     assert [one.generation for one in store.generations.all()] == [3]
     assert generations.clean(store.generations) == []
 
@@ -347,7 +349,7 @@ def test_a_row_whose_file_has_gone_is_removed(
 ) -> None:
     made(store, generations)
     os.unlink(generations.path(row))
-    assert generations.clean(store.generations) == ["1.words"]
+    assert generations.clean(store.generations) == ["1.slots", "1.words"]
     assert [one.generation for one in store.generations.all()] == [2]
 
 
@@ -381,4 +383,4 @@ def test_a_forked_child_keeps_the_file_in_use(
     assert generations.clean(store.generations) == []
     os.close(writing)
     assert os.waitpid(child, 0)[1] == 0
-    assert generations.clean(store.generations) == ["1.ann", "1.words"]
+    assert generations.clean(store.generations) == ["1.ann", "1.slots", "1.words"]
