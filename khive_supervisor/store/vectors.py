@@ -47,7 +47,11 @@ class VectorStore(Protocol):
         ...
 
     def stats(self, model_id: str) -> VectorStats:
-        """Return how far the model covers the live entries; counts, so not for every request."""
+        """Return how far the model covers the live entries; reads what is newer than the index."""
+        ...
+
+    def recount(self) -> bool:
+        """Count entries and vectors anew; return True if what had been kept was wrong."""
         ...
 
     def last_seq(self, model_id: str) -> int:

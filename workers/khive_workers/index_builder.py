@@ -154,6 +154,8 @@ class Work:
         due = due_to_build(stats, current, share=plan.share, minimum=plan.minimum)
         if not stats.vectors or not (plan.force or due or self._damaged(generations)):
             return
+        if self.store.vectors.recount():
+            self.report({"event": "recounted"})
         self._tidy_words()
         began = self.clock()
         self.report({"event": "building", "items": stats.vectors})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from khive_supervisor.errors import StoreError
+from khive_supervisor.sqlite.engine.counts import counted, counted_anew
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.schema.statements import LIVE
 
@@ -15,10 +16,10 @@ def problems(database: Database) -> list[str]:
     """Return what is wrong with the file; empty: nothing.
 
     Pages and records (PRAGMA quick_check), references, the full-text index's own structure, and
-    that it holds the live entries and no other.
+    that it holds the live entries and no other; and what triggers have counted.
     """
     found = []
-    for check in (_pages, _references, _full_text, _full_text_rows):
+    for check in (_pages, _references, _full_text, _full_text_rows, _counts):
         try:
             found += check(database)
         except StoreError as error:
@@ -54,3 +55,13 @@ def _full_text_rows(database: Database) -> list[str]:
         [LIMIT],
     )
     return found + [f"The full-text index holds {row[0]}, which is not live." for row in rows]
+
+
+def _counts(database: Database) -> list[str]:
+    with database.read():
+        kept, true = counted(database), counted_anew(database)
+    return [
+        f"The counters of {name or 'entries'} say {kept.get(name)}, and there are {true.get(name)}."
+        for name in kept.keys() | true.keys()
+        if kept.get(name) != true.get(name)
+    ]

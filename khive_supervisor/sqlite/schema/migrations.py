@@ -20,8 +20,8 @@ from khive_supervisor.sqlite.schema import (
     tasks,
     truth,
 )
+from khive_supervisor.sqlite.schema import index as schema_index
 from khive_supervisor.sqlite.schema import statements as schema
-from khive_supervisor.sqlite.schema import words as schema_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,18 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(6, "the priority that a role gives its tasks", tasks.ROLE_PRIORITY),
     Migration(7, "the audit chain", schema_audit.AUDIT),
     Migration(8, "what roles may spend, and what they have spent", tasks.BUDGETS),
-    Migration(9, "what the words' file of a generation is made of", schema_words.WORDS),
+    Migration(9, "what the words' file of a generation is made of", schema_index.WORDS),
     Migration(10, "who says the entries that were learned", sources.SOURCES),
     Migration(
         11,
         "what entries are about, who stored them, whether they hold, what people did with them",
-        (*curation.PURGED, *truth.TRUTH, *projects.PROJECTS, *curation.CURATION),
+        (
+            *curation.PURGED,
+            *truth.TRUTH,
+            *projects.PROJECTS,
+            *curation.CURATION,
+            *schema_index.COUNTS,
+        ),
     ),
     Migration(
         12, "the journals of clients' sessions, and what is learned from them", (*journal.JOURNAL,)

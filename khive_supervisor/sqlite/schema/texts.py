@@ -60,6 +60,7 @@ TEXTS: dict[str, dict[str, Holds]] = {
     },
     "models": {"model_id": _OURS},
     "vectors": {"model_id": _OURS},
+    "vector_counts": {"model_id": _OURS},
     "generations": {
         "model_id": _OURS, "file": _OURS, "sha256": _OURS, "fingerprint": _OURS, "metric": _OURS,
         "state": _OURS,

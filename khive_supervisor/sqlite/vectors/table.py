@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.sqlite.engine.counts import Counted, counted, counted_anew
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.schema.statements import LIVE
 from khive_supervisor.store.model import (
@@ -17,6 +18,7 @@ from khive_supervisor.store.model import (
 )
 from khive_supervisor.store.vectors import VectorStore
 
+_NONE = Counted(0, 0)
 _NEWER = "SELECT seq, entry_id, data FROM vectors WHERE model_id = ? AND seq > ?"
 _COVERED = "SELECT covered_seq FROM generations WHERE model_id = ? AND state = 'current'"
 #: Row by row: a list of all live entries would be made anew for each step of a build.
@@ -61,11 +63,15 @@ class VectorTable(VectorStore):
 
     def renumber(self, entry_id: int) -> None:
         """Make the vectors of an entry the newest ones."""
-        self._database.rows(
-            "INSERT OR REPLACE INTO vectors (entry_id, model_id, data) "
-            "SELECT entry_id, model_id, data FROM vectors WHERE entry_id = ?",
-            [entry_id],
+        rows = self._database.rows(
+            "SELECT entry_id, model_id, data FROM vectors WHERE entry_id = ?", [entry_id]
         )
+        # Not replaced: what a REPLACE removes, no trigger is told of.
+        self._database.rows("DELETE FROM vectors WHERE entry_id = ?", [entry_id])
+        for row in rows:
+            self._database.rows(
+                "INSERT INTO vectors (entry_id, model_id, data) VALUES (?, ?, ?)", row
+            )
 
     def after(self, model_id: str, seq: int, limit: int) -> list[VectorRow]:
         return self._found(f"{_NEWER} ORDER BY seq LIMIT ?", [model_id, seq, limit])
@@ -108,22 +114,34 @@ class VectorTable(VectorStore):
 
     def stats(self, model_id: str) -> VectorStats:
         covered = self._database.value(_COVERED, [model_id])
-        row = self._database.rows(
-            "SELECT count(*), ifnull(sum(seq > ?), 0) FROM vectors INDEXED BY vectors_by_model "
-            f"WHERE model_id = ? AND {_OF_LIVE}",
-            [covered or 0, model_id],
-        )[0]
-        live = self._database.value(f"SELECT count(*) FROM entries WHERE {LIVE}")
-        every = self._database.value("SELECT count(*) FROM vectors")
-        own = self._database.value("SELECT count(*) FROM vectors WHERE model_id = ?", [model_id])
+        newer = self._database.value(
+            "SELECT count(*) FROM vectors INDEXED BY vectors_by_model "
+            f"WHERE model_id = ? AND seq > ? AND {_OF_LIVE}",
+            [model_id, covered or 0],
+        )
+        counts = counted(self._database)
+        vectors = counts.pop(model_id, _NONE).live
+        entries = counts.pop("", _NONE).live
         return VectorStats(
             model_id=model_id,
-            vectors=row[0],
-            newer=row[1],
-            missing=live - row[0],
+            vectors=vectors,
+            newer=newer,
+            missing=entries - vectors,
             last_seq=self.last_seq(model_id),
-            other_models=every - own,
+            other_models=sum(one.stored for one in counts.values()),
         )
+
+    def recount(self) -> bool:
+        with self._database.write():
+            true, wrong = counted_anew(self._database), counted(self._database)
+            if true == wrong:
+                return False
+            self._database.rows("DELETE FROM vector_counts")
+            for name, one in true.items():
+                self._database.insert(
+                    "vector_counts", model_id=name, stored=one.stored, live=one.live
+                )
+            return True
 
     def last_seq(self, model_id: str) -> int:
         return int(

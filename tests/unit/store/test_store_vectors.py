@@ -10,6 +10,7 @@ import pytest
 from engines import Engine
 
 from khive_supervisor.errors import InvalidInput, StoreError
+from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Generation, NewEntry
 
@@ -122,3 +123,31 @@ def test_only_retired_generations_are_removed(store: Store) -> None:
     assert store.generations.remove(1)
     assert not store.generations.remove(1)
     assert [row.generation for row in store.generations.all()] == [2]
+
+
+def test_counters_are_what_counting_gives(store: Store) -> None:
+    store.vectors.put(ONE, [(1, b"11"), (2, b"22"), (3, b"33")])
+    store.vectors.put(TWO, [(2, b"2222"), (5, b"5555")])
+    store.entries.forget([1, 2])
+    store.entries.restore([2])
+    store.entries.supersede(3, NewEntry("memory", "n", "k", "t3", "anew"))
+    store.purges.purge([5])
+    assert store.vectors.stats(ONE).vectors == 1
+    assert store.vectors.stats(ONE).missing == 2
+    assert store.vectors.stats(ONE).other_models == 1
+    assert store.vectors.stats("another").missing == 3
+    assert not store.vectors.recount()
+    assert store.quick_check() == []
+    assert store.vectors.drop_except(ONE) == 1
+    assert store.vectors.stats(ONE).other_models == 0
+    assert not store.vectors.recount()
+
+
+def test_counters_that_are_wrong_are_found_and_put_right(tmp_path: Path) -> None:
+    with SqliteStore(str(tmp_path / "khive.db")) as store:
+        store.entries.add([NewEntry("memory", "n", "k", "t", "c")], [b"11"], ONE)
+        store.database.rows("UPDATE vector_counts SET live = 7 WHERE model_id = ?", [ONE])
+        assert any("counters" in one for one in store.quick_check())
+        assert store.vectors.recount()
+        assert store.quick_check() == []
+        assert store.vectors.stats(ONE).vectors == 1
