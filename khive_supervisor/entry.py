@@ -1,4 +1,4 @@
-"""The console script: `attach` goes straight to its own small module, all else to click."""
+"""The console script: `attach` and `hook` go straight to small modules, all else to click."""
 
 import sys
 from posix import O_RDWR, dup2, fstat, open, set_inheritable  # noqa: A004 - the descriptors' open
@@ -17,6 +17,10 @@ def main() -> None:
         from khive_supervisor.attach.command import main as attach
 
         attach(sys.argv[2:])
+    if len(sys.argv) > 1 and sys.argv[1] == "hook":
+        from khive_supervisor.attach.hook import main as hook
+
+        hook(sys.argv[2:])
     from khive_supervisor.cli.main import main as command_line
 
     command_line()

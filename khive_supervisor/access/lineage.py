@@ -34,15 +34,18 @@ def ancestors(pid: int) -> Iterator[ProcessEntry]:
         pid = found.parent
 
 
-def client_of(attach: int) -> ProcessEntry | None:
-    """The client that has started an attach; wrappers that were told to run it are passed over."""
-    chain = ancestors(attach)
+def client_of(pid: int, word: bytes = b"attach") -> ProcessEntry | None:
+    """The client that has started an attach; wrappers that were told to run it are passed over.
+
+    `word`: what wrappers were told to run, of another command than attach.
+    """
+    chain = ancestors(pid)
     next(chain, None)
-    return next((one for one in chain if not _wraps(one)), None)
+    return next((one for one in chain if not _wraps(one, word)), None)
 
 
-def _wraps(one: ProcessEntry) -> bool:
-    return one.name in WRAPPERS and any(b"attach" in word for word in words_of(one.pid, "cmdline"))
+def _wraps(one: ProcessEntry, told: bytes) -> bool:
+    return one.name in WRAPPERS and any(told in word for word in words_of(one.pid, "cmdline"))
 
 
 def environment(pid: int, *names: str) -> dict[str, str]:

@@ -25,6 +25,8 @@ SECTIONS = {
     "Clients": (
         "connect clients.connect Connect an MCP client: write the entry that starts `attach` into its configuration.",
         "attach service.start Serve one MCP session on stdin and stdout (MCP clients run this).",
+        "hook service.start Take a hook's event on stdin, and print what its client wants (clients run this).",
+        "sessions memories.sessions List the sessions of all clients: project, state, last prompt.",
         "http service.http MCP and the operator's routes over HTTP: where they are, and the token.",
     ),
     "Memories and documents": (

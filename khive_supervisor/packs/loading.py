@@ -7,6 +7,7 @@ from dataclasses import replace
 from khive_supervisor.packs.agents import pack as agents
 from khive_supervisor.packs.brain import pack as brain
 from khive_supervisor.packs.curation import pack as curation
+from khive_supervisor.packs.hooks import pack as hooks
 from khive_supervisor.packs.memory import knowledge, projects, purge
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.packs.system import index
@@ -31,6 +32,8 @@ BUILTIN = (
     agents.PACK,
     index.PACK,
     system.PACK,
+    hooks.PACK,
+    hooks.SESSIONS,
 )
 
 

@@ -31,6 +31,7 @@ from khive_supervisor.sqlite.entries.sources import SourceTable
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.journal.capture import CaptureTable
 from khive_supervisor.sqlite.journal.events import JournalEventTable
+from khive_supervisor.sqlite.journal.sessions import ClientSessionTable, InjectionTable
 from khive_supervisor.sqlite.profiles.bindings import BindingTable
 from khive_supervisor.sqlite.profiles.feedback import FeedbackTable
 from khive_supervisor.sqlite.profiles.table import ProfileTable
@@ -108,6 +109,8 @@ class SqliteStore(Store):
         self.budgets = budgets = BudgetTable(database, clock)
         self.journal = JournalEventTable(database, clock)
         self.capture = CaptureTable(database, clock)
+        self.client_sessions = ClientSessionTable(database)
+        self.injections = InjectionTable(database)
         self.tasks = TaskTable(database, clock, audit, roles, budgets)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from khive_supervisor.store.curation import ChangeLog, EntryList, Exchange
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
 from khive_supervisor.store.journal.facet import CaptureStore, JournalStore
+from khive_supervisor.store.journal.sessions import ClientSessionStore, InjectionStore
 from khive_supervisor.store.links import LinkStore, ReferenceStore
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
@@ -59,6 +60,8 @@ class Store(Protocol):
     budgets: BudgetStore
     journal: JournalStore
     capture: CaptureStore
+    client_sessions: ClientSessionStore
+    injections: InjectionStore
     audit: AuditLog
 
     def close(self) -> None:

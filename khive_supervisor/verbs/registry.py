@@ -86,6 +86,9 @@ class Verb:
     reserved: Rule | None = None
     #: It tells or changes what all namespaces share, so a confined session does not have it.
     shared: bool = False
+    #: Clients call it for what their users do. It is not offered to agents, who could pretend that
+    #: the user has said something.
+    hook: bool = False
 
     @property
     def tool_name(self) -> str:

@@ -15,6 +15,7 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.profiles.model import IMPLICIT, NewEvent
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.served import Serve
+from khive_supervisor.verbs.serving import RECALL
 
 log = logs.get("khive.usage")
 
@@ -37,11 +38,20 @@ def corrected(context: Context, old: int, new: int) -> None:
     _learn(context, {new: serve} if serve else {}, "corrected")
 
 
-def _event(context: Context, entry: int, serve: Serve, how: str) -> NewEvent:
+def concluded(context: Context, entries: Iterable[int], how: str, *, positive: bool) -> None:
+    """Learn of entries that were put into a session whether it did something with them."""
+    namespace = context.default_namespace
+    profile = context.profiles.serving(context.session.actor, namespace, RECALL)
+    serve = Serve("", profile)
+    signal = "implicit_positive" if positive else "implicit_negative"
+    _learn(context, dict.fromkeys(entries, serve), how, signal)
+
+
+def _event(context: Context, entry: int, serve: Serve, how: str, signal: str) -> NewEvent:
     return NewEvent(
         profile=serve.profile,
         kind=IMPLICIT,
-        signal="implicit_positive",
+        signal=signal,
         entry_id=entry,
         actor=context.session.actor,
         namespace=context.default_namespace,
@@ -51,10 +61,12 @@ def _event(context: Context, entry: int, serve: Serve, how: str) -> NewEvent:
     )
 
 
-def _learn(context: Context, found: Mapping[int, Serve], how: str) -> None:
+def _learn(
+    context: Context, found: Mapping[int, Serve], how: str, signal: str = "implicit_positive"
+) -> None:
     if not found or not context.config.profiles.implicit_feedback:
         return
-    events = [_event(context, entry, serve, how) for entry, serve in found.items()]
+    events = [_event(context, entry, serve, how, signal) for entry, serve in found.items()]
     try:
         context.store.feedback.record_many(events)
     except KhiveError as error:  # the profile is gone, the disk full: what was asked for is done

@@ -125,4 +125,16 @@ def attach(config_file: str | None) -> None:  # noqa: ARG001 - declared for the 
     raise AssertionError("entry.main runs attach before this module is imported")
 
 
-COMMANDS = (start, attach)
+@click.command("hook")
+@click.argument("name", metavar="NAME")
+@click.option("--client", default="claude-code", show_default=True, help="Whose hook it is.")
+def run_hook(name: str, client: str) -> None:  # noqa: ARG001 - declared for the help
+    """Take a hook's event on stdin, and print what its client wants (clients run this).
+
+    NAME is session-start, user-prompt-submit, post-tool-use, post-tool-use-failure, pre-compact,
+    stop or session-end. It never fails and never takes long; `connect --hooks` sets it up.
+    """
+    raise AssertionError("entry.main runs hook before this module is imported")
+
+
+COMMANDS = (start, attach, run_hook)

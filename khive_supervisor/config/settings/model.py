@@ -22,6 +22,7 @@ from khive_supervisor.config.settings.search import (
 from khive_supervisor.config.settings.service import (
     AgentSettings,
     AuditSettings,
+    HookSettings,
     JournalSettings,
     LogSettings,
     SecretSettings,
@@ -47,6 +48,7 @@ class Config:
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    hooks: HookSettings = field(default_factory=HookSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -71,6 +73,7 @@ TABLES: dict[str, type[Any]] = {
     "profiles": ProfileSettings,
     "tasks": TaskSettings,
     "journal": JournalSettings,
+    "hooks": HookSettings,
     "audit": AuditSettings,
     "agents": AgentSettings,
     "http": HttpSettings,

@@ -242,6 +242,34 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HookSettings:
+    """What hooks put into the context of clients' sessions, in tokens; 0: nothing."""
+
+    start_tokens: int = users_own(
+        400,
+        "integer",
+        "The longest brief at the start of a session, and after its context was cleared or "
+        "compacted.",
+        applies="session",
+        bounds=(0, 4000),
+    )
+    prompt_tokens: int = users_own(
+        300,
+        "integer",
+        "The most that is put beside a prompt; nothing, if nothing that is stored fits it.",
+        applies="session",
+        bounds=(0, 4000),
+    )
+    error_tokens: int = users_own(
+        150,
+        "integer",
+        "The most that is told of an error that was met before.",
+        applies="session",
+        bounds=(0, 4000),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """The chain of hashes over what was done; see audit.md."""
 

@@ -28,7 +28,7 @@ def search(
 ) -> answers.Found:
     """Search for entries, as they are now or were at an earlier moment."""
     if "as_of" not in args:
-        return answers.search(context, args, where, kind, _arranged)
+        return answers.search(context, args, where, kind, arranged)
     if not args.get("query", "").strip():
         raise InvalidInput("as_of needs a query.", hint="list shows what there is, by its dates.")
     at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
@@ -37,7 +37,8 @@ def search(
     return answers.search(context, args, replace(where, until=None), kind, arrange, moment)
 
 
-def _arranged(context: Context, hits: Sequence[Hit]) -> answers.Arranged:
+def arranged(context: Context, hits: Sequence[Hit]) -> answers.Arranged:
+    """Return results in the order that they are shown in, and by entry id what is said of each."""
     ordered, marks = agreement.arranged(context, hits)
     said = code.freshness(context, [hit.entry for hit in hits], time.monotonic)
     together: dict[int, Mapping[str, str]] = dict(marks)

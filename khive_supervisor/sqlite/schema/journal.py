@@ -101,3 +101,44 @@ JOURNAL: tuple[str, ...] = (
     ) STRICT
     """,
 )
+
+#: `client_sessions`: how each session of a client is, as its hooks tell of it; `process` is the
+#: client's, "pid:start", `epoch` counts how often its context began anew.
+#: `injections`: which entries were put into whose context; `used` is unknown until the session has
+#: gone on.
+HOOKS: tuple[str, ...] = (
+    """
+    CREATE TABLE client_sessions (
+        client      TEXT NOT NULL,
+        session     TEXT NOT NULL,
+        project_id  INTEGER REFERENCES projects (id),
+        namespace   TEXT NOT NULL,
+        cwd         TEXT NOT NULL,
+        branch      TEXT NOT NULL,
+        process     TEXT NOT NULL,
+        state       TEXT NOT NULL CHECK (state IN ('working', 'waiting', 'ended')),
+        epoch       INTEGER NOT NULL,
+        last_prompt TEXT NOT NULL,
+        cost        REAL,
+        begun_at    REAL NOT NULL,
+        seen_at     REAL NOT NULL,
+        PRIMARY KEY (client, session)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX client_sessions_seen ON client_sessions (seen_at)",
+    """
+    CREATE TABLE injections (
+        id       INTEGER PRIMARY KEY,
+        entry_id INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+        event    TEXT NOT NULL CHECK (event IN ('start', 'prompt', 'error')),
+        epoch    INTEGER NOT NULL,
+        tokens   INTEGER NOT NULL,
+        at       REAL NOT NULL,
+        client   TEXT NOT NULL,
+        session  TEXT NOT NULL,
+        used     INTEGER CHECK (used IN (0, 1))
+    ) STRICT
+    """,
+    "CREATE INDEX injections_session ON injections (client, session)",
+    "CREATE INDEX injections_entry ON injections (entry_id)",
+)

@@ -57,7 +57,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
-        12, "the journals of clients' sessions, and what is learned from them", (*journal.JOURNAL,)
+        12,
+        "the journals of clients' sessions, and what is learned from them",
+        (*journal.JOURNAL, *journal.HOOKS),
     ),
 )
 

@@ -58,6 +58,11 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "rule": _OURS, "kind": _OURS, "text": _WRITTEN, "state": _OURS, "client": _OURS,
         "session": _OURS, "speaker": _OURS, "namespace": _WRITTEN,
     },
+    "client_sessions": {
+        "client": _OURS, "session": _OURS, "namespace": _WRITTEN, "cwd": _WRITTEN,
+        "branch": _WRITTEN, "process": _OURS, "state": _OURS, "last_prompt": _WRITTEN,
+    },
+    "injections": {"event": _OURS, "client": _OURS, "session": _OURS},
     "models": {"model_id": _OURS},
     "vectors": {"model_id": _OURS},
     "vector_counts": {"model_id": _OURS},

@@ -14,6 +14,12 @@ from khive_supervisor.store.journal.model import (
     JournalFilter,
     JournalledSession,
 )
+from khive_supervisor.store.journal.sessions import (
+    ClientSession,
+    ClientSessionStore,
+    Injection,
+    InjectionStore,
+)
 from khive_supervisor.verbs.confined.wall import Wall, check
 
 
@@ -99,3 +105,52 @@ class ConfinedCapture(Wall):
 
     def allowed(self, project: int | None) -> bool:
         return self._capture.allowed(project)
+
+
+class ConfinedClientSessions(Wall):
+    """`ClientSessionStore` for a grant: sessions of its own namespaces."""
+
+    _NAME = "store.client_sessions"
+
+    def __init__(self, sessions: ClientSessionStore, grant: Grant) -> None:
+        self._sessions = sessions
+        self._grant = grant
+
+    def note(self, session: ClientSession) -> None:
+        check(self._grant, session.namespace)
+        known = self._sessions.find(session.client, session.session)
+        if known is not None:
+            check(self._grant, known.namespace)
+        self._sessions.note(session)
+
+    def find(self, client: str, session: str) -> ClientSession | None:
+        found = self._sessions.find(client, session)
+        return found if found and self._grant.admits(found.namespace) else None
+
+    def page(self, where: JournalFilter = ANY_EVENT, limit: int = 50) -> list[ClientSession]:
+        return self._sessions.page(_within(self._grant, where), limit)
+
+
+class ConfinedInjections(Wall):
+    """`InjectionStore` for a grant: what was put into sessions of its own namespaces."""
+
+    _NAME = "store.injections"
+
+    def __init__(self, injections: InjectionStore, sessions: ConfinedClientSessions) -> None:
+        self._injections = injections
+        self._sessions = sessions
+
+    def add(self, injections: Sequence[Injection]) -> None:
+        self._injections.add(list(filter(self._own, injections)))
+
+    def of_session(self, client: str, session: str) -> list[Injection]:
+        return list(filter(self._own, self._injections.of_session(client, session)))
+
+    def of_entry(self, entry_id: int, limit: int = 20) -> list[Injection]:
+        return list(filter(self._own, self._injections.of_entry(entry_id, limit)))
+
+    def judge(self, injections: Sequence[Injection], used: bool) -> None:
+        self._injections.judge(list(filter(self._own, injections)), used)
+
+    def _own(self, one: Injection) -> bool:
+        return self._sessions.find(one.client, one.session) is not None

@@ -20,7 +20,12 @@ from khive_supervisor.verbs.confined.entries import (
     ConfinedProjects,
     ConfinedSources,
 )
-from khive_supervisor.verbs.confined.journal import ConfinedCapture, ConfinedJournal
+from khive_supervisor.verbs.confined.journal import (
+    ConfinedCapture,
+    ConfinedClientSessions,
+    ConfinedInjections,
+    ConfinedJournal,
+)
 from khive_supervisor.verbs.confined.tasks import ConfinedBudgets, ConfinedRoles, ConfinedTasks
 from khive_supervisor.verbs.confined.wall import Wall
 
@@ -45,6 +50,8 @@ class ConfinedStore(Wall):
         self.feedback = ConfinedFeedback(store.feedback, entries, grant, serving)
         self.journal = ConfinedJournal(store.journal, grant)
         self.capture = ConfinedCapture(store.capture, grant)
+        self.client_sessions = ConfinedClientSessions(store.client_sessions, grant)
+        self.injections = ConfinedInjections(store.injections, self.client_sessions)
         self.tasks = ConfinedTasks(store.tasks, grant)
         self.roles = ConfinedRoles(store.roles)
         self.budgets = ConfinedBudgets(store.budgets)

@@ -113,12 +113,20 @@ PROBES: dict[str, list[Any]] = {
     "below": ["/home", "/"],
     "names": [["/home/own"], [f"/home/{MARK}"]],
     "digests": [["0" * 32], ["1" * 32]],
+    "event": ["SessionStart", "PostToolUse", "PostToolUseFailure", "Stop", "SessionEnd", "Other"],
+    "session_id": ["a", "b"],
+    "prompt": [f"{MARK} words of memory", "own words"],
+    "tool_name": ["Bash", "Edit"],
+    "tool_input": [f'{{"command": "{MARK}"}}', f'{{"file_path": "/home/{MARK}"}}'],
+    "error": [f"Error: {MARK}", "Error: own words"],
+    "said": [f'{{"session_id": "b", "prompt": "{MARK}"}}', '{"prompt": "own words"}', "no JSON"],
 }
 #: What a call is given of the arguments that it must have, and of those that would make it wait.
 GIVEN: dict[str, Any] = {
     "id": "m1", "ids": ["m1"], "target": "m1", "query": "own words", "content": "Own words anew.",
     "entries": [{"content": "words of ours"}], "results": [{"id": "m1"}], "task": "t1",
     "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0, "sources": ["/home/own"],
+    "event": "UserPromptSubmit", "client": "claude-code", "said": '{"session_id": "a"}',
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
@@ -170,6 +178,7 @@ class Place:
         call(self.user, "brain.create_profile", name=f"{MARK}-profile", description=MARK)
         call(self.user, "brain.bind", name=f"{MARK}-profile", namespace="beta")
         call(session, "brain.feedback", target="m4", signal="useful")
+        call(session, "hooks.event", event="UserPromptSubmit", prompt=f"{MARK} words of memory")
 
     def number_from(self, number: int) -> None:
         """Have the next entries and tasks numbered from here."""
@@ -195,7 +204,9 @@ def call(context: Context, verb: str, /, **args: Any) -> dict[str, Any]:
 
 def make(path: Path, grant: Grant, session: str) -> Context:
     config = from_dict({"store": {"path": str(path / "khive.db")}})
-    info = SessionInfo(id=session, cwd="/", actor="ada")
+    info = SessionInfo(
+        id=session, cwd="/", actor="ada", environment={"CLAUDE_CODE_SESSION_ID": session}
+    )
     return Context(config, info, socket_path=None, make_embedder=lambda: None, grant=grant)
 
 
@@ -342,6 +353,8 @@ ALLOWED = {
         "sessions",
     },
     "capture": {"allowed", "candidate", "candidates", "decide", "propose"},
+    "client_sessions": {"find", "note", "page"},
+    "injections": {"add", "judge", "of_entry", "of_session"},
     "feedback": {"record", "record_many"},
     "tasks": {
         "assign", "cancel", "events", "feedback", "find", "last_event", "page", "queue_depths",

@@ -50,6 +50,7 @@ FLOORS = (
     ("packs.truth",),
     ("packs.memory", "packs.agents", "packs.system"),
     ("packs.brain", "packs.capture", "packs.curation"),
+    ("packs.hooks",),
     ("packs",),
     ("supervision.processes", "supervision.upgrade"),
     ("supervision.maintenance",),

@@ -22,7 +22,7 @@ from mcp.server.models import InitializationOptions
 
 from khive_supervisor import __version__, logs
 from khive_supervisor.access.grant import AGENT, Grant
-from khive_supervisor.errors import InvalidInput, KhiveError, StoreUnavailable
+from khive_supervisor.errors import Denied, InvalidInput, KhiveError, StoreUnavailable
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
@@ -84,11 +84,13 @@ def describe_verbs(registry: Registry, name: str | None, grant: Grant) -> Answer
                     "pack": pack.name,
                     "summary": pack.summary,
                     "verbs": {
-                        verb.name: verb.summary for verb in pack.verbs if verb.reached_by(grant)
+                        verb.name: verb.summary
+                        for verb in pack.verbs
+                        if verb.reached_by(grant) and not verb.hook
                     },
                 }
                 for pack in registry.packs
-                if any(verb.reached_by(grant) for verb in pack.verbs)
+                if any(verb.reached_by(grant) and not verb.hook for verb in pack.verbs)
             ],
             "note": "khive_call runs any of them; khive_help with `verb` shows its arguments.",
         }
@@ -201,6 +203,11 @@ class McpServer:
                 raise InvalidInput(
                     "khive_call takes `verb` (a string) and `args` (an object), nothing else.",
                     hint='For example {"verb": "index.status", "args": {}}.',
+                )
+            if self.registry.get(verb).hook:
+                raise Denied(
+                    f"{verb} is for clients: what it takes counts as what a user has done.",
+                    hint="memory.remember stores what you have learned yourself.",
                 )
             return await self._run(verb, inner, ctx)
         return await self._run(name, arguments, ctx)

@@ -1,0 +1,57 @@
+"""Entries as lines for a context: what they say, and what has become of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from khive_supervisor.briefing.extract import answering
+from khive_supervisor.briefing.lines import Line
+from khive_supervisor.packs.truth import code, recalling
+from khive_supervisor.search.engine import Hit
+from khive_supervisor.store.model import Entry
+from khive_supervisor.verbs import forms, serving
+from khive_supervisor.verbs.context import Context
+
+#: Entries that are looked at for a prompt.
+LOOKED_AT = 8
+#: How an entry is marked that a newer one contradicts.
+_OLDER = "older"
+
+
+def line_of(entry: Entry, query: str, budget: int, remarks: Iterable[str] = ()) -> Line:
+    """Return an entry's line: of a long text what answers a query, in so many tokens."""
+    text = entry.content
+    if entry.title and not text.startswith(entry.title):
+        text = f"{entry.title}: {text}"
+    day = time.strftime("%Y-%m-%d", time.gmtime(entry.created_at))
+    shown = forms.show_id(entry.collection, entry.id)
+    return Line(entry.id, shown, day, answering(text, query, budget), tuple(remarks))
+
+
+def fitting(context: Context, query: str) -> list[tuple[Entry, tuple[str, ...]]]:
+    """Return the entries that fit a query well enough, with what is to be said of each.
+
+    One that a newer one contradicts, which is among them, is left out.
+    """
+    where = forms.entry_filter(context, {}, None)
+    found, _ = serving.serve(context, query, where, serving.RECALL, limit=LOOKED_AT)
+    hits, marks = recalling.arranged(context, found.hits)
+    return [(hit.entry, remarks_of(marks, hit)) for hit in _current(hits, marks)]
+
+
+def _current(hits: Sequence[Hit], marks: Mapping[int, Mapping[str, str]]) -> list[Hit]:
+    newer = [hit for hit in hits if _OLDER not in marks.get(hit.entry.id, {})]
+    return newer or list(hits)
+
+
+def remarks_of(marks: Mapping[int, Mapping[str, str]], hit: Hit) -> tuple[str, ...]:
+    """Return what is to be said of a result beside its text."""
+    return tuple(marks.get(hit.entry.id, {}).values())
+
+
+def changed_in_code(context: Context, entries: Sequence[Entry]) -> dict[int, str]:
+    """Return what has become of the code that entries are about, if it has changed."""
+    said = code.freshness(context, entries, time.monotonic)
+    told = {entry: found.get("code", "") for entry, found in said.items()}
+    return {entry: text for entry, text in told.items() if ": changed" in text or ": gone" in text}

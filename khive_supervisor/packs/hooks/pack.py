@@ -1,0 +1,137 @@
+"""The hooks pack: what clients call at each event of a session; agents never do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from khive_supervisor import logs
+from khive_supervisor.access.grant import Audience
+from khive_supervisor.packs.hooks import learning, sessions, speaking, whose
+from khive_supervisor.packs.hooks.events import HookEvent, journalled, of_fields, of_text
+from khive_supervisor.store.journal.sessions import ClientSession
+from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import schema
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
+
+log = logs.get("khive.hooks")
+
+_T = TypeVar("_T")
+
+#: Events at whose end a session's journal is learned from.
+_LEARNED_AT = frozenset(("Stop", "SessionEnd", "PreCompact"))
+#: What reads plain text, and puts it into the context as it is.
+_PLAIN = frozenset((("claude-code", "SessionStart"),))
+
+
+def handle(context: Context, event: HookEvent) -> str:
+    """Note an event, and return what the session is to be told; empty: nothing.
+
+    Whatever fails is logged, and the rest is done: a client never notices.
+    """
+    known = _tried("session", lambda: whose.session_of(context, event))
+    if known is None:
+        log.info("hooks.passed_over", client=event.client, hook=event.name)
+        return ""
+    session = _tried("journal", lambda: _noted(context, event, known)) or known
+    if event.name in _LEARNED_AT:
+        ended = event.name == "SessionEnd"
+        _tried("learning", lambda: learning.judge(context, session, ended=ended))
+    return _tried("speaking", lambda: speaking.told(context, event, session)) or ""
+
+
+def _noted(context: Context, event: HookEvent, known: ClientSession) -> ClientSession:
+    """Return a session as it is after an event, which is in its journal unless that is off."""
+    kept = context.store.capture.allowed(None)
+    project = context.store_project() if kept else _known_project(context)
+    session = whose.moved_on(context, known, event, project)
+    if kept and context.store.capture.allowed(project):
+        found = journalled(event, session.session, project, session.namespace, session.seen_at)
+        _tried("journal", lambda: context.store.journal.append(found))
+    else:
+        session = whose.without_words(session)
+    _tried("session", lambda: context.store.client_sessions.note(session))
+    return session
+
+
+def _known_project(context: Context) -> int | None:
+    family = context.project
+    return family.ids[0] if family is not None else None
+
+
+def _tried(what: str, work: Callable[[], _T]) -> _T | None:
+    """Return what work comes to; None if it fails, which is logged."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - the client must not notice
+        log.warning("hooks.failed", what=what, error=repr(error))
+    return None
+
+
+def _answer(event: HookEvent, text: str) -> JsonObject:
+    """Return what a client takes as words for its model; nothing without any."""
+    if not text:
+        return {}
+    return {"hookSpecificOutput": {"hookEventName": event.name, "additionalContext": text}}
+
+
+def tool_event(context: Context, args: Arguments) -> Answer:
+    """Take an event from a client that calls a tool for it."""
+    event = of_fields(whose.CLAUDE_CODE, args["event"], args)
+    return _answer(event, handle(context, event))
+
+
+def command_event(context: Context, args: Arguments) -> Answer:
+    """Take an event from `khive-supervisor hook`; what is to be printed."""
+    event = of_text(args["client"], args["event"], args["said"])
+    text = handle(context, event)
+    if text and (event.client, event.name) not in _PLAIN:
+        text = json.dumps(_answer(event, text), ensure_ascii=False)
+    return {"print": text}
+
+
+_EVENT = schema.text("What the client calls it.", longest=200)
+
+PACK = Pack(
+    name="hooks",
+    summary="What clients tell of their sessions by hooks, and are told for it.",
+    verbs=(
+        Verb(
+            name="hooks.event",
+            summary="Take an event of a client's session; clients call it, agents never do.",
+            handler=tool_event,
+            properties={
+                "event": _EVENT,
+                "session_id": schema.text("The session, as the client names it."),
+                "cwd": schema.text("Where the client works."),
+                "prompt": schema.text("What the user says."),
+                "tool_name": schema.text("The tool that was used."),
+                "tool_input": schema.text("What it was given, as JSON."),
+                "error": schema.text("How it failed."),
+            },
+            required=("event",),
+            audience=Audience.AGENT,
+            hook=True,
+        ),
+        Verb(
+            name="hooks.command",
+            summary="Take an event from `khive-supervisor hook`, and say what is to be printed.",
+            handler=command_event,
+            properties={
+                "client": schema.text("Which client's it is.", longest=200),
+                "event": _EVENT,
+                "said": schema.text("What the client says, as JSON."),
+            },
+            required=("client", "event", "said"),
+            audience=Audience.AGENT,
+            hook=True,
+        ),
+    ),
+)
+SESSIONS = Pack(
+    name="sessions",
+    summary="The sessions of all clients, as their hooks tell of them.",
+    verbs=(sessions.LIST,),
+)

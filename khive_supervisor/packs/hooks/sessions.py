@@ -1,0 +1,114 @@
+"""The sessions of all clients: where they work, and whether they wait for somebody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NotRequired, TypedDict
+
+from khive_supervisor.access import lineage
+from khive_supervisor.access.grant import Audience
+from khive_supervisor.briefing.states import Seen, state_of
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.store.journal.model import ANY_EVENT, JournalFilter
+from khive_supervisor.store.journal.sessions import ClientSession
+from khive_supervisor.verbs import schema
+from khive_supervisor.verbs.context import Context
+from khive_supervisor.verbs.registry import Answer, Arguments, Verb
+
+#: Sessions that are shown unless more are asked for.
+DEFAULT_LIMIT = 20
+
+
+class ShownSession(TypedDict):
+    """A session as it is shown; what is not known of it is left out."""
+
+    client: str
+    session: str
+    state: str
+    seen_at: str
+    project: NotRequired[str]
+    branch: NotRequired[str]
+    cwd: NotRequired[str]
+    last_prompt: NotRequired[str]
+    cost: NotRequired[float]
+
+
+def list_sessions(context: Context, args: Arguments) -> Answer:
+    """Return the sessions that were heard of last, and those that are attached without hooks."""
+    where = _asked(context)
+    found = context.store.client_sessions.page(where, args.get("limit", DEFAULT_LIMIT))
+    names = context.whole_store.projects.names({o.project for o in found if o.project is not None})
+    shown = [_shown(one, names.get(one.project or 0, ""), context.now) for one in found]
+    return {"sessions": shown, "without_hooks": _attached(context, found)}
+
+
+def _asked(context: Context) -> JournalFilter:
+    """Return which sessions whoever asks may see: an agent, those of its own project."""
+    if context.grant.operator:
+        return ANY_EVENT
+    family = context.project
+    project = family.ids[0] if family is not None else 0
+    return JournalFilter(project=project, namespaces=(context.namespace(None),))
+
+
+def _shown(one: ClientSession, project: str, now: Callable[[], float]) -> ShownSession:
+    seen = Seen(one.state, one.seen_at, _lives(one.process))
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.seen_at))
+    shown = ShownSession(
+        client=one.client, session=one.session, state=state_of(seen, now()), seen_at=moment
+    )
+    if project:
+        shown["project"] = project
+    if one.branch:
+        shown["branch"] = one.branch
+    if one.cwd:
+        shown["cwd"] = one.cwd
+    if one.last_prompt:
+        shown["last_prompt"] = one.last_prompt
+    if one.cost is not None:
+        shown["cost"] = one.cost
+    return shown
+
+
+def _lives(process: str) -> bool | None:
+    """Return whether a client's process is there; None if it is not known which."""
+    pid, _, started = process.partition(":")
+    if not pid.isdigit() or not started.isdigit():
+        return None
+    found = lineage.living(int(pid))
+    return found is not None and found.started == int(started)
+
+
+def _attached(context: Context, found: list[ClientSession]) -> list[Answer]:
+    """Return the sessions that the supervisor serves and no hook has told of."""
+    if not context.grant.operator:
+        return []
+    try:
+        status = context.ask_supervisor("status")
+    except KhiveError:
+        return []
+    known = {one.process.partition(":")[0] for one in found}
+    return [
+        {"client": one.get("client") or "", "cwd": one.get("cwd") or "", "pid": one["client_pid"]}
+        for one in status.get("sessions", [])
+        if isinstance(one, dict) and one.get("client_pid") and not _is_known(one, known)
+    ]
+
+
+def _is_known(one: Answer, known: set[str]) -> bool:
+    pid = one.get("client_pid")
+    client = lineage.client_of(pid) if isinstance(pid, int) else None
+    return client is not None and str(client.pid) in known
+
+
+LIST = Verb(
+    name="sessions.list",
+    summary="List clients' sessions: project, branch, state, last prompt.",
+    handler=list_sessions,
+    properties={
+        "limit": schema.whole(f"How many at most ({DEFAULT_LIMIT}).", least=1, most=500),
+    },
+    read_only=True,
+    audience=Audience.AGENT,
+)

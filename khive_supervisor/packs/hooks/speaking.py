@@ -1,0 +1,99 @@
+"""What a session is told at an event: the brief at its start, what fits a prompt, a known fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from khive_supervisor.briefing import tokens
+from khive_supervisor.briefing.lines import Composed, Line, composed
+from khive_supervisor.briefing.prompts import error_query, prompt_query
+from khive_supervisor.packs.hooks.events import HookEvent
+from khive_supervisor.packs.hooks.facts import fitting, line_of
+from khive_supervisor.packs.hooks.starting import composed_brief
+from khive_supervisor.store.journal.sessions import ClientSession, Injection
+from khive_supervisor.verbs.context import Context
+
+#: What stands above the lines.
+PROMPT_HEAD = "From memory (khive):"
+ERROR_HEAD = "From memory (khive), on this error:"
+#: Lines at a prompt, and on an error.
+_PROMPT_LINES, _ERROR_LINES = 4, 2
+#: What each line but the text takes, in tokens: the id, the date, the line's end.
+_LINE_HEAD = 16
+#: Of what is left, the most that one entry gets, so that a second one has room.
+_SHARE = 0.75
+
+Speaks = Callable[[Context, HookEvent, ClientSession], tuple[str, Composed]]
+
+
+def told(context: Context, event: HookEvent, session: ClientSession) -> str:
+    """Return what a session is told at an event; empty: nothing. What is told is recorded."""
+    speaks = _SPEAKERS.get(event.name)
+    if speaks is None:
+        return ""
+    kind, answer = speaks(context, event, session)
+    _record(context, session, kind, answer)
+    return answer.text
+
+
+def _at_start(context: Context, _event: HookEvent, _session: ClientSession) -> tuple[str, Composed]:
+    return "start", composed_brief(context, context.config.hooks.start_tokens)
+
+
+def _at_prompt(context: Context, event: HookEvent, session: ClientSession) -> tuple[str, Composed]:
+    budget = context.config.hooks.prompt_tokens
+    query = prompt_query(event.prompt)
+    lines = _lines(context, session, query, budget, _PROMPT_LINES)
+    return "prompt", composed(PROMPT_HEAD, lines, budget)
+
+
+def _on_error(context: Context, event: HookEvent, session: ClientSession) -> tuple[str, Composed]:
+    budget = context.config.hooks.error_tokens
+    query = error_query(event.command, event.output) if event.failed else ""
+    lines = _lines(context, session, query, budget, _ERROR_LINES)
+    return "error", composed(ERROR_HEAD, lines, budget)
+
+
+_SPEAKERS: dict[str, Speaks] = {
+    "SessionStart": _at_start,
+    "UserPromptSubmit": _at_prompt,
+    "PostToolUse": _on_error,
+    "PostToolUseFailure": _on_error,
+}
+
+
+def _lines(
+    context: Context, session: ClientSession, query: str, budget: int, most: int
+) -> list[Line]:
+    """Return lines for what fits a query and was not told before, within a budget."""
+    if not query or budget <= 0:
+        return []
+    known = _told_before(context, session)
+    left = budget - tokens.bound(PROMPT_HEAD) - _LINE_HEAD
+    lines: list[Line] = []
+    for entry, remarks in fitting(context, query):
+        if entry.id in known or len(lines) == most or left <= _LINE_HEAD:
+            continue
+        room = int(left * _SHARE) if lines or most > 1 else left
+        line = line_of(entry, query, room - _LINE_HEAD - sum(map(tokens.bound, remarks)), remarks)
+        if line.text:
+            lines.append(line)
+            left -= tokens.bound(str(line)) + 1
+    return lines
+
+
+def _told_before(context: Context, session: ClientSession) -> Collection[int]:
+    """Return what is in the session's context already."""
+    found = context.store.injections.of_session(session.client, session.session)
+    return {one.entry for one in found if one.epoch == session.epoch}
+
+
+def _record(context: Context, session: ClientSession, kind: str, answer: Composed) -> None:
+    now = context.now()
+    context.store.injections.add(
+        [
+            Injection(line.entry, kind, session.epoch, tokens.bound(str(line)), now,
+                      session.client, session.session)
+            for line in answer.lines if line.entry
+        ]
+    )  # fmt: skip
