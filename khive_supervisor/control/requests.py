@@ -33,17 +33,18 @@ class IdentityData(TypedDict):
 class SessionRequest(TypedDict, total=False):
     """Serve a client: `kind` is `attach` (MCP on its pipes) or `verbs` (on its connection).
 
-    `settings` and `project` are the project's part of the configuration, `identity` the project
-    that its memories are about, and `role` the one whose task has started the client; `notice` is
-    written to the client's stderr. `acks`: say on the connection that a worker has begun. `again`,
-    `reserved` and `config_file` are of a session that serves itself: how attach is called when a
-    supervisor is back, whether another session forked it, and the configuration that it was started
-    with.
+    `process` is the client that has started who is at the other end: "pid:start". `settings` and
+    `project` are the project's part of the configuration, `identity` the project that its memories
+    are about, and `role` the one whose task has started the client; `notice` is written to the
+    client's stderr. `acks`: say on the connection that a worker has begun. `again`, `reserved` and
+    `config_file` are of a session that serves itself: how attach is called when a supervisor is
+    back, whether another session forked it, and the configuration that it was started with.
     """
 
     kind: Required[str]
     session: str
     pid: int
+    process: str
     cwd: str
     env: Mapping[str, str]
     grant: GrantData

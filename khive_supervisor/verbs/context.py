@@ -65,7 +65,7 @@ class SessionInfo:
         kind: how it is served: "attach" (a client over MCP), "verbs" (a command), "task".
         role: the role whose task it is a part of; empty otherwise.
         project_name: the project that a client names which is in no directory here.
-        pid: the process at the other end, as the kernel tells; 0 where it does not.
+        process: the client's process, "pid:start", as the kernel tells; empty where it does not.
     """
 
     id: str = ""
@@ -77,7 +77,7 @@ class SessionInfo:
     kind: str = "attach"
     role: str = ""
     project_name: str = ""
-    pid: int = 0
+    process: str = ""
 
     def __post_init__(self) -> None:
         """Make text of what an environment says; a directory stays what the system calls it."""

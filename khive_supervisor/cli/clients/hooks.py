@@ -27,7 +27,7 @@ from khive_supervisor.text.plain_json import JsonObject
 #: The tool that the clients call that can call one, and the member of a file with all hooks.
 TOOL, SECTION = "hooks_event", "hooks"
 #: Seconds after which a client gives a hook up; ours give up long before.
-TIMEOUT = 5
+TIMEOUT = 3
 #: The tools of Claude Code whose uses are noted.
 _TOOLS = "Bash|Edit|Write|MultiEdit|NotebookEdit"
 #: What each event's call of the tool is told, of the fields of the client's own JSON.
@@ -45,9 +45,14 @@ _CLAUDE_EVENTS = {
     "Stop": "",
     "SessionEnd": "",
 }
-_CODEX_EVENTS = dict.fromkeys(
-    ("SessionStart", "UserPromptSubmit", "PostToolUse", "PreCompact", "Stop", "SessionEnd"), ""
-)
+_CODEX_EVENTS = {
+    "SessionStart": "",
+    "UserPromptSubmit": "",
+    "PostToolUse": "Bash|apply_patch|Edit|Write",
+    "PreCompact": "",
+    "Stop": "",
+    "SessionEnd": "",
+}
 
 
 @dataclass(frozen=True, slots=True)

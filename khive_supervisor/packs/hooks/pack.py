@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience
+from khive_supervisor.packs.capture.sessions import learn_session
 from khive_supervisor.packs.hooks import learning, sessions, speaking, whose
 from khive_supervisor.packs.hooks.events import HookEvent, journalled, of_fields, of_text
 from khive_supervisor.store.journal.sessions import ClientSession
@@ -37,8 +38,7 @@ def handle(context: Context, event: HookEvent) -> str:
         return ""
     session = _tried("journal", lambda: _noted(context, event, known)) or known
     if event.name in _LEARNED_AT:
-        ended = event.name == "SessionEnd"
-        _tried("learning", lambda: learning.judge(context, session, ended=ended))
+        _learn(context, session, ended=event.name == "SessionEnd")
     return _tried("speaking", lambda: speaking.told(context, event, session)) or ""
 
 
@@ -54,6 +54,13 @@ def _noted(context: Context, event: HookEvent, known: ClientSession) -> ClientSe
         session = whose.without_words(session)
     _tried("session", lambda: context.store.client_sessions.note(session))
     return session
+
+
+def _learn(context: Context, session: ClientSession, *, ended: bool) -> None:
+    """Learn from the journal, and from what was done with what the session was told."""
+    client, name = session.client, session.session
+    _tried("learning", lambda: learn_session(context, client, name, ended=ended))
+    _tried("feedback", lambda: learning.judge(context, session, ended=ended))
 
 
 def _known_project(context: Context) -> int | None:

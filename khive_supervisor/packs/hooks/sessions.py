@@ -92,7 +92,7 @@ def _attached(context: Context, found: list[ClientSession]) -> list[Answer]:
     return [
         {"client": one.get("client") or "", "cwd": one.get("cwd") or "", "pid": one["client_pid"]}
         for one in status.get("sessions", [])
-        if isinstance(one, dict) and one.get("client_pid") and not _is_known(one, known)
+        if one.get("kind") == "session" and one.get("client_pid") and not _is_known(one, known)
     ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from khive_supervisor.access import lineage
 from khive_supervisor.packs.hooks.events import FRESH_CONTEXT, HookEvent
 from khive_supervisor.store.journal.sessions import ClientSession, SessionState
 from khive_supervisor.verbs.context import Context
@@ -36,7 +35,7 @@ def session_of(context: Context, event: HookEvent) -> ClientSession | None:
     A session that says another name than its connection's is believed if the same client process
     has begun a session of that name: it was cleared, or another one was resumed in it.
     """
-    process = _process(context)
+    process = context.session.process
     connected = _conversation(context, event.client)
     session = event.session or connected
     if not session or not (process or connected):
@@ -53,14 +52,6 @@ def _conversation(context: Context, client: str) -> str:
     return context.session.environment.get(CONVERSATION, "") if client == CLAUDE_CODE else ""
 
 
-def _process(context: Context) -> str:
-    """Return the client's process as it stays the same for its life; empty if it is not known."""
-    pid = context.session.pid
-    word = b"hook" if context.session.kind == "verbs" else b"attach"
-    client = lineage.client_of(pid, word) if pid else None
-    return f"{client.pid}:{client.started}" if client is not None else ""
-
-
 def moved_on(
     context: Context, session: ClientSession, event: HookEvent, project: int | None
 ) -> ClientSession:
@@ -75,7 +66,7 @@ def moved_on(
         namespace=context.namespace(None),
         cwd=context.session.cwd,
         branch=identity.branch if identity is not None else "",
-        process=_process(context) or session.process,
+        process=context.session.process or session.process,
         state=_STATES.get(event.name, session.state),
         epoch=session.epoch + fresh,
         last_prompt=prompt or session.last_prompt,

@@ -71,8 +71,10 @@ class PassedOn(TypedDict):
 
     session: str
     grant: GrantData
-    #: Missing where the kernel does not tell.
+    #: Missing where the kernel does not tell: the process at the other end, and the client that
+    #: has started it, "pid:start".
     pid: NotRequired[int]
+    process: NotRequired[str]
 
 
 class AboveTask(TypedDict, total=False):
@@ -109,7 +111,11 @@ class Grants:
         if attaches and pid and (own := lineage.living(pid)):
             self._attached[session] = Attached(own, lineage.client_of(pid), grant)
         passed: PassedOn = {"session": session, "grant": grant.as_dict()}
-        return {**passed, "pid": pid} if pid else passed
+        if not pid:
+            return passed
+        client = lineage.client_of(pid, ATTACH.encode() if attaches else b"hook")
+        process = f"{client.pid}:{client.started}" if client is not None else ""
+        return {**passed, "pid": pid, "process": process}
 
     async def of_task_above(self, arrival: Arrival) -> AboveTask:
         """Return what a worker's request takes of the task whose worker has started the client.

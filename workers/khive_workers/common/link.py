@@ -37,7 +37,7 @@ def session_info(request: SessionRequest) -> SessionInfo:
         project=identity.from_dict(request.get("identity")),
         kind=request.get("kind", "attach"),
         role=str(request.get("role", "")),
-        pid=int(request.get("pid") or 0),
+        process=str(request.get("process") or ""),
     )
 
 
