@@ -22,6 +22,8 @@ _IN_LINE = frozenset(
 
 #: Of an entry of a list, what its line leaves out.
 _OF_A_LIST = frozenset(("namespace", "updated_at", "used_at"))
+#: Characters of a commit's source that a line has.
+_COMMIT = len("git:") + 12
 #: Of a whole entry, what stands in its line with its name.
 _OF_WHOLE = frozenset(
     ("branch", "commit", "provenance", "forgotten_at", "superseded_by", "valid_from", "valid_until")
@@ -80,7 +82,7 @@ def _line(result: ShownResult) -> str:
     head += [f"of {result['project']}"] if "project" in result else []
     head += [result["kind"]] if "kind" in result else []
     head += [f"#{tag}" for tag in result.get("tags", ())]
-    head += [f"({result['source']})"] if "source" in result else []
+    head += [f"({_source(result['source'])})"] if "source" in result else []
     head += [f"[{name}: {said}]" for name, said in result.items() if name not in _IN_LINE]
     text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
     after = [f"[cut: {result['cut']}]"] if "cut" in result else []
@@ -97,6 +99,11 @@ def _piece_line(piece: ShownPiece) -> str:
     text = f"{piece['title']}: {piece['content']}" if "title" in piece else piece["content"]
     after = [f"[cut: {piece['cut']}]"] if "cut" in piece else []
     return " ".join(["  also", piece["id"], *marks, text, *after])
+
+
+def _source(source: str) -> str:
+    """Return a source as a line has it: of a commit's id, as much as git needs."""
+    return source[:_COMMIT] if source.startswith("git:") else source
 
 
 def _ranked(result: ShownResult) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 
 import click
@@ -9,11 +10,14 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.commands.learning import LearnRun, Left, Options, Tally
 from khive_supervisor.cli.connection.session import Invocation, common_options, verbs
+from khive_supervisor.cli.memories.git_learning import learn_commits, summary
 from khive_supervisor.cli.render.answers import ChangeOfSource
 from khive_supervisor.cli.render.output import counted, note, progress
 from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.documents.model import DocumentProblem, LeftOut
 from khive_supervisor.documents.walk import DocumentSource, find, folders
+from khive_supervisor.host.paths import working_directory
+from khive_supervisor.projects.history import LOOKED_AT
 
 #: Conversations at once: while one waits for the embedder, the other one writes.
 PARALLEL = 2
@@ -24,7 +28,7 @@ SHOWN_SUFFIXES = 6
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("paths", nargs=-1, type=click.Path(allow_dash=True))
 @click.option("--namespace", help="Where it belongs; the configured one by default.")
 @click.option("--tag", "tags", multiple=True, help="A label for every entry; repeatable.")
 @click.option("--kind", help="The kind of every entry (document).")
@@ -44,6 +48,16 @@ SHOWN_SUFFIXES = 6
 )
 @click.option("--everywhere", is_flag=True, help="For every project, and not only this one.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option(
+    "--git", "of_git", is_flag=True, help="Learn the reasons in commits, of PATH or of this one."
+)
+@click.option(
+    "--commits",
+    type=click.IntRange(1, 1_000_000),
+    default=LOOKED_AT,
+    show_default=True,
+    help="With --git: how many of the newest commits to look at.",
+)
 @common_options
 def learn(
     run: Invocation,
@@ -55,13 +69,23 @@ def learn(
     everything: bool,
     everywhere: bool,
     dry_run: bool,
+    of_git: bool,
+    commits: int,
 ) -> None:
     """Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).
 
     A source has one living text: learned again, what a file no longer says is retired, and so is
     what was in a folder and is deleted. What is known already is skipped, so that an interrupted
     run is resumed by repeating it.
+
+    With --git, the commits of a repository that say why they were made become entries of its
+    project: subject, reason, paths, author and date. Again, it learns those that are new.
     """
+    if of_git:
+        _learn_commits(run, paths, namespace, commits)
+        return
+    if not paths:
+        raise click.UsageError("Missing argument 'PATHS...'.")
     tally = Tally()
     sources = _sources(paths, form, everything, tally)
     options = Options(tags, kind, namespace, dry_run, everywhere)
@@ -78,6 +102,21 @@ def learn(
     run.emit(data, lambda _: _summary(tally, dry_run))
     if tally.problems:
         raise SystemExit(exitcodes.FAILURE)
+
+
+def _learn_commits(
+    run: Invocation, paths: tuple[str, ...], namespace: str | None, most: int
+) -> None:
+    """Learn the commits of each repository, in its own project."""
+    tallies = []
+    for path in paths or (working_directory(),):
+        directory = os.path.abspath(path)
+        with (
+            verbs(run.config_file, cwd=directory) as (session, *_),
+            progress("learning", None) as advance,
+        ):
+            tallies.append(learn_commits(session, directory, namespace, most, advance))
+    run.emit([one.as_dict() for one in tallies], lambda _: "\n".join(map(summary, tallies)))
 
 
 def _sources(

@@ -8,6 +8,7 @@ from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory import listed
 from khive_supervisor.packs.memory.briefing import BRIEF
+from khive_supervisor.packs.memory.history import LEARN_COMMITS
 from khive_supervisor.packs.memory.purge import PURGE
 from khive_supervisor.packs.truth import changing, recalling
 from khive_supervisor.packs.truth.tidy import TIDY
@@ -307,6 +308,7 @@ PACK = Pack(
             audience=Audience.AGENT,
         ),
         BRIEF,
+        LEARN_COMMITS,
         TIDY,
         PURGE,
     ),

@@ -120,6 +120,8 @@ PROBES: dict[str, list[Any]] = {
     "tool_input": [f'{{"command": "{MARK}"}}', f'{{"file_path": "/home/{MARK}"}}'],
     "error": [f"Error: {MARK}", "Error: own words"],
     "said": [f'{{"session_id": "b", "prompt": "{MARK}"}}', '{"prompt": "own words"}', "no JSON"],
+    "repository": ["git:/home/own/.git", f"git:/home/{MARK}/.git"],
+    "commits": [[{"id": "0" * 40, "subject": MARK, "content": "Own words.", "time": 1}], []],
 }
 #: What a call is given of the arguments that it must have, and of those that would make it wait.
 GIVEN: dict[str, Any] = {
@@ -127,6 +129,7 @@ GIVEN: dict[str, Any] = {
     "entries": [{"content": "words of ours"}], "results": [{"id": "m1"}], "task": "t1",
     "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0, "sources": ["/home/own"],
     "event": "UserPromptSubmit", "client": "claude-code", "said": '{"session_id": "a"}',
+    "repository": "git:/home/own/.git", "commits": [],
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
