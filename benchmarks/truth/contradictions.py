@@ -18,6 +18,7 @@ from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.packs import loading
+from khive_supervisor.redaction import detection
 from khive_supervisor.verbs.context import Context as VerbContext
 from khive_supervisor.verbs.context import SessionInfo
 
@@ -61,8 +62,14 @@ def measure(context: Context) -> list[Row]:
     """The rows of contradictions and notices; real stores and chats where their paths are given."""
     model = MiniLM()
     place = context.work / "truth"
-    rows = [_contradictions(_Memory(place / "pairs", model)), _same(place, model)]
+    rows = [
+        _contradictions(_Memory(place / "pairs", model), "contradicting", "in ten styles"),
+        _contradictions(_Memory(place / "more", model), "changed", "in twelve styles"),
+        _contradictions(_Memory(place / "words", model), "other_words", "in quite other words"),
+        _same(place, model),
+    ]
     rows.append(_both_hold(_Memory(place / "both", model)))
+    rows.append(_asked_apart(_Memory(place / "asked", model)))
     for name, texts in _real(context):
         rows.append(_real_store(name, _Memory(place / "real", model), texts))
     if context.chats is not None:
@@ -79,8 +86,8 @@ def _settled(results: Sequence[dict[str, Any]], old: str, new: str) -> bool:
     return newer_first or "older" in results[order.index(old)]
 
 
-def _contradictions(memory: _Memory) -> Row:
-    pairs = rows_of("contradicting")
+def _contradictions(memory: _Memory, name: str, how: str) -> Row:
+    pairs = rows_of(name)
     told, times = 0, []
     for _, old, new, _ in pairs:
         memory.remember(old)
@@ -93,7 +100,7 @@ def _contradictions(memory: _Memory) -> Row:
     ]
     shown = len(pairs) - len(missed)
     return Row(
-        what=f"contradicting pairs: {len(pairs)} in ten styles, all in one store",
+        what=f"contradicting pairs: {len(pairs)} {how}, all in one store",
         target="newer first or older marked 95 %; told at remember 90 %",
         khive=f"{shown} settled, {told} told; remember {Sample(tuple(times)).show('ms')}",
         peers=(),
@@ -136,6 +143,28 @@ def _both_hold(memory: _Memory) -> Row:
     )
 
 
+def _asked_apart(memory: _Memory) -> Row:
+    """What is alike and holds, of which each is asked for: its own comes first, and unmarked."""
+    pairs = rows_of("both_hold_asked")
+    for one, other, _, _ in pairs:
+        memory.remember(one)
+        memory.remember(other)
+    first = marked = 0
+    for one, other, *queries in pairs:
+        for query, wanted in zip(queries, (one, other), strict=True):
+            results = memory.recall(query)
+            first += bool(results) and results[0]["content"] == wanted
+            marked += any("older" in found for found in results)
+    asked = 2 * len(pairs)
+    return Row(
+        what=f"alike, and both hold: {asked} questions after one of them",
+        target="its own first; answers with a mark at most 2 %",
+        khive=f"{first} of {asked} first; {marked} answers with a mark",
+        peers=(),
+        met=marked <= 0.02 * asked,
+    )
+
+
 def _real(context: Context) -> Iterator[tuple[str, list[str]]]:
     if context.retrieval is not None:
         opener: Callable[..., Any] = gzip.open if context.retrieval.suffix == ".gz" else open
@@ -153,7 +182,7 @@ def _real(context: Context) -> Iterator[tuple[str, list[str]]]:
 
 
 def _real_store(name: str, memory: _Memory, texts: Sequence[str]) -> Row:
-    texts = [text for text in texts if text.strip()][:STORED]
+    texts = [text for text in texts if text.strip() and not detection.find(text)][:STORED]
     # Until there is something to be like, nothing could be told.
     told = [("related" in memory.remember(text)) for text in texts][len(texts) // 4 :]
     shown = marked = 0

@@ -56,9 +56,10 @@ def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Comp
     None: nothing that these rules could tell. Long texts are only compared as a whole.
     """
     same: Comparison | None = None
+    apart = rivals(newer, older)
     for new in newer.statements:
         for old in older.statements:
-            found = _statements(_pair(new, old, cosine))
+            found = _statements(_pair(new, old, cosine), apart)
             if found and found.kind == OTHERWISE:
                 return found
             same = same or found
@@ -76,6 +77,13 @@ def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
     shared = newer.said & older.said
     smaller = min(len(newer.said), len(older.said))
     return len(shared) >= AMENDS_SHARED and len(shared) >= AMENDS_PART * smaller
+
+
+def rivals(newer: Reading, older: Reading) -> bool:
+    """Return True if two texts are about different things of one kind, by their form."""
+    return any(
+        _rivals(_pair(new, old, None)) for new in newer.statements for old in older.statements
+    )
 
 
 AMENDS_COSINE, AMENDS_SHARED, AMENDS_PART = 0.55, 5, 0.22
@@ -99,9 +107,18 @@ def _rest(only: frozenset[str], of: Sentence) -> frozenset[str]:
     )
 
 
-def _statements(pair: _Pair) -> Comparison | None:
+def _rivals(pair: _Pair) -> bool:
+    """Return True if the two are about different things of one kind: two services, two clients."""
+    for word, theirs in pair.old.scopes.items():
+        ours = pair.new.scopes.get(word, frozenset())
+        if ours & pair.rest_new and theirs & pair.rest_old and not ours & theirs:
+            return True
+    return False
+
+
+def _statements(pair: _Pair, apart: bool) -> Comparison | None:
     for rule in _RULES:
-        if why := rule(pair):
+        if not apart and (why := rule(pair)):
             return Comparison(OTHERWISE, f"may say otherwise: {why}")
     if _same(pair):
         return Comparison(SAME, "says nearly the same")
@@ -112,7 +129,7 @@ def _statements(pair: _Pair) -> Comparison | None:
     return None
 
 
-NEAR_WEIGHT, NEAR_COVER, NEAR_COSINE = 1.5, 0.67, 0.72
+NEAR_WEIGHT, NEAR_COVER, NEAR_COSINE = 1.0, 0.67, 0.65
 
 
 def _same(pair: _Pair) -> bool:
@@ -248,10 +265,41 @@ def _negated(pair: _Pair) -> str:
 def _gone(pair: _Pair) -> str:
     """What the older one speaks of is said to be no more."""
     gone = pair.new.retired & pair.old.said.keys()
-    rest = sum(0.5 if one in _WEAK else 1.0 for one in pair.shared - gone)
-    if not gone or rest < 1.0 or pair.cover < 0.4 or not pair.near(0.45):
+    if not gone or not pair.near(0.45):
         return ""
-    return f"no longer {_written(pair.old, gone)}"
+    rest = sum(0.5 if one in _WEAK else 1.0 for one in pair.shared - gone)
+    if rest >= 1.0 and pair.cover >= 0.4:
+        return f"no longer {_written(pair.old, gone)}"
+    if pair.old.order[0] in gone or any(_is_name(pair.new.said.get(one, "")) for one in gone):
+        return f"no longer {_written(pair.old, gone)}"
+    return ""
+
+
+def _is_name(token: str) -> bool:
+    """Return True for a word that names one thing, as far as its form tells."""
+    return not token.islower() or not token.isalpha()
+
+
+def _state(pair: _Pair) -> str:
+    """The same subject, of which the newer one says that it has changed, and what it is now."""
+    if not pair.new.event or not pair.near(0.45) or pair.new.order[0] != pair.old.order[0]:
+        return ""
+    if _values_differ(pair) or not (pair.rest_new and pair.rest_old):
+        return ""
+    if len(pair.rest_old) > 2 or not pair.rest_old & pair.old.slots:
+        return ""
+    return _change(pair, pair.rest_old, pair.rest_new)
+
+
+def _amount(pair: _Pair) -> str:
+    """Another number of the same unit for what both begin with."""
+    if pair.cosine is None or pair.cosine < 0.7 or pair.new.order[0] not in pair.old.order[:2]:
+        return ""
+    new = [one for one in pair.only_new if pair.new.values.get(one) == "number"]
+    old = [one for one in pair.only_old if pair.old.values.get(one) == "number"]
+    if len(new) != 1 or len(old) != 1 or not pair.shared & _UNITS:
+        return ""
+    return _change(pair, old, new)
 
 
 def _turned(pair: _Pair) -> str:
@@ -260,4 +308,6 @@ def _turned(pair: _Pair) -> str:
     return "the other way round" if turned and pair.weight >= 1.0 else ""
 
 
-_RULES: tuple[Callable[[_Pair], str], ...] = (_gone, _opposite, _value, _turned, _negated, _word)
+_RULES: tuple[Callable[[_Pair], str], ...] = (
+    _gone, _opposite, _value, _turned, _negated, _word, _state, _amount,
+)  # fmt: skip

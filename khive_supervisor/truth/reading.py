@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
@@ -22,12 +23,20 @@ _TOKEN = re.compile(
 _ENDS = re.compile(r"(?<=[.!?;])\s+|\n+")
 _NUMBER = re.compile(r"v?(\d[\d.,:_-]*\d|\d)([a-zA-Z%]{0,3})")
 _RETIRED = re.compile(
-    r"\b(?:instead of|rather than|no longer|not (?:as|in|by|on|with|from)|moved? from|"
-    r"away from|switched from|migrated from|changed? [^.]{0,40}?from|replaces|replacing|"
-    r"dropped|supersed\w+(?: the)?|stopped using)\s+"
-    r"(?P<after>[^,.;]{1,60})"
-    r"|(?P<before>[\w./ -]{2,40}?)\s+(?:is|are|was|were|has been|have been)\s+(?:now\s+)?"
-    r"(?:gone|switched off|deprecated|dropped|removed|retired|replaced|obsolete|dead)\b",
+    r"\b(?:instead of|rather than|no longer|not (?:as|in|by|on|with|from)|(?:took|taken|takes) over"
+    r" [^.]{0,40}?from|(?:moved?|switched|migrated|converted|transitioned|ported|graduated)"
+    r" (?:[\w-]+ ){0,3}?(?:off|from)|away from|changed? [^.]{0,40}?from|renam(?:ed|es|ing)"
+    r"|replac(?:es|ed|ing)|dropped|drops|abandoned|ditched|removed|retired|deprecated"
+    r"|supersed\w+(?: the)?|stopped using|got rid of|(?:decided|voted|chose) against)\s+"
+    r"(?P<after>[^,.;]{1,60}?)(?=$|[,.;)]|\s(?:to|with|by|in favou?r|for)\b)"
+    r"|(?P<before>[\w./ -]{2,40}?)\s+(?:(?:is|are|was|were|has|have|had|got|gets)\s+)"
+    r"(?:been\s+|now\s+|finally\s+|fully\s+)*"
+    r"(?:gone|(?:switched|turned|phased)\s(?:off|out)|shut\sdown|deprecated|dropped|removed|retired"
+    r"|replaced|renamed|obsolete|dead|discontinued|decommissioned|ended|expired|left"
+    r"|superseded|merged\sinto|swapped\s(?:for|out)|moved to another"
+    r"|(?:called|known as|exported as|named)"
+    r"(?=[^.;]*\b(?:now|these days|from now)))\b"
+    r"|(?:^|[.;,]\s)(?P<who>[A-Z]\w+) (?:left|quit|moved to another|has moved to another)\b",
     re.IGNORECASE,
 )
 _AMENDS = re.compile(
@@ -52,6 +61,10 @@ MOST_SIGNS, MOST_WORDS = 5, 18
 _COMPARED = re.compile(
     r"(?=\b([\w-]+)\s+(?:before|over|rather than|instead of|not|than|to)\s+([\w-]+))", re.IGNORECASE
 )
+#: The language, where it is no verb.
+_GO = re.compile(r"(?<=[\w,:] )Go\b")
+#: What leads to something that narrows; and of these, what leads to whose or what for it is.
+_PLACES, _WHOSE = ("for", "of", "in", "on", "at", "with"), ("for", "of")
 _SWITCHED = ("turned", "switched", "set", "is", "are", "was", "were", "be")
 #: What leads to a change as an event, "since the move", where it else would be a thing.
 _SINCE = ("since", "after", "before", "until", "with", "by")
@@ -65,17 +78,21 @@ class Sentence:
     """One statement of a text.
 
     `said` are its words' stems and its values, by the way they were written; `values` those of them
-    that stand for an amount, a date or a place, by their class. `slots` are words that fill a place
-    ("is called x", "with x"). `retired` are the words that it says not to hold any more.
+    that stand for an amount, a date or a place, by their class. `changes` is set by any sign of a
+    change, `event` only by one that says that it has happened. `slots` are words that fill a place
+    ("is called x", "with x"). `scopes` are what narrows a word: which service, whose. `retired` are
+    the words that it says not to hold any more.
     """
 
     said: dict[str, str]
     values: dict[str, str]
     negations: int
     changes: bool
+    event: bool
     slots: frozenset[str]
     retired: frozenset[str]
     order: tuple[str, ...]
+    scopes: Mapping[str, frozenset[str]]
     compared: frozenset[tuple[str, str]]
 
 
@@ -93,6 +110,7 @@ def read(text: str) -> Reading:
     """Return how the rules read a text; of a long one its beginning and its end."""
     if len(text) > LONGEST:
         text = text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :]
+    text = _GO.sub("Golang", text)
     parts = [part for part in _ENDS.split(text) if part.strip()]
     long = len(parts) > MOST_STATEMENTS or len(text) > SHORT
     statements = () if long else _statements(parts, _retired(text))
@@ -120,14 +138,15 @@ def _statement(text: str, retired: frozenset[str]) -> Sentence:
     values: dict[str, str] = {}
     slots: set[str] = set()
     order: list[str] = []
-    negations, changes, before, leads = 0, False, "", ""
+    negations, changes, before, leads = 0, bool(retired), "", ""
+    event = changes
     for number, token in enumerate(_TOKEN.findall(text)):
         low = token.lower().rstrip(".:-")
         thing = before in words.ARTICLES and low in words.CHANGES_OR_THINGS
         if low in words.NEGATIONS or low.endswith("n't"):
             negations += 1
         elif low in words.CHANGES and low not in words.MONTHS and (not thing or leads in _SINCE):
-            changes = True
+            changes, event = True, event or low in words.EVENTS
         elif low in ("on", "off") and before in _SWITCHED:
             said[f"switched-{low}"] = low
             order.append(f"switched-{low}")
@@ -141,8 +160,36 @@ def _statement(text: str, retired: frozenset[str]) -> Sentence:
                 slots.add(stem)
         before, leads = low, before
     return Sentence(
-        said, values, negations, changes, frozenset(slots), retired, tuple(order), _compared(text)
-    )
+        said, values, negations, changes, event, frozenset(slots), retired, tuple(order),
+        _scopes(text), _compared(text),
+    )  # fmt: skip
+
+
+def _scopes(text: str) -> dict[str, frozenset[str]]:
+    """Return what narrows the words that a statement is about, by those words.
+
+    That are the words beside another one in its subject ("the search service", "flag fast_sort") or
+    after a preposition ("in the search client"); and by "for" and "of" what stands after these.
+    """
+    found: dict[str, set[str]] = {}
+    before, inside, leads = "", True, ""
+    for token in _TOKEN.findall(text):
+        low = token.lower().rstrip(".:-")
+        if low in words.FUNCTION_WORDS or low in words.NEGATIONS or low in words.CHANGES:
+            inside = low in _PLACES or (inside and low in words.ARTICLES)
+            leads = low if low in _WHOSE else leads if low in words.ARTICLES else ""
+            before = ""
+            continue
+        stem = classed(low)[0]
+        if leads:
+            found.setdefault(leads, set()).add(stem)
+        if inside and before and stem not in _VERBS:
+            found.setdefault(stem, set()).add(before)
+            if not token.isalpha():  # a name of one of them: "flag fast_sort"
+                found.setdefault(before, set()).add(stem)
+        inside = inside and stem not in _VERBS
+        before, leads = stem, ""
+    return {word: frozenset(others) for word, others in found.items()}
 
 
 def _compared(text: str) -> frozenset[tuple[str, str]]:
@@ -153,7 +200,7 @@ def _compared(text: str) -> frozenset[tuple[str, str]]:
 def _retired(text: str) -> frozenset[str]:
     found: set[str] = set()
     for match in _RETIRED.finditer(text):
-        part = match["after"] or match["before"] or ""
+        part = match["after"] or match["before"] or match["who"] or ""
         tokens = [token.lower().rstrip(".:-") for token in _TOKEN.findall(part)]
         kept = [token for token in tokens if token not in words.FUNCTION_WORDS]
         found.update(classed(token)[0] for token in (kept[:3] if match["after"] else kept[-3:]))
@@ -189,7 +236,8 @@ def stemmed(word: str) -> str:
             break
     if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "sl":
         word = word[:-1]
-    return word.removesuffix("e")
+    word = word.removesuffix("e")
+    return word[:-1] + "i" if len(word) > 3 and word.endswith("y") else word
 
 
 _ENDINGS = (
@@ -197,3 +245,5 @@ _ENDINGS = (
     ("ies", "y"), ("ied", "y"), ("ings", ""), ("ing", ""), ("sses", "ss"), ("ed", ""),
     ("xes", "x"), ("ss", "ss"), ("es", "e"), ("us", "us"), ("is", "is"), ("s", ""), ("ly", ""),
 )  # fmt: skip
+
+_VERBS = frozenset(map(stemmed, words.WEAK))

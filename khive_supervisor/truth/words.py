@@ -24,12 +24,19 @@ _CHANGES = """
     switched switch moved move migrated migrate changed change replaced replace raised raise
     lowered lower increased reduced bumped bump upgraded upgrade downgraded updated update new
     old postponed renamed rename dropped drop gone deprecated removed retired obsolete outdated
-    correction corrected amended amendment amending amend superseding supersedes superseded
+    became correction corrected amended amendment amending amend superseding supersedes superseded
     supersede revised reverses reversed overrides decided decision policy rule note henceforth
     onwards previously formerly later today's january february march april june july august
     september october november december
 """
 CHANGES = frozenset(_CHANGES.split())
+#: Of these, what says by itself that a thing is no longer as it was.
+_EVENTS = """
+    now nowadays anymore switched switch moved move migrated migrate changed change replaced replace
+    raised raise lowered lower increased reduced bumped bump upgraded upgrade downgraded postponed
+    renamed rename correction corrected became henceforth onwards
+"""
+EVENTS = frozenset(_EVENTS.split())
 #: Of these, what may as well be a thing, after an article: "holds the switch".
 _CHANGES_OR_THINGS = "switch move change update upgrade drop bump raise"
 CHANGES_OR_THINGS = frozenset(_CHANGES_OR_THINGS.split())
@@ -80,6 +87,9 @@ _OPPOSITES = """
     strict/lenient first/last min/max minimum/maximum include/exclude included/excluded
     static/dynamic local/remote blocking/non-blocking passing/failing stable/unstable
     done/pending slow/fast tabs/spaces lowercase/uppercase singular/plural merge/rebase
-    left/right up/down
+    left/right up/down enabled/switched-off disabled/switched-on active/inactive
+    available/unavailable
+    mandatory/optional required/voluntary seconds/milliseconds on-premises/cloud monthly/weekly
+    daily/weekly hourly/daily even/odd signed/unsigned eager/lazy push/pull sum/average
 """
 OPPOSITES = tuple(tuple(pair.split("/")) for pair in _OPPOSITES.split())

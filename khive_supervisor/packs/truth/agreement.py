@@ -9,6 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from khive_supervisor.embed.base import Vectors
+from khive_supervisor.packs.truth import precedence
+from khive_supervisor.packs.truth.precedence import Cosines
 from khive_supervisor.search.engine import Hit
 from khive_supervisor.search.pieces import document_of
 from khive_supervisor.store.links import CONTRADICTS
@@ -90,12 +92,16 @@ def arranged(
     """Return results with newer ones first among those that disagree, and marks of the older ones.
 
     Who has more of the names in the query, as they are written, stays before the others: it is what
-    was asked for. Nothing else changes its place. A mark is a field and its text, by entry id.
+    was asked for. So does the newer of two that answer equally well; nothing else changes its
+    place. A mark is a field and its text, by entry id.
     Pieces of one document are read together, and do not disagree with each other.
     """
     compared = [_Said.by(hit) for hit in hits if hit.entry.collection == "memory"][:COMPARED]
-    newer_of = _disagreeing(context, compared)
-    ordered = _newest_first(hits, _of_best(compared, newer_of))
+    cosines = _cosines(context, {one.best.id: one.pieces for one in compared})
+    readings = {one.best.id: one.reading for one in compared}
+    newer_of = _disagreeing(context, compared, cosines, readings)
+    ordered = precedence.newer_before(hits, cosines, readings)
+    ordered = _newest_first(ordered, _of_best(compared, newer_of))
     # Ids grow: of several newer ones, the highest was stored last.
     marks = {
         older: {"older": f"may be outdated; {forms.show_id('memory', max(newers))} says otherwise"}
@@ -113,7 +119,9 @@ def _of_best(results: Sequence[_Said], newer_of: Mapping[int, set[int]]) -> dict
     }
 
 
-def _disagreeing(context: Context, results: Sequence[_Said]) -> dict[int, set[int]]:
+def _disagreeing(
+    context: Context, results: Sequence[_Said], cosines: Cosines, readings: Mapping[int, Reading]
+) -> dict[int, set[int]]:
     """Return the newer results that say otherwise, by the older one's id."""
     newer_of: dict[int, set[int]] = {}
     if not results:
@@ -123,8 +131,6 @@ def _disagreeing(context: Context, results: Sequence[_Said]) -> dict[int, set[in
     for new, old in linked:
         if of.get(new) != of[old]:
             newer_of.setdefault(old, set()).add(new)
-    cosines = _cosines(context, {one.best.id: one.pieces for one in results})
-    readings = {one.best.id: one.reading for one in results}
     ordered = sorted(results, key=lambda one: one.newest)
     for older, newer in combinations([one.best.id for one in ordered], 2):
         if (newer, older) in settled or (newer, older) in linked:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare
+from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare, rivals
 from khive_supervisor.truth.reading import classed, read, stemmed
 
 PAIRS = Path(__file__).parents[3] / "benchmarks" / "truth"
@@ -34,6 +34,47 @@ def test_pairs_that_contradict_each_other_are_found_without_a_model() -> None:
 
 def test_what_holds_side_by_side_is_no_contradiction() -> None:
     assert [pair for pair in rows("both_hold") if kind(*pair) == OTHERWISE] == []
+    asked = [(old, new) for old, new, *_ in rows("both_hold_asked")]
+    assert len([pair for pair in asked if kind(*pair, 0.6) == OTHERWISE]) <= 0.02 * len(asked)
+
+
+def test_changes_of_many_kinds_are_found() -> None:
+    pairs = [(old, new) for _, old, new, _ in rows("changed")]
+    found_ones = [pair for pair in pairs if kind(*pair, 0.7) == OTHERWISE]
+    assert len(found_ones) >= 0.6 * len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{} is our primary database.", "We migrated from {} to MySQL."),
+        ("The broker is {}.", "{} has been replaced with NATS."),
+        ("Questions on it go to {}.", "Ask Tom, {} has moved to another team."),
+        ("The command is {}.", "The command {} is called acme push these days."),
+        ("{} is still available.", "{} has been shut down."),
+        ("Sessions are kept in {}.", "We got rid of {}, sessions are signed cookies."),
+    ],
+)
+@pytest.mark.parametrize("name", ["RabbitMQ", "acme-sync", "parse_ts", "Maria"])
+def test_a_name_that_is_said_to_be_gone_makes_the_older_doubtful(
+    old: str, new: str, name: str
+) -> None:
+    assert kind(old.format(name), new.format(name), 0.6) == OTHERWISE
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The search service uses MySQL.", "The loyalty service moved from MySQL to Postgres."),
+        ("Retries are on in the geocoding client.", "Retries were turned off in the mail client."),
+        ("Bucket acme-raw is kept 30 days.", "Bucket acme-hot is now kept 90 days."),
+        ("The quota for keys is 10.", "The quota for webhooks was raised to 50."),
+        ("The Python SDK is at 2.8.", "The Go SDK was bumped to 3.0."),
+    ],
+)
+def test_different_things_of_one_kind_are_no_contradiction(one: str, other: str) -> None:
+    assert rivals(read(other), read(one))
+    assert kind(one, other, 0.7) != OTHERWISE
 
 
 def test_the_same_in_other_words_is_noticed() -> None:
