@@ -23,6 +23,8 @@ class Endpoint(ThreadingHTTPServer):
     def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.arguments = json.dumps(arguments)
+        #: Whether the model calls the tool, or only says something.
+        self.calls = True
         #: What a call's result must wait for before it is answered, and whether one waits.
         self.open, self.waits = threading.Event(), threading.Event()
         self.open.set()
@@ -69,9 +71,9 @@ class _Request(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
         path = self.path.partition("?")[0]
         if path.endswith("/messages"):
-            events = _messages(body, self.server.arguments)
+            events = _messages(body, self.server.arguments, self.server.calls)
         elif path.endswith("/responses"):
-            events = _responses(body, self.server.arguments)
+            events = _responses(body, self.server.arguments, self.server.calls)
         else:
             self._answer(b'{"input_tokens": 1}', "application/json")
             return
@@ -90,11 +92,11 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _messages(body: dict[str, Any], arguments: str) -> Iterator[dict[str, Any]]:
+def _messages(body: dict[str, Any], arguments: str, may_call: bool) -> Iterator[dict[str, Any]]:
     last = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
     results = [b for b in last if b.get("type") == "tool_result"] if isinstance(last, list) else []
     known = {tool.get("name") for tool in body.get("tools", [])}
-    calls = f"{SERVER}__{TOOL}" in known and not results
+    calls = may_call and f"{SERVER}__{TOOL}" in known and not results
     usage = {"input_tokens": 100, "output_tokens": 1}
     message = {
         "id": "m", "type": "message", "role": "assistant", "model": body["model"], "content": [],
@@ -115,14 +117,14 @@ def _messages(body: dict[str, Any], arguments: str) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
-def _responses(body: dict[str, Any], arguments: str) -> Iterator[dict[str, Any]]:
+def _responses(body: dict[str, Any], arguments: str, may_call: bool) -> Iterator[dict[str, Any]]:
     items = body.get("input", [])
     asked = max((n for n, item in enumerate(items) if item.get("role") == "user"), default=-1)
     results = [i for i in items[asked + 1 :] if i.get("type") == "function_call_output"]
     known = {tool.get("name") for tool in body.get("tools", [])}
     yield {"type": "response.created", "response": {"id": "r"}}
     item: dict[str, Any]
-    if SERVER in known and not results:
+    if may_call and SERVER in known and not results:
         item = {
             "type": "function_call", "id": "f", "call_id": "c", "namespace": SERVER, "name": TOOL,
             "arguments": arguments,

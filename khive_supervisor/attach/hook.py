@@ -53,7 +53,11 @@ EVENTS = {
     "pre-compact": "PreCompact",
     "stop": "Stop",
     "session-end": "SessionEnd",
+    # Not a client's: `doctor` asks by it whether a hook reaches the supervisor.
+    "check": "Check",
 }
+#: What is printed for that.
+CHECKED = "reached"
 #: Events at which nothing is told: the client goes on as soon as a worker has the event.
 SILENT = frozenset(("PreCompact", "Stop", "SessionEnd"))
 #: Seconds from this process's start to its end, whatever happens.
@@ -107,14 +111,18 @@ def answer(name: str, argv: "list[str]") -> str:
     cwd = paths.working_directory()
     ignored = paths.distrust(None, cwd)
     terms = StartTerms(paths.find_config(None, cwd), ignored)
-    sock = reach(terms)
+    sock = reach(terms, event != "Check")
     request = (
         '{"v":1,"id":1,"op":"hooks.command","args":{'
         f'"client":{quoted(option(argv, "--client"))},"event":{quoted(event)},'
         f'"said":{quoted(said)}}}}}'
     ).encode()
-    sock.sendall(len(request).to_bytes(4, "big") + request)
-    return result(sock, event in SILENT)
+    try:
+        sock.sendall(len(request).to_bytes(4, "big") + request)
+        printed = result(sock, event in SILENT)
+    finally:
+        sock.close()
+    return CHECKED if event == "Check" else printed
 
 
 def option(argv: "list[str]", name: str) -> str:
@@ -139,7 +147,7 @@ def read_input() -> str:
     return b"".join(parts).decode("utf-8", "replace")
 
 
-def reach(terms: StartTerms) -> socket:
+def reach(terms: StartTerms, may_start: bool) -> socket:
     """Return a connection to this user's supervisor, greeted.
 
     Raises:
@@ -149,7 +157,8 @@ def reach(terms: StartTerms) -> socket:
         if holder.unsafe(path) is None and (sock := connected(path)) is not None:
             sock.sendall(hello(terms, forwarded_names(path), "verbs"))
             return sock
-    start(terms)
+    if may_start:
+        start(terms)
     raise HookFailed("no supervisor was running; one is started for the next time")
 
 

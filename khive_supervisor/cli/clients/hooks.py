@@ -112,7 +112,7 @@ def command_name(event: str) -> str:
 
 
 def wanted_hooks(
-    client: HookClient, argv: list[str], env: Mapping[str, str]
+    client: HookClient, argv: list[str], env: Mapping[str, str], server: str = NAME
 ) -> dict[str, JsonObject]:
     """Return the group of each event.
 
@@ -120,20 +120,23 @@ def wanted_hooks(
         client: whose hooks they are.
         argv: the command line of `khive-supervisor hook`.
         env: the variables that it needs.
+        server: how the client calls our server.
     """
-    return {event: _group(client, event, argv, env) for event in client.events}
+    calls = {event: _tool_call(event, server) for event in client.calls_tools}
+    return {
+        event: _group(matcher, calls.get(event) or _command(client, event, argv, env))
+        for event, matcher in client.events.items()
+    }
 
 
-def _group(client: HookClient, event: str, argv: list[str], env: Mapping[str, str]) -> JsonObject:
-    matcher = client.events[event]
-    hook = _tool_call(event) if event in client.calls_tools else _command(client, event, argv, env)
-    return {**({"matcher": matcher} if matcher else {}), "hooks": [hook]}
+def _group(matcher: str, handler: JsonObject) -> JsonObject:
+    return {**({"matcher": matcher} if matcher else {}), "hooks": [handler]}
 
 
-def _tool_call(event: str) -> JsonObject:
+def _tool_call(event: str, server: str) -> JsonObject:
     fields = ("session_id", "cwd", *_FIELDS[event])
     told = {"event": event, **{field: f"${{{field}}}" for field in fields}}
-    return {"type": "mcp_tool", "server": NAME, "tool": TOOL, "input": told, "timeout": TIMEOUT}
+    return {"type": "mcp_tool", "server": server, "tool": TOOL, "input": told, "timeout": TIMEOUT}
 
 
 def _command(client: HookClient, event: str, argv: list[str], env: Mapping[str, str]) -> JsonObject:
@@ -158,6 +161,12 @@ def _is_our_handler(handler: object) -> bool:
         os.path.basename(word.strip("'\"")) in (PROGRAM, "khive_supervisor") for word in words
     )
     return ours and "hook" in words
+
+
+def command_of(group: object) -> str:
+    """Return the command line that a group of ours starts; empty if it calls a tool."""
+    handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
+    return next((str(one["command"]) for one in handlers if "command" in one), "")
 
 
 def present_hooks(file: str) -> dict[str, list[object]]:

@@ -17,6 +17,7 @@ from khive_supervisor.cli.connection.trust import ignored
 from khive_supervisor.cli.doctor import checks, service
 from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.cli.doctor.confinement import check_confinement
+from khive_supervisor.cli.doctor.hooks import check_hooks
 from khive_supervisor.cli.doctor.project import check_project
 from khive_supervisor.cli.render import output
 from khive_supervisor.config.load import LoadedConfig
@@ -80,6 +81,7 @@ def _configured(config_file: str | None, deep: bool) -> Plan:
     yield "supervisor", functools.partial(service.check_supervisor, path, holder_of(config_file))
     yield "http", functools.partial(service.check_http, path)
     yield "clients", functools.partial(service.check_clients, cwd, os.environ)
+    yield "hooks", functools.partial(check_hooks, cwd, os.environ)
 
 
 def _of(found: LoadedConfig, deep: bool, path: str) -> Plan:

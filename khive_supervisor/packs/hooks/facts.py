@@ -14,7 +14,7 @@ from khive_supervisor.verbs import forms, serving
 from khive_supervisor.verbs.context import Context
 
 #: Entries that are looked at for a prompt.
-LOOKED_AT = 8
+LOOKED_AT = 6
 #: How an entry is marked that a newer one contradicts.
 _OLDER = "older"
 

@@ -11,6 +11,7 @@ from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.capture.sessions import learn_session
 from khive_supervisor.packs.hooks import learning, sessions, speaking, whose
 from khive_supervisor.packs.hooks.events import HookEvent, journalled, of_fields, of_text
+from khive_supervisor.packs.hooks.whose import Kept
 from khive_supervisor.store.journal.sessions import ClientSession
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
@@ -36,24 +37,36 @@ def handle(context: Context, event: HookEvent) -> str:
     if known is None:
         log.info("hooks.passed_over", client=event.client, hook=event.name)
         return ""
-    session = _tried("journal", lambda: _noted(context, event, known)) or known
+    kept = _tried("capture", lambda: _kept(context)) or Kept(False, None)
+    session = whose.moved_on(context, known, event, kept)
+    told = _tried("speaking", lambda: speaking.told(context, event, session)) or speaking.SILENCE
+    _tried("journal", lambda: _note(context, event, session, kept, told))
     if event.name in _LEARNED_AT:
         _learn(context, session, ended=event.name == "SessionEnd")
-    return _tried("speaking", lambda: speaking.told(context, event, session)) or ""
+    return told.answer.text
 
 
-def _noted(context: Context, event: HookEvent, known: ClientSession) -> ClientSession:
-    """Return a session as it is after an event, which is in its journal unless that is off."""
-    kept = context.store.capture.allowed(None)
-    project = context.store_project() if kept else _known_project(context)
-    session = whose.moved_on(context, known, event, project)
-    if kept and context.store.capture.allowed(project):
-        found = journalled(event, session.session, project, session.namespace, session.seen_at)
-        _tried("journal", lambda: context.store.journal.append(found))
-    else:
-        session = whose.without_words(session)
-    _tried("session", lambda: context.store.client_sessions.note(session))
-    return session
+def _kept(context: Context) -> Kept:
+    """Return whether anything of this session is kept, and the project that it is kept for."""
+    allowed = context.store.capture.allowed
+    family = context.project
+    known = family.ids[0] if family is not None else None
+    if not allowed(None) and not allowed(known):
+        return Kept(False, known)
+    project = context.store_project()
+    return Kept(allowed(project), project)
+
+
+def _note(
+    context: Context, event: HookEvent, session: ClientSession, kept: Kept, told: speaking.Told
+) -> None:
+    """Store all that an event comes to, together: the disk is waited for once."""
+    at, name = session.seen_at, session.session
+    found = journalled(event, name, kept.project, session.namespace, at) if kept.words else []
+    with context.store.transaction():
+        context.store.client_sessions.note(session)
+        context.store.journal.append(found)
+        context.store.injections.add(speaking.injections(session, told))
 
 
 def _learn(context: Context, session: ClientSession, *, ended: bool) -> None:

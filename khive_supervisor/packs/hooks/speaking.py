@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from khive_supervisor.briefing import tokens
 from khive_supervisor.briefing.lines import Composed, Line, composed
@@ -11,6 +12,7 @@ from khive_supervisor.packs.hooks.events import HookEvent
 from khive_supervisor.packs.hooks.facts import fitting, line_of
 from khive_supervisor.packs.hooks.starting import composed_brief
 from khive_supervisor.store.journal.sessions import ClientSession, Injection
+from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs.context import Context
 
 #: What stands above the lines.
@@ -23,35 +25,54 @@ _LINE_HEAD = 16
 #: Of what is left, the most that one entry gets, so that a second one has room.
 _SHARE = 0.75
 
-Speaks = Callable[[Context, HookEvent, ClientSession], tuple[str, Composed]]
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a session is told, and what for: start, prompt or error."""
+
+    event: str
+    answer: Composed
 
 
-def told(context: Context, event: HookEvent, session: ClientSession) -> str:
-    """Return what a session is told at an event; empty: nothing. What is told is recorded."""
+SILENCE = Told("", Composed())
+
+Speaks = Callable[[Context, HookEvent, ClientSession], Told]
+
+
+def told(context: Context, event: HookEvent, session: ClientSession) -> Told:
+    """Return what a session is told at an event."""
     speaks = _SPEAKERS.get(event.name)
-    if speaks is None:
-        return ""
-    kind, answer = speaks(context, event, session)
-    _record(context, session, kind, answer)
-    return answer.text
+    return SILENCE if speaks is None else speaks(context, event, session)
 
 
-def _at_start(context: Context, _event: HookEvent, _session: ClientSession) -> tuple[str, Composed]:
-    return "start", composed_brief(context, context.config.hooks.start_tokens)
+def injections(session: ClientSession, found: Told) -> list[Injection]:
+    """Return what is recorded of what a session is told."""
+    return [
+        Injection(
+            line.entry, found.event, session.epoch, tokens.bound(str(line)), session.seen_at,
+            session.client, session.session,
+        )
+        for line in found.answer.lines
+        if line.entry
+    ]  # fmt: skip
 
 
-def _at_prompt(context: Context, event: HookEvent, session: ClientSession) -> tuple[str, Composed]:
+def _at_start(context: Context, _event: HookEvent, _session: ClientSession) -> Told:
+    return Told("start", composed_brief(context, context.config.hooks.start_tokens))
+
+
+def _at_prompt(context: Context, event: HookEvent, session: ClientSession) -> Told:
     budget = context.config.hooks.prompt_tokens
     query = prompt_query(event.prompt)
     lines = _lines(context, session, query, budget, _PROMPT_LINES)
-    return "prompt", composed(PROMPT_HEAD, lines, budget)
+    return Told("prompt", composed(PROMPT_HEAD, lines, budget))
 
 
-def _on_error(context: Context, event: HookEvent, session: ClientSession) -> tuple[str, Composed]:
+def _on_error(context: Context, event: HookEvent, session: ClientSession) -> Told:
     budget = context.config.hooks.error_tokens
     query = error_query(event.command, event.output) if event.failed else ""
     lines = _lines(context, session, query, budget, _ERROR_LINES)
-    return "error", composed(ERROR_HEAD, lines, budget)
+    return Told("error", composed(ERROR_HEAD, lines, budget))
 
 
 _SPEAKERS: dict[str, Speaks] = {
@@ -69,31 +90,25 @@ def _lines(
     if not query or budget <= 0:
         return []
     known = _told_before(context, session)
+    found = [one for one in fitting(context, query) if one[0].id not in known][:most]
     left = budget - tokens.bound(PROMPT_HEAD) - _LINE_HEAD
     lines: list[Line] = []
-    for entry, remarks in fitting(context, query):
-        if entry.id in known or len(lines) == most or left <= _LINE_HEAD:
-            continue
-        room = int(left * _SHARE) if lines or most > 1 else left
-        line = line_of(entry, query, room - _LINE_HEAD - sum(map(tokens.bound, remarks)), remarks)
+    for entry, remarks in found:
+        room = left - _LINE_HEAD - sum(map(tokens.bound, remarks))
+        line = line_of(entry, query, _room_of(entry, room, len(found)), remarks)
         if line.text:
             lines.append(line)
             left -= tokens.bound(str(line)) + 1
     return lines
 
 
+def _room_of(entry: Entry, room: int, found: int) -> int:
+    """Return the tokens that an entry may have: all of what is left, if it is alone or is whole."""
+    whole = tokens.bound(f"{entry.title}: {entry.content}") <= room
+    return room if whole or found == 1 else int(room * _SHARE)
+
+
 def _told_before(context: Context, session: ClientSession) -> Collection[int]:
     """Return what is in the session's context already."""
     found = context.store.injections.of_session(session.client, session.session)
     return {one.entry for one in found if one.epoch == session.epoch}
-
-
-def _record(context: Context, session: ClientSession, kind: str, answer: Composed) -> None:
-    now = context.now()
-    context.store.injections.add(
-        [
-            Injection(line.entry, kind, session.epoch, tokens.bound(str(line)), now,
-                      session.client, session.session)
-            for line in answer.lines if line.entry
-        ]
-    )  # fmt: skip

@@ -17,7 +17,7 @@ from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
 
 #: Entries and tasks of each kind that are looked at.
-_LOOKED_AT = 24
+_LOOKED_AT = 12
 #: Sessions of which the last words are told.
 _SESSIONS = 3
 DIGEST_TAG = "session-digest"

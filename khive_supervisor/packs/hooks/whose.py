@@ -6,7 +6,7 @@ directory that it names is never looked at.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from khive_supervisor.packs.hooks.events import FRESH_CONTEXT, HookEvent
 from khive_supervisor.store.journal.sessions import ClientSession, SessionState
@@ -52,30 +52,33 @@ def _conversation(context: Context, client: str) -> str:
     return context.session.environment.get(CONVERSATION, "") if client == CLAUDE_CODE else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Whether what is said in a session is kept (`words`), and for which project."""
+
+    words: bool
+    project: int | None
+
+
 def moved_on(
-    context: Context, session: ClientSession, event: HookEvent, project: int | None
+    context: Context, session: ClientSession, event: HookEvent, kept: Kept
 ) -> ClientSession:
     """Return a session as it is after an event."""
     now = context.now()
     identity = context.session.project
     fresh = event.name == "SessionStart" or event.source in FRESH_CONTEXT
-    prompt = " ".join(event.prompt.split())[:SHOWN_PROMPT]
+    prompt = " ".join(event.prompt.split())[:SHOWN_PROMPT] or session.last_prompt
     return replace(
         session,
-        project=project,
+        project=kept.project,
         namespace=context.namespace(None),
         cwd=context.session.cwd,
         branch=identity.branch if identity is not None else "",
         process=context.session.process or session.process,
         state=_STATES.get(event.name, session.state),
         epoch=session.epoch + fresh,
-        last_prompt=prompt or session.last_prompt,
+        last_prompt=prompt if kept.words else "",
         cost=session.cost if event.cost is None else event.cost,
         begun_at=session.begun_at or now,
         seen_at=now,
     )
-
-
-def without_words(session: ClientSession) -> ClientSession:
-    """Return a session without what its user has said: nothing is to be kept of it."""
-    return replace(session, last_prompt="")

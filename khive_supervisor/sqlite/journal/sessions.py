@@ -58,6 +58,17 @@ class ClientSessionTable(ClientSessionStore):
         )
         return [ClientSession(*row) for row in rows]
 
+    def erase(self, before: float, limit: int) -> int:
+        old = "SELECT client, session FROM client_sessions WHERE seen_at < ? LIMIT ?"
+        bound: tuple[Value, ...] = (before, limit)
+        with self._database.write():
+            self._database.changed(
+                f"DELETE FROM injections WHERE (client, session) IN ({old})", bound
+            )
+            return self._database.changed(
+                f"DELETE FROM client_sessions WHERE (client, session) IN ({old})", bound
+            )
+
 
 class InjectionTable(InjectionStore):
     """`InjectionStore` on SQLite."""

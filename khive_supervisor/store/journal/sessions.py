@@ -91,6 +91,13 @@ class ClientSessionStore(Protocol):
         """Return sessions, the one that was heard of last first."""
         ...
 
+    def erase(self, before: float, limit: int) -> int:
+        """Delete sessions that were not heard of since then, at most so many; return how many.
+
+        What was put into them is deleted as well.
+        """
+        ...
+
 
 class InjectionStore(Protocol):
     """What was put into sessions' contexts."""

@@ -133,8 +133,9 @@ class Maintenance:
         now = self._clock()
         if now < self._forget_events_at:
             return
-        before = JournalFilter(before=self._wall_clock() - self._config.journal.keep)
-        if self.store.journal.erase(before, FORGET_AT_ONCE) < FORGET_AT_ONCE:
+        before = self._wall_clock() - self._config.journal.keep
+        erased = self.store.journal.erase(JournalFilter(before=before), FORGET_AT_ONCE)
+        if max(erased, self.store.client_sessions.erase(before, FORGET_AT_ONCE)) < FORGET_AT_ONCE:
             self._forget_events_at = now + FORGET_EVERY
 
     def look(self, *, again: bool = False) -> IndexStatus:

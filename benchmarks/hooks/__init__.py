@@ -1,0 +1,1 @@
+"""What hooks cost, and what they say."""
