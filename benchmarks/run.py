@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.attach import attach, eager, idle, memory, one_supervisor, rest, start
 from benchmarks.audit import audit, audit_cost
+from benchmarks.capture import git_history
 from benchmarks.cli import commands
 from benchmarks.core import check
 from benchmarks.core.context import Context, Filled
@@ -89,6 +90,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "silence": silence.measure,
     "answer-size": answer_size.measure,
     "coding": coding.measure,
+    "coding-history": git_history.measure,
     "commands": commands.measure,
     "secrets": secrets.measure,
     "export": export.measure,

@@ -97,10 +97,11 @@ def gives_reason(commit: Commit) -> bool:
 
 
 def content(commit: Commit) -> str:
-    """Return what is kept of a commit beside its subject: why, what it touched, and who did it."""
+    """Return what is kept of a commit beside its subject: why, what it touched, and who did it.
+
+    The latter two end the last sentence: alone they would be one that answers nothing.
+    """
     paths = ", ".join(commit.paths[:PATHS])
     more = f" and {len(commit.paths) - PATHS} more" if len(commit.paths) > PATHS else ""
-    last = [f"Touches {paths}{more}."] if paths else []
-    last += [f"By {commit.author}."]
-    body = commit.body[:LONGEST]
-    return "\n\n".join([body, " ".join(last)] if body else [" ".join(last)])
+    about = "; ".join(part for part in (paths + more, commit.author) if part)
+    return f"{commit.body[:LONGEST]} ({about})".lstrip()

@@ -10,6 +10,7 @@ from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.capture.sessions import learn_session
 from khive_supervisor.packs.hooks import learning, sessions, speaking, whose
+from khive_supervisor.packs.hooks.briefing import BRIEF
 from khive_supervisor.packs.hooks.events import HookEvent, journalled, of_fields, of_text
 from khive_supervisor.packs.hooks.whose import Kept
 from khive_supervisor.store.journal.sessions import ClientSession
@@ -153,5 +154,5 @@ PACK = Pack(
 SESSIONS = Pack(
     name="sessions",
     summary="The sessions of all clients, as their hooks tell of them.",
-    verbs=(sessions.LIST,),
+    verbs=(sessions.LIST, BRIEF),
 )

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory import listed
-from khive_supervisor.packs.memory.briefing import BRIEF
 from khive_supervisor.packs.memory.history import LEARN_COMMITS
 from khive_supervisor.packs.memory.purge import PURGE
 from khive_supervisor.packs.truth import changing, recalling
@@ -307,7 +306,6 @@ PACK = Pack(
             rare=frozenset(("kind", "salience", "source")),
             audience=Audience.AGENT,
         ),
-        BRIEF,
         LEARN_COMMITS,
         TIDY,
         PURGE,

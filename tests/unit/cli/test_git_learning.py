@@ -80,7 +80,7 @@ def test_a_reason_becomes_an_entry_of_the_repository_s_project(learner: GitLearn
     assert (tally.looked_at, tally.stored, tally.without_reason) == (2, 1, 1)
     (entry,) = learner.entries()
     assert (entry["title"], entry["source"]) == ("Cap the retries", f"git:{number}")
-    assert "window of 30 s.\n\nTouches retry.py. By Ada." in entry["content"]
+    assert "window of 30 s. (retry.py; Ada)" in entry["content"]
     assert entry["created_at"] == "2023-11-14T22:13:20Z"
     (whole,) = learner.request("memory.get", {"ids": [entry["id"]]})["entries"]
     assert whole["commit"] == number

@@ -58,7 +58,8 @@ def test_merges_and_programs_decide_nothing() -> None:
 
 def test_what_is_kept_is_the_reason_the_paths_and_who() -> None:
     said = content(commit("Cap the\nretries\n\nWhy so.\n\n\n\nMore.\n\nSigned-off-by: Ada <a@b>\n"))
-    assert said == "Why so.\n\nMore.\n\nTouches src/retry.py. By Ada."
+    assert said == "Why so.\n\nMore. (src/retry.py; Ada)"
+    assert content(commit("Cap the retries")) == "(src/retry.py; Ada)"
     assert commit("Cap the\nretries\n\nWhy.").subject == "Cap the retries"
 
 

@@ -23,7 +23,7 @@ REGISTRY = loading.load()
 ENTRY = {"id": "m1", "created_at": "2026-11-29T10:00:00Z", "content": "tea", "kind": "semantic"}
 RESULT = {"id": "m1", "created_at": "2026-11-29", "content": "tea", "score": 0.9}
 ANSWERS: dict[str, Mapping[str, Any]] = {
-    "memory.brief": {"brief": "m1 2026-11-29 tea", "project": "kitchen"},
+    "memory.brief": {"brief": "m1 2026-11-29 tea"},
     "memory.recall": {"results": [RESULT], "served_by": {"serve": "s"}},
     "memory.list": {"entries": [{**ENTRY, "namespace": "default"}], "total": 1},
     "memory.tags": {"tags": {"deploy": 3, "Design": 2, "tea": 1}},
@@ -78,7 +78,7 @@ def test_a_prompt_without_its_verb_is_not_offered() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("brief", None, "What is known of kitchen:\nm1 2026-11-29 tea"),
+        ("brief", None, "m1 2026-11-29 tea"),
         ("remember", {"fact": "The tea is hot."}, "Remember for later sessions: The tea is hot."),
         ("remember", {"fact": "  "}, "Go through this conversation"),
         ("recall", {"query": "tea"}, "about: tea\n\nm1 2026-11-29 tea"),
