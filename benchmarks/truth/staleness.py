@@ -1,14 +1,16 @@
 """What is said of code, over releases of packages: whether it is told when it no longer holds.
 
 What is true is told by Python's own parser: the value that a module gives a name, and where else a
-name that is gone is found. Without a folder of releases, they are made here of modules that are
-installed: edits, renames and moves, from a seed.
+name that is gone is found. Each release is committed on top of the one before it. Without a folder
+of releases, they are made here of modules that are installed: edits, renames and moves, by a seed.
+
+A folder of releases has one folder a package, and in it a folder, a wheel or an sdist a release, as
+`pip download --no-deps NAME==VERSION` leaves them.
 """
 
 from __future__ import annotations
 
 import ast
-import itertools
 import random
 import re
 import shutil
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row, Sample
+from benchmarks.truth import releasing
 from khive_supervisor.packs.truth.code import Tree, state_of
 from khive_supervisor.store.links import CodeReference
 from khive_supervisor.truth.about import CHANGED, FRESH, GONE, MOVED, blob_id
@@ -35,6 +38,15 @@ HITS = 10
 STALE = (CHANGED, MOVED, GONE)
 
 Constants = dict[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A release: its constants, and git's id of each of its modules."""
+
+    root: str
+    constants: Constants
+    blobs: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +65,15 @@ def measure(context: Context) -> list[Row]:
     times: list[float] = []
     packages = sorted(one for one in place.iterdir() if one.is_dir())
     for package in packages:
-        releases = sorted((one for one in package.iterdir() if one.is_dir()), key=_version)
-        for before, after in itertools.pairwise(releases):
-            cases = _cases(before, after)
-            times += [
-                _looked(after, cases[start : start + HITS], found)
-                for start in range(0, len(cases), HITS)
-            ]
+        releases = sorted(filter(releasing.is_release, package.iterdir()), key=releasing.version)
+        tree = releasing.begun(context.work / "committed" / package.name)
+        before: Snapshot | None = None
+        for release in releases:
+            releasing.commit(release, tree)
+            after = _snapshot(tree)
+            cases = _cases(before, after) if before else []
+            times += [_looked(tree, some, found) for some in _tens(cases)]
+            before = after
     told = sum(n for (truth, said), n in found.items() if said in STALE)
     right = sum(n for (truth, said), n in found.items() if said in STALE and truth == said)
     stale = sum(n for (truth, said), n in found.items() if truth != FRESH)
@@ -84,8 +98,9 @@ def measure(context: Context) -> list[Row]:
     ]
 
 
-def _version(place: Path) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", place.name)]
+def _tens(cases: Sequence[_Case]) -> Iterator[Sequence[_Case]]:
+    for start in range(0, len(cases), HITS):
+        yield cases[start : start + HITS]
 
 
 def _looked(root: Path, cases: Sequence[_Case], found: Counter[tuple[str, str]]) -> float:
@@ -102,25 +117,31 @@ def _looked(root: Path, cases: Sequence[_Case], found: Counter[tuple[str, str]])
     return took
 
 
-def _cases(before: Path, after: Path) -> list[_Case]:
+def _snapshot(root: Path) -> Snapshot:
+    """Return a release as it is needed for the next one, which takes its place."""
+    paths = sorted(root.rglob("*.py"))
+    blobs = {str(path.relative_to(root)): blob_id(path.read_bytes()) for path in paths}
+    return Snapshot(str(root), _constants(root), blobs)
+
+
+def _cases(before: Snapshot, after: Snapshot) -> list[_Case]:
     """Return what is said of a release's constants, with what is true of them in the next one."""
-    old, new = _constants(before), _constants(after)
+    old, new = before.constants, after.constants
     where: dict[tuple[str, str], set[str]] = {}
     for (path, name), value in new.items():
         where.setdefault((Path(path).name, name), set()).add(value)
-    draw = random.Random(f"{SEED} {before}")
+    kept = {blob for path, blob in after.blobs.items() if path not in before.blobs}
+    draw = random.Random(f"{SEED} {sorted(old.items())[:50]}")
     changed = [key for key in old if new.get(key) != old[key]]
     same = [key for key in old if new.get(key) == old[key]]
     chosen = changed[:FOLLOWED] + draw.sample(same, min(len(same), FOLLOWED))
     return [
-        _Case(_reference(before, key, old[key]), _truth(key, old, new, where)) for key in chosen
+        _Case(
+            CodeReference(before.root, key[0], key[1], old[key], before.blobs[key[0]], None),
+            _truth(key, old, new, where, renamed=before.blobs[key[0]] in kept),
+        )
+        for key in chosen
     ]
-
-
-def _reference(root: Path, key: tuple[str, str], value: str) -> CodeReference:
-    path, name = key
-    blob = blob_id((root / path).read_bytes())
-    return CodeReference(str(root), path, name, value, blob, None)
 
 
 def _truth(
@@ -128,9 +149,13 @@ def _truth(
     old: Constants,
     new: Constants,
     where: Mapping[tuple[str, str], set[str]],
+    *,
+    renamed: bool,
 ) -> str:
     if key in new:
         return FRESH if _equal(old[key], new[key]) else CHANGED
+    if renamed:
+        return MOVED
     elsewhere = where.get((Path(key[0]).name, key[1]))
     if not elsewhere:
         return GONE

@@ -260,7 +260,8 @@ def test_killed_at_any_instant_it_does_no_harm(store: SqliteStore) -> None:
     index.refresh()
     finish(start(store))
     left = {name for name in os.listdir(generations.directory) if not name.startswith(".")}
-    assert left == {current.file, f"{current.generation}.words"}
+    parts = ("ann", "slots", "words")
+    assert left == {f"{current.generation}.{part}" for part in parts}
     assert [row.generation for row in store.generations.all()] == [current.generation]
     assert store.quick_check() == []
     index.close()
