@@ -25,6 +25,7 @@ from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
 from benchmarks.projects import projects
 from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, upgrade
 from benchmarks.roles import assign, budget, queue, role_memory, selection
+from benchmarks.scale import before, sizes
 from benchmarks.search import (
     answer_size,
     coding,
@@ -98,6 +99,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "truth": contradictions.measure,
     "staleness": staleness.measure,
     "hooks": hooks.measure,
+    "sizes": sizes.measure,
+    "before": before.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 
@@ -170,6 +173,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="decisions of coding agents: tasks.jsonl and chats.jsonl.gz",
     )
     add(
+        "--before",
+        type=Path,
+        metavar="DIR",
+        help="a checkout of another release with its environment (scripts/venv), for before",
+    )
+    add(
         "--work",
         type=Path,
         metavar="DIR",
@@ -208,6 +217,8 @@ def _context(options: argparse.Namespace) -> Context:
         releases=options.releases,
         texts=options.texts,
         coding=options.coding,
+        corpus=options.corpus,
+        before=options.before,
         filled=_fill(options, work) if _fills(options) else None,
     )
 

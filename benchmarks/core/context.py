@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.core.material import Material
+from benchmarks.core.material import Material, gather
 from benchmarks.core.peers import Peers
 from benchmarks.core.prepare import Prepared
 
@@ -38,6 +38,8 @@ class Context:
     releases: Path | None
     texts: list[Path] | None
     coding: Path | None
+    corpus: Path | None
+    before: Path | None
     filled: Filled | None
     _queries: Iterator[str] = field(init=False)
     _pasted: Iterator[str] = field(init=False)
@@ -66,6 +68,12 @@ class Context:
     def peers(self) -> Peers:
         """The servers that khive is measured against."""
         return self._filled().peers
+
+    def read_corpus(self, limit: int) -> Material:
+        """Return so many texts of the corpus and their vectors, without a store or peers."""
+        if self.corpus is None:
+            sys.exit("This is measured with a corpus: name one with --corpus.")
+        return gather(self.corpus, self.retrieval, self.sessions, self.work, limit)
 
     def times(self, count: int) -> int:
         """How often to measure what should be measured `count` times."""

@@ -32,8 +32,9 @@ def clean_environment(home: Path) -> dict[str, str]:
 class Installation:
     """Commands, and the supervisor that they start."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, command: str = COMMAND) -> None:
         self.home = home
+        self.command = command
         self.environment = clean_environment(home)
         self.socket = str(home / ".local/state/khive/run/supervisor.sock")
         self.store = home / ".local/share/khive/khive.db"
@@ -43,7 +44,7 @@ class Installation:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command; CalledProcessError unless it exits with 0."""
         return subprocess.run(
-            [COMMAND, *words],
+            [self.command, *words],
             env=self.environment,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -60,7 +61,7 @@ class Installation:
     def stop(self) -> None:
         """End everything, and wait until it is gone."""
         subprocess.run(
-            [COMMAND, "stop", "--sessions"],
+            [self.command, "stop", "--sessions"],
             env=self.environment,
             cwd=self.home,
             capture_output=True,
@@ -108,7 +109,7 @@ class Installation:
         """How a client attaches, and searches what was learned."""
         return Server(
             name="khive attach",
-            command=(COMMAND, "attach"),
+            command=(self.command, "attach"),
             environment=self.environment,
             directory=self.home,
             search_tool="knowledge_search",
@@ -123,12 +124,14 @@ class Installation:
 
 
 @contextmanager
-def installed(work: Path, prepared: Prepared | None = None) -> Iterator[Installation]:
+def installed(
+    work: Path, prepared: Prepared | None = None, command: str = COMMAND
+) -> Iterator[Installation]:
     """A fresh installation, with a copy of the prepared store or an empty one; gone afterwards."""
     home = work / "home"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    installation = Installation(home)
+    installation = Installation(home, command)
     if prepared is not None:
         _copy(prepared, installation.store)
     try:

@@ -1,0 +1,1 @@
+"""How searches grow with the store, and what they cost beside another release."""
