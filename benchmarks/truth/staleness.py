@@ -20,9 +20,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from benchmarks.core.context import Context
-from benchmarks.core.report import Row, Sample
+from benchmarks.core.report import Row, Sample, say
 from benchmarks.truth import releasing
 from khive_supervisor.packs.truth.code import Tree, state_of
 from khive_supervisor.store.links import CodeReference
@@ -38,6 +39,7 @@ HITS = 10
 STALE = (CHANGED, MOVED, GONE)
 
 Constants = dict[tuple[str, str], str]
+Assigned = dict[tuple[str, str], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Snapshot:
 
     root: str
     constants: Constants
+    assigned: Assigned
     blobs: Mapping[str, str]
 
 
@@ -114,6 +117,9 @@ def _looked(root: Path, cases: Sequence[_Case], found: Counter[tuple[str, str]])
         if said == MOVED and " is " in state.said:
             said = CHANGED
         found[one.truth, said] += 1
+        if one.truth != said and said in STALE:
+            say(f"{one.reference.path}::{one.reference.name} was {one.reference.value!r}: "
+                f"{one.truth}, told {said} {state.said!r}")  # fmt: skip
     return took
 
 
@@ -121,16 +127,17 @@ def _snapshot(root: Path) -> Snapshot:
     """Return a release as it is needed for the next one, which takes its place."""
     paths = sorted(root.rglob("*.py"))
     blobs = {str(path.relative_to(root)): blob_id(path.read_bytes()) for path in paths}
-    return Snapshot(str(root), _constants(root), blobs)
+    return Snapshot(str(root), *_all_assigned(root, paths), blobs)
 
 
 def _cases(before: Snapshot, after: Snapshot) -> list[_Case]:
     """Return what is said of a release's constants, with what is true of them in the next one."""
     old, new = before.constants, after.constants
     where: dict[tuple[str, str], set[str]] = {}
-    for (path, name), value in new.items():
-        where.setdefault((Path(path).name, name), set()).add(value)
-    kept = {blob for path, blob in after.blobs.items() if path not in before.blobs}
+    for (path, name), values in after.assigned.items():
+        if (path, name) not in before.assigned:
+            where.setdefault((Path(path).name, name), set()).update(values)
+    kept = set(after.blobs.values())
     draw = random.Random(f"{SEED} {sorted(old.items())[:50]}")
     changed = [key for key in old if new.get(key) != old[key]]
     same = [key for key in old if new.get(key) == old[key]]
@@ -138,7 +145,7 @@ def _cases(before: Snapshot, after: Snapshot) -> list[_Case]:
     return [
         _Case(
             CodeReference(before.root, key[0], key[1], old[key], before.blobs[key[0]], None),
-            _truth(key, old, new, where, renamed=before.blobs[key[0]] in kept),
+            _truth(key, old, after.assigned, where, renamed=before.blobs[key[0]] in kept),
         )
         for key in chosen
     ]
@@ -147,52 +154,71 @@ def _cases(before: Snapshot, after: Snapshot) -> list[_Case]:
 def _truth(
     key: tuple[str, str],
     old: Constants,
-    new: Constants,
+    new: Assigned,
     where: Mapping[tuple[str, str], set[str]],
     *,
     renamed: bool,
 ) -> str:
     if key in new:
-        return FRESH if _equal(old[key], new[key]) else CHANGED
+        return FRESH if any(_equal(old[key], one) for one in new[key]) else CHANGED
     if renamed:
         return MOVED
     elsewhere = where.get((Path(key[0]).name, key[1]))
     if not elsewhere:
         return GONE
-    return MOVED if any(_equal(old[key], one) for one in elsewhere) else CHANGED
+    if any(_equal(old[key], one) for one in elsewhere):
+        return MOVED
+    return GONE if key[0].endswith("__init__.py") else CHANGED
 
 
 def _equal(one: str, other: str) -> bool:
     return ast.dump(ast.parse(one.strip())) == ast.dump(ast.parse(other.strip()))
 
 
-def _constants(root: Path) -> Constants:
-    """Return the constants of a release's modules, as they are written, by path and name."""
-    return {
-        (str(path.relative_to(root)), name): value
-        for path in sorted(root.rglob("*.py"))
-        for name, value in _assigned(path)
-    }
+def _all_assigned(root: Path, paths: Sequence[Path]) -> tuple[Constants, Assigned]:
+    """Return a release's constants, as they are written, and all that names are given, by place."""
+    constants: Constants = {}
+    assigned: Assigned = {}
+    for path in paths:
+        for name, value, constant in _assigned(path):
+            key = (str(path.relative_to(root)), name)
+            assigned.setdefault(key, set()).add(value)
+            if constant:
+                constants[key] = value
+    return constants, assigned
 
 
-def _assigned(path: Path) -> Iterator[tuple[str, str]]:
+def _assigned(path: Path) -> Iterator[tuple[str, str, bool]]:
+    """Yield names with their values, and whether that is one constant."""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         tree = ast.parse(text)
     except SyntaxError:
         return
-    seen: Counter[str] = Counter()
-    found: dict[str, str] = {}
-    for node in tree.body:
-        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-            continue
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if len(targets) == 1 and isinstance(targets[0], ast.Name):
-            seen[targets[0].id] += 1
-            found[targets[0].id] = ast.get_source_segment(text, node.value) or ""
-    for name, value in found.items():
-        if seen[name] == 1 and name.isupper() and 0 < len(value) < 200 and _literal(value):
-            yield name, value
+    said = list(_of_body(text, tree.body, ""))
+    seen = Counter(name for name, _ in said)
+    # A name that is given a value elsewhere, too, has no one value.
+    stored = Counter(node.id for node in ast.walk(tree) if _is_stored(node))
+    for name, value in said:
+        once = seen[name] == 1 and ("." in name or stored[name] == 1)
+        yield name, value, once and 0 < len(value) < 200 and _literal(value)
+
+
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+def _of_body(text: str, body: Sequence[ast.stmt], scope: str) -> Iterator[tuple[str, str]]:
+    """Yield what a module, and its classes, assign to single names, as it is written."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not scope:
+            yield from _of_body(text, node.body, f"{node.name}.")
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            value = ast.get_source_segment(text, node.value) or ""
+            for one in targets:
+                if isinstance(one, ast.Name):
+                    yield f"{scope}{one.id}", value
 
 
 def _literal(value: str) -> bool:

@@ -26,6 +26,11 @@ _DEFINED = (
 )
 _DEFINE = r"^[ \t]*#\s*define\s+{name}\s+(?P<value>.+)$"
 
+#: The form of Python's files, of any name: compiling one for each name would take longer.
+_PYTHON = re.compile(
+    rf"^[ \t]*(?P<name>\w+){_ASSIGNED}(?:\w+\s*=(?!=)\s*)*(?P<value>\S.*)$", re.MULTILINE
+)
+
 
 @lru_cache(maxsize=256)
 def _forms(name: str, suffix: str) -> tuple[re.Pattern[str], ...]:
@@ -38,8 +43,6 @@ def _forms(name: str, suffix: str) -> tuple[re.Pattern[str], ...]:
         found = [keyed, rf"[{{,]\s*\"{word}\"\s*:\s*(?P<value>[^\n]+)"]
     elif suffix in (".toml", ".ini", ".cfg", ".conf", ".env", ".properties", ".sh", ".bash", ""):
         found = [equal]
-    elif suffix in (".py", ".pyi"):
-        found = [rf"^[ \t]*{word}{_ASSIGNED}(?P<value>\S.*)$"]
     else:
         found = [assigned, _DEFINE.format(name=word), keyed]
     return tuple(re.compile(one, re.MULTILINE) for one in found)
@@ -55,15 +58,20 @@ def values(text: str, name: str, suffix: str) -> list[str]:
         return []
     if scope:
         text = _inside(text, scope.rpartition(".")[2], suffix)
+    python = suffix in (".py", ".pyi")
     found = [
-        (match.start(), _whole(text, match.start("value")))
+        (match.start(), _whole(text, match.start("value"), commas=python))
         for start, end in _lines(text, last)
-        for form in _forms(last, suffix)
+        for form in ((_PYTHON,) if python else _forms(last, suffix))
         for match in _first(form.finditer(text, start, end))
+        if not python or match["name"] == last
     ]
-    if suffix in (".py", ".pyi") and not scope:
+    if python and not scope:
         # At the top of a module the name is the module's; what is further in may be another one.
         found = [one for one in found if text[one[0]] not in " \t"] or found
+    elif python:
+        # Further in are the arguments of methods, and of calls.
+        found = [one for one in found if _indent_at(text, one[0]) == _indent_at(text)]
     if found:
         return [value for _, value in sorted(set(found))]
     defined = re.search(_DEFINED.replace("{name}", re.escape(last)), text, re.MULTILINE)
@@ -89,34 +97,53 @@ def _first(matches: Iterator[re.Match[str]]) -> list[re.Match[str]]:
 
 def _inside(text: str, scope: str, suffix: str) -> str:
     """Return the lines of a class, a section or a mapping; nothing if there is no such one."""
-    word = re.escape(scope)
     if suffix in (".toml", ".ini", ".cfg", ".conf"):
-        head = re.search(rf"^[ \t]*\[+[^\]\n]*\b{word}\]+[ \t]*$", text, re.MULTILINE)
-        if head is None:
-            return ""
-        rest = text[head.end() :]
-        end = re.search(r"^[ \t]*\[", rest, re.MULTILINE)
-        return rest[: end.start()] if end else rest
-    head = re.search(
-        r"^([ \t]*)(?:[^\n]*\b(?:class|struct|enum|impl|interface|object|const|var|let|type)"
-        rf"\s+{word}\b"
-        rf"|[\"']?{word}[\"']?\s*:)[^\n]*$",
-        text,
-        re.MULTILINE,
-    )
-    if head is None:
-        return ""
-    rest = text[head.end() :]
-    indent = len(head[1])
-    end = re.search(rf"^[ \t]{{0,{indent}}}[^\s#/)\]}}]", rest, re.MULTILINE)
-    return rest[: end.start()] if end else rest
+        section = rf"^[ \t]*\[+[^\]\n]*\b{re.escape(scope)}\]+[ \t]*$"
+        head = re.search(section, text, re.MULTILINE)
+        return _until(r"^[ \t]*\[", text[head.end() :]) if head else ""
+    for start, end in _lines(text, scope):
+        line = text[start:end]
+        if _begins(line, scope):
+            indent = len(line) - len(line.lstrip(" \t"))
+            return _until(rf"^[ \t]{{0,{indent}}}[^\s#/)\]}}]", text[end:])
+    return ""
 
 
-def _whole(text: str, start: int) -> str:
-    """Return a value from its first character: to the line's end, or to the bracket that closes."""
+def _until(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    return text[: found.start()] if found else text
+
+
+def _indent_at(text: str, start: int = 0) -> str:
+    """Return what stands before the first sign of a statement, after empty lines."""
+    found = _INDENT.match(text, start)
+    return found[1] if found else ""
+
+
+#: The indent of a statement, after empty lines.
+_INDENT = re.compile(r"\s*?^([ \t]*)(?=\S)", re.MULTILINE)
+#: What begins a scope, with its name; and what follows the name of one that is a key.
+_SCOPES = re.compile(r"\b(?:class|struct|enum|impl|interface|object|const|var|let|type)\s+(\w+)\b")
+_KEY_ENDS = re.compile(r"[\"']?\s*:")
+
+
+def _begins(line: str, scope: str) -> bool:
+    """Return True if a line begins a class or a mapping of that name."""
+    bare = line.lstrip(" \t\"'")
+    if bare.startswith(scope) and _KEY_ENDS.match(bare, len(scope)):
+        return True
+    return any(found[1] == scope for found in _SCOPES.finditer(line))
+
+
+def _whole(text: str, start: int, *, commas: bool = False) -> str:
+    """Return a value from its first character: to the line's end, or to the bracket that closes.
+
+    `commas`: they are part of it, as in the statements of Python.
+    """
     depth: list[str] = []
     quote = ""
     end = start
+    stops = "\n;}])" if commas else "\n;,}])"
     limit = min(len(text), start + LONGEST_VALUE)
     while end < limit:
         sign = text[end]
@@ -135,7 +162,9 @@ def _whole(text: str, start: int) -> str:
             depth.append(_CLOSING[sign])
         elif depth and sign == depth[-1]:
             depth.pop()
-        elif not depth and (sign in "\n;" or sign in ",}])" or _comment(text, end, start)):
+        elif sign == "\\" and text.startswith("\n", end + 1):
+            end += 1
+        elif not depth and (sign in stops or _comment(text, end, start)):
             break
         elif depth and sign == "#" and text[end - 1] in " \t\n":
             end = text.find("\n", end)
@@ -159,12 +188,25 @@ def same(declared: str, found: str) -> bool:
     return canonical(declared) == canonical(found)
 
 
+#: The letters before a text, whose order says nothing.
+_PREFIX = re.compile(r"^[bfruBFRU]{2}(?=[\"'])")
+#: One value between parentheses, which could do without.
+_ALONE = re.compile(r"\(\s*([bfru]{0,2}(?:\"[^\"\n\\]*\"|'[^'\n\\]*')|[\w.+-]+)\s*\)")
+
+
+def _without_parentheses(text: str) -> str:
+    found = _ALONE.fullmatch(text)
+    return found[1] if found else text
+
+
 def canonical(value: str) -> str:
     """Return a value without the ways of writing that do not change it."""
     text = re.sub(r"#[^\n]*\n", "\n", value.strip()) if "\n" in value else value.strip()
     if number := _TYPED_NUMBER.fullmatch(text):
         return number[1].replace("_", "")
+    text = _without_parentheses(text.replace("\\\n", " "))
     text = re.sub(r"\s+", "", text) if text[:1] in "([{" else " ".join(text.split())
+    text = _PREFIX.sub(lambda found: "".join(sorted(found[0].lower())), text)
     text = text.replace("'", '"')
     if text[:1] in "([{":
         text = re.sub(r",([)\]}])", r"\1", text)

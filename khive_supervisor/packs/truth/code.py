@@ -24,6 +24,8 @@ LARGEST_INDEX, MOST_DIRECTORIES = 8 << 20, 400
 _LEVELS = 40
 #: Directories that nobody keeps sources in.
 _SKIPPED = frozenset({".git", "node_modules", "__pycache__", ".venv", "venv", "target", ".tox"})
+#: Names of files that folders have in common.
+_EVERYWHERE = frozenset({"__init__.py", "__main__.py", "index.js", "index.ts", "mod.rs"})
 
 
 def root_of(directory: str) -> str:
@@ -196,7 +198,8 @@ def state_of(tree: Tree, one: CodeReference, places: int) -> State:
 def _elsewhere(tree: Tree, one: CodeReference, about: About) -> State | None:
     """Return where a place has moved to: a file of the same name that has it; None: not found.
 
-    One that has it as it was goes before one that has it otherwise.
+    One that has it as it was goes before one that has it otherwise, which no file will do whose
+    name every folder has.
     """
     otherwise: State | None = None
     for path in tree.named(os.path.basename(one.path)):
@@ -206,7 +209,8 @@ def _elsewhere(tree: Tree, one: CodeReference, about: About) -> State | None:
         state = judged(About(path, about.name, about.value), one.blob, data)
         if state.state == FRESH:
             return State(MOVED, f"to {path}")
-        if about.name is not None and state.state == CHANGED and otherwise is None:
+        told = about.name is not None and os.path.basename(path) not in _EVERYWHERE
+        if told and state.state == CHANGED and otherwise is None:
             otherwise = State(MOVED, f"to {path}; {state.said}")
     return otherwise
 

@@ -16,6 +16,10 @@ FOUND = [
     (".py", "MAX == 7\nMAXIMUM = 8\n", "MAX", []),
     (".py", "async def run(x):\n    pass\n", "run", [""]),
     (".py", "URL = 'http://a/#b'\n", "URL", ["'http://a/#b'"]),
+    (".py", "class A(int):\n    OK = 200, 'OK'\n    NO = 404, 'no'\n", "A.OK", ["200, 'OK'"]),
+    (".py", "class A:\n\n    def f(\n        x=1,\n    ):\n        g(x=2)\n", "A.x", []),
+    (".py", "V = version = '2'\n", "V", ["'2'"]),
+    (".py", "X = 'a' \\\n    'b'\nY = 2\n", "X", ["'a' \\\n    'b'"]),
     (".toml", "[tool.ruff]\nwidth = 100\n[x]\nwidth = 9\n", "tool.ruff.width", ["100"]),
     (".yaml", "retries: 7\nother: 8\n", "retries", ["7"]),
     (".json", '{"port": 8080, "x": 1}', "port", ["8080"]),
@@ -42,6 +46,7 @@ def test_a_value_is_found(suffix: str, text: str, name: str, found: list[str]) -
     [
         ("7", "7"), ("a", "'a'"), ('"a"', "'a'"), ("1000", "1_000usize"),
         ("(1, 2)", "(\n 1,\n 2,\n)"),
+        ("'a, b'", "(\n 'a, b'\n)"), ("br'x'", "rb'x'"), ("1, 2", "1,  2"),
         ("true", "True"), ("a  b", '"a b"'), ("[1,2]", "[1, 2]"),
     ],
 )  # fmt: skip
@@ -49,7 +54,9 @@ def test_ways_of_writing_make_no_other_value(declared: str, found: str) -> None:
     assert code_values.same(declared, found)
 
 
-@pytest.mark.parametrize(("declared", "found"), [("7", "8"), ("a", "b"), ("7", ""), ("1.0", "10")])
+@pytest.mark.parametrize(
+    ("declared", "found"), [("7", "8"), ("a", "b"), ("(1,)", "1"), ("7", ""), ("1.0", "10")]
+)
 def test_another_value_is_another_one(declared: str, found: str) -> None:
     assert not code_values.same(declared, found)
 
