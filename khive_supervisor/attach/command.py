@@ -38,6 +38,9 @@ MAX_FUTILE = 8
 PATIENCE, BUSIEST = 20.0, 3.0
 #: The same for a session whose client is at work with it: it waits for the answer to a call.
 PATIENCE_AT_WORK = 2.5
+#: The same for one that served itself and comes over: nothing is asked, so nobody waits. Where a
+#: worker takes longer to start than a client at work may wait, it would go to and fro for ever.
+PATIENCE_COMING = 8.0
 #: Starts in a row that fail, after which it does so at once.
 MAX_FAILED = 3
 
@@ -89,13 +92,13 @@ def redirected(path: str, terms: StartTerms) -> bool:
     return True
 
 
-def attach(terms: StartTerms) -> None:
+def attach(terms: StartTerms, patience: float) -> None:
     """Attach, which becomes what waits for the session's end, or exits.
 
     Returns if the session has to serve itself.
     """
     try:
-        look_and_start(terms)
+        look_and_start(terms, patience)
     except OtherRelease:
         from khive_supervisor.attach.start import replaced
 
@@ -107,8 +110,8 @@ def attach(terms: StartTerms) -> None:
         pass
 
 
-def look_and_start(terms: StartTerms) -> None:
-    """Look for a supervisor, and start one, until the time is over.
+def look_and_start(terms: StartTerms, patience: float) -> None:
+    """Look for a supervisor, and start one, until the time is over: for a session, `patience`.
 
     Raises:
         OtherRelease, Unserved: as `offer`.
@@ -121,7 +124,7 @@ def look_and_start(terms: StartTerms) -> None:
         sleep(pause(futile))
     until, failed, attempt = monotonic() + PATIENCE * busy(), 0, 0
     if resumed():
-        until = terms.until = monotonic() + PATIENCE_AT_WORK
+        until = terms.until = monotonic() + patience
     while True:
         attempt += 1
         must_start = look(terms)
@@ -169,7 +172,7 @@ def main(argv: "list[str]") -> None:
         if "--again" not in argv:
             open_memory(JOURNAL)
             open_memory(INBOX)
-        attach(terms)
+        attach(terms, PATIENCE_COMING * busy() if "--comes-over" in argv else PATIENCE_AT_WORK)
     from khive_supervisor.attach.reserve import serve_alone
 
     serve_alone(terms)

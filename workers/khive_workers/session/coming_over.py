@@ -121,5 +121,6 @@ def become_attach(read_fd: int, write_fd: int, words: Sequence[str]) -> None:
     """Attach again with the client's pipes; does not return."""
     os.dup2(read_fd, 0)
     os.dup2(write_fd, 1)
-    argv = [sys.executable, "-P", "-m", "khive_supervisor", "attach", "--again", *words]
+    argv = [sys.executable, "-P", "-m", "khive_supervisor", "attach"]
+    argv += ["--again", "--comes-over", *words]
     os.execv(sys.executable, argv)  # noqa: S606 - our own interpreter
