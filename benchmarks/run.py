@@ -34,6 +34,7 @@ from benchmarks.search import (
     learn_again,
     quality,
     recall,
+    said_when,
     search,
     silence,
 )
@@ -92,6 +93,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "answer-size": answer_size.measure,
     "coding": coding.measure,
     "coding-history": git_history.measure,
+    "dates": said_when.measure,
     "commands": commands.measure,
     "secrets": secrets.measure,
     "export": export.measure,

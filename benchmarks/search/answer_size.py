@@ -24,7 +24,7 @@ from benchmarks.search.short_facts import PROJECTS
 from benchmarks.search.subjects import Subject, retrieval_subjects
 from khive_supervisor.access.grant import AGENT
 from khive_supervisor.packs import loading
-from khive_supervisor.search.engine import Hit
+from khive_supervisor.search.results import Hit
 from khive_supervisor.verbs import answers, forms, result_lines
 
 #: Answers of each set, tools that are listed at most, and tokens of them with the instructions.

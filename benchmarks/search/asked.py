@@ -16,8 +16,9 @@ from benchmarks.search.subjects import Question, Subject
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.bundled import model_files
 from khive_supervisor.redaction.gate import Mode
-from khive_supervisor.search.engine import Hit, SearchEngine, embedded_part
+from khive_supervisor.search.engine import SearchEngine, embedded_part
 from khive_supervisor.search.evidence import FIRST, Judged
+from khive_supervisor.search.results import Hit
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import EntryFilter, NewEntry
 

@@ -6,6 +6,7 @@ The search then answers from the other one, and its notes say so; it never waits
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, Invalid
 from khive_supervisor.freshness import Versions
 from khive_supervisor.index.inverted.scope import Scope
 from khive_supervisor.index.vectors.reader import EXACT_LIMIT, VectorIndex
-from khive_supervisor.search import evidence, fusion, pieces, ranking
+from khive_supervisor.search import dated, evidence, fusion, ranking, results
 from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written, prefer_written
 from khive_supervisor.search.full_text import LexicalMatches, LexicalSearch
@@ -49,29 +50,6 @@ Scored = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One result: the entry, its fit, why it is here, and the numbers behind that.
-
-    Attributes:
-        pieces: further pieces of the same document, best first.
-        unshown: pieces of it that fit, and are neither of these.
-    """
-
-    entry: Entry
-    score: float
-    why: str
-    details: Mapping[str, object]
-    judged: Judged
-    pieces: tuple[Hit, ...] = ()
-    unshown: int = 0
-
-    @property
-    def every(self) -> tuple[Hit, ...]:
-        """Return the hit and the further pieces that are shown with it."""
-        return (self, *self.pieces)
-
-
-@dataclass(frozen=True, slots=True)
 class Arm:
     """One arm's candidates, and whether it ran; `matches` is the lexical arm's own answer."""
 
@@ -92,7 +70,7 @@ class SearchResults:
     `missed`: results that were left out, since they do not fit as well as the floor asks for.
     """
 
-    hits: list[Hit]
+    hits: list[results.Hit]
     notes: tuple[str, ...]
     lexical: str
     vector: str
@@ -171,11 +149,13 @@ class SearchEngine:
         profile: RankingProfile = NEUTRAL,
         floor: float | None = None,
         by_document: bool = True,
+        zone: dt.tzinfo = dt.UTC,
     ) -> SearchResults:
         """Return the best entries for a query, which may be any string.
 
         Those that fit less than `floor` are left out; None: as the configuration says. Pieces of
-        one document are one result, unless `by_document` is False.
+        one document are one result, unless `by_document` is False. What the query says of dates is
+        read as of `now` in the reader's `zone`.
 
         Raises:
             InvalidInput: the query is longer than search.max_query_characters.
@@ -189,27 +169,29 @@ class SearchEngine:
             )
         self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
-        wait_for_vector = self._ask(query)
+        wanted = dated.times(query, dt.datetime.fromtimestamp(now, zone))
+        wait_for_vector = self._ask(wanted.rest)
         scope = self._scope(where)
         terms = text.read_query(query)
         lexical = self._lexical_arm(terms, scope, depth)
         vector = self._vector_arm(wait_for_vector, scope, depth)
         fused = fusion.fuse(lexical.found, vector.found, lexical.names)
         written = prefer_written(query, terms, fused, self._store, scope)
+        written = self._of_their_time(written, wanted, scope)
         ranked = self._ranked(written, scope, max(limit, evidence.FIRST), now, profile)
         entries = self._entries(ranked)
-        crowded = by_document and _crowded(ranked[:limit], entries)
+        crowded = by_document and results.crowded(entries, ranked[:limit])
         if crowded:
-            ranked = self._ranked(written, scope, pieces.LOOKED_AT * limit, now, profile)
+            ranked = self._ranked(written, scope, results.LOOKED_AT * limit, now, profile)
             entries = self._entries(ranked)
-        found = self._found(query, terms, scope, ranked, (lexical, vector))
+        found = self._found(query, wanted.without(terms), scope, ranked, (lexical, vector))
         judged = evidence.judge(ranked, written, found)
         bar = self._floor(floor)
         missed = [one for one in judged[:limit] if one.fit < bar]
         looked_at = judged if crowded else judged[:limit]
         fitting = [one for one in looked_at if one.fit >= bar and one.id in entries]
         return SearchResults(
-            hits=_hits(fitting, entries, written, limit, by_document),
+            hits=results.hits_of(fitting, entries, written, limit, by_document),
             notes=tuple(note for note in (lexical.note, vector.note) if note),
             lexical=lexical.state,
             vector=vector.state,
@@ -300,6 +282,16 @@ class SearchEngine:
         ages = self._ages([candidate.id for candidate in contenders], scope, now)
         return ranking.rank(contenders, ages.get, profile.weights, means)[:wanted]
 
+    def _of_their_time(self, written: Written, wanted: dated.Times, scope: Scope) -> Written:
+        """Return the candidates with those first that were made when the query says."""
+        if not wanted.spans:
+            return written
+        made = self._made([one.id for one in written.fused], scope)
+        fused, factors = dated.prefer(
+            written.fused, wanted, {one: created for one, (created, *_) in made.items()}
+        )
+        return replace(written, fused=fused, dated=factors)
+
     def _found(
         self,
         query: str,
@@ -315,7 +307,8 @@ class SearchEngine:
         frequencies: Mapping[str, int] = {}
         indexed = self._store.entries.highest_id()
         if matches is not None:
-            frequencies, indexed = self._lexical_search.within(matches, scope)
+            inside, indexed = self._lexical_search.within(matches, scope)
+            frequencies = {term: count for term, count in inside.items() if term in terms}
         return evidence.SearchEvidence(
             query=query,
             terms=terms,
@@ -340,15 +333,19 @@ class SearchEngine:
         return {entry.id: entry for entry in self._store.entries.get(ids)}
 
     def _ages(self, ids: list[int], scope: Scope, now: float) -> dict[int, ranking.Age]:
-        """What ranking wants to know of entries: from the inverted index, else from the store."""
+        """Return what ranking wants to know of entries, by id."""
+        return {
+            one: ranking.Age.at(now, created_at=created, salience=salience, decay=decay)
+            for one, (created, salience, decay) in self._made(ids, scope).items()
+        }
+
+    def _made(self, ids: Sequence[int], scope: Scope) -> dict[int, tuple[float, float, float]]:
+        """Return when entries were made, their saliences and decays, by id."""
         known = scope.view.ages(ids) if scope.view is not None else {}
         rest = [one for one in ids if one not in known]
         for entry in self._store.entries.get(rest) if rest else ():
             known[entry.id] = entry.created_at, entry.salience, entry.decay
-        return {
-            one: ranking.Age.at(now, created_at=created, salience=salience, decay=decay)
-            for one, (created, salience, decay) in known.items()
-        }
+        return known
 
     def close(self) -> None:
         """Let go of the index; idempotent."""
@@ -361,73 +358,3 @@ def embedded_part(query: str) -> str:
     text = query[:EMBEDDED_CHARACTERS]
     beyond = next(islice(_WORD_OR_SIGN.finditer(text), EMBEDDED_WORDS, None), None)
     return text if beyond is None else text[: beyond.start()]
-
-
-def _crowded(ranked: Sequence[ranking.Ranked], entries: Mapping[int, Entry]) -> bool:
-    """Return True if several of the first results are pieces of one document."""
-    known = [entries[one.fused.id] for one in ranked if one.fused.id in entries]
-    return pieces.crowded([pieces.document_of(entry) for entry in known])
-
-
-def _hits(
-    judged: Sequence[Judged],
-    entries: Mapping[int, Entry],
-    written: Written,
-    limit: int,
-    by_document: bool,
-) -> list[Hit]:
-    """Return the first `limit` results, each with what is shown of its document besides."""
-
-    def hit(one: Judged) -> Hit:
-        return Hit(
-            entries[one.id], one.fit, _why(one.ranked.fused, written), _details(one, written), one
-        )
-
-    known = [pieces.document_of(entries[one.id]) if by_document else one.id for one in judged]
-    return [
-        replace(
-            hit(document.best),
-            pieces=tuple(hit(one) for one in document.further),
-            unshown=document.unshown,
-        )
-        for document in pieces.gathered(judged, known, limit)
-    ]
-
-
-def _why(fused: fusion.Fused, written: Written) -> str:
-    """Return why an entry is among the results, in a few words."""
-    reasons = ["as written"] if fused.id in written.holders else []
-    if fused.lexical:
-        reasons.append(f"words #{fused.lexical[0]}")
-    if fused.vector:
-        reasons.append(f"meaning #{fused.vector[0]} ({fused.vector[1]:.2f})")
-    return ", ".join(reasons)
-
-
-def _details(judged: Judged, written: Written) -> Mapping[str, object]:
-    """Return the numbers behind a place and a fit.
-
-    `rank_score`, which orders the results, is both boosts * written * the sum of both parts.
-    """
-    ranked, facts = judged.ranked, judged.facts
-    fused = ranked.fused
-    lexical, vector = fused.arms
-    rank, bm25, part = fused.lexical or (None, None, lexical.unlisted)
-    near_rank, cosine, near_part = fused.vector or (None, None, vector.unlisted)
-    return {
-        "words_rank": rank,
-        "words_bm25": _rounded(bm25),
-        "words_part": _rounded(part * lexical.weight),
-        "meaning_rank": near_rank,
-        "meaning_cosine": _rounded(facts.cosine if cosine is None else cosine),
-        "meaning_part": _rounded(near_part * vector.weight),
-        "lift": _rounded(ranked.boost),
-        "liking": _rounded(ranked.learned_boost),
-        "written": _rounded(written.factors.get(fused.id, 1.0)),
-        "rank_score": _rounded(ranked.score),
-        "coverage": _rounded(facts.coverage),
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -48,6 +48,7 @@ class Written:
         fused: the candidates; their scores have the factor in them.
         factors: by entry id, of those that were read; empty when no name decides.
         holders: the entries that have most of the names.
+        dated: by entry id, the factors of the time that the query names; empty without one.
         have: what those that were read have of the names, 0..1, and `share`: how much of the
             query these are.
     """
@@ -57,6 +58,7 @@ class Written:
     holders: frozenset[int] = frozenset()
     have: Mapping[int, float] = field(default_factory=dict)
     share: float = 0.0
+    dated: Mapping[int, float] = field(default_factory=dict)
 
 
 def prefer_written(

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
+from khive_supervisor.host.zone import zone_of
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.resolve import describe
 from khive_supervisor.search.engine import RankingProfile, SearchResults
@@ -65,6 +66,7 @@ def serve(
         profile=ranking_profile(context.whole_store, found.profile),
         floor=floor,
         by_document=now is None,
+        zone=zone_of(context.session.environment),
     )
     name = secrets.token_hex(4)
     shown = (one.entry.id for hit in answer.hits for one in hit.every)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from khive_supervisor.briefing.extract import answering
 from khive_supervisor.briefing.lines import Line
 from khive_supervisor.packs.truth import code, recalling
-from khive_supervisor.search.engine import Hit
+from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import forms, serving
 from khive_supervisor.verbs.context import Context

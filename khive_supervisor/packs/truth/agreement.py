@@ -11,8 +11,7 @@ import numpy as np
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.packs.truth import precedence
 from khive_supervisor.packs.truth.precedence import Cosines
-from khive_supervisor.search.engine import Hit
-from khive_supervisor.search.pieces import document_of
+from khive_supervisor.search.results import Hit, document_of
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
 from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare

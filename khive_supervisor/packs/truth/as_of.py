@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from khive_supervisor.packs.truth import agreement
-from khive_supervisor.search.engine import Hit
+from khive_supervisor.search.results import Hit
 from khive_supervisor.store.links import SUPERSEDES
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import answers, forms

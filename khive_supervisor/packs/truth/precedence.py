@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from khive_supervisor.search.engine import Hit
+from khive_supervisor.search.results import Hit
 from khive_supervisor.truth.answering import Answering, answers_as_well, tells_of_a_change
 from khive_supervisor.truth.compare import rivals
 from khive_supervisor.truth.reading import Reading

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.truth import agreement, as_of, code
-from khive_supervisor.search.engine import Hit
+from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import answers, forms, schema, serving

@@ -7,8 +7,8 @@ from dataclasses import replace
 from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.fit import EntryFacts, QueryFacts
 from khive_supervisor.search.fusion import Fused, Weighted
-from khive_supervisor.search.pieces import FURTHER, crowded, document_of, gathered
 from khive_supervisor.search.ranking import Ranked
+from khive_supervisor.search.results import FURTHER, document_of, gathered
 from khive_supervisor.store.model import Entry
 
 ARMS = (Weighted(0.5, 0.0), Weighted(0.5, 0.0))
@@ -59,7 +59,7 @@ def test_a_learned_source_is_a_document() -> None:
 def test_records_are_no_pieces() -> None:
     for source in ("/data/all.jsonl", "/data/all.ndjson:3", "/data/ALL.JSONL:12", None):
         records = [replace(ENTRY, id=number, source=source) for number in (1, 2)]
-        assert not crowded([document_of(one) for one in records])
+        assert len({document_of(one) for one in records}) == 2
 
 
 def test_memories_of_one_source_are_pieces_if_they_have_a_title_in_common() -> None:
