@@ -23,6 +23,8 @@ class Endpoint(ThreadingHTTPServer):
     def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.arguments = json.dumps(arguments)
+        #: The calls of OpenAI's model, one after the other: tools and their arguments.
+        self.steps: list[tuple[str, dict[str, Any]]] = [(TOOL, arguments)]
         #: Whether the model calls the tool, or only says something.
         self.calls = True
         #: What a call's result must wait for before it is answered, and whether one waits.
@@ -73,7 +75,7 @@ class _Request(BaseHTTPRequestHandler):
         if path.endswith("/messages"):
             events = _messages(body, self.server.arguments, self.server.calls)
         elif path.endswith("/responses"):
-            events = _responses(body, self.server.arguments, self.server.calls)
+            events = _responses(body, self.server.steps if self.server.calls else [])
         else:
             self._answer(b'{"input_tokens": 1}', "application/json")
             return
@@ -117,17 +119,21 @@ def _messages(body: dict[str, Any], arguments: str, may_call: bool) -> Iterator[
     yield {"type": "message_stop"}
 
 
-def _responses(body: dict[str, Any], arguments: str, may_call: bool) -> Iterator[dict[str, Any]]:
+def _responses(
+    body: dict[str, Any], steps: list[tuple[str, dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
     items = body.get("input", [])
     asked = max((n for n, item in enumerate(items) if item.get("role") == "user"), default=-1)
     results = [i for i in items[asked + 1 :] if i.get("type") == "function_call_output"]
     known = {tool.get("name") for tool in body.get("tools", [])}
     yield {"type": "response.created", "response": {"id": "r"}}
     item: dict[str, Any]
-    if may_call and SERVER in known and not results:
+    done = len(results)
+    if SERVER in known and done < len(steps):
+        name, arguments = steps[done]
         item = {
-            "type": "function_call", "id": "f", "call_id": "c", "namespace": SERVER, "name": TOOL,
-            "arguments": arguments,
+            "type": "function_call", "id": f"f{done}", "call_id": f"c{done}",
+            "namespace": SERVER, "name": name, "arguments": json.dumps(arguments),
         }  # fmt: skip
     else:
         content = [{"type": "output_text", "text": f"Found: {json.dumps(results)}"}]

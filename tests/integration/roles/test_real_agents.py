@@ -6,6 +6,7 @@ directory in which that was done before (with `node_modules`), or is empty for n
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import uuid
@@ -107,6 +108,39 @@ def test_codex_reads_the_memory_in_a_worktree(
     task = do(agents, programs["codex"], "gpt")
     check(agents, task, endpoint)
     assert task.result["usage"] == {"cost": 0, "tokens": 240}
+
+
+def test_codex_that_asks_nobody_keeps_its_own_memory_right(
+    agents: AgentBench, programs: dict[str, str], endpoint: Endpoint
+) -> None:
+    khive = agents.roles.khive
+    config = khive.home / ".codex" / "config.toml"
+    served = (
+        f"[mcp_servers.khive]\ncommand = {json.dumps(khive.argv[0])}\n"
+        f"args = {json.dumps([*khive.argv[1:], 'attach'])}\nstartup_timeout_sec = 30\n"
+        f"env = {{ PYTHONPATH = {json.dumps(khive.env['PYTHONPATH'])} }}\n"
+    )
+    config.write_text(f'approval_policy = "never"\n{config.read_text()}{served}')
+    khive.start()
+    endpoint.steps = [
+        ("memory_remember", {"content": FACT}),
+        ("memory_recall", {"query": "teapot"}),
+        ("memory_supersede", {"id": "m1", "content": "The teapot is in the attic."}),
+        ("memory_forget", {"ids": ["m2"]}),
+        ("khive_call", {"verb": "memory.list"}),
+    ]
+    subprocess.run(
+        [programs["codex"], "exec", "-m", "gpt", "--skip-git-repo-check", "Tidy up"],
+        stdin=subprocess.DEVNULL, env=khive.env, cwd=agents.repository, capture_output=True,
+        timeout=DEADLINE, check=True,
+    )  # fmt: skip
+    outputs = [
+        str(item["output"])
+        for item in endpoint.asked[-1]["input"]
+        if item.get("type") == "function_call_output"
+    ]
+    said = ("stored", FACT, '"supersedes":"m1"', '"forgotten":["m2"]', "requires approval")
+    assert all(one in output for one, output in zip(said, outputs, strict=True)), outputs
 
 
 @pytest.mark.parametrize("name", ["claude", "codex"])
