@@ -24,6 +24,10 @@ GAP = " … "
 WORTH = 0.18
 #: What each sign adds to a sentence: the prompt's words (all of them), a rule, literals, a user.
 _ANSWERS, _RULES, _LITERALS, _BY_USER = 1.0, 0.8, 0.5, 0.1
+#: What lines of a session's digest add that say what was decided, or put it all together.
+_CAPTURED = {"decided": 0.5, "settled": 1.0}
+#: What is left of the worth of what a session began with: who asks for it says that already.
+_ASKED = 0.4
 #: What a sentence has of the worth of those beside it, and of its own if it asks.
 _BESIDE, _QUESTION = 0.35, 0.5
 #: Literals from which on more add nothing.
@@ -99,6 +103,7 @@ def _own(one: Utterance, answers: float) -> float:
     worth = _ANSWERS * answers + _RULES * _firmness(one.text)
     worth += _LITERALS * min(literals, _ENOUGH_LITERALS) / _ENOUGH_LITERALS
     worth += _BY_USER * one.users if worth else 0.0
+    worth = worth * _ASKED if one.speaker == "asked" else worth + _CAPTURED.get(one.speaker, 0.0)
     return worth * (_QUESTION if one.text.rstrip("\"')*`").endswith("?") else 1.0)
 
 

@@ -13,10 +13,10 @@ _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[`*]*[A-Z0-9`*])|\n+")
 _CLAUSE = re.compile(r"(?<=[;:,])\s+|\s+[-–—]+\s+")
 #: Who speaks, as chats are written down: "user: ...", "**Assistant**: ...".
 _SPEAKER = re.compile(
-    r"^[\s*#>\[]*(user|human|me|assistant|agent|ai|claude|codex|system|tool)\b[\s*\]]*:\s*",
+    r"^[\s*#>\[]*(user|human|me|assistant|agent|ai|claude|codex|system|tool|asked|decided|settled)\b[\s*\]]*:\s*",
     re.IGNORECASE,
 )
-_USERS = frozenset(("user", "human", "me"))
+_USERS = frozenset(("user", "human", "me", "asked"))
 _MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)]|#{1,6}|>)\s+")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|no|dr|mr|ms|st)|\b[A-Z])\.$", re.IGNORECASE

@@ -21,7 +21,7 @@ _AMENDS = re.compile(
     re.IGNORECASE,
 )
 #: Share of a decision's rare words that an earlier one has to have for it to be amended.
-_SHARED = 0.25
+_SHARED = 0.18
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}|\d+")
 
 

@@ -20,6 +20,8 @@ from khive_supervisor.truth.reading import stemmed
 
 #: Shares of an agent's words and literals that are the user's, for it to be the user's word.
 _RESTATED_WORDS = 0.6
+#: Of so many figures of an agent's, one may be its own: it works out what the user has said.
+_FIGURES = 4
 _WORD = re.compile(r"[A-Za-z]{3,}|\d+(?:\.\d+)?")
 
 
@@ -46,8 +48,14 @@ def decisions(events: Sequence[JournalEvent]) -> list[SessionFinding]:
         before = turns[place - 1] if place else None
         found += _by_user(turn, before) if turn.users else _by_agent(turn, said)
         if turn.users:
-            said |= _words(" ".join(turn.own))
+            said |= _words(" ".join([*turn.own, *_agreed_to(turn, before)]))
     return found
+
+
+def _agreed_to(turn: _Turn, before: _Turn | None) -> tuple[str, ...]:
+    """Return what an agent has asked or proposed, if the user's turn begins by agreeing to it."""
+    agrees = turn.own and signs.AGREES.match(turn.own[0])
+    return tuple(one for one in _end(before) if before and one in before.own) if agrees else ()
 
 
 def _turns(events: Sequence[JournalEvent]) -> Iterator[_Turn]:
@@ -130,11 +138,12 @@ def _by_agent(turn: _Turn, said: set[str]) -> list[SessionFinding]:
 
 def _restates(sentence: str, said: set[str]) -> bool:
     words = _words(sentence)
-    if len(words) < 4 or signs.GUESSED.search(signs.GOT_IT.sub("", sentence)):
+    if len(words) < 4 or signs.PLANNED.search(sentence):
         return False
     figures = {word for word in words if word[0].isdigit()}
     rules = signs.RULING.search(sentence) or signs.LITERAL.search(sentence)
-    return bool(rules) and figures <= said and len(words & said) >= _RESTATED_WORDS * len(words)
+    made_up = len(figures - said) * _FIGURES > len(figures)
+    return bool(rules) and not made_up and len(words & said) >= _RESTATED_WORDS * len(words)
 
 
 def _words(text: str) -> set[str]:

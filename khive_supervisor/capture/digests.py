@@ -6,12 +6,13 @@ said is in it, nor what only tells of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from khive_supervisor.briefing.extract import decides
 from khive_supervisor.briefing.sentences import utterances
-from khive_supervisor.capture import commands, fixes, prose
+from khive_supervisor.capture import commands, decisions, fixes, prose
 from khive_supervisor.store.journal.model import EventKind, JournalEvent, Speaker
 
 #: Characters of a digest, of one turn of a user, of one of an agent, and of its last answer.
@@ -35,22 +36,52 @@ def digest(events: Sequence[JournalEvent]) -> SessionDigest | None:
     spoken = [one for one in events if one.speaker != Speaker.TOOL]
     answers = [one for one in spoken if one.kind == EventKind.ANSWER]
     last = answers[-1].id if answers else -1
-    lines = [line for one in spoken if (line := _line(one, is_last=one.id == last))]
-    first = next((line for line in lines if line.startswith("user: ")), "")
-    if not first:
+    ruled = _ruled(events)
+    begins = next((one for one in spoken if _first(one)), None)
+    if begins is None:
         return None
+    lines = [
+        line.replace("user: ", "asked: ", 1) if one is begins else line
+        for one in spoken
+        for line in _lines(one, ruled, is_last=one.id == last)
+    ]
     content = "\n".join([*_within(lines, LONGEST), *_done(events)])
-    return SessionDigest(_title(first.removeprefix("user: ")), content, events[-1].at)
+    return SessionDigest(_title(_first(begins)), content, events[-1].at)
 
 
-def _line(event: JournalEvent, *, is_last: bool) -> str:
+def _ruled(events: Sequence[JournalEvent]) -> Mapping[tuple[int, str], str]:
+    """Return how each sentence that rules is marked, by its event and itself."""
+    found = [one for one in decisions.decisions(events) if one.sure]
+    return {
+        (one.event, sentence): "settled" if one.speaker == Speaker.AGENT else "decided"
+        for one in found
+        for sentence in one.sentences
+    }
+
+
+def _first(event: JournalEvent) -> str:
+    """Return what a prompt begins with; empty for all else."""
+    is_prompt = event.kind in (EventKind.PROMPT, EventKind.CORRECTION)
+    return " ".join(_told(event.text)[:2]) if is_prompt else ""
+
+
+def _lines(
+    event: JournalEvent, ruled: Mapping[tuple[int, str], str], *, is_last: bool
+) -> Iterator[str]:
+    """Yield the lines of a turn: one for each stretch of sentences that are marked alike."""
+    speaker, sentences = _turn(event, is_last=is_last)
+    marked = [(ruled.get((event.id, one), speaker), one) for one in sentences]
+    for mark, stretch in groupby(marked, lambda one: one[0]):
+        yield f"{mark}: {' '.join(text for _, text in stretch)}"
+
+
+def _turn(event: JournalEvent, *, is_last: bool) -> tuple[str, list[str]]:
     if event.kind in (EventKind.PROMPT, EventKind.CORRECTION):
-        words = _cut(_told(event.text), _USER)
-        return f"user: {words}" if words else ""
-    if event.kind == EventKind.ANSWER:
-        words = _cut(_told(event.text), _LAST) if is_last else _cut(_kept(event.text), _AGENT)
-        return f"agent: {words}" if words else ""
-    return ""
+        return "user", _cut(_told(event.text), _USER)
+    if event.kind != EventKind.ANSWER:
+        return "", []
+    told = _told(event.text) if is_last else _kept(event.text)
+    return "agent", _cut(told, _LAST if is_last else _AGENT)
 
 
 def _told(text: str) -> list[str]:
@@ -64,13 +95,13 @@ def _kept(text: str) -> list[str]:
     return [one for one in own if decides(one) or (one is own[-1] and one.endswith("?"))]
 
 
-def _cut(sentences: Sequence[str], most: int) -> str:
+def _cut(sentences: Sequence[str], most: int) -> list[str]:
     kept: list[str] = []
     for one in sentences:
         if sum(map(len, kept)) + len(one) > most:
             break
         kept.append(one)
-    return " ".join(kept)
+    return kept
 
 
 def _within(lines: Sequence[str], most: int) -> list[str]:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from khive_supervisor.capture import amendments
 from khive_supervisor.capture.facts import CapturedFact, learned
-from khive_supervisor.capture.model import FindingKind, SessionFinding
+from khive_supervisor.capture.model import CAPTURED, DIGEST, FindingKind, SessionFinding
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import Candidate, JournalEvent, Speaker
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Added, EntryFilter, How, NewEntry, Provenance, SaidBy
 
-#: What marks entries that nobody has said on purpose, and the digests among them.
-CAPTURED, DIGEST = "captured", "session-digest"
 #: Who links by these rules.
 BY_RULE = "rule"
 #: Earlier decisions of a project that an amended one is looked for among.
@@ -113,7 +111,9 @@ class _Step:
         by = SaidBy.PERSON if fact.speaker == Speaker.USER else SaidBy.AGENT
         return NewEntry(
             "memory", event.namespace, fact.kind, through(fact.title), through(fact.content),
-            (CAPTURED, *digest), salience, decay, created_at=fact.at or None,
+            (CAPTURED, *digest), salience, decay,
+            source=through(f"session {event.session} of {event.client}"),
+            created_at=fact.at or None,
             project=event.project,
             provenance=Provenance(
                 by, How.CAPTURED, client=event.client, session=event.session

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+#: What marks entries that nobody has said on purpose, and the digests of sessions among them.
+CAPTURED, DIGEST = "captured", "session-digest"
+
 
 class FindingKind(StrEnum):
     """What was found; the same words are the kinds of candidates."""

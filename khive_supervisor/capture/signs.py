@@ -133,11 +133,21 @@ INQUIRY = _words(
     r"how\b(?! (?:many|much|long|often|should))", "can you", "could you", "did", "have you",
     "are you", "were you", "any (?:specific|ideas?|thoughts)", "does (?:it|that|this)",
 )  # fmt: skip
-#: What an agent's answer begins with, before it restates.
-GOT_IT = re.compile(r"^(?:got it|understood|clear|confirmed|exactly)[\s,:;.–—-]+", re.IGNORECASE)
+#: What a user's answer begins with that agrees.
+AGREES = re.compile(
+    r"^(?:yes|yep|yeah|right|exactly|correct|agreed|sure|perfect|do it|go ahead|ship it)\b",
+    re.IGNORECASE,
+)
+#: What an agent asks, supposes, or is about to do.
+PLANNED = _any(
+    r"\?[\"')\]]*$",
+    r"\b(?:i'(?:ll|d|m|ve)|i (?:will|would|can|could|think|suggest|propose|need)|let me|let's|"
+    r"maybe|perhaps|probably|might|could|would|seems?|apologies|next)\b",
+)
 #: An agent that puts together what was decided.
 RECAP = _words(
-    "recap", "settled", "to summari[sz]e", "in summary", "final (?:rule|policy|shape|contract)",
+    "recap", "settled", "amend(?:ing|ed)", "supersed(?:ing|es)", "to summari[sz]e", "in summary",
+    "final (?:rule|policy|shape|contract)",
     "(?:the|your) (?:rule|policy|contract|decision|requirement)s? (?:is|are|now)",
     "to be explicit", "so:", "got it", "understood", "confirmed", "clear",
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from khive_supervisor.briefing.extract import answering
 from khive_supervisor.briefing.lines import Line
+from khive_supervisor.capture.model import CAPTURED
 from khive_supervisor.packs.truth import code, recalling
 from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import Entry
@@ -22,7 +23,7 @@ _OLDER = "older"
 def line_of(entry: Entry, query: str, budget: int, remarks: Iterable[str] = ()) -> Line:
     """Return an entry's line: of a long text what answers a query, in so many tokens."""
     text = entry.content
-    if entry.title and not text.startswith(entry.title):
+    if entry.title and CAPTURED not in entry.tags and not text.startswith(entry.title):
         text = f"{entry.title}: {text}"
     day = time.strftime("%Y-%m-%d", time.gmtime(entry.created_at))
     shown = forms.show_id(entry.collection, entry.id)

@@ -23,7 +23,7 @@ _PROMPT_LINES, _ERROR_LINES = 4, 2
 #: What each line but the text takes, in tokens: the id, the date, the line's end.
 _LINE_HEAD = 16
 #: Of what is left, the most that one entry gets, so that a second one has room.
-_SHARE = 0.75
+_SHARE = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from khive_supervisor.capture.model import CAPTURED
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.packs.truth import precedence
 from khive_supervisor.packs.truth.precedence import Cosines
@@ -26,6 +27,8 @@ NEAREST = 5
 #: Characters of a new entry that its neighbours are looked for with, and neighbours that are told.
 ASKED_CHARACTERS, TOLD = 1000, 2
 _SMALLEST_LENGTH = 1e-9
+#: Lines of what was captured from which on it is of many things.
+MANY_LINES = 3
 #: Who links by these rules.
 BY_RULE = "rule"
 _ORDER = (OTHERWISE, SAME, NEAR)
@@ -109,6 +112,11 @@ def arranged(
     return ordered, marks
 
 
+def _is_compared(entry: Entry) -> bool:
+    """Return True for a memory of one thing; what was captured of a session can be of many."""
+    return CAPTURED not in entry.tags or entry.content.count("\n") < MANY_LINES
+
+
 def _of_best(results: Sequence[_Said], newer_of: Mapping[int, set[int]]) -> dict[int, set[int]]:
     """Return which results are newer than which, whatever piece of theirs says so."""
     best = {piece.id: one.best.id for one in results for piece in one.pieces}
@@ -130,7 +138,7 @@ def _disagreeing(
     for new, old in linked:
         if of.get(new) != of[old]:
             newer_of.setdefault(old, set()).add(new)
-    ordered = sorted(results, key=lambda one: one.newest)
+    ordered = sorted((one for one in results if _is_compared(one.best)), key=lambda one: one.newest)
     for older, newer in combinations([one.best.id for one in ordered], 2):
         if (newer, older) in settled or (newer, older) in linked:
             continue

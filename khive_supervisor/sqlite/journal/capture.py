@@ -113,13 +113,18 @@ class CaptureTable(CaptureStore):
             self._database.rows("DELETE FROM capture_switches WHERE project_id = ?", [number])
             return
         self._database.rows(
-            "INSERT OR REPLACE INTO capture_switches VALUES (?, ?, ?)",
+            "INSERT INTO capture_switches VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET enabled = excluded.enabled, at = excluded.at WHERE enabled <> excluded.enabled",
             [number, int(enabled), self._clock()],
         )
 
     def switches(self) -> dict[int | None, bool]:
         rows = self._database.rows("SELECT project_id, enabled FROM capture_switches ORDER BY 1")
         return {number or None: bool(enabled) for number, enabled in rows}
+
+    def enabled_since(self) -> float:
+        found = self._database.value("SELECT min(at) FROM capture_switches WHERE enabled")
+        return float(found or 0.0)
 
     def allowed(self, project: int | None) -> bool:
         found = self.switches()

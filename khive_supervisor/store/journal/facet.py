@@ -115,6 +115,10 @@ class CaptureStore(Protocol):
         """Return what was switched, by project; None is for all."""
         ...
 
+    def enabled_since(self) -> float:
+        """Return when capturing was first turned on, of what is turned on; 0 if nothing is."""
+        ...
+
     def allowed(self, project: int | None) -> bool:
         """Return False where capturing was turned off: for the project, or for all."""
         ...

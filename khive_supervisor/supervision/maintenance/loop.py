@@ -22,6 +22,7 @@ from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import JournalFilter
 from khive_supervisor.store.model import Generation, VectorStats
+from khive_supervisor.supervision.maintenance.following import TranscriptFollower
 
 log = logs.get("khive.maintenance")
 
@@ -92,6 +93,7 @@ class Maintenance:
         self._wall_clock = wall_clock
         self._forget_at = clock()
         self._forget_events_at = clock()
+        self._follower = TranscriptFollower(self.store, config, clock=clock, wall_clock=wall_clock)
         self._verified: dict[int, str] = {}
         self.state = IndexStatus()
 
@@ -137,6 +139,10 @@ class Maintenance:
         erased = self.store.journal.erase(JournalFilter(before=before), FORGET_AT_ONCE)
         if max(erased, self.store.client_sessions.erase(before, FORGET_AT_ONCE)) < FORGET_AT_ONCE:
             self._forget_events_at = now + FORGET_EVERY
+
+    def follow_transcripts(self) -> int:
+        """Take in what clients' transcripts have more, where that was turned on."""
+        return self._follower.look()
 
     def look(self, *, again: bool = False) -> IndexStatus:
         """The index's state, read again only when the store has changed (or `again`)."""

@@ -104,6 +104,7 @@ class Upkeep:
         await self._in_thread(Maintenance.checkpoint)
         await self._in_thread(Maintenance.forget_tasks)
         await self._in_thread(Maintenance.forget_journal)
+        await self._in_thread(Maintenance.follow_transcripts)
         state = await self.look()
         if state.reason is not None and self._can_build():
             self.builder.build(state.reason.value)

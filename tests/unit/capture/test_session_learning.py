@@ -63,7 +63,7 @@ def test_what_is_said_later_takes_its_place(store: SqliteStore) -> None:
     learn(store, "codex", "s", ended=False)
     found = {one.kind: one.content for one in entries(store)}
     assert found["decision"] == "No, at most 4 attempts in `client.py`.\nNo, 30 s."
-    assert found["episodic"].endswith("user: No, 30 s.")
+    assert found["episodic"].endswith("decided: No, 30 s.")
     assert len(entries(store)) == 2
 
 

@@ -31,7 +31,7 @@ FLOORS = (
     ("config.project",),
     ("store.journal",),
     ("store",),
-    ("capture",),
+    ("capture", "transcripts"),
     ("freshness", "sqlite.engine"),
     ("sqlite.audit", "sqlite.vectors"),
     ("sqlite.entries",),
