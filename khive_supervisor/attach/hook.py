@@ -44,7 +44,7 @@ from khive_supervisor.attach.channel import (
 from khive_supervisor.exitcodes import OK
 from khive_supervisor.host import holder, paths
 
-#: What a hook is called on the command line, and what clients call its event.
+#: What a hook is called on the command line, and what clients call its event; both are understood.
 EVENTS = {
     "session-start": "SessionStart",
     "user-prompt-submit": "UserPromptSubmit",
@@ -101,8 +101,8 @@ def answer(name: str, argv: "list[str]") -> str:
     Raises:
         HookFailed: nothing is to be had.
     """
-    event = EVENTS.get(name)
-    if event is None:
+    event = EVENTS.get(name, name)
+    if event not in EVENTS.values():
         raise HookFailed("there is no such hook")
     alone = environ.get(b"KHIVE_NO_DAEMON", b"").lower() not in _NO_DAEMON
     if alone or paths.foreign_home():

@@ -54,6 +54,10 @@ def test_claude_code_reads_plain_text_at_its_start(started: Installation) -> Non
     assert hook(started, "session-start", "claude-code", session_id="a").startswith("Memory")
 
 
+def test_a_hook_may_be_called_as_clients_call_its_event(started: Installation) -> None:
+    assert PORT in hook(started, "SessionStart", "claude-code", session_id="a")
+
+
 def test_a_prompt_on_the_sessions_own_pipe(started: Installation) -> None:
     with RawSession(started, CLAUDE_CODE_SESSION_ID="s1") as session:
         session.initialize()
