@@ -19,21 +19,15 @@ hypothesis.settings.load_profile("khive")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Interrupts work; tests that run beside others get a directory with a short name.
+    """Interrupts work; tests get a directory with a short name.
 
-    pytest-xdist's is longer than what leaves room for a socket below it.
+    pytest's grows with the number of its runs, and pytest-xdist's is longer: no room for a socket.
     """
     # A shell's background jobs ignore it, and so does what they start; tests interrupt that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is not None:
-        config.option.basetemp = Path(tempfile.mkdtemp(prefix=f"t-{worker}-"))
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave nothing behind."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shutil.rmtree(config.option.basetemp, ignore_errors=True)
+    if config.option.basetemp is None or "PYTEST_XDIST_WORKER" in os.environ:
+        config.option.basetemp = Path(tempfile.mkdtemp(prefix="t-"))
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 @pytest.fixture
