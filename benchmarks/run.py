@@ -19,7 +19,7 @@ from benchmarks.core.prepare import prepare
 from benchmarks.core.report import Row, machine, print_machine, print_table, save, say
 from benchmarks.curation import export
 from benchmarks.faults import arguments, hostile, hostile_git, hung, kill_matrix
-from benchmarks.hooks import hooks
+from benchmarks.hooks import hooks, silent
 from benchmarks.http import http_abuse, http_search
 from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
 from benchmarks.projects import projects
@@ -105,6 +105,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hooks": hooks.measure,
     "sizes": sizes.measure,
     "before": before.measure,
+    "hooks-silent": silent.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

@@ -17,21 +17,30 @@ from khive_supervisor.briefing import tokens
 from khive_supervisor.briefing.sentences import Utterance, utterances
 from khive_supervisor.text.analysis import STOP_WORDS
 from khive_supervisor.truth.reading import stemmed
+from khive_supervisor.truth.words import NUMBER_WORDS, WEAK
 
 #: What is written between sentences that do not stand side by side.
 GAP = " … "
 #: Sentences worth less than this share of the best one are left out, though there is room.
 WORTH = 0.18
 #: What each sign adds to a sentence: the prompt's words (all of them), a rule, literals, a user.
-_ANSWERS, _RULES, _LITERALS, _BY_USER = 1.0, 0.8, 0.5, 0.1
+_ANSWERS, _RULES, _LITERALS, _BY_USER = 1.0, 0.8, 0.8, 0.1
 #: What lines of a session's digest add that say what was decided, or put it all together.
 _CAPTURED = {"decided": 0.5, "settled": 1.0}
 #: What is left of the worth of what a session began with: who asks for it says that already.
 _ASKED = 0.4
 #: What a sentence has of the worth of those beside it, and of its own if it asks.
-_BESIDE, _QUESTION = 0.35, 0.5
+_BESIDE, _QUESTION = 0.25, 0.5
+#: From which worth of its own on a sentence has all of what its neighbours give it.
+_SIGN = 0.3
 #: Literals from which on more add nothing.
-_ENOUGH_LITERALS = 3
+_ENOUGH_LITERALS = 2.0
+#: What an abbreviation in capitals counts as one.
+_ACRONYM = 0.3
+#: How much the length of a sentence counts against its worth, when those are chosen that fit.
+_LENGTH = 0.3
+#: Words that two texts share without being about the same.
+_SAY_NOTHING = STOP_WORDS | NUMBER_WORDS.keys() | WEAK
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]+|\d+")
 _FIRM = re.compile(
     r"\b(?:from now on|going forward|henceforth|as of (?:today|now)|we(?:'ve| have)? (?:decided|"
@@ -52,8 +61,9 @@ _LITERAL = re.compile(
     r"`[^`\n]+`|\"[^\"\n]{1,60}\"|'[^'\n]{2,40}'(?!\w)"
     r"|\b\d[\d.,:_/-]*(?:\s?(?:ms|s|sec|seconds?|minutes?|hours?|days?|weeks?|%|[KMG]i?B))?"
     r"|\b[\w-]+(?:[./_]|::)[\w./:-]*\w"
-    r"|\b[A-Z][A-Z0-9_]{2,}\b|\b[a-z]+[A-Z]\w*\b|\B--?[a-z][\w-]+"
+    r"|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b[a-z]+[A-Z]\w*\b|\B--?[a-z][\w-]+"
 )
+_CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]{2,}\b")
 
 
 def answering(text: str, query: str, budget: int) -> str:
@@ -89,8 +99,8 @@ def _worth(found: Sequence[Utterance], query: str) -> list[float]:
     most = max(shared, default=0.0) or 1.0
     own = [_own(one, part / most) for one, part in zip(found, shared, strict=True)]
     return [
-        worth + _BESIDE * max(_at(own, place - 1), _at(own, place + 1)) * (worth > 0)
-        for place, worth in enumerate(own)
+        worth + _BESIDE * max(_at(own, n - 1), _at(own, n + 1)) * min(1.0, worth / _SIGN)
+        for n, worth in enumerate(own)
     ]
 
 
@@ -99,7 +109,8 @@ def _at(values: Sequence[float], place: int) -> float:
 
 
 def _own(one: Utterance, answers: float) -> float:
-    literals = len(_LITERAL.findall(one.text))
+    capitals = len(_CAPITALS.findall(one.text))
+    literals = len(_LITERAL.findall(one.text)) + _ACRONYM * capitals
     worth = _ANSWERS * answers + _RULES * _firmness(one.text)
     worth += _LITERALS * min(literals, _ENOUGH_LITERALS) / _ENOUGH_LITERALS
     worth += _BY_USER * one.users if worth else 0.0
@@ -115,7 +126,7 @@ def _firmness(text: str) -> float:
 
 def _terms(text: str) -> frozenset[str]:
     words = (word.lower() for word in _WORD.findall(text))
-    return frozenset(stemmed(word) for word in words if word not in STOP_WORDS)
+    return frozenset(stemmed(word) for word in words if word not in _SAY_NOTHING)
 
 
 def _rarity(held: Sequence[frozenset[str]]) -> Mapping[str, float]:
@@ -127,15 +138,15 @@ def _rarity(held: Sequence[frozenset[str]]) -> Mapping[str, float]:
 def _chosen(found: Sequence[Utterance], worth: Sequence[float], budget: int) -> set[int]:
     """Return the places of the best utterances that fit together."""
     least = WORTH * max(worth, default=0.0)
-    order = sorted(range(len(found)), key=lambda place: (-worth[place], place))
+    gap = tokens.bound(GAP)
+    costs = [tokens.bound(one.text) + gap for one in found]
+    order = sorted(range(len(found)), key=lambda n: (-worth[n] / costs[n] ** _LENGTH, n))
     chosen: set[int] = set()
     left = budget
-    gap = tokens.bound(GAP)
     for place in order:
-        cost = tokens.bound(found[place].text) + gap
-        if worth[place] > 0 and worth[place] >= least and cost <= left:
+        if worth[place] > 0 and worth[place] >= least and costs[place] <= left:
             chosen.add(place)
-            left -= cost
+            left -= costs[place]
     return chosen
 
 
@@ -143,7 +154,9 @@ def _joined(chosen: Sequence[Utterance]) -> str:
     text = ""
     before = -1
     for one in chosen:
-        text += (" " if one.place == before + 1 else GAP) if text else ""
+        beside = one.place == before + 1
+        ended = text[-1:] in ".!?:;,"
+        text += "" if not text else GAP if not beside else " " if ended or one.joined else "; "
         text += one.text
         before = one.place
     return text

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import re
 
+from khive_supervisor.text.analysis import STOP_WORDS
+
 #: Characters of a prompt that are looked for: what a pasted log is about stands at its beginning.
 LONGEST_QUERY = 2000
 #: Commands of clients: `/clear`, `!ls`.
 _COMMAND = re.compile(r"\s*[/!#]\w+")
+#: Words that say something, from which on a prompt can be about what is stored; a name is enough.
+FEWEST_WORDS = 2
+#: Words of a prompt from which on some of them are in any store by chance.
+LONG_PROMPT = 40
+#: What people say to an agent that goes on with what it does.
+_TALK = """
+    again ahead awesome bad beginning begin bye continue correct cool course day done enough exactly
+    excellent explain fine finish first go going good got great happy hello help hey hi hm hmm hold
+    hour idea keep last later let lets like lgtm little long longer look looks lot maybe mean meant
+    minute moment morning much need never nice night no nope now ok okay old one part perfect plan
+    please point proceed question quick quickly ready really reasonable redo repeat resume right say
+    second see seem sense ship short shorter show slow soon sorry sound sounds start step stop sure
+    take talk tell thank thanks thing think though time today tomorrow too try two undo understand
+    wait want way well word work works wow wrong yeah yep yes yet next back hand meanwhile
+"""
+_SAYS_NOTHING = STOP_WORDS | frozenset(_TALK.split())
+_WORD = re.compile(r"[^\W_]+")
+#: A figure, or a name as code has them.
+_NAMED = re.compile(r"\w[./_-]\w|\w_\w|\d|[a-z][A-Z]|`|\b[A-Z]{2,}\b")
 #: What tells of why something has failed.
 _ERROR = re.compile(
     r"\b(?:[A-Z]\w*(?:Error|Exception)|error|fatal|failed|panic|cannot|not found)\b",
@@ -20,11 +41,17 @@ _COMMAND_PART = 200
 
 
 def prompt_query(prompt: str) -> str:
-    """Return what is to be looked for, for a prompt; empty if it is none of the model's."""
-    text = prompt.strip()
-    if not any(map(str.isalnum, text)) or _COMMAND.match(text):
+    """Return what is to be looked for, for a prompt; empty if it can be about nothing stored."""
+    text = prompt.strip()[:LONGEST_QUERY]
+    telling = {word.lower() for word in _WORD.findall(text)} - _SAYS_NOTHING
+    if _COMMAND.match(text) or not telling:
         return ""
-    return text[:LONGEST_QUERY]
+    return text if len(telling) >= FEWEST_WORDS or _NAMED.search(text) else ""
+
+
+def is_long(query: str) -> bool:
+    """Return True for a query of so many words that some of them fit anything."""
+    return len(_WORD.findall(query)) > LONG_PROMPT
 
 
 def error_query(command: str, output: str) -> str:

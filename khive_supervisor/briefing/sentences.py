@@ -10,6 +10,8 @@ LONGEST = 60_000
 #: Characters of a sentence; a longer one is cut at its clauses, or anywhere.
 LONGEST_SENTENCE = 320
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[`*]*[A-Z0-9`*])|\n+")
+#: Characters of a line from which on the next one may be a part of it, unless it ends so.
+_WRAPPED, _ENDS = 50, ".!?:"
 _CLAUSE = re.compile(r"(?<=[;:,])\s+|\s+[-–—]+\s+")
 #: Who speaks, as chats are written down: "user: ...", "**Assistant**: ...".
 _SPEAKER = re.compile(
@@ -45,13 +47,29 @@ def utterances(text: str) -> list[Utterance]:
     """Return the sentences of a text, in order, without the marks of lists and headings."""
     found: list[Utterance] = []
     speaker = ""
-    for line in text[:LONGEST].split("\n"):
+    for line in _unwrapped(text[:LONGEST]):
         if (turn := _SPEAKER.match(line)) is not None:
             speaker, line = turn[1].lower(), line[turn.end() :]  # noqa: PLW2901 - what is left
         for sentence in _sentences(_MARK.sub("", line)):
             for number, piece in enumerate(_pieces(sentence)):
                 found.append(Utterance(len(found), piece, speaker, number > 0))
     return found
+
+
+def _unwrapped(text: str) -> list[str]:
+    """Return the lines of a text; those that were broken only to be short are one."""
+    lines: list[str] = []
+    fenced = wraps = False
+    for line in text.split("\n"):
+        fence = line.lstrip().startswith(("```", "~~~"))
+        begins = fence or not line.strip() or _MARK.match(line) or _SPEAKER.match(line)
+        if wraps and not begins:
+            lines[-1] += " " + line.strip()
+        else:
+            lines.append(line)
+        fenced ^= fence
+        wraps = not fenced and len(line) >= _WRAPPED and line.rstrip()[-1:] not in _ENDS
+    return lines
 
 
 def _sentences(line: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from khive_supervisor.briefing.extract import answering
 from khive_supervisor.briefing.lines import Line
+from khive_supervisor.briefing.prompts import is_long
 from khive_supervisor.capture.model import CAPTURED
 from khive_supervisor.packs.truth import code, recalling
 from khive_supervisor.search.results import Hit
@@ -16,6 +17,9 @@ from khive_supervisor.verbs.context import Context
 
 #: Entries that are looked at for a prompt.
 LOOKED_AT = 6
+#: How well an entry must fit a long prompt, a report or a log, if the configuration asks for less:
+#: some of its many words are in any store.
+LONG_FLOOR = 0.85
 #: How an entry is marked that a newer one contradicts.
 _OLDER = "older"
 
@@ -36,9 +40,18 @@ def fitting(context: Context, query: str) -> list[tuple[Entry, tuple[str, ...]]]
     One that a newer one contradicts, which is among them, is left out.
     """
     where = forms.entry_filter(context, {}, None)
-    found, _ = serving.serve(context, query, where, serving.RECALL, limit=LOOKED_AT)
+    found, _ = serving.serve(
+        context, query, where, serving.RECALL, limit=LOOKED_AT, floor=_floor(context, query)
+    )
     hits, marks = recalling.arranged(context, found.hits)
     return [(hit.entry, remarks_of(marks, hit)) for hit in _current(hits, marks)]
+
+
+def _floor(context: Context, query: str) -> float | None:
+    """Return how well an entry must fit; None: as configured. Foreign models have other scores."""
+    if context.config.embedder.kind != "minilm" or not is_long(query):
+        return None
+    return max(LONG_FLOOR, context.config.search.floor)
 
 
 def _current(hits: Sequence[Hit], marks: Mapping[int, Mapping[str, str]]) -> list[Hit]:
