@@ -17,13 +17,30 @@ _STATES = {"waiting": "waits for you"}
 
 @click.command("sessions")
 @click.option("--limit", type=int, help="How many at most.")
+@click.option("--told", metavar="ID", help="Show instead where the entry ID was put in by itself.")
 @common_options
-def sessions(run: Invocation, limit: int | None) -> None:
+def sessions(run: Invocation, limit: int | None, told: str | None) -> None:
     """List the sessions of all clients: project, state, last prompt.
 
     They are told of by hooks (`connect CLIENT --hooks`); those that are only attached follow.
     """
-    run.show("sessions.list", _listed, limit=limit)
+    if told is None:
+        run.show("sessions.list", _listed, limit=limit)
+    else:
+        run.show("sessions.told", _told, id=told, limit=limit)
+
+
+def _told(answer: Mapping[str, Any]) -> str:
+    rows = [
+        (one["at"], one["client"], one["session"], one["event"], _use(one.get("used")))
+        for one in answer["told"]
+    ]
+    heads = ("at", "client", "session", "for", "used")
+    return table(heads, rows) if rows else f"{answer['id']} was put into no session yet."
+
+
+def _use(used: bool | None) -> str:
+    return "not known yet" if used is None else "yes" if used else "no"
 
 
 def _listed(answer: Mapping[str, Any]) -> str:

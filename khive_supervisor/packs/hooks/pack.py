@@ -154,5 +154,5 @@ PACK = Pack(
 SESSIONS = Pack(
     name="sessions",
     summary="The sessions of all clients, as their hooks tell of them.",
-    verbs=(sessions.LIST, BRIEF),
+    verbs=(sessions.LIST, sessions.TOLD, BRIEF),
 )

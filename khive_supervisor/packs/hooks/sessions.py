@@ -11,8 +11,8 @@ from khive_supervisor.access.grant import Audience
 from khive_supervisor.briefing.states import Seen, state_of
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.journal.model import ANY_EVENT, JournalFilter
-from khive_supervisor.store.journal.sessions import ClientSession
-from khive_supervisor.verbs import schema
+from khive_supervisor.store.journal.sessions import ClientSession, Injection
+from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Verb
 
@@ -54,9 +54,11 @@ def _asked(context: Context) -> JournalFilter:
 
 def _shown(one: ClientSession, project: str, now: Callable[[], float]) -> ShownSession:
     seen = Seen(one.state, one.seen_at, _lives(one.process))
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.seen_at))
     shown = ShownSession(
-        client=one.client, session=one.session, state=state_of(seen, now()), seen_at=moment
+        client=one.client,
+        session=one.session,
+        state=state_of(seen, now()),
+        seen_at=_moment(one.seen_at),
     )
     if project:
         shown["project"] = project
@@ -69,6 +71,10 @@ def _shown(one: ClientSession, project: str, now: Callable[[], float]) -> ShownS
     if one.cost is not None:
         shown["cost"] = one.cost
     return shown
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _lives(process: str) -> bool | None:
@@ -102,6 +108,34 @@ def _is_known(one: Answer, known: set[str]) -> bool:
     return client is not None and str(client.pid) in known
 
 
+class ShownInjection(TypedDict):
+    """Where an entry was put into a context; `used` is missing while that is not known."""
+
+    client: str
+    session: str
+    event: str
+    at: str
+    tokens: int
+    used: NotRequired[bool]
+
+
+def where_told(context: Context, args: Arguments) -> Answer:
+    """Return into which sessions an entry was put, the newest first."""
+    (entry,) = forms.allowed(context, forms.existing(context.store, [args["id"]]))
+    found = context.store.injections.of_entry(entry.id, args.get("limit", DEFAULT_LIMIT))
+    return {"id": args["id"], "told": [_shown_injection(one) for one in found]}
+
+
+def _shown_injection(one: Injection) -> ShownInjection:
+    shown = ShownInjection(
+        client=one.client, session=one.session, event=one.event, at=_moment(one.at),
+        tokens=one.tokens,
+    )  # fmt: skip
+    if one.used is not None:
+        shown["used"] = one.used
+    return shown
+
+
 LIST = Verb(
     name="sessions.list",
     summary="List clients' sessions: project, branch, state, last prompt.",
@@ -109,6 +143,18 @@ LIST = Verb(
     properties={
         "limit": schema.whole(f"How many at most ({DEFAULT_LIMIT}).", least=1, most=500),
     },
+    read_only=True,
+    audience=Audience.AGENT,
+)
+TOLD = Verb(
+    name="sessions.told",
+    summary="Say into which sessions an entry was put by itself, and whether it was used there.",
+    handler=where_told,
+    properties={
+        "id": schema.text("The entry, such as m12."),
+        "limit": schema.whole(f"How many at most ({DEFAULT_LIMIT}).", least=1, most=500),
+    },
+    required=("id",),
     read_only=True,
     audience=Audience.AGENT,
 )

@@ -185,6 +185,10 @@ def test_use_and_neglect_are_learned(make: Make) -> None:
     tell(context, "SessionEnd")
     used = {one.entry: one.used for one in context.store.injections.of_session("claude-code", "s1")}
     assert used == {1: True, 2: False}
+    told: Any = REGISTRY.call(context, "sessions.told", {"id": "m1"})
+    assert [(one["session"], one["event"], one["used"]) for one in told["told"]] == [
+        ("s1", "prompt", True)
+    ]
 
 
 def test_sessions_are_listed_with_what_they_do(make: Make) -> None:
