@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from khive_supervisor.briefing import tokens
 from khive_supervisor.packs.hooks import speaking
 from khive_supervisor.packs.hooks.events import HookEvent
 from khive_supervisor.store.journal.sessions import ClientSession
@@ -31,6 +30,6 @@ class Injected:
 def told(context: Context, prompt: str, session: str) -> Injected:
     """Return what a new session is told at a prompt."""
     event = HookEvent(_CLIENT, "UserPromptSubmit", session, prompt=prompt)
-    text = speaking.told(context, event, ClientSession(_CLIENT, session))
-    found = context.store.injections.of_session(_CLIENT, session)
-    return Injected(text, tokens.bound(text), tuple(one.entry for one in found))
+    answer = speaking.told(context, event, ClientSession(_CLIENT, session)).answer
+    shown = tuple(line.entry for line in answer.lines)
+    return Injected(answer.text, answer.tokens, shown)
