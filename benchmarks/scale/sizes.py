@@ -149,7 +149,7 @@ def _fill(path: Path, material: Material, parts: Sequence[_Part]) -> None:
     say(f"storing {sum(one.count for one in parts):,} entries")
     model = model_files()
     rows = iter(zip(material.texts, material.vectors, strict=True))
-    with SqliteStore(str(path)) as store:
+    with SqliteStore(str(path), secrets="off") as store:
         for part in parts:
             part.folder.mkdir()
             mark = f"folder:{os.path.realpath(part.folder)}"

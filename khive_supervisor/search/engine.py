@@ -10,7 +10,9 @@ import datetime as dt
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -25,7 +27,7 @@ from khive_supervisor.errors import EmbedderUnavailable, IndexFileError, Invalid
 from khive_supervisor.freshness import Versions
 from khive_supervisor.index.inverted.scope import Scope
 from khive_supervisor.index.vectors.reader import EXACT_LIMIT, VectorIndex
-from khive_supervisor.search import dated, evidence, fusion, ranking, results
+from khive_supervisor.search import dated, evidence, fusion, gone, ranking, results
 from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written, prefer_written
 from khive_supervisor.search.full_text import LexicalMatches, LexicalSearch
@@ -150,12 +152,13 @@ class SearchEngine:
         floor: float | None = None,
         by_document: bool = True,
         zone: dt.tzinfo = dt.UTC,
+        meaning: NDArray[np.float32] | None = None,
     ) -> SearchResults:
         """Return the best entries for a query, which may be any string.
 
         Those that fit less than `floor` are left out; None: as the configuration says. Pieces of
         one document are one result, unless `by_document` is False. What the query says of dates is
-        read as of `now` in the reader's `zone`.
+        read as of `now` in the reader's `zone`. `meaning` is its vector, if it is known already.
 
         Raises:
             InvalidInput: the query is longer than search.max_query_characters.
@@ -170,7 +173,9 @@ class SearchEngine:
         self.counts.searches += 1
         depth = max(self._settings.candidates, limit)
         wanted = dated.times(query, dt.datetime.fromtimestamp(now, zone))
-        wait_for_vector = self._ask(wanted.rest)
+        wait_for_vector = (
+            self._ask(wanted.rest) if meaning is None else partial(np.expand_dims, meaning, 0)
+        )
         scope = self._scope(where)
         terms = text.read_query(query)
         lexical = self._lexical_arm(terms, scope, depth)
@@ -199,6 +204,21 @@ class SearchEngine:
             milliseconds=round((self._clock() - began) * 1000, 2),
             missed=missed,
         )
+
+    def among(
+        self, query: str, entries: Sequence[Entry], *, limit: int, floor: float | None = None
+    ) -> list[results.Hit]:
+        """Return which of some entries fit a query, best first, whether they live or not."""
+        wait_for_vector = self._ask(query)
+        near: Mapping[int, float] = {}
+        if self._index is not None and wait_for_vector is not None:
+            with suppress(EmbedderUnavailable):
+                ids = [one.id for one in entries]
+                near = self._index.cosines(wait_for_vector()[0], ids)
+        known = {one.id: one for one in entries}
+        judged = gone.judged(query, entries, near if self._calibrated else {}, limit)
+        fitting = [one for one in judged if one.fit >= self._floor(floor)]
+        return results.hits_of(fitting, known, Written([]), limit, by_document=False)
 
     def _scope(self, where: EntryFilter) -> Scope:
         """Return what may be found, with the ids if they are few: words are counted in these."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,6 +12,8 @@ from unicodedata import normalize
 #: Bytes of a content hash: 128 bits, so that two different contents never meet by chance.
 CONTENT_HASH_BYTES = 16
 
+#: A line, not the first, that begins with white space, as those of code do.
+_INDENTED = re.compile(r"\n[ \t]+\S")
 #: Bytes of one component of a stored vector: float16, little-endian.
 VECTOR_COMPONENT_BYTES = 2
 
@@ -20,11 +23,12 @@ def content_hash(
 ) -> bytes:
     """Return the identity of what an entry says: equal only if all five are equal, sign by sign.
 
-    Of a memory, white space at the ends and the way in which letters are composed (NFC, NFD) make
-    no other text. Each part is preceded by its length, so that no part can run into the next.
+    Of a memory, white space and the way in which letters are composed (NFC, NFD) make no other
+    text; within one whose lines are indented, white space says something. Each part is preceded by
+    its length, so that no part can run into the next.
     """
     if collection == "memory":
-        title, content = _as_read(title), _as_read(content)
+        title, content = _one_spaced(_as_read(title)), _one_spaced(_as_read(content))
     within = () if project is None else (str(project),)
     return _digest(collection, namespace, title, content, *within)
 
@@ -43,6 +47,11 @@ def former_hashes(collection: str, namespace: str, title: str, content: str) -> 
 
 def _as_read(text: str) -> str:
     return normalize("NFC", text).strip()
+
+
+def _one_spaced(text: str) -> str:
+    """Return a text with one space between its words, unless some of its lines are indented."""
+    return text if _INDENTED.search(text) else " ".join(text.split())
 
 
 def _digest(*parts: str) -> bytes:

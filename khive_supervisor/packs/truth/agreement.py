@@ -49,9 +49,11 @@ def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbo
     """
     asked = f"{new.title}\n{new.content}".strip()[:ASKED_CHARACTERS]
     # The rules say what is related, and not how well it answers: no floor.
+    _, own_vector = _vectors(context, [new])
     found = context.search.search(
-        asked, where, limit=NEIGHBOURS, now=context.now(), floor=0.0, by_document=False
-    )
+        asked, where, limit=NEIGHBOURS, now=context.now(), floor=0.0, by_document=False,
+        meaning=own_vector[0] if len(own_vector) else None,
+    )  # fmt: skip
     own = document_of(new)
     others = [hit.entry for hit in found.hits if document_of(hit.entry) != own]
     cosines = _cosines(context, {one.id: (one,) for one in (new, *others)})

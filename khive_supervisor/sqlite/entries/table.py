@@ -372,6 +372,8 @@ def _named(model_id: str | None) -> str:
 
 
 def _says_the_same(old: Entry, new: NewEntry) -> bool:
+    if (old.title, old.content) != (new.title, new.content):  # white space is put right
+        return False
     return (old.content_hash, old.kind, old.tags, old.salience, old.decay, old.source) == (
         new.content_hash, new.kind, new.tags, new.salience, new.decay, new.source
     )  # fmt: skip

@@ -83,6 +83,20 @@ def test_twins_are_one_memory(context: Context, form: Any, other: Any, ends: str
     assert entry["content"] == raw
 
 
+@pytest.mark.parametrize("twin", ["The  café's\tAPI listens\non port 7001.\n", CONTENT])
+def test_white_space_between_words_makes_no_other_memory(context: Context, twin: str) -> None:
+    first = call(context, "memory.remember", content=CONTENT, title="A  port")
+    again = call(context, "memory.remember", content=twin, title="A port ")
+    assert (again["id"], again["status"]) == (first["id"], "already known")
+
+
+def test_white_space_can_be_put_right(context: Context) -> None:
+    first = call(context, "memory.remember", content="one  two")
+    fixed = call(context, "memory.supersede", id=first["id"], content="one two")
+    (entry,) = call(context, "memory.get", ids=[fixed["id"]])["entries"]
+    assert (fixed["status"], entry["content"]) == ("stored", "one two")
+
+
 @pytest.mark.parametrize(
     "raw", [CONTENT + "\n", CONTENT + " ", unicodedata.normalize("NFD", CONTENT)]
 )
@@ -101,7 +115,7 @@ def _character_by_character(entry: NewEntry) -> bytes:
 
 
 def test_knowledge_and_other_texts_stay_apart(context: Context) -> None:
-    for text in ("a b", "a  b", "A b", "a b."):
+    for text in ("a b", "A b", "a b.", "if a:\n  b\nc", "if a:\n  b\n  c"):
         assert call(context, "memory.remember", content=text)["status"] == "stored"
     assert call(context, "memory.remember", content="a b", title="t")["status"] == "stored"
 

@@ -215,6 +215,24 @@ def test_what_had_ended_since_is_found_as_of_then(context: Context, clock: Clock
     assert ids(recalled(context, "kettle", as_of="2027-01-20")) == ["m1"]
 
 
+def test_what_was_forgotten_since_is_found_as_of_then(context: Context, clock: Clock) -> None:
+    remember(context, "The kettle in the kitchen is broken.")
+    remember(context, "Lunch is at noon.")
+    clock.now += 86400
+    before = "2027-01-15T12:00:00Z"
+    call(context, "memory.forget", ids=["m1"])
+    remember(context, "Tea is made in the hall.", supersedes=["m2"])
+    clock.now += 86400
+    assert recalled(context, "kettle") == []
+    (then,) = recalled(context, "kettle", as_of=before)
+    assert (then["id"], then["since"]) == ("m1", "forgotten")
+    (then,) = recalled(context, "lunch noon", as_of=before)
+    assert (then["id"], then["since"]) == ("m2", "superseded by m3")
+    assert recalled(context, "kettle", as_of="2027-01-16T12:00:00Z") == []
+    context.store.purges.purge([1])
+    assert recalled(context, "kettle", as_of=before) == []
+
+
 def test_tidy_proposes_and_does_it_when_told_and_is_undone(context: Context, clock: Clock) -> None:
     remember(context, "The kettle is broken.", valid_until="2027-02-01")
     remember(context, "A rumour.", salience=0.1, decay=0.1)
@@ -246,6 +264,25 @@ def test_tidy_merges_what_says_the_same_or_otherwise(tmp_path: Path, clock: Cloc
         ("m1", "same", "m2"), ("m2", "otherwise", "m3"),
     ]  # fmt: skip
     assert ids(recalled(context, "billing")) == ["m3"]
+    context.close()
+
+
+def test_a_memory_is_embedded_once(tmp_path: Path, clock: Clock) -> None:
+    config = from_dict({"store": {"path": str(tmp_path / "khive.db")}})
+    asked: list[str] = []
+
+    class Counting(Words):
+        def embed(self, texts: Any) -> Any:
+            asked.extend(texts)
+            return super().embed(texts)
+
+    context = Context(
+        config, SessionInfo(id="s"), socket_path=None, make_embedder=Counting, wall_clock=clock,
+        grant=OPERATOR,
+    )  # fmt: skip
+    remember(context, OLD)
+    assert remember(context, NEW)["related"]
+    assert asked == [f"\n{OLD}", f"\n{NEW}"]
     context.close()
 
 
