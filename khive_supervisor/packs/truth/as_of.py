@@ -20,7 +20,7 @@ MORE, LONGEST_CHAIN = 3, 20
 MOST_GONE = 1000
 
 
-class Asked(NamedTuple):
+class PastQuestion(NamedTuple):
     """What is asked of an earlier moment, which is in unix seconds."""
 
     query: str
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
     floor: float | None
 
 
-def arranged_at(asked: Asked) -> answers.Arrange:
+def arranged_at(asked: PastQuestion) -> answers.Arrange:
     """Return what puts results in order as they were at a moment, and adds what has gone since."""
 
     def arrange(context: Context, hits: Sequence[Hit]) -> answers.Arranged:
@@ -50,7 +50,7 @@ def arranged_at(asked: Asked) -> answers.Arrange:
     return arrange
 
 
-def _gone_since(context: Context, asked: Asked) -> list[Hit]:
+def _gone_since(context: Context, asked: PastQuestion) -> list[Hit]:
     """Return what fits and lived at that moment, and does not any more; never what was purged."""
     where = replace(asked.where, until=asked.moment)
     dead: list[Entry] = []

@@ -33,7 +33,7 @@ def search(
         raise InvalidInput("as_of needs a query.", hint="list shows what there is, by its dates.")
     at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
     moment = answers.PastMoment(at, min(_MOST, as_of.MORE * limit))
-    asked = as_of.Asked(args["query"], where, at, limit, args.get("floor"))
+    asked = as_of.PastQuestion(args["query"], where, at, limit, args.get("floor"))
     arrange = as_of.arranged_at(asked)
     return answers.search(context, args, replace(where, until=None), kind, arrange, moment)
 
