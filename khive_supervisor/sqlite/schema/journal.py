@@ -123,7 +123,7 @@ HOOKS: tuple[str, ...] = (
         begun_at    REAL NOT NULL,
         seen_at     REAL NOT NULL,
         PRIMARY KEY (client, session)
-    ) STRICT, WITHOUT ROWID
+    ) STRICT
     """,
     "CREATE INDEX client_sessions_seen ON client_sessions (seen_at)",
     """

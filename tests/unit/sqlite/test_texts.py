@@ -37,6 +37,12 @@ def columns_of_text(store: SqliteStore) -> dict[str, set[str]]:
     return found
 
 
+def test_rows_with_anybodys_text_have_a_number(store: SqliteStore) -> None:
+    """Where a secret is found is told by it, and masked by it."""
+    found = list(store.purges.secrets())
+    assert (found, store.purges.holders(b"zyzzyva")) == ([], [])
+
+
 def test_every_column_of_text_says_what_it_holds(store: SqliteStore) -> None:
     found = {
         t: c
