@@ -49,6 +49,8 @@ SECTIONS = {
         "unpin curation.browsing Let go of pinned entries.",
         "export curation.exporting Write the store, or what a filter lets through, to a new FILE or to standard output.",
         "import curation.importing Import an export, or what another program has kept, from a file or folder.",
+        "capture memories.capture Show where clients' sessions are captured; turn it on or off; take in those of before.",
+        "review memories.review Look through what sessions may have decided: accept, edit or drop each by one key.",
         "undo curation.browsing Undo the last change: what was stored, forgotten, superseded, pinned or moved.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),

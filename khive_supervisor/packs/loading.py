@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from khive_supervisor.packs.agents import pack as agents
 from khive_supervisor.packs.brain import pack as brain
+from khive_supervisor.packs.capture import pack as capture
 from khive_supervisor.packs.curation import pack as curation
 from khive_supervisor.packs.hooks import pack as hooks
 from khive_supervisor.packs.memory import knowledge, projects, purge
@@ -34,6 +35,8 @@ BUILTIN = (
     system.PACK,
     hooks.PACK,
     hooks.SESSIONS,
+    capture.PACK,
+    capture.REVIEW,
 )
 
 
