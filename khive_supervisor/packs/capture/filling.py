@@ -16,6 +16,7 @@ from khive_supervisor.projects.identity import NAME_LIMIT
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.transcripts import finding
 from khive_supervisor.transcripts.belonging import BelongingOf
+from khive_supervisor.transcripts.form import restored
 from khive_supervisor.transcripts.looking import beginning_of
 from khive_supervisor.transcripts.reading import TranscriptFile, take_in
 from khive_supervisor.verbs import schema
@@ -55,8 +56,6 @@ def status(context: Context, _args: Arguments) -> Answer:
 
 def _is_strange(state: str) -> bool:
     """Return True if most lines of a transcript are of kinds that this release does not know."""
-    from khive_supervisor.transcripts.form import restored
-
     known = restored(state)
     return known.lines > 0 and known.unknown * 2 > known.lines
 
