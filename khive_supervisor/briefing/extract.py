@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from khive_supervisor.briefing import tokens
 from khive_supervisor.briefing.sentences import Utterance, utterances
@@ -22,7 +22,7 @@ from khive_supervisor.truth.words import NUMBER_WORDS, WEAK
 #: What is written between sentences that do not stand side by side.
 GAP = " … "
 #: Sentences worth less than this share of the best one are left out, though there is room.
-WORTH = 0.18
+WORTH = 0.1
 #: What each sign adds to a sentence: the prompt's words (all of them), a rule, literals, a user.
 _ANSWERS, _RULES, _LITERALS, _BY_USER = 1.0, 0.8, 0.8, 0.1
 #: What lines of a session's digest add that say what was decided, or put it all together.
@@ -39,6 +39,8 @@ _ENOUGH_LITERALS = 2.0
 _ACRONYM = 0.3
 #: How much the length of a sentence counts against its worth, when those are chosen that fit.
 _LENGTH = 0.3
+#: Sentences that are tried again at the end, the best that did not fit.
+_TRIED_AGAIN = 8
 #: Words that two texts share without being about the same.
 _SAY_NOTHING = STOP_WORDS | NUMBER_WORDS.keys() | WEAK
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]+|\d+")
@@ -53,14 +55,15 @@ _FIRM = re.compile(
     re.IGNORECASE,
 )
 _SOFT = re.compile(
-    r"\b(?:should(?:n't)?|has to|have to|needs? to|want|prefer|because|since|so that|unless|"
-    r"except|only|every|each|any|all|don'?t|do not|use|keep|avoid|remember|note|important)\b",
+    r"\b(?:should(?:n't)?|has to|have to|needs? to|want|prefer|now|kept|because|since|so that|"
+    r"unless|except|only|every|each|any|all|don'?t|do not|use|keep|avoid|remember|note|"
+    r"important)\b",
     re.IGNORECASE,
 )
 _LITERAL = re.compile(
     r"`[^`\n]+`|\"[^\"\n]{1,60}\"|'[^'\n]{2,40}'(?!\w)"
     r"|\b\d[\d.,:_/-]*(?:\s?(?:ms|s|sec|seconds?|minutes?|hours?|days?|weeks?|%|[KMG]i?B))?"
-    r"|\b[\w-]+(?:[./_]|::)[\w./:-]*\w"
+    r"|\b[\w-]+(?:[./_=]|::)[\w./:=-]*\w|\b\w+[=/](?!\w)|[\[({][\])}]"
     r"|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b[a-z]+[A-Z]\w*\b|\B--?[a-z][\w-]+"
 )
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]{2,}\b")
@@ -80,9 +83,13 @@ def answering(text: str, query: str, budget: int) -> str:
     if tokens.bound(text) <= budget:
         return text.strip()
     found = utterances(text)
-    worth = _worth(found, query)
-    chosen = _chosen(found, worth, budget)
-    return _joined([one for one in found if one.place in chosen])
+    order, costs = _order(found, _worth(found, query))
+    chosen = _chosen(order, costs, budget)
+    for place in [one for one in order if one not in chosen][:_TRIED_AGAIN]:
+        # Beside another one a sentence needs no gap: there may be room after all.
+        if tokens.bound(_joined(found, chosen | {place})) <= budget:
+            chosen.add(place)
+    return _joined(found, chosen)
 
 
 def decides(text: str) -> bool:
@@ -135,25 +142,31 @@ def _rarity(held: Sequence[frozenset[str]]) -> Mapping[str, float]:
     return {term: math.log(1 + len(held) / count) for term, count in counts.items()}
 
 
-def _chosen(found: Sequence[Utterance], worth: Sequence[float], budget: int) -> set[int]:
-    """Return the places of the best utterances that fit together."""
+def _order(
+    found: Sequence[Utterance], worth: Sequence[float]
+) -> tuple[list[int], Mapping[int, int]]:
+    """Return the places of what is worth anything, the best for its length first, and the costs."""
     least = WORTH * max(worth, default=0.0)
     gap = tokens.bound(GAP)
-    costs = [tokens.bound(one.text) + gap for one in found]
-    order = sorted(range(len(found)), key=lambda n: (-worth[n] / costs[n] ** _LENGTH, n))
+    costs = {n: tokens.bound(one.text) + gap for n, one in enumerate(found) if worth[n] > 0}
+    good = [n for n in costs if worth[n] >= least]
+    return sorted(good, key=lambda n: (-worth[n] / costs[n] ** _LENGTH, n)), costs
+
+
+def _chosen(order: Sequence[int], costs: Mapping[int, int], budget: int) -> set[int]:
+    """Return the places of the first that fit together."""
     chosen: set[int] = set()
-    left = budget
     for place in order:
-        if worth[place] > 0 and worth[place] >= least and costs[place] <= left:
+        if costs[place] <= budget:
             chosen.add(place)
-            left -= costs[place]
+            budget -= costs[place]
     return chosen
 
 
-def _joined(chosen: Sequence[Utterance]) -> str:
+def _joined(found: Sequence[Utterance], chosen: Collection[int]) -> str:
     text = ""
     before = -1
-    for one in chosen:
+    for one in (found[place] for place in sorted(chosen)):
         beside = one.place == before + 1
         ended = text[-1:] in ".!?:;,"
         text += "" if not text else GAP if not beside else " " if ended or one.joined else "; "

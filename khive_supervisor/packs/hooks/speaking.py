@@ -12,7 +12,6 @@ from khive_supervisor.packs.hooks.events import HookEvent
 from khive_supervisor.packs.hooks.facts import fitting, line_of
 from khive_supervisor.packs.hooks.starting import composed_brief
 from khive_supervisor.store.journal.sessions import ClientSession, Injection
-from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs.context import Context
 
 #: What stands above the lines.
@@ -21,9 +20,7 @@ ERROR_HEAD = "From memory (khive), on this error:"
 #: Lines at a prompt, and on an error.
 _PROMPT_LINES, _ERROR_LINES = 4, 2
 #: What each line but the text takes, in tokens: the id, the date, the line's end.
-_LINE_HEAD = 16
-#: Of what is left, the most that one entry gets, so that a second one has room.
-_SHARE = 1.0
+_LINE_HEAD = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +61,16 @@ def _at_start(context: Context, _event: HookEvent, _session: ClientSession) -> T
 def _at_prompt(context: Context, event: HookEvent, session: ClientSession) -> Told:
     budget = context.config.hooks.prompt_tokens
     query = prompt_query(event.prompt)
-    lines = _lines(context, session, query, budget, _PROMPT_LINES)
+    room = budget - tokens.bound(PROMPT_HEAD) - 1
+    lines = _lines(context, session, query, room, _PROMPT_LINES)
     return Told("prompt", composed(PROMPT_HEAD, lines, budget))
 
 
 def _on_error(context: Context, event: HookEvent, session: ClientSession) -> Told:
     budget = context.config.hooks.error_tokens
     query = error_query(event.command, event.output) if event.failed else ""
-    lines = _lines(context, session, query, budget, _ERROR_LINES)
+    room = budget - tokens.bound(ERROR_HEAD) - 1
+    lines = _lines(context, session, query, room, _ERROR_LINES)
     return Told("error", composed(ERROR_HEAD, lines, budget))
 
 
@@ -91,21 +90,14 @@ def _lines(
         return []
     known = _told_before(context, session)
     found = [one for one in fitting(context, query) if one[0].id not in known][:most]
-    left = budget - tokens.bound(PROMPT_HEAD) - _LINE_HEAD
     lines: list[Line] = []
     for entry, remarks in found:
-        room = left - _LINE_HEAD - sum(map(tokens.bound, remarks))
-        line = line_of(entry, query, _room_of(entry, room, len(found)), remarks)
+        room = budget - _LINE_HEAD - sum(map(tokens.bound, remarks))
+        line = line_of(entry, query, room, remarks)
         if line.text:
             lines.append(line)
-            left -= tokens.bound(str(line)) + 1
+            budget -= tokens.bound(str(line)) + 1
     return lines
-
-
-def _room_of(entry: Entry, room: int, found: int) -> int:
-    """Return the tokens that an entry may have: all of what is left, if it is alone or is whole."""
-    whole = tokens.bound(f"{entry.title}: {entry.content}") <= room
-    return room if whole or found == 1 else int(room * _SHARE)
 
 
 def _told_before(context: Context, session: ClientSession) -> Collection[int]:

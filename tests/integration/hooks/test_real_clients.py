@@ -6,8 +6,10 @@ They come as those of the tests with agents do: from npm, or from where KHIVE_TE
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 from agent_support import real_agents
 from model_endpoint import Endpoint, serving
-from support import DEADLINE, Installation, wait_until
+from support import DEADLINE, ROOT, Installation, wait_until
 
 DECISION = "From now on uploads are tried at most 4 times, with 250 ms between, never on 413."
 LITERALS = ("at most 4 times", "250 ms", "413")
@@ -129,3 +131,17 @@ def test_after_a_compaction_it_is_still_there(clients: Clients) -> None:
     clients.claude("/compact", clients.repository, "--continue")
     asked = clients.claude("What is next?", clients.repository, "--continue")
     assert has_all(asked[0])
+
+
+def test_the_plugin_is_installed_and_speaks(
+    khive: Installation, programs: dict[str, str], endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """From the marketplace of this repository, with nothing in the user's own settings."""
+    khive.env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{khive.env['PATH']}"
+    clients = Clients(khive, programs, endpoint, tmp_path)
+    khive.start()
+    khive.call("memory.remember", content=DECISION)
+    for words in (["marketplace", "add", str(ROOT)], ["install", "khive@khive"]):
+        clients.run([programs["claude"], "plugin", *words], khive.home)
+    assert has_all(clients.claude("What is next?", khive.home)[0])
+    assert [one["client"] for one in clients.sessions()] == ["claude-code"]
