@@ -44,6 +44,8 @@ from khive_supervisor.text.analysis import read_query
 DEPTH = 100
 CUT = 10
 RESAMPLES = 2000
+#: Paths that are stored of a session.
+MOST_PATHS = 8
 #: Days that ages are drawn from, and the decay of facts that are meant to last.
 OLDEST, DECAY = 180.0, 0.005
 
@@ -82,6 +84,7 @@ class Memory:
         self._namespaces: list[str] = []
         self._search = LexicalSearch(self.store)
         self._view: PostingsView | None = None
+        self._masks: dict[EntryFilter, Any] = {}
 
     def add(self, texts: Sequence[str], vectors: Any, namespace: str = "bench") -> None:
         """Remember texts; an exact duplicate shares the entry of the first."""
@@ -92,13 +95,16 @@ class Memory:
         self._vectors = np.concatenate([self._vectors, vectors])
         self._namespaces += [namespace] * len(texts)
         self._view = None
+        self._masks = {}
 
     def words(self, query: str, namespace: str | None) -> tuple[Scored, float]:
         """The full-text arm, and the share of names in the query."""
         where = EntryFilter(namespaces=(namespace,)) if namespace else EVERYTHING
         if self._view is None:
             self._view = self._postings_view()
-        scope = Scope(self.store, where, None, self._view)
+        if where not in self._masks:
+            self._masks[where] = None if where.empty else self._view.mask(where)
+        scope = Scope(self.store, where, None, self._view, self._masks[where])
         words = self._search.search(read_query(query), scope, DEPTH)
         found = [(p, s) for entry, s in words.found for p in self._entries[entry]]
         return found, words.selection.names
@@ -125,9 +131,10 @@ class Memory:
     def meaning(self, vector: Any, namespace: str | None) -> Scored:
         """The vector arm, exactly."""
         cosines = self._vectors @ vector
-        best = np.argsort(-cosines, kind="stable")
-        allowed = [int(i) for i in best if namespace in (None, self._namespaces[i])]
-        return [(i, float(cosines[i])) for i in allowed[:DEPTH]]
+        if namespace is not None:
+            cosines = np.where(np.array(self._namespaces) == namespace, cosines, -2.0)
+        best = np.argsort(-cosines, kind="stable")[:DEPTH]
+        return [(int(i), float(cosines[i])) for i in best if cosines[i] >= -1.0]
 
     def entry(self, position: int) -> int:
         """The id of a text's entry in the store."""
@@ -223,10 +230,10 @@ def measure_sets(files: Iterable[Path], vectors: Vectors) -> Iterator[SetQuality
         raw = file.read_bytes()
         sets = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
         for name, stores in sets.items():
-            yield _quality(name, list(queries_of(stores, vectors)))
+            yield set_quality(name, list(queries_of(stores, vectors)))
 
 
-def _quality(name: str, rows: Sequence[Found]) -> SetQuality:
+def set_quality(name: str, rows: Sequence[Found]) -> SetQuality:
     words, meaning, fused = (
         np.array([ndcg(getattr(row, arm), row.relevant) for row in rows])
         for arm in ("words", "meaning", "fused")
@@ -262,6 +269,11 @@ def source_files(task: dict[str, Any]) -> set[str]:
     return {file for file in task["files"] if "test" not in file}
 
 
+def left_by(task: dict[str, Any]) -> str:
+    """Return what a session leaves: what it was about, and the paths that it touched."""
+    return f"{task['problem']}\nedited: {', '.join(task['files'][:MOST_PATHS])}"
+
+
 def measure_sessions(
     directory: Path, vectors: Vectors, *, within: bool
 ) -> tuple[int, dict[str, tuple[float, float]]]:
@@ -271,7 +283,7 @@ def measure_sessions(
     """
     lines = (directory / "tasks.jsonl").read_text("utf-8").splitlines()
     tasks = sorted((json.loads(line) for line in lines), key=lambda task: str(task["id"]))
-    embedded = vectors.of([task["problem"] for task in tasks])
+    embedded = vectors.of([left_by(task) for task in tasks])
     asked = vectors.of([embedded_part(task["problem"]) for task in tasks])
     rows = list(earlier_tasks(tasks, embedded, asked, within=within))
     found = {}
@@ -306,7 +318,7 @@ def earlier_tasks(
             repo = task["repo"] if within else None
             if relevant:
                 yield searched(memory, task["problem"], asked[at], relevant, repo)
-            memory.add([task["problem"]], embedded[at : at + 1], task["repo"])
+            memory.add([left_by(task)], embedded[at : at + 1], task["repo"])
         memory.close()
 
 

@@ -28,6 +28,8 @@ _PHRASE_ENTRIES = 5000
 #: Entries of a phrase of which FTS5 is asked what it is worth in each (1.5 µs each).
 _SCORED_ENTRIES = 300
 
+#: Entries that are taken for searched at least: a few say nothing of how common a word is.
+FEWEST_ENTRIES = 100
 #: The share of all entries from which on a scope's words are not counted apart.
 _NEARLY_ALL = 0.95
 
@@ -85,6 +87,7 @@ class LexicalSearch:
         if scope.mask is not None:
             # What nobody may find counts nothing: a word is rare or common in what is searched.
             by_term, items = _within(by_term, scope.mask), int(np.count_nonzero(scope.mask))
+        items = max(items, FEWEST_ENTRIES)
         frequencies = {term: len(ids) for term, (ids, _) in by_term.items()}
         if highest > known:
             new = {term: found for term, found in tokens.items() if term not in by_term}

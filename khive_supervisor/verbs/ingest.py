@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
 
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
 from khive_supervisor.store.entries import all_gated, gated
 from khive_supervisor.store.model import Added, LearnedText, MissingVector, NewEntry, SourceText
+from khive_supervisor.text.turns import is_conversation
 from khive_supervisor.verbs.context import Context
 
+#: How much of the turn before a turn's vector has (docs/adr/0037-search-levers.md).
+TURN_BEFORE = 0.4
 #: What is told of an entry that is not kept as it was given.
 LEFT_OUT = "What is private or looks like a secret was left out of what is kept."
 
@@ -72,6 +78,7 @@ def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
     done = context.store.sources.embedded(entries, embedder.model_id) if embedder else set(entries)
     fresh = [entry for entry in entries.values() if entry.content_hash not in done]
     vectors = dict(zip((entry.content_hash for entry in fresh), embed(context, fresh), strict=True))
+    vectors |= _with_turn_before(texts, vectors)
     model_id = embedder.model_id if embedder and any(vectors.values()) else None
     with context.store.transaction():
         return [
@@ -82,6 +89,33 @@ def say(context: Context, texts: Sequence[SourceText]) -> list[LearnedText]:
             )
             for text in texts
         ]
+
+
+def _with_turn_before(
+    texts: Sequence[SourceText], vectors: Mapping[bytes, bytes | None]
+) -> dict[bytes, bytes | None]:
+    """Return the vectors of a conversation's turns with some of the turn before in each.
+
+    The question is in one turn and its answer in the next. A turn whose predecessor was not
+    embedded in the same call keeps its own.
+    """
+    mixed: dict[bytes, bytes | None] = {}
+    for text in texts:
+        entries = [piece.entry for piece in text.pieces]
+        if not is_conversation([entry.content for entry in entries]):
+            continue
+        for before, turn in pairwise(entry.content_hash for entry in entries):
+            own, earlier = vectors.get(turn), vectors.get(before)
+            if own and earlier:
+                mixed[turn] = _mixed(own, earlier)
+    return mixed
+
+
+def _mixed(own: bytes, before: bytes) -> bytes | None:
+    one, other = (np.frombuffer(data, "<f2").astype(np.float32) for data in (own, before))
+    both: Vectors = one + np.float32(TURN_BEFORE) * other
+    length = np.float32(np.linalg.norm(both))
+    return stored_form((both / length)[None])[0] if length else own
 
 
 def _gated(context: Context, text: SourceText) -> SourceText:

@@ -7,10 +7,11 @@ full-text index the entries that have it, and beside each what that occurrence i
 
     impact = f (k1 + 1) / (f + k1 (1 - b + b length / average))
 
-with f the occurrences by the weights of their columns, k1 = 1.2 and b = 0.75, as FTS5's bm25() has
-it (https://www.sqlite.org/fts5.html). Times the token's idf, and summed up, that is the score of
-an entry. The tokens of the scope (`text.scope_token`) are in it too, worth nothing: they say who
-passes a filter.
+with f the occurrences by the weights of their columns, k1 = 0.9 and b = 0.6. FTS5's bm25() has 1.2
+and 0.75, which cannot be changed there (https://www.sqlite.org/fts5.html): measured, that is worse
+(docs/adr/0037-search-levers.md); for one occurrence in an entry of average length both say 1.
+Times the token's idf, and summed up, that is the score of an entry. The tokens of the scope
+(`text.scope_token`) are in it too, worth nothing: they say who passes a filter.
 
 It knows the entries up to `highest` that lived when the store's fates had come to `fate`: what was
 written, died or came back later is asked of the store. All little-endian.
@@ -35,8 +36,8 @@ from khive_supervisor.store.model import Generation
 
 #: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
 COLUMN_WEIGHTS = (1.5, 1.0, 1.0)
-#: BM25's constants in FTS5.
-K1, B = 1.2, 0.75
+#: BM25's constants.
+K1, B = 0.9, 0.6
 #: No impact is greater: that of a word without end in an entry.
 MOST_IMPACT = K1 + 1
 #: Magic, bytes of the description and its CRC (a wrong number in it would hide who has died),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from khive_supervisor.errors import IndexFileError
+from khive_supervisor.index.inverted import postings_file
 from khive_supervisor.index.inverted.collect import collect
 from khive_supervisor.index.inverted.postings_file import COLUMN_WEIGHTS, PostingsFile, write
 from khive_supervisor.index.inverted.scope import PostingsView, Scope
@@ -20,6 +21,7 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration
 from khive_supervisor.index.vectors.reader import VectorIndex
 from khive_supervisor.projects.identity import ProjectIdentity
+from khive_supervisor.search import full_text
 from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.search.lexical import inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
@@ -63,6 +65,17 @@ def filled(path: Path, count: int = 400) -> Generation:
         row = build(store, Generations(str(path)), "m", DIMENSIONS, trees=2)
     assert row is not None
     return row
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fts5s_constants() -> Iterator[None]:
+    """With the constants of FTS5, and no least number of entries, both say the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings_file, "K1", 1.2)
+        patch.setattr(postings_file, "B", 0.75)
+        patch.setattr(full_text, "MOST_IMPACT", 2.2)
+        patch.setattr(full_text, "FEWEST_ENTRIES", 0)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from numpy.typing import NDArray
 
+from khive_supervisor.index.inverted import postings_file
 from khive_supervisor.index.inverted.collect import collect
 from khive_supervisor.index.inverted.postings_file import Postings, PostingsFile, write
 from khive_supervisor.index.inverted.scope import PostingsView, Scope
-from khive_supervisor.search import postings
+from khive_supervisor.search import full_text, postings
 from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.search.lexical import Scored, TermSelection, inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
@@ -44,6 +45,17 @@ def view_of(store: SqliteStore, path: Path) -> PostingsView:
 def current(store: SqliteStore, view: PostingsView) -> PostingsView:
     """The same file, later."""
     return PostingsView.of(view.file, store.postings.fates(view.file.description.fate))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fts5s_constants() -> Iterator[None]:
+    """With the constants of FTS5, and no least number of entries, both say the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings_file, "K1", 1.2)
+        patch.setattr(postings_file, "B", 0.75)
+        patch.setattr(full_text, "MOST_IMPACT", 2.2)
+        patch.setattr(full_text, "FEWEST_ENTRIES", 0)
+        yield
 
 
 @pytest.fixture
