@@ -39,7 +39,7 @@ def fill(khive: Installation, count: int, words: int = 60) -> None:
     """Make a store with entries, some of which take the place of others."""
     khive.store.parent.mkdir(parents=True, exist_ok=True)
     text = "words of some length " * words
-    entries = [NewEntry("memory", "default", "k", f"t{n}", f"{n} {text}") for n in range(count)]
+    entries = [NewEntry("memory", "default", "k", f"t{n}", f"e{n}e {text}") for n in range(count)]
     with SqliteStore(str(khive.store)) as store:
         store.entries.add(entries)
         store.entries.forget(range(1, 10))
@@ -99,13 +99,13 @@ def test_a_purge_without_room_removes_nothing(khive: Installation) -> None:
     khive.argv = able
     with SqliteStore(str(khive.store)) as store:
         (entry,) = store.entries.get([20])
-        whole = entry.purged_at is None and entry.content.startswith("19 ")
+        whole = entry.purged_at is None and entry.content.startswith("e19e ")
         gone = entry.purged_at is not None and entry.content == ""
         assert whole or gone
         assert store.quick_check() == []
     khive.run("purge", "m20", "--yes", code=None, **ALONE)
     khive.run("purge", "m21", "--yes", **ALONE)
-    assert b"19 words of some" not in khive.store.read_bytes()
+    assert b"e19e words" not in khive.store.read_bytes()
     assert state(khive)[1] == []
 
 
@@ -130,8 +130,8 @@ def test_two_purges_at_once(khive: Installation) -> None:
         assert [one.content for one in store.entries.get([30, 31])] == ["", ""]
         assert store.quick_check() == []
     whole = khive.store.read_bytes()
-    assert b"29 words of" not in whole
-    assert b"30 words of" not in whole
+    assert b"e29e words" not in whole
+    assert b"e30e words" not in whole
 
 
 def test_two_sweeps_at_once_do_each_thing_once(khive: Installation) -> None:
