@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.attach import attach, eager, idle, memory, one_supervisor, rest, start
 from benchmarks.audit import audit, audit_cost
-from benchmarks.capture import decided, git_history, ruled
+from benchmarks.capture import decided, followed, git_history, ruled
 from benchmarks.cli import commands
 from benchmarks.core import check
 from benchmarks.core.context import Context, Filled
@@ -94,6 +94,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "coding": coding.measure,
     "coding-history": git_history.measure,
     "dates": said_when.measure,
+    "capture": followed.measure,
     "captured": decided.measure,
     "capture-rules": ruled.measure,
     "commands": commands.measure,
