@@ -1,4 +1,4 @@
-"""Following a transcript: what it costs, and what 100 kills do to the cursor; what of secrets stays.
+"""Following a transcript: what it costs, what 100 kills do to it, and what of secrets stays.
 
 scripts/bench --only capture
 """
@@ -156,7 +156,7 @@ def _planted() -> Iterator[str]:
 
 
 def _secrets(place: Path) -> Row:
-    """Plant secrets in prompts, answers, commands and outputs; look into every byte of the files."""
+    """Plant secrets in prompts, answers, commands and outputs; look for them in the files."""
     planted = list(_planted())
     path = place / "secrets.jsonl"
     path.write_text("".join(map(_telling, range(SECRETS), planted)), encoding="utf-8")
