@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from khive_supervisor.store.journal.model import JournalEvent, Origin
+from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Calls of tools that wait for their result, at most: older ones never get one.
@@ -129,7 +130,8 @@ class Telling:
         exit_code: int | None = None, tool: str = "",
     ) -> JournalEvent:  # fmt: skip
         """Return an event that a transcript tells of."""
+        said, where, used = map(wellformed.text, (text, path, tool))
         return JournalEvent(
-            self.client, self.session, kind, speaker, text, path, exit_code, tool, self.at,
-            origin=Origin.TRANSCRIPT,
+            self.client, wellformed.text(self.session), kind, speaker, said, where, exit_code,
+            used, self.at, origin=Origin.TRANSCRIPT,
         )  # fmt: skip

@@ -122,6 +122,13 @@ class TranscriptFollower:
         now = self._clock()
         for one in self._followed.values():
             if one.waiting and now - one.grown_at >= _PAUSED:
-                for session in one.waiting:
-                    learn(self._store, one.file.client, session, ended=True)
-                one.waiting = set()
+                waiting, one.waiting = one.waiting, set()
+                for session in waiting:
+                    self._learned(one.file.client, session)
+
+    def _learned(self, client: str, session: str) -> None:
+        """Learn from a session; what fails is in the journal, and is learned with what follows."""
+        try:
+            learn(self._store, client, session, ended=True)
+        except KhiveError as error:
+            log.warning("capture.unlearned", client=client, session=session, error=str(error))

@@ -79,6 +79,26 @@ def test_a_session_is_learned_from_once_it_has_paused(bench: Bench) -> None:
     assert kinds == ["decision", "episodic"]
 
 
+def test_what_cannot_be_learned_does_not_stop_the_rest(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    bench.store.capture.switch(None, True)
+    bench.say("s", "From now on use tabs.")
+    bench.follower.look()
+    bench.now += 21
+    with monkeypatch.context() as patch:
+        patch.setattr(following, "learn", full)
+        assert bench.follower.look() == 0
+    bench.say("s", "Never commit to main.")
+    bench.follower.look()
+    bench.now += 21
+    bench.follower.look()
+    assert len(bench.store.entries.recent()) == 2
+
+
 def test_new_files_are_looked_for_now_and_then(bench: Bench) -> None:
     bench.store.capture.switch(None, True)
     bench.say("a", "one")

@@ -200,6 +200,12 @@ def test_what_is_no_line_of_json_is_none(data: bytes) -> None:
     assert line_of(data) is None
 
 
+def test_what_is_no_text_is_made_one() -> None:
+    _, events = told(claude.read, [user("half \ud800 a pair", sessionId="\udfff")])
+    assert events[0].text.encode()
+    assert events[0].session.encode()
+
+
 def test_a_state_that_cannot_be_read_is_a_new_one() -> None:
     for text in ("", "{", "[]", '{"session": 1}', "null"):
         assert restored(text) == TranscriptState()
