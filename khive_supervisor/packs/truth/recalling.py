@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.truth import agreement, as_of, code
+from khive_supervisor.packs.truth import agreement, as_of, branches, code
 from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
@@ -41,8 +41,12 @@ def search(
 def arranged(context: Context, hits: Sequence[Hit]) -> answers.Arranged:
     """Return results in the order that they are shown in, and by entry id what is said of each."""
     ordered, marks = agreement.arranged(context, hits)
-    said = code.freshness(context, [hit.entry for hit in hits], time.monotonic)
+    entries = [hit.entry for hit in hits]
     together: dict[int, Mapping[str, str]] = dict(marks)
-    for one, found in said.items():
-        together[one] = {**marks.get(one, {}), **found}
+    for said in (
+        code.freshness(context, entries, time.monotonic),
+        branches.unmerged(context, entries, time.monotonic),
+    ):
+        for one, found in said.items():
+            together[one] = {**together.get(one, {}), **found}
     return ordered, together
