@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def git(repository: Path, tmp_path: Path) -> Git:
 
 
 @pytest.fixture
-def ask(repository: Path, git: Git, tmp_path: Path) -> Iterator[Ask]:
+def ask(repository: Path, git: Git, tmp_path: Path) -> Ask:
     """Call a verb in a session of its own, as the repository is now."""
 
     def call(verb: str, **args: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def ask(repository: Path, git: Git, tmp_path: Path) -> Iterator[Ask]:
         finally:
             context.close()
 
-    yield call
+    return call
 
 
 def marks(ask: Ask) -> list[str | None]:
