@@ -113,7 +113,7 @@ class _Names(Sequence[bytes]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, place: int) -> bytes:  # type: ignore[override]
+    def __getitem__(self, place: int) -> bytes:  # type: ignore[override]  # no slices
         return os.pread(self.descriptor, 20, 1032 + 20 * place)
 
 
