@@ -185,6 +185,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="a checkout of another release with its environment (scripts/venv), for before",
     )
     add(
+        "--turns",
+        type=Path,
+        metavar="FILE",
+        help="conversations and questions about their turns, as JSON (its form: shared_store)",
+    )
+    add(
         "--work",
         type=Path,
         metavar="DIR",
@@ -223,6 +229,7 @@ def _context(options: argparse.Namespace) -> Context:
         releases=options.releases,
         texts=options.texts,
         coding=options.coding,
+        turns=options.turns,
         corpus=options.corpus,
         before=options.before,
         filled=_fill(options, work) if _fills(options) else None,

@@ -38,6 +38,7 @@ class Context:
     releases: Path | None
     texts: list[Path] | None
     coding: Path | None
+    turns: Path | None
     corpus: Path | None
     before: Path | None
     filled: Filled | None
