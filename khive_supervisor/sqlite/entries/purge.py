@@ -65,7 +65,7 @@ class Purging:
             self._entries.unindex([one.id for one in found if one.live])
             learned = self._forget_learned(given)
             vectors = self._count("vectors", given)
-            journal = self._forget_journal(found)
+            journal = self._forget_journal(found) + self._forget_sessions(given)
             self._delete_references(given)
             self._empty(found, given)
             if found:
@@ -108,6 +108,14 @@ class Purging:
         held = "EXISTS (SELECT 1 FROM json_each(?) WHERE instr(text, value))"
         return sum(
             self._database.changed(f"DELETE FROM {table} WHERE {held}", [given])
+            for table in ("journal", "candidates")
+        )
+
+    def _forget_sessions(self, given: str) -> int:
+        """Remove the events and candidates of the sessions that entries were captured from."""
+        of = f"(client, session) IN (SELECT client, session FROM captured WHERE {_AMONG})"
+        return sum(
+            self._database.changed(f"DELETE FROM {table} WHERE {of}", [given])
             for table in ("journal", "candidates")
         )
 

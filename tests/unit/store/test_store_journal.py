@@ -113,6 +113,14 @@ def test_a_purge_takes_the_events_that_say_it(store: Store) -> None:
     assert store.capture.candidates() == []
 
 
+def test_a_purge_of_what_was_captured_takes_the_journal_of_its_session(store: Store) -> None:
+    store.journal.append([prompt("one"), prompt("two", session="s2")])
+    (added,) = store.entries.add([NewEntry("memory", "default", "note", "", "decided: so")])
+    store.journal.note_learned("claude-code", "s1", 1, {"digest": added.id})
+    assert store.purges.purge([added.id]).journal == 1
+    assert (texts(store), texts(store, "s2")) == ([], ["two"])
+
+
 def test_how_far_a_session_was_learned_from(store: Store) -> None:
     assert store.journal.learned("claude-code", "s1") == 0
     (a, b) = store.entries.add([NewEntry("memory", "default", "note", "", text) for text in "ab"])
