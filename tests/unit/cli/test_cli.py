@@ -33,6 +33,7 @@ ALL = list(commands(cli))
 #: What can be asked of it without anything running; the rest has integration tests.
 NO_JSON = {
     "attach",
+    "hook",
     "audit",
     "call",
     "capabilities",
