@@ -97,6 +97,10 @@ class PostingsView:
         )
 
 
+#: Candidates beyond those that a share of passing entries would take.
+_MORE = 1.3
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a search may find: the filter, the entries that pass it if these are few, and a view.
@@ -110,6 +114,16 @@ class Scope:
     few: NDArray[np.int64] | None = None
     view: PostingsView | None = None
     mask: NDArray[np.bool_] | None = None
+
+    def candidates_each(self) -> float:
+        """Return how many candidates a wanted result takes, if those that pass are spread evenly.
+
+        With a few more, since they are not; 1 if nobody has looked who passes.
+        """
+        if self.mask is None or self.view is None:
+            return 1.0
+        items = self.view.file.description.items
+        return _MORE * items / max(int(np.count_nonzero(self.mask)), 1)
 
     def passing(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of some entries live and pass the filter; for any thread."""

@@ -272,7 +272,7 @@ class VectorIndex:
         if not self._delta.whole:
             rest, cosines = self._delta.left_out(query)
             ids, newer = np.append(rest, ids), np.append(cosines, newer)
-        count, nodes = limit * _OVERFETCH, self._nodes()
+        count, nodes = round(limit * max(_OVERFETCH, scope.candidates_each())), self._nodes()
         while True:
             delta = HitList(_best(ids, newer, count), exhausted=count >= len(newer))
             index = self._nearest(query, count, nodes)
