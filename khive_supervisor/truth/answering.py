@@ -17,13 +17,15 @@ class Answering:
     """How one statement answers a query.
 
     `fit` is what it is shown with, `coverage` the share of the query's words by their weight,
-    `names` that of its names, `cosine` its nearness in meaning, None where that is not known.
+    `names` that of its names, `cosine` its nearness in meaning, None where that is not known, and
+    `liking` what was learned of it, 1 where nothing was.
     """
 
     fit: float
     coverage: float
     names: float
     cosine: float | None
+    liking: float = 1.0
 
 
 def tells_of_a_change(newer: Reading, older: Reading) -> bool:
@@ -42,6 +44,7 @@ def answers_as_well(older: Answering, newer: Answering, alike: float, *, changed
     if alike < ALIKE or newer.names < older.names or newer.fit < older.fit - LESS_FIT:
         return False
     return changed or (
-        newer.coverage >= older.coverage - LESS_COVERAGE
+        newer.liking >= older.liking
+        and newer.coverage >= older.coverage - LESS_COVERAGE
         and (newer.cosine or 0.0) >= (older.cosine or 0.0) - LESS_COSINE
     )
