@@ -26,7 +26,7 @@ _RETIRED = re.compile(
     r"\b(?:instead of|rather than|no longer|not (?:as|in|by|on|with|from)|(?:took|taken|takes) over"
     r" [^.]{0,40}?from|(?:moved?|switched|migrated|converted|transitioned|ported|graduated)"
     r" (?:[\w-]+ ){0,3}?(?:off|from)|away from|changed? [^.]{0,40}?from|renam(?:ed|es|ing)"
-    r"|replac(?:es|ed|ing)|dropped|drops|abandoned|ditched|removed|retired|deprecated"
+    r"|replac(?:es|ed|ing)|dropped|abandoned|ditched|removed|retired|deprecated"
     r"|supersed\w+(?: the)?|stopped using|got rid of|(?:decided|voted|chose) against)\s+"
     r"(?P<after>[^,.;]{1,60}?)(?=$|[,.;)]|\s(?:to|with|by|in favou?r|for)\b)"
     r"|(?P<before>[\w./ -]{2,40}?)\s+(?:(?:is|are|was|were|has|have|had|got|gets)\s+)"
