@@ -10,8 +10,8 @@ import numpy as np
 
 from khive_supervisor.capture.model import CAPTURED
 from khive_supervisor.embed.base import Vectors
-from khive_supervisor.packs.truth import precedence
-from khive_supervisor.packs.truth.precedence import Cosines
+from khive_supervisor.packs.truth import newer_first
+from khive_supervisor.packs.truth.newer_first import Cosines
 from khive_supervisor.search.results import Hit, document_of
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
@@ -104,7 +104,7 @@ def arranged(
     cosines = _cosines(context, {one.best.id: one.pieces for one in compared})
     readings = {one.best.id: one.reading for one in compared}
     newer_of = _disagreeing(context, compared, cosines, readings)
-    ordered = precedence.newer_before(hits, cosines, readings)
+    ordered = newer_first.newer_before(hits, cosines, readings)
     ordered = _newest_first(ordered, _of_best(compared, newer_of))
     # Ids grow: of several newer ones, the highest was stored last.
     marks = {
