@@ -18,14 +18,14 @@ class Answering:
 
     `fit` is what it is shown with, `coverage` the share of the query's words by their weight,
     `names` that of its names, `cosine` its nearness in meaning, None where that is not known, and
-    `liking` what was learned of it, 1 where nothing was.
+    `learned_boost` what was learned of it, 1 where nothing was.
     """
 
     fit: float
     coverage: float
     names: float
     cosine: float | None
-    liking: float = 1.0
+    learned_boost: float = 1.0
 
 
 def tells_of_a_change(newer: Reading, older: Reading) -> bool:
@@ -44,7 +44,7 @@ def answers_as_well(older: Answering, newer: Answering, alike: float, *, changed
     if alike < ALIKE or newer.names < older.names or newer.fit < older.fit - LESS_FIT:
         return False
     return changed or (
-        newer.liking >= older.liking
+        newer.learned_boost >= older.learned_boost
         and newer.coverage >= older.coverage - LESS_COVERAGE
         and (newer.cosine or 0.0) >= (older.cosine or 0.0) - LESS_COSINE
     )

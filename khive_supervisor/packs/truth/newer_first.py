@@ -60,5 +60,5 @@ def _age(hit: Hit) -> tuple[float, int]:
 
 
 def _answer(hit: Hit) -> Answering:
-    facts, liking = hit.judged.facts, hit.judged.ranked.learned_boost
-    return Answering(hit.score, facts.coverage, facts.names, facts.cosine, liking)
+    facts, learned_boost = hit.judged.facts, hit.judged.ranked.learned_boost
+    return Answering(hit.score, facts.coverage, facts.names, facts.cosine, learned_boost)

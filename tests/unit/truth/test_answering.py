@@ -19,7 +19,7 @@ def test_one_that_answers_as_well_comes_first() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("fit", 0.6), ("names", 0.4), ("coverage", 0.7), ("cosine", 0.5), ("liking", 0.9)],
+    [("fit", 0.6), ("names", 0.4), ("coverage", 0.7), ("cosine", 0.5), ("learned_boost", 0.9)],
 )
 def test_one_that_answers_worse_stays_behind(field: str, value: float) -> None:
     assert not answers_as_well(OLDER, replace(OLDER, **{field: value}), 0.9, changed=False)
