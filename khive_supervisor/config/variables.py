@@ -55,6 +55,7 @@ VARIABLES = (
     Variable("KHIVE_LOGIN_SHELL", "ours", "that a login shell is asked for its environment"),
     Variable("CLAUDE_CONFIG_DIR", "client", "Claude Code's directory"),
     Variable("CODEX_HOME", "client", "Codex's directory"),
+    Variable("TZ", "session", "the zone in which a question's dates and times are meant"),
     Variable("PATH", "system", "where programs are"),
     Variable("PYTHONPATH", "system", "where Python's modules are, for `upgrade`"),
     Variable("COLUMNS", "system", "how wide a line is"),

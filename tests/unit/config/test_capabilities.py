@@ -240,7 +240,8 @@ def test_a_prompt_names_only_tools_that_exist_and_asks_the_memory_first(name: st
     tools = {verb.tool_name for verb in loading.load() if verb.tool}
     named = re.findall(r"\b(?:memory|knowledge|agents|brain|system)_[a-z]+\b", prompt)
     assert set(named) <= tools
-    assert {"memory_recall", "knowledge_search", "memory_remember", "memory_supersede"} <= {*named}
+    assert {"memory_recall", "memory_remember", "memory_supersede"} <= {*named}
+    assert 'in = "knowledge"' in prompt
     assert named[0] == "memory_recall"
     order = ["# What you are given", "# How you work", "# Your answer", "# What you remember"]
     order.append("# What you never do")
