@@ -204,5 +204,5 @@ def _by_tomlkit(text: str, edit: Callable[[Any], object]) -> str:
         document = tomlkit.parse(text.removeprefix(mark))
         edit(document)
         return mark + tomlkit.dumps(document)
-    except (TOMLKitError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (TOMLKitError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return text
