@@ -64,7 +64,7 @@ _LITERAL = re.compile(
     r"`[^`\n]+`|\"[^\"\n]{1,60}\"|'[^'\n]{2,40}'(?!\w)"
     r"|\b\d[\d.,:_/-]*(?:\s?(?:ms|s|sec|seconds?|minutes?|hours?|days?|weeks?|%|[KMG]i?B))?"
     r"|\b[\w-]+(?:[./_=]|::)[\w./:=-]*\w|\b\w+[=/](?!\w)|[\[({][\])}]"
-    r"|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b[a-z]+[A-Z]\w*\b|\B--?[a-z][\w-]+"
+    r"|\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|(?<![\w.])\.[a-z]\w+|\b[a-z]+[A-Z]\w*\b|\B--?[a-z][\w-]+"
 )
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9]{2,}\b")
 
@@ -83,12 +83,11 @@ def answering(text: str, query: str, budget: int) -> str:
     if tokens.bound(text) <= budget:
         return text.strip()
     found = utterances(text)
-    order, costs = _order(found, _worth(found, query))
+    worth = _worth(found, query)
+    order, costs = _order(found, worth)
     chosen = _chosen(order, costs, budget)
     for place in [one for one in order if one not in chosen][:_TRIED_AGAIN]:
-        # Beside another one a sentence needs no gap: there may be room after all.
-        if tokens.bound(_joined(found, chosen | {place})) <= budget:
-            chosen.add(place)
+        chosen = _with(place, chosen, found, worth, budget)
     return _joined(found, chosen)
 
 
@@ -160,6 +159,25 @@ def _chosen(order: Sequence[int], costs: Mapping[int, int], budget: int) -> set[
         if costs[place] <= budget:
             chosen.add(place)
             budget -= costs[place]
+    return chosen
+
+
+def _with(
+    place: int,
+    chosen: set[int],
+    found: Sequence[Utterance],
+    worth: Sequence[float],
+    budget: int,
+) -> set[int]:
+    """Return the choice with one more sentence, or with it in the place of one that is worth less.
+
+    Beside another one a sentence needs no gap: there may be room after all.
+    """
+    less = sorted((one for one in chosen if worth[one] < worth[place]), key=lambda n: worth[n])
+    for instead_of in ((), *((one,) for one in less)):
+        candidate = chosen.difference(instead_of) | {place}
+        if tokens.bound(_joined(found, candidate)) <= budget:
+            return candidate
     return chosen
 
 

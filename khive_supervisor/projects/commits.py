@@ -105,3 +105,9 @@ def content(commit: Commit) -> str:
     more = f" and {len(commit.paths) - PATHS} more" if len(commit.paths) > PATHS else ""
     about = "; ".join(part for part in (paths + more, commit.author) if part)
     return f"{commit.body[:LONGEST]} ({about})".lstrip()
+
+
+def reason(kept: str) -> str:
+    """Return the reason alone of what `content` has made."""
+    said, _, rest = kept.rpartition(" (")
+    return said if said and rest.endswith(")") else kept

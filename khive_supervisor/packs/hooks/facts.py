@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+from khive_supervisor.briefing import tokens
 from khive_supervisor.briefing.extract import answering
 from khive_supervisor.briefing.lines import Line
 from khive_supervisor.briefing.prompts import is_long
 from khive_supervisor.capture.model import CAPTURED
+from khive_supervisor.packs.memory.history import KIND as HISTORY
 from khive_supervisor.packs.truth import code, recalling
+from khive_supervisor.projects import commits
 from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import forms, serving
@@ -26,12 +29,25 @@ _OLDER = "older"
 
 def line_of(entry: Entry, query: str, budget: int, remarks: Iterable[str] = ()) -> Line:
     """Return an entry's line: of a long text what answers a query, in so many tokens."""
-    text = entry.content
-    if entry.title and CAPTURED not in entry.tags and not text.startswith(entry.title):
-        text = f"{entry.title}: {text}"
+    text = _titled(entry, budget)
     day = time.strftime("%Y-%m-%d", time.gmtime(entry.created_at))
     shown = forms.show_id(entry.collection, entry.id)
     return Line(entry.id, shown, day, answering(text, query, budget), tuple(remarks))
+
+
+def _titled(entry: Entry, budget: int) -> str:
+    """Return an entry's text with its title where that says more.
+
+    A commit's subject says in short what its message says: it goes first where room is wanting, and
+    then what it touched and who made it.
+    """
+    text = entry.content
+    if not entry.title or CAPTURED in entry.tags or text.startswith(entry.title):
+        return text
+    whole = f"{entry.title}: {text}"
+    if entry.kind != HISTORY or tokens.bound(whole) <= budget:
+        return whole
+    return text if tokens.bound(text) <= budget else commits.reason(text)
 
 
 def fitting(context: Context, query: str) -> list[tuple[Entry, tuple[str, ...]]]:

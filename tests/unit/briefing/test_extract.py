@@ -48,6 +48,14 @@ def test_nothing_is_better_than_half_a_sentence() -> None:
     assert answering(CHAT, PROMPT, 3) == ""
 
 
+def test_a_sentence_worth_more_takes_the_place_of_a_short_one() -> None:
+    short = "All of it was old."
+    long = "Names such as .env and .config.yaml always map by what stands after their last dot."
+    text = f"{short} {long}"
+    assert answering(text, "names", tokens.bound(long)) == long
+    assert answering(text, "names", tokens.bound(short)) == short
+
+
 def test_any_text_is_read() -> None:
     huge = "x" * 100_000
     assert tokens.bound(answering(huge, "x", 100)) <= 100

@@ -63,6 +63,13 @@ def test_what_is_kept_is_the_reason_the_paths_and_who() -> None:
     assert commit("Cap the\nretries\n\nWhy.").subject == "Cap the retries"
 
 
+@pytest.mark.parametrize("why", ["Why so.", "Because of it (see the talk).", "One.\n\nTwo (2)."])
+def test_the_reason_alone_is_had_back(why: str) -> None:
+    made = commit(f"Cap the retries\n\n{why}\n")
+    assert commits.reason(content(made)) == made.body
+    assert commits.reason(content(commit("Cap the retries"))) == "(src/retry.py; Ada)"
+
+
 def test_what_is_kept_is_bounded() -> None:
     paths = tuple(f"f{number}" for number in range(100))
     large = Commit(ID, 1, "Ada", 1.0, f"s\n\n{'word ' * 10_000}", paths)
