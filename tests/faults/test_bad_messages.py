@@ -192,7 +192,7 @@ def test_a_client_of_the_control_socket_that_never_reads(guarded: Installation) 
         (b'{"jsonrpc":"2.0","id":8,"method":"no/such"}', 8, -32601),
         (b'{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{}}', 9, -32602),
         (b'{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":5}}', 9, -32602),
-        (b'{"jsonrpc":"2.0","id":9,"method":"prompts/get","params":{"name":"x"}}', 9, -32601),
+        (b'{"jsonrpc":"2.0","id":9,"method":"prompts/get","params":{"name":"x"}}', 9, -32602),
         (b'{"jsonrpc":"2.0","id":9,"method":"resources/read","params":{"uri":"a:b"}}', 9, -32602),
         (b'{"jsonrpc":"2.0","id":9,"method":"x","params":{"q":"\\ud800"}}', 9, -32601),
     ],
