@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -30,6 +31,8 @@ ANY_TEXT = st.lists(
     min_size=1,
     max_size=8,
 ).map("".join) | st.text(st.characters(exclude_categories=()), min_size=1, max_size=12)
+#: Two texts that differ in white space are one memory: each that is stored gets its own number.
+NUMBERS = itertools.count()
 FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 MCP_HEADERS = {
@@ -116,10 +119,11 @@ def test_half_an_emoji_in_a_call_is_replaced(raw: RawSession) -> None:
 @FEW
 def test_any_text_can_be_sent_and_read(bench: HttpBench, raw: RawSession, text: str) -> None:
     as_stored = wellformed.text(text)
-    marked = f"any {text} text"
+    nth = next(NUMBERS)
+    marked = f"any {text} text {nth}"
     stored = content(raw.tool("memory_remember", content=marked, title=text[:9], source=text))
     (entry,) = content(raw.tool("memory_get", ids=[stored["id"]]))["entries"]
-    assert entry["content"] == f"any {as_stored} text"
+    assert entry["content"] == f"any {as_stored} text {nth}"
     for tool, args in (
         ("memory_recall", {"query": text}),
         ("khive_call", {"verb": text, "args": {text: text}}),
