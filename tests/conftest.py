@@ -13,9 +13,9 @@ import hypothesis
 import pytest
 from support import Installation, installed
 
-# A machine that is busy gets its time: an example that is slow is no failure. The same code is tried
-# with the same examples, so that no change is judged by luck; `--hypothesis-profile explore` draws
-# new ones each time.
+# A machine that is busy gets its time: an example that is slow is no failure. The same code is
+# tried with the same examples, so that no change is judged by luck; `--hypothesis-profile explore`
+# draws new ones each time.
 hypothesis.settings.register_profile("khive", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("khive")

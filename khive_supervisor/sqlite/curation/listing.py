@@ -10,7 +10,7 @@ from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries import conditions
 from khive_supervisor.sqlite.entries.conditions import Condition
 from khive_supervisor.sqlite.entries.table import EntryTable
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.store import curation
 from khive_supervisor.store.curation import EntryList, ListedEntry, Listing, Position
 from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter

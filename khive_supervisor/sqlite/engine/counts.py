@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 
 
 class Counted(NamedTuple):

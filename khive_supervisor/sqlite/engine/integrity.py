@@ -6,7 +6,7 @@ from __future__ import annotations
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.counts import counted, counted_anew
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 
 #: Problems that one check lists at most: more say nothing more.
 LIMIT = 20

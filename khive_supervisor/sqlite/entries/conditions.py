@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from khive_supervisor.sqlite.engine.database import Value
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.store.model import EntryFilter, NewEntry
 from khive_supervisor.text.analysis import quoted, scope_token
 

@@ -17,7 +17,7 @@ from khive_supervisor.sqlite.entries.conditions import (
     scope_parts,
 )
 from khive_supervisor.sqlite.entries.table import EntryTable
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.store.full_text import FullText
 from khive_supervisor.store.model import EVERYTHING, EntryFilter
 from khive_supervisor.text.analysis import index_text, match_expression

@@ -10,7 +10,7 @@ from dataclasses import replace
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.table import EntryTable
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.store.model import KnownSource, LearnedText, Piece, SourceText
 from khive_supervisor.store.sources import SourceStore

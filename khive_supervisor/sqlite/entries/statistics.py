@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.store.model import ChangeCounts, StoreStats
 
 

@@ -15,7 +15,7 @@ from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.conditions import live, scope_text
 from khive_supervisor.sqlite.entries.provenance import ProvenanceTable
 from khive_supervisor.sqlite.entries.rows import COLUMNS, as_new, check, entry_of
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.store.entries import EntryStore, all_gated
 from khive_supervisor.store.model import EVERYTHING, Added, Entry, EntryFilter, NewEntry, Provenance

@@ -18,9 +18,7 @@ from urllib.parse import quote
 import apsw
 
 from khive_supervisor.errors import StoreRefused, StoreUnavailable
-
-#: "khiv" in ASCII: marks the file as this project's (PRAGMA application_id).
-APPLICATION_ID = 0x6B686976
+from khive_supervisor.sqlite.schema.released.statements import APPLICATION_ID
 
 #: The first SQLite without the corruption by a reset of the write-ahead log under several
 #: writers (https://www.sqlite.org/releaselog/3_51_3.html).

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.sqlite.schema import audit as schema_audit
-from khive_supervisor.sqlite.schema import (
+from khive_supervisor.sqlite.schema import channels, executions, graph, routing, workflows
+from khive_supervisor.sqlite.schema.released import audit as schema_audit
+from khive_supervisor.sqlite.schema.released import (
     curation,
     journal,
     projects,
@@ -20,8 +21,8 @@ from khive_supervisor.sqlite.schema import (
     tasks,
     truth,
 )
-from khive_supervisor.sqlite.schema import index as schema_index
-from khive_supervisor.sqlite.schema import statements as schema
+from khive_supervisor.sqlite.schema.released import index as schema_index
+from khive_supervisor.sqlite.schema.released import statements as schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,17 @@ MIGRATIONS: tuple[Migration, ...] = (
         12,
         "the journals of clients' sessions, and what is learned from them",
         (*journal.JOURNAL, *journal.HOOKS),
+    ),
+    Migration(
+        13,
+        "what was tried and how it ended, what depends on what, who is told",
+        (
+            *executions.EXECUTIONS,
+            *graph.GRAPH,
+            *routing.ROUTING,
+            *workflows.WORKFLOWS,
+            *channels.CHANNELS,
+        ),
     ),
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.engine.counts import Counted, counted, counted_anew
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.store.model import (
     VECTOR_COMPONENT_BYTES,
     MissingVector,

@@ -22,7 +22,7 @@ SOURCES = (ROOT / "khive_supervisor", ROOT / "workers" / "khive_workers")
 FLOORS = (
     ("", "exitcodes", "text"),
     ("documents", "index", "truth"),
-    ("errors", "briefing"),
+    ("errors", "briefing", "sqlite.schema.released"),
     ("redaction",),
     ("host", "audit", "profiles", "sqlite.schema"),
     ("control", "logs", "tasks", "worktrees", "attach", "config.settings"),

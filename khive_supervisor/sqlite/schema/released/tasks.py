@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from khive_supervisor.sqlite.schema.statements import counted
+from khive_supervisor.sqlite.schema.released.statements import counted
 
 #: `cwd` is the caller's directory. `agent_session` can be resumed by an attempt that follows, and
 #: `agent_counted` is what it had counted by then. `place` says what is left in the task's own

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together from this package's constants
 from __future__ import annotations
 
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 
 #: `fates`: which entries died or came back, each with the number of the last time. Who keeps
 #: something made of live entries reads on from the number that it has seen.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from khive_supervisor.sqlite.schema.statements import LIVE, counted
+from khive_supervisor.sqlite.schema.released.statements import LIVE, counted
 
 #: `projects`: `merged_into` is never the number of a project that was merged itself. `roots_at` is
 #: when its root commits were looked for.

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together from this module's constants
 from __future__ import annotations
 
-from khive_supervisor.sqlite.schema.statements import LIVE
+from khive_supervisor.sqlite.schema.released.statements import LIVE
 
 #: The source of an old entry, as a source's name: JSON Lines had the line after the file's name.
 _LINE = "rtrim(source, '0123456789')"

@@ -7,7 +7,8 @@ in the full-text index. Dead ones keep their vectors, so that a restored entry i
 # ruff: noqa: S608 - statements are put together from this module's constants
 from __future__ import annotations
 
-from khive_supervisor.sqlite.schema.guards import APPLICATION_ID
+#: "khiv" in ASCII: marks the file as this project's (PRAGMA application_id).
+APPLICATION_ID = 0x6B686976
 
 #: What a live entry is, in SQL; part of the partial indexes, so it must be written the same way
 #: in every query that is to use them.
