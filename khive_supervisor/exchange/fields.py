@@ -31,7 +31,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     },
     "link": {
         "from": _WHOLE, "to": _WHOLE, "kind": _TEXT, "created_at": _NUMBER, "by": _TEXT,
-        "ended_at?": _NUMBER,
+        "ended_at?": _NUMBER, "valid_from?": _NUMBER, "valid_until?": _NUMBER,
     },
     "reference": {
         "entry": _WHOLE, "root": _TEXT, "path": _TEXT, "created_at": _NUMBER, "name?": _TEXT,

@@ -95,7 +95,7 @@ class SqliteStore(Store):
         entries = EntryTable(database, vectors, clock, audit)
         self.entries, self.vectors, self.audit = entries, vectors, audit
         self.purges = PurgeTable(database, entries, clock, audit)
-        self.links = LinkTable(database, clock)
+        self.links = LinkTable(database, clock, audit)
         self.references = ReferenceTable(database, clock)
         self.projects = ProjectTable(database, entries, clock)
         self.sources = SourceTable(database, entries, vectors, clock)

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-#: The kinds. The newer entry, or the one that speaks, is where a link is from.
-SUPERSEDES, CONTRADICTS, SAME_AS, ABOUT = KINDS = (
-    "supersedes",
-    "contradicts",
-    "same_as",
-    "about",
+from khive_supervisor.graph.ontology import (
+    ABOUT,
+    CAUSED_BY,
+    CONTRADICTS,
+    DEPENDS_ON,
+    DERIVED_FROM,
+    FOLLOWS,
+    KINDS,
+    PRODUCED,
+    RETRY_OF,
+    SAME_AS,
+    SUPERSEDES,
 )
+
+#: The kinds are those that `graph.ontology` declares. The newer entry, or the one that speaks, is
+#: where a link is from.
+__all__ = [
+    "ABOUT", "CAUSED_BY", "CONTRADICTS", "DEPENDS_ON", "DERIVED_FROM", "FOLLOWS", "KINDS",
+    "PRODUCED", "RETRY_OF", "SAME_AS", "SUPERSEDES", "CodeReference", "EntryLink", "LinkStore",
+    "ReferenceStore",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class EntryLink:
-    """A link between two entries; times are unix seconds, `ended_at` is None while it holds.
+    """A link between two entries; times are unix seconds, `ended_at` is None while it stands.
 
     `by` names whoever made it: an actor, or a rule; empty for what the store does by itself.
+    What it says holds from `valid_from` until before `valid_until`, each None where it has no such
+    end; `created_at` and `ended_at` are when the store learned of it, and was told that it is not
+    so.
     """
 
     id: int
@@ -29,6 +46,8 @@ class EntryLink:
     created_at: float
     ended_at: float | None
     by: str
+    valid_from: float | None = None
+    valid_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +85,33 @@ class ReferenceStore(Protocol):
 class LinkStore(Protocol):
     """Links, by the entries at their ends. They end; they are never changed otherwise."""
 
-    def add(self, from_id: int, to_id: int, kind: str, by: str = "") -> bool:
-        """Link two entries; False if they are linked so already.
+    def add(
+        self,
+        from_id: int,
+        to_id: int,
+        kind: str,
+        by: str = "",
+        *,
+        valid_from: float | None = None,
+        valid_until: float | None = None,
+        seen: Collection[str] | None = None,
+    ) -> bool:
+        """Link two entries; False if they are linked so already, a symmetric kind either way.
 
-        `InvalidInput` for an unknown kind, for `SUPERSEDES` (which superseding makes) and for an
-        entry with itself; `NotFound` if an entry does not exist.
+        Where another time of holding is given than the link has, that ends and a new one begins.
+        `seen` are the namespaces whose links count where a kind has no circles; None: all.
+        `InvalidInput` for an unknown kind, for one that these entries cannot have, for `SUPERSEDES`
+        (which superseding makes), for an entry with itself, and for a circle of a kind that has
+        none; `NotFound` if an entry does not exist.
         """
         ...
 
     def end(self, from_id: int, to_id: int, kind: str) -> bool:
-        """End a link that holds; False if there is none. Superseded entries stay superseded."""
+        """End a link that stands; False if there is none. Superseded entries stay superseded."""
         ...
 
     def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[EntryLink]:
-        """Return the links that hold from or to any of these entries, in the order made."""
+        """Return the links that stand from or to any of these entries, in the order made."""
         ...
 
     def history(self, ids: Iterable[int]) -> list[EntryLink]:

@@ -62,7 +62,8 @@ _OTHERS: dict[str, Section] = {
         "id",
         {
             "from": "from_id", "to": "to_id", "kind": "kind", "created_at": "created_at",
-            "ended_at": "ended_at", "by": "by",
+            "ended_at": "ended_at", "by": "by", "valid_from": "valid_from",
+            "valid_until": "valid_until",
         },
         "links WHERE TRUE",
     ),

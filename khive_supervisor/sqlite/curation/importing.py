@@ -7,6 +7,9 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from khive_supervisor.errors import InvalidInput
+from khive_supervisor.graph import ontology
+from khive_supervisor.graph.ontology import SUPERSEDES
 from khive_supervisor.sqlite.curation.exporting import SOURCE_COLUMNS, records
 from khive_supervisor.sqlite.curation.origins import Origins
 from khive_supervisor.sqlite.curation.taken_profiles import NO_ENTRY, takes_of_profiles
@@ -28,6 +31,8 @@ from khive_supervisor.store.model import NewEntry
 _NO_PROJECT = Imported(LEFT_OUT, why="its project was not imported")
 #: Columns that an entry keeps as they are.
 _KEPT = ("updated_at", "pinned_at", "valid_from", "valid_until")
+#: What a link has beside its ends and its kind.
+_OF_LINKS = ("created_at", "by", "valid_from", "valid_until")
 #: A file that says more would use up the numbers.
 _LARGEST_ID = 1_000_000_000
 
@@ -179,23 +184,36 @@ class ExchangeTable(Exchange):
 
     def _link(self, store: str, record: Record) -> Imported:
         """Link entries as they were; a supersession has made its link already, without its date."""
-        ends = [self._origins.here(store, "entry", record[name]) for name in ("from", "to")]
-        if None in ends:
+        from_id, to_id = (
+            self._origins.here(store, "entry", record[name]) for name in ("from", "to")
+        )
+        if from_id is None or to_id is None:
             return NO_ENTRY
-        ended = record.get("ended_at")
+        kind, ended = record["kind"], record.get("ended_at")
         sql = "SELECT id FROM links WHERE from_id = ? AND to_id = ? AND kind = ? AND "
         same = "ended_at IS NULL" if ended is None else "created_at = ?"
         dated = [] if ended is None else [record["created_at"]]
-        found = self._database.value(sql + same, [*ends, record["kind"], *dated])
-        values: dict[str, Value] = {"created_at": record["created_at"], "by": record["by"]}
+        found = self._database.value(sql + same, [from_id, to_id, kind, *dated])
+        values: dict[str, Value] = {name: record.get(name) for name in _OF_LINKS}
         if found is not None:
-            self._database.update("links", found, **values)
+            if kind == SUPERSEDES:
+                self._database.update("links", found, **values)
             return Imported(KNOWN, found)
-        from_id, to_id = ends
+        if why := self._unlinkable(kind, from_id, to_id):
+            return Imported(LEFT_OUT, why=why)
         number = self._database.insert(
-            "links", from_id=from_id, to_id=to_id, kind=record["kind"], ended_at=ended, **values
+            "links", from_id=from_id, to_id=to_id, kind=kind, ended_at=ended, **values
         )
         return Imported(STORED, number)
+
+    def _unlinkable(self, kind: str, from_id: int, to_id: int) -> str:
+        """Return why two entries cannot be linked so; empty if they can."""
+        collections = {one.id: one.collection for one in self._entries.get([from_id, to_id])}
+        try:
+            ontology.check(ontology.kind_of(kind), collections[from_id], collections[to_id])
+        except InvalidInput as error:
+            return error.message
+        return ""
 
     def _reference(self, store: str, record: Record) -> Imported:
         entry = self._origins.entry(store, record)

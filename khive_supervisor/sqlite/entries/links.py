@@ -4,64 +4,148 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.graph import ontology
+from khive_supervisor.graph.ontology import LinkKind
+from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.store.links import (
     KINDS,
-    SUPERSEDES,
     CodeReference,
     EntryLink,
     LinkStore,
     ReferenceStore,
 )
 
-_OF_THESE = """
-    SELECT id, from_id, to_id, kind, created_at, ended_at, by FROM links WHERE id IN (
+_COLUMNS = "id, from_id, to_id, kind, created_at, ended_at, by, valid_from, valid_until"
+_OF_THESE = f"""
+    SELECT {_COLUMNS} FROM links WHERE id IN (
         SELECT id FROM links WHERE from_id IN (SELECT value FROM json_each(?1))
         UNION SELECT id FROM links WHERE to_id IN (SELECT value FROM json_each(?1)))
+"""
+#: Entries that a look for a circle goes through at most.
+_MOST_REACHED = 100_000
+#: Where links of a kind lead from entries; `?3` are the namespaces that count, null: all.
+_LEADING = """
+    SELECT DISTINCT to_id FROM links WHERE from_id IN (SELECT value FROM json_each(?1))
+    AND kind = ?2 AND ended_at IS NULL AND (?3 IS NULL OR to_id IN (
+        SELECT id FROM entries WHERE namespace IN (SELECT value FROM json_each(?3))))
 """
 
 
 class LinkTable(LinkStore):
     """`LinkStore` on SQLite."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
+        self._audit = audit
 
-    def add(self, from_id: int, to_id: int, kind: str, by: str = "") -> bool:
-        if kind not in KINDS or kind == SUPERSEDES or from_id == to_id:
-            raise InvalidInput(f"There is no link {kind!r} from {from_id} to {to_id}.")
+    def add(
+        self,
+        from_id: int,
+        to_id: int,
+        kind: str,
+        by: str = "",
+        *,
+        valid_from: float | None = None,
+        valid_until: float | None = None,
+        seen: Collection[str] | None = None,
+    ) -> bool:
+        declared = _linkable(from_id, to_id, kind)
+        valid = (valid_from, valid_until)
         with self._database.write():
-            self._check_ends(from_id, to_id)
-            return bool(
-                self._database.changed(
-                    "INSERT INTO links (from_id, to_id, kind, created_at, by) "
-                    "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    [from_id, to_id, kind, self._clock(), by],
-                )
+            names = self._check_ends(declared, from_id, to_id)
+            if found := self._standing(declared, from_id, to_id):
+                if valid in ((None, None), found[1:]):
+                    return False
+                self._end(found[0], kind, names)
+            elif declared.acyclic:
+                self._check_circle(declared, from_id, to_id, seen)
+            self._database.insert(
+                "links", from_id=from_id, to_id=to_id, kind=kind, created_at=self._clock(), by=by,
+                valid_from=valid_from, valid_until=valid_until,
+            )  # fmt: skip
+            self._tell("added", kind, names)
+        return True
+
+    def _check_ends(self, kind: LinkKind, from_id: int, to_id: int) -> tuple[str, str]:
+        """Refuse ends that are not there, or not for this kind; return what they are called."""
+        ids = (from_id, to_id)
+        rows = self._database.rows(
+            "SELECT id, collection FROM entries WHERE id IN (?, ?) AND purged_at IS NULL", ids
+        )
+        found = dict(rows)
+        for one in ids:
+            if one not in found:
+                raise NotFound(f"There is no entry {one} that could be linked.")
+        ontology.check(kind, found[from_id], found[to_id])
+        start, end = (f"{found[one][0]}{one}" for one in ids)
+        return start, end
+
+    def _standing(
+        self, kind: LinkKind, from_id: int, to_id: int
+    ) -> tuple[int, float | None, float | None] | None:
+        """Return the number of the link that stands between two, and when it holds."""
+        rows = self._database.rows(
+            "SELECT id, valid_from, valid_until FROM links WHERE kind = ?3 AND ended_at IS NULL "
+            "AND ((from_id = ?1 AND to_id = ?2) OR (?4 AND from_id = ?2 AND to_id = ?1))",
+            [from_id, to_id, kind.name, kind.symmetric],
+        )
+        return rows[0] if rows else None
+
+    def _check_circle(
+        self, kind: LinkKind, from_id: int, to_id: int, seen: Collection[str] | None
+    ) -> None:
+        # What nothing leads to cannot be reached: so it is with most of what is linked.
+        if not self._database.rows(
+            "SELECT 1 FROM links WHERE to_id = ? AND kind = ? AND ended_at IS NULL LIMIT 1",
+            [from_id, kind.name],
+        ):
+            return
+        among = None if seen is None else json.dumps(sorted(seen))
+        reached = self._reached(to_id, kind.name, among, until=from_id)
+        if from_id in reached or len(reached) >= _MOST_REACHED:
+            circle = "leads back already" if from_id in reached else "leads too far to be sure"
+            raise InvalidInput(
+                f"{kind.name} has no circles, and from {to_id} to {from_id} it {circle}.",
+                hint="Look at the path between the two, and unlink what is wrong there.",
             )
 
-    def _check_ends(self, *ids: int) -> None:
-        rows = self._database.rows(
-            "SELECT id FROM entries WHERE id IN (SELECT value FROM json_each(?))",
-            [json.dumps(ids)],
-        )
-        for one in ids:
-            if (one,) not in rows:
-                raise NotFound(f"There is no entry {one} that could be linked.")
+    def _reached(self, start: int, kind: str, among: str | None, until: int) -> set[int]:
+        """Return what links of a kind lead to from an entry, up to one that is looked for."""
+        reached, edge = {start}, [start]
+        while edge and until not in reached and len(reached) < _MOST_REACHED:
+            rows = self._database.rows(_LEADING, [json.dumps(edge), kind, among])
+            edge = [one for (one,) in rows if one not in reached]
+            reached.update(edge)
+        return reached
 
     def end(self, from_id: int, to_id: int, kind: str) -> bool:
         with self._database.write():
-            return bool(
-                self._database.changed(
-                    "UPDATE links SET ended_at = ? "
-                    "WHERE from_id = ? AND to_id = ? AND kind = ? AND ended_at IS NULL",
-                    [self._clock(), from_id, to_id, kind],
+            found = self._standing(ontology.kind_of(kind), from_id, to_id)
+            if found is None:
+                return False
+            letters = dict(
+                self._database.rows(
+                    "SELECT id, substr(collection, 1, 1) FROM entries WHERE id IN (?, ?)",
+                    [from_id, to_id],
                 )
             )
+            names = (f"{letters[from_id]}{from_id}", f"{letters[to_id]}{to_id}")
+            self._end(found[0], kind, names)
+        return True
+
+    def _end(self, link: int, kind: str, names: tuple[str, str]) -> None:
+        self._database.update("links", link, ended_at=self._clock())
+        self._tell("ended", kind, names)
+
+    def _tell(self, what: str, kind: str, names: tuple[str, str]) -> None:
+        """Tell the audit chain of a link; part of the transaction."""
+        detail = {"kind": kind, "to": names[1]}
+        self._audit.append(self._clock(), f"link.{what}", f"entry/{names[0]}", detail)
 
     def of(self, ids: Iterable[int], kinds: Iterable[str] = KINDS) -> list[EntryLink]:
         rows = self._database.rows(
@@ -74,6 +158,19 @@ class LinkTable(LinkStore):
     def history(self, ids: Iterable[int]) -> list[EntryLink]:
         rows = self._database.rows(f"{_OF_THESE} ORDER BY id", [json.dumps(list(ids))])
         return [EntryLink(*row) for row in rows]
+
+
+def _linkable(from_id: int, to_id: int, kind: str) -> LinkKind:
+    """Return what a kind is, if anybody but the store may link by it, and these two."""
+    declared = ontology.kind_of(kind)
+    if declared.by_superseding:
+        raise InvalidInput(
+            f"A link {kind} is made by superseding {to_id}, and not by itself.",
+            hint="memory.supersede, or memory.remember with supersedes, does that.",
+        )
+    if from_id == to_id:
+        raise InvalidInput(f"An entry is not linked with itself, and {from_id} is both ends.")
+    return declared
 
 
 class ReferenceTable(ReferenceStore):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -100,10 +100,25 @@ class ConfinedLinks(Wall):
     def _both_own(self, *ids: int) -> bool:
         return len(self._entries.get(list(ids))) == len(ids)
 
-    def add(self, from_id: int, to_id: int, kind: str, by: str = "") -> bool:
+    def add(
+        self,
+        from_id: int,
+        to_id: int,
+        kind: str,
+        by: str = "",
+        *,
+        valid_from: float | None = None,
+        valid_until: float | None = None,
+        seen: Collection[str] | None = None,
+    ) -> bool:
         if not self._both_own(from_id, to_id):
             raise NotFound(f"There is no entry {from_id} or {to_id} that could be linked.")
-        return self._links.add(from_id, to_id, kind, by)
+        # A circle through what is hidden would tell of it.
+        asked = None if seen is None else tuple(seen)
+        own = self._entries.within(EntryFilter(namespaces=asked)).namespaces
+        return self._links.add(
+            from_id, to_id, kind, by, valid_from=valid_from, valid_until=valid_until, seen=own
+        )
 
     def end(self, from_id: int, to_id: int, kind: str) -> bool:
         return self._both_own(from_id, to_id) and self._links.end(from_id, to_id, kind)

@@ -23,7 +23,7 @@ FLOORS = (
     ("", "exitcodes", "text"),
     ("documents", "index", "truth"),
     ("errors", "briefing", "sqlite.schema.released"),
-    ("redaction",),
+    ("graph", "redaction"),
     ("host", "audit", "profiles", "sqlite.schema"),
     ("control", "logs", "tasks", "worktrees", "attach", "config.settings"),
     ("access", "agents", "budgets", "embed", "exchange"),

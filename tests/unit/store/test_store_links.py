@@ -9,8 +9,9 @@ import pytest
 from engines import Engine
 
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.graph.ontology import ONTOLOGY
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.links import ABOUT, CONTRADICTS, KINDS, SAME_AS, SUPERSEDES
+from khive_supervisor.store.links import ABOUT, CONTRADICTS, DEPENDS_ON, KINDS, SAME_AS, SUPERSEDES
 from khive_supervisor.store.model import NewEntry
 
 
@@ -71,3 +72,44 @@ def test_what_is_no_link_is_refused(store: Store) -> None:
     with pytest.raises(NotFound, match="99"):
         store.links.add(a, 99, SAME_AS)
     assert store.links.history([a, b]) == []
+
+
+def test_a_symmetric_link_stands_once_whichever_way_it_is_told(store: Store) -> None:
+    a, b, _ = three(store)
+    assert store.links.add(b, a, CONTRADICTS)
+    assert not store.links.add(a, b, CONTRADICTS)
+    assert store.links.end(a, b, CONTRADICTS)
+    assert ends(store, a) == []
+
+
+def test_another_time_of_holding_ends_the_link_and_begins_one(store: Store) -> None:
+    a, b, _ = three(store)
+    assert store.links.add(b, a, DEPENDS_ON, valid_from=10.0)
+    assert not store.links.add(b, a, DEPENDS_ON)
+    assert store.links.add(b, a, DEPENDS_ON, valid_from=10.0, valid_until=20.0)
+    told = [(one.valid_from, one.valid_until, one.ended_at) for one in store.links.history([a])]
+    assert told == [(10.0, None, 1000.0), (10.0, 20.0, None)]
+
+
+@pytest.mark.parametrize("kind", [name for name, of in ONTOLOGY.items() if of.acyclic])
+def test_a_kind_without_circles_refuses_one(store: Store, kind: str) -> None:
+    if not ONTOLOGY[kind].fits("memory", "memory") or kind == SUPERSEDES:
+        return
+    a, b, c = three(store)
+    store.links.add(a, b, kind)
+    store.links.add(b, c, kind)
+    with pytest.raises(InvalidInput, match="circles"):
+        store.links.add(c, a, kind)
+    store.links.end(a, b, kind)
+    assert store.links.add(c, a, kind)
+
+
+def test_links_are_told_to_the_audit_chain(store: Store) -> None:
+    a, b, _ = three(store)
+    store.links.add(b, a, CONTRADICTS)
+    store.links.end(b, a, CONTRADICTS)
+    told = [one for one in store.audit.page() if one.kind.startswith("link.")]
+    assert [(one.kind, one.subject) for one in told] == [
+        ("link.ended", f"entry/m{b}"), ("link.added", f"entry/m{b}"),
+    ]  # fmt: skip
+    assert f'"to":"m{a}"' in told[0].detail

@@ -1,0 +1,1 @@
+"""What links there can be between entries, and walks along them; pure."""
