@@ -8,10 +8,14 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from support import Installation, installed
+
+from khive_supervisor.audit.actions import BY_KIND
+from khive_supervisor.sqlite.audit.table import AuditTable
 
 # A machine that is busy gets its time: an example that is slow is no failure. The same code is
 # tried with the same examples, so that no change is judged by luck; `--hypothesis-profile explore`
@@ -53,3 +57,17 @@ def short() -> Iterator[Path]:
     """A directory whose path leaves room for a socket's name."""
     with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as name:
         yield Path(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def declared_actions() -> Iterator[None]:
+    """Whatever a test lets be written to an audit chain has a kind that is declared."""
+    append = AuditTable.append
+
+    def checked(self: AuditTable, at: float, kind: str, *args: Any, **more: Any) -> None:
+        assert kind in BY_KIND or kind.startswith("test."), f"declare {kind} in audit/actions.py"
+        append(self, at, kind, *args, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AuditTable, "append", checked)
+        yield

@@ -20,7 +20,7 @@ SECTIONS = {
         "logs service.supervise Show the log of the supervisor and all its processes.",
         "upgrade service.upgrade Have this command's release take over from the supervisor that runs.",
         "doctor doctor.doctor Check the installation, the store, the supervisor and the clients; change nothing.",
-        "config service.settings The configuration: what is in force.",
+        "config service.settings The configuration: what is in force, and what it can be.",
     ),
     "Clients": (
         "connect clients.connect Connect an MCP client: write the entry that starts `attach` into its configuration.",
@@ -91,6 +91,7 @@ SECTIONS = {
         "index commands.index The vector index: its state, a new generation, its checksum.",
         "call verbs Run any VERB with ARGUMENTS of the form key=value; prints JSON.",
         "verbs verbs List all verbs, or show the arguments of one.",
+        "catalog catalogue.commands Show all that others may rely on: verbs, settings, commands, routes, metrics, events.",
         'completion verbs Print the completion script of a shell: eval "$(khive-supervisor completion bash)".',
     ),
 }

@@ -18,10 +18,12 @@ def reference() -> str:
 
 
 def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
-    """The commands that do something, as ("index build", command); groups stand for theirs."""
+    """Return what does something, as ("index build", command); most groups only stand for theirs."""
     for name, command in sorted(group.commands.items()):
         path = f"{prefix}{name}"
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield path, command
             yield from commands(command, f"{path} ")
         elif not command.hidden:
             yield path, command
@@ -46,11 +48,11 @@ def _row(option: click.Option) -> str:
     meaning = option.help or ""
     if option.show_default:
         meaning += f" Default: `{option.default}`."
-    return "| " + " | ".join(_cell(part) for part in (names, _value(option), meaning)) + " |"
+    return "| " + " | ".join(_cell(part) for part in (names, value_of(option), meaning)) + " |"
 
 
-def _value(option: click.Option) -> str:
-    """What is written after the option; a flag takes nothing."""
+def value_of(option: click.Option) -> str:
+    """Return what is written after the option, as Markdown; a flag takes nothing: `-`."""
     kind = option.type
     if option.is_flag:
         return "-"

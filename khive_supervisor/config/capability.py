@@ -118,7 +118,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Capabilities:
     """What can be enabled, by id, and what is broken."""
 
     packages: Mapping[str, Package]

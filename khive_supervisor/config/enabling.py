@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from khive_supervisor.config.capability import BUILT_IN, Catalogue, Package
+from khive_supervisor.config.capability import BUILT_IN, Capabilities, Package
 from khive_supervisor.config.read_roles import Filling
 from khive_supervisor.config.settings.roles import Handler
 from khive_supervisor.config.settings.service import AgentSettings
@@ -14,7 +14,7 @@ class Enabler:
     def __init__(self, settings: AgentSettings, command_origin: str) -> None:
         self._settings = settings
         self._command_origin = command_origin
-        self._found: Catalogue | None = None
+        self._found: Capabilities | None = None
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -25,9 +25,9 @@ class Enabler:
         """Return what a capability gives a role, or why it gives nothing."""
         if self._found is None:
             # Imported here: most configurations name none, and every command reads one.
-            from khive_supervisor.config.catalogue import catalogue
+            from khive_supervisor.config.all_capabilities import all_capabilities
 
-            self._found = catalogue(self._settings.capabilities)
+            self._found = all_capabilities(self._settings.capabilities)
         package = self._found.packages.get(name)
         return self._found.why_not(name) if package is None else self._of(package)
 

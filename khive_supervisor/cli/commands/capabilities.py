@@ -19,8 +19,8 @@ from khive_supervisor.cli.connection.trust import users_file
 from khive_supervisor.cli.render.answers import ReloadShown
 from khive_supervisor.cli.render.output import table
 from khive_supervisor.cli.service.reload import result_text
-from khive_supervisor.config.capability import Capability, Catalogue, Package
-from khive_supervisor.config.catalogue import catalogue
+from khive_supervisor.config.all_capabilities import all_capabilities
+from khive_supervisor.config.capability import Capabilities, Capability, Package
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import Glance, LoadedConfig, glance, loads
 from khive_supervisor.config.settings.budget import Budget
@@ -65,12 +65,12 @@ def list_(run: Invocation) -> None:
     run.emit(_rows(known, found), _list_text)
 
 
-def _look(file: str) -> tuple[Glance, Catalogue]:
+def _look(file: str) -> tuple[Glance, Capabilities]:
     known = glance(rewrite.read(file).text.removeprefix("\ufeff"), file)
-    return known, catalogue(known.agents.capabilities)
+    return known, all_capabilities(known.agents.capabilities)
 
 
-def _rows(known: Glance, found: Catalogue) -> list[CapabilityShown]:
+def _rows(known: Glance, found: Capabilities) -> list[CapabilityShown]:
     rows: list[CapabilityShown] = [
         {
             "id": name,
@@ -122,7 +122,7 @@ def show(run: Invocation, capability: str) -> None:
     run.emit(data, lambda _: _show_text(package, data), exact=True)
 
 
-def _package(found: Catalogue, name: str) -> Package:
+def _package(found: Capabilities, name: str) -> Package:
     """The package of an id; raises NotFound with what there is, or what is wrong with it."""
     if name not in found.packages:
         text = found.why_not(name)

@@ -14,7 +14,7 @@ from khive_supervisor.cli.clients import clients
 from khive_supervisor.cli.connection.finding import status_of, unreachable
 from khive_supervisor.cli.doctor.checks import Check, Status
 from khive_supervisor.cli.render.output import counted
-from khive_supervisor.config.catalogue import catalogue
+from khive_supervisor.config.all_capabilities import all_capabilities
 from khive_supervisor.config.guarded import guarded
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import LoadedConfig
@@ -99,7 +99,7 @@ def _told(socket_path: str) -> JsonObject | None:
 
 def check_capabilities(config: Config) -> Iterable[Check]:
     """Packages that cannot be enabled; a role that names one makes the configuration invalid."""
-    found = catalogue(config.agents.capabilities)
+    found = all_capabilities(config.agents.capabilities)
     for broken in found.broken:
         name = broken.id or broken.source
         yield Check("capabilities", "warn", f"{name} is broken", "; ".join(broken.problems))

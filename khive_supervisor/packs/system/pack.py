@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from khive_supervisor import __version__
 from khive_supervisor.access.grant import Audience
+from khive_supervisor.catalogue.document import PARTS, outline, released
 from khive_supervisor.errors import NotRunning, Unresponsive
 from khive_supervisor.packs.system import audit
 from khive_supervisor.store.model import EntryFilter
+from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
@@ -70,6 +72,14 @@ def _namespace(context: Context) -> Answer:
     return {"entries": counts, "namespaces": {own: sum(counts.values())}}
 
 
+def catalog(_context: Context, args: Arguments) -> Answer:
+    """Return the outline of the catalogue, or one part of it whole."""
+    document = released()
+    if (part := args.get("part")) is None:
+        return outline(document)
+    return {"version": document["version"], part: document[part]}
+
+
 PACK = Pack(
     "system",
     "The supervisor and the store.",
@@ -90,6 +100,20 @@ PACK = Pack(
             audience=Audience.OPERATOR,
             shared=True,
             because="it tells what everybody has done",
+        ),
+        Verb(
+            "system.catalog",
+            "List all that is declared: verbs, settings, commands, routes, metrics, events.",
+            catalog,
+            {
+                "part": schema.text(
+                    "All of this part, with its schemas; without, an outline of all parts.",
+                    choices=tuple(PARTS),
+                )
+            },
+            read_only=True,
+            idempotent=True,
+            audience=Audience.AGENT,
         ),
     ),
 )

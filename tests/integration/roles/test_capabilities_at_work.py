@@ -11,8 +11,8 @@ import pytest
 from support import DEADLINE, Installation, write_distribution
 
 from khive_supervisor.config import offers
+from khive_supervisor.config.all_capabilities import all_capabilities
 from khive_supervisor.config.capability import Package
-from khive_supervisor.config.catalogue import catalogue
 from khive_supervisor.config.offers import Offer
 
 GROUP = offers.ENTRY_POINTS
@@ -45,7 +45,7 @@ def test_an_object_or_a_path_is_an_offer(site: Path) -> None:
         site, "khive_t_path", "from pathlib import Path\noffered = Path(__file__).parent/'c.toml'"
     )
     (site / "c.toml").write_text(FILE)
-    found = catalogue("/nowhere")
+    found = all_capabilities("/nowhere")
     assert isinstance(found.packages["cooking"], Package)
     assert found.packages["cooking"].capability.role == "cook"
     assert found.packages["cooking"].source == "khive_t_object 1.0, entry point khive_t_object"
@@ -81,7 +81,7 @@ def test_what_a_broken_one_does_reaches_nobody_else(site: Path, source: str, sai
     offer(site, "khive_t_good", OBJECT.format(id="cooking"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET", "s")
-        found = catalogue("/nowhere")
+        found = all_capabilities("/nowhere")
     assert "cooking" in found.packages
     (broken,) = found.broken
     assert said in broken.problems[0]

@@ -49,6 +49,7 @@ PROBES: dict[str, list[Any]] = {
     "before": [*OWN_TASKS, *FOREIGN_TASKS, "t99"],
     "after": [0, 3, 99],
     "namespace": ["acme", "beta", "nowhere", "*"],
+    "part": ["verbs", "links"],
     "profile": [DEFAULT, f"{MARK}-profile", "no-such-profile"],
     "name": [DEFAULT, f"{MARK}-profile", "no-such-profile"],
     "query": [f"what of {MARK}", "the first own words", "words"],

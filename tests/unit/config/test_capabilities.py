@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from khive_supervisor.config import capability
-from khive_supervisor.config.capability import Broken, Capability, Catalogue, Package
-from khive_supervisor.config.catalogue import catalogue
+from khive_supervisor.config.all_capabilities import all_capabilities
+from khive_supervisor.config.capability import Broken, Capabilities, Capability, Package
 from khive_supervisor.config.offers import Offer
 from khive_supervisor.config.settings import values
 from khive_supervisor.config.settings.budget import Budget
@@ -37,8 +37,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def find(directory: Path, *offered: Offer) -> Catalogue:
-    return catalogue(str(directory), lambda: offered)
+def find(directory: Path, *offered: Offer) -> Capabilities:
+    return all_capabilities(str(directory), lambda: offered)
 
 
 def read(data: dict[str, Any]) -> Package | Broken:
@@ -76,7 +76,7 @@ def test_the_keys_that_roles_have_are_declared_there() -> None:
 
 
 def test_what_it_gives_survives_being_plain_data() -> None:
-    for package in catalogue("/nowhere", tuple).packages.values():
+    for package in all_capabilities("/nowhere", tuple).packages.values():
         again = read(package.capability.as_dict())
         assert isinstance(again, Package)
         assert again.capability == package.capability
@@ -217,7 +217,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 
 def built_in(name: str) -> Capability:
-    return catalogue("/nowhere", tuple).packages[name].capability
+    return all_capabilities("/nowhere", tuple).packages[name].capability
 
 
 def answer_of(prompt: str) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def answer_of(prompt: str) -> dict[str, Any]:
 
 
 def test_nothing_that_is_built_in_is_broken() -> None:
-    found = catalogue("/nowhere", tuple)
+    found = all_capabilities("/nowhere", tuple)
     assert [*found.packages] == BUILT_IN
     assert found.broken == ()
     assert len({package.capability.role for package in found.packages.values()}) == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from khive_supervisor.config.catalogue import catalogue
+from khive_supervisor.config.all_capabilities import all_capabilities
 from khive_supervisor.config.changes import diff
 from khive_supervisor.config.load import LoadedConfig, from_dict, glance, load
 from khive_supervisor.config.settings.budget import Budget
@@ -52,7 +52,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 
 def test_a_table_that_names_a_capability_needs_nothing_else(tmp_path: Path) -> None:
     (role,) = read(tmp_path, REVIEWER).config.roles
-    built_in = catalogue("/nowhere", tuple).packages["code-reviewer"].capability
+    built_in = all_capabilities("/nowhere", tuple).packages["code-reviewer"].capability
     assert role.handler == Handler(agent=("claude", "-p"))
     assert role.capability == "code-reviewer"
     assert {name: getattr(role, name) for name in built_in.for_role()} == built_in.for_role()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support import ROOT
 
+from khive_supervisor.config.all_capabilities import PLACE, all_capabilities, read_file
 from khive_supervisor.config.capability import Capability, Package
-from khive_supervisor.config.catalogue import PLACE, catalogue, read_file
 from khive_supervisor.config.load import load
 from khive_supervisor.config.offers import DEADLINE, ENTRY_POINTS
 from khive_supervisor.config.settings.roles import Handler
@@ -59,7 +59,7 @@ def test_the_module_is_what_the_entry_point_leads_to() -> None:
 def test_every_built_in_one_and_every_key_is_in_a_table() -> None:
     rows = re.findall(r"^\| (`.*)$", TEXT, re.MULTILINE)
     cells = "\n".join(row.partition(" | ")[0] for row in rows)
-    for package in catalogue("/nowhere", tuple).packages.values():
+    for package in all_capabilities("/nowhere", tuple).packages.values():
         one = package.capability
         assert f"| `{one.id}` | `{one.role}` | `{one.task_types[0]}` |" in TEXT
     for name in declared(Capability):

@@ -16,7 +16,7 @@ SHORT_LIVED = ("cli/", "attach", "entry.py", "__main__.py", "paths.py")
 #: worker that serves alone; and by the supervisor's commands, which it has loaded at its start.
 AT_A_START = {
     "khive_supervisor.embed.minilm",
-    "khive_supervisor.config.catalogue",
+    "khive_supervisor.config.all_capabilities",
     "khive_supervisor.packs.warm_up",  # by the zygote, before it is ready
 }
 

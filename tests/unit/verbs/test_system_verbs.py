@@ -107,6 +107,18 @@ def test_a_supervisor_that_cannot_be_asked_is_said_to_be_that(
     assert found == {"state": state, "why": str(error)}
 
 
+# --- system.catalog -------------------------------------------------------------------------------
+
+
+def test_the_catalogue_is_told_in_outline_and_part_by_part(make: Make) -> None:
+    context = make(AGENT)
+    outline = call(context, "system.catalog")
+    assert outline["verbs"]["memory.recall"].startswith("Find")
+    whole = call(context, "system.catalog", part="verbs")
+    assert whole["verbs"]["memory.recall"]["arguments"]["type"] == "object"
+    assert whole.keys() == {"version", "verbs"}
+
+
 # --- system.audit ---------------------------------------------------------------------------------
 
 

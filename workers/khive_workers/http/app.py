@@ -18,16 +18,26 @@ from starlette.types import Receive, Scope, Send
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Answer
+from khive_supervisor.verbs.registry import Answer, Registry
 from khive_workers.http import metrics, openapi, routes
 from khive_workers.http.connection import Connections
 from khive_workers.http.gate import NAMESPACE, error_response
-from khive_workers.http.routes import Route, RouteCall
+from khive_workers.http.routes import Handler, Route, RouteCall
 from khive_workers.http.service import Service
 from khive_workers.http.sessions import HttpSessions
 from khive_workers.mcp import http_text
 
 log = logs.get("khive.http")
+
+
+def declared(registry: Registry, tell: Handler, describe: Handler) -> tuple[Route, ...]:
+    """Return all routes there are; `tell` answers with metrics, `describe` with OpenAPI."""
+    return (
+        *routes.declared(registry),
+        Route("GET", "/metrics", "metrics", "Show metrics for Prometheus.", tell,
+              answers={"type": "string"}, media_type="text/plain"),
+        Route("GET", "/openapi.json", "openapi", "Describe these routes.", describe),
+    )  # fmt: skip
 
 
 class Application:
@@ -40,19 +50,12 @@ class Application:
         self.requests: Counter[tuple[str, str]] = Counter()
         #: Set once the gate and the connections exist; only metrics read it.
         self.numbers: Callable[[], Answer] = dict
-        self.routes = (*routes.declared(service.registry), *self._own())
+        self.routes = declared(service.registry, self._metrics, self._openapi)
         self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
             self._by_path.setdefault(route.path, {})[route.method] = route
         self._patterns = Router([Pattern(path, _unused) for path in self._by_path])
         self._description = openapi.describe(self.routes)
-
-    def _own(self) -> tuple[Route, ...]:
-        return (
-            Route("GET", "/metrics", "metrics", "Show metrics for Prometheus.", self._metrics,
-                  answers={"type": "string"}, media_type="text/plain"),
-            Route("GET", "/openapi.json", "openapi", "Describe these routes.", self._openapi),
-        )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

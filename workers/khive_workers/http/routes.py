@@ -13,6 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from khive_supervisor.catalogue.document import installed
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
@@ -127,6 +128,13 @@ async def resume(asked: RouteCall) -> Answer:
     return await asked.service.ask("roles.resume", dict(asked.path))
 
 
+async def catalog(asked: RouteCall) -> Answer:
+    """Return what `khive-supervisor catalog --json` prints."""
+    document = installed(asked.service.registry)
+    part = asked.args.get("part")
+    return document if part is None else {"version": document["version"], part: document[part]}
+
+
 def _verb(name: str) -> Handler:
     async def handler(asked: RouteCall) -> Answer:
         return await asked.service.verb(name, {**asked.path, **asked.args}, asked.namespace)
@@ -174,6 +182,8 @@ def declared(registry: Registry) -> tuple[Route, ...]:
         Route("GET", "/healthz", "healthz", "Say that this process lives.", healthz, open=True),
         Route("GET", "/readyz", "readyz", "Say whether supervisor and store answer.", readyz),
         Route("GET", "/status", "status", "Show the whole supervisor.", status),
+        Route("GET", "/catalog", "catalog", "List all that is declared, with schemas.", catalog,
+              takes("system.catalog")),
         Route("POST", "/reload", "reload", "Read the configuration again.", reload, _RELOAD,
               also=_RELOADED),
         Route("GET", "/roles", "roles", "List the roles and their workers.", roles),

@@ -113,6 +113,20 @@ SOURCES = (
         frozenset({GENERATIONS}),
     ),
     ResourceSpec(
+        "khive://catalog",
+        "catalog",
+        "All that is declared: verbs, settings, commands, routes, metrics, events.",
+        "system.catalog",
+        frozenset(),
+    ),
+    ResourceSpec(
+        "khive://catalog/{part}",
+        "catalog part",
+        "One part of the catalogue with all its schemas, such as verbs.",
+        "system.catalog",
+        frozenset(),
+    ),
+    ResourceSpec(
         "khive://profiles",
         "profiles",
         "The profiles that feedback has taught how to rank.",
@@ -199,7 +213,7 @@ class Resources:
         """Answer resources/read by the verb behind the URI."""
         source, part = self._find(ctx, params.uri)
         verb = self._registry.get(source.verb)
-        names = verb.input_schema.get("required") or ["name"]
+        names = verb.input_schema["required"] or list(verb.input_schema["properties"])
         try:
             result = await self._run(verb.name, {names[0]: part} if part else {}, ctx)
         except (NotFound, InvalidInput) as error:

@@ -17,7 +17,7 @@ from khive_supervisor.config.capability import (
     BUILT_IN,
     MAX_BYTES,
     Broken,
-    Catalogue,
+    Capabilities,
     Package,
     read,
     taken,
@@ -32,7 +32,9 @@ PLACE = str(Path(__file__).parents[1] / "capabilities")
 SUFFIX = ".toml"
 
 
-def catalogue(directory: str, offered: Callable[[], Iterable[Offer]] = offers) -> Catalogue:
+def all_capabilities(
+    directory: str, offered: Callable[[], Iterable[Offer]] = offers
+) -> Capabilities:
     """Everything that can be enabled with this directory of the user's.
 
     Args:
@@ -48,7 +50,7 @@ def catalogue(directory: str, offered: Callable[[], Iterable[Offer]] = offers) -
             broken.append(taken(one, packages[one.capability.id]))
         else:
             packages[one.capability.id] = one
-    return Catalogue(packages, tuple(broken))
+    return Capabilities(packages, tuple(broken))
 
 
 def _all(directory: str, offered: Callable[[], Iterable[Offer]]) -> Iterator[Package | Broken]:

@@ -1,0 +1,1 @@
+"""The catalogue: all that others may rely on, as one document made of the declarations."""
