@@ -14,7 +14,7 @@ from khive_supervisor import __version__
 from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.catalogue import parts
 from khive_supervisor.catalogue.document import FORM, PARTS
-from khive_supervisor.cli.catalogue.listing import listed
+from khive_supervisor.cli.listing import listed
 from khive_supervisor.cli.main import cli
 from khive_supervisor.packs.loading import BUILTIN
 from khive_supervisor.verbs.registry import Registry

@@ -18,7 +18,7 @@ def reference() -> str:
 
 
 def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Return what does something, as ("index build", command); most groups only stand for theirs."""
+    """Return what does something, as ("index build", command); groups often do not."""
     for name, command in sorted(group.commands.items()):
         path = f"{prefix}{name}"
         if isinstance(command, click.Group):

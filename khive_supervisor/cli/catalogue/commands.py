@@ -16,7 +16,7 @@ from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.text.plain_json import JsonObject
 
 _PART = click.option(
-    "--part", type=click.Choice(tuple(PARTS)), help="Only this part; all of them if not given."
+    "--part", type=click.Choice(tuple(PARTS)), metavar="NAME", help="Only this part, whole."
 )
 
 

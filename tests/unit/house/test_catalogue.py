@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import catalogue
 import pytest
@@ -68,7 +69,7 @@ def test_nothing_is_recorded_of_verbs_that_are_not_there() -> None:
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
-def test_a_released_catalogue_can_be_read_and_compared(file) -> None:  # type: ignore[no-untyped-def]
+def test_a_released_catalogue_can_be_read_and_compared(file: Path) -> None:
     old = read(file.read_text(encoding="utf-8"), file.name)
     assert old["version"] == file.stem
     json.dumps([one.what for one in compare(old, released())])
