@@ -140,8 +140,7 @@ def _taken(route: Item) -> Item:
 
 def _answered(route: Item) -> Item:
     content = route.get("responses", {}).get("200", {}).get("content", {})
-    found: Item = next(iter(content.values()), {}).get("schema", {})
-    return found
+    return next((one.get("schema", {}) for one in content.values()), {})
 
 
 def _as_it_was(_was: Item, _now: Item) -> Iterator[Said]:
