@@ -148,14 +148,19 @@ class StartTerms:
         return words
 
 
-def hello(terms: StartTerms, names: "tuple[str, ...]", kind: str = "attach") -> bytes:
-    """The hello frame: who and where we are, which store we mean, what was ignored or forwarded."""
+def hello(
+    terms: StartTerms, names: "tuple[str, ...]", kind: str = "attach", more: str = ""
+) -> bytes:
+    """The hello frame: who and where we are, which store we mean, what was ignored or forwarded.
+
+    `more`: members that only some have, as JSON, each with a comma behind it.
+    """
     left_out = ",".join(f"[{quoted(name)},{quoted(value)}]" for name, value in terms.ignored)
     forwarded = [(n, paths.env(n)) for n in names]
     env = ",".join(quoted(n) + ":" + quoted(v) for n, v in forwarded if v is not None)
     store = holder.store_named()
     body = (
-        f'{{"v":{PROTOCOL},"kind":"{kind}","release":{quoted(__version__)},"pid":{getpid()},'
+        f'{{"v":{PROTOCOL},"kind":"{kind}",{more}"release":{quoted(__version__)},"pid":{getpid()},'
         f'"cwd":{quoted(paths.working_directory())},'
         f'"config":{quoted(terms.config) if terms.config else "null"},'
         f'"store":{quoted(store) if store else "null"},'

@@ -155,7 +155,7 @@ def reach(terms: StartTerms, may_start: bool) -> socket:
     """
     for path in holder.candidates(terms.config):
         if holder.unsafe(path) is None and (sock := connected(path)) is not None:
-            sock.sendall(hello(terms, forwarded_names(path), "verbs"))
+            sock.sendall(hello(terms, forwarded_names(path), "verbs", '"hook":true,'))
             return sock
     if may_start:
         start(terms)

@@ -32,7 +32,7 @@ from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written, prefer_written
 from khive_supervisor.search.full_text import LexicalMatches, LexicalSearch
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter
 from khive_supervisor.text import analysis as text
 
 log = logs.get("khive.search")
@@ -140,6 +140,14 @@ class SearchEngine:
         """Look at what the store holds now, so that the next search need not: an optimisation."""
         if self._index is not None:
             self._index.refresh()
+
+    def rehearse(self, now: float) -> None:
+        """Search once for nothing, uncounted, so that the next search finds everything loaded."""
+        counted = replace(self.counts)
+        try:
+            self.search("what was decided", EVERYTHING, limit=1, now=now)
+        finally:
+            self.counts = counted
 
     def search(
         self,

@@ -181,6 +181,7 @@ class Supervisor:
         """Accept nobody any more; with a successor, who comes waits at the socket."""
         parts, successor = self.parts, self.successor
         log.info("supervisor.stopping", successor=successor and successor.release)
+        parts.hook_worker.end()
         if parts.ending.sessions:
             await parts.sessions.end_all()  # while their links still stand
         if successor is None:

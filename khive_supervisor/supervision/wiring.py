@@ -35,6 +35,7 @@ from khive_supervisor.supervision.maintenance.log_file import LogFile
 from khive_supervisor.supervision.maintenance.work import Upkeep
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.environment import ChildEnvironment
+from khive_supervisor.supervision.processes.hook_worker import HookWorker
 from khive_supervisor.supervision.processes.http_listener import HTTP_OFF, HttpFront
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.restart import RestartPolicy
@@ -97,6 +98,7 @@ class Parts:
         wanted = self.start.http or config.http.enabled
         self.http = HttpFront(config.http, self.socket_path) if wanted else None
         self.spawner = self._spawner(config)
+        self.hook_worker = HookWorker(self.spawner, time.monotonic)
         self.children = self._children(config)
         self.strangers = Strangers()
 
@@ -153,6 +155,7 @@ class Parts:
             self.environment,
             self.allow_list,
             self.spawner,
+            self.hook_worker,
             self.watcher,
             *self.children.values(),
             upkeep,
@@ -196,6 +199,7 @@ class Parts:
             grants,
             self.upgrader,
             self.spawner,
+            self.hook_worker,
             self.confirmation,
         )
         operations = Operations(
@@ -234,6 +238,7 @@ class Parts:
         self.looks: list[Callable[[], None]] = [
             *(child.look for child in self.processes),
             self.spawner.look,
+            self.hook_worker.look,
             self._look_for_strays,
             self.sessions.look,
             self.roles.look_at_workers,

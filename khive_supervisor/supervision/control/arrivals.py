@@ -8,7 +8,7 @@ stands.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from khive_supervisor import logs
@@ -23,6 +23,7 @@ from khive_supervisor.supervision.control.sessions import SessionTable
 from khive_supervisor.supervision.control.terms import SessionTerms
 from khive_supervisor.supervision.maintenance.confirmation import Confirmation
 from khive_supervisor.supervision.processes.child import describe_exit
+from khive_supervisor.supervision.processes.hook_worker import HookWorker
 from khive_supervisor.supervision.processes.spawner import Spawner, WorkerRequest
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.upgrade.handover import Upgrader
@@ -32,6 +33,9 @@ log = logs.get("khive.supervisor")
 
 #: Descriptors that attach passes; the channel makes one more.
 ATTACH_FDS = MAX_FDS - 1
+
+#: Has a worker serve a request with these descriptors.
+Spawns = Callable[[WorkerRequest, Sequence[int]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Arrivals:
     grants: Grants
     upgrader: Upgrader
     spawner: Spawner
+    hooks: HookWorker
     confirmation: Confirmation
 
     async def attach(self, arrival: Arrival) -> None:
@@ -52,20 +57,21 @@ class Arrivals:
             raise InvalidInput(
                 f"A session needs {ATTACH_FDS} descriptors; {len(arrival.fds)} came."
             )
-        await self._take(arrival, [*arrival.fds, arrival.conn.fileno()])
+        await self._take(arrival, [*arrival.fds, arrival.conn.fileno()], self.spawner.spawn)
 
     async def verbs(self, arrival: Arrival) -> None:
-        """Give the connection of a command that calls verbs to a worker."""
-        await self._take(arrival, [arrival.conn.fileno()])
+        """Give the connection of a command that calls verbs to a worker; a hook's to theirs."""
+        spawn = self.hooks.spawn if arrival.hello.get("hook") else self.spawner.spawn
+        await self._take(arrival, [arrival.conn.fileno()], spawn)
 
-    async def _take(self, arrival: Arrival, fds: list[int]) -> None:
+    async def _take(self, arrival: Arrival, fds: list[int], spawn: Spawns) -> None:
         elsewhere = await self.belonging.admit(arrival.hello)
         if elsewhere is not None:
             await redirect(arrival, elsewhere)
             return
         request = await self._request(arrival)
         if acknowledge(arrival):
-            self.spawner.spawn(request, fds)
+            spawn(request, fds)
             self.confirmation.arrived(identity.from_dict(request["identity"]))
 
     async def _request(self, arrival: Arrival) -> JsonObject:

@@ -49,6 +49,7 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "store": (str, type(None)),
     "default_store": str,
     "acks": bool,
+    "hook": bool,
     "env": dict,
     "state": str,
     "lost": list,

@@ -22,29 +22,47 @@ from khive_workers.common.link import Link, make_context
 log = logs.get("khive.verbs")
 
 
-class VerbWorker:
+def of_command(request: SessionRequest) -> SessionRequest:
+    """Return a request without its session's name.
+
+    A command is over after one word: if each were a session of its own, whoever repeats one would
+    outvote the others. What is said on a command line is its actor's.
+    """
+    return {**request, "session": ""}
+
+
+def serve_command(config: Config, registry: Registry, request: SessionRequest, fd: int) -> int:
+    """Serve a command's connection until it leaves; the exit code."""
+    path = paths.env("KHIVE_SOCKET")
+    assert path is not None
+    link = Link(config, request, "verbs", path)
+    link.connect()
+    context = make_context(config, of_command(request), path)
+    context.hint = link.hint
+    try:
+        VerbConnection(registry, context, fd).serve()
+    finally:
+        link.count(context.counts())
+        context.close()
+        link.close()
+    return exitcodes.OK
+
+
+class VerbConnection:
     """Verbs on a control connection: one request at a time, until the client leaves."""
 
-    def __init__(
-        self, config: Config, registry: Registry, request: SessionRequest, fd: int
-    ) -> None:
-        self._config = config
+    def __init__(self, registry: Registry, context: Context, fd: int) -> None:
+        """`fd` is owned from now on."""
         self._registry = registry
-        self._request = request
+        self._context = context
         conn = socket.socket(fileno=fd)
         conn.setblocking(True)
         self._connection = protocol.Connection(conn)
 
-    def run(self) -> int:
-        """Serve until the client leaves; the exit code."""
-        path = paths.env("KHIVE_SOCKET")
-        assert path is not None
-        link = Link(self._config, self._request, "verbs", path)
-        link.connect()
-        # A command is over after one word: if each were a session of its own, whoever repeats one
-        # would outvote the others. What is said on a command line is its actor's.
-        context = make_context(self._config, {**self._request, "session": ""}, path)
-        context.hint, context.pause = link.hint, self._pause
+    def serve(self) -> None:
+        """Answer until the client has left."""
+        context = self._context
+        context.pause = self._pause
         try:
             while (message := self._connection.receive()) is not None:
                 self._connection.send(self._answer(context, message))
@@ -55,11 +73,7 @@ class VerbWorker:
         except ConnectionError as error:
             log.debug("verbs.client_left", error=str(error))
         finally:
-            link.count(context.counts())
-            context.close()
             self._connection.close()
-            link.close()
-        return exitcodes.OK
 
     def _pause(self, seconds: float) -> None:
         """Wait, but no longer than the client does."""

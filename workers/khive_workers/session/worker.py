@@ -37,8 +37,9 @@ from khive_workers.mcp.fd_transport import FdTransport, TrafficObserver
 from khive_workers.mcp.inbox import Inbox
 from khive_workers.mcp.server import McpServer
 from khive_workers.session.coming_over import Starter, become_attach, come_over
+from khive_workers.session.hooks import HookServer
 from khive_workers.session.journal import Journal, make_file
-from khive_workers.session.verbs import VerbWorker
+from khive_workers.session.verbs import serve_command
 
 log = logs.get("khive.session")
 
@@ -132,16 +133,27 @@ def serve(config: Config, request: SessionRequest, fds: list[int]) -> int:
     # for as long as the whole search takes.
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.set_threshold(COLLECT_AFTER)
-    config = overlay(config, request.get("settings") or {})
     if request["kind"] == "verbs":
         runtime.name_process("khive-verbs")
         if request.get("acks") and not runtime.begin(fds[0], protocol.encode({"begun": True})):
             return exitcodes.OK
-        return VerbWorker(config, prepared()[0], request, fds[0]).run()
+        return _serve_verbs(config, request, fds)
+    config = overlay(config, request.get("settings") or {})
     runtime.name_process("khive-session")
     if request.get("acks") and not runtime.begin(fds[-1], b"W\n"):
         return exitcodes.OK  # nobody waits for us: another serves the client's pipes
     return SessionWorker(config, request, fds).run()
+
+
+def _serve_verbs(config: Config, request: SessionRequest, fds: list[int]) -> int:
+    """Serve a command, or hooks: the first one of those comes with the channel for the next."""
+    registry = prepared()[0]
+    if len(fds) == 1:
+        own = overlay(config, request.get("settings") or {})
+        return serve_command(own, registry, request, fds[0])
+    return HookServer(config, registry, str(request.get("session", "")), fds[1]).run(
+        request, fds[0]
+    )
 
 
 class SessionWorker:
