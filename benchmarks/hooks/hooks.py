@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from benchmarks.core.context import Context
 from benchmarks.core.installation import COMMAND, Installation, installed
+from benchmarks.core.processes import Memory, kill, memory_of, wait_until
 from benchmarks.core.report import Row
 from benchmarks.core.session import opened
 from khive_supervisor.briefing import tokens
@@ -55,6 +56,9 @@ def measure(context: Context) -> list[Row]:
         khive.settle()
         at_start = _timed(lambda _: _hook(khive, "session-start", source="startup"), runs)
         at_prompt = _timed(lambda n: _hook(khive, "user-prompt-submit", prompt=_prompt(n)), runs)
+        first = [_first_prompt(khive, number) for number in range(runs // 10)]
+        _hook(khive, "session-start", source="startup")
+        kept = memory_of(_hook_worker(khive))
         plain = _timed(lambda _: _run([sys.executable, "-c", "import mcp"], khive, ""), runs // 10)
         nothing = _timed(lambda _: _run(["true"], khive, ""), runs)
         piped, told = _on_the_pipe(khive, runs * 2)
@@ -62,6 +66,7 @@ def measure(context: Context) -> list[Row]:
     return [
         _of_process("SessionStart", at_start, plain, nothing),
         _of_process("UserPromptSubmit by a command", at_prompt, plain, nothing),
+        _of_kept(sorted(first), at_prompt, kept),
         _of_pipe(piped, told),
         _of_tokens(brief, told),
     ]
@@ -91,6 +96,23 @@ def _prompt(number: int) -> str:
 def _hook(khive: Installation, name: str, **said: str) -> str:
     event = json.dumps({"session_id": SESSION, "cwd": str(khive.home), **said})
     return _run([COMMAND, "hook", name], khive, event)
+
+
+def _first_prompt(khive: Installation, number: int) -> float:
+    """Return the milliseconds of a prompt when no worker has been kept."""
+    kill(_hook_worker(khive))
+    began = time.perf_counter()
+    _hook(khive, "user-prompt-submit", prompt=_prompt(2 * number))
+    return (time.perf_counter() - began) * 1000
+
+
+def _hook_worker(khive: Installation) -> int:
+    """Return the process that is kept from hook to hook, once it is idle."""
+
+    def found() -> int | None:
+        return next((s["pid"] for s in khive.status()["sessions"] if s["kind"] == "hooks"), None)
+
+    return wait_until(found, "a worker of hooks")
 
 
 def _run(command: Sequence[str], khive: Installation, said: str) -> str:
@@ -140,6 +162,17 @@ def _of_process(event: str, found: list[float], plain: list[float], nothing: lis
         ),
         met=middle <= PROCESS[0] and late <= PROCESS[1] and times >= TIMES,
         data={"p50": middle, "p99": late, "plain": _at(plain, 0.5), "true": _at(nothing, 0.5)},
+    )
+
+
+def _of_kept(first: list[float], next_ones: list[float], kept: Memory) -> Row:
+    middle, own = _at(first, 0.5), kept.dirty / 1e6
+    return Row(
+        what="the first prompt by a command, when no worker is kept; memory of the kept one alone",
+        target="measured",
+        khive=f"p50 {middle:.1f} ms ({_at(next_ones, 0.5):.1f} ms the next); {own:.1f} MB",
+        met=None,
+        data={"p50": middle, "megabytes": own},
     )
 
 

@@ -41,7 +41,7 @@ MAX_COUNTS = 64
 #: Kinds of workers that serve clients for as long as these want.
 SERVING = ("session", "http")
 #: Kinds of workers that are asked here; the HTTP worker is asked as the child that it is.
-ASKED = ("session", "verbs")
+ASKED = ("session", "verbs", "hooks")
 
 
 class SessionStatus(ShownState):

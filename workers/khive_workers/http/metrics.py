@@ -77,7 +77,7 @@ def _counted(name: str) -> Callable[[Facts], Iterator[Sample]]:
 
 def _sessions(facts: Facts) -> Iterator[Sample]:
     kinds = [session["kind"] for session in facts.status["sessions"]]
-    for kind in ("session", "verbs", "http"):
+    for kind in ("session", "verbs", "hooks", "http"):
         yield (kind,), kinds.count(kind)
 
 

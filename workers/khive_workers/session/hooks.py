@@ -44,7 +44,7 @@ class HookServer:
         path = paths.env("KHIVE_SOCKET")
         assert path is not None
         self._path = path
-        self._link = Link(config, {"kind": "verbs", "session": name}, "verbs", path)
+        self._link = Link(config, {"kind": "verbs", "session": name}, "hooks", path)
         self._context: Context | None = None
         self._settings: object = None
 
