@@ -96,6 +96,8 @@ KINDS: tuple[str, ...] = tuple(ONTOLOGY)
 INVERSES: Mapping[str, LinkKind] = MappingProxyType(
     {kind.inverse: kind for kind in _DECLARED if not kind.symmetric}
 )
+#: All names by which links can be asked for: each kind from either end.
+READINGS: tuple[str, ...] = (*KINDS, *INVERSES)
 
 
 def kind_of(name: str) -> LinkKind:
@@ -116,6 +118,34 @@ def kind_of(name: str) -> LinkKind:
 def _turned(name: str) -> str:
     inverse = INVERSES.get(name)
     return f"Exchange the ends and say {inverse.name}." if inverse is not None else ""
+
+
+def sides(readings: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the kinds that are followed from where they begin, and those from where they lead.
+
+    `depends_on` is followed from its beginning, `needed_by` is the same kind from its end; nothing
+    asked for is everything, either way.
+
+    Raises:
+        InvalidInput: there is no such name; it names those that there are.
+    """
+    if not readings:
+        return KINDS, KINDS
+    for name in readings:
+        if name not in READINGS:
+            raise InvalidInput(
+                f"There is no kind of link {name[:80]!r}.",
+                hint=f"There are: {', '.join(READINGS)}.",
+            )
+    leaving = tuple(kind.name for kind in _DECLARED if kind.name in readings)
+    entering = tuple(kind.name for kind in _DECLARED if kind.inverse in readings)
+    return leaving, entering
+
+
+def reading(kind: str, *, forwards: bool) -> str:
+    """Return what a kind is called from where it begins, or else from where it leads."""
+    declared = ONTOLOGY.get(kind)
+    return kind if forwards or declared is None else declared.inverse
 
 
 def kinds_between(start: str, end: str) -> tuple[str, ...]:

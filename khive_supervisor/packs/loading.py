@@ -8,6 +8,7 @@ from khive_supervisor.packs.agents import pack as agents
 from khive_supervisor.packs.brain import pack as brain
 from khive_supervisor.packs.capture import pack as capture
 from khive_supervisor.packs.curation import pack as curation
+from khive_supervisor.packs.graph import pack as graph
 from khive_supervisor.packs.hooks import pack as hooks
 from khive_supervisor.packs.memory import knowledge, projects, purge
 from khive_supervisor.packs.memory import pack as memory
@@ -29,6 +30,7 @@ BUILTIN = (
     purge.PACK,
     projects.PACK,
     curation.PACK,
+    graph.PACK,
     brain.PACK,
     agents.PACK,
     index.PACK,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from khive_supervisor.graph.ontology import (
@@ -19,13 +19,14 @@ from khive_supervisor.graph.ontology import (
     SAME_AS,
     SUPERSEDES,
 )
+from khive_supervisor.store.model import EVERYTHING, EntryFilter
 
 #: The kinds are those that `graph.ontology` declares. The newer entry, or the one that speaks, is
 #: where a link is from.
 __all__ = [
     "ABOUT", "CAUSED_BY", "CONTRADICTS", "DEPENDS_ON", "DERIVED_FROM", "FOLLOWS", "KINDS",
-    "PRODUCED", "RETRY_OF", "SAME_AS", "SUPERSEDES", "CodeReference", "EntryLink", "LinkStore",
-    "ReferenceStore",
+    "PRODUCED", "RETRY_OF", "SAME_AS", "SUPERSEDES", "Along", "CodeReference", "EntryLink",
+    "LinkStore", "ReferenceStore",
 ]  # fmt: skip
 
 
@@ -67,6 +68,28 @@ class CodeReference:
     commit_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Along:
+    """Which links a walk goes along, and to which entries.
+
+    Kinds of `leaving` are followed from where they begin, those of `entering` from where they lead.
+    `at` is when what they say has to hold, in unix seconds (None: whenever); with `past`, as the
+    store knew it then: links and entries that came since are not there, those that have gone since
+    are. `where` is what the entries at the far end are held to, live or superseded; its namespaces
+    are what those at the near end are held to.
+    """
+
+    leaving: tuple[str, ...] = KINDS
+    entering: tuple[str, ...] = KINDS
+    at: float | None = None
+    past: bool = False
+    where: EntryFilter = EVERYTHING
+
+    def turned(self) -> Along:
+        """Return the same links, as they are followed from their other ends."""
+        return replace(self, leaving=self.entering, entering=self.leaving)
+
+
 class ReferenceStore(Protocol):
     """What entries are about in files."""
 
@@ -75,6 +98,10 @@ class ReferenceStore(Protocol):
 
         `NotFound` if there is no such entry.
         """
+        ...
+
+    def remove(self, entry_id: int, path: str, name: str | None) -> bool:
+        """Take a path and name away from what an entry is about; False if it is not about them."""
         ...
 
     def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
@@ -116,4 +143,14 @@ class LinkStore(Protocol):
 
     def history(self, ids: Iterable[int]) -> list[EntryLink]:
         """Return all links from or to any of these entries, ended ones too, in the order made."""
+        ...
+
+    def along(
+        self, ids: Iterable[int], which: Along, limit: int, besides: Iterable[int] = ()
+    ) -> list[EntryLink]:
+        """Return the links that lead from these entries to others, in the order made.
+
+        Links to entries of `besides` are left out; forgotten entries are not there, purged ones
+        never. More than `limit` are cut off.
+        """
         ...

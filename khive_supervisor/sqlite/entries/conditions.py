@@ -84,7 +84,13 @@ def live(where: EntryFilter, *, many: bool) -> Condition:
     `many`: for going through the table, tags are looked up in the full-text index; without, for a
     few given ids, each entry's own list is looked at.
     """
-    sql, bindings = LIVE, list[Value]()
+    sql, bindings = passing(where, many=many)
+    return LIVE + sql, bindings
+
+
+def passing(where: EntryFilter, *, many: bool) -> Condition:
+    """Return the condition on `entries`, live or not, for those that pass; with its leading AND."""
+    sql, bindings = "", list[Value]()
     # The + keeps SQLite from walking an index of many entries to find a few given ones.
     by_index = "" if many else "+"
     if where.collection is not None:

@@ -11,13 +11,16 @@ from khive_supervisor.graph import ontology
 from khive_supervisor.graph.ontology import LinkKind
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.sqlite.entries.conditions import Condition, passing
 from khive_supervisor.store.links import (
     KINDS,
+    Along,
     CodeReference,
     EntryLink,
     LinkStore,
     ReferenceStore,
 )
+from khive_supervisor.store.model import EntryFilter
 
 _COLUMNS = "id, from_id, to_id, kind, created_at, ended_at, by, valid_from, valid_until"
 _OF_THESE = f"""
@@ -159,6 +162,68 @@ class LinkTable(LinkStore):
         rows = self._database.rows(f"{_OF_THESE} ORDER BY id", [json.dumps(list(ids))])
         return [EntryLink(*row) for row in rows]
 
+    def along(
+        self, ids: Iterable[int], which: Along, limit: int, besides: Iterable[int] = ()
+    ) -> list[EntryLink]:
+        edge, left_out = json.dumps(list(ids)), json.dumps(list(besides))
+        parts = [
+            _ends(near, far, kinds, which, (edge, left_out))
+            for near, far, kinds in (
+                ("from_id", "to_id", which.leaving),
+                ("to_id", "from_id", which.entering),
+            )
+        ]
+        sql = " UNION ".join(part for part, _ in parts)
+        bindings = [value for _, values in parts for value in values]
+        rows = self._database.rows(f"{sql} ORDER BY id LIMIT ?", [*bindings, limit])
+        return [EntryLink(*row) for row in rows]
+
+
+def _ends(
+    near: str, far: str, kinds: Sequence[str], which: Along, given: tuple[str, str]
+) -> Condition:
+    """Return the statement for links from one of their ends: `given` are the edge, and the rest."""
+    links, when = _standing_at(which)
+    entries, holds = _there_at(which)
+    passes, values = passing(which.where, many=False)
+    sql = (
+        f"SELECT {_COLUMNS} FROM links WHERE {near} IN ({_own(which.where)}) "
+        f"AND {far} NOT IN (SELECT value FROM json_each(?)) "
+        f"AND kind IN (SELECT value FROM json_each(?)){links} "
+        f"AND EXISTS (SELECT 1 FROM entries WHERE entries.id = {far} AND {entries}{passes})"
+    )
+    edge, besides = given
+    own = which.where.namespaces or ()
+    return sql, [edge, *own, besides, json.dumps(kinds), *when, *holds, *values]
+
+
+def _own(where: EntryFilter) -> str:
+    """Return the statement for those of a list of ids that are in the namespaces of a filter."""
+    if where.namespaces is None:
+        return "SELECT value FROM json_each(?)"
+    return (
+        "SELECT value FROM json_each(?) WHERE value IN (SELECT id FROM entries "
+        f"WHERE +namespace IN ({', '.join('?' * len(where.namespaces))}))"
+    )
+
+
+def _standing_at(which: Along) -> Condition:
+    """Return the condition on links by time, with its leading AND."""
+    if which.at is None:
+        return "", []
+    sql = " AND ifnull(valid_from <= ?, TRUE) AND ifnull(valid_until > ?, TRUE)"
+    if not which.past:
+        return f"{sql} AND ended_at IS NULL", [which.at] * 2
+    return f"{sql} AND created_at <= ? AND ifnull(ended_at > ?, TRUE)", [which.at] * 4
+
+
+def _there_at(which: Along) -> Condition:
+    """Return the condition on entries by time: those that were there, superseded ones too."""
+    if which.at is None or not which.past:
+        return "purged_at IS NULL AND deleted_at IS NULL", []
+    sql = "purged_at IS NULL AND created_at <= ? AND ifnull(deleted_at > ?, TRUE)"
+    return sql, [which.at] * 2
+
 
 def _linkable(from_id: int, to_id: int, kind: str) -> LinkKind:
     """Return what a kind is, if anybody but the store may link by it, and these two."""
@@ -169,7 +234,10 @@ def _linkable(from_id: int, to_id: int, kind: str) -> LinkKind:
             hint="memory.supersede, or memory.remember with supersedes, does that.",
         )
     if from_id == to_id:
-        raise InvalidInput(f"An entry is not linked with itself, and {from_id} is both ends.")
+        raise InvalidInput(
+            f"An entry is not linked with itself, and {from_id} is both ends.",
+            hint="Name two entries.",
+        )
     return declared
 
 
@@ -194,6 +262,15 @@ class ReferenceTable(ReferenceStore):
                     name=one.name, value=one.value, blob=one.blob, commit_id=one.commit_id,
                     created_at=self._clock(),
                 )  # fmt: skip
+
+    def remove(self, entry_id: int, path: str, name: str | None) -> bool:
+        with self._database.write():
+            return bool(
+                self._database.changed(
+                    "DELETE FROM code_references WHERE entry_id = ? AND path = ? AND name IS ?",
+                    [entry_id, path, name],
+                )
+            )
 
     def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
         rows = self._database.rows(

@@ -15,7 +15,14 @@ from khive_supervisor.store.curation import (
     Listing,
     Position,
 )
-from khive_supervisor.store.links import KINDS, CodeReference, EntryLink, LinkStore, ReferenceStore
+from khive_supervisor.store.links import (
+    KINDS,
+    Along,
+    CodeReference,
+    EntryLink,
+    LinkStore,
+    ReferenceStore,
+)
 from khive_supervisor.store.model import (
     EVERYTHING,
     EntryFilter,
@@ -129,6 +136,13 @@ class ConfinedLinks(Wall):
     def history(self, ids: Iterable[int]) -> list[EntryLink]:
         return self._among(self._links.history(ids))
 
+    def along(
+        self, ids: Iterable[int], which: Along, limit: int, besides: Iterable[int] = ()
+    ) -> list[EntryLink]:
+        # Held to its own namespaces where links are read: so nothing else is what was cut off.
+        within = replace(which, where=self._entries.within(which.where))
+        return self._links.along(ids, within, limit, besides)
+
     def _among(self, links: list[EntryLink]) -> list[EntryLink]:
         ends = {one for link in links for one in (link.from_id, link.to_id)}
         own = {one.id for one in self._entries.get(list(ends))}
@@ -148,6 +162,10 @@ class ConfinedReferences(Wall):
         if not self._entries.get([entry_id]):
             raise NotFound(f"There is no entry {entry_id} that could be about code.")
         self._references.add(entry_id, references)
+
+    def remove(self, entry_id: int, path: str, name: str | None) -> bool:
+        own = bool(self._entries.get([entry_id]))
+        return own and self._references.remove(entry_id, path, name)
 
     def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
         return self._references.of(self._entries.among(list(ids)))

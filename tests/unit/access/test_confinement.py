@@ -41,6 +41,12 @@ OWN_TASKS, FOREIGN_TASKS = ("t1", "t2"), ("t3", "t4", "t5")
 #: namespace has. An argument that is not here has to be thought about.
 PROBES: dict[str, list[Any]] = {
     "id": [*OWN, *FOREIGN, "m99"],
+    "from": [*OWN, *FOREIGN, "m99"],
+    "to": [*OWN, *FOREIGN, "m99", "x.py"],
+    "of": [*OWN, *FOREIGN, "m99"],
+    "kinds": [["depends_on"], ["needed_by", "contradicts"], [MARK]],
+    "depth": [1, 6],
+    "ended": [True],
     "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m4"], ["m1", "m99"]],
     "target": [*OWN, *FOREIGN, "m99"],
     "results": [[{"id": one}] for one in (*OWN, *FOREIGN, "m99")] + [[]],
@@ -130,7 +136,8 @@ GIVEN: dict[str, Any] = {
     "entries": [{"content": "words of ours"}], "results": [{"id": "m1"}], "task": "t1",
     "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0, "sources": ["/home/own"],
     "event": "UserPromptSubmit", "client": "claude-code", "said": '{"session_id": "a"}',
-    "repository": "git:/home/own/.git", "commits": [],
+    "repository": "git:/home/own/.git", "commits": [], "from": "m1", "to": "m3", "of": "m1",
+    "kind": "depends_on",
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
@@ -183,6 +190,9 @@ class Place:
         call(self.user, "brain.bind", name=f"{MARK}-profile", namespace="beta")
         call(session, "brain.feedback", target="m4", signal="useful")
         call(session, "hooks.event", event="UserPromptSubmit", prompt=f"{MARK} words of memory")
+        # Somebody who has both namespaces has linked them: round from m3 to m1, too.
+        for start, end in (("m3", "m4"), ("m4", "k5"), ("m6", "m1"), ("k5", "m1")):
+            call(self.user, "graph.link", **{"from": start, "kind": "depends_on", "to": end})
 
     def number_from(self, number: int) -> None:
         """Have the next entries and tasks numbered from here."""
@@ -346,8 +356,8 @@ ALLOWED = {
         "add", "annotate", "filter_ids", "forget", "get", "known", "live_count", "live_ids",
         "not_holding", "page", "provenances", "recent", "replace", "restore", "supersede",
     },
-    "links": {"add", "end", "history", "of"},
-    "references": {"add", "of"},
+    "links": {"add", "along", "end", "history", "of"},
+    "references": {"add", "of", "remove"},
     "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
     "projects": {"counts"},
     "lists": {"count", "counts", "ids", "page", "pin", "tags"},

@@ -23,6 +23,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Handler, Role
 from khive_supervisor.control.protocol import MAX_FDS, MAX_FRAME, PROTOCOL
 from khive_supervisor.index.vectors.build import BuildReason
+from khive_supervisor.graph import reference as links
 from khive_supervisor.packs import reference as verbs
 from khive_supervisor.packs.loading import BUILTIN
 from khive_supervisor.profiles import admission, signals
@@ -76,6 +77,7 @@ def first_cells(document: str) -> set[str]:
         ("cli", commands.reference),
         ("verbs", verbs.reference),
         ("architecture", module_map.reference),
+        ("graph", links.reference),
     ],
 )
 def test_generated_parts_are_up_to_date(name: str, reference: Any) -> None:

@@ -49,7 +49,7 @@ FLOORS = (
     ("verbs",),
     ("catalogue",),
     ("packs.truth",),
-    ("packs.memory", "packs.agents", "packs.system"),
+    ("packs.memory", "packs.agents", "packs.graph", "packs.system"),
     ("packs.brain", "packs.capture", "packs.curation"),
     ("packs.hooks",),
     ("packs",),

@@ -11,8 +11,16 @@ from engines import Engine
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.graph.ontology import ONTOLOGY
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.links import ABOUT, CONTRADICTS, DEPENDS_ON, KINDS, SAME_AS, SUPERSEDES
-from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.links import (
+    ABOUT,
+    CONTRADICTS,
+    DEPENDS_ON,
+    KINDS,
+    SAME_AS,
+    SUPERSEDES,
+    Along,
+)
+from khive_supervisor.store.model import EntryFilter, NewEntry
 
 
 @pytest.fixture
@@ -113,3 +121,46 @@ def test_links_are_told_to_the_audit_chain(store: Store) -> None:
         ("link.ended", f"entry/m{b}"), ("link.added", f"entry/m{b}"),
     ]  # fmt: skip
     assert f'"to":"m{a}"' in told[0].detail
+
+
+def test_a_walk_sees_what_stood_and_held_at_a_moment(engine: Engine, tmp_path: Path) -> None:
+    now = [100.0]
+    with engine(str(tmp_path / "past.db"), clock=lambda: now[0]) as store:
+        a, b, c = three(store)
+        store.links.add(a, b, DEPENDS_ON, valid_from=50.0, valid_until=300.0)
+        now[0] = 200.0
+        store.links.add(a, c, DEPENDS_ON)
+        now[0] = 250.0
+        store.entries.forget([b])
+        store.links.end(a, c, DEPENDS_ON)
+
+        def seen(which: Along) -> list[int]:
+            return [one.to_id for one in store.links.along([a], which, 9)]
+
+        assert seen(Along()) == [c]
+        assert seen(Along(at=260.0)) == []
+        for moment, there in ((90, []), (150, [b]), (220, [b, c]), (250, []), (400, [])):
+            assert seen(Along(at=float(moment), past=True)) == there, moment
+
+
+def test_a_walk_goes_by_kind_and_side_and_stays_where_it_may(store: Store) -> None:
+    a, b, c = three(store)
+    (other,) = (one.id for one in store.entries.add([NewEntry("memory", "far", "x", "", "d")]))
+    store.links.add(a, b, DEPENDS_ON)
+    store.links.add(c, a, CONTRADICTS)
+    store.links.add(a, other, ABOUT)
+
+    def seen(which: Along, *besides: int, limit: int = 9) -> set[int]:
+        found = store.links.along([a], which, limit, besides)
+        return {one.to_id if one.from_id == a else one.from_id for one in found}
+
+    assert seen(Along()) == {b, c, other}
+    assert seen(Along(), b) == {c, other}
+    assert len(seen(Along(), limit=2)) == 2
+    assert seen(Along(leaving=(DEPENDS_ON,), entering=())) == {b}
+    assert seen(Along(leaving=(DEPENDS_ON,), entering=()).turned()) == set()
+    near = EntryFilter(namespaces=("local",))
+    assert seen(Along(where=near)) == {b, c}
+    assert store.links.along([other], Along(where=near), 9) == []
+    assert store.links.along([other], Along(), 9) != []
+    assert seen(Along(where=EntryFilter(projects=(7,)))) == set()

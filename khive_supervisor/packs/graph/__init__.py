@@ -1,0 +1,1 @@
+"""The graph pack: links between entries, and walks along them."""
