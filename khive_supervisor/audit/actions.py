@@ -88,6 +88,12 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("index.build", "index", "somebody asked for a new index"),
     *_of(
+        "link",
+        "entry/ID",
+        added="it was linked with another entry, or with code; the kind and what it leads to",
+        ended="such a link ended",
+    ),
+    *_of(
         "memory",
         "entry/ID",
         remembered="a memory was stored",

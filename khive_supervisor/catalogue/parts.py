@@ -11,7 +11,7 @@ from khive_supervisor.catalogue.config_schema import LISTS, setting_schema
 from khive_supervisor.config.settings.model import TABLES
 from khive_supervisor.config.settings.roles import NESTED
 from khive_supervisor.config.settings.values import Setting, declared
-from khive_supervisor.store.links import KINDS as LINK_KINDS
+from khive_supervisor.graph.ontology import ONTOLOGY
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.registry import Verb
 
@@ -96,4 +96,14 @@ def actions() -> JsonObject:
 
 def links() -> JsonObject:
     """Return the kinds of links between entries."""
-    return {kind: {} for kind in LINK_KINDS}
+    return {
+        kind.name: {
+            "inverse": kind.inverse,
+            "meaning": kind.meaning,
+            "from": sorted(kind.starts),
+            "to": sorted(kind.ends),
+            "symmetric": kind.symmetric,
+            "acyclic": kind.acyclic,
+        }
+        for kind in ONTOLOGY.values()
+    }

@@ -19,6 +19,8 @@ RECORDED: Mapping[str, tuple[str, ...] | str] = {
     "memory.supersede": ("memory.superseded", "memory.remembered"),
     "memory.learn_commits": ("memory.remembered",),
     "memory.tidy": ("memory.forgotten", "memory.superseded"),
+    "graph.link": ("link.added", "link.ended", "memory.superseded"),
+    "graph.unlink": ("link.ended",),
     "memory.purge": ("memory.purged", "store.purged", "profile.purged"),
     "memory.pin": _CHANGES,
     "memory.forget_matching": ("memory.forgotten",),

@@ -96,7 +96,7 @@ class SqliteStore(Store):
         self.entries, self.vectors, self.audit = entries, vectors, audit
         self.purges = PurgeTable(database, entries, clock, audit)
         self.links = LinkTable(database, clock, audit)
-        self.references = ReferenceTable(database, clock)
+        self.references = ReferenceTable(database, clock, audit)
         self.projects = ProjectTable(database, entries, clock)
         self.sources = SourceTable(database, entries, vectors, clock)
         self.full_text = FullTextIndex(database, entries)

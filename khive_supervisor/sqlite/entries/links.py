@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.graph import ontology
-from khive_supervisor.graph.ontology import LinkKind
+from khive_supervisor.graph.ontology import ABOUT, LinkKind
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.conditions import Condition, passing
@@ -244,15 +244,18 @@ def _linkable(from_id: int, to_id: int, kind: str) -> LinkKind:
 class ReferenceTable(ReferenceStore):
     """`ReferenceStore` on SQLite."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], audit: AuditTable) -> None:
         self._database = database
         self._clock = clock
+        self._audit = audit
 
     def add(self, entry_id: int, references: Sequence[CodeReference]) -> None:
         with self._database.write():
-            if not self._database.rows("SELECT 1 FROM entries WHERE id = ?", [entry_id]):
+            subject = self._subject(entry_id)
+            if not subject:
                 raise NotFound(f"There is no entry {entry_id} that could be about code.")
             for one in references:
+                self._tell("added", subject, one.path, one.name)
                 self._database.rows(
                     "DELETE FROM code_references WHERE entry_id = ? AND path = ? AND name IS ?",
                     [entry_id, one.path, one.name],
@@ -265,12 +268,23 @@ class ReferenceTable(ReferenceStore):
 
     def remove(self, entry_id: int, path: str, name: str | None) -> bool:
         with self._database.write():
-            return bool(
-                self._database.changed(
-                    "DELETE FROM code_references WHERE entry_id = ? AND path = ? AND name IS ?",
-                    [entry_id, path, name],
-                )
+            removed = self._database.changed(
+                "DELETE FROM code_references WHERE entry_id = ? AND path = ? AND name IS ?",
+                [entry_id, path, name],
             )
+            if removed:
+                self._tell("ended", self._subject(entry_id), path, name)
+        return bool(removed)
+
+    def _subject(self, entry_id: int) -> str:
+        """Return what the audit chain calls an entry; empty if there is none."""
+        sql = "SELECT 'entry/' || substr(collection, 1, 1) || id FROM entries WHERE id = ?"
+        return str(self._database.value(sql, [entry_id]) or "")
+
+    def _tell(self, what: str, subject: str, path: str, name: str | None) -> None:
+        """Tell the audit chain of what an entry is about; part of the transaction."""
+        detail = {"kind": ABOUT, "to": f"{path}::{name}" if name else path}
+        self._audit.append(self._clock(), f"link.{what}", subject, detail)
 
     def of(self, ids: Iterable[int]) -> Mapping[int, Sequence[CodeReference]]:
         rows = self._database.rows(

@@ -238,10 +238,14 @@ class EntryTable(EntryStore):
                 [self._clock(), json.dumps(gone)],
             )
             self.unindex(gone)
-            memories = f"SELECT id FROM entries WHERE id IN ({_GIVEN}) AND collection = 'memory'"
-            for (one,) in self._database.rows(memories, [json.dumps(gone)]):
-                self._tell(one, "forgotten", {})
+            self._tell_of_memories(gone, "forgotten", {})
         return gone
+
+    def _tell_of_memories(self, ids: Sequence[int], what: str, detail: Mapping[str, Any]) -> None:
+        """Tell the audit chain what happened to those of some entries that are memories."""
+        memories = f"SELECT id FROM entries WHERE id IN ({_GIVEN}) AND collection = 'memory'"
+        for (one,) in self._database.rows(memories, [json.dumps(ids)]):
+            self._tell(one, what, detail)
 
     def _live_among(self, ids: Sequence[int]) -> list[int]:
         rows = self._database.rows(
@@ -301,6 +305,7 @@ class EntryTable(EntryStore):
             for one in old:
                 self._point(one, new_id)
             self.unindex(old)
+            self._tell_of_memories(old, "superseded", {"by": f"m{new_id}"})
         return old
 
     def not_holding(self, ids: Iterable[int], moment: float) -> set[int]:

@@ -22,8 +22,8 @@ from khive_supervisor.config.load import load
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Handler, Role
 from khive_supervisor.control.protocol import MAX_FDS, MAX_FRAME, PROTOCOL
-from khive_supervisor.index.vectors.build import BuildReason
 from khive_supervisor.graph import reference as links
+from khive_supervisor.index.vectors.build import BuildReason
 from khive_supervisor.packs import reference as verbs
 from khive_supervisor.packs.loading import BUILTIN
 from khive_supervisor.profiles import admission, signals
