@@ -159,9 +159,11 @@ def _related(context: Context, new: int, known: set[int]) -> Answer:
     found = [
         one for one in agreement.neighbours(context, entry, where) if one.entry.id not in known
     ]
-    for one in found:
-        if one.finding.kind == OTHERWISE:
-            context.store.links.add(new, one.entry.id, CONTRADICTS, agreement.BY_RULE)
+    otherwise = [one.entry.id for one in found if one.finding.kind == OTHERWISE]
+    if otherwise:
+        with context.store.transaction():
+            for older in otherwise:
+                context.store.links.add(new, older, CONTRADICTS, agreement.BY_RULE)
     told = [
         {
             "id": forms.show_id("memory", one.entry.id),
