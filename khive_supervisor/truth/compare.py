@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
@@ -56,13 +56,11 @@ def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Comp
     None: nothing that these rules could tell. Long texts are only compared as a whole.
     """
     same: Comparison | None = None
-    apart = rivals(newer, older)
-    for new in newer.statements:
-        for old in older.statements:
-            found = _statements(_pair(new, old, cosine), apart)
-            if found and found.kind == OTHERWISE:
-                return found
-            same = same or found
+    for pair in _pairs(newer, older, cosine):
+        why = _otherwise(pair)
+        if why and not rivals(newer, older):
+            return Comparison(OTHERWISE, f"may say otherwise: {why}")
+        same = same or _alike(pair)
     if _amends(newer, older, cosine):
         return Comparison(OTHERWISE, "may say otherwise: it amends what was said before")
     alone = len(newer.statements) == len(older.statements) == 1
@@ -82,11 +80,37 @@ def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
 def rivals(newer: Reading, older: Reading) -> bool:
     """Return True if two texts are about different things of one kind, by their form."""
     return any(
-        _rivals(_pair(new, old, None)) for new in newer.statements for old in older.statements
+        _rivals(_pair(new, old, None))
+        for new in newer.statements
+        for old in older.statements
+        if not new.scopes.keys().isdisjoint(old.scopes)
     )
 
 
 AMENDS_COSINE, AMENDS_SHARED, AMENDS_PART = 0.55, 5, 0.22
+
+
+def _pairs(newer: Reading, older: Reading, cosine: float | None) -> Iterator[_Pair]:
+    """Yield the pairs of statements that any rule could tell something of."""
+    for new in newer.statements:
+        for old in older.statements:
+            if _weight(new, old) >= LEAST_WEIGHT or _by_place(new, old):
+                yield _pair(new, old, cosine)
+
+
+def _weight(new: Sentence, old: Sentence) -> float:
+    """Return what the words that both have are worth, values left out."""
+    shared = new.said.keys() & old.said.keys()
+    return sum(0.5 if one in _WEAK else 1.0 for one in shared if one not in new.values)
+
+
+def _by_place(new: Sentence, old: Sentence) -> bool:
+    """Return True if a rule may go by a single word: what is gone, or what both begin with."""
+    return new.order[0] in old.order[:2] or not new.retired.isdisjoint(old.said)
+
+
+#: What two statements must share, unless a rule goes by a single word.
+LEAST_WEIGHT = 1.0
 
 
 def _pair(new: Sentence, old: Sentence, cosine: float | None) -> _Pair:
@@ -96,7 +120,7 @@ def _pair(new: Sentence, old: Sentence, cosine: float | None) -> _Pair:
     return _Pair(
         new, old, cosine, shared, only_new, only_old,
         _rest(only_new, new), _rest(only_old, old),
-        sum(0.5 if one in _WEAK else 1.0 for one in shared if one not in new.values),
+        _weight(new, old),
     )  # fmt: skip
 
 
@@ -116,10 +140,12 @@ def _rivals(pair: _Pair) -> bool:
     return False
 
 
-def _statements(pair: _Pair, apart: bool) -> Comparison | None:
-    for rule in _RULES:
-        if not apart and (why := rule(pair)):
-            return Comparison(OTHERWISE, f"may say otherwise: {why}")
+def _otherwise(pair: _Pair) -> str:
+    """Return why the newer statement may say otherwise; empty if no rule says so."""
+    return next(filter(None, (rule(pair) for rule in _RULES)), "")
+
+
+def _alike(pair: _Pair) -> Comparison | None:
     if _same(pair):
         return Comparison(SAME, "says nearly the same")
     if pair.weight >= NEAR_WEIGHT and (

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from khive_supervisor.truth import words
 
 #: What is read of a text: characters, and statements.
 LONGEST, MOST_STATEMENTS = 4000, 6
+
+#: Words of which it is remembered how they are read: texts that are compared share most of theirs.
+REMEMBERED = 2048
 
 #: Characters of a text whose statements are compared one by one; of a longer one only its words.
 SHORT = 600
@@ -22,23 +26,40 @@ _TOKEN = re.compile(
 )
 _ENDS = re.compile(r"(?<=[.!?;])\s+|\n+")
 _NUMBER = re.compile(r"v?(\d[\d.,:_-]*\d|\d)([a-zA-Z%]{0,3})")
-_RETIRED = re.compile(
+#: "dropped Redis", "Stripe instead of Adyen": what comes after is gone.
+_AFTER = (
     r"\b(?:instead of|rather than|no longer|not (?:as|in|by|on|with|from)|(?:took|taken|takes) over"
     r" [^.]{0,40}?from|(?:moved?|switched|migrated|converted|transitioned|ported|graduated)"
     r" (?:[\w-]+ ){0,3}?(?:off|from)|away from|changed? [^.]{0,40}?from|renam(?:ed|es|ing)"
     r"|replac(?:es|ed|ing)|dropped|abandoned|ditched|removed|retired|deprecated"
     r"|supersed\w+(?: the)?|stopped using|got rid of|(?:decided|voted|chose) against)\s+"
     r"(?P<after>[^,.;]{1,60}?)(?=$|[,.;)]|\s(?:to|with|by|in favou?r|for)\b)"
-    r"|(?P<before>[\w./ -]{2,40}?)\s+(?:(?:is|are|was|were|has|have|had|got|gets)\s+)"
+)
+#: "Redis is gone", "Anna left": what comes before is.
+_BEFORE = (
+    r"(?P<before>[\w./ -]{2,40}?)\s+(?:(?:is|are|was|were|has|have|had|got|gets)\s+)"
     r"(?:been\s+|now\s+|finally\s+|fully\s+)*"
     r"(?:gone|(?:switched|turned|phased)\s(?:off|out)|shut\sdown|deprecated|dropped|removed|retired"
     r"|replaced|renamed|obsolete|dead|discontinued|decommissioned|ended|expired|left"
     r"|superseded|merged\sinto|swapped\s(?:for|out)|moved to another"
     r"|(?:called|known as|exported as|named)"
     r"(?=[^.;]*\b(?:now|these days|from now)))\b"
-    r"|(?:^|[.;,]\s)(?P<who>[A-Z]\w+) (?:left|quit|moved to another|has moved to another)\b",
-    re.IGNORECASE,
+    r"|(?:^|[.;,]\s)(?P<who>[A-Z]\w+) (?:left|quit|moved to another|has moved to another)\b"
 )
+_RETIRED_AFTER = re.compile(_AFTER, re.IGNORECASE)
+_RETIRED = re.compile(f"{_AFTER}|{_BEFORE}", re.IGNORECASE)
+#: Without one of these there is nothing to find, which the expressions take long to say.
+_SIGNS_AFTER = (
+    "instead", "rather", "longer", "not ", "off", "from", "against", "abandoned", "ditched",
+    "stopped", "got rid", "renam", "replac", "dropped", "removed", "retired", "deprecated",
+    "supersed",
+)  # fmt: skip
+_SIGNS_BEFORE = (
+    "gone", "switched", "turned", "phased", "shut", "deprecated", "dropped", "removed", "retired",
+    "replaced", "renamed", "obsolete", "dead", "discontinued", "decommissioned", "ended", "expired",
+    "left", "superseded", "merged", "swapped", "moved to", "called", "known", "exported", "named",
+    "quit",
+)  # fmt: skip
 _AMENDS = re.compile(
     r"\b(?:amend(?:s|ed|ing|ment)?|supersed\w+|"
     r"(?:updates?|changes?|revisions?|corrections?) to (?:the|our) (?:[\w-]+ ){0,3}"
@@ -197,16 +218,28 @@ def _compared(text: str) -> frozenset[tuple[str, str]]:
     return frozenset((classed(a.lower())[0], classed(b.lower())[0]) for a, b in pairs)
 
 
+def _retiring(text: str) -> Iterator[re.Match[str]]:
+    """Return where a text says that something is gone."""
+    low = text.lower()
+    if any(sign in low for sign in _SIGNS_BEFORE):
+        return _RETIRED.finditer(text)
+    if any(sign in low for sign in _SIGNS_AFTER):
+        return _RETIRED_AFTER.finditer(text)
+    return iter(())
+
+
 def _retired(text: str) -> frozenset[str]:
     found: set[str] = set()
-    for match in _RETIRED.finditer(text):
-        part = match["after"] or match["before"] or match["who"] or ""
+    for match in _retiring(text):
+        by_name = match.groupdict()
+        part = by_name["after"] or by_name.get("before") or by_name.get("who") or ""
         tokens = [token.lower().rstrip(".:-") for token in _TOKEN.findall(part)]
         kept = [token for token in tokens if token not in words.FUNCTION_WORDS]
-        found.update(classed(token)[0] for token in (kept[:3] if match["after"] else kept[-3:]))
+        found.update(classed(token)[0] for token in (kept[:3] if by_name["after"] else kept[-3:]))
     return frozenset(found)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def classed(token: str) -> tuple[str, str]:
     """Return a token's stem, and the class of value that it is: number, date, place, or ""."""
     if token in words.NUMBER_WORDS:
@@ -223,6 +256,7 @@ def classed(token: str) -> tuple[str, str]:
     return stemmed(token), ""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def stemmed(word: str) -> str:
     """Return a word without its ending; a name stays as it is."""
     word = word.removesuffix("'s")

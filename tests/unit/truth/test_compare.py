@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from khive_supervisor.truth import reading
 from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare, rivals
 from khive_supervisor.truth.reading import classed, read, stemmed
 
@@ -178,3 +181,22 @@ def test_words_are_told_by_their_stems_and_values_by_their_class() -> None:
     assert classed("/etc/x.toml")[1] == "place"
     assert classed("monday")[1] == "day"
     assert classed("vault") == ("vault", "")
+
+
+OF_WHAT_IS_GONE = """
+    we dropped replaced by renamed to no longer use instead of rather than not in moved off from
+    Redis is are has been gone switched turned out shut down deprecated left quit Anna superseded
+    merged into swapped for called now another got rid decided against stopped using retired
+    , . ; the queue
+"""
+SAYING_GONE = st.lists(
+    st.sampled_from(OF_WHAT_IS_GONE.split()),
+    min_size=1,
+    max_size=14,
+).map(" ".join)
+
+
+@given(text=SAYING_GONE)
+def test_what_is_looked_for_only_with_a_sign_of_it_is_found_all_the_same(text: str) -> None:
+    every = [match.span() for match in reading._RETIRED.finditer(text)]
+    assert [match.span() for match in reading._retiring(text)] == every
