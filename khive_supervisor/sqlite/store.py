@@ -12,6 +12,7 @@ from typing import Self
 import apsw
 
 from khive_supervisor.audit import actors
+from khive_supervisor.errors import InvalidInput
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.curation.changes import ChangeTable
@@ -21,6 +22,7 @@ from khive_supervisor.sqlite.engine import integrity
 from khive_supervisor.sqlite.engine.backup import copy_to, restore_from
 from khive_supervisor.sqlite.engine.connection import Opening, connect, wait_for_locks
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.sqlite.engine.sharing import Sharing
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.sqlite.entries import statistics
 from khive_supervisor.sqlite.entries.full_text import FullTextIndex
@@ -44,6 +46,8 @@ from khive_supervisor.sqlite.vectors.generations import GenerationTable
 from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.lease import Moment
 
 #: Seconds that a write waits for another one, unless the configuration says otherwise.
 BUSY_TIMEOUT = 10.0
@@ -69,8 +73,13 @@ class SqliteStore(Store):
         actor: Callable[[], str] = actors.user,
         filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
         library_version: Callable[[], str] = apsw.sqlite_lib_version,
+        sharing: Sharing | None = None,
+        now: Callable[[], Moment] = lease.now,
+        node: str = "",
     ) -> None:
         self.path = os.path.realpath(path)
+        self.node = node
+        self._now = now
         self.database = _open(
             Opening(
                 self.path,
@@ -82,6 +91,7 @@ class SqliteStore(Store):
                 library_version=library_version,
             ),
             TextGate(secrets),
+            sharing,
         )
         self._chain = AuditTable(self.database, clock, actor, enabled=audited)
         self._make_facets(clock, self._chain)
@@ -105,13 +115,13 @@ class SqliteStore(Store):
         self.profiles = ProfileTable(database, clock, audit)
         self.bindings = BindingTable(database, clock, audit)
         self.feedback = FeedbackTable(database, clock, audit)
-        self.roles = roles = RoleTable(database, clock)
-        self.budgets = budgets = BudgetTable(database, clock)
+        self.roles = roles = RoleTable(database, clock, self.node)
+        self.budgets = budgets = BudgetTable(database, clock, self.node)
         self.journal = JournalEventTable(database, clock)
         self.capture = CaptureTable(database, clock)
         self.client_sessions = ClientSessionTable(database)
         self.injections = InjectionTable(database)
-        self.tasks = TaskTable(database, clock, audit, roles, budgets)
+        self.tasks = TaskTable(database, clock, audit, roles, budgets, self.node, self._now)
 
     def close(self) -> None:
         self.database.close()
@@ -152,10 +162,15 @@ class SqliteStore(Store):
         copy_to(self.database, target)
 
     def restore_backup(self, source: str) -> None:
+        if self.database.shared:
+            raise InvalidInput(
+                "A team's store is not restored on one of its nodes: nothing was done.",
+                hint="Restore the PostgreSQL server from its own backup; docs/team.md says how.",
+            )
         restore_from(self.database, source, self._chain.after_restore)
 
 
-def _open(opening: Opening, gate: TextGate) -> Database:
+def _open(opening: Opening, gate: TextGate, sharing: Sharing | None = None) -> Database:
     queue = WriteQueue(opening.path)
 
     def connected(opening: Opening) -> apsw.Connection:
@@ -165,4 +180,5 @@ def _open(opening: Opening, gate: TextGate) -> Database:
 
     # One that follows another into its place was made by somebody else: it is never made anew.
     again = replace(opening, guarded=False)
-    return Database(connected(opening), opening.path, queue, lambda: connected(again), gate)
+    connection = connected(opening)
+    return Database(connection, opening.path, queue, lambda: connected(again), gate, sharing)

@@ -36,9 +36,11 @@ class Store(Protocol):
 
     Attributes:
         path: the absolute path of the store; the index lives in `index/` beside it.
+        node: the name of this node of a team; empty in a store of one machine.
     """
 
     path: str
+    node: str
     entries: EntryStore
     links: LinkStore
     references: ReferenceStore

@@ -1,7 +1,8 @@
 """The facets of a store for tasks, for the roles that do them, and for what these may spend.
 
-`now` is always a moment of the clock since boot (`tasks.lease.now()`); the wall clock only fills
-columns for people, and decides whether a task's own deadline has passed.
+`now` is always a moment of the store's own clock (`TaskStore.now`): this boot's, or that of a
+team's server. The wall clock only fills columns for people, and decides whether a task's own
+deadline has passed.
 """
 
 from __future__ import annotations
@@ -91,6 +92,13 @@ class TaskStore(Protocol):
 
     # --- who does it ---
 
+    def now(self) -> Moment:
+        """Return the moment that it is, by the clock that the store's leases are of.
+
+        `StoreUnavailable` if that is a server's which could not be asked since this boot.
+        """
+        ...
+
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
         """Take the role's next task: highest priority first, then oldest; None: there is none.
 
@@ -168,11 +176,18 @@ class RoleStore(Protocol):
     """The roles that do tasks, and how each did. Records are only ever added to."""
 
     def set(self, roles: Sequence[RoleRow]) -> None:
-        """Make these the configured roles; what is as before is not touched, records never are."""
+        """Make these the configured roles of this node.
+
+        What is as before is not touched; records and other nodes' roles never are.
+        """
         ...
 
     def all(self) -> list[RoleRow]:
-        """Return the configured roles, by name."""
+        """Return the configured roles, by name; in a team, those of other nodes, too."""
+        ...
+
+    def own(self) -> list[RoleRow]:
+        """Return the roles that this node has set, by name."""
         ...
 
     def records(self, role: str | None = None) -> list[Record]:
@@ -184,7 +199,7 @@ class BudgetStore(Protocol):
     """Limits by role, and spending, which is only ever added to."""
 
     def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
-        """Make these the limits, by role; what was spent stays spent."""
+        """Make these this node's limits, by role; what was spent stays spent."""
         ...
 
     def accounts(self) -> list[Account]:

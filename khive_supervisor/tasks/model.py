@@ -40,7 +40,8 @@ class NewTask:
     """A task to be queued. `payload` is any JSON value; `deadline` is unix seconds.
 
     `chosen` explains how the role was selected; None if the caller named it. `project` is the
-    caller's, as a `ProjectIdentity` is written.
+    caller's, as a `ProjectIdentity` is written. `node` is the only one of a team that can do it,
+    since it is about a checkout there; empty: any that serves the role.
     """
 
     role: str
@@ -56,6 +57,7 @@ class NewTask:
     session: str = ""
     cwd: str = ""
     project: Mapping[str, Any] | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, Sto
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, gone, replaced
+from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.engine.text_guard import TextGuard, Value
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 
@@ -44,8 +45,13 @@ class Database:
         queue: WriteQueue | None = None,
         reopen: Callable[[], apsw.Connection] | None = None,
         gate: TextGate | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.path = path
+        #: Whom changes are told before they are committed; None: they are this machine's own.
+        self._sharing = sharing
+        #: The transaction that is open may change what is shared.
+        self._shares = False
         #: What every text passes that is to be kept.
         self.gate = gate or TextGate()
         self._guard = TextGuard(self.gate)
@@ -116,29 +122,56 @@ class Database:
             except apsw.Error as error:
                 raise translated(error, self.path) from error
 
+    @property
+    def shared(self) -> bool:
+        """Whether what is written here is shared with other machines."""
+        return self._sharing is not None
+
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, *, local: bool = False) -> Iterator[None]:
         """A transaction that takes the write lock at once: all of it is committed, or nothing.
 
         Inside another one of the same thread it is a part of it, which fails or succeeds alone
-        (a savepoint) and becomes durable with the whole.
+        (a savepoint) and becomes durable with the whole. `local`: it changes only tables of this
+        machine (`schema.shared`), so that a team's server need not be asked.
         """
         with self._lock:
             connection = self._current(writes=True)
             nested = connection.in_transaction
-            self.rows("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
+            turn = None
+            if self._sharing is not None:
+                turn = self._turn(self._sharing, connection, nested=nested, local=local)
             try:
-                yield
-                self.rows("RELEASE part" if nested else "COMMIT")
-                if not nested:
-                    self._still_there()
-            except BaseException:
-                self._undo(connection, nested=nested)
-                raise
+                self.rows("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
+                try:
+                    if turn is not None:
+                        turn.begin(connection)
+                    yield
+                    if turn is not None:
+                        turn.accept(connection)
+                    self.rows("RELEASE part" if nested else "COMMIT")
+                    if not nested:
+                        self._still_there()
+                except BaseException:
+                    self._undo(connection, nested=nested)
+                    raise
+                finally:
+                    self._own_commits += not nested
+                    if self._queue is not None and not nested:
+                        self._queue.pass_on()
             finally:
-                self._own_commits += not nested
-                if self._queue is not None and not nested:
-                    self._queue.pass_on()
+                if turn is not None:
+                    turn.end(connection)
+
+    def _turn(
+        self, sharing: Sharing, connection: apsw.Connection, *, nested: bool, local: bool
+    ) -> WriteTurn | None:
+        """Return the turn of a transaction that is about to begin; None where it needs none."""
+        if nested:
+            assert local or self._shares, "a transaction of local tables changes a shared one"
+            return None
+        self._shares = not local
+        return None if local else sharing.take(connection)
 
     @contextmanager
     def roomy(self) -> Iterator[None]:
@@ -163,7 +196,8 @@ class Database:
         that a power cut would still take back; nobody is told that it is done before it cannot.
         """
         with self._lock:
-            if self._current(writes=True).in_transaction:
+            # What is shared is durable elsewhere before it is committed here.
+            if self._current(writes=True).in_transaction or self._sharing is not None:
                 with self.write():
                     yield
                 return
@@ -263,6 +297,8 @@ class Database:
             connection, self._connection = self._connection, None
             if self._queue is not None:
                 self._queue.close()
+            if self._sharing is not None:
+                self._sharing.close()
             if connection is not None and os.getpid() == self._process:
                 try:
                     self._close(connection)

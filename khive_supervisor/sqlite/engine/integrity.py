@@ -38,7 +38,7 @@ def _references(database: Database) -> list[str]:
 
 
 def _full_text(database: Database) -> list[str]:
-    with database.write():
+    with database.write(local=True):
         database.rows("INSERT INTO entries_fts (entries_fts) VALUES ('integrity-check')")
     return []
 

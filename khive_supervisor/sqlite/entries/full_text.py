@@ -154,7 +154,7 @@ class FullTextIndex(FullText):
             return {term: _tokens(self._tokenizer, term) for term in dict.fromkeys(terms)}
 
     def tidy(self, *, begin: bool) -> bool:
-        with self._database.write(), self._database.raw() as connection:
+        with self._database.write(local=True), self._database.raw() as connection:
             before = connection.total_changes()
             self._database.rows(
                 "INSERT INTO entries_fts (entries_fts, rank) VALUES ('merge', ?)",

@@ -60,7 +60,7 @@ class CaptureTable(CaptureStore):
     # --- candidates -----------------------------------------------------------------------------
 
     def propose(self, candidates: Sequence[Candidate]) -> list[int]:
-        with self._database.write():
+        with self._database.write(local=True):
             found = [self._proposed(one) for one in candidates]
         return [one for one in found if one is not None]
 

@@ -40,7 +40,7 @@ class JournalEventTable(JournalStore):
         if not events:
             return []
         kept = [self._kept(one) for one in events]
-        with self._database.write():
+        with self._database.write(local=True):
             return [self._noted(one) for one in kept]
 
     def _kept(self, event: JournalEvent) -> JournalEvent:
@@ -143,7 +143,7 @@ class JournalEventTable(JournalStore):
         )
 
     def note_learned(self, client: str, session: str, up_to: int, parts: Mapping[str, int]) -> None:
-        with self._database.write():
+        with self._database.write(local=True):
             self._database.rows(
                 "INSERT OR REPLACE INTO journal_learned VALUES (?, ?, ?)", [client, session, up_to]
             )

@@ -37,7 +37,7 @@ class ClientSessionTable(ClientSessionStore):
         branch = self._database.gate.written(session.branch)
         kept = replace(session, last_prompt=prompt, cwd=cwd, branch=branch)
         marks = ", ".join("?" * len(_row(kept)))
-        with self._database.write():
+        with self._database.write(local=True):
             self._database.changed(
                 f"INSERT OR REPLACE INTO client_sessions ({_SESSION}) VALUES ({marks})", _row(kept)
             )
@@ -61,7 +61,7 @@ class ClientSessionTable(ClientSessionStore):
     def erase(self, before: float, limit: int) -> int:
         old = "SELECT client, session FROM client_sessions WHERE seen_at < ? LIMIT ?"
         bound: tuple[Value, ...] = (before, limit)
-        with self._database.write():
+        with self._database.write(local=True):
             self._database.changed(
                 f"DELETE FROM injections WHERE (client, session) IN ({old})", bound
             )
@@ -77,7 +77,7 @@ class InjectionTable(InjectionStore):
         self._database = database
 
     def add(self, injections: Sequence[Injection]) -> None:
-        with self._database.write():
+        with self._database.write(local=True):
             for one in injections:
                 self._database.changed(
                     "INSERT INTO injections (entry_id, event, epoch, tokens, at, client, session) "
@@ -97,7 +97,7 @@ class InjectionTable(InjectionStore):
 
     def judge(self, injections: Sequence[Injection], used: bool) -> None:
         ids = [one.id for one in injections]
-        with self._database.write():
+        with self._database.write(local=True):
             self._database.changed(
                 "UPDATE injections SET used = ? WHERE id IN (SELECT value FROM json_each(?))",
                 (int(used), json.dumps(ids)),

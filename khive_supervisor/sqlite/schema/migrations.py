@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.sqlite.schema import channels, executions, graph, routing, workflows
+from khive_supervisor.sqlite.schema import channels, executions, graph, routing, team, workflows
 from khive_supervisor.sqlite.schema.released import audit as schema_audit
 from khive_supervisor.sqlite.schema.released import (
     curation,
@@ -71,6 +71,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             *routing.ROUTING,
             *workflows.WORKFLOWS,
             *channels.CHANNELS,
+            *team.TEAM,
         ),
     ),
 )

@@ -90,14 +90,15 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "worker": _OURS, "digest": _OURS, "boot": _OURS, "progress": _WRITTEN, "result": _WRITTEN,
         "error": _WRITTEN, "log_tail": _WRITTEN, "chosen": _OURS, "actor": _SAID,
         "namespace": _SAID, "session": _OURS, "cwd": _WRITTEN, "agent_session": _WRITTEN,
-        "place": _WRITTEN, "project": _WRITTEN,
+        "place": _WRITTEN, "project": _WRITTEN, "node": _OURS,
     },
     "task_events": {"what": _OURS, "worker": _OURS, "detail": _WRITTEN},
     "role_records": {"role": _OURS, "task_type": _OURS, "digest": _OURS},
-    "roles": {"role": _OURS, "task_types": _OURS, "digest": _OURS},
+    "roles": {"node": _OURS, "role": _OURS, "task_types": _OURS, "digest": _OURS},
     "spending": {"role": _OURS},
     "spending_days": {"role": _OURS},
-    "role_limits": {"role": _OURS, "limits": _OURS},
+    "role_limits": {"node": _OURS, "role": _OURS, "limits": _OURS},
+    "replica": {"node": _OURS, "server": _OURS, "boot": _OURS},
     # What the chain tells is masked before it is hashed (`AuditTable.append`).
     "audit": {"kind": _OURS, "actor": _OURS, "subject": _OURS, "detail": _OURS},
 }  # fmt: skip

@@ -26,32 +26,47 @@ _RECENT = {
 class BudgetTable(BudgetStore):
     """`BudgetStore` on SQLite."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str = "") -> None:
         self._database = database
         self._clock = clock
+        self._node = node
 
     def set_limits(self, limits: Mapping[str, BudgetLimits]) -> None:
-        if self._limits() == limits:
+        if self._own_limits() == limits:
             return
         with self._database.write():
-            before = self._limits()
+            before = self._own_limits()
             for gone in before.keys() - limits.keys():
-                self._database.rows("DELETE FROM role_limits WHERE role = ?", [gone])
+                self._database.rows(
+                    "DELETE FROM role_limits WHERE node = ? AND role = ?", [self._node, gone]
+                )
             for role, wanted in limits.items():
                 if before.get(role) != wanted:
                     self._database.rows(
-                        "INSERT INTO role_limits (role, limits) VALUES (?, ?) "
+                        "INSERT INTO role_limits (node, role, limits) VALUES (?, ?, ?) "
                         "ON CONFLICT DO UPDATE SET limits = excluded.limits",
-                        [role, terms.as_text(wanted)],
+                        [self._node, role, terms.as_text(wanted)],
                     )
 
+    def _own_limits(self) -> dict[str, BudgetLimits]:
+        rows = self._database.rows(
+            "SELECT role, limits FROM role_limits WHERE node = ?", [self._node]
+        )
+        return {role: terms.from_text(text) for role, text in rows}
+
     def _limits(self) -> dict[str, BudgetLimits]:
-        rows = self._database.rows("SELECT role, limits FROM role_limits")
+        """Return the limits of all roles; where nodes differ, this node's own."""
+        rows = self._database.rows(
+            "SELECT role, limits FROM role_limits ORDER BY node = ?, node DESC", [self._node]
+        )
         return {role: terms.from_text(text) for role, text in rows}
 
     def limits(self, role: str) -> BudgetLimits | None:
         """Return the limits of a role; None: it may spend whatever it does."""
-        text = self._database.value("SELECT limits FROM role_limits WHERE role = ?", [role])
+        text = self._database.value(
+            "SELECT limits FROM role_limits WHERE role = ? ORDER BY node <> ?, node LIMIT 1",
+            [role, self._node],
+        )
         return None if text is None else terms.from_text(text)
 
     def check(self, role: str, wall: float) -> Account | None:

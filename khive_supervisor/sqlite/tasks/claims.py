@@ -15,7 +15,7 @@ from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.log import TaskLog
 from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.rows import CLAIMED_COLUMNS, claim_of
-from khive_supervisor.tasks import states
+from khive_supervisor.tasks import lease, states
 from khive_supervisor.tasks.bounds import (
     error_text,
     json_text,
@@ -45,8 +45,8 @@ from khive_supervisor.tasks.model import (
 #: The error of a task whose deadline passed before anybody did it.
 DEADLINE = "deadline"
 
-#: Whether a queued task may be claimed at `?2` in the boot `?3`.
-_DUE = "(not_before <= ?2 OR boot != ?3)"
+#: Whether a queued task may be claimed at `?2` in the boot `?3` by the node `?4`.
+_DUE = "(not_before <= ?2 OR boot != ?3) AND node IN ('', ?4)"
 _NEXT = (
     f"SELECT {CLAIMED_COLUMNS} FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} "
     "ORDER BY priority DESC, id LIMIT 1"
@@ -78,17 +78,24 @@ class ClaimTable:
         audit: AuditTable,
         roles: RoleTable,
         budgets: BudgetTable,
+        node: str = "",
+        now: Callable[[], Moment] = lease.now,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._node = node
+        self._now = now
         self._log = TaskLog(database, audit)
         self._roles = roles
         self._budgets = budgets
 
+    def now(self) -> Moment:
+        return self._now()
+
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
         # A look first: most wake-ups find nothing, and should not wait for the write lock.
         waiting = f"SELECT 1 FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} LIMIT 1"
-        if not self._database.rows(waiting, [claimant.role, now.at, now.boot]):
+        if not self._database.rows(waiting, [claimant.role, now.at, now.boot, self._node]):
             return None
         if not may_begin(self._budgets.check(claimant.role, self._clock())):
             return None
@@ -117,7 +124,8 @@ class ClaimTable:
 
     def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
         """Return the role's next task, as it will be once claimed; late ones fail on the way."""
-        while rows := self._database.rows(_NEXT, [claimant.role, now.at, now.boot]):
+        asked = [claimant.role, now.at, now.boot, self._node]
+        while rows := self._database.rows(_NEXT, asked):
             claim = claim_of(rows[0], now.after(claimant.lease))
             if claim.deadline is None or wall < claim.deadline:
                 return claim

@@ -21,26 +21,42 @@ _RECORDS = (
 class RoleTable(RoleStore):
     """`RoleStore` on SQLite."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], node: str = "") -> None:
         self._database = database
         self._clock = clock
+        self._node = node
 
     def set(self, roles: Sequence[RoleRow]) -> None:
         with self._database.write():
-            before = {row.role: row for row in self.all()}
+            before = {row.role: row for row in self.own()}
             wanted = {row.role: row for row in roles}
             for gone in before.keys() - wanted.keys():
-                self._database.rows("DELETE FROM roles WHERE role = ?", [gone])
+                self._database.rows(
+                    "DELETE FROM roles WHERE node = ? AND role = ?", [self._node, gone]
+                )
             for name, row in wanted.items():
                 if before.get(name) != row:
                     self._database.rows(
-                        f"INSERT OR REPLACE INTO roles ({_ROLES}, updated_at) "
-                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        [*_values(row), self._clock()],
+                        f"INSERT OR REPLACE INTO roles ({_ROLES}, updated_at, node) "
+                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        [*_values(row), self._clock(), self._node],
                     )
 
     def all(self) -> list[RoleRow]:
-        rows = self._database.rows(f"SELECT {_ROLES} FROM roles ORDER BY role")
+        # This node's own row says how a role is here; else one of a node where it is in service.
+        rows = self._database.rows(
+            f"SELECT {_ROLES} FROM roles ORDER BY role, node <> ?, in_service DESC, node",
+            [self._node],
+        )
+        found: dict[str, RoleRow] = {}
+        for row in rows:
+            found.setdefault(row[0], _role(row))
+        return [*found.values()]
+
+    def own(self) -> list[RoleRow]:
+        rows = self._database.rows(
+            f"SELECT {_ROLES} FROM roles WHERE node = ? ORDER BY role", [self._node]
+        )
         return [_role(row) for row in rows]
 
     def records(self, role: str | None = None) -> list[Record]:

@@ -197,10 +197,10 @@ class TaskTable(ClaimTable, TaskStore):
 
     def due(self, now: Moment) -> list[str]:
         rows = self._database.rows(
-            "SELECT role FROM roles WHERE EXISTS (SELECT 1 FROM tasks WHERE "
-            "tasks.role = roles.role AND state = 'queued' AND (not_before <= ? OR boot != ?)) "
-            "ORDER BY role",
-            [now.at, now.boot],
+            "SELECT role FROM roles WHERE node = ?3 AND EXISTS (SELECT 1 FROM tasks WHERE "
+            "tasks.role = roles.role AND state = 'queued' AND (not_before <= ?1 OR boot != ?2) "
+            "AND tasks.node IN ('', ?3)) ORDER BY role",
+            [now.at, now.boot, self._node],
         )
         wall = self._clock()
         return [role for (role,) in rows if may_begin(self._budgets.check(role, wall))]

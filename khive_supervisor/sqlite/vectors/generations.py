@@ -43,7 +43,7 @@ class GenerationTable(GenerationStore):
 
     def publish(self, generation: Generation) -> None:
         g = generation
-        with self._database.write():
+        with self._database.write(local=True):
             if self._database.value(
                 "SELECT 1 FROM generations WHERE generation = ?", [g.generation]
             ):
@@ -63,7 +63,7 @@ class GenerationTable(GenerationStore):
             )  # fmt: skip
 
     def retire_except(self, model_id: str) -> int:
-        with self._database.write():
+        with self._database.write(local=True):
             return self._database.changed(
                 "UPDATE generations SET state = 'retired' "
                 "WHERE model_id <> ? AND state = 'current'",
@@ -71,7 +71,7 @@ class GenerationTable(GenerationStore):
             )
 
     def remove(self, generation: int) -> bool:
-        with self._database.write():
+        with self._database.write(local=True):
             return bool(
                 self._database.changed(
                     "DELETE FROM generations WHERE generation = ? AND state = 'retired'",

@@ -102,6 +102,8 @@ class VectorTable(VectorStore):
         return [MissingVector(*row) for row in rows]
 
     def drop_except(self, model_id: str, limit: int = 2000) -> int:
+        if self._database.shared:  # another node's model may be another one
+            return 0
         with self._database.write():
             gone = self._database.changed(
                 "DELETE FROM vectors WHERE seq IN "
@@ -128,7 +130,7 @@ class VectorTable(VectorStore):
             newer=newer,
             missing=entries - vectors,
             last_seq=self.last_seq(model_id),
-            other_models=sum(one.stored for one in counts.values()),
+            other_models=0 if self._database.shared else sum(c.stored for c in counts.values()),
         )
 
     def recount(self) -> bool:

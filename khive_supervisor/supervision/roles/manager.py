@@ -70,7 +70,7 @@ class Roles:
 
     async def start(self) -> None:
         """Start the workers of every role; returns before they are ready."""
-        rows = {row.role: row for row in await self._in_thread(lambda store: store.roles.all())}
+        rows = {row.role: row for row in await self._in_thread(lambda store: store.roles.own())}
         await self._rows.limit(self._config.roles)
         for role in self._config.roles:
             row = rows.get(role.role)

@@ -15,7 +15,6 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.supervision.maintenance.outbox import InThread
 from khive_supervisor.supervision.roles.persistence import release_dead
 from khive_supervisor.supervision.roles.pool import RolePool
-from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import QueueDepth, Released
 
 log = logs.get("khive.roles")
@@ -63,13 +62,14 @@ class RoleQueue:
                 if self._depths:
                     self.released(
                         await self.in_thread(
-                            lambda store: store.tasks.release_expired(lease.now())
+                            lambda store: store.tasks.release_expired(store.tasks.now())
                         ),
                         "",
                     )
                 await self.look()
                 await self._look_at_budgets()
-                for role in await self.in_thread(lambda store: store.tasks.due(lease.now())):
+                due = self.in_thread(lambda store: store.tasks.due(store.tasks.now()))
+                for role in await due:
                     if role in self.pools:
                         self.pools[role].wake()
             except (KhiveError, OSError) as error:

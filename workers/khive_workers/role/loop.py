@@ -194,7 +194,7 @@ class RoleLoop:
     def _claim(self, now: float) -> None:
         self._look_at = now + POLL + POLL_JITTER * random.random()  # noqa: S311 - no secret
         try:
-            claim = self._tasks.claim(self._claimant, lease.now())
+            claim = self._tasks.claim(self._claimant, self._tasks.now())
         except KhiveError as error:
             log.warning("role.claim_failed", error=str(error))
             self._look_at = now + RETRY_AFTER
@@ -229,7 +229,7 @@ class RoleLoop:
         """Hold the task for longer, and hear whether somebody has cancelled it."""
         claim = task.claim
         try:
-            until = lease.now().after(lease.LEASE)
+            until = self._tasks.now().after(lease.LEASE)
             kept = self._tasks.renew(claim.id, claim.token, until)
             asked = not kept or self._tasks.cancelled(claim.id, claim.token)
         except KhiveError as error:
@@ -308,10 +308,12 @@ class RoleLoop:
         claim, outcome = task.claim, task.outcome
         assert outcome is not None
         try:
-            return self._tasks.finish(claim.id, claim.token, outcome, lease.now(), next_claim)
+            return self._tasks.finish(claim.id, claim.token, outcome, self._tasks.now(), next_claim)
         except InvalidInput as error:  # what it returned is nothing that the store takes
             task.outcome = _refused(outcome, error)
-            return self._tasks.finish(claim.id, claim.token, task.outcome, lease.now(), next_claim)
+            return self._tasks.finish(
+                claim.id, claim.token, task.outcome, self._tasks.now(), next_claim
+            )
 
 
 def _refused(outcome: Outcome, error: InvalidInput) -> Outcome:

@@ -1,0 +1,42 @@
+"""What a database asks before and after a transaction whose changes travel to other machines."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import apsw
+
+
+class WriteTurn(Protocol):
+    """The right to make the next change of a team's store, for one transaction."""
+
+    def begin(self, connection: apsw.Connection) -> None:
+        """Record what is changed from now on; the transaction has begun."""
+        ...
+
+    def accept(self, connection: apsw.Connection) -> None:
+        """Have what was changed accepted for the whole team, before the transaction commits.
+
+        What it raises rolls the transaction back.
+        """
+        ...
+
+    def end(self, connection: apsw.Connection) -> None:
+        """Give the turn back, however the transaction ended; never raises."""
+        ...
+
+
+class Sharing(Protocol):
+    """Gives turns; one for each connection."""
+
+    def take(self, connection: apsw.Connection) -> WriteTurn:
+        """Wait for the turn; when this returns, the store holds all changes before it.
+
+        Raises:
+            StoreUnavailable: it is not to be had now; nothing was written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it waits by; again is harmless."""
+        ...

@@ -1,0 +1,39 @@
+"""Which tables the nodes of a team share, and which belong to one machine.
+
+Every table stands here once; a test looks for those that do not. What people and tasks have made is
+shared: a change of it travels. What speaks of one machine's processes, files and cursors is local.
+"""
+
+from __future__ import annotations
+
+#: Each has a primary key, by which a change finds its row on another node.
+SHARED: frozenset[str] = frozenset(
+    {
+        # what is known
+        "entries", "provenance", "projects", "project_marks", "project_candidates",
+        "project_roots", "sources", "source_runs", "entry_sources", "links", "code_references",
+        "origins", "change_log", "entry_states", "past",
+        # how it is found
+        "models", "vectors", "vector_counts", "fates",
+        # what was learned of it
+        "profiles", "posteriors", "profile_targets", "profile_events", "feedback_mass", "bindings",
+        # work
+        "tasks", "task_events", "roles", "role_records", "role_limits", "spending",
+        "spending_days",
+        "audit",
+    }
+)  # fmt: skip
+
+LOCAL: frozenset[str] = frozenset(
+    {
+        # Counters that this machine's processes compare: whoever applies changes counts them, too.
+        "changes",
+        # Made of the entries by those who apply their changes.
+        "entries_fts", "entries_terms", "entries_occurrences",
+        # Files of this machine's index, and how far its replica has come.
+        "generations", "replica",
+        # What clients on this machine did, and how far their transcripts were read.
+        "journal", "journal_learned", "captured", "transcripts", "candidates", "capture_switches",
+        "client_sessions", "injections",
+    }
+)  # fmt: skip
