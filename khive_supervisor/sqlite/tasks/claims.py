@@ -124,7 +124,7 @@ class ClaimTable:
 
     def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
         """Return the role's next task, as it will be once claimed; late ones fail on the way."""
-        asked = [claimant.role, now.at, now.boot, self._node]
+        asked: list[Value] = [claimant.role, now.at, now.boot, self._node]
         while rows := self._database.rows(_NEXT, asked):
             claim = claim_of(rows[0], now.after(claimant.lease))
             if claim.deadline is None or wall < claim.deadline:
