@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from khive_workers.http import app, metrics, openapi, routes
+from khive_workers.http import app, openapi, routes
 from khive_workers.mcp.prompts import PROMPTS
 from khive_workers.mcp.resources import SOURCES
 from khive_workers.mcp.tools import ToolList
+from khive_workers.metrics import declared as metrics
 
 from khive_supervisor import __version__
 from khive_supervisor.access.grant import OPERATOR

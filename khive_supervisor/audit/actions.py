@@ -86,6 +86,7 @@ ACTIONS: tuple[Action, ...] = (
         started="it begins to serve",
         stopped="it has ended all that it had started; one that was killed has no such entry",
     ),
+    Action("desk.login", "user/NAME", "a browser was let in to the page"),
     Action("index.build", "index", "somebody asked for a new index"),
     *_of(
         "link",

@@ -160,3 +160,8 @@ def socket_path(config_file: str | None) -> str:
 def http_token_file(socket: str) -> str:
     """Return the file of the HTTP token that belongs to the supervisor at a socket."""
     return socket.removesuffix(".sock") + ".http-token"
+
+
+def login_page(socket: str) -> str:
+    """Return the file that leads a browser to the page of the supervisor at a socket."""
+    return socket.removesuffix(".sock") + ".open.html"

@@ -239,7 +239,7 @@ class Supervisor:
             parts.socket_path,
             parts.lock.descriptor(),
             parts.control.rendezvous.listener.fileno(),
-            parts.http.descriptor() if parts.http is not None else None,
+            parts.http.descriptor() if parts.http is not None and parts.serves_http else None,
         )
 
 

@@ -7,10 +7,12 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from khive_supervisor import __version__
 from khive_supervisor.config.project.terms import Serving
+from khive_supervisor.config.settings.http import HttpSettings
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.names import embedder_socket, model_id_of
 from khive_supervisor.errors import AlreadyRunning
@@ -19,6 +21,7 @@ from khive_supervisor.host.holder import Holder
 from khive_supervisor.supervision import systemd
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
 from khive_supervisor.supervision.control.belonging import Belonging
+from khive_supervisor.supervision.control.desk import DeskDoor
 from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.moving import Mover
@@ -55,6 +58,18 @@ from khive_supervisor.supervision.watch.watcher import Watcher
 STATUS_PATIENCE = 0.5
 #: Seconds from the start in which children of those that stood in for a supervisor are looked for.
 STRAYS_WITHIN = 60.0
+
+
+class ChildPolicies:
+    """What children do when they die, as configured; those that come later among them."""
+
+    def __init__(self, children: Mapping[str, Child]) -> None:
+        self._children = children
+
+    def configure(self, config: Config) -> None:
+        """Have every child go by another policy from its next death on."""
+        for child in self._children.values():
+            child.configure(config)
 
 
 class Parts:
@@ -95,11 +110,14 @@ class Parts:
             self.environment.variables,
             self._can_build,
         )
-        wanted = self.start.http or config.http.enabled
-        self.http = HttpFront(config.http, self.socket_path) if wanted else None
+        self.http: HttpFront | None = None
         self.spawner = self._spawner(config)
         self.hook_worker = HookWorker(self.spawner, time.monotonic)
         self.children = self._children(config)
+        #: Whether HTTP is served from the start on; otherwise from the first wish for the page.
+        self.serves_http = self.start.http or config.http.enabled
+        if self.serves_http:
+            self.http = self._add_http(config, config.http)
         self.strangers = Strangers()
 
     def _spawner(self, config: Config) -> Spawner:
@@ -123,17 +141,30 @@ class Parts:
             children.append(
                 child("embedder", "khive_workers.embedder", on_ready=wake, on_silence=hint)
             )
-        if self.http is not None:
-            children.append(
-                child(
-                    "http",
-                    "khive_workers.http",
-                    arguments=("--token-file", self.http.token_file),
-                    channels=self.http.open_channels,
-                    limits=of_store_users(config.store.busy_timeout),
-                )
-            )
         return {one.name: one for one in children}
+
+    def _add_http(self, config: Config, settings: HttpSettings) -> HttpFront:
+        """Have an HTTP worker among the children; it is not started yet."""
+        front = HttpFront(settings, self.socket_path)
+        self.children["http"] = Child(
+            "http",
+            "khive_workers.http",
+            RestartPolicy.of(config),
+            self.environment.variables,
+            arguments=("--token-file", front.token_file),
+            channels=front.open_channels,
+            limits=of_store_users(config.store.busy_timeout),
+        )
+        return front
+
+    def serve_http(self) -> tuple[Child, HttpFront]:
+        """Return the HTTP worker and its socket, started on a free port if HTTP is not served."""
+        if self.http is None:
+            self.http = self._add_http(self.config, replace(self.config.http, port=0))
+            self.looks.append(self.children["http"].look)
+            self.children["http"].start()
+        self.children["http"].try_again()
+        return self.children["http"], self.http
 
     def _can_build(self) -> bool:
         """Return whether there would be vectors: what lacks some is sent to the embedder."""
@@ -157,7 +188,7 @@ class Parts:
             self.spawner,
             self.hook_worker,
             self.watcher,
-            *self.children.values(),
+            ChildPolicies(self.children),
             upkeep,
             self.log_file,
             self.sessions,
@@ -213,6 +244,7 @@ class Parts:
             grants,
             self.fresh_status,
             belonging.store,
+            DeskDoor(self.serve_http),
         )
         handlers = {
             "attach": clients.attach,

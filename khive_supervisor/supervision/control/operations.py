@@ -14,6 +14,7 @@ from khive_supervisor.access.seen import OF_COMMAND, roles_for, status_for
 from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.interface import Store
+from khive_supervisor.supervision.control.desk import DeskDoor
 from khive_supervisor.supervision.control.ending import Ending
 from khive_supervisor.supervision.control.grants import Grants
 from khive_supervisor.supervision.control.server import Arrival, answer_requests
@@ -40,6 +41,7 @@ class Operations:
     Attributes:
         whole_status: returns what is told of all parts.
         store: the path of the store.
+        desk: the page's door.
     """
 
     sessions: SessionTable
@@ -52,6 +54,7 @@ class Operations:
     grants: Grants
     whole_status: Callable[[], Awaitable[Answer]]
     store: str
+    desk: DeskDoor
 
     async def serve(self, arrival: Arrival) -> None:
         """Answer one connection until its client leaves."""
@@ -111,6 +114,18 @@ class Operations:
         log.warning("store.rescued", file=file, by=self._who(asker))
         return {"file": file, "bytes": size}
 
+    # --- the page -------------------------------------------------------------------------------
+
+    async def _desk_open(self, _asker: Arrival, _args: Arguments) -> Answer:
+        return await self.desk.open()
+
+    async def _desk_redeem(self, asker: Arrival, args: Arguments) -> Answer:
+        """Let the HTTP worker know whether who shows a ticket may log in."""
+        valid = self.desk.tickets.redeem(str(args.get("ticket", "")))
+        if valid:
+            self.records.note("desk.login", actors.user(), {}, actor=self._who(asker))
+        return {"valid": valid}
+
     # --- the index ------------------------------------------------------------------------------
 
     async def _index_build(self, asker: Arrival, _args: Arguments) -> Answer:
@@ -167,6 +182,8 @@ OF_OPERATORS: Mapping[str, Operation] = {
     "stop": Operations._stop,
     "upgrade": Operations._upgrade,
     "rescue": Operations._rescue,
+    "desk.open": Operations._desk_open,
+    "desk.redeem": Operations._desk_redeem,
     "index.build": Operations._index_build,
     "reload": Operations._reload,
     "roles.drain": Operations._roles_drain,

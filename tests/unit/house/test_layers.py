@@ -72,7 +72,13 @@ FLOORS = (
     ("__main__",),
     ("khive_workers", "khive_workers.preload"),
     ("khive_workers.common",),
-    ("khive_workers.embedder", "khive_workers.index_builder", "khive_workers.mcp"),
+    (
+        "khive_workers.embedder",
+        "khive_workers.index_builder",
+        "khive_workers.mcp",
+        "khive_workers.desk",
+        "khive_workers.metrics",
+    ),
     ("khive_workers.http", "khive_workers.role", "khive_workers.session"),
     ("khive_workers.zygote",),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from khive_workers.http.metrics import METRICS, Facts, TaskNumbers, render
+from khive_workers.metrics.declared import METRICS, Facts, TaskNumbers, render
 from prometheus_client.parser import text_string_to_metric_families
 
 from khive_supervisor.budgets import windows

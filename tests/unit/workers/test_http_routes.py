@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import pytest
 from jsonschema import Draft202012Validator
-from khive_workers.http import metrics, openapi
+from khive_workers.http import openapi
 from khive_workers.http import routes as http_routes
 from khive_workers.http.app import Application
 from khive_workers.http.routes import STATUSES, Route
+from khive_workers.metrics import declared as metrics
 from starlette.requests import Request
 from support import ROOT, run
 
@@ -46,7 +47,7 @@ class FakeService:
 
 
 def application(service: FakeService) -> Application:
-    return Application(service, None)  # type: ignore[arg-type]  # a fake, and no MCP
+    return Application(service, None, None)  # type: ignore[arg-type]  # a fake; no MCP, no page
 
 
 def asked(service: FakeService, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
@@ -162,7 +163,7 @@ def test_a_route_asks_for_what_it_says(
         ("GET", "/tasks/t1?x=1", b"", 400),
         ("GET", "/reload", b"", 405),
         ("DELETE", "/tasks/t1", b"", 405),
-        ("GET", "/", b"", 404),
+        ("GET", "/nothing", b"", 404),
         ("GET", "/tasks/", b"", 404),
         ("GET", "/tasks/t1/t2", b"", 404),
     ],

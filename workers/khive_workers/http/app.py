@@ -1,4 +1,4 @@
-"""The HTTP worker's application: the gate, the routes, MCP and metrics put together."""
+"""The HTTP worker's application: the gate, the routes, MCP, the page and metrics put together."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Router
 from starlette.routing import Route as Pattern
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Registry
-from khive_workers.http import metrics, openapi, routes
+from khive_workers.desk.paths import is_page, label
+from khive_workers.http import openapi, routes
 from khive_workers.http.connection import Connections
 from khive_workers.http.gate import NAMESPACE, error_response
 from khive_workers.http.routes import Handler, Route, RouteCall
 from khive_workers.http.service import Service
 from khive_workers.http.sessions import HttpSessions
 from khive_workers.mcp import http_text
+from khive_workers.metrics import declared as metrics
 
 log = logs.get("khive.http")
 
@@ -43,9 +45,10 @@ def declared(registry: Registry, tell: Handler, describe: Handler) -> tuple[Rout
 class Application:
     """ASGI: one request, one route; what fails unexpectedly is an answer, too."""
 
-    def __init__(self, service: Service, sessions: HttpSessions) -> None:
+    def __init__(self, service: Service, sessions: HttpSessions, page: ASGIApp) -> None:
         self._service = service
         self._sessions = sessions
+        self._page = page
         #: How many requests there were, by route and status.
         self.requests: Counter[tuple[str, str]] = Counter()
         #: Set once the gate and the connections exist; only metrics read it.
@@ -63,6 +66,10 @@ class Application:
             noting = self._noting("/mcp", http_text.sayable(send))
             user = _user(scope.get("state", {}).get(NAMESPACE))
             await self._sessions({**scope, "user": user}, http_text.readable(receive), noting)
+            return
+        if is_page(scope["path"]):
+            noting = self._noting(label(scope["path"]), http_text.sayable(send))
+            await self._page(scope, receive, noting)
             return
         path, found = self._match(scope)
         response = await self._answer(found, Request(scope, receive))

@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from khive_supervisor import logs
 from khive_supervisor.access import tokens
+from khive_workers.desk.guard import own_origin
+from khive_workers.desk.paths import is_page
 from khive_workers.http.limits import FailureLimit
 
 log = logs.get("khive.http")
@@ -85,10 +87,9 @@ class GateRules:
         names = found.get(b"host", [])
         if len(names) != 1 or names[0].lower() not in self._hosts:
             return Refusal(421, "wrong_host", "This is not a name of this server.")
-        for origin in found.get(b"origin", []):
-            if origin.lower() not in self._origins:
-                return Refusal(403, "denied", "Web pages may not ask here.", _ORIGIN_HINT)
-        if path not in OPEN_PATHS:
+        if not self._admits(path, found.get(b"origin", []), names[0]):
+            return Refusal(403, "denied", "Web pages may not ask here.", _ORIGIN_HINT)
+        if path not in OPEN_PATHS and not is_page(path):
             refusal = self._check_token(path, found.get(b"authorization", []))
             if refusal is not None:
                 return refusal
@@ -98,6 +99,13 @@ class GateRules:
         """Return the namespace that a request's token is confined to; None for the own token."""
         given = next((value for name, value in headers if name.lower() == b"authorization"), b"")
         return tokens.namespace_of(self._token.decode(), given.partition(b" ")[2].strip())
+
+    def _admits(self, path: str, origins: list[bytes], host: bytes) -> bool:
+        """Return True if a request may come from where it says; the page's come from itself."""
+        if is_page(path):
+            named = (origin.decode("latin-1") for origin in origins)
+            return own_origin(named, host.decode("latin-1").lower())
+        return all(origin.lower() in self._origins for origin in origins)
 
     def _check_token(self, path: str, given: list[bytes]) -> Refusal | None:
         if not given:
@@ -156,7 +164,7 @@ class Gate:
             await refusal.response()(scope, receive, send)
             return
         connection: Any = scope.get("state", {}).get("connection")
-        if scope["path"] not in OPEN_PATHS:
+        if scope["path"] not in OPEN_PATHS and not is_page(scope["path"]):
             if connection is not None:
                 connection.trusted = True
             namespace = self._rules.namespace(scope["headers"])

@@ -33,8 +33,12 @@ from khive_supervisor.packs import loading
 from khive_workers.common import runtime
 from khive_workers.common.hints import HintReceiver
 from khive_workers.common.link import Counting, Link
+from khive_workers.desk.app import DeskApp
+from khive_workers.desk.pages import Pages
+from khive_workers.desk.sessions import PageSessions
 from khive_workers.http.app import Application, numbers_of
 from khive_workers.http.connection import KEEP_ALIVE, MAX_HEAD, Connections
+from khive_workers.http.desk import Desk
 from khive_workers.http.gate import Gate, GateRules, hosts_of
 from khive_workers.http.limits import FailureLimit
 from khive_workers.http.mcp import HttpMcpServer
@@ -92,7 +96,8 @@ class HttpWorker:
             session_idle_timeout=settings.session_timeout,
         )
         sessions = HttpSessions(manager.handle_request, settings.max_sessions)
-        application = Application(self._service, sessions)
+        page = DeskApp(Desk(self._service), PageSessions(time.monotonic), Pages())
+        application = Application(self._service, sessions, page)
         connections, gate = self._guarded(application)
         application.numbers = numbers_of(gate.refused, connections)
         async with manager.run():

@@ -1,0 +1,169 @@
+"""The page as an ASGI application: who may see it, which view it is, and what is done by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from khive_supervisor import logs
+from khive_workers.desk import guard, wishes
+from khive_workers.desk.live import LiveBoard
+from khive_workers.desk.pages import Pages
+from khive_workers.desk.sessions import PageSession, PageSessions
+from khive_workers.desk.views import BY_PATH, View
+from khive_workers.desk.wishes import DeskBackend, Query
+
+log = logs.get("khive.desk")
+
+#: Fields of a query or a form, and bytes of a form, that are read.
+MAX_FIELDS = 60
+MAX_FORM = 1 << 20
+_HTML = "text/html; charset=utf-8"
+
+
+class DeskApp:
+    """Answers requests to the page; used only from the worker's loop."""
+
+    def __init__(self, backend: DeskBackend, sessions: PageSessions, pages: Pages) -> None:
+        self._backend = backend
+        self._sessions = sessions
+        self._pages = pages
+        self._board = LiveBoard(backend)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; its host has been looked at."""
+        try:
+            response = await self._answer(Request(scope, receive))
+        except Exception as error:  # noqa: BLE001 - a bug must reach the browser as an answer
+            log.error("desk.crashed", path=scope["path"][:200], error=repr(error))
+            response = self._message(500, f"It failed unexpectedly: {type(error).__name__}.")
+        for name, value in guard.HEADERS.items():
+            response.headers.setdefault(name, value)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        path, method = request.url.path, request.method
+        if guard.foreign(method, request.headers):
+            return self._message(403, "Another page may not ask for this.")
+        if path in self._pages.static:
+            return self._file(path)
+        if path == "/login":
+            return await self._login(request)
+        session = self._session(request)
+        if session is None:
+            return self._message(401, "")
+        if method == "POST":
+            return await self._change(request, session)
+        if method not in ("GET", "HEAD"):
+            return self._message(405, "This is not for this address.")
+        return await self._show(request, session)
+
+    # --- who it is ------------------------------------------------------------------------------
+
+    def _cookie(self, request: Request) -> str:
+        return guard.cookie_name(str(request.url.port or 80))
+
+    def _key(self, request: Request) -> str:
+        return guard.cookie_in(request.headers.get("cookie", ""), self._cookie(request))
+
+    def _session(self, request: Request) -> PageSession | None:
+        session = self._sessions.find(self._key(request))
+        connection: Any = request.scope.get("state", {}).get("connection")
+        if session is not None and connection is not None:
+            connection.trusted = True
+        return session
+
+    async def _login(self, request: Request) -> Response:
+        """Begin a session for whoever has a ticket; any that the browser had before ends.
+
+        What it answers leads on by itself: a redirect would be the other page's navigation still,
+        to which browsers give no strict cookie.
+        """
+        ticket = request.query_params.get("ticket", "")
+        if request.method != "GET" or not await self._backend.login(ticket):
+            return self._message(401, "This link has been used, or is older than a minute.")
+        self._sessions.end(self._key(request))
+        response = self._html(200, "login.html", {})
+        cookie = guard.set_cookie(self._cookie(request), self._sessions.begin())
+        response.headers["Set-Cookie"] = cookie
+        return response
+
+    def _logout(self, request: Request) -> Response:
+        self._sessions.end(self._key(request))
+        response = self._message(200, "You are logged out.")
+        response.headers["Set-Cookie"] = guard.drop_cookie(self._cookie(request))
+        return response
+
+    # --- what is shown --------------------------------------------------------------------------
+
+    async def _show(self, request: Request, session: PageSession) -> Response:
+        if request.url.path == "/desk/live":
+            return self._live()
+        view = BY_PATH.get(request.url.path)
+        if view is None:
+            return self._message(404, "There is nothing here.")
+        return await self._view(view, fields(request.url.query), session)
+
+    async def _view(self, view: View, query: Query, session: PageSession) -> Response:
+        replies = await self._backend.fulfil(view.wishes(query))
+        page = view.page(replies, query, self._pages.now())
+        notice, session.notice = session.notice, ""
+        more = {
+            "title": view.title,
+            "csrf": session.csrf,
+            "notice": notice,
+            "problems": wishes.problems(replies),
+        }
+        return self._html(200, view.template, {**page, **more})
+
+    def _live(self) -> Response:
+        if self._board.full:
+            return self._message(503, "Too many pages are open.")
+        return StreamingResponse(self._board.events(), media_type="text/event-stream")
+
+    def _html(self, status: int, template: str, page: Mapping[str, Any]) -> Response:
+        return Response(self._pages.render(template, page), status, media_type=_HTML)
+
+    def _message(self, status: int, text: str) -> Response:
+        return self._html(status, "message.html", {"status": status, "text": text})
+
+    def _file(self, path: str) -> Response:
+        found = self._pages.static[path]
+        kept = {"Cache-Control": "private, max-age=31536000, immutable"}
+        return Response(found.data, headers=kept, media_type=found.media_type)
+
+    # --- what is changed ------------------------------------------------------------------------
+
+    async def _change(self, request: Request, session: PageSession) -> Response:
+        form = await _form(request)
+        if form is None or not session.admits(form.get("csrf", "")):
+            return self._message(403, "The form is not this page's, or older than your login.")
+        if request.url.path == "/logout":
+            return self._logout(request)
+        return self._message(404, "There is nothing here.")
+
+
+def fields(query: str) -> Query:
+    """Return the last value of each name of a query or form that is not empty."""
+    pairs = parse_qsl(query, max_num_fields=MAX_FIELDS, errors="replace")
+    return {name: value for name, value in pairs if value.strip()}
+
+
+async def _form(request: Request) -> Query | None:
+    """Return a form's fields; None if it is none, or too large."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return None
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_FORM:
+            return None
+    try:
+        return fields(body.decode("utf-8", "replace"))
+    except ValueError:
+        return None

@@ -1,0 +1,85 @@
+"""The view of what is known: one box for the timeline and for a search. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from khive_supervisor.text.plain_json import JsonObject
+from khive_workers.desk.wishes import Page, Query, Reply, Wish, told
+from khive_workers.desk.wording import highlighted
+
+#: Entries of one page of the timeline, and results of a search.
+PAGE, RESULTS = 40, 30
+#: Characters of a content that a list shows.
+CHARACTERS = 400
+#: What both the timeline and a search can be narrowed by, and what the timeline alone can.
+_BOTH = ("in", "kind", "since", "until", "namespace")
+_TIMELINE = ("project", "source", "by", "client", "actor", "state", "order", "cursor")
+FILTERS = (*_BOTH, "tag", *_TIMELINE)
+
+
+def wishes(query: Query) -> Sequence[Wish]:
+    """Return what is asked for: what was found, and what there is to narrow it by."""
+    of = {"namespace": query["namespace"]} if "namespace" in query else {}
+    return (
+        _found(query),
+        Wish("memory.stats", of),
+        Wish("projects.list", of),
+        Wish("memory.tags", {**of, "limit": 60, "in": "all"}),
+        Wish("review.list", {"scope": "all", "limit": 100}),
+    )
+
+
+def _found(query: Query) -> Wish:
+    args: JsonObject = {name: query[name] for name in _BOTH if name in query}
+    if "tag" in query:
+        args["tags"] = [tag.strip() for tag in query["tag"].split(",") if tag.strip()]
+    args["max_characters"] = CHARACTERS
+    if "q" not in query:
+        args |= {name: query[name] for name in _TIMELINE if name in query}
+        if "project" not in args:
+            args["scope"] = "all"
+        return Wish("memory.list", {**args, "limit": PAGE})
+    project = query.get("project", "")
+    scope = "user" if project == "everywhere" else "project" if project else "all"
+    args |= {"query": query["q"], "limit": RESULTS, "explain": True, "scope": scope}
+    return Wish("memory.recall", args, "" if project == "everywhere" else project)
+
+
+def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
+    """Return what the template shows."""
+    found, stats, projects, tags, review = replies
+    searched = "q" in query
+    entries = told(found, "results" if searched else "entries")
+    numbers = stats if isinstance(stats, dict) else {}
+    answer = found if isinstance(found, dict) else {}
+    return {
+        "query": query,
+        "searched": searched,
+        "entries": [_entry(one, query.get("q", "")) for one in entries],
+        "total": answer.get("total"),
+        "older": _link(query, cursor=str(answer["next"])) if answer.get("next") else "",
+        "notes": answer.get("notes", []),
+        "search": answer.get("search", {}),
+        "kinds": sorted(numbers.get("by_kind", {})),
+        "projects": [str(one["name"]) for one in told(projects, "projects")],
+        "namespaces": sorted(numbers.get("by_namespace", {})),
+        "tags": tags.get("tags", {}) if isinstance(tags, dict) else {},
+        "live": numbers.get("entries", {}).get("live", 0),
+        "candidates": len(told(review, "candidates")),
+        "narrowed": sum(1 for name in FILTERS if name in query and name != "cursor"),
+        "now": now,
+    }
+
+
+def _entry(one: JsonObject, query: str) -> JsonObject:
+    text = str(one.get("content", ""))
+    title = str(one.get("title", ""))
+    return {**one, "pieces": highlighted(text, query), "titled": highlighted(title, query)}
+
+
+def _link(query: Query, **more: str) -> str:
+    """Return the address of this view with other filters."""
+    merged: Mapping[str, str] = {**query, **more}
+    return "/memory?" + urlencode(merged)

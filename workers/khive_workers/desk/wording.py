@@ -1,0 +1,102 @@
+"""How the page writes times, sizes and counts. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from khive_supervisor.text import wellformed
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: `3 min`."""
+    whole = max(0, int(seconds))
+    for size, unit in _UNITS:
+        if whole >= size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def moment(text: str) -> float | None:
+    """Return a time of a verb's answer in unix seconds; None if it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def since(text: str, now: float) -> str:
+    """Return how long ago a time was, as people say it."""
+    at = moment(text)
+    return f"{duration(now - at)} ago" if at is not None else text
+
+
+def iso(at: float) -> str:
+    """Return unix seconds as a verb would tell them."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def size(count: float) -> str:
+    """Return bytes as people say them: `1.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{int(count)} B"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def plain(value: object) -> str:
+    """Return a value as text that is Unicode, with line ends alone of all control characters."""
+    text = wellformed.text(str(value))
+    return "".join(c if c >= " " or c in "\n\t" else "\ufffd" for c in text)
+
+
+class Stretch(NamedTuple):
+    """A stretch of a text, and whether it is one that was looked for."""
+
+    text: str
+    hit: bool
+
+
+def highlighted(text: str, query: str) -> list[Stretch]:
+    """Return a text in pieces: those that begin with a word of the query are hits."""
+    words = [word for word in _words(query.casefold()) if len(word) > 1]
+    return list(_joined(text, words)) if words else [Stretch(text, hit=False)]
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text).split()
+
+
+def _joined(text: str, words: Sequence[str]) -> Iterator[Stretch]:
+    rest = ""
+    for token in _tokens(text):
+        if token[0].isalnum() and any(_same(token.casefold(), word) for word in words):
+            if rest:
+                yield Stretch(rest, hit=False)
+            rest = ""
+            yield Stretch(token, hit=True)
+        else:
+            rest += token
+    if rest:
+        yield Stretch(rest, hit=False)
+
+
+def _same(token: str, word: str) -> bool:
+    """Return True if two words have a stem in common: one begins with the other's."""
+    stem = word if len(word) < 5 else word[:-1].rstrip("se")
+    return token == word or (len(stem) > 3 and token.startswith(stem))
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Return a text cut between words and what is between them."""
+    start = 0
+    for at in range(1, len(text) + 1):
+        if at == len(text) or text[at].isalnum() != text[at - 1].isalnum():
+            yield text[start:at]
+            start = at

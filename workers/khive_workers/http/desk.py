@@ -1,0 +1,67 @@
+"""What the page asks, as the HTTP worker's service answers it: in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from khive_supervisor.access.grant import OPERATOR
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.text import wellformed
+from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_supervisor.verbs.served import Served
+from khive_workers.desk.wishes import Failed, Reply, Wish
+from khive_workers.http.service import Lane, Service
+
+#: Whoever has logged in is the user, and not one of their agents.
+PAGE = SessionInfo(actor="desk", kind="verbs")
+
+
+class Desk:
+    """Fulfils the page's wishes; used only from the worker's loop."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lane = Lane(service.context(PAGE, OPERATOR))
+
+    async def fulfil(self, wishes: Sequence[Wish]) -> list[Reply]:
+        """Return what came of each, in order; verbs in one go of the thread."""
+        verbs = [wish for wish in wishes if not wish.supervisor]
+        answers = iter(await self._lane.run(lambda context: self._run(context, verbs)))
+        return [await self._ask(wish) if wish.supervisor else next(answers) for wish in wishes]
+
+    async def _ask(self, wish: Wish) -> Reply:
+        try:
+            return await self._service.ask(wish.verb, dict(wish.args))
+        except KhiveError as error:
+            return Failed(_words(error))
+
+    def _run(self, context: Context, wishes: Sequence[Wish]) -> list[Reply]:
+        return [self._one(context, wish) for wish in wishes]
+
+    def _one(self, context: Context, wish: Wish) -> Reply:
+        # Looking is no feedback: nothing that was shown here counts as served to somebody.
+        context.session, context.served = replace(PAGE, project_name=wish.project), Served()
+        try:
+            answer = self._service.registry.call(context, wish.verb, dict(wish.args))
+        except KhiveError as error:
+            return Failed(_words(error))
+        found: JsonObject = wellformed.data(dict(answer))
+        return found
+
+    async def login(self, ticket: str) -> bool:
+        """Use a login's ticket up; return True if it was good."""
+        try:
+            answer = await self._service.ask("desk.redeem", {"ticket": ticket[:200]})
+        except KhiveError:
+            return False
+        return answer.get("valid") is True
+
+    async def token(self) -> object:
+        """Return what is another value after every commit to the store."""
+        return await self._lane.run(lambda context: context.versions.token())
+
+
+def _words(error: KhiveError) -> str:
+    return f"{error} {error.hint}".strip()

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, and what is made of their declarations."""
