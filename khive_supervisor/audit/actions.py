@@ -43,6 +43,11 @@ ACTIONS: tuple[Action, ...] = (
         rated="somebody said what its result was worth",
         fenced="a result came too late and was refused",
     ),
+    Action(
+        "executions.forgotten",
+        "store",
+        "executions that ended long ago were removed (`history.keep`)",
+    ),
     Action("tasks.forgotten", "store", "tasks that ended long ago were removed (`tasks.keep`)"),
     *_of(
         "profile",

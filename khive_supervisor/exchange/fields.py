@@ -7,6 +7,8 @@ import binascii
 import math
 from collections.abc import Mapping
 
+from khive_supervisor.tasks.model import OUTCOMES
+
 #: The number of the format. It grows when a reader of the one before would read something wrong.
 FORMAT = 1
 HEADER, END = "khive-export", "end"
@@ -36,6 +38,12 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "reference": {
         "entry": _WHOLE, "root": _TEXT, "path": _TEXT, "created_at": _NUMBER, "name?": _TEXT,
         "value?": _TEXT, "blob?": _TEXT, "commit?": _TEXT,
+    },
+    "execution": {
+        "entry": _WHOLE, "attempt": _WHOLE, "role": _TEXT, "task_type": _TEXT, "outcome": _TEXT,
+        "cost": _WHOLE, "tokens": _WHOLE, "seconds": _NUMBER, "digest": _TEXT,
+        "payload_digest": _TEXT, "session": _TEXT, "diff": _TEXT, "files": _TEXTS,
+        "began_at": _NUMBER, "ended_at": _NUMBER, "error?": _TEXT, "quality?": _NUMBER,
     },
     "supersession": {"entry": _WHOLE, "by": _WHOLE},
     "source": {
@@ -132,6 +140,8 @@ def _contradiction(record: Mapping[str, object]) -> str:
         return "has a vector without its model, or a model without a vector"
     if record["type"] == "entry":
         return _entry_fault(record)
+    if record["type"] == "execution":
+        return _execution_fault(record)
     weights = record.get("weights")
     if isinstance(weights, dict) and not all(map(_is_weight, weights.values())):
         return "has weights that are not four numbers above 0 each"
@@ -139,12 +149,20 @@ def _contradiction(record: Mapping[str, object]) -> str:
 
 
 def _entry_fault(record: Mapping[str, object]) -> str:
-    if record["collection"] not in ("memory", "knowledge"):
-        return "has a collection that is neither memory nor knowledge"
+    if record["collection"] not in ("memory", "knowledge", "execution"):
+        return "has a collection that is neither memory, knowledge nor execution"
     salience, decay = record.get("salience", 0), record.get("decay", 0)
     if not (isinstance(salience, int | float) and 0 <= salience <= 1):
         return "has a salience that is not between 0 and 1"
     return "" if isinstance(decay, int | float) and decay >= 0 else "has a decay below 0"
+
+
+def _execution_fault(record: Mapping[str, object]) -> str:
+    if record["outcome"] not in OUTCOMES:
+        return f"has an outcome that is none of {', '.join(OUTCOMES)}"
+    quality = record.get("quality", 0)
+    right = isinstance(quality, int | float) and 0 <= quality <= 1
+    return "" if right else "has a quality that is not between 0 and 1"
 
 
 def _is_weight(numbers: object) -> bool:

@@ -9,6 +9,7 @@ from khive_supervisor.packs.brain import pack as brain
 from khive_supervisor.packs.capture import pack as capture
 from khive_supervisor.packs.curation import pack as curation
 from khive_supervisor.packs.graph import pack as graph
+from khive_supervisor.packs.history import pack as history
 from khive_supervisor.packs.hooks import pack as hooks
 from khive_supervisor.packs.memory import knowledge, projects, purge
 from khive_supervisor.packs.memory import pack as memory
@@ -33,6 +34,7 @@ BUILTIN = (
     graph.PACK,
     brain.PACK,
     agents.PACK,
+    history.PACK,
     index.PACK,
     system.PACK,
     hooks.PACK,

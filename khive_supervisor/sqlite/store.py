@@ -40,6 +40,8 @@ from khive_supervisor.sqlite.profiles.table import ProfileTable
 from khive_supervisor.sqlite.projects.table import ProjectTable
 from khive_supervisor.sqlite.schema import guards
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
+from khive_supervisor.sqlite.tasks.causes import CauseTable
+from khive_supervisor.sqlite.tasks.executions import ExecutionTable
 from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.sqlite.vectors.generations import GenerationTable
@@ -104,7 +106,7 @@ class SqliteStore(Store):
         vectors = VectorTable(database)
         entries = EntryTable(database, vectors, clock, audit)
         self.entries, self.vectors, self.audit = entries, vectors, audit
-        self.purges = PurgeTable(database, entries, clock, audit)
+        self.purges = purges = PurgeTable(database, entries, clock, audit)
         self.links = LinkTable(database, clock, audit)
         self.references = ReferenceTable(database, clock, audit)
         self.projects = ProjectTable(database, entries, clock)
@@ -121,7 +123,13 @@ class SqliteStore(Store):
         self.capture = CaptureTable(database, clock)
         self.client_sessions = ClientSessionTable(database)
         self.injections = InjectionTable(database)
-        self.tasks = TaskTable(database, clock, audit, roles, budgets, self.node, self._now)
+        causes = CauseTable(database, self.links)
+        self.executions = executions = ExecutionTable(
+            database, entries, causes, self.projects, purges, clock, audit
+        )
+        self.tasks = TaskTable(
+            database, clock, audit, roles, budgets, executions, self.node, self._now
+        )
 
     def close(self) -> None:
         self.database.close()

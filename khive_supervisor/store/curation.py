@@ -126,8 +126,8 @@ class ChangeLog(Protocol):
 
 
 #: What an export is made of, in its order: what is named stands before what names it.
-SECTIONS = ("project", "entry", "supersession", "link", "reference", "source", "said", "profile",
-            "binding", "target", "mass", "event")  # fmt: skip
+SECTIONS = ("project", "entry", "supersession", "link", "reference", "execution", "source", "said",
+            "profile", "binding", "target", "mass", "event")  # fmt: skip
 
 #: A record of an export as plain data; docs/export.md has its fields.
 Record = JsonObject

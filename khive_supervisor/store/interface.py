@@ -27,7 +27,7 @@ from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
 from khive_supervisor.store.projects import ProjectStore
 from khive_supervisor.store.sources import SourceStore
-from khive_supervisor.store.tasks import BudgetStore, RoleStore, TaskStore
+from khive_supervisor.store.tasks import BudgetStore, ExecutionStore, RoleStore, TaskStore
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
 
 
@@ -58,6 +58,7 @@ class Store(Protocol):
     bindings: BindingStore
     feedback: FeedbackStore
     tasks: TaskStore
+    executions: ExecutionStore
     roles: RoleStore
     budgets: BudgetStore
     journal: JournalStore

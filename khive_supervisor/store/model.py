@@ -9,6 +9,8 @@ from enum import StrEnum
 from hashlib import blake2b
 from unicodedata import normalize
 
+from khive_supervisor.history.model import COLLECTION as EXECUTION
+
 #: Bytes of a content hash: 128 bits, so that two different contents never meet by chance.
 CONTENT_HASH_BYTES = 16
 
@@ -19,9 +21,16 @@ VECTOR_COMPONENT_BYTES = 2
 
 
 def content_hash(
-    collection: str, namespace: str, title: str, content: str, project: int | None = None
+    collection: str,
+    namespace: str,
+    title: str,
+    content: str,
+    project: int | None = None,
+    attempt: str = "",
 ) -> bytes:
-    """Return the identity of what an entry says: equal only if all five are equal, sign by sign.
+    """Return the identity of what an entry says: equal only if all six are equal, sign by sign.
+
+    `attempt` names the one that an execution tells of: two attempts at the same are two.
 
     Of a memory, white space and the way in which letters are composed (NFC, NFD) make no other
     text; within one whose lines are indented, white space says something. Each part is preceded by
@@ -30,7 +39,8 @@ def content_hash(
     if collection == "memory":
         title, content = _one_spaced(_as_read(title)), _one_spaced(_as_read(content))
     within = () if project is None else (str(project),)
-    return _digest(collection, namespace, title, content, *within)
+    tried = (attempt,) if attempt else ()
+    return _digest(collection, namespace, title, content, *within, *tried)
 
 
 def former_hashes(collection: str, namespace: str, title: str, content: str) -> tuple[bytes, ...]:
@@ -128,7 +138,10 @@ class NewEntry:
     @property
     def content_hash(self) -> bytes:
         """Return what exact duplicates have in common: 16 bytes."""
-        return content_hash(self.collection, self.namespace, self.title, self.content, self.project)
+        attempt = (self.source or "") if self.collection == EXECUTION else ""
+        return content_hash(
+            self.collection, self.namespace, self.title, self.content, self.project, attempt
+        )
 
     @property
     def former_hashes(self) -> tuple[bytes, ...]:

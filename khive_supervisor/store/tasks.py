@@ -1,4 +1,4 @@
-"""The facets of a store for tasks, for the roles that do them, and for what these may spend.
+"""The facets of a store for tasks and attempts at them, for roles, and for what these may spend.
 
 `now` is always a moment of the store's own clock (`TaskStore.now`): this boot's, or that of a
 team's server. The wall clock only fills columns for people, and decides whether a task's own
@@ -7,11 +7,13 @@ deadline has passed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from khive_supervisor.budgets.account import Account
 from khive_supervisor.budgets.limits import BudgetLimits
+from khive_supervisor.history.model import ALL_EXECUTIONS, DaySum, Execution, ExecutionFilter
+from khive_supervisor.store.model import EVERYTHING, EntryFilter
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
@@ -212,4 +214,48 @@ class BudgetStore(Protocol):
 
     def spending(self, after_seq: int = 0, limit: int = 500) -> list[Spending]:
         """Return what accepted attempts used, after a number, in order; kept for ever."""
+        ...
+
+
+class ExecutionStore(Protocol):
+    """Attempts that have ended: each is an entry, and what only attempts have is beside it.
+
+    The store writes them itself, in the transaction that ends an attempt. They are searched, shown,
+    forgotten and purged as all entries are. An `EntryFilter` says which of their entries count.
+    """
+
+    def of(self, entries: Iterable[int]) -> Mapping[int, Execution]:
+        """Return the executions of entries, by entry; other entries are left out."""
+        ...
+
+    def of_tasks(self, tasks: Iterable[int]) -> list[Execution]:
+        """Return all attempts at tasks, in the order in which they were claimed."""
+        ...
+
+    def page(
+        self,
+        where: EntryFilter = EVERYTHING,
+        which: ExecutionFilter = ALL_EXECUTIONS,
+        limit: int = 50,
+    ) -> list[Execution]:
+        """Return the newest live executions, newest first."""
+        ...
+
+    def days(
+        self,
+        where: EntryFilter = EVERYTHING,
+        which: ExecutionFilter = ALL_EXECUTIONS,
+        limit: int = 366,
+    ) -> list[DaySum]:
+        """Return the sums of the newest days on which anything ended, oldest first.
+
+        Cancelled executions are left out: they say nothing about who did them.
+        """
+        ...
+
+    def prune(self, older_than: float, limit: int = 500) -> int:
+        """Remove executions that ended before a time (unix seconds) for good, oldest first.
+
+        Return how many went. Their ids are never used again.
+        """
         ...

@@ -16,6 +16,11 @@ STATES = (QUEUED, LEASED, DONE, FAILED, CANCELLED, DEAD)
 #: Those that only `retry` leads out of.
 ENDED = (DONE, FAILED, CANCELLED, DEAD)
 
+#: How an attempt ends that brings no outcome: its worker died, or was not heard of in time.
+DIED = "died"
+#: How attempts end.
+OUTCOMES = (DONE, FAILED, CANCELLED, DIED)
+
 # --- what happens to tasks, as their events say it; a task that ends has its state as an event ----
 
 ENQUEUED, CLAIMED, REQUEUED, FENCED = "enqueued", "leased", "requeued", "fenced"

@@ -17,13 +17,13 @@ from khive_supervisor.verbs.registry import Answer
 
 T = TypeVar("T")
 
-_ID = re.compile(r"([mk])([1-9][0-9]{0,17})")
+_ID = re.compile(r"([mke])([1-9][0-9]{0,17})")
 _AGO = re.compile(r"([0-9]{1,6})\s*(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: The first and the last moment that a calendar can show, in unix seconds.
 FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC).timestamp()
 LAST = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC).timestamp()
-_LETTER = {"memory": "m", "knowledge": "k"}
+_LETTER = {"memory": "m", "knowledge": "k", "execution": "e"}
 
 #: Characters of a namespace: it is a name, not a text.
 NAMESPACE_LIMIT = 128
@@ -70,7 +70,8 @@ def entry_id(text: str) -> int:
     if found is None:
         raise InvalidInput(
             f"{text[:80]!r} is not an id.",
-            hint="Ids look like m12 (a memory) or k7 (knowledge); recall and search give them.",
+            hint="Ids look like m12 (a memory), k7 (knowledge) or e3 (an execution); recall, "
+            "search and similar give them.",
         )
     return int(found[2])
 

@@ -24,7 +24,7 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 
 #: What an export by a filter has: what is learned and by whom is of the whole store.
-_OF_A_PART = ("project", "entry", "supersession", "link", "reference")
+_OF_A_PART = ("project", "entry", "supersession", "link", "reference", "execution")
 
 
 @click.command()

@@ -22,6 +22,7 @@ from khive_supervisor.config.settings.search import (
 from khive_supervisor.config.settings.service import (
     AgentSettings,
     AuditSettings,
+    HistorySettings,
     HookSettings,
     JournalSettings,
     LogSettings,
@@ -47,6 +48,7 @@ class Config:
     search: SearchSettings = field(default_factory=SearchSettings)
     profiles: ProfileSettings = field(default_factory=ProfileSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     hooks: HookSettings = field(default_factory=HookSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
@@ -72,6 +74,7 @@ TABLES: dict[str, type[Any]] = {
     "search": SearchSettings,
     "profiles": ProfileSettings,
     "tasks": TaskSettings,
+    "history": HistorySettings,
     "journal": JournalSettings,
     "hooks": HookSettings,
     "audit": AuditSettings,

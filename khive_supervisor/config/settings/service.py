@@ -242,6 +242,30 @@ class JournalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """What roles have tried: each attempt that has ended."""
+
+    keep: float = users_own(
+        400 * _DAY,
+        "duration",
+        "How long an attempt that has ended is kept as an execution, for `history`, `similar` and "
+        "the selection of roles; longer than its task, whose result and log go with tasks.keep.",
+        applies="live",
+        bounds=(_HOUR, 3650 * _DAY),
+        supervisor_only=True,
+    )
+    tokens: int = users_own(
+        800,
+        "integer",
+        "The most that a role whose history is set tells its handler of what was tried before on "
+        "tasks like the one at hand.",
+        applies="live",
+        bounds=(50, 20_000),
+        supervisor_only=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class HookSettings:
     """What hooks put into the context of clients' sessions, in tokens; 0: nothing."""
 

@@ -25,10 +25,14 @@ EVENT_COLUMNS = (
     "at", "kind", "signal", "weight", "counted", "actor", "namespace", "session", "scorer_run",
     "serve", "detail",
 )  # fmt: skip
+EXECUTION_COLUMNS = (
+    "attempt", "role", "task_type", "outcome", "error", "cost", "tokens", "seconds", "quality",
+    "digest", "payload_digest", "session", "diff", "files", "began_at", "ended_at",
+)  # fmt: skip
 SOURCE_COLUMNS = ("namespace", "name", "root", "options", "run", "learned_at")
 #: Columns that hold JSON.
 _JSON = frozenset({
-    "tags", "detail", "weights", "marks", "candidates", "roots", "provenance",
+    "tags", "detail", "weights", "marks", "candidates", "roots", "provenance", "files",
 })  # fmt: skip
 #: What an entry's record has besides, under the names of columns or others.
 _ENTRY = {
@@ -74,6 +78,11 @@ _OTHERS: dict[str, Section] = {
             "blob": "blob", "commit": "commit_id", "created_at": "created_at",
         },
         "code_references WHERE TRUE",
+    ),
+    "execution": (
+        "entry_id",
+        {"entry": "entry_id", **{name: name for name in EXECUTION_COLUMNS}},
+        "executions WHERE TRUE",
     ),
     "supersession": (
         "id",
@@ -141,7 +150,7 @@ _OTHERS: dict[str, Section] = {
 #: Of the sections of an export by a filter, the columns that name entries.
 _NAMING = {
     "supersession": ("id", "superseded_by"), "link": ("from_id", "to_id"),
-    "reference": ("entry_id",),
+    "reference": ("entry_id",), "execution": ("entry_id",),
 }  # fmt: skip
 
 

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.graph import ontology
 from khive_supervisor.graph.ontology import SUPERSEDES
-from khive_supervisor.sqlite.curation.exporting import SOURCE_COLUMNS, records
+from khive_supervisor.sqlite.curation.exporting import (
+    EXECUTION_COLUMNS,
+    SOURCE_COLUMNS,
+    records,
+)
 from khive_supervisor.sqlite.curation.origins import Origins
 from khive_supervisor.sqlite.curation.taken_profiles import NO_ENTRY, takes_of_profiles
 from khive_supervisor.sqlite.engine.database import Database, Value
@@ -57,6 +62,7 @@ class ExchangeTable(Exchange):
         self._takes: dict[str, Callable[[str, Record], Imported]] = {
             "project": self._project, "link": self._link, "reference": self._reference,
             "supersession": self._supersession, "source": self._source, "said": self._said,
+            "execution": self._execution,
             **takes_of_profiles(database, self._origins),
         }  # fmt: skip
 
@@ -167,6 +173,19 @@ class ExchangeTable(Exchange):
             self._database.rows(
                 "UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", [wanted - 1]
             )
+
+    def _execution(self, store: str, record: Record) -> Imported:
+        """Take what is known of an attempt; its task is in the store that it comes from."""
+        entry = self._origins.entry(store, record)
+        if entry is None:
+            return NO_ENTRY
+        sql = "SELECT entry_id FROM executions WHERE entry_id = ?"
+        if self._database.value(sql, [entry]) is not None:
+            return Imported(KNOWN, entry)
+        values: dict[str, Value] = {name: record.get(name) for name in EXECUTION_COLUMNS}
+        values["files"] = json.dumps(self._database.gate.written_data(record["files"]))
+        self._database.insert("executions", entry_id=entry, **values)
+        return Imported(STORED, entry)
 
     def _supersession(self, store: str, record: Record) -> Imported:
         """Let a superseded entry name its successor, which may have come after it."""

@@ -34,7 +34,8 @@ _MOMENTS = {curation.CREATED: "created_at", curation.UPDATED: "updated_at", cura
 _DAY = 86400
 _GROUPS = {
     curation.KIND: "kind",
-    curation.SOURCE: "ifnull(source, '')",
+    # Each attempt has a source of its own, which is only its name.
+    curation.SOURCE: "iif(collection = 'execution', 'attempts', ifnull(source, ''))",
     curation.NAMESPACE: "namespace",
     curation.COLLECTION: "collection",
     curation.AGE: f"""

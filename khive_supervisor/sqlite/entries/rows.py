@@ -17,7 +17,7 @@ COLUMNS = (
 #: The attributes of `Entry`, in the order of the columns.
 _FIELDS = tuple(name.removesuffix("_id") for name in COLUMNS.split(", "))
 
-COLLECTIONS = ("memory", "knowledge")
+COLLECTIONS = ("memory", "knowledge", "execution")
 
 
 def check(entry: NewEntry) -> None:
@@ -49,7 +49,7 @@ def as_new(entry: Entry) -> NewEntry:
     """Return what an entry says, as it would be stored once more."""
     return NewEntry(
         entry.collection, entry.namespace, entry.kind, entry.title, entry.content, entry.tags,
-        project=entry.project,
+        source=entry.source, project=entry.project,
     )  # fmt: skip
 
 

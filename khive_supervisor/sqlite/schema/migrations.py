@@ -26,12 +26,25 @@ from khive_supervisor.sqlite.schema.released import statements as schema
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaEdit:
+    """A constraint of a table that is written otherwise; no row is another one by that.
+
+    `ALTER TABLE` has no way to, and a new table in its place would have to be filled again.
+    """
+
+    table: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
-    """One step: its number, what it is for, and its statements."""
+    """One step: its number, what it is for, its statements, and what it edits after them."""
 
     number: int
     purpose: str
     statements: tuple[str, ...]
+    edits: tuple[SchemaEdit, ...] = ()
 
 
 #: Every migration, without gaps. A new one is added at the end.
@@ -73,6 +86,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             *channels.CHANNELS,
             *team.TEAM,
         ),
+        (SchemaEdit("entries", *executions.COLLECTIONS),),
     ),
 )
 
@@ -109,6 +123,7 @@ def _apply(connection: apsw.Connection, step: Migration) -> bool:
         if needed:
             for statement in step.statements:
                 connection.execute(statement).fetchall()
+            _edit(connection, step.edits)
             connection.execute(f"PRAGMA user_version = {step.number}").fetchall()
         connection.execute("COMMIT")
     except BaseException:
@@ -116,3 +131,26 @@ def _apply(connection: apsw.Connection, step: Migration) -> bool:
             connection.execute("ROLLBACK")
         raise
     return needed
+
+
+def _edit(connection: apsw.Connection, edits: Sequence[SchemaEdit]) -> None:
+    """Edit the schema's own text, as https://www.sqlite.org/lang_altertable.html has it."""
+    if not edits:
+        return
+    defensive = connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, -1)
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    connection.execute("PRAGMA writable_schema = ON").fetchall()
+    try:
+        for edit in edits:
+            connection.execute(
+                "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE type = 'table' "
+                "AND name = ?",
+                [edit.old, edit.new, edit.table],
+            ).fetchall()
+        # Another number: every other connection reads the schema again.
+        number = connection.execute("PRAGMA schema_version").fetchall()[0][0]
+        assert isinstance(number, int)
+        connection.execute(f"PRAGMA schema_version = {number + 1}").fetchall()
+    finally:
+        connection.execute("PRAGMA writable_schema = RESET").fetchall()
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, defensive)

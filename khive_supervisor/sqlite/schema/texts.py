@@ -93,6 +93,10 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "place": _WRITTEN, "project": _WRITTEN, "node": _OURS,
     },
     "task_events": {"what": _OURS, "worker": _OURS, "detail": _WRITTEN},
+    "executions": {
+        "role": _OURS, "task_type": _SAID, "outcome": _OURS, "error": _WRITTEN, "digest": _OURS,
+        "payload_digest": _OURS, "session": _OURS, "diff": _WRITTEN, "files": _WRITTEN,
+    },
     "role_records": {"role": _OURS, "task_type": _OURS, "digest": _OURS},
     "roles": {"node": _OURS, "role": _OURS, "task_types": _OURS, "digest": _OURS},
     "spending": {"role": _OURS},

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from khive_supervisor.budgets.account import Account
 from khive_supervisor.budgets.amounts import text
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.history.model import AttemptEnd
 from khive_supervisor.sqlite.audit.table import AuditTable, fingerprint
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
+from khive_supervisor.sqlite.tasks.executions import ExecutionTable
 from khive_supervisor.sqlite.tasks.log import TaskLog
 from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.rows import CLAIMED_COLUMNS, claim_of
@@ -27,6 +29,7 @@ from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,
     CLAIMED,
+    DIED,
     DONE,
     ENDED,
     FAILED,
@@ -78,6 +81,7 @@ class ClaimTable:
         audit: AuditTable,
         roles: RoleTable,
         budgets: BudgetTable,
+        executions: ExecutionTable,
         node: str = "",
         now: Callable[[], Moment] = lease.now,
     ) -> None:
@@ -88,6 +92,7 @@ class ClaimTable:
         self._log = TaskLog(database, audit)
         self._roles = roles
         self._budgets = budgets
+        self._executions = executions
 
     def now(self) -> Moment:
         return self._now()
@@ -230,7 +235,9 @@ class ClaimTable:
         )
         self._store(task_id, outcome, result, after, wall)
         what = REQUEUED if after.state == QUEUED else after.state
-        more = None if result is None else {"result": fingerprint(result)}
+        entry = self._executions.record(task_id, AttemptEnd.of(outcome, after.state), wall)
+        more = {} if result is None else {"result": fingerprint(result)}
+        more["execution"] = f"e{entry}"
         error = error_text(outcome.error) or ""
         self._log.add(task_id, wall, what, token, held.worker, error, more=more)
         self._count(task_id, held, outcome, after, wall)
@@ -302,8 +309,13 @@ class ClaimTable:
             ended_at=wall if after.state in ENDED else None,
         )  # fmt: skip
         what = REQUEUED if after.state == QUEUED else after.state
-        self._log.add(task_id, wall, what, token, worker, why)
+        more = self._record_death(task_id, why, wall) if died else None
+        self._log.add(task_id, wall, what, token, worker, why, more=more)
         return Released(task_id, role, after.state)
+
+    def _record_death(self, task_id: int, why: str, wall: float) -> dict[str, str]:
+        """Keep an attempt that nobody has ended; what the audit chain tells of it."""
+        return {"execution": f"e{self._executions.record(task_id, AttemptEnd(DIED, why), wall)}"}
 
     def _fail_late(self) -> list[Released]:
         sql = (

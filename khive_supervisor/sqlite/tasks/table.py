@@ -192,6 +192,7 @@ class TaskTable(ClaimTable, TaskStore):
             day = day_of(found.ended_at or 0.0)
             key = (found.role, found.task_type, found.digest, day)
             self._roles.rate(key, found.quality, quality)
+            self._executions.rate(task_id, found.token, quality)
             self._log.add(task_id, self._clock(), RATED, found.token, None, f"{quality:g}")
             return self._existing(task_id)
 

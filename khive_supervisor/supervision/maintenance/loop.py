@@ -93,6 +93,7 @@ class Maintenance:
         self._wall_clock = wall_clock
         self._forget_at = clock()
         self._forget_events_at = clock()
+        self._forget_executions_at = clock()
         self._follower = TranscriptFollower(self.store, config, clock=clock, wall_clock=wall_clock)
         self._verified: dict[int, str] = {}
         self.state = IndexStatus()
@@ -129,6 +130,15 @@ class Maintenance:
         before = self._wall_clock() - self._config.tasks.keep
         if not self.store.tasks.prune(before, FORGET_AT_ONCE):
             self._forget_at = now + FORGET_EVERY
+
+    def forget_executions(self) -> None:
+        """Remove some of the executions that ended long ago; the others at the next calls."""
+        now = self._clock()
+        if now < self._forget_executions_at:
+            return
+        before = self._wall_clock() - self._config.history.keep
+        if not self.store.executions.prune(before, FORGET_AT_ONCE):
+            self._forget_executions_at = now + FORGET_EVERY
 
     def forget_journal(self) -> None:
         """Delete some of the journals' events that are too old; the others at the next calls."""

@@ -103,6 +103,7 @@ class Upkeep:
     async def _tend(self) -> None:
         await self._in_thread(Maintenance.checkpoint)
         await self._in_thread(Maintenance.forget_tasks)
+        await self._in_thread(Maintenance.forget_executions)
         await self._in_thread(Maintenance.forget_journal)
         await self._in_thread(Maintenance.follow_transcripts)
         state = await self.look()

@@ -26,7 +26,12 @@ from khive_supervisor.verbs.confined.journal import (
     ConfinedInjections,
     ConfinedJournal,
 )
-from khive_supervisor.verbs.confined.tasks import ConfinedBudgets, ConfinedRoles, ConfinedTasks
+from khive_supervisor.verbs.confined.tasks import (
+    ConfinedBudgets,
+    ConfinedExecutions,
+    ConfinedRoles,
+    ConfinedTasks,
+)
 from khive_supervisor.verbs.confined.wall import Wall
 
 
@@ -53,6 +58,7 @@ class ConfinedStore(Wall):
         self.client_sessions = ConfinedClientSessions(store.client_sessions, grant)
         self.injections = ConfinedInjections(store.injections, self.client_sessions)
         self.tasks = ConfinedTasks(store.tasks, grant)
+        self.executions = ConfinedExecutions(store.executions, entries)
         self.roles = ConfinedRoles(store.roles)
         self.budgets = ConfinedBudgets(store.budgets)
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from khive_supervisor.access.grant import Grant
 from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
-from khive_supervisor.store.tasks import BudgetStore, RoleStore, TaskStore
+from khive_supervisor.history.model import (
+    ALL_EXECUTIONS,
+    DaySum,
+    Execution,
+    ExecutionFilter,
+)
+from khive_supervisor.store.model import EVERYTHING, EntryFilter
+from khive_supervisor.store.tasks import BudgetStore, ExecutionStore, RoleStore, TaskStore
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
     NewTask,
@@ -17,6 +25,7 @@ from khive_supervisor.tasks.model import (
     TaskEvent,
     TaskFilter,
 )
+from khive_supervisor.verbs.confined.entries import ConfinedEntries
 from khive_supervisor.verbs.confined.wall import Wall, check
 
 #: Between a namespace and an idempotency key of its own: no key that is typed has it.
@@ -135,3 +144,37 @@ class ConfinedBudgets(Wall):
 
     def blocked(self) -> dict[str, str]:
         return dict.fromkeys(self._budgets.blocked(), "it is exceeded")
+
+
+class ConfinedExecutions(Wall):
+    """`ExecutionStore` for a grant: those that its own entries tell of."""
+
+    _NAME = "store.executions"
+
+    def __init__(self, executions: ExecutionStore, entries: ConfinedEntries) -> None:
+        self._executions = executions
+        self._entries = entries
+
+    def of(self, entries: Iterable[int]) -> Mapping[int, Execution]:
+        return self._executions.of(self._entries.among(list(entries)))
+
+    def of_tasks(self, tasks: Iterable[int]) -> list[Execution]:
+        found = self._executions.of_tasks(tasks)
+        own = {*self._entries.among([one.entry for one in found])}
+        return [one for one in found if one.entry in own]
+
+    def page(
+        self,
+        where: EntryFilter = EVERYTHING,
+        which: ExecutionFilter = ALL_EXECUTIONS,
+        limit: int = 50,
+    ) -> list[Execution]:
+        return self._executions.page(self._entries.within(where), which, limit)
+
+    def days(
+        self,
+        where: EntryFilter = EVERYTHING,
+        which: ExecutionFilter = ALL_EXECUTIONS,
+        limit: int = 366,
+    ) -> list[DaySum]:
+        return self._executions.days(self._entries.within(where), which, limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ ACME, BETA = confined_to("acme"), Grant(namespaces=("beta",), home="beta")
 #: In every text of the other namespace, and in nothing of this one's.
 MARK = "quetzalcoatl"
 #: Entries and tasks of both have these ids; those of the other namespace come after this one's.
-OWN, FOREIGN = ("m1", "k2", "m3"), ("m4", "k5", "m6")
+OWN, FOREIGN = ("m1", "k2", "m3", "e4"), ("m5", "k6", "m7", "e9")
 OWN_TASKS, FOREIGN_TASKS = ("t1", "t2"), ("t3", "t4", "t5")
 
 #: What is asked for by the name of an argument: something of one's own, and all that another
@@ -47,12 +48,12 @@ PROBES: dict[str, list[Any]] = {
     "kinds": [["depends_on"], ["needed_by", "contradicts"], [MARK]],
     "depth": [1, 6],
     "ended": [True],
-    "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m4"], ["m1", "m99"]],
+    "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m5"], ["m1", "m99"]],
     "target": [*OWN, *FOREIGN, "m99"],
     "results": [[{"id": one}] for one in (*OWN, *FOREIGN, "m99")] + [[]],
-    "task": [*OWN_TASKS, *FOREIGN_TASKS, "t99"],
+    "task": [*OWN_TASKS, *FOREIGN_TASKS, "t99", "e4", "e9"],
     "tasks": [[one] for one in (*OWN_TASKS, *FOREIGN_TASKS, "t99")] + [["t1", "t3"]],
-    "before": [*OWN_TASKS, *FOREIGN_TASKS, "t99"],
+    "before": [*OWN_TASKS, *FOREIGN_TASKS, "t99", "e4", "e9"],
     "after": [0, 3, 99],
     "namespace": ["acme", "beta", "nowhere", "*"],
     "part": ["verbs", "links"],
@@ -77,6 +78,8 @@ PROBES: dict[str, list[Any]] = {
     "signal": ["useful"],
     "quality": [0.5],
     "in": ["memory", "knowledge", "all"],
+    "outcome": ["done", "failed"],
+    "days": [1, 30],
     "explain": [True],
     "since": ["7d"],
     "until": ["2100-01-01"],
@@ -141,7 +144,10 @@ GIVEN: dict[str, Any] = {
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
-            "run", "started_at", "ended_at", "deadline", "bytes", "next")  # fmt: skip
+            "run", "started_at", "began_at", "ended_at", "seconds", "deadline", "bytes",
+            "next")  # fmt: skip
+#: The name of an attempt, which has that of its store in it.
+ATTEMPT = re.compile(r"attempt:[0-9a-f]{8}")
 
 
 @dataclass
@@ -179,7 +185,7 @@ class Place:
         text = {"content": f"{MARK} in a file", "title": f"{MARK} headline"}
         source = {"source": f"/home/{MARK}", "entries": [text], "digest": "1" * 32}
         call(session, "knowledge.sync", sources=[source])
-        call(session, "memory.forget", ids=["m6"])
+        call(session, "memory.forget", ids=["m7"])
         for number in range(3):
             call(session, "agents.assign", role="writer", payload=f"{MARK} payload",
                  priority=10 - number, idempotency_key=f"{MARK}-key-{number}")  # fmt: skip
@@ -188,10 +194,10 @@ class Place:
         self.end(Outcome(DONE, f"{MARK} result"))
         call(self.user, "brain.create_profile", name=f"{MARK}-profile", description=MARK)
         call(self.user, "brain.bind", name=f"{MARK}-profile", namespace="beta")
-        call(session, "brain.feedback", target="m4", signal="useful")
+        call(session, "brain.feedback", target="m5", signal="useful")
         call(session, "hooks.event", event="UserPromptSubmit", prompt=f"{MARK} words of memory")
         # Somebody who has both namespaces has linked them: round from m3 to m1, too.
-        for start, end in (("m3", "m4"), ("m4", "k5"), ("m6", "m1"), ("k5", "m1")):
+        for start, end in (("m3", "m5"), ("m5", "k6"), ("m7", "m1"), ("k6", "m1")):
             call(self.user, "graph.link", **{"from": start, "kind": "depends_on", "to": end})
 
     def number_from(self, number: int) -> None:
@@ -203,7 +209,7 @@ class Place:
         """All that the other namespace holds, as it is."""
         store = self.user.store
         return [
-            store.entries.get([4, 5, 6, 7]),
+            store.entries.get([5, 6, 7, 8, 9]),
             store.sources.below("beta", "/"),
             [store.tasks.find(number) for number in (3, 4, 5, 6)],
             store.profiles.find(f"{MARK}-profile"),
@@ -251,7 +257,7 @@ def said(context: Context, verb: str, args: dict[str, Any]) -> str:
         found: Any = call(context, verb, **args)
     except KhiveError as error:
         found = {"error": error.as_dict()}
-    return json.dumps(_lasting(found), sort_keys=True)
+    return ATTEMPT.sub("attempt", json.dumps(_lasting(found), sort_keys=True))
 
 
 def _lasting(found: Any) -> Any:
@@ -296,8 +302,8 @@ def test_another_namespace_makes_no_difference(places: tuple[Place, Place], verb
 def test_the_two_namespaces_hold_what_they_should(places: tuple[Place, Place]) -> None:
     shared, alone = places
     everything = json.dumps(call(shared.user, "agents.tasks"))
-    assert shared.user.store.entries.namespaces() == {"acme": 3, "beta": 3}
-    assert alone.user.store.entries.namespaces() == {"acme": 3}
+    assert shared.user.store.entries.namespaces() == {"acme": 4, "beta": 4}
+    assert alone.user.store.entries.namespaces() == {"acme": 4}
     assert all(task in everything for task in (*OWN_TASKS, *FOREIGN_TASKS))
     assert MARK in json.dumps(call(shared.user, "memory.get", ids=list(FOREIGN)))
     assert call(shared.acme, "agents.task", task="t1")["result"] == "own result"
@@ -309,7 +315,7 @@ def test_what_is_not_there_and_what_is_elsewhere_are_one_error(
     acme = places[0].acme
     for verb, name in (("memory.get", "ids"), ("memory.forget", "ids"), ("memory.restore", "ids")):
         errors = []
-        for one in ("m4", "m99"):
+        for one in ("m5", "m99"):
             with pytest.raises(NotFound) as caught:
                 call(acme, verb, **{name: [one]})
             errors.append(str(caught.value).replace(one, "X"))
@@ -375,6 +381,7 @@ ALLOWED = {
         "retry",
     },
     "roles": {"all", "records"},
+    "executions": {"days", "of", "of_tasks", "page"},
     "budgets": {"blocked"},
 }  # fmt: skip
 
@@ -426,17 +433,21 @@ def test_nothing_is_confined_that_a_facet_does_not_have(facet: str) -> None:
 def test_the_store_by_its_methods(places: tuple[Place, Place]) -> None:
     whole = places[0].user.store
     store = confined_store(whole, ACME, lambda: {DEFAULT})
-    foreign = whole.entries.get([4, 5, 6])
-    assert [entry.id for entry in store.entries.get([1, 4, 2, 5, 6])] == [1, 2]
+    foreign = whole.entries.get([5, 6, 7, 9])
+    assert [entry.id for entry in store.entries.get([1, 5, 2, 6, 7, 9])] == [1, 2]
     assert store.entries.known(entry.content_hash for entry in foreign) == {}
-    assert store.entries.forget([4, 5]) == []
-    assert store.entries.restore([6]) == []
+    assert store.entries.forget([5, 6]) == []
+    assert store.entries.restore([7]) == []
     assert {entry.namespace for entry in [*store.entries.recent(), *store.entries.page()]} == {
         "acme"
     }
-    assert store.entries.live_count() == 3
-    assert store.entries.live_ids(EVERYTHING, 100) == [1, 2, 3]
-    assert store.entries.filter_ids(range(10)) == {1, 2, 3}
+    assert store.entries.live_count() == 4
+    assert store.entries.live_ids(EVERYTHING, 100) == [1, 2, 3, 4]
+    assert store.entries.filter_ids(range(10)) == {1, 2, 3, 4}
+    assert [one.entry for one in store.executions.page()] == [4]
+    assert store.executions.of([4, 9]).keys() == {4}
+    assert [one.entry for one in store.executions.of_tasks([1, 3])] == [4]
+    assert sum(day.executions for day in store.executions.days()) == 1
     assert {task.namespace for task in store.tasks.page()} == {"acme"}
     assert {event.task_id for event in store.tasks.events()} == {1, 2}
     for refused in (store.tasks.cancel, store.tasks.retry):
@@ -444,7 +455,7 @@ def test_the_store_by_its_methods(places: tuple[Place, Place]) -> None:
             refused(3)
     with pytest.raises(NotFound):
         store.tasks.feedback(3, 0.0)
-    assert whole.entries.get([4, 5, 6]) == foreign
+    assert whole.entries.get([5, 6, 7, 9]) == foreign
 
 
 def test_a_foreign_packs_verb_gets_the_confined_store(places: tuple[Place, Place]) -> None:

@@ -15,6 +15,8 @@ from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs import loading
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.store.curation import SECTIONS
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.model import DONE, FAILED, Claimant, Outcome, RoleRow
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 REGISTRY = loading.load()
@@ -60,6 +62,19 @@ def fill(context: Context) -> None:
     call(context, "brain.bind", name="careful", actor="ada")
     call(context, "brain.feedback", target=kept, signal="useful")
     call(context, "brain.feedback", target="m2", signal="wrong", profile="careful")
+    attempts(context, Outcome(FAILED, error="no port"), Outcome(DONE, "9090"))
+
+
+def attempts(context: Context, *outcomes: Outcome) -> None:
+    """Attempts at one task, one after the other."""
+    store = context.store
+    store.roles.set([RoleRow("fixer", ("fix",))])
+    call(context, "agents.assign", role="fixer", payload="mend the port")
+    for outcome in outcomes:
+        now = lease.now().after(3600)
+        claim = store.tasks.claim(Claimant("fixer", "w", 1, "d"), now)
+        assert claim is not None
+        assert store.tasks.finish(claim.id, claim.token, outcome, lease.now()).accepted
 
 
 def exported(context: Context, **where: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Commands on what roles have tried, and how it ended."""
