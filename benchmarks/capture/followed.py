@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.capture.alarms import false_alarms
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row
 from khive_supervisor.capture.learning import learn
@@ -30,13 +31,13 @@ SECRETS = 200
 
 
 def measure(context: Context) -> list[Row]:
-    """The rows of following, of kills and of secrets."""
+    """The rows of following, of kills, of secrets and of what is taken for one."""
     place = context.work / "followed"
     place.mkdir(parents=True, exist_ok=True)
     for old in place.rglob("*"):
         if old.is_file():
             old.unlink()
-    return [_followed(place), _killed(place), _secrets(place)]
+    return [_followed(place), _killed(place), _secrets(place), false_alarms(context, place)]
 
 
 def _line(session: str, number: int, text: str) -> str:

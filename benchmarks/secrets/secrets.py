@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import sysconfig
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row, Sample
 from benchmarks.secrets import remains
+from benchmarks.secrets.lines import SHARES, own_texts, sampled
 from benchmarks.secrets.places import Placed, placed
 from khive_supervisor.errors import SecretFound
 from khive_supervisor.redaction import detection
@@ -19,20 +16,10 @@ from khive_supervisor.redaction.gate import Mode, TextGate
 
 #: Secrets of each of the thirty kinds, and the seed that no rule was chosen with.
 EACH, SEED = 10, 2203
-#: Lines of others' texts, and of one file at most: no file decides.
-LINES, OF_ONE_FILE = 50_000, 400
+#: Lines of others' texts.
+LINES = 50_000
 #: The share of the secrets that has to be found, and lines of 10,000 that may be taken for one.
 FOUND, FALSE = 0.98, 5.0
-#: Shares of code, prose and logs among the lines, as far as there are so many.
-_SHARES = {"code": 0.6, "prose": 0.3, "logs": 0.1}
-_SUFFIXES = {
-    "code": (".py", ".c", ".h", ".js", ".ts", ".go", ".rs", ".java", ".sh", ".toml", ".yaml",
-             ".yml", ".json", ".cfg", ".ini"),
-    "prose": (".md", ".rst", ".txt", "METADATA", ".html", ".tsv"),
-    "logs": (".log",),
-}  # fmt: skip
-#: What tests of cryptography and of clients hold may be keys indeed.
-_LEFT_OUT = {"test", "tests", "testing", "node_modules", ".git"}
 
 
 def measure(context: Context) -> list[Row]:
@@ -73,7 +60,7 @@ def _is_kept_out(one: Placed) -> bool:
 
 
 def _false(context: Context) -> Row:
-    texts = list(_texts(context.texts or _own_texts(), context.times(LINES)))
+    texts = list(sampled(context.texts or own_texts(), context.times(LINES)))
     lines = sum(len(text) for _, text in texts)
     wrong: Counter[str] = Counter()
     seconds = []
@@ -83,7 +70,7 @@ def _false(context: Context) -> Row:
         seconds.append((time.perf_counter() - began) / max(len(text), 1))
         wrong[kind] += len({detection.place("\n".join(text), one.start)[0] for one in found})
     rate = wrong.total() / lines * 10_000
-    counts = {kind: sum(len(text) for k, text in texts if k == kind) for kind in _SHARES}
+    counts = {kind: sum(len(text) for k, text in texts if k == kind) for kind in SHARES}
     return Row(
         what=f"secrets: lines of real code, prose and logs taken for one, of {lines:,}",
         target=f"<= {FALSE:.0f} in 10,000",
@@ -95,41 +82,3 @@ def _false(context: Context) -> Row:
         ),
         data={"false": rate, "lines": lines, "by_kind": dict(wrong)},
     )
-
-
-def _own_texts() -> list[Path]:
-    """The standard library, what is installed beside this, and the machine's logs."""
-    named = (sysconfig.get_path(name) for name in ("stdlib", "purelib"))
-    return [*map(Path, named), Path("/var/log"), Path("/usr/share/doc")]
-
-
-def _texts(roots: Sequence[Path], wanted: int) -> Iterator[tuple[str, list[str]]]:
-    """Return pieces of files: their kind and lines, by shares, in an order that chance has made."""
-    files = sorted({path for root in roots for path in root.rglob("*") if _is_text(path)})
-    random.Random(SEED).shuffle(files)
-    left = {kind: int(wanted * share) for kind, share in _SHARES.items()}
-    for kinds in (tuple(_SHARES), ("code",)):  # what is wanting of one kind is made up with code
-        for path in files:
-            kind = _kind(path)
-            if kind in kinds and left[kind] > 0:
-                lines = _lines(path)[: min(OF_ONE_FILE, left[kind])]
-                left[kind] -= len(lines)
-                if lines:
-                    yield kind, lines
-        left["code"] = sum(left.values())
-        files = files[::-1]
-
-
-def _kind(path: Path) -> str | None:
-    return next((k for k, ends in _SUFFIXES.items() if path.name.endswith(ends)), None)
-
-
-def _is_text(path: Path) -> bool:
-    return _kind(path) is not None and not _LEFT_OUT & set(path.parts) and path.is_file()
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError):
-        return []
