@@ -56,6 +56,7 @@ SECTIONS = {
         "import curation.importing Import an export, or what another program has kept, from a file or folder.",
         "capture memories.capture Show where clients' sessions are captured; turn it on or off; take in those of before.",
         "review memories.review Look through what sessions may have decided: accept, edit or drop each by one key.",
+        "journal memories.journal Search what was said and done in sessions: prompts, answers, commands, errors.",
         "undo curation.browsing Undo the last change: what was stored, forgotten, superseded, pinned or moved.",
         "learn commands.learn Learn documents: text, Markdown, JSON Lines or PDF from files, folders or a pipe (-).",
     ),

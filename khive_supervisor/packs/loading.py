@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from khive_supervisor.packs.agents import pack as agents
 from khive_supervisor.packs.brain import pack as brain
+from khive_supervisor.packs.capture import journal
 from khive_supervisor.packs.capture import pack as capture
 from khive_supervisor.packs.curation import pack as curation
 from khive_supervisor.packs.graph import pack as graph
@@ -41,6 +42,7 @@ BUILTIN = (
     hooks.SESSIONS,
     capture.PACK,
     capture.REVIEW,
+    journal.PACK,
 )
 
 

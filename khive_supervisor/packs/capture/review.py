@@ -36,6 +36,16 @@ def show(context: Context, args: Arguments) -> Answer:
     return {"candidates": [_shown(context, one) for one in found]}
 
 
+def as_text(answer: Answer) -> str:
+    """Return a candidate a line: its id, when, what it may be, by whom, and what was said."""
+    found: Any = answer["candidates"]
+    return "\n".join(
+        f"{one['id']} {one['at'][:10]} {one['kind']}, said by {one['said_by']}: "
+        f"{' '.join(one['text'].split())}"
+        for one in found
+    )
+
+
 def _project(context: Context) -> int:
     """Return the number of the session's project, 0 without one."""
     family = context.project
@@ -108,6 +118,7 @@ VERBS: Sequence[Verb] = (
             "scope": _SCOPE,
             "limit": schema.whole("At most (20).", least=1, most=500),
         },
+        as_text=as_text,
         read_only=True,
         quick=True,
         audience=Audience.AGENT,

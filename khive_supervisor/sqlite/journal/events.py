@@ -115,7 +115,7 @@ class JournalEventTable(JournalStore):
         self, words: Sequence[str], where: JournalFilter = ANY_EVENT, limit: int = 20
     ) -> list[JournalEvent]:
         condition, bindings = conditions(where)
-        having = "".join(" AND text LIKE ? ESCAPE '\\'" for _ in words)
+        having = "".join(" AND text || ' ' || path LIKE ? ESCAPE '\\'" for _ in words)
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM journal WHERE {condition}{having} ORDER BY id DESC LIMIT ?",
             [*bindings, *(f"%{_escaped(word)}%" for word in words), limit],

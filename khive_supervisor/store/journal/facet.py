@@ -43,7 +43,7 @@ class JournalStore(Protocol):
     def search(
         self, words: Sequence[str], where: JournalFilter = ANY_EVENT, limit: int = 20
     ) -> list[JournalEvent]:
-        """Return events whose text has all of the words, the newest first."""
+        """Return events whose text and path have all of the words, the newest first."""
         ...
 
     def count(self, where: JournalFilter = ANY_EVENT) -> int:

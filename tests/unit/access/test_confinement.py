@@ -23,6 +23,7 @@ from khive_supervisor.errors import Denied, KhiveError, NotFound
 from khive_supervisor.packs import loading
 from khive_supervisor.profiles.model import DEFAULT
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.journal.model import Candidate, JournalEvent
 from khive_supervisor.store.model import EVERYTHING
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import DONE, FAILED, Claimant, Outcome, RoleRow
@@ -175,6 +176,13 @@ class Place:
         assert claim is not None
         assert tasks.finish(claim.id, claim.token, outcome, lease.now()).accepted
 
+    def foreign_journal(self, session: Context, namespace: str) -> None:
+        said = f"{MARK} own words"
+        event = JournalEvent("codex", "b", "prompt", "user", said, namespace=namespace)
+        session.store.journal.append([event])
+        found = Candidate("r", "decision", said, "codex", "b", "user", namespace=namespace)
+        session.store.capture.propose([found])
+
     def foreign(self, session: Context) -> None:
         """What another namespace holds: everything in it has the mark."""
         text = f"{MARK} words of memory"
@@ -186,6 +194,7 @@ class Place:
         source = {"source": f"/home/{MARK}", "entries": [text], "digest": "1" * 32}
         call(session, "knowledge.sync", sources=[source])
         call(session, "memory.forget", ids=["m7"])
+        self.foreign_journal(session, session.namespace(None))
         for number in range(3):
             call(session, "agents.assign", role="writer", payload=f"{MARK} payload",
                  priority=10 - number, idempotency_key=f"{MARK}-key-{number}")  # fmt: skip

@@ -22,10 +22,15 @@ from khive_supervisor.verbs.registry import Pack, Registry, Verb
 REGISTRY = loading.load()
 ENTRY = {"id": "m1", "created_at": "2026-11-29T10:00:00Z", "content": "tea", "kind": "semantic"}
 RESULT = {"id": "m1", "created_at": "2026-11-29", "content": "tea", "score": 0.9}
+CANDIDATE = {
+    "id": "c1", "at": "2026-11-29T10:00:00Z", "kind": "decision", "said_by": "user",
+    "text": "Tea at\n four.",
+}  # fmt: skip
 ANSWERS: dict[str, Mapping[str, Any]] = {
     "memory.brief": {"brief": "m1 2026-11-29 tea"},
     "memory.recall": {"results": [RESULT], "served_by": {"serve": "s"}},
     "memory.list": {"entries": [{**ENTRY, "namespace": "default"}], "total": 1},
+    "review.list": {"candidates": [CANDIDATE]},
     "memory.tags": {"tags": {"deploy": 3, "Design": 2, "tea": 1}},
     "projects.list": {"projects": [{"name": "alpha"}, {"name": "beta"}, {"name": "alpha"}]},
     "brain.profiles": {"profiles": [{"name": "team"}]},
@@ -83,6 +88,7 @@ def test_a_prompt_without_its_verb_is_not_offered() -> None:
         ("remember", {"fact": "  "}, "Go through this conversation"),
         ("recall", {"query": "tea"}, "about: tea\n\nm1 2026-11-29 tea"),
         ("review", {}, "m1 2026-11-29 tea\n1 of 1"),
+        ("review", {}, "c1 2026-11-29 decision, said by user: Tea at four.\n\nMemories"),
     ],
 )
 def test_a_prompt_is_what_is_known_and_what_is_asked(

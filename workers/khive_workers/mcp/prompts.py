@@ -74,12 +74,13 @@ PROMPTS = (
     ),
     PromptSpec(
         "review",
-        "Go through memories: keep, correct or take out each.",
+        "Go through what sessions may have decided, and through memories: keep, correct or drop.",
         "memory.list",
         {"project": ("Of this project; this one without it.", False), "tag": _TAG},
         "Go through these with me: say which are wrong, outdated, said twice or of no use, and ask "
         "before you change any. Use memory_supersede to correct one and memory_forget to take one "
-        "out.",
+        "out. Candidates are no memories yet, and only I decide on one: with "
+        "`khive-supervisor review c1 --accept`, `--drop` or `--edit TEXT`.",
     ),
 )
 
@@ -153,7 +154,16 @@ class Prompts:
         tags = {"tags": [said["tag"]]} if "tag" in said else {}
         project = {"project": said["project"]} if "project" in said else {}
         asked = {"limit": REVIEWED, **project, **tags}
-        return f"Memories to review:\n\n{await self._lines('memory.list', asked, ctx)}"
+        memories = f"Memories to review:\n\n{await self._lines('memory.list', asked, ctx)}"
+        candidates = "" if said else await self._candidates(ctx)
+        return f"{candidates}{memories}"
+
+    async def _candidates(self, ctx: Any) -> str:
+        """Return what sessions may have decided, where there is any for the client."""
+        if "review.list" not in {verb.name for verb in self._registry.within(self._grant_of(ctx))}:
+            return ""
+        lines = await self._lines("review.list", {"limit": REVIEWED}, ctx)
+        return f"Candidates, found in sessions of this project:\n\n{lines}\n\n" if lines else ""
 
 
 def _checked(prompt: PromptSpec, given: Mapping[str, str]) -> JsonObject:
