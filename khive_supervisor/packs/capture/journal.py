@@ -17,7 +17,7 @@ DEFAULT_LIMIT, MOST_WORDS, SHOWN = 20, 12, 300
 WITHHELD = "(withheld: it tells to run something; the user can look with khive-supervisor journal)"
 
 
-class ShownEvent(TypedDict):
+class FoundEvent(TypedDict):
     """An event as it is shown; what it does not have is left out."""
 
     at: str
@@ -50,9 +50,9 @@ def _project(context: Context) -> int:
     return family.ids[0] if family is not None else 0
 
 
-def _shown(context: Context, one: JournalEvent, words: list[str]) -> ShownEvent:
+def _shown(context: Context, one: JournalEvent, words: list[str]) -> FoundEvent:
     withheld = prose.dangerous(one.text) and not context.grant.operator
-    shown = ShownEvent(
+    shown = FoundEvent(
         at=forms.timestamp(one.at), client=one.client, session=one.session, kind=one.kind,
         said_by=one.speaker, text=WITHHELD if withheld else excerpt(one.text, words),
     )  # fmt: skip
@@ -80,7 +80,7 @@ def as_text(answer: Answer) -> str:
     return "\n".join(lines) or "The journal has nothing with all of these words."
 
 
-def what(one: ShownEvent) -> str:
+def what(one: FoundEvent) -> str:
     """Return an event in words, without its time."""
     code = f" (exit code {one['exit_code']})" if "exit_code" in one else ""
     said = " ".join(part for part in (one.get("path", ""), one["text"]) if part)
