@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.attach import attach, eager, idle, memory, one_supervisor, rest, start
-from benchmarks.audit import audit, audit_cost
+from benchmarks.audit import audit, audit_cost, verify_speed
 from benchmarks.capture import decided, followed, git_history, ruled
 from benchmarks.cli import commands
 from benchmarks.core import check
@@ -19,6 +19,7 @@ from benchmarks.core.prepare import prepare
 from benchmarks.core.report import Row, machine, print_machine, print_table, save, say
 from benchmarks.curation import export
 from benchmarks.faults import arguments, hostile, hostile_git, hung, kill_matrix
+from benchmarks.graph import links
 from benchmarks.hooks import hooks, silent
 from benchmarks.http import http_abuse, http_search
 from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
@@ -78,6 +79,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "arguments": arguments.measure,
     "audit": audit.measure,
     "audit-cost": audit_cost.measure,
+    "audit-verify": verify_speed.measure,
+    "links": links.measure,
     "http": http_search.measure,
     "http-abuse": http_abuse.measure,
     "one-supervisor": one_supervisor.measure,

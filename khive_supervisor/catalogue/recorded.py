@@ -19,6 +19,7 @@ RECORDED: Mapping[str, tuple[str, ...] | str] = {
     "memory.supersede": ("memory.superseded", "memory.remembered"),
     "memory.learn_commits": ("memory.remembered",),
     "memory.tidy": ("memory.forgotten", "memory.superseded"),
+    "batch.run": "each of its calls is recorded as it is by itself",
     "graph.link": ("link.added", "link.ended", "memory.superseded"),
     "graph.unlink": ("link.ended",),
     "memory.purge": ("memory.purged", "store.purged", "profile.purged"),

@@ -99,6 +99,7 @@ SECTIONS = {
         "restore commands.backup Replace everything in the store by the backup FILE; what it held is kept beside it.",
         "audit commands.audit What was done to tasks, profiles and the configuration, as a chain of hashes.",
         "index commands.index The vector index: its state, a new generation, its checksum.",
+        "batch memories.batch Run the calls in FILE, or of standard input (-), in one transaction: all of them, or none.",
         "call verbs Run any VERB with ARGUMENTS of the form key=value; prints JSON.",
         "verbs verbs List all verbs, or show the arguments of one.",
         "catalog catalogue.commands Show all that others may rely on: verbs, settings, commands, routes, metrics, events.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from khive_supervisor.packs.agents import pack as agents
+from khive_supervisor.packs.batch import pack as batch
 from khive_supervisor.packs.brain import pack as brain
 from khive_supervisor.packs.capture import journal
 from khive_supervisor.packs.capture import pack as capture
@@ -33,6 +34,7 @@ BUILTIN = (
     projects.PACK,
     curation.PACK,
     graph.PACK,
+    batch.PACK,
     brain.PACK,
     agents.PACK,
     history.PACK,

@@ -15,6 +15,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.sqlite.audit.table import AuditTable
+from khive_supervisor.sqlite.curation.batches import BatchTable
 from khive_supervisor.sqlite.curation.changes import ChangeTable
 from khive_supervisor.sqlite.curation.importing import ExchangeTable
 from khive_supervisor.sqlite.curation.listing import ListingTable
@@ -99,6 +100,7 @@ class SqliteStore(Store):
         self._make_facets(clock, self._chain)
         self.lists = ListingTable(self.database, self.entries, clock)
         self.changes = ChangeTable(self.database, self.entries, clock, actor)
+        self.batches = BatchTable(self.database, clock)
         self.exchange = ExchangeTable(self.database, self.entries, self.vectors, clock)
 
     def _make_facets(self, clock: Callable[[], float], audit: AuditTable) -> None:

@@ -125,6 +125,27 @@ class ChangeLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KnownBatch:
+    """A batch that was done: the digest of its calls, when, and the id of each (empty: none)."""
+
+    digest: bytes
+    at: float
+    ids: tuple[str, ...]
+
+
+class BatchLog(Protocol):
+    """Batches that were done under a key of their callers'; the newest 1000 are kept."""
+
+    def find(self, namespace: str, key: str) -> KnownBatch | None:
+        """Return the batch that was done under a key in a namespace; None: there is none."""
+        ...
+
+    def note(self, namespace: str, key: str, digest: bytes, ids: Sequence[str]) -> None:
+        """Note that a batch was done, in its transaction."""
+        ...
+
+
 #: What an export is made of, in its order: what is named stands before what names it.
 SECTIONS = ("project", "entry", "supersession", "link", "reference", "execution", "source", "said",
             "profile", "binding", "target", "mass", "event")  # fmt: skip

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from khive_supervisor.store.audit import AuditLog
-from khive_supervisor.store.curation import ChangeLog, EntryList, Exchange
+from khive_supervisor.store.curation import BatchLog, ChangeLog, EntryList, Exchange
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
 from khive_supervisor.store.journal.facet import CaptureStore, JournalStore
@@ -47,6 +47,7 @@ class Store(Protocol):
     projects: ProjectStore
     lists: EntryList
     changes: ChangeLog
+    batches: BatchLog
     exchange: Exchange
     sources: SourceStore
     purges: PurgeStore

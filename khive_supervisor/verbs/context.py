@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from khive_supervisor.access import seen
 from khive_supervisor.access.grant import AGENT, Grant
@@ -150,6 +152,18 @@ class SessionProject:
         return number
 
 
+class Calls(Protocol):
+    """The verbs, as one of them calls others: the registry that it was called through."""
+
+    def checked_for_batch(self, name: str, grant: Grant) -> str:
+        """Return the name of a verb that can be one of a batch; raises KhiveError."""
+        ...
+
+    def call(self, context: Context, name: str, arguments: Any) -> Mapping[str, object]:
+        """Run a verb; raises KhiveError."""
+        ...
+
+
 class Context:
     """One worker's store, search and session; opened at first use, after the fork."""
 
@@ -176,6 +190,10 @@ class Context:
         self.pause: Callable[[float], None] = time.sleep
         #: The kinds of consumers of the registry that the running verb was called through.
         self.consumer_kinds: tuple[str, ...] = ()
+        #: The registry that the running verb was called through.
+        self.registry: Calls
+        #: The running verb is one of a batch: it holds the store, and leaves searches for later.
+        self.in_batch = False
         #: What every text passes that is to be kept; the store has one of its own behind it.
         self.gate = TextGate(config.secrets.mode)
         self._socket_path = socket_path
@@ -267,6 +285,18 @@ class Context:
                 versions=self.versions,
             )
         return self._search
+
+    @contextmanager
+    def within_batch(self, embedder: Embedder | None, hint: Hint) -> Iterator[None]:
+        """Have verbs ask another embedder within, and give hints to somebody who keeps them."""
+        before = self.hint, self._embedder, self._embedder_made
+        self.hint, self._embedder, self._embedder_made = hint, embedder, True
+        self.in_batch = True
+        try:
+            yield
+        finally:
+            self.hint, self._embedder, self._embedder_made = before
+            self.in_batch = False
 
     def suspect_embedder(self) -> None:
         """The supervisor sees that the embedder hangs: nobody is to wait for it."""

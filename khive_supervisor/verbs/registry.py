@@ -75,6 +75,9 @@ class Verb:
     rare: frozenset[str] = frozenset()
     #: Only reads, and takes milliseconds: a session may run it where it notices its client.
     quick: bool = False
+    #: Only reads and writes the store, in milliseconds, and searches nothing: it can be one of a
+    #: batch, and is rolled back with the others.
+    in_batch: bool = False
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with
     #: `context.pause`, which ends when nobody waits for the answer any more.
     waits: bool = False
@@ -173,6 +176,23 @@ class Registry:
         _check_audience(verb, grant, None)
         return verb
 
+    def checked_for_batch(self, name: str, grant: Grant) -> str:
+        """Return the name of a verb that a grant reaches and that can be one of a batch.
+
+        Raises:
+            NotFound: there is none of this name.
+            Denied: it is not for who asks.
+            InvalidInput: it cannot be one of a batch.
+        """
+        verb = self.reached(name, grant)
+        if not verb.in_batch:
+            known = ", ".join(sorted(one.name for one in self.within(grant) if one.in_batch))
+            raise InvalidInput(
+                f"{verb.name} cannot be one of a batch: {_alone(verb)}.",
+                hint=f"Call it by itself. These can be: {known}.",
+            )
+        return verb.name
+
     def call(self, context: Context, name: str, arguments: Any) -> Answer:
         """Take the arguments as they are meant (see `coercion`), and run the verb.
 
@@ -188,6 +208,7 @@ class Registry:
             arguments = coerce(verb.input_schema, arguments)
             self._check(verb, arguments)
         context.consumer_kinds = self.consumer_kinds
+        context.registry = self
         if verb.reserved is not None and not context.grant.operator:
             why = verb.reserved(context, arguments)
             if why:
@@ -211,6 +232,17 @@ class Registry:
                 pack.warm()
             except Exception as error:  # noqa: BLE001 - a foreign pack must not stop the zygote
                 log.error("pack.warm_failed", pack=pack.name, error=repr(error))
+
+
+def _alone(verb: Verb) -> str:
+    """Return why a verb is not for batches, as the end of a sentence."""
+    if verb.name == "batch.run":
+        return "it is one"
+    if verb.waits:
+        return "it waits, and nobody could write meanwhile"
+    if verb.hook:
+        return "it is what clients tell of their users"
+    return "it searches, or does more than the store could take back"
 
 
 def _check_audience(verb: Verb, grant: Grant, arguments: Any) -> None:

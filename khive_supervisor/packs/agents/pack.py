@@ -124,6 +124,7 @@ PACK = Pack(
             tool=True,
             with_roles=True,
             rare=frozenset(("idempotency_key", "cwd", "deadline")),
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -134,6 +135,7 @@ PACK = Pack(
             ("task",),
             output=shapes.SHOWN,
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),
         Verb(
@@ -176,6 +178,7 @@ PACK = Pack(
                 "before": {**shapes.ID, "description": "Only those older than this task."},
             },
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -197,10 +200,12 @@ PACK = Pack(
         ),
         Verb("agents.cancel", "Cancel a task; one that is being done is asked to stop.",
              tasks.cancel, _TASK, ("task",), idempotent=True,
-             audience=Audience.AGENT, reserved=ownership.others_tasks),
+             in_batch=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks),
         Verb("agents.retry", "Queue a task again that failed, died or was cancelled.",
              tasks.retry, _TASK, ("task",),
-             audience=Audience.AGENT, reserved=ownership.others_tasks),
+             in_batch=True,
+            audience=Audience.AGENT, reserved=ownership.others_tasks),
         Verb(
             "agents.feedback",
             "Say how good the result of a done task is; its role learns from that.",
@@ -213,6 +218,7 @@ PACK = Pack(
             },
             ("task", "quality"),
             idempotent=True,
+            in_batch=True,
             audience=Audience.AGENT, reserved=ownership.others_tasks,
         ),
         Verb(

@@ -60,6 +60,7 @@ PACK = Pack(
             tool=True,
             with_roles=False,
             rare=frozenset(("profile", "scorer_run", "serve")),
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -71,6 +72,7 @@ PACK = Pack(
             },
             output=_PROFILES_FOUND,
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT, shared=True,
         ),
         Verb(
@@ -90,6 +92,7 @@ PACK = Pack(
             ("name",),
             output=_CREATED,
             description="All sessions see it at once. It serves whom brain.bind names.",
+            in_batch=True,
             audience=Audience.AGENT, shared=True,
         ),
         Verb(
@@ -104,6 +107,7 @@ PACK = Pack(
             },
             ("name",),
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT, shared=True,
         ),
         Verb(
@@ -148,11 +152,13 @@ PACK = Pack(
             ("name",),
             description="A binding of the same three fields is replaced.",
             idempotent=True,
+            in_batch=True,
             audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True,
         ),
         Verb("brain.unbind", "Remove bindings; at least one filter has to be given.",
              profiles.unbind, shapes.BINDING_FILTERS, idempotent=True,
-             audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True),
+             in_batch=True,
+            audience=Audience.AGENT, reserved=ownership.others_bindings, shared=True),
         Verb("brain.bindings", "List who is served by which profile.",
              profiles.bindings, shapes.BINDING_FILTERS, read_only=True,
              audience=Audience.AGENT, shared=True),

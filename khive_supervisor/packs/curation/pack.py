@@ -22,6 +22,7 @@ PACK = Pack(
             description="Pinned entries are first, then the newest.",
             read_only=True,
             quick=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -30,6 +31,7 @@ PACK = Pack(
             listing.tags,
             {**listing.WHICH, "limit": schema.whole("How many tags at most (500).", least=1)},
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -48,6 +50,7 @@ PACK = Pack(
             ("ids",),
             description="Pins do not change how a search ranks.",
             idempotent=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -57,6 +60,7 @@ PACK = Pack(
             {**listing.WHICH, "dry_run": schema.flag("Only tell what would be forgotten (true).")},
             description="memory.undo takes it back.",
             destructive=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -65,6 +69,7 @@ PACK = Pack(
             changing.changes,
             {"limit": schema.whole("How many at most (20).", least=1, most=200)},
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(

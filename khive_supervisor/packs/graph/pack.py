@@ -22,6 +22,7 @@ PACK = Pack(
             description="A kind that the two cannot have is refused, and those that they can have "
             "are named. supersedes takes the second out of every search.",
             idempotent=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -30,6 +31,7 @@ PACK = Pack(
             linking.unlink,
             linking.ENDS,
             ("from", "kind", "to"),
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -47,6 +49,7 @@ PACK = Pack(
             as_text=lines.neighbors,
             read_only=True,
             quick=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -62,6 +65,7 @@ PACK = Pack(
             ("from", "to"),
             as_text=lines.path,
             read_only=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
     ),

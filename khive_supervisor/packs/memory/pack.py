@@ -239,6 +239,7 @@ PACK = Pack(
             rare=frozenset(
                 ("salience", "decay", "source", "namespace", "valid_from", "valid_until")
             ),
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -268,6 +269,7 @@ PACK = Pack(
             read_only=True,
             quick=True,
             tool=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -280,6 +282,7 @@ PACK = Pack(
             "memory.undo or memory.restore brings them back.",
             idempotent=True,
             tool=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -289,6 +292,7 @@ PACK = Pack(
             {"ids": forms.IDS},
             ("ids",),
             idempotent=True,
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -304,6 +308,7 @@ PACK = Pack(
             "points to its successor, and is no longer found; memory.undo takes that back.",
             tool=True,
             rare=frozenset(("kind", "salience", "source")),
+            in_batch=True,
             audience=Audience.AGENT,
         ),
         LEARN_COMMITS,

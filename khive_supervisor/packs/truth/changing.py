@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -123,8 +123,8 @@ def settled(context: Context, added: Added, asked: Asked, args: Arguments) -> An
     beside = [forms.entry_id(text) for text in args.get("both_hold", ())]
     for one in beside:
         _hold_both(context, added.id, one)
-    if added.created:
-        answer |= _related(context, added.id, {*beside, *gone})
+    if added.created and not context.in_batch:
+        answer |= related(context, added.id, {*beside, *gone})
     return answer
 
 
@@ -153,7 +153,11 @@ def _hold_both(context: Context, new: int, old: int) -> None:
             context.store.links.end(newer, older, CONTRADICTS)
 
 
-def _related(context: Context, new: int, known: set[int]) -> Answer:
+def related(context: Context, new: int, known: Collection[int] = ()) -> Answer:
+    """Return the earlier entries that a new one may have to do with, other than known ones.
+
+    Those that say otherwise are linked. It searches, so it is not for inside a transaction.
+    """
     (entry,) = context.store.entries.get([new])
     where = forms.entry_filter(context, {"namespace": entry.namespace}, "memory")
     found = [

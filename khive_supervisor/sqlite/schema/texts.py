@@ -74,6 +74,7 @@ TEXTS: dict[str, dict[str, Holds]] = {
     "change_log": {"what": _OURS, "actor": _OURS},
     # Tags and kinds of entries, which have passed there.
     "entry_states": {"before": _SAID, "after": _SAID},
+    "batches": {"namespace": _SAID, "key": _SAID, "ids": _OURS},
     "origins": {"store": _OURS, "kind": _OURS, "id": _OURS},
     "profiles": {
         "name": _SAID, "description": _SAID, "consumer_kind": _OURS, "lifecycle": _OURS,

@@ -6,11 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from khive_supervisor.access.grant import Grant
 from khive_supervisor.errors import NotFound
 from khive_supervisor.store.curation import (
+    BatchLog,
     ChangeLog,
     EntryChange,
     EntryList,
+    KnownBatch,
     ListedEntry,
     Listing,
     Position,
@@ -29,7 +32,7 @@ from khive_supervisor.store.model import (
     NewEntry,
 )
 from khive_supervisor.verbs.confined.entries import ConfinedEntries
-from khive_supervisor.verbs.confined.wall import Wall
+from khive_supervisor.verbs.confined.wall import Wall, check
 
 #: Changes among which its own are looked for.
 CHANGES = 200
@@ -93,6 +96,24 @@ class ConfinedChanges(Wall):
         if all(one.id != change_id for one in self.recent(CHANGES)):
             raise NotFound(f"There is no change {change_id}.")
         return self._changes.undo(change_id)
+
+
+class ConfinedBatches(Wall):
+    """`BatchLog` for a grant: of its own namespaces."""
+
+    _NAME = "store.batches"
+
+    def __init__(self, batches: BatchLog, grant: Grant) -> None:
+        self._batches = batches
+        self._grant = grant
+
+    def find(self, namespace: str, key: str) -> KnownBatch | None:
+        check(self._grant, namespace)
+        return self._batches.find(namespace, key)
+
+    def note(self, namespace: str, key: str, digest: bytes, ids: Sequence[str]) -> None:
+        check(self._grant, namespace)
+        self._batches.note(namespace, key, digest, ids)
 
 
 class ConfinedLinks(Wall):

@@ -9,6 +9,7 @@ from typing import cast
 from khive_supervisor.access.grant import Grant
 from khive_supervisor.store.interface import Store
 from khive_supervisor.verbs.confined.curation import (
+    ConfinedBatches,
     ConfinedChanges,
     ConfinedLinks,
     ConfinedLists,
@@ -50,6 +51,7 @@ class ConfinedStore(Wall):
         self.lists = ConfinedLists(store.lists, entries)
         self.changes = ConfinedChanges(store.changes, entries)
         self.links = ConfinedLinks(store.links, entries)
+        self.batches = ConfinedBatches(store.batches, grant)
         self.references = ConfinedReferences(store.references, entries)
         self.sources = ConfinedSources(store.sources, entries, grant)
         self.feedback = ConfinedFeedback(store.feedback, entries, grant, serving)

@@ -50,6 +50,9 @@ PROBES: dict[str, list[Any]] = {
     "depth": [1, 6],
     "ended": [True],
     "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m5"], ["m1", "m99"]],
+    "calls": [[{"verb": "memory.get", "args": {"ids": [one]}}] for one in (*OWN, *FOREIGN, "m99")]
+    + [[{"verb": "memory.remember", "args": {"content": f"{MARK} words of memory"}}]],
+    "key": [f"{MARK}-key", "own-key"],
     "target": [*OWN, *FOREIGN, "m99"],
     "results": [[{"id": one}] for one in (*OWN, *FOREIGN, "m99")] + [[]],
     "task": [*OWN_TASKS, *FOREIGN_TASKS, "t99", "e4", "e9"],
@@ -141,7 +144,7 @@ GIVEN: dict[str, Any] = {
     "signal": "useful", "quality": 0.5, "timeout": 0, "after": 0, "sources": ["/home/own"],
     "event": "UserPromptSubmit", "client": "claude-code", "said": '{"session_id": "a"}',
     "repository": "git:/home/own/.git", "commits": [], "from": "m1", "to": "m3", "of": "m1",
-    "kind": "depends_on",
+    "kind": "depends_on", "calls": [{"verb": "memory.get", "args": {"ids": ["m1"]}}],
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
@@ -205,6 +208,8 @@ class Place:
         call(self.user, "brain.bind", name=f"{MARK}-profile", namespace="beta")
         call(session, "brain.feedback", target="m5", signal="useful")
         call(session, "hooks.event", event="UserPromptSubmit", prompt=f"{MARK} words of memory")
+        calls = [{"verb": "memory.get", "args": {"ids": ["m5"]}}]
+        call(session, "batch.run", calls=calls, key=f"{MARK}-key")
         # Somebody who has both namespaces has linked them: round from m3 to m1, too.
         for start, end in (("m3", "m5"), ("m5", "k6"), ("m7", "m1"), ("k6", "m1")):
             call(self.user, "graph.link", **{"from": start, "kind": "depends_on", "to": end})
@@ -371,6 +376,7 @@ ALLOWED = {
         "add", "annotate", "filter_ids", "forget", "get", "known", "live_count", "live_ids",
         "not_holding", "page", "provenances", "recent", "replace", "restore", "supersede",
     },
+    "batches": {"find", "note"},
     "links": {"add", "along", "end", "history", "of"},
     "references": {"add", "of", "remove"},
     "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},

@@ -49,7 +49,7 @@ FLOORS = (
     ("verbs",),
     ("catalogue",),
     ("packs.truth",),
-    ("packs.memory", "packs.agents", "packs.graph", "packs.system"),
+    ("packs.memory", "packs.agents", "packs.batch", "packs.graph", "packs.system"),
     ("packs.brain", "packs.capture", "packs.curation", "packs.history"),
     ("packs.hooks",),
     ("packs",),

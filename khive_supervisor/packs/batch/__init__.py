@@ -1,0 +1,1 @@
+"""The batch pack: several calls at once, all of them or none."""
