@@ -15,7 +15,7 @@ from benchmarks.core.context import Context
 from benchmarks.core.processes import begin_together
 from benchmarks.core.report import Row
 from khive_supervisor.audit.chain import Head
-from khive_supervisor.audit.verify import Report, verify
+from khive_supervisor.audit.verify import Report, verify_chain
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.tasks.model import NewTask
 
@@ -113,7 +113,7 @@ def _attacked(work: Path, attack: Attack, head: Head) -> Report:
 
 def _verified(path: Path, head: Head) -> Report:
     with SqliteStore(str(path)) as store:
-        return verify(store.audit.entries(), [head])
+        return verify_chain(store.audit, [head])
 
 
 def _attacks(count: int) -> list[Attack]:
@@ -216,7 +216,7 @@ def _forks(path: Path, each: int) -> tuple[int, int]:
     for writer in writers:
         writer.communicate()
     with SqliteStore(str(path)) as store:
-        report = verify(store.audit.entries())
+        report = verify_chain(store.audit)
         followed = [entry.previous for entry in store.audit.entries()]
     written = PROCESSES * each
     wrong = len(followed) - len(set(followed)) + abs(written - len(followed))

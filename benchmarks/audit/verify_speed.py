@@ -7,7 +7,7 @@ import time
 
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row
-from khive_supervisor.audit.verify import verify
+from khive_supervisor.audit.verify import verify_chain
 from khive_supervisor.sqlite.store import SqliteStore
 
 #: Entries of the chain, and how many of them are to be checked in a second.
@@ -25,7 +25,7 @@ def measure(context: Context) -> list[Row]:
                 detail = {"kind": "depends_on", "to": f"m{number}", "note": "as a link has it"}
                 store.audit.record("link.added", f"entry/m{number}", detail, actor="session:s/ada")
         began = time.perf_counter()
-        report = verify(store.audit.entries(), [store.audit.head()])
+        report = verify_chain(store.audit, [store.audit.head()])
         took = time.perf_counter() - began
     rate = count / took
     return [

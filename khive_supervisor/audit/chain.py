@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,35 @@ class Head:
     def as_dict(self) -> dict[str, Any]:
         """Plain data that JSON can carry."""
         return {"seq": self.seq, "hash": self.hash.hex()}
+
+
+#: The fields of an entry as they are stored: those of `AuditEntry`, with texts as bytes.
+Stored = tuple[int, float, bytes, bytes, bytes, bytes, bytes, bytes]
+
+
+def sound_until(
+    rows: Iterable[Stored], start: Head, wanted: Mapping[int, set[bytes]]
+) -> tuple[Head, Head]:
+    """Return the last entry up to which each follows the one before and is as it was written.
+
+    The second is the entry before that one; both are `start` where nothing follows it. Where a hash
+    is `wanted`, it has to be that one. Written out like `digest`: it runs a million times.
+    """
+    seq, last, pack, sha256 = start.seq, start.hash, _HEAD.pack, hashlib.sha256
+    earlier = last
+    try:
+        for number, at, k, a, s, d, previous, found in rows:
+            if number != seq + 1 or previous != last:
+                break
+            head = pack(DOMAIN, number, at, len(k), len(a), len(s), len(d), len(previous))
+            if sha256(head + k + a + s + d + previous).digest() != found:
+                break
+            if number in wanted and wanted[number] != {found}:
+                break
+            earlier, seq, last = last, number, found
+    except (TypeError, struct.error):  # what stands there is of another type
+        pass
+    return Head(seq, last), Head(seq - 1, earlier) if seq > start.seq else start
 
 
 def read_heads(text: str) -> list[Head]:

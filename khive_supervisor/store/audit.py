@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from khive_supervisor.audit.chain import AuditEntry, Head
+from khive_supervisor.audit.chain import AuditEntry, Head, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,10 @@ class AuditLog(Protocol):
         self, where: AuditFilter = ALL_ENTRIES, limit: int = 50, before: int | None = None
     ) -> list[AuditEntry]:
         """The newest entries, newest first; those before a number."""
+        ...
+
+    def stored(self, after: int | None = None) -> Iterator[Stored]:
+        """The same as `entries`, as they are stored: for a check of a million of them."""
         ...
 
     def entries(self, after: int | None = None) -> Iterator[AuditEntry]:

@@ -14,7 +14,7 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import Head, read_heads
-from khive_supervisor.audit.verify import verify as verify_chain
+from khive_supervisor.audit.verify import verify_chain
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.numbers import WholeNumber
@@ -50,7 +50,7 @@ def verify(run: Invocation, heads: tuple[str, ...]) -> None:
     operators_only(run.config_file, "audit verify")
     wanted = [head for text in heads for head in _heads(text)]
     with open_store(loaded(run.config_file).config) as store:
-        report = verify_chain(store.audit.entries(), wanted)
+        report = verify_chain(store.audit, wanted)
     run.emit(report.as_dict(), _report_text)
     if not report.intact:
         raise SystemExit(exitcodes.UNHEALTHY)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from khive_supervisor import __version__
 from khive_supervisor.audit.chain import Head
-from khive_supervisor.audit.verify import BEGINNING, verify
+from khive_supervisor.audit.verify import BEGINNING, verify_chain
 from khive_supervisor.cli.clients import clients
 from khive_supervisor.cli.connection.finding import status_of, unreachable
 from khive_supervisor.cli.doctor.checks import Check, Status
@@ -233,9 +233,9 @@ def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
     """Check that nobody has changed what was done: the newest entries, or (deep) all of them."""
     newest = store.audit.head().seq
     first = 0 if deep else max(0, newest - AUDIT_ENTRIES)
-    entries = store.audit.entries(first - 1 if first else None)
-    start = next(entries, None) if first else None
-    report = verify(entries, start=Head(start.seq, start.hash) if start else BEGINNING)
+    start = next(store.audit.entries(first - 1), None) if first else None
+    known = Head(start.seq, start.hash) if start else BEGINNING
+    report = verify_chain(store.audit, start=known)
     if report.problem is not None:
         fix = "khive-supervisor audit verify; docs/audit.md says what it can mean."
         yield Check("audit", "fail", "The audit chain is broken", report.problem.text, fix)

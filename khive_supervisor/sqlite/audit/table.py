@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from khive_supervisor.audit import actors
-from khive_supervisor.audit.chain import GENESIS, TEXT_LIMIT, AuditEntry, Head, digest
+from khive_supervisor.audit.chain import GENESIS, TEXT_LIMIT, AuditEntry, Head, Stored, digest
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.store.audit import ALL_ENTRIES, AuditFilter, AuditLog
@@ -141,12 +141,15 @@ class AuditTable(AuditLog):
         return [_entry(row) for row in rows]
 
     def entries(self, after: int | None = None) -> Iterator[AuditEntry]:
+        return map(_entry, self.stored(after))
+
+    def stored(self, after: int | None = None) -> Iterator[Stored]:
         after = -(1 << 63) if after is None else after
         while True:
             rows = self._database.rows(
                 f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT ?", [after, _PAGE]
             )
-            yield from map(_entry, rows)
+            yield from cast("list[Stored]", rows)
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.audit import actors
-from khive_supervisor.audit.chain import GENESIS, AuditEntry, Head, digest, read_heads
-from khive_supervisor.audit.verify import Fault, verify
+from khive_supervisor.audit.chain import (
+    GENESIS,
+    AuditEntry,
+    Head,
+    Stored,
+    digest,
+    read_heads,
+)
+from khive_supervisor.audit.verify import Fault, Report, verify, verify_chain
 from khive_supervisor.errors import InvalidInput
 
 
@@ -40,8 +48,35 @@ def resealed(entry: AuditEntry) -> AuditEntry:
     return replace(entry, hash=entry.hash_as(entry.seq))
 
 
+class Listed:
+    """A chain that is in memory."""
+
+    def __init__(self, entries: list[AuditEntry]) -> None:
+        self._entries = entries
+
+    def entries(self, after: int | None = None) -> Iterator[AuditEntry]:
+        return iter([one for one in self._entries if after is None or one.seq > after])
+
+    def stored(self, after: int | None = None) -> Iterator[Stored]:
+        for one in self.entries(after):
+            texts = (one.kind, one.actor, one.subject, one.detail)
+            kind, actor, subject, detail = (
+                text.encode("utf-8", "surrogateescape") for text in texts
+            )
+            yield one.seq, one.at, kind, actor, subject, detail, one.previous, one.hash
+
+
+def checked(entries: list[AuditEntry], *heads: Head) -> Report:
+    """Check a chain as is done with few entries and with many, which comes to the same."""
+    report = verify(entries, heads)
+    numbers = [one.seq for one in entries]
+    if numbers == sorted(set(numbers)):
+        assert verify_chain(Listed(entries), heads) == report
+    return report
+
+
 def broken(entries: list[AuditEntry], *heads: Head) -> tuple[int, Fault]:
-    problem = verify(entries, heads).problem
+    problem = checked(entries, *heads).problem
     assert problem is not None
     assert problem.text
     return problem.seq, problem.fault
@@ -49,8 +84,9 @@ def broken(entries: list[AuditEntry], *heads: Head) -> tuple[int, Fault]:
 
 def test_a_chain_as_it_was_written_is_intact() -> None:
     chain = chain_of(7)
-    report = verify(chain)
+    report = checked(chain)
     assert report.intact
+    assert checked(chain, Head(3, chain[2].hash), Head(7, chain[6].hash), Head()).heads == 3
     assert (report.entries, report.head) == (7, Head(7, chain[-1].hash))
     assert verify([]).intact
     assert verify([]).head == Head(0, GENESIS)
