@@ -22,6 +22,7 @@ RECORDED: Mapping[str, tuple[str, ...] | str] = {
     "batch.run": "each of its calls is recorded as it is by itself",
     "graph.link": ("link.added", "link.ended", "memory.superseded"),
     "graph.unlink": ("link.ended",),
+    "memory.prune": ("memory.forgotten",),
     "memory.purge": ("memory.purged", "store.purged", "profile.purged"),
     "memory.pin": _CHANGES,
     "memory.forget_matching": ("memory.forgotten",),

@@ -52,6 +52,7 @@ SECTIONS = {
         "edit curation.edit Correct the memory ENTRY in $VISUAL or $EDITOR; what you save supersedes it.",
         "pin curation.browsing Pin entries, so that they are first in lists.",
         "unpin curation.browsing Let go of pinned entries.",
+        "prune curation.pruning Take memories out of every search of whose salience almost nothing is left.",
         "export curation.exporting Write the store, or what a filter lets through, to a new FILE or to standard output.",
         "import curation.importing Import an export, or what another program has kept, from a file or folder.",
         "capture memories.capture Show where clients' sessions are captured; turn it on or off; take in those of before.",

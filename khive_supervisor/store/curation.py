@@ -54,6 +54,34 @@ class ListedEntry:
     position: Position
 
 
+#: Why an entry that has faded is kept all the same.
+PINNED_STILL, NEEDED, USED_STILL = "pinned", "needed", "used"
+
+
+@dataclass(frozen=True, slots=True)
+class Fading:
+    """What counts as faded, at a moment in unix seconds.
+
+    Less than `below` is left of the salience, and it was made more than `seconds` ago. Feedback
+    that told of an entry within that time keeps it; so does a live entry that depends on it, of
+    `seen` namespaces (None: of any).
+    """
+
+    now: float
+    below: float
+    seconds: float
+    seen: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FadedEntry:
+    """An entry that has faded: what is left of its salience, and why it stays all the same."""
+
+    id: int
+    left: float
+    kept: str
+
+
 @dataclass(frozen=True, slots=True)
 class EntryChange:
     """Something that was done to entries: what, by whom (as the audit names them), to how many.
@@ -92,6 +120,10 @@ class EntryList(Protocol):
 
     def counts(self, group: str, listing: Listing, now: float) -> Mapping[str, int]:
         """Return how many entries of a list each value of a group has, the most frequent first."""
+        ...
+
+    def faded(self, listing: Listing, fading: Fading, limit: int) -> list[FadedEntry]:
+        """Return entries of a list that have faded, those of which least is left first."""
         ...
 
     def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:

@@ -57,7 +57,7 @@ class EntryStore(Protocol):
         """Return the newest entry's id, 0 without any: about how many entries there are; cheap."""
         ...
 
-    def forget(self, ids: Sequence[int]) -> list[int]:
+    def forget(self, ids: Sequence[int], why: str = "") -> list[int]:
         """Delete entries; return the ids that were live until now. They can be restored."""
         ...
 

@@ -12,7 +12,18 @@ from khive_supervisor.sqlite.entries.conditions import Condition
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.store import curation
-from khive_supervisor.store.curation import EntryList, ListedEntry, Listing, Position
+from khive_supervisor.store.curation import (
+    NEEDED,
+    PINNED_STILL,
+    USED_STILL,
+    EntryList,
+    FadedEntry,
+    Fading,
+    ListedEntry,
+    Listing,
+    Position,
+)
+from khive_supervisor.store.links import DEPENDS_ON
 from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter
 
 _STATES = {
@@ -30,6 +41,8 @@ _AND_USES = """
         WHERE entry_id IS NOT NULL GROUP BY entry_id
     ) AS uses ON uses.entry_id = entries.id
 """
+#: What is left of an entry's salience at a moment, as `search.ranking` has it.
+_LEFT = "salience * exp(-decay * max(? - created_at, 0) / 86400.0)"
 _MOMENTS = {curation.CREATED: "created_at", curation.UPDATED: "updated_at", curation.USED: _USED}
 _DAY = 86400
 _GROUPS = {
@@ -105,6 +118,19 @@ class ListingTable(EntryList):
             )
         )
 
+    def faded(self, listing: Listing, fading: Fading, limit: int) -> list[FadedEntry]:
+        sql, bindings = condition(listing)
+        needed, among = _needed(fading)
+        since = fading.now - fading.seconds
+        rows = self._database.rows(
+            f"SELECT id, {_LEFT} AS left, CASE WHEN pinned_at IS NOT NULL THEN '{PINNED_STILL}' "
+            f"WHEN {needed} THEN '{NEEDED}' WHEN {_USED} > ? THEN '{USED_STILL}' ELSE '' END "
+            f"FROM {_AND_USES} WHERE {sql} AND created_at < ? AND {_LEFT} < ? "
+            "ORDER BY 2, id LIMIT ?",
+            [fading.now, *among, since, *bindings, since, fading.now, fading.below, limit],
+        )
+        return [FadedEntry(*row) for row in rows]
+
     def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
         now = self._clock() if pinned else None
         sql = f"id IN (SELECT value FROM json_each(?)) AND {LIVE} AND (pinned_at IS NULL) = ?"
@@ -118,6 +144,19 @@ class ListingTable(EntryList):
                 [now, json.dumps(changed)],
             )
         return changed
+
+
+def _needed(fading: Fading) -> Condition:
+    """Return the condition that something that lives depends on an entry."""
+    sql = (
+        "EXISTS (SELECT 1 FROM links AS l JOIN entries AS n ON n.id = l.from_id "
+        f"WHERE l.to_id = entries.id AND l.kind = '{DEPENDS_ON}' AND l.ended_at IS NULL "
+        "AND ifnull(l.valid_until > ?, TRUE) AND n.deleted_at IS NULL AND n.superseded_by IS NULL"
+    )
+    if fading.seen is None:
+        return f"{sql})", [fading.now]
+    marks = ", ".join("?" * len(fading.seen))
+    return f"{sql} AND n.namespace IN ({marks}))", [fading.now, *fading.seen]
 
 
 def condition(listing: Listing) -> Condition:

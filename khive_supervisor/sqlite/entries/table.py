@@ -229,7 +229,7 @@ class EntryTable(EntryStore):
     def highest_id(self) -> int:
         return int(self._database.value("SELECT ifnull(max(id), 0) FROM entries"))
 
-    def forget(self, ids: Sequence[int]) -> list[int]:
+    def forget(self, ids: Sequence[int], why: str = "") -> list[int]:
         with self._database.write():
             gone = self._live_among(ids)
             self._database.rows(
@@ -238,7 +238,7 @@ class EntryTable(EntryStore):
                 [self._clock(), json.dumps(gone)],
             )
             self.unindex(gone)
-            self._tell_of_memories(gone, "forgotten", {})
+            self._tell_of_memories(gone, "forgotten", {"why": why} if why else {})
         return gone
 
     def _tell_of_memories(self, ids: Sequence[int], what: str, detail: Mapping[str, Any]) -> None:

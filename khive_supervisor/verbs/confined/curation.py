@@ -13,6 +13,8 @@ from khive_supervisor.store.curation import (
     ChangeLog,
     EntryChange,
     EntryList,
+    FadedEntry,
+    Fading,
     KnownBatch,
     ListedEntry,
     Listing,
@@ -66,6 +68,12 @@ class ConfinedLists(Wall):
 
     def counts(self, group: str, listing: Listing, now: float) -> Mapping[str, int]:
         return self._lists.counts(group, self._within(listing), now)
+
+    def faded(self, listing: Listing, fading: Fading, limit: int) -> list[FadedEntry]:
+        # What others need of it is not told: it would say that they are there.
+        within = self._within(listing)
+        seen = replace(fading, seen=self._entries.within(None).namespaces)
+        return self._lists.faded(within, seen, limit)
 
     def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
         return self._lists.pin(self._entries.among(ids), pinned)

@@ -72,8 +72,8 @@ class ConfinedEntries(Wall):
         """Of entries of its own alone: their numbers are known from these."""
         return self._entries.provenances(numbers)
 
-    def forget(self, ids: Sequence[int]) -> list[int]:
-        return self._entries.forget(self.among(ids))
+    def forget(self, ids: Sequence[int], why: str = "") -> list[int]:
+        return self._entries.forget(self.among(ids), why)
 
     def restore(self, ids: Sequence[int]) -> list[int]:
         return self._entries.restore(self.among(ids))

@@ -49,6 +49,8 @@ PROBES: dict[str, list[Any]] = {
     "kinds": [["depends_on"], ["needed_by", "contradicts"], [MARK]],
     "depth": [1, 6],
     "ended": [True],
+    "threshold": [1.0],
+    "older_than": ["2100-01-01", "1s"],
     "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m5"], ["m1", "m99"]],
     "calls": [[{"verb": "memory.get", "args": {"ids": [one]}}] for one in (*OWN, *FOREIGN, "m99")]
     + [[{"verb": "memory.remember", "args": {"content": f"{MARK} words of memory"}}]],
@@ -381,7 +383,7 @@ ALLOWED = {
     "references": {"add", "of", "remove"},
     "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
     "projects": {"counts"},
-    "lists": {"count", "counts", "ids", "page", "pin", "tags"},
+    "lists": {"count", "counts", "faded", "ids", "page", "pin", "tags"},
     "changes": {"recent", "recorded", "undo"},
     "journal": {
         "append", "captured", "count", "learned", "note_learned", "of_session", "search",
