@@ -195,6 +195,20 @@ class RoleFailed(KhiveError):
     exit_code = exitcodes.BOOT_FAILURE
 
 
+class CandidateUnavailable(KhiveError):
+    """A candidate of a role could not begin its task, and has changed nothing.
+
+    A role's function raises it so that another candidate takes its place.
+    """
+
+    code = "candidate_unavailable"
+    exit_code = exitcodes.TEMPORARY
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
 class GitFailed(KhiveError):
     """git could not do what was asked; the message has its own words."""
 
@@ -221,7 +235,7 @@ _BY_CODE: dict[str, type[KhiveError]] = {
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
         AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
-        OtherStore, Unresponsive, StoreReplaced, RoleFailed, SecretFound,
+        OtherStore, Unresponsive, StoreReplaced, RoleFailed, SecretFound, CandidateUnavailable,
     )
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from khive_supervisor.agents.model import (
     shortened,
     whole,
 )
+from khive_supervisor.routing import faults
 from khive_supervisor.tasks.model import Usage
 from khive_supervisor.text.plain_json import JsonObject
 
@@ -85,8 +86,8 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it c
     subtype = found.get("subtype")
     if found.get("is_error") or subtype != "success" or said.code:
         final = found.get("api_error_status") in _FINAL
-        wrong = _error(found, text, said)
-        return AgentAnswer(error=wrong, session=session, usage=usage, final=final)
+        wrong, fault = _error(found, text, said), faults.of_status(found.get("api_error_status"))
+        return AgentAnswer(error=wrong, session=session, usage=usage, final=final, fault=fault)
     if not text.strip():
         return AgentAnswer(error=f"{TITLE} ended without a word.", session=session, usage=usage)
     return AgentAnswer(shortened(text), session=session, usage=usage)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from khive_supervisor.agents import claude, codex, plain
 from khive_supervisor.agents.model import Format, Server
-from khive_supervisor.config.settings.roles import Handler
+from khive_supervisor.config.settings.handler import Handler
 
 FORMATS: Mapping[str, Format] = {module.NAME: module for module in (claude, codex, plain)}
 #: Variables that decide which supervisor and which store are found.

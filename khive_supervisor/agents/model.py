@@ -70,6 +70,7 @@ class AgentAnswer:
             those above.
         final: trying again cannot help.
         lost: there is no such session (any more); a new one can be begun.
+        fault: one of `routing.model.FAULTS`, if its service said that it is not available.
     """
 
     text: str = ""
@@ -79,6 +80,7 @@ class AgentAnswer:
     counted: int = 0
     final: bool = False
     lost: bool = False
+    fault: str = ""
 
 
 class Format(Protocol):

@@ -42,6 +42,13 @@ ACTIONS: tuple[Action, ...] = (
         retried="it was queued again after it had ended",
         rated="somebody said what its result was worth",
         fenced="a result came too late and was refused",
+        failed_over="its candidate could not begin, and another one took its place",
+    ),
+    *_of(
+        "candidate",
+        "role/ROLE/candidate/NAME",
+        unavailable="it could not work, and gets no task for a while; with the fault",
+        available="it works again; `by_hand` if somebody said so",
     ),
     Action(
         "executions.forgotten",

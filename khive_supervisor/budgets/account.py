@@ -66,8 +66,9 @@ class Account:
 
     @property
     def blocks(self) -> bool:
-        """Whether it is exceeded and nobody else does the tasks meanwhile."""
-        return self.exceeded and self.limits is not None and not self.limits.fallback
+        """Return True if it is exceeded and nobody else does the tasks meanwhile."""
+        limits = self.limits
+        return self.exceeded and limits is not None and not (limits.fallback or limits.free)
 
     @property
     def fits(self) -> bool:

@@ -19,7 +19,10 @@ CONFIGURED, LEARNED, UNKNOWN = "configured", "learned", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """The limits of a role's budget, in whole units of cost or tokens; `near` is in millionths."""
+    """The limits of a role's budget, in whole units of cost or tokens; `near` is in millionths.
+
+    `free`: some candidate of the role costs nothing, and works beyond the limits.
+    """
 
     weekly: int | None = None
     monthly: int | None = None
@@ -27,6 +30,7 @@ class BudgetLimits:
     near: int = 800_000
     reserve: int | None = None
     fallback: tuple[str, ...] = ()
+    free: bool = False
 
     @property
     def smallest(self) -> int:
@@ -46,7 +50,7 @@ class BudgetReserve:
     because: str
 
 
-def limits_of(budget: Budget) -> BudgetLimits | None:
+def limits_of(budget: Budget, *, free: bool = False) -> BudgetLimits | None:
     """The limits of a configured budget; None: there are none."""
     if not budget.limited:
         return None
@@ -61,6 +65,7 @@ def limits_of(budget: Budget) -> BudgetLimits | None:
         round(budget.near * 1_000_000),
         amount(budget.reserve),
         budget.fallback,
+        free,
     )
 
 

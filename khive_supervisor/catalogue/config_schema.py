@@ -11,8 +11,9 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from khive_supervisor.config.settings.confine import Confine
+from khive_supervisor.config.settings.handler import KINDS
 from khive_supervisor.config.settings.model import TABLES
-from khive_supervisor.config.settings.roles import KINDS, NESTED, Role
+from khive_supervisor.config.settings.roles import LISTED, NESTED, Role
 from khive_supervisor.config.settings.values import Setting, declared, default_of
 from khive_supervisor.text.plain_json import JsonObject
 
@@ -97,7 +98,7 @@ def _written(setting: Setting, value: object) -> object:
 
 def _table(kind: type[Any]) -> JsonObject:
     properties = {
-        name: _nested(name, setting) if name in NESTED else _described(kind, name, setting)
+        name: _inner(name, setting) or _described(kind, name, setting)
         for name, setting in declared(kind).items()
     }
     return _object(kind.__doc__, properties)
@@ -111,6 +112,15 @@ def _object(doc: str | None, properties: JsonObject) -> JsonObject:
         "properties": properties,
         "additionalProperties": False,
     }
+
+
+def _inner(name: str, setting: Setting) -> JsonObject:
+    """Return the schema of a key that is a table, or a list of them; empty if it is neither."""
+    if setting.kind == "tables":
+        items = _table(LISTED[name]) | {"required": ["name"]}
+        bounds = _lengths(setting, "Items")
+        return {"description": setting.help, "type": "array", "items": items} | bounds
+    return _nested(name, setting) if name in NESTED else {}
 
 
 def _nested(name: str, setting: Setting) -> JsonObject:
@@ -130,4 +140,6 @@ def _list(name: str, kind: type[Any]) -> JsonObject:
 def _required(names: Iterable[str], *, unless: str) -> JsonObject:
     if not unless:
         return {"required": list(names)}
-    return {"anyOf": [{"required": [unless]}, {"required": list(names)}]}
+    by_candidates = ["candidates" if name == "handler" else name for name in names]
+    ways = ([unless], list(names), by_candidates)
+    return {"anyOf": [{"required": way} for way in ways]}

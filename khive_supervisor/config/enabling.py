@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from khive_supervisor.config.capability import BUILT_IN, Capabilities, Package
 from khive_supervisor.config.read_roles import Filling
-from khive_supervisor.config.settings.roles import Handler
+from khive_supervisor.config.settings.handler import Handler
 from khive_supervisor.config.settings.service import AgentSettings
 
 

@@ -49,20 +49,42 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
     for name in role.env_require:
         if name not in environ:
             yield "env_require", f"the environment variable {name} is not set"
-    if role.handler.python:
-        top = role.handler.python.partition(":")[0].partition(".")[0]
-        if not _importable(top, role.cwd):
-            yield "handler.python", f"there is no Python package or module {quoted(top)}"
-    else:
-        kind = "agent" if role.handler.agent else "command"
-        program = (role.handler.agent or role.handler.command)[0]
-        if not _executable(program, role.cwd, environ):
-            yield f"handler.{kind}", f"there is no program {quoted(program)}"
+    yield from _lacking_work(role, environ)
     fallback = role.budget.fallback
     if fallback and not _executable(fallback[0], role.cwd, environ):
         yield "budget.fallback", f"there is no program {quoted(fallback[0])}"
     if role.workdir == "worktree" and not _executable("git", "", environ):
         yield "workdir", "there is no program git, which makes the worktrees"
+
+
+def _lacking_work(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """What the handler lacks; of candidates, only if there is none that could work."""
+    if not role.candidates:
+        yield from _lacking_handler(role, environ)
+        return
+    lacks = [list(_lacking_candidate(role.by(one), environ)) for one in role.candidates]
+    if all(lacks):
+        for number, found in enumerate(lacks):
+            yield from ((f"candidates[{number}].{key}", text) for key, text in found)
+
+
+def _lacking_candidate(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    for name in role.env_require:
+        if name not in environ:
+            yield "env_require", f"the environment variable {name} is not set"
+    yield from _lacking_handler(role, environ)
+
+
+def _lacking_handler(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    if role.handler.python:
+        top = role.handler.python.partition(":")[0].partition(".")[0]
+        if not _importable(top, role.cwd):
+            yield "handler.python", f"there is no Python package or module {quoted(top)}"
+        return
+    kind = "agent" if role.handler.agent else "command"
+    program = (role.handler.agent or role.handler.command)[0]
+    if not _executable(program, role.cwd, environ):
+        yield f"handler.{kind}", f"there is no program {quoted(program)}"
 
 
 def _importable(top: str, cwd: str) -> bool:

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
+from khive_supervisor.config.settings.handler import (
+    KINDS,
+    MAX_CANDIDATES,
+    NO_HANDLER,
+    Handler,
+    RoleCandidate,
+)
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import (
-    KINDS,
     MAX_ROLES,
     NESTED,
-    Handler,
     Role,
     no_such_key,
     required_keys,
@@ -82,10 +87,15 @@ def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> 
         elif name in NESTED:
             bare = name == "budget" and value == {} and bool(content.get("capability"))
             values[name] = UNLIMITED if bare else read_nested(key, name, value, notes)
+        elif name == "candidates":
+            values[name] = _read_candidates(key, value, notes)
         else:
             values[name] = notes.parse(key, known[name], value)
     if fill is not None and values.get("capability"):
         _fill_in(place, values, notes, fill)
+    candidates = values.get("candidates")
+    if candidates and all(one.handler != NO_HANDLER for one in candidates):
+        values.setdefault("handler", NO_HANDLER)  # nothing would be done by it
     for name in required_keys():
         if name not in values and values.get("capability", "") is not None:
             notes.note(place, f"{place}.{name}", f"is missing; allowed: {known[name].allowed()}")
@@ -109,6 +119,42 @@ def _fill_in(place: str, values: JsonObject, notes: Notes, fill: Fill) -> None:
         key = f"{place}.workers"
         notes.note(key, key, why)
         values["workers"] = None
+
+
+def _read_candidates(place: str, content: object, notes: Notes) -> tuple[RoleCandidate, ...] | None:
+    """Return a role's candidates; None, and noted, if anything is wrong with one."""
+    form = "[[roles.candidates]], a table for each"
+    if not isinstance(content, list | tuple) or len(content) > MAX_CANDIDATES:
+        text = f"found {describe(content)}; allowed: {form}, at most {MAX_CANDIDATES}"
+        notes.note(place, place, text)
+        return None
+    found = [_read_candidate(f"{place}[{n}]", one, notes) for n, one in enumerate(content)]
+    known = [one for one in found if one is not None]
+    if doubles := {one.name for one in known if [c.name for c in known].count(one.name) > 1}:
+        notes.note(place, place, f"two candidates of one name, {quoted(min(doubles))}")
+        return None
+    return tuple(known) if len(known) == len(found) else None
+
+
+def _read_candidate(place: str, content: object, notes: Notes) -> RoleCandidate | None:
+    if not isinstance(content, Mapping):
+        text = f"found {describe(content)}; allowed: a table, [[roles.candidates]]"
+        notes.note(place, place, text)
+        return None
+    known, values, strange = declared(RoleCandidate), dict[str, Any](), False
+    for name, value in content.items():
+        key = f"{place}.{name}"
+        if name == "handler":
+            values[name] = read_nested(key, name, value, notes)
+        elif name in known:
+            values[name] = notes.parse(key, known[name], value)
+        else:
+            notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
+            strange = True
+    if "name" not in values:
+        notes.note(place, f"{place}.name", f"is missing; allowed: {known['name'].allowed()}")
+        return None
+    return None if strange or None in values.values() else RoleCandidate(**values)
 
 
 def read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:

@@ -42,7 +42,7 @@ def as_dict(config: Config) -> JsonObject:
     """Plain data that JSON can carry (seconds, bytes, lists); `load.from_dict` reads it back."""
     data: JsonObject = {table: {} for table in TABLES}
     for table, name, _ in every_setting():
-        data[table][name] = _plain(getattr(getattr(config, table), name))
+        data[table][name] = roles.plain_of(getattr(getattr(config, table), name))
     data["roles"] = [role_as_dict(role) for role in config.roles]
     data["confine"] = [confine.as_dict(table) for table in config.confine]
     return data
@@ -70,10 +70,6 @@ def _table(place: str, rows: Iterable[Row], origins: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
@@ -81,7 +77,7 @@ def _one_line(text: str) -> str:
 def loaded_as_dict(loaded: LoadedConfig) -> JsonObject:
     """What `config show --json` prints: the file, and each setting with its value and origin."""
     settings = {
-        key: {"value": _plain(value), "origin": loaded.origins[key]}
+        key: {"value": roles.plain_of(value), "origin": loaded.origins[key]}
         for key, _, value in every_value(loaded.config)
     }
     return {"file": loaded.file, "settings": settings}
@@ -90,7 +86,7 @@ def loaded_as_dict(loaded: LoadedConfig) -> JsonObject:
 def fingerprint(config: Config) -> str:
     """Return a stable hash of what a worker depends on: workers of another one must be replaced."""
     relevant = {
-        f"{table}.{name}": _plain(getattr(getattr(config, table), name))
+        f"{table}.{name}": roles.plain_of(getattr(getattr(config, table), name))
         for table, name, setting in every_setting()
         if not setting.supervisor_only
     }

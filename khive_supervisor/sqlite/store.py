@@ -44,6 +44,7 @@ from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.causes import CauseTable
 from khive_supervisor.sqlite.tasks.executions import ExecutionTable
 from khive_supervisor.sqlite.tasks.roles import RoleTable
+from khive_supervisor.sqlite.tasks.routing import RoutingTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.sqlite.vectors.generations import GenerationTable
 from khive_supervisor.sqlite.vectors.table import VectorTable
@@ -129,8 +130,9 @@ class SqliteStore(Store):
         self.executions = executions = ExecutionTable(
             database, entries, causes, self.projects, purges, clock, audit
         )
+        self.routing = routing = RoutingTable(database, clock, audit)
         self.tasks = TaskTable(
-            database, clock, audit, roles, budgets, executions, self.node, self._now
+            database, clock, audit, roles, budgets, executions, routing, self.node, self._now
         )
 
     def close(self) -> None:

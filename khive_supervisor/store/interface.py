@@ -27,7 +27,13 @@ from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.store.profiles import BindingStore, FeedbackStore, ProfileStore
 from khive_supervisor.store.projects import ProjectStore
 from khive_supervisor.store.sources import SourceStore
-from khive_supervisor.store.tasks import BudgetStore, ExecutionStore, RoleStore, TaskStore
+from khive_supervisor.store.tasks import (
+    BudgetStore,
+    ExecutionStore,
+    RoleStore,
+    RoutingStore,
+    TaskStore,
+)
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
 
 
@@ -62,6 +68,7 @@ class Store(Protocol):
     executions: ExecutionStore
     roles: RoleStore
     budgets: BudgetStore
+    routing: RoutingStore
     journal: JournalStore
     capture: CaptureStore
     client_sessions: ClientSessionStore

@@ -1,5 +1,7 @@
 """The facets of a store for tasks and attempts at them, for roles, and for what these may spend.
 
+What the choice of a candidate changes is part of the transactions of `TaskStore`.
+
 `now` is always a moment of the store's own clock (`TaskStore.now`): this boot's, or that of a
 team's server. The wall clock only fills columns for people, and decides whether a task's own
 deadline has passed.
@@ -7,12 +9,14 @@ deadline has passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from khive_supervisor.budgets.account import Account
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.history.model import ALL_EXECUTIONS, DaySum, Execution, ExecutionFilter
+from khive_supervisor.routing.breaker import Breaker
+from khive_supervisor.routing.model import CandidateRecord, RouteAnswer, Unavailable
 from khive_supervisor.store.model import EVERYTHING, EntryFilter
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
@@ -106,7 +110,8 @@ class TaskStore(Protocol):
 
         Tasks whose deadline has passed fail on the way. Costs no transaction if none waits. A
         role with limits sets something aside for the task, and waits if that does not fit; once
-        they are exceeded, its fallback is to do it.
+        they are exceeded, its fallback is to do it. Of a role with candidates, the one that is
+        chosen is named; a task that none of them can do now waits, and the next one is taken.
         """
         ...
 
@@ -137,8 +142,18 @@ class TaskStore(Protocol):
         """Store what came of an attempt, count it, and claim the next task: one transaction.
 
         Accepted only from the last claim while it lasts, and only then what it used counts. A
-        failure with attempts left queues the task again after a short wait. A refused outcome
+        failure with attempts left queues the task again after a short wait; one of a candidate
+        that could not begin queues it at once, and is no attempt. A refused outcome
         leaves an event, and nothing else; the next task is claimed all the same.
+        """
+        ...
+
+    def fail_over(
+        self, task_id: int, token: int, claimant: Claimant, why: Unavailable, now: Moment
+    ) -> RouteAnswer | None:
+        """Give a claimed task to another candidate, since the one that has it could not begin.
+
+        The same attempt goes on. None: nobody else can, or the claim is no longer the last one.
         """
         ...
 
@@ -257,5 +272,28 @@ class ExecutionStore(Protocol):
         """Remove executions that ended before a time (unix seconds) for good, oldest first.
 
         Return how many went. Their ids are never used again.
+        """
+        ...
+
+
+class RoutingStore(Protocol):
+    """Breakers and records of candidates, by digest; records are only ever added to."""
+
+    def breakers(self, digests: Collection[str], now: Moment) -> dict[str, Breaker]:
+        """Return the breakers of candidates; one that never opened is left out.
+
+        Their times are of the clock of `now`. One that opened before the machine was started has
+        waited long enough.
+        """
+        ...
+
+    def records(self, digests: Collection[str], since: int = 0) -> list[CandidateRecord]:
+        """Return how candidates did, from a day on; oldest first, a row for each day and type."""
+        ...
+
+    def close_breaker(self, digest: str, subject: str) -> bool:
+        """Let tasks go to a candidate at once; return False if its breaker was closed already.
+
+        `subject` is what the audit chain calls it.
         """
         ...

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from khive_supervisor.routing.model import CandidateOffer, RouteAnswer, Unavailable
 from khive_supervisor.tasks.lease import LEASE, Moment
 
 # --- states; `states` says which follows which ----------------------------------------------------
@@ -25,6 +26,8 @@ OUTCOMES = (DONE, FAILED, CANCELLED, DIED)
 
 ENQUEUED, CLAIMED, REQUEUED, FENCED = "enqueued", "leased", "requeued", "fenced"
 CANCEL_ASKED, RETRIED, RATED = "cancel_asked", "retried", "rated"
+#: Another candidate has taken the place of the one that could not do it.
+FAILED_OVER = "failed_over"
 
 # --- bounds ---------------------------------------------------------------------------------------
 
@@ -47,6 +50,7 @@ class NewTask:
     `chosen` explains how the role was selected; None if the caller named it. `project` is the
     caller's, as a `ProjectIdentity` is written. `node` is the only one of a team that can do it,
     since it is about a checkout there; empty: any that serves the role.
+    `candidate` is the one of the role's that the caller asks for; empty: the best.
     """
 
     role: str
@@ -63,6 +67,7 @@ class NewTask:
     cwd: str = ""
     project: Mapping[str, Any] | None = None
     node: str = ""
+    candidate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class Task:
     is accepted from the last one only. In a listing, payload, result and log_tail are None.
     `cwd` is the caller's directory, `agent_session` what an agent can resume, and `place` what is
     left in a directory that the task had of its own. `project` is the caller's (the plain data of a
-    `ProjectIdentity`): what the task remembers is about that.
+    `ProjectIdentity`): what the task remembers is about that. `candidate` was asked for, and
+    `route` says which one has it and why; None where the role has one handler.
     """
 
     id: int
@@ -111,6 +117,8 @@ class Task:
     agent_counted: int = 0
     place: Mapping[str, Any] | None = None
     project: Mapping[str, Any] | None = None
+    candidate: str = ""
+    route: RouteAnswer | None = None
 
     @property
     def ended(self) -> bool:
@@ -139,6 +147,7 @@ class Claimant:
     """Who asks for work: a worker process by a name that no other one ever has.
 
     `digest` names the handler and settings that will do it: the record is kept for these.
+    `candidates`: what the role has in the place of one handler.
     """
 
     role: str
@@ -146,6 +155,7 @@ class Claimant:
     generation: int = 0
     digest: str = ""
     lease: float = LEASE
+    candidates: tuple[CandidateOffer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +185,8 @@ class Claim:
     directory: str = ""
     #: The command that does it in the place of the role's handler: the budget is exceeded.
     fallback: tuple[str, ...] = ()
+    #: The candidate that does it, by name; empty where the role has one handler.
+    candidate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +207,7 @@ class Outcome:
     `latency` is how long the handler ran, in seconds of a clock that cannot be set; `quality`,
     0 to 1, is what the handler itself holds of its result. `final`: a failure that no further
     attempt can mend, so that none is made. `usage` is None if nothing is known of it. `place`
-    says what is left in the task's own directory.
+    says what is left in the task's own directory. `unavailable`: whoever was to do it could not.
     """
 
     state: str
@@ -207,6 +219,7 @@ class Outcome:
     final: bool = False
     usage: Usage | None = None
     place: Mapping[str, Any] | None = None
+    unavailable: Unavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)

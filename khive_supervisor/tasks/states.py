@@ -25,10 +25,14 @@ BACKOFF, BACKOFF_MAX = 1.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What a task becomes; `not_before` if it is queued and is to wait."""
+    """What a task becomes; `not_before` if it is queued and is to wait.
+
+    `returned`: nobody could make the attempt, so that it does not count as one.
+    """
 
     state: str
     not_before: Moment | None = None
+    returned: bool = False
 
 
 def backoff(attempts: int) -> float:
@@ -49,8 +53,11 @@ def after_outcome(
     """What an accepted outcome leads to.
 
     A failure of a task that was to be stopped is the stop, whatever it looked like to the handler.
+    An attempt that its candidate could not begin goes back to the queue, and counts as none.
     """
     if outcome.state == FAILED and not cancel_asked:
+        if outcome.unavailable is not None and not outcome.unavailable.begun:
+            return After(QUEUED, returned=True)
         return After(FAILED) if outcome.final else after_failure(attempts, attempts_max, now)
     return After(DONE if outcome.state == DONE else CANCELLED)
 

@@ -71,6 +71,7 @@ def _directory(named: str | None) -> str | None:
 @click.option("--type", "task_type", help="What kind of task it is; selects the best role.")
 @click.option("--priority", type=WholeNumber(), help="The highest is done first (the role's own).")
 @click.option("--key", "idempotency_key", help="Repeating a key queues nothing new.")
+@click.option("--candidate", help="Which candidate of the role is to do it (the best).")
 @click.option("--deadline", help="When it need not be started any more (30m, 12h, a local time).")
 @click.option("--cwd", type=click.Path(), help="The directory that it is about (this one).")
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")

@@ -10,30 +10,32 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from khive_supervisor.config.settings import values
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
+from khive_supervisor.config.settings.handler import (
+    HANDLER_FORMS,
+    MAX_CANDIDATES,
+    MODEL,
+    MODEL_FORM,
+    NO_HANDLER,
+    TYPE_FORM,
+    TYPE_NAME,
+    VARIABLE,
+    VARIABLE_FORM,
+    Handler,
+    RoleCandidate,
+)
 from khive_supervisor.config.settings.values import Setting, declared, users_own
 from khive_supervisor.text.plain_json import JsonObject
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _MIB, _TIB = 1 << 20, 1 << 40
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _NAME = r"[A-Za-z0-9_-]{1,64}"
-_TYPE_NAME = r"[A-Za-z0-9_.-]{1,64}"
-_MODEL = r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]*"
 _TOOL = r"[^\s\x00-\x1f\x7f,-][^\x00-\x1f\x7f]{0,199}"
-_FUNCTION = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 
-#: The keys of a handler that say what kind it is.
-KINDS = ("python", "command", "agent")
-#: A handler of each kind, for errors.
-HANDLER_FORMS = (
-    '{ python = "package.module:function" }, { command = ["program", "argument"] } or '
-    '{ agent = ["claude"] }'
-)
 #: Where a handler works; see docs/agents.md.
 WORKDIRS = ("role", "caller", "fresh", "worktree")
 
@@ -44,47 +46,9 @@ PRIORITY_LIMIT = 1000
 
 
 #: Keys that are in the digest only where they are used.
-_LATER = frozenset({"handler.agent", "handler.format", "workdir", "prompt", "model", "tools"})
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """What does a role's work: exactly one of `KINDS` is given."""
-
-    python: str = users_own(
-        "",
-        "text",
-        "A function that gets the task and returns its result.",
-        applies="rolling",
-        bounds=(None, 500),
-        pattern=_FUNCTION,
-        form="package.module:function",
-    )
-    command: tuple[str, ...] = users_own(
-        (),
-        "command",
-        "A program and its arguments, started for each task without a shell; the task is on "
-        "its stdin, and what it prints is the result.",
-        applies="rolling",
-        bounds=(1, 1000),
-    )
-    agent: tuple[str, ...] = users_own(
-        (),
-        "command",
-        "A coding agent's program and arguments of yours; what it needs for each task is "
-        "added: the prompt, the model, the tools, and this memory as its MCP server.",
-        applies="rolling",
-        bounds=(1, 1000),
-    )
-    format: str = users_own(
-        "",
-        "text",
-        "How the agent is called and its answer read: as Claude Code's, as Codex's, or plain "
-        "text; the program's name decides if this is not given.",
-        applies="rolling",
-        choices=("claude", "codex", "plain"),
-        optional=True,
-    )
+_LATER = frozenset(
+    {"handler.agent", "handler.format", "workdir", "prompt", "model", "tools", "candidates"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +69,8 @@ class Role:
         "The types of tasks that the role takes.",
         applies="live",
         bounds=(1, 100),
-        pattern=_TYPE_NAME,
-        form="each of letters, digits, -, _ and .; 1 to 64 of them",
+        pattern=TYPE_NAME,
+        form=TYPE_FORM,
     )
     handler: Handler = users_own(  # noqa: RUF009 - frozen, so that all may share it
         MISSING,
@@ -115,6 +79,15 @@ class Role:
         '`{ command = ["program", "argument"] }` or `{ agent = ["claude"] }`.',
         applies="rolling",
         form=HANDLER_FORMS,
+    )
+    candidates: tuple[RoleCandidate, ...] = users_own(
+        (),
+        "tables",
+        "Several that can do the work, each a table: for each task one of them is chosen.",
+        applies="rolling",
+        bounds=(None, MAX_CANDIDATES),
+        shown_default="none",
+        form="[[roles.candidates]], a table for each",
     )
     capability: str = users_own(
         "",
@@ -193,8 +166,8 @@ class Role:
         "set, beside those that every program needs.",
         applies="rolling",
         bounds=(None, 100),
-        pattern=_VARIABLE,
-        form="each the name of an environment variable",
+        pattern=VARIABLE,
+        form=VARIABLE_FORM,
     )
     env_require: tuple[str, ...] = users_own(
         (),
@@ -202,8 +175,8 @@ class Role:
         "As env_allow, but the role does not start without them.",
         applies="rolling",
         bounds=(None, 100),
-        pattern=_VARIABLE,
-        form="each the name of an environment variable",
+        pattern=VARIABLE,
+        form=VARIABLE_FORM,
     )
     cwd: str = users_own(
         "",
@@ -235,8 +208,8 @@ class Role:
         "The model that an agent uses, by the name that it knows; its own choice if none is given.",
         applies="rolling",
         bounds=(None, 200),
-        pattern=_MODEL,
-        form="letters, digits and . _ - : / @ [ ]; it does not begin with -",
+        pattern=MODEL,
+        form=MODEL_FORM,
         optional=True,
     )
     tools: tuple[str, ...] = users_own(
@@ -262,11 +235,28 @@ class Role:
     @property
     def variables(self) -> tuple[str, ...]:
         """Every environment variable that the handler may see beside the usual ones, once."""
-        return tuple(dict.fromkeys((*self.env_require, *self.env_allow)))
+        asked = (name for one in self.candidates for name in one.env_require)
+        return tuple(dict.fromkeys((*self.env_require, *self.env_allow, *asked)))
+
+    def by(self, candidate: RoleCandidate) -> Role:
+        """Return the role that it would be if this candidate were its only handler.
+
+        The digest of that is the candidate's own: neither its name nor its place is in it, and a
+        role that gets a second candidate keeps what it has learned with the first.
+        """
+        return replace(
+            self,
+            candidates=(),
+            handler=self.handler if candidate.handler == NO_HANDLER else candidate.handler,
+            model=candidate.model or self.model,
+            env_require=tuple(dict.fromkeys((*self.env_require, *candidate.env_require))),
+        )
 
 
 #: Keys that are tables themselves; their own keys are written behind a dot.
 NESTED: dict[str, type[Handler | Budget]] = {"handler": Handler, "budget": Budget}
+#: Keys that are lists of tables.
+LISTED: dict[str, type[RoleCandidate]] = {"candidates": RoleCandidate}
 
 
 def required_keys() -> tuple[str, ...]:
@@ -305,8 +295,8 @@ def no_such_key(name: str, known: Iterable[str]) -> str:
 
 
 def left_out(name: str, value: Any) -> bool:
-    """Return True for a key that is not written: an inner table's that is as without it."""
-    return "." in name and bool(value == default_of(name))
+    """Return True for a key that is not written: of inner tables, what is as without it."""
+    return ("." in name or name == "candidates") and bool(value == default_of(name))
 
 
 def role_as_dict(role: Role) -> JsonObject:
@@ -315,12 +305,28 @@ def role_as_dict(role: Role) -> JsonObject:
     for name, _ in every_key():
         value = value_of(role, name)
         first, _, inner = name.partition(".")
-        plain = list(value) if isinstance(value, tuple) else value
+        plain = plain_of(value)
+        if left_out(name, value):
+            continue
         if not inner:
             data[first] = plain
-        elif not left_out(name, value):
+        else:
             data.setdefault(first, {})[inner] = plain
     return data
+
+
+def plain_of(value: Any) -> Any:
+    """Return a key's value as JSON has it: a list for a tuple, an object for a table."""
+    if isinstance(value, tuple):
+        return [one.as_dict() if isinstance(one, RoleCandidate) else one for one in value]
+    return value
+
+
+def _counted(role: Role, name: str) -> Any:
+    """Return what of a key is in the digest: of candidates what they are, not their names."""
+    if name == "candidates":
+        return sorted(digest(role.by(one)) for one in role.candidates)
+    return plain_of(value_of(role, name))
 
 
 def digest(role: Role) -> str:
@@ -331,7 +337,7 @@ def digest(role: Role) -> str:
     what they have learned counts in full.
     """
     relevant = {
-        name: value_of(role, name)
+        name: _counted(role, name)
         for name, setting in every_key()
         if setting.applies == "rolling"
         and (name not in _LATER or value_of(role, name) != default_of(name))

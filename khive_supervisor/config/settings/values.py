@@ -15,7 +15,17 @@ from typing import Any, Concatenate, Literal, ParamSpec
 
 Facts = ParamSpec("Facts")
 Kind = Literal[
-    "text", "lines", "path", "boolean", "integer", "number", "duration", "size", "list", "command"
+    "text",
+    "lines",
+    "path",
+    "boolean",
+    "integer",
+    "number",
+    "duration",
+    "size",
+    "list",
+    "command",
+    "tables",
 ]
 #: Who may give a setting a value: the user alone, or a project's file as well.
 Trust = Literal["user", "project"]
@@ -134,7 +144,7 @@ class Setting:
     def range(self) -> str:
         """Return the bounds in words; empty if there are none."""
         unit = " characters" if self.kind in ("text", "lines", "path") else ""
-        unit = unit or (" items" if self.kind in ("list", "command") else "")
+        unit = unit or (" items" if self.kind in ("list", "command", "tables") else "")
         low, high = (None if bound is None else self._bare(bound) for bound in self.bounds)
         if low is not None and high is not None:
             return f"from {low} to {high}{unit}"
@@ -349,6 +359,22 @@ def _write_list(value: tuple[str, ...]) -> str:
     return "[" + ", ".join(quoted(item) for item in value) + "]"
 
 
+def _tables(_value: object) -> Any:
+    """Tables are read by whoever knows their keys, one by one."""
+    raise Unfit("tables")
+
+
+def inline(value: Any) -> str:
+    """Return plain data as TOML on one line; what has an `as_dict` is a table."""
+    if hasattr(value, "as_dict"):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {inline(one)}" for name, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(inline(one) for one in value) + "]"
+    return quoted(value) if isinstance(value, str) else str(value).lower()
+
+
 _PARSERS: dict[Kind, Callable[[object], Any]] = {
     "text": _text,
     "lines": _lines,
@@ -360,6 +386,7 @@ _PARSERS: dict[Kind, Callable[[object], Any]] = {
     "size": parse_size,
     "list": _list,
     "command": _command,
+    "tables": _tables,
 }
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "text": quoted,
@@ -372,6 +399,7 @@ _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "size": lambda value: f'"{write_size(value)}"',
     "list": _write_list,
     "command": _write_list,
+    "tables": inline,
 }
 _KIND_WORDS: dict[Kind, str] = {
     "text": "a text",
@@ -384,6 +412,7 @@ _KIND_WORDS: dict[Kind, str] = {
     "size": 'a size such as "64KiB", "16MiB" (a bare number is bytes)',
     "list": "a list of texts",
     "command": "a list of texts: a program and its arguments",
+    "tables": "a list of tables",
 }
 #: Kinds whose "not set" is 0 instead of an empty text.
 _AMOUNTS = frozenset({"integer", "number", "duration", "size"})

@@ -107,6 +107,12 @@ PACK = Pack(
                     shortest=1,
                     longest=KEY_LIMIT,
                 ),
+                "candidate": schema.text(
+                    "Which candidate of the role is to do it (agents.candidates lists them); "
+                    "by default the best that is available.",
+                    shortest=1,
+                    longest=shapes.NAME_LIMIT,
+                ),
                 "cwd": schema.text(
                     "The directory that the task is about, for roles that work in "
                     "the caller's or in a git worktree of it; the session's own by default.",
@@ -123,7 +129,7 @@ PACK = Pack(
             "waits for its result.",
             tool=True,
             with_roles=True,
-            rare=frozenset(("idempotency_key", "cwd", "deadline")),
+            rare=frozenset(("idempotency_key", "candidate", "cwd", "deadline")),
             in_batch=True,
             audience=Audience.AGENT,
         ),

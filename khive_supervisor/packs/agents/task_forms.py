@@ -117,6 +117,7 @@ class ShownTask(TypedDict, total=False):
     error: str
     cancel_asked: bool
     quality: float
+    candidate: str
     idempotency_key: str
     deadline: str
     started_at: str
@@ -153,6 +154,7 @@ def _optional(task: Task) -> dict[str, object]:
         "error": task.error,
         "cancel_asked": task.cancel_asked or None,
         "quality": task.quality,
+        "candidate": task.route["candidate"] if task.route else task.candidate or None,
         "idempotency_key": task.idempotency,
         "deadline": _time(task.deadline),
         "started_at": _time(task.started_at),
@@ -177,9 +179,15 @@ def show_whole(task: Task) -> ShownTask:
         shown["worktree"] = dict(task.place)
     if task.log_tail is not None:
         shown["log_tail"] = task.log_tail
-    if task.chosen is not None:
-        shown["why"] = dict(task.chosen)
+    if why := why_so(task):
+        shown["why"] = why
     return shown
+
+
+def why_so(task: Task) -> dict[str, object]:
+    """Return why this role has the task, and which candidate of it; empty if nobody decided."""
+    why: dict[str, object] = dict(task.chosen or {})
+    return why if task.route is None else {**why, "route": task.route}
 
 
 def show_summary(known: Summary) -> Answer:

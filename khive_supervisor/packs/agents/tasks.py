@@ -58,6 +58,7 @@ def assign(context: Context, args: Arguments) -> Answer:
             session=next(iter(context.owners), ""),
             cwd=_cwd(context, args.get("cwd"), role.role),
             project=_project(context),
+            candidate=_candidate(context, role.role, args.get("candidate", "")),
         )
     )
     if created:
@@ -69,6 +70,16 @@ def assign(context: Context, args: Arguments) -> Answer:
         waits = "is out of service: the task waits until it is back."
         answer["note"] = f"{role.role} {waits} {_way_back(role)}"
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
+
+
+def _candidate(context: Context, role: str, asked: str) -> str:
+    """Return the candidate that is asked for; raises InvalidInput if the role has none such."""
+    defined = context.config.role(role)
+    known = [one.name for one in defined.candidates] if defined is not None else []
+    if asked and asked not in known:
+        there = f"It has: {', '.join(known)}." if known else "It has one handler; leave it out."
+        raise InvalidInput(f"The role {role} has no candidate {asked!r}.", hint=there)
+    return asked
 
 
 def _project(context: Context) -> IdentityData | None:

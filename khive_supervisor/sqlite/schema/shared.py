@@ -18,8 +18,8 @@ SHARED: frozenset[str] = frozenset(
         # what was learned of it
         "profiles", "posteriors", "profile_targets", "profile_events", "feedback_mass", "bindings",
         # work
-        "tasks", "task_events", "roles", "role_records", "role_limits", "spending",
-        "spending_days",
+        "tasks", "task_events", "roles", "role_records", "candidate_records", "role_limits",
+        "spending", "spending_days",
         "audit",
     }
 )  # fmt: skip
@@ -32,6 +32,8 @@ LOCAL: frozenset[str] = frozenset(
         "entries_fts", "entries_terms", "entries_occurrences",
         # Files of this machine's index, and how far its replica has come.
         "generations", "replica",
+        # Whether candidates are available here: another machine has other programs and keys.
+        "breakers",
         # What clients on this machine did, and how far their transcripts were read.
         "journal", "journal_learned", "captured", "transcripts", "candidates", "capture_switches",
         "client_sessions", "injections",

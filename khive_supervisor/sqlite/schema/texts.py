@@ -91,7 +91,8 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "worker": _OURS, "digest": _OURS, "boot": _OURS, "progress": _WRITTEN, "result": _WRITTEN,
         "error": _WRITTEN, "log_tail": _WRITTEN, "chosen": _OURS, "actor": _SAID,
         "namespace": _SAID, "session": _OURS, "cwd": _WRITTEN, "agent_session": _WRITTEN,
-        "place": _WRITTEN, "project": _WRITTEN, "node": _OURS,
+        "place": _WRITTEN, "project": _WRITTEN, "node": _OURS, "candidate": _SAID,
+        "route": _OURS,
     },
     "task_events": {"what": _OURS, "worker": _OURS, "detail": _WRITTEN},
     "executions": {
@@ -100,6 +101,8 @@ TEXTS: dict[str, dict[str, Holds]] = {
     },
     "role_records": {"role": _OURS, "task_type": _OURS, "digest": _OURS},
     "roles": {"node": _OURS, "role": _OURS, "task_types": _OURS, "digest": _OURS},
+    "candidate_records": {"digest": _OURS, "task_type": _OURS},
+    "breakers": {"digest": _OURS, "state": _OURS, "boot": _OURS, "fault": _OURS},
     "spending": {"role": _OURS},
     "spending_days": {"role": _OURS},
     "role_limits": {"node": _OURS, "role": _OURS, "limits": _OURS},

@@ -3,20 +3,23 @@
 # ruff: noqa: S608 - statements are put together from this package's constants; values are bound
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from khive_supervisor.budgets.account import Account
-from khive_supervisor.budgets.amounts import text
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.history.model import AttemptEnd
+from khive_supervisor.routing.model import RouteAnswer, Unavailable
 from khive_supervisor.sqlite.audit.table import AuditTable, fingerprint
 from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.executions import ExecutionTable
 from khive_supervisor.sqlite.tasks.log import TaskLog
 from khive_supervisor.sqlite.tasks.roles import RoleTable
+from khive_supervisor.sqlite.tasks.routing import RoutedAttempt, RoutingTable, routed
 from khive_supervisor.sqlite.tasks.rows import CLAIMED_COLUMNS, claim_of
+from khive_supervisor.sqlite.tasks.ways import ClaimMoment, ClaimWay, ClaimWays
 from khive_supervisor.tasks import lease, states
 from khive_supervisor.tasks.bounds import (
     error_text,
@@ -33,7 +36,7 @@ from khive_supervisor.tasks.model import (
     DONE,
     ENDED,
     FAILED,
-    FALLBACK,
+    FAILED_OVER,
     FENCED,
     LEASED,
     QUEUED,
@@ -56,6 +59,14 @@ _NEXT = (
 )
 
 
+#: Tasks that a claim looks at whose candidates cannot do them now.
+_LOOKS = 20
+_HELD = (
+    "SELECT state, token, attempts, attempts_max, cancel_asked, role, task_type, digest, worker, "
+    "route FROM tasks"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """What the row of a task says of the attempt that holds it."""
@@ -69,6 +80,12 @@ class _Held:
     task_type: str
     digest: str
     worker: str | None
+    route: str | None
+
+    @property
+    def routed(self) -> RoutedAttempt | None:
+        """Return the candidate that has it; None where the role has one handler."""
+        return routed(self.role, self.task_type, self.route)
 
 
 class ClaimTable:
@@ -82,6 +99,7 @@ class ClaimTable:
         roles: RoleTable,
         budgets: BudgetTable,
         executions: ExecutionTable,
+        routing: RoutingTable,
         node: str = "",
         now: Callable[[], Moment] = lease.now,
     ) -> None:
@@ -93,6 +111,8 @@ class ClaimTable:
         self._roles = roles
         self._budgets = budgets
         self._executions = executions
+        self._routing = routing
+        self._ways = ClaimWays(database, routing)
 
     def now(self) -> Moment:
         return self._now()
@@ -104,28 +124,23 @@ class ClaimTable:
             return None
         if not may_begin(self._budgets.check(claimant.role, self._clock())):
             return None
+        if self._routing.all_wait(claimant, now):
+            return None
         with self._database.write():
             return self._claim(claimant, now, self._clock())
 
     def _claim(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
-        claim = self._next(claimant, now, wall)
-        if claim is None:
-            return None
-        # Under the write lock: nobody else can set aside the same rest of a limit.
-        account = self._budgets.check(claimant.role, wall)
-        if not may_begin(account):
-            return None
-        reserved, detail, digest = 0, "", claimant.digest
-        if account is not None and account.limits is not None:
-            if account.exceeded:
-                claim = replace(claim, fallback=account.limits.fallback)
-                detail, digest = f"by the fallback: {account.why()}", FALLBACK
-            elif account.reserve is not None:
-                reserved = account.reserve.amount
-                detail = f"{text(reserved, account.limits.unit)} is set aside"
-        self._hold(claim, claimant, wall, digest, reserved)
-        self._log.add(claim.id, wall, CLAIMED, claim.token, claimant.worker, detail)
-        return claim
+        for _ in range(_LOOKS):
+            claim = self._next(claimant, now, wall)
+            # Under the write lock: nobody else can set aside the same rest of a limit.
+            account = self._budgets.check(claimant.role, wall)
+            if claim is None or not may_begin(account):
+                return None
+            way = self._ways.find(claim, claimant, ClaimMoment(now, wall, account))
+            if way is not None:
+                self._hold(way, claimant, wall)
+                return way.claim
+        return None
 
     def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
         """Return the role's next task, as it will be once claimed; late ones fail on the way."""
@@ -137,16 +152,17 @@ class ClaimTable:
             self._log.end(claim.id, wall, FAILED, claim.token - 1, DEADLINE)
         return None
 
-    def _hold(
-        self, claim: Claim, claimant: Claimant, wall: float, digest: str, reserved: int
-    ) -> None:
+    def _hold(self, way: ClaimWay, claimant: Claimant, wall: float) -> None:
+        claim = way.claim
         self._database.update(
             "tasks", claim.id,
             state=LEASED, token=claim.token, attempts=claim.attempts, worker=claimant.worker,
-            generation=claimant.generation, digest=digest, boot=claim.lease.boot,
-            lease_until=claim.lease.at, progress=None, reserved=reserved,
+            generation=claimant.generation, digest=way.digest, boot=claim.lease.boot,
+            lease_until=claim.lease.at, progress=None, reserved=way.reserved,
+            route=None if way.route is None else self._passed(json.dumps(way.route)),
             by_fallback=int(bool(claim.fallback)), started_at=wall,
         )  # fmt: skip
+        self._log.add(claim.id, wall, CLAIMED, claim.token, claimant.worker, way.detail)
 
     def renew(self, task_id: int, token: int, until: Moment) -> bool:
         return self._while_held("boot = ?, lease_until = ?", [until.boot, until.at], task_id, token)
@@ -218,14 +234,12 @@ class ClaimTable:
         wall: float,
     ) -> tuple[bool, str | None]:
         """Return whether the outcome counts, and the state of the task now; None: there is none."""
-        rows = self._database.rows(
-            "SELECT state, token, attempts, attempts_max, cancel_asked, role, task_type, digest, "
-            "worker FROM tasks WHERE id = ?",
-            [task_id],
-        )
+        rows = self._database.rows(f"{_HELD} WHERE id = ?", [task_id])
         if not rows:
             return False, None
         held = _Held(*rows[0])
+        if held.routed is None:
+            outcome = replace(outcome, unavailable=None)
         if held.state != LEASED or held.token != token:
             detail = f"{outcome.state}, when the task was {held.state} with token {held.token}"
             self._log.add(task_id, wall, FENCED, token, None, detail)
@@ -235,12 +249,14 @@ class ClaimTable:
         )
         self._store(task_id, outcome, result, after, wall)
         what = REQUEUED if after.state == QUEUED else after.state
-        entry = self._executions.record(task_id, AttemptEnd.of(outcome, after.state), wall)
         more = {} if result is None else {"result": fingerprint(result)}
-        more["execution"] = f"e{entry}"
+        if not after.returned:  # nobody has attempted it
+            entry = self._executions.record(task_id, AttemptEnd.of(outcome, after.state), wall)
+            more["execution"] = f"e{entry}"
         error = error_text(outcome.error) or ""
         self._log.add(task_id, wall, what, token, held.worker, error, more=more)
         self._count(task_id, held, outcome, after, wall)
+        self._note_route(task_id, held, outcome, after, now, wall)
         return True, after.state
 
     def _store(
@@ -266,13 +282,49 @@ class ClaimTable:
     ) -> None:
         """Add what an attempt used and how it came out to its role's spending and records."""
         self._budgets.count(task_id, held.token, wall, outcome.usage)
-        if after.state != CANCELLED:
+        if after.state != CANCELLED and outcome.unavailable is None:
             success = after.state == DONE
             self._roles.count(
                 held.role, held.task_type, held.digest, wall,
                 success=success, quality=outcome.quality if success else None,
                 latency=outcome.latency,
             )  # fmt: skip
+
+    def _note_route(
+        self, task_id: int, held: _Held, outcome: Outcome, after: states.After, now: Moment,
+        wall: float,
+    ) -> None:  # fmt: skip
+        """Add what an attempt says of its candidate."""
+        if after.returned:
+            self._database.update("tasks", task_id, attempts=held.attempts - 1)
+        attempt = held.routed
+        if attempt is None or after.state == CANCELLED:
+            return
+        if outcome.unavailable is not None:
+            self._routing.failed(attempt, outcome.unavailable, now)
+        else:
+            self._routing.ended(attempt, outcome, now, wall)
+
+    def fail_over(
+        self, task_id: int, token: int, claimant: Claimant, why: Unavailable, now: Moment
+    ) -> RouteAnswer | None:
+        with self._database.write():
+            rows = self._database.rows(
+                f"{_HELD} WHERE id = ? AND token = ? AND state = 'leased' AND NOT cancel_asked",
+                [task_id, token],
+            )
+            attempt = _Held(*rows[0]).routed if rows else None
+            if attempt is None:
+                return None
+            self._routing.failed(attempt, why, now)
+            wall = self._clock()
+            at = ClaimMoment(now, wall, self._budgets.check(claimant.role, wall))
+            route = self._ways.another(task_id, attempt, claimant, why, at)
+            if route is not None:
+                self._database.update("tasks", task_id, route=self._passed(json.dumps(route)))
+                detail = f"{attempt.route['candidate']} to {route['candidate']}: {why.kind}"
+                self._log.add(task_id, wall, FAILED_OVER, token, claimant.worker, detail)
+            return route
 
     def release(self, worker: str, *, died: bool = True) -> list[Released]:
         return self._release("worker = ?", [worker], died=died)

@@ -37,10 +37,10 @@ _COLUMNS = (
     "entry_id, task_id, token, attempt, role, task_type, outcome, error, cost, tokens, seconds, "
     "quality, digest, payload_digest, session, diff, files, began_at, ended_at"
 )
-#: What is read of the task that an attempt was at.
+#: What is read of the task that an attempt was at; a candidate's digest says who it was.
 _TASK = (
-    "id, token, attempts, role, task_type, payload, digest, namespace, session, project, actor, "
-    "created_at, started_at"
+    "id, token, attempts, role, task_type, payload, ifnull(route ->> '$.digest', digest), "
+    "namespace, session, project, actor, created_at, started_at"
 )
 #: The namespace of tasks that an earlier release was given without one.
 _NO_NAMESPACE = "default"

@@ -14,7 +14,7 @@ _PLAIN = (
     "id, role, task_type, priority, idempotency, state, attempts, attempts_max, token, worker, "
     "generation, digest, boot, lease_until, cancel_asked, deadline, not_before, progress, error, "
     "chosen, quality, actor, namespace, session, created_at, started_at, ended_at, cwd, "
-    "agent_session, agent_counted, place, project"
+    "agent_session, agent_counted, place, project, candidate, route"
 )
 #: What `task_of` takes; the light ones leave out what is large.
 COLUMNS = f"{_PLAIN}, payload, result, log_tail"
@@ -32,7 +32,7 @@ def task_of(row: tuple[Any, ...]) -> Task:
     """Return the task of a row of `COLUMNS` or `LIGHT_COLUMNS`."""
     fields = dict(zip(_NAMES, row, strict=True))
     boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
-    for name in ("payload", "result", "chosen", "place", "project"):
+    for name in ("payload", "result", "chosen", "place", "project", "route"):
         if fields[name] is not None:
             fields[name] = _value(fields[name])
     fields["cancel_asked"] = bool(fields["cancel_asked"])

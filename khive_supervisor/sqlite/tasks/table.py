@@ -10,6 +10,7 @@ from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
 from khive_supervisor.sqlite.audit.table import fingerprint
 from khive_supervisor.sqlite.engine.database import Value
 from khive_supervisor.sqlite.tasks.claims import ClaimTable, may_begin
+from khive_supervisor.sqlite.tasks.routing import RoutedAttempt
 from khive_supervisor.sqlite.tasks.rows import COLUMNS, LIGHT_COLUMNS, task_of
 from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks import states
@@ -193,6 +194,9 @@ class TaskTable(ClaimTable, TaskStore):
             key = (found.role, found.task_type, found.digest, day)
             self._roles.rate(key, found.quality, quality)
             self._executions.rate(task_id, found.token, quality)
+            if found.route is not None:
+                attempt = RoutedAttempt(found.role, found.task_type, found.route)
+                self._routing.rate(attempt, day, found.quality, quality)
             self._log.add(task_id, self._clock(), RATED, found.token, None, f"{quality:g}")
             return self._existing(task_id)
 

@@ -13,6 +13,7 @@ from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.host import processes
 from khive_supervisor.host.processes import ProcessEntry, alive
+from khive_supervisor.routing.model import FREE
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.outbox import InThread, Outbox
 from khive_supervisor.supervision.roles.lifecycle import FINAL
@@ -109,8 +110,12 @@ def _row_of(pool: RolePool) -> RoleRow:
 
 def _limits(roles: Iterable[Role]) -> dict[str, BudgetLimits]:
     """Return those of the roles that have any, by name."""
-    found = ((role.role, limits_of(role.budget)) for role in roles)
+    found = ((role.role, limits_of(role.budget, free=_has_free(role))) for role in roles)
     return {name: limits for name, limits in found if limits is not None}
+
+
+def _has_free(role: Role) -> bool:
+    return any(one.price == FREE for one in role.candidates)
 
 
 def release_dead(store: Store) -> None:

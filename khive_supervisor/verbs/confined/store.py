@@ -31,6 +31,7 @@ from khive_supervisor.verbs.confined.tasks import (
     ConfinedBudgets,
     ConfinedExecutions,
     ConfinedRoles,
+    ConfinedRouting,
     ConfinedTasks,
 )
 from khive_supervisor.verbs.confined.wall import Wall
@@ -63,6 +64,7 @@ class ConfinedStore(Wall):
         self.executions = ConfinedExecutions(store.executions, entries)
         self.roles = ConfinedRoles(store.roles)
         self.budgets = ConfinedBudgets(store.budgets)
+        self.routing = ConfinedRouting(store.routing)
 
     @property
     def path(self) -> str:

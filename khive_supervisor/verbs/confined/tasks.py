@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from khive_supervisor.access.grant import Grant
@@ -13,8 +13,17 @@ from khive_supervisor.history.model import (
     Execution,
     ExecutionFilter,
 )
+from khive_supervisor.routing.breaker import Breaker
+from khive_supervisor.routing.model import CandidateRecord, RouteAnswer
 from khive_supervisor.store.model import EVERYTHING, EntryFilter
-from khive_supervisor.store.tasks import BudgetStore, ExecutionStore, RoleStore, TaskStore
+from khive_supervisor.store.tasks import (
+    BudgetStore,
+    ExecutionStore,
+    RoleStore,
+    RoutingStore,
+    TaskStore,
+)
+from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     ALL_TASKS,
     NewTask,
@@ -50,7 +59,11 @@ class ConfinedTasks(Wall):
         key = task.idempotency
         if key is not None:
             key = key.removeprefix(f"{task.namespace}{KEY_SEPARATOR}")
-        return replace(task, idempotency=key, chosen=None if task.chosen is None else SELECTED)
+        route: RouteAnswer | None = None
+        if task.route is not None:
+            route = {"candidate": task.route["candidate"]}
+        chosen = None if task.chosen is None else SELECTED
+        return replace(task, idempotency=key, chosen=chosen, route=route)
 
     def assign(self, task: NewTask) -> tuple[Task, bool]:
         """Keys are each namespace's own: another one's neither answers nor stands in the way."""
@@ -131,6 +144,21 @@ class ConfinedRoles(Wall):
         return self._roles.all()
 
     def records(self, _role: str | None = None) -> list[Record]:
+        return []
+
+
+class ConfinedRouting(Wall):
+    """`RoutingStore` for a grant: nothing of what candidates did for others."""
+
+    _NAME = "store.routing"
+
+    def __init__(self, routing: RoutingStore) -> None:
+        self._routing = routing
+
+    def breakers(self, _digests: Collection[str], _now: Moment) -> dict[str, Breaker]:
+        return {}
+
+    def records(self, _digests: Collection[str], _since: int = 0) -> list[CandidateRecord]:
         return []
 
 

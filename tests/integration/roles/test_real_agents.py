@@ -21,7 +21,8 @@ from support import DEADLINE, Installation
 
 from khive_supervisor.agents import formats
 from khive_supervisor.agents.model import AgentAnswer, AgentOutput, Ask, Server
-from khive_supervisor.config.settings.roles import Handler, Role
+from khive_supervisor.config.settings.handler import Handler
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.tasks.model import DONE, Task
 
 FACT = "The teapot is kept behind the blue encyclopedia."

@@ -61,6 +61,7 @@ PROBES: dict[str, list[Any]] = {
     "tasks": [[one] for one in (*OWN_TASKS, *FOREIGN_TASKS, "t99")] + [["t1", "t3"]],
     "before": [*OWN_TASKS, *FOREIGN_TASKS, "t99", "e4", "e9"],
     "after": [0, 3, 99],
+    "candidate": ["", "first"],
     "namespace": ["acme", "beta", "nowhere", "*"],
     "part": ["verbs", "links"],
     "profile": [DEFAULT, f"{MARK}-profile", "no-such-profile"],
@@ -400,6 +401,7 @@ ALLOWED = {
     "roles": {"all", "records"},
     "executions": {"days", "of", "of_tasks", "page"},
     "budgets": {"blocked"},
+    "routing": {"breakers", "records"},
 }  # fmt: skip
 
 

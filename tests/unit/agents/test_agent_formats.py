@@ -19,7 +19,8 @@ from khive_supervisor.agents.model import (
     Server,
     prompt_of,
 )
-from khive_supervisor.config.settings.roles import Handler, Role
+from khive_supervisor.config.settings.handler import Handler
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.tasks.model import Usage
 
 SERVER = Server(("/bin/khive", "attach"), {"KHIVE_ACTOR": "reviewer", "KHIVE_NAMESPACE": "a b"})

@@ -16,8 +16,9 @@ from khive_supervisor.config.changes import (
 )
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.settings.budget import Budget
+from khive_supervisor.config.settings.handler import Handler
 from khive_supervisor.config.settings.model import Config, every_setting
-from khive_supervisor.config.settings.roles import Handler, Role, every_key
+from khive_supervisor.config.settings.roles import Role, every_key
 
 A = Role(role="a", task_types=("t",), handler=Handler(python="m:f"))
 B = dataclasses.replace(A, role="b")

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import from_dict, load
 from khive_supervisor.config.settings.budget import Budget
+from khive_supervisor.config.settings.handler import Handler, RoleCandidate
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import (
     MAX_ROLES,
     NESTED,
     PRIORITY_LIMIT,
     WORKDIRS,
-    Handler,
     Role,
     digest,
     every_key,
@@ -219,6 +219,7 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "budget.reserve": 1.0, "budget.fallback": ("x",),
         "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh",
         "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
+        "candidates": (RoleCandidate("one"),),
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")

@@ -25,6 +25,7 @@ FLOORS = (
     ("errors", "briefing", "sqlite.schema.released"),
     ("graph", "redaction"),
     ("host", "audit", "profiles", "sqlite.schema"),
+    ("routing",),
     ("control", "logs", "tasks", "worktrees", "attach", "config.settings"),
     ("access", "agents", "budgets", "embed", "exchange"),
     ("config", "history", "projects"),

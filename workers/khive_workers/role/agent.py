@@ -12,6 +12,8 @@ from khive_supervisor.agents import codex, formats
 from khive_supervisor.agents.model import AgentAnswer, AgentOutput, Ask, prompt_of
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.routing import faults
+from khive_supervisor.routing.model import Unavailable
 from khive_supervisor.tasks.model import CANCELLED, DONE, ERROR_LIMIT, FAILED, Claim, Outcome
 from khive_workers.role.command import CommandHandler, Variables
 from khive_workers.role.handlers import Why, clip, failure, tail_of
@@ -132,8 +134,21 @@ class AgentHandler(CommandHandler):
             return replace(done, state=CANCELLED, error="cancelled")
         if answer.error:
             text = clip(answer.error, ERROR_LIMIT)
-            return replace(done, state=FAILED, error=text, final=answer.final)
+            failed = replace(done, state=FAILED, error=text, final=answer.final)
+            return replace(failed, unavailable=unavailable_by(answer))
         return replace(done, result=_result(answer))
+
+
+def unavailable_by(answer: AgentAnswer) -> Unavailable | None:
+    """Return why an agent could not do its task; None: it failed at it.
+
+    One that has used no tokens has done nothing yet.
+    """
+    fault = answer.fault or faults.of_text(answer.error)
+    if not fault:
+        return None
+    begun = answer.usage is not None and answer.usage.tokens > 0
+    return Unavailable(fault, faults.retry_after(answer.error), begun)
 
 
 def _result(answer: AgentAnswer) -> Mapping[str, object]:

@@ -21,6 +21,8 @@ from typing import IO, Any
 from khive_supervisor import logs
 from khive_supervisor.budgets.usage import usage_in
 from khive_supervisor.errors import BootFailure, InvalidInput
+from khive_supervisor.routing import faults
+from khive_supervisor.routing.model import NO_PROGRAM, OVERLOADED, Unavailable
 from khive_supervisor.tasks.model import (
     CANCELLED,
     DONE,
@@ -45,8 +47,8 @@ CHUNK = 1 << 16
 HEAD, TAIL = RESULT_LIMIT // 8, RESULT_LIMIT // 32
 #: Lines of the errors that become part of a failure's text.
 ERROR_LINES = 8
-#: Exits with these say "trying again cannot help".
-PERMANENT = 125
+#: Exits with these say "trying again cannot help", and "it could not begin, and changed nothing".
+PERMANENT, NOT_BEGUN = 125, 75
 
 #: Variables of the worker's own that a command must not inherit.
 _OURS = frozenset(
@@ -147,7 +149,8 @@ class CommandHandler:
                 task.seek(0)
                 self._process = self._launch(claim, arguments, task.fileno())
         except OSError as error:
-            self._refused = failure(f"The {self._what} could not be started: {error}.")
+            refused = failure(f"The {self._what} could not be started: {error}.")
+            self._refused = replace(refused, unavailable=Unavailable(NO_PROGRAM))
             return
         for pipe, kept in (
             (self._process.stdout, self._output),
@@ -230,11 +233,10 @@ class CommandHandler:
         lines = (log_tail or self._output.text()).strip().splitlines()[-ERROR_LINES:]
         text = "\n".join((_how(code, self._memory, "\n".join(lines)), *lines))
         outcome = failure(text, log_tail or "", latency=latency)
-        if code == PERMANENT:
-            return Outcome(
-                outcome.state, error=outcome.error, log_tail=log_tail, latency=latency, final=True
-            )
-        return outcome
+        if code == NOT_BEGUN:
+            why = Unavailable(faults.of_text(text) or OVERLOADED, faults.retry_after(text))
+            return replace(outcome, unavailable=why)
+        return replace(outcome, final=True) if code == PERMANENT else outcome
 
     def progress(self) -> str | None:
         """Return a command says nothing by itself: it may call the verb."""

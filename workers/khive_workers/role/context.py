@@ -12,6 +12,7 @@ from khive_supervisor.access import decide
 from khive_supervisor.budgets import usage as used
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.factory import for_worker
+from khive_supervisor.errors import CandidateUnavailable
 from khive_supervisor.packs import loading
 from khive_supervisor.projects import identity
 from khive_supervisor.tasks.model import PROGRESS_LIMIT, Claim, Usage
@@ -116,6 +117,14 @@ class TaskContext:
     def used(self) -> Usage | None:
         """Return all that was said to be used; None: nothing was said."""
         return self._used
+
+    def unavailable(self, why: str, retry_after: float | None = None) -> CandidateUnavailable:
+        """Return what to raise where the task could not be begun, and nothing was changed.
+
+        `raise context.unavailable("429", retry_after=20)`: another candidate of the role takes its
+        place; without one, or in a role without candidates, the attempt fails.
+        """
+        return CandidateUnavailable(why, retry_after=retry_after)
 
     def progress(self, text: str) -> None:
         """Say how far this is; the last of what is said in a quarter of a second is stored."""

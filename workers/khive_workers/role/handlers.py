@@ -20,7 +20,9 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from khive_supervisor import exitcodes, logs
-from khive_supervisor.errors import BootFailure
+from khive_supervisor.errors import BootFailure, CandidateUnavailable
+from khive_supervisor.routing import faults
+from khive_supervisor.routing.model import OVERLOADED, Unavailable
 from khive_supervisor.tasks.model import (
     CANCELLED,
     DONE,
@@ -243,7 +245,8 @@ class PythonHandler:
             return Outcome(CANCELLED, error=clip(described(error), ERROR_LIMIT), latency=latency)
         lines = _lines_of(error)
         last = "\n".join(lines.splitlines()[-TRACEBACK_LINES:])
-        return failure(f"{described(error)}\n{last}", lines, latency=latency)
+        failed = failure(f"{described(error)}\n{last}", lines, latency=latency)
+        return replace(failed, unavailable=unavailable_by(error))
 
     def _returned(self, result: Any, latency: float) -> Outcome:
         try:
@@ -282,6 +285,16 @@ class PythonHandler:
 
     def close(self) -> None:
         """Do nothing: a thread leaves nothing behind when its process ends."""
+
+
+def unavailable_by(error: BaseException) -> Unavailable | None:
+    """Return why a function could not do its task; None: it failed at it."""
+    if isinstance(error, CandidateUnavailable):
+        text = error.message
+        fault = faults.of_text(text) or OVERLOADED
+        return Unavailable(fault, error.retry_after or faults.retry_after(text))
+    fault = faults.of_error(error)
+    return Unavailable(fault, faults.retry_after(str(error)), begun=True) if fault else None
 
 
 def described(error: BaseException) -> str:

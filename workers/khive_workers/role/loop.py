@@ -292,8 +292,9 @@ class RoleLoop:
             return
         self._task = None
         ok = task.outcome.state == DONE
-        stopped = task.why in (Why.CANCELLED, Why.LOST)
-        self.send(ended=task.claim.id, ok=ok, counts=finished.accepted and not stopped)
+        # Neither says anything of the handler: somebody stopped it, or it could not begin.
+        silent = task.why in (Why.CANCELLED, Why.LOST) or _not_begun(task)
+        self.send(ended=task.claim.id, ok=ok, counts=finished.accepted and not silent)
         if not finished.accepted:
             log.warning("role.fenced", task=task.claim.id, state=finished.state)
         self._take(finished.next)
@@ -314,6 +315,12 @@ class RoleLoop:
             return self._tasks.finish(
                 claim.id, claim.token, task.outcome, self._tasks.now(), next_claim
             )
+
+
+def _not_begun(task: ActiveTask) -> bool:
+    """Return True if no candidate could do the task."""
+    outcome = task.outcome
+    return bool(task.claim.candidate) and outcome is not None and outcome.unavailable is not None
 
 
 def _refused(outcome: Outcome, error: InvalidInput) -> Outcome:

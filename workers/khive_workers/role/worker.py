@@ -29,14 +29,20 @@ from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import BootFailure, KhiveError
 from khive_supervisor.host import paths, processes
 from khive_supervisor.packs import loading
+from khive_supervisor.routing.model import RouteAnswer, Unavailable
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks.model import Claim, Claimant
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.common import runtime
 from khive_workers.role import output
+from khive_workers.role.candidates import (
+    CandidateHandler,
+    FailoverHandler,
+    WithFallback,
+    offers,
+)
 from khive_workers.role.context import Memory, TaskContext
-from khive_workers.role.fallback import WithFallback
 from khive_workers.role.handlers import PythonHandler, TaskHandler, described
 from khive_workers.role.leftovers import WithoutLeftovers
 from khive_workers.role.loop import RoleLoop, Waker
@@ -98,17 +104,19 @@ def _serve(
     cwd = _enter(role)
     selector = selectors.DefaultSelector()
     memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
-    notes = AgentSessions()
+    # With the process, so that the next supervisor sees who of them has died with this one.
+    name = f"{request['worker']}:{os.getpid()}"
+    claimant = Claimant(
+        role.role, name, request["generation"], request["digest"], candidates=offers(role)
+    )
+    notes = ClaimNotes(claimant)
     handler = _make_handler(config, role, cwd, memory, selector, notes)
     # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
     handler.check()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    # With the process, so that the next supervisor sees who of them has died with this one.
-    name = f"{request['worker']}:{os.getpid()}"
     store = open_store(config, guarded=False, actor=lambda: actors.worker(name))
     notes.tasks = store.tasks
-    claimant = Claimant(role.role, name, request["generation"], request["digest"])
     loop = RoleLoop(store.tasks, handler, claimant, queue, selector, timeout=role.timeout)
     try:
         return loop.run()
@@ -129,14 +137,21 @@ def _enter(role: Role) -> str:
     return cwd
 
 
-class AgentSessions:
-    """Keeps what agents can resume; the store is opened after the handler is made."""
+class ClaimNotes:
+    """What handlers say of their claims to the store, which is opened after they are made."""
 
     tasks: TaskStore
+
+    def __init__(self, claimant: Claimant) -> None:
+        self._claimant = claimant
 
     def note(self, claim: Claim, session: str, counted: int) -> None:
         """Store an agent's session, and what it had counted, with the claim."""
         self.tasks.note_session(claim.id, claim.token, session, counted)
+
+    def another(self, claim: Claim, why: Unavailable) -> RouteAnswer | None:
+        """Return the candidate that takes the place of one that cannot do its task, if any."""
+        return self.tasks.fail_over(claim.id, claim.token, self._claimant, why, self.tasks.now())
 
 
 def _make_handler(
@@ -145,7 +160,7 @@ def _make_handler(
     cwd: str,
     memory: Memory,
     selector: selectors.BaseSelector,
-    notes: AgentSessions,
+    notes: ClaimNotes,
 ) -> TaskHandler:
     waker = Waker(selector)
 
@@ -164,15 +179,25 @@ def _make_handler(
         made.adopts = True
         return made
 
-    handler = _worker_of(role, cwd, memory, selector, waker, notes, command, variables)
-    alone = WithoutLeftovers(WithFallback(handler, command))
+    def make(one: Role) -> TaskHandler:
+        return _worker_of(one, cwd, memory, selector, waker, notes, command, variables)
+
+    handler = CandidateHandler(role, make, os.environ) if role.candidates else make(role)
+    placed = _placed(config, role, WithoutLeftovers(WithFallback(handler, command)), waker)
+    if not role.candidates:
+        return placed
+    return FailoverHandler(placed, notes.another, alone=role.workdir in ("fresh", "worktree"))
+
+
+def _placed(config: Config, role: Role, handler: TaskHandler, waker: Waker) -> TaskHandler:
+    """Return a handler whose tasks are done where the role says."""
     if role.workdir == "role":
-        return alone
+        return handler
     from khive_supervisor.worktrees import metadata
     from khive_workers.role.place import PlaceHandler
 
     top = metadata.root(config.store.path)
-    return PlaceHandler(alone, role.workdir, top, os.environ, waker)
+    return PlaceHandler(handler, role.workdir, top, os.environ, waker)
 
 
 def _wake_at_child_exit(waker: Waker) -> None:
@@ -187,7 +212,7 @@ def _worker_of(
     memory: Memory,
     selector: selectors.BaseSelector,
     waker: Waker,
-    notes: AgentSessions,
+    notes: ClaimNotes,
     command: Callable[[tuple[str, ...]], TaskHandler],
     variables: Callable[[Claim], dict[str, str]],
 ) -> TaskHandler:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from khive_workers.role.fallback import WithFallback
+from khive_workers.role.candidates import WithFallback
 from khive_workers.role.handlers import Why
 
 from khive_supervisor.errors import BootFailure

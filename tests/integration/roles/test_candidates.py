@@ -1,0 +1,88 @@
+"""Roles with candidates: failover within an attempt, outages that cost no task, and coming back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from role_support import RoleBench, bench
+from support import Installation, wait_until
+
+from khive_supervisor.tasks.model import DONE, FAILED_OVER, NewTask
+
+#: Says that it is rate limited while there is a file `down`, as the exit code 75 says.
+FIRST = (
+    "[ -e down ] && { echo 'error: status 429, retry after 0.2 s' >&2; exit 75; }; "
+    'echo \'{"by": "first", "khive_usage": {"cost": 0.5}}\''
+)
+
+
+@pytest.fixture
+def roles(khive: Installation) -> Iterator[RoleBench]:
+    with bench(khive) as made:
+        yield made
+
+
+def two(roles: RoleBench, second: str = 'echo \'{"by": "second"}\'', **keys: str) -> str:
+    """A role of two commands; the first one is rate limited while it is `down`."""
+    lines = [f"{name} = {value}" for name, value in keys.items()]
+    candidates = "".join(
+        f'[[roles.candidates]]\nname = "{name}"\nprice = "{price}"\n'
+        f"handler = {{ command = ['sh', '-c', '''{script}'''] }}\n"
+        for name, price, script in (("first", "cheap", FIRST), ("second", "free", second))
+    )
+    head = f'role = "coder"\ntask_types = ["fix"]\ncwd = "{roles.directory}"\n'
+    return head + "\n".join(lines) + "\n" + candidates
+
+
+def assign(roles: RoleBench, candidate: str = "") -> int:
+    task = NewTask("coder", "fix", payload={}, candidate=candidate)
+    return roles.store.tasks.assign(task)[0].id
+
+
+def audited(roles: RoleBench, kind: str) -> list[Any]:
+    return [entry for entry in roles.store.audit.entries() if entry.kind == kind]
+
+
+def test_the_second_does_what_the_first_cannot_and_the_first_comes_back(roles: RoleBench) -> None:
+    down = roles.directory / "down"
+    down.touch()
+    roles.configure(two(roles))
+    roles.khive.start()
+    numbers = []
+
+    def failed_over() -> list[int]:
+        numbers.append(assign(roles))
+        assert roles.ended(numbers[-1]).state == DONE
+        return [n for n in numbers if FAILED_OVER in roles.what_happened(n)]
+
+    (number, *_) = wait_until(failed_over, "the first one was asked")
+    for task in map(roles.task, numbers):
+        assert (task.attempts, task.result) == (1, {"by": "second"})
+    route = roles.task(number).route
+    assert route is not None
+    assert (route["candidate"], route["failed_over"][0]["candidate"]) == ("second", "first")
+    shown = roles.khive.call("agents.task", task=f"t{number}")
+    assert shown["candidate"] == "second"
+    assert shown["why"]["route"]["because"] == "no other is left"
+    (entry, *_) = audited(roles, "candidate.unavailable")
+    assert entry.subject == "role/coder/candidate/first"
+    assert '"fault":"rate_limited"' in entry.detail
+    # Asked for, it waits for its time, probes, and is there again.
+    down.unlink()
+    again = roles.khive.json("assign", "--role", "coder", "--candidate", "first", "{}")["task"]
+    assert roles.ended(int(again[1:])).result["by"] == "first"
+    assert audited(roles, "candidate.available")
+
+
+def test_an_outage_of_all_costs_no_task_and_no_attempt(roles: RoleBench) -> None:
+    down = roles.directory / "down"
+    down.touch()
+    roles.configure(two(roles, FIRST))
+    roles.khive.start()
+    numbers = [assign(roles) for _ in range(5)]
+    wait_until(lambda: len(audited(roles, "candidate.unavailable")) >= 2, "both were asked")
+    down.unlink()
+    for task in map(roles.ended, numbers):
+        assert (task.state, task.attempts) == (DONE, 1)
