@@ -1,6 +1,6 @@
 """The configuration as JSON Schema (draft 2020-12), made of the settings' declarations. Pure.
 
-An editor that has it completes and checks `config.toml`. It says what a file may hold, setting by
+An editor that has it completes and checks `khive.toml`. It says what a file may hold, setting by
 setting; that two settings contradict each other only the loader tells.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from khive_supervisor.config.settings.channels import Channel
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.handler import KINDS
 from khive_supervisor.config.settings.model import TABLES
@@ -19,7 +20,11 @@ from khive_supervisor.text.plain_json import JsonObject
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 #: Lists of tables, and what one of each holds.
-LISTS: Mapping[str, type[Any]] = {"confine": Confine, "roles": Role}
+LISTS: Mapping[str, type[Any]] = {
+    "confine": Confine,
+    "channels": Channel,
+    "roles": Role,
+}
 
 _AMOUNT = r"[0-9]+(\.[0-9]+)?\s*"
 #: How texts of these kinds look.
@@ -37,7 +42,7 @@ def config_schema() -> JsonObject:
     return {
         "$schema": DRAFT,
         "title": "khive-supervisor's configuration",
-        "description": "config.toml, as `khive-supervisor config show` prints it.",
+        "description": "khive.toml, as `khive-supervisor config show` prints it.",
         "type": "object",
         "properties": {**tables, **lists},
         "additionalProperties": False,

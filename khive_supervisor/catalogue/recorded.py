@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 _DOCUMENTS = "documents are learned again from their sources; only their purge is recorded"
 _JOURNAL = "it is in the journal of sessions, which has who did it and when"
+_LOG = "it is in the log of channels, which has what was sent, and when"
 _CHANGES = "it is in the log of changes, which undo reads; no memory's content is another one"
 
 RECORDED: Mapping[str, tuple[str, ...] | str] = {
@@ -48,6 +49,8 @@ RECORDED: Mapping[str, tuple[str, ...] | str] = {
     "agents.cancel": ("task.cancelled", "task.cancel_asked"),
     "agents.retry": ("task.retried",),
     "agents.feedback": ("task.rated",),
+    "channels.test": _LOG,
+    "channels.retry": _LOG,
     "index.build": ("index.build",),
     "hooks.event": _JOURNAL,
     "hooks.command": _JOURNAL,

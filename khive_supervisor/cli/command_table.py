@@ -99,6 +99,7 @@ SECTIONS = {
         "rescue commands.backup Save a store whose file was deleted to a new FILE: the supervisor has it open still.",
         "restore commands.backup Replace everything in the store by the backup FILE; what it held is kept beside it.",
         "audit commands.audit What was done to tasks, profiles and the configuration, as a chain of hashes.",
+        "channels channels.commands Who is told what happens: [[channels]] of the configuration, and what was sent.",
         "index commands.index The vector index: its state, a new generation, its checksum.",
         "batch memories.batch Run the calls in FILE, or of standard input (-), in one transaction: all of them, or none.",
         "call verbs Run any VERB with ARGUMENTS of the form key=value; prints JSON.",

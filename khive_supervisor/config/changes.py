@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from khive_supervisor.config.settings.channels import Channel, channel_as_dict, values_of
 from khive_supervisor.config.settings.confine import as_dict
 from khive_supervisor.config.settings.model import Config, every_setting
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
@@ -172,6 +173,29 @@ def _setting_changes(old: Config, new: Config) -> Iterator[Change]:
             yield _change(f"{table}.{name}", setting, before, after)
     if old.confine != new.confine:
         yield Change("confine", _written(old), _written(new), "session")
+    yield from _channel_changes(old, new)
+
+
+def _channel_changes(old: Config, new: Config) -> Iterator[Change]:
+    """Return what differs of channels by their names; a secret that differs is not shown."""
+    before = {channel.name: channel for channel in old.channels}
+    after = {channel.name: channel for channel in new.channels}
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            yield Change(f"channels.{name}", _channel(was, now), _channel(now, was), "live")
+
+
+def _channel(channel: Channel | None, other: Channel | None) -> str:
+    """Return the keys in which a channel differs from another form of it, on one line."""
+    if channel is None:
+        return "none"
+    keys = [
+        f"{name} = {setting.write(value)}"
+        for name, setting, value in values_of(channel)
+        if other is None or getattr(channel, name) != getattr(other, name)
+    ]
+    return "{ " + ", ".join(keys) + " }"
 
 
 def _written(config: Config) -> str:
@@ -225,4 +249,6 @@ def _plain(config: Config) -> list[Any]:
         [table, name, getattr(getattr(config, table), name)] for table, name, _ in every_setting()
     ]
     lists = [[as_dict(table) for table in config.confine]] if config.confine else []
+    channels = [channel_as_dict(one, private=True) for one in config.channels]
+    lists += [channels] if channels else []
     return [settings, [role_as_dict(role) for role in config.roles], *lists]

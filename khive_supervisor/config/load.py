@@ -18,6 +18,7 @@ from typing import Any
 
 from khive_supervisor.config.enabling import Enabler
 from khive_supervisor.config.read_roles import read_roles
+from khive_supervisor.config.settings.channels import Channel, read_channels
 from khive_supervisor.config.settings.confine import Confine, read_confine
 from khive_supervisor.config.settings.locate import line_numbers
 from khive_supervisor.config.settings.model import (
@@ -46,7 +47,7 @@ OVERRIDES = {
 }
 DEFAULT = "default"
 #: Lists of tables.
-LISTS = ("roles", "confine")
+LISTS = ("roles", "confine", "channels")
 
 _HINT = "Nothing was applied. `khive-supervisor config show` lists every setting."
 
@@ -89,6 +90,7 @@ class _Reading(Notes):
     values: dict[str, JsonObject] = field(default_factory=lambda: {t: {} for t in TABLES})
     roles: tuple[Role, ...] = ()
     confine: tuple[Confine, ...] = ()
+    channels: tuple[Channel, ...] = ()
     broken: tuple[str, ...] = ()
 
     def problem(self, table: str, name: str | None, text: str) -> None:
@@ -226,6 +228,8 @@ def _read_tables(reading: _Reading, data: Mapping[str, Any], *, capabilities: bo
             _read_table(reading, table, content)
     if "confine" in data:
         reading.confine = read_confine(data["confine"], reading)
+    if "channels" in data:
+        reading.channels = read_channels(data["channels"], reading)
     if "roles" in data:  # after the settings that their capabilities go by
         fill = _enabler(reading) if capabilities else None
         reading.roles = read_roles(data["roles"], reading, fill)
@@ -284,7 +288,8 @@ def _build(reading: _Reading) -> Config:
     if reading.problems:
         raise ConfigError(reading.problems, hint=_HINT)
     tables = {name: kind(**reading.values[name]) for name, kind in TABLES.items()}
-    config = Config(**tables, roles=reading.roles, confine=reading.confine)
+    lists = {name: getattr(reading, name) for name in LISTS}
+    config = Config(**tables, **lists)
     for key, text in _contradictions(config):
         origin = reading.origins.get(key, reading.file or DEFAULT)
         reading.problems.append(f"{origin}: {key}: {text}")
@@ -307,6 +312,8 @@ def _contradictions(config: Config) -> list[tuple[str, str]]:
         for number, table in enumerate(config.confine)
         if not namespace_allowed(config, table.namespace)
     ]
+    if config.channels and not config.audit.enabled:
+        found.append(("audit.enabled", "channels tell of what the audit chain records"))
     found += [
         (f"embedder.{name}", 'is needed by kind = "openai"')
         for name in ("url", "model", "dimensions")

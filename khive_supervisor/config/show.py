@@ -10,6 +10,7 @@ from typing import Any
 
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.settings import confine, roles
+from khive_supervisor.config.settings.channels import Channel, channel_as_dict
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.model import (
     TABLES,
@@ -38,13 +39,17 @@ _HEAD = (
 Row = tuple[str, Setting, Any]
 
 
-def as_dict(config: Config) -> JsonObject:
-    """Plain data that JSON can carry (seconds, bytes, lists); `load.from_dict` reads it back."""
+def as_dict(config: Config, *, private: bool = False) -> JsonObject:
+    """Plain data that JSON can carry (seconds, bytes, lists); `load.from_dict` reads it back.
+
+    Secrets of channels are in it only if `private`.
+    """
     data: JsonObject = {table: {} for table in TABLES}
     for table, name, _ in every_setting():
         data[table][name] = roles.plain_of(getattr(getattr(config, table), name))
     data["roles"] = [role_as_dict(role) for role in config.roles]
     data["confine"] = [confine.as_dict(table) for table in config.confine]
+    data["channels"] = [channel_as_dict(one, private=private) for one in config.channels]
     return data
 
 
@@ -55,13 +60,13 @@ def as_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
 
 
 def _table(place: str, rows: Iterable[Row], origins: Mapping[str, str]) -> str:
-    """Return a table, or one of a list; what an inner one leaves at its default is left out."""
+    """Return a table, or one of a list; what is left at its default within one may be left out."""
     head, listed, _ = place.partition("[")
     lines = [f"[[{head}]]" if listed else f"[{head}]"]
     said = {}
     for key, setting, value in rows:
         name = key.removeprefix(f"{place}.")
-        if not roles.left_out(name, value):
+        if not (roles.left_out(name, value) or (head == "channels" and not value)):
             said[name] = value
             origin = f"  # {_one_line(origins[key])}" if key in origins else ""
             lines.append(f"{name} = {setting.write(value)}{origin}")
@@ -97,6 +102,7 @@ def fingerprint(config: Config) -> str:
 def reference() -> str:
     """Return the settings as Markdown, one table each: the generated part of docs/settings.md."""
     tables = {**{f"[{name}]": kind for name, kind in TABLES.items()}, "[[confine]]": Confine}
+    tables["[[channels]]"] = Channel
     blocks = [
         _reference_of(
             head, kind, [_row(n, one, default_of(kind, n)) for n, one in declared(kind).items()]

@@ -19,13 +19,13 @@ VARIABLE = "KHIVE_RESOLVED_CONFIG"
 MAX_LENGTH = 96 * 1024
 
 
-def dumps(config: Config) -> str:
-    """Return a configuration as one line of JSON.
+def dumps(config: Config, *, private: bool = False) -> str:
+    """Return a configuration as one line of JSON; with the secrets of channels if `private`.
 
     Raises:
         ConfigError: it is longer than a process can be given.
     """
-    text = json.dumps(as_dict(config), separators=(",", ":"))
+    text = json.dumps(as_dict(config, private=private), separators=(",", ":"))
     if len(text) > MAX_LENGTH:
         raise ConfigError(
             [f"it is too long: {len(text)} characters of at most {MAX_LENGTH}, as JSON"],

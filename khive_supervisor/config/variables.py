@@ -52,6 +52,8 @@ VARIABLES = (
     Variable("KHIVE_TASK_ATTEMPT", "ours", "which attempt at it"),
     Variable("KHIVE_ROLE", "ours", "the role of a handler"),
     Variable("KHIVE_TASK_WORKER", "ours", "by which what a task left behind is found"),
+    Variable("KHIVE_EVENT", "ours", "the kind of event that a channel's command is told of"),
+    Variable("KHIVE_EVENT_ID", "ours", "the key by which it knows a repetition"),
     Variable("KHIVE_LOGIN_SHELL", "ours", "that a login shell is asked for its environment"),
     Variable("CLAUDE_CONFIG_DIR", "client", "Claude Code's directory"),
     Variable("CODEX_HOME", "client", "Codex's directory"),

@@ -9,6 +9,7 @@ from khive_supervisor.packs.batch import pack as batch
 from khive_supervisor.packs.brain import pack as brain
 from khive_supervisor.packs.capture import journal
 from khive_supervisor.packs.capture import pack as capture
+from khive_supervisor.packs.channels import pack as channels
 from khive_supervisor.packs.curation import pack as curation
 from khive_supervisor.packs.graph import pack as graph
 from khive_supervisor.packs.history import pack as history
@@ -38,6 +39,7 @@ BUILTIN = (
     brain.PACK,
     agents.PACK,
     history.PACK,
+    channels.PACK,
     index.PACK,
     system.PACK,
     hooks.PACK,

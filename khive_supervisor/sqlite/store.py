@@ -15,6 +15,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.sqlite.audit.table import AuditTable
+from khive_supervisor.sqlite.channels.table import DeliveryTable
 from khive_supervisor.sqlite.curation.batches import BatchTable
 from khive_supervisor.sqlite.curation.changes import ChangeTable
 from khive_supervisor.sqlite.curation.importing import ExchangeTable
@@ -134,6 +135,7 @@ class SqliteStore(Store):
         self.tasks = TaskTable(
             database, clock, audit, roles, budgets, executions, routing, self.node, self._now
         )
+        self.deliveries = DeliveryTable(database, clock, audit)
 
     def close(self) -> None:
         self.database.close()

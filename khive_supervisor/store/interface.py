@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from khive_supervisor.store.audit import AuditLog
+from khive_supervisor.store.channels.deliveries import DeliveryStore
 from khive_supervisor.store.curation import BatchLog, ChangeLog, EntryList, Exchange
 from khive_supervisor.store.entries import EntryStore, PurgeStore
 from khive_supervisor.store.full_text import FullText, PostingStore
@@ -73,6 +74,7 @@ class Store(Protocol):
     capture: CaptureStore
     client_sessions: ClientSessionStore
     injections: InjectionStore
+    deliveries: DeliveryStore
     audit: AuditLog
 
     def close(self) -> None:

@@ -125,7 +125,7 @@ class Supervisor:
         parts = self.parts
         for pid in processes.workers_of(parts.socket_path):
             parts.sessions.left_over(pid)
-        for child in parts.children.values():
+        for child in parts.wanted_children:
             child.start()
         parts.control.start()
         for text in parts.start.loaded.broken:
@@ -160,7 +160,7 @@ class Supervisor:
     async def _until_ready(self) -> None:
         """Wait until every child is ready, somebody wants to stop, or patience ends."""
         # One that could not be started at all (a port in use) waits for its turn; we do not.
-        children = self.parts.children.values()
+        children = self.parts.wanted_children
         begun = [child for child in children if child.state is not ProcessState.BACKOFF]
         ready = asyncio.gather(*(one.ready.wait() for one in begun), self.parts.roles.until_warm())
         stopped = asyncio.ensure_future(self.parts.ending.wanted.wait())

@@ -41,6 +41,7 @@ from khive_supervisor.supervision.processes.environment import ChildEnvironment
 from khive_supervisor.supervision.processes.hook_worker import HookWorker
 from khive_supervisor.supervision.processes.http_listener import HTTP_OFF, HttpFront
 from khive_supervisor.supervision.processes.liveness import of_store_users
+from khive_supervisor.supervision.processes.notifier import NotifierChild
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.processes.spawner import Spawner
 from khive_supervisor.supervision.processes.states import ProcessState
@@ -118,6 +119,7 @@ class Parts:
         self.serves_http = self.start.http or config.http.enabled
         if self.serves_http:
             self.http = self._add_http(config, config.http)
+        self.notifying = NotifierChild.of(config, self.environment.variables)
         self.strangers = Strangers()
 
     def _spawner(self, config: Config) -> Spawner:
@@ -189,6 +191,7 @@ class Parts:
             self.hook_worker,
             self.watcher,
             ChildPolicies(self.children),
+            self.notifying,
             upkeep,
             self.log_file,
             self.sessions,
@@ -334,7 +337,7 @@ class Parts:
             "store_note": self.store_watch.note,
             "log": config.log.file,
             "worker_start": self.spawner.how,
-            "children": [child.describe() for child in self.children.values()],
+            "children": [child.describe() for child in self.wanted_children],
             "builder": self.upkeep.builder.progress_status(),
             "index": self.upkeep.index_state.describe(config.embedder.kind),
             "freshness": self.watcher.describe(),
@@ -349,8 +352,8 @@ class Parts:
         }
 
     def _overall(self) -> str:
-        states = {child.state for child in self.children.values()}
-        hangs = not all(child.well for child in self.children.values())
+        states = {child.state for child in self.wanted_children}
+        hangs = not all(child.well for child in self.wanted_children)
         if self.roles.failed or hangs or self.store_watch.problem:
             return "degraded"
         if states <= {ProcessState.READY}:
@@ -360,5 +363,10 @@ class Parts:
 
     @property
     def processes(self) -> list[Child]:
-        """All children, the builder among them."""
-        return [*self.children.values(), self.upkeep.builder]
+        """All children, the builder and the notifier among them."""
+        return [*self.children.values(), self.notifying, self.upkeep.builder]
+
+    @property
+    def wanted_children(self) -> list[Child]:
+        """The children that are to run all the time, as things are configured."""
+        return [*self.children.values(), *([self.notifying] if self.notifying.wanted else [])]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from khive_supervisor.config.settings.channels import Channel, values_of
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.http import HttpSettings
 from khive_supervisor.config.settings.roles import Role, every_key, value_of
@@ -57,6 +58,7 @@ class Config:
     log: LogSettings = field(default_factory=LogSettings)
     roles: tuple[Role, ...] = ()
     confine: tuple[Confine, ...] = ()
+    channels: tuple[Channel, ...] = ()
 
     def role(self, name: str) -> Role | None:
         """Return the role of a name, if there is one."""
@@ -97,12 +99,18 @@ def every_setting() -> Iterator[tuple[str, str, Setting]]:
 
 
 def every_value(config: Config) -> Iterator[tuple[str, Setting, Any]]:
-    """(key, declaration, value) of all that a configuration says: "log.level", "roles[0].role"."""
+    """(key, declaration, value) of all that a configuration says: "log.level", "roles[0].role".
+
+    What is secret of channels is not among it.
+    """
     for table, name, setting in every_setting():
         yield f"{table}.{name}", setting, getattr(getattr(config, table), name)
     for number, one in enumerate(config.confine):
         for name, setting in declared(Confine).items():
             yield f"confine[{number}].{name}", setting, getattr(one, name)
+    for number, channel in enumerate(config.channels):
+        for name, setting, value in values_of(channel):
+            yield f"channels[{number}].{name}", setting, value
     for number, role in enumerate(config.roles):
         for name, setting in every_key():
             yield f"roles[{number}].{name}", setting, value_of(role, name)

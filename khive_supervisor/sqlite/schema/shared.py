@@ -37,5 +37,7 @@ LOCAL: frozenset[str] = frozenset(
         # What clients on this machine did, and how far their transcripts were read.
         "journal", "journal_learned", "captured", "transcripts", "candidates", "capture_switches",
         "client_sessions", "injections",
+        # Who is told what happens here, and what is on its way to them.
+        "channels", "deliveries", "signals",
     }
 )  # fmt: skip

@@ -63,6 +63,12 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "branch": _WRITTEN, "process": _OURS, "state": _OURS, "last_prompt": _WRITTEN,
     },
     "injections": {"event": _OURS, "client": _OURS, "session": _OURS},
+    "channels": {"name": _OURS, "problem": _WRITTEN},
+    "deliveries": {
+        "key": _OURS, "kind": _OURS, "subject": _WRITTEN, "message": _WRITTEN, "state": _OURS,
+        "error": _WRITTEN,
+    },
+    "signals": {"name": _OURS, "state": _OURS},
     "models": {"model_id": _OURS},
     "vectors": {"model_id": _OURS},
     "vector_counts": {"model_id": _OURS},

@@ -97,11 +97,20 @@ class Maintenance:
         self._follower = TranscriptFollower(self.store, config, clock=clock, wall_clock=wall_clock)
         self._verified: dict[int, str] = {}
         self.state = IndexStatus()
+        self._keep_channels()
 
     def configure(self, config: Config) -> None:
         """Go by another configuration of the same store and model."""
         self._config = config
         self._seen = None
+        self._keep_channels()
+
+    def _keep_channels(self) -> None:
+        """Forget channels that are not configured: one that comes back is not told of the past."""
+        try:
+            self.store.deliveries.keep_only([one.name for one in self._config.channels])
+        except KhiveError as error:  # a full disk keeps nobody from being served
+            log.warning("channels.not_kept", error=str(error))
 
     def checkpoint(self) -> None:
         """Copy the log back; empty it when it is large, or when the store has become quiet."""

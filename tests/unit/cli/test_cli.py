@@ -37,6 +37,7 @@ NO_JSON = {
     "audit",
     "call",
     "capabilities",
+    "channels",
     "completion",
     "config",
     "http",

@@ -44,15 +44,15 @@ def test_what_cannot_be_written_is_written_later_in_order(
         disk = Disk(tmp_path)
         disk.full = True
         running = asyncio.create_task(disk.audit.outbox.run())
-        disk.audit.note("one", "supervisor", {})
+        disk.audit.note("test.one", "supervisor", {})
         await disk.tried.wait()
         disk.wall = 5.0
-        disk.audit.note("two", "supervisor", {"a": 1}, actor="ada")
+        disk.audit.note("test.two", "supervisor", {"a": 1}, actor="ada")
         assert not await disk.audit.outbox.flush()
         assert disk.told() == []
         disk.full = False
         assert await disk.audit.outbox.flush()
-        assert disk.told() == [("one", 0.0), ("two", 5.0)]
+        assert disk.told() == [("test.one", 0.0), ("test.two", 5.0)]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         disk.store.close()
@@ -67,10 +67,10 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(
 
     async def main() -> None:
         disk = Disk(tmp_path)
-        for name in ("one", "two", "three"):
+        for name in ("test.one", "test.two", "test.three"):
             disk.audit.note(name, "supervisor", {})
         assert await disk.audit.outbox.flush()
-        assert [kind for kind, _ in disk.told()] == ["one", "two"]
+        assert [kind for kind, _ in disk.told()] == ["test.one", "test.two"]
         disk.store.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))

@@ -1,0 +1,1 @@
+"""Channels, and what is on its way to them, in SQLite."""

@@ -1,0 +1,1 @@
+"""What a store knows of channels, and of what is on its way to them."""

@@ -1,0 +1,1 @@
+"""The notifier: has what happens told to the user's channels."""
