@@ -45,3 +45,13 @@ def profile(name: str) -> str:
 def role(name: str) -> str:
     """A role: `role/reviewer`."""
     return f"role/{name}"
+
+
+def run(number: int) -> str:
+    """A run of a workflow: `workflow/w12`."""
+    return f"workflow/w{number}"
+
+
+def schedule(number: int) -> str:
+    """A schedule: `schedule/s3`."""
+    return f"schedule/s{number}"

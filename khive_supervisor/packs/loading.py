@@ -18,6 +18,7 @@ from khive_supervisor.packs.memory import knowledge, projects, purge
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.packs.system import index
 from khive_supervisor.packs.system import pack as system
+from khive_supervisor.packs.workflows import pack as workflows
 from khive_supervisor.verbs import registry
 
 
@@ -40,6 +41,7 @@ BUILTIN = (
     agents.PACK,
     history.PACK,
     channels.PACK,
+    workflows.PACK,
     index.PACK,
     system.PACK,
     hooks.PACK,

@@ -49,6 +49,8 @@ from khive_supervisor.sqlite.tasks.routing import RoutingTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.sqlite.vectors.generations import GenerationTable
 from khive_supervisor.sqlite.vectors.table import VectorTable
+from khive_supervisor.sqlite.workflows.runs import WorkflowTable
+from khive_supervisor.sqlite.workflows.schedules import ScheduleTable
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.tasks import lease
@@ -132,10 +134,12 @@ class SqliteStore(Store):
             database, entries, causes, self.projects, purges, clock, audit
         )
         self.routing = routing = RoutingTable(database, clock, audit)
-        self.tasks = TaskTable(
+        self.tasks = tasks = TaskTable(
             database, clock, audit, roles, budgets, executions, routing, self.node, self._now
         )
         self.deliveries = DeliveryTable(database, clock, audit)
+        self.workflows = runs = WorkflowTable(database, clock, audit, tasks)
+        self.schedules = ScheduleTable(database, clock, audit, runs)
 
     def close(self) -> None:
         self.database.close()

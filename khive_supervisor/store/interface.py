@@ -36,6 +36,8 @@ from khive_supervisor.store.tasks import (
     TaskStore,
 )
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
+from khive_supervisor.store.workflows.runs import WorkflowStore
+from khive_supervisor.store.workflows.schedules import ScheduleStore
 
 
 class Store(Protocol):
@@ -70,6 +72,8 @@ class Store(Protocol):
     roles: RoleStore
     budgets: BudgetStore
     routing: RoutingStore
+    workflows: WorkflowStore
+    schedules: ScheduleStore
     journal: JournalStore
     capture: CaptureStore
     client_sessions: ClientSessionStore

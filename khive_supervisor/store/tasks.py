@@ -35,6 +35,7 @@ from khive_supervisor.tasks.model import (
     TaskEvent,
     TaskFilter,
 )
+from khive_supervisor.workflows.model import NOTHING, Waits
 
 
 class TaskStore(Protocol):
@@ -45,8 +46,8 @@ class TaskStore(Protocol):
 
     # --- who gives work ---
 
-    def assign(self, task: NewTask) -> tuple[Task, bool]:
-        """Queue a task; return it, and True if it was made now.
+    def assign(self, task: NewTask, waits: Waits = NOTHING) -> tuple[Task, bool]:
+        """Queue a task, once that comes about which it waits for; return it, and True if it is new.
 
         An idempotency key that is known answers with its task, as that is now. `InvalidInput` if
         that one is about something else (another payload, type, or role that the caller named),
@@ -78,12 +79,16 @@ class TaskStore(Protocol):
     def cancel(self, task_id: int) -> Task:
         """Cancel a task that waits; ask the worker of one that is being done to stop it.
 
+        What waits for it goes on as its policy says. Parts that it has fanned out into go with it.
+
         A task that has ended stays as it is. The task as it is now tells which it was.
         """
         ...
 
     def retry(self, task_id: int) -> Task:
         """Queue a task again that failed, died or was cancelled: all attempts, no deadline.
+
+        It waits again for what it waited for, and tasks that were skipped because of it do, too.
 
         `InvalidInput` in any other state.
         """

@@ -11,9 +11,10 @@ from khive_supervisor.tasks.lease import LEASE, Moment
 
 # --- states; `states` says which follows which ----------------------------------------------------
 
-QUEUED, LEASED, DONE = "queued", "leased", "done"
+#: `WAITING`: for other tasks, a time or an approval, so that it has no turn in the queue yet.
+WAITING, QUEUED, LEASED, DONE = "waiting", "queued", "leased", "done"
 FAILED, CANCELLED, DEAD = "failed", "cancelled", "dead"
-STATES = (QUEUED, LEASED, DONE, FAILED, CANCELLED, DEAD)
+STATES = (WAITING, QUEUED, LEASED, DONE, FAILED, CANCELLED, DEAD)
 #: Those that only `retry` leads out of.
 ENDED = (DONE, FAILED, CANCELLED, DEAD)
 
@@ -25,6 +26,8 @@ OUTCOMES = (DONE, FAILED, CANCELLED, DIED)
 # --- what happens to tasks, as their events say it; a task that ends has its state as an event ----
 
 ENQUEUED, CLAIMED, REQUEUED, FENCED = "enqueued", "leased", "requeued", "fenced"
+#: `HELD`: what it waits for has failed, and it goes on only once that was done after all.
+HELD, FANNED_OUT = "held", "fanned_out"
 CANCEL_ASKED, RETRIED, RATED = "cancel_asked", "retried", "rated"
 #: Another candidate has taken the place of the one that could not do it.
 FAILED_OVER = "failed_over"
@@ -272,10 +275,11 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How many tasks of a role wait, and how many are being done."""
+    """How many tasks of a role wait for their turn, are being done, and wait for something else."""
 
     queued: int = 0
     leased: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

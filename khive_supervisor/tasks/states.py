@@ -6,19 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from khive_supervisor.tasks.lease import Moment
-from khive_supervisor.tasks.model import CANCELLED, DEAD, DONE, FAILED, LEASED, QUEUED, Outcome
+from khive_supervisor.tasks.model import (
+    CANCELLED,
+    DEAD,
+    DONE,
+    FAILED,
+    LEASED,
+    QUEUED,
+    WAITING,
+    Outcome,
+)
 
 #: Every way that there is.
 TRANSITIONS: Mapping[str, frozenset[str]] = {
+    # Done without having been claimed: it has fanned out, and its parts are done.
+    WAITING: frozenset({QUEUED, CANCELLED, FAILED, DONE}),
     QUEUED: frozenset({LEASED, CANCELLED, FAILED}),  # failed: its deadline passed
     LEASED: frozenset({DONE, FAILED, CANCELLED, DEAD, QUEUED}),
     DONE: frozenset(),
-    FAILED: frozenset({QUEUED}),
-    CANCELLED: frozenset({QUEUED}),
-    DEAD: frozenset({QUEUED}),
+    FAILED: frozenset({QUEUED, WAITING}),
+    CANCELLED: frozenset({QUEUED, WAITING}),
+    DEAD: frozenset({QUEUED, WAITING}),
 }
 #: What `retry` takes back.
-RETRIABLE = tuple(state for state, to in TRANSITIONS.items() if to == {QUEUED})
+RETRIABLE = tuple(state for state, to in TRANSITIONS.items() if to == {QUEUED, WAITING})
 #: Seconds before a failed task is tried again; doubled with each attempt up to the second number.
 BACKOFF, BACKOFF_MAX = 1.0, 60.0
 

@@ -33,10 +33,11 @@ from khive_supervisor.cli.render.output import (
 from khive_supervisor.cli.render.readable import readable
 from khive_supervisor.cli.render.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.render.terminal import one_line
-from khive_supervisor.cli.render.times import asked
+from khive_supervisor.cli.render.times import asked, shown
 from khive_supervisor.errors import InvalidInput, KhiveError, RoleFailed
 from khive_supervisor.tasks.model import STATES
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.workflows.model import CATCH_UPS, POLICIES
 
 #: Seconds that one call waits; the command goes on with the next.
 WAIT = 300
@@ -74,15 +75,34 @@ def _directory(named: str | None) -> str | None:
 @click.option("--candidate", help="Which candidate of the role is to do it (the best).")
 @click.option("--deadline", help="When it need not be started any more (30m, 12h, a local time).")
 @click.option("--cwd", type=click.Path(), help="The directory that it is about (this one).")
+@click.option(
+    "--after",
+    multiple=True,
+    metavar="TASK",
+    help="A task that must have ended before; may be repeated.",
+)
+@click.option(
+    "--on-failure", type=click.Choice(POLICIES), help="What it does if that one fails (cancel)."
+)
+@click.option("--at", help="When it may begin (30m, 12h, a local time).")
+@click.option("--approve", metavar="WHO", help="Who must agree before: operator, or another role.")
+@click.option("--approve-within", help="How long the approval may be given (7d).")
+@click.option(
+    "--every", metavar="CRON", help="Give it again and again, at the times of cron's five fields."
+)
+@click.option("--zone", help="The time zone of --every (this machine's).")
+@click.option(
+    "--catch-up", type=click.Choice(CATCH_UPS), help="What --every does about missed times (one)."
+)
 @click.option("--wait", is_flag=True, help="Wait for its end, and print its result.")
 @common_options
 def assign(run: Invocation, payload: str | None, cwd: str | None, wait: bool, **args: Any) -> None:
     """Give a task to a role; PAYLOAD is JSON or text, - takes it from standard input."""
     # Whoever types a directory here means it, as if they had gone there first.
     with verbs(run.config_file, cwd=_directory(cwd)) as (session, *_):
-        args["deadline"] = asked(args["deadline"])
+        args |= {"deadline": asked(args["deadline"]), "at": asked(args["at"])}
         answer = session.request("agents.assign", {**without_none(args), **_payload(payload)})
-        if not wait:
+        if not wait or "schedule" in answer:
             run.emit(answer, _assigned_text)
             return
         if not run.as_json:
@@ -130,6 +150,8 @@ def _check_role(config_file: str | None, role: str, task: str) -> None:
 
 
 def _assigned_text(answer: Shown) -> str:
+    if "schedule" in answer:
+        return f"{answer['schedule']} for {answer['role']}, first at {shown(answer['next'])}"
     head = f"{answer['task']} {answer['state']} for {answer['role']}"
     return "\n".join([head, *_noted(answer)])
 
@@ -186,8 +208,8 @@ def _tasks_text(answer: Mapping[str, Any]) -> str:
         for task in answer["tasks"]
     ]
     headers = ("task", "state", "role", "type", "attempts", "created", "what")
-    shown = table(headers, rows) if rows else "There are no tasks."
-    return "\n".join([shown, *_noted(answer)])
+    listed = table(headers, rows) if rows else "There are no tasks."
+    return "\n".join([listed, *_noted(answer)])
 
 
 def _follow(config_file: str | None, role: str | None, state: str | None, as_json: bool) -> None:

@@ -21,6 +21,7 @@ def roles_text(roles: Sequence[RoleStatus], unserved: Mapping[str, int]) -> str:
     if roles:
         head = ("role", "state", "generation", "ready", "queued", "at work", "restarts", "budget")
         parts.append(table(head, [_row(role) for role in roles]))
+    parts += [_waiting(role) for role in roles if role.get("waiting")]
     parts += [f"{role['role']}: {role['last_error']}" for role in roles if role["last_error"]]
     parts += [
         f"{count} {'task waits' if count == 1 else 'tasks wait'} for the role {name}, which is not "
@@ -28,6 +29,13 @@ def roles_text(roles: Sequence[RoleStatus], unserved: Mapping[str, int]) -> str:
         for name, count in sorted(unserved.items())
     ]
     return "\n".join(parts)
+
+
+def _waiting(role: RoleStatus) -> str:
+    """What waits for something else than its turn; a release before this one tells of none."""
+    count = role["waiting"]
+    what = "task waits" if count == 1 else "tasks wait"
+    return f"{role['role']}: {count} {what} for other tasks, a time or an approval."
 
 
 def budget_word(role: Shown) -> str:

@@ -34,6 +34,7 @@ from khive_supervisor.config.settings.service import (
     TaskSettings,
 )
 from khive_supervisor.config.settings.values import Setting, declared
+from khive_supervisor.workflows.definitions import Definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Config:
     roles: tuple[Role, ...] = ()
     confine: tuple[Confine, ...] = ()
     channels: tuple[Channel, ...] = ()
+    workflows: tuple[Definition, ...] = ()
 
     def role(self, name: str) -> Role | None:
         """Return the role of a name, if there is one."""

@@ -22,6 +22,13 @@ def others_tasks(context: Context, args: Arguments) -> str:
     return ""
 
 
+def beyond_the_session(context: Context, args: Arguments) -> str:
+    """Why giving a task is an operator's: it comes after others' tasks, or never ends."""
+    if "every" in args:
+        return "a task that is given again and again outlives the session"
+    return others_tasks(context, {"tasks": args.get("after", ())})
+
+
 def owns(context: Context, task: Task) -> bool:
     """Return True if a task was given by whoever asks, or whoever asks may look after all tasks."""
     return context.grant.operator or task.session in context.owners

@@ -9,12 +9,20 @@ from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.settings.roles import PRIORITY_LIMIT
 from khive_supervisor.packs.agents import budgets, ownership, tasks
 from khive_supervisor.packs.agents import task_forms as shapes
-from khive_supervisor.tasks.model import KEY_LIMIT, PAYLOAD_LIMIT, QueueDepth, Record, RoleRow
+from khive_supervisor.tasks.model import (
+    KEY_LIMIT,
+    PAYLOAD_LIMIT,
+    STATES,
+    QueueDepth,
+    Record,
+    RoleRow,
+)
 from khive_supervisor.tasks.records import day_of, summary
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
+from khive_supervisor.workflows.model import AFTER_LIMIT, CATCH_UPS, POLICIES
 
 
 def roles(context: Context, args: Arguments) -> Answer:
@@ -45,6 +53,7 @@ def _whole(
         "generation": role.generation,
         "queued": depth.queued,
         "leased": depth.leased,
+        "waiting": depth.waiting,
         "budget": budget,
         "records": known,
     }
@@ -65,14 +74,44 @@ def _bare(role: RoleRow) -> Answer:
 
 
 _TASK = {"task": shapes.ID}
+#: What a task may be made to wait for.
+_WAITS: JsonObject = {
+    "after": schema.array(
+        schema.text(),
+        "Tasks that must have ended before; {{t12.result}} in the payload is a result of theirs.",
+        fewest=1,
+        most=AFTER_LIMIT,
+    ),
+    "on_failure": schema.text(
+        "What it does if one of them fails: cancel (by default), run all the same, or hold until "
+        "that was retried.",
+        choices=POLICIES,
+    ),
+    "at": schema.text("When it may begin: in 30m, 12h, 7d from now, or a time in ISO 8601."),
+    "approve": schema.text(
+        "Who must agree before it is done: operator (a person), or another role.",
+        shortest=1,
+        longest=shapes.NAME_LIMIT,
+    ),
+    "approve_within": schema.text("How long the approval may be given (7d)."),
+    "every": schema.text("When it is given again and again, as cron's five fields.", longest=200),
+    "zone": schema.text("The time zone of every (this machine's), such as Europe/Berlin."),
+    "catch_up": schema.text(
+        "What every does about times that were missed: one run for all, or none.",
+        choices=CATCH_UPS,
+    ),
+}
 _ASSIGNED: JsonObject = {
     **shapes.SHOWN,
     "properties": {
         **shapes.SHOWN["properties"],
+        "state": schema.text(choices=(*STATES, "scheduled")),
         "created": schema.flag(),
         "why": schema.record(),
+        "schedule": schema.text(),
+        "next": schema.text(),
     },
-    "required": [*shapes.SHOWN["required"], "created", "why"],
+    "required": ["state", "role", "created", "why"],
 }
 _WAITED: JsonObject = schema.record(
     {
@@ -123,15 +162,16 @@ PACK = Pack(
                     "When it need not be started any more: in 30m, 12h, 7d from "
                     "now (that is how it is written), or a time in ISO 8601."
                 ),
+                **_WAITS,
             },
             output=_ASSIGNED,
             description="The task is durable, and tried again if its worker dies. agents_wait "
             "waits for its result.",
             tool=True,
             with_roles=True,
-            rare=frozenset(("idempotency_key", "candidate", "cwd", "deadline")),
+            rare=frozenset(("idempotency_key", "candidate", "cwd", "deadline", *_WAITS)),
             in_batch=True,
-            audience=Audience.AGENT,
+            audience=Audience.AGENT, reserved=ownership.beyond_the_session,
         ),
         Verb(
             "agents.task",

@@ -130,6 +130,9 @@ class ShownTask(TypedDict, total=False):
     worktree: Mapping[str, object]
     log_tail: str
     why: Mapping[str, object]
+    waits_for: str
+    workflow: str
+    step: str
 
 
 def show(task: Task) -> ShownTask:

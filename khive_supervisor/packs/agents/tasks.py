@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from random import Random
 
 from khive_supervisor.control.requests import IdentityData
 from khive_supervisor.errors import InvalidInput, NotFound
-from khive_supervisor.packs.agents import ownership
+from khive_supervisor.packs.agents import ownership, selecting, waiting
 from khive_supervisor.packs.agents import task_forms as shapes
-from khive_supervisor.tasks import selection
 from khive_supervisor.tasks.model import (
     ENDED,
     QUEUED,
+    WAITING,
     NewTask,
     RoleRow,
     Task,
     TaskEvent,
     TaskFilter,
 )
-from khive_supervisor.tasks.records import day_of
 from khive_supervisor.text import wellformed
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
@@ -43,32 +41,21 @@ SAY_EVERY = 15.0
 def assign(context: Context, args: Arguments) -> Answer:
     """Queue a task for a role: the one that is named, or the best for its type."""
     role, task_type, chosen = _role_for(context, args)
-    task, created = context.store.tasks.assign(
-        NewTask(
-            role=role.role,
-            task_type=task_type,
-            payload=args.get("payload"),
-            priority=args.get("priority", role.priority),
-            idempotency=args.get("idempotency_key"),
-            deadline=_deadline(context, args.get("deadline")),
-            attempts_max=role.attempts,
-            chosen=chosen,
-            actor=context.session.actor,
-            namespace=context.namespace(None),
-            session=next(iter(context.owners), ""),
-            cwd=_cwd(context, args.get("cwd"), role.role),
-            project=_project(context),
-            candidate=_candidate(context, role.role, args.get("candidate", "")),
-        )
-    )
+    new = _new_task(context, args, role, task_type, chosen)
+    waits = waiting.waits_of(context, args, role)
+    if "every" in args:
+        return waiting.schedule(context, args, new, waits)
+    task, created = context.store.tasks.assign(new, waits)
     if created:
         context.hint({"hint": "tasks", "role": task.role})
     answer = {"task": f"t{task.id}", "state": task.state, "role": task.role}
     if not created:
         answer["note"] = "This idempotency key was used before: nothing new was queued."
+    elif task.state == WAITING:
+        answer["note"] = waiting.note(context, [task])
     elif not role.in_service:
-        waits = "is out of service: the task waits until it is back."
-        answer["note"] = f"{role.role} {waits} {_way_back(role)}"
+        out = "is out of service: the task waits until it is back."
+        answer["note"] = f"{role.role} {out} {_way_back(role)}"
     return {**answer, "created": created, "why": dict(task.chosen or {"named": "by the caller"})}
 
 
@@ -80,6 +67,27 @@ def _candidate(context: Context, role: str, asked: str) -> str:
         there = f"It has: {', '.join(known)}." if known else "It has one handler; leave it out."
         raise InvalidInput(f"The role {role} has no candidate {asked!r}.", hint=there)
     return asked
+
+
+def _new_task(
+    context: Context, args: Arguments, role: RoleRow, task_type: str, chosen: Answer | None
+) -> NewTask:
+    return NewTask(
+        role=role.role,
+        task_type=task_type,
+        payload=args.get("payload"),
+        priority=args.get("priority", role.priority),
+        idempotency=args.get("idempotency_key"),
+        deadline=_deadline(context, args.get("deadline")),
+        attempts_max=role.attempts,
+        chosen=chosen,
+        actor=context.session.actor,
+        namespace=context.namespace(None),
+        session=next(iter(context.owners), ""),
+        cwd=_cwd(context, args.get("cwd"), role.role),
+        project=_project(context),
+        candidate=_candidate(context, role.role, args.get("candidate", "")),
+    )
 
 
 def _project(context: Context) -> IdentityData | None:
@@ -99,20 +107,10 @@ def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, Answer |
         return role, _type_of(role, task_type), None
     if task_type is None:
         raise InvalidInput("agents.assign needs a role or a task_type.", hint=_what_there_is(roles))
-    store = context.store
-    chosen = selection.select(
-        roles,
-        task_type,
-        store.roles.records(),
-        store.tasks.queue_depths(),
-        day_of(context.now()),
-        Random(),  # noqa: S311 - explores, keeps no secret
-        {name: f"its budget is exceeded: {why}" for name, why in store.budgets.blocked().items()},
-    )
-    if chosen is None:
+    found = selecting.select(context.store, task_type, context.now())
+    if found is None:
         raise NotFound(f"No role declares the type {task_type!r}.", hint=_what_there_is(roles))
-    found = next(role for role in roles if role.role == chosen.role)
-    return found, task_type, chosen.explained()
+    return found[0], task_type, found[1]
 
 
 def _type_of(role: RoleRow, task_type: str | None) -> str:
@@ -175,7 +173,7 @@ def task(context: Context, args: Arguments) -> Answer:
         {"what": event.what, "at": forms.timestamp(event.at), **_detail(event.detail)}
         for event in events
     ]
-    answer = {**shapes.show_whole(found), "events": happened}
+    answer = {**shapes.show_whole(found), **waiting.shown(context, found), "events": happened}
     if note := _why_they_wait(context, [found]):
         answer["note"] = note
     return answer
@@ -183,15 +181,18 @@ def task(context: Context, args: Arguments) -> Answer:
 
 def _why_they_wait(context: Context, found: Iterable[Task]) -> str:
     """What queued ones of these tasks wait for beside their turn; empty if for nothing else."""
-    wanted = {one.role for one in found if one.state == QUEUED}
+    tasks = list(found)
+    wanted = {one.role for one in tasks if one.state == QUEUED}
+    waits = waiting.note(context, [one for one in tasks if one.state == WAITING])
     if not wanted:
-        return ""
+        return waits
     roles = {role.role: role for role in context.store.roles.all()}
     notes = [text for name in sorted(wanted) if (text := _absence(name, roles.get(name)))]
+    notes += [waits] if waits else []
     blocked = context.store.budgets.blocked()
-    waits = [f"{role}: {blocked[role]}" for role in sorted(wanted & blocked.keys())]
-    if waits:
-        notes.append(f"Queued tasks wait for the budget of {'. And of '.join(waits)}.")
+    over = [f"{role}: {blocked[role]}" for role in sorted(wanted & blocked.keys())]
+    if over:
+        notes.append(f"Queued tasks wait for the budget of {'. And of '.join(over)}.")
     return " ".join(notes)
 
 

@@ -20,6 +20,8 @@ SHARED: frozenset[str] = frozenset(
         # work
         "tasks", "task_events", "roles", "role_records", "candidate_records", "role_limits",
         "spending", "spending_days",
+        "workflow_runs", "task_waits", "task_after", "approvals", "schedules",
+        "schedule_firings",
         "audit",
     }
 )  # fmt: skip

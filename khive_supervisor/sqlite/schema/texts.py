@@ -100,6 +100,21 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "place": _WRITTEN, "project": _WRITTEN, "node": _OURS, "candidate": _SAID,
         "route": _OURS,
     },
+    # A template is a payload as its caller gave it.
+    "task_waits": {"step": _OURS, "template": _SAID, "each": _OURS},
+    "task_after": {"policy": _OURS},
+    "approvals": {
+        "approver": _OURS, "refusal": _OURS, "state": _OURS, "decided_by": _OURS, "note": _SAID,
+    },
+    "workflow_runs": {
+        "name": _SAID, "definition": _SAID, "input": _SAID, "state": _OURS, "idempotency": _SAID,
+        "actor": _SAID, "namespace": _SAID, "session": _OURS,
+    },
+    "schedules": {
+        "name": _SAID, "cron": _OURS, "zone": _OURS, "catch_up": _OURS, "definition": _SAID,
+        "input": _SAID, "actor": _SAID, "namespace": _SAID, "session": _OURS, "cwd": _WRITTEN,
+        "project": _WRITTEN,
+    },
     "task_events": {"what": _OURS, "worker": _OURS, "detail": _WRITTEN},
     "executions": {
         "role": _OURS, "task_type": _SAID, "outcome": _OURS, "error": _WRITTEN, "digest": _OURS,

@@ -13,9 +13,11 @@ from khive_supervisor.history.model import AttemptEnd
 from khive_supervisor.routing.model import RouteAnswer, Unavailable
 from khive_supervisor.sqlite.audit.table import AuditTable, fingerprint
 from khive_supervisor.sqlite.engine.database import Database, Value
+from khive_supervisor.sqlite.flow.insertion import TaskInsertion
+from khive_supervisor.sqlite.flow.log import TaskLog
+from khive_supervisor.sqlite.flow.waiting import WaitTable
 from khive_supervisor.sqlite.tasks.budgets import BudgetTable
 from khive_supervisor.sqlite.tasks.executions import ExecutionTable
-from khive_supervisor.sqlite.tasks.log import TaskLog
 from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.routing import RoutedAttempt, RoutingTable, routed
 from khive_supervisor.sqlite.tasks.rows import CLAIMED_COLUMNS, claim_of
@@ -52,7 +54,7 @@ from khive_supervisor.tasks.model import (
 DEADLINE = "deadline"
 
 #: Whether a queued task may be claimed at `?2` in the boot `?3` by the node `?4`.
-_DUE = "(not_before <= ?2 OR boot != ?3) AND node IN ('', ?4)"
+_DUE = "waiting = 0 AND (not_before <= ?2 OR boot != ?3) AND node IN ('', ?4)"
 _NEXT = (
     f"SELECT {CLAIMED_COLUMNS} FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} "
     "ORDER BY priority DESC, id LIMIT 1"
@@ -108,6 +110,9 @@ class ClaimTable:
         self._node = node
         self._now = now
         self._log = TaskLog(database, audit)
+        self.insertion = TaskInsertion(database, self._log)
+        #: What tasks wait for; other tables of the same store share it.
+        self.waits = WaitTable(database, self._log, audit, self.insertion)
         self._roles = roles
         self._budgets = budgets
         self._executions = executions
@@ -150,6 +155,7 @@ class ClaimTable:
             if claim.deadline is None or wall < claim.deadline:
                 return claim
             self._log.end(claim.id, wall, FAILED, claim.token - 1, DEADLINE)
+            self.waits.ended(claim.id, wall)
         return None
 
     def _hold(self, way: ClaimWay, claimant: Claimant, wall: float) -> None:
@@ -257,6 +263,8 @@ class ClaimTable:
         self._log.add(task_id, wall, what, token, held.worker, error, more=more)
         self._count(task_id, held, outcome, after, wall)
         self._note_route(task_id, held, outcome, after, now, wall)
+        if after.state in ENDED:
+            self.waits.ended(task_id, wall)
         return True, after.state
 
     def _store(
@@ -363,6 +371,8 @@ class ClaimTable:
         what = REQUEUED if after.state == QUEUED else after.state
         more = self._record_death(task_id, why, wall) if died else None
         self._log.add(task_id, wall, what, token, worker, why, more=more)
+        if after.state in ENDED:
+            self.waits.ended(task_id, wall)
         return Released(task_id, role, after.state)
 
     def _record_death(self, task_id: int, why: str, wall: float) -> dict[str, str]:
@@ -378,10 +388,14 @@ class ClaimTable:
         if not self._database.rows(sql, [wall]):
             return []
         with self._database.write():
-            late = self._database.rows(sql, [wall])
-            for task_id, _, token in late:
+            late = []
+            # One at a time: the end of one may be the end of others that came after it.
+            while found := self._database.rows(f"{sql} LIMIT 1", [wall]):
+                task_id, role, token = found[0]
                 self._log.end(task_id, wall, FAILED, token, DEADLINE)
-        return [Released(task_id, role, FAILED) for task_id, role, _ in late]
+                self.waits.ended(task_id, wall)
+                late.append(Released(task_id, role, FAILED))
+        return late
 
 
 def may_begin(account: Account | None) -> bool:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from khive_supervisor.tasks.lease import Moment
-from khive_supervisor.tasks.model import Claim, Task
+from khive_supervisor.tasks.model import WAITING, Claim, Task
 from khive_supervisor.text import wellformed
 
 _PLAIN = (
     "id, role, task_type, priority, idempotency, state, attempts, attempts_max, token, worker, "
     "generation, digest, boot, lease_until, cancel_asked, deadline, not_before, progress, error, "
     "chosen, quality, actor, namespace, session, created_at, started_at, ended_at, cwd, "
-    "agent_session, agent_counted, place, project, candidate, route"
+    "agent_session, agent_counted, place, project, candidate, route, waiting"
 )
 #: What `task_of` takes; the light ones leave out what is large.
 COLUMNS = f"{_PLAIN}, payload, result, log_tail"
@@ -35,6 +35,8 @@ def task_of(row: tuple[Any, ...]) -> Task:
     for name in ("payload", "result", "chosen", "place", "project", "route"):
         if fields[name] is not None:
             fields[name] = _value(fields[name])
+    if fields.pop("waiting"):
+        fields["state"] = WAITING
     fields["cancel_asked"] = bool(fields["cancel_asked"])
     fields["lease"] = None if until is None else Moment(boot, until)
     fields["not_before"] = Moment(boot, wait) if wait else None

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 
 from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
-from khive_supervisor.sqlite.audit.table import fingerprint
 from khive_supervisor.sqlite.engine.database import Value
 from khive_supervisor.sqlite.tasks.claims import ClaimTable, may_begin
 from khive_supervisor.sqlite.tasks.routing import RoutedAttempt
@@ -21,11 +19,11 @@ from khive_supervisor.tasks.model import (
     CANCEL_ASKED,
     CANCELLED,
     DONE,
-    ENQUEUED,
     LEASED,
     QUEUED,
     RATED,
     RETRIED,
+    WAITING,
     NewTask,
     QueueDepth,
     Task,
@@ -33,35 +31,44 @@ from khive_supervisor.tasks.model import (
     TaskFilter,
 )
 from khive_supervisor.tasks.records import day_of
+from khive_supervisor.workflows.model import NOTHING, Waits
+
+#: Of a task that has ended: nothing is left that may yet ask what came of it.
+_FREE = """
+    NOT EXISTS (SELECT 1 FROM task_after a JOIN tasks f ON f.id = a.task_id
+                WHERE a.on_task = tasks.id AND f.ended_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM task_waits w JOIN workflow_runs r ON r.id = w.run_id
+                    WHERE w.task_id = tasks.id AND r.state = 'running')
+"""
+_EMPTY_RUNS = """
+    DELETE FROM workflow_runs WHERE ended_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM task_waits w WHERE w.run_id = workflow_runs.id)
+"""
 
 
 class TaskTable(ClaimTable, TaskStore):
     """`TaskStore` on SQLite; what workers do is in `ClaimTable`."""
 
-    def assign(self, task: NewTask) -> tuple[Task, bool]:
-        payload = self._payload(task)
+    def assign(self, task: NewTask, waits: Waits = NOTHING) -> tuple[Task, bool]:
+        payload = self.insertion.payload(task)
         with self._database.write():
             known = self._known(task, payload)
             if known is not None:
                 return known, False
-            wall = self._clock()
-            self._refuse_exceeded(task.role, wall)
-            row = {one.name: getattr(task, one.name) for one in fields(task)}
-            for name in ("chosen", "project"):
-                row[name] = None if row[name] is None else self._passed(json.dumps(row[name]))
-            row |= {"payload": payload, "created_at": wall}
-            task_id = self._database.insert("tasks", **row)
-            more = {"role": task.role, "task_type": task.task_type, "payload": fingerprint(payload)}
-            self._log.add(task_id, wall, ENQUEUED, 0, more=more)
-            return self._existing(task_id), True
+            return self._existing(self.insert(task, waits, payload)), True
 
-    def _payload(self, task: NewTask) -> str:
-        """Return a task's payload as it may be kept; raises SecretFound, also for its key."""
-        gate = self._database.gate
-        payload = payload_text(gate.said_data(task.payload, "payload"))
-        if task.idempotency is not None:
-            gate.said(task.idempotency, "idempotency_key")
-        return gate.passed(payload)
+    def insert(
+        self, task: NewTask, waits: Waits, payload: str, run: int | None = None, step: str = ""
+    ) -> int:
+        """Insert a task with what it waits for; part of the transaction that is open."""
+        wall = self._clock()
+        self._refuse_exceeded(task.role, wall)
+        if waits == NOTHING and run is None:
+            return self.insertion.insert(task, payload, wall, waits=False)
+        task_id = self.insertion.insert(task, payload, wall, waits=True)
+        self.waits.add(task_id, waits, payload, run, step)
+        self.waits.settle_all([task_id], wall)
+        return task_id
 
     def _refuse_exceeded(self, role: str, wall: float) -> None:
         """A task that nobody could begin before a window ends is not taken."""
@@ -86,7 +93,7 @@ class TaskTable(ClaimTable, TaskStore):
         different = [
             what
             for what, same in (
-                ("payload", payload_text(found.payload) == payload),
+                ("payload", self._given(found) == payload),
                 ("task type", found.task_type == task.task_type),
                 ("role", task.chosen is not None or found.role == task.role),
             )
@@ -99,6 +106,12 @@ class TaskTable(ClaimTable, TaskStore):
                 hint="Use a new key for a new task; the same key only repeats the same call.",
             )
         return found
+
+    def _given(self, found: Task) -> str:
+        """Return the payload of a task as its caller gave it, before results were put in."""
+        template = "SELECT template FROM task_waits WHERE task_id = ? AND template IS NOT NULL"
+        rows = self._database.rows(template, [found.id])
+        return str(rows[0][0]) if rows else payload_text(found.payload)
 
     def find(self, task_id: int) -> Task | None:
         rows = self._database.rows(f"SELECT {COLUMNS} FROM tasks WHERE id = ?", [task_id])
@@ -117,7 +130,10 @@ class TaskTable(ClaimTable, TaskStore):
     def page(
         self, where: TaskFilter = ALL_TASKS, limit: int = 50, before: int | None = None
     ) -> list[Task]:
-        given = {"role": where.role, "state": where.state, "task_type": where.task_type}
+        given: dict[str, Value] = {"role": where.role, "task_type": where.task_type}
+        if where.state is not None:
+            waiting = where.state == WAITING
+            given |= {"state": QUEUED if waiting else where.state, "waiting": int(waiting)}
         equal = {column: value for column, value in given.items() if value is not None}
         conditions = [f"{column} = ?" for column in equal]
         values: list[Value] = [*equal.values()]
@@ -153,8 +169,10 @@ class TaskTable(ClaimTable, TaskStore):
         with self._database.write():
             found = self._existing(task_id)
             wall = self._clock()
-            if found.state == QUEUED:
+            self.waits.cancel_parts(task_id, wall)
+            if found.state in (WAITING, QUEUED):
                 self._log.end(task_id, wall, CANCELLED, found.token)
+                self.waits.ended(task_id, wall)
             elif found.state == LEASED and not found.cancel_asked:
                 self._database.update("tasks", task_id, cancel_asked=1)
                 self._log.add(task_id, wall, CANCEL_ASKED, found.token, found.worker)
@@ -169,13 +187,19 @@ class TaskTable(ClaimTable, TaskStore):
                     hint="Failed, dead and cancelled tasks can; for another run of a done one, "
                     "assign a new task.",
                 )
-            self._database.update(
-                "tasks", task_id,
-                state=QUEUED, attempts=0, cancel_asked=0, deadline=None, not_before=0, boot="",
-                lease_until=None, worker=None, progress=None, result=None, ended_at=None,
-            )  # fmt: skip
-            self._log.add(task_id, self._clock(), RETRIED, found.token)
+            self.waits.again([task_id], self._clock(), self.requeue)
             return self._existing(task_id)
+
+    def requeue(self, task_id: int, *, waits: bool) -> None:
+        """Make a task's row as if it had never been begun; part of the open transaction."""
+        self._database.update(
+            "tasks", task_id,
+            state=QUEUED, attempts=0, cancel_asked=0, deadline=None, not_before=0, boot="",
+            lease_until=None, worker=None, progress=None, result=None, ended_at=None,
+            waiting=int(waits),
+        )  # fmt: skip
+        token = self._database.value("SELECT token FROM tasks WHERE id = ?", [task_id])
+        self._log.add(task_id, self._clock(), RETRIED, token)
 
     def feedback(self, task_id: int, quality: float) -> Task:
         if not 0.0 <= quality <= 1.0:
@@ -203,7 +227,8 @@ class TaskTable(ClaimTable, TaskStore):
     def due(self, now: Moment) -> list[str]:
         rows = self._database.rows(
             "SELECT role FROM roles WHERE node = ?3 AND EXISTS (SELECT 1 FROM tasks WHERE "
-            "tasks.role = roles.role AND state = 'queued' AND (not_before <= ?1 OR boot != ?2) "
+            "tasks.role = roles.role AND state = 'queued' AND waiting = 0 "
+            "AND (not_before <= ?1 OR boot != ?2) "
             "AND tasks.node IN ('', ?3)) ORDER BY role",
             [now.at, now.boot, self._node],
         )
@@ -211,23 +236,26 @@ class TaskTable(ClaimTable, TaskStore):
         return [role for (role,) in rows if may_begin(self._budgets.check(role, wall))]
 
     def queue_depths(self) -> dict[str, QueueDepth]:
+        # A count for each partial index: none of them reads a task that has ended.
         rows = self._database.rows(
-            "SELECT role, sum(queued), sum(leased) FROM ("
-            "SELECT role, count(*) AS queued, 0 AS leased FROM tasks WHERE state = 'queued' "
-            "GROUP BY role UNION ALL "
-            "SELECT role, 0, count(*) FROM tasks WHERE state = 'leased' GROUP BY role) "
-            "GROUP BY role"
+            "SELECT role, sum(queued), sum(leased), sum(waiting) FROM ("
+            "SELECT role, count(*) AS queued, 0 AS leased, 0 AS waiting FROM tasks "
+            "WHERE state = 'queued' AND waiting = 0 GROUP BY role UNION ALL "
+            "SELECT role, 0, count(*), 0 FROM tasks WHERE state = 'leased' GROUP BY role UNION ALL "
+            "SELECT role, 0, 0, count(*) FROM tasks WHERE state = 'queued' AND waiting = 1 "
+            "GROUP BY role) GROUP BY role"
         )
-        return {role: QueueDepth(queued, leased) for role, queued, leased in rows}
+        return {role: QueueDepth(*counts) for role, *counts in rows}
 
     def oldest_waiting(self) -> dict[str, float]:
         rows = self._database.rows(
-            "SELECT role, min(created_at) FROM tasks WHERE state = 'queued' GROUP BY role"
+            "SELECT role, min(created_at) FROM tasks WHERE state = 'queued' AND waiting = 0 "
+            "GROUP BY role"
         )
         return dict(rows)
 
     def prune(self, older_than: float, limit: int = 500) -> int:
-        ended = "SELECT id FROM tasks WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2"
+        ended = f"SELECT id FROM tasks WHERE ended_at < ?1 AND {_FREE} ORDER BY ended_at LIMIT ?2"
         if not self._database.rows(ended, [older_than, 1]):
             return 0
         with self._database.write():
@@ -235,5 +263,7 @@ class TaskTable(ClaimTable, TaskStore):
             self._log.forgotten(self._clock(), found)
             ids = json.dumps(found)
             among = "(SELECT value FROM json_each(?))"
-            self._database.rows(f"DELETE FROM task_events WHERE task_id IN {among}", [ids])
+            for table in ("task_events", "task_waits", "task_after", "approvals"):
+                self._database.rows(f"DELETE FROM {table} WHERE task_id IN {among}", [ids])
+            self._database.rows(_EMPTY_RUNS, [older_than])
             return self._database.changed(f"DELETE FROM tasks WHERE id IN {among}", [ids])

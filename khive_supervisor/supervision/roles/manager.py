@@ -253,6 +253,7 @@ class Roles:
                     **pool.describe(now),
                     "queued": queue.depth(name).queued,
                     "leased": queue.depth(name).leased,
+                    "waiting": queue.depth(name).waiting,
                     "budget": queue.budget_state(name),
                 }
                 for name, pool in self._pools.items()

@@ -13,6 +13,7 @@ from khive_supervisor import logs
 from khive_supervisor.budgets.account import UNLIMITED, Account
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.supervision.maintenance.outbox import InThread
+from khive_supervisor.supervision.roles import clockwork
 from khive_supervisor.supervision.roles.persistence import release_dead
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.tasks.model import QueueDepth, Released
@@ -51,10 +52,10 @@ class RoleQueue:
     async def run(self) -> None:
         """Take back what nobody holds any more and wake for what is due, until cancelled."""
         self._stirred.set()
-        first = True
+        first, again = True, None
         while True:
-            await self._stirred.wait()
-            self._stirred.clear()
+            await self._until_stirred(again)
+            again = clockwork.LOOK
             try:
                 if first:
                     await self.in_thread(release_dead)
@@ -66,6 +67,7 @@ class RoleQueue:
                         ),
                         "",
                     )
+                again = await self.in_thread(lambda store: clockwork.look(store, self.wall()))
                 await self.look()
                 await self._look_at_budgets()
                 due = self.in_thread(lambda store: store.tasks.due(store.tasks.now()))
@@ -75,10 +77,19 @@ class RoleQueue:
             except (KhiveError, OSError) as error:
                 log.warning("roles.no_look", error=str(error))
                 self._stirred.set()
-            if self._depths:
+            if any(depth.queued or depth.leased for depth in self._depths.values()):
                 self._stirred.set()
             at_work = any(depth.leased for depth in self._depths.values())
             await asyncio.sleep(LOOK if at_work else LOOK_WAITING)
+
+    async def _until_stirred(self, seconds: float | None) -> None:
+        """Wait until something happens, or something is due by the clock; None: nothing is."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+        self._stirred.clear()
 
     async def look(self) -> None:
         """See how much waits now."""

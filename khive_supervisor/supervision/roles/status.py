@@ -48,6 +48,7 @@ class RoleStatus(PoolStatus):
 
     queued: int
     leased: int
+    waiting: int
     budget: str
 
 

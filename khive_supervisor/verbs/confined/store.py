@@ -35,6 +35,7 @@ from khive_supervisor.verbs.confined.tasks import (
     ConfinedTasks,
 )
 from khive_supervisor.verbs.confined.wall import Wall
+from khive_supervisor.verbs.confined.workflows import ConfinedWorkflows
 
 
 def confined_store(store: Store, grant: Grant, serving: Callable[[], Collection[str]]) -> Store:
@@ -60,7 +61,8 @@ class ConfinedStore(Wall):
         self.capture = ConfinedCapture(store.capture, grant)
         self.client_sessions = ConfinedClientSessions(store.client_sessions, grant)
         self.injections = ConfinedInjections(store.injections, self.client_sessions)
-        self.tasks = ConfinedTasks(store.tasks, grant)
+        self.tasks = tasks = ConfinedTasks(store.tasks, grant)
+        self.workflows = ConfinedWorkflows(store.workflows, tasks, grant)
         self.executions = ConfinedExecutions(store.executions, entries)
         self.roles = ConfinedRoles(store.roles)
         self.budgets = ConfinedBudgets(store.budgets)

@@ -36,6 +36,7 @@ from khive_supervisor.tasks.model import (
 )
 from khive_supervisor.verbs.confined.entries import ConfinedEntries
 from khive_supervisor.verbs.confined.wall import Wall, check
+from khive_supervisor.workflows.model import NOTHING, Waits
 
 #: Between a namespace and an idempotency key of its own: no key that is typed has it.
 KEY_SEPARATOR = "\x1f"
@@ -65,14 +66,16 @@ class ConfinedTasks(Wall):
         chosen = None if task.chosen is None else SELECTED
         return replace(task, idempotency=key, chosen=chosen, route=route)
 
-    def assign(self, task: NewTask) -> tuple[Task, bool]:
+    def assign(self, task: NewTask, waits: Waits = NOTHING) -> tuple[Task, bool]:
         """Keys are each namespace's own: another one's neither answers nor stands in the way."""
         check(self._grant, task.namespace)
+        for before in waits.after:
+            self._existing(before.task)
         key = task.idempotency
         if key is not None:
             key = f"{task.namespace}{KEY_SEPARATOR}{key}"
         try:
-            found, created = self._tasks.assign(replace(task, idempotency=key))
+            found, created = self._tasks.assign(replace(task, idempotency=key), waits)
         except BudgetExceeded:
             text = f"The budget of the role {task.role} is exceeded. Nothing was queued."
             raise BudgetExceeded(text, hint="Try again later, or name another role.") from None

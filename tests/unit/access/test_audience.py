@@ -67,7 +67,8 @@ def test_what_would_change_others_is_not_an_agents() -> None:
         "capture.backfill", "capture.status", "capture.switch", "review.decide",
         "index.build", "memory.export_records", "memory.import_records",
         "memory.purge", "projects.merge", "projects.move", "projects.rename",
-        "secrets.scan", "system.audit",
+        "secrets.scan", "system.audit", "workflow.approve", "workflow.reject",
+        "workflow.unschedule",
     } == OPERATORS  # fmt: skip
 
 

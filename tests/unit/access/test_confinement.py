@@ -60,8 +60,22 @@ PROBES: dict[str, list[Any]] = {
     "task": [*OWN_TASKS, *FOREIGN_TASKS, "t99", "e4", "e9"],
     "tasks": [[one] for one in (*OWN_TASKS, *FOREIGN_TASKS, "t99")] + [["t1", "t3"]],
     "before": [*OWN_TASKS, *FOREIGN_TASKS, "t99", "e4", "e9"],
-    "after": [0, 3, 99],
     "candidate": ["", "first"],
+    "after": [0, 3, 99, [OWN_TASKS[0]], [FOREIGN_TASKS[0]], ["t99"]],
+    "on_failure": ["run"],
+    "at": ["2100-01-01"],
+    "approve": ["operator", f"{MARK}-role"],
+    "approve_within": ["1h"],
+    "every": ["0 0 1 1 *"],
+    "zone": ["UTC"],
+    "catch_up": ["none"],
+    "workflow": [f"{MARK}-workflow", "own"],
+    "definition": [{"name": "own", "steps": [{"name": "one", "role": "writer"}]}, {"name": MARK}],
+    "input": [{"own": 1}, {MARK: MARK}],
+    "all": [True],
+    "approval": ["a1", "a2", "a99", *OWN_TASKS, *FOREIGN_TASKS],
+    "note": ["own words"],
+    "schedule": ["s1", "s99"],
     "namespace": ["acme", "beta", "nowhere", "*"],
     "part": ["verbs", "links"],
     "profile": [DEFAULT, f"{MARK}-profile", "no-such-profile"],
@@ -101,7 +115,7 @@ PROBES: dict[str, list[Any]] = {
     "latency_us": [1000],
     "timeout": [0],
     "replaces": ["all", "nothing"],
-    "run": [1, 99],
+    "run": [1, 99, "w1", "w2", "w99"],
     "sources": [
         ["/home/own"],
         [f"/home/{MARK}"],
@@ -148,11 +162,12 @@ GIVEN: dict[str, Any] = {
     "event": "UserPromptSubmit", "client": "claude-code", "said": '{"session_id": "a"}',
     "repository": "git:/home/own/.git", "commits": [], "from": "m1", "to": "m3", "of": "m1",
     "kind": "depends_on", "calls": [{"verb": "memory.get", "args": {"ids": ["m1"]}}],
+    "run": "w1", "approval": "a1",
 }  # fmt: skip
 #: Numbers and names that differ from call to call.
 VOLATILE = ("serve", "score", "created_at", "updated_at", "forgotten_at", "at", "last", "event",
-            "run", "started_at", "began_at", "ended_at", "seconds", "deadline", "bytes",
-            "next")  # fmt: skip
+            "run", "asked_at", "expires_at", "started_at", "began_at", "ended_at", "seconds",
+            "deadline", "bytes", "next")  # fmt: skip
 #: The name of an attempt, which has that of its store in it.
 ATTEMPT = re.compile(r"attempt:[0-9a-f]{8}")
 
@@ -216,11 +231,19 @@ class Place:
         # Somebody who has both namespaces has linked them: round from m3 to m1, too.
         for start, end in (("m3", "m5"), ("m5", "k6"), ("m7", "m1"), ("k6", "m1")):
             call(self.user, "graph.link", **{"from": start, "kind": "depends_on", "to": end})
+        steps = [{"name": "one", "role": "writer", "payload": MARK, "approve": True}]
+        call(session, "workflow.run", definition={"name": MARK, "steps": steps},
+             input={MARK: 1}, idempotency_key=f"{MARK}-key")  # fmt: skip
+        cron = {"every": "0 0 1 1 *", "role": "writer", "payload": MARK}
+        call(self.user, "agents.assign", **cron)
 
     def number_from(self, number: int) -> None:
         """Have the next entries and tasks numbered from here."""
         database = self.user.store.tasks._database  # type: ignore[attr-defined]  # no store lets its numbers be chosen
         database.rows("UPDATE sqlite_sequence SET seq = ?", [number - 1])
+        for table in ("approvals", "workflow_runs", "schedules"):  # which may have had no row yet
+            database.rows("DELETE FROM sqlite_sequence WHERE name = ?", [table])
+            database.rows("INSERT INTO sqlite_sequence VALUES (?, ?)", [table, number - 1])
 
     def state(self) -> list[Any]:
         """All that the other namespace holds, as it is."""
@@ -228,7 +251,10 @@ class Place:
         return [
             store.entries.get([5, 6, 7, 8, 9]),
             store.sources.below("beta", "/"),
-            [store.tasks.find(number) for number in (3, 4, 5, 6)],
+            [store.tasks.find(number) for number in (3, 4, 5, 6, 7)],
+            store.workflows.find(1),
+            store.workflows.approval(1),
+            store.schedules.all(),
             store.profiles.find(f"{MARK}-profile"),
             store.bindings.all(),
             {name: n for name, n in store.entries.namespaces().items() if name != "acme"},
@@ -287,6 +313,8 @@ def calls(verb: Verb) -> Iterator[dict[str, Any]]:
     """A verb with each of its arguments in turn, and each of what that can name."""
     base = {name: GIVEN[name] for name in verb.properties
             if name in verb.required or name in ("timeout", "after")}  # fmt: skip
+    if verb.name == "agents.assign":
+        del base["after"]
     if verb.name in ("agents.assign", "agents.wait"):
         base |= {"role": "writer"} if verb.name == "agents.assign" else {"task": "t1"}
     yield base
@@ -402,6 +430,9 @@ ALLOWED = {
     "executions": {"days", "of", "of_tasks", "page"},
     "budgets": {"blocked"},
     "routing": {"breakers", "records"},
+    "workflows": {
+        "approvals", "begin", "cancel", "find", "held", "page", "retry", "step_of", "tasks",
+    },
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from khive_supervisor.tasks.model import (
     QUEUED,
     RESULT_LIMIT,
     STATES,
+    WAITING,
     Claimant,
     NewTask,
     Outcome,
@@ -74,9 +75,10 @@ def test_every_state_has_its_ways_and_only_done_has_none() -> None:
         (QUEUED, {LEASED, CANCELLED, FAILED}),
         (LEASED, {DONE, FAILED, CANCELLED, DEAD, QUEUED}),
         (DONE, set()),
-        (FAILED, {QUEUED}),
-        (CANCELLED, {QUEUED}),
-        (DEAD, {QUEUED}),
+        (WAITING, {QUEUED, CANCELLED, FAILED, DONE}),
+        (FAILED, {QUEUED, WAITING}),
+        (CANCELLED, {QUEUED, WAITING}),
+        (DEAD, {QUEUED, WAITING}),
     ],
 )
 def test_what_may_follow_each_state(state: str, following: set[str]) -> None:
@@ -446,7 +448,7 @@ def test_a_lease_holds_for_some_renewals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "ended"), [(state, state not in (QUEUED, LEASED)) for state in STATES]
+    ("state", "ended"), [(state, state not in (WAITING, QUEUED, LEASED)) for state in STATES]
 )
 def test_what_has_ended_is_what_only_a_retry_leads_out_of(state: str, *, ended: bool) -> None:
     assert (state in ENDED) == ended

@@ -51,7 +51,8 @@ class TaskLog:
     ) -> None:
         """End a task that waits, and say so."""
         self._database.rows(
-            "UPDATE tasks SET state = ?, error = ifnull(?, error), ended_at = ? WHERE id = ?",
+            "UPDATE tasks SET state = ?, error = ifnull(?, error), ended_at = ?, waiting = 0 "
+            "WHERE id = ?",
             [state, error, wall, task_id],
         )
         self.add(task_id, wall, state, token, None, error or "")

@@ -1,0 +1,1 @@
+"""Commands for workflows, approvals and schedules."""

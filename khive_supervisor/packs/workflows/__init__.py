@@ -1,0 +1,1 @@
+"""The workflow pack: graphs of tasks, approvals and schedules."""

@@ -1,0 +1,1 @@
+"""What may be asked of a store about workflows, approvals and schedules."""
