@@ -59,14 +59,14 @@ class Next(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class NextStep:
+class Readiness:
     """What is to be done, and why if the task ends by it or is held."""
 
     next: Next
     why: str = ""
 
 
-def verdict(found: Situation, now: float) -> NextStep:
+def verdict(found: Situation, now: float) -> Readiness:
     """Return what is to be done with a task that waits, at `now` (unix seconds).
 
     What ends it comes first, also while other tasks that it waits for are at work. Nobody is asked
@@ -74,18 +74,18 @@ def verdict(found: Situation, now: float) -> NextStep:
     """
     failed = [one for one in found.before if one.failed]
     if fatal := [one for one in failed if one.policy == CANCEL]:
-        return NextStep(Next.CANCEL, told(fatal))
+        return Readiness(Next.CANCEL, told(fatal))
     if found.approval in (REFUSED, EXPIRED):
         outcome = Next.FAIL if found.refused == FAIL else Next.CANCEL
-        return NextStep(outcome, f"its approval was {found.approval}")
+        return Readiness(outcome, f"its approval was {found.approval}")
     if held := [one for one in failed if one.policy == HOLD]:
-        return NextStep(Next.HOLD, told(held))
+        return Readiness(Next.HOLD, told(held))
     if any(one.state not in ENDED for one in found.before) or found.approval == ASKED:
-        return NextStep(Next.WAIT)
+        return Readiness(Next.WAIT)
     if found.approval == PLANNED:
-        return NextStep(Next.ASK)
+        return Readiness(Next.ASK)
     early = found.start_at is not None and now < found.start_at
-    return NextStep(Next.WAIT if early else Next.QUEUE)
+    return Readiness(Next.WAIT if early else Next.QUEUE)
 
 
 def told(before: Collection[Before]) -> str:
@@ -93,13 +93,13 @@ def told(before: Collection[Before]) -> str:
     return ", ".join(f"t{one.task} {one.state}" for one in before)
 
 
-def outcome_of(parts: Collection[Before]) -> NextStep:
+def outcome_of(parts: Collection[Before]) -> Readiness:
     """Return what becomes of a step that has fanned out, by its parts: QUEUE means that it is done.
 
     What the others found is not thrown away when one fails: they go on, and a retry repeats that
     one alone.
     """
     if any(one.state not in ENDED for one in parts):
-        return NextStep(Next.WAIT)
+        return Readiness(Next.WAIT)
     failed = [one for one in parts if one.failed]
-    return NextStep(Next.FAIL, told(failed)) if failed else NextStep(Next.QUEUE)
+    return Readiness(Next.FAIL, told(failed)) if failed else Readiness(Next.QUEUE)

@@ -23,7 +23,7 @@ from khive_supervisor.tasks.bounds import error_text, payload_text
 from khive_supervisor.tasks.model import CANCELLED, ENQUEUED, FAILED, HELD
 from khive_supervisor.workflows import readiness, templates
 from khive_supervisor.workflows.model import Waits
-from khive_supervisor.workflows.readiness import Next, NextStep
+from khive_supervisor.workflows.readiness import Next, Readiness
 
 
 class Requeue(Protocol):
@@ -99,15 +99,15 @@ class WaitTable:
             return False
         verdict = self._verdict(row, wall)
         if again and verdict.next in (Next.CANCEL, Next.FAIL):
-            verdict = NextStep(Next.HOLD, verdict.why)
+            verdict = Readiness(Next.HOLD, verdict.why)
         return self._apply(row, verdict, wall)
 
-    def _verdict(self, row: WaitRow, wall: float) -> NextStep:
+    def _verdict(self, row: WaitRow, wall: float) -> Readiness:
         if row.parts is not None:
             return readiness.outcome_of(self.rows.parts(row.task_id))
         return readiness.verdict(self.rows.situation(row, self.approvals.state(row.task_id)), wall)
 
-    def _apply(self, row: WaitRow, verdict: NextStep, wall: float) -> bool:
+    def _apply(self, row: WaitRow, verdict: Readiness, wall: float) -> bool:
         if verdict.next is Next.HOLD and not row.held:
             self.rows.mark(row.task_id, held=1)
             self._log.add(row.task_id, wall, HELD, row.token, None, verdict.why)
