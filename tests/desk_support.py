@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from khive_workers.desk.app import DeskApp
 from khive_workers.desk.pages import Pages
 from khive_workers.desk.sessions import PageSessions
-from khive_workers.desk.wishes import Reply, Wish
+from khive_workers.desk.views.wishes import Reply, Wish
 from support import Clock, run
 
 PORT = 8766

@@ -7,7 +7,7 @@ import re
 import pytest
 from desk_support import HOST, FakeBackend, desk
 from khive_workers.desk import guard
-from khive_workers.desk.views import BY_PATH
+from khive_workers.desk.table import BY_PATH
 
 SECRET = "the flamingo ledger"
 ENTRY = {"id": "m1", "content": SECRET, "kind": "semantic", "created_at": "2026-11-30T00:00:00Z"}

@@ -11,18 +11,22 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from khive_supervisor import logs
-from khive_workers.desk import guard, wishes
+from khive_workers.desk import guard
+from khive_workers.desk.changes import CHANGES, Change, address_after
 from khive_workers.desk.live import LiveBoard
 from khive_workers.desk.pages import Pages
 from khive_workers.desk.sessions import PageSession, PageSessions
-from khive_workers.desk.views import BY_PATH, View
-from khive_workers.desk.wishes import DeskBackend, Query
+from khive_workers.desk.table import BY_PATH, View, find
+from khive_workers.desk.views import wishes
+from khive_workers.desk.views.wishes import DeskBackend, Failed, Query, Wish
 
 log = logs.get("khive.desk")
 
 #: Fields of a query or a form, and bytes of a form, that are read.
 MAX_FIELDS = 60
 MAX_FORM = 1 << 20
+#: Where forms go, with the change's name behind it.
+DO = "/desk/do/"
 _HTML = "text/html; charset=utf-8"
 
 
@@ -104,12 +108,22 @@ class DeskApp:
     async def _show(self, request: Request, session: PageSession) -> Response:
         if request.url.path == "/desk/live":
             return self._live()
-        view = BY_PATH.get(request.url.path)
-        if view is None:
+        if request.url.path == "/desk/head.txt":
+            return await self._head()
+        found = find(request.url.path, fields(request.url.query))
+        if found is None:
             return self._message(404, "There is nothing here.")
-        return await self._view(view, fields(request.url.query), session)
+        return await self._view(*found, session)
 
-    async def _view(self, view: View, query: Query, session: PageSession) -> Response:
+    async def _view(
+        self,
+        view: View,
+        query: Query,
+        session: PageSession,
+        draft: Query | None = None,
+        problem: str = "",
+    ) -> Response:
+        """Show a view; after a change that failed with what was written, and why it failed."""
         replies = await self._backend.fulfil(view.wishes(query))
         page = view.page(replies, query, self._pages.now())
         notice, session.notice = session.notice, ""
@@ -117,14 +131,22 @@ class DeskApp:
             "title": view.title,
             "csrf": session.csrf,
             "notice": notice,
-            "problems": wishes.problems(replies),
+            "problems": [*filter(None, [problem]), *wishes.problems(replies)],
+            "draft": draft or {},
         }
-        return self._html(200, view.template, {**page, **more})
+        return self._html(400 if problem else 200, view.template, {**page, **more})
 
     def _live(self) -> Response:
         if self._board.full:
             return self._message(503, "Too many pages are open.")
         return StreamingResponse(self._board.events(), media_type="text/event-stream")
+
+    async def _head(self) -> Response:
+        """Give the audit chain's head, to be kept elsewhere."""
+        (reply,) = await self._backend.fulfil([Wish("system.audit", {"limit": 1})])
+        text = reply.get("head", "") if isinstance(reply, dict) else ""
+        kept = {"Content-Disposition": 'attachment; filename="khive-audit-head.txt"'}
+        return Response(f"{text}\n", headers=kept, media_type="text/plain; charset=utf-8")
 
     def _html(self, status: int, template: str, page: Mapping[str, Any]) -> Response:
         return Response(self._pages.render(template, page), status, media_type=_HTML)
@@ -145,7 +167,21 @@ class DeskApp:
             return self._message(403, "The form is not this page's, or older than your login.")
         if request.url.path == "/logout":
             return self._logout(request)
-        return self._message(404, "There is nothing here.")
+        change = CHANGES.get(request.url.path.removeprefix(DO))
+        if change is None or not request.url.path.startswith(DO):
+            return self._message(404, "There is nothing here.")
+        return await self._do(change, form, session)
+
+    async def _do(self, change: Change, form: Query, session: PageSession) -> Response:
+        """Do it and go back; what was refused is shown where it was asked for."""
+        (reply,) = await self._backend.fulfil([change.wish(form)])
+        back = address_after(form)
+        if not isinstance(reply, Failed):
+            session.notice = change.done
+            return Response(status_code=303, headers={"Location": back})
+        path, _, query = back.partition("?")
+        found = find(path, fields(query)) or (BY_PATH["/"], {})
+        return await self._view(*found, session, form, reply.why)
 
 
 def fields(query: str) -> Query:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from khive_workers.desk.wishes import STATUS, DeskBackend, Reply
+from khive_workers.desk.views.wishes import STATUS, DeskBackend, Reply
 
 #: Seconds between two looks at the store, and at the supervisor.
 STORE_EVERY, SUPERVISOR_EVERY = 0.1, 2.0

@@ -10,9 +10,10 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
-from khive_workers.desk import wording
 from khive_workers.desk.paths import BELOW, VIEWS
+from khive_workers.desk.views import wording
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -46,6 +47,7 @@ class Pages:
         self._environment = Environment(
             loader=DictLoader(sources),
             autoescape=True,
+            finalize=_shown,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -59,7 +61,7 @@ class Pages:
             "ago": lambda text: wording.since(str(text), self._wall_clock()),
             "duration": wording.duration,
             "size": wording.size,
-            "plain": wording.plain,
+            "json": wording.as_json,
         }
 
     def now(self) -> float:
@@ -70,6 +72,11 @@ class Pages:
         """Return a page's HTML."""
         text = self._environment.get_template(template).render(page)
         return text.encode("utf-8", "replace")
+
+
+def _shown(value: object) -> object:
+    """Return what a template shows of a value: no control character reaches a page."""
+    return wording.plain(value) if isinstance(value, str) and type(value) is not Markup else value
 
 
 def _static(name: str, data: bytes) -> StaticFile:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.access.grant import OPERATOR
+from khive_supervisor.audit.verify import verify
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.served import Served
-from khive_workers.desk.wishes import Failed, Reply, Wish
+from khive_workers.desk.views.wishes import DISK, VERIFY, Failed, Reply, Wish
 from khive_workers.http.service import Lane, Service
 
 #: Whoever has logged in is the user, and not one of their agents.
@@ -44,6 +46,8 @@ class Desk:
         # Looking is no feedback: nothing that was shown here counts as served to somebody.
         context.session, context.served = replace(PAGE, project_name=wish.project), Served()
         try:
+            if wish.verb in _FACTS:
+                return _FACTS[wish.verb](context)
             answer = self._service.registry.call(context, wish.verb, dict(wish.args))
         except KhiveError as error:
             return Failed(_words(error))
@@ -61,6 +65,26 @@ class Desk:
     async def token(self) -> object:
         """Return what is another value after every commit to the store."""
         return await self._lane.run(lambda context: context.versions.token())
+
+
+def _nothing(_context: Context) -> Reply:
+    return Failed("")
+
+
+def _verified(context: Context) -> Reply:
+    return dict(verify(context.store.audit.entries()).as_dict())
+
+
+def _disk(context: Context) -> Reply:
+    disk = os.statvfs(os.path.dirname(context.store.path))
+    return {"free": disk.f_bavail * disk.f_frsize, "size": disk.f_blocks * disk.f_frsize}
+
+
+_FACTS: Mapping[str, Callable[[Context], Reply]] = {
+    "": _nothing,
+    VERIFY.verb: _verified,
+    DISK.verb: _disk,
+}
 
 
 def _words(error: KhiveError) -> str:

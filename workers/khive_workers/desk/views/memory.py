@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.wishes import Page, Query, Reply, Wish, told
-from khive_workers.desk.wording import highlighted
+from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
+from khive_workers.desk.views.wording import highlighted
 
 #: Entries of one page of the timeline, and results of a search.
 PAGE, RESULTS = 40, 30

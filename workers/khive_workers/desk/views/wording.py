@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from khive_supervisor.text import wellformed
+from khive_supervisor.text.analysis import STOP_WORDS
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -50,6 +52,11 @@ def size(count: float) -> str:
     return f"{count:.3g} TB"
 
 
+def as_json(value: object) -> str:
+    """Return a text as it is, and anything else as JSON for people."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
 def plain(value: object) -> str:
     """Return a value as text that is Unicode, with line ends alone of all control characters."""
     text = wellformed.text(str(value))
@@ -65,7 +72,8 @@ class Stretch(NamedTuple):
 
 def highlighted(text: str, query: str) -> list[Stretch]:
     """Return a text in pieces: those that begin with a word of the query are hits."""
-    words = [word for word in _words(query.casefold()) if len(word) > 1]
+    asked = [word for word in _words(query.casefold()) if len(word) > 1]
+    words = [word for word in asked if word not in STOP_WORDS] or asked
     return list(_joined(text, words)) if words else [Stretch(text, hit=False)]
 
 
@@ -89,7 +97,7 @@ def _joined(text: str, words: Sequence[str]) -> Iterator[Stretch]:
 
 def _same(token: str, word: str) -> bool:
     """Return True if two words have a stem in common: one begins with the other's."""
-    stem = word if len(word) < 5 else word[:-1].rstrip("se")
+    stem = word if len(word) < 5 else word[:-1]
     return token == word or (len(stem) > 3 and token.startswith(stem))
 
 

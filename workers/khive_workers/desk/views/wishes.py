@@ -21,6 +21,7 @@ class Wish:
     Attributes:
         project: the project that is asked in, by its name; empty: in none.
         supervisor: whether the name is an operation of the supervisor itself.
+        verb: its name; empty: nothing is asked, which fails without a word.
     """
 
     verb: str
@@ -30,6 +31,9 @@ class Wish:
 
 
 STATUS = Wish("status", supervisor=True)
+COUNTERS = Wish("counters", supervisor=True)
+#: Questions that are no verbs: is the audit chain whole, and how full is the store's disk?
+VERIFY, DISK = Wish("(verify)"), Wish("(disk)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +70,5 @@ def told(reply: Reply, name: str) -> list[JsonObject]:
 
 
 def problems(replies: Sequence[Reply]) -> list[str]:
-    """Return why wishes were not fulfilled, each reason once."""
-    return list(dict.fromkeys(one.why for one in replies if isinstance(one, Failed)))
+    """Return why wishes were not fulfilled, each reason once; an empty one is none."""
+    return list(dict.fromkeys(one.why for one in replies if isinstance(one, Failed) and one.why))

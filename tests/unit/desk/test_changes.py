@@ -1,0 +1,82 @@
+"""What the page's forms do, and where they lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from desk_support import FakeBackend, FakeBrowser, desk
+from khive_workers.desk.changes import CHANGES, address_after
+from khive_workers.desk.views.wishes import Failed, Wish
+
+from khive_supervisor.packs import loading
+
+FORM = {"id": "m1", "role": "r", "task": "t1", "target": "m1", "signal": "useful", "only": "same",
+        "content": "x", "tags": "a, b", "decision": "drop", "digest": "d", "text": ""}  # fmt: skip
+
+
+def logged_in(answers: dict[str, Any]) -> tuple[FakeBrowser, FakeBackend, str]:
+    browser = desk(fake := FakeBackend(answers))
+    browser.login()
+    text = browser.ask("GET", "/health").text
+    fake.wished.clear()
+    return browser, fake, text.partition('name="csrf" value="')[2].partition('"')[0]
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_every_change_is_a_verb_s_and_leads_back(name: str) -> None:
+    browser, fake, csrf = logged_in({})
+    answer = browser.ask("POST", f"/desk/do/{name}", {**FORM, "csrf": csrf, "back": "/health"})
+    assert (answer.status, answer.headers["location"]) == (303, "/health")
+    (wish,) = fake.wished
+    if not wish.supervisor:
+        schema = loading.load().get(wish.verb).input_schema
+        assert set(wish.args) <= set(schema["properties"])
+        assert set(schema["required"]) <= set(wish.args)
+    assert CHANGES[name].done in browser.ask("GET", "/health").text
+    assert CHANGES[name].done not in browser.ask("GET", "/health").text
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_no_change_is_made_without_the_form_s_token(name: str) -> None:
+    browser, fake, csrf = logged_in({})
+    path = f"/desk/do/{name}"
+    for form, headers in (
+        ({**FORM}, {}),
+        ({**FORM, "csrf": csrf + "x"}, {}),
+        ({**FORM, "csrf": csrf}, {"sec_fetch_site": "cross-site"}),
+        ({**FORM, "csrf": csrf}, {"content_type": "application/json"}),
+    ):
+        assert browser.ask("POST", path, form, **headers).status == 403
+    assert browser.ask("GET", path).status == 404
+    assert fake.wished == []
+
+
+def test_what_is_refused_is_said_and_what_was_written_is_kept() -> None:
+    entry = {"id": "m1", "content": "old", "created_at": "2026-11-30T00:00:00Z"}
+    answers = {"memory.get": {"entries": [entry]}, "memory.supersede": Failed("It is a secret.")}
+    browser, _, csrf = logged_in(answers)
+    form = {"id": "m1", "content": "my new words", "csrf": csrf, "back": "/memory/m1"}
+    answer = browser.ask("POST", "/desk/do/edit", form)
+    assert answer.status == 400
+    assert "It is a secret." in answer.text
+    assert "my new words" in answer.text
+
+
+@pytest.mark.parametrize(
+    "back",
+    ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)",
+     "", "/tasks",
+     "/memory\r\nSet-Cookie: a=b", "/memory/../../x y", "\\\\evil", "/%0d%0a\n"],
+)  # fmt: skip
+def test_a_form_leads_nowhere_else(back: str) -> None:
+    assert address_after({"back": back}) == "/"
+
+
+@pytest.mark.parametrize("back", ["/", "/memory?q=a", "/memory/m1", "/agents?task=t1"])
+def test_a_form_leads_back(back: str) -> None:
+    assert address_after({"back": back}) == back
+
+
+def test_a_wish_is_not_made_of_what_is_not_there() -> None:
+    assert CHANGES["review"].wish({"id": "c1"}) == Wish("review.decide", {"id": "c1"})

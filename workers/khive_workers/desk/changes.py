@@ -1,0 +1,74 @@
+"""What can be changed by the page: a form's name, the verb that does it, what is said then. Pure.
+
+Verbs check what they are given, and refuse what may not be; nothing here does it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from khive_supervisor.text.plain_json import JsonObject
+from khive_workers.desk.paths import is_page
+from khive_workers.desk.views.wishes import Query, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change: what it makes of a form, and what is said when it is done."""
+
+    wish: Callable[[Query], Wish]
+    done: str
+
+
+def _of_ids(verb: str, **more: object) -> Callable[[Query], Wish]:
+    return lambda form: Wish(verb, {"ids": [form.get("id", "")], **more})
+
+
+def _named(verb: str, *names: str) -> Callable[[Query], Wish]:
+    return lambda form: Wish(verb, {name: form[name] for name in names if name in form})
+
+
+def _edited(form: Query) -> Wish:
+    args: JsonObject = {n: form[n] for n in ("id", "content", "title", "kind") if n in form}
+    tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
+    return Wish("memory.supersede", {**args, "tags": tags})
+
+
+def _operation(name: str, *names: str, **more: object) -> Callable[[Query], Wish]:
+    def wish(form: Query) -> Wish:
+        args = {one: form[one] for one in names if one in form}
+        return Wish(name, {**args, **more}, supervisor=True)
+
+    return wish
+
+
+CHANGES: Mapping[str, Change] = {
+    "edit": Change(_edited, "It is replaced; the old one is kept, and no longer found."),
+    "pin": Change(_of_ids("memory.pin"), "Pinned."),
+    "unpin": Change(_of_ids("memory.pin", pinned=False), "No longer pinned."),
+    "forget": Change(_of_ids("memory.forget"), "Forgotten: no search finds it."),
+    "restore": Change(_of_ids("memory.restore"), "It is back."),
+    "purge": Change(_of_ids("memory.purge"), "Removed for good."),
+    "undo": Change(_named("memory.undo"), "Undone."),
+    "tidy": Change(
+        lambda form: Wish("memory.tidy", {"apply": True, "only": [form.get("only", "")]}),
+        "Tidied up; undo takes it back.",
+    ),
+    "review": Change(_named("review.decide", "id", "decision", "text"), "Decided."),
+    "feedback": Change(_named("brain.feedback", "target", "signal"), "Noted."),
+    "cancel": Change(_named("agents.cancel", "task"), "Asked to stop."),
+    "retry": Change(_named("agents.retry", "task"), "Queued again."),
+    "drain": Change(_operation("roles.drain", "role"), "It takes no more tasks."),
+    "replace": Change(_operation("roles.drain", "role", reload=True), "Its workers are replaced."),
+    "resume": Change(_operation("roles.resume", "role"), "It serves again."),
+    "reload": Change(_operation("reload", "digest"), "The configuration was read again."),
+}
+
+
+def address_after(form: Query) -> str:
+    """Return where to go after a change: back to a view of the page, and nowhere else."""
+    back = form.get("back", "/")
+    path = back.partition("?")[0]
+    plain = all("!" <= letter <= "~" for letter in back) and "\\" not in back
+    return back if plain and is_page(path) and not path.startswith("//") else "/"

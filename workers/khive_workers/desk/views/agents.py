@@ -1,0 +1,74 @@
+"""The view of roles and tasks: how they do, what they are at, what a reload would do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from khive_supervisor.text.plain_json import JsonObject
+from khive_workers.desk.views import plots
+from khive_workers.desk.views.wishes import STATUS, Page, Query, Reply, Wish, told
+
+#: Tasks of a page.
+TASKS = 50
+#: States in which a task can be taken back, and those in which it can be queued again.
+OPEN, OVER = ("queued", "leased", "waiting"), ("failed", "dead", "cancelled")
+
+
+def wishes(query: Query) -> Sequence[Wish]:
+    """Return what is asked for; a task and a reload's plan only if they are to be seen."""
+    args = {name: query[name] for name in ("role", "state", "task_type", "before") if name in query}
+    asked = [
+        STATUS,
+        Wish("agents.roles"),
+        Wish("agents.tasks", {**args, "limit": TASKS}),
+        Wish("agents.budget"),
+    ]
+    asked.append(Wish("agents.task", {"task": query["task"]}) if "task" in query else Wish(""))
+    plan = Wish("reload", {"dry_run": True}, supervisor=True)
+    asked.append(plan if "plan" in query else Wish(""))
+    return asked
+
+
+def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
+    """Return what the template shows."""
+    status, roles, tasks, budget, task, plan = replies
+    seen = status if isinstance(status, dict) else {}
+    found = told(tasks, "tasks")
+    return {
+        "query": query,
+        "roles": _joined(seen.get("roles", []), told(roles, "roles"), told(budget, "roles")),
+        "unserved": seen.get("unserved", {}),
+        "reloaded": seen.get("reload", {}),
+        "tasks": found,
+        "older": found[-1]["task"] if len(found) == TASKS else "",
+        "task": task if isinstance(task, dict) else {},
+        "plan": plan if isinstance(plan, dict) else {},
+        "open": OPEN,
+        "over": OVER,
+        "now": now,
+    }
+
+
+def _joined(
+    pools: Sequence[JsonObject], known: Sequence[JsonObject], budgets: Sequence[JsonObject]
+) -> list[dict[str, Any]]:
+    """Return each role with its workers, its record and its budget."""
+    records, accounts = _by_role(known), _by_role(budgets)
+    return [
+        {
+            **pool,
+            "records": [_record(one) for one in records.get(pool["role"], {}).get("records", [])],
+            "account": accounts.get(pool["role"], {}),
+        }
+        for pool in pools
+    ]
+
+
+def _by_role(rows: Sequence[JsonObject]) -> Mapping[str, JsonObject]:
+    return {str(one["role"]): one for one in rows}
+
+
+def _record(one: JsonObject) -> JsonObject:
+    """Return a role's record at a type of task, with the plot of what it is worth."""
+    return {**one, "plot": plots.beta(one["success"], one["executions"] + 2.0, one["interval"])}
