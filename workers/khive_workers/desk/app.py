@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from khive_supervisor import logs
 from khive_workers.desk import guard
-from khive_workers.desk.changes import CHANGES, Change, address_after
+from khive_workers.desk.changes import CHANGES, PageChange, address_after
 from khive_workers.desk.live import LiveBoard
 from khive_workers.desk.pages import Pages
 from khive_workers.desk.sessions import PageSession, PageSessions
@@ -172,7 +172,7 @@ class DeskApp:
             return self._message(404, "There is nothing here.")
         return await self._do(change, form, session)
 
-    async def _do(self, change: Change, form: Query, session: PageSession) -> Response:
+    async def _do(self, change: PageChange, form: Query, session: PageSession) -> Response:
         """Do it and go back; what was refused is shown where it was asked for."""
         (reply,) = await self._backend.fulfil([change.wish(form)])
         back = address_after(form)

@@ -14,7 +14,7 @@ from khive_workers.desk.views.wishes import Query, Wish
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PageChange:
     """One change: what it makes of a form, and what is said when it is done."""
 
     wish: Callable[[Query], Wish]
@@ -43,26 +43,28 @@ def _operation(name: str, *names: str, **more: object) -> Callable[[Query], Wish
     return wish
 
 
-CHANGES: Mapping[str, Change] = {
-    "edit": Change(_edited, "It is replaced; the old one is kept, and no longer found."),
-    "pin": Change(_of_ids("memory.pin"), "Pinned."),
-    "unpin": Change(_of_ids("memory.pin", pinned=False), "No longer pinned."),
-    "forget": Change(_of_ids("memory.forget"), "Forgotten: no search finds it."),
-    "restore": Change(_of_ids("memory.restore"), "It is back."),
-    "purge": Change(_of_ids("memory.purge"), "Removed for good."),
-    "undo": Change(_named("memory.undo"), "Undone."),
-    "tidy": Change(
+CHANGES: Mapping[str, PageChange] = {
+    "edit": PageChange(_edited, "It is replaced; the old one is kept, and no longer found."),
+    "pin": PageChange(_of_ids("memory.pin"), "Pinned."),
+    "unpin": PageChange(_of_ids("memory.pin", pinned=False), "No longer pinned."),
+    "forget": PageChange(_of_ids("memory.forget"), "Forgotten: no search finds it."),
+    "restore": PageChange(_of_ids("memory.restore"), "It is back."),
+    "purge": PageChange(_of_ids("memory.purge"), "Removed for good."),
+    "undo": PageChange(_named("memory.undo"), "Undone."),
+    "tidy": PageChange(
         lambda form: Wish("memory.tidy", {"apply": True, "only": [form.get("only", "")]}),
         "Tidied up; undo takes it back.",
     ),
-    "review": Change(_named("review.decide", "id", "decision", "text"), "Decided."),
-    "feedback": Change(_named("brain.feedback", "target", "signal"), "Noted."),
-    "cancel": Change(_named("agents.cancel", "task"), "Asked to stop."),
-    "retry": Change(_named("agents.retry", "task"), "Queued again."),
-    "drain": Change(_operation("roles.drain", "role"), "It takes no more tasks."),
-    "replace": Change(_operation("roles.drain", "role", reload=True), "Its workers are replaced."),
-    "resume": Change(_operation("roles.resume", "role"), "It serves again."),
-    "reload": Change(_operation("reload", "digest"), "The configuration was read again."),
+    "review": PageChange(_named("review.decide", "id", "decision", "text"), "Decided."),
+    "feedback": PageChange(_named("brain.feedback", "target", "signal"), "Noted."),
+    "cancel": PageChange(_named("agents.cancel", "task"), "Asked to stop."),
+    "retry": PageChange(_named("agents.retry", "task"), "Queued again."),
+    "drain": PageChange(_operation("roles.drain", "role"), "It takes no more tasks."),
+    "replace": PageChange(
+        _operation("roles.drain", "role", reload=True), "Its workers are replaced."
+    ),
+    "resume": PageChange(_operation("roles.resume", "role"), "It serves again."),
+    "reload": PageChange(_operation("reload", "digest"), "The configuration was read again."),
 }
 
 
