@@ -13,7 +13,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from khive_supervisor.config.enabling import Enabler
@@ -35,6 +35,7 @@ from khive_supervisor.config.settings.values import Setting, describe
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.host import paths
 from khive_supervisor.host.small_file import read_regular
+from khive_supervisor.team.address import address_of, replica_path
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Bytes of the largest file that is read: far above any configuration, far below a mistake.
@@ -42,6 +43,7 @@ MAX_FILE_BYTES = 256 * 1024
 #: Environment variables that override one setting each.
 OVERRIDES = {
     "KHIVE_STORE": ("store", "path"),
+    "KHIVE_STORE_URL": ("store", "url"),
     "KHIVE_NAMESPACE": ("session", "namespace"),
     "KHIVE_LOG_LEVEL": ("log", "level"),
 }
@@ -289,13 +291,32 @@ def _build(reading: _Reading) -> Config:
         raise ConfigError(reading.problems, hint=_HINT)
     tables = {name: kind(**reading.values[name]) for name, kind in TABLES.items()}
     lists = {name: getattr(reading, name) for name in LISTS}
-    config = Config(**tables, **lists)
+    config = _as_replica(reading, Config(**tables, **lists))
     for key, text in _contradictions(config):
         origin = reading.origins.get(key, reading.file or DEFAULT)
         reading.problems.append(f"{origin}: {key}: {text}")
     if reading.problems:
         raise ConfigError(reading.problems, hint=_HINT)
     return config
+
+
+def _as_replica(reading: _Reading, config: Config) -> Config:
+    """Return a configuration that names a server with the path of its replica, and its password.
+
+    The password is kept apart from the settings: these are shown, and given to every child.
+    """
+    if not config.store.url:
+        return config
+    try:
+        address = address_of(config.store.url)
+    except ValueError as error:
+        origin = reading.origins.get("store.url", reading.file or DEFAULT)
+        reading.problems.append(f"{origin}: store.url: {error}")
+        return config
+    plain = os.path.expanduser(config.store.path)
+    path = replica_path(plain, address.url)
+    store = replace(config.store, url=address.url, path=path)
+    return replace(config, store=store, password=address.password, plain_store=plain)
 
 
 def _contradictions(config: Config) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ class Variable:
 VARIABLES = (
     Variable("KHIVE_CONFIG", "place", "the configuration"),
     Variable("KHIVE_STORE", "place", "`store.path` (a relative path starts from the directory)"),
+    Variable("KHIVE_STORE_URL", "place", "`store.url`; not read in a project's directory"),
     Variable("KHIVE_SOCKET", "place", "the supervisor's socket"),
     Variable("XDG_CONFIG_HOME", "place", "the directory of your configuration"),
     Variable("XDG_DATA_HOME", "place", "the directory of the store"),

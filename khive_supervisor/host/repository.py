@@ -14,6 +14,8 @@ from os.path import lexists, normpath, realpath
 MARKS = ("/.git", "/.jj")
 #: Variables that name one file each; what they name must lie outside of the project.
 FILES = ("KHIVE_CONFIG", "KHIVE_STORE", "KHIVE_SOCKET")
+#: The variable that names a team's server; in a project, nobody can tell whose word it is.
+URL = "KHIVE_STORE_URL"
 #: Variables that name a directory each; a relative one counts as unset, as XDG's document says.
 DIRECTORIES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 #: What khive keeps below a home directory, by which one is known.
@@ -115,6 +117,10 @@ def distrust(cwd: str) -> "list[tuple[str, str]]":
         ignored.append(("HOME", home))
         os.environ["HOME"] = account_home()
     home = os.environ.get("HOME") or account_home()
+    if os.environ.get(URL) and project_of(cwd, home) is not None:
+        # Whoever sets variables for a project's sessions would have all memories sent somewhere.
+        ignored.append((URL, "a server"))
+        del os.environ[URL]
     for name in FILES + DIRECTORIES:
         if (value := os.environ.get(name)) and _is_foreign(name, value, cwd, home):
             ignored.append((name, value))

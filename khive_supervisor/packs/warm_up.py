@@ -39,7 +39,7 @@ def warm_up() -> None:
     config = Config()
     for_worker(config.embedder, "/nowhere/supervisor.sock")
     with tempfile.TemporaryDirectory(prefix="khive-rehearsal-") as directory:
-        store = replace(config.store, path=directory + "/rehearsal.db")
+        store = replace(config.store, path=directory + "/rehearsal.db", url="")
         context = Context(
             replace(config, store=store),
             SessionInfo(),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from khive_supervisor.audit import actors
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team.sharing import SharedWrites
+from khive_supervisor.sqlite.team.turn_client import TurnClient, turn_socket
 
 
 def open_store(
@@ -26,8 +28,12 @@ def open_store(
         StoreUnavailable: busy, full or read-only now.
         StoreError: damaged.
     """
+    path, sharing = config.store.path, None
+    if config.store.url:
+        client = TurnClient(turn_socket(path), config.store.busy_timeout)
+        sharing = SharedWrites(client)
     return SqliteStore(
-        config.store.path,
+        path,
         busy_timeout=config.store.busy_timeout,
         allow_network=config.store.allow_network_filesystem,
         guarded=guarded,
@@ -35,4 +41,5 @@ def open_store(
         audited=config.audit.enabled,
         secrets=config.secrets.mode,
         actor=actor,
+        sharing=sharing,
     )

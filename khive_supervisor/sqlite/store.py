@@ -47,6 +47,8 @@ from khive_supervisor.sqlite.tasks.executions import ExecutionTable
 from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.routing import RoutingTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
+from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team.replica import Replica, TeamClock
 from khive_supervisor.sqlite.vectors.generations import GenerationTable
 from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.sqlite.workflows.runs import WorkflowTable
@@ -54,7 +56,6 @@ from khive_supervisor.sqlite.workflows.schedules import ScheduleTable
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import ChangeCounts, Checkpoint, StoreStats
 from khive_supervisor.tasks import lease
-from khive_supervisor.tasks.lease import Moment
 
 #: Seconds that a write waits for another one, unless the configuration says otherwise.
 BUSY_TIMEOUT = 10.0
@@ -81,12 +82,8 @@ class SqliteStore(Store):
         filesystem_of: Callable[[str], str | None] = guards.filesystem_type,
         library_version: Callable[[], str] = apsw.sqlite_lib_version,
         sharing: Sharing | None = None,
-        now: Callable[[], Moment] = lease.now,
-        node: str = "",
     ) -> None:
         self.path = os.path.realpath(path)
-        self.node = node
-        self._now = now
         self.database = _open(
             Opening(
                 self.path,
@@ -100,6 +97,11 @@ class SqliteStore(Store):
             TextGate(secrets),
             sharing,
         )
+        self.node, self._now = "", lease.now
+        if sharing is not None:
+            team_clock = TeamClock(self.replica)
+            self.node, self._now = self._node(), team_clock.now
+            clock = team_clock.wall_clock
         self._chain = AuditTable(self.database, clock, actor, enabled=audited)
         self._make_facets(clock, self._chain)
         self.lists = ListingTable(self.database, self.entries, clock)
@@ -140,6 +142,15 @@ class SqliteStore(Store):
         self.deliveries = DeliveryTable(database, clock, audit)
         self.workflows = runs = WorkflowTable(database, clock, audit, tasks)
         self.schedules = ScheduleTable(database, clock, audit, runs)
+
+    def replica(self) -> Replica | None:
+        """Return how this file follows a team's server; None if it is one machine's own."""
+        with self.database.raw() as connection:
+            return replica.read(connection)
+
+    def _node(self) -> str:
+        row = self.replica()
+        return "" if row is None else row.node
 
     def close(self) -> None:
         self.database.close()

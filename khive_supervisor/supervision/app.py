@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from khive_supervisor import __version__, logs
 from khive_supervisor.config.guarded import guarded
 from khive_supervisor.host import holder, ownership, processes
+from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.engine import upgrading
+from khive_supervisor.supervision.processes import replicator
 from khive_supervisor.supervision.processes.liveness import TICK
 from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.upgrade.handover import Successor
@@ -25,6 +27,8 @@ from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.supervisor")
 
+#: Seconds that roles wait for the replicator, which waits for a team's server.
+REPLICATOR_PATIENCE = 5.0
 #: Seconds after which `start` says ready although a child is not: full text serves meanwhile.
 READY_PATIENCE = 10.0
 
@@ -102,10 +106,13 @@ class Supervisor:
         # The store's guards refuse before a lock file is made beside a foreign file.
         ownership.check(guarded(config, parts.config_file, parts.socket_path))
         directory = os.path.dirname(lock.store)
+        if config.store.url:
+            make_private_directory(directory)
         if not (start.deliberate or start.inherited):
             upgrading.check_environment(lock.store, holder.named_by(lock.store))
         if os.path.isdir(directory) and os.access(directory, os.W_OK):
             lock.acquire()
+        replicator.join(config, parts.environment.variables)
         parts.upkeep.open()
         lock.acquire()
 
@@ -133,6 +140,11 @@ class Supervisor:
             log.warning("capability.broken", problem=text)
         log.info("supervisor.started", version=__version__, store=parts.config.store.path)
         parts.records.started(parts.config, parts.config_file)
+        if parts.replicator is not None:
+            # Roles are written down at once; if the server is away, that is tried again.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REPLICATOR_PATIENCE):
+                    await parts.replicator.ready.wait()
         await parts.roles.start()
 
     def _watch(self) -> list[Callable[[], Awaitable[None]]]:

@@ -42,6 +42,11 @@ from khive_supervisor.supervision.processes.hook_worker import HookWorker
 from khive_supervisor.supervision.processes.http_listener import HTTP_OFF, HttpFront
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.notifier import NotifierChild
+from khive_supervisor.supervision.processes.replicator import (
+    NO_TEAM,
+    ReplicatorChild,
+    environment_for,
+)
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.processes.spawner import Spawner
 from khive_supervisor.supervision.processes.states import ProcessState
@@ -114,6 +119,7 @@ class Parts:
         self.http: HttpFront | None = None
         self.spawner = self._spawner(config)
         self.hook_worker = HookWorker(self.spawner, time.monotonic)
+        self.replicator: ReplicatorChild | None = None
         self.children = self._children(config)
         #: Whether HTTP is served from the start on; otherwise from the first wish for the page.
         self.serves_http = self.start.http or config.http.enabled
@@ -143,6 +149,11 @@ class Parts:
             children.append(
                 child("embedder", "khive_workers.embedder", on_ready=wake, on_silence=hint)
             )
+        if config.store.url:
+            variables = environment_for(config, self.environment.variables)
+            policy = RestartPolicy.of(config)
+            self.replicator = ReplicatorChild(policy=policy, environment=variables)
+            children.append(self.replicator)
         return {one.name: one for one in children}
 
     def _add_http(self, config: Config, settings: HttpSettings) -> HttpFront:
@@ -340,6 +351,7 @@ class Parts:
             "children": [child.describe() for child in self.wanted_children],
             "builder": self.upkeep.builder.progress_status(),
             "index": self.upkeep.index_state.describe(config.embedder.kind),
+            "team": NO_TEAM if self.replicator is None else self.replicator.team,
             "freshness": self.watcher.describe(),
             "http": self.http.describe(self.children["http"]) if self.http else HTTP_OFF,
             **self.roles.describe(),

@@ -49,6 +49,16 @@ class Summary:
     latency: float | None
 
 
+def named_here(worker: str, node: str) -> str:
+    """Return a worker's name as other nodes of a team see it; its own without a team."""
+    return f"{worker}@{node}" if node else worker
+
+
+def node_of(worker: str) -> str:
+    """Return the node of a worker's name, with or without the process behind it; empty: none."""
+    return worker.rpartition("@")[2].partition(":")[0] if "@" in worker else ""
+
+
 def day_of(wall: float) -> int:
     """The day of a time in unix seconds."""
     return int(wall // DAY)

@@ -19,6 +19,7 @@ from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.cli.doctor.confinement import check_confinement
 from khive_supervisor.cli.doctor.hooks import check_hooks
 from khive_supervisor.cli.doctor.project import check_project
+from khive_supervisor.cli.doctor.team import check_team
 from khive_supervisor.cli.render import output
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.errors import ConfigError
@@ -95,6 +96,7 @@ def _of(found: LoadedConfig, deep: bool, path: str) -> Plan:
     yield "capabilities", functools.partial(service.check_capabilities, config)
     yield "store place", functools.partial(service.check_place, config)
     yield "store", functools.partial(service.check_store, config, deep)
+    yield "team", functools.partial(check_team, config, path)
     yield "log", functools.partial(service.check_log, config)
 
 

@@ -60,12 +60,27 @@ def _head(status: JsonObject) -> str:
             f"pid     {status['pid']}, up {duration(status['uptime_seconds'])}",
             f"store   {status['store']}",
             *(f"        {text}" for text in _about_store(status)),
+            *_team_lines(status.get("team", {})),
             f"config  {status['config_file'] or 'defaults (no file)'}",
             *([f"log     {status['log']}"] if "log" in status else []),
             *_upgrade_lines(status.get("upgrade", {})),
             *_http_lines(status.get("http", {}), "http    "),
         )
     )
+
+
+def _team_lines(team: Shown) -> list[str]:
+    """Return how this node stands with a team's server; nothing where there is none."""
+    if team.get("state", "off") == "off":
+        return []
+    where = f" to {team['server']}" if team.get("server") else ""
+    line = f"team    {team['state']}{where}"
+    if "number" in team:
+        line += f", as {team['node']}, at change {team['number']}"
+        line += f", {team['behind']} behind" if team["behind"] else ""
+        nodes = ", ".join(map(str, team["peers"]))
+        line += f"; nodes: {nodes}" if team["state"] == "connected" else ""
+    return [line, *([f"        {team['problem']}"] if team.get("problem") else [])]
 
 
 def _upgrade_lines(upgrade: Shown) -> list[str]:

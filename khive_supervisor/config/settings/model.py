@@ -39,7 +39,12 @@ from khive_supervisor.workflows.definitions import Definition
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration; `Config()` is what a user without a file has."""
+    """The whole configuration; `Config()` is what a user without a file has.
+
+    Attributes:
+        password: the team's server's, where it stood in `store.url`: no setting, so never shown.
+        plain_store: where this machine's own store would lie, if `store.path` is a replica's.
+    """
 
     store: StoreSettings = field(default_factory=StoreSettings)
     secrets: SecretSettings = field(default_factory=SecretSettings)
@@ -61,6 +66,8 @@ class Config:
     confine: tuple[Confine, ...] = ()
     channels: tuple[Channel, ...] = ()
     workflows: tuple[Definition, ...] = ()
+    password: str = field(default="", repr=False)
+    plain_store: str = ""
 
     def role(self, name: str) -> Role | None:
         """Return the role of a name, if there is one."""

@@ -25,7 +25,7 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """The durable store: one SQLite file."""
+    """The durable store: one SQLite file, or a team's, of which this machine has a copy in one."""
 
     path: str = users_own(
         lambda: paths.data_home() + "/khive.db",
@@ -33,6 +33,16 @@ class StoreSettings:
         "The database file; the index lies beside it. `~` is the home directory; a relative "
         "path is relative to the configuration file.",
         shown_default="$XDG_DATA_HOME/khive/khive.db (~/.local/share/khive/khive.db)",
+    )
+    url: str = users_own(
+        "",
+        "text",
+        "A PostgreSQL server that holds the store of a team, as postgresql://user@host/database; "
+        "this machine keeps a replica in a directory of its own beside `path`. A password "
+        "belongs into ~/.pgpass or a service file.",
+        bounds=(0, 2000),
+        optional=True,
+        private=True,
     )
     allow_network_filesystem: bool = users_own(
         False,

@@ -209,6 +209,13 @@ class EntryTable(EntryStore):
             self._index(entry_id, as_new(entry))
             self._vectors.renumber(entry_id)
 
+    def follow(self, ids: Sequence[int]) -> None:
+        """Have the words of entries be what their rows say, after somebody else changed these."""
+        self.unindex(ids)
+        for entry in self.get(ids):
+            if entry.live:
+                self._index(entry.id, as_new(entry))
+
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         wanted = json.dumps([one.hex() for one in hashes])
         return dict(

@@ -37,6 +37,7 @@ class Belonging:
 
     Attributes:
         store: the real path of our store.
+        plain: that of the one which lay in its place if we had no team's; else the same.
         file: our configuration's file.
         own: the store that our file names; None if it names none.
         socket: where we listen.
@@ -44,6 +45,7 @@ class Belonging:
     """
 
     store: str
+    plain: str
     file: str | None
     own: str | None
     socket: str
@@ -58,7 +60,9 @@ class Belonging:
             own = _store_in(loaded.file) if loaded.file else None
         else:
             own = None if origin == "default" else path
-        return cls(os.path.realpath(path), loaded.file, own, socket, aside)
+        store = os.path.realpath(path)
+        plain = os.path.realpath(loaded.config.plain_store or store)
+        return cls(store, plain, loaded.file, own, socket, aside)
 
     async def admit(self, hello: Mapping[str, Any]) -> Elsewhere | None:
         """Return where a client belongs; None: here.
@@ -82,7 +86,7 @@ class Belonging:
         file = hello.get("config")
         named = hello.get("store") or (self._named_by(file) if file else None)
         meant = os.path.realpath(named or hello["default_store"])
-        if meant == self.store:
+        if meant in (self.store, self.plain):
             return None
         other = holder.of(meant)
         found = other.socket if other is not None else None

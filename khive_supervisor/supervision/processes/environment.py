@@ -17,11 +17,15 @@ KEPT = frozenset(
     {
         "HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR",
         "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR",
+        "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR",
+        "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
         "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     }
 )  # fmt: skip
 KEPT_PREFIXES = ("KHIVE_", "LC_", "PYTHON", "XDG_")
+#: It may have a password in it; what children need of it is in the configuration that they get.
+URL = "KHIVE_STORE_URL"
 #: What a task is known by: a supervisor that an agent had to start is no part of the task.
 OF_A_TASK = ("KHIVE_TASK_", "KHIVE_ROLE")
 
@@ -35,6 +39,7 @@ def for_children(environ: Mapping[str, str], config: Config) -> dict[str, str]:
         for name, value in environ.items()
         if name not in forwarded
         and not name.startswith(OF_A_TASK)
+        and name != URL
         and (name in KEPT or name in own or name.startswith(KEPT_PREFIXES))
     }
 

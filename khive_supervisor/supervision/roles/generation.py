@@ -29,6 +29,7 @@ from khive_supervisor.supervision.roles.events import RoleEvent
 from khive_supervisor.supervision.roles.lifecycle import GenerationState, change
 from khive_supervisor.supervision.roles.status import GenerationStatus
 from khive_supervisor.supervision.roles.worker import KILL_PATIENCE, RoleWorker, WorkerObserver
+from khive_supervisor.tasks.records import named_here
 
 log = logs.get("khive.roles")
 _JITTER = random.SystemRandom()
@@ -57,6 +58,8 @@ class PoolDependencies:
     #: What happens while nobody waits for it.
     events: asyncio.Queue[RoleEvent]
     clock: Callable[[], float] = time.monotonic
+    #: The name of this node of a team; empty without one.
+    node: Callable[[], str] = lambda: ""
     #: Held while a worker of a reload starts and imports: one core is left to those at work.
     turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(max(1, (os.cpu_count() or 1) - 1))
@@ -148,7 +151,7 @@ class RoleGeneration:
 
     def _start_worker(self, environment: dict[str, str]) -> RoleWorker:
         role, config = self.role, self.config
-        name = f"{role.role}-{self.number}-{secrets.token_hex(4)}"
+        name = named_here(f"{role.role}-{self.number}-{secrets.token_hex(4)}", self.around.node())
         worker = RoleWorker(name, self.observer, self.around.take_log, role.timeout)
         request: RoleRequest = {
             "kind": "role",

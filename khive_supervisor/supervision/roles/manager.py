@@ -56,7 +56,9 @@ class Roles:
             self.environment,
             self.events,
             clock,
+            lambda: self._node,
         )
+        self._node = ""
         self._pools: dict[str, RolePool] = {}
         self._queue = RoleQueue(self._pools, in_thread, wall)
         self._rows = RoleRows(self._pools, in_thread, self._queue.released)
@@ -70,6 +72,7 @@ class Roles:
 
     async def start(self) -> None:
         """Start the workers of every role; returns before they are ready."""
+        self._node = await self._in_thread(lambda store: store.node)
         rows = {row.role: row for row in await self._in_thread(lambda store: store.roles.own())}
         await self._rows.limit(self._config.roles)
         for role in self._config.roles:

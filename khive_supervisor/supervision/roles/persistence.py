@@ -20,6 +20,7 @@ from khive_supervisor.supervision.roles.lifecycle import FINAL
 from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.worker import RoleWorker
 from khive_supervisor.tasks.model import LEASED, Released, RoleRow, TaskFilter
+from khive_supervisor.tasks.records import node_of
 
 log = logs.get("khive.roles")
 
@@ -125,7 +126,9 @@ def release_dead(store: Store) -> None:
     of a lease, nothing more.
     """
     held = store.tasks.page(TaskFilter(state=LEASED), limit=HELD_LIMIT)
-    dead = {task.worker for task in held if task.worker and _is_dead(task.worker)}
+    # The process of another node's worker is none of this machine's; its lease ends by itself.
+    ours = {task.worker for task in held if task.worker and node_of(task.worker) == store.node}
+    dead = {worker for worker in ours if _is_dead(worker)}
     if dead:
         end_strays(dead)  # before somebody else begins with the same
     for worker in dead:

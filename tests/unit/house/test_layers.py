@@ -20,7 +20,7 @@ SOURCES = (ROOT / "khive_supervisor", ROOT / "workers" / "khive_workers")
 
 #: From the bottom up. `khive_supervisor` is left out of names; workers have theirs in full.
 FLOORS = (
-    ("", "exitcodes", "text"),
+    ("", "exitcodes", "team", "text"),
     ("documents", "index", "truth"),
     ("errors", "briefing", "sqlite.schema.released"),
     ("graph", "redaction"),
@@ -46,6 +46,7 @@ FLOORS = (
         "index.inverted",
         "sqlite.journal",
         "sqlite.channels",
+        "sqlite.team",
     ),
     ("sqlite.workflows",),
     ("index.vectors", "sqlite"),
@@ -94,7 +95,13 @@ FLOORS = (
         "khive_workers.desk",
         "khive_workers.metrics",
     ),
-    ("khive_workers.http", "khive_workers.role", "khive_workers.session", "khive_workers.notifier"),
+    (
+        "khive_workers.http",
+        "khive_workers.notifier",
+        "khive_workers.replicator",
+        "khive_workers.role",
+        "khive_workers.session",
+    ),
     ("khive_workers.zygote",),
 )
 RANK = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

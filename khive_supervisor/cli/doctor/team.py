@@ -1,0 +1,43 @@
+"""The check of `doctor` for a team's server: how the supervisor's replicator stands with it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+
+from khive_supervisor.cli.connection.finding import status_of
+from khive_supervisor.cli.doctor.checks import Check
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control.client import ControlClient
+from khive_supervisor.errors import KhiveError
+
+#: Changes that a node may be behind before that is reported.
+BEHIND_WARN = 100
+
+
+def check_team(config: Config, socket_path: str) -> Iterable[Check]:
+    """Whether the driver is there, the server answers, and this node keeps up with it."""
+    if not config.store.url:
+        return
+    if importlib.util.find_spec("psycopg") is None:
+        why = "store.url names a PostgreSQL server."
+        fix = "pip install 'khive-supervisor[postgres]'"
+        yield Check("team", "fail", "The driver of PostgreSQL is not installed", why, fix)
+        return
+    try:
+        with ControlClient(socket_path) as client:
+            team = status_of(client).get("team", {})
+    except (KhiveError, OSError):
+        yield Check("team", "ok", "No supervisor runs; it would ask the server")
+        return
+    state, behind = str(team.get("state", "off")), int(team.get("behind", 0))
+    problem = str(team.get("problem", ""))
+    if state != "connected":
+        fix = "Writes fail until it is back; reading goes on. docs/team.md says what to look at."
+        yield Check("team", "fail", f"The server is not used: {state}", problem, fix)
+    elif behind > BEHIND_WARN:
+        why = "The disk or a processor of this machine does not keep up."
+        yield Check("team", "warn", f"This node is {behind} changes behind", why)
+    else:
+        named = f"{team.get('server')}, change {team.get('number')}, as {team.get('node')}"
+        yield Check("team", "ok", f"{named}; nodes: {', '.join(team.get('peers', []))}")

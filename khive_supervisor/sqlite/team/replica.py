@@ -1,0 +1,97 @@
+"""What a replica's own row says: the node, the server, how far it has come, the server's clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.tasks import lease
+from khive_supervisor.tasks.lease import Moment
+
+#: Seconds after which a process reads the offset of the server's clock again.
+_CLOCK_AGE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """The row. `ahead` is what the server's clock is ahead of the clock of the boot `boot`."""
+
+    node: str
+    server: str
+    number: int
+    boot: str = ""
+    ahead: float = 0.0
+
+
+def read(connection: apsw.Connection) -> Replica | None:
+    """Return a replica's row; None in a store of one machine."""
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "SELECT node, server, number, boot, ahead FROM replica"
+    ).fetchall()
+    return Replica(*rows[0]) if rows else None
+
+
+def put(connection: apsw.Connection, row: Replica) -> None:
+    """Write the row, inside or outside of a transaction."""
+    connection.execute(
+        "INSERT OR REPLACE INTO replica (only, node, server, number, boot, ahead) "
+        "VALUES (1, ?, ?, ?, ?, ?)",
+        (row.node, row.server, row.number, row.boot, row.ahead),
+    )
+
+
+def position(connection: apsw.Connection) -> int:
+    """Return the number of the last change that is in here."""
+    rows: list[tuple[Any, ...]] = connection.execute("SELECT number FROM replica").fetchall()
+    return int(rows[0][0]) if rows else 0
+
+
+def advance(connection: apsw.Connection, number: int) -> None:
+    """Write down that a change is in here, in the transaction that brings it."""
+    connection.execute("UPDATE replica SET number = ?", (number,))
+
+
+class TeamClock:
+    """The server's clock, as the replicator measured it against this boot's."""
+
+    def __init__(
+        self,
+        look: Callable[[], Replica | None],
+        own: Callable[[], Moment] = lease.now,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._look = look
+        self._own = own
+        self._wall = wall
+        self._row: Replica | None = None
+        self._read_at = -_CLOCK_AGE
+
+    def now(self) -> Moment:
+        """Return the moment by the server's clock; its boot is the team's.
+
+        Raises:
+            StoreUnavailable: the server could not be asked since this machine has started.
+        """
+        row, own = self._current()
+        if row is None or row.boot != own.boot:
+            raise StoreUnavailable(
+                "The team's server could not be asked for its time since this machine started.",
+                hint="Try again when `khive-supervisor status` shows the server as connected.",
+            )
+        return Moment(f"team:{row.server}", own.at + row.ahead)
+
+    def wall_clock(self) -> float:
+        """Return unix seconds: the server's, else this machine's."""
+        row, own = self._current()
+        return own.at + row.ahead if row is not None and row.boot == own.boot else self._wall()
+
+    def _current(self) -> tuple[Replica | None, Moment]:
+        own = self._own()
+        if own.at - self._read_at >= _CLOCK_AGE:
+            self._row, self._read_at = self._look(), own.at
+        return self._row, own

@@ -1,0 +1,135 @@
+"""A writing process's connection to its node's replicator."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+
+from khive_supervisor.control.client import check_peer
+from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.host import paths
+from khive_supervisor.team.messages import (
+    Garbled,
+    Message,
+    MessageKind,
+    MessageReader,
+)
+
+#: Seconds that a replicator may take to accept a connection, and beyond its own waiting to answer.
+CONNECT_DEADLINE, ANSWER_GRACE = 2.0, 10.0
+_RECEIVE_BYTES = 1 << 16
+_HINT = "Reading goes on. Try again when `khive-supervisor status` shows the server as connected."
+
+
+def turn_socket(store_path: str) -> str:
+    """Return where the replicator of a replica listens."""
+    named = os.path.realpath(store_path).encode("utf-8", "surrogateescape")
+    return f"{paths.state_home()}/run/{paths.digest(named)}.team"
+
+
+class TurnClient:
+    """Takes turns; used by one thread at a time."""
+
+    def __init__(self, path: str, patience: float) -> None:
+        self._path = path
+        self._deadline = patience + ANSWER_GRACE
+        self._sock: socket.socket | None = None
+        self._reader = MessageReader()
+
+    def take(self) -> int:
+        """Wait for the turn; return the number that the replica has come to.
+
+        Raises:
+            StoreUnavailable: it is not to be had now.
+        """
+        kept = self._sock is not None
+        try:
+            return self._asked()
+        except ConnectionError:
+            self.close()
+            if kept:  # that one was of a replicator which has ended since
+                with contextlib.suppress(ConnectionError):
+                    return self._asked()
+            raise _away("no replicator is running") from None
+
+    def _asked(self) -> int:
+        answer = self._exchange(Message(MessageKind.TAKE))
+        return self._number(answer, MessageKind.GRANTED)
+
+    def hand_over(self, changes: bytes) -> int:
+        """Have changes accepted; return their number. The turn is over then.
+
+        Raises:
+            StoreUnavailable: they were not accepted, or nobody knows; the message says which.
+        """
+        try:
+            answer = self._exchange(Message(MessageKind.CHANGES, changes))
+        except ConnectionError:
+            self.close()
+            raise StoreUnavailable(
+                "The replicator ended while this was written: it may or may not have been stored.",
+                hint="Look before you repeat it.",
+            ) from None
+        return self._number(answer, MessageKind.ACCEPTED)
+
+    def give_back(self) -> None:
+        """Let others have the turn; nothing was changed. Never raises."""
+        if self._sock is not None:
+            try:
+                self._sock.sendall(Message(MessageKind.GIVE_BACK).encode())
+            except OSError:
+                self.close()  # which gives it back as well
+
+    def close(self) -> None:
+        """Close the connection; a turn that is held is given back by it."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+            self._reader = MessageReader()
+
+    def _number(self, answer: Message, expected: MessageKind) -> int:
+        if answer.kind is MessageKind.REFUSED:
+            raise StoreUnavailable(answer.refusal.why, hint=answer.refusal.hint)
+        if answer.kind is not expected:
+            self.close()
+            raise _away(f"the replicator answered {answer.kind.name}")
+        return answer.number
+
+    def _exchange(self, message: Message) -> Message:
+        """Send a message and return its answer; ConnectionError at the other side's end."""
+        sock = self._sock or self._connect()
+        until = time.monotonic() + self._deadline
+        try:
+            sock.sendall(message.encode())
+            while True:
+                sock.settimeout(max(0.001, until - time.monotonic()))
+                data = sock.recv(_RECEIVE_BYTES)
+                if not data:
+                    raise ConnectionResetError
+                if found := self._reader.feed(data):
+                    return found[0]
+        except TimeoutError:
+            self.close()
+            raise _away(f"the replicator did not answer for {self._deadline:g} s") from None
+        except (Garbled, OSError) as error:
+            raise ConnectionResetError(str(error)) from None
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(CONNECT_DEADLINE)
+        try:
+            sock.connect(self._path)
+            check_peer(sock, self._path)
+        except OSError as error:
+            sock.close()
+            raise ConnectionRefusedError(str(error)) from None
+        self._sock = sock
+        return sock
+
+
+def _away(why: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"Nothing was written: the team's server cannot be asked now ({why}).", hint=_HINT
+    )

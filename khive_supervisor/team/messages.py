@@ -1,0 +1,109 @@
+"""What a process that writes and its node's replicator say to each other (pure).
+
+A message is its length (4 bytes, big-endian, of what follows), its kind (1 byte) and its body. The
+writer asks for the turn, and then either hands its changes over or gives the turn back. The
+replicator answers the first with the number that the replica has come to, the second with the
+number that the changes have got; either with a refusal. Whoever closes the connection has given the
+turn back.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import struct
+from dataclasses import dataclass
+
+#: Bytes of the longest message: far above what one transaction changes.
+LIMIT = 1 << 30
+_HEAD = struct.Struct(">IB")
+
+
+class MessageKind(enum.IntEnum):
+    """What a message says."""
+
+    #: From the writer: the body is empty, the changes, empty.
+    TAKE = 1
+    CHANGES = 2
+    GIVE_BACK = 3
+    #: From the replicator: the body is a number, a number, a refusal.
+    GRANTED = 17
+    ACCEPTED = 18
+    REFUSED = 19
+
+
+class Garbled(ValueError):
+    """What came is no message of this kind of connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message; `number` and `refusal` read what the body says."""
+
+    kind: MessageKind
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return it as it is sent."""
+        return _HEAD.pack(len(self.body) + 1, self.kind) + self.body
+
+    @property
+    def number(self) -> int:
+        """The number that a grant or an acceptance carries."""
+        return int(self.body)
+
+    @property
+    def refusal(self) -> Refusal:
+        """Why the turn or the changes were refused."""
+        said = json.loads(self.body)
+        return Refusal(str(said["why"]), str(said["hint"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something was not done, and what to do about it."""
+
+    why: str
+    hint: str
+
+
+def numbered(kind: MessageKind, number: int) -> Message:
+    """Return a grant or an acceptance."""
+    return Message(kind, b"%d" % number)
+
+
+def refused(refusal: Refusal) -> Message:
+    """Return a refusal."""
+    body = json.dumps({"why": refusal.why, "hint": refusal.hint}).encode()
+    return Message(MessageKind.REFUSED, body)
+
+
+class MessageReader:
+    """Cuts what arrives into messages."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Return the messages that are whole now.
+
+        Raises:
+            Garbled: the other side does not speak this.
+        """
+        self._rest += data
+        found = []
+        while (message := self._next()) is not None:
+            found.append(message)
+        return found
+
+    def _next(self) -> Message | None:
+        if len(self._rest) < _HEAD.size:
+            return None
+        length, kind = _HEAD.unpack_from(self._rest)
+        if not 0 < length <= LIMIT or kind not in iter(MessageKind):
+            raise Garbled(f"a message of {length} bytes of the kind {kind}")
+        if len(self._rest) < length + 4:
+            return None
+        body = bytes(self._rest[_HEAD.size : length + 4])
+        del self._rest[: length + 4]
+        return Message(MessageKind(kind), body)

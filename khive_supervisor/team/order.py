@@ -1,0 +1,71 @@
+"""The order of a team's changes: numbers without a hole, applied one after the other (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Changes since the last base after which another one is made, and those before it that are kept
+#: for nodes that are behind.
+RENEW_AFTER, KEPT_BEFORE = 5000, 5000
+#: Changes that are applied in one local transaction.
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the log: its number, the schema that it was made by, and what it changes."""
+
+    number: int
+    schema: int
+    changes: bytes
+
+
+class OutOfOrder(Exception):
+    """The numbers are not what they have to be; the message says how, for people."""
+
+
+class SchemaAhead(Exception):
+    """A change was made by a later release than this one."""
+
+
+def following(position: int, changes: Sequence[Change], schema: int) -> list[Change]:
+    """Return what is newer than a position, which follows it without a hole.
+
+    Raises:
+        OutOfOrder: a number is missing.
+        SchemaAhead: one of them may change what this release does not know.
+    """
+    newer = [change for change in changes if change.number > position]
+    for expected, change in enumerate(newer, position + 1):
+        if change.number != expected:
+            raise OutOfOrder(f"change {expected} is missing: after it comes {change.number}")
+        if change.schema > schema:
+            raise SchemaAhead(
+                f"change {expected} is of the schema {change.schema}, and this release knows "
+                f"{schema}: upgrade this node"
+            )
+    return newer
+
+
+def check_head(position: int, head: int) -> None:
+    """Check that a server has not lost what this replica has seen.
+
+    Raises:
+        OutOfOrder: it has: a failover or a restored backup went back behind acknowledged writes.
+    """
+    if head < position:
+        raise OutOfOrder(
+            f"the server has come to change {head} only, and this node has seen change {position}: "
+            f"{position - head} acknowledged writes are lost there"
+        )
+
+
+def base_is_due(head: int, base: int) -> bool:
+    """Return whether a new base should be made, so that nodes that join need not apply it all."""
+    return head - base >= RENEW_AFTER
+
+
+def forgotten_before(base: int) -> int:
+    """Return the number up to which a new base makes the log superfluous."""
+    return max(0, base - KEPT_BEFORE)

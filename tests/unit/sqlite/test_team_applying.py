@@ -1,0 +1,202 @@
+"""Changes of one store applied to its copies: they are equal afterwards, words and counters too."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+import pytest
+
+from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.sqlite.engine.backup import copy_to
+from khive_supervisor.sqlite.schema.migrations import NEWEST
+from khive_supervisor.sqlite.schema.shared import SHARED
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team.applying import Applier, Diverged
+from khive_supervisor.sqlite.team.replica import Replica
+from khive_supervisor.sqlite.team.sharing import SharedWrites
+from khive_supervisor.sqlite.team.turn_client import TurnClient
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.tasks.lease import Moment
+from khive_supervisor.tasks.model import Claimant, NewTask, Outcome, RoleRow
+from khive_supervisor.team.order import Change, OutOfOrder
+
+
+@dataclass
+class Log(TurnClient):
+    """A log without a server: takes whatever comes next, unless it is away."""
+
+    changes: list[Change] = field(default_factory=list)
+    away: bool = False
+    turns: int = 0
+
+    def take(self) -> int:
+        if self.away:
+            raise StoreUnavailable("It is away.")
+        self.turns += 1
+        return len(self.changes)
+
+    def hand_over(self, changes: bytes) -> int:
+        self.changes.append(Change(len(self.changes) + 1, NEWEST, changes))
+        return len(self.changes)
+
+    def give_back(self) -> None:
+        self.turns += 0
+
+    def close(self) -> None:
+        self.turns += 0
+
+
+@dataclass
+class Nodes:
+    """A writing node, another one that follows it, and the log between them."""
+
+    log: Log
+    writer: SqliteStore
+    other: SqliteStore
+    applier: Applier
+
+    def catch_up(self) -> None:
+        self.applier.apply(self.log.changes)
+
+    def contents(self, store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
+        found = {}
+        for table in sorted(SHARED):
+            found[table] = sorted(store.database.rows(f"SELECT * FROM {table}"), key=repr)
+        words = "SELECT term, doc, col, offset FROM entries_occurrences ORDER BY 1, 2, 3, 4"
+        found["words"] = store.database.rows(words)
+        return found
+
+
+def make_replica(path: Path, source: SqliteStore, node: str) -> str:
+    path.mkdir()
+    copy_to(source.database, str(path / "khive.db"))
+    connection = apsw.Connection(str(path / "khive.db"))
+    replica.put(connection, Replica(node, "s", 0))
+    connection.close()
+    return str(path / "khive.db")
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    with SqliteStore(str(tmp_path / "first" / "khive.db")) as first:
+        one = make_replica(tmp_path / "one", first, "n1")
+        two = make_replica(tmp_path / "two", first, "n2")
+    log = Log()
+    with SqliteStore(one, sharing=SharedWrites(log)) as writer, SqliteStore(two) as other:
+        yield Nodes(log, writer, other, Applier(other.database, other.entries))
+    shutil.rmtree(tmp_path / "one")
+
+
+def entry(text: str, **more: object) -> NewEntry:
+    return NewEntry("memory", "default", "semantic", "", text, **more)  # type: ignore[arg-type]
+
+
+def remember(store: SqliteStore) -> None:
+    store.entries.add([entry("The cat sat."), entry("The dog ran.")], [b"ab", None], "m")
+
+
+def change_minds(store: SqliteStore) -> None:
+    store.entries.add([entry("One."), entry("Two."), entry("Three.")], [b"ab"] * 3, "m")
+    first, second, third = (one.id for one in store.entries.recent())
+    store.entries.supersede(first, entry("Another."))
+    store.entries.forget([second])
+    store.entries.restore([second])
+    store.entries.annotate(third, ["tag"])
+
+
+def take_back(store: SqliteStore) -> None:
+    """One says again what another one said that it replaces: their keys are unique."""
+    (old,) = store.entries.add([entry("Same.", tags=("a",))])
+    store.entries.supersede(old.id, entry("Same.", tags=("b",)))
+
+
+def purge(store: SqliteStore) -> None:
+    added = store.entries.add([entry("What nobody may know."), entry("Else.")], [b"ab"] * 2, "m")
+    store.purges.purge([added[0].id])
+
+
+def work(store: SqliteStore) -> None:
+    store.roles.set([RoleRow("echo", ("t",), "d", 1, 1, 3, True)])
+    store.tasks.assign(NewTask("echo", "t", {"x": 1}))
+    now = Moment("team:s", 10.0)
+    claim = store.tasks.claim(Claimant("echo", "w@n1:1", 1, "d"), now)
+    assert claim is not None
+    store.tasks.finish(claim.id, claim.token, Outcome("done", 1), now)
+
+
+@pytest.mark.parametrize("act", [remember, change_minds, take_back, purge, work])
+def test_what_one_node_does_is_so_on_the_other(
+    nodes: Nodes, act: Callable[[SqliteStore], None]
+) -> None:
+    act(nodes.writer)
+    nodes.catch_up()
+    assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
+    assert nodes.other.quick_check() == []
+    assert nodes.applier.position() == len(nodes.log.changes)
+
+
+def test_other_processes_see_that_kinds_of_things_have_changed(nodes: Nodes) -> None:
+    before = nodes.other.change_counts()
+    work(nodes.writer)
+    nodes.catch_up()
+    assert nodes.other.change_counts() != before
+
+
+def test_what_was_applied_is_not_applied_again(nodes: Nodes) -> None:
+    remember(nodes.writer)
+    nodes.catch_up()
+    nodes.catch_up()
+    assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
+    with pytest.raises(OutOfOrder):
+        nodes.applier.apply([Change(99, NEWEST, b"")])
+
+
+def test_what_does_not_fit_is_told_and_changes_nothing(nodes: Nodes) -> None:
+    remember(nodes.writer)
+    nodes.other.database.rows("DELETE FROM past")
+    nodes.other.entries.add([entry("Here first.")])
+    before = nodes.contents(nodes.other)
+    with pytest.raises(Diverged, match="Change 1 does not fit"):
+        nodes.catch_up()
+    assert nodes.contents(nodes.other) == before
+
+
+def test_reading_and_what_is_local_need_no_turn(nodes: Nodes) -> None:
+    remember(nodes.writer)
+    nodes.log.away, turns = True, nodes.log.turns
+    assert len(nodes.writer.entries.recent()) == 2
+    nodes.writer.full_text.tidy(begin=True)
+    assert nodes.writer.quick_check() == []
+    assert nodes.log.turns == turns
+    with pytest.raises(StoreUnavailable):
+        nodes.writer.entries.add([entry("Not now.")])
+    assert len(nodes.writer.entries.recent()) == 2
+
+
+def remember_and_fail(store: SqliteStore) -> None:
+    with store.transaction():
+        remember(store)
+        raise ZeroDivisionError
+
+
+def test_a_transaction_that_changes_nothing_leaves_no_number(nodes: Nodes) -> None:
+    with nodes.writer.transaction():
+        nodes.writer.entries.recent()
+    with pytest.raises(ZeroDivisionError):
+        remember_and_fail(nodes.writer)
+    assert nodes.log.changes == []
+
+
+def test_roles_of_other_nodes_are_left_alone(nodes: Nodes) -> None:
+    nodes.writer.roles.set([RoleRow("echo", ("t",), "d", 1, 1, 3, True)])
+    nodes.catch_up()
+    nodes.other.roles.set([])
+    assert [row.role for row in nodes.other.roles.all()] == ["echo"]
+    assert nodes.other.roles.own() == []
+    nodes.writer.roles.set([])
+    assert nodes.writer.roles.all() == []

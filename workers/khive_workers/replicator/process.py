@@ -1,0 +1,313 @@
+"""The replicator's process: serves turns to this node's writers, and applies what others write.
+
+One thread does all of it in turn, since there is one writer at a time anyway: the connection to the
+server, the replica and the writers' sockets are its. Two more answer the supervisor and connect.
+
+    python -P -m khive_workers.replicator [--parent-fd N] [--join]
+
+It says `ready` on the parent's descriptor once it listens and has tried to reach the server, and on
+stdout, as a line of JSON, whatever changes of how it stands. With --join it makes the replica where
+there is none, and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from khive_supervisor import exitcodes, logs
+from khive_supervisor.config import snapshot
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control.client import peer
+from khive_supervisor.errors import KhiveError, StoreError
+from khive_supervisor.host.paths import make_private_directory
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team.turn_client import turn_socket
+from khive_supervisor.team.messages import MessageKind
+from khive_supervisor.team.order import Change, OutOfOrder, SchemaAhead
+from khive_workers.common import runtime
+from khive_workers.embedder.process import listen
+from khive_workers.replicator import joining
+from khive_workers.replicator.client import WriterConnection
+from khive_workers.replicator.connecting import Connector
+from khive_workers.replicator.following import Following
+from khive_workers.replicator.server import ServerAway, TeamServer
+from khive_workers.replicator.turn import ServedTurn
+
+log = logs.get("khive.replicator")
+
+#: Seconds between two looks at the server, whether it tells of changes or not.
+LOOK_EVERY = 1.0
+#: Seconds after which a server that was not heard of counts as away; and of the first attempt.
+FIRST_ATTEMPT = 4.0
+
+
+class Replicator:
+    """A node's replicator; `ReplicaHost` for its turns."""
+
+    def __init__(self, config: Config, report: Callable[[dict[str, object]], None]) -> None:
+        self._store = SqliteStore(
+            config.store.path, busy_timeout=config.store.busy_timeout, guarded=False
+        )
+        row = self._store.replica()
+        if row is None:
+            raise StoreError(
+                f"{config.store.path} is no replica of a team's store.",
+                hint="Move it away, and start again: the replica is made anew.",
+            )
+        self.node = row.node
+        self._following = Following(self._store, row)
+        self._report = report
+        self._said: dict[str, object] = {}
+        self._writers: set[WriterConnection] = set()
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        self._server: TeamServer | None = None
+        self._stopping = False
+        name = f"khive {row.node}"
+        self._connector = Connector(lambda: TeamServer.connect(config.store.url, name), self._wake)
+
+    # --- its life -------------------------------------------------------------------------------
+
+    def run(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+        """Serve until `stop`; `ready` is called when the first attempt to connect is over."""
+        self._selector.register(listening, selectors.EVENT_READ, lambda: self._accept(listening))
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
+        self._connector.want()
+        self._connector.tried.wait(FIRST_ATTEMPT)
+        self._woken()
+        ready()
+        next_look = 0.0
+        while not self._stopping:
+            if (now := time.monotonic()) >= next_look:
+                self._look()
+                next_look = now + LOOK_EVERY
+            for key, _ in self._selector.select(max(0.0, next_look - time.monotonic())):
+                key.data()
+
+    def stop(self) -> None:
+        """Have `run` return soon; may be called by a signal's handler."""
+        self._stopping = True
+        self._wake()
+
+    def close(self) -> None:
+        """Let go of the server, the replica and the writers."""
+        for writer in list(self._writers):
+            self._drop_writer(writer)
+        if self._server is not None:
+            self._server.close()
+        self._store.close()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake_write, b"w")
+
+    def _woken(self) -> None:
+        """Take a connection that has arrived."""
+        if self._connector.tried.is_set() and not self._stopping:
+            with contextlib.suppress(BlockingIOError):
+                os.set_blocking(self._wake_read, False)
+                os.read(self._wake_read, 64)
+        if self._server is None and (found := self._connector.take()) is not None:
+            self._use(found)
+            self._look()
+
+    # --- the server -----------------------------------------------------------------------------
+
+    def _use(self, server: TeamServer) -> None:
+        self._server = server
+        self._selector.register(server, selectors.EVENT_READ, self._told)
+        log.info("team.connected", server=server.host, node=self.node)
+
+    def _drop_server(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(server)
+            for key in [k for k in self._selector.get_map().values() if k.data == self._told]:
+                self._selector.unregister(key.fileobj)
+            server.close()
+            self._connector.want()
+
+    def _told(self) -> None:
+        """The server tells something: changes, or its end."""
+        try:
+            if self._server is not None and self._server.told():
+                self._follow(self._server)
+        except (KhiveError, OutOfOrder, SchemaAhead) as error:
+            self.failed(error)
+
+    def _look(self) -> None:
+        """Look at the server, as each second: what was not told of, its clock, who is there."""
+        server = self._server
+        try:
+            if server is not None:
+                head = self._following.look(server)
+                if head != self._following.position():
+                    self._follow(server)
+                self._following.problem = ""
+        except (KhiveError, OutOfOrder, SchemaAhead) as error:
+            self.failed(error)
+        self._say()
+
+    def _follow(self, server: TeamServer) -> None:
+        while changes := server.newer(self._following.position()):
+            self._following.apply(changes)
+
+    def _say(self) -> None:
+        """Tell the supervisor how it stands, if that is news."""
+        connected = self._server is not None and not self._following.problem
+        said: dict[str, object] = {
+            "state": "connected" if connected else "away" if self._server is None else "stopped",
+            "node": self.node,
+            "server": self._server.host if self._server is not None else "",
+            "problem": self._following.problem or self._connector.problem,
+            **self._following.numbers(),
+        }
+        if said != self._said:
+            self._said = said
+            self._report(said)
+
+    # --- for turns ------------------------------------------------------------------------------
+
+    def server(self) -> TeamServer | None:
+        """Return the connection, if there is one now."""
+        return self._server
+
+    def server_again(self, patience: float) -> TeamServer | None:
+        """Return a new connection, waiting for one; None: there is none."""
+        found = self._connector.take(patience)
+        if found is not None:
+            self._use(found)
+        return found
+
+    def position(self) -> int:
+        """Return how far the replica has come."""
+        return self._following.position()
+
+    def catch_up(self, changes: list[Change]) -> int:
+        """Apply changes; return how far the replica has come."""
+        return self._following.apply(changes) if changes else self._following.position()
+
+    def failed(self, error: Exception) -> None:
+        """Note why the server or the replica cannot be used now."""
+        text = str(error).partition("\n")[0]
+        log.warning("team.failed", error=text)
+        if isinstance(error, ServerAway):
+            self._connector.problem = text
+            self._drop_server()
+        else:
+            self._following.problem = text
+        self._say()
+
+    def problem(self) -> str:
+        """Return why not; empty if nothing is known."""
+        return self._following.problem or self._connector.problem
+
+    # --- writers --------------------------------------------------------------------------------
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            sock, _ = listening.accept()
+        except OSError as error:
+            log.warning("team.not_accepted", error=str(error))
+            return
+        if peer(sock)[1] not in (None, os.getuid()):
+            sock.close()
+            return
+        writer = WriterConnection(sock)
+        self._writers.add(writer)
+        self._selector.register(writer, selectors.EVENT_READ, lambda: self._serve(writer))
+
+    def _serve(self, writer: WriterConnection) -> None:
+        if not writer.read():
+            self._drop_writer(writer)
+            return
+        while (message := writer.next()) is not None:
+            if message.kind is MessageKind.GIVE_BACK:
+                continue  # of a turn that was over already
+            kept = message.kind is MessageKind.TAKE and ServedTurn(self, writer).serve()
+            if not kept:
+                self._drop_writer(writer)
+                return
+
+    def _drop_writer(self, writer: WriterConnection) -> None:
+        self._selector.unregister(writer)
+        self._writers.discard(writer)
+        writer.close()
+
+
+def _answer_supervisor(parent: int, stop: Callable[[], None]) -> None:
+    """Answer the supervisor when it asks whether this lives, and end with it."""
+
+    def answer() -> None:
+        os.set_blocking(parent, True)
+        while runtime.answer_parent(parent):
+            pass
+        stop()
+
+    threading.Thread(target=answer, name="parent", daemon=True).start()
+
+
+def _print(said: dict[str, object]) -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+
+
+def _serve(config: Config, parent: int | None) -> int:
+    path = turn_socket(config.store.path)
+    make_private_directory(os.path.dirname(path))
+    listening = listen(path)
+    replicator = Replicator(config, _print)
+
+    def ready() -> None:
+        if parent is not None:
+            os.write(parent, b"ready\n")
+
+    signal.signal(signal.SIGTERM, lambda *_: replicator.stop())
+    signal.signal(signal.SIGINT, lambda *_: replicator.stop())
+    if parent is not None:
+        _answer_supervisor(parent, replicator.stop)
+    try:
+        replicator.run(listening, ready)
+    finally:
+        replicator.close()
+        listening.close()
+        os.unlink(path)
+    return exitcodes.OK
+
+
+def _join(config: Config) -> int:
+    server = TeamServer.connect(config.store.url, "khive joining")
+    try:
+        joining.join(server, config.store.path)
+    finally:
+        server.close()
+    return exitcodes.OK
+
+
+def main(argv: list[str]) -> int:
+    """Run the process; returns its exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parent-fd", type=int)
+    parser.add_argument("--join", action="store_true")
+    options = parser.parse_args(argv)
+    runtime.reset_signals()
+    runtime.name_process("khive-replicat")
+    config = snapshot.from_environment()
+    logs.to_stderr("warning")
+    try:
+        return _join(config) if options.join else _serve(config, options.parent_fd)
+    except KhiveError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return error.exit_code

@@ -1,0 +1,342 @@
+"""The team's log in PostgreSQL, over one connection: its statements, and what its errors mean.
+
+Whoever writes locks the row `head`, so that the numbers of the log have no hole and their order is
+that of the commits. `log` has a part for each number, so that several can be there later; `base` is
+a whole replica at some number, for nodes that join.
+"""
+
+# ruff: noqa: S608 - statements are put together from this module's constants and numbers
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.team.clock import Sample
+from khive_supervisor.team.order import BATCH, Change
+
+#: The oldest major version of a server that is used.
+OLDEST = 15
+#: Seconds that connecting may take, that a head which somebody else holds is waited for, and after
+#: which the server lets go of one whose holder says nothing.
+CONNECT_TIMEOUT, LOCK_TIMEOUT, IDLE_TIMEOUT = 3, 8, 20
+#: Milliseconds without an acknowledgement of what was sent after which a connection is lost.
+_ACKNOWLEDGED = 5000
+#: The key of the advisory lock of whoever makes the tables or a base.
+_MAKING = 7_310_552_001
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS khive;
+CREATE TABLE IF NOT EXISTS khive.head (
+    one    integer PRIMARY KEY CHECK (one = 1),
+    number bigint NOT NULL,
+    team   uuid NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO khive.head (one, number) VALUES (1, 0) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS khive.log (
+    number  bigint NOT NULL,
+    part    text NOT NULL DEFAULT '',
+    node    text NOT NULL,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    schema  integer NOT NULL,
+    nonce   uuid NOT NULL UNIQUE,
+    changes bytea NOT NULL,
+    PRIMARY KEY (number, part)
+);
+CREATE TABLE IF NOT EXISTS khive.base (
+    number bigint PRIMARY KEY,
+    schema integer NOT NULL,
+    bytes  bigint NOT NULL,
+    sha256 bytea NOT NULL,
+    node   text NOT NULL,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE IF NOT EXISTS khive.base_parts (
+    number bigint NOT NULL REFERENCES khive.base ON DELETE CASCADE,
+    part   integer NOT NULL,
+    data   bytea NOT NULL,
+    PRIMARY KEY (number, part)
+);
+"""
+_NEWER = "SELECT number, schema, changes FROM khive.log WHERE number > {} ORDER BY number, part"
+
+
+class ServerAway(StoreUnavailable):
+    """The server cannot be asked now; what was asked last may or may not have been done."""
+
+
+class ServerRefuses(StoreUnavailable):
+    """The server is there, and says no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A whole replica that the server has: at which number, and how to know that it is whole."""
+
+    number: int
+    schema: int
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the server showed."""
+
+    number: int
+    team: str
+    sample: Sample
+
+
+def boottime() -> float:
+    """Return the clock that goes on while the machine sleeps and cannot be set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class TeamServer:
+    """One connection to the server; used by one thread."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    @classmethod
+    def connect(cls, url: str, name: str) -> TeamServer:
+        """Return a connection to the primary; a password is looked for as libpq does.
+
+        Raises:
+            ServerAway: there is none to be had now.
+            ServerRefuses: it is too old.
+        """
+        own: dict[str, Any] = {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "target_session_attrs": "read-write",
+            "keepalives_idle": 2,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+            "tcp_user_timeout": _ACKNOWLEDGED,
+        }
+        try:
+            said = conninfo_to_dict(url)
+            found = psycopg.connect(
+                url,
+                autocommit=True,
+                cursor_factory=psycopg.ClientCursor,
+                application_name=name,
+                **{key: value for key, value in own.items() if key not in said},
+            )
+            found.execute(
+                f"SET lock_timeout = '{LOCK_TIMEOUT}s'; "
+                f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'; LISTEN khive"
+            )
+        except psycopg.Error as error:
+            raise _away(error) from None
+        if found.info.server_version < OLDEST * 10000:
+            found.close()
+            raise ServerRefuses(
+                f"The server is PostgreSQL {found.info.server_version // 10000}.",
+                hint=f"A team's store needs {OLDEST} or newer.",
+            )
+        return cls(found)
+
+    def fileno(self) -> int:
+        """Return what becomes readable when the server tells something."""
+        return self._connection.fileno()
+
+    @property
+    def host(self) -> str:
+        """Where it is, for people."""
+        info = self._connection.info
+        return f"{info.host}:{info.port}/{info.dbname}"
+
+    def close(self) -> None:
+        """Close the connection; again is harmless."""
+        self._connection.close()
+
+    # --- the log --------------------------------------------------------------------------------
+
+    def told(self) -> bool:
+        """Return whether the server has told of changes since the last call; never waits.
+
+        Raises:
+            ServerAway: the connection is lost.
+        """
+        with _translated():
+            raw = self._connection.pgconn
+            raw.consume_input()
+            told = False
+            while raw.notifies() is not None:
+                told = True
+        return told
+
+    def look(self) -> Look:
+        """Return the newest number, whose it is, and what time the server has."""
+        with _translated():
+            before = boottime()
+            cursor = self._connection.execute(
+                "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8 "
+                "FROM khive.head"
+            )
+            row = cursor.fetchone()
+            after = boottime()
+        if row is None:
+            raise ServerRefuses("The server holds no team's store.", hint="Join it anew.")
+        return Look(row[0], row[1], Sample(before, after, row[2]))
+
+    def newer(self, position: int) -> list[Change]:
+        """Return the next changes after a number, a batch at most."""
+        with _translated():
+            cursor = self._connection.execute(_NEWER.format(int(position)) + f" LIMIT {BATCH}")
+            return _changes(cursor.fetchall())
+
+    def lock(self, position: int) -> tuple[int, list[Change]]:
+        """Hold the head of the log; return its number, and the changes after a position.
+
+        Raises:
+            ServerAway, ServerRefuses: it is not held.
+        """
+        with _translated(self):
+            cursor = self._connection.execute(
+                f"BEGIN; SELECT number FROM khive.head FOR UPDATE; {_NEWER.format(int(position))}"
+            )
+            cursor.nextset()
+            row = cursor.fetchone()
+            cursor.nextset()
+            return (row[0] if row else 0), _changes(cursor.fetchall())
+
+    def append(self, node: str, change: Change, nonce: uuid.UUID) -> None:
+        """Write the next change, tell all nodes, and let go of the head.
+
+        Raises:
+            ServerAway: it is not known whether that was done.
+            ServerRefuses: it was not.
+        """
+        with _translated(self):
+            self._connection.execute(
+                "INSERT INTO khive.log (number, node, schema, nonce, changes) "
+                "VALUES (%s, %s, %s, %s, %s); "
+                "UPDATE khive.head SET number = %s; NOTIFY khive; COMMIT",
+                (change.number, node, change.schema, nonce, change.changes, change.number),
+            )
+
+    def roll_back(self) -> None:
+        """Let go of the head, if it is held; never raises."""
+        try:
+            if self._connection.info.transaction_status is not TransactionStatus.IDLE:
+                self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()
+
+    def find(self, nonce: uuid.UUID) -> int | None:
+        """Return the number of a change of which nobody knows whether it was written.
+
+        The head is waited for: whoever was writing it has come to an end then.
+        """
+        with _translated(self):
+            cursor = self._connection.execute(
+                "BEGIN; SELECT FROM khive.head FOR UPDATE; "
+                "SELECT number FROM khive.log WHERE nonce = %s; ",
+                (nonce,),
+            )
+            cursor.nextset()
+            cursor.nextset()
+            row = cursor.fetchone()
+            self._connection.execute("ROLLBACK")
+        return row[0] if row else None
+
+    def peers(self) -> list[str]:
+        """Return the names of the nodes that are connected."""
+        with _translated():
+            rows = self._connection.execute(
+                "SELECT DISTINCT substr(application_name, 7) FROM pg_stat_activity "
+                "WHERE application_name LIKE 'khive %%' AND datname = current_database() "
+                "ORDER BY 1",
+                (),
+            ).fetchall()
+        return [name for (name,) in rows]
+
+    # --- bases ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Be the only one that makes tables or a base; the tables are there within."""
+        with _translated():
+            self._connection.execute(f"SELECT pg_advisory_lock({_MAKING})")
+            row = self._connection.execute("SELECT to_regclass('khive.base_parts')").fetchone()
+            if row is None or row[0] is None:
+                self._connection.execute(_TABLES)
+        yield
+        with _translated():
+            self._connection.execute(f"SELECT pg_advisory_unlock({_MAKING})")
+
+    def base(self) -> Base | None:
+        """Return the newest base; None: nobody has made one."""
+        with _translated():
+            row = self._connection.execute(
+                "SELECT number, schema, bytes, sha256 FROM khive.base ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+        return Base(*row) if row else None
+
+    def parts(self, base: Base) -> Iterator[bytes]:
+        """Give the parts of a base in their order."""
+        part = 0
+        while True:
+            with _translated():
+                row = self._connection.execute(
+                    "SELECT data FROM khive.base_parts WHERE number = %s AND part = %s",
+                    (base.number, part),
+                ).fetchone()
+            if row is None:
+                return
+            yield bytes(row[0])
+            part += 1
+
+    def put_base(self, base: Base, node: str, parts: Iterator[bytes], forget: int) -> None:
+        """Have a base be the only one, and forget the log up to a number; all or nothing."""
+        with _translated(self):
+            self._connection.execute(
+                "BEGIN; DELETE FROM khive.base; "
+                "INSERT INTO khive.base (number, schema, bytes, sha256, node) "
+                "VALUES (%s, %s, %s, %s, %s)",
+                (base.number, base.schema, base.size, base.sha256, node),
+            )
+            for number, data in enumerate(parts):
+                self._connection.execute(
+                    "INSERT INTO khive.base_parts VALUES (%s, %s, %s)", (base.number, number, data)
+                )
+            self._connection.execute("DELETE FROM khive.log WHERE number <= %s; COMMIT", (forget,))
+
+
+def _changes(rows: Sequence[tuple[Any, ...]]) -> list[Change]:
+    return [Change(number, schema, bytes(data)) for number, schema, data in rows]
+
+
+@contextmanager
+def _translated(server: TeamServer | None = None) -> Iterator[None]:
+    """Have errors of the driver be ours; what was begun at a server is rolled back."""
+    try:
+        yield
+    except psycopg.Error as error:
+        lost = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+        if server is not None:
+            lost = lost or server._connection.closed
+            server.roll_back()
+        if lost or (error.sqlstate or "").startswith(("57P", "08")):
+            raise _away(error) from None
+        raise ServerRefuses(_words(error), hint="Try again; the log has more.") from None
+
+
+def _away(error: psycopg.Error) -> ServerAway:
+    return ServerAway(_words(error), hint="It is tried again all the time.")
+
+
+def _words(error: psycopg.Error) -> str:
+    """Return what the driver says, on one line; it never repeats a password."""
+    return " ".join(str(error).split())[:300]

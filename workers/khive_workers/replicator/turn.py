@@ -1,0 +1,182 @@
+"""One writer's turn, as `khive_supervisor.team.turns` decides it: the acts behind its actions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+from khive_supervisor.errors import KhiveError
+from khive_supervisor.sqlite.schema.migrations import NEWEST
+from khive_supervisor.team import turns
+from khive_supervisor.team.messages import (
+    Message,
+    MessageKind,
+    Refusal,
+    numbered,
+    refused,
+)
+from khive_supervisor.team.order import Change, OutOfOrder, SchemaAhead
+from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
+from khive_workers.replicator.client import WriterConnection
+from khive_workers.replicator.server import ServerAway, TeamServer
+
+#: Seconds that a server is waited for whose last answer was lost.
+PATIENCE = 5.0
+_TRY_AGAIN = "Nothing was stored. Try again when `khive-supervisor status` shows it as connected."
+
+
+class ReplicaHost(Protocol):
+    """What a turn needs of its replicator."""
+
+    node: str
+
+    def server(self) -> TeamServer | None:
+        """Return the connection, if there is one now."""
+        ...
+
+    def server_again(self, patience: float) -> TeamServer | None:
+        """Return a new connection, waiting for one; None: there is none."""
+        ...
+
+    def position(self) -> int:
+        """Return how far the replica has come."""
+        ...
+
+    def catch_up(self, changes: list[Change]) -> int:
+        """Apply changes; return how far the replica has come. Raises what applying does."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """Note why the server or the replica cannot be used now."""
+        ...
+
+    def problem(self) -> str:
+        """Return why not; empty if nothing is known."""
+        ...
+
+
+class ServedTurn:
+    """A turn from asking to its end."""
+
+    def __init__(self, host: ReplicaHost, writer: WriterConnection) -> None:
+        self._host = host
+        self._writer = writer
+        self._number = 0
+        self._changes = b""
+        self._nonce = uuid.uuid4()
+        self._why = ""
+        self._acts: dict[TurnAction, Callable[[], TurnEvent | None]] = {
+            TurnAction.LOCK: self._lock,
+            TurnAction.GRANT: self._grant,
+            TurnAction.COMMIT: self._commit,
+            TurnAction.LOOK: self._look,
+            TurnAction.TELL_ACCEPTED: self._tell_accepted,
+            TurnAction.REFUSE_AWAY: self._refuse_away,
+            TurnAction.REFUSE_LATE: self._refuse_late,
+            TurnAction.REFUSE_LOST: self._refuse_away,
+            TurnAction.REFUSE_UNKNOWN: self._refuse_unknown,
+        }
+
+    def serve(self) -> bool:
+        """Go through the turn; return whether the writer is to be kept."""
+        state, action = turns.FIRST
+        while state is not TurnState.OVER:
+            event = self._acts[action]()
+            assert event is not None, f"{action} is answered by an event"
+            state, action = turns.step(state, event)
+        if action in turns.RELEASING and (server := self._host.server()) is not None:
+            server.roll_back()
+        if action is not TurnAction.ROLL_BACK:
+            self._acts[action]()
+        return action is not TurnAction.REFUSE_LATE
+
+    # --- the server -----------------------------------------------------------------------------
+
+    def _lock(self) -> TurnEvent:
+        server = self._host.server()
+        if server is None:
+            self._why = self._host.problem()
+            return TurnEvent.UNAVAILABLE
+        try:
+            head, changes = server.lock(self._host.position())
+            here = self._host.catch_up(changes)
+            if here != head:
+                raise OutOfOrder(f"the log ends at change {head}, and the replica at {here}")
+        except (KhiveError, OutOfOrder, SchemaAhead) as error:
+            self._why = str(error).partition("\n")[0]
+            self._host.failed(error)
+            return TurnEvent.UNAVAILABLE
+        self._number = head
+        return TurnEvent.LOCKED
+
+    def _commit(self) -> TurnEvent:
+        server = self._host.server()
+        assert server is not None
+        try:
+            change = Change(self._number + 1, NEWEST, self._changes)
+            server.append(self._host.node, change, self._nonce)
+        except ServerAway as error:
+            self._host.failed(error)
+            return TurnEvent.LOST
+        except KhiveError as error:
+            self._why = error.message
+            return TurnEvent.UNAVAILABLE
+        self._number += 1
+        return TurnEvent.COMMITTED
+
+    def _look(self) -> TurnEvent:
+        server = self._host.server_again(PATIENCE)
+        if server is None:
+            return TurnEvent.UNKNOWN
+        try:
+            found = server.find(self._nonce)
+        except KhiveError as error:
+            self._host.failed(error)
+            return TurnEvent.UNKNOWN
+        if found is None:
+            self._why = "its connection was lost"
+            return TurnEvent.MISSING
+        self._number = found
+        return TurnEvent.FOUND
+
+    # --- the writer -----------------------------------------------------------------------------
+
+    def _grant(self) -> TurnEvent:
+        if not self._writer.send(numbered(MessageKind.GRANTED, self._number)):
+            return TurnEvent.GONE
+        try:
+            message = self._writer.wait(LONGEST_TURN)
+        except TimeoutError:
+            return TurnEvent.LATE
+        except ConnectionError:
+            return TurnEvent.GONE
+        return self._understood(message)
+
+    def _understood(self, message: Message | None) -> TurnEvent:
+        if message is None or message.kind is MessageKind.TAKE:
+            return TurnEvent.GONE
+        self._changes = message.body
+        return TurnEvent.CHANGES if message.kind is MessageKind.CHANGES else TurnEvent.GIVEN_BACK
+
+    def _tell_accepted(self) -> None:
+        self._writer.send(numbered(MessageKind.ACCEPTED, self._number))
+
+    def _refuse_away(self) -> None:
+        why = f"The team's server cannot be written to now: {self._why or 'it is away'}"
+        self._refuse(f"{why.rstrip('.')}.", _TRY_AGAIN)
+
+    def _refuse_late(self) -> None:
+        self._refuse(
+            f"This took longer than {LONGEST_TURN:g} s, and others wait: nothing was stored.",
+            "Try again, with less at a time.",
+        )
+
+    def _refuse_unknown(self) -> None:
+        self._refuse(
+            "The team's server was lost while this was written: it may or may not be stored.",
+            "Look, once it is connected again, before you repeat it.",
+        )
+
+    def _refuse(self, why: str, hint: str) -> None:
+        self._writer.send(refused(Refusal(why, hint)))
