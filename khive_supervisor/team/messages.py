@@ -53,14 +53,14 @@ class Message:
         return int(self.body)
 
     @property
-    def refusal(self) -> Refusal:
+    def refusal(self) -> TurnRefusal:
         """Why the turn or the changes were refused."""
         said = json.loads(self.body)
-        return Refusal(str(said["why"]), str(said["hint"]))
+        return TurnRefusal(str(said["why"]), str(said["hint"]))
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class TurnRefusal:
     """Why something was not done, and what to do about it."""
 
     why: str
@@ -72,7 +72,7 @@ def numbered(kind: MessageKind, number: int) -> Message:
     return Message(kind, b"%d" % number)
 
 
-def refused(refusal: Refusal) -> Message:
+def refused(refusal: TurnRefusal) -> Message:
     """Return a refusal."""
     body = json.dumps({"why": refusal.why, "hint": refusal.hint}).encode()
     return Message(MessageKind.REFUSED, body)

@@ -13,7 +13,7 @@ BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LoggedChange:
     """One row of the log: its number, the schema that it was made by, and what it changes."""
 
     number: int
@@ -29,7 +29,7 @@ class SchemaAhead(Exception):
     """A change was made by a later release than this one."""
 
 
-def following(position: int, changes: Sequence[Change], schema: int) -> list[Change]:
+def following(position: int, changes: Sequence[LoggedChange], schema: int) -> list[LoggedChange]:
     """Return what is newer than a position, which follows it without a hole.
 
     Raises:

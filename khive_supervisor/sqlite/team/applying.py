@@ -13,7 +13,7 @@ from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.team import replica
-from khive_supervisor.team.order import Change, following
+from khive_supervisor.team.order import LoggedChange, following
 
 #: A trigger that counts what it is on: the table, and the kind under which it is counted.
 _COUNTER = re.compile(
@@ -45,7 +45,7 @@ class Applier:
         with self._database.raw() as connection:
             return replica.position(connection)
 
-    def apply(self, changes: Sequence[Change]) -> int:
+    def apply(self, changes: Sequence[LoggedChange]) -> int:
         """Apply what is newer than what is here; return the number that this leads to.
 
         One transaction: all of it or nothing.
@@ -76,7 +76,7 @@ class Applier:
             self._database.rows("UPDATE changes SET count = count + 1 WHERE kind = ?", [kind])
 
 
-def _apply_one(connection: apsw.Connection, change: Change) -> None:
+def _apply_one(connection: apsw.Connection, change: LoggedChange) -> None:
     clashes: list[str] = []
 
     def conflict(reason: int, row: apsw.TableChange) -> int:

@@ -37,7 +37,7 @@ class Belonging:
 
     Attributes:
         store: the real path of our store.
-        plain: that of the one which lay in its place if we had no team's; else the same.
+        plain: that of the one in its place if we had no team's; empty if it is that.
         file: our configuration's file.
         own: the store that our file names; None if it names none.
         socket: where we listen.
@@ -61,7 +61,7 @@ class Belonging:
         else:
             own = None if origin == "default" else path
         store = os.path.realpath(path)
-        plain = os.path.realpath(loaded.config.plain_store or store)
+        plain = loaded.config.plain_store and os.path.realpath(loaded.config.plain_store)
         return cls(store, plain, loaded.file, own, socket, aside)
 
     async def admit(self, hello: Mapping[str, Any]) -> Elsewhere | None:
@@ -86,7 +86,7 @@ class Belonging:
         file = hello.get("config")
         named = hello.get("store") or (self._named_by(file) if file else None)
         meant = os.path.realpath(named or hello["default_store"])
-        if meant in (self.store, self.plain):
+        if meant in (self.store, self.plain or self.store):
             return None
         other = holder.of(meant)
         found = other.socket if other is not None else None

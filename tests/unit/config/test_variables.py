@@ -62,7 +62,7 @@ def test_every_variable_that_is_read_has_a_decision() -> None:
 
 
 def test_those_that_lead_somewhere_are_judged_by_where() -> None:
-    judged = {*repository.FILES, *repository.DIRECTORIES, "HOME"}
+    judged = {*repository.FILES, *repository.DIRECTORIES, repository.URL, "HOME"}
     assert {v.name for v in VARIABLES if v.trust == "place"} == judged
 
 

@@ -23,14 +23,14 @@ from khive_supervisor.sqlite.team.turn_client import TurnClient
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import Claimant, NewTask, Outcome, RoleRow
-from khive_supervisor.team.order import Change, OutOfOrder
+from khive_supervisor.team.order import LoggedChange, OutOfOrder
 
 
 @dataclass
 class Log(TurnClient):
     """A log without a server: takes whatever comes next, unless it is away."""
 
-    changes: list[Change] = field(default_factory=list)
+    changes: list[LoggedChange] = field(default_factory=list)
     away: bool = False
     turns: int = 0
 
@@ -41,7 +41,7 @@ class Log(TurnClient):
         return len(self.changes)
 
     def hand_over(self, changes: bytes) -> int:
-        self.changes.append(Change(len(self.changes) + 1, NEWEST, changes))
+        self.changes.append(LoggedChange(len(self.changes) + 1, NEWEST, changes))
         return len(self.changes)
 
     def give_back(self) -> None:
@@ -92,8 +92,8 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
     shutil.rmtree(tmp_path / "one")
 
 
-def entry(text: str, **more: object) -> NewEntry:
-    return NewEntry("memory", "default", "semantic", "", text, **more)  # type: ignore[arg-type]
+def entry(text: str, tags: tuple[str, ...] = ()) -> NewEntry:
+    return NewEntry("memory", "default", "semantic", "", text, tags)
 
 
 def remember(store: SqliteStore) -> None:
@@ -153,7 +153,7 @@ def test_what_was_applied_is_not_applied_again(nodes: Nodes) -> None:
     nodes.catch_up()
     assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
     with pytest.raises(OutOfOrder):
-        nodes.applier.apply([Change(99, NEWEST, b"")])
+        nodes.applier.apply([LoggedChange(99, NEWEST, b"")])
 
 
 def test_what_does_not_fit_is_told_and_changes_nothing(nodes: Nodes) -> None:

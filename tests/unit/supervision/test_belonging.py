@@ -45,7 +45,7 @@ def aside() -> Inline:
 @pytest.fixture
 def ours(tmp_path: Path, default: str, aside: Any) -> Belonging:
     """Of a supervisor that serves the default store, by a file that names none."""
-    return Belonging(default, default, str(tmp_path / "ours.toml"), None, "/run/ours", aside)
+    return Belonging(default, "", str(tmp_path / "ours.toml"), None, "/run/ours", aside)
 
 
 def elsewhere(belonging: Belonging, hello: dict[str, Any]) -> Elsewhere | None:

@@ -14,12 +14,12 @@ from khive_supervisor.team.messages import (
     Message,
     MessageKind,
     MessageReader,
-    Refusal,
+    TurnRefusal,
     numbered,
     refused,
 )
 from khive_supervisor.team.order import (
-    Change,
+    LoggedChange,
     OutOfOrder,
     SchemaAhead,
     base_is_due,
@@ -84,12 +84,12 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
 
 def test_numbers_and_refusals_are_read_as_they_were_written() -> None:
     assert numbered(MessageKind.ACCEPTED, 12).number == 12
-    assert refused(Refusal("why", "hint")).refusal == Refusal("why", "hint")
+    assert refused(TurnRefusal("why", "hint")).refusal == TurnRefusal("why", "hint")
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_only_what_follows_without_a_hole_is_applied(position: int, first: int, count: int) -> None:
-    changes = [Change(first + number, 1, b"") for number in range(count)]
+    changes = [LoggedChange(first + number, 1, b"") for number in range(count)]
     newer = [change for change in changes if change.number > position]
     if newer and newer[0].number != position + 1:
         with pytest.raises(OutOfOrder, match="missing"):
@@ -100,7 +100,7 @@ def test_only_what_follows_without_a_hole_is_applied(position: int, first: int, 
 
 def test_a_later_releases_change_and_a_server_that_lost_some_are_told() -> None:
     with pytest.raises(SchemaAhead, match="upgrade"):
-        following(0, [Change(1, 9, b"")], 8)
+        following(0, [LoggedChange(1, 9, b"")], 8)
     with pytest.raises(OutOfOrder, match="3 acknowledged writes"):
         check_head(10, 7)
     check_head(7, 7)

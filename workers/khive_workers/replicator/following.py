@@ -13,7 +13,7 @@ from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
-from khive_supervisor.team.order import Change, check_head
+from khive_supervisor.team.order import LoggedChange, check_head
 from khive_workers.replicator.server import TeamServer
 
 
@@ -42,7 +42,7 @@ class Following:
         """Return the number of the last change that is in the replica."""
         return self._applier.position()
 
-    def apply(self, changes: list[Change]) -> int:
+    def apply(self, changes: list[LoggedChange]) -> int:
         """Apply changes; return the number that leads to."""
         here = self._applier.apply(changes)
         self._head = max(self._head, here)

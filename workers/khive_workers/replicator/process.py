@@ -33,7 +33,7 @@ from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team.turn_client import turn_socket
 from khive_supervisor.team.messages import MessageKind
-from khive_supervisor.team.order import Change, OutOfOrder, SchemaAhead
+from khive_supervisor.team.order import LoggedChange, OutOfOrder, SchemaAhead
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
 from khive_workers.replicator import joining
@@ -194,7 +194,7 @@ class Replicator:
         """Return how far the replica has come."""
         return self._following.position()
 
-    def catch_up(self, changes: list[Change]) -> int:
+    def catch_up(self, changes: list[LoggedChange]) -> int:
         """Apply changes; return how far the replica has come."""
         return self._following.apply(changes) if changes else self._following.position()
 

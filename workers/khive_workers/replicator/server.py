@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.team.clock import Sample
-from khive_supervisor.team.order import BATCH, Change
+from khive_supervisor.team.order import BATCH, LoggedChange
 
 #: The oldest major version of a server that is used.
 OLDEST = 15
@@ -88,7 +88,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ServerLook:
     """What a look at the server showed."""
 
     number: int
@@ -176,7 +176,7 @@ class TeamServer:
                 told = True
         return told
 
-    def look(self) -> Look:
+    def look(self) -> ServerLook:
         """Return the newest number, whose it is, and what time the server has."""
         with _translated():
             before = boottime()
@@ -188,15 +188,15 @@ class TeamServer:
             after = boottime()
         if row is None:
             raise ServerRefuses("The server holds no team's store.", hint="Join it anew.")
-        return Look(row[0], row[1], Sample(before, after, row[2]))
+        return ServerLook(row[0], row[1], Sample(before, after, row[2]))
 
-    def newer(self, position: int) -> list[Change]:
+    def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
         with _translated():
             cursor = self._connection.execute(_NEWER.format(int(position)) + f" LIMIT {BATCH}")
             return _changes(cursor.fetchall())
 
-    def lock(self, position: int) -> tuple[int, list[Change]]:
+    def lock(self, position: int) -> tuple[int, list[LoggedChange]]:
         """Hold the head of the log; return its number, and the changes after a position.
 
         Raises:
@@ -211,7 +211,7 @@ class TeamServer:
             cursor.nextset()
             return (row[0] if row else 0), _changes(cursor.fetchall())
 
-    def append(self, node: str, change: Change, nonce: uuid.UUID) -> None:
+    def append(self, node: str, change: LoggedChange, nonce: uuid.UUID) -> None:
         """Write the next change, tell all nodes, and let go of the head.
 
         Raises:
@@ -314,8 +314,8 @@ class TeamServer:
             self._connection.execute("DELETE FROM khive.log WHERE number <= %s; COMMIT", (forget,))
 
 
-def _changes(rows: Sequence[tuple[Any, ...]]) -> list[Change]:
-    return [Change(number, schema, bytes(data)) for number, schema, data in rows]
+def _changes(rows: Sequence[tuple[Any, ...]]) -> list[LoggedChange]:
+    return [LoggedChange(number, schema, bytes(data)) for number, schema, data in rows]
 
 
 @contextmanager

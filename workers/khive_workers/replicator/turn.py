@@ -12,11 +12,11 @@ from khive_supervisor.team import turns
 from khive_supervisor.team.messages import (
     Message,
     MessageKind,
-    Refusal,
+    TurnRefusal,
     numbered,
     refused,
 )
-from khive_supervisor.team.order import Change, OutOfOrder, SchemaAhead
+from khive_supervisor.team.order import LoggedChange, OutOfOrder, SchemaAhead
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.server import ServerAway, TeamServer
@@ -43,7 +43,7 @@ class ReplicaHost(Protocol):
         """Return how far the replica has come."""
         ...
 
-    def catch_up(self, changes: list[Change]) -> int:
+    def catch_up(self, changes: list[LoggedChange]) -> int:
         """Apply changes; return how far the replica has come. Raises what applying does."""
         ...
 
@@ -114,7 +114,7 @@ class ServedTurn:
         server = self._host.server()
         assert server is not None
         try:
-            change = Change(self._number + 1, NEWEST, self._changes)
+            change = LoggedChange(self._number + 1, NEWEST, self._changes)
             server.append(self._host.node, change, self._nonce)
         except ServerAway as error:
             self._host.failed(error)
@@ -179,4 +179,4 @@ class ServedTurn:
         )
 
     def _refuse(self, why: str, hint: str) -> None:
-        self._writer.send(refused(Refusal(why, hint)))
+        self._writer.send(refused(TurnRefusal(why, hint)))
