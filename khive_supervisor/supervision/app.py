@@ -17,9 +17,9 @@ from khive_supervisor.config.guarded import guarded
 from khive_supervisor.host import holder, ownership, processes
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.engine import upgrading
-from khive_supervisor.supervision.processes import replicator
 from khive_supervisor.supervision.processes.liveness import TICK
 from khive_supervisor.supervision.processes.states import ProcessState
+from khive_supervisor.supervision.team import replicator
 from khive_supervisor.supervision.upgrade.handover import Successor
 from khive_supervisor.supervision.upgrade.inherited import Inherited, StartOptions
 from khive_supervisor.supervision.wiring import Parts

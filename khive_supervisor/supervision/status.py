@@ -7,9 +7,9 @@ from khive_supervisor.supervision.maintenance.loop import IndexReport
 from khive_supervisor.supervision.processes.builder import BuilderStatus
 from khive_supervisor.supervision.processes.child import ChildStatus
 from khive_supervisor.supervision.processes.http_listener import HttpStatus
-from khive_supervisor.supervision.processes.replicator import TeamStatus
 from khive_supervisor.supervision.reload.reloader import ReloadStatus
 from khive_supervisor.supervision.roles.status import RolesStatus
+from khive_supervisor.supervision.team.replicator import TeamStatus
 from khive_supervisor.supervision.upgrade.handover import UpgradeStatus
 from khive_supervisor.supervision.watch.watcher import FreshnessStatus
 

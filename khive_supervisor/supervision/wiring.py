@@ -42,11 +42,6 @@ from khive_supervisor.supervision.processes.hook_worker import HookWorker
 from khive_supervisor.supervision.processes.http_listener import HTTP_OFF, HttpFront
 from khive_supervisor.supervision.processes.liveness import of_store_users
 from khive_supervisor.supervision.processes.notifier import NotifierChild
-from khive_supervisor.supervision.processes.replicator import (
-    NO_TEAM,
-    ReplicatorChild,
-    environment_for,
-)
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.processes.spawner import Spawner
 from khive_supervisor.supervision.processes.states import ProcessState
@@ -54,6 +49,11 @@ from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.status import Status
+from khive_supervisor.supervision.team.replicator import (
+    NO_TEAM,
+    ReplicatorChild,
+    environment_for,
+)
 from khive_supervisor.supervision.upgrade.handover import Upgrader, package_directory, try_out
 from khive_supervisor.supervision.upgrade.inherited import StartOptions, Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold

@@ -13,14 +13,14 @@ _SCHEMES = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """A server's URL as it may be shown, and the password that it had."""
 
     url: str
     password: str = ""
 
 
-def address_of(url: str) -> Address:
+def address_of(url: str) -> ServerAddress:
     """Return a URL's two parts; the password may stand before the host or among the options.
 
     Raises:
@@ -39,7 +39,7 @@ def address_of(url: str) -> Address:
         query = urlencode(kept, quote_via=quote)
     place = f"{name}{found}{hosts}{parts.path}"
     shown = f"{parts.scheme}://{place}" + (f"?{query}" if query else "")
-    return Address(shown, unquote(password) or asked)
+    return ServerAddress(shown, unquote(password) or asked)
 
 
 def replica_path(store_path: str, url: str) -> str:

@@ -37,7 +37,7 @@ class Garbled(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TurnMessage:
     """One message; `number` and `refusal` read what the body says."""
 
     kind: MessageKind
@@ -67,15 +67,15 @@ class TurnRefusal:
     hint: str
 
 
-def numbered(kind: MessageKind, number: int) -> Message:
+def numbered(kind: MessageKind, number: int) -> TurnMessage:
     """Return a grant or an acceptance."""
-    return Message(kind, b"%d" % number)
+    return TurnMessage(kind, b"%d" % number)
 
 
-def refused(refusal: TurnRefusal) -> Message:
+def refused(refusal: TurnRefusal) -> TurnMessage:
     """Return a refusal."""
     body = json.dumps({"why": refusal.why, "hint": refusal.hint}).encode()
-    return Message(MessageKind.REFUSED, body)
+    return TurnMessage(MessageKind.REFUSED, body)
 
 
 class MessageReader:
@@ -84,7 +84,7 @@ class MessageReader:
     def __init__(self) -> None:
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes) -> list[TurnMessage]:
         """Return the messages that are whole now.
 
         Raises:
@@ -96,7 +96,7 @@ class MessageReader:
             found.append(message)
         return found
 
-    def _next(self) -> Message | None:
+    def _next(self) -> TurnMessage | None:
         if len(self._rest) < _HEAD.size:
             return None
         length, kind = _HEAD.unpack_from(self._rest)
@@ -106,4 +106,4 @@ class MessageReader:
             return None
         body = bytes(self._rest[_HEAD.size : length + 4])
         del self._rest[: length + 4]
-        return Message(MessageKind(kind), body)
+        return TurnMessage(MessageKind(kind), body)

@@ -78,8 +78,9 @@ def _team_lines(team: Shown) -> list[str]:
     if "number" in team:
         line += f", as {team['node']}, at change {team['number']}"
         line += f", {team['behind']} behind" if team["behind"] else ""
-        nodes = ", ".join(map(str, team["peers"]))
-        line += f"; nodes: {nodes}" if team["state"] == "connected" else ""
+        nodes = team["peers"]
+        if team["state"] == "connected" and isinstance(nodes, list):
+            line += f"; nodes: {', '.join(nodes)}"
     return [line, *([f"        {team['problem']}"] if team.get("problem") else [])]
 
 

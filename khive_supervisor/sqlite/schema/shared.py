@@ -12,14 +12,14 @@ SHARED: frozenset[str] = frozenset(
         # what is known
         "entries", "provenance", "projects", "project_marks", "project_candidates",
         "project_roots", "sources", "source_runs", "entry_sources", "links", "code_references",
-        "origins", "change_log", "entry_states", "past",
+        "origins", "change_log", "entry_states", "batches", "past",
         # how it is found
         "models", "vectors", "vector_counts", "fates",
         # what was learned of it
         "profiles", "posteriors", "profile_targets", "profile_events", "feedback_mass", "bindings",
         # work
         "tasks", "task_events", "roles", "role_records", "candidate_records", "role_limits",
-        "spending", "spending_days",
+        "spending", "spending_days", "executions",
         "workflow_runs", "task_waits", "task_after", "approvals", "schedules",
         "schedule_firings",
         "audit",

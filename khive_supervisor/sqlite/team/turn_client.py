@@ -12,9 +12,9 @@ from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.host import paths
 from khive_supervisor.team.messages import (
     Garbled,
-    Message,
     MessageKind,
     MessageReader,
+    TurnMessage,
 )
 
 #: Seconds that a replicator may take to accept a connection, and beyond its own waiting to answer.
@@ -55,7 +55,7 @@ class TurnClient:
             raise _away("no replicator is running") from None
 
     def _asked(self) -> int:
-        answer = self._exchange(Message(MessageKind.TAKE))
+        answer = self._exchange(TurnMessage(MessageKind.TAKE))
         return self._number(answer, MessageKind.GRANTED)
 
     def hand_over(self, changes: bytes) -> int:
@@ -65,7 +65,7 @@ class TurnClient:
             StoreUnavailable: they were not accepted, or nobody knows; the message says which.
         """
         try:
-            answer = self._exchange(Message(MessageKind.CHANGES, changes))
+            answer = self._exchange(TurnMessage(MessageKind.CHANGES, changes))
         except ConnectionError:
             self.close()
             raise StoreUnavailable(
@@ -78,7 +78,7 @@ class TurnClient:
         """Let others have the turn; nothing was changed. Never raises."""
         if self._sock is not None:
             try:
-                self._sock.sendall(Message(MessageKind.GIVE_BACK).encode())
+                self._sock.sendall(TurnMessage(MessageKind.GIVE_BACK).encode())
             except OSError:
                 self.close()  # which gives it back as well
 
@@ -89,7 +89,7 @@ class TurnClient:
             self._sock = None
             self._reader = MessageReader()
 
-    def _number(self, answer: Message, expected: MessageKind) -> int:
+    def _number(self, answer: TurnMessage, expected: MessageKind) -> int:
         if answer.kind is MessageKind.REFUSED:
             raise StoreUnavailable(answer.refusal.why, hint=answer.refusal.hint)
         if answer.kind is not expected:
@@ -97,7 +97,7 @@ class TurnClient:
             raise _away(f"the replicator answered {answer.kind.name}")
         return answer.number
 
-    def _exchange(self, message: Message) -> Message:
+    def _exchange(self, message: TurnMessage) -> TurnMessage:
         """Send a message and return its answer; ConnectionError at the other side's end."""
         sock = self._sock or self._connect()
         until = time.monotonic() + self._deadline

@@ -68,7 +68,7 @@ FLOORS = (
     ("packs.hooks",),
     ("packs",),
     ("supervision.processes", "supervision.upgrade"),
-    ("supervision.maintenance",),
+    ("supervision.maintenance", "supervision.team"),
     ("supervision.roles",),
     ("supervision.reload",),
     ("supervision.control",),

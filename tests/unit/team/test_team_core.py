@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.team import turns
-from khive_supervisor.team.address import Address, address_of, replica_path
+from khive_supervisor.team.address import ServerAddress, address_of, replica_path
 from khive_supervisor.team.clock import DRIFT, Sample, ServerClock
 from khive_supervisor.team.messages import (
     Garbled,
-    Message,
     MessageKind,
     MessageReader,
+    TurnMessage,
     TurnRefusal,
     numbered,
     refused,
@@ -32,19 +32,19 @@ from khive_supervisor.team.turns import TurnAction, TurnEvent, TurnState
 @pytest.mark.parametrize(
     ("url", "found"),
     [
-        ("postgresql://ada@db/khive", Address("postgresql://ada@db/khive")),
-        ("postgresql://ada:s%40fe@db/khive", Address("postgresql://ada@db/khive", "s@fe")),
+        ("postgresql://ada@db/khive", ServerAddress("postgresql://ada@db/khive")),
+        ("postgresql://ada:s%40fe@db/khive", ServerAddress("postgresql://ada@db/khive", "s@fe")),
         (
             "postgres://a:x@one:1,two:2/k?target_session_attrs=read-write",
-            Address("postgres://a@one:1,two:2/k?target_session_attrs=read-write", "x"),
+            ServerAddress("postgres://a@one:1,two:2/k?target_session_attrs=read-write", "x"),
         ),
         (
             "postgresql:///k?user=a&password=x%20y&sslmode=require",
-            Address("postgresql:///k?user=a&sslmode=require", "x y"),
+            ServerAddress("postgresql:///k?user=a&sslmode=require", "x y"),
         ),
     ],
 )
-def test_an_address_is_shown_without_its_password(url: str, found: Address) -> None:
+def test_an_address_is_shown_without_its_password(url: str, found: ServerAddress) -> None:
     assert address_of(url) == found
 
 
@@ -62,15 +62,15 @@ def test_a_replica_lies_in_a_directory_of_its_own_for_each_server() -> None:
     assert replica_path("/data/khive.db", "postgresql://b/k") != one
 
 
-_MESSAGES = st.lists(st.builds(Message, st.sampled_from(MessageKind), st.binary(max_size=300)))
+_MESSAGES = st.lists(st.builds(TurnMessage, st.sampled_from(MessageKind), st.binary(max_size=300)))
 
 
 @given(_MESSAGES, st.integers(1, 50))
 def test_messages_arrive_as_they_were_sent_however_they_are_cut(
-    sent: list[Message], size: int
+    sent: list[TurnMessage], size: int
 ) -> None:
     data = b"".join(message.encode() for message in sent)
-    reader, got = MessageReader(), list[Message]()
+    reader, got = MessageReader(), list[TurnMessage]()
     for start in range(0, len(data), size):
         got += reader.feed(data[start : start + size])
     assert got == sent

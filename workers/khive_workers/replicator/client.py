@@ -6,7 +6,7 @@ import select
 import socket
 import time
 
-from khive_supervisor.team.messages import Garbled, Message, MessageReader
+from khive_supervisor.team.messages import Garbled, MessageReader, TurnMessage
 
 _RECEIVE_BYTES = 1 << 20
 #: Seconds that a writer may take to read its answer.
@@ -20,7 +20,7 @@ class WriterConnection:
         sock.setblocking(False)
         self.sock = sock
         self._reader = MessageReader()
-        self._waiting: list[Message] = []
+        self._waiting: list[TurnMessage] = []
 
     def fileno(self) -> int:
         """Return its descriptor."""
@@ -40,11 +40,11 @@ class WriterConnection:
             return False
         return bool(data)
 
-    def next(self) -> Message | None:
+    def next(self) -> TurnMessage | None:
         """Return the next message that is there, if any."""
         return self._waiting.pop(0) if self._waiting else None
 
-    def wait(self, seconds: float) -> Message | None:
+    def wait(self, seconds: float) -> TurnMessage | None:
         """Return the next message, waiting for it.
 
         Raises:
@@ -60,7 +60,7 @@ class WriterConnection:
                 raise ConnectionResetError
         return self._waiting.pop(0)
 
-    def send(self, message: Message) -> bool:
+    def send(self, message: TurnMessage) -> bool:
         """Send a message; return False if nobody reads it."""
         self.sock.settimeout(_SEND_DEADLINE)
         try:

@@ -10,8 +10,8 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.team import turns
 from khive_supervisor.team.messages import (
-    Message,
     MessageKind,
+    TurnMessage,
     TurnRefusal,
     numbered,
     refused,
@@ -153,7 +153,7 @@ class ServedTurn:
             return TurnEvent.GONE
         return self._understood(message)
 
-    def _understood(self, message: Message | None) -> TurnEvent:
+    def _understood(self, message: TurnMessage | None) -> TurnEvent:
         if message is None or message.kind is MessageKind.TAKE:
             return TurnEvent.GONE
         self._changes = message.body

@@ -1,0 +1,1 @@
+"""A team's server, as the supervisor sees it: the child that speaks with it, and joining."""
