@@ -18,6 +18,8 @@ from khive_supervisor.config.settings.model import Config, every_setting
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
 from khive_supervisor.config.settings.values import Setting, quoted
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.workflows import definitions
+from khive_supervisor.workflows.definitions import Definition
 
 SettingClass = Literal["live", "session", "restart"]
 RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
@@ -174,6 +176,25 @@ def _setting_changes(old: Config, new: Config) -> Iterator[Change]:
     if old.confine != new.confine:
         yield Change("confine", _written(old), _written(new), "session")
     yield from _channel_changes(old, new)
+    yield from _workflow_changes(old, new)
+
+
+def _workflow_changes(old: Config, new: Config) -> Iterator[Change]:
+    """Return which workflows are others, by their names; a run keeps what it began with."""
+    before = {one.name: one for one in old.workflows}
+    after = {one.name: one for one in new.workflows}
+    for name in dict.fromkeys([*before, *after]):
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            yield Change(f"workflows.{name}", _steps(was), _steps(now), "live")
+
+
+def _steps(workflow: Definition | None) -> str:
+    """Return what a workflow is, in a few words."""
+    if workflow is None:
+        return "none"
+    when = f', every "{workflow.every}"' if workflow.every else ""
+    return f"{len(workflow.steps)} steps{when}"
 
 
 def _channel_changes(old: Config, new: Config) -> Iterator[Change]:
@@ -251,4 +272,5 @@ def _plain(config: Config) -> list[Any]:
     lists = [[as_dict(table) for table in config.confine]] if config.confine else []
     channels = [channel_as_dict(one, private=True) for one in config.channels]
     lists += [channels] if channels else []
+    lists += [[definitions.as_dict(one) for one in config.workflows]] if config.workflows else []
     return [settings, [role_as_dict(role) for role in config.roles], *lists]

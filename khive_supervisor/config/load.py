@@ -32,11 +32,13 @@ from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.config.settings.service import AgentSettings
 from khive_supervisor.config.settings.values import Setting, describe
+from khive_supervisor.config.settings.workflows import read_workflows
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.host import paths
 from khive_supervisor.host.small_file import read_regular
 from khive_supervisor.team.address import address_of, replica_path
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.workflows.definitions import Definition
 
 #: Bytes of the largest file that is read: far above any configuration, far below a mistake.
 MAX_FILE_BYTES = 256 * 1024
@@ -49,7 +51,7 @@ OVERRIDES = {
 }
 DEFAULT = "default"
 #: Lists of tables.
-LISTS = ("roles", "confine", "channels")
+LISTS = ("roles", "confine", "channels", "workflows")
 
 _HINT = "Nothing was applied. `khive-supervisor config show` lists every setting."
 
@@ -93,6 +95,7 @@ class _Reading(Notes):
     roles: tuple[Role, ...] = ()
     confine: tuple[Confine, ...] = ()
     channels: tuple[Channel, ...] = ()
+    workflows: tuple[Definition, ...] = ()
     broken: tuple[str, ...] = ()
 
     def problem(self, table: str, name: str | None, text: str) -> None:
@@ -232,6 +235,8 @@ def _read_tables(reading: _Reading, data: Mapping[str, Any], *, capabilities: bo
         reading.confine = read_confine(data["confine"], reading)
     if "channels" in data:
         reading.channels = read_channels(data["channels"], reading)
+    if "workflows" in data:
+        reading.workflows = read_workflows(data["workflows"], reading)
     if "roles" in data:  # after the settings that their capabilities go by
         fill = _enabler(reading) if capabilities else None
         reading.roles = read_roles(data["roles"], reading, fill)

@@ -20,7 +20,9 @@ from khive_supervisor.config.settings.model import (
 )
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict
 from khive_supervisor.config.settings.values import Setting, declared, default_of
+from khive_supervisor.config.settings.workflows import workflows_as_toml
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.workflows import definitions
 
 _APPLIES = {
     "restart": "next start",
@@ -49,6 +51,7 @@ def as_dict(config: Config, *, private: bool = False) -> JsonObject:
         data[table][name] = roles.plain_of(getattr(getattr(config, table), name))
     data["roles"] = [role_as_dict(role) for role in config.roles]
     data["confine"] = [confine.as_dict(table) for table in config.confine]
+    data["workflows"] = [definitions.as_dict(one) for one in config.workflows]
     data["channels"] = [channel_as_dict(one, private=private) for one in config.channels]
     return data
 
@@ -56,7 +59,8 @@ def as_dict(config: Config, *, private: bool = False) -> JsonObject:
 def as_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
     """The whole configuration as a valid file; each setting's origin in a comment if given."""
     tables = itertools.groupby(every_value(config), lambda one: one[0].partition(".")[0])
-    return "\n\n".join(_table(place, rows, origins or {}) for place, rows in tables) + "\n"
+    parts = [_table(place, rows, origins or {}) for place, rows in tables]
+    return "\n\n".join([*parts, *workflows_as_toml(config.workflows)]) + "\n"
 
 
 def _table(place: str, rows: Iterable[Row], origins: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ class _Reader:
             name,
             self._text(table, "role", place),
             self._text(table, "task_type", place),
-            table.get("payload"),
+            self._payload(table.get("payload"), place),
             self._names(table.get("after", []), f"{place}.after"),
             self._choice(table, "on_failure", POLICIES, place),
             self._approval(table.get("approve"), f"{place}.approve"),
@@ -133,6 +134,13 @@ class _Reader:
         if not step.role and not step.task_type:
             self.problems.append(f"{place} needs a role or a task_type")
         return step
+
+    def _payload(self, value: object, place: str) -> object:
+        try:
+            return json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            self.problems.append(f"{place}: payload must be what JSON can carry (no times)")
+            return None
 
     def _table(self, data: object, place: str, known: Iterable[str]) -> Mapping[str, Any]:
         if not isinstance(data, Mapping):

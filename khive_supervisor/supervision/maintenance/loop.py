@@ -23,6 +23,8 @@ from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import JournalFilter
 from khive_supervisor.store.model import Generation, VectorStats
 from khive_supervisor.supervision.maintenance.following import TranscriptFollower
+from khive_supervisor.workflows.definitions import as_dict
+from khive_supervisor.workflows.model import NewSchedule
 
 log = logs.get("khive.maintenance")
 
@@ -98,12 +100,14 @@ class Maintenance:
         self._verified: dict[int, str] = {}
         self.state = IndexStatus()
         self._keep_channels()
+        self._schedule()
 
     def configure(self, config: Config) -> None:
         """Go by another configuration of the same store and model."""
         self._config = config
         self._seen = None
         self._keep_channels()
+        self._schedule()
 
     def _keep_channels(self) -> None:
         """Forget channels that are not configured: one that comes back is not told of the past."""
@@ -111,6 +115,21 @@ class Maintenance:
             self.store.deliveries.keep_only([one.name for one in self._config.channels])
         except KhiveError as error:  # a full disk keeps nobody from being served
             log.warning("channels.not_kept", error=str(error))
+
+    def _schedule(self) -> None:
+        """Have the schedules be those of the configuration's workflows, beside those given."""
+        namespace = self._config.session.namespace
+        wanted = [
+            NewSchedule(
+                one.name, one.every, as_dict(one), {}, one.zone, one.catch_up,
+                namespace=namespace, configured=True,
+            )
+            for one in self._config.workflows if one.every
+        ]  # fmt: skip
+        try:
+            self.store.schedules.configure(wanted)
+        except KhiveError as error:
+            log.error("schedules.not_configured", error=str(error))
 
     def checkpoint(self) -> None:
         """Copy the log back; empty it when it is large, or when the store has become quiet."""
