@@ -1,8 +1,8 @@
 """Whether steps of workflows are lost, repeated or begun too early while everything is killed.
 
 Graphs are given all at once; the supervisor's processes are killed one by one and all together. A
-process of the benchmark's sees to what is due by the clock as the supervisor does, with a clock that
-jumps: so approvals, times and schedules are seen to by two at once that disagree about the time.
+thread of the benchmark's sees to what is due as the supervisor does, with a clock that jumps: so
+times and schedules are seen to by two at once that disagree about the time.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _measured(bench: RoleWork, store: SqliteStore, graphs: int) -> Row:
     for thread in threads:
         thread.start()
     runs = [store.workflows.begin(graph(at, draw))[0].id for at in range(graphs)]
-    left = _until_done(store, runs)
+    left = _until_done(store)
     took = time.monotonic() - began
     blows.over.set()
     for thread in threads:
@@ -137,7 +137,7 @@ def _measured(bench: RoleWork, store: SqliteStore, graphs: int) -> Row:
     return _row(store, runs, left, blows, seen, took, len(firings))
 
 
-def _until_done(store: SqliteStore, runs: list[int]) -> int:
+def _until_done(store: SqliteStore) -> int:
     """Return how many runs are left when none is, or nothing has ended for too long."""
     last, moved_at = -1, time.monotonic()
     while True:
@@ -190,7 +190,7 @@ def _row(
         notes=(
             (
                 f"SIGKILL. A tenth of the graphs begins at a time; a schedule of each minute ran "
-                f"{firings} times, each due time once. The clock of a second process that sees to "
+                f"{firings} times, each due time once. The clock of a second look at "
                 f"what is due jumped {seen['jumps']} times by up to a day. Results refused since "
                 f"their claim was lost: {fenced}."
             ),
