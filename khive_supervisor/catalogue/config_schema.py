@@ -16,7 +16,7 @@ from khive_supervisor.config.settings.handler import KINDS
 from khive_supervisor.config.settings.model import TABLES
 from khive_supervisor.config.settings.roles import LISTED, NESTED, Role
 from khive_supervisor.config.settings.values import Setting, declared, default_of
-from khive_supervisor.config.settings.workflows import workflows_schema
+from khive_supervisor.config.workflows.tables import workflows_schema
 from khive_supervisor.text.plain_json import JsonObject
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

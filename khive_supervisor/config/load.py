@@ -32,7 +32,7 @@ from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.config.settings.service import AgentSettings
 from khive_supervisor.config.settings.values import Setting, describe
-from khive_supervisor.config.settings.workflows import read_workflows
+from khive_supervisor.config.workflows.tables import read_workflows
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.host import paths
 from khive_supervisor.host.small_file import read_regular

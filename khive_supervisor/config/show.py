@@ -20,7 +20,7 @@ from khive_supervisor.config.settings.model import (
 )
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict
 from khive_supervisor.config.settings.values import Setting, declared, default_of
-from khive_supervisor.config.settings.workflows import workflows_as_toml
+from khive_supervisor.config.workflows.tables import workflows_as_toml
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.workflows import definitions
 

@@ -29,6 +29,7 @@ FLOORS = (
     ("control", "logs", "tasks", "worktrees", "attach"),
     ("workflows",),
     ("config.settings",),
+    ("config.workflows",),
     ("access", "agents", "budgets", "embed", "exchange"),
     ("config", "history", "projects"),
     ("config.project",),
