@@ -143,6 +143,14 @@ def _answered(route: Item) -> Item:
     return next((one.get("schema", {}) for one in content.values()), {})
 
 
+def _link(was: Item, now: Item) -> Iterator[Said]:
+    for end in ("from", "to"):
+        for gone in sorted(set(was.get(end, ())) - set(now.get(end, ()))):
+            yield "breaks", f"leads {end} no {gone} any more"
+    if was.get("inverse", now.get("inverse")) != now.get("inverse"):
+        yield "breaks", f"is {now.get('inverse')} from its other end now"
+
+
 def _as_it_was(_was: Item, _now: Item) -> Iterator[Said]:
     return iter(())
 
@@ -156,5 +164,6 @@ _LOOKS: Mapping[str, Look] = {
     "exit_codes": _code,
     "errors": _code,
     "actions": _action,
+    "links": _link,
     "routes": _route,
 }

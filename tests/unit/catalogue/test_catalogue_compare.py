@@ -55,6 +55,8 @@ CHANGES: list[tuple[str, Change]] = [
     ("breaks", lambda d: d["commands"]["recall"]["options"].pop("--limit")),
     ("breaks", lambda d: d["actions"]["task.done"].update(subject="store")),
     ("breaks", lambda d: d["settings"]["log.level"]["value"]["enum"].remove("info")),
+    ("breaks", lambda d: d["links"]["about"]["to"].remove("memory")),
+    ("breaks", lambda d: d["links"]["about"].update(inverse="other")),
     ("changes", lambda d: d["settings"]["log.level"].update(applies="restart")),
     ("adds", lambda d: d["verbs"].update({"memory.new": recall(d)})),
     ("adds", lambda d: d["actions"].update({"task.new": {"subject": "x", "meaning": "y"}})),

@@ -45,7 +45,7 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     status = dict(parts.status())
     counters = {"workers": {"searches": 5, "meaning": 4, "checks": 9}, "reloads": {"done": 2}}
     records = {("reviewer", 'a "type"'): (3, 4)}
-    tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)})
+    tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)}, {("ops", "dead"): 2})
     return Facts(status, counters, tasks, HTTP)
 
 
@@ -66,6 +66,7 @@ def test_every_metric_is_there_and_parses(facts: Facts) -> None:
         'khive_task_attempts_total{outcome="failed",role="reviewer",task_type="a \\"type\\""} 1.0',
         'khive_search_arms_total{arm="meaning"} 4.0',
         "khive_searches_total 5.0",
+        'khive_channel_messages{channel="ops",state="dead"} 2.0',
         "khive_freshness_checks_total 9.0",
         "khive_freshness_moved_total 0.0",
         'khive_budget_spent{role="free",unit="usd",window="week"} 2.5',

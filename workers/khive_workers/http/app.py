@@ -137,7 +137,8 @@ def _tasks(context: Context) -> metrics.TaskNumbers:
         depth = depths.get(name)
         waits = max(0.0, now - oldest[name]) if name in oldest else 0.0
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
-    return metrics.TaskNumbers(records, store.budgets.accounts(), queues)
+    messages = store.deliveries.counts()
+    return metrics.TaskNumbers(records, store.budgets.accounts(), queues, messages)
 
 
 def _user(namespace: str | None) -> AuthenticatedUser:

@@ -7,7 +7,7 @@ report these now and then, the supervisor adds them up, and here they get their 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -35,6 +35,8 @@ class TaskNumbers:
     budgets: Sequence[Account]
     #: By role: how much waits, is being done, and for how many seconds the oldest waits.
     queues: Mapping[str, tuple[int, int, float]]
+    #: By channel and state of a message: how many there are.
+    messages: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,9 @@ METRICS: tuple[Declared, ...] = (
     Declared("khive_budget_state", _G, "How the window stands: 0 normal, 1 near, 2 exceeded.",
              ("role", "window", "unit"),
              _limited(lambda account, spent, _: STATES.index(account.state_in(spent)))),
+    Declared("khive_channel_messages", _G,
+             "Messages to a channel: on their way, and ended within the last 30 days.",
+             ("channel", "state"), _labelled(lambda f: f.tasks.messages)),
     Declared("khive_reloads", _C, "Reloads, by how they ended.", ("outcome",),
              _labelled(lambda f: f.counters["reloads"])),
     Declared("khive_reload_generation", _G, "The number of the configuration in force.", (),
