@@ -1,7 +1,7 @@
-"""Run the supervisor; show two MCP sessions sharing one memory by meaning, and a role at work.
+"""Run the supervisor; show two MCP sessions sharing one memory by meaning, roles and a workflow.
 
-The example lives in the namespace `example` and is forgotten again at the end; that of the role has
-a directory and a supervisor of its own.
+The example lives in the namespace `example` and is forgotten again at the end; those of the roles
+and of the workflow have a directory and a supervisor of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from types import FrameType
 
 import demo_role
+import demo_workflow
 import mcp
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -59,6 +60,7 @@ def main() -> int:
         return started
     asyncio.run(show())
     demo_role.show()
+    demo_workflow.show()
     if background or was_running:
         print("The supervisor goes on in the background; `khive-supervisor stop` ends it.")
         print(f"The command is {os.path.dirname(sys.executable)}/khive-supervisor.", flush=True)

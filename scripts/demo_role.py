@@ -59,6 +59,11 @@ class Example:
         """Run a command that must succeed."""
         subprocess.run([*COMMAND, *words], env=self.environment, check=True, stdout=2)
 
+    def run_quietly(self, *words: str) -> None:
+        """Run a command that must succeed, and show nothing of what it says."""
+        run = subprocess.run
+        run([*COMMAND, *words], env=self.environment, check=True, stdout=subprocess.DEVNULL)
+
     def session(self) -> mcp.Client:
         """A client with a session of this supervisor."""
         server = StdioServerParameters(

@@ -6,7 +6,7 @@ Runs in the maintenance thread. Whatever it does is in the store, once, whoever 
 from __future__ import annotations
 
 from khive_supervisor import logs
-from khive_supervisor.errors import KhiveError
+from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.packs.agents import selecting
 from khive_supervisor.store.interface import Store
 from khive_supervisor.workflows import schedules
@@ -48,6 +48,8 @@ def _fire(store: Store, schedule: Schedule, due: float, now: float, *, missed: b
     try:
         run = None if missed else _planned(store, schedule, now)
         begun = store.schedules.fire(schedule.id, due, now, run)
+    except StoreUnavailable:
+        raise  # busy or full: the next look tries that time again
     except KhiveError as error:
         # Its role is gone, or its budget exceeded: that time is missed, and the next one is tried.
         log.error("schedule.not_begun", schedule=schedule.id, due=due, error=str(error))

@@ -34,6 +34,10 @@ def test_the_demo_works_twice_and_takes_its_example_with_it(
         assert "generation 1 did:" in told
         assert "generation 2 did:" in told
         assert "Welcome, guest" in told
+        assert "a candidate fails:   cloud to local" in told
+        assert "a workflow asks:     a1 for publisher (w1, publish)" in told
+        assert "a receiver is told:" in told
+        assert "it is approved:      published: What is new in 1.4" in told
         assert list(scratch.iterdir()) == []
     assert khive.call("memory.recall", query="Thursdays")["results"] == []
     # Only the user's own supervisor goes on.
