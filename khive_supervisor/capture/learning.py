@@ -11,7 +11,7 @@ from khive_supervisor.capture.model import CAPTURED, DIGEST, FindingKind, Sessio
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import Candidate, JournalEvent, Speaker
-from khive_supervisor.store.links import CONTRADICTS
+from khive_supervisor.store.links import CONTRADICTS, DERIVED_FROM
 from khive_supervisor.store.model import Added, EntryFilter, How, NewEntry, Provenance, SaidBy
 
 #: Who links by these rules.
@@ -57,6 +57,7 @@ def learn(
     step = _Step(store, events[-1], captured, embed)
     with store.transaction():
         parts = step.store_facts(found.facts)
+        step.derive(parts)
         step.amend(events, parts)
         candidates = store.capture.propose([step.candidate(one) for one in found.candidates])
         store.journal.note_learned(client, session, newest, parts)
@@ -126,6 +127,13 @@ class _Step:
             found.rule, found.kind, self._gate.written(found.text), event.client, event.session,
             found.speaker, event.project, event.namespace,
         )  # fmt: skip
+
+    def derive(self, parts: Mapping[str, int]) -> None:
+        """Link what was found in a session with the digest of it, which tells the rest."""
+        digest = parts.get("digest", self._captured.get("digest"))
+        for part, entry in parts.items():
+            if digest is not None and entry != digest and part != "digest":
+                self._store.links.add(entry, digest, DERIVED_FROM, BY_RULE)
 
     # --- amendments -----------------------------------------------------------------------------
 

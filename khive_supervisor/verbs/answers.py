@@ -125,6 +125,7 @@ class ShownResult(TypedDict):
     older: NotRequired[str]
     code: NotRequired[str]
     since: NotRequired[str]
+    via: NotRequired[str]
     pieces: NotRequired[list[ShownPiece]]
     more_pieces: NotRequired[int]
     ranking: NotRequired[Mapping[str, object]]
@@ -203,8 +204,8 @@ def search(
     }
     if where.namespaces and where.namespaces[0] != context.namespace(None):
         shown["namespace"] = where.namespaces[0]
-    notes = notes_of(answer)
-    if not answer.hits:
+    notes = notes_of(answer) if answer.hits or not hits else list(answer.notes)
+    if not hits:
         notes += _elsewhere(context, args, where)
     if args.get("explain") and not explain:
         notes.append("The numbers of a ranking are the whole store's: a confined session has none.")

@@ -115,6 +115,11 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
 @click.argument("query", default="")
 @search_options
 @click.option("--as-of", help="What was known and held then (same forms as --since).")
+@click.option(
+    "--follow",
+    multiple=True,
+    help="Links to follow by one step, such as superseded_by (what replaced it); repeatable.",
+)
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
 @common_options
 def recall(run: Invocation, query: str, **args: Any) -> None:

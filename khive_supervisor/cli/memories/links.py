@@ -9,6 +9,7 @@ import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.render.times import asked
 from khive_supervisor.graph import lines
 
 
@@ -43,7 +44,7 @@ def link(
     valid_until: str | None,
 ) -> None:
     """Link the entry START with END, an entry or, if it is about that, a place in code."""
-    times = {"valid_from": valid_from, "valid_until": valid_until}
+    times = {"valid_from": asked(valid_from), "valid_until": asked(valid_until)}
     run.show("graph.link", _linked, **{"from": start, "kind": kind, "to": end, **times})
 
 
@@ -71,6 +72,7 @@ def _linked(answer: Mapping[str, Any]) -> str:
 @common_options
 def neighbors(run: Invocation, entry: str, **args: Any) -> None:
     """Show what ENTRY is linked with, the nearest first."""
+    args["as_of"] = asked(args["as_of"])
     run.show("graph.neighbors", lines.neighbors, of=entry, **args)
 
 
@@ -81,6 +83,7 @@ def neighbors(run: Invocation, entry: str, **args: Any) -> None:
 @common_options
 def path_between(run: Invocation, start: str, end: str, **args: Any) -> None:
     """Show a shortest way along links from START to END."""
+    args["as_of"] = asked(args["as_of"])
     run.show("graph.path", lines.path, **{"from": start, "to": end, **args})
 
 

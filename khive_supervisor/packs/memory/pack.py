@@ -255,7 +255,7 @@ PACK = Pack(
             read_only=True,
             quick=True,
             tool=True,
-            rare=frozenset(("floor", "explain", "namespace", "kind", "until", "as_of")),
+            rare=frozenset(("floor", "explain", "namespace", "kind", "until", "as_of", "follow")),
             audience=Audience.AGENT,
         ),
         Verb(

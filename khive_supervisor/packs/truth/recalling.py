@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.truth import agreement, as_of, branches, code
+from khive_supervisor.packs.truth import agreement, as_of, branches, code, following
 from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
@@ -18,6 +18,12 @@ from khive_supervisor.verbs.registry import Arguments
 #: Arguments of recall beside those of every search.
 ARGUMENTS: JsonObject = {
     "as_of": schema.text("What was known and held then: ISO 8601, or an age such as 7d."),
+    "follow": schema.array(
+        schema.text(choices=following.READINGS),
+        "Links to follow by one step: superseded_by brings what replaced a memory that fits, "
+        "others what results are linked with.",
+        most=len(following.READINGS),
+    ),
 }
 #: Results that are looked at at most.
 _MOST = 100
@@ -28,7 +34,13 @@ def search(
 ) -> answers.Found:
     """Search for entries, as they are now or were at an earlier moment."""
     if "as_of" not in args:
-        return answers.search(context, args, where, kind, arranged)
+        arrange = _following(args, where) if args.get("follow") else arranged
+        return answers.search(context, args, where, kind, arrange)
+    if args.get("follow"):
+        raise InvalidInput(
+            "as_of and follow are not for one question.",
+            hint="graph.neighbors with as_of tells what was linked then.",
+        )
     if not args.get("query", "").strip():
         raise InvalidInput("as_of needs a query.", hint="list shows what there is, by its dates.")
     at, limit = forms.moment(args["as_of"], context.now()), args.get("limit", answers.DEFAULT_LIMIT)
@@ -36,6 +48,19 @@ def search(
     asked = as_of.PastQuestion(args["query"], where, at, limit, args.get("floor"))
     arrange = as_of.arranged_at(asked)
     return answers.search(context, args, replace(where, until=None), kind, arrange, moment)
+
+
+def _following(args: Arguments, where: EntryFilter) -> answers.Arrange:
+    """Return what adds to the results what they lead to, and puts all in order."""
+    limit = args.get("limit", answers.DEFAULT_LIMIT)
+    asked = following.Followed(args["query"], where, args["follow"], limit, args.get("floor"))
+
+    def arrange(context: Context, hits: Sequence[Hit]) -> answers.Arranged:
+        ordered, marks = arranged(context, hits)
+        found, said = following.with_linked(context, ordered, asked)
+        return found, {one: {**marks.get(one, {}), **said.get(one, {})} for one in {*marks, *said}}
+
+    return arrange
 
 
 def arranged(context: Context, hits: Sequence[Hit]) -> answers.Arranged:

@@ -49,6 +49,7 @@ PROBES: dict[str, list[Any]] = {
     "kinds": [["depends_on"], ["needed_by", "contradicts"], [MARK]],
     "depth": [1, 6],
     "ended": [True],
+    "follow": [["superseded_by"], ["needed_by", "depends_on", "contradicts"]],
     "threshold": [1.0],
     "older_than": ["2100-01-01", "1s"],
     "ids": [[one] for one in (*OWN, *FOREIGN, "m99")] + [["m1", "m5"], ["m1", "m99"]],

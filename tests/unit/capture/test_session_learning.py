@@ -15,6 +15,7 @@ from khive_supervisor.capture.facts import learned
 from khive_supervisor.capture.learning import Learned, learn
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.journal.model import JournalEvent
+from khive_supervisor.store.links import DERIVED_FROM
 from khive_supervisor.store.model import Entry, How, SaidBy
 
 
@@ -65,6 +66,12 @@ def test_what_is_said_later_takes_its_place(store: SqliteStore) -> None:
     assert found["decision"] == "No, at most 4 attempts in `client.py`.\nNo, 30 s."
     assert found["episodic"].endswith("decided: No, 30 s.")
     assert len(entries(store)) == 2
+    decision, digest = (
+        next(one.id for one in entries(store) if one.kind == kind)
+        for kind in ("decision", "episodic")
+    )
+    links = [(one.from_id, one.to_id) for one in store.links.of([decision], [DERIVED_FROM])]
+    assert links == [(decision, digest)]
 
 
 def test_what_somebody_forgot_or_changed_stays_so(store: SqliteStore) -> None:

@@ -172,3 +172,35 @@ def test_nothing_leads_through_what_a_confined_session_does_not_have(desk: Desk)
     assert link(acme, b, "depends_on", a)["status"] == "linked"
     with pytest.raises(InvalidInput, match="circles"):
         link(user, hidden, "depends_on", a)
+
+
+def followed(context: Context, query: str, *readings: str, **more: Any) -> list[tuple[str, str]]:
+    found = call(context, "memory.recall", query=query, follow=list(readings), **more)["results"]
+    return [(one["id"], one.get("via", "")) for one in found]
+
+
+def test_recall_brings_what_replaced_a_decision_and_what_results_are_linked_with(
+    desk: Desk,
+) -> None:
+    context = desk.context()
+    old, new, third, far = remember(
+        context,
+        "We deploy the billing service on Fridays at noon.",
+        "Releases go out whenever main is green.",
+        "The notes are written by hand.",
+        "Nobody reads them.",
+    )
+    question = "deploy the billing service Fridays noon"
+    assert followed(context, question, "superseded_by") == [(old, "")]
+    link(context, new, "supersedes", old)
+    link(context, third, "depends_on", new)
+    link(context, third, "caused_by", far)
+    assert call(context, "memory.recall", query=question)["results"] == []
+    assert followed(context, question, "superseded_by") == [(new, f"replaced {old}")]
+    both = [(new, f"replaced {old}"), (third, f"{new} needed_by it")]
+    assert followed(context, question, "superseded_by", "needed_by", "caused_by") == both
+    assert followed(context, question, "superseded_by", namespace="elsewhere") == []
+    call(context, "memory.forget", ids=[new])
+    assert followed(context, question, "superseded_by") == []
+    with pytest.raises(InvalidInput, match="as_of and follow"):
+        followed(context, question, "superseded_by", as_of="1d")
