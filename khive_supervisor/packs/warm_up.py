@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control import measured
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.packs.memory import knowledge
@@ -53,3 +54,4 @@ def warm_up() -> None:
             knowledge.suggest(context, {"task": "rehearse"})
         finally:
             context.close()
+            measured.clear()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control import measured
 from khive_supervisor.embed.base import Embedder, Vectors
 from khive_supervisor.embed.bundled import model_files
 from khive_supervisor.embed.client import EmbedderClient
@@ -186,7 +187,9 @@ class SearchEngine:
         )
         scope = self._scope(where)
         terms = text.read_query(query)
+        asked = self._clock()
         lexical = self._lexical_arm(terms, scope, depth)
+        measured.observe(measured.ARM, "words", self._clock() - asked)
         vector = self._vector_arm(wait_for_vector, scope, depth)
         fused = fusion.fuse(lexical.found, vector.found, lexical.names)
         written = prefer_written(query, terms, fused, self._store, scope)
@@ -268,10 +271,14 @@ class SearchEngine:
         if wait_for_vector is None:
             return Arm([], "an empty query has no meaning")
         try:
+            began = self._clock()
             vector = wait_for_vector()[0]
+            measured.observe(measured.EMBEDDING, "", self._clock() - began)
             if not vector.any():
                 return Arm([], "nothing that the model knows", _UNKNOWN)
+            began = self._clock()
             found = self._index.search_in(scope, vector, depth)
+            measured.observe(measured.ARM, "meaning", self._clock() - began)
         except EmbedderUnavailable as error:
             self.counts.skipped += 1
             return Arm([], "skipped", f"Searched by words only: {error.message}")

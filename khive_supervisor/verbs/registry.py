@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import re
 import shlex
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from jsonschema import Draft202012Validator
 
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience, Grant
+from khive_supervisor.control import measured
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
@@ -41,6 +43,9 @@ SHOWN = 80
 NAMED = 5
 #: Characters of a command that a hint repeats; longer arguments are left out.
 COMMAND_LIMIT = 300
+
+#: What metrics call the ways that verbs are called on, by kinds of sessions.
+SURFACES = {"attach": "mcp", "verbs": "command"}
 
 Arguments = Mapping[str, Any]
 #: A verb's answer: JSON for a client. What the code reads back of one has a TypedDict.
@@ -201,7 +206,13 @@ class Registry:
             Denied: the verb, or the verb with these arguments, is not for who asks.
             KhiveError: what the verb says.
         """
-        verb = self.get(name)
+        try:
+            return self._call(context, self.get(name), arguments)
+        except KhiveError as error:
+            measured.failed(error.code)
+            raise
+
+    def _call(self, context: Context, verb: Verb, arguments: Any) -> Answer:
         arguments = {} if arguments is None else wellformed.data(arguments)
         _check_audience(verb, context.grant, arguments)
         if not _surely_valid(verb, self._plain[verb.name], arguments):
@@ -213,7 +224,12 @@ class Registry:
             why = verb.reserved(context, arguments)
             if why:
                 raise an_operators_here(verb.name, why, arguments)
-        return verb.handler(context, arguments)
+        began = time.perf_counter()
+        try:
+            return verb.handler(context, arguments)
+        finally:
+            surface = SURFACES.get(context.session.kind, context.session.kind)
+            measured.took(measured.CALL, f"{verb.name},{surface}", began)
 
     def _check(self, verb: Verb, arguments: Any) -> None:
         problems = [_explain(error) for error in self._validators[verb.name].iter_errors(arguments)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import apsw
 
+from khive_supervisor.control import measured
 from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, StoreUnavailable
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.sqlite.engine.errors import translated
@@ -142,7 +144,10 @@ class Database:
             if self._sharing is not None:
                 turn = self._turn(self._sharing, connection, nested=nested, local=local)
             try:
+                began = time.perf_counter()
                 self.rows("SAVEPOINT part" if nested else "BEGIN IMMEDIATE")
+                if not nested:
+                    measured.took(measured.LOCK_WAIT, "", began)
                 try:
                     if turn is not None:
                         turn.begin(connection)
@@ -151,6 +156,7 @@ class Database:
                         turn.accept(connection)
                     self.rows("RELEASE part" if nested else "COMMIT")
                     if not nested:
+                        measured.took(measured.WRITE, "", began)
                         self._still_there()
                 except BaseException:
                     self._undo(connection, nested=nested)

@@ -15,7 +15,7 @@ from typing import Any
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.control import protocol
+from khive_supervisor.control import measured, protocol
 from khive_supervisor.errors import ProtocolError
 from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import HangLimits
@@ -35,7 +35,7 @@ ATTACHED_NAME = "khive-attach"
 #: Seconds that sessions may take to end when all are told to, before they are ended.
 END_WITHIN, END_LOOKS = 1.0, 20
 #: Different things that a worker may count.
-MAX_COUNTS = 64
+MAX_COUNTS = measured.MOST_NAMES + 64
 
 
 #: Kinds of workers that serve clients for as long as these want.

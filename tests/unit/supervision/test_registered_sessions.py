@@ -10,7 +10,7 @@ import pytest
 
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import ProtocolError
-from khive_supervisor.supervision.control.sessions import OnHint, SessionTable
+from khive_supervisor.supervision.control.sessions import MAX_COUNTS, OnHint, SessionTable
 
 HELLO = {"session": "s1", "pid": 7, "worker": "session", "info": {"cwd": "/"}}
 
@@ -77,7 +77,8 @@ def test_counts_of_a_worker_that_lives_are_in_the_sum() -> None:
 
 
 @pytest.mark.parametrize(
-    "counts", [{}, [], {"a": -1}, {"a": True}, {"a": "1"}, {str(n): n for n in range(65)}]
+    "counts",
+    [{}, [], {"a": -1}, {"a": True}, {"a": "1"}, {str(n): n for n in range(MAX_COUNTS + 1)}],
 )
 def test_counts_that_are_none_end_the_link(counts: Any) -> None:
     with pytest.raises(ProtocolError):

@@ -38,15 +38,29 @@ BUDGETS = [
 ]  # fmt: skip
 
 
+MEASURED = {
+    "call|memory.recall,mcp|3": 2, "call|memory.recall,mcp|14": 1,
+    "call|memory.recall,mcp|us": 99_000_000,
+    "write||0": 4, "write||us": 2000, "lock_wait||0": 1, "embedding||2": 1, "arm|words|1": 1,
+    "error|not_found": 3,
+}  # fmt: skip
+
+
 @pytest.fixture
 def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     monkeypatch.setenv("HOME", str(tmp_path))
     parts = Parts(StartOptions(load(None, str(tmp_path), {}), str(tmp_path / "s")))
     status = dict(parts.status())
-    counters = {"workers": {"searches": 5, "meaning": 4, "checks": 9}, "reloads": {"done": 2}}
+    counted = {"searches": 5, "meaning": 4, "checks": 9, **MEASURED}
+    counters = {"workers": counted, "reloads": {"done": 2}}
     records = {("reviewer", 'a "type"'): (3, 4)}
+<<<<<<< HEAD
     tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)}, {("ops", "dead"): 2})
     return Facts(status, counters, tasks, HTTP)
+=======
+    tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)})
+    return Facts(status, counters, tasks, HTTP, {"store": 5}, {"semantic": 7})
+>>>>>>> 86f14e9 (Measure calls, searches, writes and lock waits, and say what to do when they are slow)
 
 
 def test_every_metric_is_there_and_parses(facts: Facts) -> None:
@@ -55,7 +69,7 @@ def test_every_metric_is_there_and_parses(facts: Facts) -> None:
     assert set(found) == {metric.name for metric in METRICS}
     for metric in METRICS:
         for sample in found[metric.name].samples:
-            assert set(sample.labels) == set(metric.labels)
+            assert set(sample.labels) - {"le"} == set(metric.labels)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +96,13 @@ def test_every_metric_is_there_and_parses(facts: Facts) -> None:
         "khive_http_late_total 4.0",
         'khive_workers{kind="session"} 0.0',
         'khive_child_ready{child="embedder"} 0.0',
+        'khive_call_seconds_bucket{le="0.01",surface="mcp",verb="memory.recall"} 2.0',
+        'khive_call_seconds_bucket{le="+Inf",surface="mcp",verb="memory.recall"} 3.0',
+        'khive_call_seconds_sum{surface="mcp",verb="memory.recall"} 99.0',
+        "khive_store_write_seconds_count 4.0",
+        'khive_errors_total{code="not_found"} 3.0',
+        'khive_size_bytes{file="store"} 5.0',
+        'khive_entries{kind="semantic"} 7.0',
     ],
 )
 def test_facts_become_samples(facts: Facts, line: str) -> None:

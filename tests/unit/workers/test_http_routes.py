@@ -105,9 +105,8 @@ def test_every_route_is_documented() -> None:
 def test_every_metric_is_documented_with_its_kind_and_labels() -> None:
     text = (ROOT / "docs/http.md").read_text(encoding="utf-8")
     for metric in metrics.METRICS:
-        counter = metric.kind is metrics.CounterMetricFamily
-        name = metric.name + ("_total" if counter else "")
-        kind = "counter" if counter else "gauge"
+        kind = metric.kind.__name__.removesuffix("MetricFamily").lower()
+        name = metric.name + ("_total" if kind == "counter" else "")
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
         assert f"| `{name}` | {kind} | {labels} | {metric.help}" in text
 

@@ -13,7 +13,13 @@ from khive_workers.common.link import Counting, Link
 from support import DEADLINE
 
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control import measured
 from khive_supervisor.control.protocol import FrameDecoder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_measured_before() -> None:
+    measured.clear()
 
 
 def linked() -> tuple[Link, socket.socket]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from khive_supervisor.access import grant
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.control import protocol
+from khive_supervisor.control import measured, protocol
 from khive_supervisor.control.client import peer
 from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.embed.factory import for_worker, in_process
@@ -116,7 +116,8 @@ class Link:
                 return  # it looks by itself every second
 
     def count(self, counts: dict[str, int]) -> None:
-        """Tell the supervisor what this worker has counted since it began, if it is news."""
+        """Tell the supervisor what this worker has counted and measured so far, if it is news."""
+        counts = {**counts, **measured.counts()}
         if counts and counts != self._counted and self.sock is not None:
             self.hint({"counts": counts})
             self._counted = counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.packs.curation import listing
+from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Registry
 from khive_workers.desk.paths import is_page, label
@@ -117,6 +121,7 @@ class Application:
         facts = metrics.Facts(
             status, counters, tasks,
             {"requests": self.requests, **self.numbers()},
+            *await service.routes.run(_sizes),
         )  # fmt: skip
         text = metrics.render(facts)
         return Response(text, headers={"Content-Type": metrics.MEDIA_TYPE})
@@ -139,6 +144,17 @@ def _tasks(context: Context) -> metrics.TaskNumbers:
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
     messages = store.deliveries.counts()
     return metrics.TaskNumbers(records, store.budgets.accounts(), queues, messages)
+
+
+def _sizes(context: Context) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the bytes of the files, and the live entries of all namespaces by kind."""
+    stats: JsonObject = dict(listing.stats(context, {}))
+    files = stats.get("bytes", {})
+    sizes = {"store": files.get("store", 0), "wal": files.get("log", 0)}
+    sizes["index"] = files.get("index", 0)
+    with contextlib.suppress(OSError):
+        sizes["log"] = os.path.getsize(context.config.log.file)
+    return sizes, stats["by_kind"]
 
 
 def _user(namespace: str | None) -> AuthenticatedUser:

@@ -6,18 +6,35 @@ report these now and then, the supervisor adds them up, and here they get their 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from khive_supervisor.budgets.account import STATES, Account, Spent
 from khive_supervisor.budgets.amounts import TOKENS, USD, plain
 from khive_supervisor.budgets.limits import BudgetLimits
+from khive_supervisor.control.measured import (
+    ARM,
+    BOUNDS,
+    CALL,
+    EMBEDDING,
+    LOCK_WAIT,
+    WRITE,
+    Durations,
+    durations,
+    errors,
+)
 
 #: A value and its labels' values, in the order in which the metric names them.
 Sample = tuple[tuple[str, ...], float]
@@ -49,6 +66,9 @@ class Facts:
     tasks: TaskNumbers
     #: The HTTP worker's own numbers.
     http: Mapping[str, Any]
+    #: Bytes by file, and live entries by kind.
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +76,12 @@ class Declared:
     """One metric. Counters only rise, and start anew with the supervisor unless it says more."""
 
     name: str
-    kind: type[GaugeMetricFamily | CounterMetricFamily]
+    kind: type[GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily]
     help: str
     labels: tuple[str, ...]
     samples: Callable[[Facts], Iterable[Sample]]
+    #: Of a histogram: what it shows, by the values of its labels.
+    durations: Callable[[Facts], Mapping[tuple[str, ...], Durations]] = lambda _facts: {}
 
 
 def _one(find: Callable[[Facts], Any]) -> Callable[[Facts], Iterator[Sample]]:
@@ -163,6 +185,21 @@ def _delta(facts: Facts) -> int | None:
     return max(0, index["vectors"] - index["items"]) if "vectors" in index else None
 
 
+def _none(_facts: Facts) -> Iterator[Sample]:
+    """A histogram has no single samples."""
+    return iter(())
+
+
+def _timed(name: str, what: str, text: str, labels: tuple[str, ...] = ()) -> Declared:
+    """Declare a histogram of what workers have measured."""
+
+    def found(facts: Facts) -> Mapping[tuple[str, ...], Durations]:
+        known = durations(facts.counters["workers"], what)
+        return {key: one for key, one in known.items() if len(key) == len(labels) or not labels}
+
+    return Declared(name, HistogramMetricFamily, text, labels, _none, found)
+
+
 _G, _C = GaugeMetricFamily, CounterMetricFamily
 METRICS: tuple[Declared, ...] = (
     Declared("khive_info", _G, "The release that runs; always 1.", ("version",),
@@ -223,6 +260,19 @@ METRICS: tuple[Declared, ...] = (
              "Searches by meaning that had no whole index.", (), _counted("partial")),
     Declared("khive_search_meaning_skipped", _C,
              "Searches by words only, since the embedder was away.", (), _counted("skipped")),
+    _timed("khive_call_seconds", CALL, "How long calls of verbs took.", ("verb", "surface")),
+    _timed("khive_search_arm_seconds", ARM, "How long an arm of a search took.", ("arm",)),
+    _timed("khive_embedding_seconds", EMBEDDING, "How long searches waited for their vector."),
+    _timed("khive_store_write_seconds", WRITE,
+           "How long transactions took that write, their wait among it."),
+    _timed("khive_store_lock_wait_seconds", LOCK_WAIT,
+           "How long transactions waited for the write lock."),
+    Declared("khive_errors", _C, "Calls that failed, by the error's code.", ("code",),
+             _labelled(lambda f: errors(f.counters["workers"]))),
+    Declared("khive_size_bytes", _G, "How large the files are.", ("file",),
+             _labelled(lambda f: f.sizes)),
+    Declared("khive_entries", _G, "Live entries, by kind; rare kinds are one.", ("kind",),
+             _labelled(lambda f: f.kinds)),
     Declared("khive_index_generation", _G, "The index generation in use; 0 without one.", (),
              _one(lambda f: f.status["index"].get("generation") or 0)),
     Declared("khive_index_vectors", _G, "Vectors in the generation's file.", (),
@@ -253,10 +303,25 @@ class _Made(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return each metric with its samples."""
         for metric in METRICS:
-            family = metric.kind(metric.name, metric.help, labels=metric.labels)
-            for labels, value in metric.samples(self._facts):
-                family.add_metric(list(labels), value)
-            yield family
+            yield _family(metric, self._facts)
+
+
+def _family(metric: Declared, facts: Facts) -> Metric:
+    """Return one metric with its samples."""
+    family = metric.kind(metric.name, metric.help, labels=metric.labels)
+    if isinstance(family, HistogramMetricFamily):
+        for labels, one in metric.durations(facts).items():
+            named = list(labels) if metric.labels else []
+            family.add_metric(named, _cumulative(one), one.seconds)
+        return family
+    for labels, value in metric.samples(facts):
+        family.add_metric(list(labels), value)
+    return family
+
+
+def _cumulative(one: Durations) -> list[tuple[str, float]]:
+    bounds = [*map(str, BOUNDS), "+Inf"]
+    return list(zip(bounds, itertools.accumulate(map(float, one.buckets)), strict=True))
 
 
 def render(facts: Facts) -> bytes:
