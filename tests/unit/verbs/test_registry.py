@@ -21,9 +21,10 @@ from khive_supervisor.access.grant import AGENT
 from khive_supervisor.errors import InvalidInput, KhiveError, NotFound
 from khive_supervisor.packs import loading
 from khive_supervisor.verbs.coercion import coerce
+from khive_supervisor.verbs.context import SessionInfo
 from khive_supervisor.verbs.registry import Pack, Registry, Verb, load
 
-CONTEXT: Any = SimpleNamespace(registry=None, grant=AGENT)
+CONTEXT: Any = SimpleNamespace(registry=None, grant=AGENT, session=SessionInfo())
 CALLS: list[dict[str, Any]] = []
 
 
@@ -259,6 +260,6 @@ def test_the_kinds_of_consumers_of_all_packs_are_known_once() -> None:
 
 
 def test_a_verb_knows_the_kinds_of_consumers_of_its_registry() -> None:
-    context: Any = SimpleNamespace(consumer_kinds=("x",), grant=AGENT)
+    context: Any = SimpleNamespace(consumer_kinds=("x",), grant=AGENT, session=SessionInfo())
     REGISTRY.call(context, "test.note", {"name": "abc"})
     assert context.consumer_kinds == ()
