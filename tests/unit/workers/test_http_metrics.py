@@ -54,13 +54,8 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     counted = {"searches": 5, "meaning": 4, "checks": 9, **MEASURED}
     counters = {"workers": counted, "reloads": {"done": 2}}
     records = {("reviewer", 'a "type"'): (3, 4)}
-<<<<<<< HEAD
     tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)}, {("ops", "dead"): 2})
-    return Facts(status, counters, tasks, HTTP)
-=======
-    tasks = TaskNumbers(records, BUDGETS, {"reviewer": (2, 1, 7.5)})
     return Facts(status, counters, tasks, HTTP, {"store": 5}, {"semantic": 7})
->>>>>>> 86f14e9 (Measure calls, searches, writes and lock waits, and say what to do when they are slow)
 
 
 def test_every_metric_is_there_and_parses(facts: Facts) -> None:
