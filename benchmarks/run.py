@@ -40,6 +40,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
+from benchmarks.team import shared
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "sizes": sizes.measure,
     "before": before.measure,
     "hooks-silent": silent.measure,
+    "team": shared.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

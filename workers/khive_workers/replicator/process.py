@@ -72,6 +72,7 @@ class Replicator:
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._server: TeamServer | None = None
+        self._server_fd = -1
         self._stopping = False
         name = f"khive {row.node}"
         self._connector = Connector(lambda: TeamServer.connect(config.store.url, name), self._wake)
@@ -93,6 +94,8 @@ class Replicator:
                 next_look = now + LOOK_EVERY
             for key, _ in self._selector.select(max(0.0, next_look - time.monotonic())):
                 key.data()
+            if self._server is not None and self._server.has_told:
+                self._told()
 
     def stop(self) -> None:
         """Have `run` return soon; may be called by a signal's handler."""
@@ -124,17 +127,14 @@ class Replicator:
     # --- the server -----------------------------------------------------------------------------
 
     def _use(self, server: TeamServer) -> None:
-        self._server = server
-        self._selector.register(server, selectors.EVENT_READ, self._told)
+        self._server, self._server_fd = server, server.fileno()
+        self._selector.register(self._server_fd, selectors.EVENT_READ, self._told)
         log.info("team.connected", server=server.host, node=self.node)
 
     def _drop_server(self) -> None:
         server, self._server = self._server, None
         if server is not None:
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(server)
-            for key in [k for k in self._selector.get_map().values() if k.data == self._told]:
-                self._selector.unregister(key.fileobj)
+            self._selector.unregister(self._server_fd)  # it may be closed, and has no number then
             server.close()
             self._connector.want()
 

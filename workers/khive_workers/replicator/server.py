@@ -106,6 +106,8 @@ class TeamServer:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+        self._told = False
+        connection.add_notify_handler(self._note)
 
     @classmethod
     def connect(cls, url: str, name: str) -> TeamServer:
@@ -162,6 +164,10 @@ class TeamServer:
 
     # --- the log --------------------------------------------------------------------------------
 
+    def _note(self, _: psycopg.Notify) -> None:
+        """Note what the server tells while something else is asked of it."""
+        self._told = True
+
     def told(self) -> bool:
         """Return whether the server has told of changes since the last call; never waits.
 
@@ -171,10 +177,15 @@ class TeamServer:
         with _translated():
             raw = self._connection.pgconn
             raw.consume_input()
-            told = False
             while raw.notifies() is not None:
-                told = True
+                self._told = True
+        told, self._told = self._told, False
         return told
+
+    @property
+    def has_told(self) -> bool:
+        """Whether `told` has something to return already, so that nothing more need arrive."""
+        return self._told
 
     def look(self) -> ServerLook:
         """Return the newest number, whose it is, and what time the server has."""

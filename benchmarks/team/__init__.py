@@ -1,0 +1,1 @@
+"""Measurements of a store that several machines share."""
