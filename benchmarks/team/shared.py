@@ -1,4 +1,4 @@
-"""A store that several nodes share: how long its writes take, how soon others have them, how many."""
+"""A store that several nodes share: what its writes cost, and how soon others have them."""
 
 from __future__ import annotations
 
