@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from khive_supervisor.control.requests import IdentityData
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.host import paths, repository
 from khive_supervisor.packs.agents import ownership, selecting, waiting
 from khive_supervisor.packs.agents import task_forms as shapes
 from khive_supervisor.tasks.model import (
@@ -72,6 +73,7 @@ def _candidate(context: Context, role: str, asked: str) -> str:
 def _new_task(
     context: Context, args: Arguments, role: RoleRow, task_type: str, chosen: Answer | None
 ) -> NewTask:
+    cwd = _cwd(context, args.get("cwd"), role.role)
     return NewTask(
         role=role.role,
         task_type=task_type,
@@ -84,10 +86,22 @@ def _new_task(
         actor=context.session.actor,
         namespace=context.namespace(None),
         session=next(iter(context.owners), ""),
-        cwd=_cwd(context, args.get("cwd"), role.role),
+        cwd=cwd,
+        node=_node(context, cwd, role.role),
         project=_project(context),
         candidate=_candidate(context, role.role, args.get("candidate", "")),
     )
+
+
+def _node(context: Context, cwd: str, role: str) -> str:
+    """Return this node of a team for a task about a checkout that lies here; else none.
+
+    A role that only other nodes serve gets its task all the same: its handler sees that.
+    """
+    if not (cwd and context.store.node and context.config.role(role) is not None):
+        return ""
+    lies_here = repository.repository_of(cwd, paths.home()) is not None
+    return context.store.node if lies_here else ""
 
 
 def _project(context: Context) -> IdentityData | None:

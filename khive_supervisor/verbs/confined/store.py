@@ -72,6 +72,10 @@ class ConfinedStore(Wall):
     def path(self) -> str:
         return self._store.path
 
+    @property
+    def node(self) -> str:
+        return self._store.node
+
     def data_version(self) -> int:
         return self._store.data_version()
 

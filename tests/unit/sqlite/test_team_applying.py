@@ -200,3 +200,17 @@ def test_roles_of_other_nodes_are_left_alone(nodes: Nodes) -> None:
     assert nodes.other.roles.own() == []
     nodes.writer.roles.set([])
     assert nodes.writer.roles.all() == []
+
+
+def test_a_task_of_a_checkout_is_for_its_node_alone(nodes: Nodes) -> None:
+    for node in ("n1", "n2"):
+        nodes.writer.tasks.assign(NewTask("echo", "t", node=node))
+    now = Moment("team:s", 10.0)
+    claimant = Claimant("echo", "w@n1:1", 1, "d")
+    nodes.writer.roles.set([RoleRow("echo", ("t",), "d", 1, 1, 3, True)])
+    assert nodes.writer.tasks.due(now) == ["echo"]
+    claim = nodes.writer.tasks.claim(claimant, now)
+    assert claim is not None
+    assert claim.id == 1
+    assert nodes.writer.tasks.claim(claimant, now) is None
+    assert nodes.writer.tasks.due(now) == []
