@@ -27,6 +27,8 @@ ROLES = {"one": 3, "two": 3}
 GRAPHS, TASKS = 1000, 10
 #: Seconds between two kills of a process, and of all of them; between two jumps of the clock.
 KILL_EVERY, ALL_EVERY, JUMP_EVERY = 0.5, 15.0, 1.0
+#: Seconds between two looks whether the supervisor has to be started.
+START_EVERY = 0.2
 #: Seconds by which a clock jumps, either way.
 JUMPS = (-86_400.0, -7200.0, -60.0, 0.0, 60.0, 7200.0, 86_400.0)
 #: Seconds without the end of any task after which a run is stuck; the kills have ended then.
@@ -66,6 +68,8 @@ class Blows:
     def run(self) -> None:
         """Do it until it is over; the supervisor runs then."""
         all_at = time.monotonic() + ALL_EVERY
+        starting = threading.Thread(target=self._keep_started, daemon=True)
+        starting.start()
         while not self.over.wait(KILL_EVERY):
             victims = processes_of(self._bench.khive.home)
             if time.monotonic() >= all_at:
@@ -77,8 +81,12 @@ class Blows:
                 pid = self._draw.choice(victims)
                 self.done[command_of(pid).rpartition("-m ")[2].split(" --")[0]] += 1
                 kill(pid)
-            self._start()
+        starting.join()
         self._start()
+
+    def _keep_started(self) -> None:
+        while not self.over.wait(START_EVERY):
+            self._start()
 
     def _start(self) -> None:
         found = [command_of(pid) for pid in processes_of(self._bench.khive.home)]

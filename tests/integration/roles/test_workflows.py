@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from role_support import RoleBench, bench
-from support import Installation, wait_until
+from support import Installation, kill, wait_until
+
+from khive_supervisor.tasks.model import NewTask
+from khive_supervisor.workflows.model import NewRun, PlannedStep
 
 GRAPH = """
 name = "release"
@@ -78,3 +81,40 @@ def test_a_schedule_fires_once_for_each_time_it_is_due(roles: RoleBench) -> None
     assert fired[0].run is not None
     roles.khive.run("unschedule", "s1")
     assert store.all() == []
+
+
+def chain(number: int, length: int = 4) -> NewRun:
+    """Return a run whose steps come one after the other, each with what the one before found."""
+    steps = []
+    for at in range(length):
+        before = f"s{at - 1}"
+        payload = [at, f"{{{{steps.{before}.result}}}}"] if at else [at]
+        task = NewTask("py", "py", payload, attempts_max=100)
+        steps.append(PlannedStep(f"s{at}", task, ((before, "cancel"),) if at else ()))
+    return NewRun(f"chain-{number}", {}, {}, tuple(steps))
+
+
+def test_kills_lose_no_step_and_repeat_none(roles: RoleBench) -> None:
+    store = roles.store
+    runs = [store.workflows.begin(chain(number))[0].id for number in range(20)]
+    for turn in range(8):
+        if turn == 4:
+            kill(roles.khive.status()["pid"])
+            wait_until(roles.khive.gone, "all are gone with their supervisor")
+            roles.khive.start()
+        elif pids := [one["pid"] for one in roles.workers("py") if one["pid"]]:
+            kill(pids[0])
+
+    def over() -> bool:
+        return all(one.ended for one in store.workflows.page())
+
+    wait_until(over, "all runs have ended")
+    assert {one.state for one in store.workflows.page()} == {"done"}
+    for run in runs:
+        numbers = [step.task.id for step in store.workflows.tasks(run)]
+        assert roles.task(numbers[-1]).result == [3, [2, [1, [0]]]]
+        events = [store.tasks.events(task_id=number) for number in numbers]
+        assert [[e.what for e in one].count("done") for one in events] == [1] * len(numbers)
+        ends = [next(e.seq for e in one if e.what == "done") for one in events]
+        begins = [next(e.seq for e in one if e.what == "leased") for one in events]
+        assert all(end < begin for end, begin in zip(ends, begins[1:], strict=False))
