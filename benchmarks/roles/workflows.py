@@ -185,7 +185,8 @@ def _row(
     bad = accepted or undone or early or twice or left
     return Row(
         what=f"{len(runs)} graphs of {TASKS} tasks, a process killed every "
-        f"{KILL_EVERY * 1000:.0f} ms that the supervisor runs, everything every {ALL_EVERY:g} s, a clock that jumps",
+        f"{KILL_EVERY * 1000:.0f} ms that the supervisor runs, everything "
+        f"every {ALL_EVERY:g} s, a clock that jumps",
         target="each task accepted once, no order violated, 0 stuck",
         khive=f"{accepted + twice} accepted twice, {undone} of {tasks} not done, {early} begun "
         f"before what they wait for, {left} runs stuck; {sum(blows.done.values())} kills, {again} "
