@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.attach import attach, eager, idle, memory, one_supervisor, rest, start
 from benchmarks.audit import audit, audit_cost, verify_speed
 from benchmarks.capture import decided, followed, git_history, ruled
+from benchmarks.channels import delivery
 from benchmarks.cli import commands
 from benchmarks.core import check
 from benchmarks.core.context import Context, Filled
@@ -83,6 +84,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "audit-cost": audit_cost.measure,
     "audit-verify": verify_speed.measure,
     "links": links.measure,
+    "channels": delivery.measure,
     "http": http_search.measure,
     "http-abuse": http_abuse.measure,
     "one-supervisor": one_supervisor.measure,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass
 
 from khive_supervisor.config.settings.notes import Notes, plain
 from khive_supervisor.config.settings.roles import no_such_key
@@ -186,11 +186,6 @@ def channel_as_dict(channel: Channel, *, private: bool = False) -> JsonObject:
         for name, _, value in values_of(channel, private=private)
         if value != getattr(usual, name)
     }
-
-
-def without_secrets(channel: Channel) -> Channel:
-    """Return a channel as processes know it that send nothing."""
-    return replace(channel, url=str(shown(declared(Channel)["url"], channel.url)), secret="")
 
 
 # --- reading --------------------------------------------------------------------------------------

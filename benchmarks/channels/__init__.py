@@ -1,0 +1,1 @@
+"""Channels: what arrives, whatever fails."""
