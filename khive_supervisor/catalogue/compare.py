@@ -53,7 +53,7 @@ def _part(part: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator
         else:
             for weight, what in _LOOKS[part](was, new[name]):
                 yield Difference(weight, part, name, what)
-    for name in new.keys() - old.keys():
+    for name in sorted(new.keys() - old.keys()):
         yield Difference("adds", part, name, said(new[name]) or "is new")
 
 
@@ -92,11 +92,16 @@ def _command(was: Item, now: Item) -> Iterator[Said]:
     for option, about in was["options"].items():
         if option not in now["options"]:
             yield "breaks", f"takes no {option} any more"
-        elif about["value"] != now["options"][option]["value"]:
+        elif not _choices(about) <= _choices(now["options"][option]):
             yield "breaks", f"{option} takes {now['options'][option]['value']} now"
     if was["arguments"] != now["arguments"]:
         names = " ".join(now["arguments"]) or "none"
         yield "breaks", f"its arguments are {names} now"
+
+
+def _choices(option: Item) -> set[str]:
+    """Return what an option takes: its choices, or the words for what it is."""
+    return set(option["value"].split(" or "))
 
 
 def _metric(was: Item, now: Item) -> Iterator[Said]:

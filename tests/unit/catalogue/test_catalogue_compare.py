@@ -57,6 +57,8 @@ CHANGES: list[tuple[str, Change]] = [
     ("breaks", lambda d: d["settings"]["log.level"]["value"]["enum"].remove("info")),
     ("breaks", lambda d: d["links"]["about"]["to"].remove("memory")),
     ("breaks", lambda d: d["links"]["about"].update(inverse="other")),
+    ("breaks", lambda d: d["commands"]["tasks"]["options"]["--state"].update(value="done")),
+    ("", lambda d: d["commands"]["budget"]["options"]["--json"].update(value="- or text")),
     ("changes", lambda d: d["settings"]["log.level"].update(applies="restart")),
     ("adds", lambda d: d["verbs"].update({"memory.new": recall(d)})),
     ("adds", lambda d: d["actions"].update({"task.new": {"subject": "x", "meaning": "y"}})),
