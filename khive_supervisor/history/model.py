@@ -11,17 +11,18 @@ from khive_supervisor.tasks.model import CANCELLED, DONE, FAILED, Outcome, Usage
 COLLECTION = "execution"
 #: Paths of an attempt that are kept.
 FILES_LIMIT = 50
-#: Who makes the links of executions, as a link says it.
-BY = "history"
+#: Who makes the links of executions, as a link says it; and those between tasks of one session,
+#: which nothing but their order has brought together.
+BY, BY_ORDER = "history", "history: order"
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnd:
     """How an attempt ended; `outcome` is one of `tasks.model.OUTCOMES`.
 
-    `error` has passed the gate. `seconds` is how long the handler ran; None: nobody has measured
-    it. `place` is what is left in the task's own directory: its `branch`, `diff`, `commit` and the
-    paths it `touched`, each of them only if it is known.
+    `error`, and `answer`, the result as far as it is words, have passed the gate. `seconds` is how
+    long the handler ran; None: nobody has measured it. `place` is what is left in the task's own
+    directory: its `branch`, `diff`, `commit` and the paths it `touched`, each only if it is known.
     """
 
     outcome: str
@@ -30,6 +31,7 @@ class AttemptEnd:
     quality: float | None = None
     usage: Usage | None = None
     place: Mapping[str, object] | None = None
+    answer: str = ""
 
     @classmethod
     def of(cls, outcome: Outcome, state: str) -> AttemptEnd:
@@ -42,7 +44,15 @@ class AttemptEnd:
             outcome.quality if ended == DONE else None,
             outcome.usage,
             outcome.place,
+            _words(outcome.result) if ended == DONE else "",
         )
+
+
+def _words(result: object) -> str:
+    """Return a result that is words: a text, or what an agent answered; empty for other data."""
+    if isinstance(result, Mapping):
+        result = result.get("text")
+    return result if isinstance(result, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

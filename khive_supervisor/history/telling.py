@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from khive_supervisor.agents.model import prompt_of
 from khive_supervisor.history.model import FILES_LIMIT, AttemptEnd
 
-#: Characters of a title, of a prompt and of an error that an entry says.
-TITLE, PROMPT, ERROR = 160, 8_000, 600
+#: Characters of a title, of a prompt and of an error or answer that an entry says.
+TITLE, PROMPT, CAME = 160, 8_000, 600
+#: What stands before that error or answer.
+CAME_OF = "came of it: "
 #: Paths that an entry says; all of them are kept beside it.
 PATHS = 20
 
@@ -27,9 +29,14 @@ def content_of(prompt: str, end: AttemptEnd) -> str:
         parts.append(f"[{len(prompt) - PROMPT} more characters were asked]")
     if files := files_of(end.place):
         parts.append(f"edited: {', '.join(files[:PATHS])}")
-    if end.error:
-        parts.append(f"{end.outcome}: {end.error[:ERROR].strip()}")
+    if came := (end.error or end.answer).strip():
+        parts.append(f"{CAME_OF}{came[:CAME].strip()}")
     return "\n".join(part for part in parts if part)
+
+
+def came_of(content: str) -> str:
+    """Return the error or answer that the content of an entry says; empty without one."""
+    return content.rpartition(f"\n{CAME_OF}")[2] if f"\n{CAME_OF}" in content else ""
 
 
 def prompt_in(payload: object) -> str:

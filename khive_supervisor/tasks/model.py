@@ -186,6 +186,8 @@ class Claim:
     agent_counted: int = 0
     project: Mapping[str, Any] | None = None
     directory: str = ""
+    #: What the handler is told of earlier tasks like it; empty: nothing.
+    history: str = ""
     #: The command that does it in the place of the role's handler: the budget is exceeded.
     fallback: tuple[str, ...] = ()
     #: The candidate that does it, by name; empty where the role has one handler.

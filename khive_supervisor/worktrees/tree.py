@@ -27,7 +27,10 @@ _SUBMODULE = re.compile(r"160000 [0-9a-f]+ [0-3]\t(.+)", re.DOTALL)
 _FILTERED = ("grep", "-q", "-I", "--no-textconv", "-e", "filter=")
 _ATTRIBUTES = (":(glob)**/.gitattributes", ".gitattributes")
 #: How changes are counted: by git alone.
-_DIFF = ("--shortstat", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
+_PLAINLY = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
+_DIFF = ("--shortstat", *_PLAINLY)
+#: Paths of touched files that are told.
+TOUCHED = 50
 #: Said of a directory whose files lack what a filter makes of them.
 UNFILTERED = (
     "Files that .gitattributes gives to a filter (such as Git LFS) are as they are stored: "
@@ -43,7 +46,9 @@ _UNDER_WAY = (
 class Look:
     """What is in a worktree beyond the commit that it began at.
 
-    `kept`: why it must stay although git would let it go, or cannot be asked.
+    `kept`: why it must stay although git would let it go, or cannot be asked. `touched` are the
+    first paths of files that are otherwise than in that commit, `tip` is the newest commit of its
+    own, in hexadecimal.
     """
 
     changed: int = 0
@@ -51,6 +56,8 @@ class Look:
     stat: str = ""
     branch: str = ""
     kept: str = ""
+    touched: tuple[str, ...] = ()
+    tip: str = ""
 
     @property
     def clean(self) -> bool:
@@ -61,7 +68,8 @@ class Look:
         """Return it for people and programs; what is not there is left out."""
         data = {
             "branch": self.branch, "changed": self.changed, "commits": self.commits,
-            "diff": self.stat, "note": self.kept,
+            "diff": self.stat, "note": self.kept, "touched": list(self.touched),
+            "commit": self.tip,
         }  # fmt: skip
         return {name: value for name, value in data.items() if value}
 
@@ -228,7 +236,15 @@ def _look(ours: Shadow, tree: str, metadata: WorktreeMetadata) -> Look:
         stat=run("diff", *_DIFF, metadata.base).strip(),
         branch=ours.ask("symbolic-ref", "--quiet", "--short", "HEAD", own=own) or metadata.branch,
         kept=kept,
+        touched=_touched(run("diff", "--name-only", *_PLAINLY, metadata.base), status),
+        tip=head if commits else "",
     )
+
+
+def _touched(changed: str, status: str) -> tuple[str, ...]:
+    """Return paths that git names: changed ones, and new ones that it does not know yet."""
+    new = (line[3:] for line in status.splitlines() if line.startswith("?? "))
+    return tuple(dict.fromkeys([*changed.splitlines(), *new]))[:TOUCHED]
 
 
 def _has_submodules(tree: str, run: Callable[..., str]) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from support import wait_until
 
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.tasks.model import DONE, NewTask, QueueDepth
+from khive_supervisor.tasks.model import CLAIMED, DONE, NewTask, QueueDepth
 
 ROOT = Path(__file__).parents[2]
 CHILD = str(Path(__file__).with_name("task_child.py"))
@@ -102,4 +102,10 @@ def test_four_workers_and_kills_lose_nothing_and_double_nothing(tmp_path: Path) 
         events = store.tasks.events(limit=100_000)
         assert sum(event.what == DONE for event in events) == TASKS
         assert sum(record.executions for record in store.roles.records()) == TASKS
+        # Each attempt is kept once: those that were done, and those that a kill has ended.
+        executions = store.executions.page(limit=10 * TASKS)
+        done = [(one.task_id, one.token) for one in executions if one.outcome == DONE]
+        assert sorted(done) == sorted((task.id, task.token) for task in tasks.values())
+        claimed = sum(event.what == CLAIMED for event in events)
+        assert len(executions) == claimed
         assert store.quick_check() == []

@@ -47,8 +47,11 @@ PRIORITY_LIMIT = 1000
 
 #: Keys that are in the digest only where they are used.
 _LATER = frozenset(
-    {"handler.agent", "handler.format", "workdir", "prompt", "model", "tools", "candidates"}
-)
+    {
+        "handler.agent", "handler.format", "workdir", "prompt", "model", "tools", "candidates",
+        "history", "history_tokens",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,21 @@ class Role:
         pattern=_TOOL,
         form="each up to 200 characters that print; it does not begin with -",
         optional=True,
+    )
+    history: int = users_own(
+        0,
+        "integer",
+        "How many earlier tasks like the one at hand the handler is told of: what was tried, and "
+        "how it ended. 0: of none.",
+        applies="rolling",
+        bounds=(0, 50),
+    )
+    history_tokens: int = users_own(
+        800,
+        "integer",
+        "The most tokens that this takes; those that are least like the task are left out.",
+        applies="rolling",
+        bounds=(50, 20_000),
     )
     description: str = users_own(
         "",

@@ -264,15 +264,6 @@ class HistorySettings:
         bounds=(_HOUR, 3650 * _DAY),
         supervisor_only=True,
     )
-    tokens: int = users_own(
-        800,
-        "integer",
-        "The most that a role whose history is set tells its handler of what was tried before on "
-        "tasks like the one at hand.",
-        applies="live",
-        bounds=(50, 20_000),
-        supervisor_only=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from khive_supervisor.errors import NotFound
-from khive_supervisor.history.model import Execution
+from khive_supervisor.history.model import BY_ORDER, Execution
 from khive_supervisor.packs.agents import task_forms
 from khive_supervisor.packs.history.shown import LINKS, show_all
 from khive_supervisor.store.links import EntryLink
@@ -54,12 +54,16 @@ def _asked(context: Context, text: str) -> list[Execution]:
 def _followed(
     context: Context, begun: list[Execution]
 ) -> tuple[dict[int, Execution], list[EntryLink]]:
-    """Return all executions within STEPS links of the first ones, and every link between."""
+    """Return all executions within STEPS links of the first ones, and every link between.
+
+    Of those that only their order has brought together, the nearest are enough: a session may have
+    given a thousand tasks.
+    """
     found = {one.entry: one for one in begun}
     links: dict[int, EntryLink] = {}
     edge = list(found)
-    for _ in range(STEPS):
-        new = context.store.links.of(edge, LINKS)
+    for step in range(STEPS):
+        new = [one for one in context.store.links.of(edge, LINKS) if not step or one.by != BY_ORDER]
         links |= {one.id: one for one in new}
         ends = {end for one in new for end in (one.from_id, one.to_id)} - found.keys()
         more = context.store.executions.of(ends)

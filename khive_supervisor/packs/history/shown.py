@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Required, TypedDict, cast
 
 from khive_supervisor.budgets.amounts import MICRO
+from khive_supervisor.history import telling
 from khive_supervisor.history.model import COLLECTION, Execution
 from khive_supervisor.store.links import CAUSED_BY, FOLLOWS, PRODUCED, RETRY_OF
 from khive_supervisor.store.model import Entry
@@ -33,6 +34,7 @@ class ShownExecution(TypedDict, total=False):
     outcome: Required[str]
     prompt: Required[str]
     error: str
+    answer: str
     cost: float
     tokens: int
     seconds: Required[float]
@@ -88,6 +90,7 @@ def show(
         "task": f"t{one.task_id}" if one.task_id is not None else "",
         "task_type": one.task_type,
         "error": one.error,
+        "answer": "" if one.error else telling.came_of(entry.content),
         "cost": one.cost / MICRO,
         "tokens": one.tokens,
         "digest": one.digest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from khive_supervisor.history.model import BY
+from khive_supervisor.history.model import BY, BY_ORDER
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.store.links import CAUSED_BY, FOLLOWS, PRODUCED, RETRY_OF, LinkStore
 
@@ -25,14 +25,14 @@ class CauseTable:
         """Link an attempt to the one before, to what gave the task, and to what that saw last."""
         self._link(entry, self._attempt_before(task, token), RETRY_OF)
         self._link(entry, self._cause(session, given_at), CAUSED_BY)
-        self._link(entry, self._seen_last(session, task, given_at), FOLLOWS)
+        self._link(entry, self._seen_last(session, task, given_at), FOLLOWS, BY_ORDER)
         # Who gave the tasks that this one has caused may end after they do.
         for child in self._caused(task):
             self._link(child, entry, CAUSED_BY)
 
-    def _link(self, entry: int, other: int | None, kind: str) -> None:
+    def _link(self, entry: int, other: int | None, kind: str, by: str = BY) -> None:
         if other is not None:
-            self._links.add(entry, other, kind, BY)
+            self._links.add(entry, other, kind, by)
 
     def _attempt_before(self, task: int, token: int) -> int | None:
         found: int | None = self._database.value(

@@ -25,6 +25,7 @@ from khive_supervisor.tasks import lease, states
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
     CANCELLED,
+    DIED,
     DONE,
     FAILED,
     LEASED,
@@ -33,6 +34,7 @@ from khive_supervisor.tasks.model import (
     Claimant,
     NewTask,
     Outcome,
+    Task,
 )
 
 WORKERS = tuple(f"w{number}" for number in range(4))
@@ -58,6 +60,7 @@ class Tasks(RuleBasedStateMachine):
         self.keys: dict[str, int] = {}
         self.claimed: set[tuple[int, int]] = set()
         self.accepted: set[tuple[int, int]] = set()
+        self.died: set[tuple[int, int]] = set()
         self.counted = {DONE: 0, FAILED: 0}
         self.seen: dict[int, str] = {}
         self.ends: dict[int, int] = {}
@@ -69,6 +72,9 @@ class Tasks(RuleBasedStateMachine):
 
     def tasks(self, side: int) -> TaskTable:
         return self.stores[side].tasks
+
+    def leased(self, side: int) -> list[Task]:
+        return [task for task in self.tasks(side).page(limit=1000) if task.state == LEASED]
 
     # --- what may happen ---
 
@@ -150,6 +156,8 @@ class Tasks(RuleBasedStateMachine):
 
     @rule(side=SIDES, worker=st.sampled_from(WORKERS), died=st.booleans())
     def release(self, side: int, worker: str, died: bool) -> None:
+        held = [one for one in self.leased(side) if one.worker == worker]
+        self.died |= {(one.id, one.token) for one in held if died}
         released = {one.id for one in self.tasks(side).release(worker, died=died)}
         for task in self.tasks(side).page(limit=1000):
             assert task.state != LEASED or task.worker != worker
@@ -157,6 +165,11 @@ class Tasks(RuleBasedStateMachine):
 
     @rule(side=SIDES)
     def release_expired(self, side: int) -> None:
+        self.died |= {
+            (one.id, one.token)
+            for one in self.leased(side)
+            if one.lease is None or not lease.good(one.lease, self.now)
+        }
         self.tasks(side).release_expired(self.now)
         for task in self.tasks(side).page(limit=1000):
             if task.state == LEASED:
@@ -211,6 +224,14 @@ class Tasks(RuleBasedStateMachine):
         executions = sum(record.executions for record in records)
         successes = sum(record.successes for record in records)
         assert (executions, successes) == (sum(self.counted.values()), self.counted[DONE])
+
+    @invariant()
+    def each_attempt_that_ended_is_kept_once(self) -> None:
+        found = self.stores[0].executions.page(limit=10_000)
+        kept = [(one.task_id, one.token, one.outcome == DIED) for one in found]
+        ended = {(*one, False) for one in self.accepted} | {(*one, True) for one in self.died}
+        assert len(kept) == len(set(kept))
+        assert set(kept) == ended
 
     @invariant()
     def states_change_along_the_table(self) -> None:

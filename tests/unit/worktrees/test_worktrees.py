@@ -123,6 +123,8 @@ def test_what_was_done_is_kept_named_and_found_again(bench: Bench) -> None:
         "changed": 2,
         "commits": 1,
         "diff": "2 files changed, 3 insertions(+), 1 deletion(-)",
+        "touched": ["file", "new", "untracked"],
+        "commit": bench.run("rev-parse", "HEAD", cwd=directory),
     }
     made.leave()
     assert bench.run("rev-parse", "HEAD") == base

@@ -81,8 +81,9 @@ class AgentHandler(CommandHandler):
     def _ask(self, claim: Claim, text: str) -> None:
         self._resumed = bool(self._session)
         server = formats.server(self._environment, claim.role, claim.namespace)
+        told = f"{text}\n\n{claim.history}" if claim.history and not self._resumed else text
         call = self._format.call(
-            Ask(self._role, text, server, resume=self._session, new_session=str(uuid.uuid4()))
+            Ask(self._role, told, server, resume=self._session, new_session=str(uuid.uuid4()))
         )
         if call.session:
             self._keep(call.session, self._counted)

@@ -174,6 +174,7 @@ class CommandHandler:
                 "KHIVE_TASK_ATTEMPT": str(claim.attempts),
                 "KHIVE_ROLE": claim.role,
                 **({"KHIVE_NAMESPACE": claim.namespace} if claim.namespace else {}),
+                **({"KHIVE_HISTORY": claim.history} if claim.history else {}),
                 **self._variables(claim),
             },
             pass_fds=(task,),
@@ -291,6 +292,7 @@ def _task_as_json(claim: Claim) -> bytes:
         "attempt": claim.attempts,
         "namespace": claim.namespace,
         "payload": claim.payload,
+        **({"history": claim.history} if claim.history else {}),
     }
     return json.dumps(task).encode() + b"\n"
 

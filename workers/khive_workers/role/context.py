@@ -76,6 +76,8 @@ class TaskContext:
         #: Which attempt this is, from 1; a task may have been tried before.
         self.attempt = claim.attempts
         self.payload = claim.payload
+        #: What was tried before on tasks like this one, as text, if the role's history asks for it.
+        self.history = claim.history
         #: Where the task is done, by the role's workdir. The process itself stays where it is.
         self.workdir = claim.directory or os.getcwd()
         #: Set when the task is to stop: it was cancelled, or its time is over.

@@ -46,6 +46,7 @@ from khive_workers.role.context import Memory, TaskContext
 from khive_workers.role.handlers import PythonHandler, TaskHandler, described
 from khive_workers.role.leftovers import WithoutLeftovers
 from khive_workers.role.loop import RoleLoop, Waker
+from khive_workers.role.tried import WithHistory
 
 log = logs.get("khive.role")
 
@@ -110,7 +111,7 @@ def _serve(
         role.role, name, request["generation"], request["digest"], candidates=offers(role)
     )
     notes = ClaimNotes(claimant)
-    handler = _make_handler(config, role, cwd, memory, selector, notes)
+    handler = _make_handler(config, role, cwd, memory, selector, notes, make_registry)
     # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
     handler.check()
@@ -161,6 +162,7 @@ def _make_handler(
     memory: Memory,
     selector: selectors.BaseSelector,
     notes: ClaimNotes,
+    make_registry: Callable[[], Registry],
 ) -> TaskHandler:
     waker = Waker(selector)
 
@@ -183,7 +185,12 @@ def _make_handler(
         return _worker_of(one, cwd, memory, selector, waker, notes, command, variables)
 
     handler = CandidateHandler(role, make, os.environ) if role.candidates else make(role)
-    placed = _placed(config, role, WithoutLeftovers(WithFallback(handler, command)), waker)
+    alone: TaskHandler = WithoutLeftovers(WithFallback(handler, command))
+    if role.history:
+        # With a connection of its own: the other one is the handler's thread's.
+        own = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
+        alone = WithHistory(alone, role, own)
+    placed = _placed(config, role, alone, waker)
     if not role.candidates:
         return placed
     return FailoverHandler(placed, notes.another, alone=role.workdir in ("fresh", "worktree"))
