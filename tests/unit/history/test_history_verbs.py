@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from khive_workers.role.candidates import WithHistory
 from khive_workers.role.context import Memory
 from khive_workers.role.handlers import TaskHandler
-from khive_workers.role.tried import WithHistory
 
 from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.config.load import from_dict

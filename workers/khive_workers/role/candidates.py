@@ -13,6 +13,8 @@ from khive_supervisor import logs
 from khive_supervisor.budgets.usage import plus
 from khive_supervisor.config.settings.roles import Role, digest
 from khive_supervisor.errors import BootFailure, KhiveError
+from khive_supervisor.history import telling
+from khive_supervisor.history.told import TriedTask, told
 from khive_supervisor.routing.model import (
     NO_KEY,
     NO_PROGRAM,
@@ -21,6 +23,8 @@ from khive_supervisor.routing.model import (
     Unavailable,
 )
 from khive_supervisor.tasks.model import Claim, Outcome, Usage
+from khive_supervisor.text.plain_json import JsonObject
+from khive_workers.role.context import Memory
 from khive_workers.role.handlers import AroundHandler, TaskHandler, Why, failure
 
 log = logs.get("khive.role")
@@ -216,3 +220,46 @@ class FailoverHandler(AroundHandler):
 
 def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
     return plus(one, other) if one is not None and other is not None else one or other
+
+
+#: Characters of a prompt that the history is asked with.
+_ASKED_WITH = 4_000
+
+
+class WithHistory(AroundHandler):
+    """Begins each task with what the history says of tasks like it.
+
+    What cannot be found out is left out: a task is never refused for it.
+    """
+
+    def __init__(self, inner: TaskHandler, role: Role, memory: Memory) -> None:
+        super().__init__(inner)
+        self._role = role
+        self._memory = memory
+
+    def begin(self, claim: Claim) -> None:
+        """Look what was tried, and begin with that."""
+        self._inner.begin(replace(claim, history=self._told(claim)))
+
+    def _told(self, claim: Claim) -> str:
+        query = telling.prompt_in(claim.payload)[:_ASKED_WITH]
+        if not query.strip():
+            return ""
+        asked = {"query": query, "limit": self._role.history}
+        try:
+            found = self._memory.call(claim, "history.similar", asked)["results"]
+            tried = [self._tried(claim, one) for one in found]
+        except KhiveError as error:
+            log.warning("role.no_history", task=claim.id, error=str(error))
+            return ""
+        return told(tried, self._role.history_tokens)
+
+    def _tried(self, claim: Claim, one: JsonObject) -> TriedTask:
+        return TriedTask(
+            one["outcome"],
+            one["role"],
+            one["prompt"],
+            one.get("error") or one.get("answer", ""),
+            tuple(one.get("files", ())),
+            same=one.get("task") == f"t{claim.id}",
+        )

@@ -40,13 +40,13 @@ from khive_workers.role.candidates import (
     CandidateHandler,
     FailoverHandler,
     WithFallback,
+    WithHistory,
     offers,
 )
 from khive_workers.role.context import Memory, TaskContext
 from khive_workers.role.handlers import PythonHandler, TaskHandler, described
 from khive_workers.role.leftovers import WithoutLeftovers
 from khive_workers.role.loop import RoleLoop, Waker
-from khive_workers.role.tried import WithHistory
 
 log = logs.get("khive.role")
 
