@@ -63,14 +63,16 @@ def main() -> int:
     demo_workflow.show()
     if background or was_running:
         print("The supervisor goes on in the background; `khive-supervisor stop` ends it.")
-        print(f"The command is {os.path.dirname(sys.executable)}/khive-supervisor.", flush=True)
+        print(f"The command is {os.path.dirname(sys.executable)}/khive-supervisor.")
+        print(f"Look at it:    {os.path.dirname(sys.executable)}/khive-supervisor open", flush=True)
         return 0
     return wait()
 
 
 def wait() -> int:
     """Follow the log until Ctrl-C, then stop the supervisor."""
-    print("Ready. Ctrl-C stops the supervisor; its log follows.", flush=True)
+    print("Ready. Ctrl-C stops the supervisor; its log follows.")
+    print(f"Look at it: {os.path.dirname(sys.executable)}/khive-supervisor open", flush=True)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
