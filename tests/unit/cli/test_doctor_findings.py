@@ -322,7 +322,7 @@ def named(results: Iterable[Check], name: str) -> Check:
 def test_a_chain_that_is_broken_is_a_failure_with_what_it_can_mean(config: Config) -> None:
     with open_store(config) as store:
         store.audit.record("task.done", "task/t1", {})
-        entries = list(store.audit.entries())
+        entries, rows = list(store.audit.entries()), list(store.audit.stored())
     assert named(service.check_store(config, True), "audit").status == "ok"
 
     class Changed:
@@ -331,9 +331,14 @@ def test_a_chain_that_is_broken_is_a_failure_with_what_it_can_mean(config: Confi
         def head(self) -> Any:
             return SimpleNamespace(seq=len(entries))
 
-        def entries(self, after: int | None = None) -> Any:
+        def stored(self, after: int | None = None) -> Any:
             assert after is None
-            return iter([*entries[:-1], dataclasses.replace(entries[-1], actor="eve")])
+            number, at, kind, _actor, *rest = rows[-1]
+            return iter([*rows[:-1], (number, at, kind, b"eve", *rest)])
+
+        def entries(self, after: int | None = None) -> Any:
+            whole = [*entries[:-1], dataclasses.replace(entries[-1], actor="eve")]
+            return iter([one for one in whole if after is None or one.seq > after])
 
     store_like: Any = SimpleNamespace(audit=Changed())
     result = only(service._audit(config, store_like, True))

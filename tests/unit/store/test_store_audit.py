@@ -64,9 +64,10 @@ def test_every_transition_of_a_task_is_recorded(store: Store) -> None:
     store.tasks.finish(task.id, claim.token, Outcome(DONE, result="x"), NOW)
     store.tasks.feedback(task.id, 0.5)
     events = [event.what for event in store.tasks.events()]
-    assert kinds(store) == [f"task.{what}" for what in events]
+    recorded = [entry for entry in store.audit.entries() if entry.kind.startswith("task.")]
+    assert [entry.kind for entry in recorded] == [f"task.{what}" for what in events]
     assert len(events) == 9
-    assert {entry.subject for entry in store.audit.entries()} == {"task/t1"}
+    assert {entry.subject for entry in recorded} == {"task/t1"}
     assert details(store, "task.enqueued") == [
         {"token": 0, "role": "r", "task_type": "review",
          "payload": fingerprint('{"a":1}')}

@@ -402,7 +402,8 @@ def test_follow_tells_what_happens_after_a_number(context: Context) -> None:
 
 
 def test_only_verbs_that_wait_say_so() -> None:
-    assert {verb.name for verb in REGISTRY if verb.waits} == {"agents.wait", "agents.follow"}
+    waiting = {"agents.wait", "agents.follow", "channels.test"}
+    assert {verb.name for verb in REGISTRY if verb.waits} == waiting
 
 
 def test_a_deadline_is_a_time_or_a_span_from_now() -> None:

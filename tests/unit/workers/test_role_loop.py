@@ -48,6 +48,9 @@ class FakeTasks:
         self.refusals: list[Exception] = []
         self._next = 0
 
+    def now(self) -> Moment:
+        return lease.now()
+
     def claim(self, _claimant: Claimant, _now: Moment) -> Claim | None:
         if not self.waiting:
             return None

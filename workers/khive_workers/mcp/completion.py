@@ -31,12 +31,14 @@ _TAGS: Source = (
 _PROJECTS: Source = ("projects.list", {}, _names("projects", "name"))
 _PROFILES: Source = ("brain.profiles", {}, _names("profiles", "name"))
 _IDS: Source = ("memory.list", {"in": "all", "limit": 500}, _names("entries", "id"))
+_PARTS: Source = ("system.catalog", {}, lambda answer: answer.keys() - {"version", "form"})
 SOURCES: Mapping[tuple[str, str], Source] = {
     ("recall", "tag"): _TAGS,
     ("review", "tag"): _TAGS,
     ("review", "project"): _PROJECTS,
     ("khive://memory/{id}", "id"): _IDS,
     ("khive://profiles/{name}", "name"): _PROFILES,
+    ("khive://catalog/{part}", "part"): _PARTS,
 }
 
 
