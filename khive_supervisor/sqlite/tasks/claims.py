@@ -49,6 +49,7 @@ from khive_supervisor.tasks.model import (
     Outcome,
     Released,
 )
+from khive_supervisor.text import wellformed
 
 #: The error of a task whose deadline passed before anybody did it.
 DEADLINE = "deadline"
@@ -221,11 +222,14 @@ class ClaimTable:
         gate = self._database.gate
         return replace(
             outcome,
-            result=gate.written_data(outcome.result),
-            error=None if outcome.error is None else gate.written(outcome.error),
-            log_tail=None if outcome.log_tail is None else gate.written(outcome.log_tail),
-            place=gate.written_data(outcome.place),
+            result=gate.written_data(wellformed.data(outcome.result)),
+            error=self._written(outcome.error),
+            log_tail=self._written(outcome.log_tail),
+            place=gate.written_data(wellformed.data(outcome.place)),
         )
+
+    def _written(self, text: str | None) -> str | None:
+        return None if text is None else self._database.gate.written(wellformed.text(text))
 
     def _passed(self, text: str) -> str:
         return self._database.gate.passed(text)
