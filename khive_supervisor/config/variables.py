@@ -52,6 +52,7 @@ VARIABLES = (
     Variable("KHIVE_TASK_ID", "ours", "the task of a handler"),
     Variable("KHIVE_TASK_ATTEMPT", "ours", "which attempt at it"),
     Variable("KHIVE_ROLE", "ours", "the role of a handler"),
+    Variable("KHIVE_HISTORY", "ours", "what was tried before on tasks like a handler's"),
     Variable("KHIVE_TASK_WORKER", "ours", "by which what a task left behind is found"),
     Variable("KHIVE_EVENT", "ours", "the kind of event that a channel's command is told of"),
     Variable("KHIVE_EVENT_ID", "ours", "the key by which it knows a repetition"),

@@ -43,6 +43,8 @@ def operations(grant: Grant) -> Operations:
     sessions.__len__.return_value = 2
     sessions.counts.return_value = {}
     records.outbox.flush = AsyncMock()
+    desk = MagicMock(open=AsyncMock(return_value={}))
+    desk.tickets.redeem.return_value = True
     upkeep.with_store = AsyncMock(return_value=1)
     upkeep.builder.build.return_value = upkeep.builder.running = True
     return Operations(
@@ -56,6 +58,7 @@ def operations(grant: Grant) -> Operations:
         MagicMock(of_control=AsyncMock(return_value=grant)),
         AsyncMock(return_value=STATUS),
         "/s",
+        desk,
     )
 
 

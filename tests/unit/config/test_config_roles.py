@@ -219,7 +219,8 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "budget.reserve": 1.0, "budget.fallback": ("x",),
         "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh",
         "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
-        "candidates": (RoleCandidate("one"),),
+        "candidates": (RoleCandidate("one"),), "history": 3,
+        "history_tokens": 900,
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")

@@ -93,7 +93,12 @@ class Told:
 
 def context(grant: Grant = AGENT) -> Any:
     return SimpleNamespace(
-        grant=grant, progress=None, pause=None, consumer_kinds=(), close=lambda: None
+        grant=grant,
+        progress=None,
+        pause=None,
+        consumer_kinds=(),
+        close=lambda: None,
+        session=SimpleNamespace(kind="attach"),
     )
 
 
