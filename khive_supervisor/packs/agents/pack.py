@@ -147,7 +147,7 @@ PACK = Pack(
                     longest=KEY_LIMIT,
                 ),
                 "candidate": schema.text(
-                    "Which candidate of the role is to do it (agents.candidates lists them); "
+                    "Which candidate of the role is to do it, by its name in the configuration; "
                     "by default the best that is available.",
                     shortest=1,
                     longest=shapes.NAME_LIMIT,
