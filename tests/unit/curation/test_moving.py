@@ -15,6 +15,7 @@ from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs import loading
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.store.curation import SECTIONS
+from khive_supervisor.store.links import DEPENDS_ON, DERIVED_FROM
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.model import DONE, FAILED, Claimant, Outcome, RoleRow
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -104,6 +105,22 @@ def test_a_store_that_is_taken_in_is_the_same(old: Context, new: Context) -> Non
     assert new.store.quick_check() == []
     found = call(new, "memory.recall", query="port", scope="all")["results"]
     assert [one["content"] for one in found] == ["the port is 9090"]
+
+
+def test_links_are_taken_in_with_when_they_hold_and_wrong_ones_are_left_out(
+    old: Context, new: Context
+) -> None:
+    links = old.store.links
+    links.add(3, 2, DEPENDS_ON, "ada", valid_from=10.0, valid_until=20.0)
+    links.add(4, 2, DERIVED_FROM, "ada")
+    links.end(4, 2, DERIVED_FROM)
+    records = exported(old)
+    told = [one for one in records if one["type"] == "link" and one["kind"] == DEPENDS_ON]
+    assert [(one["valid_from"], one["valid_until"]) for one in told] == [(10.0, 20.0)]
+    wrong = [{**told[0], "kind": kind} for kind in ("retry_of", "loves")]
+    answer = taken(new, old, [*records, *wrong])
+    assert sum(answer["left_out"].values()) == len(wrong)
+    assert exported(new) == records
 
 
 def test_twice_there_is_nothing_new(old: Context, new: Context) -> None:
