@@ -90,8 +90,12 @@ def test_without_a_table_there_is_nobody(monkeypatch: pytest.MonkeyPatch) -> Non
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A marked process in a session of its own, which waits until it is ended."""
     child = subprocess.Popen(
-        ["cat"], stdin=subprocess.PIPE, env={**os.environ, MARK: "w-test-7"}, start_new_session=True
-    )
+        ["sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, MARK: "w-test-7"}, start_new_session=True,
+    )  # fmt: skip
+    # Popen returns while the kernel still sets up what is executed: its environment is empty then.
+    assert child.stdout is not None
+    child.stdout.readline()
     yield child
     child.kill()
     child.communicate()
