@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import tempfile
@@ -9,8 +10,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-
-import psycopg
+from typing import Any
 
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row, Sample
@@ -37,8 +37,20 @@ def measure(context: Context) -> list[Row]:
     return rows
 
 
+def _connected(url: str) -> Any:
+    """Return a connection to the server, by what is an extra for users."""
+    try:
+        psycopg = importlib.import_module("psycopg")
+    except ImportError as error:
+        raise SystemExit(
+            f"{error}: a team's store is measured with the extra 'postgres'. "
+            "Install it: .venv/bin/pip install '.[postgres]'"
+        ) from error
+    return psycopg.connect(url, autocommit=True)
+
+
 def _empty(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
+    with _connected(url) as connection:
         connection.execute("DROP SCHEMA IF EXISTS khive CASCADE")
 
 
@@ -66,7 +78,7 @@ def _acknowledged(url: str, directory: Path, count: int) -> Row:
     with (
         nodes(url, 1, _made(directory, "ack")) as (node,),
         node.open() as store,
-        psycopg.connect(url, autocommit=True) as connection,
+        _connected(url) as connection,
     ):
         connection.execute("CREATE TABLE IF NOT EXISTS bare (id bigserial, data bytea)")
         for number in range(count):
@@ -122,7 +134,7 @@ def _many(url: str, directory: Path) -> Row:
     _empty(url)
     with nodes(url, NODES, _made(directory, "many")) as found:
         total, latencies = _write_all(url, found)
-        with psycopg.connect(url) as connection:
+        with _connected(url) as connection:
             row = connection.execute("SELECT count(*), max(number) FROM khive.log").fetchone()
     assert row is not None
     rate, ours = total / SECONDS, _sample(latencies)
