@@ -80,8 +80,17 @@ def test_a_limit_of_file_size_is_told_and_survived(khive: Installation) -> None:
 
     def make_room() -> None:
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-        for pid in khive.processes():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+
+        def none_is_limited() -> bool:
+            """Raise all limits; True if there were none: processes end and fork meanwhile."""
+            found = False
+            for pid in khive.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    limit, _ = resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+                    found = found or limit != most
+            return not found
+
+        wait_until(none_is_limited, "no process is limited")
 
     check_full_and_recovery(khive, make_room)
 
