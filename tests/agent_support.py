@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,31 +122,42 @@ class AgentBench:
         return int(given["task"].removeprefix("t"))
 
 
-def real_agents(directory: Path) -> dict[str, str]:
+#: The package of each program, and what it would run after its installation.
+PACKAGES = {
+    "claude": ("@anthropic-ai/claude-code", "install.cjs"),
+    "codex": ("@openai/codex", ""),
+    "opencode": ("opencode-ai", "postinstall.mjs"),
+}
+
+
+def real_agents(directory: Path, *names: str) -> dict[str, str]:
     """The real agents' programs: those that are there already, or installed into a directory.
+
+    `names`: which ones; Claude Code and Codex unless others are named.
 
     Raises:
         LookupError: they cannot be had here; the text says why.
     """
+    names = names or ("claude", "codex")
     present = os.environ.get("KHIVE_TEST_AGENTS")
     if present == "":
         raise LookupError("KHIVE_TEST_AGENTS is empty: agents are not to be installed")
     if present is None:
         if shutil.which("npm") is None or shutil.which("node") is None:
             raise LookupError("there is no node with npm to install agents with")
-        _install(directory)
+        _install(directory, names)
     bin_directory = Path(present or directory) / "node_modules" / ".bin"
-    programs = {name: str(bin_directory / name) for name in ("claude", "codex")}
+    programs = {name: str(bin_directory / name) for name in names}
     for name, program in programs.items():
         if not os.access(program, os.X_OK):
             raise LookupError(f"there is no {name} in {bin_directory}")
     return programs
 
 
-def _install(directory: Path) -> None:
+def _install(directory: Path, names: Sequence[str]) -> None:
     # Its cache goes with the rest; its settings stay the user's, who may need a proxy.
     environ = {**os.environ, "npm_config_cache": str(directory / "cache")}
-    packages = ("@anthropic-ai/claude-code", "@openai/codex")
+    packages = [PACKAGES[name][0] for name in names]
     options = ("--no-audit", "--no-fund", "--ignore-scripts")
     try:
         subprocess.run(
@@ -157,12 +169,14 @@ def _install(directory: Path) -> None:
             check=True,
         )
         # What its package would run after its installation, and nothing else's.
-        subprocess.run(
-            ["node", "install.cjs"],
-            cwd=directory / "node_modules/@anthropic-ai/claude-code",
-            capture_output=True,
-            timeout=INSTALL,
-            check=True,
-        )
+        for package, script in (PACKAGES[name] for name in names):
+            if script:
+                subprocess.run(
+                    ["node", script],
+                    cwd=directory / "node_modules" / package,
+                    capture_output=True,
+                    timeout=INSTALL,
+                    check=True,
+                )
     except (OSError, subprocess.SubprocessError) as error:
         raise LookupError(f"npm could not install them: {error}") from error

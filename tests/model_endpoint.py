@@ -27,6 +27,8 @@ class Endpoint(ThreadingHTTPServer):
         self.steps: list[tuple[str, dict[str, Any]]] = [(TOOL, arguments)]
         #: Whether the model calls the tool, or only says something.
         self.calls = True
+        #: A tool of the agent's own that is called instead of ours, once for each prompt.
+        self.uses: tuple[str, dict[str, Any]] | None = None
         #: What a call's result must wait for before it is answered, and whether one waits.
         self.open, self.waits = threading.Event(), threading.Event()
         self.open.set()
@@ -37,6 +39,13 @@ class Endpoint(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it is."""
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def call(self) -> tuple[str, str] | None:
+        """What Anthropic's model calls: a tool, and its arguments as JSON; None: nothing."""
+        if self.uses is not None:
+            return self.uses[0], json.dumps(self.uses[1])
+        return (f"{SERVER}__{TOOL}", self.arguments) if self.calls else None
 
     def handle_error(self, *_: Any) -> None:
         """A client that goes away is none of ours."""
@@ -73,9 +82,10 @@ class _Request(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
         path = self.path.partition("?")[0]
         if path.endswith("/messages"):
-            events = _messages(body, self.server.arguments, self.server.calls)
+            events = _messages(body, self.server.call)
         elif path.endswith("/responses"):
-            events = _responses(body, self.server.steps if self.server.calls else [])
+            own = [self.server.uses] if self.server.uses else []
+            events = _responses(body, own or (self.server.steps if self.server.calls else []))
         else:
             self._answer(b'{"input_tokens": 1}', "application/json")
             return
@@ -94,20 +104,20 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _messages(body: dict[str, Any], arguments: str, may_call: bool) -> Iterator[dict[str, Any]]:
+def _messages(body: dict[str, Any], call: tuple[str, str] | None) -> Iterator[dict[str, Any]]:
     last = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
     results = [b for b in last if b.get("type") == "tool_result"] if isinstance(last, list) else []
     known = {tool.get("name") for tool in body.get("tools", [])}
-    calls = may_call and f"{SERVER}__{TOOL}" in known and not results
+    calls = call is not None and call[0] in known and not results
     usage = {"input_tokens": 100, "output_tokens": 1}
     message = {
         "id": "m", "type": "message", "role": "assistant", "model": body["model"], "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": usage,
     }  # fmt: skip
     yield {"type": "message_start", "message": message}
-    if calls:
-        block = {"type": "tool_use", "id": "toolu_1", "name": f"{SERVER}__{TOOL}", "input": {}}
-        delta = {"type": "input_json_delta", "partial_json": arguments}
+    if call is not None and calls:
+        block = {"type": "tool_use", "id": "toolu_1", "name": call[0], "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": call[1]}
     else:
         block = {"type": "text", "text": ""}
         delta = {"type": "text_delta", "text": f"Found: {json.dumps(results)}"}
@@ -129,11 +139,12 @@ def _responses(
     yield {"type": "response.created", "response": {"id": "r"}}
     item: dict[str, Any]
     done = len(results)
-    if SERVER in known and done < len(steps):
+    if done < len(steps) and not known.isdisjoint((SERVER, steps[done][0])):
         name, arguments = steps[done]
         item = {
             "type": "function_call", "id": f"f{done}", "call_id": f"c{done}",
-            "namespace": SERVER, "name": name, "arguments": json.dumps(arguments),
+            "name": name, "arguments": json.dumps(arguments),
+            **({} if name in known else {"namespace": SERVER}),
         }  # fmt: skip
     else:
         content = [{"type": "output_text", "text": f"Found: {json.dumps(results)}"}]

@@ -34,6 +34,14 @@ _ERROR = re.compile(
     r"\b(?:[A-Z]\w*(?:Error|Exception)|error|fatal|failed|panic|cannot|not found)\b",
     re.IGNORECASE,
 )
+#: How the end of an output looks when a command has failed, where no exit code tells.
+_FAILURE = re.compile(
+    r"^(?:\w+: )*(?:[\w.]*(?:Error|Exception)\b.*:|error(?:\[\w+\])?:|fatal:|panic:|npm err!)"
+    r"|^make(?:\[\d+\])?: \*\*\*|^=+ .*\bfailed\b"
+    r"|: command not found$|: no such file or directory$",
+    re.IGNORECASE,
+)
+_LAST_LINES = 5
 #: Lines of an error's output that are looked for.
 _TELLING_LINES = 3
 #: Characters of a command that are.
@@ -52,6 +60,12 @@ def prompt_query(prompt: str) -> str:
 def is_long(query: str) -> bool:
     """Return True for a query of so many words that some of them fit anything."""
     return len(_WORD.findall(query)) > LONG_PROMPT
+
+
+def looks_failed(output: str) -> bool:
+    """Return True if an output ends as those of commands do that have failed."""
+    lines = [line.strip() for line in output[-LONGEST_QUERY:].splitlines() if line.strip()]
+    return any(_FAILURE.search(line) for line in lines[-_LAST_LINES:])
 
 
 def error_query(command: str, output: str) -> str:

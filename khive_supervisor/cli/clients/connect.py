@@ -59,7 +59,8 @@ def connect(
 
     CLIENT is one of claude-code, codex, cursor, vscode, gemini, opencode. Nothing else in the file
     changes, comments included; the first time, a copy of it is kept beside it. --remove leaves the
-    file as it was. With --hooks (Claude Code, Codex) its user's settings get hooks: see docs/hooks.
+    file as it was. With --hooks (Claude Code, Codex, OpenCode) its user's settings get hooks, too:
+    see docs/hooks.
     """
     chosen = clients.CLIENTS[client]
     cwd = os.getcwd()

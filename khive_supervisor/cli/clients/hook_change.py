@@ -16,7 +16,18 @@ from khive_supervisor.cli.clients.hooks import (
     wanted_hooks,
     write_hooks,
 )
+from khive_supervisor.cli.clients.plugin_file import (
+    PLUGIN_CLIENTS,
+    PluginClient,
+    present_plugin,
+    remove_plugin,
+    wanted_plugin,
+    write_plugin,
+)
 from khive_supervisor.errors import InvalidInput
+
+#: Clients that have hooks, by name: those with settings for them, and those that load a program.
+HOOKED: Mapping[str, HookClient | PluginClient] = {**HOOK_CLIENTS, **PLUGIN_CLIENTS}
 
 #: What whoever switches hooks on should know before anything is kept.
 KEPT = (
@@ -43,7 +54,7 @@ class HookChange:
         wanted: True to have them, False to have none, None to bring up to date what is there.
     """
 
-    client: HookClient | None = None
+    client: HookClient | PluginClient | None = None
     wanted: bool | None = None
 
     @classmethod
@@ -55,10 +66,10 @@ class HookChange:
         Raises:
             InvalidInput: that client has no hooks, or they would be in a repository.
         """
-        found = HOOK_CLIENTS.get(client)
+        found = HOOKED.get(client)
         if hooks and found is None:
             raise InvalidInput(
-                f"Hooks are not known of {client}.", hint=f"They are of {', '.join(HOOK_CLIENTS)}."
+                f"Hooks are not known of {client}.", hint=f"They are of {', '.join(HOOKED)}."
             )
         if hooks and elsewhere:
             raise InvalidInput(
@@ -76,10 +87,30 @@ class HookChange:
             return []
         file = client.file(os.environ)
         if self.wanted is False:
-            outcome = remove_hooks(client, file)
+            outcome = _removed(client, file)
             return [] if outcome.action == "absent" else [outcome]
-        if self.wanted is None and not present_hooks(file):
+        if self.wanted is None and not _is_there(client, file):
             return []
-        outcome = write_hooks(client, file, wanted_hooks(client, argv, env))
+        outcome = _written(client, file, argv, env)
         said = [text.format(client=client.name) for text in KEPT] if self.wanted else []
         return [dataclasses.replace(outcome, notes=(client.after, *said))]
+
+
+def _is_there(client: HookClient | PluginClient, file: str) -> bool:
+    if isinstance(client, PluginClient):
+        return bool(present_plugin(file))
+    return bool(present_hooks(file))
+
+
+def _written(
+    client: HookClient | PluginClient, file: str, argv: list[str], env: Mapping[str, str]
+) -> FileOutcome:
+    if isinstance(client, PluginClient):
+        return write_plugin(client, file, wanted_plugin(client, argv, env))
+    return write_hooks(client, file, wanted_hooks(client, argv, env))
+
+
+def _removed(client: HookClient | PluginClient, file: str) -> FileOutcome:
+    if isinstance(client, PluginClient):
+        return remove_plugin(client, file)
+    return remove_hooks(client, file)

@@ -13,6 +13,13 @@ from khive_supervisor.attach.hook import CHECKED
 from khive_supervisor.cli.clients import clients, hooks, toml_edit
 from khive_supervisor.cli.clients.hooks import HOOK_CLIENTS, HookClient
 from khive_supervisor.cli.clients.json_edit import CannotEdit, parse
+from khive_supervisor.cli.clients.plugin_file import (
+    PLUGIN_CLIENTS,
+    PluginClient,
+    command_in,
+    present_plugin,
+    wanted_plugin,
+)
 from khive_supervisor.cli.clients.rewrite import read
 from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.errors import KhiveError
@@ -26,6 +33,31 @@ def check_hooks(cwd: str, environ: Mapping[str, str]) -> Iterable[Check]:
     """Check each client's hooks; one without any is not mentioned."""
     for client in HOOK_CLIENTS.values():
         yield from _of(client, cwd, environ)
+    for plugin in PLUGIN_CLIENTS.values():
+        yield from _of_plugin(plugin, cwd, environ)
+
+
+def _of_plugin(client: PluginClient, cwd: str, environ: Mapping[str, str]) -> Iterator[Check]:
+    name, file = f"hooks {client.name}", client.file(environ)
+    try:
+        present = present_plugin(file)
+    except KhiveError as error:
+        yield Check(name, "warn", error.message, fix=error.hint)
+        return
+    if not present:
+        return
+    fix = f"khive-supervisor connect {client.name} --hooks"
+    command = command_in(present)
+    if not command or not os.access(command[0], os.X_OK):
+        started = command[0] if command else "nothing"
+        why = "The client notes nothing then, and is told nothing."
+        yield Check(name, "fail", f"{file} starts {started}, which is not there", why, fix)
+        return
+    argv = clients.command(sys.argv[0], "hook")
+    if present != wanted_plugin(client, argv, clients.environment(environ, cwd)):
+        why = "It starts another program, or is of another release."
+        yield Check(name, "warn", f"The plugin in {file} is not of this installation", why, fix)
+    yield _tried(name, file, command, environ, time.monotonic)
 
 
 def _of(client: HookClient, cwd: str, environ: Mapping[str, str]) -> Iterator[Check]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from khive_supervisor.briefing.prompts import looks_failed
 from khive_supervisor.store.journal.model import EventKind, JournalEvent, Speaker
 
 #: Characters of a name, and of a text, that are taken from a client.
@@ -21,7 +22,12 @@ FRESH_CONTEXT = frozenset(("clear", "compact"))
 EDITS = frozenset(("Edit", "Write", "MultiEdit", "NotebookEdit", "apply_patch"))
 SHELLS = frozenset(("Bash", "shell", "local_shell", "exec_command", "unified_exec"))
 _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$", re.MULTILINE)
-_EXIT = re.compile(r"\bexit(?:ed with)?(?: code|_code|ed)?[\"':= ]+(-?\d{1,3})\b", re.IGNORECASE)
+#: How clients say a command's exit code above its output.
+_EXIT = re.compile(
+    r"^(?:process exited with code|exit code:?) +(-?\d{1,3})\b", re.IGNORECASE | re.MULTILINE
+)
+#: Whose success is told by the event's name; of others, no exit code says nothing.
+_TELLS_FAILURES = "claude-code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,10 @@ def of_fields(client: str, name: str, said: Mapping[str, object]) -> HookEvent:
     given = _object(said.get("tool_input"))
     output = _text(said, "error") or _output(said.get("tool_response"))
     code = _exit_code(said.get("tool_response"), output) if tool in SHELLS else None
-    failed = name == "PostToolUseFailure" or bool(code)
+    if code is None and tool in SHELLS and client == _TELLS_FAILURES:
+        code = 0 if name == "PostToolUse" else None
+    unsure = tool in SHELLS and code is None
+    failed = name == "PostToolUseFailure" or bool(code) or (unsure and looks_failed(output))
     cost = said.get("cost", said.get("total_cost_usd"))
     return HookEvent(
         client[:MOST_NAME],
@@ -83,7 +92,7 @@ def of_fields(client: str, name: str, said: Mapping[str, object]) -> HookEvent:
         command=_command(given) if tool in SHELLS else "",
         paths=_paths(given) if tool in EDITS else (),
         failed=failed,
-        exit_code=code if code is not None else (0 if tool in SHELLS and not failed else None),
+        exit_code=code,
         output=output if failed else "",
         answer=_text(said, "last_assistant_message"),
         cost=float(cost) if isinstance(cost, int | float) else None,
@@ -136,7 +145,7 @@ def _exit_code(response: object, output: str) -> int | None:
         found = place.get("exit_code") if isinstance(place, dict) else None
         if isinstance(found, int):
             return found
-    said = _EXIT.search(output[:400])
+    said = _EXIT.search(output[:200])
     return int(said[1]) if said else None
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.capture.sessions import learn_session
-from khive_supervisor.packs.hooks import learning, sessions, speaking, whose
+from khive_supervisor.packs.hooks import completing, learning, sessions, speaking, whose
 from khive_supervisor.packs.hooks.briefing import BRIEF
 from khive_supervisor.packs.hooks.events import HookEvent, journalled, of_fields, of_text
 from khive_supervisor.packs.hooks.whose import Kept
@@ -43,6 +43,7 @@ def handle(context: Context, event: HookEvent) -> str:
     told = _tried("speaking", lambda: speaking.told(context, event, session)) or speaking.SILENCE
     _tried("journal", lambda: _note(context, event, session, kept, told))
     if event.name in _LEARNED_AT:
+        _tried("transcript", lambda: completing.complete(context, session, kept))
         _learn(context, session, ended=event.name == "SessionEnd")
     return told.answer.text
 

@@ -43,15 +43,40 @@ def test_a_command_of_claude_code() -> None:
         ("Exit code: 1\nWall time: 0.1 seconds\nOutput:\nboom", 1),
         ({"output": "boom", "metadata": {"exit_code": 3}}, 3),
         ({"exit_code": 0, "output": "fine"}, 0),
-        ("all is well", 0),
+        # Of what it says alone, no exit code can be told; only that it has failed.
+        ("all is well", None),
+        ("the log says: exit code 1, error: none\nand so on\n1\n2\n3\n4\n5", None),
     ],
 )
-def test_a_command_of_codex(response: Any, code: int) -> None:
+def test_a_command_of_codex(response: Any, code: int | None) -> None:
     one = event("PostToolUse", "codex", tool_name="shell", tool_response=response,
                 tool_input={"command": ["bash", "-lc", "make"]})  # fmt: skip
     assert kinds(one)[0] == ("command", "agent", "make", code)
     assert one.failed == bool(code)
     assert len(kinds(one)) == 1 + one.failed
+
+
+@pytest.mark.parametrize(
+    ("output", "failed"),
+    [
+        ("Traceback (most recent call last):\n  File\nKeyError: 'tax'", True),
+        ("app.errors.NotThere: no", False),
+        ("java.lang.IllegalStateException: bad", True),
+        ("bash: khivve: command not found", True),
+        ("error[E0382]: borrow of moved value", True),
+        ("fatal: not a git repository", True),
+        ("make: *** [all] Error 2", True),
+        ("===== 1 failed, 3 passed in 0.1s =====", True),
+        ("def error(): pass\nfatal = False\nraise KeyError", False),
+        ("===== 3 passed in 0.1s =====", False),
+        ("KeyError: x\n" + "fine\n" * 6, False),
+        ("", False),
+    ],
+)
+def test_an_output_without_an_exit_code_looks_as_if_it_failed(output: str, failed: bool) -> None:
+    one = event("PostToolUse", "codex", tool_name="Bash", tool_response=output,
+                tool_input={"command": "make"})  # fmt: skip
+    assert (one.failed, one.exit_code) == (failed, None)
 
 
 def test_edits_of_both() -> None:

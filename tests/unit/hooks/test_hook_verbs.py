@@ -106,6 +106,33 @@ def test_another_project_is_told_nothing(make: Make) -> None:
     assert tell(make("s3", "site"), "SessionStart") == ""
 
 
+def test_exit_codes_of_codex_are_read_in_its_own_transcript(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "codex" / "sessions" / "2026" / "11" / "30"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex"))
+    for session, code in (("c1", 3), ("xc1", 4)):
+        lines = [
+            {"type": "session_meta", "payload": {"id": session, "cwd": "/elsewhere"}},
+            {"type": "event_msg", "payload": {"type": "item_completed", "item": {
+                "type": "CommandExecution", "command": ["bash", "-lc", "make"],
+                "exit_code": code, "aggregated_output": "boom"}}},
+        ]  # fmt: skip
+        text = "".join(json.dumps(one) + "\n" for one in lines)
+        (folder / f"rollout-2026-11-30T04-41-46-{session}.jsonl").write_text(text)
+    context = make()
+    context.session = replace(context.session, kind="verbs", process="1:1", environment={})
+    ran = {"tool_name": "Bash", "tool_input": {"command": "make"}, "tool_response": "boom"}
+    for name, said in (("SessionStart", {}), ("PostToolUse", ran), ("Stop", {})):
+        command = {"client": "codex", "event": name}
+        said_as_text = json.dumps({"session_id": "c1", **said})
+        REGISTRY.call(context, "hooks.command", {**command, "said": said_as_text})
+    (command_run,) = context.store.journal.search(["make"])
+    assert (command_run.exit_code, command_run.session) == (3, "c1")
+    assert command_run.project == context.store_project(), "the hook's, not the transcript's"
+
+
 def test_an_error_is_told_what_is_known(make: Make) -> None:
     context = make()
     fix = "KeyError 'tax' in parse_row: the importer needs --with-tax."
