@@ -13,8 +13,8 @@ from typing import Any
 
 from khive_supervisor.config.read_roles import read_nested
 from khive_supervisor.config.settings.budget import Budget
-from khive_supervisor.config.settings.notes import Notes, plain
-from khive_supervisor.config.settings.roles import Role, no_such_key
+from khive_supervisor.config.settings.notes import Notes, no_such_key, plain
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.config.settings.values import Setting, declared, describe, quoted, users_own
 from khive_supervisor.text.plain_json import JsonObject
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from khive_supervisor.config.settings.budget import UNLIMITED, Budget
@@ -14,12 +15,17 @@ from khive_supervisor.config.settings.handler import (
     Handler,
     RoleCandidate,
 )
-from khive_supervisor.config.settings.notes import Notes, plain
+from khive_supervisor.config.settings.notes import (
+    Notes,
+    no_such_key,
+    plain,
+    read_table,
+    read_tables,
+)
 from khive_supervisor.config.settings.roles import (
     MAX_ROLES,
     NESTED,
     Role,
-    no_such_key,
     required_keys,
 )
 from khive_supervisor.config.settings.values import declared, describe, quoted
@@ -52,15 +58,12 @@ def read_roles(content: object, notes: Notes, fill: Fill | None = None) -> tuple
         notes: the problems and origins of the file that it stands in.
         fill: what capabilities are filled in from; without it every table is complete.
     """
-    if not isinstance(content, list | tuple):
-        text = f"found {describe(content)}; allowed: [[roles]], a table for each role"
-        notes.note("roles", "roles", text)
+    roles = read_tables(
+        "roles", "role", MAX_ROLES, content, notes, partial(_read_role, notes, fill)
+    )
+    if not roles:
         return ()
-    if len(content) > MAX_ROLES:
-        text = f"there are {len(content)} roles; allowed: at most {MAX_ROLES}"
-        notes.note("roles", "roles", text)
-        return ()
-    roles = [_read_role(f"roles[{n}]", item, notes, fill) for n, item in enumerate(content)]
+    assert isinstance(content, list | tuple)
     names = [_name_of(*pair) for pair in zip(content, roles, strict=True)]
     _note_doubles(names, notes)
     return tuple(role for role in roles if role is not None)
@@ -74,7 +77,7 @@ def _name_of(content: object, role: Role | None) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _read_role(place: str, content: object, notes: Notes, fill: Fill | None) -> Role | None:
+def _read_role(notes: Notes, fill: Fill | None, place: str, content: object) -> Role | None:
     if not isinstance(content, Mapping):
         notes.note(place, place, f"found {describe(content)}; allowed: a table, [[roles]]")
         return None
@@ -137,24 +140,10 @@ def _read_candidates(place: str, content: object, notes: Notes) -> tuple[RoleCan
 
 
 def _read_candidate(place: str, content: object, notes: Notes) -> RoleCandidate | None:
-    if not isinstance(content, Mapping):
-        text = f"found {describe(content)}; allowed: a table, [[roles.candidates]]"
-        notes.note(place, place, text)
-        return None
-    known, values, strange = declared(RoleCandidate), dict[str, Any](), False
-    for name, value in content.items():
-        key = f"{place}.{name}"
-        if name == "handler":
-            values[name] = read_nested(key, name, value, notes)
-        elif name in known:
-            values[name] = notes.parse(key, known[name], value)
-        else:
-            notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
-            strange = True
-    if "name" not in values:
-        notes.note(place, f"{place}.name", f"is missing; allowed: {known['name'].allowed()}")
-        return None
-    return None if strange or None in values.values() else RoleCandidate(**values)
+    def handler(key: str, value: object) -> Handler | Budget | None:
+        return read_nested(key, "handler", value, notes)
+
+    return read_table(RoleCandidate, place, content, notes, ("name",), {"handler": handler})
 
 
 def read_nested(place: str, name: str, content: object, notes: Notes) -> Handler | Budget | None:

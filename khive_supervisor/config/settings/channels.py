@@ -7,12 +7,12 @@ An address may be a secret by itself (whoever has it can write there), and so it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass
+from functools import partial
 
-from khive_supervisor.config.settings.notes import Notes, plain
-from khive_supervisor.config.settings.roles import no_such_key
-from khive_supervisor.config.settings.values import Setting, declared, describe, quoted, users_own
+from khive_supervisor.config.settings.notes import Notes, read_table, read_tables
+from khive_supervisor.config.settings.values import Setting, declared, quoted, users_own
 from khive_supervisor.text.plain_json import JsonObject
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -193,37 +193,15 @@ def channel_as_dict(channel: Channel, *, private: bool = False) -> JsonObject:
 
 def read_channels(content: object, notes: Notes) -> tuple[Channel, ...]:
     """Return the channels that are valid; whatever is not is noted."""
-    if not isinstance(content, list | tuple):
-        text = f"found {describe(content)}; allowed: [[channels]], a table for each channel"
-        notes.note("channels", "channels", text)
-        return ()
-    if len(content) > MAX_CHANNELS:
-        text = f"there are {len(content)} tables; allowed: at most {MAX_CHANNELS}"
-        notes.note("channels", "channels", text)
-        return ()
-    found = [_read(f"channels[{n}]", item, notes) for n, item in enumerate(content)]
+    found = read_tables("channels", "channel", MAX_CHANNELS, content, notes, partial(_read, notes))
     _note_same_names(found, notes)
     return tuple(channel for channel in found if channel is not None)
 
 
-def _read(place: str, content: object, notes: Notes) -> Channel | None:
-    if not isinstance(content, Mapping):
-        notes.note(place, place, f"found {describe(content)}; allowed: a table, [[channels]]")
+def _read(notes: Notes, place: str, content: object) -> Channel | None:
+    channel = read_table(Channel, place, content, notes, required=("name", "kind"))
+    if channel is None:
         return None
-    known, values, strange = declared(Channel), {}, False
-    for name, value in content.items():
-        key = f"{place}.{name}"
-        if name in known:
-            values[name] = notes.parse(key, known[name], value)
-        else:
-            notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
-            strange = True
-    for name in (one for one in ("name", "kind") if one not in values):
-        notes.note(place, f"{place}.{name}", f"is missing; allowed: {known[name].allowed()}")
-        strange = True
-    if strange or None in values.values():
-        return None
-    channel = Channel(**values)
     if problem := _problem(channel):
         notes.note(place, place, problem)
         return None

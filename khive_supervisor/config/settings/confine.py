@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass
 from fnmatch import translate
+from functools import partial
 
-from khive_supervisor.config.settings.notes import Notes, plain
-from khive_supervisor.config.settings.roles import no_such_key
-from khive_supervisor.config.settings.values import declared, describe, quoted, users_own
+from khive_supervisor.config.settings.notes import Notes, read_table, read_tables
+from khive_supervisor.config.settings.values import declared, quoted, users_own
 from khive_supervisor.host import paths
 
 #: Tables of one configuration; each session's directory is held against all of them.
@@ -54,36 +54,13 @@ def as_dict(table: Confine) -> dict[str, str]:
 
 def read_confine(content: object, notes: Notes) -> tuple[Confine, ...]:
     """Return the tables that are valid; whatever is not is noted."""
-    if not isinstance(content, list | tuple):
-        text = f"found {describe(content)}; allowed: [[confine]], a table for each directory"
-        notes.note("confine", "confine", text)
-        return ()
-    if len(content) > MAX_TABLES:
-        text = f"there are {len(content)} tables; allowed: at most {MAX_TABLES}"
-        notes.note("confine", "confine", text)
-        return ()
-    tables = [_read(f"confine[{n}]", item, notes) for n, item in enumerate(content)]
+    tables = read_tables("confine", "directory", MAX_TABLES, content, notes, partial(_read, notes))
     _note_contradictions(tables, notes)
     return tuple(table for table in tables if table is not None)
 
 
-def _read(place: str, content: object, notes: Notes) -> Confine | None:
-    if not isinstance(content, Mapping):
-        notes.note(place, place, f"found {describe(content)}; allowed: a table, [[confine]]")
-        return None
-    known, values, strange = declared(Confine), {}, False
-    for name, value in content.items():
-        key = f"{place}.{name}"
-        if name in known:
-            values[name] = notes.parse(key, known[name], value)
-        else:
-            notes.note(key, f"{place}.{plain(name)}", no_such_key(name, known))
-            strange = True
-    if "namespace" not in values:
-        text = f"is missing; allowed: {known['namespace'].allowed()}"
-        notes.note(place, f"{place}.namespace", text)
-        return None
-    return None if strange or None in values.values() else Confine(**values)
+def _read(notes: Notes, place: str, content: object) -> Confine | None:
+    return read_table(Confine, place, content, notes, required=("namespace",))
 
 
 def _note_contradictions(tables: Iterable[Confine | None], notes: Notes) -> None:

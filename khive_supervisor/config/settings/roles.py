@@ -6,10 +6,9 @@ stays. How a changed key takes effect is part of its declaration: config/changes
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
@@ -303,13 +302,6 @@ def value_of(role: Role, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
-
-
-def no_such_key(name: str, known: Iterable[str]) -> str:
-    """Return what to say about a key that is none of ours; its value is not repeated."""
-    if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
-        return f"there is no such key; did you mean {close[0]}?"
-    return f"there is no such key; allowed: {', '.join(known)}"
 
 
 def left_out(name: str, value: Any) -> bool:

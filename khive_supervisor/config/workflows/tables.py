@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 
-from khive_supervisor.config.settings.notes import Notes
-from khive_supervisor.config.settings.values import describe, quoted
+from khive_supervisor.config.settings.notes import Notes, read_tables
+from khive_supervisor.config.settings.values import quoted
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.workflows import schedules
@@ -29,21 +30,15 @@ MAX_WORKFLOWS = 100
 
 def read_workflows(content: object, notes: Notes) -> tuple[Definition, ...]:
     """Return the workflows that are valid; whatever is not is noted."""
-    if not isinstance(content, list | tuple):
-        text = f"found {describe(content)}; allowed: [[workflows]], a table for each workflow"
-        notes.note("workflows", "workflows", text)
-        return ()
-    if len(content) > MAX_WORKFLOWS:
-        text = f"there are {len(content)} workflows; allowed: at most {MAX_WORKFLOWS}"
-        notes.note("workflows", "workflows", text)
-        return ()
-    read_ones = [_read(f"workflows[{n}]", item, notes) for n, item in enumerate(content)]
+    read_ones = read_tables(
+        "workflows", "workflow", MAX_WORKFLOWS, content, notes, partial(_read, notes)
+    )
     found = [one for one in read_ones if one is not None]
     _note_doubles(found, notes)
     return tuple(found)
 
 
-def _read(place: str, content: object, notes: Notes) -> Definition | None:
+def _read(notes: Notes, place: str, content: object) -> Definition | None:
     try:
         found = read(content)
         if found.every:
