@@ -110,7 +110,7 @@ def test_all_problems_of_all_roles_are_named_at_once(tmp_path: Path) -> None:
         ("[[role]]\nrole = 'x'", ": role: there is no such setting; did you mean [[roles]]?"),
         (ONE.replace('{ python = "json:loads" }', "3"), "roles[0].handler: found 3; allowed: {"),
         (ONE.replace("json:loads", "json.loads"), 'roles[0].handler.python: found "json.loads"'),
-        (ONE * (MAX_ROLES + 1), f"there are {MAX_ROLES + 1} roles"),
+        (ONE * (MAX_ROLES + 1), f"there are {MAX_ROLES + 1} tables"),
     ],
 )
 def test_what_is_no_role_is_refused(tmp_path: Path, text: str, expected: str) -> None:
