@@ -117,7 +117,9 @@ async def _assign(session: mcp.Client, payload: str) -> str:
 
 async def _result(session: mcp.Client, number: str) -> str:
     await session.call_tool("agents_wait", {"task": number})
-    found = await session.call_tool("agents_task", {"task": number})
+    # Not one of the tools that are listed: the door to all verbs has it.
+    asked = {"verb": "agents.task", "args": {"task": number}}
+    found = await session.call_tool("khive_call", asked)
     assert found.structured_content is not None
     assert found.structured_content["attempts"].startswith("1 of"), found.structured_content
     return str(found.structured_content["result"])

@@ -160,7 +160,7 @@ def _sessions_text(sessions: Sequence[JsonObject]) -> str:
                 s.get("client", "-"),
                 s.get("namespace", "-"),
                 duration(s["seconds"]),
-                s.get("cwd", "-"),
+                s.get("cwd") or "-",
             )
             for s in sessions
         ],
