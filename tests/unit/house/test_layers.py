@@ -21,7 +21,7 @@ SOURCES = (ROOT / "khive_supervisor", ROOT / "workers" / "khive_workers")
 #: From the bottom up. `khive_supervisor` is left out of names; workers have theirs in full.
 FLOORS = (
     ("", "exitcodes", "team", "text"),
-    ("documents", "index", "truth"),
+    ("documents", "index", "overview", "truth"),
     ("errors", "briefing", "sqlite.schema.released"),
     ("graph", "redaction"),
     ("host", "audit", "profiles", "sqlite.schema"),

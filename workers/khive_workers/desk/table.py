@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from khive_workers.desk.views import agents, audit, entry, health, memory, now, profiles, review
+from khive_supervisor.overview import now
+from khive_workers.desk.views import agents, audit, entry, health, memory, profiles, review
 from khive_workers.desk.views.wishes import Page, Query, Reply, Wish
 
 

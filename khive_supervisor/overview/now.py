@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from khive_supervisor.overview.asked import STATUS, Page, Query, Reply, Wish, told
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.views.wishes import STATUS, Page, Query, Reply, Wish, told
 
 #: States of a session in the order in which somebody wants to see them, and how they are told.
 STATES: Mapping[str, str] = {
