@@ -49,6 +49,7 @@ RECORDED: Mapping[str, tuple[str, ...] | str] = {
     "agents.cancel": ("task.cancelled", "task.cancel_asked"),
     "agents.retry": ("task.retried",),
     "agents.feedback": ("task.rated",),
+    "agents.close_breaker": ("candidate.available",),
     "channels.test": _LOG,
     "channels.retry": _LOG,
     "workflow.run": ("workflow.started", "task.waiting", "task.enqueued"),

@@ -78,6 +78,8 @@ SECTIONS = {
         "schedules workflows.schedules List the schedules: when each is due, and what the last time came to.",
         "unschedule workflows.schedules Remove a schedule; the runs that it has begun go on.",
         "roles commands.tasks List the roles: whether they serve, what waits for them, and how they do.",
+        "candidates routing.commands Show the candidates of roles (or of one ROLE): how each does, and whether it is available.",
+        "close-breaker routing.commands Let tasks go to CANDIDATE of ROLE at once, though it was not available a while ago.",
         "budget commands.budget Show what roles (or one ROLE) may spend and have spent, this week and this month.",
         "worktrees commands.worktrees List the directories and git worktrees that tasks have left.",
         "reload service.reload Read the configuration again and take over what has changed, as SIGHUP does.",

@@ -26,8 +26,8 @@ _WORDS = (
     (
         OVERLOADED,
         re.compile(
-            r"\boverloaded\b|\bservice unavailable\b|\bbad gateway\b|\bgateway time-?out\b|"
-            r"\bat capacity\b",
+            r"\boverloaded(_error)?\b|\bservice unavailable\b|\bbad gateway\b|"
+            r"\bgateway time-?out\b|\bat capacity\b",
             re.IGNORECASE,
         ),
     ),
@@ -42,7 +42,7 @@ _WORDS = (
     ),
 )
 _NUMBER = re.compile(
-    r"\b(?:status|http|error|code)\b[ :=/]{1,3}(?:code[ :=]*)?([45]\d\d)\b", re.IGNORECASE
+    r"\b(?:status|http|error|code)\b[ :=/\"']{1,4}(?:code[ :=]*)?([45]\d\d)\b", re.IGNORECASE
 )
 _RETRY = re.compile(
     r"\b(?:retry|try again)[ -]?(?:after|in)[ :=\"']{0,4}"

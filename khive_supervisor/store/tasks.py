@@ -296,9 +296,9 @@ class RoutingStore(Protocol):
         """Return how candidates did, from a day on; oldest first, a row for each day and type."""
         ...
 
-    def close_breaker(self, digest: str, subject: str) -> bool:
+    def close_breaker(self, role: str, candidate: str, digest: str) -> bool:
         """Let tasks go to a candidate at once; return False if its breaker was closed already.
 
-        `subject` is what the audit chain calls it.
+        Those that wait in the role's queue for a time have their turn now.
         """
         ...

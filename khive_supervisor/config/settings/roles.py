@@ -28,6 +28,7 @@ from khive_supervisor.config.settings.handler import (
     RoleCandidate,
 )
 from khive_supervisor.config.settings.values import Setting, declared, users_own
+from khive_supervisor.routing.model import CandidateOffer
 from khive_supervisor.text.plain_json import JsonObject
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -354,3 +355,18 @@ def digest(role: Role) -> str:
     }
     text = json.dumps(relevant, sort_keys=True)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def offers(role: Role) -> tuple[CandidateOffer, ...]:
+    """Return a role's candidates as a claim offers them."""
+    return tuple(
+        CandidateOffer(
+            one.name,
+            digest(role.by(one)),
+            one.price,
+            one.task_types,
+            one.size_min,
+            one.size_max,
+        )
+        for one in role.candidates
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.budgets.account import UNLIMITED
 from khive_supervisor.config.settings.roles import PRIORITY_LIMIT
-from khive_supervisor.packs.agents import budgets, ownership, tasks
+from khive_supervisor.packs.agents import budgets, candidates, ownership, tasks
 from khive_supervisor.packs.agents import task_forms as shapes
 from khive_supervisor.tasks.model import (
     KEY_LIMIT,
@@ -285,6 +285,30 @@ PACK = Pack(
             "executions count more, those of another handler less.",
             read_only=True,
             audience=Audience.AGENT,
+        ),
+        Verb(
+            "agents.candidates",
+            "List the candidates of roles: how each does at its types, and whether it is there.",
+            candidates.candidates,
+            {"role": {**shapes.ROLE, "description": "Only this role."}},
+            description="success is what is believed of a candidate, with a 90 % interval; latest "
+            "says of the newest tasks who had them, and why.",
+            read_only=True,
+            audience=Audience.AGENT,
+        ),
+        Verb(
+            "agents.close_breaker",
+            "Let tasks go to a candidate at once that was not available.",
+            candidates.close_breaker,
+            {
+                "role": shapes.ROLE,
+                "candidate": schema.text(
+                    "Its name; agents.candidates lists them.", shortest=1, longest=shapes.NAME_LIMIT
+                ),
+            },
+            ("role", "candidate"),
+            idempotent=True,
+            audience=Audience.OPERATOR, because="it has the user's money spent again",
         ),
     ),
 )  # fmt: skip

@@ -101,12 +101,21 @@ class RoutingTable(RoutingStore):
         )
         return [CandidateRecord(*row) for row in rows]
 
-    def close_breaker(self, digest: str, subject: str) -> bool:
+    def close_breaker(self, role: str, candidate: str, digest: str) -> bool:
         with self._database.write():
-            closed = self._database.changed("DELETE FROM breakers WHERE digest = ?", [digest])
-            if closed:
-                self._tell("candidate.available", subject, digest, {"by_hand": True})
-        return bool(closed)
+            return self._close(role, subject_of(role, candidate), digest, {"by_hand": True})
+
+    def _close(self, role: str, subject: str, digest: str, detail: dict[str, object]) -> bool:
+        """Let tasks go to a candidate, those of the role that wait for one among them."""
+        if not self._database.changed("DELETE FROM breakers WHERE digest = ?", [digest]):
+            return False
+        self._database.rows(
+            "UPDATE tasks SET not_before = 0, boot = '' WHERE role = ? AND state = 'queued' "
+            "AND waiting = 0 AND boot != ''",
+            [role],
+        )
+        self._tell("candidate.available", subject, digest, detail)
+        return True
 
     # --- parts of the transactions of tasks -------------------------------------------------------
 
@@ -164,8 +173,7 @@ class RoutingTable(RoutingStore):
         digest = attempt.route["digest"]
         before = self.breakers([digest], now).get(digest)
         if before is not None and breakers.answered(before).state == CLOSED:
-            self._database.rows("DELETE FROM breakers WHERE digest = ?", [digest])
-            self._tell("candidate.available", attempt.subject, digest, {})
+            self._close(attempt.role, attempt.subject, digest, {})
         success = outcome.state == DONE
         quality = outcome.quality if success else None
         usage = outcome.usage or _NOTHING

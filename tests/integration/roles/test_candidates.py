@@ -76,6 +76,33 @@ def test_the_second_does_what_the_first_cannot_and_the_first_comes_back(roles: R
     assert audited(roles, "candidate.available")
 
 
+def test_a_breaker_is_seen_and_closed_by_hand(roles: RoleBench) -> None:
+    """It asks to be left alone for long, and is back: somebody says so, what waits has its turn."""
+    down = roles.directory / "down"
+    down.touch()
+    away = FIRST.replace("retry after 0.2 s", "retry after 3000 s")
+    roles.configure(two(roles).replace(FIRST, away))
+    roles.khive.start()
+    number = assign(roles, "first")
+    wait_until(lambda: audited(roles, "candidate.unavailable"), "it was asked")
+    shown = roles.khive.run("candidates", "coder").stdout
+    assert "rate_limited, until " in shown
+    assert "first      cheap" in shown
+    down.unlink()
+    (first, second) = roles.khive.json("candidates")["roles"][0]["candidates"]
+    assert (first["available"], first["breaker"], second["available"]) == (False, "open", True)
+    assert roles.khive.json("close-breaker", "coder", "first")["closed"]
+    assert roles.ended(number).result["by"] == "first"
+    (first, _) = roles.khive.json("candidates", "coder")["roles"][0]["candidates"]
+    assert (first["available"], first["known"][0]["tasks"]) == (True, 1)
+    assert first["known"][0]["cost"] == 0.5
+    assert f"t{number} fix: first" in roles.khive.run("candidates").stdout
+    again = roles.khive.run("close-breaker", "coder", "first")
+    assert "nothing was changed" in again.stdout
+    wrong = roles.khive.run("close-breaker", "coder", "fist", code=None)
+    assert "It has: first, second." in wrong.stderr
+
+
 def test_an_outage_of_all_costs_no_task_and_no_attempt(roles: RoleBench) -> None:
     down = roles.directory / "down"
     down.touch()

@@ -82,7 +82,7 @@ FLOORS = (
     ("cli.commands",),
     ("cli.workflows",),
     ("cli.secrets", "cli.curation", "cli.history"),
-    ("cli.catalogue", "cli.channels"),
+    ("cli.catalogue", "cli.channels", "cli.routing"),
     ("cli",),
     ("entry",),
     ("__main__",),

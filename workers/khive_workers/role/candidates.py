@@ -11,14 +11,13 @@ from dataclasses import replace
 
 from khive_supervisor import logs
 from khive_supervisor.budgets.usage import plus
-from khive_supervisor.config.settings.roles import Role, digest
+from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import BootFailure, KhiveError
 from khive_supervisor.history import telling
 from khive_supervisor.history.told import TriedTask, told
 from khive_supervisor.routing.model import (
     NO_KEY,
     NO_PROGRAM,
-    CandidateOffer,
     RouteAnswer,
     Unavailable,
 )
@@ -31,21 +30,6 @@ log = logs.get("khive.role")
 
 #: Asks the store for another candidate: the claim, and why the one that has it cannot do it.
 AskAnother = Callable[[Claim, Unavailable], RouteAnswer | None]
-
-
-def offers(role: Role) -> tuple[CandidateOffer, ...]:
-    """Return a role's candidates as a claim offers them."""
-    return tuple(
-        CandidateOffer(
-            one.name,
-            digest(role.by(one)),
-            one.price,
-            one.task_types,
-            one.size_min,
-            one.size_max,
-        )
-        for one in role.candidates
-    )
 
 
 class WithFallback(AroundHandler):

@@ -23,7 +23,7 @@ from khive_supervisor.access import decide
 from khive_supervisor.audit import actors
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.config.settings.roles import Role
+from khive_supervisor.config.settings.roles import Role, offers
 from khive_supervisor.control import protocol
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import BootFailure, KhiveError
@@ -41,7 +41,6 @@ from khive_workers.role.candidates import (
     FailoverHandler,
     WithFallback,
     WithHistory,
-    offers,
 )
 from khive_workers.role.context import Memory, TaskContext
 from khive_workers.role.handlers import PythonHandler, TaskHandler, described

@@ -1,0 +1,1 @@
+"""Commands on the candidates of roles: what is known of each, and whether it is available."""
