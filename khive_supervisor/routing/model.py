@@ -90,7 +90,7 @@ class RoutedTask:
 
 
 class ConsideredAnswer(TypedDict, total=False):
-    """One candidate of a choice as it is stored and shown."""
+    """One candidate of a choice as it is stored and shown; `interval` is only shown."""
 
     candidate: str
     price: str
@@ -134,12 +134,10 @@ class Considered:
     cost: float | None = None
 
     def explained(self) -> ConsideredAnswer:
-        """Return it for people and programs."""
+        """Return it as it is stored: without the interval, which takes longer than the choice."""
         shown: ConsideredAnswer = {"candidate": self.name, "price": self.price}
         if self.belief is not None:
-            low, high = self.belief.interval()
             shown["mean"] = round(self.belief.mean, 4)
-            shown["interval"] = [round(low, 4), round(high, 4)]
             shown["n"] = round(self.belief.ess, 2)
             shown["draw"] = round(self.draw, 4)
         if self.cost is not None:
@@ -147,6 +145,21 @@ class Considered:
         if self.passed_over:
             shown["passed_over"] = self.passed_over
         return shown
+
+
+def with_intervals(route: RouteAnswer) -> RouteAnswer:
+    """Return a stored choice as it is shown: with the interval of what was believed of each."""
+    if "considered" not in route:
+        return route
+    return {**route, "considered": [_with_interval(one) for one in route["considered"]]}
+
+
+def _with_interval(one: ConsideredAnswer) -> ConsideredAnswer:
+    if "mean" not in one or "n" not in one:
+        return one
+    mean = min(max(one["mean"], 1e-4), 1.0 - 1e-4)  # as it was rounded
+    low, high = Beta(one["n"] * mean, one["n"] * (1.0 - mean)).interval()
+    return {**one, "interval": [round(low, 4), round(high, 4)]}
 
 
 @dataclass(frozen=True, slots=True)

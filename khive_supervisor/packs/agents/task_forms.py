@@ -9,6 +9,7 @@ from typing import Required, TypedDict, cast
 
 from khive_supervisor.config.load import namespace_allowed
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.routing.model import with_intervals
 from khive_supervisor.tasks.model import STATES, Task
 from khive_supervisor.tasks.records import Summary
 from khive_supervisor.text.plain_json import JsonObject
@@ -190,7 +191,7 @@ def show_whole(task: Task) -> ShownTask:
 def why_so(task: Task) -> dict[str, object]:
     """Return why this role has the task, and which candidate of it; empty if nobody decided."""
     why: dict[str, object] = dict(task.chosen or {})
-    return why if task.route is None else {**why, "route": task.route}
+    return why if task.route is None else {**why, "route": with_intervals(task.route)}
 
 
 def show_summary(known: Summary) -> Answer:

@@ -19,6 +19,7 @@ from khive_supervisor.routing.model import (
     RouteChoice,
     RoutedTask,
     RoutingFacts,
+    with_intervals,
 )
 
 TODAY = 20_000
@@ -160,12 +161,19 @@ def test_what_the_others_did_says_little_of_one_that_is_new() -> None:
 
 def test_the_reasons_are_plain_data() -> None:
     found = choose(ALL, TASK, replace(FACTS, records=(record(CHEAP, 8, 2, cost=0.01),)), Random(1))
-    shown = found.explained()
+    stored = found.explained()
+    assert all("interval" not in one for one in stored["considered"])
+    shown = with_intervals(stored)
     assert shown["candidate"] == name(found)
     assert len(shown["considered"]) == 3
     haiku = next(one for one in shown["considered"] if one["candidate"] == "haiku")
     assert haiku["cost"] == pytest.approx(0.01)
     assert haiku["interval"][0] < haiku["mean"] < haiku["interval"][1]
+    belief = next(one.belief for one in found.considered if one.name == "haiku")
+    assert belief is not None
+    assert haiku["interval"] == pytest.approx(belief.interval(), abs=0.002)
+    # What a candidate did is nothing for a confined session: there is only its name.
+    assert with_intervals({"candidate": "haiku"}) == {"candidate": "haiku"}
 
 
 _OFFER = st.builds(
