@@ -50,6 +50,8 @@ EVENTS = {
     "user-prompt-submit": "UserPromptSubmit",
     "post-tool-use": "PostToolUse",
     "post-tool-use-failure": "PostToolUseFailure",
+    "permission-request": "PermissionRequest",
+    "notification": "Notification",
     "pre-compact": "PreCompact",
     "stop": "Stop",
     "session-end": "SessionEnd",
@@ -59,7 +61,7 @@ EVENTS = {
 #: What is printed for that.
 CHECKED = "reached"
 #: Events at which nothing is told: the client goes on as soon as a worker has the event.
-SILENT = frozenset(("PreCompact", "Stop", "SessionEnd"))
+SILENT = frozenset(("PermissionRequest", "Notification", "PreCompact", "Stop", "SessionEnd"))
 #: Seconds from this process's start to its end, whatever happens.
 DEADLINE = 2.0
 #: Bytes of what a client says that are taken in; more is passed over.

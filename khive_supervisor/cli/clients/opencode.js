@@ -92,6 +92,7 @@ export const Khive = async ({ client, directory }) => {
     if (!sessions.get(id)) return
     const answer = sessions.get(id).answer
     if (type === "session.idle") tellNow("stop", id, { last_assistant_message: answer })
+    if (type === "permission.asked" || type === "permission.updated") tellNow("permission-request", id)
     if (type === "session.compacted") await begin(id, "compact")
   }
 

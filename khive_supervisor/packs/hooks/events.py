@@ -26,6 +26,8 @@ _PATCHED = re.compile(r"^\*\*\* (?:Add|Update|Delete) File: (.+)$", re.MULTILINE
 _EXIT = re.compile(
     r"^(?:process exited with code|exit code:?) +(-?\d{1,3})\b", re.IGNORECASE | re.MULTILINE
 )
+#: The events that tell of a tool's use.
+_OF_TOOLS = frozenset(("PostToolUse", "PostToolUseFailure"))
 #: Whose success is told by the event's name; of others, no exit code says nothing.
 _TELLS_FAILURES = "claude-code"
 
@@ -71,7 +73,8 @@ def of_text(client: str, name: str, said: str) -> HookEvent:
 
 
 def of_fields(client: str, name: str, said: Mapping[str, object]) -> HookEvent:
-    """Return the event of a client's fields."""
+    """Return the event of a client's fields; its name may be spelt as our command's words are."""
+    name = _event_name(name)
     tool = _text(said, "tool_name", MOST_NAME)
     given = _object(said.get("tool_input"))
     output = _text(said, "error") or _output(said.get("tool_response"))
@@ -97,6 +100,12 @@ def of_fields(client: str, name: str, said: Mapping[str, object]) -> HookEvent:
         answer=_text(said, "last_assistant_message"),
         cost=float(cost) if isinstance(cost, int | float) else None,
     )
+
+
+def _event_name(name: str) -> str:
+    """Return what clients call an event: `user-prompt-submit` is `UserPromptSubmit`."""
+    parts = name.split("-")
+    return name if parts[0] != parts[0].lower() else "".join(part.capitalize() for part in parts)
 
 
 def _text(said: Mapping[str, object], name: str, most: int = MOST_TEXT) -> str:
@@ -170,6 +179,8 @@ def journalled(
         return [one(EventKind.ANSWER, Speaker.AGENT, event.answer)] if event.answer else []
     if event.name == "SessionEnd":
         return [one(EventKind.END, Speaker.TOOL)]
+    if event.name not in _OF_TOOLS:
+        return []
     return _of_tool(event, [one(EventKind.EDIT, Speaker.AGENT, path=path) for path in event.paths],
                     one(EventKind.COMMAND, Speaker.AGENT, event.command),
                     one(EventKind.ERROR, Speaker.TOOL, event.output))  # fmt: skip

@@ -24,6 +24,8 @@ _STATES = {
     "UserPromptSubmit": SessionState.WORKING,
     "PostToolUse": SessionState.WORKING,
     "PostToolUseFailure": SessionState.WORKING,
+    "PermissionRequest": SessionState.WAITING,
+    "Notification": SessionState.WAITING,
     "Stop": SessionState.WAITING,
     "SessionEnd": SessionState.ENDED,
 }

@@ -228,3 +228,35 @@ def test_sessions_are_listed_with_what_they_do(make: Make) -> None:
     assert shown == {"s1": ("working", "billing"), "s2": ("waiting", "site")}
     agent: Any = REGISTRY.call(make("s1"), "sessions.list", {})
     assert [one["session"] for one in agent["sessions"]] == ["s1"], "of its own project"
+
+
+def test_a_session_works_after_a_prompt_and_waits_for_a_permission(make: Make) -> None:
+    context = make()
+
+    def state(event: str, **said: Any) -> str:
+        tell(context, event, **said)
+        found = context.store.client_sessions.find("claude-code", "s1")
+        return found.state if found is not None else ""
+
+    assert state("SessionStart") == "waiting"
+    assert state("UserPromptSubmit", prompt="add the tax id") == "working"
+    asked = {"tool_name": "Bash", "tool_input": '{"command": "make install"}'}
+    before = len(journal(context))
+    assert state("PermissionRequest", **asked) == "waiting"
+    assert len(journal(context)) == before, "what was not run is not noted as run"
+    assert state("PostToolUse", **asked) == "working"
+    assert state("Notification") == "waiting"
+    assert state("PreCompact") == "waiting"
+    assert state("UserPromptSubmit", prompt="go on") == "working"
+    assert state("Stop") == "waiting"
+
+
+def test_an_event_may_be_spelt_as_on_the_command_line(make: Make) -> None:
+    context = make()
+    said = json.dumps({"session_id": "s1", "prompt": "add the tax id"})
+    told = {"client": "claude-code", "event": "user-prompt-submit", "said": said}
+    REGISTRY.call(context, "hooks.command", told)
+    found = context.store.client_sessions.find("claude-code", "s1")
+    assert found is not None
+    assert found.state == "working"
+    assert journal(context) == [("prompt", "add the tax id")]
