@@ -1,0 +1,174 @@
+"""Every change that the page offers, by clicks in a real browser, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from browser_support import Tab
+from support import Installation, wait_until
+
+pytestmark = pytest.mark.browser
+
+
+def entry(khive: Installation, name: str) -> dict[str, Any]:
+    (found,) = khive.call("memory.get", ids=[name])["entries"]
+    return dict(found)
+
+
+def remember(khive: Installation, content: str, **more: Any) -> str:
+    return str(khive.call("memory.remember", content=content, **more)["id"])
+
+
+def role(khive: Installation, name: str) -> dict[str, Any]:
+    return next(one for one in khive.status()["roles"] if one["role"] == name)
+
+
+def test_a_wrong_memory_is_repaired(tab: Tab, fleet: Installation) -> None:
+    wrong = remember(fleet, "The heron archive is kept for four years.", tags=["archive"])
+    tab.go("/memory?q=how+long+is+the+heron+archive+kept")
+    tab.page.get_by_role("link", name=wrong, exact=True).click()
+    tab.page.get_by_text("Correct it").click()
+    assert tab.page.input_value("textarea[name=content]") == (
+        "The heron archive is kept for four years."
+    )
+    tab.page.fill("textarea[name=content]", "The heron archive is kept for ten years.")
+    tab.press("Replace it")
+    assert "replaced" in tab.notice()
+    assert "replaced by" in tab.text(), "the old one says what took its place"
+    new = entry(fleet, wrong)["superseded_by"]
+    assert entry(fleet, new)["content"] == "The heron archive is kept for ten years."
+    assert entry(fleet, new)["tags"] == ["archive"]
+
+
+def test_what_was_written_is_not_lost_when_it_is_refused(tab: Tab, fleet: Installation) -> None:
+    name = remember(fleet, "The crane is in hall two.")
+    tab.go(f"/memory/{name}")
+    tab.page.get_by_text("Correct it").click()
+    tab.page.fill("textarea[name=content]", "The crane is in hall three.")
+    tab.page.fill("input[name=tags]", "x" * 70)
+    tab.press("Replace it")
+    assert tab.page.locator("[role=alert]").count() > 0
+    assert tab.page.input_value("textarea[name=content]") == "The crane is in hall three."
+    tab.complaints.clear()  # the browser notes that a form was refused
+
+
+def test_an_entry_is_pinned_judged_forgotten_brought_back_and_purged(
+    tab: Tab, fleet: Installation
+) -> None:
+    name = remember(fleet, "The stork has a spare key.")
+    tab.go(f"/memory/{name}")
+    for words, done in (
+        ("Pin", "Pinned."),
+        ("Unpin", "No longer pinned."),
+        ("Was useful", "Noted."),
+        ("Was wrong", "Noted."),
+        ("Forget", "Forgotten"),
+        ("Restore", "It is back."),
+    ):
+        tab.press(words)
+        assert done in tab.notice()
+    assert "forgotten_at" not in entry(fleet, name)
+    tab.page.once("dialog", lambda asked: asked.dismiss())
+    tab.page.get_by_role("button", name="Purge").click()
+    assert entry(fleet, name)["id"] == name, "no is no"
+    tab.page.once("dialog", lambda asked: asked.accept())
+    tab.press("Purge")
+    assert "Removed for good" in tab.notice()
+    assert fleet.call("memory.get", ids=[name])["entries"] == []
+
+
+def test_what_sessions_may_have_decided_is_kept_in_other_words_or_dropped(
+    tab: Tab, fleet: Installation
+) -> None:
+    candidates(fleet, 3)
+    tab.go("/memory/review")
+    first, second, third = (
+        str(one["id"]) for one in fleet.call("review.list", scope="all")["candidates"][:3]
+    )
+    tab.page.locator(f"#{first}").get_by_text("Keep", exact=True).click()
+    tab.page.wait_for_selector(f"#{first}", state="detached")
+    tab.page.locator(f"#{second}").get_by_text("In other words").click()
+    tab.page.locator(f"#{second} textarea").fill("Uploads are tried at most five times.")
+    tab.page.locator(f"#{second}").get_by_text("Keep so").click()
+    tab.page.wait_for_selector(f"#{second}", state="detached")
+    tab.page.locator(f"#{third}").get_by_text("Drop").click()
+    tab.page.wait_for_selector(f"#{third}", state="detached")
+    assert "tried at most five times" in str(fleet.call("memory.list", scope="all"))
+
+
+def test_what_is_said_twice_is_merged_and_undone(tab: Tab, fleet: Installation) -> None:
+    remember(fleet, "The pelican server runs Debian twelve.")
+    twice = remember(fleet, "The pelican server runs Debian 12.", both_hold=[])
+    found = fleet.call("memory.tidy")["proposals"]
+    if not any(one["id"] == twice for one in found):
+        remember(fleet, "The pelican server runs debian twelve!")
+    tab.go("/memory/review")
+    tab.page.once("dialog", lambda asked: asked.accept())
+    tab.press("Merge them")
+    assert "Tidied up" in tab.notice()
+    tab.press("Undo the last one")
+    assert tab.notice() == "Undone."
+
+
+def test_a_role_is_drained_and_resumed(tab: Tab, fleet: Installation) -> None:
+    tab.go("/agents?role=reviewer")
+    card = tab.page.locator(".entry", has=tab.page.get_by_text("reviewer", exact=True)).first
+    asked: list[str] = []
+    tab.page.once("dialog", lambda one: (asked.append(one.message), one.accept()))
+    with tab.page.expect_navigation():
+        card.get_by_role("button", name="Drain").click()
+    assert "takes no more" in asked[0], "what it will do is said before"
+    wait_until(lambda: not role(fleet, "reviewer")["in_service"], "it is out of service")
+    with tab.page.expect_navigation():
+        card.get_by_role("button", name="Resume").click()
+    wait_until(lambda: role(fleet, "reviewer")["in_service"], "it serves again")
+    tab.go("/agents")
+    with tab.page.expect_navigation():
+        card.get_by_role("button", name="Replace workers").click()
+    assert "replaced" in tab.notice()
+
+
+def test_a_task_is_cancelled_and_tried_again(tab: Tab, fleet: Installation) -> None:
+    name = fleet.call("agents.assign", role="talker", payload="later", at="12h")["task"]
+    tab.go(f"/agents?task={name}")
+    tab.press("Cancel")
+    assert fleet.call("agents.task", task=name)["state"] == "cancelled"
+    tab.press("Try again")
+    assert fleet.call("agents.task", task=name)["state"] != "cancelled"
+
+
+def test_a_reload_is_seen_before_it_is_done(tab: Tab, fleet: Installation) -> None:
+    file = fleet.home / ".config/khive/khive.toml"
+    kept = file.read_text()
+    try:
+        file.write_text(kept + "\n[search]\nfloor = 0.31\n")
+        tab.go("/agents")
+        tab.page.get_by_text("What would a reload change?").click()
+        assert "search.floor" in tab.text()
+        tab.page.once("dialog", lambda asked: asked.accept())
+        tab.press("Take it over")
+        assert "read again" in tab.notice()
+        file.write_text("no = such\n")
+        tab.go("/agents?plan=1")
+        assert tab.page.locator(".problem").count() > 0
+    finally:
+        file.write_text(kept)
+        fleet.run("reload")
+
+
+def candidates(khive: Installation, count: int) -> None:
+    """Have a session say what may be a decision, which no rule is sure of."""
+    import json
+
+    known = len(khive.call("review.list", scope="all", limit=100)["candidates"])
+    for number in range(count):
+        said = {"session_id": f"c{number}", "prompt": f"maybe we should use port 54{number}0"}
+        answer = f"I think that we could decide to use port 54{number}0 for the replica."
+        khive.run("hook", "user-prompt-submit", "--client", "codex", stdin=json.dumps(said))
+        said = {"session_id": f"c{number}", "last_assistant_message": answer}
+        khive.run("hook", "stop", "--client", "codex", stdin=json.dumps(said))
+    wait_until(
+        lambda: len(khive.call("review.list", scope="all", limit=100)["candidates"]) > known,
+        "something is to be reviewed",
+    )
