@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,6 +149,92 @@ def let_in(browser: Any, khive: Installation, **settings: Any) -> Iterator[Tab]:
         context.close()
 
 
+@contextmanager
+def launched(browser: Any, *flags: str) -> Iterator[Any]:
+    """Another browser of the same kind, with flags of its own."""
+    kind = browser.browser_type
+    found = kind.launch(executable_path=chromium(), args=[*FLAGS, *flags])
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+class Relay(threading.Thread):
+    """Hands bytes to a port of this machine and back, until the connections are cut."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(daemon=True)
+        self._target = target
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._pairs: dict[socket.socket, socket.socket] = {}
+        self._whole, self._over = True, False
+        self.port = self._listening.getsockname()[1]
+
+    def cut(self) -> None:
+        """Take all connections away, and let nobody through."""
+        self._whole = False
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._whole = True
+
+    def close(self) -> None:
+        """End."""
+        self._over = True
+        self.join()
+
+    def run(self) -> None:
+        """Pass on what comes."""
+        while not self._over:
+            ready, _, _ = select.select([self._listening, *self._pairs], [], [], 0.05)
+            for one in ready:
+                if one is self._listening:
+                    self._accept()
+                elif one in self._pairs:
+                    self._pass_on(one)
+            if not self._whole:
+                self._drop_all()
+        self._drop_all()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        near, _ = self._listening.accept()
+        if not self._whole:
+            near.close()
+            return
+        far = socket.create_connection(("127.0.0.1", self._target))
+        self._pairs |= {near: far, far: near}
+
+    def _pass_on(self, one: socket.socket) -> None:
+        other = self._pairs[one]
+        try:
+            data = one.recv(1 << 16)
+            other.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            for end in (one, other):
+                self._pairs.pop(end, None)
+                end.close()
+
+    def _drop_all(self) -> None:
+        for one in self._pairs:
+            one.close()
+        self._pairs.clear()
+
+
+@contextmanager
+def relayed(port: int) -> Iterator[Relay]:
+    """A relay to a port, for as long as it is needed."""
+    relay = Relay(port)
+    relay.start()
+    try:
+        yield relay
+    finally:
+        relay.close()
+
+
 # --- what there is to see -------------------------------------------------------------------------
 
 #: Something in every view: roles that do well and badly, a workflow that waits, a channel.
@@ -242,3 +331,18 @@ def _sessions(khive: Installation) -> None:
         return {one["state"] for one in shown} == {"working", "waiting"}
 
     wait_until(told, "two sessions are known")
+    candidates(khive, "scripts")
+
+
+def candidates(khive: Installation, *places: str) -> None:
+    """Have sessions say what may be decisions, of which no rule is sure."""
+
+    def known() -> int:
+        return len(khive.call("review.list", scope="all", limit=100)["candidates"])
+
+    wanted = known() + len(places)
+    for place in places:
+        said = {"session_id": place, "prompt": f"I think our convention is tabs in {place}."}
+        khive.run("hook", "user-prompt-submit", "--client", "codex", stdin=json.dumps(said))
+        khive.run("hook", "stop", "--client", "codex", stdin=json.dumps({"session_id": place}))
+    wait_until(lambda: known() >= wanted, "all of them are to be reviewed")

@@ -126,6 +126,10 @@ class EntryList(Protocol):
         """Return entries of a list that have faded, those of which least is left first."""
         ...
 
+    def pinned(self, ids: Sequence[int]) -> list[int]:
+        """Return those of some entries that are pinned."""
+        ...
+
     def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
         """Pin live entries, or let go of pinned ones; return those that changed by it."""
         ...

@@ -239,6 +239,7 @@ class WholeEntry(ShownEntry):
     salience: float
     decay_per_day: float
     updated_at: str
+    pinned: NotRequired[bool]
     commit: NotRequired[str]
     provenance: NotRequired[str]
 

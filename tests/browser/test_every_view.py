@@ -44,6 +44,7 @@ def shown(browser: Any, fleet: Installation) -> Iterator[Tab]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("address", VIEWS.values(), ids=list(VIEWS))
 def test_nobody_is_kept_from_reading_it(shown: Tab, axe: str, address: str, theme: str) -> None:
+    shown.complaints.clear()
     shown.page.emulate_media(color_scheme=theme)
     shown.page.set_viewport_size(DESK)
     shown.go(address)
@@ -54,11 +55,13 @@ def test_nobody_is_kept_from_reading_it(shown: Tab, axe: str, address: str, them
 
 @pytest.mark.parametrize("address", VIEWS.values(), ids=list(VIEWS))
 def test_it_fits_a_phone(shown: Tab, address: str) -> None:
+    shown.complaints.clear()
     shown.page.set_viewport_size(PHONE)
     shown.go(address)
     wide = shown.page.evaluate(
         "[...document.querySelectorAll('body *')].filter((one) => one.offsetParent &&"
-        " one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('nav, pre, thead, .hidden'))"
+        " one.getBoundingClientRect().right > innerWidth + 1 &&"
+        " !one.closest('nav, pre, thead, .hidden'))"
         ".map((one) => one.outerHTML.slice(0, 120))"
     )
     assert wide == []

@@ -149,10 +149,15 @@ def _whole(context: Context, entries: Sequence[Entry]) -> list[forms.WholeEntry]
     numbers = {one.provenance for one in entries if one.provenance is not None}
     known = context.store.entries.provenances(numbers) if numbers else {}
     said = {number: belonging.described(one) for number, one in known.items()}
-    return [
+    pinned = set(context.store.lists.pinned([one.id for one in entries]))
+    shown = [
         forms.show_whole(one, named.get(one.id), said.get(one.provenance or 0, ""))
         for one in entries
     ]
+    for one, told in zip(entries, shown, strict=True):
+        if one.id in pinned:
+            told["pinned"] = True
+    return shown
 
 
 def forget(context: Context, args: Arguments) -> Answer:

@@ -131,6 +131,11 @@ class ListingTable(EntryList):
         )
         return [FadedEntry(*row) for row in rows]
 
+    def pinned(self, ids: Sequence[int]) -> list[int]:
+        sql = "id IN (SELECT value FROM json_each(?)) AND pinned_at IS NOT NULL"
+        found = self._database.rows(f"SELECT id FROM entries WHERE {sql}", [json.dumps(list(ids))])
+        return [row[0] for row in found]
+
     def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
         now = self._clock() if pinned else None
         sql = f"id IN (SELECT value FROM json_each(?)) AND {LIVE} AND (pinned_at IS NULL) = ?"

@@ -75,6 +75,9 @@ class ConfinedLists(Wall):
         seen = replace(fading, seen=self._entries.within(None).namespaces)
         return self._lists.faded(within, seen, limit)
 
+    def pinned(self, ids: Sequence[int]) -> list[int]:
+        return self._lists.pinned(self._entries.among(ids))
+
     def pin(self, ids: Sequence[int], pinned: bool = True) -> list[int]:
         return self._lists.pin(self._entries.among(ids), pinned)
 

@@ -84,7 +84,10 @@ function follow() {
   stream.onerror = () => {
     lost = true;
     say("connection lost; trying again", "off");
-    if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(follow, 2000); }
+    if (stream.readyState !== EventSource.CLOSED) return;
+    stream = null;
+    setTimeout(follow, 2000);
+    refresh();  // whoever is no longer let in is told how to get in
   };
 }
 

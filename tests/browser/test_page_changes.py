@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser_support import Tab
+from browser_support import Tab, candidates
 from support import Installation, wait_until
 
 pytestmark = pytest.mark.browser
@@ -81,7 +81,7 @@ def test_an_entry_is_pinned_judged_forgotten_brought_back_and_purged(
 def test_what_sessions_may_have_decided_is_kept_in_other_words_or_dropped(
     tab: Tab, fleet: Installation
 ) -> None:
-    candidates(fleet, 3)
+    candidates(fleet, "makefiles", "notebooks", "diagrams")
     tab.go("/memory/review")
     first, second, third = (
         str(one["id"]) for one in fleet.call("review.list", scope="all")["candidates"][:3]
@@ -155,20 +155,3 @@ def test_a_reload_is_seen_before_it_is_done(tab: Tab, fleet: Installation) -> No
     finally:
         file.write_text(kept)
         fleet.run("reload")
-
-
-def candidates(khive: Installation, count: int) -> None:
-    """Have a session say what may be a decision, which no rule is sure of."""
-    import json
-
-    known = len(khive.call("review.list", scope="all", limit=100)["candidates"])
-    for number in range(count):
-        said = {"session_id": f"c{number}", "prompt": f"maybe we should use port 54{number}0"}
-        answer = f"I think that we could decide to use port 54{number}0 for the replica."
-        khive.run("hook", "user-prompt-submit", "--client", "codex", stdin=json.dumps(said))
-        said = {"session_id": f"c{number}", "last_assistant_message": answer}
-        khive.run("hook", "stop", "--client", "codex", stdin=json.dumps(said))
-    wait_until(
-        lambda: len(khive.call("review.list", scope="all", limit=100)["candidates"]) > known,
-        "something is to be reviewed",
-    )
