@@ -26,7 +26,7 @@ from khive_supervisor.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 #: Earlier releases, and the commits that they were; the first knew nothing of upgrades.
-RELEASED = {"0.1.0": "a5729a9", "0.2.0": "97cf81f", "0.3.0": "31b350c"}
+RELEASED = {"0.1.0": "a5729a9", "0.2.0": "97cf81f", "0.3.0": "31b350c", "0.4.0": "4814e84"}
 NEXT = "99.0.0"
 SESSIONS = 20
 #: Seconds between two calls of a session, two new sessions, and two tasks.
@@ -101,8 +101,12 @@ def environment(place: Path) -> Path:
 
 
 def install(programs: Path, file: Path) -> None:
-    """What a user does, without the packages that are there."""
-    run(str(programs / "python"), "-m", "pip", "install", "-q", "--no-deps", "-U", str(file))
+    """What a user does, without the packages that are there.
+
+    By force, since what `environment` lends may hold a package of this very number.
+    """
+    pip = (str(programs / "python"), "-m", "pip", "install", "-q", "--no-deps")
+    run(*pip, "--force-reinstall", str(file))
 
 
 # --- what goes on meanwhile -----------------------------------------------------------------------
