@@ -65,6 +65,15 @@ def main() -> None:
             assert json.loads(run("status", "--json"))["state"] == "ready"
         finally:
             run("stop", "--sessions")
+        # What a supervisor asks of a release before it gives way to it; extras are not installed.
+        trial = subprocess.run(
+            [sys.executable, "-P", "-m", "khive_supervisor.supervision.probe"],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert json.loads(trial.stdout)["problems"] == [], (trial.stdout, trial.stderr)
     print("smoke: 1 passed, 0 failed")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -31,6 +32,8 @@ from khive_supervisor.sqlite.schema import guards, migrations
 PACKAGES = ("khive_supervisor", "khive_workers")
 #: Modules that do something when they are imported.
 _ENTRIES = ("__main__",)
+#: What only extras bring: a module that needs one of these may be out of use in an environment.
+EXTRAS = ("apprise", "psycopg", "pypdf")
 
 
 def main(argv: list[str]) -> int:
@@ -61,9 +64,18 @@ def imported() -> Iterator[str]:
             package = importlib.import_module(name)
             for module in pkgutil.walk_packages(package.__path__, name + "."):
                 if module.name.rpartition(".")[2] not in _ENTRIES:
-                    importlib.import_module(module.name)
+                    _import(module.name)
         except Exception as error:  # noqa: BLE001 - a half-installed package fails in any way
             yield f"{name} cannot be imported: {type(error).__name__}: {error}"
+
+
+def _import(name: str) -> None:
+    """Import a module, unless it is for an extra that this environment does not have."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
 
 
 def installed() -> Iterator[str]:
@@ -89,9 +101,12 @@ def installed() -> Iterator[str]:
 def configured(file: str | None) -> Iterator[str]:
     """Read the configuration; what is wrong with it for this release."""
     try:
-        load(file, "/", os.environ)
+        config = load(file, "/", os.environ).config
     except KhiveError as error:
         yield str(error)
+        return
+    if config.store.url and importlib.util.find_spec("psycopg") is None:
+        yield "store.url needs `pip install 'khive-supervisor[postgres]'` in this environment"
 
 
 def opened(path: str) -> Iterator[str]:

@@ -180,7 +180,7 @@ class Upgrader:
     clock: Callable[[], float] = time.monotonic
     state: Upgrade = field(default_factory=lambda: Upgrade(__version__))
     _look: asyncio.Event = field(default_factory=asyncio.Event)
-    _said: tuple[UpgradePhase, str | None] = UpgradePhase.CURRENT, None
+    _said: tuple[UpgradePhase, str | None, str] = UpgradePhase.CURRENT, None, ""
 
     def notice(self, hello: Mapping[str, Any]) -> None:
         """Somebody of another release has come: it may be the one that lies here now."""
@@ -228,7 +228,7 @@ class Upgrader:
 
     def _say(self) -> None:
         """Say what is new, once."""
-        now = self.state.phase, self.state.release
+        now = self.state.phase, self.state.release, self.state.problem
         if now == self._said:
             return
         self._said = now

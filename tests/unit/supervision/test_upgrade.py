@@ -152,6 +152,17 @@ def test_a_newer_release_takes_over_once_it_can(made: Bench) -> None:
     assert [successor.release for successor in made.done] == ["99.0.0"]
 
 
+def test_each_reason_why_it_does_not_take_over_is_logged_once(
+    made: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    made.install("99.0.0")
+    for reason in ("half of it is there", "half of it is there", "a module is missing"):
+        made.problems = [reason]
+        made.turn()
+        made.clock.now += upgrade.TRY_AGAIN_MAX
+    assert [record.getMessage() for record in caplog.records] == ["upgrade.not_yet"] * 2
+
+
 def test_an_interpreter_that_loads_something_else_does_not_take_over(made: Bench) -> None:
     made.install("99.0.0")
     made.loads = "98.0.0"
