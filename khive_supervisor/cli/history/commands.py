@@ -77,8 +77,16 @@ def _block(one: Shown) -> str:
     lines = [f"{style(one['id'], 'green')}  " + "  ".join(words), f"    {one_line(one['prompt'])}"]
     lines += [f"    error: {one_line(one['error'])}"] if "error" in one else []
     lines += [f"    edited: {one_line(', '.join(one['files'][:8]))}"] if "files" in one else []
-    lines += [f"    {one_line(one['diff'])} on {one.get('branch', '')}"] if "diff" in one else []
+    lines += [f"    {left}"] if (left := _left(one)) else []
     return "\n".join(lines)
+
+
+def _left(one: Shown) -> str:
+    """Return what an attempt left in a worktree; empty if nothing."""
+    if "diff" not in one:
+        return ""
+    commit = f", commit {one['commit'][:12]}" if "commit" in one else ""
+    return f"{one_line(one['diff'])} on {one.get('branch', '')}{commit}"
 
 
 def _used(one: Shown) -> list[str]:
@@ -142,9 +150,10 @@ def _point(day: str, one: Shown) -> tuple[object, ...]:
 
 
 def _estimate(one: Mapping[str, Any], digits: int) -> str:
+    """Return a mean and its interval; the mean alone where one run says nothing of others."""
     low, high = one["interval"]
-    shown = "?" if high is None else f"{high:.{digits}f}"
-    return f"{one['mean']:.{digits}f} ({low:.{digits}f}-{shown})"
+    mean = f"{one['mean']:.{digits}f}"
+    return mean if high is None or low == high else f"{mean} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 @click.command()
@@ -164,6 +173,7 @@ def _lineage_text(answer: Mapping[str, Any]) -> str:
         head = f"{style(one['id'], 'green')}  {task}  {one['role']}  {ended}  {one['ended_at']}"
         lines += [head, f"    {one_line(one['prompt'])}"]
         lines += [f"    error: {one_line(one['error'])}"] if "error" in one else []
+        lines += [f"    {left}"] if (left := _left(one)) else []
         lines += [f"    {kind.replace('_', ' ')} {to}" for kind, to in links.get(one["id"], ())]
     return "\n".join(lines)
 

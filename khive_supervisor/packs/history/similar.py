@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from khive_supervisor.history import ranking
 from khive_supervisor.history.model import COLLECTION, Execution
 from khive_supervisor.history.telling import role_tag
 from khive_supervisor.packs.history.shown import ShownExecution, show_all
@@ -15,18 +16,22 @@ from khive_supervisor.verbs import answers, forms
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
-#: Attempts that are looked at for one task that is shown: several may be at the same.
-LOOKED_AT = 3
+#: Attempts that are looked at for one task that is shown, since several may be at the same, and at
+#: least: what they touched decides which of them come first.
+LOOKED_AT, LOOKED_AT_LEAST = 3, 30
 
 
 def similar(context: Context, args: Arguments) -> Answer:
     """Return the tasks that were most like what is asked, each with how its last attempt ended."""
     limit = args.get("limit", answers.DEFAULT_LIMIT)
     where = filter_of(context, args)
+    looked_at = max(LOOKED_AT * limit, LOOKED_AT_LEAST)
     answer = context.search.search(
-        args["query"], where, limit=LOOKED_AT * limit, now=context.now(), floor=args.get("floor")
+        args["query"], where, limit=looked_at, now=context.now(), floor=args.get("floor")
     )
     tasks = gathered(answer.hits, context.store.executions.of(h.entry.id for h in answer.hits))
+    touched = [{path for one in attempts for path in one.files} for _, attempts in tasks]
+    tasks = [tasks[place] for place in ranking.ordered(args["query"], touched)]
     last = [attempts[-1] for _, attempts in tasks[:limit]]
     shown = show_all(context, last, args)
     for one, (score, attempts) in zip(shown, tasks, strict=False):

@@ -10,8 +10,22 @@ from khive_supervisor.store.links import CAUSED_BY, FOLLOWS, PRODUCED, RETRY_OF,
 
 #: How a session is called that is at work on a task.
 _TASK_SESSION = "task-"
-#: Memories of one attempt that are linked.
+#: Memories of one attempt that are linked, and attempts at the tasks that it was to come after.
 _MOST = 100
+#: The last attempts at what a task came after; a part comes after what its whole comes after, and
+#: what fanned out was done by its parts.
+_BEFORE = """
+    WITH mine (id) AS (
+        SELECT ?1 UNION SELECT part_of FROM task_waits WHERE task_id = ?1 AND part_of IS NOT NULL
+    ),
+    before (id) AS (SELECT on_task FROM task_after WHERE task_id IN (SELECT id FROM mine)),
+    done (id) AS (
+        SELECT id FROM before UNION
+        SELECT task_id FROM task_waits WHERE part_of IN (SELECT id FROM before)
+    )
+    SELECT max(entry_id) FROM executions WHERE task_id IN (SELECT id FROM done)
+    GROUP BY task_id ORDER BY 1 LIMIT ?2
+"""
 
 
 class CauseTable:
@@ -22,10 +36,14 @@ class CauseTable:
         self._links = links
 
     def link(self, entry: int, task: int, token: int, session: str, given_at: float) -> None:
-        """Link an attempt to the one before, to what gave the task, and to what that saw last."""
+        """Link an attempt to the one before, to what gave the task, and to what it came after."""
         self._link(entry, self._attempt_before(task, token), RETRY_OF)
         self._link(entry, self._cause(session, given_at), CAUSED_BY)
-        self._link(entry, self._seen_last(session, task, given_at), FOLLOWS, BY_ORDER)
+        before = [one for (one,) in self._database.rows(_BEFORE, [task, _MOST])]
+        for one in before:
+            self._link(entry, one, FOLLOWS)
+        if not before:  # what a workflow says of the order says more than the order itself
+            self._link(entry, self._seen_last(session, task, given_at), FOLLOWS, BY_ORDER)
         # Who gave the tasks that this one has caused may end after they do.
         for child in self._caused(task):
             self._link(child, entry, CAUSED_BY)

@@ -93,6 +93,43 @@ def test_listed_summed_up_and_followed(context: Context) -> None:
         call(context, "history.lineage", task="t99")
 
 
+RELEASE = {
+    "name": "release",
+    "steps": [
+        {"name": "list", "role": "fixer"},
+        {"name": "build", "role": "fixer", "each": "{{steps.list.result}}", "payload": "{{item}}"},
+        {"name": "publish", "role": "other", "payload": "{{steps.build.result}}"},
+    ],
+}
+
+
+def test_what_a_workflow_orders_is_followed(context: Context) -> None:
+    tried(context, "something else before", Outcome(DONE))
+    call(context, "workflow.run", definition=RELEASE)
+    for role, outcome in (
+        ("fixer", Outcome(DONE, ["docs", "wheel"])),
+        ("fixer", Outcome(DONE, "built")),
+        ("fixer", Outcome(FAILED, error="no compiler")),
+        ("fixer", Outcome(DONE, "built")),
+        ("other", Outcome(DONE)),
+    ):
+        claim = context.store.tasks.claim(Claimant(role, "w"), lease.now().after(3600))
+        assert claim is not None
+        assert context.store.tasks.finish(claim.id, claim.token, outcome, lease.now()).accepted
+    last = call(context, "history.list", role="other")["executions"][0]
+    found = call(context, "history.lineage", task=last["id"])
+    # Its parts follow the list, a part's second attempt retries the first, and it follows both.
+    assert [(one["from"], one["kind"], one["to"]) for one in found["links"]] == [
+        ("e3", "follows", "e2"),
+        ("e4", "follows", "e2"),
+        ("e5", "retry_of", "e4"),
+        ("e5", "follows", "e2"),
+        ("e6", "follows", "e3"),
+        ("e6", "follows", "e5"),
+    ]
+    assert [one["id"] for one in found["executions"]] == ["e2", "e3", "e4", "e5", "e6"]
+
+
 class Begun:
     """A handler that keeps what it was begun with."""
 
