@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from khive_supervisor.agents.model import (
     SERVER,
@@ -16,7 +17,7 @@ from khive_supervisor.agents.model import (
     whole,
 )
 from khive_supervisor.routing import faults
-from khive_supervisor.tasks.model import Usage
+from khive_supervisor.tasks.model import TokenCounts, Usage
 from khive_supervisor.text.plain_json import JsonObject
 
 NAME = "claude"
@@ -82,15 +83,17 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:  # noqa: ARG001 - it c
             return AgentAnswer(error=f"{TITLE} does not know the session any more.", lost=True)
         return AgentAnswer(error=failed(TITLE, said))
     session, text = _text(found, "session_id"), _text(found, "result")
-    usage = _usage(found)
+    usage, tokens = _usage(found), _tokens(found)
     subtype = found.get("subtype")
     if found.get("is_error") or subtype != "success" or said.code:
         final = found.get("api_error_status") in _FINAL
         wrong, fault = _error(found, text, said), faults.of_status(found.get("api_error_status"))
-        return AgentAnswer(error=wrong, session=session, usage=usage, final=final, fault=fault)
+        return AgentAnswer(
+            error=wrong, session=session, usage=usage, final=final, fault=fault, tokens=tokens
+        )
     if not text.strip():
         return AgentAnswer(error=f"{TITLE} ended without a word.", session=session, usage=usage)
-    return AgentAnswer(shortened(text), session=session, usage=usage)
+    return AgentAnswer(shortened(text), session=session, usage=usage, tokens=tokens)
 
 
 def _text(found: JsonObject, name: str) -> str:
@@ -122,14 +125,21 @@ def _error(found: JsonObject, text: str, said: AgentOutput) -> str:
 
 def _usage(found: JsonObject) -> Usage:
     """Of all its models, those of the agents that it started included, where it says so."""
-    models = found.get("modelUsage")
-    by_model = models.values() if isinstance(models, dict) else ()
-    tokens = sum(_sum(each, _MODEL_TOKENS) for each in by_model)
     cost = found.get("total_cost_usd")
     if isinstance(cost, bool) or not isinstance(cost, int | float):
         cost = 0
-    return Usage(whole(cost * _MICRO), tokens or _sum(found.get("usage"), _TOKENS))
+    return Usage(whole(cost * _MICRO), _tokens(found).total)
 
 
-def _sum(counts: object, names: tuple[str, ...]) -> int:
-    return sum(whole(counts.get(name)) for name in names) if isinstance(counts, dict) else 0
+def _tokens(found: JsonObject) -> TokenCounts:
+    models = found.get("modelUsage")
+    by_model = list(models.values()) if isinstance(models, dict) else []
+    summed = _counts(by_model, _MODEL_TOKENS)
+    return summed if summed.total else _counts([found.get("usage")], _TOKENS)
+
+
+def _counts(usages: Iterable[object], names: tuple[str, ...]) -> TokenCounts:
+    """Return what usages say under the names of input, what was cached of it anew, and so on."""
+    said = [one for one in usages if isinstance(one, dict)]
+    fresh, written, cached, output = (sum(whole(one.get(name)) for one in said) for name in names)
+    return TokenCounts(fresh + written, cached, output)

@@ -19,7 +19,7 @@ from khive_supervisor.agents.model import (
     whole,
 )
 from khive_supervisor.config.settings.values import quoted
-from khive_supervisor.tasks.model import Usage
+from khive_supervisor.tasks.model import TokenCounts, Usage
 from khive_supervisor.text.plain_json import JsonObject
 
 NAME = "codex"
@@ -77,7 +77,8 @@ def _table(values: Any) -> str:
 
 def read(said: AgentOutput, counted: int) -> AgentAnswer:
     """Return what its events say; its count is of the whole session, also of a resumed one."""
-    session, text, error, total, ended = "", "", "", 0, False
+    session, text, error, ended = "", "", "", False
+    tokens = TokenCounts()
     for event in _events(said.output):
         kind = event.get("type")
         item = event.get("item")
@@ -88,14 +89,18 @@ def read(said: AgentOutput, counted: int) -> AgentAnswer:
                 text = item["text"]
         elif kind == "turn.completed":
             ended = True
-            total = _tokens(event.get("usage")) or total
+            found = _tokens(event.get("usage"))
+            tokens = found if found.total else tokens
         elif kind == "error":
             error = str(event.get("message", ""))
         elif kind == "turn.failed":
             ended = False
             error = _message(event.get("error")) or error or "it did not say why"
+    total = tokens.total
     usage = Usage(tokens=total - counted if total >= counted else total) if total else None
     known = AgentAnswer(session=session, usage=usage, counted=total or counted)
+    if usage is not None:  # of a session that went on, its part of each kind
+        known = replace(known, tokens=tokens.scaled(usage.tokens / total))
     if said.code == 0 and ended and text.strip():
         return replace(known, text=shortened(text))
     if not session and _LOST in said.errors:
@@ -128,11 +133,13 @@ def _events(output: str) -> Iterator[JsonObject]:
             yield found
 
 
-def _tokens(usage: object) -> int:
-    """Of input, what came from a cache included, and of output, reasoning included."""
+def _tokens(usage: object) -> TokenCounts:
+    """Of input, of that what came from a cache, and of output, reasoning included."""
     if not isinstance(usage, dict):
-        return 0
-    return whole(usage.get("input_tokens")) + whole(usage.get("output_tokens"))
+        return TokenCounts()
+    everything = whole(usage.get("input_tokens"))
+    cached = min(whole(usage.get("cached_input_tokens")), everything)
+    return TokenCounts(everything - cached, cached, whole(usage.get("output_tokens")))
 
 
 def _message(error: object) -> str:

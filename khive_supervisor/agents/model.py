@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from khive_supervisor.config.settings.roles import Role
-from khive_supervisor.tasks.model import Usage
+from khive_supervisor.tasks.model import TokenCounts, Usage
 
 #: Characters of an agent's answer that become the result: whatever they are, JSON has room.
 TEXT_LIMIT = 128 << 10
@@ -71,6 +71,7 @@ class AgentAnswer:
         final: trying again cannot help.
         lost: there is no such session (any more); a new one can be begun.
         fault: one of `routing.model.FAULTS`, if its service said that it is not available.
+        tokens: those of `usage` by what they are paid as, as far as it says.
     """
 
     text: str = ""
@@ -81,6 +82,7 @@ class AgentAnswer:
     final: bool = False
     lost: bool = False
     fault: str = ""
+    tokens: TokenCounts = TokenCounts()  # noqa: RUF009 - frozen, so that all may share it
 
 
 class Format(Protocol):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from khive_supervisor.budgets.amounts import MICRO, counts
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.tasks.model import Usage
+from khive_supervisor.tasks.model import TokenCounts, Usage
 
 #: The key of a command's result that says what it used.
 KEY = "khive_usage"
@@ -15,6 +16,24 @@ KEY = "khive_usage"
 MOST = 10**12
 
 _FORMS = '{"cost": dollars, "tokens": a whole number}, each from 0, at least one of them'
+#: What tokens are paid as, as it is said, and as it is counted.
+_PARTS = {"input_tokens": "input", "cached_tokens": "cached", "output_tokens": "output"}
+_BY_MODEL = (
+    '{"model": its name, "input_tokens": a whole number, "cached_tokens": another, '
+    '"output_tokens": another}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SaidUsage:
+    """What somebody says that was used: amounts, and of which model what tokens, if that is said.
+
+    `model` empty: nothing is said of it, and it has no price.
+    """
+
+    usage: Usage
+    model: str = ""
+    tokens: TokenCounts = TokenCounts()  # noqa: RUF009 - frozen, so that all may share it
 
 
 def usage(cost: Any = 0, tokens: Any = 0) -> Usage:
@@ -52,7 +71,21 @@ def _bounded(cost: int, tokens: int) -> Usage:
     return Usage(cost, tokens)
 
 
-def usage_in(result: Any) -> Usage | None:
+def usage_of_model(cost: Any = 0, tokens: Any = 0, model: Any = "", **parts: Any) -> SaidUsage:
+    """What was used of a model: its tokens by what they are paid as, by the names of `_PARTS`.
+
+    Raises:
+        InvalidInput: these are no amounts.
+    """
+    if not isinstance(model, str):
+        raise InvalidInput(f"{model!r} is no model's name.", hint=f"Allowed is {_BY_MODEL}.")
+    counts = TokenCounts(
+        **{_PARTS[name]: usage(0, number).tokens for name, number in parts.items()}
+    )
+    return SaidUsage(usage(cost, tokens or counts.total), model, counts)
+
+
+def usage_in(result: Any) -> SaidUsage | None:
     """What a command's result says under `khive_usage`; None: it says nothing.
 
     Raises:
@@ -61,6 +94,9 @@ def usage_in(result: Any) -> Usage | None:
     if not isinstance(result, Mapping) or KEY not in result:
         return None
     said = result[KEY]
-    if not isinstance(said, Mapping) or not said or said.keys() - {"cost", "tokens"}:
-        raise InvalidInput(f"{KEY} is not understood.", hint=f"Allowed is {_FORMS}.")
-    return usage(**said)
+    known = {"cost", "tokens", "model", *_PARTS}
+    if not isinstance(said, Mapping) or not said or said.keys() - known:
+        raise InvalidInput(
+            f"{KEY} is not understood.", hint=f"Allowed is {_FORMS}; or {_BY_MODEL}."
+        )
+    return usage_of_model(**said)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from khive_supervisor.config.settings.budget import ModelPrice
 from khive_supervisor.config.settings.channels import Channel
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.handler import KINDS
@@ -24,6 +25,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 LISTS: Mapping[str, type[Any]] = {
     "confine": Confine,
     "channels": Channel,
+    "prices": ModelPrice,
     "roles": Role,
 }
 

@@ -12,9 +12,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from khive_supervisor.config.settings.budget import ModelPrice
 from khive_supervisor.config.settings.channels import Channel, channel_as_dict, values_of
 from khive_supervisor.config.settings.confine import as_dict
 from khive_supervisor.config.settings.model import Config, every_setting
+from khive_supervisor.config.settings.notes import plain
 from khive_supervisor.config.settings.roles import Role, every_key, role_as_dict, value_of
 from khive_supervisor.config.settings.values import Setting, quoted
 from khive_supervisor.text.plain_json import JsonObject
@@ -177,6 +179,7 @@ def _setting_changes(old: Config, new: Config) -> Iterator[Change]:
         yield Change("confine", _written(old), _written(new), "session")
     yield from _channel_changes(old, new)
     yield from _workflow_changes(old, new)
+    yield from _price_changes(old, new)
 
 
 def _workflow_changes(old: Config, new: Config) -> Iterator[Change]:
@@ -187,6 +190,23 @@ def _workflow_changes(old: Config, new: Config) -> Iterator[Change]:
         was, now = before.get(name), after.get(name)
         if was != now:
             yield Change(f"workflows.{name}", _steps(was), _steps(now), "live")
+
+
+def _price_changes(old: Config, new: Config) -> Iterator[Change]:
+    """Return which models have other prices."""
+    before = {one.model: one for one in old.prices}
+    after = {one.model: one for one in new.prices}
+    for model in dict.fromkeys([*before, *after]):
+        was, now = before.get(model), after.get(model)
+        if was != now:
+            yield Change(f"prices.{plain(model)}", _price(was), _price(now), "live")
+
+
+def _price(price: ModelPrice | None) -> str:
+    """Return a price in a few words."""
+    if price is None:
+        return "none"
+    return f"${price.input:g} in, ${price.output:g} out ({price.as_of})"
 
 
 def _steps(workflow: Definition | None) -> str:
@@ -273,4 +293,5 @@ def _plain(config: Config) -> list[Any]:
     channels = [channel_as_dict(one, private=True) for one in config.channels]
     lists += [channels] if channels else []
     lists += [[definitions.as_dict(one) for one in config.workflows]] if config.workflows else []
+    lists += [[one.as_dict() for one in config.prices]] if config.prices else []
     return [settings, [role_as_dict(role) for role in config.roles], *lists]

@@ -18,6 +18,7 @@ from typing import Any
 
 from khive_supervisor.config.enabling import Enabler
 from khive_supervisor.config.read_roles import read_roles
+from khive_supervisor.config.settings.budget import ModelPrice, read_prices
 from khive_supervisor.config.settings.channels import Channel, read_channels
 from khive_supervisor.config.settings.confine import Confine, read_confine
 from khive_supervisor.config.settings.locate import line_numbers
@@ -51,7 +52,7 @@ OVERRIDES = {
 }
 DEFAULT = "default"
 #: Lists of tables.
-LISTS = ("roles", "confine", "channels", "workflows")
+LISTS = ("roles", "confine", "channels", "workflows", "prices")
 
 _HINT = "Nothing was applied. `khive-supervisor config show` lists every setting."
 
@@ -96,6 +97,7 @@ class _Reading(Notes):
     confine: tuple[Confine, ...] = ()
     channels: tuple[Channel, ...] = ()
     workflows: tuple[Definition, ...] = ()
+    prices: tuple[ModelPrice, ...] = ()
     broken: tuple[str, ...] = ()
 
     def problem(self, table: str, name: str | None, text: str) -> None:
@@ -237,6 +239,8 @@ def _read_tables(reading: _Reading, data: Mapping[str, Any], *, capabilities: bo
         reading.channels = read_channels(data["channels"], reading)
     if "workflows" in data:
         reading.workflows = read_workflows(data["workflows"], reading)
+    if "prices" in data:
+        reading.prices = read_prices(data["prices"], reading)
     if "roles" in data:  # after the settings that their capabilities go by
         fill = _enabler(reading) if capabilities else None
         reading.roles = read_roles(data["roles"], reading, fill)

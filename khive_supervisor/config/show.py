@@ -10,6 +10,7 @@ from typing import Any
 
 from khive_supervisor.config.load import LoadedConfig
 from khive_supervisor.config.settings import confine, roles
+from khive_supervisor.config.settings.budget import ModelPrice
 from khive_supervisor.config.settings.channels import Channel, channel_as_dict
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.model import (
@@ -52,6 +53,7 @@ def as_dict(config: Config, *, private: bool = False) -> JsonObject:
     data["roles"] = [role_as_dict(role) for role in config.roles]
     data["confine"] = [confine.as_dict(table) for table in config.confine]
     data["workflows"] = [definitions.as_dict(one) for one in config.workflows]
+    data["prices"] = [price.as_dict() for price in config.prices]
     data["channels"] = [channel_as_dict(one, private=private) for one in config.channels]
     return data
 
@@ -70,13 +72,18 @@ def _table(place: str, rows: Iterable[Row], origins: Mapping[str, str]) -> str:
     said = {}
     for key, setting, value in rows:
         name = key.removeprefix(f"{place}.")
-        if not (roles.left_out(name, value) or (head == "channels" and not value)):
+        if not (roles.left_out(name, value) or _unsaid(head, value)):
             said[name] = value
             origin = f"  # {_one_line(origins[key])}" if key in origins else ""
             lines.append(f"{name} = {setting.write(value)}{origin}")
     if said.get("capability") and not any(name.startswith("budget.") for name in said):
         lines.append("budget = {}")  # without it, the capability's would come back
     return "\n".join(lines)
+
+
+def _unsaid(head: str, value: Any) -> bool:
+    """Return True for a key that is as without it."""
+    return (head == "channels" and not value) or (head == "prices" and value is None)
 
 
 def _one_line(text: str) -> str:
@@ -107,6 +114,7 @@ def reference() -> str:
     """Return the settings as Markdown, one table each: the generated part of docs/settings.md."""
     tables = {**{f"[{name}]": kind for name, kind in TABLES.items()}, "[[confine]]": Confine}
     tables["[[channels]]"] = Channel
+    tables["[[prices]]"] = ModelPrice
     blocks = [
         _reference_of(
             head, kind, [_row(n, one, default_of(kind, n)) for n, one in declared(kind).items()]

@@ -206,6 +206,7 @@ class Parts:
             upkeep,
             self.log_file,
             self.sessions,
+            self.roles,
         ]
         self.reloader = Reloader(
             self.config_file,

@@ -206,6 +206,24 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens by what they are paid as: `input` without those that came from a `cached` prompt."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        """Return all of them."""
+        return self.input + self.cached + self.output
+
+    def scaled(self, share: float) -> TokenCounts:
+        """Return a share of each of them, in whole tokens."""
+        return TokenCounts(*(round(one * share) for one in (self.input, self.cached, self.output)))
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an attempt: `state` is DONE, FAILED or CANCELLED (stopped because asked to).
 

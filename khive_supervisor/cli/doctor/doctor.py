@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import functools
 import os
 import sys
@@ -18,6 +19,7 @@ from khive_supervisor.cli.doctor import checks, service
 from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.cli.doctor.confinement import check_confinement
 from khive_supervisor.cli.doctor.hooks import check_hooks
+from khive_supervisor.cli.doctor.prices import check_prices
 from khive_supervisor.cli.doctor.project import check_project
 from khive_supervisor.cli.doctor.team import check_team
 from khive_supervisor.cli.render import output
@@ -93,6 +95,10 @@ def _of(found: LoadedConfig, deep: bool, path: str) -> Plan:
         yield "model", checks.check_model_runs
     yield "embedder", functools.partial(service.check_embedder, config.embedder, os.environ)
     yield "roles", functools.partial(service.check_roles, found, os.environ, path)
+    yield (
+        "prices",
+        functools.partial(check_prices, config, dt.datetime.now(dt.UTC).astimezone().date()),
+    )
     yield "capabilities", functools.partial(service.check_capabilities, config)
     yield "store place", functools.partial(service.check_place, config)
     yield "store", functools.partial(service.check_store, config, deep)

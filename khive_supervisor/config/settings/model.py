@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from khive_supervisor.config.settings.budget import ModelPrice
 from khive_supervisor.config.settings.channels import Channel, values_of
 from khive_supervisor.config.settings.confine import Confine
 from khive_supervisor.config.settings.http import HttpSettings
@@ -66,6 +67,7 @@ class Config:
     confine: tuple[Confine, ...] = ()
     channels: tuple[Channel, ...] = ()
     workflows: tuple[Definition, ...] = ()
+    prices: tuple[ModelPrice, ...] = ()
     password: str = field(default="", repr=False)
     plain_store: str = ""
 
@@ -120,6 +122,9 @@ def every_value(config: Config) -> Iterator[tuple[str, Setting, Any]]:
     for number, channel in enumerate(config.channels):
         for name, setting, value in values_of(channel):
             yield f"channels[{number}].{name}", setting, value
+    for number, price in enumerate(config.prices):
+        for name, setting in declared(ModelPrice).items():
+            yield f"prices[{number}].{name}", setting, getattr(price, name)
     for number, role in enumerate(config.roles):
         for name, setting in every_key():
             yield f"roles[{number}].{name}", setting, value_of(role, name)

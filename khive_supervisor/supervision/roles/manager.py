@@ -45,7 +45,7 @@ class Roles:
     ) -> None:
         self.environment = RoleEnvironment()
         self.events: asyncio.Queue[RoleEvent] = asyncio.Queue()
-        self._config = config
+        self._config, self._prices = config, config.prices
         self._in_thread = in_thread
         self._clock = clock
         self._around = PoolDependencies(
@@ -180,6 +180,13 @@ class Roles:
         sweep = asyncio.create_task(asyncio.to_thread(end_strays, (name,)))
         self._sweeps.add(sweep)
         sweep.add_done_callback(self._sweeps.discard)
+
+    def configure(self, config: Config) -> None:
+        """Have the workers go by other prices; all else of roles is changed by a rollout."""
+        if config.prices != self._prices:
+            self._prices = config.prices
+            for pool in self._pools.values():
+                pool.reprice(config.prices)
 
     # --- changes --------------------------------------------------------------------------------
 

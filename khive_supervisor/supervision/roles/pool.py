@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from khive_supervisor import exitcodes, logs
+from khive_supervisor.config.settings.budget import ModelPrice
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import KhiveError, StagingFailed
@@ -285,6 +286,14 @@ class RolePool:
         elif surplus < 0:
             current.start_workers(-surplus)
         self.around.changed()
+
+    def reprice(self, prices: tuple[ModelPrice, ...]) -> None:
+        """Have all workers, those that come later among them, count with these prices."""
+        self.config = replace(self.config, prices=prices)
+        for generation in self._generations:
+            generation.config = replace(generation.config, prices=prices)
+        for worker in self.workers:
+            worker.reprice(prices)
 
     # --- what workers do ------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from khive_supervisor import logs
+from khive_supervisor.config.settings.budget import ModelPrice
 from khive_supervisor.control import protocol
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError, ProtocolError
@@ -206,6 +207,10 @@ class RoleWorker(SupervisedProcess):
     def wake(self) -> None:
         """Tell it that there are tasks."""
         self._say(do="wake")
+
+    def reprice(self, prices: Sequence[ModelPrice]) -> None:
+        """Tell it what tokens cost from now on."""
+        self._say(do="prices", prices=[one.as_dict() for one in prices])
 
     def cancel(self, task: int) -> None:
         """Have it stop this task, if it is at it."""

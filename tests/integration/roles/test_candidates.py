@@ -113,3 +113,35 @@ def test_an_outage_of_all_costs_no_task_and_no_attempt(roles: RoleBench) -> None
     down.unlink()
     for task in map(roles.ended, numbers):
         assert (task.state, task.attempts) == (DONE, 1)
+
+
+SPENDS = """
+def work(context, payload):
+    context.spend(model="m", input_tokens=payload, output_tokens=10)
+    return payload
+"""
+
+
+def test_tokens_cost_what_the_price_says_and_a_reload_changes_it_at_once(roles: RoleBench) -> None:
+    said = '{"khive_usage": {"model": "m", "input_tokens": 1000, "output_tokens": 100}}'
+    role = f'role = "coder"\nhandler = {{ command = ["echo", \'{said}\'] }}\ntask_types = ["fix"]'
+    roles.write(SPENDS)
+    other = roles.python("other", "work")
+    prices = '[[prices]]\nmodel = "m"\ninput = 2\noutput = 10.0\nas_of = 2026-11-01'
+    roles.configure(role, other, settings=prices)
+    roles.khive.start()
+    roles.ended(assign(roles))
+    roles.ended(roles.assign("other", 1000))
+    generations = {r["role"]: r["generation"] for r in roles.khive.json("status")["roles"]}
+    roles.configure(role, other, settings=prices.replace("input = 2", "input = 4"))
+    shown = roles.khive.run("reload").stdout
+    assert "prices.m: taken over" in shown
+    roles.ended(assign(roles))
+    roles.ended(roles.assign("other", 1000))
+    spent = [(one.role, one.usage.cost, one.usage.tokens) for one in roles.store.budgets.spending()]
+    assert spent == [
+        ("coder", 3000, 1100), ("other", 2100, 1010), ("coder", 5000, 1100), ("other", 4100, 1010)
+    ]  # fmt: skip
+    after = {r["role"]: r["generation"] for r in roles.khive.json("status")["roles"]}
+    assert after == generations  # the same workers
+    assert "# prices: the oldest are" in roles.khive.run("config", "show").stdout

@@ -21,7 +21,7 @@ from khive_supervisor.agents.model import (
 )
 from khive_supervisor.config.settings.handler import Handler
 from khive_supervisor.config.settings.roles import Role
-from khive_supervisor.tasks.model import Usage
+from khive_supervisor.tasks.model import TokenCounts, Usage
 
 SERVER = Server(("/bin/khive", "attach"), {"KHIVE_ACTOR": "reviewer", "KHIVE_NAMESPACE": "a b"})
 PROMPT = 'You "review".\nTwo \\ lines.'
@@ -91,7 +91,8 @@ def test_claude_resumes_and_is_told_to_print_once() -> None:
 
 
 def test_what_claude_answers_costs_and_remembers() -> None:
-    wanted = AgentAnswer("Looks good.", session="5f1c", usage=Usage(1200, 252))
+    tokens = TokenCounts(205, 7, 40)
+    wanted = AgentAnswer("Looks good.", session="5f1c", usage=Usage(1200, 252), tokens=tokens)
     assert claude.read(claude_said(), 0) == wanted
     # A line of a wrapper before it, and the list that --verbose makes of it.
     noise = AgentOutput(0, "warning: {x}\n" + json.dumps(RESULT) + "\n")
@@ -217,8 +218,9 @@ def test_any_prompt_survives_the_way_to_codex(text: str) -> None:
 def test_the_last_message_of_codex_is_the_answer() -> None:
     output = "wrapper says hello\n" + events(message("first"), message("Looks good."))
     assert codex.read(AgentOutput(0, output), 0) == AgentAnswer(
-        "Looks good.", session="01a1", usage=Usage(0, 240), counted=240
-    )
+        "Looks good.", session="01a1", usage=Usage(0, 240), counted=240,
+        tokens=TokenCounts(120, 80, 40),
+    )  # fmt: skip
     assert codex.thread_in(output[:120]) == "01a1"
     assert codex.thread_in("wrapper says hello\n") == ""
 

@@ -13,11 +13,11 @@ from khive_supervisor.budgets import limits as terms
 from khive_supervisor.budgets.account import EXCEEDED, NEAR, NORMAL, STATES, Account, Spent
 from khive_supervisor.budgets.amounts import counts, plain, text, whole
 from khive_supervisor.budgets.limits import BudgetLimits, BudgetReserve, limits_of, reserve_for
-from khive_supervisor.budgets.usage import MOST, plus, usage, usage_in
+from khive_supervisor.budgets.usage import MOST, SaidUsage, plus, usage, usage_in
 from khive_supervisor.budgets.windows import DAY, Window, month, week, written
 from khive_supervisor.config.settings.budget import Budget
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.tasks.model import Usage
+from khive_supervisor.tasks.model import TokenCounts, Usage
 
 
 def unix(*date: int) -> float:
@@ -87,8 +87,13 @@ def test_usage_adds_up_in_whole_numbers() -> None:
     for _ in range(10):
         total = plus(total, usage(0.1, 3))
     assert total == Usage(1_000_000, 30)
-    assert usage_in({"khive_usage": {"cost": 0.25, "tokens": 10.0}}) == Usage(250_000, 10)
-    assert usage_in({"khive_usage": {"tokens": 7}, "more": 1}) == Usage(0, 7)
+    both, tokens = (
+        usage_in({"khive_usage": said, "more": 1})
+        for said in ({"cost": 0.25, "tokens": 10.0}, {"tokens": 7})
+    )
+    assert (both, tokens) == (SaidUsage(Usage(250_000, 10)), SaidUsage(Usage(0, 7)))
+    by_model = {"model": "m", "input_tokens": 5, "cached_tokens": 2, "output_tokens": 1}
+    assert usage_in({"khive_usage": by_model}) == SaidUsage(Usage(0, 8), "m", TokenCounts(5, 2, 1))
     assert usage_in({"cost": 1}) is usage_in("text") is usage_in([1]) is None
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from khive_supervisor import logs
 from khive_supervisor.agents import codex, formats
 from khive_supervisor.agents.model import AgentAnswer, AgentOutput, Ask, prompt_of
+from khive_supervisor.budgets.pricing import PriceList
+from khive_supervisor.budgets.usage import SaidUsage
 from khive_supervisor.config.settings.roles import Role
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.routing import faults
@@ -42,6 +44,7 @@ class AgentHandler(CommandHandler):
         selector: selectors.BaseSelector,
         note: Note,
         variables: Variables = lambda _claim: {},
+        prices: PriceList | None = None,
     ) -> None:
         super().__init__(
             role.handler.agent,
@@ -50,6 +53,7 @@ class AgentHandler(CommandHandler):
             environment=environment,
             selector=selector,
             variables=variables,
+            prices=prices,
         )
         self._role = role
         self._format = formats.format_of(role.handler)
@@ -121,9 +125,16 @@ class AgentHandler(CommandHandler):
         refused, self._refused = self._refused, None
         return refused
 
+    def _priced(self, answer: AgentAnswer) -> AgentAnswer:
+        """Return an answer with what its tokens cost, if it says tokens alone."""
+        if answer.usage is None:
+            return answer
+        said = SaidUsage(answer.usage, self._role.model, answer.tokens)
+        return replace(answer, usage=self._prices.priced(said))
+
     def _judge(self, code: int) -> Outcome | None:
         said = AgentOutput(code, self._output.text(), self._errors.text(), self._output.cut)
-        answer = self._format.read(said, self._counted)
+        answer = self._priced(self._format.read(said, self._counted))
         if answer.lost and self._resumed and self._why is None:
             return self._begin_anew()
         latency = self._clock() - self._started

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import IO, Any
 
 from khive_supervisor import logs
+from khive_supervisor.budgets.pricing import PriceList
 from khive_supervisor.budgets.usage import usage_in
 from khive_supervisor.errors import BootFailure, InvalidInput
 from khive_supervisor.routing import faults
@@ -98,8 +99,10 @@ class CommandHandler:
         selector: selectors.BaseSelector,
         clock: Callable[[], float] = time.monotonic,
         variables: Variables = lambda _claim: {},
+        prices: PriceList | None = None,
     ) -> None:
         self._argv = argv
+        self._prices = prices or PriceList()
         self._variables = variables
         self._cwd = cwd
         self._memory = memory
@@ -218,7 +221,8 @@ class CommandHandler:
     def _said_to_be_used(self, outcome: Outcome) -> Usage | None:
         """What the command says that it used, also if it failed; nonsense is told, not counted."""
         try:
-            return usage_in(outcome.result if outcome.state == DONE else _result(self._output))
+            said = usage_in(outcome.result if outcome.state == DONE else _result(self._output))
+            return None if said is None else self._prices.priced(said)
         except InvalidInput as error:
             log.warning("role.usage_ignored", error=str(error))
             return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from khive_supervisor.access import decide
 from khive_supervisor.budgets import usage as used
+from khive_supervisor.budgets.pricing import PriceList
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.embed.factory import for_worker
 from khive_supervisor.errors import CandidateUnavailable
@@ -69,7 +70,13 @@ class Memory:
 class TaskContext:
     """One task, as its handler sees it."""
 
-    def __init__(self, claim: Claim, memory: Memory, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        memory: Memory,
+        wake: Callable[[], None],
+        prices: PriceList | None = None,
+    ) -> None:
         self.task_id = claim.id
         self.role = claim.role
         self.task_type = claim.task_type
@@ -85,6 +92,7 @@ class TaskContext:
         self._claim = claim
         self._memory = memory
         self._wake = wake
+        self._prices = prices or PriceList()
         self._said: str | None = None
         self._used: Usage | None = None
         self._adding = threading.Lock()
@@ -105,13 +113,31 @@ class TaskContext:
         """Store a memory for everybody; its id."""
         return str(self.call("memory.remember", content=content, **args)["id"])
 
-    def spend(self, cost: float = 0.0, tokens: int = 0) -> None:
+    def spend(
+        self,
+        cost: float = 0.0,
+        tokens: int = 0,
+        *,
+        model: str = "",
+        input_tokens: int = 0,
+        cached_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
         """Say what was just used, in dollars and tokens; all of it together counts for the role.
 
-        It counts with the attempt, whatever comes of that; raises InvalidInput (a KhiveError) for
-        what is no amount.
+        A model's tokens (of input, those that were cached apart) cost what `[[prices]]` says, if no
+        cost is said here. It counts with the attempt, whatever comes of that; raises InvalidInput
+        (a KhiveError) for what is no amount.
         """
-        more = used.usage(cost, tokens)
+        said = used.usage_of_model(
+            cost,
+            tokens,
+            model,
+            input_tokens=input_tokens,
+            cached_tokens=cached_tokens,
+            output_tokens=output_tokens,
+        )
+        more = self._prices.priced(said)
         with self._adding:
             self._used = used.plus(self._used or Usage(), more)
 

@@ -17,6 +17,9 @@ from dataclasses import replace
 from typing import Any
 
 from khive_supervisor import exitcodes, logs
+from khive_supervisor.budgets.pricing import PriceList
+from khive_supervisor.config.settings.budget import read_prices
+from khive_supervisor.config.settings.notes import Notes
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import InvalidInput, KhiveError, ProtocolError
 from khive_supervisor.store.tasks import TaskStore
@@ -91,8 +94,10 @@ class RoleLoop:
         *,
         timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        prices: PriceList | None = None,
     ) -> None:
         self._tasks = tasks
+        self._prices = prices or PriceList()
         self._handler = handler
         self._claimant = claimant
         self._queue = queue
@@ -178,6 +183,8 @@ class RoleLoop:
                 self._look_at = self._clock()
             case "ping":
                 self.send(alive=True)
+            case "prices":
+                self._prices.replace(read_prices(message.get("prices"), Notes("the supervisor")))
             case "cancel":
                 task = self._task
                 if task is not None and message.get("task") == task.claim.id:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.access import decide
 from khive_supervisor.audit import actors
+from khive_supervisor.budgets.pricing import PriceList
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.config.settings.roles import Role, offers
@@ -109,7 +110,7 @@ def _serve(
     claimant = Claimant(
         role.role, name, request["generation"], request["digest"], candidates=offers(role)
     )
-    notes = ClaimNotes(claimant)
+    notes = ClaimNotes(claimant, PriceList(config.prices))
     handler = _make_handler(config, role, cwd, memory, selector, notes, make_registry)
     # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
@@ -117,7 +118,9 @@ def _serve(
     signal.setitimer(signal.ITIMER_REAL, 0)
     store = open_store(config, guarded=False, actor=lambda: actors.worker(name))
     notes.tasks = store.tasks
-    loop = RoleLoop(store.tasks, handler, claimant, queue, selector, timeout=role.timeout)
+    loop = RoleLoop(
+        store.tasks, handler, claimant, queue, selector, timeout=role.timeout, prices=notes.prices
+    )
     try:
         return loop.run()
     finally:
@@ -138,12 +141,18 @@ def _enter(role: Role) -> str:
 
 
 class ClaimNotes:
-    """What handlers say of their claims to the store, which is opened after they are made."""
+    """What handlers say of their claims to the store, which is opened after they are made.
+
+    Attributes:
+        tasks: the store of tasks.
+        prices: what tokens cost that they say.
+    """
 
     tasks: TaskStore
 
-    def __init__(self, claimant: Claimant) -> None:
+    def __init__(self, claimant: Claimant, prices: PriceList) -> None:
         self._claimant = claimant
+        self.prices = prices
 
     def note(self, claim: Claim, session: str, counted: int) -> None:
         """Store an agent's session, and what it had counted, with the claim."""
@@ -175,7 +184,7 @@ def _make_handler(
         _wake_at_child_exit(waker)
         made = CommandHandler(
             argv, cwd=cwd, memory=role.memory, environment=os.environ, selector=selector,
-            variables=variables,
+            variables=variables, prices=notes.prices,
         )  # fmt: skip
         made.adopts = True
         return made
@@ -231,7 +240,7 @@ def _worker_of(
         _wake_at_child_exit(waker)
         agent = AgentHandler(
             role, cwd=cwd, environment=os.environ, selector=selector, note=notes.note,
-            variables=variables,
+            variables=variables, prices=notes.prices,
         )  # fmt: skip
         agent.adopts = True
         return agent
@@ -241,7 +250,7 @@ def _worker_of(
         _limit_data(role.memory)
 
     def context(claim: Claim) -> TaskContext:
-        return TaskContext(claim, memory, waker)
+        return TaskContext(claim, memory, waker, notes.prices)
 
     return PythonHandler(role.handler.python, context, waker)
 
