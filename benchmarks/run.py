@@ -19,7 +19,7 @@ from benchmarks.core.peers import peers
 from benchmarks.core.prepare import prepare
 from benchmarks.core.report import Row, machine, print_machine, print_table, save, say
 from benchmarks.curation import export
-from benchmarks.faults import arguments, hostile, hostile_git, hung, kill_matrix
+from benchmarks.faults import arguments, hostile, hostile_git, hostile_jj, hung, kill_matrix
 from benchmarks.graph import links
 from benchmarks.hooks import hooks, silent
 from benchmarks.http import http_abuse, http_search
@@ -95,6 +95,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "upgrade": upgrade.measure,
     "hostile": hostile.measure,
     "hostile-git": hostile_git.measure,
+    "hostile-jj": hostile_jj.measure,
     "names": exact_names.measure,
     "quality": quality.measure,
     "silence": silence.measure,

@@ -209,10 +209,22 @@ class CandidateUnavailable(KhiveError):
         self.retry_after = retry_after
 
 
-class GitFailed(KhiveError):
+class VcsFailed(KhiveError):
+    """A version control program could not do what was asked; the message has its own words."""
+
+    code = "vcs_failed"
+
+
+class GitFailed(VcsFailed):
     """git could not do what was asked; the message has its own words."""
 
     code = "git_failed"
+
+
+class JjFailed(VcsFailed):
+    """jj could not do what was asked; the message has its own words."""
+
+    code = "jj_failed"
 
 
 class NoPlace(KhiveError):
@@ -234,8 +246,9 @@ _BY_CODE: dict[str, type[KhiveError]] = {
     for kind in (
         InvalidInput, NotFound, Denied, StoreError, StoreRefused, StoreUnavailable,
         IndexFileError, EmbedderUnavailable, ProtocolError, VersionMismatch, NotRunning,
-        AlreadyRunning, BootFailure, StagingFailed, GitFailed, NoPlace, InUse, BudgetExceeded,
-        OtherStore, Unresponsive, StoreReplaced, RoleFailed, SecretFound, CandidateUnavailable,
+        AlreadyRunning, BootFailure, StagingFailed, VcsFailed, GitFailed, JjFailed, NoPlace, InUse,
+        BudgetExceeded, OtherStore, Unresponsive, StoreReplaced, RoleFailed, SecretFound,
+        CandidateUnavailable,
     )
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from benchmarks.core.report import Row, say
 from benchmarks.faults.hostile_repository import CASES, Hostile, documented_keys, make
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.worktrees import leftover, place
-from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
 #: Seconds for one call of plain git.
 PATIENCE = 5.0
@@ -60,7 +60,7 @@ def _content(directory: Path) -> dict[str, bytes]:
 
 def _ours(one: Hostile, top: Path) -> bool:
     """All that a task has done; whether it got a worktree."""
-    git = Git(one.environ)
+    git = WorktreeSystems(one.environ)
     try:
         made = place.enter(git, str(top), 1, "dev", "worktree", str(one.top))
     except (KhiveError, OSError):

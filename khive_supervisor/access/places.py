@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable
 
 from khive_supervisor.host.repository import steps
-from khive_supervisor.worktrees.repository import main_checkout
+from khive_supervisor.vcs.checkouts import main_checkout
 
 
 def places_of(directories: Iterable[str]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ SECTIONS = {
         "candidates routing.commands Show the candidates of roles (or of one ROLE): how each does, and whether it is available.",
         "close-breaker routing.commands Let tasks go to CANDIDATE of ROLE at once, though it was not available a while ago.",
         "budget commands.budget Show what roles (or one ROLE) may spend and have spent, this week and this month.",
-        "worktrees commands.worktrees List the directories and git worktrees that tasks have left.",
+        "worktrees commands.worktrees List the directories and worktrees that tasks have left.",
         "reload service.reload Read the configuration again and take over what has changed, as SIGHUP does.",
         "drain-role service.reload Let a role finish what it holds, and take no more tasks; those wait for resume-role.",
         "resume-role service.reload Put a drained role back in service.",

@@ -53,8 +53,10 @@ def _lacking(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]
     fallback = role.budget.fallback
     if fallback and not _executable(fallback[0], role.cwd, environ):
         yield "budget.fallback", f"there is no program {quoted(fallback[0])}"
-    if role.workdir == "worktree" and not _executable("git", "", environ):
-        yield "workdir", "there is no program git, which makes the worktrees"
+    if role.workdir == "worktree":
+        programs = ("git", "jj") if role.vcs == "auto" else (role.vcs,)
+        if not any(_executable(name, "", environ) for name in programs):
+            yield "workdir", f"there is no program {programs[0]}, which makes the worktrees"
 
 
 def _lacking_work(role: Role, environ: Mapping[str, str]) -> Iterable[tuple[str, str]]:

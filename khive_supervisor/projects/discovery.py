@@ -19,8 +19,9 @@ from khive_supervisor.projects.head import checked_out
 from khive_supervisor.projects.identity import NAME_LIMIT, ProjectIdentity
 from khive_supervisor.projects.ownership import declared_safe, owned
 from khive_supervisor.text import wellformed
-from khive_supervisor.worktrees import repository
-from khive_supervisor.worktrees.repository import Repository
+from khive_supervisor.vcs import git_repository as repository
+from khive_supervisor.vcs import jj_repository
+from khive_supervisor.vcs.git_repository import Repository
 
 #: Bytes of the largest configuration of a repository that is read.
 _LARGEST = 256 * 1024
@@ -46,6 +47,8 @@ def identify(directory: str, home: str) -> ProjectIdentity | None:
             found = _repository_at(top, home)
             if found is not None:
                 return found
+            if (first := _first_workspace(top, home)) is not None:
+                return _repository_at(first, home) or _folder(first)
         if marked:  # another system's, one that is broken, or one that is not to be read
             return _folder(top)
     return _folder(where)
@@ -67,6 +70,18 @@ def _repository_at(top: str, home: str) -> ProjectIdentity | None:
         return _judged(top, home)
     except OSError:  # it is being changed while it is looked at
         return None
+
+
+def _first_workspace(top: str, home: str) -> str | None:
+    """Return the first workspace of the jj repository that this is another workspace of."""
+    try:
+        found = jj_repository.at(top)
+        if found is None or found.main == top:
+            return None
+        mine = owned([top, f"{top}/.jj", found.common]) or declared_safe(top, home)
+    except OSError:  # it is being changed while it is looked at
+        return None
+    return found.main if mine else None
 
 
 def _judged(top: str, home: str) -> ProjectIdentity | None:

@@ -12,9 +12,9 @@ from khive_supervisor.projects import commits
 from khive_supervisor.projects.commits import Commit
 from khive_supervisor.projects.head import checked_out
 from khive_supervisor.text import wellformed
-from khive_supervisor.worktrees import repository
-from khive_supervisor.worktrees.git import Git
-from khive_supervisor.worktrees.shadow import Shadow, shadow
+from khive_supervisor.vcs import git_repository as repository
+from khive_supervisor.vcs.git import Git
+from khive_supervisor.vcs.git_shadow import Shadow, shadow
 
 #: Commits that are looked at unless somebody asks for more, newest first.
 LOOKED_AT = 5000

@@ -13,9 +13,9 @@ from khive_supervisor.errors import GitFailed, NoPlace
 from khive_supervisor.projects.head import LARGEST_PACKED, checked_out, read_small
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.projects.ownership import owned
-from khive_supervisor.worktrees import repository
-from khive_supervisor.worktrees.git import Git
-from khive_supervisor.worktrees.shadow import shadow
+from khive_supervisor.vcs import git_repository as repository
+from khive_supervisor.vcs.git import Git
+from khive_supervisor.vcs.git_shadow import shadow
 
 #: Seconds for one repository; one whose history takes longer is joined by nothing.
 PATIENCE = 20.0

@@ -1,1 +1,1 @@
-"""Directories that tasks are done in: fresh ones, and git worktrees of the caller's repository."""
+"""Directories that tasks are done in: fresh ones, and worktrees of the caller's repository."""

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from khive_supervisor.errors import GitFailed
+from khive_supervisor.errors import VcsFailed
 from khive_supervisor.worktrees import metadata as notes
 from khive_supervisor.worktrees import place
-from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.metadata import TREE, WorktreeMetadata
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
 #: Files that are counted of a directory at most, so that a listing does not take for ever.
 COUNTED = 20_000
@@ -34,28 +34,28 @@ class Leftover:
         return self.metadata is not None and not self.busy and self.inside is None
 
 
-def found(git: Git, top: str) -> Iterator[Leftover]:
+def found(systems: WorktreeSystems, top: str) -> Iterator[Leftover]:
     """Every directory of a store's tasks, by the task's number."""
     for task in _tasks(top):
         home = notes.home_of(top, task)
         held = _held(home)
         try:
-            yield _one(git, task, home, busy=held is None)
+            yield _one(systems, task, home, busy=held is None)
         finally:
             if held is not None:
                 os.close(held)
 
 
-def _one(git: Git, task: int, home: str, *, busy: bool) -> Leftover:
+def _one(systems: WorktreeSystems, task: int, home: str, *, busy: bool) -> Leftover:
     metadata = notes.read(home)
     if metadata is None:
         note = "Nothing says whose it is: look at it, and remove it by hand."
         return Leftover(task, home, None, busy, {"path": home, "note": note})
-    inside = place.shown(git, home, metadata) if metadata.ready else None
+    inside = place.shown(systems, home, metadata) if metadata.ready else None
     return Leftover(task, home, metadata, busy, inside)
 
 
-def remove_clean(git: Git, top: str, task: int) -> Mapping[str, object] | None:
+def remove_clean(systems: WorktreeSystems, top: str, task: int) -> Mapping[str, object] | None:
     """Remove a task's directory if nothing is lost; what is in it otherwise, with the reason."""
     home = notes.home_of(top, task)
     held = _held(home)
@@ -64,9 +64,9 @@ def remove_clean(git: Git, top: str, task: int) -> Mapping[str, object] | None:
     try:
         metadata = notes.read(home)
         if metadata is None:
-            return _one(git, task, home, busy=False).inside
-        return place.tidy(git, home, metadata)
-    except (GitFailed, OSError) as error:
+            return _one(systems, task, home, busy=False).inside
+        return place.tidy(systems, home, metadata)
+    except (VcsFailed, OSError) as error:
         return {"path": f"{home}/{TREE}", "note": str(error)}
     finally:
         os.close(held)

@@ -9,7 +9,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 
 from khive_supervisor.host import paths
-from khive_supervisor.worktrees import shadow
+from khive_supervisor.vcs import git_shadow, jj_shadow
 
 #: Names below a task's own directory.
 METADATA, LOCK, TREE = "about.json", "lock", "tree"
@@ -20,8 +20,9 @@ FRESH, WORKTREE = "fresh", "worktree"
 class WorktreeMetadata:
     """Whose directory it is. `ready`: it was made whole, and somebody may have worked in it.
 
-    A worktree has the `repository` (its git directory), the `branch`, the commit that it began at
-    (`base`), and the caller's place below its top (`prefix`).
+    A worktree has the `repository` (its git directory, or what jj's workspaces share), the
+    `branch`, the commit that it began at (`base`), the caller's place below its top (`prefix`), the
+    system that made it (`vcs`), and with jj the name of the `workspace`.
     `note` says what is not as somebody might expect it.
     """
 
@@ -34,6 +35,8 @@ class WorktreeMetadata:
     base: str = ""
     prefix: str = ""
     note: str = ""
+    vcs: str = "git"
+    workspace: str = ""
 
 
 def root(store: str) -> str:
@@ -88,7 +91,8 @@ def lock(home: str) -> int | None:
 
 def clear(home: str) -> None:
     """Remove what is ours of a task's directory, whose tree is gone, and it if it is empty."""
-    shadow.clear(home)
+    git_shadow.clear(home)
+    jj_shadow.clear(home)
     for name in (METADATA, f"{METADATA}.part", LOCK):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{home}/{name}")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from khive_supervisor.errors import InUse, NoPlace
 from khive_supervisor.host import paths
 from khive_supervisor.worktrees import metadata as notes
-from khive_supervisor.worktrees import roots, tree
-from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees import roots
 from khive_supervisor.worktrees.metadata import FRESH, TREE, WORKTREE, WorktreeMetadata
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
 #: Seconds to wait for a worker that has lost the task and is just letting go of its directory.
 PATIENCE = 10.0
@@ -28,13 +28,13 @@ class Workspace:
     directory: str
     held: int
 
-    def tidy(self, git: Git) -> Mapping[str, object] | None:
+    def tidy(self, systems: WorktreeSystems) -> Mapping[str, object] | None:
         """Remove it if nothing is in it; otherwise say what is there."""
-        return tidy(git, self.home, self.metadata)
+        return tidy(systems, self.home, self.metadata)
 
-    def shown(self, git: Git) -> Mapping[str, object] | None:
+    def shown(self, systems: WorktreeSystems) -> Mapping[str, object] | None:
         """Return what is in it; None if that is nothing."""
-        return shown(git, self.home, self.metadata)
+        return shown(systems, self.home, self.metadata)
 
     def leave(self) -> None:
         """Let go of it; it stays as it is."""
@@ -64,26 +64,30 @@ def callers(cwd: str) -> str:
 
 
 def enter(
-    git: Git, top: str, task: int, role: str, kind: str, cwd: str,
-    pause: Callable[[float], None] = time.sleep,
+    systems: WorktreeSystems, top: str, task: int, role: str, kind: str, cwd: str,
+    vcs: str = "auto", pause: Callable[[float], None] = time.sleep,
 ) -> Workspace:  # fmt: skip
     """Make the directory of a task, or go on in the one that an attempt before has left.
+
+    `vcs` is the system that makes a worktree; "auto" is the one that the caller's directory is
+    under.
 
     Raises:
         NoPlace: it cannot be made for this caller.
         InUse: another worker is at work in it.
-        GitFailed, OSError: this time it could not be made.
+        VcsFailed, OSError: this time it could not be made.
     """
     where = callers(cwd) if kind == WORKTREE else ""
     home = notes.home_of(top, task)
     paths.make_private_directory(home)
     held = _hold(home, pause)
     try:
-        metadata = _prepare(git, home, notes.read(home), WorktreeMetadata(task, role, kind), where)
+        wanted = WorktreeMetadata(task, role, kind, vcs=vcs)
+        metadata = _prepare(systems, home, notes.read(home), wanted, where)
         try:
             directory = _inside(home, metadata)
         except NoPlace:
-            tidy(git, home, metadata)
+            tidy(systems, home, metadata)
             raise
     except BaseException:
         if not os.path.exists(f"{home}/{TREE}") and notes.read(home) is None:
@@ -118,13 +122,17 @@ def _hold(home: str, pause: Callable[[float], None]) -> int:
 
 
 def _prepare(
-    git: Git, home: str, known: WorktreeMetadata | None, wanted: WorktreeMetadata, cwd: str
+    systems: WorktreeSystems,
+    home: str,
+    known: WorktreeMetadata | None,
+    wanted: WorktreeMetadata,
+    cwd: str,
 ) -> WorktreeMetadata:
     directory = f"{home}/{TREE}"
     if known is not None and known.ready and known.kind == wanted.kind:
         if not os.path.isdir(directory):
             if known.kind == WORKTREE:
-                tree.bring_back(git, home, known)
+                systems.of(known.vcs).bring_back(home, known)
             else:
                 os.mkdir(directory, 0o700)
         return known
@@ -135,41 +143,49 @@ def _prepare(
             hint="Look at it, remove it, and retry the task.",
         )
     if known is not None and known.kind == WORKTREE:
-        tree.discard_unfinished(git, home, known)
+        systems.of(known.vcs).discard_unfinished(home, known)
     if wanted.kind == WORKTREE:
-        return tree.make(git, home, tree.plan(git, home, wanted.task, wanted.role, cwd))
+        trees = systems.chosen(cwd, wanted.vcs)
+        return trees.make(home, trees.plan(home, wanted.task, wanted.role, cwd))
     os.makedirs(directory, 0o700, exist_ok=True)
     made = replace(wanted, ready=True)
     notes.write(home, made)
     return made
 
 
-def shown(git: Git, home: str, metadata: WorktreeMetadata) -> Mapping[str, object] | None:
+def shown(
+    systems: WorktreeSystems, home: str, metadata: WorktreeMetadata
+) -> Mapping[str, object] | None:
     """Return what is in a task's directory, for the task and for listings; None: nothing."""
     path = f"{home}/{TREE}"
     if metadata.kind == FRESH:
         files = _files(path)
         return {"kind": FRESH, "path": path, "files": files} if files else None
-    found = tree.look(git, home, metadata)
+    found = systems.of(metadata.vcs).look(home, metadata)
     if found.clean:
         return None
-    shown = {"kind": WORKTREE, "path": path, "repository": metadata.repository, **found.shown()}
+    shown = {
+        "kind": WORKTREE, "path": path, "vcs": metadata.vcs, "repository": metadata.repository,
+        **found.shown(),
+    }  # fmt: skip
     return {**shown, "filters": metadata.note} if metadata.note else shown
 
 
-def tidy(git: Git, home: str, metadata: WorktreeMetadata) -> Mapping[str, object] | None:
+def tidy(
+    systems: WorktreeSystems, home: str, metadata: WorktreeMetadata
+) -> Mapping[str, object] | None:
     """Remove a directory that nothing would be lost with; what is in it, if it stays.
 
     Raises:
-        GitFailed, OSError: it is clean, and could not be removed.
+        VcsFailed, OSError: it is clean, and could not be removed.
     """
     path = f"{home}/{TREE}"
     if not metadata.ready and metadata.kind == WORKTREE:
-        tree.discard_unfinished(git, home, metadata)
-    elif (found := shown(git, home, metadata)) is not None:
+        systems.of(metadata.vcs).discard_unfinished(home, metadata)
+    elif (found := shown(systems, home, metadata)) is not None:
         return found
     elif metadata.kind == WORKTREE:
-        tree.remove(git, home, metadata)
+        systems.of(metadata.vcs).remove(home, metadata)
     else:
         _remove_empty(path)
     notes.clear(home)

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from khive_supervisor.errors import Denied, InvalidInput, NoPlace
 from khive_supervisor.host import paths
 from khive_supervisor.host.repository import within
-from khive_supervisor.worktrees import repository
+from khive_supervisor.vcs import git_repository, jj_repository
+from khive_supervisor.vcs.git_repository import Repository
+from khive_supervisor.vcs.jj_repository import JjRepository
 
 #: Directories of the system: nobody's project, whoever stands in them.
 SYSTEM = (
@@ -103,22 +105,34 @@ def _of_project(real: str, session: str) -> bool:
     home = os.path.realpath(paths.home())
     if os.stat(here).st_uid != os.geteuid() or (here != home and within(home, here)):
         return False  # a directory around the home is nobody's project
-    mine = _repository(here)
-    if mine is None:
+    mine = _repositories(here)
+    if not mine:
         return within(real, here) and not (here == home and _hidden(real, home))
-    if _below_any(real, (mine.top, mine.main)):
-        return not (mine.top == home and _hidden(real, home))
-    theirs = _repository(real)
-    return theirs is not None and theirs.common == mine.common
+    if any(_below_any(real, (one.top, one.main)) for one in mine):
+        return not (mine[0].top == home and _hidden(real, home))
+    return not {one.common for one in mine}.isdisjoint(one.common for one in _repositories(real))
 
 
-def _repository(directory: str) -> repository.Repository | None:
-    """Return a repository of this user's that knows its checkout."""
+def _repositories(directory: str) -> list[Repository | JjRepository]:
+    """Return the nearest repository of this user's that knows its checkout; git's and jj's."""
+    found = [one for one in (_of_git(directory), _of_jj(directory)) if one is not None]
+    nearest = max((len(one.top) for one in found), default=0)
+    return [one for one in found if len(one.top) == nearest]
+
+
+def _of_git(directory: str) -> Repository | None:
     try:
-        found = repository.find(directory)
+        found = git_repository.find(directory)
     except (NoPlace, OSError):
         return None
     return None if found is None or found.claimed else found
+
+
+def _of_jj(directory: str) -> JjRepository | None:
+    try:
+        return jj_repository.find(directory)
+    except (NoPlace, OSError):
+        return None
 
 
 def _hidden(real: str, home: str) -> bool:

@@ -15,8 +15,8 @@ from khive_supervisor.packs.agents.task_forms import task_id
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.worktrees import leftover, metadata
-from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.leftover import Leftover
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
 
 @click.command("worktrees")
@@ -24,16 +24,16 @@ from khive_supervisor.worktrees.leftover import Leftover
 @click.option("--remove", "named", metavar="TASK", help="Remove a task's, if nothing is lost.")
 @common_options
 def worktrees(run: Invocation, remove_clean: bool, named: str | None) -> None:
-    """List the directories and git worktrees that tasks have left.
+    """List the directories and worktrees that tasks have left.
 
-    One with changes, commits or files in it is never removed: merge or discard them with git
-    first. Works without a supervisor, too.
+    One with changes, commits or files in it is never removed: merge or discard them with git or
+    jj first. Works without a supervisor, too.
     """
     not_confined(run.config_file, "worktrees")
     store = loaded(run.config_file).config.store.path
-    top, git = metadata.root(store), Git(os.environ)
+    top, systems = metadata.root(store), WorktreeSystems(os.environ)
     only = task_id(named) if named is not None else None
-    there = [one for one in leftover.found(git, top) if only is None or one.task == only]
+    there = [one for one in leftover.found(systems, top) if only is None or one.task == only]
     if only is not None and not there:
         raise InvalidInput(
             f"{named} has left no directory.",
@@ -45,7 +45,7 @@ def worktrees(run: Invocation, remove_clean: bool, named: str | None) -> None:
         for one, row in zip(there, rows, strict=True):
             # A task that waits goes on there; only the one that is named is removed nevertheless.
             if only is not None or row["state"] not in ("queued", "leased"):
-                kept = leftover.remove_clean(git, top, one.task)
+                kept = leftover.remove_clean(systems, top, one.task)
                 row.update({"removed": True} if kept is None else kept)
         if only is not None and not rows[0].get("removed"):
             text = f"The directory of {named} stays: {_inside(rows[0])}."
@@ -62,6 +62,12 @@ def _how_to_clear(row: JsonObject) -> str:
     path, branch = row["path"], row.get("branch")
     if branch is None:
         return f"Take what you need of {path}, and empty it."
+    if workspace := row.get("workspace"):
+        return (
+            f"In its repository, `jj new {branch}` or `jj squash --from {branch}` takes it; `jj "
+            f"abandon {branch}`, `jj workspace forget {workspace}` and `rm -r "
+            f"{shlex.quote(str(path))}` throw all of it away."
+        )
     return (
         f"In its repository, `git merge {branch}` takes what is committed; `git worktree remove "
         f"--force {shlex.quote(path)}` and `git branch -D {branch}` throw all of it away."
@@ -94,6 +100,7 @@ def _row(one: Leftover, states: dict[int, str]) -> JsonObject:
     }
     if one.metadata is not None and one.metadata.repository:
         row |= {"repository": one.metadata.repository, "branch": one.metadata.branch}
+        row |= {"workspace": one.metadata.workspace} if one.metadata.workspace else {}
     return {**row, **(one.inside or {})}
 
 

@@ -38,6 +38,8 @@ _TOOL = r"[^\s\x00-\x1f\x7f,-][^\x00-\x1f\x7f]{0,199}"
 
 #: Where a handler works; see docs/agents.md.
 WORKDIRS = ("role", "caller", "fresh", "worktree")
+#: What makes a worktree; auto is what the caller's directory is under.
+SYSTEMS = ("auto", "git", "jj")
 
 #: Roles of one configuration; each has processes of its own.
 MAX_ROLES = 100
@@ -48,8 +50,8 @@ PRIORITY_LIMIT = 1000
 #: Keys that are in the digest only where they are used.
 _LATER = frozenset(
     {
-        "handler.agent", "handler.format", "workdir", "prompt", "model", "tools", "candidates",
-        "history", "history_tokens",
+        "handler.agent", "handler.format", "workdir", "vcs", "prompt", "model", "tools",
+        "candidates", "history", "history_tokens",
     }
 )  # fmt: skip
 
@@ -193,9 +195,17 @@ class Role:
         "role",
         "text",
         "Where each task is done: in the role's own directory (cwd), in the caller's, in a "
-        "fresh one, or in a git worktree of the caller's repository.",
+        "fresh one, or in a worktree of the caller's repository.",
         applies="rolling",
         choices=WORKDIRS,
+    )
+    vcs: str = users_own(
+        "auto",
+        "text",
+        "What makes a worktree: git, jj (a workspace), or what the caller's repository is worked "
+        "with, which is jj where both are.",
+        applies="rolling",
+        choices=SYSTEMS,
     )
     prompt: str = users_own(
         "",

@@ -154,7 +154,7 @@ PACK = Pack(
                 ),
                 "cwd": schema.text(
                     "The directory that the task is about, for roles that work in "
-                    "the caller's or in a git worktree of it; the session's own by default.",
+                    "the caller's or in a worktree of it; the session's own by default.",
                     shortest=1,
                     longest=4096,
                 ),

@@ -26,6 +26,7 @@ FLOORS = (
     ("graph", "redaction"),
     ("host", "audit", "profiles", "sqlite.schema"),
     ("routing",),
+    ("vcs",),
     ("control", "logs", "tasks", "worktrees", "attach"),
     ("workflows",),
     ("config.settings",),

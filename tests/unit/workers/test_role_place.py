@@ -62,7 +62,7 @@ class Bench:
         inner: Any = self.inner
         self.woken = threading.Event()
         self.top = str(top)
-        self.handler = PlaceHandler(inner, kind, self.top, os.environ, self.woken.set)
+        self.handler = PlaceHandler(inner, kind, "auto", self.top, os.environ, self.woken.set)
 
     def came(self) -> Outcome:
         found: Outcome = wait_until(self.handler.outcome, "it has an outcome")

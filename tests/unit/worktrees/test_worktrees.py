@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from khive_supervisor.errors import GitFailed, InUse, NoPlace
-from khive_supervisor.worktrees import leftover, metadata, place, tree
-from khive_supervisor.worktrees.git import Git
+from khive_supervisor.vcs.git import Git
+from khive_supervisor.worktrees import leftover, metadata, model, place
 from khive_supervisor.worktrees.place import Workspace
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
 
 class Bench:
@@ -28,7 +29,7 @@ class Bench:
         self.repository = top / "repository"
         self.work = str(top / "state" / "work")
         self.marker = top / "hook-ran"
-        self.git = Git(self.environ)
+        self.git = WorktreeSystems(self.environ)
         self._held: list[Workspace] = []
         config = "[user]\nname = n\nemail = e@x\n[init]\ndefaultBranch = main\n"
         # What people set, and what must not hide or lose anything here.
@@ -118,6 +119,7 @@ def test_what_was_done_is_kept_named_and_found_again(bench: Bench) -> None:
     assert kept == {
         "kind": "worktree",
         "path": str(directory),
+        "vcs": "git",
         "repository": str(bench.repository / ".git"),
         "branch": "khive/dev-t1",
         "changed": 2,
@@ -243,7 +245,7 @@ def test_a_branch_that_is_taken_is_left_alone(bench: Bench) -> None:
 def test_the_environment_of_another_git_does_not_leak(bench: Bench, tmp_path: Path) -> None:
     bench.commit()
     leaking = {**bench.environ, "GIT_DIR": str(tmp_path), "GIT_INDEX_FILE": str(tmp_path / "i")}
-    bench.git = Git(leaking)
+    bench.git = WorktreeSystems(leaking)
     assert bench.enter().tidy(bench.git) is None
 
 
@@ -343,4 +345,4 @@ def test_git_is_stopped_after_its_time_and_on_demand(bench: Bench, tmp_path: Pat
     git.stop()
     with pytest.raises(GitFailed, match="stopped"):
         git.run("status", cwd=str(tmp_path))
-    assert tree.Look().clean
+    assert model.Look().clean

@@ -16,7 +16,7 @@ import pytest
 
 from khive_supervisor.errors import GitFailed, NoPlace
 from khive_supervisor.worktrees import leftover, metadata, place
-from khive_supervisor.worktrees.git import Git
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,7 +58,7 @@ def _state(directory: Path) -> dict[str, Any]:
 
 def _work(one: Any, cwd: Path, top: str) -> None:
     """All that is ever done with a task's worktree, from its making to its removal."""
-    git = Git(one.environ)
+    git = WorktreeSystems(one.environ)
     made = place.enter(git, top, 1, "dev", "worktree", str(cwd), pause=lambda _s: None)
     directory = Path(made.directory)
     try:
@@ -113,7 +113,7 @@ def test_the_canaries_sing_where_git_is_left_alone(tmp_path: Path, case: str) ->
 
 def test_what_a_filter_would_have_made_is_said(tmp_path: Path) -> None:
     one = hostile.make(tmp_path)
-    git, top = Git(one.environ), str(tmp_path / "work")
+    git, top = WorktreeSystems(one.environ), str(tmp_path / "work")
     made = place.enter(git, top, 1, "dev", "worktree", str(one.top), pause=lambda _s: None)
     (Path(made.directory) / "new").write_text("new\n")
     shown = made.shown(git)

@@ -11,10 +11,10 @@ import pytest
 
 from khive_supervisor.errors import InUse, NoPlace
 from khive_supervisor.worktrees import leftover, metadata, place
-from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.metadata import FRESH, LOCK, METADATA, TREE, WorktreeMetadata
+from khive_supervisor.worktrees.systems import WorktreeSystems
 
-GIT = Git(os.environ)
+GIT = WorktreeSystems(os.environ)
 Leave = Callable[..., Path]
 
 
@@ -271,7 +271,7 @@ def test_who_is_just_letting_go_is_waited_for_and_others_are_not(
     held(home)
     waits: list[float] = []
     with pytest.raises(InUse, match="Another process is at work"):
-        place.enter(GIT, str(top), 1, "critic", FRESH, "", waits.append)
+        place.enter(GIT, str(top), 1, "critic", FRESH, "", pause=waits.append)
     assert sum(waits) == pytest.approx(place.PATIENCE, abs=0.2)
 
 
@@ -285,7 +285,7 @@ def test_a_holder_that_removes_it_meanwhile_leaves_it_to_the_next(leave: Leave, 
         (home / TREE).rmdir()
         metadata.clear(str(home))
 
-    found = place.enter(GIT, str(top), 1, "critic", FRESH, "", gone)
+    found = place.enter(GIT, str(top), 1, "critic", FRESH, "", pause=gone)
     assert found.directory == os.path.realpath(home / TREE)
     found.leave()
     found.leave()  # once is enough

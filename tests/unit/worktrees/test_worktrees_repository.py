@@ -10,8 +10,8 @@ import pytest
 from git_layouts import git_directory
 
 from khive_supervisor.errors import NoPlace
-from khive_supervisor.worktrees import repository
-from khive_supervisor.worktrees.repository import check_writable_parts, find, own_of
+from khive_supervisor.vcs import git_repository as repository
+from khive_supervisor.vcs.git_repository import check_writable_parts, find, own_of
 
 
 def worktree(main: Path, top: Path) -> Path:

@@ -1,7 +1,7 @@
 """Where a role's tasks are done, if not in its own directory: made before, tidied up after.
 
-Goes around the handler that does the work. git may take long, so it runs in a thread beside the
-loop, which goes on holding the task and hears when it is to stop.
+Goes around the handler that does the work. git or jj may take long, so it runs in a thread beside
+the loop, which goes on holding the task and hears when it is to stop.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError, NoPlace
 from khive_supervisor.tasks.model import CANCELLED, ERROR_LIMIT, FAILED, Claim, Outcome, Usage
 from khive_supervisor.worktrees import place
-from khive_supervisor.worktrees.git import Git
 from khive_supervisor.worktrees.place import Workspace
+from khive_supervisor.worktrees.systems import WorktreeSystems
 from khive_workers.role.handlers import AroundHandler, TaskHandler, Why, clip, described, failure
 
 log = logs.get("khive.role")
@@ -31,16 +31,18 @@ class PlaceHandler(AroundHandler):
         self,
         inner: TaskHandler,
         kind: str,
+        vcs: str,
         top: str,
         environment: Mapping[str, str],
         wake: Callable[[], None],
     ) -> None:
         super().__init__(inner)
         self._kind = kind
+        self._vcs = vcs
         self._top = top
         self._environment = environment
         self._wake = wake
-        self._git = Git(environment)
+        self._systems = WorktreeSystems(environment)
         self._claim: Claim | None = None
         self._place: Workspace | None = None
         #: True while the inner handler has the task.
@@ -52,7 +54,7 @@ class PlaceHandler(AroundHandler):
 
     @property
     def tidies(self) -> float:
-        """Return the seconds of the handler inside, and those of git."""
+        """Return the seconds of the handler inside, and those of git or jj."""
         return self._inner.tidies + (0.0 if self._kind == "caller" else TIDY)
 
     def begin(self, claim: Claim) -> None:
@@ -60,7 +62,7 @@ class PlaceHandler(AroundHandler):
         self._claim = claim
         self._working, self._why, self._place = False, None, None
         self._entered = self._came = self._tidied = None
-        self._git = Git(self._environment)
+        self._systems = WorktreeSystems(self._environment)
         if self._kind != "caller":
             self._beside(self._enter)
             return
@@ -83,7 +85,7 @@ class PlaceHandler(AroundHandler):
         assert claim is not None
         try:
             self._entered = place.enter(
-                self._git, self._top, claim.id, claim.role, self._kind, claim.cwd
+                self._systems, self._top, claim.id, claim.role, self._kind, claim.cwd, self._vcs
             )
         except (KhiveError, OSError) as error:
             self._entered = error
@@ -132,11 +134,11 @@ class PlaceHandler(AroundHandler):
         assert left is not None
         assert claim is not None
         goes_on = came.state == FAILED and not came.final and claim.attempts < claim.attempts_max
-        git = Git(self._environment)
+        systems = WorktreeSystems(self._environment)
         inside: Mapping[str, object] | None = None
         try:
             if self._why is not Why.LOST:
-                inside = left.shown(git) if goes_on else left.tidy(git)
+                inside = left.shown(systems) if goes_on else left.tidy(systems)
         except (KhiveError, OSError) as error:
             log.warning("role.not_tidied", task=claim.id, error=str(error))
             inside = {"kind": self._kind, "path": left.directory, "note": str(error)}
@@ -163,15 +165,15 @@ class PlaceHandler(AroundHandler):
         if self._working:
             self._inner.stop(why)
         else:
-            self._git.stop()
+            self._systems.stop()
 
     def turn(self, now: float) -> float | None:
         """Do what has become due in the handler inside, once it has begun."""
         return self._inner.turn(now) if self._working else None
 
     def close(self) -> None:
-        """End git and close the handler inside; the directory's lock goes with the process."""
-        self._git.stop()
+        """End git or jj, close the handler inside; the directory's lock goes with the process."""
+        self._systems.stop()
         self._inner.close()
 
 

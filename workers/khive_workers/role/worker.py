@@ -212,7 +212,7 @@ def _placed(config: Config, role: Role, handler: TaskHandler, waker: Waker) -> T
     from khive_workers.role.place import PlaceHandler
 
     top = metadata.root(config.store.path)
-    return PlaceHandler(handler, role.workdir, top, os.environ, waker)
+    return PlaceHandler(handler, role.workdir, role.vcs, top, os.environ, waker)
 
 
 def _wake_at_child_exit(waker: Waker) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from khive_supervisor.errors import GitFailed, NoPlace
 from khive_supervisor.host.small_file import read_regular
-from khive_supervisor.worktrees.git import Git
+from khive_supervisor.vcs.git import Git
 
 #: How the directories are called that this makes; what a dead process left is known by it.
 PREFIX = "git-"

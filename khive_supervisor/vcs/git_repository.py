@@ -56,7 +56,7 @@ def find(cwd: str) -> Repository | None:
         found = at(top)
         if found is not None:
             for path in {top, found.own, found.common}:
-                _check_owner(path)
+                check_owner(path)
             prefix = "" if top == where else os.path.relpath(where, top)
             return replace(found, prefix=prefix)
     return None
@@ -152,8 +152,12 @@ def _points_back(top: str, own: str) -> bool:
     )
 
 
-def _check_owner(path: str) -> None:
-    """Refuse what another user owns: its owner decides what is read from it."""
+def check_owner(path: str) -> None:
+    """Refuse what another user owns: its owner decides what is read from it.
+
+    Raises:
+        NoPlace: it is another user's.
+    """
     owner = os.stat(path).st_uid
     if owner != os.geteuid():
         raise NoPlace(
@@ -170,14 +174,19 @@ def check_writable_parts(common: str, branch: str) -> None:
         NoPlace: there is one.
     """
     for name in ("worktrees", "packed-refs", "reftable", "refs"):
-        _check_no_link(f"{common}/{name}")
+        check_no_link(f"{common}/{name}")
     path = f"{common}/refs"
     for name in ("heads", *branch.split("/")[:-1]):
         path = f"{path}/{name}"
-        _check_no_link(path)
+        check_no_link(path)
 
 
-def _check_no_link(path: str) -> None:
+def check_no_link(path: str) -> None:
+    """Refuse a link where something would be written; what is not there is none.
+
+    Raises:
+        NoPlace: it is one.
+    """
     try:
         mode = os.lstat(path).st_mode
     except OSError:

@@ -10,14 +10,15 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from khive_supervisor.errors import GitFailed, NoPlace
-from khive_supervisor.worktrees import repository
-from khive_supervisor.worktrees.git import Git
+from khive_supervisor.vcs import git_repository as repository
+from khive_supervisor.vcs.git import Git
+from khive_supervisor.vcs.git_shadow import Shadow, shadow
 from khive_supervisor.worktrees.metadata import TREE, WorktreeMetadata, write
-from khive_supervisor.worktrees.shadow import Shadow, shadow
+from khive_supervisor.worktrees.model import TOUCHED, Look
 
 #: Branches that are tried when the name of one is taken.
 _NAMES = 20
@@ -29,8 +30,6 @@ _ATTRIBUTES = (":(glob)**/.gitattributes", ".gitattributes")
 #: How changes are counted: by git alone.
 _PLAINLY = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
 _DIFF = ("--shortstat", *_PLAINLY)
-#: Paths of touched files that are told.
-TOUCHED = 50
 #: Said of a directory whose files lack what a filter makes of them.
 UNFILTERED = (
     "Files that .gitattributes gives to a filter (such as Git LFS) are as they are stored: "
@@ -42,73 +41,120 @@ _UNDER_WAY = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is in a worktree beyond the commit that it began at.
+class GitTrees:
+    """Worktrees of git's, by a git that reads nobody's configuration."""
 
-    `kept`: why it must stay although git would let it go, or cannot be asked. `touched` are the
-    first paths of files that are otherwise than in that commit, `tip` is the newest commit of its
-    own, in hexadecimal.
-    """
+    name = "git"
 
-    changed: int = 0
-    commits: int = 0
-    stat: str = ""
-    branch: str = ""
-    kept: str = ""
-    touched: tuple[str, ...] = ()
-    tip: str = ""
+    def __init__(self, git: Git) -> None:
+        self.git = git
 
-    @property
-    def clean(self) -> bool:
-        """Return True if nothing is lost when it is removed."""
-        return not (self.changed or self.commits or self.kept)
+    def stop(self) -> None:
+        """End what runs, and all that would follow."""
+        self.git.stop()
 
-    def shown(self) -> Mapping[str, object]:
-        """Return it for people and programs; what is not there is left out."""
-        data = {
-            "branch": self.branch, "changed": self.changed, "commits": self.commits,
-            "diff": self.stat, "note": self.kept, "touched": list(self.touched),
-            "commit": self.tip,
-        }  # fmt: skip
-        return {name: value for name, value in data.items() if value}
+    def plan(self, home: str, task: int, role: str, cwd: str) -> WorktreeMetadata:
+        """Return what a worktree for the caller in `cwd` will be; nothing is made.
 
-
-def plan(git: Git, home: str, task: int, role: str, cwd: str) -> WorktreeMetadata:
-    """Return what a worktree for the caller in `cwd` will be; nothing is made.
-
-    Raises:
-        NoPlace: there is no repository of this user's with a commit.
-        GitFailed: git fails at something else.
-    """
-    found = repository.find(cwd)
-    if found is None:
-        raise NoPlace(
-            f"The caller's directory {cwd} is in no git repository.",
-            hint='Assign the task from a repository, or set the role\'s workdir to "caller".',
-        )
-    if found.claimed:
-        raise NoPlace(
-            f"{found.top} names {found.common} as its git directory, which does not name it.",
-            hint="Work in the repository itself, or in a worktree that git has made.",
-        )
-    with shadow(git, found.common, home) as ours:
-        base = ours.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", own=found.own)
-        if not base:
+        Raises:
+            NoPlace: there is no repository of this user's with a commit.
+            GitFailed: git fails at something else.
+        """
+        found = repository.find(cwd)
+        if found is None:
             raise NoPlace(
-                f"The repository of {cwd} has no commit yet, so that there is nothing to work "
-                "from.",
-                hint="Make a first commit, then retry the task.",
+                f"The caller's directory {cwd} is in no git repository.",
+                hint='Assign the task from a repository, or set the role\'s workdir to "caller".',
             )
-        note = UNFILTERED if _is_filtered(ours, base) else ""
-    return WorktreeMetadata(
-        task, role, "worktree",
-        repository=found.common,
-        branch=f"khive/{role}-t{task}",
-        base=base,
-        prefix=found.prefix,
-        note=note,
-    )  # fmt: skip
+        if found.claimed:
+            raise NoPlace(
+                f"{found.top} names {found.common} as its git directory, which does not name it.",
+                hint="Work in the repository itself, or in a worktree that git has made.",
+            )
+        with shadow(self.git, found.common, home) as ours:
+            base = ours.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", own=found.own)
+            if not base:
+                raise NoPlace(
+                    f"The repository of {cwd} has no commit yet, so that there is nothing to work "
+                    "from.",
+                    hint="Make a first commit, then retry the task.",
+                )
+            note = UNFILTERED if _is_filtered(ours, base) else ""
+        return WorktreeMetadata(
+            task, role, "worktree",
+            repository=found.common,
+            branch=f"khive/{role}-t{task}",
+            base=base,
+            prefix=found.prefix,
+            note=note,
+        )  # fmt: skip
+
+    def make(self, home: str, metadata: WorktreeMetadata) -> WorktreeMetadata:
+        """Make the worktree; what it became, with the branch that was free.
+
+        Raises:
+            NoPlace: the repository is of a kind that has none.
+            GitFailed: git cannot.
+        """
+        with shadow(self.git, metadata.repository, home) as ours:
+            for number in range(1, _NAMES + 1):
+                branch = metadata.branch if number == 1 else f"{metadata.branch}-{number}"
+                if _tip(ours, branch):
+                    continue  # of another store's task, or kept from one before
+                made = replace(metadata, branch=branch)
+                write(home, made)
+                _add(ours, f"{home}/{TREE}", branch, "--no-track", "-b", branch, at=metadata.base)
+                made = replace(made, ready=True)
+                write(home, made)
+                return made
+        raise GitFailed(f"The branches {metadata.branch} to -{_NAMES} are all taken.")
+
+    def discard_unfinished(self, home: str, metadata: WorktreeMetadata) -> None:
+        """Remove what a maker left that died on the way: nobody has worked in it."""
+        tree = f"{home}/{TREE}"
+        if not os.path.isdir(metadata.repository):
+            shutil.rmtree(tree, ignore_errors=True)
+            return
+        with shadow(self.git, metadata.repository, home) as ours:
+            ours.ask("worktree", "unlock", tree)
+            ours.ask("worktree", "remove", "--force", "--force", tree)
+            shutil.rmtree(tree, ignore_errors=True)
+            ours.ask("worktree", "prune")
+            _drop_branch(ours, metadata)
+
+    def bring_back(self, home: str, metadata: WorktreeMetadata) -> None:
+        """Make a worktree again whose directory somebody removed, at what its branch has."""
+        tree = f"{home}/{TREE}"
+        with shadow(self.git, metadata.repository, home) as ours:
+            where = metadata.branch if _tip(ours, metadata.branch) else metadata.base
+            words = [] if where == metadata.branch else ["--no-track", "-b", metadata.branch]
+            _add(ours, tree, metadata.branch, "--force", *words, at=where)
+
+    def look(self, home: str, metadata: WorktreeMetadata) -> Look:
+        """Return what is in it; whatever cannot be found out counts as a reason to keep it."""
+        tree = f"{home}/{TREE}"
+        try:
+            with shadow(self.git, metadata.repository, home) as ours:
+                if not os.path.lexists(tree):
+                    return _look_without(ours, metadata)
+                return _look(ours, tree, metadata)
+        except (GitFailed, NoPlace) as error:
+            return Look(branch=metadata.branch, kept=error.message)
+        except OSError as error:
+            return Look(branch=metadata.branch, kept=f"It cannot be looked into: {error}.")
+
+    def remove(self, home: str, metadata: WorktreeMetadata) -> None:
+        """Remove a clean worktree and its branch; git itself refuses if there is something in it.
+
+        Raises:
+            GitFailed: it is not clean any more, or git cannot.
+        """
+        with shadow(self.git, metadata.repository, home) as ours:
+            if os.path.lexists(f"{home}/{TREE}"):
+                ours.run("worktree", "remove", f"{home}/{TREE}")
+            else:
+                ours.ask("worktree", "prune")
+            _drop_branch(ours, metadata)
 
 
 def _is_filtered(ours: Shadow, base: str) -> bool:
@@ -116,27 +162,6 @@ def _is_filtered(ours: Shadow, base: str) -> bool:
         ours.run(*_FILTERED, base, "--", *_ATTRIBUTES)
         return True
     return False
-
-
-def make(git: Git, home: str, metadata: WorktreeMetadata) -> WorktreeMetadata:
-    """Make the worktree; what it became, with the branch that was free.
-
-    Raises:
-        NoPlace: the repository is of a kind that has none.
-        GitFailed: git cannot.
-    """
-    with shadow(git, metadata.repository, home) as ours:
-        for number in range(1, _NAMES + 1):
-            branch = metadata.branch if number == 1 else f"{metadata.branch}-{number}"
-            if _tip(ours, branch):
-                continue  # of another store's task, or kept from one before
-            made = replace(metadata, branch=branch)
-            write(home, made)
-            _add(ours, f"{home}/{TREE}", branch, "--no-track", "-b", branch, at=metadata.base)
-            made = replace(made, ready=True)
-            write(home, made)
-            return made
-    raise GitFailed(f"The branches {metadata.branch} to -{_NAMES} are all taken.")
 
 
 def _add(ours: Shadow, tree: str, branch: str, *words: str, at: str) -> None:
@@ -159,43 +184,6 @@ def _add(ours: Shadow, tree: str, branch: str, *words: str, at: str) -> None:
     own = os.path.realpath(os.path.join(tree, named))
     with open(f"{tree}/.git", "w", encoding="utf-8", errors="surrogateescape") as link:
         link.write(f"gitdir: {own}\n")
-
-
-def discard_unfinished(git: Git, home: str, metadata: WorktreeMetadata) -> None:
-    """Remove what a maker left that died on the way: nobody has worked in it."""
-    tree = f"{home}/{TREE}"
-    if not os.path.isdir(metadata.repository):
-        shutil.rmtree(tree, ignore_errors=True)
-        return
-    with shadow(git, metadata.repository, home) as ours:
-        ours.ask("worktree", "unlock", tree)
-        ours.ask("worktree", "remove", "--force", "--force", tree)
-        shutil.rmtree(tree, ignore_errors=True)
-        ours.ask("worktree", "prune")
-        _drop_branch(ours, metadata)
-
-
-def bring_back(git: Git, home: str, metadata: WorktreeMetadata) -> None:
-    """Make a worktree again whose directory somebody removed, at what its branch has."""
-    tree = f"{home}/{TREE}"
-    with shadow(git, metadata.repository, home) as ours:
-        where = metadata.branch if _tip(ours, metadata.branch) else metadata.base
-        words = [] if where == metadata.branch else ["--no-track", "-b", metadata.branch]
-        _add(ours, tree, metadata.branch, "--force", *words, at=where)
-
-
-def look(git: Git, home: str, metadata: WorktreeMetadata) -> Look:
-    """Return what is in it; whatever cannot be found out counts as a reason to keep it."""
-    tree = f"{home}/{TREE}"
-    try:
-        with shadow(git, metadata.repository, home) as ours:
-            if not os.path.lexists(tree):
-                return _look_without(ours, metadata)
-            return _look(ours, tree, metadata)
-    except (GitFailed, NoPlace) as error:
-        return Look(branch=metadata.branch, kept=error.message)
-    except OSError as error:
-        return Look(branch=metadata.branch, kept=f"It cannot be looked into: {error}.")
 
 
 def _look_without(ours: Shadow, metadata: WorktreeMetadata) -> Look:
@@ -261,20 +249,6 @@ def _holds_something(path: str) -> bool:
         return False
     except OSError:
         return True  # no directory, or one that cannot be read: nothing that git has made
-
-
-def remove(git: Git, home: str, metadata: WorktreeMetadata) -> None:
-    """Remove a clean worktree and its branch; git itself refuses if there is something in it.
-
-    Raises:
-        GitFailed: it is not clean any more, or git cannot.
-    """
-    with shadow(git, metadata.repository, home) as ours:
-        if os.path.lexists(f"{home}/{TREE}"):
-            ours.run("worktree", "remove", f"{home}/{TREE}")
-        else:
-            ours.ask("worktree", "prune")
-        _drop_branch(ours, metadata)
 
 
 def _drop_branch(ours: Shadow, metadata: WorktreeMetadata) -> None:
