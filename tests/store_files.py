@@ -61,6 +61,7 @@ def dump(store: Store) -> dict[str, Any]:
             for profile in profiles
         },
         **_tasks(store),
+        **_flows(store),
         "audit": [plain(asdict(entry)) for entry in store.audit.entries()],
     }  # fmt: skip
 
@@ -81,6 +82,23 @@ def _tasks(store: Store) -> dict[str, Any]:
             for account in store.budgets.accounts()
         ],
         "spending": _all(store.budgets.spending, lambda spending: spending.seq),
+    }
+
+
+def _flows(store: Store) -> dict[str, Any]:
+    """What came with 0.5.0: links with a time, executions, runs of workflows, schedules."""
+    entries = [entry.id for entry in _pages(store.entries.page, lambda entry: entry.id)]
+    known = [task.id for task in store.tasks.page(limit=_PAGE)]
+    runs = store.workflows.page()
+    return {
+        "links": [plain(asdict(link)) for link in store.links.history(entries)],
+        "executions": [plain(asdict(done)) for done in store.executions.of_tasks(known)],
+        "runs": [plain(asdict(run)) for run in runs],
+        "steps": [plain(asdict(step)) for run in runs for step in store.workflows.tasks(run.id)],
+        "approvals": [
+            plain(asdict(approval)) for approval in store.workflows.approvals(asked=False)
+        ],
+        "schedules": [plain(asdict(schedule)) for schedule in store.schedules.all()],
     }
 
 
