@@ -41,7 +41,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
-from benchmarks.team import shared
+from benchmarks.team import moved, shared
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +117,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "before": before.measure,
     "hooks-silent": silent.measure,
     "team": shared.measure,
+    "team-moves": moved.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

@@ -34,7 +34,7 @@ def measure(context: Context) -> list[Row]:
     for home in homes:
         shutil.rmtree(home, ignore_errors=True)
         _prepare(home)
-    _fill(homes[0] / "khive.db", count)
+    fill(homes[0] / "khive.db", count)
     first, second = (context.work / f"{name}.jsonl" for name in ("first", "second"))
     used = _processor()
     exporting = _timed(homes[0], "export", str(first))
@@ -42,7 +42,7 @@ def measure(context: Context) -> list[Row]:
     used = _processor() - used
     again = _timed(homes[1], "import", str(first))
     _timed(homes[1], "export", str(second))
-    equal = _canonical(first) == _canonical(second)
+    equal = canonical(first) == canonical(second)
     size = first.stat().st_size
     for file in (first, second):
         file.unlink()
@@ -87,7 +87,7 @@ def _processor() -> float:
     return used.children_user + used.children_system
 
 
-def _canonical(file: Path) -> list[str]:
+def canonical(file: Path) -> list[str]:
     """Return the records of an export in an order, without what names the store and its events."""
     with file.open(encoding="utf-8") as lines:
         records = map(json.loads, lines)
@@ -96,14 +96,15 @@ def _canonical(file: Path) -> list[str]:
         return sorted(json.dumps(one, sort_keys=True) for one in kept)
 
 
-def _fill(path: Path, count: int) -> None:
-    """Make a store with something of each kind that an export has."""
+def fill(path: Path, count: int, vector: int = 0) -> None:
+    """Make a store with something of each kind that an export has; vectors of so many bytes."""
     chance = random.Random(_SEED)
     with SqliteStore(str(path), busy_timeout=60.0) as store:
         places = [f"folder:{os.sep}work{os.sep}p{number}" for number in range(_PROJECTS)]
         projects = [store.projects.ensure(ProjectIdentity(p, p, p)) for p in places]
         for entries in _batches(chance, count, projects):
-            ids = [one.id for one in store.entries.add(entries)]
+            vectors = [chance.randbytes(vector) for _ in entries] if vector else None
+            ids = [one.id for one in store.entries.add(entries, vectors, "m")]
             chosen = chance.sample(ids, 4 * (len(ids) // _EVERY))
             share = len(chosen) // 4
             store.entries.forget(chosen[:share])

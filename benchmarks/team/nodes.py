@@ -149,7 +149,13 @@ class Node:
         path = Path(self.config.store.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            subprocess.run([*_REPLICATOR, "--join"], env=self.environment, check=True, timeout=120)
+            subprocess.run(
+                [*_REPLICATOR, "--do", "join"],
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                check=True,
+                timeout=120,
+            )
 
     def start(self) -> None:
         """Start its replicator, and wait until it has tried to reach the server."""

@@ -49,11 +49,8 @@ from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.status import Status
-from khive_supervisor.supervision.team.replicator import (
-    NO_TEAM,
-    ReplicatorChild,
-    environment_for,
-)
+from khive_supervisor.supervision.team.errand import environment_for
+from khive_supervisor.supervision.team.replicator import NO_TEAM, ReplicatorChild
 from khive_supervisor.supervision.upgrade.handover import Upgrader, package_directory, try_out
 from khive_supervisor.supervision.upgrade.inherited import StartOptions, Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold

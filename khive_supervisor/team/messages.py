@@ -3,8 +3,8 @@
 A message is its length (4 bytes, big-endian, of what follows), its kind (1 byte) and its body. The
 writer asks for the turn, and then either hands its changes over or gives the turn back. The
 replicator answers the first with the number that the replica has come to, the second with the
-number that the changes have got; either with a refusal. Whoever closes the connection has given the
-turn back.
+number that the changes have got and their nonce; either with a refusal. Whoever closes the
+connection has given the turn back.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import enum
 import json
 import struct
 from dataclasses import dataclass
+
+from khive_supervisor.team.order import LogPosition
 
 #: Bytes of the longest message: far above what one transaction changes.
 LIMIT = 1 << 30
@@ -48,9 +50,10 @@ class TurnMessage:
         return _HEAD.pack(len(self.body) + 1, self.kind) + self.body
 
     @property
-    def number(self) -> int:
-        """The number that a grant or an acceptance carries."""
-        return int(self.body)
+    def position(self) -> LogPosition:
+        """The number that a grant or an acceptance carries, and the nonce of that change."""
+        number, _, nonce = self.body.partition(b" ")
+        return LogPosition(int(number), bytes.fromhex(nonce.decode("ascii")))
 
     @property
     def refusal(self) -> TurnRefusal:
@@ -67,9 +70,9 @@ class TurnRefusal:
     hint: str
 
 
-def numbered(kind: MessageKind, number: int) -> TurnMessage:
+def numbered(kind: MessageKind, position: LogPosition) -> TurnMessage:
     """Return a grant or an acceptance."""
-    return TurnMessage(kind, b"%d" % number)
+    return TurnMessage(kind, b"%d %s" % (position.number, position.nonce.hex().encode("ascii")))
 
 
 def refused(refusal: TurnRefusal) -> TurnMessage:

@@ -14,15 +14,31 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class LoggedChange:
-    """One row of the log: its number, the schema that it was made by, and what it changes."""
+    """One row of the log: its number, the schema that it was made by, and what it changes.
+
+    `nonce` is drawn by its writer: two changes of one number are told apart by it.
+    """
 
     number: int
     schema: int
     changes: bytes
+    nonce: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A number and the nonce of the change that has it: how far a replica has come, and on what."""
+
+    number: int
+    nonce: bytes = b""
 
 
 class OutOfOrder(Exception):
     """The numbers are not what they have to be; the message says how, for people."""
+
+
+class WritesLost(OutOfOrder):
+    """The server has lost what this node has seen: a failover, or a backup that was restored."""
 
 
 class SchemaAhead(Exception):
@@ -48,16 +64,26 @@ def following(position: int, changes: Sequence[LoggedChange], schema: int) -> li
     return newer
 
 
-def check_head(position: int, head: int) -> None:
+def check_head(here: LogPosition, head: int, there: bytes | None) -> None:
     """Check that a server has not lost what this replica has seen.
 
+    Args:
+        here: how far the replica has come.
+        head: the server's newest number.
+        there: the nonce of the server's change of the replica's number; None: it keeps none.
+
     Raises:
-        OutOfOrder: it has: a failover or a restored backup went back behind acknowledged writes.
+        WritesLost: it has: a failover or a restored backup went back behind acknowledged writes.
     """
-    if head < position:
-        raise OutOfOrder(
-            f"the server has come to change {head} only, and this node has seen change {position}: "
-            f"{position - head} acknowledged writes are lost there"
+    if head < here.number:
+        raise WritesLost(
+            f"the server has come to change {head} only, and this node has seen change "
+            f"{here.number}: {here.number - head} acknowledged writes are lost there"
+        )
+    if there is not None and here.nonce and there != here.nonce:
+        raise WritesLost(
+            f"change {here.number} is another one at the server than this node has seen: "
+            "acknowledged writes up to it are lost there"
         )
 
 

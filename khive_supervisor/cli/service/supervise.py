@@ -32,15 +32,27 @@ STOP_DEADLINE = 30.0
 @common_options
 def stop(run: Invocation, sessions: bool) -> None:
     """Stop the supervisor. Open sessions go on by themselves, unless --sessions ends them."""
-    try:
-        answer = _ask_to_stop(run.config_file, sessions)
-    except NotRunning:
-        _end_stopped(run.config_file)
+    pid = end_supervisor(run.config_file, sessions=sessions)
+    if pid is None:
         run.emit({"stopped": False}, lambda _: "No supervisor is running.")
-        return
-    _wait_until_gone(answer["pid"])
-    _end_stopped(run.config_file)
-    run.emit({"stopped": True, **answer}, lambda a: f"Stopped (pid {a['pid']}).")
+    else:
+        run.emit({"stopped": True, "pid": pid}, lambda a: f"Stopped (pid {a['pid']}).")
+
+
+def end_supervisor(config_file: str | None, *, sessions: bool = False) -> int | None:
+    """Stop the supervisor and wait for its end; return its pid, or None where there was none.
+
+    Raises:
+        Unresponsive: it does not end.
+    """
+    try:
+        pid = _ask_to_stop(config_file, sessions)["pid"]
+    except NotRunning:
+        _end_stopped(config_file)
+        return None
+    _wait_until_gone(pid)
+    _end_stopped(config_file)
+    return pid
 
 
 def _end_stopped(config_file: str | None) -> None:

@@ -33,8 +33,14 @@ def stats(database: Database, namespaces: Mapping[str, int]) -> StoreStats:
 
 
 def change_counts(database: Database) -> ChangeCounts:
-    """Return the counters of changes: triggers count, so that no way to write can forget it."""
-    rows = database.rows("SELECT name, kind, count FROM past LEFT JOIN changes")
+    """Return the counters of changes: triggers count, so that no way to write can forget it.
+
+    A replica that was taken anew has another past than before, for whoever keeps something of it.
+    """
+    rows = database.rows(
+        "SELECT CAST(name || (SELECT coalesce(max(epoch), '') FROM replica) AS BLOB), kind, count "
+        "FROM past LEFT JOIN changes"
+    )
     return ChangeCounts(bytes(rows[0][0]), {kind: count for _, kind, count in rows if kind})
 
 

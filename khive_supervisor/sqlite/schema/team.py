@@ -5,9 +5,10 @@ from __future__ import annotations
 from khive_supervisor.sqlite.schema.released.statements import counted
 
 #: `replica`: empty in a store of one machine. In a node's copy of a team's store: the node's name,
-#: the server that holds the truth, the number of the last change that is in here, and what is to be
-#: added to this boot's clock to get the server's. `node` is empty in a store of one machine; of a
-#: task, it is the node whose checkout it is about, or empty where any node will do.
+#: the server that holds the truth, number and nonce of the last change that is in here, what is to
+#: be added to this boot's clock to get the server's, and how often the copy was taken anew. `node`
+#: is empty in a store of one machine; of a task, it is the node whose checkout it is about, or
+#: empty where any node will do.
 TEAM: tuple[str, ...] = (
     """
     CREATE TABLE replica (
@@ -15,8 +16,10 @@ TEAM: tuple[str, ...] = (
         node   TEXT NOT NULL,
         server TEXT NOT NULL,
         number INTEGER NOT NULL,
+        nonce  BLOB NOT NULL DEFAULT x'',
         boot   TEXT NOT NULL DEFAULT '',
-        ahead  REAL NOT NULL DEFAULT 0
+        ahead  REAL NOT NULL DEFAULT 0,
+        epoch  INTEGER NOT NULL DEFAULT 0
     ) STRICT
     """,
     """

@@ -13,7 +13,7 @@ from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.team import replica
-from khive_supervisor.team.order import LoggedChange, following
+from khive_supervisor.team.order import LoggedChange, LogPosition, following
 
 #: A trigger that counts what it is on: the table, and the kind under which it is counted.
 _COUNTER = re.compile(
@@ -40,13 +40,13 @@ class Applier:
         #: By table, under which kind a change of it is counted.
         self._counted = {match[1]: match[2] for match in found if match}
 
-    def position(self) -> int:
-        """Return the number of the last change that is in here."""
+    def position(self) -> LogPosition:
+        """Return the last change that is in here."""
         with self._database.raw() as connection:
             return replica.position(connection)
 
-    def apply(self, changes: Sequence[LoggedChange]) -> int:
-        """Apply what is newer than what is here; return the number that this leads to.
+    def apply(self, changes: Sequence[LoggedChange]) -> LogPosition:
+        """Apply what is newer than what is here; return the position that this leads to.
 
         One transaction: all of it or nothing.
 
@@ -57,7 +57,7 @@ class Applier:
         """
         with self._database.write(), self._database.raw() as connection:
             here = replica.position(connection)
-            newer = following(here, changes, NEWEST)
+            newer = following(here.number, changes, NEWEST)
             tables: set[str] = set()
             entries: set[int] = set()
             for change in newer:
@@ -66,7 +66,7 @@ class Applier:
             self._entries.follow(sorted(entries))
             self._count(tables)
             if newer:
-                here = newer[-1].number
+                here = LogPosition(newer[-1].number, newer[-1].nonce)
                 replica.advance(connection, here)
         return here
 

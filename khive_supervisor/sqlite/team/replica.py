@@ -12,6 +12,7 @@ import apsw
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.lease import Moment
+from khive_supervisor.team.order import LogPosition
 
 #: Seconds after which a process reads the offset of the server's clock again.
 _CLOCK_AGE = 1.0
@@ -19,19 +20,34 @@ _CLOCK_AGE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """The row. `ahead` is what the server's clock is ahead of the clock of the boot `boot`."""
+    """The row.
+
+    Attributes:
+        node: the node's name.
+        server: which team's store this is a copy of.
+        number, nonce: the last change that is in here.
+        boot, ahead: what the server's clock is ahead of the clock of that boot, in seconds.
+        epoch: how often it was taken anew: what is kept of it in memory is of one epoch.
+    """
 
     node: str
     server: str
     number: int
+    nonce: bytes = b""
     boot: str = ""
     ahead: float = 0.0
+    epoch: int = 0
+
+    @property
+    def position(self) -> LogPosition:
+        """How far it has come."""
+        return LogPosition(self.number, self.nonce)
 
 
 def read(connection: apsw.Connection) -> Replica | None:
     """Return a replica's row; None in a store of one machine."""
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT node, server, number, boot, ahead FROM replica"
+        "SELECT node, server, number, nonce, boot, ahead, epoch FROM replica"
     ).fetchall()
     return Replica(*rows[0]) if rows else None
 
@@ -39,21 +55,21 @@ def read(connection: apsw.Connection) -> Replica | None:
 def put(connection: apsw.Connection, row: Replica) -> None:
     """Write the row, inside or outside of a transaction."""
     connection.execute(
-        "INSERT OR REPLACE INTO replica (only, node, server, number, boot, ahead) "
-        "VALUES (1, ?, ?, ?, ?, ?)",
-        (row.node, row.server, row.number, row.boot, row.ahead),
+        "INSERT OR REPLACE INTO replica (only, node, server, number, nonce, boot, ahead, epoch) "
+        "VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        (row.node, row.server, row.number, row.nonce, row.boot, row.ahead, row.epoch),
     )
 
 
-def position(connection: apsw.Connection) -> int:
-    """Return the number of the last change that is in here."""
-    rows: list[tuple[Any, ...]] = connection.execute("SELECT number FROM replica").fetchall()
-    return int(rows[0][0]) if rows else 0
+def position(connection: apsw.Connection) -> LogPosition:
+    """Return the last change that is in here."""
+    rows: list[tuple[Any, ...]] = connection.execute("SELECT number, nonce FROM replica").fetchall()
+    return LogPosition(*rows[0]) if rows else LogPosition(0)
 
 
-def advance(connection: apsw.Connection, number: int) -> None:
+def advance(connection: apsw.Connection, to: LogPosition) -> None:
     """Write down that a change is in here, in the transaction that brings it."""
-    connection.execute("UPDATE replica SET number = ?", (number,))
+    connection.execute("UPDATE replica SET number = ?, nonce = ?", (to.number, to.nonce))
 
 
 class TeamClock:

@@ -9,23 +9,24 @@ from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.schema.shared import SHARED
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.turn_client import TurnClient
+from khive_supervisor.team.order import LogPosition
 
 
 class SharedTurn(WriteTurn):
     """One turn."""
 
-    def __init__(self, client: TurnClient, number: int) -> None:
+    def __init__(self, client: TurnClient, granted: LogPosition) -> None:
         self._client = client
-        self._number = number
+        self._granted = granted
         self._session: apsw.Session | None = None
         self._held = True
 
     def begin(self, connection: apsw.Connection) -> None:
         have = replica.position(connection)
-        if have != self._number:
+        if have != self._granted:
             raise StoreUnavailable(
-                f"The replica has come to change {have} and not {self._number}; nothing was "
-                "written.",
+                f"The replica has come to change {have.number} and not {self._granted.number}; "
+                "nothing was written.",
                 hint="Try again.",
             )
         self._session = apsw.Session(connection, "main")

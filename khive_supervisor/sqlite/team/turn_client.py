@@ -16,6 +16,7 @@ from khive_supervisor.team.messages import (
     MessageReader,
     TurnMessage,
 )
+from khive_supervisor.team.order import LogPosition
 
 #: Seconds that a replicator may take to accept a connection, and beyond its own waiting to answer.
 CONNECT_DEADLINE, ANSWER_GRACE = 2.0, 10.0
@@ -38,8 +39,8 @@ class TurnClient:
         self._sock: socket.socket | None = None
         self._reader = MessageReader()
 
-    def take(self) -> int:
-        """Wait for the turn; return the number that the replica has come to.
+    def take(self) -> LogPosition:
+        """Wait for the turn; return how far the replica has come.
 
         Raises:
             StoreUnavailable: it is not to be had now.
@@ -54,12 +55,12 @@ class TurnClient:
                     return self._asked()
             raise _away("no replicator is running") from None
 
-    def _asked(self) -> int:
+    def _asked(self) -> LogPosition:
         answer = self._exchange(TurnMessage(MessageKind.TAKE))
-        return self._number(answer, MessageKind.GRANTED)
+        return self._position(answer, MessageKind.GRANTED)
 
-    def hand_over(self, changes: bytes) -> int:
-        """Have changes accepted; return their number. The turn is over then.
+    def hand_over(self, changes: bytes) -> LogPosition:
+        """Have changes accepted; return their number and nonce. The turn is over then.
 
         Raises:
             StoreUnavailable: they were not accepted, or nobody knows; the message says which.
@@ -72,7 +73,7 @@ class TurnClient:
                 "The replicator ended while this was written: it may or may not have been stored.",
                 hint="Look before you repeat it.",
             ) from None
-        return self._number(answer, MessageKind.ACCEPTED)
+        return self._position(answer, MessageKind.ACCEPTED)
 
     def give_back(self) -> None:
         """Let others have the turn; nothing was changed. Never raises."""
@@ -89,13 +90,13 @@ class TurnClient:
             self._sock = None
             self._reader = MessageReader()
 
-    def _number(self, answer: TurnMessage, expected: MessageKind) -> int:
+    def _position(self, answer: TurnMessage, expected: MessageKind) -> LogPosition:
         if answer.kind is MessageKind.REFUSED:
             raise StoreUnavailable(answer.refusal.why, hint=answer.refusal.hint)
         if answer.kind is not expected:
             self.close()
             raise _away(f"the replicator answered {answer.kind.name}")
-        return answer.number
+        return answer.position
 
     def _exchange(self, message: TurnMessage) -> TurnMessage:
         """Send a message and return its answer; ConnectionError at the other side's end."""

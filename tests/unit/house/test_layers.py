@@ -20,8 +20,8 @@ SOURCES = (ROOT / "khive_supervisor", ROOT / "workers" / "khive_workers")
 
 #: From the bottom up. `khive_supervisor` is left out of names; workers have theirs in full.
 FLOORS = (
-    ("", "exitcodes", "team", "text"),
-    ("documents", "index", "overview", "truth"),
+    ("", "exitcodes", "text"),
+    ("documents", "index", "overview", "team", "truth"),
     ("errors", "briefing", "sqlite.schema.released"),
     ("graph", "redaction"),
     ("host", "audit", "profiles", "sqlite.schema"),
@@ -83,7 +83,7 @@ FLOORS = (
     ("cli.commands",),
     ("cli.workflows",),
     ("cli.secrets", "cli.curation", "cli.history"),
-    ("cli.catalogue", "cli.channels", "cli.routing"),
+    ("cli.catalogue", "cli.channels", "cli.routing", "cli.team"),
     ("cli",),
     ("entry",),
     ("__main__",),

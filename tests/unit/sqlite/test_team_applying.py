@@ -23,7 +23,7 @@ from khive_supervisor.sqlite.team.turn_client import TurnClient
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import Claimant, NewTask, Outcome, RoleRow
-from khive_supervisor.team.order import LoggedChange, OutOfOrder
+from khive_supervisor.team.order import LoggedChange, LogPosition, OutOfOrder
 
 
 @dataclass
@@ -34,15 +34,21 @@ class Log(TurnClient):
     away: bool = False
     turns: int = 0
 
-    def take(self) -> int:
+    def take(self) -> LogPosition:
         if self.away:
             raise StoreUnavailable("It is away.")
         self.turns += 1
-        return len(self.changes)
+        return self.position
 
-    def hand_over(self, changes: bytes) -> int:
-        self.changes.append(LoggedChange(len(self.changes) + 1, NEWEST, changes))
-        return len(self.changes)
+    def hand_over(self, changes: bytes) -> LogPosition:
+        number = len(self.changes) + 1
+        self.changes.append(LoggedChange(number, NEWEST, changes, b"n%d" % number))
+        return self.position
+
+    @property
+    def position(self) -> LogPosition:
+        newest = self.changes[-1] if self.changes else LoggedChange(0, NEWEST, b"")
+        return LogPosition(newest.number, newest.nonce)
 
     def give_back(self) -> None:
         self.turns += 0
@@ -137,7 +143,7 @@ def test_what_one_node_does_is_so_on_the_other(
     nodes.catch_up()
     assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
     assert nodes.other.quick_check() == []
-    assert nodes.applier.position() == len(nodes.log.changes)
+    assert nodes.applier.position() == nodes.log.position
 
 
 def test_other_processes_see_that_kinds_of_things_have_changed(nodes: Nodes) -> None:

@@ -20,8 +20,10 @@ from khive_supervisor.team.messages import (
 )
 from khive_supervisor.team.order import (
     LoggedChange,
+    LogPosition,
     OutOfOrder,
     SchemaAhead,
+    WritesLost,
     base_is_due,
     check_head,
     following,
@@ -83,7 +85,8 @@ def test_what_is_no_message_is_refused(data: bytes) -> None:
 
 
 def test_numbers_and_refusals_are_read_as_they_were_written() -> None:
-    assert numbered(MessageKind.ACCEPTED, 12).number == 12
+    position = LogPosition(12, b"\0\xff")
+    assert numbered(MessageKind.ACCEPTED, position).position == position
     assert refused(TurnRefusal("why", "hint")).refusal == TurnRefusal("why", "hint")
 
 
@@ -102,8 +105,11 @@ def test_a_later_releases_change_and_a_server_that_lost_some_are_told() -> None:
     with pytest.raises(SchemaAhead, match="upgrade"):
         following(0, [LoggedChange(1, 9, b"")], 8)
     with pytest.raises(OutOfOrder, match="3 acknowledged writes"):
-        check_head(10, 7)
-    check_head(7, 7)
+        check_head(LogPosition(10), 7, None)
+    with pytest.raises(WritesLost, match="another one"):
+        check_head(LogPosition(7, b"a"), 9, b"b")
+    check_head(LogPosition(7, b"a"), 7, b"a")
+    check_head(LogPosition(7, b"a"), 9, None)
     assert (base_is_due(10, 9), base_is_due(10**6, 9)) == (False, True)
 
 

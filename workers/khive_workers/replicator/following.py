@@ -13,7 +13,7 @@ from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
-from khive_supervisor.team.order import LoggedChange, check_head
+from khive_supervisor.team.order import LoggedChange, LogPosition, check_head
 from khive_workers.replicator.server import TeamServer
 
 
@@ -38,14 +38,14 @@ class Following:
         self._heard = heard_file(store.path)
         self._until_peers = 0
 
-    def position(self) -> int:
-        """Return the number of the last change that is in the replica."""
+    def position(self) -> LogPosition:
+        """Return the last change that is in the replica."""
         return self._applier.position()
 
-    def apply(self, changes: list[LoggedChange]) -> int:
-        """Apply changes; return the number that leads to."""
+    def apply(self, changes: list[LoggedChange]) -> LogPosition:
+        """Apply changes; return the position that leads to."""
         here = self._applier.apply(changes)
-        self._head = max(self._head, here)
+        self._head = max(self._head, here.number)
         return here
 
     def look(self, server: TeamServer) -> int:
@@ -54,13 +54,14 @@ class Following:
         Raises:
             StoreError: it is another team's, or has lost what this node has seen.
         """
-        found = server.look()
+        here = self.position()
+        found = server.look(here.number)
         if found.team != self._row.server:
             raise StoreError(
                 "The server holds another team's store than this replica is of.",
                 hint="Move the replica's directory away, and start again.",
             )
-        check_head(self.position(), found.number)
+        check_head(here, found.number, found.there)
         self._head = found.number
         if (ahead := self._clock.take(found.sample)) is not None:
             self._write_clock(ahead)
@@ -81,7 +82,7 @@ class Following:
 
     def numbers(self) -> dict[str, object]:
         """Return what is told of it: numbers and the nodes that are connected."""
-        here = self.position()
+        here = self.position().number
         return {"number": here, "behind": self._head - here, "peers": self._peers}
 
 

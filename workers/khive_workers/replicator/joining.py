@@ -1,4 +1,4 @@
-"""Bases: a whole replica as the server keeps it, made by a node, and taken by one that joins."""
+"""Making a replica of the server's base, and giving the server a base made of a replica."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 import secrets
 import socket
 import tempfile
-import zlib
-from collections.abc import Iterator
+from contextlib import closing
 
 import apsw
 
@@ -21,12 +20,12 @@ from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.order import forgotten_before
-from khive_workers.replicator.server import Base, TeamServer
+from khive_workers.replicator import bases, tables
+from khive_workers.replicator.bases import Base, Progress
+from khive_workers.replicator.server import TeamServer
 
-#: Bytes of a part before it is compressed.
-PART = 4 << 20
 #: Local tables that are kept in a base: the words of its entries, and the counters' rows.
-_KEPT = frozenset({"changes", "entries_fts", "entries_terms", "entries_occurrences"})
+KEPT_LOCALLY = frozenset({"changes", "entries_fts", "entries_terms", "entries_occurrences"})
 
 
 def node_name() -> str:
@@ -34,23 +33,30 @@ def node_name() -> str:
     return f"{socket.gethostname().partition('.')[0][:40]}-{secrets.token_hex(2)}"
 
 
-def join(server: TeamServer, path: str) -> None:
+def untold(done: int, total: int) -> None:
+    """Tell nobody how far it is."""
+
+
+def join(server: TeamServer, path: str, progress: Progress = untold) -> Base:
     """Make the replica at a path, which does not exist yet: of the server's base, or the first.
 
     Raises:
         KhiveError: it could not be made; nothing is at the path.
     """
-    with server.making():
-        base = server.base()
+    with tables.making(server):
+        base = bases.newest(server)
         if base is None:
-            base = _make_first(server, path)
+            _make_first(server, path)
+            base = bases.newest(server)
+    assert base is not None
     part = path + ".part"
-    take(server, base, part, node_name())
+    take(server, base, part, node_name(), progress)
     os.rename(part, path)
     sync(os.path.dirname(path))
+    return base
 
 
-def take(server: TeamServer, base: Base, part: str, node: str) -> None:
+def take(server: TeamServer, base: Base, part: str, node: str, progress: Progress = untold) -> None:
     """Write a base to a file of its own, as the replica of a node.
 
     Raises:
@@ -59,70 +65,59 @@ def take(server: TeamServer, base: Base, part: str, node: str) -> None:
     found = hashlib.sha256()
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
-        for data in server.parts(base):
-            plain = zlib.decompress(data)
-            found.update(plain)
-            file.write(plain)
-    if found.digest() != bytes(base.sha256):
+        for number, data in enumerate(bases.parts(server, base.id, base.parts), 1):
+            found.update(data)
+            file.write(data)
+            progress(number, base.parts)
+    if found.digest() != base.sha256:
         raise StoreError(
-            f"The base at change {base.number} is damaged.", hint="Join again, or make another."
+            f"The base at change {base.position.number} is damaged.",
+            hint="Repeat it: a node makes another base from time to time.",
         )
-    connection = apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        replica.put(connection, Replica(node, server.look().team, base.number))
-    finally:
-        connection.close()
+    team = server.look(base.position.number).team
+    with closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        replica.put(connection, Replica(node, team, base.position.number, base.position.nonce))
     sync(part)
 
 
-def _make_first(server: TeamServer, path: str) -> Base:
+def _make_first(server: TeamServer, path: str) -> None:
     """Give the server an empty store as its first base."""
     with (
         tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as directory,
         SqliteStore(os.path.join(directory, "khive.db")) as store,
     ):
-        return put(server, store, directory, "")
+        put(server, store, os.path.join(directory, "base"), "")
 
 
-def put(server: TeamServer, store: SqliteStore, directory: str, node: str) -> Base:
-    """Give the server a store's content as its base; return that. `directory` has room for a copy.
+def put(server: TeamServer, store: SqliteStore, copy: str, node: str) -> Base:
+    """Give the server a store's content as its base; return that. A copy is made there meanwhile.
 
     Raises:
         KhiveError: it could not be copied or sent; the server keeps the base that it had.
     """
-    copy = os.path.join(directory, "base.db")
     copy_to(store.database, copy)
     try:
-        number = _strip(copy)
-        base = Base(number, NEWEST, os.path.getsize(copy), _digest(copy))
-        packed = (zlib.compress(data, 1) for data in _parts_of(copy))
-        server.put_base(base, node, packed, forgotten_before(number))
+        base = strip(copy)
+        there = bases.upload(server, base, node, copy, untold)
+        bases.publish(server, there, forgotten_before(base.position.number))
     finally:
         os.unlink(copy)
     return base
 
 
-def _strip(copy: str) -> int:
-    """Leave only what is shared in a copy; return the number that it is at."""
-    connection = apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        number = replica.position(connection)
+def strip(copy: str) -> Base:
+    """Leave only what is shared in a copy; return what it is then."""
+    with closing(apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        position = replica.position(connection)
+        ((entries,),) = connection.execute("SELECT count(*) FROM entries").fetchall()
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         with connection:
-            for table in sorted(LOCAL - _KEPT):
+            for table in sorted(LOCAL - KEPT_LOCALLY):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the schema's own names
         connection.execute("VACUUM")
-    finally:
-        connection.close()
-    return number
+    return Base(position, NEWEST, os.path.getsize(copy), _digest(copy), int(str(entries)))
 
 
 def _digest(path: str) -> bytes:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _parts_of(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while data := file.read(PART):
-            yield data

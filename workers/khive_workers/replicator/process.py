@@ -3,11 +3,11 @@
 One thread does all of it in turn, since there is one writer at a time anyway: the connection to the
 server, the replica and the writers' sockets are its. Two more answer the supervisor and connect.
 
-    python -P -m khive_workers.replicator [--parent-fd N] [--join]
+    python -P -m khive_workers.replicator [--parent-fd N] [--do WHAT [--file FILE]]
 
 It says `ready` on the parent's descriptor once it listens and has tried to reach the server, and on
-stdout, as a line of JSON, whatever changes of how it stands. With --join it makes the replica where
-there is none, and ends.
+stdout, as a line of JSON, whatever changes of how it stands. With --do it does one of
+`errands` and ends.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team.turn_client import turn_socket
 from khive_supervisor.team.messages import MessageKind
-from khive_supervisor.team.order import LoggedChange, OutOfOrder, SchemaAhead
+from khive_supervisor.team.order import LoggedChange, LogPosition, OutOfOrder, SchemaAhead
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
-from khive_workers.replicator import joining
+from khive_workers.replicator import errands
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
@@ -152,7 +152,7 @@ class Replicator:
         try:
             if server is not None:
                 head = self._following.look(server)
-                if head != self._following.position():
+                if head != self._following.position().number:
                     self._follow(server)
                 self._following.problem = ""
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
@@ -160,7 +160,7 @@ class Replicator:
         self._say()
 
     def _follow(self, server: TeamServer) -> None:
-        while changes := server.newer(self._following.position()):
+        while changes := server.newer(self._following.position().number):
             self._following.apply(changes)
 
     def _say(self) -> None:
@@ -190,11 +190,11 @@ class Replicator:
             self._use(found)
         return found
 
-    def position(self) -> int:
+    def position(self) -> LogPosition:
         """Return how far the replica has come."""
         return self._following.position()
 
-    def catch_up(self, changes: list[LoggedChange]) -> int:
+    def catch_up(self, changes: list[LoggedChange]) -> LogPosition:
         """Apply changes; return how far the replica has come."""
         return self._following.apply(changes) if changes else self._following.position()
 
@@ -287,27 +287,21 @@ def _serve(config: Config, parent: int | None) -> int:
     return exitcodes.OK
 
 
-def _join(config: Config) -> int:
-    server = TeamServer.connect(config.store.url, "khive joining")
-    try:
-        joining.join(server, config.store.path)
-    finally:
-        server.close()
-    return exitcodes.OK
-
-
 def main(argv: list[str]) -> int:
     """Run the process; returns its exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parent-fd", type=int)
-    parser.add_argument("--join", action="store_true")
+    parser.add_argument("--do", choices=errands.ERRANDS)
+    parser.add_argument("--file", default="")
     options = parser.parse_args(argv)
     runtime.reset_signals()
     runtime.name_process("khive-replicat")
     config = snapshot.from_environment()
     logs.to_stderr("warning")
     try:
-        return _join(config) if options.join else _serve(config, options.parent_fd)
+        if options.do:
+            return errands.run(config, options.do, options.file)
+        return _serve(config, options.parent_fd)
     except KhiveError as error:
-        sys.stderr.write(f"{error.message}\n")
+        sys.stderr.write(json.dumps(error.as_dict()) + "\n")
         return error.exit_code

@@ -1,8 +1,7 @@
 """The team's log in PostgreSQL, over one connection: its statements, and what its errors mean.
 
 Whoever writes locks the row `head`, so that the numbers of the log have no hole and their order is
-that of the commits. `log` has a part for each number, so that several can be there later; `base` is
-a whole replica at some number, for nodes that join.
+that of the commits. The tables are made in `tables`.
 """
 
 # ruff: noqa: S608 - statements are put together from this module's constants and numbers
@@ -30,43 +29,9 @@ OLDEST = 15
 CONNECT_TIMEOUT, LOCK_TIMEOUT, IDLE_TIMEOUT = 3, 8, 20
 #: Milliseconds without an acknowledgement of what was sent after which a connection is lost.
 _ACKNOWLEDGED = 5000
-#: The key of the advisory lock of whoever makes the tables or a base.
-_MAKING = 7_310_552_001
-
-_TABLES = """
-CREATE SCHEMA IF NOT EXISTS khive;
-CREATE TABLE IF NOT EXISTS khive.head (
-    one    integer PRIMARY KEY CHECK (one = 1),
-    number bigint NOT NULL,
-    team   uuid NOT NULL DEFAULT gen_random_uuid()
-);
-INSERT INTO khive.head (one, number) VALUES (1, 0) ON CONFLICT DO NOTHING;
-CREATE TABLE IF NOT EXISTS khive.log (
-    number  bigint NOT NULL,
-    part    text NOT NULL DEFAULT '',
-    node    text NOT NULL,
-    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-    schema  integer NOT NULL,
-    nonce   uuid NOT NULL UNIQUE,
-    changes bytea NOT NULL,
-    PRIMARY KEY (number, part)
-);
-CREATE TABLE IF NOT EXISTS khive.base (
-    number bigint PRIMARY KEY,
-    schema integer NOT NULL,
-    bytes  bigint NOT NULL,
-    sha256 bytea NOT NULL,
-    node   text NOT NULL,
-    at     timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE TABLE IF NOT EXISTS khive.base_parts (
-    number bigint NOT NULL REFERENCES khive.base ON DELETE CASCADE,
-    part   integer NOT NULL,
-    data   bytea NOT NULL,
-    PRIMARY KEY (number, part)
-);
-"""
-_NEWER = "SELECT number, schema, changes FROM khive.log WHERE number > {} ORDER BY number, part"
+_NEWER = (
+    "SELECT number, schema, changes, nonce FROM khive.log WHERE number > {} ORDER BY number, part"
+)
 
 
 class ServerAway(StoreUnavailable):
@@ -78,22 +43,22 @@ class ServerRefuses(StoreUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """A whole replica that the server has: at which number, and how to know that it is whole."""
-
-    number: int
-    schema: int
-    size: int
-    sha256: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class ServerLook:
-    """What a look at the server showed."""
+    """What a look at the server showed; `there`: the nonce of the change that was asked for."""
 
     number: int
     team: str
     sample: Sample
+    there: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedHead:
+    """The head that is held: its number, the nonce of the change asked for, and what is newer."""
+
+    number: int
+    there: bytes | None
+    newer: list[LoggedChange]
 
 
 def boottime() -> float:
@@ -187,19 +152,19 @@ class TeamServer:
         """Whether `told` has something to return already, so that nothing more need arrive."""
         return self._told
 
-    def look(self) -> ServerLook:
-        """Return the newest number, whose it is, and what time the server has."""
+    def look(self, position: int) -> ServerLook:
+        """Return the newest number, whose it is, the nonce of a change, and the server's time."""
         with _translated():
             before = boottime()
             cursor = self._connection.execute(
-                "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8 "
-                "FROM khive.head"
+                "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8, "
+                f"{_nonce_of(position)} FROM khive.head"
             )
             row = cursor.fetchone()
             after = boottime()
         if row is None:
             raise ServerRefuses("The server holds no team's store.", hint="Join it anew.")
-        return ServerLook(row[0], row[1], Sample(before, after, row[2]))
+        return ServerLook(row[0], row[1], Sample(before, after, row[2]), _nonce(row[3]))
 
     def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
@@ -207,7 +172,7 @@ class TeamServer:
             cursor = self._connection.execute(_NEWER.format(int(position)) + f" LIMIT {BATCH}")
             return _changes(cursor.fetchall())
 
-    def lock(self, position: int) -> tuple[int, list[LoggedChange]]:
+    def lock(self, position: int) -> LockedHead:
         """Hold the head of the log; return its number, and the changes after a position.
 
         Raises:
@@ -215,20 +180,23 @@ class TeamServer:
         """
         with _translated(self):
             cursor = self._connection.execute(
-                f"BEGIN; SELECT number FROM khive.head FOR UPDATE; {_NEWER.format(int(position))}"
+                f"BEGIN; SELECT number, {_nonce_of(position)} FROM khive.head FOR UPDATE; "
+                + _NEWER.format(int(position))
             )
             cursor.nextset()
             row = cursor.fetchone()
             cursor.nextset()
-            return (row[0] if row else 0), _changes(cursor.fetchall())
+            number, there = row or (0, None)
+            return LockedHead(number, _nonce(there), _changes(cursor.fetchall()))
 
-    def append(self, node: str, change: LoggedChange, nonce: uuid.UUID) -> None:
+    def append(self, node: str, change: LoggedChange) -> None:
         """Write the next change, tell all nodes, and let go of the head.
 
         Raises:
             ServerAway: it is not known whether that was done.
             ServerRefuses: it was not.
         """
+        nonce = uuid.UUID(bytes=change.nonce)
         with _translated(self):
             self._connection.execute(
                 "INSERT INTO khive.log (number, node, schema, nonce, changes) "
@@ -245,7 +213,7 @@ class TeamServer:
         except psycopg.Error:
             self._connection.close()
 
-    def find(self, nonce: uuid.UUID) -> int | None:
+    def find(self, nonce: bytes) -> int | None:
         """Return the number of a change of which nobody knows whether it was written.
 
         The head is waited for: whoever was writing it has come to an end then.
@@ -254,7 +222,7 @@ class TeamServer:
             cursor = self._connection.execute(
                 "BEGIN; SELECT FROM khive.head FOR UPDATE; "
                 "SELECT number FROM khive.log WHERE nonce = %s; ",
-                (nonce,),
+                (uuid.UUID(bytes=nonce),),
             )
             cursor.nextset()
             cursor.nextset()
@@ -273,60 +241,32 @@ class TeamServer:
             ).fetchall()
         return [name for (name,) in rows]
 
-    # --- bases ----------------------------------------------------------------------------------
+    # --- anything else --------------------------------------------------------------------------
 
-    @contextmanager
-    def making(self) -> Iterator[None]:
-        """Be the only one that makes tables or a base; the tables are there within."""
-        with _translated():
-            self._connection.execute(f"SELECT pg_advisory_lock({_MAKING})")
-            row = self._connection.execute("SELECT to_regclass('khive.base_parts')").fetchone()
-            if row is None or row[0] is None:
-                self._connection.execute(_TABLES)
-        yield
-        with _translated():
-            self._connection.execute(f"SELECT pg_advisory_unlock({_MAKING})")
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement of somebody else: bases, nodes; none if it has none.
 
-    def base(self) -> Base | None:
-        """Return the newest base; None: nobody has made one."""
-        with _translated():
-            row = self._connection.execute(
-                "SELECT number, schema, bytes, sha256 FROM khive.base ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-        return Base(*row) if row else None
-
-    def parts(self, base: Base) -> Iterator[bytes]:
-        """Give the parts of a base in their order."""
-        part = 0
-        while True:
-            with _translated():
-                row = self._connection.execute(
-                    "SELECT data FROM khive.base_parts WHERE number = %s AND part = %s",
-                    (base.number, part),
-                ).fetchone()
-            if row is None:
-                return
-            yield bytes(row[0])
-            part += 1
-
-    def put_base(self, base: Base, node: str, parts: Iterator[bytes], forget: int) -> None:
-        """Have a base be the only one, and forget the log up to a number; all or nothing."""
+        Raises:
+            ServerAway, ServerRefuses: it was not done, or nobody knows.
+        """
         with _translated(self):
-            self._connection.execute(
-                "BEGIN; DELETE FROM khive.base; "
-                "INSERT INTO khive.base (number, schema, bytes, sha256, node) "
-                "VALUES (%s, %s, %s, %s, %s)",
-                (base.number, base.schema, base.size, base.sha256, node),
-            )
-            for number, data in enumerate(parts):
-                self._connection.execute(
-                    "INSERT INTO khive.base_parts VALUES (%s, %s, %s)", (base.number, number, data)
-                )
-            self._connection.execute("DELETE FROM khive.log WHERE number <= %s; COMMIT", (forget,))
+            cursor = self._connection.execute(sql, values)
+            return cursor.fetchall() if cursor.description else []
 
 
 def _changes(rows: Sequence[tuple[Any, ...]]) -> list[LoggedChange]:
-    return [LoggedChange(number, schema, bytes(data)) for number, schema, data in rows]
+    return [
+        LoggedChange(number, schema, bytes(data), nonce.bytes)
+        for number, schema, data, nonce in rows
+    ]
+
+
+def _nonce_of(position: int) -> str:
+    return f"(SELECT nonce FROM khive.log WHERE number = {int(position)} LIMIT 1)"
+
+
+def _nonce(found: uuid.UUID | None) -> bytes | None:
+    return None if found is None else found.bytes
 
 
 @contextmanager

@@ -16,7 +16,13 @@ from khive_supervisor.team.messages import (
     numbered,
     refused,
 )
-from khive_supervisor.team.order import LoggedChange, OutOfOrder, SchemaAhead
+from khive_supervisor.team.order import (
+    LoggedChange,
+    LogPosition,
+    OutOfOrder,
+    SchemaAhead,
+    check_head,
+)
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.server import ServerAway, TeamServer
@@ -39,11 +45,11 @@ class ReplicaHost(Protocol):
         """Return a new connection, waiting for one; None: there is none."""
         ...
 
-    def position(self) -> int:
+    def position(self) -> LogPosition:
         """Return how far the replica has come."""
         ...
 
-    def catch_up(self, changes: list[LoggedChange]) -> int:
+    def catch_up(self, changes: list[LoggedChange]) -> LogPosition:
         """Apply changes; return how far the replica has come. Raises what applying does."""
         ...
 
@@ -62,9 +68,9 @@ class ServedTurn:
     def __init__(self, host: ReplicaHost, writer: WriterConnection) -> None:
         self._host = host
         self._writer = writer
-        self._number = 0
+        self._position = LogPosition(0)
         self._changes = b""
-        self._nonce = uuid.uuid4()
+        self._nonce = uuid.uuid4().bytes
         self._why = ""
         self._acts: dict[TurnAction, Callable[[], TurnEvent | None]] = {
             TurnAction.LOCK: self._lock,
@@ -99,30 +105,35 @@ class ServedTurn:
             self._why = self._host.problem()
             return TurnEvent.UNAVAILABLE
         try:
-            head, changes = server.lock(self._host.position())
-            here = self._host.catch_up(changes)
-            if here != head:
-                raise OutOfOrder(f"the log ends at change {head}, and the replica at {here}")
+            here = self._host.position()
+            head = server.lock(here.number)
+            check_head(here, head.number, head.there)
+            self._position = self._host.catch_up(head.newer)
+            if self._position.number != head.number:
+                raise OutOfOrder(
+                    f"the log ends at change {head.number}, and the replica at "
+                    f"{self._position.number}"
+                )
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
             self._why = str(error).partition("\n")[0]
             self._host.failed(error)
             return TurnEvent.UNAVAILABLE
-        self._number = head
         return TurnEvent.LOCKED
 
     def _commit(self) -> TurnEvent:
         server = self._host.server()
         assert server is not None
         try:
-            change = LoggedChange(self._number + 1, NEWEST, self._changes)
-            server.append(self._host.node, change, self._nonce)
+            number = self._position.number + 1
+            change = LoggedChange(number, NEWEST, self._changes, self._nonce)
+            server.append(self._host.node, change)
         except ServerAway as error:
             self._host.failed(error)
             return TurnEvent.LOST
         except KhiveError as error:
             self._why = error.message
             return TurnEvent.UNAVAILABLE
-        self._number += 1
+        self._position = LogPosition(number, self._nonce)
         return TurnEvent.COMMITTED
 
     def _look(self) -> TurnEvent:
@@ -137,13 +148,13 @@ class ServedTurn:
         if found is None:
             self._why = "its connection was lost"
             return TurnEvent.MISSING
-        self._number = found
+        self._position = LogPosition(found, self._nonce)
         return TurnEvent.FOUND
 
     # --- the writer -----------------------------------------------------------------------------
 
     def _grant(self) -> TurnEvent:
-        if not self._writer.send(numbered(MessageKind.GRANTED, self._number)):
+        if not self._writer.send(numbered(MessageKind.GRANTED, self._position)):
             return TurnEvent.GONE
         try:
             message = self._writer.wait(LONGEST_TURN)
@@ -160,7 +171,7 @@ class ServedTurn:
         return TurnEvent.CHANGES if message.kind is MessageKind.CHANGES else TurnEvent.GIVEN_BACK
 
     def _tell_accepted(self) -> None:
-        self._writer.send(numbered(MessageKind.ACCEPTED, self._number))
+        self._writer.send(numbered(MessageKind.ACCEPTED, self._position))
 
     def _refuse_away(self) -> None:
         why = f"The team's server cannot be written to now: {self._why or 'it is away'}"

@@ -1,0 +1,64 @@
+"""What the process that moves stores tells whoever has started it, line by line (pure)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import NotRequired, TypedDict
+
+from khive_supervisor.text.plain_json import JsonObject
+
+
+class Compared(TypedDict):
+    """Rows that were compared on both sides, and in how many tables."""
+
+    rows: int
+    tables: int
+
+
+class Moved(TypedDict):
+    """What came of a move, a join or a look before one."""
+
+    server: str
+    entries: int
+    number: int
+    compared: NotRequired[Compared]
+    bytes: NotRequired[int]
+    file: NotRequired[str]
+    node: NotRequired[str]
+    #: What stands in the way of a move that is only looked at.
+    problems: NotRequired[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStep:
+    """What is being done, and how far that is."""
+
+    step: str
+    done: int
+    total: int
+
+    def encode(self) -> str:
+        """Return it as a line."""
+        return json.dumps(asdict(self)) + "\n"
+
+
+def line_of(result: Moved) -> str:
+    """Return what came of it as a line."""
+    return json.dumps({"result": result}) + "\n"
+
+
+def parse(line: str) -> MoveStep | Moved:
+    """Return what a line says.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    said: JsonObject = json.loads(line)
+    if "result" in said:
+        found: Moved = said["result"]
+        return found
+    try:
+        return MoveStep(str(said["step"]), int(said["done"]), int(said["total"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None

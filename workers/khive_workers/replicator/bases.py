@@ -1,0 +1,105 @@
+"""Bases at the server: whole replicas in compressed parts; one counts once all of it is there."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from khive_supervisor.team.order import LogPosition
+from khive_workers.replicator.server import TeamServer
+
+#: Bytes of a part before it is compressed.
+PART = 4 << 20
+_COLUMNS = "id, number, nonce, schema, bytes, sha256, entries"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a base is: the position it is of, how large, how to know that it is whole."""
+
+    position: LogPosition
+    schema: int
+    size: int
+    sha256: bytes
+    entries: int
+    id: int = 0
+
+    @property
+    def parts(self) -> int:
+        """How many parts it has."""
+        return -(-self.size // PART)
+
+
+def newest(server: TeamServer) -> Base | None:
+    """Return the newest base that is whole; None: there is none."""
+    return _found(server, "ready ORDER BY id DESC LIMIT 1")
+
+
+def _found(server: TeamServer, where: str) -> Base | None:
+    sql = f"SELECT {_COLUMNS} FROM khive.base WHERE {where}"  # noqa: S608 - our own words
+    for id_, number, nonce, schema, size, sha256, entries in server.ask(sql):
+        position = LogPosition(number, bytes(nonce))
+        return Base(position, schema, size, bytes(sha256), entries, id_)
+    return None
+
+
+def parts(server: TeamServer, base: int, count: int) -> Iterator[bytes]:
+    """Give the parts of a base in their order, as they were before they were compressed."""
+    for part in range(count):
+        rows = server.ask(
+            "SELECT data FROM khive.base_parts WHERE base = %s AND part = %s", (base, part)
+        )
+        yield zlib.decompress(rows[0][0]) if rows else b""
+
+
+def upload(server: TeamServer, base: Base, node: str, path: str, progress: Progress) -> int:
+    """Have the server hold a base, which does not count yet; return its number there.
+
+    What was uploaded of the same one before is not uploaded again; anything else that does not
+    count is removed.
+    """
+    waiting = _found(server, "NOT ready ORDER BY id DESC LIMIT 1")
+    if waiting is None or (waiting.sha256, waiting.position) != (base.sha256, base.position):
+        server.ask("DELETE FROM khive.base WHERE NOT ready")
+        there = _begin(server, base, node)
+    else:
+        there = waiting.id
+    sql = "SELECT coalesce(max(part) + 1, 0) FROM khive.base_parts WHERE base = %s"
+    done = int(server.ask(sql, (there,))[0][0])
+    with open(path, "rb") as file:
+        file.seek(done * PART)
+        while data := file.read(PART):
+            packed = zlib.compress(data, 1)
+            server.ask("INSERT INTO khive.base_parts VALUES (%s, %s, %s)", (there, done, packed))
+            done += 1
+            progress(done, base.parts)
+    return there
+
+
+def _begin(server: TeamServer, base: Base, node: str) -> int:
+    rows = server.ask(
+        "INSERT INTO khive.base (number, nonce, schema, bytes, sha256, entries, node) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (
+            base.position.number, base.position.nonce, base.schema, base.size, base.sha256,
+            base.entries, node,
+        ),
+    )  # fmt: skip
+    return int(rows[0][0])
+
+
+def publish(server: TeamServer, there: int, forget: int, *, anew: bool = False) -> None:
+    """Have an uploaded base be the only one, and forget the log up to a number; all or nothing.
+
+    `anew`: it is of another store than the one that was there, whose replicas do not fit any more.
+    """
+    server.ask(
+        "BEGIN; DELETE FROM khive.base WHERE id <> %s; "
+        "UPDATE khive.base SET ready = true WHERE id = %s; "
+        "DELETE FROM khive.log WHERE number <= %s; "
+        "UPDATE khive.head SET team = CASE WHEN %s THEN gen_random_uuid() ELSE team END; COMMIT",
+        (there, there, forget, anew),
+    )

@@ -1,0 +1,91 @@
+"""What else is to be done with a team's server: joining, moving a store there and back, leaving."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import closing
+
+from khive_supervisor import exitcodes
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.team.moves import Moved, MoveStep, line_of
+from khive_workers.replicator import bases, joining, tables
+from khive_workers.replicator.moving import StoreMover
+from khive_workers.replicator.server import TeamServer
+
+Errand = Callable[[TeamServer, Config, str], Moved]
+
+
+def _tell(step: MoveStep) -> None:
+    sys.stdout.write(step.encode())
+    sys.stdout.flush()
+
+
+def _join(server: TeamServer, config: Config, _: str) -> Moved:
+    base = joining.join(
+        server, config.store.path, lambda done, total: _tell(MoveStep("loading", done, total))
+    )
+    return Moved(
+        server=server.host,
+        entries=base.entries,
+        number=base.position.number,
+        bytes=base.size,
+        file=config.store.path,
+    )
+
+
+def _look_at_team(server: TeamServer, config: Config, _: str) -> Moved:
+    """Return what there is to join."""
+    base = bases.newest(server) if tables.exist(server) else None
+    return Moved(
+        server=server.host,
+        entries=base.entries if base is not None else 0,
+        number=server.look(0).number if base is not None else 0,
+        file=config.store.path,
+    )
+
+
+def _look(server: TeamServer, _: Config, source: str) -> Moved:
+    return StoreMover(server, _tell).look(source)
+
+
+def _to_server(server: TeamServer, config: Config, source: str) -> Moved:
+    return StoreMover(server, _tell).to_server(source, config.store.path)
+
+
+def _to_file(server: TeamServer, config: Config, target: str) -> Moved:
+    return StoreMover(server, _tell).to_file(config.store.path, target)
+
+
+def _leave(server: TeamServer, config: Config, _: str) -> Moved:
+    """Have the server know of this node no more; its replica stays."""
+    with SqliteStore(config.store.path, guarded=False) as store:
+        row, entries = store.replica(), store.database.value("SELECT count(*) FROM entries")
+    if row is not None and tables.exist(server):
+        server.ask("DELETE FROM khive.nodes WHERE name = %s", (row.node,))
+    return Moved(
+        server=server.host,
+        entries=int(entries),
+        number=row.number if row is not None else 0,
+        node=row.node if row is not None else "",
+        file=config.store.path,
+    )
+
+
+ERRANDS: dict[str, Errand] = {
+    "join": _join,
+    "look": _look,
+    "look-at-team": _look_at_team,
+    "to-server": _to_server,
+    "to-file": _to_file,
+    "leave": _leave,
+}
+
+
+def run(config: Config, name: str, file: str) -> int:
+    """Do an errand, and say what came of it; returns an exit code. Raises KhiveError."""
+    with closing(TeamServer.connect(config.store.url, "khive errand")) as server:
+        result = ERRANDS[name](server, config, file)
+    sys.stdout.write(line_of(result))
+    return exitcodes.OK
