@@ -248,6 +248,7 @@ budget = {{ weekly = 5.0 }}
 
 [[workflows]]
 name = "release"
+input = {{ version = "1.0" }}
 [[workflows.steps]]
 name = "build"
 role = "reviewer"

@@ -91,6 +91,11 @@ def durations(counts: Mapping[str, int], what: str) -> dict[tuple[str, ...], Dur
     }
 
 
+def calls(counts: Mapping[str, int]) -> int:
+    """Return how many calls there were."""
+    return sum(sum(one.buckets) for one in durations(counts, CALL).values())
+
+
 def errors(counts: Mapping[str, int]) -> dict[str, int]:
     """Return how many errors there were, by their codes."""
     start = f"{ERROR}|"

@@ -27,12 +27,13 @@ def wishes(_query: Query) -> Sequence[Wish]:
         Wish("agents.tasks", {"limit": 60}),
         Wish("agents.budget"),
         Wish("review.list", {"scope": "all", "limit": 100}),
+        Wish("workflow.approvals"),
     )
 
 
 def page(replies: Sequence[Reply], _query: Query, now: float) -> Page:
     """Return what the template shows."""
-    status, sessions, tasks, budget, review = replies
+    status, sessions, tasks, budget, review, approvals = replies
     seen = status if isinstance(status, dict) else {}
     shown = [_session(one) for one in told(sessions, "sessions")]
     shown.sort(key=_urgency)
@@ -48,6 +49,7 @@ def page(replies: Sequence[Reply], _query: Query, now: float) -> Page:
         "budgets": told(budget, "roles"),
         "children": _processes(seen),
         "candidates": len(told(review, "candidates")),
+        "approvals": told(approvals, "approvals"),
         "now": now,
     }
 

@@ -57,6 +57,14 @@ FILTERS: JsonObject = {
     "until": schema.text("Only entries made before then; same forms."),
     "scope": belonging.SCOPE,
 }
+#: Filters by who stored an entry.
+STORED_BY: JsonObject = {
+    "by": schema.text(
+        "Only what a person, an agent or a tool has stored.", choices=[one.value for one in SaidBy]
+    ),
+    "actor": schema.text("Only what this actor has stored.", longest=200),
+    "client": schema.text("Only what was stored by this client, such as claude-code.", longest=100),
+}
 LIMIT = schema.whole("How many results at most (10).", least=1, most=100)
 
 

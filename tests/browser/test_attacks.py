@@ -22,9 +22,10 @@ HOSTILE = (
     "<a href=javascript:window.broken=1>{{7*7}}${7*7}"
 )
 ADDRESSES = (
-    "/", "/memory", "/memory?q=window", "/memory/m1", "/memory/k1", "/memory/review",
+    "/", "/memory", "/memory?q=window", "/memory/m1", "/memory/k2", "/memory/review",
     "/profiles", "/profiles?name=hostile-v1", "/agents", "/agents?task=t1", "/agents?task=t2",
-    "/agents?plan=1", "/audit", "/audit?verify=1", "/health",
+    "/agents?plan=1", "/agents?role=fails", "/workflows", "/channels",
+    "/audit", "/audit?verify=1", "/health",
 )  # fmt: skip
 NAME = "img-src-x-onerror"
 

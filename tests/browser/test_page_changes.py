@@ -8,6 +8,8 @@ import pytest
 from browser_support import Tab, candidates
 from support import Installation, wait_until
 
+from khive_supervisor.errors import KhiveError
+
 pytestmark = pytest.mark.browser
 
 
@@ -75,7 +77,8 @@ def test_an_entry_is_pinned_judged_forgotten_brought_back_and_purged(
     tab.page.once("dialog", lambda asked: asked.accept())
     tab.press("Purge")
     assert "Removed for good" in tab.notice()
-    assert fleet.call("memory.get", ids=[name])["entries"] == []
+    with pytest.raises(KhiveError, match="purged"):
+        fleet.call("memory.get", ids=[name])
 
 
 def test_what_sessions_may_have_decided_is_kept_in_other_words_or_dropped(
@@ -155,3 +158,47 @@ def test_a_reload_is_seen_before_it_is_done(tab: Tab, fleet: Installation) -> No
     finally:
         file.write_text(kept)
         fleet.run("reload")
+
+
+def test_an_approval_is_given_and_refused(tab: Tab, fleet: Installation) -> None:
+    (asked,) = fleet.call("workflow.approvals")["approvals"]
+    tab.go("/")
+    tab.page.get_by_role("link", name="to approve").click()
+    card = tab.page.locator(f"#{asked['approval']}")
+    card.locator("input[name=note]").fill("The build is good.")
+    with tab.page.expect_navigation():
+        card.get_by_role("button", name="Approve").click()
+    assert "Approved" in tab.notice()
+    answer = fleet.call("workflow.approvals", all=True)["approvals"][0]
+    assert (answer["state"], answer["note"]) == ("given", "The build is good.")
+    tab.page.once("dialog", lambda one: one.accept())
+    tab.press("Run it")
+    card = tab.page.locator("#approvals .entry").first
+    card.wait_for()
+    with tab.page.expect_navigation():
+        card.get_by_role("button", name="Refuse").click()
+    assert "Refused" in tab.notice()
+    last = fleet.call("workflow.approvals", all=True)["approvals"][0]
+    assert last["state"] == "refused"
+
+
+def test_a_run_is_cancelled_and_a_schedule_removed(tab: Tab, fleet: Installation) -> None:
+    run = fleet.call("workflow.run", workflow="release", input={"version": "2"}, at="12h")["run"]
+    tab.go(f"/workflows?run={run}")
+    assert "publish" in tab.page.inner_text("#run pre"), "its graph is shown"
+    tab.page.once("dialog", lambda one: one.accept())
+    tab.press("Cancel it")
+    assert fleet.call("workflow.show", run=run)["state"] == "cancelled"
+    tab.press("Go on with it")
+    assert fleet.call("workflow.show", run=run)["state"] == "running"
+    tab.page.once("dialog", lambda one: one.accept())
+    tab.press("Remove")
+    assert fleet.call("workflow.schedules")["schedules"] == []
+
+
+def test_a_channel_is_tried_out(tab: Tab, fleet: Installation) -> None:
+    tab.go("/channels")
+    tab.press("Send a test")
+    assert "given to it" in tab.notice()
+    tab.page.wait_for_selector("#messages .state.sent")
+    assert "ops" in tab.page.inner_text("#messages")

@@ -90,7 +90,8 @@ def test_a_page_whose_worker_is_another_one_says_how_to_get_in(
 def test_all_views_are_reached_by_keys(tab: Tab) -> None:
     tab.go("/")
     for key, address in (
-        ("m", "/memory"), ("p", "/profiles"), ("a", "/agents"), ("u", "/audit"), ("h", "/health"),
+        ("m", "/memory"), ("p", "/profiles"), ("a", "/agents"), ("w", "/workflows"),
+        ("c", "/channels"), ("u", "/audit"), ("h", "/health"),
         ("n", "/"),
     ):  # fmt: skip
         tab.page.keyboard.press("g")

@@ -13,13 +13,12 @@ from khive_supervisor.packs.memory.projects import EVERYWHERE, family_of
 from khive_supervisor.projects.identity import NAME_LIMIT
 from khive_supervisor.store import curation
 from khive_supervisor.store.curation import ListedEntry, Listing, Position
-from khive_supervisor.store.model import EntryFilter, SaidBy
+from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
-SAID_BY = tuple(one.value for one in SaidBy)
 COLLECTIONS = {"memory": "memory", "knowledge": "knowledge", "all": None}
 #: Entries of a page, and characters of each content, unless the call says otherwise.
 DEFAULT_LIMIT, DEFAULT_CHARACTERS = 20, 300
@@ -36,9 +35,7 @@ WHICH: JsonObject = {
         f"Only of this project, or for every project ({EVERYWHERE}); scope otherwise.",
         longest=NAME_LIMIT,
     ),
-    "by": schema.text("Only what a person, an agent or a tool has stored.", choices=SAID_BY),
-    "actor": schema.text("Only what this actor has stored.", longest=200),
-    "client": schema.text("Only what was stored by this client, such as claude-code.", longest=100),
+    **forms.STORED_BY,
 }
 STATE = schema.text(
     "live (the default), forgotten, superseded, pinned (and live), or all.", choices=curation.STATES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NotRequired, TypedDict
 
 from khive_supervisor.access import lineage
@@ -31,6 +31,7 @@ class ShownSession(TypedDict):
     branch: NotRequired[str]
     cwd: NotRequired[str]
     last_prompt: NotRequired[str]
+    calls: NotRequired[int]
     cost: NotRequired[float]
 
 
@@ -40,7 +41,14 @@ def list_sessions(context: Context, args: Arguments) -> Answer:
     found = context.store.client_sessions.page(where, args.get("limit", DEFAULT_LIMIT))
     names = context.whole_store.projects.names({o.project for o in found if o.project is not None})
     shown = [_shown(one, names.get(one.project or 0, ""), context.now) for one in found]
-    return {"sessions": shown, "without_hooks": _attached(context, found)}
+    served = _served(context)
+    for one, told in zip(found, shown, strict=True):
+        own = [each for client, each in served if client and client == one.process]
+        calls = [int(str(each.get("calls", 0))) for each in own]
+        if calls:
+            told["calls"] = sum(calls)
+    known = {one.process for one in found}
+    return {"sessions": shown, "without_hooks": _without_hooks(served, known)}
 
 
 def _asked(context: Context) -> JournalFilter:
@@ -86,26 +94,39 @@ def _lives(process: str) -> bool | None:
     return found is not None and found.started == int(started)
 
 
-def _attached(context: Context, found: list[ClientSession]) -> list[Answer]:
-    """Return the sessions that the supervisor serves and no hook has told of."""
+def _served(context: Context) -> list[tuple[str, Answer]]:
+    """Return the sessions that the supervisor serves, each with its client's process."""
     if not context.grant.operator:
         return []
     try:
         status = context.ask_supervisor("status")
     except KhiveError:
         return []
-    known = {one.process.partition(":")[0] for one in found}
     return [
-        {"client": one.get("client") or "", "cwd": one.get("cwd") or "", "pid": one["client_pid"]}
+        (_client_of(one["client_pid"]), one)
         for one in status.get("sessions", [])
-        if one.get("kind") == "session" and one.get("client_pid") and not _is_known(one, known)
+        if one.get("kind") == "session" and one.get("client_pid")
     ]
 
 
-def _is_known(one: Answer, known: set[str]) -> bool:
-    pid = one.get("client_pid")
+def _client_of(pid: object) -> str:
+    """Return the process of the client that one belongs to; empty if none is known."""
     client = lineage.client_of(pid) if isinstance(pid, int) else None
-    return client is not None and str(client.pid) in known
+    return f"{client.pid}:{client.started}" if client is not None else ""
+
+
+def _without_hooks(served: list[tuple[str, Answer]], known: Collection[str]) -> list[Answer]:
+    """Return the sessions of which no hook has told."""
+    return [
+        {
+            "client": one.get("client") or "",
+            "cwd": one.get("cwd") or "",
+            "pid": one["client_pid"],
+            "calls": one.get("calls", 0),
+        }
+        for client, one in served
+        if client not in known
+    ]
 
 
 class ShownInjection(TypedDict):

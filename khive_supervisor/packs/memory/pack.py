@@ -251,7 +251,13 @@ PACK = Pack(
             "memory.recall",
             "Find what earlier sessions remembered, by words and by meaning.",
             recall,
-            {**answers.QUERY, "in": _IN, **forms.FILTERS, **recalling.ARGUMENTS},
+            {
+                **answers.QUERY,
+                "in": _IN,
+                **forms.FILTERS,
+                **forms.STORED_BY,
+                **recalling.ARGUMENTS,
+            },
             ("query",),
             output=answers.FOUND,
             as_text=result_lines.found_text,
@@ -260,7 +266,9 @@ PACK = Pack(
             read_only=True,
             quick=True,
             tool=True,
-            rare=frozenset(("floor", "explain", "namespace", "kind", "until", "as_of", "follow")),
+            rare=frozenset(
+                ("floor", "explain", "namespace", "kind", "until", "as_of", "follow")
+            ).union(forms.STORED_BY),
             audience=Audience.AGENT,
         ),
         Verb(

@@ -157,28 +157,47 @@ def freshness(
 ) -> Mapping[int, Mapping[str, str]]:
     """Return what has become of the code that entries are about, by entry id.
 
-    Only of entries of the session's own project, in its working tree: nothing else is read.
+    Only of entries of the session's own project, in its working tree: nothing else is read. Whoever
+    looks from no directory, as the page does, is told of each in the tree that it was stored from.
     """
     family = context.project
     own = {None, *(family.ids if family is not None else ())}
-    projects = {one.id: one.project for one in entries if one.project in own}
-    ids = [*projects]
-    kept = context.store.references.of(ids) if ids else {}
+    anywhere = not context.session.cwd and context.grant.operator
+    projects = {one.id: one.project for one in entries if anywhere or one.project in own}
+    kept = context.store.references.of([*projects]) if projects else {}
     if not kept:
         return {}
-    tree = Tree(root_of(context.session.cwd), clock)
+    trees = _Trees("" if anywhere else root_of(context.session.cwd), clock)
     said: dict[int, Mapping[str, str]] = {}
-    places = 0
     for entry, found in kept.items():
-        states = []
-        for one in found:
-            places += 1
-            # Another working tree of the same project will do; of what is everybody's, none.
-            if one.root == tree.root or (projects[entry] and one.commit_id):
-                states.append((one, state_of(tree, one, places)))
-        if states:
-            said[entry] = {"code": "; ".join(_told(one, state) for one, state in states)}
+        states = [(one, trees.state(one, among=bool(projects[entry]))) for one in found]
+        told = [_told(one, state) for one, state in states if state is not None]
+        if told:
+            said[entry] = {"code": "; ".join(told)}
     return said
+
+
+class _Trees:
+    """The working trees that one call looks into: the session's own, or each place's."""
+
+    def __init__(self, root: str, clock: Callable[[], float]) -> None:
+        self._root = root
+        self._clock = clock
+        self._trees: dict[str, Tree] = {}
+        self._places = 0
+
+    def state(self, one: CodeReference, *, among: bool) -> State | None:
+        """Return what has become of a place; None: it is in no tree that may be looked into.
+
+        Of an entry that is among a project's, another working tree of it will do.
+        """
+        self._places += 1
+        root = self._root or one.root
+        if one.root != root and not (among and one.commit_id):
+            return None
+        if root not in self._trees:
+            self._trees[root] = Tree(root, self._clock)
+        return state_of(self._trees[root], one, self._places)
 
 
 def state_of(tree: Tree, one: CodeReference, places: int) -> State:

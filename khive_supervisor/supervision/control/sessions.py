@@ -51,6 +51,7 @@ class SessionStatus(ShownState):
     pid: int | None
     kind: str
     seconds: float
+    calls: int
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +99,7 @@ class Session(SupervisedProcess):
             "kind": self.kind,
             **self.shown("serving"),
             "seconds": round(now - self.since, 1),
+            "calls": measured.calls(self.counts),
         }
         return {**own, **self.info}  # type: ignore[typeddict-item]  # it says more than we know
 

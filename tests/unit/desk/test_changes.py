@@ -12,7 +12,9 @@ from khive_workers.desk.views.wishes import Failed, Wish
 from khive_supervisor.packs import loading
 
 FORM = {"id": "m1", "role": "r", "task": "t1", "target": "m1", "signal": "useful", "only": "same",
-        "content": "x", "tags": "a, b", "decision": "drop", "digest": "d", "text": ""}  # fmt: skip
+        "content": "x", "tags": "a, b", "decision": "drop", "digest": "d", "text": "",
+        "approval": "a1", "run": "w1", "workflow": "w", "schedule": "s1",
+        "channel": "c"}  # fmt: skip
 
 
 def logged_in(answers: dict[str, Any]) -> tuple[FakeBrowser, FakeBackend, str]:

@@ -127,3 +127,13 @@ def test_no_page_names_another_server() -> None:
         text = browser.ask("GET", path).text
         assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', text)
         assert not re.findall(r"<script(?! src=)|\sstyle=|\son\w+=", text)
+
+
+def test_a_page_that_asks_by_itself_does_not_take_what_is_said_of_a_change() -> None:
+    browser = desk(FakeBackend())
+    browser.login()
+    text = browser.ask("GET", "/health").text
+    csrf = text.partition('name="csrf" value="')[2].partition('"')[0]
+    browser.ask("POST", "/desk/do/pin", {"csrf": csrf, "id": "m1", "back": "/memory/m1"})
+    assert "Pinned." not in browser.ask("GET", "/health", khive_part="1").text
+    assert "Pinned." in browser.ask("GET", "/memory/m1").text

@@ -13,6 +13,7 @@ EVIL = (
 )
 AT = "2026-11-30T00:00:00Z"
 BETA = {"mean": 0.5, "interval_90": [0.1, 0.9], "ess": 4.0}
+ESTIMATE = {"mean": 0.5, "interval": [0.1, 0.9]}
 ENTRY = {
     "id": "m1", "content": EVIL, "title": EVIL, "tags": [EVIL], "source": EVIL, "kind": EVIL,
     "project": EVIL, "created_at": AT, "older": EVIL, "code": EVIL, "why": EVIL, "score": 0.5,
@@ -21,7 +22,8 @@ ENTRY = {
 TASK = {
     "task": "t1", "state": "failed", "role": EVIL, "task_type": EVIL, "error": EVIL, "cwd": EVIL,
     "progress": EVIL, "result": {"a": EVIL}, "payload": EVIL, "log_tail": EVIL, "created_at": AT,
-    "attempts": "1 of 3", "events": [{"what": EVIL, "at": AT, "detail": EVIL}],
+    "attempts": "1 of 3", "why": {"by": EVIL}, "note": EVIL,
+    "events": [{"what": EVIL, "at": AT, "detail": EVIL}],
 }  # fmt: skip
 ROLE = {
     "role": EVIL, "state": "ready", "in_service": True, "generation": 1, "workers_wanted": 1,
@@ -57,7 +59,8 @@ ANSWERS: dict[str, Any] = {
     "memory.tidy": {"proposals": [{"id": "m1", "line": EVIL, "kind": "same", "why": EVIL}]},
     "memory.changes": {"changes": [{"what": EVIL, "by": EVIL}]},
     "projects.list": {"projects": [{"name": EVIL}]},
-    "graph.neighbors": {"neighbors": [{"id": "m2", "kind": EVIL, "line": EVIL}]},
+    "graph.neighbors": {"about": [EVIL], "neighbors": [
+        {"id": "m2", "link": link, "line": EVIL} for link in (EVIL, "contradicts")]},
     "sessions.told": {"told": [{"client": EVIL, "session": EVIL, "event": EVIL, "at": AT}]},
     "review.list": {"candidates": [{"id": "c1", "kind": EVIL, "text": EVIL, "said_by": EVIL,
                                     "client": EVIL, "session": EVIL, "at": AT}]},
@@ -69,10 +72,38 @@ ANSWERS: dict[str, Any] = {
     "brain.event_counts": {"counts": [{"day": EVIL, "signal": EVIL, "events": 1}]},
     "system.audit": {"head": EVIL, "entries": [
         {"seq": 1, "at": AT, "kind": EVIL, "actor": EVIL, "subject": EVIL, "detail": {"a": EVIL}}]},
+    "agents.budget": {"roles": [{"role": EVIL, "unit": EVIL, "near": 0.8, "windows": [
+        {"window": EVIL, "state": "near", "limit": 5.0, "spent": 4.0, "ends": AT}]}]},
+    "history.curve": {"days": [{"day": EVIL, "executions": 1, "success": ESTIMATE,
+                                "cost": ESTIMATE, "seconds": ESTIMATE}],
+                      "together": {"executions": 1, "success": ESTIMATE, "cost": ESTIMATE,
+                                   "seconds": ESTIMATE}},
+    "history.list": {"executions": [{"id": "e1", "task": "t1", "outcome": EVIL, "role": EVIL,
+                                     "task_type": EVIL, "prompt": EVIL, "error": EVIL,
+                                     "seconds": 1.0, "ended_at": AT}]},
+    "workflow.approvals": {"approvals": [
+        {"approval": f"a{n}", "task": "t1", "role": EVIL, "state": state, "by": EVIL, "step": EVIL,
+         "workflow": "w1", "note": EVIL, "decided_by": EVIL, "expires_at": AT}
+        for n, state in enumerate(("asked", "approved"))]},
+    "workflow.list": {"workflows": [{"name": EVIL, "description": EVIL, "steps": 1, "every": EVIL}],
+                      "runs": [{"run": "w1", "name": EVIL, "state": EVIL, "created_at": AT,
+                                "steps": {EVIL: 1}}]},
+    "workflow.show": {"run": "w1", "name": EVIL, "state": "failed", "created_at": AT,
+                      "graph": [EVIL], "tasks": [{"step": EVIL, "task": "t1", "state": "failed",
+                                                  "role": EVIL, "after": [], "error": EVIL}]},
+    "workflow.schedules": {"schedules": [{"schedule": "s1", "name": EVIL, "every": EVIL,
+                                          "zone": EVIL, "next": AT, "last": [{"run": "w1"}]}]},
+    "channels.list": {"channels": [{"name": EVIL, "kind": EVIL, "events": [EVIL], "problem": EVIL,
+                                    "sent": 1, "waiting": 0, "gathering": 0, "dead": 1}]},
+    "channels.log": {"messages": [{"made_at": AT, "channel": EVIL, "state": EVIL, "title": EVIL,
+                                   "attempts": 1, "error": EVIL}]},
+    "(code)": {"code": EVIL},
+    "(pieces)": {"entries": [{**ENTRY, "id": f"k{n}"} for n in (1, 2)]},
     "(verify)": {"intact": False, "problem": {"seq": 1, "text": EVIL}},
 }  # fmt: skip
 PATHS = ("/", "/memory", "/memory?q=script+alert", "/memory/m1", "/memory/review", "/profiles",
-         "/agents?task=t1&plan=1", "/audit?verify=1", "/health")  # fmt: skip
+         "/agents?task=t1&plan=1", "/agents?plan=1", "/workflows?run=w1", "/channels?channel=x",
+         "/audit?verify=1", "/health")  # fmt: skip
 
 
 class Markup(html.parser.HTMLParser):

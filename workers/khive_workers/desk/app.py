@@ -27,6 +27,8 @@ MAX_FIELDS = 60
 MAX_FORM = 1 << 20
 #: Where forms go, with the change's name behind it.
 DO = "/desk/do/"
+#: The header of a page that asks again by itself.
+PART = "khive-part"
 _HTML = "text/html; charset=utf-8"
 
 
@@ -113,7 +115,7 @@ class DeskApp:
         found = find(request.url.path, fields(request.url.query))
         if found is None:
             return self._message(404, "There is nothing here.")
-        return await self._view(*found, session)
+        return await self._view(*found, session, by_itself=PART in request.headers)
 
     async def _view(
         self,
@@ -122,11 +124,18 @@ class DeskApp:
         session: PageSession,
         draft: Query | None = None,
         problem: str = "",
+        *,
+        by_itself: bool = False,
     ) -> Response:
-        """Show a view; after a change that failed with what was written, and why it failed."""
+        """Show a view; after a change that failed with what was written, and why it failed.
+
+        What is said of a change waits for the page that its form leads to: one that asks again
+        `by_itself` meanwhile would take it, and show it to nobody.
+        """
         replies = await self._backend.fulfil(view.wishes(query))
         page = view.page(replies, query, self._pages.now())
-        notice, session.notice = session.notice, ""
+        notice = "" if by_itself else session.notice
+        session.notice = session.notice if by_itself else ""
         more = {
             "title": view.title,
             "csrf": session.csrf,

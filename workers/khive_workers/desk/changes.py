@@ -59,6 +59,20 @@ CHANGES: Mapping[str, PageChange] = {
     "feedback": PageChange(_named("brain.feedback", "target", "signal"), "Noted."),
     "cancel": PageChange(_named("agents.cancel", "task"), "Asked to stop."),
     "retry": PageChange(_named("agents.retry", "task"), "Queued again."),
+    "approve": PageChange(
+        _named("workflow.approve", "approval", "note"), "Approved: the task goes on."
+    ),
+    "reject": PageChange(_named("workflow.reject", "approval", "note"), "Refused."),
+    "run": PageChange(_named("workflow.run", "workflow"), "A run has begun."),
+    "cancel-run": PageChange(_named("workflow.cancel", "run"), "The run is asked to stop."),
+    "retry-run": PageChange(_named("workflow.retry", "run"), "The run goes on."),
+    "unschedule": PageChange(_named("workflow.unschedule", "schedule"), "The schedule is removed."),
+    "test-channel": PageChange(
+        # All pages share one thread: the log below says what became of a channel that is slow.
+        lambda form: Wish("channels.test", {"channel": form.get("channel", ""), "timeout": 2}),
+        "A test was given to it; its message below says what became of it.",
+    ),
+    "retry-channel": PageChange(_named("channels.retry", "channel"), "It is sent again."),
     "drain": PageChange(_operation("roles.drain", "role"), "It takes no more tasks."),
     "replace": PageChange(
         _operation("roles.drain", "role", reload=True), "Its workers are replaced."

@@ -96,4 +96,5 @@ def settled(reply: Reply) -> object:
 
 
 def _without_age(session: dict[str, Any]) -> dict[str, Any]:
-    return {name: said for name, said in session.items() if name != "seconds"}
+    """Return what of a session is news: a call by itself changes nothing that others see."""
+    return {name: said for name, said in session.items() if name not in ("seconds", "calls")}

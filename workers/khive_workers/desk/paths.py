@@ -8,6 +8,8 @@ VIEWS = (
     ("/memory", "Memory", "m"),
     ("/profiles", "Profiles", "p"),
     ("/agents", "Agents", "a"),
+    ("/workflows", "Workflows", "w"),
+    ("/channels", "Channels", "c"),
     ("/audit", "Audit", "u"),
     ("/health", "Health", "h"),
 )

@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from khive_supervisor.overview import now
-from khive_workers.desk.views import agents, audit, entry, health, memory, profiles, review
+from khive_workers.desk.views import (
+    agents,
+    audit,
+    channels,
+    entry,
+    health,
+    memory,
+    profiles,
+    review,
+    workflows,
+)
 from khive_workers.desk.views.wishes import Page, Query, Reply, Wish
 
 
@@ -27,6 +37,8 @@ BY_PATH = {
     "/memory/review": View("Memory", "review.html", review.wishes, review.page),
     "/profiles": View("Profiles", "profiles.html", profiles.wishes, profiles.page),
     "/agents": View("Agents", "agents.html", agents.wishes, agents.page),
+    "/workflows": View("Workflows", "workflows.html", workflows.wishes, workflows.page),
+    "/channels": View("Channels", "channels.html", channels.wishes, channels.page),
     "/audit": View("Audit", "audit.html", audit.wishes, audit.page),
     "/health": View("Health", "health.html", health.wishes, health.page),
 }

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.audit.verify import verify
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.packs.truth.code import freshness
+from khive_supervisor.store.curation import Listing
+from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.served import Served
-from khive_workers.desk.views.wishes import DISK, VERIFY, Failed, Reply, Wish
+from khive_workers.desk.views.wishes import CODE, DISK, PIECES, VERIFY, Failed, Reply, Wish
 from khive_workers.http.service import Lane, Service
 
+#: Pieces of a document that are shown, and characters of each.
+MOST_PIECES, PIECE_CHARACTERS = 200, 200
 #: Whoever has logged in is the user, and not one of their agents.
-PAGE = SessionInfo(actor="desk", kind="verbs")
+PAGE = SessionInfo(actor="desk", kind="verbs", cwd="")
 
 
 class Desk:
@@ -47,7 +55,7 @@ class Desk:
         context.session, context.served = replace(PAGE, project_name=wish.project), Served()
         try:
             if wish.verb in _FACTS:
-                return _FACTS[wish.verb](context)
+                return _FACTS[wish.verb](context, wish)
             answer = self._service.registry.call(context, wish.verb, dict(wish.args))
         except KhiveError as error:
             return Failed(_words(error))
@@ -67,25 +75,49 @@ class Desk:
         return await self._lane.run(lambda context: context.versions.token())
 
 
-def _nothing(_context: Context) -> Reply:
+def _nothing(_context: Context, _wish: Wish) -> Reply:
     return Failed("")
 
 
-def _verified(context: Context) -> Reply:
+def _verified(context: Context, _wish: Wish) -> Reply:
     return dict(verify(context.store.audit.entries()).as_dict())
 
 
-def _disk(context: Context) -> Reply:
+def _code(context: Context, wish: Wish) -> Reply:
+    entries = forms.existing(context.store, [str(wish.args["id"])])
+    found = freshness(context, entries, time.monotonic)
+    return dict(found.get(entries[0].id, {}))
+
+
+def _pieces(context: Context, wish: Wish) -> Reply:
+    """Return the pieces of an entry's document, in order, each cut; a memory has none."""
+    (entry,) = forms.existing(context.store, [str(wish.args["id"])])
+    if entry.collection != "knowledge" or not entry.source:
+        return {"entries": []}
+    where = EntryFilter(collection=entry.collection, namespaces=(entry.namespace,))
+    listing = Listing(where, source=entry.source)
+    found = context.store.entries.get(context.store.lists.ids(listing, MOST_PIECES))
+    pieces = [forms.show(one, PIECE_CHARACTERS) for one in found if one.source == entry.source]
+    return {"entries": pieces}
+
+
+def _disk(context: Context, _wish: Wish) -> Reply:
     disk = os.statvfs(os.path.dirname(context.store.path))
-    return {"free": disk.f_bavail * disk.f_frsize, "size": disk.f_blocks * disk.f_frsize}
+    found = {"free": disk.f_bavail * disk.f_frsize, "size": disk.f_blocks * disk.f_frsize}
+    with contextlib.suppress(OSError):
+        found["log_file"] = os.stat(context.config.log.file).st_size
+    return found
 
 
-_FACTS: Mapping[str, Callable[[Context], Reply]] = {
+_FACTS: Mapping[str, Callable[[Context, Wish], Reply]] = {
     "": _nothing,
     VERIFY.verb: _verified,
     DISK.verb: _disk,
+    CODE.verb: _code,
+    PIECES.verb: _pieces,
 }
 
 
 def _words(error: KhiveError) -> str:
-    return f"{error} {error.hint}".strip()
+    text = str(error)
+    return text if error.hint in text else f"{text} {error.hint}".strip()

@@ -15,7 +15,7 @@ function setTheme(name) {
   if (name) root.dataset.theme = name; else delete root.dataset.theme;
   try { localStorage.setItem("khive-theme", name); } catch { /* this visit only */ }
   const button = document.getElementById("theme");
-  if (button) button.textContent = { "": "Theme: system", light: "Theme: light", dark: "Theme: dark" }[name];
+  if (button) button.textContent = { "": "Theme", light: "Light", dark: "Dark" }[name];
 }
 
 function nextTheme() { setTheme(themes[(themes.indexOf(theme()) + 1) % themes.length]); }

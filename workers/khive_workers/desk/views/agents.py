@@ -9,8 +9,8 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.views import plots
 from khive_workers.desk.views.wishes import STATUS, Page, Query, Reply, Wish, told
 
-#: Tasks of a page.
-TASKS = 50
+#: Tasks of a page; days of the learning curve, and attempts that are shown.
+TASKS, DAYS, ATTEMPTS = 50, 30, 20
 #: States in which a task can be taken back, and those in which it can be queued again.
 OPEN, OVER = ("queued", "leased", "waiting"), ("failed", "dead", "cancelled")
 
@@ -27,12 +27,15 @@ def wishes(query: Query) -> Sequence[Wish]:
     asked.append(Wish("agents.task", {"task": query["task"]}) if "task" in query else Wish(""))
     plan = Wish("reload", {"dry_run": True}, supervisor=True)
     asked.append(plan if "plan" in query else Wish(""))
+    which = {name: query[name] for name in ("role", "task_type") if name in query}
+    asked.append(Wish("history.curve", {**which, "scope": "all", "days": DAYS}))
+    asked.append(Wish("history.list", {**which, "scope": "all", "limit": ATTEMPTS}))
     return asked
 
 
 def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     """Return what the template shows."""
-    status, roles, tasks, budget, task, plan = replies
+    status, roles, tasks, budget, task, plan, curve, attempts = replies
     seen = status if isinstance(status, dict) else {}
     found = told(tasks, "tasks")
     return {
@@ -44,10 +47,29 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "older": found[-1]["task"] if len(found) == TASKS else "",
         "task": task if isinstance(task, dict) else {},
         "plan": plan if isinstance(plan, dict) else {},
+        "days": told(curve, "days"),
+        "course": plots.course(_shares(told(curve, "days"))),
+        "costs": plots.bars(_costs(told(curve, "days"))),
+        "together": curve.get("together") if isinstance(curve, dict) else None,
+        "attempts": told(attempts, "executions"),
         "open": OPEN,
         "over": OVER,
         "now": now,
     }
+
+
+def _shares(days: Sequence[JsonObject]) -> list[tuple[str, float, float, float]]:
+    """Return each day's success and its interval, the oldest first."""
+    ordered = sorted(days, key=lambda one: str(one["day"]))
+    found = [(str(one["day"]), one["success"]) for one in ordered]
+    return [(day, success["mean"], *success["interval"]) for day, success in found]
+
+
+def _costs(days: Sequence[JsonObject]) -> Mapping[str, float]:
+    """Return what each day has cost in dollars, the oldest first; empty if it cost nothing."""
+    ordered = sorted(days, key=lambda one: str(one["day"]))
+    costs = {str(one["day"]): one["cost"]["mean"] * one["executions"] for one in ordered}
+    return costs if any(costs.values()) else {}
 
 
 def _joined(

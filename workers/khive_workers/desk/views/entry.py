@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
+from khive_workers.desk.views.wishes import CODE, PIECES, Page, Query, Reply, Wish, told
 
 #: What is shown in a place of its own, and not among the fields.
 _APART = frozenset({"id", "content", "title", "tags", "created_at", "pinned", "notes"})
@@ -19,12 +20,14 @@ def wishes(query: Query) -> Sequence[Wish]:
         Wish("sessions.told", {"id": entry, "limit": 20}),
         Wish("graph.neighbors", {"of": entry, "scope": "all", "limit": 50}),
         Wish("system.audit", {"subject": f"entry/{entry}", "limit": 20}),
+        replace(CODE, args={"id": entry}),
+        replace(PIECES, args={"id": entry}),
     )
 
 
 def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     """Return what the template shows; nothing of an entry that there is not."""
-    found, where, linked, chain = replies
+    found, where, linked, chain, code, pieces = replies
     entries = told(found, "entries")
     entry = entries[0] if entries else {}
     return {
@@ -35,6 +38,10 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "notes": told(found, "notes"),
         "told": told(where, "told"),
         "linked": told(linked, "neighbors"),
+        "disagrees": [one for one in told(linked, "neighbors") if one["link"] == "contradicts"],
+        "about": linked.get("about", []) if isinstance(linked, dict) else [],
+        "code": code.get("code", "") if isinstance(code, dict) else "",
+        "pieces": told(pieces, "entries"),
         "events": told(chain, "entries"),
         "now": now,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from khive_supervisor.control import measured
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.views import plots
 from khive_workers.desk.views.wishes import COUNTERS, DISK, STATUS, Page, Query, Reply, Wish
@@ -38,9 +39,60 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "growth": growth(stats, disk),
         "disk": disk,
         "counts": counters.get("workers", {}),
+        "latencies": latencies(counters.get("workers", {})),
+        "errors": measured.errors(counters.get("workers", {})),
         "reloads": counters.get("reloads", {}),
         "now": now,
     }
+
+
+class Latency(NamedTuple):
+    """How long something took: how often, its mean, and below what half and 99 % were, in ms.
+
+    The latter two are bounds of buckets; None: longer than the last of them.
+    """
+
+    what: str
+    times: int
+    mean: float
+    half: float | None
+    most: float | None
+
+
+#: What is measured, and how it is told; what it is of follows.
+_TOLD = {
+    measured.CALL: "Call",
+    measured.ARM: "Search, arm",
+    measured.EMBEDDING: "Vector of a query",
+    measured.WRITE: "Write",
+    measured.LOCK_WAIT: "Wait for the store's lock",
+}
+
+
+def latencies(counts: Mapping[str, int]) -> list[Latency]:
+    """Return how long things took, of all workers that run: the usual ones first, calls last."""
+    found = [
+        _latency(f"{words} {' by '.join(filter(None, labels))}".strip(), one)
+        for what, words in reversed(_TOLD.items())
+        for labels, one in sorted(measured.durations(counts, what).items())
+    ]
+    return [one for one in found if one.times]
+
+
+def _latency(what: str, found: measured.Durations) -> Latency:
+    times = sum(found.buckets)
+    mean = found.seconds / times * 1000 if times else 0.0
+    return Latency(what, times, mean, _below(found, 0.5), _below(found, 0.99))
+
+
+def _below(found: measured.Durations, share: float) -> float | None:
+    """Return a bound in ms below which that share of all is."""
+    wanted, seen = share * sum(found.buckets), 0
+    for bound, count in zip(measured.BOUNDS, found.buckets, strict=False):
+        seen += count
+        if seen >= wanted:
+            return bound * 1000
+    return None
 
 
 def growth(stats: JsonObject, disk: Mapping[str, float]) -> Growth | None:

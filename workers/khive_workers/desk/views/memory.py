@@ -14,8 +14,9 @@ PAGE, RESULTS = 40, 30
 #: Characters of a content that a list shows.
 CHARACTERS = 400
 #: What both the timeline and a search can be narrowed by, and what the timeline alone can.
-_BOTH = ("in", "kind", "since", "until", "namespace")
-_TIMELINE = ("project", "source", "by", "client", "actor", "state", "order", "cursor")
+_BOTH = ("in", "kind", "since", "until", "namespace", "by", "client", "actor")
+_LISTED = ("source", "state", "order")
+_TIMELINE = ("project", *_LISTED, "cursor")
 FILTERS = (*_BOTH, "tag", *_TIMELINE)
 
 
@@ -60,17 +61,24 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "entries": [_entry(one, query.get("q", "")) for one in entries],
         "total": answer.get("total"),
         "older": _link(query, cursor=str(answer["next"])) if answer.get("next") else "",
-        "notes": answer.get("notes", []),
+        "notes": [*answer.get("notes", []), *_passed_over(query)],
         "search": answer.get("search", {}),
         "kinds": sorted(numbers.get("by_kind", {})),
         "projects": [str(one["name"]) for one in told(projects, "projects")],
         "namespaces": sorted(numbers.get("by_namespace", {})),
         "tags": tags.get("tags", {}) if isinstance(tags, dict) else {},
-        "live": numbers.get("entries", {}).get("live", 0),
         "candidates": len(told(review, "candidates")),
         "narrowed": sum(1 for name in FILTERS if name in query and name != "cursor"),
         "now": now,
     }
+
+
+def _passed_over(query: Query) -> list[str]:
+    """Return what a search does not heed, so that nobody takes its results for narrowed ones."""
+    named = [name for name in _LISTED if name in query] if "q" in query else []
+    if not named:
+        return []
+    return [f"A search is not narrowed by {' and '.join(named)}; a list without words is."]
 
 
 def _entry(one: JsonObject, query: str) -> JsonObject:

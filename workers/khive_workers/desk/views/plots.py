@@ -54,6 +54,43 @@ def _unit(value: float) -> float:
     return round(value, 1)
 
 
+class DayPlace(NamedTuple):
+    """A day of a course: where it is, from where to where its interval goes, and what it says."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    words: str
+
+
+class Course(NamedTuple):
+    """A share from day to day: a line, and each day's place with the ends of its interval.
+
+    All in the drawing's units; 0 is at the bottom, 1 at the top.
+    """
+
+    line: str
+    days: list[DayPlace]
+
+
+def course(days: Sequence[tuple[str, float, float, float]]) -> Course:
+    """Return the course of a share: for each day its name, the share, and its interval's ends."""
+    step = WIDTH / max(len(days), 1)
+    places = [
+        DayPlace(
+            _unit(step * (index + 0.5)), _height(share), _height(low), _height(high),
+            f"{name}: {share:.0%}, {low:.0%} to {high:.0%}",
+        )
+        for index, (name, share, low, high) in enumerate(days)
+    ]  # fmt: skip
+    return Course(_joined([(one.x, one.y) for one in places]), places)
+
+
+def _height(share: float) -> float:
+    return _unit(HEIGHT - min(max(share, 0.0), 1.0) * (HEIGHT - 4))
+
+
 class Bar(NamedTuple):
     """One bar: its place and height in the drawing's units, and what it stands for."""
 

@@ -7,12 +7,13 @@ from typing import Protocol
 
 from khive_supervisor.overview.asked import STATUS, Failed, Page, Query, Reply, Wish, told
 
-__all__ = ["COUNTERS", "DISK", "STATUS", "VERIFY", "DeskBackend", "Failed", "Page", "Query",
-           "Reply", "Wish", "problems", "told"]  # fmt: skip
+__all__ = ["CODE", "COUNTERS", "DISK", "PIECES", "STATUS", "VERIFY", "DeskBackend", "Failed",
+           "Page", "Query", "Reply", "Wish", "problems", "told"]  # fmt: skip
 
 COUNTERS = Wish("counters", supervisor=True)
-#: Questions that are no verbs: is the audit chain whole, and how full is the store's disk?
-VERIFY, DISK = Wish("(verify)"), Wish("(disk)")
+#: Questions that are no verbs: is the audit chain whole, how full is the store's disk, what has
+#: become of the code that the entry `id` is about, and which pieces has its document?
+VERIFY, DISK, CODE, PIECES = Wish("(verify)"), Wish("(disk)"), Wish("(code)"), Wish("(pieces)")
 
 
 class DeskBackend(Protocol):

@@ -32,10 +32,15 @@ def moment(text: str) -> float | None:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def since(text: str, now: float) -> str:
-    """Return how long ago a time was, as people say it."""
+def age(text: str, now: float) -> str:
+    """Return how long ago a time was, as people say it: `3 min`; what is none stays as it is."""
     at = moment(text)
-    return f"{duration(now - at)} ago" if at is not None else text
+    return duration(now - at) if at is not None else text
+
+
+def since(text: str, now: float) -> str:
+    """Return how long ago a time was, with the word for it: `3 min ago`."""
+    return f"{age(text, now)} ago" if moment(text) is not None else text
 
 
 def iso(at: float) -> str:
