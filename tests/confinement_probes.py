@@ -40,6 +40,7 @@ PROBES: dict[str, list[Any]] = {
     "at": ["2100-01-01"],
     "approve": ["operator", f"{MARK}-role"],
     "approve_within": ["1h"],
+    "if_refused": ["fail"],
     "every": ["0 0 1 1 *"],
     "zone": ["UTC"],
     "catch_up": ["none"],

@@ -77,6 +77,8 @@ ACTIONS: tuple[Action, ...] = (
         "schedule/ID",
         created="a workflow is to run again and again",
         changed="the configuration says something else of it",
+        paused="it begins nothing until somebody resumes it",
+        resumed="it goes on",
         removed="it runs no more",
         fired="it was due, and a run began",
         missed="it was due while nothing ran, and that is not made up for",

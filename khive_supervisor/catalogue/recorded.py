@@ -58,6 +58,8 @@ RECORDED: Mapping[str, tuple[str, ...] | str] = {
     "workflow.approve": ("approval.given", "task.enqueued"),
     "workflow.reject": ("approval.refused", "task.cancelled"),
     "workflow.unschedule": ("schedule.removed",),
+    "workflow.pause": ("schedule.paused",),
+    "workflow.resume": ("schedule.resumed",),
     "index.build": ("index.build",),
     "hooks.event": _JOURNAL,
     "hooks.command": _JOURNAL,

@@ -76,6 +76,8 @@ SECTIONS = {
         "approve workflows.approvals Give an approval that is asked for: ID is its own (a3), or its task's (t12).",
         "reject workflows.approvals Refuse an approval that is asked for: ID is its own (a3), or its task's (t12).",
         "schedules workflows.schedules List the schedules: when each is due, and what the last time came to.",
+        "pause-schedule workflows.schedules Have a schedule begin nothing until resume-schedule, through reloads and restarts, too.",
+        "resume-schedule workflows.schedules Have a paused schedule go on; times that have passed meanwhile do not count.",
         "unschedule workflows.schedules Remove a schedule; the runs that it has begun go on.",
         "roles commands.tasks List the roles: whether they serve, what waits for them, and how they do.",
         "candidates routing.commands Show the candidates of roles (or of one ROLE): how each does, and whether it is available.",

@@ -184,12 +184,16 @@ class NewSchedule:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule as stored. `seen` is the time up to which it was looked at, in unix seconds."""
+    """A schedule as stored. `seen` is the time up to which it was looked at, in unix seconds.
+
+    `paused`: it begins nothing until it is resumed; what it is due for meanwhile does not count.
+    """
 
     id: int
     new: NewSchedule
     seen: float
     created_at: float
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

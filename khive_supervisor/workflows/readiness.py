@@ -39,12 +39,16 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """How things stand for a task; `approval` is the state of the one it needs, None: none."""
+    """How things stand for a task; `approval` is the state of the one it needs, None: none.
+
+    `refused` is what a refusal does, and `note` what was said with the decision.
+    """
 
     before: tuple[Before, ...] = ()
     start_at: float | None = None
     approval: str | None = None
     refused: str = CANCEL
+    note: str = ""
 
 
 class Next(StrEnum):
@@ -77,7 +81,8 @@ def verdict(found: Situation, now: float) -> Readiness:
         return Readiness(Next.CANCEL, told(fatal))
     if found.approval in (REFUSED, EXPIRED):
         outcome = Next.FAIL if found.refused == FAIL else Next.CANCEL
-        return Readiness(outcome, f"its approval was {found.approval}")
+        why = f": {found.note}" if found.note else ""
+        return Readiness(outcome, f"its approval was {found.approval}{why}")
     if held := [one for one in failed if one.policy == HOLD]:
         return Readiness(Next.HOLD, told(held))
     if any(one.state not in ENDED for one in found.before) or found.approval == ASKED:

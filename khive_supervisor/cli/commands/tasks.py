@@ -33,11 +33,11 @@ from khive_supervisor.cli.render.output import (
 from khive_supervisor.cli.render.readable import readable
 from khive_supervisor.cli.render.role_text import NO_ROLES, budget_word
 from khive_supervisor.cli.render.terminal import one_line
-from khive_supervisor.cli.render.times import asked, shown
+from khive_supervisor.cli.render.times import asked, shown, within
 from khive_supervisor.errors import InvalidInput, KhiveError, RoleFailed
 from khive_supervisor.tasks.model import STATES
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.workflows.model import CATCH_UPS, POLICIES
+from khive_supervisor.workflows.model import CATCH_UPS, POLICIES, REFUSALS
 
 #: Seconds that one call waits; the command goes on with the next.
 WAIT = 300
@@ -87,6 +87,9 @@ def _directory(named: str | None) -> str | None:
 @click.option("--at", help="When it may begin (30m, 12h, a local time).")
 @click.option("--approve", metavar="WHO", help="Who must agree before: operator, or another role.")
 @click.option("--approve-within", help="How long the approval may be given (7d).")
+@click.option(
+    "--if-refused", type=click.Choice(REFUSALS), help="What it does if it is refused (cancel)."
+)
 @click.option(
     "--every", metavar="CRON", help="Give it again and again, at the times of cron's five fields."
 )
@@ -158,7 +161,9 @@ def _assigned_text(answer: Shown) -> str:
 
 def _noted(answer: Shown) -> list[str]:
     """What an answer has to say beside itself."""
-    return [f"{style('note: ', 'yellow')}{answer['note']}"] if "note" in answer else []
+    if "note" not in answer:
+        return []
+    return [f"{style('note: ', 'yellow')}{within(str(answer['note']))}"]
 
 
 def _result_text(result: object, left: Mapping[str, str] | None) -> str:
@@ -202,7 +207,7 @@ def _tasks_text(answer: Mapping[str, Any]) -> str:
             task["role"],
             task.get("task_type", ""),
             task["attempts"],
-            task["created_at"],
+            shown(task["created_at"]),
             task.get("error") or task.get("progress", ""),
         )
         for task in answer["tasks"]

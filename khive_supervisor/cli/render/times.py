@@ -44,6 +44,11 @@ def shown(text: Any) -> str:
     return found.isoformat(sep=" ", timespec="milliseconds" if found.microsecond else "seconds")
 
 
+def within(text: str) -> str:
+    """A sentence of a verb's answer with its moments in local time."""
+    return _MOMENT.sub(lambda found: shown(found[0]), text)
+
+
 def day(text: str) -> str:
     """The local day of a moment."""
     found = _local(text)

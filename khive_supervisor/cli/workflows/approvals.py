@@ -9,6 +9,7 @@ import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.render.output import table
+from khive_supervisor.cli.render.times import shown
 
 
 @click.command("approvals")
@@ -28,7 +29,7 @@ def _approvals_text(answer: Mapping[str, Any]) -> str:
             one.get("workflow", ""),
             one["state"],
             one["by"],
-            one.get("expires_at", ""),
+            shown(one.get("expires_at", "")),
             one.get("note", ""),
         )
         for one in answer["approvals"]

@@ -18,7 +18,7 @@ from khive_supervisor.cli.connection.session import without_none as given
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.terminal import one_line
-from khive_supervisor.cli.render.times import asked
+from khive_supervisor.cli.render.times import asked, shown, within
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.workflows.model import RUN_STATES
@@ -126,7 +126,7 @@ def _list_text(answer: Mapping[str, Any]) -> str:
         for one in answer["workflows"]
     ]
     runs = [
-        (one["run"], one["name"], one["state"], _counted(one["steps"]), one["created_at"])
+        (one["run"], one["name"], one["state"], _counted(one["steps"]), shown(one["created_at"]))
         for one in answer["runs"]
     ]
     blocks = [table(("workflow", "steps", "every", "what"), known)] if known else []
@@ -152,9 +152,9 @@ def _run_text(answer: Mapping[str, Any]) -> str:
     for task in answer["tasks"]:
         for key, word in (("waits_for", "waits for"), ("error", "ended:")):
             if key in task:
-                lines.append(one_line(f"{task['task']} {word} {task[key]}"))
+                lines.append(one_line(f"{task['task']} {word} {within(task[key])}"))
     if "note" in answer:
-        lines.append(f"{style('note: ', 'yellow')}{answer['note']}")
+        lines.append(f"{style('note: ', 'yellow')}{within(answer['note'])}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""schedules, unschedule: what runs again and again."""
+"""schedules, pause-schedule, resume-schedule, unschedule: what runs again and again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ def schedules(run: Invocation) -> None:
 
 def _schedules_text(answer: Mapping[str, Any]) -> str:
     rows = [
-        (one["schedule"], one["name"], one["every"], one.get("zone", ""), one["next"], _last(one))
+        (
+            one["schedule"],
+            one["name"],
+            one["every"],
+            one.get("zone", ""),
+            shown(one["next"]),
+            _last(one),
+        )
         for one in answer["schedules"]
     ]
     headers = ("schedule", "workflow", "every", "zone", "next", "last")
@@ -33,6 +40,27 @@ def _last(one: Mapping[str, Any]) -> str:
         return ""
     last = one["last"][0]
     return f"{last.get('run', 'missed')}, due {shown(last['due'])}"
+
+
+@click.command("pause-schedule")
+@click.argument("schedule")
+@common_options
+def pause_schedule(run: Invocation, schedule: str) -> None:
+    """Have a schedule begin nothing until resume-schedule, through reloads and restarts, too."""
+    run.show("workflow.pause", _now, schedule=schedule)
+
+
+@click.command("resume-schedule")
+@click.argument("schedule")
+@common_options
+def resume_schedule(run: Invocation, schedule: str) -> None:
+    """Have a paused schedule go on; times that have passed meanwhile do not count."""
+    run.show("workflow.resume", _now, schedule=schedule)
+
+
+def _now(answer: Mapping[str, Any]) -> str:
+    state = "is paused" if answer["paused"] else f"is next due at {shown(answer['next'])}"
+    return f"{answer['schedule']} {answer['name']} {state}."
 
 
 @click.command("unschedule")
@@ -48,4 +76,4 @@ def _removed_text(answer: Mapping[str, Any]) -> str:
     return f"{answer['schedule']} {answer['name']} is removed.{note}"
 
 
-COMMANDS = (schedules, unschedule)
+COMMANDS = (schedules, pause_schedule, resume_schedule, unschedule)

@@ -22,7 +22,7 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
-from khive_supervisor.workflows.model import AFTER_LIMIT, CATCH_UPS, POLICIES
+from khive_supervisor.workflows.model import AFTER_LIMIT, CATCH_UPS, POLICIES, REFUSALS
 
 
 def roles(context: Context, args: Arguments) -> Answer:
@@ -94,6 +94,9 @@ _WAITS: JsonObject = {
         longest=shapes.NAME_LIMIT,
     ),
     "approve_within": schema.text("How long the approval may be given (7d)."),
+    "if_refused": schema.text(
+        "What it does if nobody agrees: cancel (by default), or fail.", choices=REFUSALS
+    ),
     "every": schema.text("When it is given again and again, as cron's five fields.", longest=200),
     "zone": schema.text("The time zone of every (this machine's), such as Europe/Berlin."),
     "catch_up": schema.text(

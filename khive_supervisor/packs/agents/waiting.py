@@ -56,7 +56,8 @@ def approval(context: Context, args: Arguments, role: str) -> ApprovalTerms | No
             hint=f"There are: {OPERATOR} (a person), {', '.join(known)}.",
         )
     within = args.get("approve_within")
-    return ApprovalTerms(by, LASTS if within is None else seconds_of(within))
+    lasts = LASTS if within is None else seconds_of(within)
+    return ApprovalTerms(by, lasts, args.get("if_refused", CANCEL))
 
 
 # --- again and again ------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ _DECIDE = {
     "note": schema.text("Why; it is kept with the decision.", longest=500),
 }
 _NOT_AGENTS = "whoever gives a task would approve it"
+_STANDING = "schedules are the user's standing orders"
 
 PACK = Pack(
     "workflow",
@@ -134,12 +135,30 @@ PACK = Pack(
             audience=Audience.AGENT, shared=True,
         ),
         Verb(
+            "workflow.pause",
+            "Have a schedule begin nothing until it is resumed.",
+            planned.pause,
+            {"schedule": numbers.SCHEDULE},
+            ("schedule",),
+            idempotent=True,
+            audience=Audience.OPERATOR, because=_STANDING,
+        ),
+        Verb(
+            "workflow.resume",
+            "Have a paused schedule go on; times that have passed meanwhile do not count.",
+            planned.resume,
+            {"schedule": numbers.SCHEDULE},
+            ("schedule",),
+            idempotent=True,
+            audience=Audience.OPERATOR, because=_STANDING,
+        ),
+        Verb(
             "workflow.unschedule",
             "Remove a schedule; the runs that it has begun go on.",
             planned.unschedule,
             {"schedule": numbers.SCHEDULE},
             ("schedule",),
-            audience=Audience.OPERATOR, because="schedules are the user's standing orders",
+            audience=Audience.OPERATOR, because=_STANDING,
         ),
     ),
 )  # fmt: skip

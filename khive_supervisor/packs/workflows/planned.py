@@ -27,7 +27,8 @@ def _shown(context: Context, found: Schedule) -> dict[str, object]:
         "schedule": f"s{found.id}",
         "name": new.name,
         "every": new.cron,
-        "next": waiting.when(due),
+        "next": "paused" if found.paused else waiting.when(due),
+        "paused": found.paused,
         "catch_up": new.catch_up,
         "configured": new.configured,
         "last": [_firing(one) for one in context.store.schedules.firings(found.id, SHOWN)],
@@ -40,6 +41,21 @@ def _shown(context: Context, found: Schedule) -> dict[str, object]:
 def _firing(one: Firing) -> dict[str, object]:
     shown: dict[str, object] = {"due": forms.timestamp(one.due), "at": forms.timestamp(one.at)}
     return {**shown, **({"missed": True} if one.run is None else {"run": f"w{one.run}"})}
+
+
+def pause(context: Context, args: Arguments) -> Answer:
+    """Have a schedule begin nothing until it is resumed."""
+    return _paused(context, args, paused=True)
+
+
+def resume(context: Context, args: Arguments) -> Answer:
+    """Have a schedule go on; times that have passed meanwhile do not count."""
+    return _paused(context, args, paused=False)
+
+
+def _paused(context: Context, args: Arguments, *, paused: bool) -> Answer:
+    _, number = numbers.number(args["schedule"], "s")
+    return _shown(context, context.store.schedules.pause(number, paused=paused))
 
 
 def unschedule(context: Context, args: Arguments) -> Answer:

@@ -67,13 +67,13 @@ class ApprovalRows:
             if state in (REFUSED, EXPIRED):
                 self.plan(task_id, ApprovalTerms(by, lasts, refused))
 
-    def state(self, task_id: int) -> tuple[str, str] | None:
-        """Return the state of a task's approval, and what a refusal does; None: it needs none."""
+    def state(self, task_id: int) -> tuple[str, str, str] | None:
+        """Return how a task's approval is, what a refusal does, and its note; None: none needed."""
         rows = self._database.rows(
-            "SELECT state, refusal FROM approvals WHERE task_id = ? ORDER BY id DESC LIMIT 1",
+            "SELECT state, refusal, note FROM approvals WHERE task_id = ? ORDER BY id DESC LIMIT 1",
             [task_id],
         )
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     def ask(self, row: WaitRow, wall: float) -> None:
         """Ask for the approval of a task, all of whose predecessors are through."""

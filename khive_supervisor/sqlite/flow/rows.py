@@ -66,11 +66,11 @@ class WaitRows:
         """Return True if the end of a task may concern another one; cheap, mostly False."""
         return bool(self._numbers(_CONCERNS, task_id))
 
-    def situation(self, row: WaitRow, approval: tuple[str, str] | None) -> Situation:
-        """Return how things stand for a task; `approval`: its state, and what a refusal does."""
+    def situation(self, row: WaitRow, approval: tuple[str, str, str] | None) -> Situation:
+        """Return how things stand for a task; `approval` is as `ApprovalRows.state` has it."""
         before = tuple(Before(*found) for found in self._database.rows(_BEFORE, [row.task_id]))
-        state, refusal = approval or (None, CANCEL)
-        return Situation(before, row.start_at, state, refusal)
+        state, refusal, note = approval or (None, CANCEL, "")
+        return Situation(before, row.start_at, state, refusal, note)
 
     def before(self, task_id: int) -> list[Before]:
         """Return the tasks that one comes after, as they are now."""

@@ -115,6 +115,7 @@ _SCHEDULES: tuple[str, ...] = (
         input      TEXT NOT NULL CHECK (json_valid(input)),
         configured INTEGER NOT NULL DEFAULT 0 CHECK (configured IN (0, 1)),
         seen       REAL NOT NULL,
+        paused     INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
         actor      TEXT NOT NULL DEFAULT '',
         namespace  TEXT NOT NULL DEFAULT '',
         session    TEXT NOT NULL DEFAULT '',

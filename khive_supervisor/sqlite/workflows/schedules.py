@@ -18,7 +18,7 @@ from khive_supervisor.workflows.model import Firing, NewRun, NewSchedule, Schedu
 
 _COLUMNS = (
     "id, name, cron, definition, input, zone, catch_up, actor, namespace, session, cwd, project, "
-    "configured, seen, created_at"
+    "configured, seen, created_at, paused"
 )
 
 
@@ -113,6 +113,17 @@ class ScheduleTable(ScheduleStore):
         self._database.rows("DELETE FROM schedules WHERE id = ?", [found.id])
         self._told(wall, found.id, "removed", found.new)
 
+    def pause(self, number: int, *, paused: bool) -> Schedule:
+        with self._database.write():
+            found = self._existing(number)
+            if found.paused != paused:
+                wall = self._clock()
+                # What it was due for while it was paused does not count.
+                seen = {} if paused else {"seen": wall}
+                self._database.update("schedules", number, paused=int(paused), **seen)
+                self._told(wall, number, "paused" if paused else "resumed", found.new)
+            return self._existing(number)
+
     def firings(self, number: int, limit: int = 20) -> list[Firing]:
         rows = self._database.rows(
             "SELECT schedule_id, due, at, run_id FROM schedule_firings WHERE schedule_id = ? "
@@ -127,6 +138,8 @@ class ScheduleTable(ScheduleStore):
             if not rows:
                 return None
             schedule = _schedule_of(rows[0])
+            if schedule.paused:
+                return None
             self._database.update("schedules", number, seen=now)
             first = self._database.changed(
                 "INSERT INTO schedule_firings (schedule_id, due, at) VALUES (?, ?, ?) "
@@ -161,7 +174,7 @@ class ScheduleTable(ScheduleStore):
 
 def _schedule_of(row: tuple[Any, ...]) -> Schedule:
     number, name, cron, definition, given, zone, catch_up, *callers = row
-    actor, namespace, session, cwd, project, configured, seen, created_at = callers
+    actor, namespace, session, cwd, project, configured, seen, created_at, paused = callers
     new = NewSchedule(
         name,
         cron,
@@ -176,7 +189,7 @@ def _schedule_of(row: tuple[Any, ...]) -> Schedule:
         None if project is None else _plain(project),
         bool(configured),
     )
-    return Schedule(number, new, seen, created_at)
+    return Schedule(number, new, seen, created_at, bool(paused))
 
 
 def _plain(text: str) -> Any:

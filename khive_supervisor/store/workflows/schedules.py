@@ -27,6 +27,13 @@ class ScheduleStore(Protocol):
         """Remove a schedule with its firings; its runs stay. `NotFound` without it."""
         ...
 
+    def pause(self, number: int, *, paused: bool) -> Schedule:
+        """Have a schedule begin nothing, or go on from now; as it is already, nothing changes.
+
+        `NotFound` without it.
+        """
+        ...
+
     def firings(self, number: int, limit: int = 20) -> list[Firing]:
         """Return the last firings of a schedule, newest first."""
         ...
@@ -34,8 +41,8 @@ class ScheduleStore(Protocol):
     def fire(self, number: int, due: float, now: float, run: NewRun | None) -> WorkflowRun | None:
         """Begin a run for a due time, once, whoever else sees that it is due.
 
-        None: another process has done it, or the schedule is gone; or `run` is None, which notes
-        that the time was missed. The schedule counts as looked at up to `now` in any case.
+        None: another process has done it, or the schedule is gone or paused; or `run` is None,
+        which notes that the time was missed. It counts as looked at up to `now` in any case.
         """
         ...
 

@@ -26,7 +26,7 @@ def look(store: Store, now: float) -> float | None:
     Return in how many seconds to look again, `LOOK` at most; None: nothing is to come.
     """
     store.workflows.come_due(now)
-    due = [_see_to(store, schedule, now) for schedule in store.schedules.all()]
+    due = [_see_to(store, one, now) for one in store.schedules.all() if not one.paused]
     coming = [at for at in (*due, store.workflows.next_due()) if at is not None]
     return min(max(0.0, min(coming) - now), LOOK) if coming else None
 

@@ -83,6 +83,45 @@ def test_a_schedule_fires_once_for_each_time_it_is_due(roles: RoleBench) -> None
     assert store.all() == []
 
 
+def test_a_paused_schedule_is_paused_after_a_reload_and_a_restart(roles: RoleBench) -> None:
+    roles.khive.run("assign", '"tick"', "--role", "py", "--every", "* * * * *")
+    assert "s1 every-py is paused." in roles.khive.run("pause-schedule", "s1").stdout
+    roles.khive.run("reload")
+    roles.khive.run("stop")
+    roles.khive.start()
+    (one,) = roles.khive.json("schedules")["schedules"]
+    assert (one["paused"], one["next"]) == (True, "paused")
+    assert "is next due at" in roles.khive.run("resume-schedule", "s1").stdout
+    assert not roles.khive.json("schedules")["schedules"][0]["paused"]
+
+
+def test_who_waits_keeps_its_place_while_its_role_is_drained(roles: RoleBench) -> None:
+    first = roles.khive.json("assign", '"one"', "--role", "other")["task"]
+    wait_until(lambda: roles.khive.json("task", first)["state"] == "done", "it is done")
+    roles.khive.run("drain-role", "py")
+    queued = roles.khive.json("assign", '"two"', "--role", "py")["task"]
+    after = ("--after", queued, "--after", first)
+    waiting = roles.khive.json("assign", f'"{{{{{queued}.result}}}}"', "--role", "py", *after)
+    assert waiting["state"] == "waiting"
+    roles.khive.run("reload")
+    states = [roles.khive.json("task", one)["state"] for one in (queued, waiting["task"])]
+    assert states == ["queued", "waiting"]
+    roles.khive.run("resume-role", "py")
+    assert roles.ended(int(waiting["task"][1:])).result == "two"
+
+
+def test_a_refusal_can_be_a_failure(roles: RoleBench) -> None:
+    asks = ("--approve", "operator", "--if-refused", "fail")
+    refused = roles.khive.json("assign", '"go"', "--role", "py", *asks)["task"]
+    instead = ("--after", refused, "--on-failure", "run")
+    other = roles.khive.json("assign", f'"{{{{{refused}.state}}}}"', "--role", "py", *instead)
+    wait_until(lambda: roles.khive.json("approvals")["approvals"], "somebody is asked")
+    assert "+" in roles.khive.run("approvals", TZ="Asia/Tokyo").stdout
+    assert roles.khive.json("reject", refused, "--note", "not today")["state"] == "failed"
+    assert "not today" in str(roles.khive.json("task", refused)["error"])
+    assert roles.ended(int(other["task"][1:])).result == "failed"
+
+
 def chain(number: int, length: int = 4) -> NewRun:
     """Return a run whose steps come one after the other, each with what the one before found."""
     steps = []

@@ -123,3 +123,10 @@ def test_a_day_that_has_a_name_begins_at_its_local_midnight(zone: In, where: str
     for name, days in (("today", 0), (" Yesterday", 1)):
         day = dt.datetime.now(ZoneInfo(where)).date() - dt.timedelta(days)
         assert times.asked(name) == times.asked(day.isoformat())
+
+
+def test_moments_within_a_sentence_are_local(zone: In) -> None:
+    zone("Asia/Tokyo")
+    said = "t2 waits for t1, the approval a1 by operator until 2026-11-29T12:00:00Z."
+    assert times.within(said).endswith("until 2026-11-29 21:00:00+09:00.")
+    assert times.within("nothing of the clock") == "nothing of the clock"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +245,38 @@ def test_two_who_look_fire_a_due_time_once(engine: Engine, tmp_path: Path, bench
     assert len(bench.store.workflows.page()) == 3
     firings = bench.store.schedules.firings(1)
     assert [one.due for one in firings] == sorted({one.due for one in firings}, reverse=True)
+
+
+def test_a_paused_schedule_begins_nothing_and_makes_up_for_nothing(bench: Bench) -> None:
+    schedules = bench.store.schedules
+    number = schedules.add(EACH_HOUR).id
+    assert schedules.pause(number, paused=True).paused
+    assert schedules.pause(number, paused=True).paused
+    bench.at += 3 * 3600
+    assert clockwork.look(bench.store, bench.at) is None
+    # Whoever saw that it is due before it was paused begins nothing either.
+    assert schedules.fire(number, bench.at, bench.at, graph()) is None
+    assert not schedules.firings(number)
+    assert not schedules.pause(number, paused=False).paused
+    clockwork.look(bench.store, bench.at)
+    assert not schedules.firings(number)
+    bench.at += 3600
+    clockwork.look(bench.store, bench.at)
+    assert len(schedules.firings(number)) == 1
+    told = [kind for kind in bench.kinds() if kind.startswith("schedule.")]
+    assert told == [f"schedule.{one}" for one in ("created", "paused", "resumed", "fired")]
+    with pytest.raises(NotFound):
+        schedules.pause(99, paused=True)
+
+
+def test_a_configured_schedule_that_is_paused_stays_so(bench: Bench) -> None:
+    schedules = bench.store.schedules
+    wanted = replace(EACH_HOUR, configured=True)
+    schedules.configure([wanted])
+    schedules.pause(1, paused=True)
+    schedules.configure([replace(wanted, cron="*/5 * * * *")])
+    (found,) = schedules.all()
+    assert (found.paused, found.new.cron) == (True, "*/5 * * * *")
 
 
 def test_configured_schedules_come_change_and_go(bench: Bench) -> None:
