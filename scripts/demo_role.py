@@ -88,7 +88,7 @@ def show() -> None:
         try:
             asyncio.run(_work(example))
         finally:
-            example.run("stop", "--sessions")
+            example.run_quietly("stop", "--sessions")
 
 
 async def _work(example: Example) -> None:

@@ -118,7 +118,7 @@ def show() -> None:
             _fail_over(example)
             _approve(example)
         finally:
-            example.run("stop", "--sessions")
+            example.run_quietly("stop", "--sessions")
             server.shutdown()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 #: Says how the request of a number is answered: a status and headers; None: not at all.
@@ -45,6 +46,14 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/hook"
 
 
+def _parsed(body: bytes) -> Any:
+    """JSON, or what came as it is: other services speak XML, or send forms."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return {"type": None, "text": body.decode("utf-8", "replace")}
+
+
 @contextmanager
 def receiver(plan: Plan = well) -> Iterator[Receiver]:
     found = Receiver(plan=plan)
@@ -56,7 +65,7 @@ def receiver(plan: Plan = well) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = {"path": self.path, "headers": headers, "raw": body}
-            answer = found.take({**request, "body": json.loads(body)})
+            answer = found.take({**request, "body": _parsed(body)})
             if answer is None:
                 found.let_go.wait()
                 answer = 500, {}
@@ -81,4 +90,50 @@ def receiver(plan: Plan = well) -> Iterator[Receiver]:
             yield found
         finally:
             found.let_go.set()
+            server.shutdown()
+
+
+@dataclass
+class Mailbox:
+    """Letters as they came in over SMTP."""
+
+    port: int = 0
+    letters: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    """An SMTP server on the loopback that takes every letter."""
+    found = Mailbox()
+
+    class Session(StreamRequestHandler):
+        timeout = 30
+
+        def handle(self) -> None:
+            self._say("220 ready")
+            while line := self.rfile.readline():
+                word = line.decode("utf-8", "replace").strip().upper()
+                if word == "DATA":
+                    self._say("354 go on")
+                    lines = iter(self.rfile.readline, b".\r\n")
+                    found.letters.append(b"".join(lines).decode("utf-8", "replace"))
+                self._say("221 bye" if word == "QUIT" else "250 fine")
+                if word == "QUIT":
+                    return
+
+        def _say(self, text: str) -> None:
+            self.wfile.write(f"{text}\r\n".encode())
+
+    class Server(ThreadingTCPServer):
+        daemon_threads = True
+
+        def handle_error(self, *args: object) -> None:
+            """Say nothing: whoever hangs up was killed."""
+
+    with Server(("127.0.0.1", 0), Session) as server:
+        found.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield found
+        finally:
             server.shutdown()

@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 _DAY = 24 * 60
+#: Seconds after which whoever is still within them asks again.
+_SHORTEST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,17 @@ class QuietHours:
     def left(self, local: dt.datetime) -> float:
         """Return the seconds until they end; 0 outside of them.
 
-        `local` is the time on the reader's clock. When clocks are changed meanwhile they end an
-        hour off, and whoever wakes then asks again.
+        `local` is the time on the reader's clock, with its zone. They end when that clock shows
+        their end, also if it is changed meanwhile: to a second that is elapsed and not shown.
         """
         minute = local.hour * 60 + local.minute + (local.second + local.microsecond / 1e6) / 60
         since = (minute - self.start) % _DAY
         length = (self.end - self.start) % _DAY
-        return (length - since) * 60 if since < length else 0.0
+        if since >= length:
+            return 0.0
+        end = (local + dt.timedelta(minutes=length - since)).replace(fold=local.fold)
+        # A clock that is put forward over their end shows a moment before it: then it is over.
+        return max(_SHORTEST, end.timestamp() - local.timestamp())
 
 
 def wait_of(digest: float, quiet: QuietHours | None, local: dt.datetime) -> float:

@@ -12,6 +12,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.render.output import counted, table
 from khive_supervisor.cli.render.terminal import one_line
+from khive_supervisor.cli.render.times import shown
 from khive_supervisor.store.channels.deliveries import STATES
 
 Answer = Mapping[str, Any]
@@ -63,7 +64,7 @@ def _tested(answer: Answer) -> str:
     name = one_line(answer["channel"])
     if answer["state"] == "sent":
         return f"{name} has it, at attempt {answer['attempts']}."
-    error = one_line(answer["error"]) or "nothing has tried to send it: is a supervisor running?"
+    error = one_line(answer["error"])
     if answer["state"] == "dead":
         return f"{name} does not get it: {error}."
     return f"{name} has not got it yet: {error}. It is tried again; `channels log {name}` says how."
@@ -84,7 +85,7 @@ def _logged(answer: Answer) -> str:
         return "Nothing."
     rows = [
         (
-            one["made_at"],
+            shown(one["made_at"]),
             one["channel"],
             one["state"],
             one["attempts"],
@@ -100,7 +101,7 @@ def _logged(answer: Answer) -> str:
 @click.argument("name")
 @common_options
 def retry(run: Invocation, name: str) -> None:
-    """Send again what the channel NAME has given up."""
+    """Send what the channel NAME has given up, or waits to try again, now."""
     run.show("channels.retry", _again, channel=name)
 
 

@@ -11,7 +11,7 @@ from khive_supervisor.channels.messages import message_of
 from khive_supervisor.channels.stored import new_delivery, read_message
 from khive_supervisor.config.settings.channels import Channel, channel_as_dict
 from khive_supervisor.errors import NotFound
-from khive_supervisor.store.channels.deliveries import STATES, Delivery
+from khive_supervisor.store.channels.deliveries import STATES, WAITING, Delivery
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.context import Context
@@ -59,6 +59,7 @@ def try_out(context: Context, args: Arguments) -> Answer:
     key = f"test-{context.store.past().hex()[:8]}-{int(now * 1000)}"
     event = Event(TEST, f"channel/{channel.name}/{key}", now, key)
     message = message_of(event, contents=False)
+    store.trouble(channel.name, "")  # a receiver that was in trouble is tried all the same
     store.feed(channel.name, 0, [new_delivery(message)])
     found = _wait_for(context, channel.name, key, args.get("timeout", WAIT))
     if found is None:
@@ -66,11 +67,25 @@ def try_out(context: Context, args: Arguments) -> Answer:
             f"The channel {channel.name} is not known to the store yet.",
             hint="A supervisor has to run with this configuration: `khive-supervisor reload`.",
         )
-    return show(found)
+    shown = show(found)
+    if found.ended_at is None and not found.error:
+        shown["error"] = _why_not_tried(context, channel.name)
+    return shown
+
+
+def _why_not_tried(context: Context, name: str) -> str:
+    """Return why a message has not been tried yet; another one may be at work, or nobody is."""
+    known = context.store.deliveries.subscriptions()
+    if problem := next((one.problem for one in known if one.name == name), ""):
+        return problem
+    waiting = context.store.deliveries.counts().get((name, WAITING), 0) - 1
+    if waiting > 0:
+        return f"not tried yet; on the way beside it: {waiting}"
+    return "nothing has tried to send it: is a supervisor running?"
 
 
 def retry(context: Context, args: Arguments) -> Answer:
-    """Let what a channel has given up be sent again."""
+    """Let what a channel has given up, or waits to try again, be sent now."""
     channel = _channel(context, args["channel"])
     return {"channel": channel.name, "again": context.store.deliveries.retry(channel.name)}
 
@@ -139,7 +154,7 @@ PACK = Pack(
              },
              required=("channel",), waits=True, audience=Audience.OPERATOR, shared=True,
              because=_SENDS),
-        Verb("channels.retry", "Send again what a channel has given up.", retry,
+        Verb("channels.retry", "Send now what a channel has given up or waits to try.", retry,
              {"channel": _NAME}, required=("channel",), audience=Audience.OPERATOR, shared=True,
              because=_SENDS),
     ),

@@ -170,12 +170,14 @@ class DeliveryTable(DeliveryStore):
 
     def retry(self, channel: str) -> int:
         now = self._clock()
-        return self._database.changed(
-            "UPDATE deliveries SET state = ?1, attempts = 0, made_at = ?2, due_at = ?2, "
-            "set_at = ?2, ended_at = NULL WHERE state = ?3 "
-            "AND channel_id = (SELECT id FROM channels WHERE name = ?4)",
-            [WAITING, now, DEAD, channel],
-        )
+        with self._database.write(local=True):
+            self.trouble(channel, "")
+            return self._database.changed(
+                "UPDATE deliveries SET state = ?1, attempts = 0, made_at = ?2, due_at = ?2, "
+                "set_at = ?2, ended_at = NULL WHERE state IN (?1, ?3) "
+                "AND channel_id = (SELECT id FROM channels WHERE name = ?4)",
+                [WAITING, now, DEAD, channel],
+            )
 
     def forget(self, before: float, limit: int) -> int:
         ended = (SENT, DEAD, JOINED, before, limit)

@@ -148,7 +148,10 @@ class DeliveryStore(Protocol):
         ...
 
     def retry(self, channel: str) -> int:
-        """Let what was given up be sent again; return how many messages that are."""
+        """Let what was given up, or waits for its next attempt, be sent now; return how many.
+
+        What was wrong with the channel is forgotten, so that it does not wait either.
+        """
         ...
 
     def forget(self, before: float, limit: int) -> int:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from receivers import Receiver, receiver
+from receivers import Receiver, mailbox, receiver
 from support import Installation, kill, wait_until
 
 from khive_supervisor import exitcodes
@@ -133,3 +133,39 @@ events = ["memory.*"]
     assert '"memory.remembered"' in told.read_text()
     assert SECRET not in told.with_suffix(".env").read_text()
     assert os.fsdecode(khive.home) in told.with_suffix(".env").read_text()
+
+
+@pytest.mark.parametrize("url", ["xml://{}/a", "form://{}/a", "ntfy://{}/topic", "jsons"])
+def test_services_of_apprise_are_reached(khive: Installation, there: Receiver, url: str) -> None:
+    where = f"127.0.0.1:{there.port}"
+    target = f"json://user:pass@{where}/a" if url == "jsons" else url.format(where)
+    more = f'[[channels]]\nname = "service"\nkind = "apprise"\nurl = "{target}"\n'
+    begin(khive, there, more)
+    answer = khive.json("channels", "test", "service")
+    assert answer["state"] == "sent"
+    assert [one for one in there.taken if b"test" in one["raw"]]
+
+
+def test_mail_is_sent(khive: Installation, there: Receiver) -> None:
+    with mailbox() as box:
+        url = (
+            f"mailto://127.0.0.1:{box.port}?from=khive@example.com&to=ada@example.com&mode=insecure"
+        )
+        more = f'[[channels]]\nname = "mail"\nkind = "apprise"\nurl = "{url}"\n'
+        begin(khive, there, more)
+        assert khive.json("channels", "test", "mail")["state"] == "sent"
+        assert [one for one in box.letters if "test" in one and "ada@example.com" in one]
+
+
+def test_a_channel_that_waits_is_tried_at_once_when_somebody_asks(khive: Installation) -> None:
+    """A receiver that wanted to be left alone for an hour is asked by `test` and `retry`."""
+    answers = {1: (503, {"Retry-After": "3000"}), 2: (503, {"Retry-After": "3000"})}
+    with receiver(lambda number: answers.get(number, (200, {}))) as there:
+        begin(khive, there)
+        khive.call("memory.remember", content="what nobody takes at first")
+        wait_until(lambda: len(there.requests) == 1, "the first attempt")
+        wait_until(lambda: khive.json("channels", "list")["channels"][0]["problem"], "the trouble")
+        done = khive.run("channels", "test", "hook", "--json", code=exitcodes.FAILURE)
+        assert "503" in done.stdout
+        assert khive.json("channels", "retry", "hook")["again"] == 2
+        wait_until(lambda: len(there.taken) == 2, "both to be told")

@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 import hmac
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,41 @@ def test_at_the_end_of_quiet_hours_it_is_not_quiet(start: int, end: int, second:
     left = quiet.left(local)
     assert 0 <= left < 86400
     assert quiet.left(local + dt.timedelta(seconds=left)) == 0 or start == end
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+#: A day before clocks go forward, and one before they go back.
+CHANGES = (dt.datetime(2026, 3, 28, tzinfo=dt.UTC), dt.datetime(2026, 10, 24, tzinfo=dt.UTC))
+
+
+@given(
+    st.sampled_from(CHANGES), st.integers(0, 2 * 1440), st.integers(0, 1439), st.integers(0, 1439)
+)
+def test_quiet_hours_end_by_the_readers_clock_also_when_it_is_changed(
+    day: dt.datetime, minute: int, start: int, end: int
+) -> None:
+    quiet = QuietHours(start, end)
+
+    def left(moment: dt.datetime) -> float:
+        return quiet.left(moment.astimezone(BERLIN))
+
+    begin = moment = day + dt.timedelta(minutes=minute)
+    waits = 0
+    while (seconds := left(moment)) > 0:
+        moment += dt.timedelta(seconds=seconds)
+        waits += 1
+        assert waits <= 61  # over an end that is skipped, or shown twice
+    first = next(after for after in range(26 * 60) if not left(begin + dt.timedelta(minutes=after)))
+    late = moment - begin - dt.timedelta(minutes=first)
+    skipped = 120 <= end <= 180 and day is CHANGES[0]
+    assert dt.timedelta(0) <= late <= dt.timedelta(minutes=60 if skipped else 0)
+
+
+def test_a_night_in_which_clocks_go_forward_is_an_hour_shorter() -> None:
+    quiet = QuietHours.of("22:00-07:00")
+    assert quiet is not None
+    assert quiet.left(dt.datetime(2026, 3, 28, 22, 0, tzinfo=BERLIN)) == 8 * 3600
+    assert quiet.left(dt.datetime(2026, 10, 24, 22, 0, tzinfo=BERLIN)) == 10 * 3600
 
 
 def test_no_hours_are_never_quiet() -> None:

@@ -89,10 +89,12 @@ class Deliverer:
 
     async def turn(self) -> float:
         """Send one message if one is due; return the seconds until the next turn."""
+        name = self.channel.name
         if (left := self._paused_until - self.clock()) > 0:
             self._wanted.clear()
-            return left
-        name = self.channel.name
+            if not await self.with_store(self._is_wanted_now):
+                return left
+            self._paused_until, self._failures = 0.0, 0
         await self._join_gathered()
         found: Delivery | None = await self.with_store(lambda s: s.deliveries.following(name))
         if found is None:
@@ -104,6 +106,11 @@ class Deliverer:
             return await self._unusable(str(unusable))
         await self._deliver(found, address)
         return 0.0
+
+    def _is_wanted_now(self, store: Store) -> bool:
+        """Return True if somebody has had the channel's trouble forgotten: it is tried now."""
+        known = store.deliveries.subscriptions()
+        return any(one.name == self.channel.name and not one.problem for one in known)
 
     async def _unusable(self, problem: str) -> float:
         """Say why nothing can be sent; what waits goes on waiting."""
