@@ -17,6 +17,7 @@ SECTIONS = {
         "start service.start Start the supervisor; in the foreground this process is it, and takes the signals.",
         "stop service.supervise Stop the supervisor.",
         "status service.supervise Show the supervisor, its processes, the index and the open sessions.",
+        "top top.commands Watch what runs now: sessions, roles, tasks and processes; ? shows the keys.",
         "open service.desk Open the page: what runs, what waits for you, and what is known.",
         "logs service.supervise Show the log of the supervisor and all its processes.",
         "upgrade service.upgrade Have this command's release take over from the supervisor that runs.",

@@ -97,7 +97,7 @@ def verbs(config_file: str | None, count: int = 1, cwd: str | None = None) -> It
         with VerbsAlone(config_file, here, seen_by_supervisor(config_file)) as alone:
             yield [alone]
         return
-    fields = _hello(config_file, here)
+    fields = command_hello(config_file, here)
 
     def talk(path: str) -> ControlClient:
         return ControlClient(path, "verbs", **fields)
@@ -114,8 +114,9 @@ def without_none(given: Mapping[str, Any]) -> JsonObject:
     return {n: list(value) if isinstance(value, tuple) else value for n, value in taken.items()}
 
 
-def _hello(config_file: str | None, cwd: str) -> JsonObject:
+def command_hello(config_file: str | None, cwd: str | None = None) -> JsonObject:
     """Return what a conversation tells of this command: where it is, and what it goes by."""
+    cwd = cwd or paths.working_directory()
     return {
         "pid": os.getpid(),
         "cwd": cwd,

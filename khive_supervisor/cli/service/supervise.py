@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,11 +13,11 @@ from khive_supervisor.cli.connection.finding import control, holder_of, reach, s
 from khive_supervisor.cli.connection.permission import not_confined
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.connection.waiting import LOOK_AGAIN, Wait
+from khive_supervisor.cli.render.log_text import log_text
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import exactly
 from khive_supervisor.cli.render.status_text import status_text
-from khive_supervisor.cli.render.terminal import json_text, one_line
-from khive_supervisor.cli.render.times import shown
+from khive_supervisor.cli.render.terminal import json_text
 from khive_supervisor.control.client import ControlClient, owner
 from khive_supervisor.errors import NotFound, NotRunning, Unresponsive, VersionMismatch
 from khive_supervisor.host.processes import alive, end_group, stopped, stopped_workers
@@ -119,7 +118,7 @@ def logs(run: Invocation, follow: bool, lines: int) -> None:
     if not os.path.exists(path):
         raise NotFound(f"There is no log at {path}.", hint="It begins with the first start.")
     for line in _tail(path, lines, follow):
-        exactly(json_text(line) if run.as_json else _log_text(line))
+        exactly(json_text(line) if run.as_json else log_text(line))
 
 
 def _tail(path: str, count: int, follow: bool) -> Iterator[str]:
@@ -145,19 +144,6 @@ def _inode(path: str) -> int:
         return os.stat(path).st_ino
     except FileNotFoundError:
         return -1
-
-
-def _log_text(line: str) -> str:
-    try:
-        data = json.loads(line)
-    except ValueError:
-        return one_line(line)
-    if not isinstance(data, dict):
-        return one_line(line)
-    head = [one_line(data.pop(k, "-")) for k in ("ts", "level", "process", "pid", "event")]
-    data.pop("logger", None)
-    rest = " ".join(f"{one_line(k)}={one_line(v)}" for k, v in data.items())
-    return f"{shown(head[0])} {head[1]:7} {head[2]}[{head[3]}] {head[4]} {rest}".rstrip()
 
 
 COMMANDS = (stop, status, logs)

@@ -78,7 +78,7 @@ FLOORS = (
     ("supervision",),
     ("cli.render",),
     ("cli.connection", "cli.clients"),
-    ("cli.service", "cli.doctor"),
+    ("cli.service", "cli.doctor", "cli.top"),
     ("cli.memories",),
     ("cli.commands",),
     ("cli.workflows",),

@@ -1,0 +1,1 @@
+"""`top`: what runs now, in a terminal, as it moves."""
