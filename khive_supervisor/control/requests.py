@@ -33,7 +33,8 @@ class IdentityData(TypedDict):
 class SessionRequest(TypedDict, total=False):
     """Serve a client: `kind` is `attach` (MCP on its pipes) or `verbs` (on its connection).
 
-    `process` is the client that has started who is at the other end: "pid:start". `settings` and
+    `arrived` is when the client came, of the clock that is the same in all processes. `process` is
+    the client that has started who is at the other end: "pid:start". `settings` and
     `project` are the project's part of the configuration, `identity` the project that its memories
     are about, and `role` the one whose task has started the client; `notice` is written to the
     client's stderr. `acks`: say on the connection that a worker has begun. `again`, `reserved` and
@@ -44,6 +45,7 @@ class SessionRequest(TypedDict, total=False):
     kind: Required[str]
     session: str
     pid: int
+    arrived: float
     process: str
     cwd: str
     env: Mapping[str, str]

@@ -185,6 +185,8 @@ class Claim:
     agent_session: str = ""
     agent_counted: int = 0
     project: Mapping[str, Any] | None = None
+    #: When it was given, in unix seconds.
+    created_at: float = 0.0
     directory: str = ""
     #: What the handler is told of earlier tasks like it; empty: nothing.
     history: str = ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience
+from khive_supervisor.control import measured
 from khive_supervisor.packs.capture.sessions import learn_session
 from khive_supervisor.packs.hooks import completing, learning, sessions, speaking, whose
 from khive_supervisor.packs.hooks.briefing import BRIEF
@@ -25,6 +27,8 @@ _T = TypeVar("_T")
 
 #: Events at whose end a session's journal is learned from.
 _LEARNED_AT = frozenset(("Stop", "SessionEnd", "PreCompact"))
+#: Letters of an event's name that metrics tell.
+MOST_LABEL = 40
 #: What reads plain text, and puts it into the context as it is.
 _PLAIN = frozenset((("claude-code", "SessionStart"),))
 
@@ -34,6 +38,16 @@ def handle(context: Context, event: HookEvent) -> str:
 
     Whatever fails is logged, and the rest is done: a client never notices.
     """
+    began = time.perf_counter()
+    try:
+        return _handle(context, event)
+    finally:
+        # A label must be one of few: whatever else a client calls its event is not told apart.
+        name = event.name if event.name.isascii() and event.name.isalpha() else "other"
+        measured.took(measured.HOOK, name[:MOST_LABEL], began)
+
+
+def _handle(context: Context, event: HookEvent) -> str:
     known = _tried("session", lambda: whose.session_of(context, event))
     if known is None:
         log.info("hooks.passed_over", client=event.client, hook=event.name)

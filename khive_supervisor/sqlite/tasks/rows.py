@@ -24,7 +24,7 @@ _NAMES = tuple(COLUMNS.split(", "))
 #: What `claim_of` takes.
 CLAIMED_COLUMNS = (
     "id, token, role, task_type, payload, attempts, attempts_max, deadline, actor, namespace, "
-    "session, cwd, agent_session, agent_counted, project"
+    "session, cwd, agent_session, agent_counted, project, created_at"
 )
 
 
@@ -45,11 +45,12 @@ def task_of(row: tuple[Any, ...]) -> Task:
 
 def claim_of(row: tuple[Any, ...], lease: Moment) -> Claim:
     """Return the claim of a row of `CLAIMED_COLUMNS`, as it will be once it is claimed."""
-    task_id, token, role, task_type, payload, attempts, most, *rest, project = row
+    task_id, token, role, task_type, payload, attempts, most, *rest, project, created = row
     found = Claim(
         task_id, token + 1, role, task_type, _value(payload), attempts + 1, most, lease, *rest
     )
-    return found if project is None else replace(found, project=_value(project))
+    known = None if project is None else _value(project)
+    return replace(found, project=known, created_at=created)
 
 
 def _value(text: str) -> Any:

@@ -8,6 +8,7 @@ stands.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,7 @@ class Arrivals:
         env = arrival.hello.get("env") or {}
         return {
             **arrival.hello,
+            "arrived": time.monotonic(),
             "notice": self.upgrader.notice_for(arrival.hello),
             "env": {name: value for name, value in env.items() if name in allowed},
             **terms.for_worker(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from khive_supervisor import logs
 from khive_supervisor.access.grant import check_operator
 from khive_supervisor.access.seen import OF_COMMAND, roles_for, status_for
 from khive_supervisor.audit import actors
+from khive_supervisor.control import measured
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.control.desk import DeskDoor
@@ -90,7 +92,9 @@ class Operations:
         return status_for(await self.whole_status(), grant, grant.owners, OF_COMMAND)
 
     async def _counters(self, _asker: Arrival, _args: Arguments) -> Answer:
-        return {"workers": self.sessions.counts(), "reloads": dict(self.reloader.outcomes)}
+        counted = Counter(self.sessions.counts())
+        counted.update(measured.counts())  # what this process has measured itself
+        return {"workers": dict(counted), "reloads": dict(self.reloader.outcomes)}
 
     async def _stop(self, asker: Arrival, args: Arguments) -> Answer:
         self.ending.soon(self._who(asker), sessions=bool(args.get("sessions")))

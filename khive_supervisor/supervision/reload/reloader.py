@@ -25,6 +25,7 @@ from khive_supervisor.config.changes import ConfigDiff, diff, digest_of, in_forc
 from khive_supervisor.config.handlers import check_handlers
 from khive_supervisor.config.load import load
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.control import measured
 from khive_supervisor.errors import ConfigError
 from khive_supervisor.supervision.maintenance.audit_events import AuditEvents
 from khive_supervisor.supervision.reload.result import (
@@ -279,6 +280,7 @@ class Reloader:
         """Go on to a phase, and note how long the one before it took."""
         now = self.clock()
         self._timings[self.phase] = round((now - self._since) * 1000, 1)
+        measured.observe(measured.RELOAD_PHASE, self.phase, now - self._since)
         self.phase, self._since = phase, now
         log.debug("reload.phase", phase=phase)
 

@@ -152,7 +152,7 @@ class RoleGeneration:
     def _start_worker(self, environment: dict[str, str]) -> RoleWorker:
         role, config = self.role, self.config
         name = named_here(f"{role.role}-{self.number}-{secrets.token_hex(4)}", self.around.node())
-        worker = RoleWorker(name, self.observer, self.around.take_log, role.timeout)
+        worker = RoleWorker(name, role.role, self.observer, self.around.take_log, role.timeout)
         request: RoleRequest = {
             "kind": "role",
             "worker": name,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.budget import ModelPrice
-from khive_supervisor.control import protocol
+from khive_supervisor.control import measured, protocol
 from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError, ProtocolError
 from khive_supervisor.host import processes
@@ -55,6 +55,7 @@ class RoleWorker(SupervisedProcess):
     """One process of a role; used only from the supervisor's loop."""
 
     name: str
+    role: str
     observer: WorkerObserver
     #: Takes the end of its log that a worker sends.
     take_log: Callable[[int], None]
@@ -178,9 +179,9 @@ class RoleWorker(SupervisedProcess):
         if "failed" in message:
             self.failed = str(message["failed"])
         if "took" in message:
-            self.task = int(message["took"])
-            self.task_since = asyncio.get_running_loop().time()
+            self._took(int(message["took"]), message.get("waited"))
         if "ended" in message:
+            self._measure(measured.TASK_RUN, asyncio.get_running_loop().time() - self.task_since)
             self.task = None
             if message.get("counts"):
                 self.observer.worker_ended_task(self, ok=bool(message.get("ok")))
@@ -188,6 +189,14 @@ class RoleWorker(SupervisedProcess):
             self.step(ProcessEvent.READY)
             self.observer.worker_ready(self)
             self.settled.set()
+
+    def _took(self, task: int, waited: object) -> None:
+        self.task, self.task_since = task, asyncio.get_running_loop().time()
+        if isinstance(waited, int | float):
+            self._measure(measured.TASK_WAIT, float(waited))
+
+    def _measure(self, what: str, seconds: float) -> None:
+        measured.observe(what, self.role, max(0.0, seconds))
 
     # --- what it is told ------------------------------------------------------------------------
 

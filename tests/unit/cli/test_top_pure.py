@@ -16,7 +16,7 @@ from khive_supervisor.cli.top.rows import OverviewRow, RowKey, sections
 from khive_supervisor.cli.top.screen import painted
 from khive_supervisor.cli.top.state import TopState, chosen_row, pressed
 from khive_supervisor.overview import now
-from khive_supervisor.overview.asked import Failed
+from khive_supervisor.overview.asked import Failed, Wish
 
 NOW = 1_800_000_000.0
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\u9b4d\n\ttail"
@@ -192,7 +192,8 @@ class Hands:
     """Presses keys, one after the other."""
 
     def __init__(self, rows: list[OverviewRow]) -> None:
-        self.rows, self.state, self.done = rows, TopState(), []  # type: ignore[var-annotated]
+        self.rows, self.state = rows, TopState()
+        self.done: list[Wish] = []
 
     def press(self, *names: str) -> TopState:
         for name in names:

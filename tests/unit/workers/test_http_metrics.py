@@ -42,6 +42,8 @@ MEASURED = {
     "call|memory.recall,mcp|3": 2, "call|memory.recall,mcp|14": 1,
     "call|memory.recall,mcp|us": 99_000_000,
     "write||0": 4, "write||us": 2000, "lock_wait||0": 1, "embedding||2": 1, "arm|words|1": 1,
+    "attach||4": 1, "hook|Stop|2": 1, "reload_phase|staging|1": 2, "task_wait|reviewer|3": 1,
+    "task_run|reviewer|12": 1, "task_run|reviewer|us": 90_000_000_000,
     "error|not_found": 3,
 }  # fmt: skip
 
@@ -75,6 +77,13 @@ def test_every_metric_is_there_and_parses(facts: Facts) -> None:
         'khive_task_attempts_total{outcome="failed",role="reviewer",task_type="a \\"type\\""} 1.0',
         'khive_search_arms_total{arm="meaning"} 4.0',
         "khive_searches_total 5.0",
+        "khive_attach_seconds_count 1.0",
+        'khive_hook_seconds_count{event="Stop"} 1.0',
+        'khive_reload_phase_seconds_count{phase="staging"} 2.0',
+        'khive_task_wait_seconds_bucket{le="5.0",role="reviewer"} 1.0',
+        'khive_task_run_seconds_bucket{le="43200.0",role="reviewer"} 0.0',
+        'khive_task_run_seconds_bucket{le="+Inf",role="reviewer"} 1.0',
+        'khive_task_run_seconds_sum{role="reviewer"} 90000.0',
         'khive_channel_messages{channel="ops",state="dead"} 2.0',
         "khive_freshness_checks_total 9.0",
         "khive_freshness_moved_total 0.0",

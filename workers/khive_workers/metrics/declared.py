@@ -26,12 +26,18 @@ from khive_supervisor.budgets.amounts import TOKENS, USD, plain
 from khive_supervisor.budgets.limits import BudgetLimits
 from khive_supervisor.control.measured import (
     ARM,
+    ATTACH,
     BOUNDS,
     CALL,
     EMBEDDING,
+    HOOK,
     LOCK_WAIT,
+    RELOAD_PHASE,
+    TASK_RUN,
+    TASK_WAIT,
     WRITE,
     Durations,
+    bounds_of,
     durations,
     errors,
 )
@@ -82,6 +88,8 @@ class Declared:
     samples: Callable[[Facts], Iterable[Sample]]
     #: Of a histogram: what it shows, by the values of its labels.
     durations: Callable[[Facts], Mapping[tuple[str, ...], Durations]] = lambda _facts: {}
+    #: Of a histogram: the upper bounds of its buckets, in seconds.
+    bounds: tuple[float, ...] = BOUNDS
 
 
 def _one(find: Callable[[Facts], Any]) -> Callable[[Facts], Iterator[Sample]]:
@@ -191,13 +199,13 @@ def _none(_facts: Facts) -> Iterator[Sample]:
 
 
 def _timed(name: str, what: str, text: str, labels: tuple[str, ...] = ()) -> Declared:
-    """Declare a histogram of what workers have measured."""
+    """Declare a histogram of what workers and the supervisor have measured."""
 
     def found(facts: Facts) -> Mapping[tuple[str, ...], Durations]:
         known = durations(facts.counters["workers"], what)
         return {key: one for key, one in known.items() if len(key) == len(labels) or not labels}
 
-    return Declared(name, HistogramMetricFamily, text, labels, _none, found)
+    return Declared(name, HistogramMetricFamily, text, labels, _none, found, bounds_of(what))
 
 
 _G, _C = GaugeMetricFamily, CounterMetricFamily
@@ -260,6 +268,14 @@ METRICS: tuple[Declared, ...] = (
              "Searches by meaning that had no whole index.", (), _counted("partial")),
     Declared("khive_search_meaning_skipped", _C,
              "Searches by words only, since the embedder was away.", (), _counted("skipped")),
+    _timed("khive_attach_seconds", ATTACH,
+           "How long clients waited from their arrival to the answered handshake."),
+    _timed("khive_hook_seconds", HOOK, "How long events of hooks took.", ("event",)),
+    _timed("khive_reload_phase_seconds", RELOAD_PHASE, "How long phases of reloads took.",
+           ("phase",)),
+    _timed("khive_task_wait_seconds", TASK_WAIT,
+           "How long tasks waited from when they were given to their first attempt.", ("role",)),
+    _timed("khive_task_run_seconds", TASK_RUN, "How long attempts at tasks took.", ("role",)),
     _timed("khive_call_seconds", CALL, "How long calls of verbs took.", ("verb", "surface")),
     _timed("khive_search_arm_seconds", ARM, "How long an arm of a search took.", ("arm",)),
     _timed("khive_embedding_seconds", EMBEDDING, "How long searches waited for their vector."),
@@ -312,16 +328,16 @@ def _family(metric: Declared, facts: Facts) -> Metric:
     if isinstance(family, HistogramMetricFamily):
         for labels, one in metric.durations(facts).items():
             named = list(labels) if metric.labels else []
-            family.add_metric(named, _cumulative(one), one.seconds)
+            family.add_metric(named, _cumulative(one, metric.bounds), one.seconds)
         return family
     for labels, value in metric.samples(facts):
         family.add_metric(list(labels), value)
     return family
 
 
-def _cumulative(one: Durations) -> list[tuple[str, float]]:
-    bounds = [*map(str, BOUNDS), "+Inf"]
-    return list(zip(bounds, itertools.accumulate(map(float, one.buckets)), strict=True))
+def _cumulative(one: Durations, bounds: Sequence[float]) -> list[tuple[str, float]]:
+    named = [*map(str, bounds), "+Inf"]
+    return list(zip(named, itertools.accumulate(map(float, one.buckets)), strict=True))
 
 
 def render(facts: Facts) -> bytes:

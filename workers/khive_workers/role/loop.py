@@ -212,7 +212,9 @@ class RoleLoop:
         if claim is None:
             return
         self._task = ActiveTask(claim, self._clock(), self._timeout)
-        self.send(took=claim.id)
+        # Later attempts waited for something else: a pause after a failure, another candidate.
+        waited = time.time() - claim.created_at if claim.attempts == 1 else None
+        self.send(took=claim.id, waited=waited)
         self._handler.begin(claim)
 
     # --- the task at work -----------------------------------------------------------------------

@@ -21,7 +21,7 @@ from khive_supervisor import exitcodes, logs
 from khive_supervisor.attach.channel import shown
 from khive_supervisor.config.project.text import overlay
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.control import protocol
+from khive_supervisor.control import measured, protocol
 from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import paths
@@ -176,6 +176,8 @@ class SessionWorker:
         self._hints: HintReceiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_answered = asyncio.Event()
+        #: When the client came; None once it was served by another worker, or nobody says.
+        self._arrived = None if self._journal.handshake else request.get("arrived")
         self._moving = False
         self._stand_in: StandIn | None = None
         self._transport: FdTransport
@@ -320,6 +322,9 @@ class SessionWorker:
     def _answered(self, identifier: Any) -> None:
         self._journal.answer(identifier)
         self._has_answered.set()
+        if self._arrived is not None:
+            measured.observe(measured.ATTACH, "", max(0.0, time.monotonic() - self._arrived))
+            self._arrived = None
         if self._stand_in is not None and self._stand_in.is_due(time.monotonic()):
             self._start(self._stand_in.run())
         if self._moving:
