@@ -17,12 +17,14 @@ log = logs.get("khive.systemd")
 
 VARIABLE = "NOTIFY_SOCKET"
 
-#: A user unit; `doctor --systemd-unit` prints it with the command of this installation.
+#: A user unit; `doctor --systemd-unit` prints it with the command of this installation. systemd
+#: before 253 says that it ignores the second type, and goes by the first.
 UNIT = """\
 [Unit]
 Description=khive-supervisor: shared memory for coding agents
 
 [Service]
+Type=notify
 Type=notify-reload
 ExecStart={command} start
 KillMode=process

@@ -13,6 +13,7 @@ import click
 
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.finding import holder_of, socket_of
+from khive_supervisor.cli.connection.permission import not_confined
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.connection.trust import ignored
 from khive_supervisor.cli.doctor import checks, service
@@ -35,9 +36,15 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 @click.command()
 @click.option("--deep", is_flag=True, help="Read the whole store and look for damage.")
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Also write a new ZIP for whoever helps: no contents, no secrets.",
+)
 @click.option("--systemd-unit", is_flag=True, help="Print a user unit for systemd instead.")
 @common_options
-def doctor(run: Invocation, deep: bool, systemd_unit: bool) -> None:
+def doctor(run: Invocation, deep: bool, bundle: str | None, systemd_unit: bool) -> None:
     """Check the installation, the store, the supervisor and the clients; change nothing.
 
     Exit code 0 without a failure (warnings are none), 9 with one.
@@ -45,6 +52,8 @@ def doctor(run: Invocation, deep: bool, systemd_unit: bool) -> None:
     if systemd_unit:
         click.echo(unit(sys.executable), nl=False)
         return
+    if bundle is not None:
+        not_confined(run.config_file, "doctor --bundle")
     plan = [*_installation(), *_configured(run.config_file, deep)]
     results: list[Check] = []
     with output.progress("Checking", len(plan)) as advance:
@@ -52,9 +61,18 @@ def doctor(run: Invocation, deep: bool, systemd_unit: bool) -> None:
             results += checks.run(name, check)
             advance(1)
     data = [dataclasses.asdict(result) for result in results]
+    if bundle is not None:
+        _bundled(bundle, run.config_file, data)
     run.emit(data, _render)
     if any(result.status == "fail" for result in results):
         sys.exit(exitcodes.UNHEALTHY)
+
+
+def _bundled(file: str, config_file: str | None, data: Sequence[Mapping[str, str]]) -> None:
+    from khive_supervisor.cli.doctor.bundle import write_bundle  # zipfile is loaded for this alone
+
+    write_bundle(file, config_file, data)
+    output.note(f"{file} is written. Look at it before you send it; README.txt says what is in it.")
 
 
 def _installation() -> Plan:

@@ -173,7 +173,7 @@ def check_store(config: Config, deep: bool) -> Iterable[Check]:
     if stat.S_IMODE(os.stat(path).st_mode) & 0o077:
         why = "Other users of this machine can read what is remembered."
         yield Check("store", "warn", f"{path} is not private", why, f"chmod 600 {path}")
-    schema = _schema(path)
+    schema = schema_of(path)
     # Opening would migrate it. A new store has its schema in the log only, and 0 in the file.
     if schema == migrations.NEWEST or (schema == 0 and os.path.exists(path + "-wal")):
         yield from _opened(config, deep)
@@ -182,7 +182,8 @@ def check_store(config: Config, deep: bool) -> Iterable[Check]:
         yield Check("store", "ok", what)
 
 
-def _schema(path: str) -> int:
+def schema_of(path: str) -> int:
+    """Return the schema's number in a store's file; raises OSError."""
     # Read before this process opens the store: closing a descriptor of it would drop its locks.
     with open(path, "rb") as file:
         return int.from_bytes(file.read(100)[_SCHEMA_BYTES], "big")

@@ -166,7 +166,7 @@ def test_an_older_store_is_not_migrated(config: Config) -> None:
     data = bytearray(Path(config.store.path).read_bytes())
     before = int.from_bytes(data[60:64], "big")
     assert before == service.migrations.NEWEST
-    assert service._schema(config.store.path) == before
+    assert service.schema_of(config.store.path) == before
 
 
 def test_a_missing_generation_is_found(config: Config) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from support import DEADLINE
 
 from khive_supervisor.supervision.processes.environment import for_children
 from khive_supervisor.supervision.systemd import Notifier, from_environment, unit
@@ -64,3 +69,19 @@ def test_the_unit_starts_this_installation() -> None:
     text = unit("/a/100%/python")
     assert "Type=notify-reload\n" in text
     assert "ExecStart=/a/100%%/python -P -m khive_supervisor start\n" in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_systemd_takes_the_unit_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "khive-supervisor.service"
+    file.write_text(unit(sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--user", str(file)],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    lines = (done.stdout + done.stderr).splitlines()
+    # systemd before 253 goes by the type above it.
+    assert [one for one in lines if file.name in one and "notify-reload" not in one] == []

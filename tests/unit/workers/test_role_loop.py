@@ -111,6 +111,8 @@ class Bench:
         message = self._connection.receive()
         assert message is not None
         del message["v"]
+        if "took" in message:
+            assert isinstance(message.pop("waited"), float)  # seconds since it was given
         return message
 
     def drain(self) -> int | None:
