@@ -155,7 +155,9 @@ FORMS: tuple[Form, ...] = (
         "supabase-key", "sbp_ sb_secret_", rf"sbp_[a-f0-9]{{40}}|sb_secret_{_URL_SAFE}{{24,}}"
     ),
     _prefixed("atlassian-token", "ATATT3 ATCTT3", r"AT[AC]TT3[A-Za-z0-9_=-]{60,}"),
-    _prefixed("flyio-token", "fm2_ fo1_", r"fm[12]r?_[A-Za-z0-9+/=_-]{60,}|fo1_[\w-]{43}"),
+    _prefixed(
+        "flyio-token", "fm1_ fm1r_ fm2_ fm2r_ fo1_", r"fm[12]r?_[A-Za-z0-9+/=_-]{60,}|fo1_[\w-]{43}"
+    ),
     _prefixed("netlify-token", "nfp_", rf"nfp_{_WORD}{{36,}}"),
     _prefixed("render-key", "rnd_", rf"rnd_{_WORD}{{32}}"),
     _prefixed("heroku-key", "HRKU-", rf"HRKU-{_URL_SAFE}{{36,}}"),
@@ -184,7 +186,7 @@ FORMS: tuple[Form, ...] = (
     ),
     _form(
         "command-password",
-        "curl wget http mysql sshpass docker podman redis-cli -passin -passout",
+        "curl wget http mysql mariadb sshpass docker podman redis-cli -passin -passout",
         r"(?:\b(?:curl|wget|https?)\b[^\n|;]{0,160}?\s(?:-u|--user|-a|--auth)[ =]?['\"]?[^\s:'\"/]{1,60}:"
         r"|\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,120}?\s-p['\"]?"
         r"|\bsshpass\s+-p\s?['\"]?"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from secret_texts import SECRET
 
 from khive_supervisor.errors import InvalidInput, SecretFound, from_dict
-from khive_supervisor.redaction.gate import Mode, TextGate
+from khive_supervisor.redaction import gate as gates
+from khive_supervisor.redaction.gate import NAMED, Mode, TextGate
 
 TEXT = f"one\nthe token is {SECRET}."
 
@@ -104,3 +105,38 @@ def test_masking_data_twice_is_masking_it_once(data: Any) -> None:
     once = gate.written_data(data)
     assert gate.written_data(once) == once
     assert SECRET not in json.dumps(once)
+
+
+@pytest.mark.parametrize("count", [NAMED, NAMED + 1])
+def test_only_those_that_are_not_named_are_counted(count: int) -> None:
+    with pytest.raises(SecretFound) as refused:
+        TextGate().said("\n".join(f"{n} {SECRET}" for n in range(count)), "content")
+    assert ("more" in refused.value.message) == (count > NAMED)
+    assert refused.value.message.count("github-token") == NAMED
+
+
+@pytest.mark.parametrize(("value", "masked"), [("Cu7#x", False), ("Cu7#xy", True)])
+def test_a_value_of_six_signs_may_be_a_secret_by_its_name(value: str, masked: bool) -> None:
+    kept = TextGate().written_data({"password": value})
+    assert (kept["password"] != value) == masked
+
+
+def test_what_was_made_of_a_text_that_has_passed_has_passed() -> None:
+    gate = TextGate()
+    gate.written("an ordinary text")
+    before = len(gate._passed)
+    assert gate.derived("a text", "an ordinary text") == "a text"
+    assert len(gate._passed) == before + 1
+    assert gate.derived("another text", "never seen") == "another text"
+    assert len(gate._passed) == before + 1
+
+
+def test_what_has_passed_is_known_through_one_change_of_the_memory_of_it() -> None:
+    gate = TextGate()
+    for number in range(gates._PASSED + 1):
+        gate.passed(f"text {number}")
+    assert not gate._passed
+    assert gate._has_passed(hash("text 0"))
+    gate.passed("one more")
+    assert gate._has_passed(hash("one more"))
+    assert not gate._has_passed(hash("never seen"))

@@ -24,6 +24,8 @@ from khive_supervisor.redaction.spans import without_private
         ("a </private> b", "a </private> b"),
         ("a <private>b</private> c <private>d</private> e", "a c e"),
         ("Map<privateKey>", "Map<privateKey>"),
+        ("a < b, and private", "a < b, and private"),
+        ("  a private thing", "  a private thing"),
     ],
 )
 def test_what_is_left(text: str, left: str) -> None:
