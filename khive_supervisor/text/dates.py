@@ -170,9 +170,9 @@ def _season(match: re.Match[str], now: dt.datetime) -> _Ends:
     first = _SEASONS[match["season"]]
     if match["year"]:
         return _months(now, int(match["year"]), first, 3)
-    begun = _first(now, now.year, first) <= now
-    over = begun and _first(now, now.year, first + 3) <= now
-    back = int(not (over if match["which"] in ("last", "past", "previous") else begun))
+    # "Last" is the latest one that is over; else the latest one that has begun.
+    counts = first + (3 if match["which"] in ("last", "past", "previous") else 0)
+    back = next(years for years in range(3) if _first(now, now.year - years, counts) <= now)
     return _months(now, now.year - back, first, 3)
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from khive_supervisor.text.dates import spans, without
+from khive_supervisor.text.dates import _NUMBERS, spans, without
 
 #: A Sunday.
 NOW = dt.datetime(2026, 11, 29, 15, 0, tzinfo=dt.UTC)
@@ -81,3 +81,74 @@ def test_days_are_those_of_the_reader() -> None:
     clock = NOW.replace(hour=3).astimezone(ZoneInfo("America/Los_Angeles"))
     (found,) = spans("today", clock)
     assert found.since.astimezone(dt.UTC) == dt.datetime(2026, 11, 28, 8, tzinfo=dt.UTC)
+
+
+def dated(text: str, now: dt.datetime = NOW) -> tuple[str, str]:
+    (found,) = spans(text, now)
+    return found.since.date().isoformat(), found.until.date().isoformat()
+
+
+WORDS = {
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "couple of": 2, "a couple of": 2,
+    "few": 3, "a few": 3, "17": 17,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_numbers_may_be_words(word: str) -> None:
+    day = NOW - dt.timedelta(days=WORDS[word])
+    assert dated(f"{word} days ago")[0] == day.date().isoformat()
+    assert set(_NUMBERS) < set(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "until"),
+    [
+        ("spring 2024", "2024-03-01", "2024-06-01"),
+        ("summer of 2024", "2024-06-01", "2024-09-01"),
+        ("autumn 2024", "2024-09-01", "2024-12-01"),
+        ("fall 2024", "2024-09-01", "2024-12-01"),
+        ("last 2 days", "2026-11-27", "2026-11-30"),
+        ("the last 2 weeks", "2026-11-15", "2026-11-30"),
+        ("past 3 months", "2026-08-31", "2026-11-30"),
+        ("previous two years", "2024-11-29", "2026-11-30"),
+        ("the last day", "2026-11-28", "2026-11-29"),
+        ("this day", "2026-11-29", "2026-11-30"),
+        ("this Sunday", "2026-11-29", "2026-11-30"),
+    ],
+)
+def test_how_long_a_span_is(text: str, since: str, until: str) -> None:
+    assert dated(text) == (since, until)
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "since"),
+    [
+        # A Tuesday: the latest Friday was in the week before.
+        ("2026-12-01", "on Friday", "2026-11-27"),
+        ("2026-12-01", "on Monday", "2026-11-30"),
+        ("2026-12-01", "last Tuesday", "2026-11-24"),
+        # On the very day that something begins, it has begun, and what was before it is over.
+        ("2026-09-01", "this autumn", "2026-09-01"),
+        ("2026-08-31", "this autumn", "2025-09-01"),
+        ("2026-12-01", "last autumn", "2026-09-01"),
+        ("2026-11-30", "last autumn", "2025-09-01"),
+        ("2026-03-12", "on 12 March", "2026-03-12"),
+        ("2026-03-11", "on 12 March", "2025-03-12"),
+        ("2026-04-01", "in Q2", "2026-04-01"),
+        ("2026-03-31", "in Q2", "2025-04-01"),
+        # A winter is over in the year after the one that it begins in.
+        ("2026-01-15", "this winter", "2025-12-01"),
+        ("2026-01-15", "last winter", "2024-12-01"),
+        ("2026-03-01", "last winter", "2025-12-01"),
+        ("2026-12-05", "last winter", "2025-12-01"),
+    ],
+)
+def test_the_latest_one_is_meant(now: str, text: str, since: str) -> None:
+    assert dated(text, dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC))[0] == since
+
+
+def test_a_rest_is_left_of_a_query_with_several_times() -> None:
+    text = "what changed since last March and yesterday in tests"
+    assert without(text, spans(text, NOW)) == "what changed since and in tests"
