@@ -17,7 +17,9 @@ from khive_supervisor.audit.chain import (
     Head,
     Stored,
     digest,
+    keyed_digest,
     read_heads,
+    sound_until,
 )
 from khive_supervisor.audit.verify import Fault, Report, verify, verify_chain
 from khive_supervisor.errors import InvalidInput
@@ -382,3 +384,50 @@ def test_what_is_no_head_is_repeated_in_part_and_with_what_to_do() -> None:
     assert "x" * 80 in caught.value.message
     assert "x" * 81 not in caught.value.message
     assert "khive-supervisor audit head" in caught.value.hint
+
+
+def test_a_long_chain_is_gone_through_quickly_up_to_what_is_wrong() -> None:
+    chain = chain_of(6)
+    ends = [Head(one.seq, one.hash) for one in chain]
+    assert sound_until(Listed(chain).stored(), Head(), {}) == (ends[5], ends[4])
+    assert sound_until(Listed(chain).stored(2), ends[1], {}) == (ends[5], ends[4])
+    assert sound_until(iter(()), ends[1], {}) == (ends[1], ends[1])
+    changed = [*chain[:3], replace(chain[3], subject="task/x"), *chain[4:]]
+    assert sound_until(Listed(changed).stored(), Head(), {}) == (ends[2], ends[1])
+    without = [*chain[:2], *chain[3:]]
+    assert sound_until(Listed(without).stored(), Head(), {}) == (ends[1], ends[0])
+    other = [*chain[:2], resealed(replace(chain[2], previous=GENESIS)), *chain[3:]]
+    assert sound_until(Listed(other).stored(), Head(), {}) == (ends[1], ends[0])
+
+
+def test_a_hash_that_is_wanted_has_to_be_that_one() -> None:
+    chain = chain_of(4)
+    third = Head(chain[2].seq, chain[2].hash)
+    found, _ = sound_until(Listed(chain).stored(), Head(), {3: {chain[2].hash}})
+    assert found.seq == 4
+    found, before = sound_until(Listed(chain).stored(), third, {4: {b"another"}})
+    assert (found, before) == (third, third)
+
+
+@pytest.mark.parametrize("column", range(1, 8))
+def test_rows_of_another_type_end_what_is_sound(column: int) -> None:
+    rows = list(Listed(chain_of(2)).stored())
+    rows[1] = tuple(None if n == column else one for n, one in enumerate(rows[1]))  # type: ignore[assignment]  # a damaged file
+    found, _ = sound_until(iter(rows), Head(), {})
+    assert found.seq == 1
+
+
+def test_what_is_kept_of_a_content_depends_on_its_key() -> None:
+    known = keyed_digest(b"k" * 32, b"content")
+    assert len(bytes.fromhex(known)) == 32
+    assert known == keyed_digest(b"k" * 32, b"content")
+    assert known != keyed_digest(b"l" * 32, b"content")
+    assert known != keyed_digest(b"k" * 32, b"other")
+
+
+def test_heads_that_are_passed_already_are_looked_for_among_others() -> None:
+    chain = chain_of(4)
+    start = Head(2, chain[1].hash)
+    heads = [start, Head(4, chain[3].hash)]
+    assert verify_chain(Listed(chain), heads, start) == verify(chain[2:], heads, start)
+    assert verify_chain(Listed(chain), heads, start).heads == 2

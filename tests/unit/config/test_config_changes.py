@@ -221,3 +221,43 @@ def test_roles_that_could_not_be_made_ready_stay_as_they_were(
     kept = keep_roles(Config(roles=(A, B)), Config(roles=new), names)
     assert tuple(role.role for role in kept.roles) == roles
     assert kept.roles[0].workers == (A.workers if "a" in names else 9)
+
+
+RELEASE: dict[str, Any] = {
+    "name": "release",
+    "steps": [{"name": "build", "role": "a"}],
+}
+CALL: dict[str, Any] = {"name": "me", "kind": "webhook", "url": "https://example.org/x"}
+
+
+def test_workflows_are_told_by_their_steps_and_when_they_run() -> None:
+    one = config(workflows=[RELEASE])
+    (came,) = diff(Config(), one).settings
+    assert (came.key, came.old, came.new) == ("workflows.release", "none", "1 steps")
+    assert came.applies == "live"
+    timed = config(workflows=[{**RELEASE, "every": "0 3 * * *"}])
+    (changed,) = diff(one, timed).settings
+    assert (changed.old, changed.new) == ("1 steps", '1 steps, every "0 3 * * *"')
+    (went,) = diff(one, Config()).settings
+    assert (went.old, went.new) == ("1 steps", "none")
+    assert diff(one, config(workflows=[RELEASE])).empty
+    assert len({digest_of(Config()), digest_of(one), digest_of(timed)}) == 3
+
+
+def test_channels_are_told_by_what_differs() -> None:
+    one = config(channels=[CALL])
+    other = config(channels=[{**CALL, "url": "https://example.org/y"}])
+    (changed,) = diff(one, other).settings
+    assert changed.key == "channels.me"
+    assert changed.old == changed.new == '{ url = "https://(not shown)" }'
+    (came,) = diff(Config(), one).settings
+    assert came.old == "none"
+    assert came.new.startswith('{ name = "me", kind = "webhook"')
+    assert "example.org" not in came.new
+    assert diff(one, config(channels=[CALL])).empty
+    assert digest_of(one) != digest_of(other)
+
+
+def test_a_digest_has_sixteen_signs_whatever_the_order_of_what_it_is_of() -> None:
+    assert len(digest_of(Config())) == 16
+    assert digest_of(Config()) == digest_of(config())

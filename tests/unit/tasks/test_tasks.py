@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.routing.model import Unavailable
 from khive_supervisor.tasks import bounds, lease, records, selection, states
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import (
@@ -476,3 +477,31 @@ def test_what_nobody_says_of_a_task_or_a_role_is_the_least() -> None:
 def test_what_tasks_carry_is_bounded_as_the_documents_say() -> None:
     assert PAYLOAD_LIMIT == RESULT_LIMIT == 1024 * 1024
     assert (LOG_LIMIT, ERROR_LIMIT, PROGRESS_LIMIT) == (16 * 1024, 4000, 500)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_attempt_that_could_not_be_made_counts_only_if_it_may_have_changed_something(
+    *, begun: bool
+) -> None:
+    outcome = Outcome(FAILED, unavailable=Unavailable("limit", begun=begun))
+    after = states.after_outcome(outcome, 1, 3, NOW, cancel_asked=False)
+    assert after == (
+        states.after_failure(1, 3, NOW) if begun else states.After(QUEUED, returned=True)
+    )
+    assert not states.After(QUEUED).returned
+    assert states.after_outcome(outcome, 1, 3, NOW, cancel_asked=True).state == CANCELLED
+
+
+def test_a_wait_has_a_bound_however_many_attempts_have_failed() -> None:
+    waits = [states.backoff(attempts) for attempts in range(1, 200)]
+    assert waits == sorted(waits)
+    assert waits[-1] == states.BACKOFF_MAX
+
+
+def test_a_worker_of_a_team_has_its_node_in_its_name() -> None:
+    assert records.named_here("coder-1", "") == "coder-1"
+    assert records.named_here("coder-1", "ada") == "coder-1@ada"
+    assert records.node_of("coder-1@ada:77") == "ada"
+    assert records.node_of("coder@1@ada") == "ada"
+    assert records.node_of("coder-1") == ""
+    assert lease.LEASE == 3 * lease.RENEW_EVERY
