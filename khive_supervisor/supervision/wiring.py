@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from khive_supervisor import __version__
@@ -61,18 +61,6 @@ from khive_supervisor.supervision.watch.watcher import Watcher
 STATUS_PATIENCE = 0.5
 #: Seconds from the start in which children of those that stood in for a supervisor are looked for.
 STRAYS_WITHIN = 60.0
-
-
-class ChildPolicies:
-    """What children do when they die, as configured; those that come later among them."""
-
-    def __init__(self, children: Mapping[str, Child]) -> None:
-        self._children = children
-
-    def configure(self, config: Config) -> None:
-        """Have every child go by another policy from its next death on."""
-        for child in self._children.values():
-            child.configure(config)
 
 
 class Parts:
@@ -171,8 +159,10 @@ class Parts:
         """Return the HTTP worker and its socket, started on a free port if HTTP is not served."""
         if self.http is None:
             self.http = self._add_http(self.config, replace(self.config.http, port=0))
-            self.looks.append(self.children["http"].look)
-            self.children["http"].start()
+            child = self.children["http"]
+            self.configurable.append(child)
+            self.looks.append(child.look)
+            child.start()
         self.children["http"].try_again()
         return self.children["http"], self.http
 
@@ -192,13 +182,13 @@ class Parts:
         self.allow_list = AllowList(self.socket_path)
         self.records = AuditEvents(upkeep.with_store)
         # What can fail comes first.
-        configurable: list[Configurable] = [
+        self.configurable: list[Configurable] = [
             self.environment,
             self.allow_list,
             self.spawner,
             self.hook_worker,
             self.watcher,
-            ChildPolicies(self.children),
+            *self.children.values(),
             self.notifying,
             upkeep,
             self.log_file,
@@ -208,7 +198,7 @@ class Parts:
         self.reloader = Reloader(
             self.config_file,
             config,
-            configurable,
+            self.configurable,
             self.roles,
             self.records,
             self.notifier,

@@ -28,6 +28,7 @@ from khive_supervisor.config import snapshot
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.control.requests import RoleRequest, SessionRequest
+from khive_supervisor.host import descriptors
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers import preload
 from khive_workers.common import heap, runtime
@@ -120,7 +121,7 @@ class Zygote:
             return
 
     def _serve_request(self) -> None:
-        data, fds, _, _ = socket.recv_fds(self._requests, MAX_REQUEST, MAX_FDS)
+        data, fds = descriptors.receive(self._requests, MAX_REQUEST, MAX_FDS)
         if not data:
             os._exit(exitcodes.OK)
         request = json.loads(data)
@@ -188,7 +189,7 @@ class Zygote:
         os.dup2(null, 1)
         os.dup2(null, 2)
         os.close(null)
-        data, fds, _, _ = socket.recv_fds(channel, MAX_REQUEST, MAX_FDS)
+        data, fds = descriptors.receive(channel, MAX_REQUEST, MAX_FDS)
         channel.close()
         return self._serve(json.loads(data), fds) if data else exitcodes.OK
 

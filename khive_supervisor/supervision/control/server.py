@@ -24,6 +24,7 @@ from khive_supervisor.errors import (
     StoreUnavailable,
     VersionMismatch,
 )
+from khive_supervisor.host import descriptors
 from khive_supervisor.supervision.control.belonging import Elsewhere
 from khive_supervisor.supervision.control.socket_file import Rendezvous, peer_uid
 from khive_supervisor.text.plain_json import JsonObject
@@ -38,8 +39,6 @@ GREETING_PATIENCE = 1.0
 ACCEPT_PAUSE = 0.2
 #: A hello is small; nobody needs more before it is known who is there.
 MAX_HELLO = 1 << 20
-#: Closed on exec, so that no child gets a client's pipe by accident (Linux's value).
-_MSG_CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 #: What a hello may say, and of which type; frames of others than this project are possible.
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -232,23 +231,19 @@ async def _read_hello(arrival: Arrival) -> None:
 
 
 async def _read_exactly(arrival: Arrival, count: int) -> bytes:
+    """Read so many bytes; descriptors that come with them are the arrival's, closed on exec."""
     data = b""
     while len(data) < count:
         await _readable(arrival.conn)
-        received = _receive(arrival, count - len(data))
-        if received == b"":
+        try:
+            left = count - len(data)
+            received, fds = descriptors.receive(arrival.conn, left, protocol.MAX_FDS)
+        except BlockingIOError:  # nothing yet after all
+            continue
+        arrival.fds += fds
+        if not received:
             raise ConnectionResetError
-        data += received or b""
-    return data
-
-
-def _receive(arrival: Arrival, count: int) -> bytes | None:
-    """Recv with descriptors, closed on exec; None when there is nothing yet after all."""
-    try:
-        data, fds, _, _ = socket.recv_fds(arrival.conn, count, protocol.MAX_FDS, _MSG_CMSG_CLOEXEC)
-    except BlockingIOError:
-        return None
-    arrival.fds += fds
+        data += received
     return data
 
 

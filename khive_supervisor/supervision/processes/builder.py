@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import ClassVar, TypedDict
 
@@ -65,13 +64,9 @@ class Builder(Child):
         self.start()
         return self.running
 
-    def _report(self, line: bytes) -> None:
-        self.heard()
-        try:
-            self.progress = json.loads(line)
-        except ValueError:
-            log.warning("builder.garbled", text=repr(line[:200]))
-            return
+    def reported(self, said: JsonObject) -> None:
+        """Show how far it is."""
+        self.progress = said
         if self.progress.get("event") != "embedding":
             log.info("builder.progress", step=self.progress)
 

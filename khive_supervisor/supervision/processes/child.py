@@ -7,6 +7,7 @@ whether it lives; its end tells the child that the supervisor is gone, however t
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ from typing import IO, ClassVar
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.processes.process import PING, SupervisedProcess
+from khive_supervisor.supervision.processes.process import PING, ProcessLink, SupervisedProcess
 from khive_supervisor.supervision.processes.restart import (
     AGAIN_AFTER,
     AGAIN_AT_LEAST,
@@ -29,6 +30,7 @@ from khive_supervisor.supervision.processes.restart import (
     after_death,
 )
 from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState, ShownState
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.children")
 _JITTER = random.SystemRandom()
@@ -88,7 +90,7 @@ class Child(SupervisedProcess):
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _process: subprocess.Popen[bytes] | None = None
-    _link: socket.socket | None = None
+    _link: ProcessLink | None = None
     _deaths: Deaths = ()
     _timer: asyncio.TimerHandle | None = None
     _tried_at: float = 0.0
@@ -105,7 +107,7 @@ class Child(SupervisedProcess):
         self._tried_at = self.clock()
         self.begin()
         try:
-            self._process, self._link = self._launch()
+            self._process = self._launch()
         except OSError as error:  # no process or descriptor is to be had: later, perhaps
             log.error("child.not_started", child=self.name, error=str(error))
             self.last_words = str(error)
@@ -113,7 +115,6 @@ class Child(SupervisedProcess):
             self._again_in(self.policy.backoff_max)
             return
         self.pid = self._process.pid
-        asyncio.get_running_loop().add_reader(self._link, self._on_link)
         for pipe, take in (
             (self._process.stdout, self._report),
             (self._process.stderr, self._complain),
@@ -122,16 +123,14 @@ class Child(SupervisedProcess):
                 read_lines(pipe, take)
         log.info("child.started", child=self.name, child_pid=self.pid)
 
-    def _launch(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """Return the process, and our end of its link."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        channels = {"parent": theirs}
+    def _launch(self) -> subprocess.Popen[bytes]:
+        self._link = ProcessLink(self._take)
+        channels = {"parent": self._link.theirs}
         try:
             channels |= self.channels()
             passed = {name: channel.fileno() for name, channel in channels.items()}
             named = [word for name, fd in passed.items() for word in (f"--{name}-fd", str(fd))]
-            process = launch(
+            return launch(
                 self.module,
                 [*self.arguments, *named],
                 self.environment,
@@ -140,15 +139,22 @@ class Child(SupervisedProcess):
                 stderr=subprocess.PIPE,
             )
         except OSError:
-            ours.close()
+            self._link.close()
             raise
         finally:
             for channel in channels.values():
                 channel.close()
-        return process, ours
 
     def _report(self, line: bytes) -> None:
-        """Take a line of its stdout."""
+        """Take a line of its stdout, which is a word as well as an answer would be."""
+        self.heard()
+        try:
+            self.reported(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            log.warning("child.garbled", child=self.name, text=repr(line[:200]))
+
+    def reported(self, said: JsonObject) -> None:
+        """It has said how far it is."""
 
     def _complain(self, line: bytes) -> None:
         """Log what it says outside of its log: a traceback, a C library."""
@@ -156,16 +162,8 @@ class Child(SupervisedProcess):
         log.warning("child.stderr", child=self.name, text=text)
         self.last_words = text
 
-    def _on_link(self) -> None:
-        assert self._link is not None
-        try:
-            data = self._link.recv(4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+    def _take(self, data: bytes) -> None:
         if not data:
-            self._drop_link()
             return
         self.heard()
         if self.state is ProcessState.STARTING:
@@ -179,11 +177,8 @@ class Child(SupervisedProcess):
 
     def ask(self) -> None:
         """Ask whether it lives, over its link."""
-        if self._link is not None:
-            try:
-                self._link.send(PING)
-            except OSError as error:  # it reads nothing, or has just ended
-                log.debug("child.not_asked", child=self.name, error=str(error))
+        if self._link is not None and not self._link.send(PING):
+            log.debug("child.not_asked", child=self.name)  # it reads nothing, or has just ended
 
     def look(self) -> None:
         """See whether it answers; one that hangs is ended, and started again like one that died."""
@@ -207,7 +202,7 @@ class Child(SupervisedProcess):
             return
         process, self._process = self._process, None
         self.last_exit = describe_exit(process.returncode)
-        self._drop_link()
+        self._close_link()
         self.on_exit()
         self.ready.clear()
         if self.state is ProcessState.STOPPING:
@@ -254,7 +249,7 @@ class Child(SupervisedProcess):
         if self._process is None:
             self.stopped.set()
             return
-        self._drop_link()
+        self._close_link()
         self._process.terminate()
 
     def _cancel_timer(self) -> None:
@@ -262,11 +257,9 @@ class Child(SupervisedProcess):
             self._timer.cancel()
             self._timer = None
 
-    def _drop_link(self) -> None:
+    def _close_link(self) -> None:
         if self._link is not None:
-            asyncio.get_running_loop().remove_reader(self._link)
             self._link.close()
-            self._link = None
 
     def describe(self) -> ChildStatus:
         """Return what `status` shows."""

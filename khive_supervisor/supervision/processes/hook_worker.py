@@ -8,13 +8,13 @@ work, and where there is none, a hook gets a worker of its own, as any command d
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from collections.abc import Callable, Sequence
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.supervision.processes.process import ProcessLink
 from khive_supervisor.supervision.processes.spawner import Spawner, WorkerRequest
 
 log = logs.get("khive.spawner")
@@ -34,7 +34,7 @@ class HookWorker:
         """`spawner` starts it, and workers for what it cannot take; `clock` is monotonic."""
         self._spawner = spawner
         self._clock = clock
-        self._channel: socket.socket | None = None
+        self._channel: ProcessLink | None = None
         self._free_since: float | None = None
         self._given = 0
 
@@ -53,43 +53,32 @@ class HookWorker:
     def _begin(self, request: WorkerRequest, fds: Sequence[int]) -> None:
         """Start one that serves this hook first."""
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            channel = ProcessLink(self._take, kind=socket.SOCK_SEQPACKET)
         except OSError:  # not Linux, or no descriptors: a worker for this one alone
             self._spawner.spawn(request, fds)
             return
-        ours.setblocking(False)
-        with theirs:
+        with channel.theirs:
             try:
-                self._spawner.spawn(request, [*fds, theirs.fileno()])
+                self._spawner.spawn(request, [*fds, channel.theirs.fileno()])
             except BaseException:
-                ours.close()
+                channel.close()
                 raise
-        self._channel, self._free_since, self._given = ours, None, 1
-        asyncio.get_running_loop().add_reader(ours, self._on_message)
+        self._channel, self._free_since, self._given = channel, None, 1
 
     def _hand_over(self, request: WorkerRequest, fds: Sequence[int]) -> bool:
         """Return True if the worker has got a hook."""
         data = json.dumps(request).encode()
         if self._channel is None or self._free_since is None or len(data) > MAX_REQUEST:
             return False
-        try:
-            socket.send_fds(self._channel, [data], fds)
-        except OSError:  # it has ended
+        if not self._channel.send(data, fds):  # it has ended
             self.end()
             return False
         self._free_since = None
         self._given += 1
         return True
 
-    def _on_message(self) -> None:
+    def _take(self, data: bytes) -> None:
         """Take in that it is free again, or has ended."""
-        assert self._channel is not None
-        try:
-            data = self._channel.recv(64)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
         if not data or self._given >= MOST_HOOKS:
             self.end()
         else:
@@ -107,6 +96,5 @@ class HookWorker:
     def end(self) -> None:
         """Let go of it; it ends when it has done what it is at."""
         if self._channel is not None:
-            asyncio.get_running_loop().remove_reader(self._channel)
             self._channel.close()
             self._channel, self._free_since = None, None

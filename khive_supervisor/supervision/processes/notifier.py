@@ -31,7 +31,6 @@ class NotifierChild(Child):
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     told: tuple[Channel, ...] = ()
     _own: dict[str, str] = field(default_factory=dict)
-    _again: bool = False
 
     @classmethod
     def of(cls, config: Config, variables: Mapping[str, str]) -> NotifierChild:
@@ -44,7 +43,7 @@ class NotifierChild(Child):
             environment=ChainMap(own, variables),  # type: ignore[arg-type]  # only read
             _own=own,
         )
-        found._take(config)
+        found._go_by(config)
         return found
 
     @property
@@ -60,13 +59,17 @@ class NotifierChild(Child):
         """
         Child.configure(self, config)
         before = self.told
-        self._take(config)
-        if self.told != before and (self.running or before):
-            self._begin_anew()
-        elif self.told and self.state is ProcessState.STOPPED:
-            self.start()
+        self._go_by(config)
+        if self.told != before:
+            Child.stop(self)  # `look` starts another one, if there is anything to tell
 
-    def _take(self, config: Config) -> None:
+    def look(self) -> None:
+        """Have one run exactly while there is anything to tell; see whether it answers."""
+        if self.wanted and self.state is ProcessState.STOPPED:
+            self.start()
+        Child.look(self)
+
+    def _go_by(self, config: Config) -> None:
         text = snapshot.dumps(config, private=True)
         names = {name for channel in config.channels for name in variables_of(channel)}
         if any(channel.kind == DESKTOP for channel in config.channels):
@@ -75,24 +78,3 @@ class NotifierChild(Child):
         self._own.update({name: self.environ[name] for name in names if name in self.environ})
         self._own[snapshot.VARIABLE] = text
         self.told = config.channels
-
-    def _begin_anew(self) -> None:
-        """End the process; another one is started when it is gone, if there is anything to tell."""
-        Child.stop(self)
-        self._again = self.wanted
-        self._start_again()
-
-    def _start_again(self) -> None:
-        if self._again and self.state is ProcessState.STOPPED:
-            self._again = False
-            self.start()
-
-    def reap(self) -> None:
-        """Notice that the process has ended; called on SIGCHLD, harmless at any time."""
-        Child.reap(self)
-        self._start_again()
-
-    def stop(self) -> None:
-        """Ask it to end for good."""
-        self._again = False
-        Child.stop(self)

@@ -1,4 +1,4 @@
-"""One supervised process, of whatever kind: how far it is, whether it answers, and its end.
+"""One supervised process, of whatever kind: its link, how far it is, whether it answers, its end.
 
 This is the one place that knows that a process can hang; `liveness` decides. A question is one
 message on the link that the process has anyway, and its main loop answers: no thread of its own
@@ -7,11 +7,16 @@ that would hide a loop which has died.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from khive_supervisor.host import processes
+from khive_supervisor.control.protocol import MAX_FDS
+from khive_supervisor.host import descriptors, processes
 from khive_supervisor.supervision.processes.liveness import (
     SUSPECT,
     HangLimits,
@@ -31,8 +36,76 @@ from khive_supervisor.supervision.processes.states import (
 PING, ALIVE = b"ping\n", b"alive\n"
 #: Seconds from one question to the next: to a child, and to a worker that has one of many links.
 ASK_CHILD, ASK_WORKER = 2.0, 10.0
+#: Bytes that are taken from a link at once.
+_READ = 65536
 #: A state that has a process.
 _RUNNING = (ProcessState.STARTING, ProcessState.READY, ProcessState.STOPPING)
+
+
+class ProcessLink:
+    """Our end of a socket pair to a process; used only from the loop in which it was made.
+
+    Attributes:
+        theirs: the end for the process, open until whoever passes it on closes it.
+        closed: whether nothing comes any more.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[bytes], None],
+        *,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
+        take_descriptor: Callable[[int], None] = os.close,
+    ) -> None:
+        """Open a pair; raises OSError if there is none to be had.
+
+        `take` is given what comes, and `b""` once the other end is closed, as ours is by then.
+        """
+        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, kind)
+        self._ours.setblocking(False)
+        self._take, self._take_descriptor = take, take_descriptor
+        self.closed = False
+        asyncio.get_running_loop().add_reader(self._ours, self.read)
+
+    def read(self) -> bool:
+        """Hand on what has come; return False if nothing has."""
+        if self.closed:
+            return False
+        try:
+            data, fds = descriptors.receive(self._ours, _READ, MAX_FDS)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data, fds = b"", []
+        for fd in fds:
+            self._take_descriptor(fd)
+        if not data:
+            self.close()
+        self._take(data)
+        return True
+
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> bool:
+        """Send at once; return False if it reads nothing, or is gone."""
+        try:
+            if fds:
+                socket.send_fds(self._ours, [data], fds)
+            else:
+                self._ours.send(data)
+        except OSError:  # a closed socket's as well
+            return False
+        return True
+
+    def end(self) -> None:
+        """Say that nothing more is sent; what it says is still taken."""
+        with contextlib.suppress(OSError):
+            self._ours.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Let go of our end; idempotent."""
+        if not self.closed:
+            self.closed = True
+            asyncio.get_running_loop().remove_reader(self._ours)
+            self._ours.close()
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -6,7 +6,6 @@ next one: we hold its end as well. Nobody waits for long: a fresh interpreter se
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import json
 import os
@@ -21,8 +20,10 @@ from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.errors import KhiveError, StoreUnavailable
+from khive_supervisor.host import descriptors
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.liveness import HangLimits
+from khive_supervisor.supervision.processes.process import ProcessLink
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.processes.spawner import Spawner, WorkerNews, WorkerRequest
 from khive_supervisor.supervision.processes.states import ProcessState
@@ -94,19 +95,15 @@ class ForkSpawner(Spawner):
         )
         self.children = (self.zygote,)
         self._clock = clock
-        self._channel: socket.socket | None = None
-        self._theirs: socket.socket | None = None
+        self._channel: ProcessLink | None = None
         self._unbegun: dict[str, Unbegun] = {}
         self._waiting: collections.deque[Waiting] = collections.deque()
 
     def _open_channels(self) -> dict[str, socket.socket]:
         """Return a fresh channel for a zygote that is about to start."""
         self._drop()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        self._channel, self._theirs = ours, theirs.dup()
-        asyncio.get_running_loop().add_reader(ours, self._on_message)
-        return {"requests": theirs}
+        self._channel = ProcessLink(self._take, kind=socket.SOCK_SEQPACKET)
+        return {"requests": self._channel.theirs.dup()}
 
     def spawn(self, request: WorkerRequest, fds: Sequence[int]) -> None:
         """Pass a request on, now or as soon as there is a zygote."""
@@ -144,41 +141,16 @@ class ForkSpawner(Spawner):
     def _flush(self) -> None:
         """Send what waits, unless the zygote starts: it calls this when it is ready.
 
-        What it has not got yet can still be served otherwise.
+        What does not fit now is sent when it has read more, or at the next look. What it has not
+        got yet can still be served otherwise.
         """
-        if self.zygote.state is not ProcessState.READY:
+        if self.zygote.state is not ProcessState.READY or self._channel is None:
             return
-        loop = asyncio.get_running_loop()
-        while self._waiting and self._channel is not None:
-            request = self._waiting[0]
-            try:
-                if request.fds:
-                    socket.send_fds(self._channel, [request.data], request.fds)
-                else:
-                    self._channel.send(request.data)
-            except BlockingIOError:
-                loop.add_writer(self._channel, self._on_writable)
-                return
-            except OSError:
-                return  # the zygote has died; its successor gets the request
-            self._waiting.popleft()
-            _close(request.fds)
+        while self._waiting and self._channel.send(self._waiting[0].data, self._waiting[0].fds):
+            _close(self._waiting.popleft().fds)
 
-    def _on_writable(self) -> None:
-        if self._channel is not None:
-            asyncio.get_running_loop().remove_writer(self._channel)
-        self._flush()
-
-    def _on_message(self) -> None:
-        assert self._channel is not None
-        try:
-            data = self._channel.recv(4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+    def _take(self, data: bytes) -> None:
         if not data:
-            self._drop()
             return
         message = json.loads(data)
         if "exited" in message:
@@ -187,11 +159,12 @@ class ForkSpawner(Spawner):
         if "began" in message:
             self._forget(str(message.get("session", "")))
             self._news.worker_began(message["began"], message)
+            self._flush()
 
     def _zygote_ended(self) -> None:
         """Hear what it said last, and take back what it had not read."""
-        while self._channel is not None and _readable(self._channel):
-            self._on_message()
+        while self._channel is not None and self._channel.read():
+            continue
         unread = self._unread()
         self._drop()
         self._waiting.extendleft(reversed(unread))
@@ -201,18 +174,21 @@ class ForkSpawner(Spawner):
 
     def _unread(self) -> list[Waiting]:
         found: list[Waiting] = []
-        while self._theirs is not None and _readable(self._theirs):
-            data, fds, _, _ = socket.recv_fds(
-                self._theirs, MAX_REQUEST, MAX_FDS, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-            )
-            if not data:
+        while self._channel is not None:
+            try:
+                theirs = self._channel.theirs
+                data, fds = descriptors.receive(theirs, MAX_REQUEST, MAX_FDS, wait=False)
+            except BlockingIOError:
                 break
-            found.append(Waiting(data, list(fds), self._clock()))
+            if not data:  # our end is closed
+                break
+            found.append(Waiting(data, fds, self._clock()))
         return found
 
     def look(self) -> None:
         """Tell clients that wait for what, and let nobody wait for a zygote for long."""
         now = self._clock()
+        self._flush()
         for client in self._unbegun.values():
             if not client.told and now - client.since >= TELL_AFTER:
                 client.told = True
@@ -231,13 +207,8 @@ class ForkSpawner(Spawner):
             os.close(client.channel)
 
     def _drop(self) -> None:
-        if self._theirs is not None:
-            self._theirs.close()
-            self._theirs = None
         if self._channel is not None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._channel)
-            loop.remove_writer(self._channel)
+            self._channel.theirs.close()
             self._channel.close()
             self._channel = None
 
@@ -272,10 +243,6 @@ class ForkSpawner(Spawner):
 def _close(fds: Sequence[int]) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def _readable(sock: socket.socket) -> bool:
-    return bool(select.select([sock], [], [], 0)[0])
 
 
 def _has_left(request: WorkerRequest, fds: Sequence[int]) -> bool:

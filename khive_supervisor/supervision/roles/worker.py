@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -20,7 +19,11 @@ from khive_supervisor.control.requests import RoleRequest
 from khive_supervisor.errors import KhiveError, ProtocolError
 from khive_supervisor.host import processes
 from khive_supervisor.supervision.processes.liveness import HangLimits
-from khive_supervisor.supervision.processes.process import ASK_WORKER, SupervisedProcess
+from khive_supervisor.supervision.processes.process import (
+    ASK_WORKER,
+    ProcessLink,
+    SupervisedProcess,
+)
 from khive_supervisor.supervision.processes.states import ProcessEvent, ProcessState
 from khive_supervisor.supervision.roles.status import WorkerStatus
 from khive_supervisor.text.plain_json import JsonObject
@@ -76,7 +79,7 @@ class RoleWorker(SupervisedProcess):
     #: Set when it is ready or gone.
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    _queue: socket.socket | None = None
+    _queue: ProcessLink | None = None
     _decoder: protocol.FrameDecoder = field(default_factory=protocol.FrameDecoder)
     _timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
@@ -90,19 +93,16 @@ class RoleWorker(SupervisedProcess):
 
         Killed if it is not ready after `patience`: what hangs at its start may hang for ever.
         """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+        queue = ProcessLink(self._take, take_descriptor=self.take_log)
         self.begin(self.pid)
-        try:
-            spawn(request, [theirs.fileno()])
-        except (KhiveError, OSError):
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._queue = ours
+        with queue.theirs:
+            try:
+                spawn(request, [queue.theirs.fileno()])
+            except (KhiveError, OSError):
+                queue.close()
+                raise
+        self._queue = queue
         loop = asyncio.get_running_loop()
-        loop.add_reader(ours, self._receive)
         self._timers.append(loop.call_later(patience, self._late, patience))
 
     def _late(self, patience: float) -> None:
@@ -149,18 +149,7 @@ class RoleWorker(SupervisedProcess):
 
     # --- what it says ---------------------------------------------------------------------------
 
-    def _receive(self) -> None:
-        assert self._queue is not None
-        try:
-            data, fds, _, _ = socket.recv_fds(
-                self._queue, 65536, 4, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-            )
-        except BlockingIOError:
-            return
-        except OSError:
-            data, fds = b"", []
-        for fd in fds:
-            self.take_log(fd)
+    def _take(self, data: bytes) -> None:
         if not data:
             self._queue_ended()
             return
@@ -203,10 +192,9 @@ class RoleWorker(SupervisedProcess):
     def _say(self, **message: Any) -> None:
         if self._queue is None or self.leaving:
             return
-        try:
-            self._queue.send(protocol.encode(message))
-        except OSError as error:  # it reads nothing: it looks by itself every few seconds
-            log.debug("role.unheard", worker=self.name, error=str(error))
+        if not self._queue.send(protocol.encode(message)):
+            # It reads nothing, and looks by itself every few seconds.
+            log.debug("role.unheard", worker=self.name)
 
     def go(self) -> None:
         """Let it claim tasks."""
@@ -232,10 +220,7 @@ class RoleWorker(SupervisedProcess):
         self.leaving = True
         self.step(ProcessEvent.TOLD)
         if self._queue is not None:
-            try:
-                self._queue.shutdown(socket.SHUT_WR)
-            except OSError as error:
-                log.debug("role.unheard", worker=self.name, error=str(error))
+            self._queue.end()
 
     def end(self, number: signal.Signals) -> None:
         """Signal its process group; what it runs for a task ends with it."""
@@ -252,7 +237,6 @@ class RoleWorker(SupervisedProcess):
     # --- its end --------------------------------------------------------------------------------
 
     def _queue_ended(self) -> None:
-        self._close_queue()
         loop = asyncio.get_running_loop()
         # No signal then: by now, its number may be another's.
         self._timers.append(
@@ -263,32 +247,17 @@ class RoleWorker(SupervisedProcess):
         """Its process has ended; again is harmless."""
         if self.gone:
             return
-        if self._queue is not None:
-            self._receive_last()
+        while self._queue is not None and self._queue.read():
+            continue  # what it said last: why it could not start, for one
         self.step(ProcessEvent.ENDED)
         self.code, self.how = code, how
         for timer in self._timers:
             timer.cancel()
-        self._close_queue()
+        if self._queue is not None:
+            self._queue.close()
         self.settled.set()
         self.ended.set()
         self.observer.worker_gone(self)
-
-    def _receive_last(self) -> None:
-        """What it said last may still wait in the queue: why it could not start, for one."""
-        while self._queue is not None:
-            try:
-                if not self._queue.recv(1, socket.MSG_PEEK):
-                    return
-            except OSError:
-                return
-            self._receive()
-
-    def _close_queue(self) -> None:
-        if self._queue is not None:
-            asyncio.get_running_loop().remove_reader(self._queue)
-            self._queue.close()
-            self._queue = None
 
     async def see_out(self, patience: float) -> bool:
         """Close its queue and wait, then ask, and kill; return whether waiting was enough."""

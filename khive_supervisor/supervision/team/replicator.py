@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict, cast
 
 from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
@@ -14,6 +13,7 @@ from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.supervision.processes.child import Child
 from khive_supervisor.supervision.processes.restart import RestartPolicy
 from khive_supervisor.supervision.team import errand
+from khive_supervisor.text.plain_json import JsonObject
 
 log = logs.get("khive.children")
 
@@ -44,14 +44,9 @@ class ReplicatorChild(Child):
     reports: ClassVar[bool] = True
     team: TeamStatus = field(default_factory=lambda: TeamStatus(state="starting"))
 
-    def _report(self, line: bytes) -> None:
-        self.heard()
-        before = self.team
-        try:
-            self.team = json.loads(line)
-        except ValueError:
-            log.warning("replicator.garbled", text=repr(line[:200]))
-            return
+    def reported(self, said: JsonObject) -> None:
+        """Show how it stands with the server."""
+        before, self.team = self.team, cast("TeamStatus", said)
         if any(before.get(key) != self.team.get(key) for key in ("state", "problem", "peers")):
             log.info("team.state", team=dict(self.team))
 

@@ -17,10 +17,10 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import protocol
 from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.host import paths
+from khive_supervisor.host import descriptors, paths
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.registry import Registry
 from khive_supervisor.verbs.served import Served
+from khive_supervisor.verbs.registry import Registry
 from khive_workers.common import runtime
 from khive_workers.common.link import Link, make_context, session_info
 from khive_workers.session.verbs import VerbConnection, of_command
@@ -70,7 +70,7 @@ class HookServer:
         """Return the next request with its connection; None: no more will come."""
         try:
             self._channel.send(FREE)
-            data, fds, _, _ = socket.recv_fds(self._channel, MAX_REQUEST, 1)
+            data, fds = descriptors.receive(self._channel, MAX_REQUEST, 1)
         except OSError:
             return None
         return (json.loads(data), fds[0]) if data else None

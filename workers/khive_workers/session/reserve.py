@@ -22,6 +22,7 @@ from khive_supervisor.attach import reserve
 from khive_supervisor.control import protocol
 from khive_supervisor.control.client import peer
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.host import descriptors
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.common import runtime
 from khive_workers.common.halted import LOOK_EVERY, Halted
@@ -121,7 +122,7 @@ class ForkReserve:
         conn, _ = self._listener.accept()
         with conn:
             conn.settimeout(HELLO_WITHIN)
-            data, fds, _, _ = socket.recv_fds(conn, MOST, OFFERED, socket.MSG_CMSG_CLOEXEC)
+            data, fds = descriptors.receive(conn, MOST, OFFERED)
             try:
                 hello = _hello(conn, data)
                 pid, uid = _peer(conn)
