@@ -37,7 +37,8 @@ from khive_supervisor.search.engine import embedded_part
 from khive_supervisor.search.exact_names import prefer_written
 from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import EVERYTHING, EntryFilter, Generation, NewEntry
+from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
+from khive_supervisor.store.vectors import Generation
 from khive_supervisor.text.analysis import read_query
 
 #: Candidates of each arm; the default of search.candidates.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from khive_supervisor.store.model import EVERYTHING, EntryFilter, Fate
+from khive_supervisor.store.model import EVERYTHING, EntryFilter
+from khive_supervisor.store.vectors import Fate
 
 
 class FullText(Protocol):

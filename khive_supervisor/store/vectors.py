@@ -3,9 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from khive_supervisor.store.model import Generation, MissingVector, VectorRow, VectorStats
+#: What the metric of a generation says: the form in which slots have no holes. A release that does
+#: not know it does not map the file.
+DENSE = "angular, dense"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One immutable index file, and all that is needed to trust it before it is mapped.
+
+    `file` is a name inside the index directory; `sha256` and `fingerprint` are hexadecimal, of the
+    whole file and of a sample of its bytes; `items` counts the vectors in it, of entries up to
+    `max_entry_id`; the vectors with a sequence number above `covered_seq` are not in it. `metric`
+    names the form, too: of DENSE, slots are numbered without holes, and a file beside it says whose
+    they are; of the older one, slots are entry ids. `direct` says that the builder saw the vectors
+    at the offsets that `index.vectors.layout` computes, so that a reader may take them from the
+    file without Annoy.
+    """
+
+    generation: int
+    model_id: str
+    file: str
+    sha256: str
+    fingerprint: str
+    bytes: int
+    dimensions: int
+    metric: str
+    items: int
+    trees: int
+    covered_seq: int
+    max_entry_id: int
+    direct: bool
+    created_at: float
+    current: bool = True
+
+    @property
+    def dense(self) -> bool:
+        """Return True if slots have no holes."""
+        return self.metric == DENSE
+
+    @property
+    def slots(self) -> int:
+        """Return how many slots the file has, those without a vector too.
+
+        Two at least: of one item, Annoy cannot tell the tree from the item.
+        """
+        return max(self.items, 2) if self.dense else self.max_entry_id + 1
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """A stored vector: its sequence number, whose it is, and its bytes."""
+
+    seq: int
+    entry_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """An entry died, or came back: whether it lives since then, and the number of that time."""
+
+    seq: int
+    entry_id: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MissingVector:
+    """A live entry that has no vector of a model yet, with the text to embed."""
+
+    entry_id: int
+    title: str
+    content: str
+
+    @property
+    def text(self) -> str:
+        """Return what the embedder is given, of a new entry and in a rebuild."""
+        return f"{self.title}\n{self.content}"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStats:
+    """How far the vectors of one model cover the live entries.
+
+    `vectors`: stored ones of live entries, of which `newer` are not in the current generation;
+    `missing`: live entries without; `last_seq`: the highest sequence number of the model (0:
+    none); `other_models`: vectors of other models.
+    """
+
+    model_id: str
+    vectors: int
+    newer: int
+    missing: int
+    last_seq: int
+    other_models: int
 
 
 class VectorStore(Protocol):

@@ -11,7 +11,8 @@ import numpy as np
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput
 from khive_supervisor.store.entries import all_gated, gated
-from khive_supervisor.store.model import Added, LearnedText, MissingVector, NewEntry, SourceText
+from khive_supervisor.store.model import Added, LearnedText, NewEntry, SourceText
+from khive_supervisor.store.vectors import MissingVector
 from khive_supervisor.text.turns import is_conversation
 from khive_supervisor.verbs.context import Context
 

@@ -14,7 +14,6 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -25,6 +24,7 @@ from khive_supervisor.control import measured
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
+from khive_supervisor.verbs import schema
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.context import Context
 
@@ -35,8 +35,6 @@ ENTRY_POINTS = "khive.packs"
 #: A verb's name: its pack and what it does. Every client takes the MCP spelling of such a name.
 NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 NAME_LIMIT = 40
-#: Says of a value whether it is right.
-_Takes = Callable[[object], bool]
 #: Characters of an offending value that an error repeats.
 SHOWN = 80
 #: Unknown arguments that an error names.
@@ -143,13 +141,13 @@ class Registry:
         self._verbs: dict[str, Verb] = {}
         self._by_tool_name: dict[str, Verb] = {}
         self._validators: dict[str, ArgumentValidator] = {}
-        self._plain: dict[str, Mapping[str, _Takes]] = {}
+        self._plain: dict[str, Mapping[str, schema.Takes]] = {}
         for verb in (verb for pack in self.packs for verb in pack.verbs):
             if self._by_tool_name.setdefault(verb.tool_name, verb) is not verb:
                 raise ValueError(f"two packs declare the verb {verb.name}")
             self._verbs[verb.name] = verb
             self._validators[verb.name] = ArgumentValidator(verb.input_schema)
-            self._plain[verb.name] = _plain(verb)
+            self._plain[verb.name] = schema.plain(verb.properties)
 
     def __iter__(self) -> Iterator[Verb]:
         return iter(self._verbs.values())
@@ -215,7 +213,7 @@ class Registry:
     def _call(self, context: Context, verb: Verb, arguments: Any) -> Answer:
         arguments = {} if arguments is None else wellformed.data(arguments)
         _check_audience(verb, context.grant, arguments)
-        if not _surely_valid(verb, self._plain[verb.name], arguments):
+        if not schema.surely_valid(verb.required, self._plain[verb.name], arguments):
             arguments = coerce(verb.input_schema, arguments)
             self._check(verb, arguments)
         context.consumer_kinds = self.consumer_kinds
@@ -268,74 +266,6 @@ def _check_audience(verb: Verb, grant: Grant, arguments: Any) -> None:
     if verb.audience is Audience.OPERATOR and not grant.operator:
         raise an_operators(verb.name, verb.because, arguments)
     raise not_confined(verb.name, arguments)
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """What a plain text of a schema may be."""
-
-    shortest: int
-    longest: int | None
-    words: frozenset[str] | None
-
-    def takes(self, value: object) -> bool:
-        if type(value) is not str or len(value) < self.shortest:
-            return False
-        return (self.longest is None or len(value) <= self.longest) and (
-            self.words is None or value in self.words
-        )
-
-
-#: All that the schema of a plain text says.
-_TEXT = frozenset({"type", "description", "minLength", "maxLength", "enum"})
-
-
-#: The schema of any object, and all that the schema of a list of them says.
-_ANY_OBJECT, _OBJECTS = {"type": "object"}, frozenset({"type", "description", "items", "maxItems"})
-
-
-def _plain(verb: Verb) -> dict[str, _Takes]:
-    """Return what those of a verb's properties take that can be judged at a glance."""
-    rules = {name: r for name, r in verb.properties.items() if isinstance(r, Mapping)}
-    found = {name: _takes(rule) for name, rule in rules.items()}
-    return {name: takes for name, takes in found.items() if takes is not None}
-
-
-def _takes(rule: Mapping[str, Any]) -> _Takes | None:
-    """Return what says whether a value is right; None if that takes more than a glance."""
-    if rule.get("type") == "string" and rule.keys() <= _TEXT:
-        words = frozenset(filter(_is_text, rule["enum"])) if "enum" in rule else None
-        return _Text(rule.get("minLength", 0), rule.get("maxLength"), words).takes
-    if rule.get("type") == "boolean":
-        return _is_flag
-    if rule.get("items") == _ANY_OBJECT and rule.keys() <= _OBJECTS:
-        return partial(_are_objects, rule.get("maxItems"))
-    return None
-
-
-def _is_flag(value: object) -> bool:
-    return type(value) is bool
-
-
-def _are_objects(most: int | None, value: object) -> bool:
-    """Return True for a list of objects: an import's are a thousand, looked at one by one later."""
-    if type(value) is not list or (most is not None and len(value) > most):
-        return False
-    return all(type(one) is dict for one in value)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _surely_valid(verb: Verb, plain: Mapping[str, _Takes], arguments: Any) -> bool:
-    """Return True if arguments are right at a glance. Most are; others are looked at.
-
-    A look by the schema costs as much as some verbs, when many sessions share a processor's cache.
-    """
-    if type(arguments) is not dict or not all(map(arguments.__contains__, verb.required)):
-        return False
-    return all(name in plain and plain[name](value) for name, value in arguments.items())
 
 
 def _explain(error: Any) -> str:

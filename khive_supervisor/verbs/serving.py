@@ -14,7 +14,7 @@ from khive_supervisor.search.ranking import Means, RankWeights
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.served import Serve
+from khive_supervisor.verbs.kept import Serve
 
 #: The kinds of consumer that the built-in packs serve.
 RECALL, SEARCH = "recall", "search"

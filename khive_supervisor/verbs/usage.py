@@ -14,7 +14,7 @@ from khive_supervisor import logs
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.profiles.model import IMPLICIT, NewEvent
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.served import Serve
+from khive_supervisor.verbs.kept import Serve
 from khive_supervisor.verbs.serving import RECALL
 
 log = logs.get("khive.usage")

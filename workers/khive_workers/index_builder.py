@@ -40,7 +40,7 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import MissingVector
+from khive_supervisor.store.vectors import MissingVector
 from khive_workers.common import runtime
 
 #: Texts that are embedded and committed together: a second of the bundled model's work, which is

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError
-from khive_supervisor.store.model import Generation
+from khive_supervisor.store.vectors import Generation
 
 #: Weights of title, content and tags in BM25; measured, see docs/adr/0003-fusion.md.
 COLUMN_WEIGHTS = (1.5, 1.0, 1.0)

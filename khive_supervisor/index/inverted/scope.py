@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.sqlite.entries.conditions import impossible, scope_parts
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import EntryFilter, Fate
+from khive_supervisor.store.model import EntryFilter
+from khive_supervisor.store.vectors import Fate
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from khive_supervisor.index.vectors.delta import DELTA_LIMIT
 from khive_supervisor.index.vectors.generation import Generations, file_name, put
 from khive_supervisor.index.vectors.layout import METRIC, checksum, fingerprint, node_bytes, nodes
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import DENSE, Generation, VectorStats
+from khive_supervisor.store.vectors import DENSE, Generation, VectorStats
 
 #: Trees when the configuration does not say; see `reader.SEARCH_K` for what they find. More add
 #: little: 80 trees find 0.5 % more and take 55 MB more for 100,000 vectors.

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.store.model import VECTOR_COMPONENT_BYTES, VectorRow
-from khive_supervisor.store.vectors import VectorStore
+from khive_supervisor.store.model import VECTOR_COMPONENT_BYTES
+from khive_supervisor.store.vectors import VectorRow, VectorStore
 
 #: Vectors newer than the generation that a process keeps: 15 MB at 384 dimensions.
 DELTA_LIMIT = 10_000

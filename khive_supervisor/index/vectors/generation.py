@@ -23,8 +23,7 @@ from khive_supervisor.index.inverted.postings_file import PostingsFile
 from khive_supervisor.index.vectors.layout import checksum, fingerprint
 from khive_supervisor.index.vectors.sketch import Sketch
 from khive_supervisor.index.vectors.slots import SlotMap
-from khive_supervisor.store.model import Generation
-from khive_supervisor.store.vectors import GenerationStore
+from khive_supervisor.store.vectors import Generation, GenerationStore
 
 #: Files that this module made, finished or not; nothing else in the directory is ever touched.
 _OURS = re.compile(r"[0-9]+\.(ann|sketch|words|slots)(\.tmp)?")

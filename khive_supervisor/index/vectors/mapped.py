@@ -21,8 +21,7 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.layout import METRIC, check_geometry, nodes
 from khive_supervisor.index.vectors.sketch import Sketch
 from khive_supervisor.index.vectors.slots import SlotMap
-from khive_supervisor.store.model import DENSE, Generation
-from khive_supervisor.store.vectors import GenerationStore
+from khive_supervisor.store.vectors import DENSE, Generation, GenerationStore
 
 T = TypeVar("T")
 #: Times that the store is asked anew when the file has gone between reading its row and opening

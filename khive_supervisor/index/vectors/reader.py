@@ -21,7 +21,8 @@ from khive_supervisor.index.vectors.delta import DELTA_LIMIT, Delta
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.mapped import MappedGeneration, map_current
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter, Fate
+from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter
+from khive_supervisor.store.vectors import Fate
 
 #: A filter that lets no more entries through than this is searched exactly, entry by entry: 3 ms,
 #: when looking past all others would take as long and find less.

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError
 from khive_supervisor.index.vectors import axes
-from khive_supervisor.store.model import Generation
+from khive_supervisor.store.vectors import Generation
 
 #: Dimensions from which on there are as many axes as a sketch looks along.
 _FEWEST_DIMENSIONS = 256

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from khive_supervisor.errors import IndexFileError
-from khive_supervisor.store.model import Generation
+from khive_supervisor.store.vectors import Generation
 
 #: Magic, slots, checksum of the generation that it belongs to, and of what follows the header.
 _HEADER = struct.Struct("<8sQ32s32s")

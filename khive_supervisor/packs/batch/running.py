@@ -16,7 +16,7 @@ from khive_supervisor.embed.base import Embedder, Vectors
 from khive_supervisor.errors import EmbedderUnavailable, InvalidInput, KhiveError
 from khive_supervisor.packs.batch.references import resolved
 from khive_supervisor.packs.truth import changing
-from khive_supervisor.store.model import MissingVector
+from khive_supervisor.store.vectors import MissingVector
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments

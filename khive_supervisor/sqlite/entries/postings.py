@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.store.full_text import PostingStore
-from khive_supervisor.store.model import Fate
+from khive_supervisor.store.vectors import Fate
 from khive_supervisor.text.analysis import match_expression
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.database import Database
-from khive_supervisor.store.model import Generation
-from khive_supervisor.store.vectors import GenerationStore
+from khive_supervisor.store.vectors import Generation, GenerationStore
 
 _COLUMNS = (
     "generation, model_id, file, sha256, fingerprint, bytes, dim, metric, items, trees, "

@@ -10,13 +10,8 @@ from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.engine.counts import Counted, counted, counted_anew
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.schema.released.statements import LIVE
-from khive_supervisor.store.model import (
-    VECTOR_COMPONENT_BYTES,
-    MissingVector,
-    VectorRow,
-    VectorStats,
-)
-from khive_supervisor.store.vectors import VectorStore
+from khive_supervisor.store.model import VECTOR_COMPONENT_BYTES
+from khive_supervisor.store.vectors import MissingVector, VectorRow, VectorStats, VectorStore
 
 _NONE = Counted(0, 0)
 _NEWER = "SELECT seq, entry_id, data FROM vectors WHERE model_id = ? AND seq > ?"

@@ -21,7 +21,7 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import JournalFilter
-from khive_supervisor.store.model import Generation, VectorStats
+from khive_supervisor.store.vectors import Generation, VectorStats
 from khive_supervisor.supervision.maintenance.following import TranscriptFollower
 from khive_supervisor.workflows.definitions import as_dict
 from khive_supervisor.workflows.model import NewSchedule

@@ -31,7 +31,8 @@ from khive_supervisor.embed.bundled import MODEL_DIRECTORY
 from khive_supervisor.embed.names import model_id_of
 from khive_supervisor.errors import StoreRefused, VersionMismatch
 from khive_supervisor.sqlite.opening import open_store
-from khive_supervisor.store.model import Generation, NewEntry
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.vectors import Generation
 
 
 @pytest.fixture(autouse=True)

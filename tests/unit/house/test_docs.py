@@ -30,7 +30,7 @@ from khive_supervisor.profiles import admission, signals
 from khive_supervisor.profiles.model import DEFAULT, PRIORITY_LIMIT, Weights
 from khive_supervisor.profiles.names import LIFECYCLES
 from khive_supervisor.sqlite.schema.migrations import NEWEST
-from khive_supervisor.store.model import VectorStats
+from khive_supervisor.store.vectors import VectorStats
 from khive_supervisor.supervision.control.sessions import Session
 from khive_supervisor.supervision.maintenance.loop import IndexStatus
 from khive_supervisor.supervision.processes.restart import PERMANENT_EXITS

@@ -21,7 +21,8 @@ from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.index.vectors.layout import fingerprint, node_bytes
 from khive_supervisor.index.vectors.mapped import MappedGeneration, map_current
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import Generation, NewEntry
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.vectors import Generation
 
 MODEL, DIMENSIONS = "model", 8
 

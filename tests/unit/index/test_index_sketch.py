@@ -18,7 +18,8 @@ from khive_supervisor.index.vectors.mapped import MappedGeneration
 from khive_supervisor.index.vectors.reader import VectorIndex
 from khive_supervisor.index.vectors.sketch import Sketch, worth_it, write
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
+from khive_supervisor.store.model import EntryFilter, NewEntry
+from khive_supervisor.store.vectors import Generation
 
 DIMENSIONS, COUNT = 300, 3000
 

@@ -20,7 +20,8 @@ from khive_supervisor.index.vectors.mapped import MappedGeneration
 from khive_supervisor.index.vectors.reader import VectorIndex
 from khive_supervisor.index.vectors.slots import SlotMap
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import Generation, NewEntry
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.vectors import Generation
 
 MODEL, DIMENSIONS = "m", 8
 FAR = 5_000_000

@@ -25,7 +25,8 @@ from khive_supervisor.search import full_text
 from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.search.lexical import inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import EntryFilter, Generation, NewEntry
+from khive_supervisor.store.model import EntryFilter, NewEntry
+from khive_supervisor.store.vectors import Generation
 from khive_supervisor.text.analysis import match_expression, read_query
 
 DIMENSIONS = 8

@@ -21,7 +21,8 @@ from khive_supervisor.search import full_text, postings
 from khive_supervisor.search.full_text import LexicalSearch
 from khive_supervisor.search.lexical import Scored, TermSelection, inverse_frequency
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import EVERYTHING, EntryFilter, Generation, NewEntry
+from khive_supervisor.store.model import EVERYTHING, EntryFilter, NewEntry
+from khive_supervisor.store.vectors import Generation
 from khive_supervisor.text.analysis import read_query
 
 WORDS = ["ash", "birch", "cedar", "date_palm", "elm", "fir.tree", "gumTree", "hazel", "ivy", "杉木"]

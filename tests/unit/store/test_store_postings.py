@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import Fate, NewEntry
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.vectors import Fate
 from khive_supervisor.text.analysis import read_query
 
 

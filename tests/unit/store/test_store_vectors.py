@@ -12,7 +12,8 @@ from engines import Engine
 from khive_supervisor.errors import InvalidInput, StoreError
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import Generation, NewEntry
+from khive_supervisor.store.model import NewEntry
+from khive_supervisor.store.vectors import Generation
 
 ONE, TWO = "model-one", "model-two"
 

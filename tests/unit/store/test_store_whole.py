@@ -11,7 +11,8 @@ from engines import Engine
 
 from khive_supervisor.errors import InvalidInput, StoreError
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import ChangeCounts, Generation, NewEntry
+from khive_supervisor.store.model import ChangeCounts, NewEntry
+from khive_supervisor.store.vectors import Generation
 from khive_supervisor.tasks.model import NewTask, RoleRow
 
 

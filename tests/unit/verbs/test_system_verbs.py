@@ -16,7 +16,7 @@ from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import Denied, IndexFileError, NotFound, NotRunning, Unresponsive
 from khive_supervisor.packs import loading
 from khive_supervisor.packs.system import audit, index
-from khive_supervisor.store.model import Generation
+from khive_supervisor.store.vectors import Generation
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 REGISTRY = loading.load()

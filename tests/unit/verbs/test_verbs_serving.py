@@ -15,7 +15,7 @@ from khive_supervisor.packs import loading
 from khive_supervisor.profiles.model import DEFAULT, ProfileEvent
 from khive_supervisor.verbs import usage
 from khive_supervisor.verbs.context import Context, SessionInfo
-from khive_supervisor.verbs.served import Serve, Served
+from khive_supervisor.verbs.kept import Serve, Served
 
 REGISTRY = loading.load()
 Make = Callable[..., Context]

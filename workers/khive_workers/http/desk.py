@@ -18,7 +18,7 @@ from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context, SessionInfo
-from khive_supervisor.verbs.served import Served
+from khive_supervisor.verbs.kept import Served
 from khive_workers.desk.views.wishes import CODE, DISK, PIECES, VERIFY, Failed, Reply, Wish
 from khive_workers.http.service import Lane, Service
 

@@ -16,8 +16,8 @@ from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, StoreUnavailable
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs.context import Context, SessionInfo
+from khive_supervisor.verbs.kept import Served
 from khive_supervisor.verbs.registry import Answer, Registry
-from khive_supervisor.verbs.served import Served
 from khive_workers.common.link import Link, make_context
 from khive_workers.common.verb_thread import Result, VerbThread, run_apart
 

@@ -19,7 +19,7 @@ from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import descriptors, paths
 from khive_supervisor.verbs.context import Context
-from khive_supervisor.verbs.served import Served
+from khive_supervisor.verbs.kept import Served
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.common import runtime
 from khive_workers.common.link import Link, make_context, session_info
