@@ -261,3 +261,91 @@ def test_a_mask_names_the_rule() -> None:
     text = f"key {FORMS['npm-token']}"
     assert masked(text, find(text)) == "key [masked npm-token]"
     assert detection.MASK == "[masked "
+
+
+#: Twenty signs that nobody has thought up, a number in hexadecimal digits, and a UUID.
+RANDOM, NUMBER = "q8Zr2LmN9pQv" + "4StUv6Wx", "9f3b9c0d2e7a" + "41f68f3b9c0d"
+UUID = "f7bc0f8e-1a3a-4ace-9faa-e8494fa3921a"
+
+
+def basic(credentials: bytes) -> str:
+    return "Authorization: Basic " + base64.b64encode(credentials).decode()
+
+
+def framed(body: str) -> str:
+    return f"-----BEGIN {'PRIVATE'} KEY-----\n{body}\n-----END {'PRIVATE'} KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        # A UUID is a name, unless what it is called says otherwise.
+        (f'token = "{UUID}"', False),
+        (f'api_key = "{UUID}"', True),
+        (f'client_secret = "{UUID}"', True),
+        # A number in hexadecimal digits, unless it is a digest.
+        (f'api_key = "{NUMBER}"', True),
+        (f'token_sha256 = "{NUMBER}"', False),
+        (f"api key, sha256: {NUMBER}", False),
+        (f"token {NUMBER}", True),
+        (f"auth {NUMBER}", False),
+        # Passwords have no spaces, and names without quotes are expressions.
+        ('password = "Two words1"', False),
+        ('secret = "Two words1"', False),
+        ("password = hunter2", True),
+        ("password = hunters", False),
+        ("api_key = someName12", False),
+        ("password = getpass(x1)", False),
+        ('password = os.environ["X1"]', False),
+        # Ten signs with three changes, where it is assigned and not only said.
+        ('token = "a1b2c3d4e5"', True),
+        ('token = "a1b2c3d4e"', False),
+        ('token = "ab1cd2ef3g"', True),
+        ('token = "ab1cd2efgh"', False),
+        ("the token is a1b2c3d4e5", False),
+        # A key's frame with something in it.
+        (framed("MIIEvQIBADAN"), True),
+        (framed("MIIEvQIBADA"), False),
+        (framed("MIIEvQIB...ADANBgkq"), False),
+        # HTTP's headers.
+        (basic(b"user:password1"), True),
+        (basic(b"username:"), False),
+        (f"Authorization: token {NUMBER}", True),
+        (f"Authorization: token {NUMBER[:-1]}", False),
+        # What is typed: a word or a number is one from twelve signs on.
+        ("curl -u ada:copper https://x", False),
+        ("curl -u ada:copperfalco https://x", False),
+        ("curl -u ada:copperfalcon https://x", True),
+        ("curl -u ada:COPPERFALCO https://x", False),
+        ("curl -u ada:27182818284 https://x", False),
+        ("curl -u ada:271828182845 https://x", True),
+        ("curl -u ada:Copper7 https://x", True),
+        ("curl -u ada:{password} https://x", False),
+        ("mariadb -pCopper7 shop", True),
+        # A label that tells little wants twenty signs.
+        (f"auth {RANDOM}", True),
+        (f"auth {RANDOM[:-1]}", False),
+        (f"token {RANDOM[:-1]}", True),
+        # Near enough, and no part of an address.
+        (f"see /token/{RANDOM}", False),
+        (f"{RANDOM} is the token", True),
+        (f"token {'x ' * 60}{RANDOM}", True),
+        (f"token {'x ' * 80}{RANDOM}", False),
+        (f"token\n{RANDOM}", True),
+        ("use Copper7x as the password", True),
+        ("use coppers as the password", False),
+        ("use changeme1 as password", False),
+    ],
+)
+def test_what_tells_a_secret_from_what_is_like_one(text: str, secret: bool) -> None:
+    assert bool(find(text)) == secret
+
+
+def test_the_first_sign_of_a_line_is_in_column_one() -> None:
+    assert [place("a\nbc\nd", at) for at in (0, 2, 3, 5)] == [(1, 1), (2, 1), (2, 2), (3, 1)]
+
+
+def test_of_two_that_begin_together_the_longer_one_stays() -> None:
+    short, long = detection.Finding(0, 4, "a"), detection.Finding(0, 9, "b")
+    after = detection.Finding(9, 12, "c")
+    assert detection._apart([short, after, long]) == [long, after]
