@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from khive_workers.desk.app import DeskApp
 from khive_workers.desk.pages import Pages
 from khive_workers.desk.sessions import PageSessions
 from khive_workers.desk.views.wishes import Reply, Wish
-from support import Clock, run
+from support import DEADLINE, Clock, Installation, run
 
 PORT = 8766
 HOST = f"127.0.0.1:{PORT}"
@@ -96,3 +97,41 @@ class FakeBrowser:
 def desk(backend: FakeBackend) -> FakeBrowser:
     """Return a browser before a page that answers from a table."""
     return FakeBrowser(DeskApp(backend, PageSessions(Clock(0.0)), Pages(lambda: NOW)))
+
+
+# --- a real page ----------------------------------------------------------------------------------
+
+
+class ByHand:
+    """Asks a real page; keeps its cookie, and the headers of the last answer."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.host = parts.netloc
+        self.cookie = ""
+        self.headers: dict[str, str] = {}
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, **headers: str
+    ) -> tuple[int, str]:
+        """Send a request; return the status and the text of what is answered."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookie:
+            named["Cookie"] = self.cookie
+        connection = http.client.HTTPConnection(self.host, timeout=DEADLINE)
+        try:
+            connection.request(method, path, body, named)
+            response = connection.getresponse()
+            self.headers = {name.lower(): text for name, text in response.getheaders()}
+            given = response.getheader("Set-Cookie", "")
+            if given:
+                self.cookie = given.partition(";")[0]
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+
+def opened(khive: Installation) -> tuple[ByHand, str]:
+    """Return a browser, and the link's path."""
+    link = khive.run("open", "--print").stdout.strip()
+    return ByHand(link), link.partition(urlsplit(link).netloc)[2]

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
-from support import DEADLINE, Installation, installed
+from desk_support import ByHand, opened
+from support import Installation, installed
 
 FACT = "The flamingo ledger closes at noon."
-
-
-class ByHand:
-    """A browser that keeps a cookie, and nothing else."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self.host = parts.netloc
-        self.cookie = ""
-
-    def ask(
-        self, method: str, path: str, body: str | None = None, **headers: str
-    ) -> tuple[int, str]:
-        """Send a request; return the status and the text of what is answered."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.cookie:
-            named["Cookie"] = self.cookie
-        connection = http.client.HTTPConnection(self.host, timeout=DEADLINE)
-        try:
-            connection.request(method, path, body, named)
-            response = connection.getresponse()
-            given = response.getheader("Set-Cookie", "")
-            if given:
-                self.cookie = given.partition(";")[0]
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +20,6 @@ def khive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         made.start()
         made.call("memory.remember", content=FACT)
         yield made
-
-
-def opened(khive: Installation) -> tuple[ByHand, str]:
-    """Return a browser, and the link's path."""
-    link = khive.run("open", "--print").stdout.strip()
-    return ByHand(link), link.partition(urlsplit(link).netloc)[2]
 
 
 def test_a_link_opens_the_page_once(khive: Installation) -> None:
