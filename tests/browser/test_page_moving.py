@@ -42,7 +42,7 @@ def test_what_changes_is_seen_without_being_asked_for(tab: Tab, fleet: Installat
     assert tab.page.locator("tr.working").count() == 1
     fleet.run("hook", "permission-request", "--client", "codex", stdin='{"session_id": "s1"}')
     tab.page.wait_for_selector("tr.waiting")
-    assert tab.page.locator(".tile.waiting b").inner_text() == "1"
+    assert tab.page.locator(".tile.waiting b").first.inner_text() == "1"
 
 
 def test_nothing_is_replaced_under_somebodys_hands(tab: Tab, fleet: Installation) -> None:
