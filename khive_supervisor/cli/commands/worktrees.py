@@ -64,9 +64,9 @@ def _how_to_clear(row: JsonObject) -> str:
         return f"Take what you need of {path}, and empty it."
     if workspace := row.get("workspace"):
         return (
-            f"In its repository, `jj new {branch}` or `jj squash --from {branch}` takes it; `jj "
-            f"abandon {branch}`, `jj workspace forget {workspace}` and `rm -r "
-            f"{shlex.quote(str(path))}` throw all of it away."
+            f"In its repository, `jj new {branch}` goes on from it, and `jj rebase -b {branch} -d "
+            f"@-` takes it; `jj abandon '@..{branch}'`, `jj workspace forget {workspace}` and `rm "
+            f"-r {shlex.quote(str(path))}` throw all of it away."
         )
     return (
         f"In its repository, `git merge {branch}` takes what is committed; `git worktree remove "
