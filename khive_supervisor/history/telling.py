@@ -51,12 +51,17 @@ def digest_of(payload: str) -> str:
 
 def tags_of(role: str, task_type: str) -> tuple[str, ...]:
     """Return the tags that an attempt is found by: whose it was, and of which type."""
-    return (role_tag(role), *((f"type:{task_type}",) if task_type else ()))
+    return (role_tag(role), *((type_tag(task_type),) if task_type else ()))
 
 
 def role_tag(role: str) -> str:
     """Return the tag that all attempts of a role have."""
     return f"role:{role}"
+
+
+def type_tag(task_type: str) -> str:
+    """Return the tag that all attempts at tasks of a type have."""
+    return f"type:{task_type}"
 
 
 def source_of(past: bytes, task_id: int, token: int) -> str:

@@ -66,9 +66,13 @@ def day_of(wall: float) -> int:
 
 def weight(record: Record, digest: str, today: int) -> float:
     """What one execution of a record counts today; one of the future counts as today's."""
-    age = max(0, today - record.day)
-    recency: float = 2.0 ** (-age / HALF_LIFE)
-    return recency if record.digest == digest else recency * OTHER_DIGEST
+    return recency(record.day, record.digest, digest, today)
+
+
+def recency(day: int, by: str, digest: str, today: int) -> float:
+    """What an execution of a day, by the handler `by`, counts today for the handler `digest`."""
+    counts: float = 2.0 ** (-max(0, today - day) / HALF_LIFE)
+    return counts if by == digest else counts * OTHER_DIGEST
 
 
 def evidence(records: Iterable[Record], digest: str, today: int) -> Evidence:

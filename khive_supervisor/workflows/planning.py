@@ -13,8 +13,9 @@ from khive_supervisor.workflows import graph
 from khive_supervisor.workflows.definitions import Definition, WorkflowStep, as_dict
 from khive_supervisor.workflows.model import NewRun, PlannedStep
 
-#: Selects a role for a type of task: the role, and how it was selected; None: no role takes it.
-Select = Callable[[str], tuple[RoleRow, JsonObject] | None]
+#: Selects a role for a type of task and a payload: the role, and how it was selected; None: no role
+#: takes it.
+Select = Callable[[str, Any], tuple[RoleRow, JsonObject] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _role(
 ) -> tuple[RoleRow, JsonObject | None]:
     if step.role:
         return roles[step.role], None
-    found = select(step.task_type)
+    found = select(step.task_type, step.payload)
     if found is None:
         raise InvalidInput(f"{step.name}: no role takes the type {step.task_type}.")
     return found

@@ -121,7 +121,8 @@ def _role_for(context: Context, args: Arguments) -> tuple[RoleRow, str, Answer |
         return role, _type_of(role, task_type), None
     if task_type is None:
         raise InvalidInput("agents.assign needs a role or a task_type.", hint=_what_there_is(roles))
-    found = selecting.select(context.store, task_type, context.now())
+    alike = selecting.attempts_alike(context, task_type, args.get("payload"))
+    found = selecting.select(context.store, task_type, context.now(), alike)
     if found is None:
         raise NotFound(f"No role declares the type {task_type!r}.", hint=_what_there_is(roles))
     return found[0], task_type, found[1]

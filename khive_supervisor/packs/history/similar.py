@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from khive_supervisor.history import ranking
 from khive_supervisor.history.model import COLLECTION, Execution
-from khive_supervisor.history.telling import role_tag
+from khive_supervisor.history.telling import role_tag, type_tag
 from khive_supervisor.packs.history.shown import ShownExecution, show_all
 from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import EntryFilter
@@ -50,7 +50,7 @@ def filter_of(context: Context, args: Arguments) -> EntryFilter:
     if "role" in args:
         where = replace(where, tags=(*where.tags, role_tag(args["role"])))
     if "task_type" in args:
-        where = replace(where, tags=(*where.tags, f"type:{args['task_type']}"))
+        where = replace(where, tags=(*where.tags, type_tag(args["task_type"])))
     return where
 
 

@@ -42,7 +42,9 @@ def begin(context: Context, args: Arguments) -> Answer:
         definition,
         args.get("input", {}),
         selecting.roles_of(store),
-        lambda task_type: selecting.select(store, task_type, now),
+        lambda task_type, payload: selecting.select(
+            store, task_type, now, selecting.attempts_alike(context, task_type, payload)
+        ),
         caller,
     )
     found, created = store.workflows.begin(new)

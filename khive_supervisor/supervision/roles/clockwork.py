@@ -68,6 +68,6 @@ def _planned(store: Store, schedule: Schedule, now: float) -> NewRun:
         read(new.definition),
         new.input,
         selecting.roles_of(store),
-        lambda task_type: selecting.select(store, task_type, now),
+        lambda task_type, _: selecting.select(store, task_type, now),
         caller,
     )

@@ -93,6 +93,30 @@ def test_listed_summed_up_and_followed(context: Context) -> None:
         call(context, "history.lineage", task="t99")
 
 
+def test_a_role_is_selected_by_tasks_like_the_one_given(context: Context) -> None:
+    """`fixer` is as good as `other` at the type, and bad at flaky tests."""
+    broken, mended = Outcome(FAILED, error="no", final=True), Outcome(DONE)
+    for number in range(6):
+        tried(context, f"mend the flaky retry test {number}", broken)
+        tried(context, f"mend the flaky retry test {number}", mended, role="other")
+        tried(context, f"write the docs of release {number}", mended)
+        tried(context, f"write the docs of release {number}", broken, role="other")
+
+    def given(payload: Any) -> tuple[str, dict[str, Any]]:
+        found = call(context, "agents.assign", task_type="fix", payload=payload)
+        call(context, "agents.cancel", task=found["task"])
+        return found["role"], {one["role"]: one for one in found["why"]["candidates"]}
+
+    chosen = [given({"prompt": "a flaky retry test again"}) for _ in range(8)]
+    assert [role for role, _ in chosen] == ["other"] * 8
+    why = chosen[0][1]
+    assert why["other"]["alike"]["success"] > 0.9 > 0.1 > why["fixer"]["alike"]["success"]
+    assert {given({"prompt": "docs of the next release"})[0] for _ in range(3)} == {"fixer"}
+    # Nothing is like it, or nothing is known of it: the type decides.
+    for payload in ({"prompt": "zebra quagga"}, None):
+        assert all("alike" not in one for one in given(payload)[1].values())
+
+
 RELEASE = {
     "name": "release",
     "steps": [
