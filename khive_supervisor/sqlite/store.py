@@ -179,6 +179,9 @@ class SqliteStore(Store):
     def stats(self) -> StoreStats:
         return statistics.stats(self.database, self.entries.namespaces())
 
+    def unheard(self) -> float | None:
+        return replica.unheard(self.path) if self.database.shared else None
+
     def checkpoint(self, truncate: bool = False) -> Checkpoint:
         mode = "TRUNCATE" if truncate else "PASSIVE"
         busy, pages, moved = self.database.rows(f"PRAGMA wal_checkpoint({mode})")[0]

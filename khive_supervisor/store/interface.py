@@ -126,6 +126,10 @@ class Store(Protocol):
         """Return the store in numbers; counts, so not for every request."""
         ...
 
+    def unheard(self) -> float | None:
+        """Return the seconds since a team's server was heard of; None: there is no server."""
+        ...
+
     def checkpoint(self, truncate: bool = False) -> Checkpoint:
         """Move the write-ahead log into the file without waiting for readers (PASSIVE).
 

@@ -6,6 +6,7 @@ from the last one, and nothing that is the same for all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -24,6 +25,8 @@ DEFAULT_CHARACTERS = 1500
 #: Characters that are shown of a content at least.
 FEWEST_CHARACTERS = 50
 DEFAULT_LIMIT = 10
+#: Seconds without a word of a team's server after which answers say how old they are.
+OLD_AFTER = 5.0
 #: Entries of other projects that are counted when nothing fits.
 MOST_ELSEWHERE = 20
 #: The kind that a result of a collection does not say.
@@ -205,6 +208,7 @@ def search(
     if where.namespaces and where.namespaces[0] != context.namespace(None):
         shown["namespace"] = where.namespaces[0]
     notes = notes_of(answer) if answer.hits or not hits else list(answer.notes)
+    notes += age_notes(context.whole_store.unheard())
     if not hits:
         notes += _elsewhere(context, args, where)
     if args.get("explain") and not explain:
@@ -242,6 +246,16 @@ def _fitting(context: Context, args: Mapping[str, Any], where: EntryFilter) -> i
     )
     context.search.counts = counted
     return len(answer.hits)
+
+
+def age_notes(seconds: float | None) -> list[str]:
+    """Return what there is to say of a copy whose server was not heard of for so many seconds."""
+    if seconds is None or seconds < OLD_AFTER:
+        return []
+    since = "since this copy was made" if math.isinf(seconds) else f"for {seconds:.0f} s"
+    return [
+        f"The team's server was not heard of {since}: what others stored meanwhile is not here."
+    ]
 
 
 def notes_of(answer: SearchResults) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from khive_supervisor.cli.connection.finding import status_of
 from khive_supervisor.cli.doctor.checks import Check
@@ -13,6 +14,8 @@ from khive_supervisor.errors import KhiveError
 
 #: Changes that a node may be behind before that is reported.
 BEHIND_WARN = 100
+#: Seconds that two clocks may differ before that is reported.
+CLOCK_WARN = 5.0
 
 
 def check_team(config: Config, socket_path: str) -> Iterable[Check]:
@@ -40,4 +43,25 @@ def check_team(config: Config, socket_path: str) -> Iterable[Check]:
         yield Check("team", "warn", f"This node is {behind} changes behind", why)
     else:
         named = f"{team.get('server')}, change {team.get('number')}, as {team.get('node')}"
-        yield Check("team", "ok", f"{named}; nodes: {', '.join(team.get('peers', []))}")
+        version = f"PostgreSQL {team.get('server_version')}"
+        yield Check("team", "ok", f"{named}; {version}; nodes: {', '.join(team.get('peers', []))}")
+    yield from _clock(team)
+    yield from _kept(team)
+
+
+def _clock(team: Mapping[str, Any]) -> Iterable[Check]:
+    """Leases go by the server's clock; times that people see are this machine's."""
+    ahead = team.get("clock_ahead_seconds")
+    if isinstance(ahead, float) and abs(ahead) > CLOCK_WARN:
+        which = "ahead of" if ahead > 0 else "behind"
+        what = f"The server's clock is {abs(ahead):.0f} s {which} this machine's"
+        why = "Leases go by the server's; dates of what is stored do, too."
+        yield Check("team clock", "warn", what, why, "Have both follow a time server (NTP).")
+
+
+def _kept(team: Mapping[str, Any]) -> Iterable[Check]:
+    """What did not fit the server, and so was replaced."""
+    for path in team.get("kept", []):
+        why = "This copy did not fit what the server has: it may hold what is lost there."
+        fix = "docs/team.md says how to look, and to import it; then remove the file."
+        yield Check("team copies", "warn", f"{path} is kept", why, fix)

@@ -81,7 +81,11 @@ def _team_lines(team: Shown) -> list[str]:
         nodes = team["peers"]
         if team["state"] == "connected" and isinstance(nodes, list):
             line += f"; nodes: {', '.join(nodes)}"
-    return [line, *([f"        {team['problem']}"] if team.get("problem") else [])]
+    lines = [line, *([f"        {team['problem']}"] if team.get("problem") else [])]
+    kept = team.get("kept")
+    if isinstance(kept, list) and kept:
+        lines.append(f"        what did not fit was replaced, and is kept: {', '.join(kept)}")
+    return lines
 
 
 def _upgrade_lines(upgrade: Shown) -> list[str]:

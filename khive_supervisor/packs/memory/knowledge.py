@@ -113,7 +113,8 @@ def suggest(context: Context, args: Arguments) -> Answer:
     shown: dict[str, object] = {"suggestions": suggestions, "served_by": served_by}
     if suggestions:
         shown["next"] = "memory_get with the ids that look useful"
-    if notes := answers.notes_of(answer):
+    notes = answers.notes_of(answer) + answers.age_notes(context.whole_store.unheard())
+    if notes:
         shown["notes"] = notes
     return shown
 

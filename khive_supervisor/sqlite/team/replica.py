@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,6 +71,19 @@ def position(connection: apsw.Connection) -> LogPosition:
 def advance(connection: apsw.Connection, to: LogPosition) -> None:
     """Write down that a change is in here, in the transaction that brings it."""
     connection.execute("UPDATE replica SET number = ?, nonce = ?", (to.number, to.nonce))
+
+
+def heard_file(store_path: str) -> str:
+    """Return the file that is touched each time the server was heard of."""
+    return store_path + "-heard"
+
+
+def unheard(store_path: str) -> float:
+    """Return the seconds since the server was heard of; infinite if it never was."""
+    try:
+        return max(0.0, time.time() - os.stat(heard_file(store_path)).st_mtime)
+    except FileNotFoundError:
+        return float("inf")
 
 
 class TeamClock:

@@ -28,6 +28,14 @@ class TeamStatus(TypedDict):
     number: NotRequired[int]
     behind: NotRequired[int]
     peers: NotRequired[list[str]]
+    #: The server's release, and what its clock is ahead of this machine's, if it is known.
+    server_version: NotRequired[str]
+    clock_ahead_seconds: NotRequired[float | None]
+    #: Connections of processes of this node that write, and the number of the newest base.
+    writers: NotRequired[int]
+    base: NotRequired[int]
+    #: Copies of what did not fit and was replaced.
+    kept: NotRequired[list[str]]
 
 
 #: The store is this machine's own.

@@ -208,6 +208,16 @@ def _timed(name: str, what: str, text: str, labels: tuple[str, ...] = ()) -> Dec
     return Declared(name, HistogramMetricFamily, text, labels, _none, found, bounds_of(what))
 
 
+def _team(value: Callable[[Mapping[str, Any]], float]) -> Callable[[Facts], list[Sample]]:
+    """Return a reading of a team; no sample where there is none."""
+
+    def found(facts: Facts) -> list[Sample]:
+        team = facts.status.get("team", {})
+        return [((), float(value(team)))] if team.get("state", "off") != "off" else []
+
+    return found
+
+
 _G, _C = GaugeMetricFamily, CounterMetricFamily
 METRICS: tuple[Declared, ...] = (
     Declared("khive_info", _G, "The release that runs; always 1.", ("version",),
@@ -252,6 +262,19 @@ METRICS: tuple[Declared, ...] = (
     Declared("khive_channel_messages", _G,
              "Messages to a channel: on their way, and ended within the last 30 days.",
              ("channel", "state"), _labelled(lambda f: f.tasks.messages)),
+    Declared("khive_team_connected", _G, "Whether this node uses its team's server.", (),
+             _team(lambda team: team["state"] == "connected")),
+    Declared("khive_team_number", _G, "The last change of the team's that is here.", (),
+             _team(lambda team: team.get("number", 0))),
+    Declared("khive_team_behind", _G, "Changes at the server that are not here yet.", (),
+             _team(lambda team: team.get("behind", 0))),
+    Declared("khive_team_nodes", _G, "Nodes that are connected to the team's server.", (),
+             _team(lambda team: len(team.get("peers", ())))),
+    Declared("khive_team_writers", _G, "Processes of this node that may write to the team.", (),
+             _team(lambda team: team.get("writers", 0))),
+    Declared("khive_team_clock_ahead_seconds", _G,
+             "What the server's clock is ahead of this machine's.", (),
+             _team(lambda team: team.get("clock_ahead_seconds") or 0)),
     Declared("khive_reloads", _C, "Reloads, by how they ended.", ("outcome",),
              _labelled(lambda f: f.counters["reloads"])),
     Declared("khive_reload_generation", _G, "The number of the configuration in force.", (),

@@ -13,6 +13,9 @@ from khive_workers.replicator.server import TeamServer
 PART = 4 << 20
 _COLUMNS = "id, number, nonce, schema, bytes, sha256, entries"
 
+#: The key of the advisory lock of the node that renews the base.
+_RENEWING = 7_310_552_002
+
 Progress = Callable[[int, int], None]
 
 
@@ -36,6 +39,11 @@ class Base:
 def newest(server: TeamServer) -> Base | None:
     """Return the newest base that is whole; None: there is none."""
     return _found(server, "ready ORDER BY id DESC LIMIT 1")
+
+
+def renewing(server: TeamServer) -> bool:
+    """Be the only node that renews the base, as long as the connection lasts; False: one is."""
+    return bool(server.ask(f"SELECT pg_try_advisory_lock({_RENEWING})")[0][0])
 
 
 def _found(server: TeamServer, where: str) -> Base | None:

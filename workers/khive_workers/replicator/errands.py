@@ -10,6 +10,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.team.moves import Moved, MoveStep, line_of
+from khive_supervisor.team.order import base_is_due
 from khive_workers.replicator import bases, joining, tables
 from khive_workers.replicator.moving import StoreMover
 from khive_workers.replicator.server import TeamServer
@@ -73,6 +74,25 @@ def _leave(server: TeamServer, config: Config, _: str) -> Moved:
     )
 
 
+def _base(server: TeamServer, config: Config, when: str) -> Moved:
+    """Make a new base of this node's replica, if one is due (or `now`) and nobody else is at it."""
+    with SqliteStore(config.store.path, guarded=False) as store:
+        row = store.replica()
+        assert row is not None
+        number = row.number
+        due = when == "now" or base_is_due(number, _base_number(server))
+        if due and bases.renewing(server):
+            number = joining.put(
+                server, store, config.store.path + ".base", row.node
+            ).position.number
+    return Moved(server=server.host, entries=0, number=number)
+
+
+def _base_number(server: TeamServer) -> int:
+    base = bases.newest(server)
+    return base.position.number if base is not None else 0
+
+
 ERRANDS: dict[str, Errand] = {
     "join": _join,
     "look": _look,
@@ -80,6 +100,7 @@ ERRANDS: dict[str, Errand] = {
     "to-server": _to_server,
     "to-file": _to_file,
     "leave": _leave,
+    "base": _base,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,8 +14,9 @@ from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
-from khive_supervisor.team.order import LoggedChange, LogPosition, check_head
-from khive_workers.replicator.server import TeamServer
+from khive_supervisor.team.order import LoggedChange, LogPosition, base_is_due, check_head
+from khive_workers.replicator import bases, nodes, retaking
+from khive_workers.replicator.server import TeamServer, boottime
 
 
 class Following:
@@ -35,8 +37,10 @@ class Following:
         self._clock = ServerClock(row.ahead if row.boot == boot() else None)
         self._head = row.number
         self._peers: list[str] = []
-        self._heard = heard_file(store.path)
+        self._heard = replica.heard_file(store.path)
         self._until_peers = 0
+        self._base = 0
+        self._told: int | None = None
 
     def position(self) -> LogPosition:
         """Return the last change that is in the replica."""
@@ -65,7 +69,7 @@ class Following:
         self._head = found.number
         if (ahead := self._clock.take(found.sample)) is not None:
             self._write_clock(ahead)
-        self._look_at_peers(server)
+        self._look_around(server, here.number)
         _touch(self._heard)
         return found.number
 
@@ -75,20 +79,45 @@ class Following:
             assert row is not None
             replica.put(connection, replace(row, boot=self._boot(), ahead=ahead))
 
-    def _look_at_peers(self, server: TeamServer) -> None:
+    def _look_around(self, server: TeamServer, here: int) -> None:
+        """Now and then: who else is there, where the base is; say how far this node has come."""
         self._until_peers -= 1
-        if self._until_peers < 0:
-            self._peers, self._until_peers = server.peers(), 10
+        if self._until_peers >= 0:
+            return
+        self._peers, self._until_peers = nodes.connected(server), 10
+        base = bases.newest(server)
+        self._base = base.position.number if base is not None else 0
+        if here != self._told:
+            nodes.tell(server, self._row.node, here)
+            self._told = here
+
+    def base_is_due(self) -> bool:
+        """Return whether the log has become long since the last base."""
+        return base_is_due(self.position().number, self._base)
+
+    def retake(self, server: TeamServer, *, keep: bool) -> tuple[str, int]:
+        """Take the replica anew; returns what `retaking.retake` does. Raises KhiveError."""
+        self._until_peers = 0
+        return retaking.retake(server, self._store, keep=keep)
 
     def numbers(self) -> dict[str, object]:
         """Return what is told of it: numbers and the nodes that are connected."""
         here = self.position().number
-        return {"number": here, "behind": self._head - here, "peers": self._peers}
+        return {
+            "number": here,
+            "behind": max(0, self._head - here),
+            "peers": self._peers,
+            "base": self._base,
+            "clock_ahead_seconds": self._ahead(),
+            "kept": retaking.kept_copies(self._store.path),
+        }
 
-
-def heard_file(store_path: str) -> str:
-    """Return the file that is touched each time the server was heard of."""
-    return store_path + "-heard"
+    def _ahead(self) -> float | None:
+        """Return what the server's clock is ahead of this machine's; None: not known yet."""
+        if self._clock.written is None:
+            return None
+        # In tenths: what is told only if it is news is not told each second.
+        return round(boottime() + self._clock.written - time.time(), 1)
 
 
 def _touch(path: str) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import apsw
 
-from khive_supervisor.errors import StoreError
+from khive_supervisor.errors import StoreError, StoreRefused
 from khive_supervisor.host.durable import sync
 from khive_supervisor.sqlite.engine.backup import copy_to
 from khive_supervisor.sqlite.schema.migrations import NEWEST
@@ -60,8 +60,14 @@ def take(server: TeamServer, base: Base, part: str, node: str, progress: Progres
     """Write a base to a file of its own, as the replica of a node.
 
     Raises:
+        StoreRefused: a later release made it.
         StoreError: what came is not what was made.
     """
+    if base.schema > NEWEST:
+        raise StoreRefused(
+            f"The team's store is of the schema {base.schema}, and this release knows {NEWEST}.",
+            hint="Upgrade this node: pip install --upgrade khive-supervisor.",
+        )
     found = hashlib.sha256()
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:

@@ -31,15 +31,24 @@ from khive_supervisor.control.client import peer
 from khive_supervisor.errors import KhiveError, StoreError
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team.applying import Diverged
 from khive_supervisor.sqlite.team.turn_client import turn_socket
 from khive_supervisor.team.messages import MessageKind
-from khive_supervisor.team.order import LoggedChange, LogPosition, OutOfOrder, SchemaAhead
+from khive_supervisor.team.order import (
+    LogCut,
+    LoggedChange,
+    LogPosition,
+    OutOfOrder,
+    SchemaAhead,
+    check_caught_up,
+)
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
 from khive_workers.replicator import errands
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
+from khive_workers.replicator.renewal import Renewal
 from khive_workers.replicator.server import ServerAway, TeamServer
 from khive_workers.replicator.turn import ServedTurn
 
@@ -74,6 +83,9 @@ class Replicator:
         self._server: TeamServer | None = None
         self._server_fd = -1
         self._stopping = False
+        #: Why the replica is to be taken anew, once there is a server.
+        self._misfit: Exception | None = None
+        self._renewal = Renewal()
         name = f"khive {row.node}"
         self._connector = Connector(lambda: TeamServer.connect(config.store.url, name), self._wake)
 
@@ -108,6 +120,7 @@ class Replicator:
             self._drop_writer(writer)
         if self._server is not None:
             self._server.close()
+        self._renewal.end()
         self._store.close()
 
     def _wake(self) -> None:
@@ -151,13 +164,26 @@ class Replicator:
         server = self._server
         try:
             if server is not None:
+                self._mend(server)
                 head = self._following.look(server)
                 if head != self._following.position().number:
                     self._follow(server)
+                check_caught_up(self._following.position().number, head)
                 self._following.problem = ""
+                if self._following.base_is_due():
+                    self._renewal.begin()
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
             self.failed(error)
         self._say()
+
+    def _mend(self, server: TeamServer) -> None:
+        """Take the replica anew if it has been found not to fit; raises KhiveError."""
+        misfit = self._misfit
+        if misfit is None:
+            return
+        kept, lost = self._following.retake(server, keep=not isinstance(misfit, LogCut))
+        self._misfit = None
+        log.warning("team.taken_anew", why=str(misfit), kept=kept, entries_only_there=lost)
 
     def _follow(self, server: TeamServer) -> None:
         while changes := server.newer(self._following.position().number):
@@ -170,6 +196,8 @@ class Replicator:
             "state": "connected" if connected else "away" if self._server is None else "stopped",
             "node": self.node,
             "server": self._server.host if self._server is not None else "",
+            "server_version": self._server.version if self._server is not None else "",
+            "writers": len(self._writers),
             "problem": self._following.problem or self._connector.problem,
             **self._following.numbers(),
         }
@@ -207,6 +235,8 @@ class Replicator:
             self._drop_server()
         else:
             self._following.problem = text
+            if isinstance(error, Diverged | OutOfOrder):
+                self._misfit = error
         self._say()
 
     def problem(self) -> str:

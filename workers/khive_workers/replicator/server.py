@@ -118,6 +118,12 @@ class TeamServer:
         return self._connection.fileno()
 
     @property
+    def version(self) -> str:
+        """The server's release, for people."""
+        number = self._connection.info.server_version
+        return f"{number // 10000}.{number % 10000}"
+
+    @property
     def host(self) -> str:
         """Where it is, for people."""
         info = self._connection.info
@@ -229,17 +235,6 @@ class TeamServer:
             row = cursor.fetchone()
             self._connection.execute("ROLLBACK")
         return row[0] if row else None
-
-    def peers(self) -> list[str]:
-        """Return the names of the nodes that are connected."""
-        with _translated():
-            rows = self._connection.execute(
-                "SELECT DISTINCT substr(application_name, 7) FROM pg_stat_activity "
-                "WHERE application_name LIKE 'khive %%' AND datname = current_database() "
-                "ORDER BY 1",
-                (),
-            ).fetchall()
-        return [name for (name,) in rows]
 
     # --- anything else --------------------------------------------------------------------------
 

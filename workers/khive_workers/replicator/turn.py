@@ -21,6 +21,7 @@ from khive_supervisor.team.order import (
     LogPosition,
     OutOfOrder,
     SchemaAhead,
+    check_caught_up,
     check_head,
 )
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
@@ -109,11 +110,7 @@ class ServedTurn:
             head = server.lock(here.number)
             check_head(here, head.number, head.there)
             self._position = self._host.catch_up(head.newer)
-            if self._position.number != head.number:
-                raise OutOfOrder(
-                    f"the log ends at change {head.number}, and the replica at "
-                    f"{self._position.number}"
-                )
+            check_caught_up(self._position.number, head.number)
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
             self._why = str(error).partition("\n")[0]
             self._host.failed(error)
