@@ -58,7 +58,7 @@ def run(
 
     Args:
         config: names the server, and where this machine's replica is.
-        what: a name of `khive_workers.replicator.errands`.
+        what: a name of `khive_workers.team.errands`.
         file: what else it is about.
         tell: is told of each step.
         variables: the environment of a child; None: this process's own.

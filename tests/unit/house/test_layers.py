@@ -89,7 +89,7 @@ FLOORS = (
     ("__main__",),
     ("khive_workers", "khive_workers.preload"),
     ("khive_workers.common",),
-    ("khive_workers.desk.views",),
+    ("khive_workers.desk.views", "khive_workers.team"),
     (
         "khive_workers.embedder",
         "khive_workers.index_builder",

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from khive_supervisor.errors import KhiveError
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team.server import TeamServer
 
 #: Seconds until the second attempt, and the longest between two.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0

@@ -15,8 +15,8 @@ from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
 from khive_supervisor.team.order import LoggedChange, LogPosition, base_is_due, check_head
-from khive_workers.replicator import bases, nodes, retaking
-from khive_workers.replicator.server import TeamServer, boottime
+from khive_workers.team import bases, nodes, retaking
+from khive_workers.team.server import TeamServer, boottime
 
 
 class Following:

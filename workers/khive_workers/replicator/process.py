@@ -44,13 +44,13 @@ from khive_supervisor.team.order import (
 )
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
-from khive_workers.replicator import errands
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
 from khive_workers.replicator.renewal import Renewal
-from khive_workers.replicator.server import ServerAway, TeamServer
 from khive_workers.replicator.turn import ServedTurn
+from khive_workers.team import errands
+from khive_workers.team.server import ServerAway, TeamServer
 
 log = logs.get("khive.replicator")
 

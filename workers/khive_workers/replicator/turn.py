@@ -26,7 +26,7 @@ from khive_supervisor.team.order import (
 )
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
 from khive_workers.replicator.client import WriterConnection
-from khive_workers.replicator.server import ServerAway, TeamServer
+from khive_workers.team.server import ServerAway, TeamServer
 
 #: Seconds that a server is waited for whose last answer was lost.
 PATIENCE = 5.0
@@ -172,7 +172,7 @@ class ServedTurn:
 
     def _refuse_away(self) -> None:
         why = f"The team's server cannot be written to now: {self._why or 'it is away'}"
-        self._refuse(f"{why.rstrip('.')}.", _TRY_AGAIN)
+        self._refuse(f"{why.rstrip('.?')}.", _TRY_AGAIN)
 
     def _refuse_late(self) -> None:
         self._refuse(

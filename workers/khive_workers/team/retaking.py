@@ -18,8 +18,8 @@ from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.replica import Replica
-from khive_workers.replicator import bases, joining
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team import bases, joining
+from khive_workers.team.server import TeamServer
 
 #: Copies of what did not fit that are kept; beyond that a node stops, rather than fill the disk.
 MOST_KEPT = 3

@@ -20,9 +20,9 @@ from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.order import forgotten_before
-from khive_workers.replicator import bases, tables
-from khive_workers.replicator.bases import Base, Progress
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team import bases, tables
+from khive_workers.team.bases import Base, Progress
+from khive_workers.team.server import TeamServer
 
 #: Local tables that are kept in a base: the words of its entries, and the counters' rows.
 KEPT_LOCALLY = frozenset({"changes", "entries_fts", "entries_terms", "entries_occurrences"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from khive_supervisor import __version__
 from khive_supervisor.sqlite.schema.migrations import NEWEST
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team.server import TeamServer
 
 #: What a node's connection is called at the server, before its name.
 PREFIX = "khive "

@@ -20,9 +20,9 @@ from khive_supervisor.sqlite.team import comparing, replica
 from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.moves import Compared, Moved, MoveStep
-from khive_workers.replicator import bases, joining, tables
-from khive_workers.replicator.bases import Base
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team import bases, joining, tables
+from khive_workers.team.bases import Base
+from khive_workers.team.server import TeamServer
 
 #: What a store of one machine has other rows in: roles of other nodes are none of its own.
 _OF_ROLES = ("roles", "role_limits")

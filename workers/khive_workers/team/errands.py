@@ -11,9 +11,9 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.team.moves import Moved, MoveStep, line_of
 from khive_supervisor.team.order import base_is_due
-from khive_workers.replicator import bases, joining, tables
-from khive_workers.replicator.moving import StoreMover
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team import bases, joining, tables
+from khive_workers.team.moving import StoreMover
+from khive_workers.team.server import TeamServer
 
 Errand = Callable[[TeamServer, Config, str], Moved]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from khive_workers.replicator.server import ServerRefuses, TeamServer
+from khive_workers.team.server import ServerRefuses, TeamServer
 
 #: The key of the advisory lock of whoever makes the tables, or the first base.
 _MAKING = 7_310_552_001

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.team.order import LogPosition
-from khive_workers.replicator.server import TeamServer
+from khive_workers.team.server import TeamServer
 
 #: Bytes of a part before it is compressed.
 PART = 4 << 20
