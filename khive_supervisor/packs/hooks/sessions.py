@@ -125,7 +125,7 @@ def _without_hooks(served: list[tuple[str, Answer]], known: Collection[str]) -> 
             "calls": one.get("calls", 0),
         }
         for client, one in served
-        if client not in known
+        if not client or client not in known
     ]
 
 

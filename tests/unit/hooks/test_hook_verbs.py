@@ -260,3 +260,16 @@ def test_an_event_may_be_spelt_as_on_the_command_line(make: Make) -> None:
     assert found is not None
     assert found.state == "working"
     assert journal(context) == [("prompt", "add the tax id")]
+
+
+def test_a_session_whose_client_is_not_known_is_listed_as_one_without_hooks(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make()
+    tell(context, "UserPromptSubmit", prompt="add the tax id")  # its process is not known either
+    context.grant = OPERATOR
+    served = {"kind": "session", "client": "codex", "cwd": "/p", "client_pid": 1, "calls": 3}
+    monkeypatch.setattr(context, "ask_supervisor", lambda _name: {"sessions": [served]})
+    answer: Any = REGISTRY.call(context, "sessions.list", {})
+    assert [(one["client"], one["calls"]) for one in answer["without_hooks"]] == [("codex", 3)]
+    assert "calls" not in answer["sessions"][0]
