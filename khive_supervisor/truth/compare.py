@@ -45,6 +45,9 @@ class _Pair:
         return self.cosine is None or self.cosine >= least
 
 
+#: Texts that are known to be further apart than that do not say otherwise, by any rule.
+OTHERWISE_COSINE = 0.45
+
 _PASSING = frozenset(map(stemmed, words.WEAK)) | {"us"}
 _WEAK = _PASSING | frozenset(map(stemmed, words.COMMON))
 _UNITS = frozenset(map(stemmed, words.UNITS))
@@ -196,7 +199,7 @@ def _value(pair: _Pair) -> str:
     kinds = {pair.new.values[one] for one in pair.only_new if one in pair.new.values} & {
         pair.old.values[one] for one in pair.only_old if one in pair.old.values
     }
-    if not kinds or not _one_subject(pair, most=4) or not pair.near(0.45):
+    if not kinds or not _one_subject(pair, most=4) or not pair.near(OTHERWISE_COSINE):
         return ""
     equal = not pair.rest_new and not pair.rest_old
     if pair.weight < (1.0 if pair.new.changes or equal else 1.5):
@@ -217,7 +220,7 @@ def _one_subject(pair: _Pair, most: int) -> bool:
 def _word(pair: _Pair) -> str:
     """Another name in the same place of an otherwise equal statement."""
     fewer, more = sorted((len(pair.rest_new), len(pair.rest_old)))
-    if fewer != 1 or more > 2 or pair.weight < 1.5 or not pair.near(0.45):
+    if fewer != 1 or more > 2 or pair.weight < 1.5 or not pair.near(OTHERWISE_COSINE):
         return ""
     if _both_values(pair) or pair.cover < 0.5:
         return ""
@@ -291,7 +294,7 @@ def _negated(pair: _Pair) -> str:
 def _gone(pair: _Pair) -> str:
     """What the older one speaks of is said to be no more."""
     gone = pair.new.retired & pair.old.said.keys()
-    if not gone or not pair.near(0.45):
+    if not gone or not pair.near(OTHERWISE_COSINE):
         return ""
     rest = sum(0.5 if one in _WEAK else 1.0 for one in pair.shared - gone)
     if rest >= 1.0 and pair.cover >= 0.4:
@@ -308,7 +311,7 @@ def _is_name(token: str) -> bool:
 
 def _state(pair: _Pair) -> str:
     """The same subject, of which the newer one says that it has changed, and what it is now."""
-    if not pair.new.event or not pair.near(0.45) or pair.new.order[0] != pair.old.order[0]:
+    if not pair.new.event or not pair.near(OTHERWISE_COSINE) or pair.new.order[0] != pair.old.order[0]:
         return ""
     if _values_differ(pair) or not (pair.rest_new and pair.rest_old):
         return ""
@@ -331,7 +334,8 @@ def _amount(pair: _Pair) -> str:
 def _turned(pair: _Pair) -> str:
     """The same two things the other way round: a over b, b over a."""
     turned = {(b, a) for a, b in pair.new.compared} & pair.old.compared
-    return "the other way round" if turned and pair.weight >= 1.0 else ""
+    near = pair.weight >= 1.0 and pair.near(OTHERWISE_COSINE)
+    return "the other way round" if turned and near else ""
 
 
 _RULES: tuple[Callable[[_Pair], str], ...] = (

@@ -14,6 +14,8 @@ LONGEST, MOST_STATEMENTS = 4000, 6
 
 #: Words of which it is remembered how they are read: texts that are compared share most of theirs.
 REMEMBERED = 2048
+#: Texts of which it is remembered which words they have: the results of one answer.
+REMEMBERED_TEXTS = 32
 
 #: Characters of a text whose statements are compared one by one; of a longer one only its words.
 SHORT = 600
@@ -68,6 +70,10 @@ _AMENDS = re.compile(
     r"(?:policy|decisions?|rules?|convention))\b",
     re.IGNORECASE,
 )
+#: Without one of these a text amends nothing, which the expression takes long to say.
+_SIGNS_AMENDING = (
+    "amend", "supersed", "updat", "chang", "revis", "correct", "revers", "overrul",
+)  # fmt: skip
 #: A statement without a subject of its own, or about what somebody does just now.
 _PASSING = re.compile(
     r"^\W*(?:it|this|that|these|those|they|he|she|there|here)\b"
@@ -119,39 +125,58 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text: its statements, all of its words, and whether it amends what was said before."""
+    """A text as far as it is read: its statements, and whether it amends what was said before."""
 
+    text: str
     statements: tuple[Sentence, ...]
-    said: frozenset[str]
     amends: bool
     long: bool
+
+    @property
+    def said(self) -> frozenset[str]:
+        """Return the stems of all its words; most readings are never asked for them."""
+        return _stems_of(self.text)
 
 
 def read(text: str) -> Reading:
     """Return how the rules read a text; of a long one its beginning and its end."""
     if len(text) > LONGEST:
         text = text[: LONGEST // 2] + "\n" + text[-LONGEST // 2 :]
-    text = _GO.sub("Golang", text)
-    parts = [part for part in _ENDS.split(text) if part.strip()]
-    long = len(parts) > MOST_STATEMENTS or len(text) > SHORT
+    parts = [] if len(text) > SHORT else [part for part in _ENDS.split(text) if part.strip()]
+    long = len(text) > SHORT or len(parts) > MOST_STATEMENTS
     statements = () if long else _statements(parts, _retired(text))
-    said = frozenset(
+    return Reading(text, statements, _amending(text), long)
+
+
+def _amending(text: str) -> bool:
+    """Return True if a text says of itself that it changes what was decided before."""
+    low = text.lower()
+    return any(sign in low for sign in _SIGNS_AMENDING) and _AMENDS.search(text) is not None
+
+
+@lru_cache(maxsize=REMEMBERED_TEXTS)
+def _stems_of(text: str) -> frozenset[str]:
+    return frozenset(
         stem
-        for token in _TOKEN.findall(text)
+        for token in _TOKEN.findall(_named(text))
         if (stem := stemmed(token.lower())) and token.lower() not in words.FUNCTION_WORDS
     )
-    return Reading(statements, said, _AMENDS.search(text) is not None, long)
 
 
 def _statements(parts: list[str], retired: frozenset[str]) -> tuple[Sentence, ...]:
     """The parts that say something of their own, in prose."""
     prose = (
-        part
+        _named(part)
         for part in parts
         if not _PASSING.search(part) and len(_CODE.findall(part)) <= MOST_SIGNS
     )
     made = (_statement(part, retired) for part in prose)
     return tuple(one for one in made if 0 < len(one.order) <= MOST_WORDS)
+
+
+def _named(text: str) -> str:
+    """Return a text in which the language Go is no verb."""
+    return _GO.sub("Golang", text)
 
 
 def _statement(text: str, retired: frozenset[str]) -> Sentence:

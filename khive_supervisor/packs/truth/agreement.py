@@ -15,7 +15,14 @@ from khive_supervisor.packs.truth.newer_first import Cosines
 from khive_supervisor.search.results import Hit, document_of
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
-from khive_supervisor.truth.compare import NEAR, OTHERWISE, SAME, Comparison, compare
+from khive_supervisor.truth.compare import (
+    NEAR,
+    OTHERWISE,
+    OTHERWISE_COSINE,
+    SAME,
+    Comparison,
+    compare,
+)
 from khive_supervisor.truth.reading import Reading, read
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
@@ -102,7 +109,7 @@ def arranged(
     """
     compared = [_Said.by(hit) for hit in hits if hit.entry.collection == "memory"][:COMPARED]
     cosines = _cosines(context, {one.best.id: one.pieces for one in compared})
-    readings = {one.best.id: one.reading for one in compared}
+    readings = _Readings(compared)
     newer_of = _disagreeing(context, compared, cosines, readings)
     ordered = newer_first.newer_before(hits, cosines, readings)
     ordered = _newest_first(ordered, _of_best(compared, newer_of))
@@ -112,6 +119,33 @@ def arranged(
         for older, newers in newer_of.items()
     }
     return ordered, marks
+
+
+class _Readings(Mapping[int, Reading]):
+    """What results say, by their ids: each is read when it is asked for, and once."""
+
+    def __init__(self, results: Sequence[_Said]) -> None:
+        self._said = {one.best.id: one for one in results}
+        self._read: dict[int, Reading] = {}
+
+    def __getitem__(self, number: int) -> Reading:
+        if number not in self._read:
+            self._read[number] = self._said[number].reading
+        return self._read[number]
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._said
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._said)
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+
+def _far(cosine: float | None) -> bool:
+    """Return True if two texts are known to be too far apart to say otherwise."""
+    return cosine is not None and cosine < OTHERWISE_COSINE
 
 
 def _is_compared(entry: Entry) -> bool:
@@ -142,9 +176,10 @@ def _disagreeing(
             newer_of.setdefault(old, set()).add(new)
     ordered = sorted((one for one in results if _is_compared(one.best)), key=lambda one: one.newest)
     for older, newer in combinations([one.best.id for one in ordered], 2):
-        if (newer, older) in settled or (newer, older) in linked:
+        cosine = cosines.get((newer, older))
+        if (newer, older) in settled or (newer, older) in linked or _far(cosine):
             continue
-        found = compare(readings[newer], readings[older], cosines.get((newer, older)))
+        found = compare(readings[newer], readings[older], cosine)
         if found and found.kind == OTHERWISE:
             newer_of.setdefault(older, set()).add(newer)
     return newer_of

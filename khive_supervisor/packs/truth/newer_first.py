@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from khive_supervisor.search.results import Hit
-from khive_supervisor.truth.answering import Answering, answers_as_well, tells_of_a_change
+from khive_supervisor.truth.answering import (
+    ALIKE,
+    Answering,
+    answers_as_well,
+    tells_of_a_change,
+)
 from khive_supervisor.truth.compare import rivals
 from khive_supervisor.truth.reading import Reading
 
@@ -29,15 +34,12 @@ def newer_before(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> l
 
 def _alike(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> list[tuple[int, int]]:
     """Return pairs of places, older and newer, of which the newer one is further down."""
-    plain = [
-        place
-        for place, hit in enumerate(hits)
-        if hit.entry.id in readings and readings[hit.entry.id].statements
-    ]
+    compared = [place for place, hit in enumerate(hits) if hit.entry.id in readings]
     return [
         (one, other)
-        for one, other in combinations(plain, 2)
+        for one, other in combinations(compared, 2)
         if _age(hits[one]) < _age(hits[other])
+        and cosines.get((hits[one].entry.id, hits[other].entry.id), 0.0) >= ALIKE
         and _answers(hits[one], hits[other], other - one == 1, cosines, readings)
     ]
 
@@ -47,6 +49,8 @@ def _answers(
 ) -> bool:
     ids = (older.entry.id, newer.entry.id)
     old, new = (readings[one] for one in ids)
+    if not (old.statements and new.statements):
+        return False
     changed = tells_of_a_change(new, old)
     return (
         (changed or next_to_it)
