@@ -52,7 +52,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     },
     "said": {
         "entry": _WHOLE, "namespace": _TEXT, "name": _TEXT, "run": _WHOLE, "locator": _TEXT,
-        "said_at": _NUMBER, "gone_at?": _NUMBER,
+        "said_at": _NUMBER, "gone_at?": _NUMBER, "place?": _WHOLE,
     },
     "profile": {
         "name": _TEXT, "description": _TEXT, "consumer_kind": _TEXT, "lifecycle": _TEXT,

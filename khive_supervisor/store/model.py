@@ -231,6 +231,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The ids of the entries that stand before and after one in its document; None: nothing."""
+
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceText:
     """What a source says, or a part of it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from khive_supervisor.store.model import KnownSource, LearnedText, SourceText
+from khive_supervisor.store.model import Beside, KnownSource, LearnedText, SourceText
 
 
 class SourceStore(Protocol):
@@ -61,6 +61,15 @@ class SourceStore(Protocol):
 
     def of(self, entry: int) -> list[tuple[str, str, float | None]]:
         """Return who says an entry: name, place there, and when it stopped (unix seconds)."""
+        ...
+
+    def beside(self, ids: Iterable[int]) -> dict[int, Beside]:
+        """Return what stands before and after pieces of documents, by their ids.
+
+        Of what was learned: in what its source says now, one that was forgotten by itself included.
+        Of live memories that have a source and a title in common: in the order in which they were
+        stored. Pieces that have neither before nor after them are left out.
+        """
         ...
 
     def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:

@@ -311,7 +311,9 @@ def _is_name(token: str) -> bool:
 
 def _state(pair: _Pair) -> str:
     """The same subject, of which the newer one says that it has changed, and what it is now."""
-    if not pair.new.event or not pair.near(OTHERWISE_COSINE) or pair.new.order[0] != pair.old.order[0]:
+    if not pair.new.event or not pair.near(OTHERWISE_COSINE):
+        return ""
+    if pair.new.order[0] != pair.old.order[0]:
         return ""
     if _values_differ(pair) or not (pair.rest_new and pair.rest_old):
         return ""

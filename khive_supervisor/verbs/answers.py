@@ -105,7 +105,8 @@ def status_of(added: Added) -> str:
 class ShownResult(TypedDict):
     """An entry among the results of a search: what is not usual is left out.
 
-    `pieces` are further ones of the same document; `more_pieces` of it fit as well.
+    `pieces` are further ones of the same document; `more_pieces` of it fit as well. `before` and
+    `after` are what stands around it there: an id, and the end or the beginning of that.
 
     `created_at` is a day of UTC; `kind` is there if it is not the collection's usual one, `why` and
     `ranking` if `explain` asked for them. memory_get has all of an entry.
@@ -129,6 +130,8 @@ class ShownResult(TypedDict):
     code: NotRequired[str]
     since: NotRequired[str]
     via: NotRequired[str]
+    before: NotRequired[str]
+    after: NotRequired[str]
     pieces: NotRequired[list[ShownPiece]]
     more_pieces: NotRequired[int]
     ranking: NotRequired[Mapping[str, object]]
@@ -162,7 +165,8 @@ Arranged = tuple[list[Hit], Marks]
 Arrange = Callable[[Context, Sequence[Hit]], Arranged]
 
 
-def _as_found(_context: Context, hits: Sequence[Hit]) -> Arranged:
+def as_found(_context: Context, hits: Sequence[Hit]) -> Arranged:
+    """Return results as they were found, without marks."""
     return list(hits), {}
 
 
@@ -178,7 +182,7 @@ def search(
     args: Arguments,
     where: EntryFilter,
     kind: str,
-    arrange: Arrange = _as_found,
+    arrange: Arrange = as_found,
     moment: PastMoment | None = None,
 ) -> Found:
     """Search for a kind of consumer, and show the results as `arrange` orders and marks them.

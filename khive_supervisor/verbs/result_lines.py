@@ -16,7 +16,7 @@ from khive_supervisor.verbs.registry import Answer
 #: What of a result stands at its place in a line; the rest follows the day as a mark with its name.
 _IN_LINE = frozenset(
     ("id", "content", "created_at", "kind", "score", "title", "tags", "source", "project", "why",
-     "ranking", "cut", "pieces", "more_pieces")
+     "ranking", "cut", "pieces", "more_pieces", "before", "after")
 )  # fmt: skip
 
 
@@ -87,6 +87,7 @@ def _line(result: ShownResult) -> str:
     text = f"{result['title']}: {result['content']}" if "title" in result else result["content"]
     after = [f"[cut: {result['cut']}]"] if "cut" in result else []
     lines = [" ".join([*head, text, *after, *_ranked(result)])]
+    lines += [f"  {side}: {result[side]}" for side in ("before", "after") if side in result]
     lines += [_piece_line(piece) for piece in result.get("pieces", ())]
     if "more_pieces" in result:
         lines.append(f"  and {result['more_pieces']} more of it")

@@ -179,6 +179,7 @@ def _result_text(result: EntryShown) -> str:
         lines.append("    " + style(f"older: {result['older']}", "yellow"))
     lines += [f"    since: {result['since']}"] if "since" in result else []
     lines += [f"    code: {result['code']}"] if "code" in result else []
+    lines += [f"    via: {result['via']}"] if "via" in result else []
     if "title" in result:
         lines.append("    " + result["title"])
     lines += ["    " + line for line in result["content"].splitlines()[:8]]
@@ -187,7 +188,18 @@ def _result_text(result: EntryShown) -> str:
     if "ranking" in result:
         known = {k: v for k, v in result["ranking"].items() if v is not None}
         lines.append("    " + "  ".join(f"{k}={v}" for k, v in known.items()))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_beside(result)])
+
+
+def _beside(result: EntryShown) -> list[str]:
+    """What else of its document is shown with a result: around it, and further pieces."""
+    lines = [f"    before: {result['before']}"] if "before" in result else []
+    lines += [f"    after: {result['after']}"] if "after" in result else []
+    pieces = ((one["id"], " ".join(one["content"].split())) for one in result.get("pieces", ()))
+    lines += [f"    also: {number} {text}" for number, text in pieces]
+    if "more_pieces" in result:
+        lines.append(f"    and {result['more_pieces']} more of it")
+    return lines
 
 
 @click.command()

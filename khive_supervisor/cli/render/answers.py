@@ -77,6 +77,13 @@ class ProfileShown(TypedDict):
     builtin: NotRequired[str]
 
 
+class PieceShown(TypedDict):
+    """A further piece of a result's document."""
+
+    id: str
+    content: str
+
+
 class EntryShown(TypedDict):
     """A result of a search."""
 
@@ -93,6 +100,11 @@ class EntryShown(TypedDict):
     older: NotRequired[str]
     since: NotRequired[str]
     code: NotRequired[str]
+    via: NotRequired[str]
+    before: NotRequired[str]
+    after: NotRequired[str]
+    pieces: NotRequired[list[PieceShown]]
+    more_pieces: NotRequired[int]
     ranking: NotRequired[Shown]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.memory import listed, sources
+from khive_supervisor.packs.truth.beside import with_beside
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
 from khive_supervisor.verbs import answers, belonging, forms, ingest, result_lines, schema, serving
 from khive_supervisor.verbs.context import Context
@@ -92,7 +93,8 @@ def search(context: Context, args: Arguments) -> Answer:
     where = forms.entry_filter(context, args, collection)
     if listed.asks_for_nothing(args):
         return listed.newest(context, args, where, serving.SEARCH)
-    return answers.search(context, args, where, serving.SEARCH)
+    arrange = with_beside(answers.as_found, args, where)
+    return answers.search(context, args, where, serving.SEARCH, arrange)
 
 
 def suggest(context: Context, args: Arguments) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.truth import agreement, as_of, branches, code, following
+from khive_supervisor.packs.truth import agreement, as_of, beside, branches, code, following
 from khive_supervisor.search.results import Hit
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
@@ -35,6 +35,7 @@ def search(
     """Search for entries, as they are now or were at an earlier moment."""
     if "as_of" not in args:
         arrange = _following(args, where) if args.get("follow") else arranged
+        arrange = beside.with_beside(arrange, args, where)
         return answers.search(context, args, where, kind, arrange)
     if args.get("follow"):
         raise InvalidInput(

@@ -103,10 +103,11 @@ _OTHERS: dict[str, Section] = {
         {
             "entry": "entry_id", "namespace": "namespace", "name": "name", "run": "said_run",
             "locator": "locator", "said_at": "said_at", "gone_at": "gone_at",
+            "place": "place",
         },
         # By the source's number and the entry's in one number: there is no other place.
-        ("(SELECT entry_id, source_id, s.run AS said_run, locator, said_at, gone_at, namespace, "
-        "name, source_id * 4294967296 + entry_id AS rowid_of FROM entry_sources s "
+        ("(SELECT entry_id, source_id, s.run AS said_run, locator, said_at, gone_at, place, "
+        "namespace, name, source_id * 4294967296 + entry_id AS rowid_of FROM entry_sources s "
         "JOIN sources ON sources.id = source_id) AS said WHERE TRUE"),
     ),
     "profile": (

@@ -314,8 +314,8 @@ class ExchangeTable(Exchange):
             return NO_ENTRY
         changed = self._database.changed(
             "INSERT OR IGNORE INTO entry_sources (entry_id, source_id, run, locator, said_at, "
-            "gone_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "gone_at, place) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [entry, source, record["run"], record["locator"], record["said_at"],
-             record.get("gone_at")],
+             record.get("gone_at"), record.get("place", 0)],
         )  # fmt: skip
         return Imported(STORED if changed else KNOWN, entry)

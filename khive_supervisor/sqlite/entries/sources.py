@@ -12,7 +12,7 @@ from khive_supervisor.sqlite.engine.database import Database, Value
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.released.statements import LIVE
 from khive_supervisor.sqlite.vectors.table import VectorTable
-from khive_supervisor.store.model import KnownSource, LearnedText, Piece, SourceText
+from khive_supervisor.store.model import Beside, KnownSource, LearnedText, Piece, SourceText
 from khive_supervisor.store.sources import SourceStore
 
 _GIVEN = "SELECT value FROM json_each(?)"
@@ -23,6 +23,45 @@ _AFTER_SLASH = "0"
 _OF_PROJECT = "\x1f"
 #: A source's name without the project.
 _NAME = "iif(instr(name, char(31)), substr(name, 1, instr(name, char(31)) - 1), name)"
+#: Ids among which the memory before or after one of the same source is looked for.
+_NEARBY = 100
+
+
+def _in_source(sign: str, order: str) -> str:
+    """Return the SQL of the entry next to `here` in its source; none if that is of another run."""
+    return (
+        "(SELECT iif(run = here.run, entry_id, NULL) FROM entry_sources "
+        f"WHERE source_id = here.source_id AND {_SAID} "
+        f"AND (place, entry_id) {sign} (here.place, here.entry_id) "
+        f"ORDER BY place {order}, entry_id {order} LIMIT 1)"
+    )
+
+
+_BESIDE_IN_SOURCE = (
+    f"SELECT here.entry_id, {_in_source('<', 'DESC')}, {_in_source('>', 'ASC')} "
+    "FROM entry_sources AS here JOIN sources ON sources.id = here.source_id "
+    "JOIN entries ON entries.id = here.entry_id "
+    f"WHERE here.entry_id IN ({_GIVEN}) AND here.gone_at IS NULL AND {_NAME} = entries.source"
+)
+
+
+def _in_time(where: str, order: str) -> str:
+    """Return the SQL of the memory next to `here` among those of its source and title."""
+    return (
+        f"(SELECT id FROM entries WHERE {where} AND {LIVE} AND collection = here.collection "
+        "AND namespace = here.namespace AND project_id IS here.project_id "
+        f"AND source = here.source AND title = here.title ORDER BY id {order} LIMIT 1)"
+    )
+
+
+_BESIDE_IN_TIME = (
+    "SELECT here.id, "
+    + _in_time(f"id BETWEEN here.id - {_NEARBY} AND here.id - 1", "DESC")
+    + ", "
+    + _in_time(f"id BETWEEN here.id + 1 AND here.id + {_NEARBY}", "ASC")
+    + f" FROM entries AS here WHERE here.id IN ({_GIVEN}) AND here.collection = 'memory' "
+    "AND here.source IS NOT NULL AND here.title <> ''"
+)
 
 
 class SourceTable(SourceStore):
@@ -57,7 +96,11 @@ class SourceTable(SourceStore):
             source = self._source(text)
             text = self._where_it_is(source, text)
             staged = text.more and self._replaces_something(source, text)
-            added = [self._one(source, text, piece, staged) for piece in text.pieces]
+            first = self._next_place(source, text.run)
+            added = [
+                self._one(source, text, piece, staged, place)
+                for place, piece in enumerate(text.pieces, first)
+            ]
             pairs = [(one, data) for (one, _), data in zip(added, given, strict=True) if data]
             if pairs and not model_id:
                 raise InvalidInput("Vectors were given without the name of their model.")
@@ -130,7 +173,17 @@ class SourceTable(SourceStore):
             )
         )
 
-    def _one(self, source: int, text: SourceText, piece: Piece, staged: bool) -> tuple[int, str]:
+    def _next_place(self, source: int, run: int) -> int:
+        """Return where the next piece of a text stands: behind those of its earlier parts."""
+        last = self._database.value(
+            f"SELECT max(place) FROM entry_sources WHERE source_id = ? AND {_SAID} AND run = ?",
+            [source, run],
+        )
+        return 1 + (last or 0)
+
+    def _one(
+        self, source: int, text: SourceText, piece: Piece, staged: bool, place: int
+    ) -> tuple[int, str]:
         """Return the id of what an entry has become, and what that was."""
         hashed = piece.entry.content_hash
         found, status = self._entries.live_id(hashed), "known"
@@ -144,7 +197,7 @@ class SourceTable(SourceStore):
             elif not staged:
                 self._entries.revive(found)
                 self._entries.annotate(found, piece.entry.tags, piece.kind)
-        self._link(source, found, text.run, piece)
+        self._link(source, found, text.run, piece, place)
         return found, status
 
     def _keep_if_said_by_nobody(self, entry: int, text: SourceText) -> None:
@@ -159,12 +212,12 @@ class SourceTable(SourceStore):
                 [entry, nobody, text.run, self._clock()],
             )
 
-    def _link(self, source: int, entry: int, run: int, piece: Piece) -> None:
+    def _link(self, source: int, entry: int, run: int, piece: Piece, place: int) -> None:
         self._database.rows(
-            "INSERT INTO entry_sources (entry_id, source_id, run, locator, said_at) "
-            "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET run = max(run, excluded.run), "
-            "locator = excluded.locator, gone_at = NULL",
-            [entry, source, run, piece.locator, self._clock()],
+            "INSERT INTO entry_sources (entry_id, source_id, run, locator, said_at, place) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET run = max(run, excluded.run), "
+            "locator = excluded.locator, gone_at = NULL, place = excluded.place",
+            [entry, source, run, piece.locator, self._clock(), place],
         )
 
     def _settle(self, source: int, text: SourceText) -> tuple[int, ...]:
@@ -304,6 +357,13 @@ class SourceTable(SourceStore):
             "JOIN sources ON sources.id = source_id WHERE entry_id = ? ORDER BY said_at, name",
             [entry],
         )
+
+    def beside(self, ids: Iterable[int]) -> dict[int, Beside]:
+        wanted = json.dumps([*ids])
+        rows = self._database.rows(_BESIDE_IN_SOURCE, [wanted]) + self._database.rows(
+            _BESIDE_IN_TIME, [wanted]
+        )
+        return {one: Beside(before, after) for one, before, after in rows if before or after}
 
     def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
         wanted = json.dumps([one.hex() for one in hashes])

@@ -13,6 +13,7 @@ from khive_supervisor.store.entries import EntryStore
 from khive_supervisor.store.model import (
     EVERYTHING,
     Added,
+    Beside,
     Entry,
     EntryFilter,
     KnownSource,
@@ -182,6 +183,18 @@ class ConfinedSources(Wall):
 
     def of(self, entry: int) -> list[tuple[str, str, float | None]]:
         return self._sources.of(entry) if self._entries.get([entry]) else []
+
+    def beside(self, ids: Iterable[int]) -> dict[int, Beside]:
+        found = self._sources.beside(self._entries.filter_ids(ids))
+        around = {one for beside in found.values() for one in (beside.before, beside.after)}
+        own = self._entries.filter_ids(one for one in around if one is not None)
+        return {
+            one: Beside(
+                beside.before if beside.before in own else None,
+                beside.after if beside.after in own else None,
+            )
+            for one, beside in found.items()
+        }
 
     def embedded(self, hashes: Iterable[bytes], model_id: str) -> set[bytes]:
         """Of what lives: whoever is told of more could ask for what others have."""
