@@ -137,6 +137,10 @@ class Memory:
         best = np.argsort(-cosines, kind="stable")[:DEPTH]
         return [(int(i), float(cosines[i])) for i in best if cosines[i] >= -1.0]
 
+    def vectors(self, positions: Sequence[int]) -> tuple[Any, Any]:
+        """The vectors of texts."""
+        return np.array(positions, np.int64), self._vectors[list(positions)]
+
     def entry(self, position: int) -> int:
         """The id of a text's entry in the store."""
         return self._added[position]
@@ -167,7 +171,8 @@ def searched(
     """Ask both arms and fuse them."""
     words, names = memory.words(query, namespace)
     meaning = memory.meaning(vector, namespace)
-    both = memory.written(query, fusion.fuse(words, meaning, names), namespace)
+    fused = fusion.supported(fusion.fuse(words, meaning, names), memory.vectors)
+    both = memory.written(query, fused, namespace)
     return Found([i for i, _ in words], [i for i, _ in meaning], [f.id for f in both],
                  relevant, both)  # fmt: skip
 

@@ -192,6 +192,8 @@ class SearchEngine:
         measured.observe(measured.ARM, "words", self._clock() - asked)
         vector = self._vector_arm(wait_for_vector, scope, depth)
         fused = fusion.fuse(lexical.found, vector.found, lexical.names)
+        if self._index is not None and vector.found:
+            fused = fusion.supported(fused, self._index.vectors)
         written = prefer_written(query, terms, fused, self._store, scope)
         written = self._of_their_time(written, wanted, scope)
         ranked = self._ranked(written, scope, max(limit, evidence.FIRST), now, profile)

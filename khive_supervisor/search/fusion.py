@@ -21,19 +21,30 @@ result and the other is guessing. Two changes mend that:
    and w_vector + w_lexical = 1. The score of a candidate is the weighted sum of its two parts, in
    0..1; 1 means the first of both arms.
 
+Then who is near others that score well gets some of what they have (*support*): of several entries
+about what was asked, one may say it in words that neither arm knows,
+
+    score = (score + SUPPORT * mean score of the nearest candidates) / (1 + SUPPORT)
+
+of the first `SUPPORTED`, the mean weighted by the squared cosines to the `NEAREST` of each.
+
 A candidate that an arm does not list gets the part of a shortfall of 1 (full text: none of the
 words) or of a cosine a little below the last one listed (vectors: everything has a cosine).
 
-How the numbers were chosen: docs/adr/0003-fusion.md; scripts/bench_quality measures them again.
+How the numbers were chosen: docs/adr/0003-fusion.md, and docs/adr/0061-support.md for the support;
+scripts/bench_quality measures them again.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 Scored = Sequence[tuple[int, float]]
 
@@ -69,6 +80,11 @@ _MOST_ODDS = 100.0
 _SMALLEST_COSINE = 0.05
 #: The smallest best BM25 that shortfalls are measured against: a division by less is no number.
 _SMALLEST_BM25 = 1e-300
+#: How much of its neighbours' score a candidate gets, how many do, and from how many neighbours.
+SUPPORT, SUPPORTED, NEAREST = 0.25, 30, 3
+_SMALLEST_SCORE = 1e-9
+#: The vectors of some entries, each of length 1, and whose they are; not of those without one.
+VectorsOf = Callable[[Sequence[int]], tuple[NDArray[np.int64], NDArray[np.float32]]]
 #: Where an arm lists a candidate: its rank from 1, its raw score, its part.
 Place = tuple[int, float, float]
 
@@ -84,7 +100,8 @@ class Fused(NamedTuple):
     """A candidate, its score, and what explains it; a tuple, since every search makes hundreds.
 
     `lexical` and `vector` are None where the arm does not list the candidate: its part is the arm's
-    `unlisted` then. The score is the sum of both parts, each times the weight of its arm.
+    `unlisted` then. The score is the sum of both parts, each times the weight of its arm, and of
+    that times `support`.
     """
 
     id: int
@@ -92,6 +109,7 @@ class Fused(NamedTuple):
     lexical: Place | None
     vector: Place | None
     arms: tuple[Weighted, Weighted]
+    support: float = 1.0
 
 
 def fuse(
@@ -121,6 +139,31 @@ def fuse(
         if entry not in by_text:
             fused.append(Fused(entry, no_text + weight * place[2], None, place, arms))
     return sorted(fused, key=_SCORE_AND_ID, reverse=True)
+
+
+def supported(fused: Sequence[Fused], vectors_of: VectorsOf) -> list[Fused]:
+    """Return a fused list with what its first candidates get of the others that are near them.
+
+    Who has no vector, or too few others beside it, stays as it is.
+    """
+    first = {one.id: one for one in fused[:SUPPORTED]}
+    ids, vectors = vectors_of([*first])
+    if len(ids) <= NEAREST:
+        return list(fused)
+    scores = np.array([first[one].score for one in ids.tolist()])
+    near = np.maximum(vectors @ vectors.T, 0.0) ** 2
+    np.fill_diagonal(near, 0.0)
+    near[near < np.partition(near, -NEAREST, axis=1)[:, -NEAREST, None]] = 0.0
+    total = near.sum(axis=1)
+    around = np.where(total > 0.0, near @ scores / np.maximum(total, _SMALLEST_SCORE), scores)
+    gained = (1.0 + SUPPORT * around / np.maximum(scores, _SMALLEST_SCORE)) / (1.0 + SUPPORT)
+    for one, factor in zip(ids.tolist(), gained.tolist(), strict=True):
+        first[one] = first[one]._replace(score=first[one].score * factor, support=factor)
+    return sorted([*first.values(), *fused[SUPPORTED:]], key=_score_and_id, reverse=True)
+
+
+def _score_and_id(candidate: Fused) -> tuple[float, int]:
+    return candidate.score, candidate.id
 
 
 def unlisted(entry: int, arms: tuple[Weighted, Weighted]) -> Fused:

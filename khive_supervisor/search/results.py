@@ -130,7 +130,8 @@ def _why(fused: fusion.Fused, written: Written) -> str:
 def _details(judged: Judged, written: Written) -> Mapping[str, object]:
     """Return the numbers behind a place and a fit.
 
-    `rank_score`, which orders the results, is the sum of parts * both boosts * written * dated.
+    `rank_score`, which orders the results, is the sum of parts * support * both boosts * written *
+    dated.
     """
     ranked, facts = judged.ranked, judged.facts
     fused = ranked.fused
@@ -144,6 +145,7 @@ def _details(judged: Judged, written: Written) -> Mapping[str, object]:
         "meaning_rank": near_rank,
         "meaning_cosine": _rounded(facts.cosine if cosine is None else cosine),
         "meaning_part": _rounded(near_part * vector.weight),
+        "support": _rounded(fused.support),
         "lift": _rounded(ranked.boost),
         "liking": _rounded(ranked.learned_boost),
         "written": _rounded(written.factors.get(fused.id, 1.0)),

@@ -85,6 +85,10 @@ class Delta:
             self._seqs, self.ids = self._seqs[extra:].copy(), self.ids[extra:].copy()
             self._matrix = self._matrix[extra:].copy()
 
+    def vectors(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the vectors of rows in memory."""
+        return self._matrix[rows]
+
     def cosines(
         self, vector: NDArray[np.float32], rows: NDArray[np.intp] | None = None
     ) -> NDArray[np.float32]:

@@ -117,6 +117,17 @@ class MappedGeneration:
         known, cosines = self._at(vector, slots)
         return (ids if len(known) == len(ids) else np.array(self._ids(known), np.int64)), cosines
 
+    def vectors(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return those of the ids that are in this generation, and copies of their vectors."""
+        slots = ids if self._slots is None else self._slots.slots(ids)
+        inside = (slots >= 0) & (slots < self.row.slots)
+        if self._nodes is None or not inside.any():
+            return ids[:0], np.empty((0, self.row.dimensions), np.float32)
+        known = slots[inside]
+        if self._slots is None:
+            known = known[self._nodes["descendants"][known] == 1]
+        return np.array(self._ids(known), np.int64), self._nodes["vector"][known]
+
     def _at(
         self, vector: NDArray[np.float32], slots: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

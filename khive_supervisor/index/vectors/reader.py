@@ -239,6 +239,22 @@ class VectorIndex:
         with self._lock:
             return dict(self._search_among(query, len(ids), np.array(sorted(ids), np.int64)))
 
+    def vectors(self, ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the vectors of entries, each of length 1, and whose they are; without the others.
+
+        In what the last `scope` has seen.
+        """
+        wanted = np.array(ids, np.int64)
+        with self._lock:
+            rows = np.flatnonzero(member(self._delta.ids, np.sort(wanted)))
+            found, vectors = [self._delta.ids[rows]], [self._delta.vectors(rows)]
+            rest = wanted[~np.isin(wanted, found[0])]
+            if self._mapped is not None and len(rest):
+                known, mapped = self._mapped.vectors(rest)
+                found.append(known)
+                vectors.append(mapped)
+        return np.concatenate(found), np.concatenate(vectors)
+
     def _search_among(
         self, query: NDArray[np.float32], limit: int, ids: NDArray[np.int64]
     ) -> list[tuple[int, float]]:

@@ -280,7 +280,9 @@ ALLOWED = {
     "batches": {"find", "note"},
     "links": {"add", "along", "end", "history", "of"},
     "references": {"add", "of", "remove"},
-    "sources": {"begin_run", "below", "embedded", "end", "named", "of", "say", "with_digests"},
+    "sources": {
+        "begin_run", "below", "beside", "embedded", "end", "named", "of", "say", "with_digests",
+    },
     "projects": {"counts"},
     "lists": {"count", "counts", "faded", "ids", "page", "pin", "tags"},
     "changes": {"recent", "recorded", "undo"},

@@ -173,6 +173,18 @@ def test_cosines_are_cosines(store: SqliteStore, index: VectorIndex) -> None:
         assert cosines == pytest.approx(expected, abs=2e-3)
 
 
+def test_vectors_are_those_of_the_entries(store: SqliteStore, index: VectorIndex) -> None:
+    ids = add(store, range(20))
+    publish(store)
+    ids += add(store, range(20, 30))
+    index.search(QUERY, 1)
+    found, vectors = index.vectors([ids[25], 9999, ids[3], ids[19]])
+    assert set(found.tolist()) == {ids[25], ids[3], ids[19]}
+    for number, row in zip(found.tolist(), vectors, strict=True):
+        assert row == pytest.approx(unit(vector(ids.index(number))), abs=2e-3)
+    assert index.vectors([])[1].shape[0] == 0
+
+
 def test_the_dead_do_not_come_back(
     store: SqliteStore, writer: SqliteStore, index: VectorIndex
 ) -> None:

@@ -3,14 +3,18 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from khive_supervisor.search.fusion import (
+    SUPPORTED,
     Fused,
+    VectorsOf,
     fuse,
     lexical_sharpness,
+    supported,
     vector_sharpness,
     vector_weight,
 )
@@ -241,3 +245,59 @@ def test_small_scores_are_compared_in_proportion() -> None:
     assert said == pytest.approx([1.0, 0.5])
     assert lexical_sharpness([(1, 0.4)]) == 1.0
     assert lexical_sharpness([(1, 0.4), (2, 0.4)]) == pytest.approx(0.75)
+
+
+def vectors_by(angles: dict[int, float]) -> VectorsOf:
+    """Return what gives entries vectors in a plane, by their angles; the others have none."""
+
+    def vectors_of(ids):  # type: ignore[no-untyped-def]
+        known = [one for one in ids if one in angles]
+        rows = [(math.cos(angles[one]), math.sin(angles[one])) for one in known]
+        return np.array(known, np.int64), np.array(rows, np.float32).reshape(len(known), 2)
+
+    return vectors_of
+
+
+ANGLES = st.dictionaries(IDS, st.floats(0, 2 * math.pi), max_size=40).map(vectors_by)
+
+
+@given(WORDS, NEAR, ANGLES)
+def test_support_moves_and_neither_adds_nor_loses(
+    words: Scored, near: Scored, vectors: VectorsOf
+) -> None:
+    fused = fuse(words, near)
+    found = supported(fused, vectors)
+    assert sorted(one.id for one in found) == sorted(one.id for one in fused)
+    assert all(a.score >= b.score for a, b in pairwise(found))
+    before = {one.id: one.score for one in fused}
+    best = max(before.values(), default=0.0)
+    for one in found:
+        assert one.score == pytest.approx(before[one.id] * one.support)
+        assert one.score <= best + 1e-6
+
+
+def test_who_is_near_the_best_ones_comes_before_who_is_alone() -> None:
+    fused = fuse([], [(1, 0.9), (2, 0.88), (3, 0.86), (4, 0.6), (5, 0.59), (6, 0.3)])
+    alone = {4: 2.0, 6: 2.0}
+    found = supported(fused, vectors_by({1: 0.0, 2: 0.05, 3: 0.1, 5: 0.05, **alone}))
+    order = [one.id for one in found]
+    assert order.index(5) < order.index(4)
+    assert {order[0], order[1], order[2]} == {1, 2, 3}
+
+
+def test_without_vectors_nothing_changes() -> None:
+    fused = fuse([(1, 5.0), (2, 4.0), (3, 1.0)], [(1, 0.9), (4, 0.5)])
+    assert supported(fused, vectors_by({})) == fused
+    assert supported(fused, vectors_by({1: 0.0, 2: 0.1})) == fused
+
+
+def test_only_the_first_are_looked_at() -> None:
+    fused = fuse([], [(n, 0.9 - n / 1000) for n in range(1, 60)])
+    asked: list[int] = []
+
+    def vectors_of(ids):  # type: ignore[no-untyped-def]
+        asked.extend(ids)
+        return np.array(ids, np.int64), np.ones((len(ids), 1), np.float32)
+
+    supported(fused, vectors_of)
+    assert asked == [one.id for one in fused[:SUPPORTED]]
