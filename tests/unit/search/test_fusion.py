@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from khive_supervisor.search.fusion import (
     SUPPORTED,
@@ -250,7 +252,7 @@ def test_small_scores_are_compared_in_proportion() -> None:
 def vectors_by(angles: dict[int, float]) -> VectorsOf:
     """Return what gives entries vectors in a plane, by their angles; the others have none."""
 
-    def vectors_of(ids):  # type: ignore[no-untyped-def]
+    def vectors_of(ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         known = [one for one in ids if one in angles]
         rows = [(math.cos(angles[one]), math.sin(angles[one])) for one in known]
         return np.array(known, np.int64), np.array(rows, np.float32).reshape(len(known), 2)
@@ -295,7 +297,7 @@ def test_only_the_first_are_looked_at() -> None:
     fused = fuse([], [(n, 0.9 - n / 1000) for n in range(1, 60)])
     asked: list[int] = []
 
-    def vectors_of(ids):  # type: ignore[no-untyped-def]
+    def vectors_of(ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         asked.extend(ids)
         return np.array(ids, np.int64), np.ones((len(ids), 1), np.float32)
 
