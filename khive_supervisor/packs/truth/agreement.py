@@ -22,6 +22,7 @@ from khive_supervisor.truth.compare import (
     SAME,
     Comparison,
     compare,
+    stands_out,
 )
 from khive_supervisor.truth.reading import Reading, read
 from khive_supervisor.verbs import forms
@@ -69,7 +70,34 @@ def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbo
         (other, compare(reading, _read(other), cosines.get((new.id, other.id)))) for other in others
     ]
     told = [Neighbour(other, finding) for other, finding in findings if finding]
+    told += _standing_out(new, reading, findings, cosines)
     return sorted(told, key=lambda one: _ORDER.index(one.finding.kind))[:TOLD]
+
+
+def _standing_out(
+    new: Entry,
+    reading: Reading,
+    findings: Sequence[tuple[Entry, Comparison | None]],
+    cosines: Cosines,
+) -> list[Neighbour]:
+    """Return the neighbour that is much nearer than the others, if no rule has found it.
+
+    Of short texts: a longer one is of many things, and near to what shares any of them.
+    """
+    known = sorted(
+        (
+            (cosines[new.id, one.id], one, found)
+            for one, found in findings
+            if (new.id, one.id) in cosines
+        ),
+        key=lambda row: -row[0],
+    )
+    if not known or reading.long:
+        return []
+    (cosine, nearest, found), *others = known
+    if found or _read(nearest).long or not stands_out(cosine, [row[0] for row in others]):
+        return []
+    return [Neighbour(nearest, Comparison(NEAR, "may be about the same"))]
 
 
 @dataclass(frozen=True, slots=True)
