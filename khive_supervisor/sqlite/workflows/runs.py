@@ -51,6 +51,17 @@ _NEXT = """
 """
 
 
+#: A task that is held waits for others: those that have failed.
+_WAITING = (
+    "SELECT t.role, CASE WHEN EXISTS (SELECT 1 FROM approvals a WHERE a.task_id = t.id "
+    "AND a.state = 'asked') THEN 'approval' WHEN w.parts IS NOT NULL OR w.held = 1 OR EXISTS ("
+    "SELECT 1 FROM task_after f JOIN tasks b ON b.id = f.on_task WHERE f.task_id = t.id "
+    "AND b.state NOT IN ('done', 'failed', 'cancelled', 'dead')) THEN 'tasks' ELSE 'time' END "
+    "AS what, count(*) FROM tasks t JOIN task_waits w ON w.task_id = t.id "
+    "WHERE t.state = 'queued' AND t.waiting = 1 GROUP BY t.role, what"
+)
+
+
 class WorkflowTable(WorkflowStore):
     """`WorkflowStore` on SQLite."""
 
@@ -224,6 +235,9 @@ class WorkflowTable(WorkflowStore):
             approval if approval is not None and approval.state != GIVEN else None,
             row.parts,
         )
+
+    def waiting(self) -> Mapping[tuple[str, str], int]:
+        return {(role, what): count for role, what, count in self._database.rows(_WAITING)}
 
     def step_of(self, task_id: int) -> tuple[int, str] | None:
         rows = self._database.rows(

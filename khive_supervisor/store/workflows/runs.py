@@ -70,6 +70,10 @@ class WorkflowStore(Protocol):
         """Return what those of some tasks wait for that do."""
         ...
 
+    def waiting(self) -> Mapping[tuple[str, str], int]:
+        """Return how many tasks wait, by role and what for: `tasks`, `time` or `approval`."""
+        ...
+
     def step_of(self, task_id: int) -> tuple[int, str] | None:
         """Return the run that a task is a part of, and the name of its step; None: of none."""
         ...

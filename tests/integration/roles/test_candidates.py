@@ -103,6 +103,49 @@ def test_a_breaker_is_seen_and_closed_by_hand(roles: RoleBench) -> None:
     assert "It has: first, second." in wrong.stderr
 
 
+#: Is away after it has begun: it says so as an agent does, in words, and may have left something.
+BEGUN = """
+import os
+from pathlib import Path
+from khive_supervisor.routing.model import Unavailable
+
+
+class RateLimitError(Exception):
+    status_code = 429
+
+
+def work(context, payload):
+    if payload:
+        Path(context.workdir, "left").write_text("by the first")
+    raise RateLimitError("slow down")
+"""
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_one_that_had_begun_is_followed_within_the_attempt_only_if_nothing_is_left(
+    roles: RoleBench, changes: bool
+) -> None:
+    roles.write(BEGUN)
+    first = 'handler = { python = "handlers:work" }\nprice = "free"'
+    second = "handler = { command = ['sh', '-c', 'ls; echo by the second'] }\nprice = \"dear\""
+    candidates = "".join(
+        f'[[roles.candidates]]\nname = "{name}"\n{keys}\n'
+        for name, keys in (("first", first), ("second", second))
+    )
+    head = f'role = "coder"\ntask_types = ["fix"]\nworkdir = "fresh"\ncwd = "{roles.directory}"\n'
+    roles.configure(head + candidates)
+    roles.khive.start()
+    number = 0
+    for _ in range(20):  # until the first one was asked: the choice is by chance
+        number = roles.store.tasks.assign(NewTask("coder", "fix", payload=changes))[0].id
+        assert roles.ended(number).state == DONE
+        if audited(roles, "candidate.unavailable"):
+            break
+    task, happened = roles.task(number), roles.what_happened(number)
+    assert "by the second" in task.result
+    assert (FAILED_OVER in happened, task.attempts) == ((False, 2) if changes else (True, 1))
+
+
 def test_an_outage_of_all_costs_no_task_and_no_attempt(roles: RoleBench) -> None:
     down = roles.directory / "down"
     down.touch()

@@ -247,6 +247,21 @@ def test_two_who_look_fire_a_due_time_once(engine: Engine, tmp_path: Path, bench
     assert [one.due for one in firings] == sorted({one.due for one in firings}, reverse=True)
 
 
+def test_how_many_wait_and_what_for(bench: Bench) -> None:
+    assign = bench.store.tasks.assign
+    first = assign(NewTask("dev", "code", 1))[0].id
+    assign(NewTask("dev", "code", 2), Waits(after=(Predecessor(first),)))
+    held = assign(NewTask("ops", "code", 3), Waits(after=(Predecessor(first, HOLD),)))[0].id
+    assign(NewTask("dev", "code", 4), Waits(start_at=bench.at + 60))
+    assign(NewTask("dev", "code", 5), Waits(approval=ApprovalTerms()))
+    waiting = {("dev", "tasks"): 1, ("ops", "tasks"): 1, ("dev", "time"): 1, ("dev", "approval"): 1}
+    assert bench.store.workflows.waiting() == waiting
+    bench.work(state=FAILED)
+    assert bench.task(held).state == "waiting"  # until that one is done after all
+    del waiting["dev", "tasks"]
+    assert bench.store.workflows.waiting() == waiting
+
+
 def test_a_paused_schedule_begins_nothing_and_makes_up_for_nothing(bench: Bench) -> None:
     schedules = bench.store.schedules
     number = schedules.add(EACH_HOUR).id

@@ -143,7 +143,8 @@ def _tasks(context: Context) -> metrics.TaskNumbers:
         waits = max(0.0, now - oldest[name]) if name in oldest else 0.0
         queues[name] = (depth.queued, depth.leased, waits) if depth else (0, 0, waits)
     messages = store.deliveries.counts()
-    return metrics.TaskNumbers(records, store.budgets.accounts(), queues, messages)
+    waiting = store.workflows.waiting()
+    return metrics.TaskNumbers(records, store.budgets.accounts(), queues, messages, waiting)
 
 
 def _sizes(context: Context) -> tuple[dict[str, int], dict[str, int]]:

@@ -60,6 +60,8 @@ class TaskNumbers:
     queues: Mapping[str, tuple[int, int, float]]
     #: By channel and state of a message: how many there are.
     messages: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    #: By role and what for: how many tasks wait for something else than their turn.
+    waiting: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,9 @@ METRICS: tuple[Declared, ...] = (
              ("role", "state"), _queue),
     Declared("khive_queue_oldest_seconds", _G, "How long the oldest of a role's tasks waits.",
              ("role",), _waits),
+    Declared("khive_waiting_tasks", _G,
+             "Tasks that have no turn yet: they wait for other tasks, a time or an approval.",
+             ("role", "for"), _labelled(lambda f: f.tasks.waiting)),
     Declared("khive_task_attempts", _C, "Attempts at tasks since the store was made.",
              ("role", "task_type", "outcome"), _attempts),
     Declared("khive_budget_spent", _G,
