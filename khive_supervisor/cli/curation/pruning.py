@@ -39,7 +39,10 @@ def _pruned(answer: Mapping[str, Any]) -> str:
             for one in answer["entries"]]  # fmt: skip
     lines = [table(("id", "made", "left", "text"), rows), ""] if rows else []
     said = counted(count, "memory").replace("memorys", "memories")
-    lines.append(f"{said} would be pruned." if would else f"{said} pruned; undo brings them back.")
+    if would or not count:
+        lines.append(f"{said} would be pruned." if would else "Nothing has faded so far.")
+    else:
+        lines.append(f"{said} pruned; undo brings {'it' if count == 1 else 'them'} back.")
     if answer["kept"]:
         kept = ", ".join(f"{number} {why}" for why, number in answer["kept"].items())
         lines.append(f"Faded and kept all the same: {kept}.")

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.commands import worktrees
 from khive_supervisor.cli.connection.session import Invocation
+from khive_supervisor.cli.curation import pruning
 from khive_supervisor.cli.main import cli
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.worktrees import metadata
@@ -279,3 +280,11 @@ def test_a_branch_is_merged_or_thrown_away() -> None:
     assert "git merge khive/t1" in hint
     assert "git worktree remove --force '/w/it'\"'\"'s'" in hint
     assert "git branch -D khive/t1" in hint
+
+
+def test_what_was_pruned_is_said_as_it_is() -> None:
+    assert pruning._pruned({"pruned": 0, "entries": [], "kept": {}}) == "Nothing has faded so far."
+    said = pruning._pruned({"pruned": 1, "entries": [], "kept": {}})
+    assert said == "1 memory pruned; undo brings it back."
+    said = pruning._pruned({"would_prune": 2, "entries": [], "kept": {}})
+    assert said == "2 memories would be pruned."
