@@ -205,9 +205,11 @@ def _judge(node: Node) -> Kept:
             kept.done += 1
             kept.expected += (int(task[0]) - 1) % 97 + 1
         kept.spent = sum(one.usage.cost for one in store.budgets.spending(limit=10**6))
-        for (task_id,) in store.database.rows("SELECT id FROM tasks ORDER BY id"):
-            for event in store.tasks.events(int(task_id)):
+        last = 0
+        while page := store.tasks.events(last):
+            for event in page:
                 _take(kept, event, ended)
+            last = page[-1].seq
     return kept
 
 
