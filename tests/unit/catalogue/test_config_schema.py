@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from typing import Any
@@ -54,9 +55,14 @@ def test_the_defaults_are_what_the_schema_takes() -> None:
             Draft202012Validator(rule).validate(rule["default"])
 
 
+def as_editors_see(text: str) -> Any:
+    """JSON has no dates: those of TOML are texts to a schema."""
+    return json.loads(json.dumps(tomllib.loads(text), default=str))
+
+
 @pytest.mark.parametrize(("document", "text"), EXAMPLES)
 def test_examples_of_the_documents_are_taken(document: str, text: str) -> None:
-    content = tomllib.loads(text)
+    content = as_editors_see(text)
     if not content.keys() <= SCHEMA["properties"].keys():
         return  # not of the configuration
     try:
@@ -64,7 +70,7 @@ def test_examples_of_the_documents_are_taken(document: str, text: str) -> None:
     except ConfigError:
         return  # an example of what is wrong, or of a part
     assert list(VALIDATOR.iter_errors(content)) == []
-    assert list(VALIDATOR.iter_errors(tomllib.loads(as_toml(loaded.config, {})))) == []
+    assert list(VALIDATOR.iter_errors(as_editors_see(as_toml(loaded.config, {})))) == []
 
 
 def _takes(setting: Setting, value: Any) -> bool:
