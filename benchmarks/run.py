@@ -27,7 +27,17 @@ from benchmarks.http import http_abuse, http_search
 from benchmarks.profiles import ack, feedback, learning, profile_recall, stale
 from benchmarks.projects import projects
 from benchmarks.reload import reload, reload_kill, reload_peers, reload_time, upgrade
-from benchmarks.roles import assign, budget, queue, role_memory, router, selection, workflows
+from benchmarks.roles import (
+    assign,
+    budget,
+    queue,
+    role_memory,
+    router,
+    selection,
+    selection_alike,
+    similar,
+    workflows,
+)
 from benchmarks.scale import before, sizes
 from benchmarks.search import (
     answer_size,
@@ -78,6 +88,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "queue": queue.measure,
     "assign": assign.measure,
     "selection": selection.measure,
+    "selection-alike": selection_alike.measure,
+    "similar": similar.measure,
     "router": router.measure,
     "role-memory": role_memory.measure,
     "arguments": arguments.measure,

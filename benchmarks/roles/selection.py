@@ -51,7 +51,7 @@ def measure(context: Context) -> list[Row]:
     gains = [
         (a.successes - b.successes) / len(types) for a, b in zip(learned, by_load, strict=True)
     ]
-    low, high = _interval(gains)
+    low, high = interval(gains)
     ours, theirs = _mean_regret(learned), _mean_regret(by_load)
     quarters = [round(len(types) * quarter / 4) - 1 for quarter in range(1, 5)]
     _draw(context.work / "selection-regret.txt", {"learned": ours, "load alone": theirs})
@@ -154,7 +154,8 @@ def _count(
     )
 
 
-def _interval(gains: Sequence[float]) -> tuple[float, float]:
+def interval(gains: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean, by bootstrap over the replays."""
     draw = random.Random(5)
     means = Sample(
         tuple(sum(draw.choices(gains, k=len(gains))) / len(gains) for _ in range(BOOTSTRAP))

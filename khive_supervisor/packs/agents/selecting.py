@@ -55,7 +55,9 @@ def select(
     return next(one for one in roles if one.role == chosen.role), chosen.explained()
 
 
-def attempts_alike(context: Context, task_type: str, payload: Any) -> list[AlikeAttempt]:
+def attempts_alike(
+    context: Context, task_type: str, payload: Any, most: int = LOOKED_AT
+) -> list[AlikeAttempt]:
     """Return the attempts at tasks of a type that are most like one, as whoever asks may see them.
 
     None where there is nothing to choose or to compare. A search that fails is as one that finds
@@ -69,7 +71,7 @@ def attempts_alike(context: Context, task_type: str, payload: Any) -> list[Alike
     where = replace(where, tags=(telling.type_tag(task_type),))
     try:
         found = context.search.search(
-            prompt, where, limit=LOOKED_AT, now=context.now(), floor=0.0, by_document=False
+            prompt, where, limit=most, now=context.now(), floor=0.0, by_document=False
         )
         tried = context.store.executions.of(hit.entry.id for hit in found.hits)
     except KhiveError as error:
