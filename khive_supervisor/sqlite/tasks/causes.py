@@ -1,5 +1,7 @@
 """What led to an attempt, and what came of it: links between executions, and to memories."""
 
+# ruff: noqa: S608 - statements are put together from this module's constants
+
 from __future__ import annotations
 
 import json
@@ -12,18 +14,15 @@ from khive_supervisor.store.links import CAUSED_BY, FOLLOWS, PRODUCED, RETRY_OF,
 _TASK_SESSION = "task-"
 #: Memories of one attempt that are linked, and attempts at the tasks that it was to come after.
 _MOST = 100
-#: The last attempts at what a task came after; a part comes after what its whole comes after, and
-#: what fanned out was done by its parts.
-_BEFORE = """
-    WITH mine (id) AS (
-        SELECT ?1 UNION SELECT part_of FROM task_waits WHERE task_id = ?1 AND part_of IS NOT NULL
-    ),
-    before (id) AS (SELECT on_task FROM task_after WHERE task_id IN (SELECT id FROM mine)),
-    done (id) AS (
-        SELECT id FROM before UNION
-        SELECT task_id FROM task_waits WHERE part_of IN (SELECT id FROM before)
-    )
-    SELECT max(entry_id) FROM executions WHERE task_id IN (SELECT id FROM done)
+#: A task and the whole that it is a part of come after these.
+_AFTER = """
+    SELECT on_task FROM task_after WHERE task_id = ?1 OR task_id IN
+        (SELECT part_of FROM task_waits WHERE task_id = ?1 AND part_of IS NOT NULL)
+"""
+#: The last attempts at these; what fanned out was done by its parts.
+_BEFORE = f"""
+    SELECT max(entry_id) FROM executions WHERE task_id IN
+        ({_AFTER} UNION SELECT task_id FROM task_waits WHERE part_of IN ({_AFTER}))
     GROUP BY task_id ORDER BY 1 LIMIT ?2
 """
 
