@@ -75,10 +75,15 @@ def _block(one: Shown) -> str:
     if one.get("attempts", 1) > 1:
         words.append(f"after {one['attempts']} attempts")
     lines = [f"{style(one['id'], 'green')}  " + "  ".join(words), f"    {one_line(one['prompt'])}"]
-    lines += [f"    error: {one_line(one['error'])}"] if "error" in one else []
+    lines += [f"    error: {_error(one)}"] if "error" in one else []
     lines += [f"    edited: {one_line(', '.join(one['files'][:8]))}"] if "files" in one else []
     lines += [f"    {left}"] if (left := _left(one)) else []
     return "\n".join(lines)
+
+
+def _error(one: Shown) -> str:
+    """Return what went wrong, on one line."""
+    return one_line(" ".join(str(one["error"]).split()))
 
 
 def _left(one: Shown) -> str:
@@ -115,7 +120,7 @@ def _list_text(answer: Mapping[str, Any]) -> str:
 def _row(one: Shown) -> tuple[object, ...]:
     attempt = f"{one.get('task', '')} ({one['attempt']})"
     cost = f"${one['cost']:.4f}" if "cost" in one else ""
-    what = one["prompt"] if "error" not in one else f"{one['prompt']}: {one['error']}"
+    what = one["prompt"] if "error" not in one else f"{one['prompt']}: {_error(one)}"
     return (
         one["id"], attempt, one["role"], one.get("task_type", ""), one["outcome"],
         one["ended_at"], f"{one['seconds']:.1f}", cost, one_line(what),
@@ -172,7 +177,7 @@ def _lineage_text(answer: Mapping[str, Any]) -> str:
         task = f"{one.get('task', '')} attempt {one['attempt']}".strip()
         head = f"{style(one['id'], 'green')}  {task}  {one['role']}  {ended}  {one['ended_at']}"
         lines += [head, f"    {one_line(one['prompt'])}"]
-        lines += [f"    error: {one_line(one['error'])}"] if "error" in one else []
+        lines += [f"    error: {_error(one)}"] if "error" in one else []
         lines += [f"    {left}"] if (left := _left(one)) else []
         lines += [f"    {kind.replace('_', ' ')} {to}" for kind, to in links.get(one["id"], ())]
     return "\n".join(lines)
