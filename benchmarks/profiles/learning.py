@@ -17,8 +17,9 @@ from benchmarks.core.report import Row
 from benchmarks.search.retrieval import CUT, Memory, Vectors, interval, ndcg, searched, source_files
 from khive_supervisor.profiles.model import FEEDBACK, NewEvent
 from khive_supervisor.search import ranking
-from khive_supervisor.search.engine import NEUTRAL, RankingProfile, embedded_part
+from khive_supervisor.search.engine import embedded_part
 from khive_supervisor.search.fusion import Fused
+from khive_supervisor.search.ranking import NEUTRAL, RankingProfile
 from khive_supervisor.store.interface import Store
 from khive_supervisor.verbs import serving
 

@@ -29,9 +29,10 @@ from khive_supervisor.freshness import Versions
 from khive_supervisor.index.inverted.scope import Scope
 from khive_supervisor.index.vectors.reader import EXACT_LIMIT, VectorIndex
 from khive_supervisor.search import dated, evidence, fusion, gone, ranking, results
-from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written, prefer_written
 from khive_supervisor.search.full_text import LexicalMatches, LexicalSearch
+from khive_supervisor.search.ranking import NEUTRAL, RankingProfile
+from khive_supervisor.search.results import SearchResults
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, Entry, EntryFilter
 from khive_supervisor.text import analysis as text
@@ -66,22 +67,6 @@ class Arm:
     vector: NDArray[np.float32] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResults:
-    """Results, and how the search went.
-
-    `missed`: results that were left out, since they do not fit as well as the floor asks for.
-    """
-
-    hits: list[results.Hit]
-    notes: tuple[str, ...]
-    lexical: str
-    vector: str
-    generation: int | None
-    milliseconds: float
-    missed: Sequence[Judged] = ()
-
-
 @dataclass(slots=True)
 class SearchCounts:
     """How many searches there were, and what the meaning's arm could do in them."""
@@ -90,17 +75,6 @@ class SearchCounts:
     vector: int = 0
     partial: int = 0
     skipped: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RankingProfile:
-    """How a profile ranks: its weights, and its posterior means of those entries it knows of."""
-
-    weights: ranking.RankWeights = ranking.DEFAULT_WEIGHTS
-    means: Callable[[Sequence[int]], ranking.Means] | None = None
-
-
-NEUTRAL = RankingProfile()
 
 
 class SearchEngine:
@@ -165,57 +139,36 @@ class SearchEngine:
     ) -> SearchResults:
         """Return the best entries for a query, which may be any string.
 
-        Those that fit less than `floor` are left out; None: as the configuration says. Pieces of
-        one document are one result, unless `by_document` is False. What the query says of dates is
-        read as of `now` in the reader's `zone`. `meaning` is its vector, if it is known already.
+        Those that fit less than `floor` are left out (None: as configured). Pieces of one document
+        are one result, unless `by_document` is False. What the query says of dates is read as of
+        `now` in the reader's `zone`. `meaning` is its vector, if that is known already.
 
         Raises:
             InvalidInput: the query is longer than search.max_query_characters.
         """
         began = self._clock()
-        limit_characters = self._settings.max_query_characters
-        if len(query) > limit_characters:
-            raise InvalidInput(
-                f"The query has {len(query)} characters; at most {limit_characters} are searched.",
-                hint="Ask with the part that matters.",
-            )
-        self.counts.searches += 1
-        depth = max(self._settings.candidates, limit)
+        self._begin(query)
         wanted = dated.times(query, dt.datetime.fromtimestamp(now, zone))
-        wait_for_vector = (
-            self._ask(wanted.rest) if meaning is None else partial(np.expand_dims, meaning, 0)
-        )
+        wait_for_vector = self._ask(wanted.rest, meaning)
         scope = self._scope(where)
         terms = text.read_query(query)
-        asked = self._clock()
-        lexical = self._lexical_arm(terms, scope, depth)
-        measured.observe(measured.ARM, "words", self._clock() - asked)
-        vector = self._vector_arm(wait_for_vector, scope, depth)
-        fused = fusion.fuse(lexical.found, vector.found, lexical.names)
-        if self._index is not None and vector.found:
-            fused = fusion.supported(fused, self._index.vectors)
-        written = prefer_written(query, terms, fused, self._store, scope)
+        arms = self._arms(terms, wait_for_vector, scope, max(self._settings.candidates, limit))
+        written = prefer_written(query, terms, self._fused(*arms), self._store, scope)
         written = self._of_their_time(written, wanted, scope)
-        ranked = self._ranked(written, scope, max(limit, evidence.FIRST), now, profile)
-        entries = self._entries(ranked)
-        crowded = by_document and results.crowded(entries, ranked[:limit])
-        if crowded:
-            ranked = self._ranked(written, scope, results.LOOKED_AT * limit, now, profile)
-            entries = self._entries(ranked)
-        found = self._found(query, wanted.without(terms), scope, ranked, (lexical, vector))
+        rank = partial(self._ranked, written, scope, now=now, profile=profile)
+        ranked, entries, looked_at = self._first(rank, limit, by_document)
+        found = self._found(query, wanted.without(terms), scope, ranked, arms)
         judged = evidence.judge(ranked, written, found)
         bar = self._floor(floor)
-        missed = [one for one in judged[:limit] if one.fit < bar]
-        looked_at = judged if crowded else judged[:limit]
-        fitting = [one for one in looked_at if one.fit >= bar and one.id in entries]
+        fitting = [one for one in judged[:looked_at] if one.fit >= bar and one.id in entries]
         return SearchResults(
             hits=results.hits_of(fitting, entries, written, limit, by_document),
-            notes=tuple(note for note in (lexical.note, vector.note) if note),
-            lexical=lexical.state,
-            vector=vector.state,
+            notes=tuple(arm.note for arm in arms if arm.note),
+            lexical=arms[0].state,
+            vector=arms[1].state,
             generation=self._index.state().generation if self._index else None,
             milliseconds=round((self._clock() - began) * 1000, 2),
-            missed=missed,
+            missed=[one for one in judged[:limit] if one.fit < bar],
         )
 
     def among(
@@ -246,17 +199,46 @@ class SearchEngine:
             return asked
         return self._settings.floor if self._calibrated else 0.0
 
+    def _begin(self, query: str) -> None:
+        """Count a search, unless its query is too long."""
+        limit = self._settings.max_query_characters
+        if len(query) > limit:
+            raise InvalidInput(
+                f"The query has {len(query)} characters; at most {limit} are searched.",
+                hint="Ask with the part that matters.",
+            )
+        self.counts.searches += 1
+
+    def _arms(
+        self, terms: text.Query, wait: Callable[[], Vectors] | None, scope: Scope, depth: int
+    ) -> tuple[Arm, Arm]:
+        """Return what words and meaning find: words first, while the vector is computed."""
+        began = self._clock()
+        lexical = self._lexical_arm(terms, scope, depth)
+        measured.observe(measured.ARM, "words", self._clock() - began)
+        return lexical, self._vector_arm(wait, scope, depth)
+
+    def _fused(self, lexical: Arm, vector: Arm) -> list[fusion.Fused]:
+        fused = fusion.fuse(lexical.found, vector.found, lexical.names)
+        if self._index is None or not vector.found:
+            return fused
+        return fusion.supported(fused, self._index.vectors)
+
     def _lexical_arm(self, terms: text.Query, scope: Scope, depth: int) -> Arm:
         if not terms:
             return Arm([], "no words in the query")
         lexical = self._lexical_search.search(terms, scope, depth)
         return Arm(lexical.found, str(lexical), names=lexical.selection.names, matches=lexical)
 
-    def _ask(self, query: str) -> Callable[[], Vectors] | None:
+    def _ask(
+        self, query: str, known: NDArray[np.float32] | None = None
+    ) -> Callable[[], Vectors] | None:
         """Ask for a query's vector, and return what waits for it; None: it can have none.
 
         An embedder of another process computes it while the words are looked for here.
         """
+        if known is not None:
+            return partial(np.expand_dims, known, 0)
         embedder = self._embedder
         if embedder is None or not query.strip():
             return None
@@ -306,8 +288,22 @@ class SearchEngine:
             log.warning("index.unusable", error=str(error))
             self._report_damage(error)
 
+    def _first(
+        self, rank: Callable[[int], list[ranking.Ranked]], limit: int, by_document: bool
+    ) -> tuple[list[ranking.Ranked], dict[int, Entry], int]:
+        """Return the first results, their entries, and how many of them may be shown.
+
+        More are looked at where pieces of one document would take each other's places.
+        """
+        ranked = rank(max(limit, evidence.FIRST))
+        entries = self._entries(ranked)
+        if not by_document or not results.crowded(entries, ranked[:limit]):
+            return ranked, entries, limit
+        ranked = rank(results.LOOKED_AT * limit)
+        return ranked, self._entries(ranked), len(ranked)
+
     def _ranked(
-        self, written: Written, scope: Scope, wanted: int, now: float, profile: RankingProfile
+        self, written: Written, scope: Scope, wanted: int, *, now: float, profile: RankingProfile
     ) -> list[ranking.Ranked]:
         """Return the first candidates by their final order."""
         outside = self._store.entries.not_holding([one.id for one in written.fused], now)

@@ -57,6 +57,19 @@ class RankWeights:
 
 
 DEFAULT_WEIGHTS = RankWeights()
+#: Posterior means by entry id; those that are missing are 1/2.
+Means = Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingProfile:
+    """How a profile ranks: its weights, and its posterior means of those entries it knows of."""
+
+    weights: RankWeights = DEFAULT_WEIGHTS
+    means: Callable[[Sequence[int]], Means] | None = None
+
+
+NEUTRAL = RankingProfile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +99,6 @@ class Ranked:
     score: float
     boost: float
     learned_boost: float
-
-
-#: Posterior means by entry id; those that are missing are 1/2.
-Means = Mapping[int, float]
 
 
 def learned_boost(mean: float) -> float:

@@ -47,6 +47,22 @@ class Hit:
         return (self, *self.pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class SearchResults:
+    """Results, and how the search went.
+
+    `missed`: results that were left out, since they do not fit as well as the floor asks for.
+    """
+
+    hits: list[Hit]
+    notes: tuple[str, ...]
+    lexical: str
+    vector: str
+    generation: int | None
+    milliseconds: float
+    missed: Sequence[Judged] = ()
+
+
 @dataclass(slots=True)
 class Document:
     """A result: its best piece, the further ones that are shown, and how many are not."""

@@ -12,8 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
-from khive_supervisor.search.engine import SearchResults
-from khive_supervisor.search.results import Hit
+from khive_supervisor.search.results import Hit, SearchResults
 from khive_supervisor.store.model import Added, Entry, EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import belonging, forms, schema, serving

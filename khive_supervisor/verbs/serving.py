@@ -9,8 +9,8 @@ from typing import NotRequired, TypedDict
 from khive_supervisor.host.zone import zone_of
 from khive_supervisor.profiles.model import Profile
 from khive_supervisor.profiles.resolve import describe
-from khive_supervisor.search.engine import RankingProfile, SearchResults
-from khive_supervisor.search.ranking import Means, RankWeights
+from khive_supervisor.search.ranking import Means, RankingProfile, RankWeights
+from khive_supervisor.search.results import SearchResults
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.verbs.context import Context
