@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.exchange.json_graphs import moment
 from khive_supervisor.exchange.model import FoundRecord, ReadFile, memory
+from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 
 Row = Mapping[str, object]
@@ -89,7 +90,7 @@ def _made(row: Row) -> float | None:
 def _listed(value: object) -> list[str]:
     """Return a column's list of texts, which claude-mem keeps as JSON."""
     try:
-        found = json.loads(value) if isinstance(value, str) else None
+        found = json.loads(wellformed.json_escapes(value)) if isinstance(value, str) else None
     except (ValueError, RecursionError):
         return []
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

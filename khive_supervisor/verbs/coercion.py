@@ -16,6 +16,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, TypeChecker, validators
 
+from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Integers that the store holds have 64 bits.
@@ -128,7 +129,7 @@ def _parsed(text: str) -> Any:
     if len(text) > _TEXT_LIMIT:
         return text
     try:
-        return json.loads(text)
+        return json.loads(wellformed.json_escapes(text))
     except (ValueError, RecursionError):
         return text
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from khive_supervisor.briefing.prompts import looks_failed
 from khive_supervisor.store.journal.model import EventKind, JournalEvent, Speaker
+from khive_supervisor.text import wellformed
 
 #: Characters of a name, and of a text, that are taken from a client.
 MOST_NAME, MOST_TEXT = 200, 200_000
@@ -66,7 +67,7 @@ class HookEvent:
 def of_text(client: str, name: str, said: str) -> HookEvent:
     """Return the event of a client's own JSON, which may be anything."""
     try:
-        found = json.loads(said)
+        found = json.loads(wellformed.json_escapes(said))
     except (ValueError, RecursionError):
         found = None
     return of_fields(client, name, found if isinstance(found, dict) else {})
@@ -117,7 +118,7 @@ def _object(value: object) -> Mapping[str, object]:
     """Return an object, which a client may have written as JSON into a string."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json.loads(wellformed.json_escapes(value))
         except (ValueError, RecursionError):
             return {"command": value}
     return value if isinstance(value, dict) else {}

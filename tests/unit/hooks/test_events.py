@@ -25,6 +25,14 @@ def test_a_prompt_is_its_users() -> None:
     assert kinds(one) == [("prompt", "user", "fix it", None)]
 
 
+def test_half_a_pair_in_what_is_said_is_text() -> None:
+    inner = json.dumps({"command": "echo \ud83d"})
+    one = of_text("codex", "PostToolUse", json.dumps({"session_id": "s\ud800", "tool_name": "shell",
+                  "tool_input": inner, "cwd": "/p\udfff"}))  # fmt: skip
+    assert (one.session, one.cwd) == ("s\ufffd", "/p\ufffd")
+    assert all(text.encode() for kind, _, text, _ in kinds(one) if kind == "command")
+
+
 def test_a_command_of_claude_code() -> None:
     given = {"command": "make test"}
     good = event("PostToolUse", tool_name="Bash", tool_input=given, tool_response={"stdout": "ok"})

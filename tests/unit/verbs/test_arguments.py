@@ -84,6 +84,8 @@ ANY: dict[str, Any] = {"description": "Any JSON."}
         (TEXT, "true", "true"),
         (ANY, '{"a": 1}', '{"a": 1}'),
         (ANY, 3.0, 3.0),
+        (TEXTS, '["half \\ud83d of it"]', ["half \ufffd of it"]),
+        (OBJECT, '{"content": "\\ud83d\\ude00 \\ud800"}', {"content": "\U0001f600 \ufffd"}),
     ],
 )
 def test_what_is_meant_is_taken(schema: dict[str, Any], sent: Any, meant: Any) -> None:
