@@ -22,23 +22,33 @@ def put(config_file: str | None, url: str) -> str:
     """
     file = users_file(config_file)
     try:
-        text = _read(file)
-        document = tomlkit.parse(text)
-        store = document.setdefault("store", tomlkit.table())
-        if url:
-            store["url"] = url
-        else:
-            store.pop("url", None)
-            if not store:
-                document.remove("store")
+        text = changed(_read(file), url)
         paths.make_private_directory(os.path.dirname(file))
-        write_private(file, tomlkit.dumps(document).encode())
+        write_private(file, text.encode())
     except (OSError, ValueError, AttributeError, TypeError, TOMLKitError) as error:
         raise InvalidInput(
             f"{file} could not be changed: {error}.",
             hint=f"Write it yourself: url = {url!r} below [store].",
         ) from None
     return file
+
+
+def changed(text: str, url: str) -> str:
+    """Return a configuration that names a server, or none if `url` is empty.
+
+    The blank line before a table that was added goes with it.
+    """
+    document = tomlkit.parse(text)
+    store = document.setdefault("store", tomlkit.table())
+    if url:
+        store["url"] = url
+        return tomlkit.dumps(document)
+    store.pop("url", None)
+    if store:
+        return tomlkit.dumps(document)
+    document.remove("store")
+    rest = tomlkit.dumps(document)
+    return rest[:-1] if rest.endswith("\n\n") else rest
 
 
 def _read(file: str) -> str:

@@ -42,7 +42,7 @@ def test_writes_that_a_failover_lost_are_noticed_though_others_wrote_since(
         store.entries.add([entry("both have it")])
         wait_until(lambda: "both have it" in texts(two), "it travels")
         two.stop()
-        number = store.replica().number  # type: ignore[union-attr]
+        number = store.replica().number  # type: ignore[union-attr]  # a node has one
         store.entries.add([entry("only this node saw it")])
         before = reader.change_counts()
         one.stop()
@@ -94,7 +94,7 @@ def test_what_is_this_machines_own_stays(server: Postgres, pair: list[Node], sho
         store.entries.add([entry("note")])
         with store.database.write(local=True):
             store.database.rows("INSERT INTO capture_switches VALUES (7, 1, 5.0)")
-        number = store.replica().number  # type: ignore[union-attr]
+        number = store.replica().number  # type: ignore[union-attr]  # a node has one
         one.stop()
         lose(server, number - 1)
         one.start()

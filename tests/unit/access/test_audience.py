@@ -62,13 +62,14 @@ def test_every_verb_says_whom_it_is_for(verb: Verb) -> None:
 
 def test_what_would_change_others_is_not_an_agents() -> None:
     assert {
+        "agents.close_breaker",
         "brain.activate", "brain.archive", "brain.deactivate", "brain.reset",
         "channels.list", "channels.log", "channels.retry", "channels.test",
         "capture.backfill", "capture.status", "capture.switch", "review.decide",
         "index.build", "memory.export_records", "memory.import_records",
         "memory.purge", "projects.merge", "projects.move", "projects.rename",
-        "secrets.scan", "system.audit", "workflow.approve", "workflow.reject",
-        "workflow.unschedule",
+        "secrets.scan", "system.audit", "workflow.approve", "workflow.pause", "workflow.reject",
+        "workflow.resume", "workflow.unschedule",
     } == OPERATORS  # fmt: skip
 
 

@@ -284,7 +284,7 @@ ALLOWED = {
         "begin_run", "below", "beside", "embedded", "end", "named", "of", "say", "with_digests",
     },
     "projects": {"counts"},
-    "lists": {"count", "counts", "faded", "ids", "page", "pin", "tags"},
+    "lists": {"count", "counts", "faded", "ids", "page", "pin", "pinned", "tags"},
     "changes": {"recent", "recorded", "undo"},
     "journal": {
         "append", "captured", "count", "learned", "note_learned", "of_session", "search",

@@ -217,7 +217,7 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "env_allow": ("A",), "env_require": ("A",), "cwd": "/", "description": "d",
         "budget.weekly": 1.0, "budget.monthly": 1.0, "budget.unit": "tokens", "budget.near": 0.5,
         "budget.reserve": 1.0, "budget.fallback": ("x",),
-        "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh",
+        "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh", "vcs": "jj",
         "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
         "candidates": (RoleCandidate("one"),), "history": 3,
         "history_tokens": 900,
