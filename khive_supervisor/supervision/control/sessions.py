@@ -128,6 +128,7 @@ class SessionTable:
     #: How many were ended because they did not answer.
     hung: int = 0
     limits: HangLimits = field(default_factory=HangLimits)
+    _ending: bool = False
     _begun: dict[str, Begun] = field(default_factory=dict)
     _ended: Counter[str] = field(default_factory=Counter)
     _by_id: dict[str, Session] = field(default_factory=dict)
@@ -239,7 +240,12 @@ class SessionTable:
                 del self._begun[name]
 
     def look(self) -> None:
-        """End workers that do not answer: attach gives their clients to others."""
+        """End workers that do not answer: attach gives their clients to others.
+
+        Not while all are ended: their clients end with them then.
+        """
+        if self._ending:
+            return
         for session in self:
             if session.kind in ASKED:  # those of another kind have their answers elsewhere
                 self._look_at(session.id, session, self.limits)
@@ -260,6 +266,7 @@ class SessionTable:
 
         With their clients' attach, which would give the client to another worker.
         """
+        self._ending = True
         self.tell_all({"hint": "end"})
         for _ in range(END_LOOKS):
             if not self._by_id:

@@ -10,7 +10,7 @@ import pytest
 
 from khive_supervisor.control import protocol
 from khive_supervisor.errors import ProtocolError
-from khive_supervisor.supervision.control.sessions import MAX_COUNTS, OnHint, SessionTable
+from khive_supervisor.supervision.control.sessions import MAX_COUNTS, OnHint, Session, SessionTable
 
 HELLO = {"session": "s1", "pid": 7, "worker": "session", "info": {"cwd": "/"}}
 
@@ -83,3 +83,19 @@ def test_counts_of_a_worker_that_lives_are_in_the_sum() -> None:
 def test_counts_that_are_none_end_the_link(counts: Any) -> None:
     with pytest.raises(ProtocolError):
         follow(SessionTable(), {"counts": counts})
+
+
+def test_nobody_is_given_to_another_worker_while_all_are_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(SessionTable, "_look_at", lambda _self, name, *_: looked.append(name))
+    table, one = SessionTable(), Session("a", "session", {}, 0.0, Mock())
+    table._by_id["a"] = one
+    table.look()
+    assert looked == ["a"]
+    del table._by_id["a"]
+    asyncio.run(table.end_all())
+    table._by_id["a"] = one
+    table.look()
+    assert looked == ["a"]
