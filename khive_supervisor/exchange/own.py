@@ -10,7 +10,6 @@ from typing import BinaryIO
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.exchange.fields import END, FORMAT, HEADER, fault
 from khive_supervisor.exchange.model import LINE_LIMIT, FoundRecord, ReadFile
-from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -114,7 +113,7 @@ def parsed(text: bytes) -> tuple[object, str]:
 def parsed_whole(text: bytes) -> tuple[object, str]:
     """Return what JSON says, or why it says nothing."""
     try:
-        return json.loads(wellformed.json_bytes(text)), ""
+        return json.loads(text), ""
     except UnicodeDecodeError:
         return None, "is not UTF-8"
     except RecursionError:

@@ -51,11 +51,6 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert [one.record for one in records] == [ENTRY, ENTRY]
 
 
-def test_half_a_pair_in_a_line_is_text(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(whole(ENTRY).replace(b'"c"', b'"half \\ud83d"'))
-    assert contents(read(tmp_path / "a")[1]) == ["half \ufffd"]
-
-
 @pytest.mark.parametrize(
     ("data", "why"),
     [
