@@ -6,7 +6,7 @@ import json
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def measure(context: Context) -> list[Row]:
     learned, by_load = [], []
     for seed in range(context.times(REPLAYS)):
         order = random.Random(seed).sample(types, len(types))
-        rates = _rates(types, seed)
+        rates = drawn_rates(types, seed)
         learned.append(_replay(order, rates, seed, learns=True))
         by_load.append(_replay(order, rates, seed, learns=False))
     gains = [
@@ -96,7 +96,7 @@ def _types(sessions: Path) -> list[tuple[str, bool]]:
     return [(task["repo"], task["resolved"]) for task in tasks]
 
 
-def _rates(types: Sequence[tuple[str, bool]], seed: int) -> dict[str, list[float]]:
+def drawn_rates(types: Iterable[tuple[str, bool]], seed: int) -> dict[str, list[float]]:
     """The true success rate of each role at each type; their average is the recorded one."""
     draw = random.Random(f"skills {seed}")
     found: dict[str, list[bool]] = defaultdict(list)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -12,7 +11,7 @@ from time import perf_counter
 from benchmarks.core.context import Context
 from benchmarks.core.report import Row, Sample
 from benchmarks.roles.attempts import TYPE, SessionTask, attempt_store, read_sessions
-from benchmarks.roles.selection import BUSY, DAY, ROLES, SPREAD, WORKERS, interval
+from benchmarks.roles.selection import BUSY, DAY, ROLES, WORKERS, drawn_rates, interval
 from khive_supervisor.packs.agents.selecting import LOOKED_AT, attempts_alike
 from khive_supervisor.tasks import selection
 from khive_supervisor.tasks.likeness import AlikeAttempt
@@ -42,18 +41,7 @@ class Replay:
 
     def rates(self, seed: int) -> dict[str, list[float]]:
         """The true success rate of each role at each kind; their average is the recorded one."""
-        draw = random.Random(f"skills {seed}")
-        outcomes: dict[str, list[bool]] = defaultdict(list)
-        for kind, resolved in zip(self.kinds, self.resolved, strict=True):
-            outcomes[kind].append(resolved)
-        rates = {}
-        for kind, ended in sorted(outcomes.items()):
-            mean = sum(ended) / len(ended)
-            spread = min(SPREAD, mean, 1.0 - mean)
-            skills = [mean + spread * (2 * at / (ROLES - 1) - 1) for at in range(ROLES)]
-            draw.shuffle(skills)
-            rates[kind] = skills
-        return rates
+        return drawn_rates(zip(self.kinds, self.resolved, strict=True), seed)
 
 
 def measure(context: Context) -> list[Row]:

@@ -302,5 +302,6 @@ def test_the_role_may_choose_git_beside_jj(colocated: Bench, tmp_path: Path) -> 
     (tmp_path / "bin" / "jj").unlink()
     without = WorktreeSystems({**colocated.environ, "PATH": "/usr/bin:/bin"})
     assert without.chosen(str(colocated.repository), "auto").name == "git"
+    colocated.systems = without
     with pytest.raises(JjFailed, match="no program jj"):
         colocated.enter(2, vcs="jj")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jj_support import real_jj
 
-from benchmarks.faults import hostile_jj, hostile_jj_repository
+from benchmarks.faults import hostile_jj, hostile_jj_repository, hostile_worktrees
 from benchmarks.faults.hostile_repository import Hostile
 from khive_supervisor.errors import NoPlace
 from khive_supervisor.worktrees import place
@@ -20,7 +20,7 @@ from khive_supervisor.worktrees.systems import WorktreeSystems
 def test_no_program_of_a_jj_repository_runs(tmp_path: Path, case: str) -> None:
     one = hostile_jj_repository.make_jj(tmp_path, real_jj())
     hostile_jj_repository.CASES[case](one)
-    assert hostile_jj.ours(one, tmp_path / "work")
+    assert hostile_worktrees.task_in(one, tmp_path / "work")
     assert one.programs() == []
 
 
