@@ -6,7 +6,6 @@ paying for it one by one: the first recall of a session takes a third of the tim
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control import measured
 from khive_supervisor.embed.base import Vectors
 from khive_supervisor.embed.factory import for_worker
+from khive_supervisor.host.scratch import scratch
 from khive_supervisor.packs.memory import knowledge
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -39,7 +39,7 @@ def warm_up() -> None:
     """Remember, learn and recall once; leaves no thread, no connection and no file."""
     config = Config()
     for_worker(config.embedder, "/nowhere/supervisor.sock")
-    with tempfile.TemporaryDirectory(prefix="khive-rehearsal-") as directory:
+    with scratch() as directory:
         store = replace(config.store, path=directory + "/rehearsal.db", url="")
         context = Context(
             replace(config, store=store),

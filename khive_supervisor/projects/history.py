@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from khive_supervisor.errors import GitFailed, InvalidInput
+from khive_supervisor.host.scratch import scratch
 from khive_supervisor.projects import commits
 from khive_supervisor.projects.commits import Commit
 from khive_supervisor.projects.head import checked_out
@@ -54,7 +54,7 @@ def read(directory: str, environ: Mapping[str, str], most: int = LOOKED_AT) -> H
             hint="Check out a branch with commits.",
         )
     with (
-        tempfile.TemporaryDirectory(prefix="khive-") as home,
+        scratch() as home,
         shadow(Git(environ), found.common, home) as one,
     ):
         printed = _printed(one, commit, most + 1)

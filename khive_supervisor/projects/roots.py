@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 
 from khive_supervisor.errors import GitFailed, NoPlace
+from khive_supervisor.host.scratch import scratch
 from khive_supervisor.projects.head import LARGEST_PACKED, checked_out, read_small
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.projects.ownership import owned
@@ -40,7 +40,7 @@ def roots_of(git: Git, common: str) -> frozenset[str] | None:
     _, commit = checked_out(common, common)
     wanted = [commit] if commit else ["--branches"]
     try:
-        with tempfile.TemporaryDirectory(prefix="khive-") as home, shadow(git, common, home) as one:
+        with scratch() as home, shadow(git, common, home) as one:
             listed = one.run("rev-list", "--max-parents=0", f"-{MOST_ROOTS + 1}", *wanted)
     except (GitFailed, NoPlace, OSError):
         return None

@@ -112,7 +112,7 @@ def _http_lines(http: Shown, head: str) -> list[str]:
 def _index_line(index: Shown, builder: JsonObject) -> str:
     if index["state"] in ("off", "unknown"):
         return f"index   {index['state']}"
-    line = f"index   {index['state']}: {index['vectors']} vectors of {index['model']}"
+    line = f"index   {index['state']}: {counted(index['vectors'], 'vector')} of {index['model']}"
     if index["generation"]:
         line += f", generation {index['generation']} holds {index['items']}"
     if index["waiting_to_be_embedded"]:
