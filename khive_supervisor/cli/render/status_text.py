@@ -109,7 +109,7 @@ def _http_lines(http: Shown, head: str) -> list[str]:
     return [f"{head}{http['url'] or 'not served'}{problem}"]
 
 
-def _index_line(index: Shown, builder: JsonObject) -> str:
+def _index_line(index: JsonObject, builder: JsonObject) -> str:
     if index["state"] in ("off", "unknown"):
         return f"index   {index['state']}"
     line = f"index   {index['state']}: {counted(index['vectors'], 'vector')} of {index['model']}"
