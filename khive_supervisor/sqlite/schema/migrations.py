@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 import apsw
 
-from khive_supervisor.sqlite.schema import channels, executions, graph, routing, team, workflows
+from khive_supervisor.sqlite.schema import (
+    chains,
+    channels,
+    executions,
+    graph,
+    routing,
+    team,
+    workflows,
+)
 from khive_supervisor.sqlite.schema.released import audit as schema_audit
 from khive_supervisor.sqlite.schema.released import (
     curation,
@@ -87,6 +95,11 @@ MIGRATIONS: tuple[Migration, ...] = (
             *team.TEAM,
         ),
         (SchemaEdit("entries", *executions.COLLECTIONS),),
+    ),
+    Migration(
+        14,
+        "an audit chain for each node of a team",
+        chains.CHAINS,
     ),
 )
 

@@ -22,7 +22,7 @@ SHARED: frozenset[str] = frozenset(
         "spending", "spending_days", "executions",
         "workflow_runs", "task_waits", "task_after", "approvals", "schedules",
         "schedule_firings",
-        "audit",
+        "audit", "audit_of_nodes",
     }
 )  # fmt: skip
 

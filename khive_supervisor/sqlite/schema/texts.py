@@ -130,6 +130,9 @@ TEXTS: dict[str, dict[str, Holds]] = {
     "replica": {"node": _OURS, "server": _OURS, "boot": _OURS},
     # What the chain tells is masked before it is hashed (`AuditTable.append`).
     "audit": {"kind": _OURS, "actor": _OURS, "subject": _OURS, "detail": _OURS},
+    "audit_of_nodes": {
+        "origin": _OURS, "kind": _OURS, "actor": _OURS, "subject": _OURS, "detail": _OURS,
+    },
 }  # fmt: skip
 
 
@@ -145,7 +148,7 @@ def other_texts() -> list[tuple[str, str]]:
         (table, column)
         for table, columns in TEXTS.items()
         for column, holds in columns.items()
-        if holds is Holds.OURS and table not in ("entries_fts", "audit")
+        if holds is Holds.OURS and table not in ("entries_fts", "audit", "audit_of_nodes")
     ]
 
 
