@@ -27,6 +27,7 @@ class ShownSession(TypedDict):
     session: str
     state: str
     seen_at: str
+    since: str
     project: NotRequired[str]
     branch: NotRequired[str]
     cwd: NotRequired[str]
@@ -61,12 +62,13 @@ def _asked(context: Context) -> JournalFilter:
 
 
 def _shown(one: ClientSession, project: str, now: Callable[[], float]) -> ShownSession:
-    seen = Seen(one.state, one.seen_at, _lives(one.process))
+    state = state_of(Seen(one.state, one.seen_at, _lives(one.process)), now())
     shown = ShownSession(
         client=one.client,
         session=one.session,
-        state=state_of(seen, now()),
+        state=state,
         seen_at=_moment(one.seen_at),
+        since=_moment(one.seen_at if state == "idle" else one.since or one.seen_at),
     )
     if project:
         shown["project"] = project

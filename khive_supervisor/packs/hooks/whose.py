@@ -70,6 +70,8 @@ def moved_on(
     identity = context.session.project
     fresh = event.name == "SessionStart" or event.source in FRESH_CONTEXT
     prompt = " ".join(event.prompt.split())[:SHOWN_PROMPT] or session.last_prompt
+    state = _STATES.get(event.name, session.state)
+    goes_on = state == session.state and event.name != "UserPromptSubmit" and not fresh
     return replace(
         session,
         project=kept.project,
@@ -77,10 +79,11 @@ def moved_on(
         cwd=context.session.cwd,
         branch=identity.branch if identity is not None else "",
         process=context.session.process or session.process,
-        state=_STATES.get(event.name, session.state),
+        state=state,
         epoch=session.epoch + fresh,
         last_prompt=prompt if kept.words else "",
         cost=session.cost if event.cost is None else event.cost,
         begun_at=session.begun_at or now,
         seen_at=now,
+        since=session.since if goes_on and session.since else now,
     )

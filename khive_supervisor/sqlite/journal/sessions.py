@@ -20,7 +20,7 @@ from khive_supervisor.store.journal.sessions import (
 
 _SESSION = (
     "client, session, project_id, namespace, cwd, branch, process, state, epoch, last_prompt, "
-    "cost, begun_at, seen_at"
+    "cost, begun_at, seen_at, since"
 )
 _INJECTION = "entry_id, event, epoch, tokens, at, client, session, used, id"
 
@@ -108,6 +108,7 @@ def _row(one: ClientSession) -> tuple[Value, ...]:
     return (
         one.client, one.session, one.project, one.namespace, one.cwd, one.branch, one.process,
         one.state, one.epoch, one.last_prompt, one.cost, one.begun_at, one.seen_at,
+        one.since,
     )  # fmt: skip
 
 

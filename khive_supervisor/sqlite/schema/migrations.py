@@ -17,6 +17,7 @@ from khive_supervisor.sqlite.schema import (
     executions,
     graph,
     routing,
+    sessions,
     team,
     workflows,
 )
@@ -98,8 +99,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         14,
-        "an audit chain for each node of a team",
-        chains.CHAINS,
+        "an audit chain for each node of a team, since when sessions do what they do",
+        (*chains.CHAINS, *sessions.SESSIONS),
     ),
 )
 

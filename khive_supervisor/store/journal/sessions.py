@@ -33,6 +33,7 @@ class ClientSession:
         last_prompt: the beginning of what its user said last, without secrets.
         cost: in dollars, where the client tells it.
         begun_at, seen_at: its first and its last hook, in unix seconds.
+        since: when it began to be in its state.
     """
 
     client: str
@@ -48,6 +49,7 @@ class ClientSession:
     cost: float | None = None
     begun_at: float = 0.0
     seen_at: float = 0.0
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

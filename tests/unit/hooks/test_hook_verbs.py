@@ -251,6 +251,27 @@ def test_a_session_works_after_a_prompt_and_waits_for_a_permission(make: Make) -
     assert state("Stop") == "waiting"
 
 
+def test_it_is_known_since_when_a_session_does_what_it_does(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make()
+    at = [1000.0]
+    monkeypatch.setattr(context, "now", lambda: at[0])
+
+    def since(event: str, later: float, **said: Any) -> tuple[float, float]:
+        at[0] += later
+        tell(context, event, **said)
+        found = context.store.client_sessions.find("claude-code", "s1")
+        assert found is not None
+        return found.since, found.seen_at
+
+    assert since("UserPromptSubmit", 0.0, prompt="add the tax id") == (1000.0, 1000.0)
+    assert since("PostToolUse", 5.0, tool_name="Read") == (1000.0, 1005.0), "it still works"
+    assert since("UserPromptSubmit", 5.0, prompt="go on") == (1010.0, 1010.0), "at something else"
+    assert since("Notification", 5.0) == (1015.0, 1015.0)
+    assert since("Stop", 5.0) == (1015.0, 1020.0), "it has waited since it asked"
+
+
 def test_an_event_may_be_spelt_as_on_the_command_line(make: Make) -> None:
     context = make()
     said = json.dumps({"session_id": "s1", "prompt": "add the tax id"})

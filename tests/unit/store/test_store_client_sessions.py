@@ -34,7 +34,8 @@ def injected(store: Store, session: str = "s1") -> Injection:
 
 def test_a_session_is_as_it_was_told_last(store: Store) -> None:
     store.client_sessions.note(SESSION)
-    later = replace(SESSION, state="working", last_prompt="fix it", cost=0.5, epoch=2)
+    later = replace(SESSION, state="working", last_prompt="fix it", cost=0.5, epoch=2,
+                    since=4.0)  # fmt: skip
     store.client_sessions.note(later)
     assert store.client_sessions.find("codex", "s1") == later
     assert store.client_sessions.find("claude-code", "s1") is None
