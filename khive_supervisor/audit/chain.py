@@ -6,7 +6,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from khive_supervisor.errors import InvalidInput
@@ -15,6 +15,7 @@ from khive_supervisor.errors import InvalidInput
 DOMAIN = b"khive-audit-1"
 #: The hash that the first entry follows.
 GENESIS = hashlib.sha256(DOMAIN + b" genesis").digest()
+_GENESIS_OF = DOMAIN + b" genesis "
 #: Characters of one text of an entry's detail; what is longer is cut.
 TEXT_LIMIT = 500
 #: Domain, number and time, and the lengths of kind, actor, subject, detail and previous hash.
@@ -32,8 +33,9 @@ class AuditEntry:
         actor: who did it.
         subject: what it was done to, such as `task/t12`.
         detail: a JSON object.
-        previous: the hash of the entry before it.
-        hash: of all of this.
+        previous: the hash of the entry before it; it leads back to one that is of the origin.
+        hash: of all of this but the origin.
+        origin: whose chain it is in: a node of a team, or empty.
     """
 
     seq: int
@@ -44,6 +46,12 @@ class AuditEntry:
     detail: str
     previous: bytes
     hash: bytes
+    origin: str = ""
+
+    @property
+    def name(self) -> str:
+        """How people name it: its number, and in a team whose chain it is in."""
+        return f"{self.origin}:{self.seq}" if self.origin else str(self.seq)
 
     @property
     def sound(self) -> bool:
@@ -75,22 +83,39 @@ def keyed_digest(key: bytes, content_hash: bytes) -> str:
     return hashlib.blake2b(content_hash, key=key, digest_size=32).hexdigest()
 
 
+def genesis(origin: str) -> bytes:
+    """Return the hash that the first entry of a chain follows: no chain passes for another one's.
+
+    `origin` is the node that writes it, or empty: a store of one machine.
+    """
+    if not origin:
+        return GENESIS
+    return hashlib.sha256(_GENESIS_OF + origin.encode("utf-8", "surrogateescape")).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The end of a chain at some moment: kept elsewhere, it proves that nothing before it changed.
 
-    An empty chain has the number 0.
+    An empty chain has the number 0. `origin` is the node whose chain it is, or empty.
     """
 
     seq: int = 0
     hash: bytes = GENESIS
+    origin: str = ""
 
     def __str__(self) -> str:
-        return f"{DOMAIN.decode()} {self.seq} {self.hash.hex()}"
+        return f"{DOMAIN.decode()} {self.seq} {self.hash.hex()} {self.origin}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that JSON can carry."""
-        return {"seq": self.seq, "hash": self.hash.hex()}
+        origin = {"origin": self.origin} if self.origin else {}
+        return {"seq": self.seq, "hash": self.hash.hex(), **origin}
+
+
+def beginning(origin: str) -> Head:
+    """Return the head of a chain that has no entry yet."""
+    return Head(0, genesis(origin), origin)
 
 
 #: The fields of an entry as they are stored: those of `AuditEntry`, with texts as bytes.
@@ -119,7 +144,8 @@ def sound_until(
             earlier, seq, last = last, number, found
     except (TypeError, struct.error):  # what stands there is of another type
         pass
-    return Head(seq, last), Head(seq - 1, earlier) if seq > start.seq else start
+    reached = Head(seq, last, start.origin)
+    return reached, replace(reached, seq=seq - 1, hash=earlier) if seq > start.seq else start
 
 
 def read_heads(text: str) -> list[Head]:
@@ -140,12 +166,12 @@ def _read_head(line: str) -> Head:
     try:
         if line.lstrip().startswith("{"):
             data = json.loads(line)
-            seq, value = data["seq"], data["hash"]
+            seq, value, origin = data["seq"], data["hash"], str(data.get("origin", ""))
         else:
-            domain, seq, value = line.split()
-            if domain != DOMAIN.decode():
+            domain, seq, value, origin, *more = (*line.split(), "")
+            if domain != DOMAIN.decode() or more not in ([], [""]):
                 raise _no_head(line)
-        head = Head(int(seq), bytes.fromhex(value))
+        head = Head(int(seq), bytes.fromhex(value), origin)
     except (ValueError, KeyError, TypeError) as error:
         raise _no_head(line) from error
     if head.seq < 0 or len(head.hash) != len(GENESIS):
@@ -156,6 +182,6 @@ def _read_head(line: str) -> Head:
 def _no_head(line: str) -> InvalidInput:
     return InvalidInput(
         f"{line[:80]!r} is no head of an audit chain.",
-        hint=f"`khive-supervisor audit head` prints one, {DOMAIN.decode()} NUMBER HASH; "
-        "a file of them must exist.",
+        hint=f"`khive-supervisor audit head` prints one, {DOMAIN.decode()} NUMBER HASH, and in a "
+        "team the node; a file of them must exist.",
     )

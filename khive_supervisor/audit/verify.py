@@ -118,7 +118,7 @@ def verify(
         if problem is not None:
             break
         if entry.seq == last.seq + 1 and entry.previous == last.hash and entry.sound:
-            last, before = Head(entry.seq, entry.hash), last.hash
+            last, before = Head(entry.seq, entry.hash, start.origin), last.hash
             problem, more = _compare(last, wanted[found:])
             found += more
         else:
@@ -126,7 +126,7 @@ def verify(
     if problem is None and found < len(wanted):
         problem = _cut(last, wanted[found])
     if problem is not None and problem.seq == last.seq > 0:
-        last = Head(last.seq - 1, before)  # that one is not right after all
+        last = Head(last.seq - 1, before, start.origin)  # that one is not right after all
     return Report(last.seq, last, found, problem)
 
 

@@ -98,11 +98,12 @@ class SqliteStore(Store):
             sharing,
         )
         self.node, self._now = "", lease.now
+        origin: Callable[[], str] = str
         if sharing is not None:
             team_clock = TeamClock(self.replica)
             self.node, self._now = self._node(), team_clock.now
-            clock = team_clock.wall_clock
-        self._chain = AuditTable(self.database, clock, actor, enabled=audited)
+            clock, origin = team_clock.wall_clock, team_clock.origin
+        self._chain = AuditTable(self.database, clock, actor, enabled=audited, origin=origin)
         self._make_facets(clock, self._chain)
         self.lists = ListingTable(self.database, self.entries, clock)
         self.changes = ChangeTable(self.database, self.entries, clock, actor)

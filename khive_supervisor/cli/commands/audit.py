@@ -14,14 +14,14 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import Head, read_heads
-from khive_supervisor.audit.verify import verify_chain
+from khive_supervisor.audit.several import verify_chains
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, AuditPage, listed
+from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, AuditPage, ShownEvent, listed
 from khive_supervisor.sqlite.opening import open_store
 
 #: A task as it can be named here, and a hash of the length that the chain keeps.
@@ -50,7 +50,7 @@ def verify(run: Invocation, heads: tuple[str, ...]) -> None:
     operators_only(run.config_file, "audit verify")
     wanted = [head for text in heads for head in _heads(text)]
     with open_store(loaded(run.config_file).config) as store:
-        report = verify_chain(store.audit, wanted)
+        report = verify_chains(store.audit, wanted)
     run.emit(report.as_dict(), _report_text)
     if not report.intact:
         raise SystemExit(exitcodes.UNHEALTHY)
@@ -70,17 +70,31 @@ def _heads(text: str) -> Sequence[Head]:
 
 
 def _report_text(report: Mapping[str, Any]) -> str:
+    if "chains" not in report:
+        return _chain_text(report, "")
+    lines = [_chain_text(one, _whose(one["node"], report["node"])) for one in report["chains"]]
+    return "\n".join(lines)
+
+
+def _whose(node: str, own: str) -> str:
+    """Say whose chain one of a team is."""
+    if not node:
+        return " of the store before each node had its own chain"
+    return f" of {node}" + (" (this node)" if node == own else "")
+
+
+def _chain_text(report: Mapping[str, Any], whose: str) -> str:
     head = f"{report['head']['seq']} {report['head']['hash']}"
     if not report["intact"]:
         problem = report["problem"]
         return "\n".join(
             (
-                f"{style('broken', 'red')} at entry {problem['seq']}: {problem['fault']}.",
+                f"{style('broken', 'red')} at entry {problem['seq']}{whose}: {problem['fault']}.",
                 problem["text"],
                 f"The {report['entries']} entries before are as they were written, up to {head}.",
             )
         )
-    lines = [f"{style('intact', 'green')}: {report['entries']} entries, up to {head}."]
+    lines = [f"{style('intact', 'green')}: {report['entries']} entries{whose}, up to {head}."]
     if report["heads_found"]:
         known = "head is" if report["heads_found"] == 1 else "heads are"
         lines.append(f"{report['heads_found']} earlier {known} in it: nothing was cut since.")
@@ -104,7 +118,9 @@ def head(run: Invocation) -> None:
 @click.option("--profile", help="Only what was done to this profile.")
 @click.option("--actor", help="Only what was done by those whose name has this in it.")
 @click.option("--since", help="Only what is not older (30m, 12h, 7d, a local time).")
+@click.option("--node", help="In a team: only what this node has written.")
 @click.option("--before", type=WholeNumber(1), help="Only those before this number.")
+@click.option("--before-of", metavar="NODE", help="Whose entry that is, if not this node's.")
 @click.option(
     "--limit",
     "-n",
@@ -149,11 +165,15 @@ def _subject(task: str | None, role: str | None, profile: str | None) -> str | N
 
 def _entries_text(answer: AuditPage) -> str:
     rows = [
-        (one["seq"], one["at"], one["kind"], one["subject"], one["actor"], _detail(one["detail"]))
+        (_name(one), one["at"], one["kind"], one["subject"], one["actor"], _detail(one["detail"]))
         for one in answer["entries"]
     ]
     headers = ("entry", "at", "kind", "subject", "actor", "detail")
     return table(headers, rows) if rows else "There are no such entries."
+
+
+def _name(entry: ShownEvent) -> str:
+    return f"{entry['node']}:{entry['seq']}" if entry["node"] else str(entry["seq"])
 
 
 def _detail(detail: Any) -> str:

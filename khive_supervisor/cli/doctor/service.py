@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from khive_supervisor import __version__
-from khive_supervisor.audit.chain import Head
-from khive_supervisor.audit.verify import BEGINNING, verify_chain
+from khive_supervisor.audit.chain import Head, beginning
+from khive_supervisor.audit.verify import verify_chain
 from khive_supervisor.cli.clients import clients
 from khive_supervisor.cli.connection.finding import status_of, unreachable
 from khive_supervisor.cli.doctor.checks import Check, Status
@@ -29,6 +29,7 @@ from khive_supervisor.host.holder import Holder
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.sqlite.schema import guards, migrations
+from khive_supervisor.store.audit import AuditChain
 from khive_supervisor.store.interface import Store
 from khive_supervisor.text.plain_json import JsonObject
 
@@ -232,19 +233,25 @@ def _generation(config: Config, store: Store) -> Iterable[Check]:
 
 def _audit(config: Config, store: Store, deep: bool) -> Iterable[Check]:
     """Check that nobody has changed what was done: the newest entries, or (deep) all of them."""
-    newest = store.audit.head().seq
+    for origin in store.audit.origins():
+        yield from _chain(config, store.audit.chain(origin), origin, deep)
+
+
+def _chain(config: Config, chain: AuditChain, origin: str, deep: bool) -> Iterable[Check]:
+    whose = f"The audit chain of {origin}" if origin else "The audit chain"
+    newest = chain.head().seq
     first = 0 if deep else max(0, newest - AUDIT_ENTRIES)
-    start = next(store.audit.entries(first - 1), None) if first else None
-    known = Head(start.seq, start.hash) if start else BEGINNING
-    report = verify_chain(store.audit, start=known)
+    start = next(chain.entries(first - 1), None) if first else None
+    known = Head(start.seq, start.hash, origin) if start else beginning(origin)
+    report = verify_chain(chain, start=known)
     if report.problem is not None:
         fix = "khive-supervisor audit verify; docs/audit.md says what it can mean."
-        yield Check("audit", "fail", "The audit chain is broken", report.problem.text, fix)
+        yield Check("audit", "fail", f"{whose} is broken", report.problem.text, fix)
     elif not config.audit.enabled:
         yield Check("audit", "warn", "Nothing is recorded", "audit.enabled is off.")
     else:
         which = f"the last {newest - first}" if first else f"all {newest}"
-        what = f"The audit chain is intact: {which} entries are as they were written"
+        what = f"{whose} is intact: {which} entries are as they were written"
         yield Check("audit", "ok", what)
 
 

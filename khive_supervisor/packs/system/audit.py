@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from khive_supervisor.audit.chain import AuditEntry
 from khive_supervisor.errors import Denied
-from khive_supervisor.store.audit import AuditFilter, AuditLog
+from khive_supervisor.store.audit import AuditFilter, AuditLog, AuditPlace
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms, schema
 from khive_supervisor.verbs.context import Context
@@ -29,6 +29,8 @@ PROPERTIES: JsonObject = {
     "since": schema.text("Only what is not older: 30m, 12h, 7d, or a time in ISO 8601."),
     "limit": schema.whole(f"How many at most ({LISTED}).", least=1, most=LISTED_MAX),
     "before": schema.whole("Only those before the entry of this number.", least=1),
+    "before_of": schema.text("In a team: whose entry that is, if not this node's."),
+    "node": schema.text("In a team: only what this node has written."),
 }
 
 
@@ -44,9 +46,13 @@ def audit(context: Context, args: Arguments) -> Answer:
 
 
 class ShownEvent(TypedDict):
-    """An entry of the chain; a detail that somebody has broken is its text."""
+    """An entry of a chain; a detail that somebody has broken is its text.
+
+    `node` is whose chain it is in: empty in a store of one machine, and before each node had one.
+    """
 
     seq: int
+    node: str
     at: str
     kind: str
     actor: str
@@ -56,7 +62,7 @@ class ShownEvent(TypedDict):
 
 
 class AuditPage(TypedDict):
-    """Entries of the chain, and its head."""
+    """Entries of the chains, and the head of the one that goes on here."""
 
     entries: list[ShownEvent]
     head: str
@@ -69,8 +75,13 @@ def listed(chain: AuditLog, args: Arguments, now: float) -> AuditPage:
         subject=args.get("subject"),
         actor=args.get("actor"),
         since=forms.moment(args["since"], now) if "since" in args else None,
+        node=args.get("node"),
     )
-    entries = chain.page(where, args.get("limit", LISTED), args.get("before"))
+    before = None
+    if "before" in args:
+        of = args.get("before_of", chain.origin if where.node is None else where.node)
+        before = AuditPlace(args["before"], of)
+    entries = chain.page(where, args.get("limit", LISTED), before)
     return {"entries": [show(entry) for entry in entries], "head": str(chain.head())}
 
 
@@ -82,6 +93,7 @@ def show(entry: AuditEntry) -> ShownEvent:
         detail = entry.detail
     return {
         "seq": entry.seq,
+        "node": entry.origin,
         "at": _time(entry.at),
         "kind": entry.kind,
         "actor": entry.actor,

@@ -1,33 +1,24 @@
-"""The audit chain's table: appended to in the transaction of what it tells of, never changed."""
+"""The audit chains' tables: appended to in the transaction of what is told, never changed."""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from khive_supervisor.audit import actors
-from khive_supervisor.audit.chain import GENESIS, TEXT_LIMIT, AuditEntry, Head, Stored, digest
+from khive_supervisor.audit.chain import TEXT_LIMIT, AuditEntry, Head, Stored, digest, genesis
 from khive_supervisor.errors import StoreError
+from khive_supervisor.sqlite.audit.chains import NO_LIMIT, ChainTable, PageLimit
 from khive_supervisor.sqlite.engine.database import Database, Value
-from khive_supervisor.store.audit import ALL_ENTRIES, AuditFilter, AuditLog
+from khive_supervisor.store.audit import ALL_ENTRIES, AuditFilter, AuditLog, AuditPlace
 from khive_supervisor.text import wellformed
 
-#: Entries that are read at once for a check.
-_PAGE = 1000
-
-_LAST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
-_APPEND = (
-    "INSERT INTO audit (seq, at, kind, actor, subject, detail, previous, hash) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
-
-# As bytes: text that is no UTF-8, in a file that somebody has edited, is to be found, not to fail.
-_ROWS = (
-    "SELECT seq, at, CAST(kind AS BLOB), CAST(actor AS BLOB), CAST(subject AS BLOB), "
-    "CAST(detail AS BLOB), CAST(previous AS BLOB), CAST(hash AS BLOB) FROM audit"
-)
+#: One by one, each by a look at the key: a chain is long, and there are few.
+_NEXT_ORIGIN = "SELECT min(origin) FROM audit_of_nodes WHERE origin > ?"
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -40,6 +31,7 @@ class AuditTable(AuditLog):
         clock: for `record`; in other entries stands the time of what they tell of.
         actor: says who uses this store now.
         enabled: whether anything is recorded.
+        origin: says whose chain goes on here; empty: that of a store of one machine.
     """
 
     def __init__(
@@ -49,11 +41,17 @@ class AuditTable(AuditLog):
         actor: Callable[[], str],
         *,
         enabled: bool = True,
+        origin: Callable[[], str] = str,
     ) -> None:
         self._database = database
         self._clock = clock
         self._actor = actor
+        self._origin = origin
         self.enabled = enabled
+
+    @property
+    def origin(self) -> str:
+        return self._origin()
 
     def append(
         self,
@@ -81,12 +79,14 @@ class AuditTable(AuditLog):
         who = gate.written(who)
         text = detail if isinstance(detail, str) else _encode(gate.written_data(detail))
 
-        def following(last: list[tuple[Any, ...]]) -> Sequence[Value]:
-            seq, previous = last[0] if last else (0, GENESIS)
-            found = digest(seq + 1, at, kind, who, subject, text, previous)
-            return seq + 1, at, kind, who, subject, text, previous, found
+        chain = self.chain(self._origin())
 
-        self._database.derived(_LAST, _APPEND, following)
+        def following(last: list[tuple[Any, ...]]) -> Sequence[Value]:
+            seq, previous = last[0] if last else (0, genesis(chain.origin))
+            found = digest(seq + 1, at, kind, who, subject, text, previous)
+            return *chain.key, seq + 1, at, kind, who, subject, text, previous, found
+
+        self._database.derived(chain.last, chain.append, following, chain.key)
 
     def record(
         self,
@@ -112,47 +112,52 @@ class AuditTable(AuditLog):
             instead_of = None
         chain.record("store.restored", actors.STORE, {"from": source, "instead_of": instead_of})
 
-    def _last(self) -> tuple[int, bytes]:
-        rows = self._database.rows(_LAST)
-        return rows[0] if rows else (0, GENESIS)
+    def origins(self) -> list[str]:
+        found: list[str] = []
+        after = ""
+        while (after := self._database.value(_NEXT_ORIGIN, [after])) is not None:
+            found.append(after)
+        return ["", *found] if not found or self.chain("").head().seq else found
+
+    def chain(self, origin: str) -> ChainTable:
+        return ChainTable(self._database, origin)
 
     def head(self) -> Head:
-        return Head(*self._last())
+        return self.chain(self._origin()).head()
 
     def page(
-        self, where: AuditFilter = ALL_ENTRIES, limit: int = 50, before: int | None = None
+        self,
+        where: AuditFilter = ALL_ENTRIES,
+        limit: int = 50,
+        before: AuditPlace | None = None,
     ) -> list[AuditEntry]:
-        conditions: list[str] = ["1"]
-        values: list[Value] = []
-        for condition, value in (
-            ("(kind = ?1 OR substr(kind, 1, length(?1) + 1) = ?1 || '.')", where.kind),
-            ("subject = ?1", where.subject),
-            ("instr(actor, ?1)", where.actor),
-            ("at >= ?1", where.since),
-            ("seq < ?1", before),
-        ):
-            if value is not None:
-                values.append(value)
-                conditions.append(condition.replace("?1", f"?{len(values)}"))
-        rows = self._database.rows(
-            f"{_ROWS} WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT ?{len(values) + 1}",
-            [*values, limit],
-        )
-        return [_entry(row) for row in rows]
+        origins = self.origins() if where.node is None else [where.node]
+        limits = self._limits(origins, before)
+        pages = [self.chain(o).page(where, limit, limits.get(o, NO_LIMIT)) for o in origins]
+        if len(pages) == 1:
+            return pages[0]
+        # Each chain stays in its order, whatever a clock has said.
+        return [*itertools.islice(heapq.merge(*pages, key=_age), limit)]
+
+    def _limits(self, origins: Sequence[str], before: AuditPlace | None) -> dict[str, PageLimit]:
+        """Return where the page of each chain begins, if it is to begin at an entry of one."""
+        if before is None:
+            return {}
+        found = self.chain(before.origin).at(before.seq)
+        told = {before.origin: PageLimit(seq=before.seq)}
+        if found is None:  # before all that has this number, or none
+            return told
+        return {o: PageLimit(at=found, same=o > before.origin) for o in origins} | told
 
     def entries(self, after: int | None = None) -> Iterator[AuditEntry]:
-        return map(_entry, self.stored(after))
+        return self.chain(self._origin()).entries(after)
 
     def stored(self, after: int | None = None) -> Iterator[Stored]:
-        after = -(1 << 63) if after is None else after
-        while True:
-            rows = self._database.rows(
-                f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT ?", [after, _PAGE]
-            )
-            yield from cast("list[Stored]", rows)
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1][0]
+        return self.chain(self._origin()).stored(after)
+
+
+def _age(entry: AuditEntry) -> tuple[float, str]:
+    return -entry.at, entry.origin
 
 
 def fingerprint(text: str) -> str:
@@ -171,12 +176,3 @@ def _storable(actor: str) -> str:
 def shortened(text: str) -> str:
     """Return what an entry keeps of a text: its beginning."""
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
-
-
-def _entry(row: tuple[Any, ...]) -> AuditEntry:
-    seq, at, kind, actor, subject, detail, previous, hash_ = row
-    kind, actor, subject, detail = (
-        (data or b"").decode("utf-8", "surrogateescape") for data in (kind, actor, subject, detail)
-    )
-    when = float(at) if isinstance(at, int | float) else float("nan")
-    return AuditEntry(seq, when, kind, actor, subject, detail, previous or b"", hash_ or b"")

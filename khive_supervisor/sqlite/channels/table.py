@@ -44,7 +44,9 @@ class DeliveryTable(DeliveryStore):
     # --- channels -------------------------------------------------------------------------------
 
     def subscriptions(self) -> list[Subscription]:
-        rows = self._database.rows("SELECT name, seq, since, problem FROM channels ORDER BY name")
+        rows = self._database.rows(
+            "SELECT name, seq, since, problem, origin FROM channels ORDER BY name"
+        )
         return [Subscription(*row) for row in rows]
 
     def keep_only(self, names: Collection[str]) -> None:
@@ -54,11 +56,11 @@ class DeliveryTable(DeliveryStore):
         with self._database.write(local=True):
             for name in known - set(names):
                 self._database.rows("DELETE FROM channels WHERE name = ?", [name])
-            head = self._audit.head().seq
+            head = self._audit.head()
             for name in sorted(set(names) - known):
                 self._database.rows(
-                    "INSERT OR IGNORE INTO channels (name, seq, since) VALUES (?, ?, ?)",
-                    [name, head, self._clock()],
+                    "INSERT OR IGNORE INTO channels (name, seq, origin, since) VALUES (?, ?, ?, ?)",
+                    [name, head.seq, head.origin, self._clock()],
                 )
 
     def trouble(self, channel: str, problem: str) -> None:
@@ -68,6 +70,10 @@ class DeliveryTable(DeliveryStore):
         )
 
     # --- what comes in --------------------------------------------------------------------------
+
+    def follow(self, channel: str, origin: str) -> None:
+        sql = "UPDATE channels SET seq = 0, origin = ?1 WHERE name = ?2 AND origin != ?1"
+        self._database.rows(sql, [origin, channel])
 
     def feed(self, channel: str, seq: int, found: Sequence[NewDelivery]) -> None:
         with self._database.write(local=True):

@@ -110,17 +110,22 @@ class Database:
         self.rows(f"UPDATE {table} SET {columns} WHERE id = ?", [*values.values(), row_id])
 
     def derived(
-        self, read: str, write: str, values: Callable[[list[tuple[Any, ...]]], Sequence[Value]]
+        self,
+        read: str,
+        write: str,
+        values: Callable[[list[tuple[Any, ...]]], Sequence[Value]],
+        asked: Sequence[Value] = (),
     ) -> None:
         """Run a statement that writes what follows from another one's rows, in the transaction.
 
-        Both without a detour: the audit chain does this in each write.
+        `asked` are the values of the one that reads. Both without a detour: the audit chain does
+        this in each write.
         """
         with self._lock:
             connection = self._open()
             assert connection.in_transaction, "what follows would be another process's"
             try:
-                connection.execute(write, values(connection.execute(read).fetchall()))
+                connection.execute(write, values(connection.execute(read, asked).fetchall()))
             except apsw.Error as error:
                 raise translated(error, self.path) from error
 

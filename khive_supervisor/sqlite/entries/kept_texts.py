@@ -20,9 +20,9 @@ _PAGE = 500
 #: Bytes of a secret that are looked for in files.
 _LOOKED_FOR = 64
 #: What is there beside the columns that can be masked: never changed, only told.
-AUDIT = ("audit", "detail")
+AUDITS = (("audit", "detail"), ("audit_of_nodes", "detail"))
 #: Letters before the numbers of rows, as people see them.
-_LETTERS = {"tasks": "t", "audit": "entry "}
+_LETTERS = {"tasks": "t", "audit": "entry ", "audit_of_nodes": "entry "}
 
 
 class PurgeTable(Purging, PurgeStore):
@@ -30,7 +30,7 @@ class PurgeTable(Purging, PurgeStore):
 
     def holders(self, needle: bytes) -> list[str]:
         found = []
-        for table, column in (*kept_texts(), AUDIT):
+        for table, column in (*kept_texts(), *AUDITS):
             rows = self._database.rows(
                 f"SELECT {_number(self._database, table)} FROM {table} "
                 f"WHERE instr(CAST({column} AS BLOB), ?) LIMIT 4",
@@ -54,7 +54,7 @@ class PurgeTable(Purging, PurgeStore):
         ]
 
     def secrets(self) -> Iterator[FoundSecret]:
-        for table, column in (*kept_texts(), AUDIT):
+        for table, column in (*kept_texts(), *AUDITS):
             for row, text in self._texts(table, column):
                 for place in _places(text):
                     yield FoundSecret(table, column, row, place)
@@ -96,7 +96,7 @@ class PurgeTable(Purging, PurgeStore):
         changed = 0
         with self._overwriting(), self._database.write():
             for table, column, row in dict.fromkeys((f.table, f.column, f.row) for f in found):
-                if table == "entries" or (table, column) == AUDIT:
+                if table == "entries" or (table, column) in AUDITS:
                     continue
                 changed += self._mask_column(gate, FoundSecret(table, column, row, ""))
         return changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 #: `audit_of_nodes`: as `audit`, which goes on as the chain of a store of one machine, and of what
 #: was written before each node had one; `origin` is the node. `replica.schema`: the schema that
 #: all nodes of the team know, as the server was last heard to say; it never gets less.
+#: `channels.origin`: whose chain `seq` is of.
 CHAINS: tuple[str, ...] = (
     """
     CREATE TABLE audit_of_nodes (
@@ -29,4 +30,5 @@ CHAINS: tuple[str, ...] = (
     BEGIN SELECT RAISE(ABORT, 'entries of an audit chain are never removed'); END
     """,
     "ALTER TABLE replica ADD COLUMN schema INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE channels ADD COLUMN origin TEXT NOT NULL DEFAULT ''",
 )

@@ -26,6 +26,19 @@ SHARED: frozenset[str] = frozenset(
     }
 )  # fmt: skip
 
+#: Shared tables that came after the first release which had teams, and with which schema.
+SINCE: dict[str, int] = {"audit_of_nodes": 14}
+_FIRST = 13
+
+
+def needed(changes: bytes) -> int:
+    """Return the schema that a node has to know to apply changes: those of tables of its own time.
+
+    The names stand in the changes as they are; a text that has one too costs nobody anything.
+    """
+    return max((n for table, n in SINCE.items() if table.encode() in changes), default=_FIRST)
+
+
 LOCAL: frozenset[str] = frozenset(
     {
         # Counters that this machine's processes compare: whoever applies changes counts them, too.

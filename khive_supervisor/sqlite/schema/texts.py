@@ -63,7 +63,7 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "branch": _WRITTEN, "process": _OURS, "state": _OURS, "last_prompt": _WRITTEN,
     },
     "injections": {"event": _OURS, "client": _OURS, "session": _OURS},
-    "channels": {"name": _OURS, "problem": _WRITTEN},
+    "channels": {"origin": _OURS, "name": _OURS, "problem": _WRITTEN},
     "deliveries": {
         "key": _OURS, "kind": _OURS, "subject": _WRITTEN, "message": _WRITTEN, "state": _OURS,
         "error": _WRITTEN,

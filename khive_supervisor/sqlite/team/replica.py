@@ -15,6 +15,8 @@ from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.team.order import LogPosition
 
+#: The schema that has an audit chain for each node.
+CHAINS_SINCE = 14
 #: Seconds after which a process reads the offset of the server's clock again.
 _CLOCK_AGE = 1.0
 
@@ -29,6 +31,7 @@ class Replica:
         number, nonce: the last change that is in here.
         boot, ahead: what the server's clock is ahead of the clock of that boot, in seconds.
         epoch: how often it was taken anew: what is kept of it in memory is of one epoch.
+        schema: the schema that all nodes of the team know.
     """
 
     node: str
@@ -38,6 +41,7 @@ class Replica:
     boot: str = ""
     ahead: float = 0.0
     epoch: int = 0
+    schema: int = 0
 
     @property
     def position(self) -> LogPosition:
@@ -48,7 +52,7 @@ class Replica:
 def read(connection: apsw.Connection) -> Replica | None:
     """Return a replica's row; None in a store of one machine."""
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT node, server, number, nonce, boot, ahead, epoch FROM replica"
+        "SELECT node, server, number, nonce, boot, ahead, epoch, schema FROM replica"
     ).fetchall()
     return Replica(*rows[0]) if rows else None
 
@@ -56,10 +60,12 @@ def read(connection: apsw.Connection) -> Replica | None:
 def put(connection: apsw.Connection, row: Replica) -> None:
     """Write the row, inside or outside of a transaction."""
     connection.execute(
-        "INSERT OR REPLACE INTO replica (only, node, server, number, nonce, boot, ahead, epoch) "
-        "VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-        (row.node, row.server, row.number, row.nonce, row.boot, row.ahead, row.epoch),
-    )
+        "INSERT OR REPLACE INTO replica (only, node, server, number, nonce, boot, ahead, epoch, "
+        "schema) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.node, row.server, row.number, row.nonce, row.boot, row.ahead, row.epoch, row.schema,
+        ),
+    )  # fmt: skip
 
 
 def position(connection: apsw.Connection) -> LogPosition:
@@ -87,7 +93,7 @@ def unheard(store_path: str) -> float:
 
 
 class TeamClock:
-    """The server's clock, as the replicator measured it against this boot's."""
+    """What a writer knows of its team: the server's clock against this boot's, and its schema."""
 
     def __init__(
         self,
@@ -119,6 +125,14 @@ class TeamClock:
         """Return unix seconds: the server's, else this machine's."""
         row, own = self._current()
         return own.at + row.ahead if row is not None and row.boot == own.boot else self._wall()
+
+    def origin(self) -> str:
+        """Return whose audit chain this node goes on with: its own, once the whole team knows it.
+
+        A node of an earlier release can only follow the one that all had together.
+        """
+        row, _ = self._current()
+        return row.node if row is not None and row.schema >= CHAINS_SINCE else ""
 
     def _current(self) -> tuple[Replica | None, Moment]:
         own = self._own()

@@ -25,12 +25,14 @@ class Subscription:
         seq: the last entry of the audit chain that was looked at for it.
         since: when it was first configured, or configured again, in unix seconds.
         problem: why nothing can be sent now; empty if it can, or nobody has tried.
+        origin: whose chain that entry is in.
     """
 
     name: str
     seq: int
     since: float
     problem: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class DeliveryStore(Protocol):
 
         A new one is told of what comes from now on; all that there is of others is deleted.
         """
+        ...
+
+    def follow(self, channel: str, origin: str) -> None:
+        """Have a channel told of another chain from its beginning on: this node's own."""
         ...
 
     def feed(self, channel: str, seq: int, found: Sequence[NewDelivery]) -> None:

@@ -328,6 +328,12 @@ def test_a_chain_that_is_broken_is_a_failure_with_what_it_can_mean(config: Confi
     class Changed:
         """An audit whose last entry is not as it was written."""
 
+        def origins(self) -> list[str]:
+            return [""]
+
+        def chain(self, _origin: str) -> Any:
+            return self
+
         def head(self) -> Any:
             return SimpleNamespace(seq=len(entries))
 

@@ -71,7 +71,8 @@ ANSWERS: dict[str, Any] = {
     "brain.bindings": {"bindings": [{"name": EVIL, "actor": EVIL}]},
     "brain.event_counts": {"counts": [{"day": EVIL, "signal": EVIL, "events": 1}]},
     "system.audit": {"head": EVIL, "entries": [
-        {"seq": 1, "at": AT, "kind": EVIL, "actor": EVIL, "subject": EVIL, "detail": {"a": EVIL}}]},
+        {"seq": 1, "node": EVIL, "at": AT, "kind": EVIL, "actor": EVIL, "subject": EVIL,
+         "detail": {"a": EVIL}}]},
     "agents.budget": {"roles": [{"role": EVIL, "unit": EVIL, "near": 0.8, "windows": [
         {"window": EVIL, "state": "near", "limit": 5.0, "spent": 4.0, "ends": AT}]}]},
     "history.curve": {"days": [{"day": EVIL, "executions": 1, "success": ESTIMATE,

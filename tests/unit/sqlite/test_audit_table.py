@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from khive_supervisor.audit.verify import Fault, verify
-from khive_supervisor.sqlite.audit import table as audit_module
+from khive_supervisor.sqlite.audit import chains
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.tasks.model import NewTask
 
@@ -39,7 +39,7 @@ def test_an_entry_of_nothing_is_refused(store: SqliteStore) -> None:
 
 
 def test_long_chains_are_read_in_steps(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_module, "_PAGE", 3)
+    monkeypatch.setattr(chains, "_PAGE", 3)
     for count in range(1, 8):
         store.audit.record("task.done", f"task/t{count}", {})
         assert [e.seq for e in store.audit.entries()] == list(range(1, count + 1))

@@ -17,7 +17,7 @@ from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.verify import verify
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.profiles.model import FEEDBACK, Binding, BindingFilter, NewEvent
-from khive_supervisor.store.audit import AuditFilter
+from khive_supervisor.store.audit import AuditFilter, AuditPlace
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.tasks.lease import Moment
@@ -196,7 +196,12 @@ def test_pages_are_filtered(store: Store) -> None:
         store.audit.record(kind, subject, {}, actor=actor, at=float(at))
 
     def found(limit: int = 50, before: int | None = None, **where: Any) -> list[int]:
-        return [e.seq for e in store.audit.page(AuditFilter(**where), limit, before)]
+        return [
+            e.seq
+            for e in store.audit.page(
+                AuditFilter(**where), limit, None if before is None else AuditPlace(before)
+            )
+        ]
 
     assert found() == [4, 3, 2, 1]
     assert found(2) == [4, 3]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from khive_supervisor.access.grant import OPERATOR
-from khive_supervisor.audit.verify import verify
+from khive_supervisor.audit.several import verify_chains
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.packs.truth.code import freshness
 from khive_supervisor.store.curation import Listing
@@ -80,7 +80,7 @@ def _nothing(_context: Context, _wish: Wish) -> Reply:
 
 
 def _verified(context: Context, _wish: Wish) -> Reply:
-    return dict(verify(context.store.audit.entries()).as_dict())
+    return dict(verify_chains(context.store.audit).as_dict())
 
 
 def _code(context: Context, wish: Wish) -> Reply:

@@ -19,7 +19,7 @@ from khive_supervisor.channels.messages import message_of
 from khive_supervisor.channels.stored import new_delivery
 from khive_supervisor.config.settings.channels import Channel
 from khive_supervisor.host.zone import zone_of
-from khive_supervisor.store.channels.deliveries import NewDelivery
+from khive_supervisor.store.channels.deliveries import NewDelivery, Subscription
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.sessions import SessionState
 from khive_supervisor.text.plain_json import JsonObject
@@ -48,7 +48,7 @@ class Looker:
     wall_clock: Callable[[], float] = time.time
     free: Callable[[str], int] = lambda path: os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    _looked: dict[str, int] = field(default_factory=dict)
+    _looked: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Know exactly these channels from now on."""
@@ -56,19 +56,28 @@ class Looker:
 
     def look(self) -> bool:
         """Look at what the chain has more for each channel; return True if there was anything."""
-        known = {one.name: one.seq for one in self.store.deliveries.subscriptions()}
+        known = {one.name: one for one in self.store.deliveries.subscriptions()}
         fed = [self._feed(one, known[one.name]) for one in self.channels if one.name in known]
         return any(fed)
 
-    def _feed(self, channel: Channel, noted: int) -> bool:
-        after = max(noted, self._looked.get(channel.name, 0))
-        entries = list(itertools.islice(self.store.audit.entries(after), AT_ONCE))
+    def _feed(self, channel: Channel, subscription: Subscription) -> bool:
+        noted, place = subscription.seq, (channel.name, subscription.origin)
+        after = max(noted, self._looked.get(place, 0))
+        chain = self.store.audit.chain(subscription.origin)
+        entries = list(itertools.islice(chain.entries(after), AT_ONCE))
         if not entries:
-            return False
+            return self._other_chain(channel, subscription)
         found = [one for entry in entries for one in self._wanted(channel, entry)]
-        self._looked[channel.name] = last = entries[-1].seq
+        self._looked[place] = last = entries[-1].seq
         if found or last - noted > NOTE_AFTER:
             self.store.deliveries.feed(channel.name, last, found)
+        return True
+
+    def _other_chain(self, channel: Channel, subscription: Subscription) -> bool:
+        """Go on with this node's own chain, once all of the one before it was looked at."""
+        if subscription.origin == self.store.audit.origin:
+            return False
+        self.store.deliveries.follow(channel.name, self.store.audit.origin)
         return True
 
     def _wanted(self, channel: Channel, entry: AuditEntry) -> Iterator[NewDelivery]:
@@ -76,7 +85,7 @@ class Looker:
         kind = wanted_kind(channel, kinds_of(entry.kind, detail))
         if not kind:
             return
-        key = f"{self.store.past().hex()[:8]}-{entry.seq}"
+        key = f"{self.store.past().hex()[:8]}-{entry.name}"
         event = Event(kind, entry.subject, entry.at, key, detail=detail)
         event = self._known(event) if entry.subject.startswith("task/") else _of_role(event)
         if is_for(channel, event):

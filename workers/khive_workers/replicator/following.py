@@ -18,6 +18,9 @@ from khive_supervisor.team.order import LoggedChange, LogPosition, base_is_due, 
 from khive_workers.team import bases, nodes, retaking
 from khive_workers.team.server import TeamServer, boottime
 
+#: Seconds after which a node says anew that it is there.
+TELL_EVERY = 3600.0
+
 
 class Following:
     """The replica of one node, as its replicator keeps it.
@@ -41,6 +44,8 @@ class Following:
         self._until_peers = 0
         self._base = 0
         self._told: int | None = None
+        self._told_at = 0.0
+        self._schema = row.schema
 
     def position(self) -> LogPosition:
         """Return the last change that is in the replica."""
@@ -68,16 +73,17 @@ class Following:
         check_head(here, found.number, found.there)
         self._head = found.number
         if (ahead := self._clock.take(found.sample)) is not None:
-            self._write_clock(ahead)
+            self._note(lambda row: replace(row, boot=self._boot(), ahead=ahead))
         self._look_around(server, here.number)
         _touch(self._heard)
         return found.number
 
-    def _write_clock(self, ahead: float) -> None:
+    def _note(self, what: Callable[[Replica], Replica]) -> None:
+        """Write something down in the replica's row."""
         with self._store.database.write(), self._store.database.raw() as connection:
             row = replica.read(connection)
             assert row is not None
-            replica.put(connection, replace(row, boot=self._boot(), ahead=ahead))
+            replica.put(connection, what(row))
 
     def _look_around(self, server: TeamServer, here: int) -> None:
         """Now and then: who else is there, where the base is; say how far this node has come."""
@@ -87,9 +93,17 @@ class Following:
         self._peers, self._until_peers = nodes.connected(server), 10
         base = bases.newest(server)
         self._base = base.position.number if base is not None else 0
-        if here != self._told:
+        self._tell(server, here)
+        if (schema := nodes.schema(server)) > self._schema:
+            self._note(lambda row: replace(row, schema=schema))
+            self._schema = schema
+
+    def _tell(self, server: TeamServer, here: int) -> None:
+        """Say how far this node has come, and now and then that it is there at all."""
+        now = boottime()
+        if here != self._told or now - self._told_at > TELL_EVERY:
             nodes.tell(server, self._row.node, here)
-            self._told = here
+            self._told, self._told_at = here, now
 
     def base_is_due(self) -> bool:
         """Return whether the log has become long since the last base."""

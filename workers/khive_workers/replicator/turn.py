@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.sqlite.schema.migrations import NEWEST
+from khive_supervisor.sqlite.schema.shared import needed
 from khive_supervisor.team import turns
 from khive_supervisor.team.messages import (
     MessageKind,
@@ -122,7 +122,7 @@ class ServedTurn:
         assert server is not None
         try:
             number = self._position.number + 1
-            change = LoggedChange(number, NEWEST, self._changes, self._nonce)
+            change = LoggedChange(number, needed(self._changes), self._changes, self._nonce)
             server.append(self._host.node, change)
         except ServerAway as error:
             self._host.failed(error)

@@ -14,13 +14,14 @@ import apsw
 from khive_supervisor.errors import StoreError, StoreRefused
 from khive_supervisor.host.durable import sync
 from khive_supervisor.sqlite.engine.backup import copy_to
+from khive_supervisor.sqlite.schema import migrations
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.order import forgotten_before
-from khive_workers.team import bases, tables
+from khive_workers.team import bases, nodes, tables
 from khive_workers.team.bases import Base, Progress
 from khive_workers.team.server import TeamServer
 
@@ -81,8 +82,12 @@ def take(server: TeamServer, base: Base, part: str, node: str, progress: Progres
             hint="Repeat it: a node makes another base from time to time.",
         )
     team = server.look(base.position.number).team
+    made = Replica(
+        node, team, base.position.number, base.position.nonce, schema=nodes.schema(server)
+    )
     with closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        replica.put(connection, Replica(node, team, base.position.number, base.position.nonce))
+        migrations.migrate(connection)  # a node of an earlier release may have made it
+        replica.put(connection, made)
     sync(part)
 
 

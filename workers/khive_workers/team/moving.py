@@ -15,6 +15,7 @@ import apsw
 from khive_supervisor.errors import InvalidInput, StoreError, StoreUnavailable
 from khive_supervisor.host.durable import sync
 from khive_supervisor.sqlite.engine.backup import copy_to
+from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import comparing, replica
 from khive_supervisor.sqlite.team.applying import Applier
@@ -133,7 +134,8 @@ class StoreMover:
         team = self.server.look(0).team
         with closing(apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.execute("DELETE FROM generations")
-            replica.put(connection, Replica(joining.node_name(), team, base.position.number))
+            made = Replica(joining.node_name(), team, base.position.number, schema=NEWEST)
+            replica.put(connection, made)
         sync(copy)
         os.rename(copy, target)
         sync(os.path.dirname(target))

@@ -10,6 +10,8 @@ from khive_workers.team.server import TeamServer
 
 #: What a node's connection is called at the server, before its name.
 PREFIX = "khive "
+#: Days after which nobody waits for a node that has not been heard of to be upgraded.
+MISSED_AFTER = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,18 @@ def connected(server: TeamServer) -> list[str]:
         (),
     )
     return [name for (name,) in rows]
+
+
+def schema(server: TeamServer) -> int:
+    """Return the newest schema that all nodes know which are there, or were in the last days."""
+    rows = server.ask(
+        "SELECT coalesce(min(schema), %s) FROM khive.nodes WHERE at > clock_timestamp() - "
+        "%s * interval '1 day' OR name IN (SELECT substr(application_name, 7) FROM "
+        "pg_stat_activity WHERE application_name LIKE 'khive %%' "
+        "AND datname = current_database())",
+        (NEWEST, MISSED_AFTER),
+    )
+    return int(rows[0][0])
 
 
 def tell(server: TeamServer, node: str, number: int) -> None:

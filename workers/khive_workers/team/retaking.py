@@ -13,7 +13,6 @@ import apsw
 
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.backup import copy_to
-from khive_supervisor.sqlite.schema import migrations
 from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
@@ -88,7 +87,6 @@ def _keep(store: SqliteStore, row: Replica) -> str:
 def _with_our_own(part: str, old: str, row: Replica) -> int:
     """Give a new replica what this machine has of its own; return how many entries it has not."""
     with closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        migrations.migrate(connection)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("ATTACH ? AS old", (old,))
@@ -103,9 +101,8 @@ def _with_our_own(part: str, old: str, row: Replica) -> int:
             )
             made = replica.read(connection)
             assert made is not None
-            replica.put(
-                connection, replace(made, boot=row.boot, ahead=row.ahead, epoch=row.epoch + 1)
-            )
+            made = replace(made, schema=max(made.schema, row.schema), epoch=row.epoch + 1)
+            replica.put(connection, replace(made, boot=row.boot, ahead=row.ahead))
         ((count,),) = connection.execute(_ONLY_THERE).fetchall()
     return int(str(count))
 

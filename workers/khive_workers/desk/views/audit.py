@@ -10,7 +10,7 @@ from khive_workers.desk.views.wishes import VERIFY, Page, Query, Reply, Wish, to
 
 #: Entries of a page.
 ENTRIES = 60
-FILTERS = ("kind", "subject", "actor", "since", "before")
+FILTERS = ("kind", "subject", "actor", "since", "node", "before", "before_of")
 
 
 def wishes(query: Query) -> Sequence[Wish]:
@@ -26,7 +26,10 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     """Return what the template shows."""
     found, report = replies
     entries = told(found, "entries")
-    older = {**query, "before": str(entries[-1]["seq"])} if len(entries) == ENTRIES else {}
+    older = {}
+    if len(entries) == ENTRIES:
+        last = entries[-1]
+        older = {**query, "before": str(last["seq"]), "before_of": str(last["node"])}
     return {
         "query": query,
         "entries": entries,
