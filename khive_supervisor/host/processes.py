@@ -114,6 +114,20 @@ def signs_of_life(pid: int) -> tuple[str, float]:
     return (found.state, found.seconds) if found else ("", 0.0)
 
 
+def memory_of(pid: int) -> int | None:
+    """Return the bytes of memory that a process has as its own share; None: it is not known.
+
+    What several processes have in common counts for each by its part, so that sums are true. It
+    costs 0.1 ms and more, where the system tells it at all.
+    """
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            found = next(line for line in file if line.startswith(b"Pss:"))
+    except (OSError, StopIteration):
+        return None
+    return int(found.split()[1]) * 1024
+
+
 def named(pid: int, name: str) -> bool:
     """Return True if a process was started under a name, where the system tells."""
     return words_of(pid, "cmdline")[:1] == [name.encode()]

@@ -15,8 +15,8 @@ STATES: Mapping[str, str] = {
     "idle": "idle",
     "ended": "ended",
 }
-#: Tasks that are shown.
-TASKS = 15
+#: Tasks that are shown, and lines of the log of each at work.
+TASKS, LOG_LINES = 15, 4
 
 
 def wishes(_query: Query) -> Sequence[Wish]:
@@ -24,7 +24,7 @@ def wishes(_query: Query) -> Sequence[Wish]:
     return (
         STATUS,
         Wish("sessions.list", {"limit": 200}),
-        Wish("agents.tasks", {"limit": 60}),
+        Wish("agents.tasks", {"limit": 60, "log_lines": LOG_LINES}),
         Wish("agents.budget"),
         Wish("review.list", {"scope": "all", "limit": 100}),
         Wish("workflow.approvals"),
@@ -62,7 +62,7 @@ def _urgency(one: Mapping[str, Any]) -> tuple[int, str]:
     """Return a key that sorts who waits first, and then who has waited for longest."""
     names = list(STATES)
     state = str(one["state"])
-    return (names.index(state) if state in names else len(names), str(one["seen_at"]))
+    return (names.index(state) if state in names else len(names), str(one["since"]))
 
 
 def _counts(sessions: Sequence[JsonObject]) -> list[tuple[str, str, int]]:

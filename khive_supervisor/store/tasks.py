@@ -128,6 +128,10 @@ class TaskStore(Protocol):
         """Say how far it is; return False as `renew` does. For a few calls a second at most."""
         ...
 
+    def note_log(self, task_id: int, token: int, text: str) -> bool:
+        """Keep the end of what it has printed so far; return False as `renew` does."""
+        ...
+
     def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
         """Keep an agent's session for the next attempt; return False as `renew` does."""
         ...

@@ -79,7 +79,8 @@ class Task:
 
     Times are unix seconds of the wall clock, for people to read, and for `deadline`, which is one.
     `lease` and `not_before` are of the clock since boot. `token` counts claims, for ever: a result
-    is accepted from the last one only. In a listing, payload, result and log_tail are None.
+    is accepted from the last one only. In a listing, payload and result are None, and
+    so is log_tail unless the task is at work.
     `cwd` is the caller's directory, `agent_session` what an agent can resume, and `place` what is
     left in a directory that the task had of its own. `project` is the caller's (the plain data of a
     `ProjectIdentity`): what the task remembers is about that. `candidate` was asked for, and

@@ -63,38 +63,44 @@ def sections(page: Page, words: str = "") -> tuple[Section, ...]:
         Section(title, heads, caps, tuple(row for row in rows if row.matches(words)),
                 "none has what you look for" if rows else empty)
         for title, heads, caps, rows, empty in (
-            ("SESSIONS", _SESSION, (13, 12, 22, 5, 6, 24), _sessions(page, now),
+            ("SESSIONS", _SESSION, (13, 12, 20, 5, 5, 6, 24), _sessions(page, now),
              "none; `khive-supervisor connect CLIENT --hooks` has a client tell of its sessions"),
             ("ROLES", _ROLE, (18, 9, 3, 7, 6, 7, 22), _roles(page),
              "none; `khive-supervisor capabilities list` shows some that are ready made"),
             ("TASKS", _TASK, (7, 9, 24, 5, 24), _tasks(page, now), "none was given"),
-            ("PROCESSES", _PROCESS, (12, 9, 8, 8, 20), _processes(page), "none"),
+            ("PROCESSES", _PROCESS, (12, 9, 8, 8, 6, 20), _processes(page), "none"),
         )
     )  # fmt: skip
 
 
-_SESSION = ("STATE", "CLIENT", "PROJECT", "SINCE", "CALLS", "LAST PROMPT")
+_SESSION = ("STATE", "CLIENT", "PROJECT", "SINCE", "CALLS", "MEM", "LAST PROMPT")
 _ROLE = ("ROLE", "STATE", "GEN", "READY", "QUEUED", "AT WORK", "BUDGET")
 _TASK = ("TASK", "STATE", "ROLE", "SINCE", "PROGRESS")
-_PROCESS = ("PROCESS", "STATE", "PID", "RESTARTS", "PROBLEM")
+_PROCESS = ("PROCESS", "STATE", "PID", "RESTARTS", "MEM", "PROBLEM")
 
 
 def _sessions(page: Page, now: float) -> list[OverviewRow]:
     told = [
         _row("session", one, str(one.get("session", "")), str(one["state"]), (
-            one["words"], one.get("client", ""), _place(one), _ago(one.get("seen_at"), now),
-            one.get("calls", ""), one.get("last_prompt", ""),
+            one["words"], one.get("client", ""), _place(one), _ago(one.get("since"), now),
+            one.get("calls", ""), _memory(one), one.get("last_prompt", ""),
         ))
         for one in page["sessions"]
     ]  # fmt: skip
     silent = [
         _row("session", one, f"process {one.get('pid')}", "attached", (
             "attached", one.get("client") or "-", one.get("cwd", ""), "", one.get("calls", ""),
-            "without hooks",
+            _memory(one), "without hooks",
         ))
         for one in page["attached"]
     ]  # fmt: skip
     return [*told, *silent]
+
+
+def _memory(facts: Mapping[str, Any]) -> str:
+    """Return its memory in megabytes, as it is written where room is short: `12M`."""
+    found = facts.get("memory_bytes")
+    return f"{found / 1e6:.0f}M" if isinstance(found, int) else ""
 
 
 def _place(session: Mapping[str, Any]) -> str:
@@ -148,7 +154,7 @@ def _processes(page: Page) -> list[OverviewRow]:
     return [
         _row("process", one, str(one["name"]), str(one["state"]), (
             one["name"], one["state"], one.get("pid") or "-", one.get("restarts", 0),
-            one.get("problem", ""),
+            _memory(one), one.get("problem", ""),
         ))
         for one in page["children"]
     ]  # fmt: skip

@@ -225,6 +225,11 @@ PACK = Pack(
                     f"How many at most ({tasks.LISTED}).", least=1, most=tasks.LISTED_MAX
                 ),
                 "before": {**shapes.ID, "description": "Only those older than this task."},
+                "log_lines": schema.whole(
+                    "Of each at work, so many of the last lines that it has printed (0).",
+                    least=0,
+                    most=100,
+                ),
             },
             read_only=True,
             in_batch=True,

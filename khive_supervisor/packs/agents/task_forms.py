@@ -149,6 +149,14 @@ def show(task: Task) -> ShownTask:
     return cast("ShownTask", {**shown, **known})
 
 
+def show_listed(task: Task, log_lines: int) -> ShownTask:
+    """Return what a listing says of a task: of one at work, so many last lines of its log, too."""
+    shown = show(task)
+    if log_lines and task.log_tail:
+        shown["log_tail"] = "\n".join(task.log_tail.splitlines()[-log_lines:])
+    return shown
+
+
 def _optional(task: Task) -> dict[str, object]:
     return {
         "task_type": task.task_type or None,

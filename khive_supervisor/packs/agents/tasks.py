@@ -241,7 +241,8 @@ def tasks(context: Context, args: Arguments) -> Answer:
     before = shapes.task_id(args["before"]) if "before" in args else None
     limit = args.get("limit", LISTED)
     found = context.store.tasks.page(where, limit, before)
-    shown = [shapes.show(one) for one in found if _shown(context, one)]
+    lines = args.get("log_lines", 0)
+    shown = [shapes.show_listed(one, lines) for one in found if _shown(context, one)]
     answer: dict[str, object] = {"tasks": shown}
     if note := _why_they_wait(context, (one for one in found if _shown(context, one))):
         answer["note"] = note

@@ -33,6 +33,7 @@ class ShownSession(TypedDict):
     cwd: NotRequired[str]
     last_prompt: NotRequired[str]
     calls: NotRequired[int]
+    memory_bytes: NotRequired[int]
     cost: NotRequired[float]
 
 
@@ -45,11 +46,16 @@ def list_sessions(context: Context, args: Arguments) -> Answer:
     served = _served(context)
     for one, told in zip(found, shown, strict=True):
         own = [each for client, each in served if client and client == one.process]
-        calls = [int(str(each.get("calls", 0))) for each in own]
-        if calls:
-            told["calls"] = sum(calls)
+        if own:
+            told["calls"] = _sum("calls", own)
+        if memory := _sum("memory_bytes", own):
+            told["memory_bytes"] = memory
     known = {one.process for one in found}
     return {"sessions": shown, "without_hooks": _without_hooks(served, known)}
+
+
+def _sum(name: str, workers: list[Answer]) -> int:
+    return sum(int(str(one.get(name, 0))) for one in workers)
 
 
 def _asked(context: Context) -> JournalFilter:
@@ -125,6 +131,7 @@ def _without_hooks(served: list[tuple[str, Answer]], known: Collection[str]) -> 
             "cwd": one.get("cwd") or "",
             "pid": one["client_pid"],
             "calls": one.get("calls", 0),
+            **({"memory_bytes": one["memory_bytes"]} if "memory_bytes" in one else {}),
         }
         for client, one in served
         if not client or client not in known

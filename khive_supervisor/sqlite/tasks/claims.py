@@ -164,6 +164,9 @@ class ClaimTable(ReleaseTable):
     def progress(self, task_id: int, token: int, text: str) -> bool:
         return self._while_held("progress = ?", [progress_text(text)], task_id, token)
 
+    def note_log(self, task_id: int, token: int, text: str) -> bool:
+        return self._while_held("log_tail = ?", [log_tail(self._written(text))], task_id, token)
+
     def note_session(self, task_id: int, token: int, session: str, counted: int) -> bool:
         change = "agent_session = ?, agent_counted = ?"
         return self._while_held(change, [session, counted], task_id, token)

@@ -16,9 +16,8 @@ _PLAIN = (
     "chosen, quality, actor, namespace, session, created_at, started_at, ended_at, cwd, "
     "agent_session, agent_counted, place, project, candidate, route, waiting"
 )
-#: What `task_of` takes; the light ones leave out what is large.
+#: What `task_of` takes.
 COLUMNS = f"{_PLAIN}, payload, result, log_tail"
-LIGHT_COLUMNS = f"{_PLAIN}, NULL, NULL, NULL"
 _NAMES = tuple(COLUMNS.split(", "))
 
 #: What `claim_of` takes.
@@ -28,8 +27,15 @@ CLAIMED_COLUMNS = (
 )
 
 
+def light_columns(table: str = "tasks") -> str:
+    """Return what `task_of` takes without what is large, but for the log of a task at work."""
+    names = [f"{table}.{name}" for name in _PLAIN.split(", ")]
+    log = f"iif({table}.state = 'leased', {table}.log_tail, NULL)"
+    return ", ".join([*names, "NULL", "NULL", log])
+
+
 def task_of(row: tuple[Any, ...]) -> Task:
-    """Return the task of a row of `COLUMNS` or `LIGHT_COLUMNS`."""
+    """Return the task of a row of `COLUMNS` or `light_columns`."""
     fields = dict(zip(_NAMES, row, strict=True))
     boot, until, wait = fields.pop("boot"), fields.pop("lease_until"), fields["not_before"]
     for name in ("payload", "result", "chosen", "place", "project", "route"):

@@ -9,7 +9,7 @@ from khive_supervisor.errors import BudgetExceeded, InvalidInput, NotFound
 from khive_supervisor.sqlite.engine.database import Value
 from khive_supervisor.sqlite.tasks.claims import ClaimTable, may_begin
 from khive_supervisor.sqlite.tasks.routing import RoutedAttempt
-from khive_supervisor.sqlite.tasks.rows import COLUMNS, LIGHT_COLUMNS, task_of
+from khive_supervisor.sqlite.tasks.rows import COLUMNS, light_columns, task_of
 from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks import states
 from khive_supervisor.tasks.bounds import payload_text
@@ -145,7 +145,7 @@ class TaskTable(ClaimTable, TaskStore):
             conditions.append("id < ?")
             values.append(before)
         rows = self._database.rows(
-            f"SELECT {LIGHT_COLUMNS} FROM tasks WHERE {' AND '.join(conditions) or '1'} "
+            f"SELECT {light_columns()} FROM tasks WHERE {' AND '.join(conditions) or '1'} "
             "ORDER BY id DESC LIMIT ?",
             [*values, limit],
         )

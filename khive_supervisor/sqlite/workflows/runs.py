@@ -12,7 +12,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database, Value
-from khive_supervisor.sqlite.tasks.rows import LIGHT_COLUMNS, task_of
+from khive_supervisor.sqlite.tasks.rows import light_columns, task_of
 from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.store.workflows.runs import WorkflowStore
 from khive_supervisor.tasks import states
@@ -173,7 +173,7 @@ class WorkflowTable(WorkflowStore):
 
     def tasks(self, run_id: int) -> list[StepTask]:
         rows = self._database.rows(
-            f"SELECT w.step, w.part, {_of_tasks()} FROM task_waits w "
+            f"SELECT w.step, w.part, {light_columns('t')} FROM task_waits w "
             "JOIN tasks t ON t.id = w.task_id WHERE w.run_id = ? ORDER BY w.task_id",
             [run_id],
         )
@@ -307,10 +307,6 @@ def _open(state: str) -> bool:
 
 def _subject(number: int) -> str:
     return actors.run(number)
-
-
-def _of_tasks() -> str:
-    return ", ".join(name if name == "NULL" else f"t.{name}" for name in LIGHT_COLUMNS.split(", "))
 
 
 def _run_of(row: tuple[Any, ...]) -> WorkflowRun:

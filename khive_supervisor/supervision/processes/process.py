@@ -36,6 +36,8 @@ from khive_supervisor.supervision.processes.states import (
 PING, ALIVE = b"ping\n", b"alive\n"
 #: Seconds from one question to the next: to a child, and to a worker that has one of many links.
 ASK_CHILD, ASK_WORKER = 2.0, 10.0
+#: Seconds for which a process's memory is shown before it is looked at again.
+_MEMORY_FOR = 10.0
 #: Bytes that are taken from a link at once.
 _READ = 65536
 #: A state that has a process.
@@ -118,6 +120,7 @@ class SupervisedProcess:
         asks: false for one that cannot be asked; that it is stopped is seen all the same.
         hung: how many processes were ended here because they did not answer.
         signs: the state and the processor time of a process, by its number.
+        memory: the bytes of memory of a process, by its number; None: not known.
     """
 
     pid: int | None = None
@@ -127,10 +130,13 @@ class SupervisedProcess:
     hung: int = 0
     clock: Callable[[], float] = time.monotonic
     signs: Callable[[int], tuple[str, float]] = processes.signs_of_life
+    memory: Callable[[int], int | None] = processes.memory_of
     _verdict: LifeVerdict = LifeVerdict.ALIVE
     _life: Life = field(default_factory=lambda: Life(0.0))
     _asked_at: float = 0.0
     _owes: bool = False
+    _memory: int | None = None
+    _memory_until: float = 0.0
 
     # --- how far it is --------------------------------------------------------------------------
 
@@ -148,7 +154,7 @@ class SupervisedProcess:
         self.step(ProcessEvent.STARTED)
         self.pid = pid
         self._verdict, self._owes = LifeVerdict.ALIVE, False
-        self._asked_at = self.clock()
+        self._asked_at = self._memory_until = self.clock()
         self._life = Life(self._asked_at)
 
     def over(self, event: ProcessEvent) -> None:
@@ -207,6 +213,17 @@ class SupervisedProcess:
     def shown(self, state: str) -> ShownState:
         """Return what `status` shows of a process that is in this state if it answers."""
         shown: ShownState = {"state": state if self.well else "hung"}
+        if (memory := self._memory_now()) is not None:
+            shown["memory_bytes"] = memory
         if self._life.unheard >= SUSPECT:
             shown["unheard_seconds"] = self.unheard
         return shown
+
+    def _memory_now(self) -> int | None:
+        """Return its memory as it was within the last seconds; None: it is not known."""
+        if self.pid is None:
+            return None
+        now = self.clock()
+        if now >= self._memory_until:
+            self._memory, self._memory_until = self.memory(self.pid), now + _MEMORY_FOR
+        return self._memory

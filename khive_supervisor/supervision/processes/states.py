@@ -23,9 +23,10 @@ class ProcessState(enum.Enum):
 
 
 class ShownState(TypedDict):
-    """The state that `status` shows, and for how long nothing was heard if that matters."""
+    """The state that `status` shows, its memory, and how long it owes a word if that matters."""
 
     state: str
+    memory_bytes: NotRequired[int]
     unheard_seconds: NotRequired[float]
 
 

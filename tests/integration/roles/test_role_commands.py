@@ -218,3 +218,25 @@ def test_a_command_that_eats_memory_is_told_its_limit(run: Any) -> None:
     assert outcome.state == FAILED
     assert outcome.error is not None
     assert "ran out of memory (exit code 1): the role allows 256 MiB" in outcome.error
+
+
+def test_what_a_command_prints_is_told_while_it_works(run: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    wait = "read -r _ <go"
+    running = run("sh", "-c", f"echo one; echo two; {wait}; echo err >&2; {wait}")
+
+    def told(wanted: str) -> bool:
+        for key, _ in running.selector.select(0.05):
+            key.data()
+        return bool(running.handler.printed() == wanted)
+
+    def go_on() -> None:
+        with open(tmp_path / "go", "w", encoding="utf-8") as go:
+            go.write("\n")
+
+    wait_until(lambda: told("one\ntwo\n"), "its output is told, while there are no errors")
+    assert running.handler.printed() is None, "nothing new"
+    go_on()
+    wait_until(lambda: told("err\n"), "its errors are told")
+    go_on()
+    assert running.outcome().log_tail == "err\n"

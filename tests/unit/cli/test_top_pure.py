@@ -34,7 +34,8 @@ STATUS: dict[str, Any] = {
 
 def session(number: int, state: str = "working", said: str = "mend it") -> dict[str, Any]:
     return {"client": "claude-code", "session": f"s{number}", "state": state, "project": "ledger",
-            "branch": "main", "seen_at": "2027-01-15T07:00:00Z", "last_prompt": said,
+            "branch": "main", "seen_at": "2027-01-15T07:00:00Z", "memory_bytes": 12_300_000,
+            "since": "2027-01-15T07:00:00Z", "last_prompt": said,
             "cwd": "/home/you/ledger"}  # fmt: skip
 
 

@@ -7,7 +7,9 @@ import re
 import pytest
 from desk_support import HOST, FakeBackend, desk
 from khive_workers.desk import guard
+from khive_workers.desk.live import settled
 from khive_workers.desk.table import BY_PATH
+from khive_workers.desk.views.wishes import Failed
 
 SECRET = "the flamingo ledger"
 ENTRY = {"id": "m1", "content": SECRET, "kind": "semantic", "created_at": "2026-11-30T00:00:00Z"}
@@ -137,3 +139,11 @@ def test_a_page_that_asks_by_itself_does_not_take_what_is_said_of_a_change() -> 
     browser.ask("POST", "/desk/do/pin", {"csrf": csrf, "id": "m1", "back": "/memory/m1"})
     assert "Pinned." not in browser.ask("GET", "/health", khive_part="1").text
     assert "Pinned." in browser.ask("GET", "/memory/m1").text
+
+
+def test_no_page_is_told_that_memory_or_calls_are_others() -> None:
+    one = {"state": "ready", "sessions": [{"id": "a", "calls": 1, "memory_bytes": 5, "cwd": "/"}]}
+    two = {"state": "ready", "sessions": [{"id": "a", "calls": 9, "memory_bytes": 7, "cwd": "/"}]}
+    assert settled(one) == settled(two)
+    assert settled(one) != settled({**two, "state": "degraded"})
+    assert settled(Failed("away")) != settled(one)

@@ -40,8 +40,9 @@ ANSWERS: dict[str, Any] = {
     },
     "sessions.list": {
         "sessions": [{
-            "client": EVIL, "session": EVIL, "state": "waiting", "seen_at": AT, "project": EVIL,
-            "branch": EVIL, "cwd": EVIL, "last_prompt": EVIL, "cost": 1.0,
+            "client": EVIL, "session": EVIL, "state": "waiting", "seen_at": AT, "since": AT,
+            "project": EVIL, "branch": EVIL, "memory_bytes": 1, "cwd": EVIL,
+            "last_prompt": EVIL, "cost": 1.0,
         }],
         "without_hooks": [{"client": EVIL, "cwd": EVIL, "pid": 1}],
     },

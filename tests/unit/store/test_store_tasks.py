@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from engines import Engine
+from secret_texts import SECRET
 from support import Clock
 
 from khive_supervisor.errors import InvalidInput, NotFound
@@ -333,6 +334,20 @@ def test_progress_is_kept_short(tasks: TaskStore) -> None:
     assert found is not None
     assert found.progress is not None
     assert found.progress.startswith("p" * PROGRESS_LIMIT + "... [cut")
+
+
+def test_the_log_of_a_task_at_work_is_kept_without_secrets_and_listed(tasks: TaskStore) -> None:
+    task_id = add(tasks)
+    claim = take(tasks)
+    assert tasks.note_log(task_id, claim.token, f"building\nuse {SECRET}\n")
+    (listed,) = tasks.page()
+    assert listed.log_tail is not None
+    assert listed.log_tail.startswith("building\n")
+    assert SECRET not in listed.log_tail
+    assert not tasks.note_log(task_id, claim.token + 1, "another's")
+    tasks.finish(task_id, claim.token, Outcome(DONE, 1, log_tail="all of it"), NOW)
+    assert [one.log_tail for one in tasks.page()] == [None]
+    assert not tasks.note_log(task_id, claim.token, "too late")
 
 
 # --- cancel, retry, feedback ----------------------------------------------------------------------

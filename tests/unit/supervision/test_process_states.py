@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass, field
 
 import pytest
@@ -50,10 +51,12 @@ class World:
     letter: str = "S"
     now: float = 100.0
     asked: int = 0
+    memory: int | None = None
     ended: list[int] = field(default_factory=list)
 
     def process(self) -> Asked:
-        process = Asked(clock=lambda: self.now, signs=lambda _pid: (self.letter, 1.0))
+        process = Asked(clock=lambda: self.now, signs=lambda _pid: (self.letter, 1.0),
+                        memory=lambda _pid: self.memory)  # fmt: skip
         process.world = self
         process.begin(7)
         return process
@@ -140,3 +143,21 @@ def test_one_that_does_not_run_is_not_looked_at(world: World) -> None:
     assert not any(world.look(process, LIMITS) for _ in range(60))
     process.kill()
     assert world.ended == []
+
+
+def test_memory_is_shown_as_it_was_within_the_last_seconds(world: World) -> None:
+    process = world.process()
+    world.memory = 5_000_000
+    assert process.shown("ready") == {"state": "ready", "memory_bytes": 5_000_000}
+    world.memory = 6_000_000
+    assert process.shown("ready")["memory_bytes"] == 5_000_000
+    world.now += 11
+    assert process.shown("ready")["memory_bytes"] == 6_000_000
+    process.over(E.ENDED)
+    assert "memory_bytes" not in process.shown("stopped")
+
+
+def test_the_memory_of_this_process_is_known_where_the_system_tells_it() -> None:
+    found = processes.memory_of(os.getpid())
+    assert found is None or 1_000_000 < found < 10_000_000_000
+    assert processes.memory_of(2**22 + 1) is None

@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 
+from hypothesis import given
+from hypothesis import strategies as st
+from khive_workers.role.output import Bounded
 from support import DEADLINE, ROOT
 
 PROGRAM = """
@@ -50,3 +53,18 @@ def test_what_is_printed_arrives_where_errors_go() -> None:
         text = cat.stdout.read().decode()
     assert text.startswith("a half \\ud83d xxx")
     assert text.endswith("and to stderr\n")
+
+
+@given(st.lists(st.binary(max_size=40)), st.integers(0, 20), st.integers(1, 30), st.integers(1, 60))
+def test_the_end_of_what_was_printed_has_whole_lines_alone(
+    parts: list[bytes], head: int, tail: int, most: int
+) -> None:
+    bounded = Bounded(head, tail)
+    for part in parts:
+        bounded.add(part)
+    end, whole = bounded.end(most), b"".join(parts)
+    lines = whole[: whole.rfind(b"\n") + 1].splitlines(keepends=True)
+    if not bounded.cut and len(whole) <= most:
+        assert end == b"".join(lines).decode("utf-8", "replace")
+    assert end == "" or end.endswith("\n")
+    assert b"".join(lines).decode("utf-8", "replace").endswith(end)

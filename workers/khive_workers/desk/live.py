@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from khive_workers.desk.views.wishes import STATUS, DeskBackend, Reply
 
@@ -21,6 +20,8 @@ SAY_EVERY = 15.0
 STREAMS = 24
 #: What of the supervisor's state changes all the time, and is news to nobody.
 _RESTLESS = frozenset({"uptime_seconds", "freshness", "sessions_served"})
+#: What of sessions, processes and workers does.
+_MOVING = frozenset({"seconds", "calls", "memory_bytes"})
 
 HELLO = b"retry: 1500\nevent: hello\ndata: 1\n\n"
 CHANGED = b"event: changed\ndata: 1\n\n"
@@ -89,12 +90,11 @@ def settled(reply: Reply) -> object:
     """Return what of the supervisor's state is news when it is another."""
     if not isinstance(reply, dict):
         return str(reply)
-    sessions = [_without_age(one) for one in reply.get("sessions", [])]
-    return {name: said for name, said in reply.items() if name not in _RESTLESS} | {
-        "sessions": sessions
-    }
+    return _lasting({name: said for name, said in reply.items() if name not in _RESTLESS})
 
 
-def _without_age(session: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a session is news: a call by itself changes nothing that others see."""
-    return {name: said for name, said in session.items() if name not in ("seconds", "calls")}
+def _lasting(said: object) -> object:
+    """Return what lasts of a part: a call by itself changes nothing that others see."""
+    if isinstance(said, dict):
+        return {name: _lasting(one) for name, one in said.items() if name not in _MOVING}
+    return [_lasting(one) for one in said] if isinstance(said, list) else said

@@ -46,6 +46,8 @@ CHUNK = 1 << 16
 #: Bytes of what a command prints: of its result, beginning and end, and of its errors' end.
 #: As JSON, text may become six times as long.
 HEAD, TAIL = RESULT_LIMIT // 8, RESULT_LIMIT // 32
+#: Bytes of what a command has printed so far that are shown while it works.
+SHOWN = 4096
 #: Lines of the errors that become part of a failure's text.
 ERROR_LINES = 8
 #: Exits with these say "trying again cannot help", and "it could not begin, and changed nothing".
@@ -115,6 +117,8 @@ class CommandHandler:
         self._refused: Outcome | None = None
         self._output = Bounded(*self._kept_bytes)
         self._errors = Bounded(0, LOG_LIMIT)
+        #: Bytes of both, of which was told while it works.
+        self._told = 0
         self._started = 0.0
         self._why: Why | None = None
         self._kill_at: float | None = None
@@ -145,6 +149,7 @@ class CommandHandler:
     def _start(self, claim: Claim, arguments: Sequence[str], stdin: bytes) -> None:
         """Start the program; the outcome says it if that is impossible."""
         self._output, self._errors = Bounded(*self._kept_bytes), Bounded(0, LOG_LIMIT)
+        self._told = 0
         try:
             # A file, since a pipe that is full would make this process wait for the command.
             with tempfile.TemporaryFile(buffering=0) as task:
@@ -246,6 +251,15 @@ class CommandHandler:
     def progress(self) -> str | None:
         """Return a command says nothing by itself: it may call the verb."""
         return None
+
+    def printed(self) -> str | None:
+        """Return the end of its errors' whole lines, or else of its output's, if there are more."""
+        total = self._output.total + self._errors.total
+        if total == self._told:
+            return None
+        self._told = total
+        lines = self._errors.end(SHOWN) if self._errors.total else self._output.end(SHOWN)
+        return lines or None
 
     def used(self) -> Usage | None:
         """Return a command says it at its end."""

@@ -76,6 +76,9 @@ class TaskHandler(Protocol):
     def progress(self) -> str | None:
         """Return what it said last of how far it is; None: nothing new."""
 
+    def printed(self) -> str | None:
+        """Return the end of what it has printed so far; None: nothing since the last time."""
+
     def used(self) -> Usage | None:
         """Return what the task at work has used so far, as far as is known."""
 
@@ -120,6 +123,10 @@ class AroundHandler:
     def progress(self) -> str | None:
         """Return what is new of how far it is."""
         return self._inner.progress()
+
+    def printed(self) -> str | None:
+        """Return the end of what it has printed so far, if that is new."""
+        return self._inner.printed()
 
     def used(self) -> Usage | None:
         """Return what the task at work has used so far."""
@@ -269,6 +276,10 @@ class PythonHandler:
     def progress(self) -> str | None:
         """Return what the function said since the last time."""
         return self._task.take_progress() if self._task is not None else None
+
+    def printed(self) -> str | None:
+        """Return None: what a function prints goes to the supervisor's log."""
+        return None
 
     def used(self) -> Usage | None:
         """Return what the function said that it used."""

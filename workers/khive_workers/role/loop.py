@@ -41,8 +41,8 @@ log = logs.get("khive.role")
 
 #: Seconds between two looks for tasks that nobody told of, and how much longer it may be.
 POLL, POLL_JITTER = 5.0, 1.0
-#: Seconds between two lines of progress that are stored.
-PROGRESS_EVERY = 0.25
+#: Seconds between two lines of progress that are stored, and between two ends of a log.
+PROGRESS_EVERY, LOG_EVERY = 0.25, 1.0
 #: Seconds in which a handler must have stopped after it was told to; its process ends otherwise.
 #: A function whose time is over has had it.
 STOP_GRACE, TIMEOUT_GRACE = 6.0, 1.0
@@ -66,6 +66,9 @@ class ActiveTask:
         self.not_before = now
         self.said: str | None = None
         self.say_at = now
+        #: A task that is over at once stores its log with what came of it alone.
+        self.log_at = now + LOG_EVERY
+        self.log_due = False
 
     def due(self) -> float:
         """When the loop must look again, whatever the handler does."""
@@ -78,6 +81,8 @@ class ActiveTask:
             moments.append(self.not_before)
         if self.said is not None:
             moments.append(self.say_at)
+        if self.log_due:
+            moments.append(self.log_at)
         return min(moments)
 
 
@@ -233,6 +238,7 @@ class RoleLoop:
         if task.stop_until is not None and now >= task.stop_until:
             self._give_up(task, now)
         self._report(task, now)
+        self._keep_log(task, now)
 
     def _renew(self, task: ActiveTask, now: float) -> None:
         """Hold the task for longer, and hear whether somebody has cancelled it."""
@@ -284,6 +290,19 @@ class RoleLoop:
         except KhiveError as error:
             log.debug("role.progress_failed", task=claim.id, error=str(error))
         task.said, task.say_at = None, now + PROGRESS_EVERY
+
+    def _keep_log(self, task: ActiveTask, now: float) -> None:
+        """Store the end of what it has printed, so that somebody can follow it."""
+        task.log_due = now < task.log_at
+        printed = None if task.log_due else self._handler.printed()
+        if printed is None:
+            return
+        task.log_at = now + LOG_EVERY
+        claim = task.claim
+        try:
+            self._tasks.note_log(claim.id, claim.token, printed)
+        except KhiveError as error:
+            log.debug("role.log_not_kept", task=claim.id, error=str(error))
 
     def _finish(self, task: ActiveTask, now: float) -> None:
         """Store what came of it, guarded by its token, and take the next in the same step."""

@@ -37,6 +37,17 @@ class Bounded:
         while self._tail_bytes - len(self._tail[0]) >= self._tail_limit:
             self._tail_bytes -= len(self._tail.popleft())
 
+    def end(self, most: int) -> str:
+        """Return the last whole lines of what was printed, so many bytes at most.
+
+        A line that is not whole may be a secret's half, which nothing would know for one.
+        """
+        kept = bytes(self._head) + b"".join(self._tail)
+        lines = kept[: kept.rfind(b"\n") + 1]
+        if len(lines) > most or self.cut:
+            lines = lines[-most:].partition(b"\n")[2]
+        return lines.decode("utf-8", "replace")
+
     def text(self) -> str:
         """Return what is left of it, and a line in the place of what is not."""
         cut = self.cut

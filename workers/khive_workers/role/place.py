@@ -154,6 +154,10 @@ class PlaceHandler(AroundHandler):
         """Return what is new of how far it is; nothing before it has begun."""
         return self._inner.progress() if self._working else None
 
+    def printed(self) -> str | None:
+        """Return the end of what it has printed so far, if that is new."""
+        return self._inner.printed() if self._working else None
+
     def used(self) -> Usage | None:
         """Return what the task has used; nothing before it has begun."""
         return self._inner.used() if self._working else None

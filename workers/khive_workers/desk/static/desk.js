@@ -95,11 +95,11 @@ function leave() { if (stream) { stream.close(); stream = null; lost = true; say
 
 // --- times ------------------------------------------------------------------------------------------
 
-function ago(seconds) {
+function age(seconds) {
   for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
-    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
   }
-  return `${Math.max(0, Math.floor(seconds))} s ago`;
+  return `${Math.max(0, Math.floor(seconds))} s`;
 }
 
 function tellTimes() {
@@ -107,7 +107,9 @@ function tellTimes() {
     const at = Date.parse(one.dateTime);
     if (isNaN(at)) continue;
     one.title = new Date(at).toLocaleString();
-    if (one.textContent.endsWith(" ago")) one.textContent = ago((Date.now() - at) / 1000);
+    const seconds = (Date.now() - at) / 1000;
+    if (one.classList.contains("age")) one.textContent = age(seconds);
+    else if (one.textContent.endsWith(" ago")) one.textContent = `${age(seconds)} ago`;
   }
 }
 
