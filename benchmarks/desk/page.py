@@ -2,73 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 from benchmarks.core.context import Context
-from benchmarks.core.installation import Installation, installed
-from benchmarks.core.processes import memory_of, processor_seconds
+from benchmarks.core.installation import Installation
 from benchmarks.core.report import Row, Sample, say
 from benchmarks.core.session import Session
+from benchmarks.desk.fleet import ENTRIES, QUICK_ENTRIES, SESSIONS, filled, told
 from benchmarks.desk.reader import OpenPage, PageReader
 from khive_supervisor.control.client import ControlClient
-from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import NewEntry
 
-ENTRIES, QUICK_ENTRIES, SESSIONS = 100_000, 5_000, 50
 #: Pages that are measured, and those before them that are not; changes; calls of each kind.
 PAGES, WARM_UP, CHANGES, CALLS = 300, 20, 100, 400
-#: Seconds for which a page is open, and with --quick.
-OPEN, QUICK_OPEN = 600.0, 30.0
-#: Milliseconds of a page, and of a change until it is shown; bytes; what an open page may cost.
-P50, P99, CHANGED, WEIGHT, SHARE, GROWTH = 30.0, 100.0, 300.0, 150_000, 0.01, 5e6
+#: Milliseconds of a page, and of a change until it is shown; bytes.
+P50, P99, CHANGED, WEIGHT = 30.0, 100.0, 300.0, 150_000
 #: How much slower calls may be while pages are open, and how many are.
 SLOWER, OPEN_PAGES = 0.05, 5
-#: Searches go by words: what is measured is the page.
-_CONFIGURATION = '[http]\nenabled = true\nport = 0\n[embedder]\nkind = "none"\n'
-_BATCH = 1000
 
 
 def measure(context: Context) -> list[Row]:
     """The rows of the page."""
     count = QUICK_ENTRIES if context.quick else ENTRIES
-    with _filled(context, count) as khive, PageReader(khive) as reader:
+    with filled(context, count) as khive, PageReader(khive) as reader:
         return [
             _speed(context, reader, count),
             _weight(reader),
             _change(context, khive, reader),
             _calls(context, khive),
-            _left_open(khive, reader, QUICK_OPEN if context.quick else OPEN),
         ]
-
-
-@contextmanager
-def _filled(context: Context, count: int) -> Iterator[Installation]:
-    with installed(context.work) as khive:
-        khive.write_configuration(_CONFIGURATION)
-        khive.store.parent.mkdir(parents=True, mode=0o700)
-        say(f"storing {count:,} entries")
-        with SqliteStore(str(khive.store), secrets="off") as store:
-            for first in range(0, count, _BATCH):
-                numbers = range(first, min(first + _BATCH, count))
-                store.entries.add([_entry(number) for number in numbers])
-        khive.start()
-        with ControlClient(khive.socket, "verbs", cwd="/", env={}) as client:
-            for number in range(SESSIONS):
-                client.request("hooks.command", _prompted(khive, number))
-        yield khive
-
-
-def _entry(number: int) -> NewEntry:
-    text = f"Decision {number}: the service {number % 97} keeps its flag until release {number}."
-    return NewEntry("memory", "default", "semantic", f"decision {number}", text)
-
-
-def _prompted(khive: Installation, number: int) -> dict[str, str]:
-    said = {"session_id": f"s{number}", "cwd": str(khive.home), "prompt": f"Look at {number}."}
-    return {"client": "claude-code", "event": "user-prompt-submit", "said": json.dumps(said)}
 
 
 def _speed(context: Context, reader: PageReader, count: int) -> Row:
@@ -103,10 +65,7 @@ def _change(context: Context, khive: Installation, reader: PageReader) -> Row:
         for number in range(context.times(CHANGES)):
             page.changed.clear()
             mark = f"Look at change-{number}."
-            said = {"session_id": "s1", "cwd": str(khive.home), "prompt": mark}
-            args = {"client": "claude-code", "event": "user-prompt-submit",
-                    "said": json.dumps(said)}  # fmt: skip
-            client.request("hooks.command", args)
+            client.request("hooks.command", told(khive, "s1", mark))
             began = time.perf_counter()
             while mark.encode() not in page.page:
                 assert time.perf_counter() - began < 30, "the page does not change"
@@ -155,23 +114,3 @@ def _turn(session: Session, readers: list[PageReader], turn: int) -> list[float]
             stack.callback(page.close)
             page.changed.wait(10.0)  # it is loaded before calls are measured
         return [session.search(f"service {turn * 20 + n} flag")[0] for n in range(20)]
-
-
-def _left_open(khive: Installation, reader: PageReader, seconds: float) -> Row:
-    """One page that is open while sessions rest."""
-    pid = next(c["pid"] for c in khive.status()["children"] if c["name"] == "http")
-    page = OpenPage(reader)
-    page.changed.wait(10.0)
-    used, before = processor_seconds([pid]), memory_of(pid)
-    time.sleep(seconds)
-    used, after = processor_seconds([pid]) - used, memory_of(pid)
-    page.close()
-    growth = (after.rest + after.index) - (before.rest + before.index)
-    return Row(
-        what=f"a page open for {seconds / 60:g} minutes with {SESSIONS} sessions that rest",
-        target=f"< {SHARE:.0%} of a core, < {GROWTH / 1e6:g} MB",
-        khive=f"{used / seconds:.2%} of a core, {growth / 1e6:+.2f} MB (PSS)",
-        met=used / seconds < SHARE and growth < GROWTH,
-        notes=(f"Asked for anew {page.asked} times meanwhile.",),
-        data={"seconds": seconds, "processor": used, "growth_bytes": growth},
-    )

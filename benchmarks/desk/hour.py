@@ -1,0 +1,78 @@
+"""A page that is open for an hour before a fleet at work: what it costs the HTTP worker."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from benchmarks.core.context import Context
+from benchmarks.core.installation import Installation
+from benchmarks.core.processes import memory_of, processor_seconds
+from benchmarks.core.report import Row, say
+from benchmarks.core.session import Session
+from benchmarks.desk.fleet import ENTRIES, QUICK_ENTRIES, SESSIONS, filled, told
+from benchmarks.desk.reader import OpenPage, PageReader
+from khive_supervisor.control.client import ControlClient
+
+#: Seconds for which the page is open, and with --quick.
+OPEN, QUICK_OPEN = 3600.0, 60.0
+#: Sessions that are attached, beside those that hooks tell of.
+ATTACHED = 5
+#: Seconds between two things that happen: a prompt, an answer, or a call of a session.
+PACE = 10.0
+#: A part of a core, and bytes.
+SHARE, GROWTH = 0.01, 5e6
+
+
+def measure(context: Context) -> list[Row]:
+    """The row of the hour; it takes one."""
+    count = QUICK_ENTRIES if context.quick else ENTRIES
+    seconds = QUICK_OPEN if context.quick else OPEN
+    with filled(context, count) as khive, PageReader(khive) as reader, ExitStack() as stack:
+        sessions = [stack.enter_context(Session(khive.attach())) for _ in range(ATTACHED)]
+        for session in sessions:
+            session.initialize()
+        return [_open(khive, reader, sessions, seconds, count)]
+
+
+def _open(
+    khive: Installation, reader: PageReader, sessions: list[Session], seconds: float, count: int
+) -> Row:
+    pid = next(c["pid"] for c in khive.status()["children"] if c["name"] == "http")
+    page = OpenPage(reader)
+    page.changed.wait(10.0)
+    for number in range(3):  # what is read once and kept is no growth
+        _happen(khive, sessions, number)
+    say(f"a page is open for {seconds / 60:g} minutes")
+    asked, used, before = page.asked, processor_seconds([pid]), memory_of(pid)
+    _live(khive, sessions, seconds)
+    used, after = processor_seconds([pid]) - used, memory_of(pid)
+    page.close()
+    growth = (after.rest + after.index) - (before.rest + before.index)
+    return Row(
+        what=f"a page open for {seconds / 60:g} minutes, {count:,} entries, {SESSIONS} sessions "
+        f"of hooks and {ATTACHED} attached",
+        target=f"< {SHARE:.0%} of a core, < {GROWTH / 1e6:g} MB",
+        khive=f"{used / seconds:.2%} of a core, {growth / 1e6:+.2f} MB (PSS)",
+        met=used / seconds < SHARE and growth < GROWTH,
+        notes=(f"Something happened every {PACE:g} s; the page asked {page.asked - asked} times.",),
+        data={"seconds": seconds, "processor": used, "growth_bytes": growth},
+    )
+
+
+def _live(khive: Installation, sessions: list[Session], seconds: float) -> None:
+    """Have something happen in turn until the time is over."""
+    until, number = time.monotonic() + seconds, 0
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(PACE, left))
+        _happen(khive, sessions, number)
+        number += 1
+
+
+def _happen(khive: Installation, sessions: list[Session], number: int) -> None:
+    if number % 3 == 2:
+        sessions[number % len(sessions)].search(f"service {number} flag")
+        return
+    prompt = "" if number % 3 else f"Look at change {number}."
+    with ControlClient(khive.socket, "verbs", cwd="/", env={}) as client:
+        client.request("hooks.command", told(khive, f"s{number // 3 % SESSIONS}", prompt))
