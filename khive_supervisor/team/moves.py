@@ -16,6 +16,13 @@ class Compared(TypedDict):
     tables: int
 
 
+class PublishedHeadRow(TypedDict):
+    """A head of an audit chain, as it is printed, and the change of the log that it was at."""
+
+    head: str
+    number: int
+
+
 class Moved(TypedDict):
     """What came of a move, a join or a look before one."""
 
@@ -28,6 +35,8 @@ class Moved(TypedDict):
     node: NotRequired[str]
     #: What stands in the way of a move that is only looked at.
     problems: NotRequired[list[str]]
+    #: Heads that nodes have published.
+    heads: NotRequired[list[PublishedHeadRow]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.applying import Applier
-from khive_supervisor.sqlite.team.replica import Replica
+from khive_supervisor.sqlite.team.replica import CHAINS_SINCE, Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
 from khive_supervisor.team.order import LoggedChange, LogPosition, base_is_due, check_head
-from khive_workers.team import bases, nodes, retaking
+from khive_workers.team import bases, nodes, retaking, tables
+from khive_workers.team.heads import HeadExchange
 from khive_workers.team.server import TeamServer, boottime
 
 #: Seconds after which a node says anew that it is there.
@@ -46,6 +47,8 @@ class Following:
         self._told: int | None = None
         self._told_at = 0.0
         self._schema = row.schema
+        self._peers_of: TeamServer | None = None
+        self._heads = HeadExchange(store.audit, row.node)
 
     def position(self) -> LogPosition:
         """Return the last change that is in the replica."""
@@ -93,7 +96,12 @@ class Following:
         self._peers, self._until_peers = nodes.connected(server), 10
         base = bases.newest(server)
         self._base = base.position.number if base is not None else 0
+        if self._peers_of is not server:
+            tables.complete(server)
+            self._peers_of = server
         self._tell(server, here)
+        if self._schema >= CHAINS_SINCE:
+            self._heads.exchange(server, here)
         if (schema := nodes.schema(server)) > self._schema:
             self._note(lambda row: replace(row, schema=schema))
             self._schema = schema
@@ -122,6 +130,7 @@ class Following:
             "behind": max(0, self._head - here),
             "peers": self._peers,
             "base": self._base,
+            "audit": self._heads.problem,
             "clock_ahead_seconds": self._ahead(),
             "kept": retaking.kept_copies(self._store.path),
         }

@@ -9,9 +9,9 @@ from contextlib import closing
 from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.team.moves import Moved, MoveStep, line_of
+from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
 from khive_supervisor.team.order import base_is_due
-from khive_workers.team import bases, joining, tables
+from khive_workers.team import bases, heads, joining, tables
 from khive_workers.team.moving import StoreMover
 from khive_workers.team.server import TeamServer
 
@@ -88,6 +88,13 @@ def _base(server: TeamServer, config: Config, when: str) -> Moved:
     return Moved(server=server.host, entries=0, number=number)
 
 
+def _heads(server: TeamServer, _config: Config, _file: str) -> Moved:
+    """Return the heads of audit chains that nodes have published."""
+    found = heads.published(server)
+    told = [PublishedHeadRow(head=str(one.head), number=one.number) for one in found]
+    return Moved(server=server.host, entries=0, number=0, heads=told)
+
+
 def _base_number(server: TeamServer) -> int:
     base = bases.newest(server)
     return base.position.number if base is not None else 0
@@ -101,6 +108,7 @@ ERRANDS: dict[str, Errand] = {
     "to-file": _to_file,
     "leave": _leave,
     "base": _base,
+    "heads": _heads,
 }
 
 

@@ -58,6 +58,21 @@ CREATE TABLE IF NOT EXISTS khive.nodes (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
+#: What came later, each by a table that a server without it does not have. `heads`: the end of each
+#: node's audit chain, as it said on each day, at a change of the log.
+_LATER = {
+    "khive.heads": """
+CREATE TABLE IF NOT EXISTS khive.heads (
+    origin text NOT NULL,
+    day    date NOT NULL DEFAULT current_date,
+    seq    bigint NOT NULL,
+    hash   bytea NOT NULL,
+    number bigint NOT NULL,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (origin, day)
+)
+""",
+}
 
 
 def exist(server: TeamServer) -> bool:
@@ -75,8 +90,26 @@ def making(server: TeamServer) -> Iterator[None]:
     server.ask(f"SELECT pg_advisory_lock({_MAKING})")
     if not exist(server):
         _make(server)
+    complete(server)
     yield
     server.ask(f"SELECT pg_advisory_unlock({_MAKING})")
+
+
+def complete(server: TeamServer) -> list[str]:
+    """Make what an earlier release has not made; return what is missing all the same.
+
+    Only who owns the schema may: an operator has that one connect once, or runs `doctor`'s words.
+    """
+    missing = [
+        name for name in _LATER if server.ask("SELECT to_regclass(%s)", (name,)) == [(None,)]
+    ]
+    for name in list(missing):
+        try:
+            server.ask(_LATER[name])
+        except ServerRefuses:
+            continue
+        missing.remove(name)
+    return missing
 
 
 def _make(server: TeamServer) -> None:
