@@ -16,11 +16,12 @@ class Compared(TypedDict):
     tables: int
 
 
-class PublishedHeadRow(TypedDict):
-    """A head of an audit chain, as it is printed, and the change of the log that it was at."""
+class Member(TypedDict):
+    """A database role that is a member of a team: what it may see, and the nodes it connects."""
 
-    head: str
-    number: int
+    name: str
+    namespaces: list[str]
+    nodes: list[str]
 
 
 class Moved(TypedDict):
@@ -33,10 +34,11 @@ class Moved(TypedDict):
     bytes: NotRequired[int]
     file: NotRequired[str]
     node: NotRequired[str]
+    #: The role that owns the team's tables, and those that have rights.
+    owner: NotRequired[str]
+    members: NotRequired[list[Member]]
     #: What stands in the way of a move that is only looked at.
     problems: NotRequired[list[str]]
-    #: Heads that nodes have published.
-    heads: NotRequired[list[PublishedHeadRow]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from khive_supervisor.team.parts import ChangePart
 
 #: Changes since the last base after which another one is made, and those before it that are kept
 #: for nodes that are behind: applying so many takes a node a quarter of a minute.
@@ -14,15 +16,22 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class LoggedChange:
-    """One row of the log: its number, the schema that it was made by, and what it changes.
+    """One change of the log: its number, the schema that it was made by, and what it changes.
 
-    `nonce` is drawn by its writer: two changes of one number are told apart by it.
+    Attributes:
+        parts: those that this node may see; none of them: nothing in it is for this node.
+        nonce: drawn by its writer: two changes of one number are told apart by it.
+        marks: numbers of rows that it uses, by table, as `PartedChange` has them.
+        node, member: which node wrote it, connected as which database role.
     """
 
     number: int
     schema: int
-    changes: bytes
+    parts: tuple[ChangePart, ...]
     nonce: bytes = b""
+    marks: Mapping[str, int] = field(default_factory=dict)
+    node: str = ""
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,10 @@ class LogCut(OutOfOrder):
 
 class WritesLost(OutOfOrder):
     """The server has lost what this node has seen: a failover, or a backup that was restored."""
+
+
+class RightsChanged(OutOfOrder):
+    """A node may see other namespaces than its replica was made of."""
 
 
 class SchemaAhead(Exception):

@@ -99,8 +99,9 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         14,
-        "an audit chain for each node of a team, since when sessions do what they do",
-        (*chains.CHAINS, *sessions.SESSIONS),
+        "chains and members of a team, since when sessions do what they do",
+        (*chains.CHAINS, *sessions.SESSIONS, *chains.MEMBERS),
+        (SchemaEdit("profile_events", *chains.EVENTS),),
     ),
 )
 

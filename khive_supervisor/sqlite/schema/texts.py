@@ -127,7 +127,10 @@ TEXTS: dict[str, dict[str, Holds]] = {
     "spending": {"role": _OURS},
     "spending_days": {"role": _OURS},
     "role_limits": {"node": _OURS, "role": _OURS, "limits": _OURS},
-    "replica": {"node": _OURS, "server": _OURS, "boot": _OURS},
+    "replica": {
+        "node": _OURS, "server": _OURS, "boot": _OURS, "member": _OURS, "namespaces": _OURS,
+    },
+    "entry_members": {"member": _OURS},
     # What the chain tells is masked before it is hashed (`AuditTable.append`).
     "audit": {"kind": _OURS, "actor": _OURS, "subject": _OURS, "detail": _OURS},
     "audit_of_nodes": {

@@ -85,7 +85,8 @@ class TaskTable(ClaimTable, TaskStore):
         if task.idempotency is None:
             return None
         rows = self._database.rows(
-            f"SELECT {COLUMNS} FROM tasks WHERE idempotency = ?", [task.idempotency]
+            f"SELECT {COLUMNS} FROM tasks WHERE namespace = ? AND idempotency = ?",
+            [task.namespace, task.idempotency],
         )
         if not rows:
             return None

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import apsw
 
+from khive_supervisor import logs
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.migrations import NEWEST
+from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team.admission import PartAdmission
+from khive_supervisor.sqlite.team.splitting import ChangeSplitter
 from khive_supervisor.team.order import LoggedChange, LogPosition, following
+from khive_supervisor.team.parts import Rights
+
+log = logs.get("khive.team")
 
 #: A trigger that counts what it is on: the table, and the kind under which it is counted.
 _COUNTER = re.compile(
     r" ON (\w+)\b.*UPDATE changes SET count = count \+ 1 WHERE kind = '(\w+)'", re.DOTALL
 )
+#: The triggers that count entries and vectors: each node has its own counts, of what it has.
+_COUNTS = re.compile(r"CREATE TRIGGER (\w+)(.*?) ON (\w+)(.*vector_counts.*)", re.DOTALL)
 
 
 class Diverged(StoreError):
@@ -26,7 +34,10 @@ class Diverged(StoreError):
 
 
 class Applier:
-    """Applies changes; has a connection of its own, on which neither trigger nor reference acts."""
+    """Applies changes; has a connection of its own, on which neither trigger nor reference acts.
+
+    But for the triggers that count entries and vectors, which it has as temporary ones.
+    """
 
     def __init__(self, database: Database, entries: EntryTable) -> None:
         self._database = database
@@ -36,7 +47,10 @@ class Applier:
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("PRAGMA synchronous = NORMAL")
             triggers = connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
-            found = [_COUNTER.search(str(sql)) for (sql,) in triggers.fetchall()]
+            statements = [str(sql) for (sql,) in triggers.fetchall()]
+            _count_by_itself(connection, statements)
+            self._admission = PartAdmission(ChangeSplitter(connection))
+        found = [_COUNTER.search(sql) for sql in statements]
         #: By table, under which kind a change of it is counted.
         self._counted = {match[1]: match[2] for match in found if match}
 
@@ -56,19 +70,35 @@ class Applier:
             KhiveError: the replica cannot be written now.
         """
         with self._database.write(), self._database.raw() as connection:
-            here = replica.position(connection)
+            row = replica.read(connection)
+            here = row.position if row is not None else LogPosition(0)
             newer = following(here.number, changes, NEWEST)
-            tables: set[str] = set()
-            entries: set[int] = set()
+            applied = _Applied(row.rights if row is not None else Rights())
             for change in newer:
-                _apply_one(connection, change)
-                _note(change.changes, tables, entries)
-            self._entries.follow(sorted(entries))
-            self._count(tables)
+                self._apply_one(connection, change, row.node if row is not None else "", applied)
+            self._entries.follow(sorted(applied.entries))
+            self._count(applied.tables)
             if newer:
                 here = LogPosition(newer[-1].number, newer[-1].nonce)
                 replica.advance(connection, here)
         return here
+
+    def _apply_one(
+        self, connection: apsw.Connection, change: LoggedChange, node: str, applied: _Applied
+    ) -> None:
+        rights = applied.rights
+        for part in change.parts:
+            if not rights.see(part.name) and change.node != node:
+                continue
+            admitted = self._admission.admitted(part, change, rights)
+            if admitted.foreign:
+                log.warning("team.foreign_rows", change=change.number, member=change.member)
+            _put(connection, change.number, admitted.changes, lenient=not rights.full)
+            applied.tables |= admitted.tables
+            applied.entries |= admitted.entries
+            replica.note_member(connection, admitted.written, change.member)
+        if not rights.full:
+            _take_marks(connection, change.marks)
 
     def _count(self, tables: Iterable[str]) -> None:
         """Let this machine's processes see that these have changed, as the triggers would."""
@@ -76,27 +106,50 @@ class Applier:
             self._database.rows("UPDATE changes SET count = count + 1 WHERE kind = ?", [kind])
 
 
-def _apply_one(connection: apsw.Connection, change: LoggedChange) -> None:
+class _Applied:
+    """What changes have touched: tables, and entries whose words may be other ones now."""
+
+    def __init__(self, rights: Rights) -> None:
+        self.rights = rights
+        self.tables: set[str] = set()
+        self.entries: set[int] = set()
+
+
+def _count_by_itself(connection: apsw.Connection, statements: Iterable[str]) -> None:
+    for sql in statements:
+        if found := _COUNTS.fullmatch(sql):
+            name, when, table, body = found.groups()
+            connection.execute(
+                f"CREATE TEMP TRIGGER IF NOT EXISTS team_{name}{when} ON main.{table}{body}"
+            )
+
+
+def _put(connection: apsw.Connection, number: int, changes: bytes, *, lenient: bool) -> None:
+    """Apply a part. `lenient`: what it changes may be hidden from this node, and is left out."""
     clashes: list[str] = []
 
     def conflict(reason: int, row: apsw.TableChange) -> int:
+        if lenient and reason == apsw.SQLITE_CHANGESET_NOTFOUND:
+            return apsw.SQLITE_CHANGESET_OMIT
         why = apsw.mapping_session_conflict.get(reason, reason)
         clashes.append(f"{row.op} of {row.name}: {why}")
         return apsw.SQLITE_CHANGESET_ABORT
 
     try:
-        apsw.Changeset.apply(change.changes, connection, conflict=conflict)
+        apsw.Changeset.apply(changes, connection, filter=BELONGS.__contains__, conflict=conflict)
     except apsw.AbortError:
         raise Diverged(
-            f"Change {change.number} does not fit this node's replica ({'; '.join(clashes)}).",
+            f"Change {number} does not fit this node's replica ({'; '.join(clashes)}).",
             hint="It is taken anew from the server; if that happens again, report it.",
         ) from None
 
 
-def _note(changes: bytes, tables: set[str], entries: set[int]) -> None:
-    """Note which tables changes touch, and which entries' words may be other ones now."""
-    for row in apsw.Changeset.iter(changes):
-        tables.add(row.name)
-        if row.name == "entries":
-            values: Any = row.new if row.op == "INSERT" else row.old
-            entries.add(int(values[0]))
+def _take_marks(connection: apsw.Connection, marks: Mapping[str, int]) -> None:
+    """Give no number again that a row has which is hidden from this node."""
+    for table, mark in marks.items():
+        if table in BELONGS:
+            connection.execute(
+                "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (mark, table)
+            )
+            if not connection.changes():
+                connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, mark))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apsw
@@ -14,6 +15,7 @@ from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.tasks import lease
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.team.order import LogPosition
+from khive_supervisor.team.parts import Rights
 
 #: The schema that has an audit chain for each node.
 CHAINS_SINCE = 14
@@ -32,6 +34,7 @@ class Replica:
         boot, ahead: what the server's clock is ahead of the clock of that boot, in seconds.
         epoch: how often it was taken anew: what is kept of it in memory is of one epoch.
         schema: the schema that all nodes of the team know.
+        rights: what this node might see when the replica was made: it has nothing else.
     """
 
     node: str
@@ -42,6 +45,7 @@ class Replica:
     ahead: float = 0.0
     epoch: int = 0
     schema: int = 0
+    rights: Rights = field(default_factory=Rights)
 
     @property
     def position(self) -> LogPosition:
@@ -52,18 +56,23 @@ class Replica:
 def read(connection: apsw.Connection) -> Replica | None:
     """Return a replica's row; None in a store of one machine."""
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT node, server, number, nonce, boot, ahead, epoch, schema FROM replica"
+        "SELECT node, server, number, nonce, boot, ahead, epoch, schema, member, namespaces "
+        "FROM replica"
     ).fetchall()
-    return Replica(*rows[0]) if rows else None
+    if not rows:
+        return None
+    *row, member, namespaces = rows[0]
+    return replace(Replica(*row), rights=Rights(member, tuple(json.loads(namespaces))))
 
 
 def put(connection: apsw.Connection, row: Replica) -> None:
     """Write the row, inside or outside of a transaction."""
     connection.execute(
         "INSERT OR REPLACE INTO replica (only, node, server, number, nonce, boot, ahead, epoch, "
-        "schema) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "schema, member, namespaces) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             row.node, row.server, row.number, row.nonce, row.boot, row.ahead, row.epoch, row.schema,
+            row.rights.member, json.dumps(row.rights.namespaces),
         ),
     )  # fmt: skip
 
@@ -77,6 +86,16 @@ def position(connection: apsw.Connection) -> LogPosition:
 def advance(connection: apsw.Connection, to: LogPosition) -> None:
     """Write down that a change is in here, in the transaction that brings it."""
     connection.execute("UPDATE replica SET number = ?, nonce = ?", (to.number, to.nonce))
+
+
+def note_member(connection: apsw.Connection, entries: Sequence[int], member: str) -> None:
+    """Write down which member has written entries."""
+    if entries and member:
+        connection.execute(
+            "INSERT OR REPLACE INTO entry_members (entry_id, member) "
+            "SELECT value, ? FROM json_each(?)",
+            (member, json.dumps(entries)),
+        )
 
 
 def heard_file(store_path: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import apsw
 
-from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.errors import Denied, StoreUnavailable
 from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
-from khive_supervisor.sqlite.schema.shared import SHARED
+from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, SHARED
 from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team.splitting import PARTED_SINCE, ChangeSplitter, whole
 from khive_supervisor.sqlite.team.turn_client import TurnClient
 from khive_supervisor.team.order import LogPosition
+from khive_supervisor.team.parts import WHOLE, PartedChange, Rights
 
 
 class SharedTurn(WriteTurn):
@@ -20,9 +22,14 @@ class SharedTurn(WriteTurn):
         self._granted = granted
         self._session: apsw.Session | None = None
         self._held = True
+        self._rights = Rights()
+        self._parted_team = True
 
     def begin(self, connection: apsw.Connection) -> None:
-        have = replica.position(connection)
+        row = replica.read(connection)
+        have = row.position if row is not None else LogPosition(0)
+        self._rights = row.rights if row is not None else Rights()
+        self._parted_team = row is not None and row.schema >= PARTED_SINCE
         if have != self._granted:
             raise StoreUnavailable(
                 f"The replica has come to change {have.number} and not {self._granted.number}; "
@@ -30,15 +37,37 @@ class SharedTurn(WriteTurn):
                 hint="Try again.",
             )
         self._session = apsw.Session(connection, "main")
-        self._session.table_filter(SHARED.__contains__)
+        shared = SHARED if self._parted_team else SHARED | COUNTED_TOGETHER
+        self._session.table_filter(shared.__contains__)
         self._session.attach()
 
     def accept(self, connection: apsw.Connection) -> None:
         assert self._session is not None
         changes = self._session.changeset()
         if changes:
+            splitter = ChangeSplitter(connection)
+            change = self._parted(splitter, changes)
             self._held = False
-            replica.advance(connection, self._client.hand_over(changes))
+            here = self._client.hand_over(change)
+            replica.advance(connection, here)
+            replica.note_member(connection, splitter.written, self._rights.member)
+
+    def _parted(self, splitter: ChangeSplitter, changes: bytes) -> PartedChange:
+        assert self._session is not None
+        if not self._parted_team:
+            return whole(changes)
+        # What was there before is in a changeset, too: of what is purged it is not to travel.
+        sent = self._session.patchset() if splitter.purges(changes) else b""
+        change = splitter.split(changes, sent)
+        for part in change.parts:
+            if part.name != WHOLE and not self._rights.see(part.name):
+                raise Denied(
+                    f"{self._rights.member} has no right to the namespace {part.name!r} of this "
+                    "team: nothing was stored.",
+                    hint="`session.namespace` names another one, or the team's owner gives the "
+                    f"right: khive-supervisor team grant {self._rights.member} {part.name}.",
+                )
+        return change
 
     def end(self, connection: apsw.Connection) -> None:
         if self._session is not None:

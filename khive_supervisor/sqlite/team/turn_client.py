@@ -17,6 +17,7 @@ from khive_supervisor.team.messages import (
     TurnMessage,
 )
 from khive_supervisor.team.order import LogPosition
+from khive_supervisor.team.parts import PartedChange
 
 #: Seconds that a replicator may take to accept a connection, and beyond its own waiting to answer.
 CONNECT_DEADLINE, ANSWER_GRACE = 2.0, 10.0
@@ -59,14 +60,14 @@ class TurnClient:
         answer = self._exchange(TurnMessage(MessageKind.TAKE))
         return self._position(answer, MessageKind.GRANTED)
 
-    def hand_over(self, changes: bytes) -> LogPosition:
-        """Have changes accepted; return their number and nonce. The turn is over then.
+    def hand_over(self, change: PartedChange) -> LogPosition:
+        """Have a change accepted; return its number and nonce. The turn is over then.
 
         Raises:
-            StoreUnavailable: they were not accepted, or nobody knows; the message says which.
+            StoreUnavailable: it was not accepted, or nobody knows; the message says which.
         """
         try:
-            answer = self._exchange(TurnMessage(MessageKind.CHANGES, changes))
+            answer = self._exchange(TurnMessage(MessageKind.CHANGES, change.encode()))
         except ConnectionError:
             self.close()
             raise StoreUnavailable(

@@ -104,7 +104,8 @@ class WorkflowTable(WorkflowStore):
         if run.idempotency is None:
             return None
         rows = self._database.rows(
-            f"SELECT {_RUN} FROM workflow_runs WHERE idempotency = ?", [run.idempotency]
+            f"SELECT {_RUN} FROM workflow_runs WHERE namespace = ? AND idempotency = ?",
+            [run.namespace, run.idempotency],
         )
         if not rows:
             return None

@@ -24,6 +24,7 @@ from khive_supervisor.store.model import NewEntry
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import Claimant, NewTask, Outcome, RoleRow
 from khive_supervisor.team.order import LoggedChange, LogPosition, OutOfOrder
+from khive_supervisor.team.parts import PartedChange
 
 
 @dataclass
@@ -40,14 +41,17 @@ class Log(TurnClient):
         self.turns += 1
         return self.position
 
-    def hand_over(self, changes: bytes) -> LogPosition:
+    def hand_over(self, change: PartedChange) -> LogPosition:
         number = len(self.changes) + 1
-        self.changes.append(LoggedChange(number, NEWEST, changes, b"n%d" % number))
+        logged = LoggedChange(
+            number, change.schema, change.parts, b"n%d" % number, change.marks, "n1", "somebody"
+        )
+        self.changes.append(logged)
         return self.position
 
     @property
     def position(self) -> LogPosition:
-        newest = self.changes[-1] if self.changes else LoggedChange(0, NEWEST, b"")
+        newest = self.changes[-1] if self.changes else LoggedChange(0, NEWEST, ())
         return LogPosition(newest.number, newest.nonce)
 
     def give_back(self) -> None:
@@ -71,7 +75,7 @@ class Nodes:
 
     def contents(self, store: SqliteStore) -> dict[str, list[tuple[object, ...]]]:
         found = {}
-        for table in sorted(SHARED):
+        for table in sorted({*SHARED, "vector_counts"}):
             found[table] = sorted(store.database.rows(f"SELECT * FROM {table}"), key=repr)
         words = "SELECT term, doc, col, offset FROM entries_occurrences ORDER BY 1, 2, 3, 4"
         found["words"] = store.database.rows(words)
@@ -82,7 +86,7 @@ def make_replica(path: Path, source: SqliteStore, node: str) -> str:
     path.mkdir()
     copy_to(source.database, str(path / "khive.db"))
     connection = apsw.Connection(str(path / "khive.db"))
-    replica.put(connection, Replica(node, "s", 0))
+    replica.put(connection, Replica(node, "s", 0, schema=NEWEST))
     connection.close()
     return str(path / "khive.db")
 
@@ -159,7 +163,7 @@ def test_what_was_applied_is_not_applied_again(nodes: Nodes) -> None:
     nodes.catch_up()
     assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
     with pytest.raises(OutOfOrder):
-        nodes.applier.apply([LoggedChange(99, NEWEST, b"")])
+        nodes.applier.apply([LoggedChange(99, NEWEST, ())])
 
 
 def test_what_does_not_fit_is_told_and_changes_nothing(nodes: Nodes) -> None:

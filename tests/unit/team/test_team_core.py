@@ -92,7 +92,7 @@ def test_numbers_and_refusals_are_read_as_they_were_written() -> None:
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_only_what_follows_without_a_hole_is_applied(position: int, first: int, count: int) -> None:
-    changes = [LoggedChange(first + number, 1, b"") for number in range(count)]
+    changes = [LoggedChange(first + number, 1, ()) for number in range(count)]
     newer = [change for change in changes if change.number > position]
     if newer and newer[0].number != position + 1:
         with pytest.raises(OutOfOrder, match=r"missing|begins at"):
@@ -103,7 +103,7 @@ def test_only_what_follows_without_a_hole_is_applied(position: int, first: int, 
 
 def test_a_later_releases_change_and_a_server_that_lost_some_are_told() -> None:
     with pytest.raises(SchemaAhead, match="upgrade"):
-        following(0, [LoggedChange(1, 9, b"")], 8)
+        following(0, [LoggedChange(1, 9, ())], 8)
     with pytest.raises(OutOfOrder, match="3 acknowledged writes"):
         check_head(LogPosition(10), 7, None)
     with pytest.raises(WritesLost, match="another one"):

@@ -11,12 +11,17 @@ from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.applying import Applier
-from khive_supervisor.sqlite.team.replica import CHAINS_SINCE, Replica
+from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
-from khive_supervisor.team.order import LoggedChange, LogPosition, base_is_due, check_head
-from khive_workers.team import bases, nodes, retaking, tables
-from khive_workers.team.heads import HeadExchange
+from khive_supervisor.team.order import (
+    LoggedChange,
+    LogPosition,
+    RightsChanged,
+    base_is_due,
+    check_head,
+)
+from khive_workers.team import bases, members, nodes, retaking
 from khive_workers.team.server import TeamServer, boottime
 
 #: Seconds after which a node says anew that it is there.
@@ -44,11 +49,10 @@ class Following:
         self._heard = replica.heard_file(store.path)
         self._until_peers = 0
         self._base = 0
+        self._to_slice = False
         self._told: int | None = None
         self._told_at = 0.0
         self._schema = row.schema
-        self._peers_of: TeamServer | None = None
-        self._heads = HeadExchange(store.audit, row.node)
 
     def position(self) -> LogPosition:
         """Return the last change that is in the replica."""
@@ -96,12 +100,10 @@ class Following:
         self._peers, self._until_peers = nodes.connected(server), 10
         base = bases.newest(server)
         self._base = base.position.number if base is not None else 0
-        if self._peers_of is not server:
-            tables.complete(server)
-            self._peers_of = server
+        self._to_slice = (
+            base is not None and members.need_slices(server) and not bases.sliced(server, base)
+        )
         self._tell(server, here)
-        if self._schema >= CHAINS_SINCE:
-            self._heads.exchange(server, here)
         if (schema := nodes.schema(server)) > self._schema:
             self._note(lambda row: replace(row, schema=schema))
             self._schema = schema
@@ -114,13 +116,33 @@ class Following:
             self._told, self._told_at = here, now
 
     def base_is_due(self) -> bool:
-        """Return whether the log has become long since the last base."""
-        return base_is_due(self.position().number, self._base)
+        """Return whether the log has become long since the last base, or it is to be in slices."""
+        if not self._row.rights.full:
+            return False
+        return self._to_slice or base_is_due(self.position().number, self._base)
+
+    def check_rights(self, server: TeamServer) -> None:
+        """Check that this node may see what its replica was made of.
+
+        Raises:
+            RightsChanged: it may see more, or less.
+            StoreRefused: it may see nothing, and its replica has nothing.
+        """
+        now = members.rights(server)
+        if now.namespaces != self._row.rights.namespaces:
+            raise RightsChanged(
+                f"The rights of {now.member} are other ones now: {', '.join(now.namespaces) or '-'}"
+            )
+        members.check_any(now)
 
     def retake(self, server: TeamServer, *, keep: bool) -> tuple[str, int]:
         """Take the replica anew; returns what `retaking.retake` does. Raises KhiveError."""
         self._until_peers = 0
-        return retaking.retake(server, self._store, keep=keep)
+        found = retaking.retake(server, self._store, keep=keep)
+        row = self._store.replica()
+        assert row is not None
+        self._row = row
+        return found
 
     def numbers(self) -> dict[str, object]:
         """Return what is told of it: numbers and the nodes that are connected."""
@@ -130,7 +152,6 @@ class Following:
             "behind": max(0, self._head - here),
             "peers": self._peers,
             "base": self._base,
-            "audit": self._heads.problem,
             "clock_ahead_seconds": self._ahead(),
             "kept": retaking.kept_copies(self._store.path),
         }

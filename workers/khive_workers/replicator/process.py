@@ -39,6 +39,7 @@ from khive_supervisor.team.order import (
     LoggedChange,
     LogPosition,
     OutOfOrder,
+    RightsChanged,
     SchemaAhead,
     check_caught_up,
 )
@@ -49,7 +50,7 @@ from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
 from khive_workers.replicator.renewal import Renewal
 from khive_workers.replicator.turn import ServedTurn
-from khive_workers.team import errands
+from khive_workers.team import errands, tables
 from khive_workers.team.server import ServerAway, TeamServer
 
 log = logs.get("khive.replicator")
@@ -87,7 +88,7 @@ class Replicator:
         self._misfit: Exception | None = None
         self._renewal = Renewal()
         name = f"khive {row.node}"
-        self._connector = Connector(lambda: TeamServer.connect(config.store.url, name), self._wake)
+        self._connector = Connector(lambda: tables.connect(config.store.url, name), self._wake)
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -165,6 +166,7 @@ class Replicator:
         try:
             if server is not None:
                 self._mend(server)
+                self._following.check_rights(server)
                 head = self._following.look(server)
                 if head != self._following.position().number:
                     self._follow(server)
@@ -181,7 +183,9 @@ class Replicator:
         misfit = self._misfit
         if misfit is None:
             return
-        kept, lost = self._following.retake(server, keep=not isinstance(misfit, LogCut))
+        kept, lost = self._following.retake(
+            server, keep=not isinstance(misfit, LogCut | RightsChanged)
+        )
         self._misfit = None
         log.warning("team.taken_anew", why=str(misfit), kept=kept, entries_only_there=lost)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from khive_supervisor.errors import KhiveError
-from khive_supervisor.sqlite.schema.shared import needed
 from khive_supervisor.team import turns
 from khive_supervisor.team.messages import (
     MessageKind,
@@ -24,6 +23,7 @@ from khive_supervisor.team.order import (
     check_caught_up,
     check_head,
 )
+from khive_supervisor.team.parts import PartedChange
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.team.server import ServerAway, TeamServer
@@ -70,7 +70,7 @@ class ServedTurn:
         self._host = host
         self._writer = writer
         self._position = LogPosition(0)
-        self._changes = b""
+        self._change = PartedChange(())
         self._nonce = uuid.uuid4().bytes
         self._why = ""
         self._acts: dict[TurnAction, Callable[[], TurnEvent | None]] = {
@@ -122,7 +122,8 @@ class ServedTurn:
         assert server is not None
         try:
             number = self._position.number + 1
-            change = LoggedChange(number, needed(self._changes), self._changes, self._nonce)
+            given = self._change
+            change = LoggedChange(number, given.schema, given.parts, self._nonce, given.marks)
             server.append(self._host.node, change)
         except ServerAway as error:
             self._host.failed(error)
@@ -164,8 +165,10 @@ class ServedTurn:
     def _understood(self, message: TurnMessage | None) -> TurnEvent:
         if message is None or message.kind is MessageKind.TAKE:
             return TurnEvent.GONE
-        self._changes = message.body
-        return TurnEvent.CHANGES if message.kind is MessageKind.CHANGES else TurnEvent.GIVEN_BACK
+        if message.kind is not MessageKind.CHANGES:
+            return TurnEvent.GIVEN_BACK
+        self._change = PartedChange.decode(message.body)
+        return TurnEvent.CHANGES
 
     def _tell_accepted(self) -> None:
         self._writer.send(numbered(MessageKind.ACCEPTED, self._position))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from khive_supervisor.errors import StoreError
 from khive_supervisor.team.order import LogPosition
 from khive_workers.team.server import TeamServer
 
@@ -39,6 +41,54 @@ class Base:
 def newest(server: TeamServer) -> Base | None:
     """Return the newest base that is whole; None: there is none."""
     return _found(server, "ready ORDER BY id DESC LIMIT 1")
+
+
+def sliced(server: TeamServer, base: Base) -> bool:
+    """Return whether a base is there in slices, too."""
+    sql = "SELECT EXISTS (SELECT FROM khive.slices WHERE base = %s AND namespace = '')"
+    return bool(server.ask(sql, (base.id,))[0][0])
+
+
+def upload_slice(server: TeamServer, base: int, name: str, path: str) -> None:
+    """Have the server hold a slice of a base that does not count yet."""
+    count = max(1, -(-os.path.getsize(path) // PART))
+    with open(path, "rb") as file:
+        for part in range(count):
+            server.ask(
+                "INSERT INTO khive.slices VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (base, name, part, count, zlib.compress(file.read(PART), 1)),
+            )
+
+
+def slice_names(server: TeamServer, base: Base) -> list[str]:
+    """Return the names of the slices of a base that this member may see."""
+    sql = "SELECT DISTINCT namespace FROM khive.slices WHERE base = %s ORDER BY 1"
+    return [name for (name,) in server.ask(sql, (base.id,))]
+
+
+def load_slice(server: TeamServer, base: Base, name: str, path: str) -> None:
+    """Write a slice to a file.
+
+    Raises:
+        StoreError: the server does not have all of it.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    part, parts = 0, 1
+    with open(descriptor, "wb") as file:
+        while part < parts:
+            rows = server.ask(
+                "SELECT parts, data FROM khive.slices "
+                "WHERE base = %s AND namespace = %s AND part = %s",
+                (base.id, name, part),
+            )
+            if not rows:
+                raise StoreError(
+                    f"The base at change {base.position.number} is not whole any more.",
+                    hint="Repeat it: another one has taken its place.",
+                )
+            parts, data = rows[0]
+            file.write(zlib.decompress(data))
+            part += 1
 
 
 def renewing(server: TeamServer) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import closing
 
 from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
+from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
+from khive_supervisor.team.moves import Moved, MoveStep, line_of
 from khive_supervisor.team.order import base_is_due
-from khive_workers.team import bases, heads, joining, tables
+from khive_workers.team import bases, joining, members, tables
 from khive_workers.team.moving import StoreMover
 from khive_workers.team.server import TeamServer
 
@@ -88,11 +90,38 @@ def _base(server: TeamServer, config: Config, when: str) -> Moved:
     return Moved(server=server.host, entries=0, number=number)
 
 
-def _heads(server: TeamServer, _config: Config, _file: str) -> Moved:
-    """Return the heads of audit chains that nodes have published."""
-    found = heads.published(server)
-    told = [PublishedHeadRow(head=str(one.head), number=one.number) for one in found]
-    return Moved(server=server.host, entries=0, number=0, heads=told)
+def _grant(server: TeamServer, config: Config, asked: str) -> Moved:
+    """Give a right; where the base is not apart by namespace yet, another one is made that is."""
+    member, namespace = json.loads(asked)
+    with tables.making(server):
+        members.grant(server, member, namespace)
+    base = bases.newest(server)
+    if members.need_slices(server) and base is not None and not bases.sliced(server, base):
+        _base(server, config, "now")
+    return _users(server, config, "")
+
+
+def _revoke(server: TeamServer, config: Config, asked: str) -> Moved:
+    member, namespace = json.loads(asked)
+    with tables.making(server):
+        had = members.revoke(server, member, namespace)
+    if not had:
+        raise InvalidInput(
+            f"The role {member} has no right to {namespace}; nothing was taken.",
+            hint="`khive-supervisor team users` shows who has which.",
+        )
+    return _users(server, config, "")
+
+
+def _users(server: TeamServer, _: Config, __: str) -> Moved:
+    found = members.members(server) if tables.have_members(server) else []
+    return Moved(
+        server=server.host,
+        entries=0,
+        number=server.look(0).number,
+        owner=members.owner(server),
+        members=found,
+    )
 
 
 def _base_number(server: TeamServer) -> int:
@@ -108,7 +137,9 @@ ERRANDS: dict[str, Errand] = {
     "to-file": _to_file,
     "leave": _leave,
     "base": _base,
-    "heads": _heads,
+    "grant": _grant,
+    "revoke": _revoke,
+    "users": _users,
 }
 
 

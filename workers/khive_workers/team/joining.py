@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -18,15 +19,21 @@ from khive_supervisor.sqlite.schema import migrations
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team import replica, slicing
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.order import forgotten_before
-from khive_workers.team import bases, nodes, tables
+from khive_supervisor.team.parts import TEAM, Rights
+from khive_workers.team import bases, members, nodes, tables
 from khive_workers.team.bases import Base, Progress
 from khive_workers.team.server import TeamServer
 
 #: Local tables that are kept in a base: the words of its entries, and the counters' rows.
-KEPT_LOCALLY = frozenset({"changes", "entries_fts", "entries_terms", "entries_occurrences"})
+KEPT_LOCALLY = frozenset(
+    {
+        "changes", "entries_fts", "entries_terms", "entries_occurrences", "entry_members",
+        "vector_counts",
+    }
+)  # fmt: skip
 
 
 def node_name() -> str:
@@ -44,6 +51,8 @@ def join(server: TeamServer, path: str, progress: Progress = untold) -> Base:
     Raises:
         KhiveError: it could not be made; nothing is at the path.
     """
+    if tables.exist(server):
+        members.check_any(members.rights(server))
     with tables.making(server):
         base = bases.newest(server)
         if base is None:
@@ -69,6 +78,23 @@ def take(server: TeamServer, base: Base, part: str, node: str, progress: Progres
             f"The team's store is of the schema {base.schema}, and this release knows {NEWEST}.",
             hint="Upgrade this node: pip install --upgrade khive-supervisor.",
         )
+    rights = members.rights(server)
+    if rights.full:
+        _take_whole(server, base, part, progress)
+    else:
+        _take_slices(server, base, part, rights, progress)
+    team = server.look(base.position.number).team
+    made = Replica(
+        node, team, base.position.number, base.position.nonce, schema=nodes.schema(server),
+        rights=rights,
+    )  # fmt: skip
+    with closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        migrations.migrate(connection)  # a node of an earlier release may have made it
+        replica.put(connection, made)
+    sync(part)
+
+
+def _take_whole(server: TeamServer, base: Base, part: str, progress: Progress) -> None:
     found = hashlib.sha256()
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
@@ -81,14 +107,28 @@ def take(server: TeamServer, base: Base, part: str, node: str, progress: Progres
             f"The base at change {base.position.number} is damaged.",
             hint="Repeat it: a node makes another base from time to time.",
         )
-    team = server.look(base.position.number).team
-    made = Replica(
-        node, team, base.position.number, base.position.nonce, schema=nodes.schema(server)
-    )
-    with closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        migrations.migrate(connection)  # a node of an earlier release may have made it
-        replica.put(connection, made)
-    sync(part)
+
+
+def _take_slices(
+    server: TeamServer, base: Base, part: str, rights: Rights, progress: Progress
+) -> None:
+    if not rights.namespaces:
+        slicing.merge((), part)
+        return
+    names = [name for name in bases.slice_names(server, base) if rights.see(name)]
+    if TEAM not in names:
+        raise StoreError(
+            "The server has no base yet that is apart by namespace.",
+            hint="A node that sees all namespaces makes one within a minute: repeat this then.",
+        )
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(part)) as directory:
+        paths = [os.path.join(directory, str(number)) for number in range(len(names))]
+        for done, (name, path) in enumerate(zip(names, paths, strict=True), 1):
+            bases.load_slice(server, base, name, path)
+            progress(done, len(names) + 1)
+        slicing.merge(paths, part)
+        with SqliteStore(part, guarded=False) as store:
+            slicing.write_words(store.database, store.entries)
 
 
 def _make_first(server: TeamServer, path: str) -> None:
@@ -110,10 +150,25 @@ def put(server: TeamServer, store: SqliteStore, copy: str, node: str) -> Base:
     try:
         base = strip(copy)
         there = bases.upload(server, base, node, copy, untold)
+        if members.need_slices(server):
+            _put_slices(server, there, copy)
         bases.publish(server, there, forgotten_before(base.position.number))
     finally:
         os.unlink(copy)
     return base
+
+
+def _put_slices(server: TeamServer, base: int, copy: str) -> None:
+    with closing(apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        names = slicing.namespaces(connection)
+    path = copy + ".slice"
+    try:
+        for name in names:
+            slicing.write_slice(copy, name, path)
+            bases.upload_slice(server, base, name, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def strip(copy: str) -> Base:

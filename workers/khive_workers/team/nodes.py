@@ -51,7 +51,7 @@ def tell(server: TeamServer, node: str, number: int) -> None:
     server.ask(
         "INSERT INTO khive.nodes (name, number, schema, release) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT (name) DO UPDATE SET number = excluded.number, schema = excluded.schema, "
-        "release = excluded.release, at = clock_timestamp()",
+        "release = excluded.release, at = clock_timestamp(), member = excluded.member",
         (node, number, NEWEST, __version__),
     )
 

@@ -7,11 +7,13 @@ that of the commits. The tables are made in `tables`.
 # ruff: noqa: S608 - statements are put together from this module's constants and numbers
 from __future__ import annotations
 
+import json
+import os
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -21,6 +23,8 @@ from psycopg.pq import TransactionStatus
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.team.clock import Sample
 from khive_supervisor.team.order import BATCH, LoggedChange
+from khive_supervisor.team.parts import ChangePart
+from khive_workers.team import trust
 
 #: The oldest major version of a server that is used.
 OLDEST = 15
@@ -29,9 +33,12 @@ OLDEST = 15
 CONNECT_TIMEOUT, LOCK_TIMEOUT, IDLE_TIMEOUT = 3, 8, 20
 #: Milliseconds without an acknowledgement of what was sent after which a connection is lost.
 _ACKNOWLEDGED = 5000
+#: The next changes after a number; parts that this member may not see are not among the rows.
 _NEWER = (
-    "SELECT number, schema, changes, nonce FROM khive.log WHERE number > {} ORDER BY number, part"
+    "SELECT number, schema, nonce, part, changes, marks, node, member FROM khive.log "
+    "WHERE number > {0}{1} ORDER BY number, part"
 )
+_BATCH = " AND number < (SELECT min(number) FROM khive.log WHERE number > {0}) + " + str(BATCH)
 
 
 class ServerAway(StoreUnavailable):
@@ -91,7 +98,9 @@ class TeamServer:
             "tcp_user_timeout": _ACKNOWLEDGED,
         }
         try:
-            said = conninfo_to_dict(url)
+            said = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+            home = os.path.expanduser("~")
+            own |= trust.options(said, os.environ, home, psycopg.pq.version())
             found = psycopg.connect(
                 url,
                 autocommit=True,
@@ -104,6 +113,8 @@ class TeamServer:
                 f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'; LISTEN khive"
             )
         except psycopg.Error as error:
+            if trust.is_about(str(error)):
+                raise ServerRefuses(_words(error), hint=trust.HINT) from None
             raise _away(error) from None
         if found.info.server_version < OLDEST * 10000:
             found.close()
@@ -175,7 +186,8 @@ class TeamServer:
     def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
         with _translated():
-            cursor = self._connection.execute(_NEWER.format(int(position)) + f" LIMIT {BATCH}")
+            after = int(position)
+            cursor = self._connection.execute(_NEWER.format(after, _BATCH.format(after)))
             return _changes(cursor.fetchall())
 
     def lock(self, position: int) -> LockedHead:
@@ -187,7 +199,7 @@ class TeamServer:
         with _translated(self):
             cursor = self._connection.execute(
                 f"BEGIN; SELECT number, {_nonce_of(position)} FROM khive.head FOR UPDATE; "
-                + _NEWER.format(int(position))
+                + _NEWER.format(int(position), "")
             )
             cursor.nextset()
             row = cursor.fetchone()
@@ -202,13 +214,22 @@ class TeamServer:
             ServerAway: it is not known whether that was done.
             ServerRefuses: it was not.
         """
-        nonce = uuid.UUID(bytes=change.nonce)
+        nonce, marks = uuid.UUID(bytes=change.nonce), json.dumps(change.marks)
+        insert = (
+            "INSERT INTO khive.log (number, node, schema, nonce, part, changes, marks) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s); "
+        )
+        values: list[object] = []
+        for part in change.parts:
+            values += (
+                change.number, node, change.schema, nonce, part.name, part.changes,
+                "" if part.name else marks,
+            )  # fmt: skip
         with _translated(self):
             self._connection.execute(
-                "INSERT INTO khive.log (number, node, schema, nonce, changes) "
-                "VALUES (%s, %s, %s, %s, %s); "
-                "UPDATE khive.head SET number = %s; NOTIFY khive; COMMIT",
-                (change.number, node, change.schema, nonce, change.changes, change.number),
+                insert * len(change.parts)
+                + "UPDATE khive.head SET number = %s; NOTIFY khive; COMMIT",
+                (*values, change.number),
             )
 
     def roll_back(self) -> None:
@@ -227,7 +248,7 @@ class TeamServer:
         with _translated(self):
             cursor = self._connection.execute(
                 "BEGIN; SELECT FROM khive.head FOR UPDATE; "
-                "SELECT number FROM khive.log WHERE nonce = %s; ",
+                "SELECT number FROM khive.log WHERE nonce = %s LIMIT 1; ",
                 (uuid.UUID(bytes=nonce),),
             )
             cursor.nextset()
@@ -250,10 +271,16 @@ class TeamServer:
 
 
 def _changes(rows: Sequence[tuple[Any, ...]]) -> list[LoggedChange]:
-    return [
-        LoggedChange(number, schema, bytes(data), nonce.bytes)
-        for number, schema, data, nonce in rows
-    ]
+    """Return the changes of rows, of which each is a part; the first of a change has no name."""
+    found: list[LoggedChange] = []
+    for number, schema, nonce, name, data, marks, node, member in rows:
+        part = ChangePart(name, bytes(data))
+        if found and found[-1].number == number:
+            found[-1] = replace(found[-1], parts=(*found[-1].parts, part))
+        else:
+            told = json.loads(marks) if marks else {}
+            found.append(LoggedChange(number, schema, (part,), nonce.bytes, told, node, member))
+    return found
 
 
 def _nonce_of(position: int) -> str:

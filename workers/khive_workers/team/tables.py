@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from khive_supervisor.errors import StoreUnavailable
 from khive_workers.team.server import ServerRefuses, TeamServer
 
 #: The key of the advisory lock of whoever makes the tables, or the first base.
 _MAKING = 7_310_552_001
 
 #: `head`: one row, whose lock is the turn to write; `team` names the store. `log`: every change, a
-#: part for each number, so that several can be there later. `base`: a whole replica at some number,
+#: row for each of its parts. `base`: a whole replica at some number,
 #: for nodes that join; it counts when it is `ready`. `nodes`: how far each node has come.
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS khive;
@@ -58,26 +59,104 @@ CREATE TABLE IF NOT EXISTS khive.nodes (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
-#: What came later, each by a table that a server without it does not have. `heads`: the end of each
-#: node's audit chain, as it said on each day, at a change of the log.
-_LATER = {
-    "khive.heads": """
-CREATE TABLE IF NOT EXISTS khive.heads (
-    origin text NOT NULL,
-    day    date NOT NULL DEFAULT current_date,
-    seq    bigint NOT NULL,
-    hash   bytea NOT NULL,
-    number bigint NOT NULL,
-    at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (origin, day)
+
+#: What members are for. `rights`: which database role may see which namespace, `*` being all.
+#: `slices`: a base in parts by namespace, for those who do not see all. `member`: as which role
+#: something was written; the server fills it in, and nobody else can. A role that could read
+#: everything when these were made goes on to.
+_MEMBERS = """
+BEGIN;
+ALTER TABLE khive.log ADD COLUMN IF NOT EXISTS marks text NOT NULL DEFAULT '';
+ALTER TABLE khive.log ADD COLUMN IF NOT EXISTS member name NOT NULL DEFAULT '';
+ALTER TABLE khive.log ALTER COLUMN member SET DEFAULT current_user;
+ALTER TABLE khive.log DROP CONSTRAINT IF EXISTS log_nonce_key;
+CREATE UNIQUE INDEX IF NOT EXISTS log_nonce ON khive.log (nonce, part);
+ALTER TABLE khive.nodes ADD COLUMN IF NOT EXISTS member name NOT NULL DEFAULT '';
+ALTER TABLE khive.nodes ALTER COLUMN member SET DEFAULT current_user;
+CREATE TABLE khive.rights (
+    member    name NOT NULL,
+    namespace text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (member, namespace)
+);
+INSERT INTO khive.rights (member, namespace)
+    SELECT DISTINCT coalesce(r.rolname, 'public'), '*'
+    FROM pg_class AS c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    WHERE c.oid = 'khive.log'::regclass AND a.grantee <> c.relowner AND a.privilege_type = 'SELECT';
+CREATE TABLE khive.slices (
+    base      bigint NOT NULL REFERENCES khive.base ON DELETE CASCADE,
+    namespace text NOT NULL,
+    part      integer NOT NULL,
+    parts     integer NOT NULL,
+    data      bytea NOT NULL,
+    PRIMARY KEY (base, namespace, part)
+);
+ALTER TABLE khive.slices ALTER COLUMN data SET STORAGE EXTERNAL;
+CREATE FUNCTION khive.rights_of(who name) RETURNS text[]
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT CASE
+        WHEN pg_has_role(who, (SELECT relowner FROM pg_class WHERE oid = 'khive.log'::regclass),
+                         'MEMBER') THEN ARRAY['*']
+        ELSE ARRAY(
+            SELECT DISTINCT namespace FROM khive.rights AS r LEFT JOIN pg_roles AS p
+                ON p.rolname = r.member
+            WHERE r.member = 'public' OR pg_has_role(who, p.oid, 'MEMBER')
+            ORDER BY namespace)
+    END $$;
+CREATE FUNCTION khive.sees_all(who name) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT '*' = ANY (khive.rights_of(who)) $$;
+ALTER TABLE khive.log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON khive.log FOR SELECT USING (
+    (SELECT khive.sees_all(current_user))
+    OR schema >= 14 AND (part = '' OR part = ANY ((SELECT khive.rights_of(current_user))::text[])
+                         OR part = '*whole' AND member = current_user));
+CREATE POLICY written ON khive.log FOR INSERT WITH CHECK (
+    member = current_user AND (
+        (SELECT khive.sees_all(current_user))
+        OR schema >= 14 AND (part IN ('', '*whole')
+                             OR part = ANY ((SELECT khive.rights_of(current_user))::text[]))));
+CREATE POLICY cut ON khive.log FOR DELETE USING ((SELECT khive.sees_all(current_user)));
+ALTER TABLE khive.nodes ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON khive.nodes FOR SELECT USING (true);
+CREATE POLICY told ON khive.nodes FOR ALL
+    USING (member IN ('', current_user) OR (SELECT khive.sees_all(current_user)))
+    WITH CHECK (member IN ('', current_user));
+ALTER TABLE khive.base ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON khive.base FOR SELECT USING (true);
+CREATE POLICY made ON khive.base FOR ALL USING ((SELECT khive.sees_all(current_user)));
+ALTER TABLE khive.base_parts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY whole ON khive.base_parts FOR ALL USING ((SELECT khive.sees_all(current_user)));
+ALTER TABLE khive.slices ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON khive.slices FOR SELECT USING (
+    namespace = '' OR namespace = ANY ((SELECT khive.rights_of(current_user))::text[]));
+CREATE POLICY made ON khive.slices FOR ALL USING ((SELECT khive.sees_all(current_user)));
+ALTER TABLE khive.rights ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON khive.rights FOR SELECT USING (
+    member = current_user OR (SELECT khive.sees_all(current_user)));
+COMMIT;
+"""
+
+#: What a role gets with its first right: everything that a node does, and nothing else.
+MEMBER_MAY = (
+    "GRANT USAGE ON SCHEMA khive TO {0}; "
+    "GRANT SELECT ON ALL TABLES IN SCHEMA khive TO {0}; "
+    "GRANT INSERT (number, part, node, schema, nonce, changes, marks) ON khive.log TO {0}; "
+    "GRANT UPDATE (number) ON khive.head TO {0}; "
+    "GRANT INSERT, UPDATE, DELETE ON khive.nodes TO {0}"
 )
-""",
-}
+#: What one without any right keeps, so that its nodes learn that nothing is theirs any more.
+OUTSIDER_MAY = "GRANT SELECT ON khive.rights, khive.nodes, khive.head, khive.base TO {0}"
 
 
 def exist(server: TeamServer) -> bool:
     """Return whether the server has the tables; raises what the server does."""
     return server.ask("SELECT to_regclass('khive.nodes')")[0][0] is not None
+
+
+def have_members(server: TeamServer) -> bool:
+    """Return whether the tables are those of a release that knows members."""
+    return server.ask("SELECT to_regclass('khive.rights')")[0][0] is not None
 
 
 @contextmanager
@@ -89,34 +168,36 @@ def making(server: TeamServer) -> Iterator[None]:
     """
     server.ask(f"SELECT pg_advisory_lock({_MAKING})")
     if not exist(server):
-        _make(server)
-    complete(server)
+        _make(server, _TABLES)
+    if not have_members(server):
+        _make(server, _MEMBERS)
     yield
     server.ask(f"SELECT pg_advisory_unlock({_MAKING})")
 
 
-def complete(server: TeamServer) -> list[str]:
-    """Make what an earlier release has not made; return what is missing all the same.
+def connect(url: str, name: str) -> TeamServer:
+    """Return a connection to a server whose tables are those of this release.
 
-    Only who owns the schema may: an operator has that one connect once, or runs `doctor`'s words.
+    Raises:
+        ServerAway, ServerRefuses: as `TeamServer.connect`; or the tables cannot be changed now.
     """
-    missing = [
-        name for name in _LATER if server.ask("SELECT to_regclass(%s)", (name,)) == [(None,)]
-    ]
-    for name in list(missing):
-        try:
-            server.ask(_LATER[name])
-        except ServerRefuses:
-            continue
-        missing.remove(name)
-    return missing
-
-
-def _make(server: TeamServer) -> None:
+    server = TeamServer.connect(url, name)
     try:
-        server.ask(_TABLES)
+        if exist(server) and not have_members(server):
+            with making(server):
+                return server
+    except StoreUnavailable:
+        server.close()
+        raise
+    return server
+
+
+def _make(server: TeamServer, statements: str) -> None:
+    try:
+        server.ask(statements)
     except ServerRefuses as error:
         raise ServerRefuses(
             f"The tables of a team's store could not be made: {error.message}",
-            hint="Its first node needs a role that may create a schema: GRANT CREATE ON DATABASE.",
+            hint="Its first node, and the first one of a new release, needs the role that owns "
+            "them; to make them, it has to have CREATE on the database.",
         ) from None

@@ -1,0 +1,174 @@
+"""What a transaction has changed, split by the namespaces that the rows are of."""
+
+# ruff: noqa: S608 - statements are put together from the schema's own names; values are bound
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from khive_supervisor.sqlite.schema.shared import BELONGS, Belongs, needed
+from khive_supervisor.team.parts import TEAM, WHOLE, ChangePart, PartedChange
+
+#: The schema from which on changes are in parts; before, all was in one.
+PARTED_SINCE = 14
+#: What a namespace's column has where the row is of none; `*` is that of bindings for all.
+_NO_NAMESPACE = ("", "*", None)
+#: Tables whose rows others name: they say what namespace those are of.
+_NAMED = frozenset(table for one in BELONGS.values() for _, table in one.names)
+
+
+def whole(changes: bytes) -> PartedChange:
+    """Return a change in one part, as nodes of the first release with teams apply it."""
+    return PartedChange((ChangePart(TEAM, changes),), schema=needed(changes))
+
+
+def builder() -> apsw.ChangesetBuilder:
+    """Return what puts a changeset together."""
+    return apsw.ChangesetBuilder()  # type: ignore[no-untyped-call]  # it says nothing of itself
+
+
+class ChangeSplitter:
+    """Says of which part rows are, by what the database has while the change is in it.
+
+    Args:
+        connection: whose database it is; the schema stays as it is.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._columns: dict[str, list[str]] = {}
+        self._keys: dict[str, list[str]] = {}
+        #: By table and id, of what part a row is that others may name.
+        self._known: dict[tuple[str, object], str] = {}
+        #: The entries that got their text by the change that was split last.
+        self.written: list[int] = []
+
+    def split(self, changes: bytes, sent: bytes = b"") -> PartedChange:
+        """Return a change in its parts. A table that is not shared has no part in it.
+
+        Args:
+            changes: what was changed, with what was there before.
+            sent: the same as the parts are to have it, if not as it is: as a patchset.
+        """
+        self.read(changes)
+        builders = {TEAM: builder()}
+        marks: dict[str, int] = {}
+        purges, self.written = False, []
+        pairs = zip(apsw.Changeset.iter(changes), apsw.Changeset.iter(sent or changes), strict=True)
+        for row, told in pairs:
+            if row.name not in BELONGS:
+                continue
+            name = self.part_of(row)
+            if name not in builders:
+                builders[name] = builder()
+            builders[name].add_change(told)
+            if row.op == "INSERT":
+                self._mark(row, marks)
+            purges = purges or self._purged(row)
+            if self.gives_text(row):
+                self.written.append(int(str(self.value(row, "id"))))
+        parts = tuple(ChangePart(name, one.output()) for name, one in sorted(builders.items()))
+        return PartedChange(parts, marks, purges, max(PARTED_SINCE, needed(changes)))
+
+    def read(self, changes: bytes) -> None:
+        """Note of what part the rows are that a change brings or removes, and others may name."""
+        self._known.clear()
+        for row in apsw.Changeset.iter(changes):
+            if row.name in _NAMED and row.op != "UPDATE":
+                part = self._own(BELONGS[row.name], row)
+                self._known[row.name, self.value(row, "id")] = part
+
+    def part_of(self, row: apsw.TableChange) -> str:
+        """Return the name of the part that a row is of, after `read` of its change."""
+        belongs = BELONGS[row.name]
+        if belongs.audit:
+            return WHOLE
+        for table, id_ in self.named(row):
+            return self._part_of_row(table, id_)
+        return self._own(belongs, row)
+
+    def named(self, row: apsw.TableChange) -> Iterator[tuple[str, object]]:
+        """Give the table and the id of each row of another table that a row names."""
+        belongs = BELONGS[row.name]
+        if belongs.only is not None and self.value(row, belongs.only[0]) != belongs.only[1]:
+            return
+        for column, table in belongs.names:
+            if id_ := self.value(row, column):
+                yield table, id_
+
+    def _own(self, belongs: Belongs, row: apsw.TableChange) -> str:
+        found = self.value(row, belongs.namespace) if belongs.namespace else TEAM
+        return TEAM if found in _NO_NAMESPACE else str(found)
+
+    def _part_of_row(self, table: str, id_: object) -> str:
+        key = (table, id_)
+        if key not in self._known:
+            column = BELONGS[table].namespace
+            rows = self._rows(f"SELECT {column} FROM {table} WHERE id = ?", (id_,))
+            # Of a row that is gone nobody knows whose it was: those see it who see everything.
+            found = rows[0][0] if rows else WHOLE
+            self._known[key] = TEAM if found in _NO_NAMESPACE else str(found)
+        return self._known[key]
+
+    def has(self, table: str, id_: object) -> bool:
+        """Return whether a row that others may name is here, or comes with the change."""
+        if (table, id_) in self._known:
+            return self._known[table, id_] != WHOLE
+        return bool(self._rows(f"SELECT 1 FROM {table} WHERE id = ?", (id_,)))
+
+    def value(self, row: apsw.TableChange, column: str) -> object:
+        """Return what a column has after a change, or had before the row was removed."""
+        columns = self.columns(row.name)
+        if column not in columns:
+            return None
+        at = columns.index(column)
+        found = self._told(row, at)
+        if found is not apsw.no_change:
+            return found
+        key = self._keys[row.name]
+        where = " AND ".join(f"{name} IS ?" for name in key)
+        values = tuple(self._told(row, columns.index(name)) for name in key)
+        rows = self._rows(f"SELECT {column} FROM {row.name} WHERE {where}", values)
+        return rows[0][0] if rows else None
+
+    def _told(self, row: apsw.TableChange, at: int) -> object:
+        """Return what a change itself says of a column."""
+        for values in (row.new, row.old):
+            if values is not None and at < len(values) and values[at] is not apsw.no_change:
+                return values[at]
+        return apsw.no_change
+
+    def columns(self, table: str) -> list[str]:
+        """Return a table's columns in their order; what is no table has none."""
+        if table not in self._columns:
+            info = self._rows(f"PRAGMA table_info({table})", ())
+            self._columns[table] = [str(name) for _, name, *_ in info]
+            key = sorted((int(str(place)), str(name)) for _, name, _, _, _, place in info if place)
+            self._keys[table] = [name for _, name in key]
+        return self._columns[table]
+
+    def _mark(self, row: apsw.TableChange, marks: dict[str, int]) -> None:
+        columns, key = self.columns(row.name), self._keys[row.name]
+        if len(key) == 1 and isinstance(at := self._told(row, columns.index(key[0])), int):
+            marks[row.name] = max(at, marks.get(row.name, 0))
+
+    def purges(self, changes: bytes) -> bool:
+        """Return whether a change removes entries for good."""
+        return any(self._purged(row) for row in apsw.Changeset.iter(changes))
+
+    def gives_text(self, row: apsw.TableChange) -> bool:
+        """Return whether a change gives an entry its text."""
+        if row.name != "entries" or row.new is None:
+            return False
+        return row.new[self.columns("entries").index("content")] not in (apsw.no_change, "")
+
+    def _purged(self, row: apsw.TableChange) -> bool:
+        if row.name != "entries" or row.op != "UPDATE":
+            return False
+        at = self.columns("entries").index("purged_at")
+        return row.new is not None and row.new[at] not in (apsw.no_change, None)
+
+    def _rows(self, sql: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        found: list[tuple[object, ...]] = self._connection.execute(sql, values).fetchall()
+        return found
