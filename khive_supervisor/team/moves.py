@@ -24,6 +24,13 @@ class Member(TypedDict):
     nodes: list[str]
 
 
+class PublishedHeadRow(TypedDict):
+    """A head of an audit chain, as it is printed, and the change of the log that it was at."""
+
+    head: str
+    number: int
+
+
 class Moved(TypedDict):
     """What came of a move, a join or a look before one."""
 
@@ -39,6 +46,8 @@ class Moved(TypedDict):
     members: NotRequired[list[Member]]
     #: What stands in the way of a move that is only looked at.
     problems: NotRequired[list[str]]
+    #: Heads that nodes have published.
+    heads: NotRequired[list[PublishedHeadRow]]
 
 
 @dataclass(frozen=True, slots=True)

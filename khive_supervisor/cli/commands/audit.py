@@ -14,15 +14,17 @@ import click
 from khive_supervisor import exitcodes
 from khive_supervisor.audit import actors
 from khive_supervisor.audit.chain import Head, read_heads
-from khive_supervisor.audit.several import verify_chains
+from khive_supervisor.audit.several import PublishedHead, verify_chains
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.times import asked
-from khive_supervisor.errors import InvalidInput
+from khive_supervisor.config.settings.model import Config
+from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.packs.system.audit import LISTED, LISTED_MAX, AuditPage, ShownEvent, listed
 from khive_supervisor.sqlite.opening import open_store
+from khive_supervisor.supervision.team import errand
 
 #: A task as it can be named here, and a hash of the length that the chain keeps.
 _TASK, _HASH = re.compile(r"t?[1-9][0-9]*"), re.compile(r"[0-9a-f]{64}")
@@ -49,11 +51,30 @@ def verify(run: Invocation, heads: tuple[str, ...]) -> None:
     """
     operators_only(run.config_file, "audit verify")
     wanted = [head for text in heads for head in _heads(text)]
-    with open_store(loaded(run.config_file).config) as store:
-        report = verify_chains(store.audit, wanted)
-    run.emit(report.as_dict(), _report_text)
+    config = loaded(run.config_file).config
+    # First what is here, then what the server holds: what comes between is newer than its heads.
+    with open_store(config) as store:
+        published, why = _published(config)
+        row = store.replica()
+        position = row.number if row is not None else 0
+        report = verify_chains(store.audit, wanted, published, position)
+    told = report.as_dict()
+    run.emit({**told, "heads_unknown": why} if config.store.url else told, _report_text)
     if not report.intact:
         raise SystemExit(exitcodes.UNHEALTHY)
+
+
+def _published(config: Config) -> tuple[list[PublishedHead], str]:
+    """Return the heads that nodes have published at a team's server, or why they are not known."""
+    if not config.store.url:
+        return [], ""
+    try:
+        rows = errand.run(config, "heads").get("heads", [])
+    except KhiveError as error:
+        return [], error.message
+    return [
+        PublishedHead(head, one["number"]) for one in rows for head in read_heads(one["head"])
+    ], ""
 
 
 def _heads(text: str) -> Sequence[Head]:
@@ -73,6 +94,16 @@ def _report_text(report: Mapping[str, Any]) -> str:
     if "chains" not in report:
         return _chain_text(report, "")
     lines = [_chain_text(one, _whose(one["node"], report["node"])) for one in report["chains"]]
+    lines += [
+        f"{head['origin']} has published {head['seq']} entries, and none of them is here: "
+        "its chain is seen by those who may see all namespaces."
+        for head in report["elsewhere"]
+    ]
+    if unknown := report.get("heads_unknown"):
+        lines.append(style(f"What nodes have published was not looked at: {unknown}", "yellow"))
+    elif report["intact"] and report["published_heads"]:
+        count = report["published_heads"]
+        lines.append(f"What nodes have published at the server is in them: {count} heads.")
     return "\n".join(lines)
 
 

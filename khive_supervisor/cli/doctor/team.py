@@ -47,6 +47,9 @@ def check_team(config: Config, socket_path: str) -> Iterable[Check]:
         yield Check("team", "ok", f"{named}; {version}; nodes: {', '.join(team.get('peers', []))}")
     yield from _clock(team)
     yield from _kept(team)
+    if problem := str(team.get("audit", "")):
+        fix = "khive-supervisor audit verify says more of each chain; so does docs/audit.md."
+        yield Check("team audit", "fail", "Heads of audit chains do not fit", problem, fix)
 
 
 def _clock(team: Mapping[str, Any]) -> Iterable[Check]:

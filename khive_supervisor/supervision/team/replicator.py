@@ -34,6 +34,8 @@ class TeamStatus(TypedDict):
     #: Connections of processes of this node that write, and the number of the newest base.
     writers: NotRequired[int]
     base: NotRequired[int]
+    #: What is wrong with heads of audit chains that nodes have published.
+    audit: NotRequired[str]
     #: Copies of what did not fit and was replaced.
     kept: NotRequired[list[str]]
 

@@ -11,7 +11,7 @@ from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.applying import Applier
-from khive_supervisor.sqlite.team.replica import Replica
+from khive_supervisor.sqlite.team.replica import CHAINS_SINCE, Replica
 from khive_supervisor.tasks import lease
 from khive_supervisor.team.clock import ServerClock
 from khive_supervisor.team.order import (
@@ -21,7 +21,8 @@ from khive_supervisor.team.order import (
     base_is_due,
     check_head,
 )
-from khive_workers.team import bases, members, nodes, retaking
+from khive_workers.team import bases, members, nodes, retaking, tables
+from khive_workers.team.heads import HeadExchange
 from khive_workers.team.server import TeamServer, boottime
 
 #: Seconds after which a node says anew that it is there.
@@ -53,6 +54,8 @@ class Following:
         self._told: int | None = None
         self._told_at = 0.0
         self._schema = row.schema
+        self._peers_of: TeamServer | None = None
+        self._heads = HeadExchange(store.audit, row.node)
 
     def position(self) -> LogPosition:
         """Return the last change that is in the replica."""
@@ -103,7 +106,12 @@ class Following:
         self._to_slice = (
             base is not None and members.need_slices(server) and not bases.sliced(server, base)
         )
+        if self._peers_of is not server:
+            tables.complete(server)
+            self._peers_of = server
         self._tell(server, here)
+        if self._schema >= CHAINS_SINCE:
+            self._heads.exchange(server, here)
         if (schema := nodes.schema(server)) > self._schema:
             self._note(lambda row: replace(row, schema=schema))
             self._schema = schema
@@ -152,6 +160,7 @@ class Following:
             "behind": max(0, self._head - here),
             "peers": self._peers,
             "base": self._base,
+            "audit": self._heads.problem,
             "clock_ahead_seconds": self._ahead(),
             "kept": retaking.kept_copies(self._store.path),
         }

@@ -11,9 +11,9 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.team.moves import Moved, MoveStep, line_of
+from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
 from khive_supervisor.team.order import base_is_due
-from khive_workers.team import bases, joining, members, tables
+from khive_workers.team import bases, heads, joining, members, tables
 from khive_workers.team.moving import StoreMover
 from khive_workers.team.server import TeamServer
 
@@ -124,6 +124,13 @@ def _users(server: TeamServer, _: Config, __: str) -> Moved:
     )
 
 
+def _heads(server: TeamServer, _config: Config, _file: str) -> Moved:
+    """Return the heads of audit chains that nodes have published."""
+    found = heads.published(server)
+    told = [PublishedHeadRow(head=str(one.head), number=one.number) for one in found]
+    return Moved(server=server.host, entries=0, number=0, heads=told)
+
+
 def _base_number(server: TeamServer) -> int:
     base = bases.newest(server)
     return base.position.number if base is not None else 0
@@ -140,6 +147,7 @@ ERRANDS: dict[str, Errand] = {
     "grant": _grant,
     "revoke": _revoke,
     "users": _users,
+    "heads": _heads,
 }
 
 

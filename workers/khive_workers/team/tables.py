@@ -59,6 +59,21 @@ CREATE TABLE IF NOT EXISTS khive.nodes (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
+#: What came later, each by a table that a server without it does not have. `heads`: the end of each
+#: node's audit chain, as it said on each day, at a change of the log.
+_LATER = {
+    "khive.heads": """
+CREATE TABLE IF NOT EXISTS khive.heads (
+    origin text NOT NULL,
+    day    date NOT NULL DEFAULT current_date,
+    seq    bigint NOT NULL,
+    hash   bytea NOT NULL,
+    number bigint NOT NULL,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (origin, day)
+)
+""",
+}
 
 #: What members are for. `rights`: which database role may see which namespace, `*` being all.
 #: `slices`: a base in parts by namespace, for those who do not see all. `member`: as which role
@@ -171,8 +186,26 @@ def making(server: TeamServer) -> Iterator[None]:
         _make(server, _TABLES)
     if not have_members(server):
         _make(server, _MEMBERS)
+    complete(server)
     yield
     server.ask(f"SELECT pg_advisory_unlock({_MAKING})")
+
+
+def complete(server: TeamServer) -> list[str]:
+    """Make what an earlier release has not made; return what is missing all the same.
+
+    Only who owns the schema may: an operator has that one connect once, or runs `doctor`'s words.
+    """
+    missing = [
+        name for name in _LATER if server.ask("SELECT to_regclass(%s)", (name,)) == [(None,)]
+    ]
+    for name in list(missing):
+        try:
+            server.ask(_LATER[name])
+        except ServerRefuses:
+            continue
+        missing.remove(name)
+    return missing
 
 
 def connect(url: str, name: str) -> TeamServer:
