@@ -52,7 +52,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
-from benchmarks.team import moved, shared, tasks
+from benchmarks.team import moved, newest, shared, tasks
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +133,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hooks-silent": silent.measure,
     "team": shared.measure,
     "team-moves": moved.measure,
+    "team-newest": newest.measure,
     "team-tasks": tasks.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}

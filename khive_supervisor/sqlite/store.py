@@ -180,6 +180,9 @@ class SqliteStore(Store):
     def stats(self) -> StoreStats:
         return statistics.stats(self.database, self.entries.namespaces())
 
+    def catch_up(self) -> None:
+        self.database.catch_up()
+
     def unheard(self) -> float | None:
         return replica.unheard(self.path) if self.database.shared else None
 

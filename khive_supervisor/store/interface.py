@@ -126,6 +126,16 @@ class Store(Protocol):
         """Return the store in numbers; counts, so not for every request."""
         ...
 
+    def catch_up(self) -> None:
+        """Wait until what is read next has all that any node of the team had written before this.
+
+        Nothing is waited for in a store of one machine, nor inside a transaction.
+
+        Raises:
+            StoreUnavailable: the team's server cannot be asked now.
+        """
+        ...
+
     def unheard(self) -> float | None:
         """Return the seconds since a team's server was heard of; None: there is no server."""
         ...

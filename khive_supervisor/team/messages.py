@@ -4,7 +4,8 @@ A message is its length (4 bytes, big-endian, of what follows), its kind (1 byte
 writer asks for the turn, and then either hands its changes over or gives the turn back. The
 replicator answers the first with the number that the replica has come to, the second with the
 number that the changes have got and their nonce; either with a refusal. Whoever closes the
-connection has given the turn back.
+connection has given the turn back. A reader that wants what all nodes have written asks for that,
+and is answered once the replica holds it.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ class MessageKind(enum.IntEnum):
     TAKE = 1
     CHANGES = 2
     GIVE_BACK = 3
-    #: From the replicator: the body is a number, a number, a refusal.
+    #: From a reader: the replica is to have the newest change; the body is empty.
+    CATCH_UP = 4
+    #: From the replicator: the body is a number, a number, a refusal, a number.
     GRANTED = 17
     ACCEPTED = 18
     REFUSED = 19
+    CAUGHT_UP = 20
 
 
 class Garbled(ValueError):

@@ -164,6 +164,15 @@ class Context:
             )
         return self._store
 
+    def catch_up(self) -> None:
+        """Wait for what other nodes of a team have written, if this session reads the newest.
+
+        Raises:
+            StoreUnavailable: the server cannot be asked now.
+        """
+        if self.config.store.url and self.config.store.reads == "newest":
+            self.whole_store.catch_up()
+
     @property
     def owners(self) -> tuple[str, ...]:
         """The names under which tasks are this session's own; what it assigns has the first."""

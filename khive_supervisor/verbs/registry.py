@@ -224,6 +224,7 @@ class Registry:
                 raise an_operators_here(verb.name, why, arguments)
         began = time.perf_counter()
         try:
+            context.catch_up()
             return verb.handler(context, arguments)
         finally:
             surface = SURFACES.get(context.session.kind, context.session.kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from khive_supervisor.config.settings.values import users_own
+from khive_supervisor.config.settings.values import declare, users_own
 from khive_supervisor.host import paths
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -43,6 +43,17 @@ class StoreSettings:
         bounds=(0, 2000),
         optional=True,
         private=True,
+    )
+    reads: Literal["replica", "newest"] = declare(
+        "replica",
+        "text",
+        "In a team: what a call reads. `replica`: what is on this machine, which is what others "
+        "wrote some hundredths of a second ago, or what was there when the server was last "
+        "reached. `newest`: a call first waits until this machine has all that the server has, "
+        "`busy_timeout` at most, and fails if the server cannot be asked.",
+        applies="session",
+        choices=("replica", "newest"),
+        trust="project",
     )
     allow_network_filesystem: bool = users_own(
         False,

@@ -174,6 +174,18 @@ class Database:
                 if turn is not None:
                     turn.end(connection)
 
+    def catch_up(self) -> None:
+        """Wait until what is read next has all that was written anywhere before this was asked.
+
+        Nothing is to be waited for in a store of one machine, nor inside a transaction.
+
+        Raises:
+            StoreUnavailable: a team's server cannot be asked now.
+        """
+        with self._lock:
+            if self._sharing is not None and not self._current().in_transaction:
+                self._sharing.catch_up()
+
     def _turn(
         self, sharing: Sharing, connection: apsw.Connection, *, nested: bool, local: bool
     ) -> WriteTurn | None:

@@ -37,6 +37,14 @@ class Sharing(Protocol):
         """
         ...
 
+    def catch_up(self) -> None:
+        """Wait until the store holds what all machines had written when this was asked.
+
+        Raises:
+            StoreUnavailable: that cannot be had now.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of what it waits by; again is harmless."""
         ...

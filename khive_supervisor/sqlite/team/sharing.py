@@ -90,5 +90,15 @@ class SharedWrites(Sharing):
         connection.execute("PRAGMA synchronous = NORMAL")
         return turn
 
+    def catch_up(self) -> None:
+        try:
+            self._client.catch_up()
+        except StoreUnavailable as error:
+            why = error.message.removeprefix("Nothing was written: ")
+            raise StoreUnavailable(
+                f"This node cannot be brought up to date now, and `store.reads` is newest: {why}",
+                hint='Try again, or read what is here: `store.reads = "replica"`.',
+            ) from None
+
     def close(self) -> None:
         self._client.close()

@@ -60,6 +60,24 @@ class TurnClient:
         answer = self._exchange(TurnMessage(MessageKind.TAKE))
         return self._position(answer, MessageKind.GRANTED)
 
+    def catch_up(self) -> None:
+        """Wait until the replica holds the newest change that the server had when this was asked.
+
+        Raises:
+            StoreUnavailable: that is not to be had now.
+        """
+        for attempt in (1, 2):
+            try:
+                self._position(
+                    self._exchange(TurnMessage(MessageKind.CATCH_UP)), MessageKind.CAUGHT_UP
+                )
+            except ConnectionError:
+                self.close()
+                if attempt == 2:
+                    raise _away("no replicator is running") from None
+            else:
+                return
+
     def hand_over(self, change: PartedChange) -> LogPosition:
         """Have a change accepted; return its number and nonce. The turn is over then.
 

@@ -45,6 +45,7 @@ from khive_supervisor.team.order import (
 )
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
+from khive_workers.replicator import reads
 from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
@@ -79,6 +80,8 @@ class Replicator:
         self._report = report
         self._said: dict[str, object] = {}
         self._writers: set[WriterConnection] = set()
+        #: Those that wait for the newest change.
+        self._readers: list[WriterConnection] = []
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._server: TeamServer | None = None
@@ -109,6 +112,7 @@ class Replicator:
                 key.data()
             if self._server is not None and self._server.has_told:
                 self._told()
+            self._catch_readers_up()
 
     def stop(self) -> None:
         """Have `run` return soon; may be called by a signal's handler."""
@@ -269,10 +273,21 @@ class Replicator:
         while (message := writer.next()) is not None:
             if message.kind is MessageKind.GIVE_BACK:
                 continue  # of a turn that was over already
+            if message.kind is MessageKind.CATCH_UP:
+                self._readers.append(writer)
+                continue
             kept = message.kind is MessageKind.TAKE and ServedTurn(self, writer).serve()
             if not kept:
                 self._drop_writer(writer)
                 return
+
+    def _catch_readers_up(self) -> None:
+        """Answer those that wait for the newest change: one look serves all that have asked."""
+        readers, self._readers = self._readers, []
+        if readers:
+            answer = reads.caught_up(self, self._follow)
+            for reader in readers:
+                reader.send(answer)
 
     def _drop_writer(self, writer: WriterConnection) -> None:
         self._selector.unregister(writer)
