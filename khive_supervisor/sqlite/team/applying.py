@@ -125,11 +125,15 @@ def _count_by_itself(connection: apsw.Connection, statements: Iterable[str]) -> 
 
 
 def _put(connection: apsw.Connection, number: int, changes: bytes, *, lenient: bool) -> None:
-    """Apply a part. `lenient`: what it changes may be hidden from this node, and is left out."""
+    """Apply a part.
+
+    `lenient`: what it changes may be hidden from this node, and is left out; of its chain, which
+    it keeps when all else is taken anew, this node may have what comes again.
+    """
     clashes: list[str] = []
 
     def conflict(reason: int, row: apsw.TableChange) -> int:
-        if lenient and reason == apsw.SQLITE_CHANGESET_NOTFOUND:
+        if lenient and (reason == apsw.SQLITE_CHANGESET_NOTFOUND or BELONGS[row.name].audit):
             return apsw.SQLITE_CHANGESET_OMIT
         why = apsw.mapping_session_conflict.get(reason, reason)
         clashes.append(f"{row.op} of {row.name}: {why}")

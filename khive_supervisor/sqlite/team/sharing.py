@@ -85,7 +85,18 @@ class SharedWrites(Sharing):
         self._client = client
 
     def take(self, connection: apsw.Connection) -> WriteTurn:
-        turn = SharedTurn(self._client, self._client.take())
+        try:
+            granted = self._client.take()
+        except StoreUnavailable:
+            row = replica.read(connection)
+            if row is None or row.rights.namespaces:
+                raise
+            raise Denied(
+                f"{row.rights.member} has no right in this team: nothing was stored.",
+                hint=f"The team's owner gives one: khive-supervisor team grant {row.rights.member} "
+                "NAMESPACE. `khive-supervisor leave` uses this machine's own store again.",
+            ) from None
+        turn = SharedTurn(self._client, granted)
         # The server has what is written by then; what a power cut takes from here is applied anew.
         connection.execute("PRAGMA synchronous = NORMAL")
         return turn

@@ -13,12 +13,26 @@ from support import wait_until
 
 from benchmarks.team.nodes import Node, Postgres
 from khive_supervisor.errors import Denied
+from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.team import errand
 from khive_supervisor.tasks.model import NewTask
 
 _ROLES = ("khive", "alice", "bob")
+_LOGGED = "INSERT INTO khive.log (number, part, node, schema, nonce, changes, member)"
+#: What a member with a right to one namespace cannot do by statements of their own.
+_FORBIDDEN = (
+    f"{_LOGGED} VALUES (99, '', 'x', 14, gen_random_uuid(), '', 'alice')",
+    f"{_LOGGED.replace(', member', '')} VALUES (99, 'closed', 'x', 14, gen_random_uuid(), '')",
+    f"{_LOGGED.replace(', member', '')} VALUES (99, '', 'x', 13, gen_random_uuid(), '')",
+    "UPDATE khive.log SET member = 'alice'",
+    "INSERT INTO khive.rights (member, namespace) VALUES ('bob', '*')",
+    "UPDATE khive.head SET team = gen_random_uuid()",
+    "DELETE FROM khive.log",
+    "DELETE FROM khive.base",
+    "SELECT * FROM khive.base_parts FOR UPDATE",
+)
 
 
 @pytest.fixture
@@ -99,3 +113,66 @@ def test_who_has_no_right_gets_nothing_and_disturbs_nobody(team: dict[str, Node]
     bob.stop()
     assert b"Zanzibar" not in files(bob)
     assert b"Zanzibar" in files(alice)
+
+
+def shown(node: Node) -> dict[str, list[tuple[object, ...]]]:
+    """All that is shared in a replica, but for chains: each node may have more of its own."""
+    with node.plain() as store:
+        found = {
+            table: sorted(store.database.rows(f"SELECT * FROM {table}"), key=repr)
+            for table in sorted({*BELONGS, "vector_counts", "entry_members"})
+            if table not in BELONGS or not BELONGS[table].audit
+        }
+        words = "SELECT term, doc, col, offset FROM entries_occurrences ORDER BY 1, 2, 3, 4"
+        return {**found, "words": store.database.rows(words)}
+
+
+def test_rights_come_and_go_with_what_they_are_to(team: dict[str, Node]) -> None:
+    owner, alice, bob = team["khive"], team["alice"], team["bob"]
+    with alice.open() as hers, bob.open() as his:
+        (one,) = hers.entries.add([entry("open", "Open.")], [b"ab"], "m")
+        (two,) = hers.entries.add([entry("closed", "Zanzibar.")], [b"zz"], "m")
+        hers.links.add(one.id, two.id, "about")
+        wait_until(lambda: texts(bob) == {"Open."}, "what is open travels")
+        assert his.database.value("SELECT count(*) FROM links") == 0
+
+        give(owner, "bob", "closed")
+        wait_until(lambda: "Zanzibar." in texts(bob), "what he may see now comes")
+        wait_until(lambda: shown(bob) == shown(alice), "all of it")
+        his.entries.add([entry("closed", "He answers.")], [b"ab"], "m")
+        wait_until(lambda: shown(bob) == shown(alice), "and what is written from then on")
+
+        give(owner, "bob", "closed", "revoke")
+        wait_until(lambda: texts(bob) == {"Open."}, "what he may not see goes")
+        his.entries.add([entry("open", "He goes on.")], [b"ab"], "m")
+        wait_until(lambda: "He goes on." in texts(alice), "in his own namespace")
+        assert sound(his)
+        assert b"Zanzibar" not in files(bob)
+
+        give(owner, "bob", "*", "revoke")
+        wait_until(lambda: not texts(bob), "one who is no member has nothing")
+        with pytest.raises(Denied, match="no right in this team"):
+            his.entries.add([entry("open", "He is out.")])
+    bob.stop()
+    assert b"goes on" not in files(bob)
+
+
+def test_nobody_writes_in_anothers_name(team: dict[str, Node]) -> None:
+    with team["bob"].open() as his:
+        (one,) = his.entries.add([entry("open", "His.")])
+    for node in team.values():
+        wait_until(lambda node=node: "His." in texts(node), "it travels")
+    members = "SELECT member FROM entry_members WHERE entry_id = ?"
+    for node in team.values():
+        with node.plain() as store:
+            assert store.database.rows(members, [one.id]) == [("bob",)]
+    with psycopg.connect(team["bob"].url, autocommit=True) as connection:
+        for statement in _FORBIDDEN:
+            with pytest.raises(psycopg.Error, match=r"permission denied|row-level security"):
+                connection.execute(statement)
+        seen = connection.execute(
+            "SELECT (SELECT count(*) FROM khive.base_parts), "
+            "(SELECT count(*) FROM khive.slices WHERE namespace NOT IN ('', 'open')), "
+            "(SELECT count(*) FROM khive.rights WHERE member <> 'bob')"
+        ).fetchone()
+    assert seen == (0, 0, 0)

@@ -126,9 +126,12 @@ def _take_slices(
         for done, (name, path) in enumerate(zip(names, paths, strict=True), 1):
             bases.load_slice(server, base, name, path)
             progress(done, len(names) + 1)
-        slicing.merge(paths, part)
-        with SqliteStore(part, guarded=False) as store:
+        # A store that is opened is known by its path: this one is not opened at its own yet.
+        made = os.path.join(directory, "made")
+        slicing.merge(paths, made)
+        with SqliteStore(made, guarded=False) as store:
             slicing.write_words(store.database, store.entries)
+        os.rename(made, part)
 
 
 def _make_first(server: TeamServer, path: str) -> None:

@@ -72,7 +72,7 @@ def revoke(server: TeamServer, member: str, namespace: str) -> int:
         "DELETE FROM khive.rights WHERE member = %s AND (namespace = %s OR %s = '*') RETURNING 1",
         (member, namespace, namespace),
     )
-    left = server.ask("SELECT FROM khive.rights WHERE member = %s", (member,))
+    left = server.ask("SELECT 1 FROM khive.rights WHERE member = %s", (member,))
     if gone and not left and (quoted := _quoted(server, member)):
         server.ask(
             f"BEGIN; REVOKE ALL ON ALL TABLES IN SCHEMA khive FROM {quoted}; "

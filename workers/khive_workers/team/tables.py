@@ -71,7 +71,12 @@ CREATE TABLE IF NOT EXISTS khive.heads (
     number bigint NOT NULL,
     at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (origin, day)
-)
+);
+ALTER TABLE khive.heads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON khive.heads FOR SELECT USING (true);
+CREATE POLICY published ON khive.heads FOR ALL USING (
+    (SELECT khive.sees_all(current_user))
+    OR origin IN (SELECT name FROM khive.nodes WHERE member = current_user));
 """,
 }
 
@@ -121,16 +126,21 @@ CREATE FUNCTION khive.rights_of(who name) RETURNS text[]
 CREATE FUNCTION khive.sees_all(who name) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT '*' = ANY (khive.rights_of(who)) $$;
+CREATE FUNCTION khive.sees_any(who name) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT cardinality(khive.rights_of(who)) > 0 $$;
 ALTER TABLE khive.log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON khive.log FOR SELECT USING (
     (SELECT khive.sees_all(current_user))
-    OR schema >= 14 AND (part = '' OR part = ANY ((SELECT khive.rights_of(current_user))::text[])
-                         OR part = '*whole' AND member = current_user));
+    OR schema >= 14 AND (SELECT khive.sees_any(current_user)) AND (
+        part = '' OR part = ANY ((SELECT khive.rights_of(current_user))::text[])
+        OR part = '*whole' AND member = current_user));
 CREATE POLICY written ON khive.log FOR INSERT WITH CHECK (
     member = current_user AND (
         (SELECT khive.sees_all(current_user))
-        OR schema >= 14 AND (part IN ('', '*whole')
-                             OR part = ANY ((SELECT khive.rights_of(current_user))::text[]))));
+        OR schema >= 14 AND (SELECT khive.sees_any(current_user)) AND (
+            part IN ('', '*whole')
+            OR part = ANY ((SELECT khive.rights_of(current_user))::text[]))));
 CREATE POLICY cut ON khive.log FOR DELETE USING ((SELECT khive.sees_all(current_user)));
 ALTER TABLE khive.nodes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON khive.nodes FOR SELECT USING (true);
@@ -144,7 +154,8 @@ ALTER TABLE khive.base_parts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY whole ON khive.base_parts FOR ALL USING ((SELECT khive.sees_all(current_user)));
 ALTER TABLE khive.slices ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON khive.slices FOR SELECT USING (
-    namespace = '' OR namespace = ANY ((SELECT khive.rights_of(current_user))::text[]));
+    namespace = '' AND (SELECT khive.sees_any(current_user))
+    OR namespace = ANY ((SELECT khive.rights_of(current_user))::text[]));
 CREATE POLICY made ON khive.slices FOR ALL USING ((SELECT khive.sees_all(current_user)));
 ALTER TABLE khive.rights ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON khive.rights FOR SELECT USING (
@@ -158,10 +169,11 @@ MEMBER_MAY = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA khive TO {0}; "
     "GRANT INSERT (number, part, node, schema, nonce, changes, marks) ON khive.log TO {0}; "
     "GRANT UPDATE (number) ON khive.head TO {0}; "
+    "GRANT INSERT, UPDATE ON khive.heads TO {0}; "
     "GRANT INSERT, UPDATE, DELETE ON khive.nodes TO {0}"
 )
 #: What one without any right keeps, so that its nodes learn that nothing is theirs any more.
-OUTSIDER_MAY = "GRANT SELECT ON khive.rights, khive.nodes, khive.head, khive.base TO {0}"
+OUTSIDER_MAY = "GRANT SELECT ON khive.rights, khive.nodes, khive.head, khive.base, khive.log TO {0}"
 
 
 def exist(server: TeamServer) -> bool:
