@@ -62,13 +62,12 @@ class WriterConnection:
 
     def send(self, message: TurnMessage) -> bool:
         """Send a message; return False if nobody reads it."""
-        self.sock.settimeout(_SEND_DEADLINE)
         try:
+            self.sock.settimeout(_SEND_DEADLINE)
             self.sock.sendall(message.encode())
+            self.sock.setblocking(False)
         except OSError:
             return False
-        finally:
-            self.sock.setblocking(False)
         return True
 
     def close(self) -> None:

@@ -56,10 +56,37 @@ class Following:
         self._schema = row.schema
         self._peers_of: TeamServer | None = None
         self._heads = HeadExchange(store.audit, row.node)
+        #: The last change that a writer of this node was told to commit.
+        self._accepted: LogPosition | None = None
 
     def position(self) -> LogPosition:
         """Return the last change that is in the replica."""
         return self._applier.position()
+
+    def accepted(self, position: LogPosition | None) -> None:
+        """Note that a writer is about to commit a change that the server has; None: forget it.
+
+        What is forgotten is applied like what others have written.
+        """
+        self._accepted = position
+
+    def expected(self) -> LogPosition:
+        """Return how far the replica is, or will be once its writer has committed."""
+        here, own = self.position(), self._accepted
+        if own is not None and own.number > here.number:
+            return own
+        self._accepted = None
+        return here
+
+    def settle(self, server: TeamServer, newer: list[LoggedChange]) -> LogPosition:
+        """Have the replica hold what was expected of its writer, and what is newer.
+
+        Applying waits for a writer that is about to commit; one that is gone has left it to us.
+        """
+        here = self.position()
+        if self.expected() != here:
+            newer = server.newer(here.number)
+        return self.apply(newer) if newer else here
 
     def apply(self, changes: list[LoggedChange]) -> LogPosition:
         """Apply changes; return the position that leads to."""

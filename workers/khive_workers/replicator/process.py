@@ -27,14 +27,13 @@ from collections.abc import Callable
 from khive_supervisor import exitcodes, logs
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.control.client import peer
 from khive_supervisor.errors import KhiveError, StoreError
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team.applying import Diverged
 from khive_supervisor.sqlite.team.turn_client import turn_socket
-from khive_supervisor.team.messages import MessageKind
 from khive_supervisor.team.order import (
+    BATCH,
     LogCut,
     LoggedChange,
     LogPosition,
@@ -46,11 +45,11 @@ from khive_supervisor.team.order import (
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
 from khive_workers.replicator import reads
-from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
 from khive_workers.replicator.renewal import Renewal
 from khive_workers.replicator.turn import ServedTurn
+from khive_workers.replicator.writers import Writers
 from khive_workers.team import errands, tables
 from khive_workers.team.server import ServerAway, TeamServer
 
@@ -58,6 +57,11 @@ log = logs.get("khive.replicator")
 
 #: Seconds between two looks at the server, whether it tells of changes or not.
 LOOK_EVERY = 1.0
+#: Seconds between two times that changes are applied: while many are written, several at once.
+FOLLOW_EVERY = 0.005
+#: Seconds after which a node lets others have the turn although its own writers wait: a turn that
+#: follows another one of the same node costs less than one that changes nodes.
+TURNS_IN_A_ROW = 0.04
 #: Seconds after which a server that was not heard of counts as away; and of the first attempt.
 FIRST_ATTEMPT = 4.0
 
@@ -79,10 +83,13 @@ class Replicator:
         self._following = Following(self._store, row)
         self._report = report
         self._said: dict[str, object] = {}
-        self._writers: set[WriterConnection] = set()
-        #: Those that wait for the newest change.
-        self._readers: list[WriterConnection] = []
+        #: When this node's turns in a row began.
+        self._row_began = 0.0
+        #: The highest number that was told of, and when changes may be applied next.
+        self._told_of = 0
+        self._follow_at = 0.0
         self._selector = selectors.DefaultSelector()
+        self._writers = Writers(self._selector)
         self._wake_read, self._wake_write = os.pipe()
         self._server: TeamServer | None = None
         self._server_fd = -1
@@ -97,7 +104,9 @@ class Replicator:
 
     def run(self, listening: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until `stop`; `ready` is called when the first attempt to connect is over."""
-        self._selector.register(listening, selectors.EVENT_READ, lambda: self._accept(listening))
+        self._selector.register(
+            listening, selectors.EVENT_READ, lambda: self._writers.accept(listening)
+        )
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
         self._connector.want()
         self._connector.tried.wait(FIRST_ATTEMPT)
@@ -108,11 +117,16 @@ class Replicator:
             if (now := time.monotonic()) >= next_look:
                 self._look()
                 next_look = now + LOOK_EVERY
-            for key, _ in self._selector.select(max(0.0, next_look - time.monotonic())):
+            for key, _ in self._selector.select(self._patience(next_look)):
                 key.data()
-            if self._server is not None and self._server.has_told:
-                self._told()
+            self._serve_asking()
+            self._follow_told()
             self._catch_readers_up()
+
+    def _patience(self, next_look: float) -> float:
+        """Return the seconds until something is to be done that nobody tells of."""
+        due = min(next_look, self._follow_at) if self._told_of else next_look
+        return max(0.0, due - time.monotonic())
 
     def stop(self) -> None:
         """Have `run` return soon; may be called by a signal's handler."""
@@ -121,8 +135,7 @@ class Replicator:
 
     def close(self) -> None:
         """Let go of the server, the replica and the writers."""
-        for writer in list(self._writers):
-            self._drop_writer(writer)
+        self._writers.close()
         if self._server is not None:
             self._server.close()
         self._renewal.end()
@@ -159,8 +172,24 @@ class Replicator:
     def _told(self) -> None:
         """The server tells something: changes, or its end."""
         try:
-            if self._server is not None and self._server.told():
-                self._follow(self._server)
+            if self._server is not None:
+                self._told_of = max(self._told_of, self._server.told())
+        except KhiveError as error:
+            self.failed(error)
+
+    def _follow_told(self) -> None:
+        """Apply what was told of, unless that was done just now."""
+        server, now = self._server, time.monotonic()
+        if server is None:
+            self._told_of = 0
+            return
+        try:
+            self._told_of = max(self._told_of, server.has_told)
+            if self._told_of and now >= self._follow_at:
+                told, self._told_of = self._told_of, 0
+                if told > self._following.expected().number:
+                    self._follow(server)
+                    self._follow_at = time.monotonic() + FOLLOW_EVERY
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
             self.failed(error)
 
@@ -196,6 +225,8 @@ class Replicator:
     def _follow(self, server: TeamServer) -> None:
         while changes := server.newer(self._following.position().number):
             self._following.apply(changes)
+            if len(changes) < BATCH:
+                return
 
     def _say(self) -> None:
         """Tell the supervisor how it stands, if that is news."""
@@ -230,14 +261,31 @@ class Replicator:
         """Return how far the replica has come."""
         return self._following.position()
 
-    def catch_up(self, changes: list[LoggedChange]) -> LogPosition:
-        """Apply changes; return how far the replica has come."""
-        return self._following.apply(changes) if changes else self._following.position()
+    def expected(self) -> LogPosition:
+        """Return how far the replica is, or will be once the writer before has committed."""
+        return self._following.expected()
+
+    def settle(self, newer: list[LoggedChange]) -> LogPosition:
+        """Have the replica hold what was expected and what is newer; return how far it is then."""
+        assert self._server is not None
+        return self._following.settle(self._server, newer)
+
+    def accepted(self, position: LogPosition) -> None:
+        """Note that a writer is about to commit a change that the server has."""
+        self._following.accepted(position)
+
+    def another_waits(self) -> bool:
+        """Return whether another turn follows in the same breath: it is served next, then."""
+        if time.monotonic() - self._row_began > TURNS_IN_A_ROW:
+            return False
+        self._writers.take_arrived()
+        return bool(self._writers.asking)
 
     def failed(self, error: Exception) -> None:
         """Note why the server or the replica cannot be used now."""
         text = str(error).partition("\n")[0]
         log.warning("team.failed", error=text)
+        self._following.accepted(None)
         if isinstance(error, ServerAway):
             self._connector.problem = text
             self._drop_server()
@@ -251,48 +299,23 @@ class Replicator:
         """Return why not; empty if nothing is known."""
         return self._following.problem or self._connector.problem
 
-    # --- writers --------------------------------------------------------------------------------
+    # --- writers and readers --------------------------------------------------------------------
 
-    def _accept(self, listening: socket.socket) -> None:
-        try:
-            sock, _ = listening.accept()
-        except OSError as error:
-            log.warning("team.not_accepted", error=str(error))
-            return
-        if peer(sock)[1] not in (None, os.getuid()):
-            sock.close()
-            return
-        writer = WriterConnection(sock)
-        self._writers.add(writer)
-        self._selector.register(writer, selectors.EVENT_READ, lambda: self._serve(writer))
-
-    def _serve(self, writer: WriterConnection) -> None:
-        if not writer.read():
-            self._drop_writer(writer)
-            return
-        while (message := writer.next()) is not None:
-            if message.kind is MessageKind.GIVE_BACK:
-                continue  # of a turn that was over already
-            if message.kind is MessageKind.CATCH_UP:
-                self._readers.append(writer)
-                continue
-            kept = message.kind is MessageKind.TAKE and ServedTurn(self, writer).serve()
-            if not kept:
-                self._drop_writer(writer)
-                return
+    def _serve_asking(self) -> None:
+        """Serve those that have asked, each a turn."""
+        self._row_began = time.monotonic()
+        while self._writers.asking:
+            writer = self._writers.asking.popleft()
+            # What came with its last word in this turn may ask for the next one.
+            self._writers.take(writer, alive=ServedTurn(self, writer).serve())
 
     def _catch_readers_up(self) -> None:
         """Answer those that wait for the newest change: one look serves all that have asked."""
-        readers, self._readers = self._readers, []
+        readers, self._writers.readers = self._writers.readers, []
         if readers:
             answer = reads.caught_up(self, self._follow)
             for reader in readers:
                 reader.send(answer)
-
-    def _drop_writer(self, writer: WriterConnection) -> None:
-        self._selector.unregister(writer)
-        self._writers.discard(writer)
-        writer.close()
 
 
 def _answer_supervisor(parent: int, stop: Callable[[], None]) -> None:

@@ -50,8 +50,23 @@ class ReplicaHost(Protocol):
         """Return how far the replica has come."""
         ...
 
-    def catch_up(self, changes: list[LoggedChange]) -> LogPosition:
-        """Apply changes; return how far the replica has come. Raises what applying does."""
+    def expected(self) -> LogPosition:
+        """Return how far the replica is, or will be once the writer before has committed."""
+        ...
+
+    def settle(self, newer: list[LoggedChange]) -> LogPosition:
+        """Have the replica hold what was expected and what is newer; return how far it is then.
+
+        Raises what applying does.
+        """
+        ...
+
+    def accepted(self, position: LogPosition) -> None:
+        """Note that a writer is about to commit a change that the server has."""
+        ...
+
+    def another_waits(self) -> bool:
+        """Return whether another writer's turn follows this one, in the same breath."""
         ...
 
     def failed(self, error: Exception) -> None:
@@ -106,10 +121,10 @@ class ServedTurn:
             self._why = self._host.problem()
             return TurnEvent.UNAVAILABLE
         try:
-            here = self._host.position()
+            here = self._host.expected()
             head = server.lock(here.number)
             check_head(here, head.number, head.there)
-            self._position = self._host.catch_up(head.newer)
+            self._position = self._host.settle(head.newer)
             check_caught_up(self._position.number, head.number)
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
             self._why = str(error).partition("\n")[0]
@@ -124,7 +139,7 @@ class ServedTurn:
             number = self._position.number + 1
             given = self._change
             change = LoggedChange(number, given.schema, given.parts, self._nonce, given.marks)
-            server.append(self._host.node, change)
+            server.append(self._host.node, change, again=self._host.another_waits())
         except ServerAway as error:
             self._host.failed(error)
             return TurnEvent.LOST
@@ -132,6 +147,7 @@ class ServedTurn:
             self._why = error.message
             return TurnEvent.UNAVAILABLE
         self._position = LogPosition(number, self._nonce)
+        self._host.accepted(self._position)
         return TurnEvent.COMMITTED
 
     def _look(self) -> TurnEvent:

@@ -1,7 +1,7 @@
 """The team's log in PostgreSQL, over one connection: its statements, and what its errors mean.
 
-Whoever writes locks the row `head`, so that the numbers of the log have no hole and their order is
-that of the commits. The tables are made in `tables`.
+Whoever writes waits in line for an advisory lock and locks the row `head`, so that the numbers of
+the log have no hole and their order is that of the commits. The tables are made in `tables`.
 """
 
 # ruff: noqa: S608 - statements are put together from this module's constants and numbers
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
@@ -25,6 +27,7 @@ from khive_supervisor.team.clock import Sample
 from khive_supervisor.team.order import BATCH, LoggedChange
 from khive_supervisor.team.parts import ChangePart
 from khive_workers.team import trust
+from khive_workers.team.pipeline import Pipeline, ResultRow, Step
 
 #: The oldest major version of a server that is used.
 OLDEST = 15
@@ -33,12 +36,36 @@ OLDEST = 15
 CONNECT_TIMEOUT, LOCK_TIMEOUT, IDLE_TIMEOUT = 3, 8, 20
 #: Milliseconds without an acknowledgement of what was sent after which a connection is lost.
 _ACKNOWLEDGED = 5000
+#: Told with the number of a change; one without a number may be any.
+_ANY = 1 << 62
+#: The key of the advisory lock of whoever writes: unlike that of a row, it is given in the order in
+#: which it was asked for, and may be kept from one transaction to the next.
+_TURN_KEY = 7_310_552_003
+_BEGIN: Step = ("BEGIN", ())
+_COMMIT: Step = ("COMMIT", ())
+_QUEUE: Step = (f"SELECT pg_advisory_lock({_TURN_KEY})", ())
+_LEAVE: Step = (f"SELECT pg_advisory_unlock({_TURN_KEY})", ())
+_HEAD = (
+    "SELECT number, (SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1) "
+    "FROM khive.head FOR UPDATE"
+)
 #: The next changes after a number; parts that this member may not see are not among the rows.
 _NEWER = (
     "SELECT number, schema, nonce, part, changes, marks, node, member FROM khive.log "
-    "WHERE number > {0}{1} ORDER BY number, part"
+    "WHERE number > $1::bigint {}ORDER BY number, part"
 )
-_BATCH = " AND number < (SELECT min(number) FROM khive.log WHERE number > {0}) + " + str(BATCH)
+_ALL_NEWER = _NEWER.format("")
+_BATCH_NEWER = _NEWER.format(
+    f"AND number < (SELECT min(number) FROM khive.log WHERE number > $1::bigint) + {BATCH} "
+)
+_LOG = (
+    "INSERT INTO khive.log (number, node, schema, nonce, part, changes, marks) "
+    "VALUES ($1::bigint, $2::text, $3::integer, $4::uuid, $5::text, $6::bytea, $7::text)"
+)
+_COUNT = (
+    "WITH counted AS (UPDATE khive.head SET number = $1::bigint) "
+    "SELECT pg_notify('khive', $1::bigint::text)"
+)
 
 
 class ServerAway(StoreUnavailable):
@@ -78,7 +105,10 @@ class TeamServer:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
-        self._told = False
+        self._pipeline = Pipeline(connection)
+        self._told = 0
+        #: Nobody else may write: from asking for the head to letting go of it.
+        self._in_turn = False
         connection.add_notify_handler(self._note)
 
     @classmethod
@@ -146,27 +176,30 @@ class TeamServer:
 
     # --- the log --------------------------------------------------------------------------------
 
-    def _note(self, _: psycopg.Notify) -> None:
+    def _note(self, notify: psycopg.Notify | pq.PGnotify) -> None:
         """Note what the server tells while something else is asked of it."""
-        self._told = True
+        said = notify.payload if isinstance(notify, psycopg.Notify) else notify.extra.decode()
+        self._told = max(self._told, int(said) if said.isdecimal() else _ANY)
 
-    def told(self) -> bool:
-        """Return whether the server has told of changes since the last call; never waits.
+    def told(self) -> int:
+        """Return the highest number that the server has told of since the last call; never waits.
+
+        0 if it has told nothing; a number beyond all if it did not say which.
 
         Raises:
             ServerAway: the connection is lost.
         """
         with _translated():
-            raw = self._connection.pgconn
-            raw.consume_input()
-            while raw.notifies() is not None:
-                self._told = True
-        told, self._told = self._told, False
+            self._connection.pgconn.consume_input()
+        told, self._told = self.has_told, 0
         return told
 
     @property
-    def has_told(self) -> bool:
-        """Whether `told` has something to return already, so that nothing more need arrive."""
+    def has_told(self) -> int:
+        """What `told` would return of what has arrived already."""
+        with _translated():
+            while (notify := self._connection.pgconn.notifies()) is not None:
+                self._note(notify)
         return self._told
 
     def look(self, position: int) -> ServerLook:
@@ -185,10 +218,9 @@ class TeamServer:
 
     def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
-        with _translated():
-            after = int(position)
-            cursor = self._connection.execute(_NEWER.format(after, _BATCH.format(after)))
-            return _changes(cursor.fetchall())
+        with _translated(self):
+            (rows,) = self._exchange((_BATCH_NEWER, (_number(position),)))
+            return _changes(rows)
 
     def lock(self, position: int) -> LockedHead:
         """Hold the head of the log; return its number, and the changes after a position.
@@ -197,46 +229,48 @@ class TeamServer:
             ServerAway, ServerRefuses: it is not held.
         """
         with _translated(self):
-            cursor = self._connection.execute(
-                f"BEGIN; SELECT number, {_nonce_of(position)} FROM khive.head FOR UPDATE; "
-                + _NEWER.format(int(position), "")
-            )
-            cursor.nextset()
-            row = cursor.fetchone()
-            cursor.nextset()
-            number, there = row or (0, None)
-            return LockedHead(number, _nonce(there), _changes(cursor.fetchall()))
+            if not self._pipeline.waiting:
+                self._send_lock(position)
+            *_, head, newer = self._pipeline.receive()
+            number, there = head[0] if head else (_number(0), None)
+            return LockedHead(_int(number), there, _changes(newer))
 
-    def append(self, node: str, change: LoggedChange) -> None:
+    def _send_lock(self, position: int) -> None:
+        first: list[Step] = [] if self._in_turn else [_QUEUE]
+        self._in_turn = True
+        where = (_number(position),)
+        self._pipeline.send([*first, _BEGIN, (_HEAD, where), (_ALL_NEWER, where)])
+
+    def append(self, node: str, change: LoggedChange, *, again: bool = False) -> None:
         """Write the next change, tell all nodes, and let go of the head.
+
+        `again`: ask for the head after this change in the same breath; `lock` has to follow, and
+        waits for it.
 
         Raises:
             ServerAway: it is not known whether that was done.
             ServerRefuses: it was not.
         """
-        nonce, marks = uuid.UUID(bytes=change.nonce), json.dumps(change.marks)
-        insert = (
-            "INSERT INTO khive.log (number, node, schema, nonce, part, changes, marks) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s); "
-        )
-        values: list[object] = []
-        for part in change.parts:
-            values += (
-                change.number, node, change.schema, nonce, part.name, part.changes,
-                "" if part.name else marks,
-            )  # fmt: skip
         with _translated(self):
-            self._connection.execute(
-                insert * len(change.parts)
-                + "UPDATE khive.head SET number = %s; NOTIFY khive; COMMIT",
-                (*values, change.number),
-            )
+            logged: list[Step] = [(_LOG, row) for row in _rows(node, change)]
+            counted: Step = (_COUNT, (_number(change.number),))
+            if again:
+                self._pipeline.send([*logged, counted, _COMMIT])
+                self._send_lock(change.number)
+            else:
+                self._pipeline.send([*logged, counted, _COMMIT, _LEAVE])
+            self._pipeline.receive()
+            self._in_turn = again
 
     def roll_back(self) -> None:
         """Let go of the head, if it is held; never raises."""
         try:
+            self._pipeline.settle()
             if self._connection.info.transaction_status is not TransactionStatus.IDLE:
                 self._connection.execute("ROLLBACK")
+            if self._in_turn:
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
+                self._in_turn = False
         except psycopg.Error:
             self._connection.close()
 
@@ -257,6 +291,10 @@ class TeamServer:
             self._connection.execute("ROLLBACK")
         return row[0] if row else None
 
+    def _exchange(self, *steps: Step) -> list[list[ResultRow]]:
+        self._pipeline.send(steps)
+        return self._pipeline.receive()
+
     # --- anything else --------------------------------------------------------------------------
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -270,17 +308,44 @@ class TeamServer:
             return cursor.fetchall() if cursor.description else []
 
 
-def _changes(rows: Sequence[tuple[Any, ...]]) -> list[LoggedChange]:
+def _rows(node: str, change: LoggedChange) -> Iterator[tuple[bytes, ...]]:
+    """Give the rows of a change, one for each part; its marks are with the one without a name."""
+    schema, marks = struct.pack(">i", change.schema), json.dumps(change.marks).encode()
+    for part in change.parts:
+        yield (
+            _number(change.number), node.encode(), schema, change.nonce, part.name.encode(),
+            part.changes, b"" if part.name else marks,
+        )  # fmt: skip
+
+
+def _changes(rows: Sequence[ResultRow]) -> list[LoggedChange]:
     """Return the changes of rows, of which each is a part; the first of a change has no name."""
     found: list[LoggedChange] = []
     for number, schema, nonce, name, data, marks, node, member in rows:
-        part = ChangePart(name, bytes(data))
-        if found and found[-1].number == number:
+        part = ChangePart(_text(name), data or b"")
+        if found and found[-1].number == _int(number):
             found[-1] = replace(found[-1], parts=(*found[-1].parts, part))
         else:
             told = json.loads(marks) if marks else {}
-            found.append(LoggedChange(number, schema, (part,), nonce.bytes, told, node, member))
+            found.append(
+                LoggedChange(
+                    _int(number), _int(schema), (part,), nonce or b"", told, _text(node),
+                    _text(member),
+                )
+            )  # fmt: skip
     return found
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode()
+
+
+def _number(value: int) -> bytes:
+    return struct.pack(">q", value)
+
+
+def _int(data: bytes | None) -> int:
+    return int.from_bytes(data or b"", "big")
 
 
 def _nonce_of(position: int) -> str:

@@ -1,0 +1,80 @@
+"""The connections of this node's processes: who asks for a turn, and who for the newest change."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from collections import deque
+
+from khive_supervisor import logs
+from khive_supervisor.control.client import peer
+from khive_supervisor.team.messages import MessageKind
+from khive_workers.replicator.client import WriterConnection
+
+log = logs.get("khive.replicator")
+
+
+class Writers:
+    """Those that are connected, and what they have asked for, in their order.
+
+    Attributes:
+        asking: those whose turn is to be served.
+        readers: those that wait for the newest change.
+    """
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self.asking: deque[WriterConnection] = deque()
+        self.readers: list[WriterConnection] = []
+        self._selector = selector
+        self._connected: set[WriterConnection] = set()
+
+    def __len__(self) -> int:
+        return len(self._connected)
+
+    def accept(self, listening: socket.socket) -> None:
+        """Take a connection, if it is one of this user's."""
+        try:
+            sock, _ = listening.accept()
+        except OSError as error:
+            log.warning("team.not_accepted", error=str(error))
+            return
+        if peer(sock)[1] not in (None, os.getuid()):
+            sock.close()
+            return
+        writer = WriterConnection(sock)
+        self._connected.add(writer)
+        self._selector.register(
+            writer, selectors.EVENT_READ, lambda: self.take(writer, alive=writer.read())
+        )
+
+    def take(self, writer: WriterConnection, *, alive: bool) -> None:
+        """Take what a writer has said outside of a turn; not `alive`: it will say nothing more."""
+        while (message := writer.next()) is not None:
+            if message.kind is MessageKind.TAKE:
+                self.asking.append(writer)
+            elif message.kind is MessageKind.CATCH_UP:
+                self.readers.append(writer)
+            elif message.kind is not MessageKind.GIVE_BACK:  # of a turn that was over already
+                alive = False
+        if not alive:
+            self._drop(writer)
+
+    def take_arrived(self) -> None:
+        """Take what has arrived by now; never waits."""
+        for key, _ in self._selector.select(0):
+            if key.fileobj in self._connected:
+                key.data()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for writer in list(self._connected):
+            self._drop(writer)
+
+    def _drop(self, writer: WriterConnection) -> None:
+        if writer in self._connected:
+            self._connected.discard(writer)
+            self.asking = deque(one for one in self.asking if one is not writer)
+            self.readers = [one for one in self.readers if one is not writer]
+            self._selector.unregister(writer)
+            writer.close()
