@@ -48,6 +48,7 @@ from khive_supervisor.sqlite.tasks.roles import RoleTable
 from khive_supervisor.sqlite.tasks.routing import RoutingTable
 from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team.offices import OfficeTable
 from khive_supervisor.sqlite.team.replica import Replica, TeamClock
 from khive_supervisor.sqlite.vectors.generations import GenerationTable
 from khive_supervisor.sqlite.vectors.table import VectorTable
@@ -99,10 +100,13 @@ class SqliteStore(Store):
         )
         self.node, self._now = "", lease.now
         origin: Callable[[], str] = str
+        self._member: Callable[[], str | None] = _nobody
         if sharing is not None:
             team_clock = TeamClock(self.replica)
             self.node, self._now = self._node(), team_clock.now
             clock, origin = team_clock.wall_clock, team_clock.origin
+            self._member = team_clock.member
+        self._clock = clock
         self._chain = AuditTable(self.database, clock, actor, enabled=audited, origin=origin)
         self._make_facets(clock, self._chain)
         self.lists = ListingTable(self.database, self.entries, clock)
@@ -140,7 +144,8 @@ class SqliteStore(Store):
         self.tasks = tasks = TaskTable(
             database, clock, audit, roles, budgets, executions, routing, self.node, self._now
         )
-        self.deliveries = DeliveryTable(database, clock, audit)
+        self.offices = OfficeTable(database, clock, self.node, self._member)
+        self.deliveries = DeliveryTable(database, clock, audit, self._member)
         self.workflows = runs = WorkflowTable(database, clock, audit, tasks)
         self.schedules = ScheduleTable(database, clock, audit, runs)
 
@@ -180,6 +185,9 @@ class SqliteStore(Store):
     def stats(self) -> StoreStats:
         return statistics.stats(self.database, self.entries.namespaces())
 
+    def server_time(self) -> float | None:
+        return self._clock() if self.database.shared else None
+
     def catch_up(self) -> None:
         self.database.catch_up()
 
@@ -204,6 +212,10 @@ class SqliteStore(Store):
                 hint="Restore the PostgreSQL server from its own backup; docs/team.md says how.",
             )
         restore_from(self.database, source, self._chain.after_restore)
+
+
+def _nobody() -> str | None:
+    return None
 
 
 def _open(opening: Opening, gate: TextGate, sharing: Sharing | None = None) -> Database:

@@ -36,6 +36,7 @@ from khive_supervisor.store.tasks import (
     TaskStore,
 )
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
+from khive_supervisor.store.workflows.offices import OfficeStore
 from khive_supervisor.store.workflows.runs import WorkflowStore
 from khive_supervisor.store.workflows.schedules import ScheduleStore
 
@@ -79,6 +80,7 @@ class Store(Protocol):
     client_sessions: ClientSessionStore
     injections: InjectionStore
     deliveries: DeliveryStore
+    offices: OfficeStore
     audit: AuditLog
 
     def close(self) -> None:
@@ -124,6 +126,10 @@ class Store(Protocol):
 
     def stats(self) -> StoreStats:
         """Return the store in numbers; counts, so not for every request."""
+        ...
+
+    def server_time(self) -> float | None:
+        """Return unix seconds by the clock of a team's server; None in a store of one machine."""
         ...
 
     def catch_up(self) -> None:

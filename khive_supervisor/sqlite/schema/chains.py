@@ -1,11 +1,10 @@
-"""Statements of step 14 about teams: an audit chain for each node, the schema, members."""
+"""Statements of step 14: audit chains, members and offices of a team, and its schema."""
 
 from __future__ import annotations
 
 #: `audit_of_nodes`: as `audit`, which goes on as the chain of a store of one machine, and of what
 #: was written before each node had one; `origin` is the node. `replica.schema`: the schema that
 #: all nodes of the team know, as the server was last heard to say; it never gets less.
-#: `channels.origin`: whose chain `seq` is of.
 CHAINS: tuple[str, ...] = (
     """
     CREATE TABLE audit_of_nodes (
@@ -30,7 +29,6 @@ CHAINS: tuple[str, ...] = (
     BEGIN SELECT RAISE(ABORT, 'entries of an audit chain are never removed'); END
     """,
     "ALTER TABLE replica ADD COLUMN schema INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE channels ADD COLUMN origin TEXT NOT NULL DEFAULT ''",
 )
 
 #: `replica.member`: the database role that this node connects as; `namespaces`: what it had a right
@@ -66,3 +64,89 @@ MEMBERS: tuple[str, ...] = (
 
 #: The number of an event is not given again where its row is hidden.
 EVENTS = ("seq        INTEGER PRIMARY KEY,", "seq        INTEGER PRIMARY KEY AUTOINCREMENT,")
+
+#: `offices`: what this node would do for the team, and whether the server's lock for it is its own.
+#: `terms`: how often each office has been taken, and by which node last; whoever acts in one checks
+#: that its term is still the last. `schedule_nodes`: whose configurations name a schedule.
+#: `channel_places`: up to which entry of each audit chain was looked at for a channel.
+#: `outbox…`: as `channels`, `deliveries` and `signals`, of a team.
+TERMS: tuple[str, ...] = (
+    """
+    CREATE TABLE offices (
+        office TEXT PRIMARY KEY,
+        held   INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1))
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE terms (
+        office TEXT PRIMARY KEY,
+        term   INTEGER NOT NULL,
+        node   TEXT NOT NULL,
+        since  REAL NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE schedule_nodes (
+        name TEXT NOT NULL,
+        node TEXT NOT NULL,
+        PRIMARY KEY (name, node)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE channel_places (
+        channel_id INTEGER NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
+        origin     TEXT NOT NULL,
+        seq        INTEGER NOT NULL,
+        PRIMARY KEY (channel_id, origin)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "INSERT INTO channel_places (channel_id, origin, seq) SELECT id, '', seq FROM channels",
+    """
+    CREATE TABLE outbox_channels (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        name       TEXT NOT NULL UNIQUE,
+        seq        INTEGER NOT NULL,
+        since      REAL NOT NULL,
+        problem    TEXT NOT NULL DEFAULT ''
+    ) STRICT
+    """,
+    """
+    CREATE TABLE outbox_places (
+        channel_id INTEGER NOT NULL REFERENCES outbox_channels (id) ON DELETE CASCADE,
+        origin     TEXT NOT NULL,
+        seq        INTEGER NOT NULL,
+        PRIMARY KEY (channel_id, origin)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE outbox (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        channel_id INTEGER NOT NULL REFERENCES outbox_channels (id) ON DELETE CASCADE,
+        key        TEXT NOT NULL,
+        kind       TEXT NOT NULL,
+        subject    TEXT NOT NULL,
+        message    TEXT NOT NULL,
+        state      TEXT NOT NULL
+                   CHECK (state IN ('gathering', 'waiting', 'sent', 'dead', 'joined')),
+        made_at    REAL NOT NULL,
+        due_at     REAL NOT NULL,
+        set_at     REAL NOT NULL,
+        attempts   INTEGER NOT NULL DEFAULT 0,
+        ended_at   REAL,
+        error      TEXT NOT NULL DEFAULT '',
+        UNIQUE (channel_id, key)
+    ) STRICT
+    """,
+    "CREATE INDEX outbox_open ON outbox (channel_id, state, id)",
+    """
+    CREATE INDEX outbox_subject ON outbox (channel_id, subject, id)
+        WHERE state = 'waiting'
+    """,
+    """
+    CREATE TABLE outbox_signals (
+        name       TEXT PRIMARY KEY,
+        state      TEXT NOT NULL,
+        at         REAL NOT NULL
+    ) STRICT
+    """,
+)

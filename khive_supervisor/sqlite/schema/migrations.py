@@ -99,8 +99,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         14,
-        "chains and members of a team, since when sessions do what they do",
-        (*chains.CHAINS, *sessions.SESSIONS, *chains.MEMBERS),
+        "chains, members and offices of a team, since when sessions do what they do",
+        (*chains.CHAINS, *sessions.SESSIONS, *chains.MEMBERS, *chains.TERMS),
         (SchemaEdit("profile_events", *chains.EVENTS),),
     ),
 )

@@ -58,13 +58,19 @@ BELONGS: dict[str, Belongs] = {
     "schedule_firings": Belongs((("schedule_id", "schedules"),)),
     # Chains have no holes: those see them who see everything, and each node its own.
     "audit": _AUDIT, "audit_of_nodes": _AUDIT,
+    # What one node does for all: whose term it is, and messages of those who see everything.
+    "terms": _TEAM, "schedule_nodes": _TEAM, "outbox_channels": _AUDIT, "outbox_places": _AUDIT,
+    "outbox": _AUDIT, "outbox_signals": _AUDIT,
 }  # fmt: skip
 SHARED = frozenset(BELONGS)
 
 #: Counted by each node of what it has; nodes of the first release with teams are told of it.
 COUNTED_TOGETHER = frozenset({"vector_counts"})
 #: Shared tables that came after the first release which had teams, and with which schema.
-SINCE: dict[str, int] = {"audit_of_nodes": 14}
+SINCE: dict[str, int] = {
+    "audit_of_nodes": 14, "terms": 14, "schedule_nodes": 14, "outbox_channels": 14,
+    "outbox_places": 14, "outbox": 14, "outbox_signals": 14,
+}  # fmt: skip
 _FIRST = 13
 
 
@@ -73,7 +79,8 @@ def needed(changes: bytes) -> int:
 
     The names stand in the changes as they are; a text that has one too costs nobody anything.
     """
-    return max((n for table, n in SINCE.items() if table.encode() in changes), default=_FIRST)
+    found = (n for table, n in SINCE.items() if table.encode() + b"\0" in changes)
+    return max(found, default=_FIRST)
 
 
 LOCAL: frozenset[str] = frozenset(
@@ -92,6 +99,8 @@ LOCAL: frozenset[str] = frozenset(
         "journal", "journal_learned", "captured", "transcripts", "candidates", "capture_switches",
         "client_sessions", "injections",
         # Who is told what happens here, and what is on its way to them.
-        "channels", "deliveries", "signals",
+        "channels", "channel_places", "deliveries", "signals",
+        # What the server lets this node do for all.
+        "offices",
     }
 )  # fmt: skip

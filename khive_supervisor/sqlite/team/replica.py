@@ -145,6 +145,15 @@ class TeamClock:
         row, own = self._current()
         return own.at + row.ahead if row is not None and row.boot == own.boot else self._wall()
 
+    def member(self) -> str | None:
+        """Return as whom this node connects, where the team has offices and this node may hold any.
+
+        None: its team has nodes that know of none, or it does not see everything.
+        """
+        row, _ = self._current()
+        known = row is not None and row.schema >= CHAINS_SINCE and row.rights.full
+        return row.rights.member if row is not None and known else None
+
     def origin(self) -> str:
         """Return whose audit chain this node goes on with: its own, once the whole team knows it.
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from khive_supervisor.audit import actors
@@ -66,16 +66,46 @@ class ScheduleTable(ScheduleStore):
         }
 
     def configure(self, schedules: Sequence[NewSchedule]) -> None:
-        if {one.name: one for one in schedules} == {s.new.name: s.new for s in self._configured()}:
-            return
+        wanted = {one.name: one for one in schedules}
+        known = {one.new.name: one.new for one in self._configured()}
+        ours = self._named_here()
+        if all(known.get(name) == one for name, one in wanted.items()):
+            others = known.keys() - wanted.keys()
+            if not (others if ours is None else ours ^ wanted.keys()):
+                return
         with self._database.write():
             wall = self._clock()
             before = {one.new.name: one for one in self._configured()}
-            wanted = {one.name: one for one in schedules}
-            for name in before.keys() - wanted.keys():
+            for name in self._given_up(before.keys() - wanted.keys()):
                 self._remove(before[name], wall)
             for name, schedule in wanted.items():
                 self._configure(before.get(name), schedule, wall)
+            if ours is not None:
+                self._name_here(wanted)
+
+    def _named_here(self) -> set[str] | None:
+        """Return which schedules this node's configuration named; None: there are no nodes."""
+        if not self._database.shared:
+            return None
+        sql = "SELECT name FROM schedule_nodes WHERE node = ?"
+        return {name for (name,) in self._database.rows(sql, [self._audit.origin])}
+
+    def _given_up(self, names: Collection[str]) -> list[str]:
+        """Return those of some schedules that this node's configuration was the last to name."""
+        ours = self._named_here()
+        if ours is None:
+            return sorted(names)
+        sql = "SELECT name FROM schedule_nodes WHERE node <> ?"
+        others = {name for (name,) in self._database.rows(sql, [self._audit.origin])}
+        return sorted((ours & set(names)) - others)
+
+    def _name_here(self, wanted: Collection[str]) -> None:
+        """Note which schedules this node's configuration names, once the whole team knows of it."""
+        if node := self._audit.origin:
+            self._database.rows("DELETE FROM schedule_nodes WHERE node = ?", [node])
+            for name in wanted:
+                sql = "INSERT INTO schedule_nodes (name, node) VALUES (?, ?)"
+                self._database.rows(sql, [self._database.gate.said(name, "name"), node])
 
     def _configured(self) -> list[Schedule]:
         return [one for one in self.all() if one.new.configured]

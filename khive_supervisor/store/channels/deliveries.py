@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 #: What a message can be: gathered for a digest, to be sent, sent, given up, part of another one.
@@ -22,17 +22,15 @@ class Subscription:
 
     Attributes:
         name: the configuration's.
-        seq: the last entry of the audit chain that was looked at for it.
         since: when it was first configured, or configured again, in unix seconds.
         problem: why nothing can be sent now; empty if it can, or nobody has tried.
-        origin: whose chain that entry is in.
+        places: the last entry of each audit chain that was looked at for it.
     """
 
     name: str
-    seq: int
     since: float
     problem: str = ""
-    origin: str = ""
+    places: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +75,16 @@ class DeliveryStore(Protocol):
         ...
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Know these channels and no others.
+        """Know these channels and no others; in a team, those that other nodes know stay, too.
 
         A new one is told of what comes from now on; all that there is of others is deleted.
         """
         ...
 
-    def follow(self, channel: str, origin: str) -> None:
-        """Have a channel told of another chain from its beginning on: this node's own."""
-        ...
-
-    def feed(self, channel: str, seq: int, found: Sequence[NewDelivery]) -> None:
-        """Add messages, and note up to which entry of the audit chain that was all.
+    def feed(
+        self, channel: str, seq: int, found: Sequence[NewDelivery], *, origin: str = ""
+    ) -> None:
+        """Add messages, and note up to which entry of an audit chain that was all.
 
         A message whose key the channel has already is left out. Nothing happens to a channel that
         is not known any more.

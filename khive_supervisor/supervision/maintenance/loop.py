@@ -22,6 +22,7 @@ from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import JournalFilter
 from khive_supervisor.store.vectors import Generation, VectorStats
+from khive_supervisor.store.workflows.offices import SCHEDULES
 from khive_supervisor.supervision.maintenance.following import TranscriptFollower
 from khive_supervisor.workflows.definitions import as_dict
 from khive_supervisor.workflows.model import NewSchedule
@@ -111,8 +112,11 @@ class Maintenance:
 
     def _keep_channels(self) -> None:
         """Forget channels that are not configured: one that comes back is not told of the past."""
+        names = [one.name for one in self._config.channels]
         try:
-            self.store.deliveries.keep_only([one.name for one in self._config.channels])
+            offices = self.store.offices
+            offices.want([SCHEDULES, *(offices.channel(name) for name in names)])
+            self.store.deliveries.keep_only(names)
         except KhiveError as error:  # a full disk keeps nobody from being served
             log.warning("channels.not_kept", error=str(error))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from khive_supervisor import logs
 from khive_supervisor.budgets.account import UNLIMITED, Account
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.store.workflows.offices import SCHEDULES, Office
 from khive_supervisor.supervision.maintenance.outbox import InThread
 from khive_supervisor.supervision.roles import clockwork
 from khive_supervisor.supervision.roles.persistence import release_dead
@@ -34,6 +35,7 @@ class RoleQueue:
     _depths: dict[str, QueueDepth] = field(default_factory=dict)
     _accounts: dict[str, Account] = field(default_factory=dict)
     _stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    _office: Office = field(default_factory=lambda: Office(SCHEDULES))
 
     def wake(self, role: str | None = None) -> None:
         """Have a role, or all, look for new tasks."""
@@ -67,7 +69,9 @@ class RoleQueue:
                         ),
                         "",
                     )
-                again = await self.in_thread(lambda store: clockwork.look(store, self.wall()))
+                again = await self.in_thread(
+                    lambda store: clockwork.look(store, self.wall(), self._office)
+                )
                 await self.look()
                 await self._look_at_budgets()
                 due = self.in_thread(lambda store: store.tasks.due(store.tasks.now()))

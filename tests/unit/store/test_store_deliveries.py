@@ -45,12 +45,15 @@ def test_a_channel_begins_at_the_end_of_the_chain_and_one_that_comes_back_does_t
     opened: tuple[Store, Clock],
 ) -> None:
     store, _ = opened
-    assert [(one.name, one.seq) for one in store.deliveries.subscriptions()] == [("a", 1), ("b", 1)]
+    assert [(one.name, one.places[""]) for one in store.deliveries.subscriptions()] == [
+        ("a", 1),
+        ("b", 1),
+    ]
     store.deliveries.feed("a", 1, [new("k")])
     store.deliveries.keep_only(["b"])
     store.audit.record("test.done", "x", {})
     store.deliveries.keep_only(["a", "b"])
-    assert [one.seq for one in store.deliveries.subscriptions()] == [2, 1]
+    assert [one.places[""] for one in store.deliveries.subscriptions()] == [2, 1]
     assert store.deliveries.following("a") is None
 
 
@@ -61,7 +64,7 @@ def test_what_is_fed_again_is_there_once(opened: tuple[Store, Clock]) -> None:
     store.deliveries.feed("a", 3, [])
     store.deliveries.feed("gone", 9, [new("k1")])
     assert [one.key for one in store.deliveries.page("a")] == ["k2", "k1"]
-    assert store.deliveries.subscriptions()[0].seq == 5
+    assert store.deliveries.subscriptions()[0].places == {"": 5}
 
 
 def test_an_attempt_that_failed_is_due_later_and_another_subject_goes_first(

@@ -20,6 +20,7 @@ from khive_supervisor.config.settings.channels import Channel
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.channels.deliveries import DEAD, SENT, Delivery
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.workflows.offices import Office
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.notifier.sending import request_of
 
@@ -30,6 +31,9 @@ _JITTER = random.SystemRandom()
 LOOK_AGAIN, UNUSABLE_FOR = 60.0, 60.0
 #: Seconds after the store did not do what it was asked.
 STORE_AGAIN = 1.0
+#: Seconds until a node of a team that does not send looks whether it is the one now, and beyond the
+#: channel's timeout until what a node was sending is sent by another one.
+STAND_BY, CLAIMED_FOR = 1.0, 5.0
 
 #: Runs something with the store, in its thread.
 WithStore = Callable[[Callable[[Store], Any]], Awaitable[Any]]
@@ -50,6 +54,8 @@ class Deliverer:
     Attributes:
         address: returns where to send, or raises `Unusable`.
         quiet_left: returns the seconds until quiet hours end; 0 outside of them.
+        office: returns the office of whoever sends to the channel, one node of a team; asked where
+            the store is.
     """
 
     channel: Channel
@@ -60,6 +66,7 @@ class Deliverer:
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = _JITTER.random
+    office: Callable[[], Office] = field(default=lambda: Office(""))
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
     _paused_until: float = 0.0
@@ -95,6 +102,8 @@ class Deliverer:
             if not await self.with_store(self._is_wanted_now):
                 return left
             self._paused_until, self._failures = 0.0, 0
+        if not await self.with_store(lambda s: self.office().held(s.offices)):
+            return STAND_BY
         await self._join_gathered()
         found: Delivery | None = await self.with_store(lambda s: s.deliveries.following(name))
         if found is None:
@@ -104,8 +113,25 @@ class Deliverer:
             address = self.address()
         except Unusable as unusable:
             return await self._unusable(str(unusable))
+        await self.with_store(lambda s: self._claim(s, found))
         await self._deliver(found, address)
         return 0.0
+
+    def _claim(self, store: Store, found: Delivery) -> None:
+        """In a team: have nobody else send it meanwhile, unless somebody else is the one by now.
+
+        Should this process end, the next holder of the office sends it when it is due again.
+        """
+        if store.offices.elected:
+            patience = self.channel.timeout + CLAIMED_FOR
+            self._act(store, lambda: store.deliveries.postpone([found.id], patience))
+
+    def _act(self, store: Store, act: Callable[[], None]) -> None:
+        if not store.offices.elected:
+            act()
+            return
+        with store.transaction(), self.office().acting(store.offices):
+            act()
 
     def _is_wanted_now(self, store: Store) -> bool:
         """Return True if somebody has had the channel's trouble forgotten: it is tried now."""
@@ -127,11 +153,11 @@ class Deliverer:
         ids = [one.id for one in found]
         quiet = QuietHours.of(self.channel.quiet)
         if quiet is not None and (left := self.quiet_left(quiet)) > 0:
-            await self.with_store(lambda s: s.deliveries.postpone(ids, left))
+            await self.with_store(lambda s: self._act(s, lambda: s.deliveries.postpone(ids, left)))
             return
         key = f"{found[0].key}+{len(found)}"
         joined = new_delivery(gathered([read_message(one) for one in found], key))
-        await self.with_store(lambda s: s.deliveries.join(name, ids, joined))
+        await self.with_store(lambda s: self._act(s, lambda: s.deliveries.join(name, ids, joined)))
 
     async def _deliver(self, found: Delivery, address: Address) -> None:
         channel = self.channel

@@ -22,6 +22,7 @@ from khive_supervisor.host.zone import zone_of
 from khive_supervisor.store.channels.deliveries import NewDelivery, Subscription
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.sessions import SessionState
+from khive_supervisor.store.workflows.offices import Office
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Entries of the chain that are looked at in one transaction.
@@ -49,36 +50,59 @@ class Looker:
     free: Callable[[str], int] = lambda path: os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _looked: dict[tuple[str, str], int] = field(default_factory=dict)
+    _offices: dict[str, Office] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Know exactly these channels from now on."""
         self.store.deliveries.keep_only([channel.name for channel in self.channels])
 
     def look(self) -> bool:
-        """Look at what the chain has more for each channel; return True if there was anything."""
+        """Look at what the chains have more for each channel; return True if there was anything."""
         known = {one.name: one for one in self.store.deliveries.subscriptions()}
         fed = [self._feed(one, known[one.name]) for one in self.channels if one.name in known]
         return any(fed)
 
+    def office_of(self, channel: Channel) -> Office:
+        """Return the office of whoever has a channel told."""
+        name = self.store.offices.channel(channel.name)
+        return self._offices.setdefault(name, Office(name))
+
+    def _chains(self) -> list[str]:
+        """Return whose chains are looked at: all, where one node does so for its whole team."""
+        audit = self.store.audit
+        return audit.origins() if self.store.offices.elected else sorted({"", audit.origin})
+
     def _feed(self, channel: Channel, subscription: Subscription) -> bool:
-        noted, place = subscription.seq, (channel.name, subscription.origin)
+        office = self.office_of(channel)
+        if not office.held(self.store.offices):
+            return False
+        fed = [self._feed_chain(channel, subscription, one, office) for one in self._chains()]
+        return any(fed)
+
+    def _feed_chain(
+        self, channel: Channel, subscription: Subscription, origin: str, office: Office
+    ) -> bool:
+        noted, place = subscription.places.get(origin, 0), (channel.name, origin)
         after = max(noted, self._looked.get(place, 0))
-        chain = self.store.audit.chain(subscription.origin)
+        chain = self.store.audit.chain(origin)
         entries = list(itertools.islice(chain.entries(after), AT_ONCE))
         if not entries:
-            return self._other_chain(channel, subscription)
+            return False
         found = [one for entry in entries for one in self._wanted(channel, entry)]
-        self._looked[place] = last = entries[-1].seq
+        last = entries[-1].seq
         if found or last - noted > NOTE_AFTER:
-            self.store.deliveries.feed(channel.name, last, found)
+            self._note(channel, last, found, origin, office)
+        self._looked[place] = last
         return True
 
-    def _other_chain(self, channel: Channel, subscription: Subscription) -> bool:
-        """Go on with this node's own chain, once all of the one before it was looked at."""
-        if subscription.origin == self.store.audit.origin:
-            return False
-        self.store.deliveries.follow(channel.name, self.store.audit.origin)
-        return True
+    def _note(
+        self, channel: Channel, seq: int, found: list[NewDelivery], origin: str, office: Office
+    ) -> None:
+        if not self.store.offices.elected:
+            self.store.deliveries.feed(channel.name, seq, found, origin=origin)
+            return
+        with self.store.transaction(), office.acting(self.store.offices):
+            self.store.deliveries.feed(channel.name, seq, found, origin=origin)
 
     def _wanted(self, channel: Channel, entry: AuditEntry) -> Iterator[NewDelivery]:
         detail = _detail(entry)
@@ -118,11 +142,13 @@ class Looker:
         told = [self._sessions(), self._budgets(), self._disk()]
         return any(told)
 
-    def _tell(self, name: str, state: str, event: Event | None) -> bool:
+    def _tell(
+        self, name: str, state: str, event: Event | None, channels: Sequence[Channel] | None = None
+    ) -> bool:
         """Note a state, and tell channels of the event if it is another one than before."""
         found = {
             channel.name: self._delivery(channel, event)
-            for channel in self.channels
+            for channel in (self.channels if channels is None else channels)
             if event is not None and wanted_kind(channel, (event.kind,)) and is_for(channel, event)
         }
         return self.store.deliveries.signal(name, state, found) and bool(found)
@@ -134,7 +160,7 @@ class Looker:
             waits = PATIENCE <= now - one.seen_at < FORGOTTEN and bool(one.last_prompt)
             if one.state != SessionState.WAITING or not waits:
                 continue
-            name = f"session/{one.client}/{one.session}"
+            name = f"session/{self._here}{one.client}/{one.session}"
             detail = {"client": one.client, "cwd": one.cwd, "last_prompt": one.last_prompt}
             key = f"{name}/{one.seen_at:.3f}"
             event = Event(events.WAITS_FOR_YOU, name, one.seen_at, key, detail=detail)
@@ -151,8 +177,17 @@ class Looker:
                 detail = {"role": account.role}
                 key = f"{name}/{account.state}/{now:.3f}"
                 event = Event(kind, name, now, key, account.role, detail=detail)
-            told |= self._tell(name, account.state, event)
+            told |= self._tell_once(name, account.state, event)
         return told
+
+    def _tell_once(self, name: str, state: str, event: Event | None) -> bool:
+        """Like `_tell`, for what all nodes of a team see: each channel is told by one of them."""
+        offices = self.store.offices
+        if not offices.elected:
+            return self._tell(name, state, event)
+        ours = [one for one in self.channels if self.office_of(one).held(offices)]
+        told = [self._tell(f"{name}/{one.name}", state, event, [one]) for one in ours]
+        return any(told)
 
     def _disk(self) -> bool:
         try:
@@ -163,8 +198,14 @@ class Looker:
             return False
         low, now = free < DISK_LOW, self.wall_clock()
         detail = {"free": f"{free >> 20} MiB"}
-        event = Event(events.DISK_LOW, "disk/store", now, f"disk/{now:.3f}", detail=detail)
-        return self._tell("disk/store", "low" if low else "well", event if low else None)
+        name = f"disk/{self._here}store"
+        event = Event(events.DISK_LOW, name, now, f"{name}/{now:.3f}", detail=detail)
+        return self._tell(name, "low" if low else "well", event if low else None)
+
+    @property
+    def _here(self) -> str:
+        """What stands before what is one machine's own, where nodes of a team share messages."""
+        return f"{self.store.node}/" if self.store.offices.elected else ""
 
 
 def _detail(entry: AuditEntry) -> JsonObject:

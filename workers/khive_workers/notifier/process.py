@@ -28,6 +28,7 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.host.small_file import read_regular
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
+from khive_supervisor.store.workflows.offices import Office
 from khive_workers.common import runtime
 from khive_workers.notifier.delivering import Deliverer
 from khive_workers.notifier.helper import Helper
@@ -65,7 +66,12 @@ class NotifierProcess:
             Helper(environment),
             lambda: address_of(channel),
             self._quiet_left,
+            office=lambda: self._office(channel),
         )
+
+    def _office(self, channel: Channel) -> Office:
+        assert self._looker is not None, "it is made with the store"
+        return self._looker.office_of(channel)
 
     def _quiet_left(self, quiet: QuietHours) -> float:
         return quiet.left(self._looker.local()) if self._looker is not None else 0.0

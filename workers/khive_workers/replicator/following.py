@@ -21,6 +21,7 @@ from khive_supervisor.team.order import (
     base_is_due,
     check_head,
 )
+from khive_workers.replicator.offices import OfficeLocks
 from khive_workers.team import bases, members, nodes, retaking, tables
 from khive_workers.team.heads import HeadExchange
 from khive_workers.team.server import TeamServer, boottime
@@ -55,6 +56,7 @@ class Following:
         self._told_at = 0.0
         self._schema = row.schema
         self._peers_of: TeamServer | None = None
+        self._offices = OfficeLocks(store)
         self._heads = HeadExchange(store.audit, row.node)
         #: The last change that a writer of this node was told to commit.
         self._accepted: LogPosition | None = None
@@ -109,6 +111,8 @@ class Following:
             )
         check_head(here, found.number, found.there)
         self._head = found.number
+        if self._schema >= CHAINS_SINCE and self._row.rights.full:
+            self._offices.stand(server)
         if (ahead := self._clock.take(found.sample)) is not None:
             self._note(lambda row: replace(row, boot=self._boot(), ahead=ahead))
         self._look_around(server, here.number)
@@ -149,6 +153,10 @@ class Following:
         if here != self._told or now - self._told_at > TELL_EVERY:
             nodes.tell(server, self._row.node, here)
             self._told, self._told_at = here, now
+
+    def away(self) -> None:
+        """Note that the connection to the server has ended, and what it held with it."""
+        self._offices.lost()
 
     def base_is_due(self) -> bool:
         """Return whether the log has become long since the last base, or it is to be in slices."""

@@ -167,6 +167,7 @@ class Replicator:
         if server is not None:
             self._selector.unregister(self._server_fd)  # it may be closed, and has no number then
             server.close()
+            self._following.away()
             self._connector.want()
 
     def _told(self) -> None:

@@ -1,0 +1,75 @@
+"""The tables of offices: what this node would do for its team, and whose term it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.store.workflows.offices import OfficeStore, Superseded
+
+
+class OfficeTable(OfficeStore):
+    """`OfficeStore` on SQLite.
+
+    Args:
+        database: whose transactions terms are checked in.
+        clock: unix seconds.
+        node: this node's name.
+        member: says as whom it connects, where a team knows of offices; None: it does not.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        node: str,
+        member: Callable[[], str | None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._node = node
+        self._member = member
+
+    @property
+    def elected(self) -> bool:
+        return self._member() is not None
+
+    def channel(self, name: str) -> str:
+        return f"channel/{self._member() or ''}/{name}"
+
+    def want(self, offices: Collection[str]) -> None:
+        known = {office for (office,) in self._database.rows("SELECT office FROM offices")}
+        if not self._node or known == set(offices):
+            return
+        with self._database.write(local=True):
+            for office in known - set(offices):
+                self._database.rows("DELETE FROM offices WHERE office = ?", [office])
+            for office in set(offices) - known:
+                self._database.rows("INSERT INTO offices (office) VALUES (?)", [office])
+
+    def holds(self, office: str) -> bool:
+        if not self.elected:
+            return True
+        return bool(self._database.value("SELECT held FROM offices WHERE office = ?", [office]))
+
+    def begin(self, office: str) -> int:
+        if not self.elected:
+            return 0
+        with self._database.write():
+            self._database.rows(
+                "INSERT INTO terms (office, term, node, since) VALUES (?1, 1, ?2, ?3) "
+                "ON CONFLICT (office) DO UPDATE SET term = term + 1, node = ?2, since = ?3",
+                [office, self._node, self._clock()],
+            )
+            return self._last(office)
+
+    def check(self, office: str, term: int) -> None:
+        if self.elected and self._last(office) != term:
+            raise Superseded(
+                f"Another node of the team has taken `{office}` over; nothing was done here.",
+                hint="Nothing is to be done: it goes on there.",
+            )
+
+    def _last(self, office: str) -> int:
+        found = self._database.value("SELECT term FROM terms WHERE office = ?", [office])
+        return 0 if found is None else int(found)
