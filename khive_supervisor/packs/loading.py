@@ -11,10 +11,11 @@ from khive_supervisor.packs.capture import journal
 from khive_supervisor.packs.capture import pack as capture
 from khive_supervisor.packs.channels import pack as channels
 from khive_supervisor.packs.curation import pack as curation
+from khive_supervisor.packs.curation import purging
 from khive_supervisor.packs.graph import pack as graph
 from khive_supervisor.packs.history import pack as history
 from khive_supervisor.packs.hooks import pack as hooks
-from khive_supervisor.packs.memory import knowledge, projects, purge
+from khive_supervisor.packs.memory import knowledge, projects
 from khive_supervisor.packs.memory import pack as memory
 from khive_supervisor.packs.system import index
 from khive_supervisor.packs.system import pack as system
@@ -32,7 +33,7 @@ def _warm_up() -> None:
 BUILTIN = (
     replace(memory.PACK, warm=_warm_up),
     knowledge.PACK,
-    purge.PACK,
+    purging.PACK,
     projects.PACK,
     curation.PACK,
     graph.PACK,

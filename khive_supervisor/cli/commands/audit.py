@@ -17,7 +17,7 @@ from khive_supervisor.audit.chain import Head, read_heads
 from khive_supervisor.audit.several import PublishedHead, verify_chains
 from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
-from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.config.settings.model import Config

@@ -9,19 +9,17 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
+from khive_supervisor.cli.options.filters import filters, in_option, search_options, which_options
+from khive_supervisor.cli.options.numbers import Number
 from khive_supervisor.cli.render.answers import EntryShown, Shown
-from khive_supervisor.cli.render.numbers import Number, WholeNumber
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
 
-Command = Callable[..., Any]
-
 
 def _search(run: Invocation, verb: str, render: Callable[[Any], str], **args: Any) -> None:
-    """Print what a search answers; times are as people write them."""
-    times = {name: asked(args[name]) for name in ("since", "until")}
-    run.show(verb, render, **{**args, **times})
+    """Print what a search answers."""
+    run.show(verb, render, **filters(args))
 
 
 def text_of(content: str | None) -> str:
@@ -39,38 +37,6 @@ def text_of(content: str | None) -> str:
             f"Standard input is not UTF-8: {error.reason} at byte {error.start}.",
             hint="Convert it first, for example with iconv.",
         ) from None
-
-
-def filter_options(function: Command) -> Command:
-    """What entries are chosen by: for searches, lists, and what is done to many at once."""
-    for option in (
-        click.option("--namespace", help="Where to search; the configured one by default."),
-        click.option("--kind", help="Only entries of this kind."),
-        click.option("--tag", "tags", multiple=True, help="Only with this tag; repeatable."),
-        click.option(
-            "--since", help="Only entries made since then (7d, 12h, today, a local time)."
-        ),
-        click.option("--until", help="Only entries made before then (same forms)."),
-        click.option(
-            "--scope",
-            type=click.Choice(("project", "user", "all")),
-            help="This project and what is for every one (default), only the latter, or all.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-#: How many are shown of what was found or listed.
-limit_option = click.option(
-    "--limit", "-n", type=WholeNumber(1, 100), help="How many results (10)."
-)
-
-
-def search_options(function: Command) -> Command:
-    """The filters of a search, and how much of what it finds is shown."""
-    floor = click.option("--floor", type=Number(), help="How well a result must fit, 0 to 1.")
-    return floor(limit_option(filter_options(function)))
 
 
 @click.command()
@@ -114,6 +80,7 @@ def _stored_text(answer: Mapping[str, Any]) -> str:
 @click.command()
 @click.argument("query", default="")
 @search_options
+@in_option("memory")
 @click.option("--as-of", help="What was known and held then (same forms as --since).")
 @click.option(
     "--follow",
@@ -131,17 +98,12 @@ def recall(run: Invocation, query: str, **args: Any) -> None:
 @click.command()
 @click.argument("query", default="")
 @search_options
-@click.option(
-    "--in",
-    "where",
-    type=click.Choice(("knowledge", "memory", "all")),
-    help="What to search (knowledge).",
-)
+@in_option("knowledge")
 @click.option("--explain", is_flag=True, help="Say how each result was ranked.")
 @common_options
-def search(run: Invocation, query: str, where: str | None, **args: Any) -> None:
+def search(run: Invocation, query: str, **args: Any) -> None:
     """Search learned documents by words and by meaning."""
-    _search(run, "knowledge.search", _found_text, **{"query": query, "in": where, **args})
+    _search(run, "knowledge.search", _found_text, query=query, **args)
 
 
 @click.command()
@@ -226,20 +188,25 @@ def _words(value: Any) -> str:
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@filter_options
-@click.option("--source", help="Only entries whose source begins so.")
+@which_options
+@in_option("memory")
 @click.option("--undo", is_flag=True, help="Bring forgotten entries back.")
 @click.option("--yes", is_flag=True, help="Do it: without, a filter only tells what it would.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be forgotten.")
 @common_options
-def forget(run: Invocation, ids: tuple[str, ...], undo: bool, yes: bool, **where: Any) -> None:
+def forget(
+    run: Invocation, ids: tuple[str, ...], undo: bool, yes: bool, dry_run: bool, **given: Any
+) -> None:
     """Take entries out of every search; --undo brings them back."""
+    if ids and dry_run:
+        raise InvalidInput("--dry-run is for a filter.", hint="`get` shows what ids are.")
     if ids:
-        _forget_these(run, ids, undo, where)
+        _forget_these(run, ids, undo, given)
         return
     if undo:
         raise InvalidInput("--undo needs ids.", hint="`khive-supervisor undo` undoes a change.")
-    times = {name: asked(where[name]) for name in ("since", "until")}
-    run.show("memory.forget_matching", _matching_text, **{**where, **times, "dry_run": not yes})
+    where = filters(given) | {"dry_run": dry_run or not yes}
+    run.show("memory.forget_matching", _matching_text, **where)
 
 
 def _forget_these(

@@ -20,9 +20,9 @@ from khive_supervisor.cli.connection.session import (
     verbs,
     without_none,
 )
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render import profile_text as text
 from khive_supervisor.cli.render.answers import Shown
-from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import paths

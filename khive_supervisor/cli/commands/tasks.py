@@ -20,8 +20,8 @@ from khive_supervisor.cli.connection.session import (
     without_daemon,
     without_none,
 )
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.answers import Shown, TaskShown
-from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import (
     as_json_text,
     exactly,

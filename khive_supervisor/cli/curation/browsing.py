@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from khive_supervisor.cli.commands.memory import filter_options, limit_option
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.options.filters import (
+    filters,
+    in_option,
+    limit_option,
+    state_option,
+    which_options,
+)
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import counted, table
-from khive_supervisor.cli.render.times import asked
-
-Command = Callable[..., Any]
-_COLLECTIONS = ("memory", "knowledge", "all")
-
-
-def which_options(function: Command) -> Command:
-    """The filters of what people look at, besides those of every search."""
-    for option in (
-        click.option("--source", help="Only entries whose source begins so."),
-        click.option("--project", help="Only of this project, or everywhere: for every project."),
-        click.option(
-            "--by",
-            type=click.Choice(("person", "agent", "tool")),
-            help="Only what a person, an agent or a tool has stored.",
-        ),
-        click.option("--actor", help="Only what this actor has stored."),
-        click.option("--client", help="Only what was stored by this client."),
-        click.option(
-            "--in", "where", type=click.Choice(_COLLECTIONS), help="What to look among (memory)."
-        ),
-    ):
-        function = option(function)
-    return filter_options(function)
-
-
-def filters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the filters of a command line as a verb takes them; times as people write them."""
-    taken = {**given, "in": given.get("where")}
-    taken.pop("where", None)
-    return taken | {name: asked(given[name]) for name in ("since", "until") if name in given}
 
 
 @click.command("list")
 @which_options
-@click.option(
-    "--state",
-    type=click.Choice(("live", "forgotten", "superseded", "pinned", "all")),
-    help="Of which state (live).",
-)
+@in_option("memory")
+@state_option("live")
 @click.option(
     "--sort",
     "order",
@@ -93,6 +65,7 @@ def _state(entry: Mapping[str, Any]) -> str:
 
 @click.command()
 @which_options
+@in_option("memory")
 @common_options
 def tags(run: Invocation, **given: Any) -> None:
     """List tags with the number of live entries that have each."""

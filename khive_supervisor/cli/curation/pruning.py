@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.curation.browsing import filters, which_options
-from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.options.filters import filters, which_options
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import counted, table
 from khive_supervisor.cli.render.times import asked
 
@@ -26,7 +26,6 @@ from khive_supervisor.cli.render.times import asked
 def prune(run: Invocation, dry_run: bool, **given: Any) -> None:
     """Take memories out of every search of whose salience almost nothing is left."""
     args = filters(given)
-    args.pop("in")
     if given["older_than"]:
         args["older_than"] = asked(given["older_than"])
     run.show("memory.prune", _pruned, dry_run=dry_run, **args)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.render.numbers import Number, WholeNumber
+from khive_supervisor.cli.options.numbers import Number, WholeNumber
 from khive_supervisor.cli.render.output import counted, style, table
 from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.cli.render.times import asked

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.times import asked
 from khive_supervisor.graph import lines
 

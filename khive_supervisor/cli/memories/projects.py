@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
+from khive_supervisor.cli.options.filters import filters, property_options
 from khive_supervisor.cli.render.output import table
 from khive_supervisor.cli.render.terminal import one_line
-from khive_supervisor.cli.render.times import asked
 
 
 @click.group("projects")
@@ -70,18 +70,13 @@ def _renamed(answer: Mapping[str, Any]) -> str:
 @click.argument("to")
 @click.argument("ids", nargs=-1)
 @click.option("--from", "source", help="Only entries of this project, or of everywhere.")
-@click.option("--namespace", help="Only entries of this namespace.")
-@click.option("--kind", help="Only entries of this kind.")
-@click.option("--tag", "tags", multiple=True, help="Only with this tag; repeatable.")
-@click.option("--since", help="Only entries made since then (7d, 12h, today, a local time).")
-@click.option("--until", help="Only entries made before then (same forms).")
+@property_options
 @click.option("--dry-run", is_flag=True, help="Say how many would move, and move nothing.")
 @common_options
 def move(run: Invocation, to: str, source: str | None, dry_run: bool, **given: Any) -> None:
     """Move entries TO a project, or to everywhere: those with IDS, or all that pass the filters."""
-    times = {name: asked(given[name]) for name in ("since", "until")}
     named = {"to": to, "from": source, "dry_run": dry_run or None}
-    run.show("projects.move", _would_move if dry_run else _moved, **{**given, **times, **named})
+    run.show("projects.move", _would_move if dry_run else _moved, **filters(given), **named)
 
 
 def _moved(answer: Mapping[str, Any]) -> str:

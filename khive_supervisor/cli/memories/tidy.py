@@ -13,6 +13,7 @@ from khive_supervisor.cli.render.output import table
 
 @click.command()
 @click.option("--apply", is_flag=True, help="Do it; without this, it is only shown.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done, as without --apply.")
 @click.option(
     "--only",
     multiple=True,
@@ -21,8 +22,9 @@ from khive_supervisor.cli.render.output import table
 )
 @click.option("--namespace", help="Where to look.")
 @common_options
-def tidy(run: Invocation, **args: Any) -> None:
+def tidy(run: Invocation, dry_run: bool, **args: Any) -> None:
     """Show what could be merged or taken out: said twice, said otherwise since, over, or faded."""
+    args["apply"] = args["apply"] and not dry_run
     run.show("memory.tidy", _tidied_text, **args)
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from khive_supervisor.cli.commands.memory import filter_options
 from khive_supervisor.cli.connection.session import Invocation, common_options
+from khive_supervisor.cli.options.filters import filters, in_option, state_option, which_options
 from khive_supervisor.cli.render.output import counted, note, table
-from khive_supervisor.cli.render.times import asked
 from khive_supervisor.errors import InvalidInput
 
 Answer = Mapping[str, Any]
@@ -29,27 +28,21 @@ def _confirm(question: str) -> None:
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@filter_options
-@click.option(
-    "--in",
-    "collection",
-    type=click.Choice(("knowledge", "memory", "all")),
-    help="What a filter is for (memory).",
-)
+@which_options
+@in_option("memory")
+@state_option("all")
 @click.option("--dry-run", is_flag=True, help="Say what would be purged, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
 def purge(
     run: Invocation,
     ids: tuple[str, ...],
-    collection: str | None,
     dry_run: bool,
     yes: bool,
     **given: Any,
 ) -> None:
     """Remove entries for good: those of IDS, or what the filter lets through."""
-    times = {name: asked(given[name]) for name in ("since", "until")}
-    chosen = {"ids": ids, "in": collection, **given, **times}
+    chosen = {"ids": ids, **filters(given)}
     if dry_run:
         run.show("memory.purge", _planned_text, dry_run=True, **chosen)
         return

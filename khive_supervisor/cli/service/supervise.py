@@ -13,8 +13,8 @@ from khive_supervisor.cli.connection.finding import control, holder_of, reach, s
 from khive_supervisor.cli.connection.permission import not_confined
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.connection.waiting import LOOK_AGAIN, Wait
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.log_text import log_text
-from khive_supervisor.cli.render.numbers import WholeNumber
 from khive_supervisor.cli.render.output import exactly
 from khive_supervisor.cli.render.status_text import status_text
 from khive_supervisor.cli.render.terminal import json_text

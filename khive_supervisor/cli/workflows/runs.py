@@ -15,7 +15,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.cli.commands.memory import text_of
 from khive_supervisor.cli.connection.session import Invocation, Verbs, common_options, verbs
 from khive_supervisor.cli.connection.session import without_none as given
-from khive_supervisor.cli.render.numbers import WholeNumber
+from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import style, table
 from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.cli.render.times import asked, shown, within

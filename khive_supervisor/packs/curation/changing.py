@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput, NotFound
-from khive_supervisor.packs.curation.listing import listing_of
+from khive_supervisor.packs.curation.listing import WHICH, listing_of
 from khive_supervisor.store.curation import EntryChange
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import forms
@@ -15,8 +15,8 @@ from khive_supervisor.verbs.registry import Answer, Arguments
 
 #: Entries that one call forgets by a filter, and that its answer shows.
 MOST, SHOWN = 100_000, 10
-#: What tells which entries are meant; a namespace alone would be all of them.
-_CONDITIONS = ("kind", "tags", "since", "until", "source")
+#: What tells which entries are meant: where to look alone would be all of them.
+_CONDITIONS = tuple(name for name in WHICH if name not in ("in", "namespace", "scope"))
 
 
 def pin(context: Context, args: Arguments) -> Answer:

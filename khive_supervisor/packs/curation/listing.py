@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NotRequired, cast
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.memory.projects import EVERYWHERE, family_of
-from khive_supervisor.projects.identity import NAME_LIMIT
+from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
 from khive_supervisor.store import curation
 from khive_supervisor.store.curation import ListedEntry, Listing, Position
 from khive_supervisor.store.model import EntryFilter
@@ -31,10 +29,7 @@ WHICH: JsonObject = {
     "in": schema.text("What to look among (memory).", choices=COLLECTIONS),
     **forms.FILTERS,
     "source": schema.text("Only entries whose source begins so.", longest=4096),
-    "project": schema.text(
-        f"Only of this project, or for every project ({EVERYWHERE}); scope otherwise.",
-        longest=NAME_LIMIT,
-    ),
+    "project": PROJECT,
     **forms.STORED_BY,
 }
 STATE = schema.text(
@@ -68,20 +63,13 @@ class ShownListed(forms.ShownEntry):
 
 def listing_of(context: Context, args: Mapping[str, Any]) -> Listing:
     """Return the list that a call's arguments ask for; never of more than one namespace."""
-    where = forms.entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
-    if "project" in args:
-        where = replace(where, projects=_projects(context, args["project"]))
+    where = entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
     return Listing(
         where,
         args.get("state", curation.LIVE),
         args.get("source"),
         args.get("order", curation.CREATED),
     )
-
-
-def _projects(context: Context, asked: str) -> tuple[int | None, ...]:
-    """Return the numbers of a project's family, or that of what every project has."""
-    return (None,) if asked == EVERYWHERE else family_of(context.store, asked).ids
 
 
 def page(context: Context, args: Arguments) -> Answer:

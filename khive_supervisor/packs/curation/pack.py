@@ -5,6 +5,7 @@ from __future__ import annotations
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.curation import changing, listing, moving
 from khive_supervisor.packs.curation.pruning import PRUNE
+from khive_supervisor.packs.curation.purging import PURGE
 from khive_supervisor.verbs import forms, result_lines, schema
 from khive_supervisor.verbs.registry import Pack, Verb
 
@@ -65,6 +66,7 @@ PACK = Pack(
             audience=Audience.AGENT,
         ),
         PRUNE,
+        PURGE,
         Verb(
             "memory.changes",
             "List what was done to entries of late, and what was undone.",

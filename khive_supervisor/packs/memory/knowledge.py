@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.packs.memory import listed, sources
+from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
 from khive_supervisor.packs.truth.beside import with_beside
 from khive_supervisor.store.model import LearnedText, Piece, SourceText
 from khive_supervisor.verbs import answers, belonging, forms, ingest, result_lines, schema, serving
@@ -90,7 +91,7 @@ def search(context: Context, args: Arguments) -> Answer:
     collection = {"knowledge": "knowledge", "memory": "memory", "all": None}[
         args.get("in", "knowledge")
     ]
-    where = forms.entry_filter(context, args, collection)
+    where = entry_filter(context, args, collection)
     if listed.asks_for_nothing(args):
         return listed.newest(context, args, where, serving.SEARCH)
     arrange = with_beside(answers.as_found, args, where)
@@ -99,7 +100,7 @@ def search(context: Context, args: Arguments) -> Answer:
 
 def suggest(context: Context, args: Arguments) -> Answer:
     """Return what is worth reading for a task: ids and a line each, of memories and documents."""
-    where = forms.entry_filter(context, args, None)
+    where = entry_filter(context, args, None)
     limit = args.get("limit", answers.DEFAULT_LIMIT)
     answer, served_by = serving.serve(
         context, args["task"], where, serving.SEARCH, limit=limit, floor=args.get("floor")
@@ -158,6 +159,8 @@ PACK = Pack(
             {
                 **answers.QUERY,
                 **forms.FILTERS,
+                "project": PROJECT,
+                **forms.STORED_BY,
                 "in": schema.text(
                     "What to search (knowledge).", choices=("knowledge", "memory", "all")
                 ),
@@ -178,6 +181,8 @@ PACK = Pack(
                 "limit": forms.LIMIT,
                 "floor": answers.FLOOR,
                 **forms.FILTERS,
+                "project": PROJECT,
+                **forms.STORED_BY,
             },
             ("task",),
             description="Memories and documents, as ids and headlines: cheap to ask, at the start "

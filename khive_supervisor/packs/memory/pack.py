@@ -8,7 +8,7 @@ from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory import listed
 from khive_supervisor.packs.memory.history import LEARN_COMMITS
-from khive_supervisor.packs.memory.purge import PURGE
+from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
 from khive_supervisor.packs.truth import changing, recalling
 from khive_supervisor.packs.truth.tidy import TIDY
 from khive_supervisor.store.entries import gated
@@ -129,7 +129,7 @@ def _added_to(
 
 def recall(context: Context, args: Arguments) -> Answer:
     """Find memories, or documents, by words and by meaning."""
-    where = forms.entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
+    where = entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
     kind = serving.RECALL if where.collection == "memory" else serving.SEARCH
     if listed.asks_for_nothing(args) and "as_of" not in args:
         return listed.newest(context, args, where, kind)
@@ -255,6 +255,7 @@ PACK = Pack(
                 **answers.QUERY,
                 "in": _IN,
                 **forms.FILTERS,
+                "project": PROJECT,
                 **forms.STORED_BY,
                 **recalling.ARGUMENTS,
             },
@@ -267,7 +268,7 @@ PACK = Pack(
             quick=True,
             tool=True,
             rare=frozenset(
-                ("floor", "explain", "namespace", "kind", "until", "as_of", "follow")
+                ("floor", "explain", "namespace", "project", "kind", "until", "as_of", "follow")
             ).union(forms.STORED_BY),
             audience=Audience.AGENT,
         ),
@@ -326,7 +327,6 @@ PACK = Pack(
         ),
         LEARN_COMMITS,
         TIDY,
-        PURGE,
     ),
     consumer_kinds=("recall",),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput, NotFound
@@ -20,6 +20,11 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 _NUMBER = re.compile(r"p([1-9][0-9]{0,17})")
 #: The word for entries that are about the user as a whole, in the place of a project.
 EVERYWHERE = "everywhere"
+#: The argument that names a project to look in.
+PROJECT = schema.text(
+    f"Only of this project, or for every project ({EVERYWHERE}); scope otherwise.",
+    longest=NAME_LIMIT,
+)
 #: Entries that are moved in one transaction.
 BATCH = 500
 
@@ -94,6 +99,16 @@ def _families(store: Store, text: str) -> list[ProjectFamily]:
     return [found] if found else []
 
 
+def entry_filter(context: Context, args: Mapping[str, Any], collection: str | None) -> EntryFilter:
+    """Return the filter of a call that may name a project; without one, its scope says where."""
+    where = forms.entry_filter(context, args, collection)
+    if "project" not in args:
+        return where
+    asked = args["project"]
+    everywhere = asked == EVERYWHERE
+    return replace(where, projects=(None,) if everywhere else family_of(context.store, asked).ids)
+
+
 def family_of(store: Store, text: str) -> ProjectFamily:
     """Return the project that a name or number stands for.
 
@@ -135,6 +150,9 @@ def rename(context: Context, args: Arguments) -> Answer:
     return {"project": f"p{family.ids[0]}", "name": name, "was": family.name}
 
 
+_FILTERS = {name: rule for name, rule in forms.FILTERS.items() if name != "scope"} | forms.STORED_BY
+
+
 def move(context: Context, args: Arguments) -> Answer:
     """Move entries to a project, or to the user as a whole."""
     store, to = context.store, args["to"]
@@ -155,7 +173,7 @@ def move(context: Context, args: Arguments) -> Answer:
 
 def _filtered(context: Context, args: Arguments) -> Iterable[int]:
     """Yield the live entries that the filters of a call let through; none without a filter."""
-    if not any(name in args for name in ("from", *forms.FILTERS)):
+    if not any(name in args for name in ("from", *_FILTERS)):
         raise InvalidInput("projects.move needs ids or a filter.", hint="For example from, tags.")
     where = replace(forms.entry_filter(context, args, None), projects=None)
     if "from" in args:
@@ -167,8 +185,6 @@ def _filtered(context: Context, args: Arguments) -> Iterable[int]:
         after = page[-1].id
         yield from (entry.id for entry in page)
 
-
-_FILTERS = {name: rule for name, rule in forms.FILTERS.items() if name != "scope"}
 
 PACK = Pack(
     "projects",

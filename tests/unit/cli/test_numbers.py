@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khive_supervisor.cli.render.numbers import Number, WholeNumber
+from khive_supervisor.cli.options.numbers import Number, WholeNumber
 from khive_supervisor.cli.render.role_text import budget_word, roles_text
 
 

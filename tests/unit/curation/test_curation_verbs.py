@@ -176,9 +176,23 @@ def test_forgetting_by_a_filter_tells_first_and_can_be_undone(context: Context) 
     assert len(call(context, "memory.recall", query="scratch", limit=100)["results"]) == 12
 
 
-def test_a_filter_has_to_say_something(context: Context) -> None:
+@pytest.mark.parametrize("where", [{"namespace": "local"}, {"scope": "all"}, {"in": "all"}])
+def test_a_filter_has_to_say_something(context: Context, where: dict[str, str]) -> None:
     with pytest.raises(InvalidInput, match="Nothing says which entries"):
-        call(context, "memory.forget_matching", namespace="local")
+        call(context, "memory.forget_matching", **where)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"kind": "semantic"}, {"tags": ["a"]}, {"since": "1h"}, {"until": "1h"},
+        {"source": "/notes"}, {"project": "everywhere"}, {"by": "agent"}, {"actor": "x"},
+        {"client": "y"},
+    ],
+)  # fmt: skip
+def test_each_property_says_something(context: Context, where: dict[str, Any]) -> None:
+    remember(context, "one")
+    assert "would_forget" in call(context, "memory.forget_matching", **where)
 
 
 # --- undoing --------------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ FLOORS = (
     ("supervision.watch",),
     ("supervision",),
     ("cli.render",),
+    ("cli.options",),
     ("cli.connection", "cli.clients"),
     ("cli.service", "cli.doctor", "cli.top"),
     ("cli.memories",),

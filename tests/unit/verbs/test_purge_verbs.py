@@ -103,6 +103,16 @@ def test_a_filter_is_looked_at_first(context: Context) -> None:
     assert call(context, "memory.purge", tags=["old"])["purged"] == []
 
 
+def test_a_filter_reaches_what_was_forgotten_and_replaced(context: Context) -> None:
+    old, gone = remember(context, "one", tags=["x"]), remember(context, "two", tags=["x"])
+    new = call(context, "memory.supersede", id=old, content="one, again")["id"]
+    call(context, "memory.forget", ids=[gone])
+    live = call(context, "memory.purge", tags=["x"], state="live", dry_run=True)
+    assert live["would_purge"] == 1
+    assert call(context, "memory.purge", tags=["x"])["purged"] == [old, gone, new]
+    assert call(context, "memory.list", state="all", tags=["x"])["entries"] == []
+
+
 @pytest.mark.parametrize("args", [{}, {"ids": ["m1"], "tags": ["a"]}, {"dry_run": True}])
 def test_what_is_meant_has_to_be_said(context: Context, args: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="Either ids are purged"):

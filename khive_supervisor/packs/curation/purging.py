@@ -7,8 +7,10 @@ from typing import Any
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.curation.listing import WHICH, listing_of
 from khive_supervisor.packs.memory import erasing
 from khive_supervisor.redaction.gate import Mode, TextGate
+from khive_supervisor.store.curation import ALL, STATES
 from khive_supervisor.store.entries import FoundSecret, gated
 from khive_supervisor.store.model import Entry, NewEntry
 from khive_supervisor.verbs import forms, ingest, schema
@@ -17,9 +19,10 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 
 #: Entries that one call removes by a filter, and that an answer shows.
 MOST, SHOWN = 10_000, 20
+#: What a filter has to say something of: which collection or projects alone would be all of them.
+_CONDITIONS = tuple(name for name in WHICH if name not in ("in", "scope"))
 #: Places that an answer of `secrets.scan` names.
 NAMED = 200
-_FILTERS = ("namespace", "kind", "tags", "since", "until")
 
 
 def purge(context: Context, args: Arguments) -> Answer:
@@ -32,18 +35,16 @@ def purge(context: Context, args: Arguments) -> Answer:
 
 def _chosen(context: Context, args: Arguments) -> tuple[list[Entry], list[str]]:
     """Return the entries that are meant, and why others are not among them."""
-    if ("ids" in args) == any(name in args for name in _FILTERS):
+    if ("ids" in args) == any(name in args for name in _CONDITIONS):
         raise InvalidInput(
             "Either ids are purged, or what a filter lets through.",
-            hint="Name ids, or at least one of: " + ", ".join(_FILTERS) + ".",
+            hint="Name ids, or at least one of: " + ", ".join(_CONDITIONS) + ".",
         )
     if "ids" in args:
         return forms.those(context, args["ids"])
-    collection = {"knowledge": "knowledge", "memory": "memory", "all": None}[
-        args.get("in", "memory")
-    ]
-    where = forms.entry_filter(context, args, collection)
-    return context.store.entries.recent(where, MOST), []
+    # What is to be gone for good is gone from what was forgotten and replaced as well.
+    listing = listing_of(context, {"state": ALL, **args})
+    return context.store.entries.get(context.store.lists.ids(listing, MOST)), []
 
 
 def _purged(context: Context, entries: Sequence[Entry]) -> Answer:
@@ -149,8 +150,10 @@ PURGE = Verb(
         "ids": schema.array(
             schema.text(), "Ids from earlier answers, such as m12 or k7.", fewest=1, most=1000
         ),
-        **forms.FILTERS,
-        "in": schema.text("What a filter is for (memory).", choices=("knowledge", "memory", "all")),
+        **WHICH,
+        "state": schema.text(
+            "live, forgotten, superseded, pinned (and live), or all (the default).", choices=STATES
+        ),
         "dry_run": schema.flag("Say what would be purged, and change nothing."),
     },
     description="Content, words, vectors, what was learned of it. Backups are named, not touched.",
