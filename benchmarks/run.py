@@ -19,7 +19,7 @@ from benchmarks.core.peers import peers
 from benchmarks.core.prepare import prepare
 from benchmarks.core.report import Row, machine, print_machine, print_table, save, say
 from benchmarks.curation import export
-from benchmarks.desk import hour, page
+from benchmarks.desk import beside_dashboard, hour, page
 from benchmarks.faults import arguments, hostile, hostile_git, hostile_jj, hung, kill_matrix
 from benchmarks.graph import links
 from benchmarks.hooks import hooks, silent
@@ -103,6 +103,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "http-abuse": http_abuse.measure,
     "page": page.measure,
     "page-hour": hour.measure,
+    "page-beside": beside_dashboard.measure,
     "one-supervisor": one_supervisor.measure,
     "kills": kill_matrix.measure_kills,
     "kill-matrix": kill_matrix.measure,
