@@ -9,15 +9,15 @@ from pathlib import Path
 from benchmarks.core.report import say
 
 
-def venv(place: Path, package: str) -> tuple[Path | None, str]:
+def venv(place: Path, package: str, interpreter: str = sys.executable) -> tuple[Path | None, str]:
     """The interpreter of an environment with a package; or why it cannot be had."""
     python = place / "bin/python"
     installed = place / "installed"
     if not installed.exists():
         say(f"installing {package} below {place}")
         for command in (
-            [sys.executable, "-m", "venv", str(place)],
-            [str(python), "-m", "pip", "install", "--quiet", package],
+            [interpreter, "-m", "venv", str(place)],
+            [str(python), "-m", "pip", "install", "--quiet", *package.split()],
         ):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:

@@ -13,6 +13,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -53,8 +54,8 @@ def measure(context: Context) -> list[Row]:
         asked = {"chromium": chromium, "rounds": context.times(ROUNDS), "pages": pages}
         say("opening pages")
         done = subprocess.run(
-            [str(python), str(_HERE / "browse.py")],
-            input=json.dumps(asked), capture_output=True, text=True, check=True,
+            [str(python), "-P", str(_HERE / "browse.py")],
+            input=json.dumps(asked), stdout=subprocess.PIPE, text=True, check=True,
         )  # fmt: skip
     found = json.loads(done.stdout)
     whose = f"{PACKAGE} {version_of(python, PACKAGE)}, {count:,} entries"
@@ -63,14 +64,17 @@ def measure(context: Context) -> list[Row]:
 
 def _environment(place: Path) -> tuple[Path | None, str]:
     """An interpreter with the peer and the browser's driver, apart from ours."""
-    python, why = venv(place, PACKAGE)
-    if python is None:
-        return None, why
-    done = subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", BROWSER],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return (python, "") if done.returncode == 0 else (None, done.stderr.strip()[-200:])
+    system = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    able = [one for one in (sys.executable, system) if one and _loads_extensions(one)]
+    if not able:
+        return None, "not measured: no Python here loads SQLite's extensions, which it needs"
+    return venv(place, f"{PACKAGE} {BROWSER}", able[0])
+
+
+def _loads_extensions(interpreter: str) -> bool:
+    asks = "import sqlite3; sqlite3.connect(':memory:').enable_load_extension(True)"
+    done = subprocess.run([interpreter, "-c", asks], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def _page(name: str, url: str, selector: str, cookie: str = "") -> dict[str, Any]:
@@ -138,7 +142,7 @@ def _fill(python: Path, environment: Mapping[str, str], count: int) -> None:
     say(f"storing {count:,} entries in {PACKAGE}")
     lines = "".join(json.dumps(entry(number).content) + "\n" for number in range(count))
     done = subprocess.run(
-        [str(python), str(_HERE / "dashboard_fill.py")],
+        [str(python), "-P", str(_HERE / "dashboard_fill.py")],
         input=lines, env=dict(environment), capture_output=True, text=True, check=True,
         timeout=_PATIENCE,
     )  # fmt: skip

@@ -44,8 +44,8 @@ def opened(browser: Browser, page: dict[str, Any]) -> tuple[float, float]:
     taken = []
     for _ in range(2):
         tab.goto(page["url"], wait_until="commit", timeout=DEADLINE)
-        tab.wait_for_function("window.khiveShown !== undefined", timeout=DEADLINE)
-        taken.append(float(tab.evaluate("window.khiveShown")))
+        tab.wait_for_selector(page["selector"], state="attached", timeout=DEADLINE)
+        taken.append(float(tab.evaluate("() => window.khiveShown")))
         tab.wait_for_load_state("load", timeout=DEADLINE)
     context.close()
     return taken[0], taken[1]

@@ -307,7 +307,7 @@ class EntryFilter:
     `namespaces` and `kinds` name alternatives (an empty tuple matches nothing); an entry has all
     of `tags`; `since <= created_at < until`, in unix seconds. `projects` are alternatives, too;
     None among them is the user as a whole. `by`, `actor` and `client` are those of the entry's
-    `Provenance`.
+    `Provenance`; `source` is how its source begins, `pinned` lets pinned ones through alone.
     """
 
     collection: str | None = None
@@ -320,6 +320,14 @@ class EntryFilter:
     by: SaidBy | None = None
     actor: str | None = None
     client: str | None = None
+    source: str | None = None
+    pinned: bool = False
+
+    @property
+    def by_rows(self) -> bool:
+        """Return True if a condition is known by the entries' rows, and by no index."""
+        narrowed = self.projects is not None or self.source is not None
+        return narrowed or self.pinned or bool(self.said)
 
     @property
     def said(self) -> dict[str, str]:

@@ -65,6 +65,10 @@ STORED_BY: JsonObject = {
     "actor": schema.text("Only what this actor has stored.", longest=200),
     "client": schema.text("Only what was stored by this client, such as claude-code.", longest=100),
 }
+BY_ROW: JsonObject = {
+    "source": schema.text("Only entries whose source begins so.", longest=4096),
+    "pinned": schema.flag("Only pinned ones."),
+}
 LIMIT = schema.whole("How many results at most (10).", least=1, most=100)
 
 

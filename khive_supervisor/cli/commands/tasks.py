@@ -295,12 +295,18 @@ def _role_rows(role: Mapping[str, Any]) -> list[tuple[object, ...]]:
         (
             *head,
             known["task_type"],
-            f"{known['success']:.2f} ({known['interval'][0]:.2f}-{known['interval'][1]:.2f})",
+            _success(known),
             known["executions"],
             budget_word(role),
         )
         for known in role["records"]
     ] or [(*head, "", "", 0, budget_word(role))]
+
+
+def _success(known: Mapping[str, Any]) -> str:
+    """Return how often it succeeds; what was never tried has shown nothing."""
+    low, high = known["interval"]
+    return f"{known['success']:.2f} ({low:.2f}-{high:.2f})" if known["executions"] else "-"
 
 
 COMMANDS = (assign, list_tasks, task, cancel, retry, list_roles)

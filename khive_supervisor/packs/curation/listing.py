@@ -28,7 +28,7 @@ _CURSOR = re.compile(r"([01]):(-?[0-9]{1,12}(?:\.[0-9]{1,12})?):([1-9][0-9]{0,17
 WHICH: JsonObject = {
     "in": schema.text("What to look among (memory).", choices=COLLECTIONS),
     **forms.FILTERS,
-    "source": schema.text("Only entries whose source begins so.", longest=4096),
+    "source": forms.BY_ROW["source"],
     "project": PROJECT,
     **forms.STORED_BY,
 }
@@ -38,6 +38,7 @@ STATE = schema.text(
 PAGE: JsonObject = {
     **WHICH,
     "state": STATE,
+    "contains": schema.text("Only those that have each of these words, in any case.", longest=200),
     "order": schema.text(
         "created (the default), updated, or used: when feedback last told of it. "
         "The newest is first.",
@@ -69,6 +70,7 @@ def listing_of(context: Context, args: Mapping[str, Any]) -> Listing:
         args.get("state", curation.LIVE),
         args.get("source"),
         args.get("order", curation.CREATED),
+        tuple(args.get("contains", "").split()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
@@ -130,6 +131,7 @@ def _added_to(
 def recall(context: Context, args: Arguments) -> Answer:
     """Find memories, or documents, by words and by meaning."""
     where = entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
+    where = replace(where, source=args.get("source"), pinned=args.get("pinned", False))
     kind = serving.RECALL if where.collection == "memory" else serving.SEARCH
     if listed.asks_for_nothing(args) and "as_of" not in args:
         return listed.newest(context, args, where, kind)
@@ -257,6 +259,7 @@ PACK = Pack(
                 **forms.FILTERS,
                 "project": PROJECT,
                 **forms.STORED_BY,
+                **forms.BY_ROW,
                 **recalling.ARGUMENTS,
             },
             ("query",),
@@ -269,7 +272,7 @@ PACK = Pack(
             tool=True,
             rare=frozenset(
                 ("floor", "explain", "namespace", "project", "kind", "until", "as_of", "follow")
-            ).union(forms.STORED_BY),
+            ).union(forms.STORED_BY, forms.BY_ROW),
             audience=Audience.AGENT,
         ),
         Verb(

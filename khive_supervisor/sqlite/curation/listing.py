@@ -174,7 +174,8 @@ def condition(listing: Listing) -> Condition:
     if listing.source is not None:
         sql += " AND substr(source, 1, length(?)) = ?"
         bindings = [*bindings, listing.source, listing.source]
-    return sql, bindings
+    sql += " AND instr(lower(title || ' ' || content), lower(?)) > 0" * len(listing.words)
+    return sql, [*bindings, *listing.words]
 
 
 def _listed(entry: Entry, pinned: float | None, when: float, used: float | None) -> ListedEntry:

@@ -102,9 +102,19 @@ def passing(where: EntryFilter, *, many: bool) -> Condition:
             bindings += names
     more = (
         in_projects(where, many=many), said(where), dates(where), _tagged(where.tags, many=many),
+        _of_row(where),
     )  # fmt: skip
     sql += "".join(condition for condition, _ in more)
     return sql, bindings + [value for _, values in more for value in values]
+
+
+def _of_row(where: EntryFilter) -> Condition:
+    """Return the conditions on an entry's source and on whether it is pinned."""
+    sql, bindings = (" AND pinned_at IS NOT NULL" if where.pinned else ""), list[Value]()
+    if where.source is not None:
+        sql += " AND substr(source, 1, length(?)) = ?"
+        bindings += [where.source, where.source]
+    return sql, bindings
 
 
 def _tagged(tags: Sequence[str], *, many: bool) -> Condition:

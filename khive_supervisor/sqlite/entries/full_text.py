@@ -66,7 +66,7 @@ class FullTextIndex(FullText):
             return []
         parts = scope_parts(where)
         narrow = [tokens for tokens in parts if self._narrows(tokens)]
-        if len(narrow) == len(parts) and where.projects is None and not where.said:
+        if len(narrow) == len(parts) and not where.by_rows:
             return self._match(expression, limit, narrow, where, weights, above)
         asked = limit
         while True:

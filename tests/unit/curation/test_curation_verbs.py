@@ -158,6 +158,35 @@ def test_stats_count_by_properties(context: Context) -> None:
     assert stats["bytes"]["store"] > 0
 
 
+# --- narrowing by source, pins and words ----------------------------------------------------------
+
+
+def test_a_search_is_narrowed_by_source_and_pins(context: Context) -> None:
+    one = remember(context, "the ledger closes at noon", source="notes/ledger.md")
+    two = remember(context, "the ledger is audited in May", source="wiki/audit.md")
+    three = remember(context, "the ledger is printed on paper")
+    call(context, "memory.pin", ids=[two])
+
+    def found(**more: Any) -> set[str]:
+        answer = call(context, "memory.recall", query="ledger", floor=0, **more)
+        return {one["id"] for one in answer["results"]}
+
+    assert found() == {one, two, three}
+    assert found(source="notes/") == {one}
+    assert found(source="other") == set()
+    assert found(pinned=True) == {two}
+    assert found(pinned=True, source="notes/") == set()
+
+
+def test_what_was_forgotten_is_listed_by_its_words(context: Context) -> None:
+    one = remember(context, "The Ledger closes at noon", title="Closing")
+    remember(context, "The ledger is printed")
+    call(context, "memory.forget", ids=[one])
+    assert [e["id"] for e in call(context, "memory.list", state="forgotten",
+                                  contains="ledger closing")["entries"]] == [one]  # fmt: skip
+    assert call(context, "memory.list", state="forgotten", contains="printed")["entries"] == []
+
+
 # --- forgetting by a filter -----------------------------------------------------------------------
 
 

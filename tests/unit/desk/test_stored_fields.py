@@ -22,7 +22,14 @@ ENTRY = {
 TASK = {
     "task": "t1", "state": "failed", "role": EVIL, "task_type": EVIL, "error": EVIL, "cwd": EVIL,
     "progress": EVIL, "result": {"a": EVIL}, "payload": EVIL, "log_tail": EVIL, "created_at": AT,
-    "attempts": "1 of 3", "why": {"by": EVIL}, "note": EVIL,
+    "attempts": "1 of 3", "why": {
+        "by": EVIL, "selected": EVIL, "because": EVIL,
+        "candidates": [{"role": EVIL, "mean": 0.5, "n": 1.0, "load": 0.0}],
+        "skipped": [{"role": EVIL, "because": EVIL}],
+        "route": {"candidate": EVIL, "because": EVIL,
+                  "considered": [{"candidate": EVIL, "price": EVIL, "passed_over": EVIL}],
+                  "failed_over": [{"candidate": EVIL, "because": EVIL}]},
+    }, "note": EVIL,
     "events": [{"what": EVIL, "at": AT, "detail": EVIL}],
 }  # fmt: skip
 ROLE = {
@@ -91,8 +98,8 @@ ANSWERS: dict[str, Any] = {
                       "runs": [{"run": "w1", "name": EVIL, "state": EVIL, "created_at": AT,
                                 "steps": {EVIL: 1}}]},
     "workflow.show": {"run": "w1", "name": EVIL, "state": "failed", "created_at": AT,
-                      "graph": [EVIL], "tasks": [{"step": EVIL, "task": "t1", "state": "failed",
-                                                  "role": EVIL, "after": [], "error": EVIL}]},
+                      "graph": [EVIL], "tasks": [{"step": EVIL, "task": "t1", "state": EVIL,
+                                                  "role": EVIL, "after": [EVIL], "error": EVIL}]},
     "workflow.schedules": {"schedules": [{"schedule": "s1", "name": EVIL, "every": EVIL,
                                           "zone": EVIL, "next": AT, "last": [{"run": "w1"}]}]},
     "channels.list": {"channels": [{"name": EVIL, "kind": EVIL, "events": [EVIL], "problem": EVIL,

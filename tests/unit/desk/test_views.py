@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
-from khive_workers.desk.views import agents, health, memory, plots, wording
+from khive_workers.desk.views import (
+    agents,
+    choices,
+    graphs,
+    health,
+    memory,
+    plots,
+    wording,
+)
 from khive_workers.desk.views.wishes import Failed
 
 from khive_supervisor.control import measured
@@ -57,18 +67,101 @@ def test_durations_are_told_by_what_half_and_nearly_all_are_below() -> None:
     assert (slow.half, slow.most) == (None, None), "longer than the last bound"
 
 
-def test_a_search_says_what_it_is_not_narrowed_by() -> None:
-    asked = {"q": "ledger", "source": "notes", "state": "all", "client": "codex"}
+def test_a_search_is_narrowed_by_source_and_by_what_is_pinned() -> None:
+    asked = {"q": "ledger", "source": "notes", "state": "pinned", "client": "codex"}
     (found, *_) = memory.wishes(asked)
     assert (found.verb, found.args["client"]) == ("memory.recall", "codex")
-    assert "source" not in found.args
-    page = memory.page([{"results": []}, {}, {}, {}, {}], asked, NOW)
-    assert page["notes"] == [
-        "A search is not narrowed by source and state; a list without words is."
+    assert (found.args["source"], found.args["pinned"]) == ("notes", True)
+    assert memory.page([{"results": []}, {}, {}, {}, {}], asked, NOW)["notes"] == []
+
+
+def test_words_among_what_is_not_live_are_looked_for_in_a_list() -> None:
+    asked = {"q": "ledger", "state": "forgotten"}
+    (found, *_) = memory.wishes(asked)
+    assert (found.verb, found.args["contains"], found.args["state"]) == (
+        "memory.list", "ledger", "forgotten",
+    )  # fmt: skip
+    page = memory.page([{"entries": [], "total": 0}, {}, {}, {}, {}], asked, NOW)
+    assert page["searched"] is False
+    assert "by their words alone" in page["notes"][0]
+
+
+def steps(*given: tuple[str, str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    return [
+        {"task": f"t{number}", "step": step, "state": state, "after": list(after)}
+        for number, (step, state, after) in enumerate(given, 1)
     ]
-    del asked["q"]
-    assert memory.wishes(asked)[0].args["source"] == "notes"
-    assert memory.page([{"entries": []}, {}, {}, {}, {}], asked, NOW)["notes"] == []
+
+
+def test_a_run_is_drawn_from_left_to_right() -> None:
+    found = graphs.graph(graphs.named(steps(
+        ("build", "done", ()), ("test", "done", ("t1",)), ("test", "leased", ("t1",)),
+        ("docs", "queued", ("t1",)), ("publish", "waiting", ("t2", "t3", "t4")),
+    )))  # fmt: skip
+    assert found is not None
+    by_name = {node.name: node for node in found.nodes}
+    assert by_name["build"].x < by_name["test"].x == by_name["docs"].x < by_name["publish"].x
+    assert by_name["test"].y < by_name["docs"].y
+    assert (by_name["test"].state, by_name["test"].words) == ("leased", "1 of 2 leased")
+    assert len(found.edges) == 4
+    assert graphs.graph([]) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from(["done", "odd"]),
+                          st.lists(st.integers(0, 9)))))  # fmt: skip
+def test_any_run_is_drawn_within_its_size(given: list[tuple[str, str, list[int]]]) -> None:
+    tasks = steps(*((name, state, tuple(f"t{n}" for n in after)) for name, state, after in given))
+    found = graphs.graph(graphs.named(tasks))
+    if found is None:
+        assert not given
+        return
+    places = {(node.x, node.y) for node in found.nodes}
+    assert len(places) == len(found.nodes) == len({name for name, *_ in given})
+    assert all(node.x + graphs.WIDTH <= found.width for node in found.nodes)
+    assert all(node.y + graphs.HEIGHT <= found.height for node in found.nodes)
+
+
+def test_a_choice_is_told_with_all_that_were_considered() -> None:
+    why = {
+        "selected": "a", "because": "the highest score",
+        "candidates": [{"role": "a", "mean": 0.8, "interval": [0.6, 0.9], "n": 12.0, "load": 0.5,
+                        "score": 0.71, "alike": {"attempts": 3}},
+                       {"role": "b", "mean": 0.5, "n": 2.0, "load": 0.0, "score": 0.3}],
+        "skipped": [{"role": "c", "because": "its budget is exceeded"}],
+        "route": {"candidate": "small", "because": "the cheapest",
+                  "considered": [{"candidate": "small", "price": "cheap", "mean": 0.9, "n": 5.0,
+                                  "draw": 0.8, "cost": 0.02}],
+                  "failed_over": [{"candidate": "big", "because": "overloaded"}]},
+    }  # fmt: skip
+    role, candidate = choices.choices(why)
+    assert [(one.name, one.chosen) for one in role.compared] == [
+        ("a", True), ("b", False), ("c", False),
+    ]  # fmt: skip
+    assert role.compared[0].known == "80% (60% to 90%), worth 12 attempts"
+    assert role.compared[0].more == "load 0.5, 3 attempts at tasks like this one"
+    assert candidate.compared[0].more == "cheap, $0.02 a task"
+    assert candidate.compared[1].more == "could not do it: overloaded"
+    assert choices.others(why) == {}
+    assert choices.choices({"named": "by the caller"}) == []
+    assert choices.others({"named": "by the caller"}) == {"named": "by the caller"}
+    assert choices.choices(None) == []
+
+
+def test_what_was_never_tried_is_no_even_chance() -> None:
+    untried = {"task_type": "review", "executions": 0, "success": 0.5, "interval": [0.05, 0.95]}
+    pool = {"role": "reviewer"}
+    replies: list[Any] = [
+        {"roles": [pool]},
+        {"roles": [{"role": "reviewer", "records": [untried]}]},
+    ]
+    page = agents.page([*replies, {}, {}, {}, {}, {}, {}], {}, NOW)
+    assert page["roles"][0]["records"][0]["plot"] is None
+
+
+def test_what_is_to_come_is_told_as_such() -> None:
+    assert wording.ahead(wording.iso(NOW + 200), NOW) == "in 3 min"
+    assert wording.ahead(wording.iso(NOW - 200), NOW) == "3 min ago"
+    assert wording.ahead("paused", NOW) == "paused"
 
 
 def test_ages_are_told_with_and_without_the_word_for_it() -> None:

@@ -59,6 +59,7 @@ class Pages:
     def _filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "ago": lambda text: wording.since(str(text), self._wall_clock()),
+            "ahead": lambda text: wording.ahead(str(text), self._wall_clock()),
             "age": lambda text: wording.age(str(text), self._wall_clock()),
             "duration": wording.duration,
             "size": wording.size,

@@ -109,7 +109,8 @@ function tellTimes() {
     one.title = new Date(at).toLocaleString();
     const seconds = (Date.now() - at) / 1000;
     if (one.classList.contains("age")) one.textContent = age(seconds);
-    else if (one.textContent.endsWith(" ago")) one.textContent = `${age(seconds)} ago`;
+    else if (seconds < 0 && one.textContent.startsWith("in ")) one.textContent = `in ${age(-seconds)}`;
+    else if (/^in | ago$/.test(one.textContent)) one.textContent = `${age(seconds)} ago`;
   }
 }
 

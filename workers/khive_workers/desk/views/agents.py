@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.views import plots
+from khive_workers.desk.views import choices, plots
 from khive_workers.desk.views.wishes import STATUS, Page, Query, Reply, Wish, told
 
 #: Tasks of a page; days of the learning curve, and attempts that are shown.
@@ -38,6 +38,7 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     status, roles, tasks, budget, task, plan, curve, attempts = replies
     seen = status if isinstance(status, dict) else {}
     found = told(tasks, "tasks")
+    why = task.get("why") if isinstance(task, dict) else None
     return {
         "query": query,
         "roles": _joined(seen.get("roles", []), told(roles, "roles"), told(budget, "roles")),
@@ -46,6 +47,8 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "tasks": found,
         "older": found[-1]["task"] if len(found) == TASKS else "",
         "task": task if isinstance(task, dict) else {},
+        "choices": choices.choices(why),
+        "why": choices.others(why),
         "plan": plan if isinstance(plan, dict) else {},
         "days": told(curve, "days"),
         "course": plots.course(_shares(told(curve, "days"))),
@@ -92,5 +95,7 @@ def _by_role(rows: Sequence[JsonObject]) -> Mapping[str, JsonObject]:
 
 
 def _record(one: JsonObject) -> JsonObject:
-    """Return a role's record at a type of task, with the plot of what it is worth."""
+    """Return a role's record at a type of task, with the plot of what it is worth, if anything."""
+    if not one["executions"]:
+        return {**one, "plot": None}
     return {**one, "plot": plots.beta(one["success"], one["executions"] + 2.0, one["interval"])}

@@ -14,10 +14,11 @@ PAGE, RESULTS = 40, 30
 #: Characters of a content that a list shows.
 CHARACTERS = 400
 #: What both the timeline and a search can be narrowed by, and what the timeline alone can.
-_BOTH = ("in", "kind", "since", "until", "namespace", "by", "client", "actor")
-_LISTED = ("source", "state", "order")
-_TIMELINE = ("project", *_LISTED, "cursor")
+_BOTH = ("in", "kind", "since", "until", "namespace", "by", "client", "actor", "source")
+_TIMELINE = ("project", "state", "order", "cursor")
 FILTERS = (*_BOTH, "tag", *_TIMELINE)
+#: States that a search does not look into: what is in them is listed by its words.
+_LISTED = ("forgotten", "superseded", "all")
 
 
 def wishes(query: Query) -> Sequence[Wish]:
@@ -32,26 +33,35 @@ def wishes(query: Query) -> Sequence[Wish]:
     )
 
 
+def searches(query: Query) -> bool:
+    """Return True if a query is for a search, and not for the timeline or a list by words."""
+    return "q" in query and query.get("state") not in _LISTED
+
+
 def _found(query: Query) -> Wish:
     args: JsonObject = {name: query[name] for name in _BOTH if name in query}
     if "tag" in query:
         args["tags"] = [tag.strip() for tag in query["tag"].split(",") if tag.strip()]
     args["max_characters"] = CHARACTERS
-    if "q" not in query:
+    if not searches(query):
         args |= {name: query[name] for name in _TIMELINE if name in query}
+        if "q" in query:
+            args["contains"] = query["q"][:200]
         if "project" not in args:
             args["scope"] = "all"
         return Wish("memory.list", {**args, "limit": PAGE})
     project = query.get("project", "")
     scope = "user" if project == "everywhere" else "project" if project else "all"
     args |= {"query": query["q"], "limit": RESULTS, "explain": True, "scope": scope}
+    if query.get("state") == "pinned":
+        args["pinned"] = True
     return Wish("memory.recall", args, "" if project == "everywhere" else project)
 
 
 def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     """Return what the template shows."""
     found, stats, projects, tags, review = replies
-    searched = "q" in query
+    searched = searches(query)
     entries = told(found, "results" if searched else "entries")
     numbers = stats if isinstance(stats, dict) else {}
     answer = found if isinstance(found, dict) else {}
@@ -61,7 +71,7 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "entries": [_entry(one, query.get("q", "")) for one in entries],
         "total": answer.get("total"),
         "older": _link(query, cursor=str(answer["next"])) if answer.get("next") else "",
-        "notes": [*answer.get("notes", []), *_passed_over(query)],
+        "notes": [*answer.get("notes", []), *_said(query)],
         "search": answer.get("search", {}),
         "kinds": sorted(numbers.get("by_kind", {})),
         "projects": [str(one["name"]) for one in told(projects, "projects")],
@@ -73,12 +83,12 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     }
 
 
-def _passed_over(query: Query) -> list[str]:
-    """Return what a search does not heed, so that nobody takes its results for narrowed ones."""
-    named = [name for name in _LISTED if name in query] if "q" in query else []
-    if not named:
-        return []
-    return [f"A search is not narrowed by {' and '.join(named)}; a list without words is."]
+def _said(query: Query) -> list[str]:
+    """Return what is not as a search usually is, so that nobody takes it for one."""
+    if "q" in query and not searches(query):
+        return ["These are found by their words alone: no search looks among what is not live."]
+    ordered = "q" in query and "order" in query
+    return ["A search has the best first, whatever the order."] if ordered else []
 
 
 def _entry(one: JsonObject, query: str) -> JsonObject:

@@ -43,6 +43,12 @@ def since(text: str, now: float) -> str:
     return f"{age(text, now)} ago" if moment(text) is not None else text
 
 
+def ahead(text: str, now: float) -> str:
+    """Return in how long a time is, or how long ago it was; what is none stays as it is."""
+    at = moment(text)
+    return f"in {duration(at - now)}" if at is not None and at > now else since(text, now)
+
+
 def iso(at: float) -> str:
     """Return unix seconds as a verb would tell them."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+from khive_workers.desk.views import graphs
 from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
 
 #: Runs of a page, and answered approvals that are shown.
@@ -29,6 +30,7 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     approvals, listed, schedules, run = replies
     asked = told(approvals, "approvals")
     runs = told(listed, "runs")
+    steps = graphs.named(told(run, "tasks"))
     older = {**query, "before": str(runs[-1]["run"])} if len(runs) == RUNS else {}
     return {
         "query": query,
@@ -39,6 +41,8 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "older": "/workflows?" + urlencode(older) if older else "",
         "schedules": told(schedules, "schedules"),
         "run": run if isinstance(run, dict) else {},
+        "steps": steps,
+        "graph": graphs.graph(steps),
         "open": OPEN,
         "over": OVER,
         "now": now,
