@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from khive_supervisor import __version__
@@ -35,6 +37,8 @@ from khive_supervisor.text.plain_json import JsonObject
 
 #: Free bytes below which the store's disk is reported, and below which it will fail soon.
 FREE_WARN, FREE_FAIL = 1 << 30, 64 << 20
+#: Endings of what somebody may have meant to be a configuration.
+LIKE_CONFIGURATION = (".toml", ".yaml", ".yml")
 #: Entries of the audit chain that are checked without --deep: well below a second.
 AUDIT_ENTRIES = 10_000
 #: Where the schema's number stands in a SQLite file (https://www.sqlite.org/fileformat2.html).
@@ -46,6 +50,20 @@ def check_configuration(loaded: LoadedConfig) -> Iterable[Check]:
     changed = sum(origin != "default" for origin in loaded.origins.values())
     source = loaded.file or "no file, the defaults"
     yield Check("configuration", "ok", f"{source}; {counted(changed, 'setting')} not as by default")
+    own = paths.config_home() + "/khive.toml"
+    for name in _not_read(paths.config_home(), {own, loaded.file}):
+        yield Check(
+            "configuration", "warn", f"{name} is not read", f"The configuration is {own}",
+            f"Bring what it says into {shlex.quote(own)}, or remove it.",
+        )  # fmt: skip
+
+
+def _not_read(directory: str, read: Collection[str | None]) -> Iterable[str]:
+    """Yield files in the configuration's directory that look like one, and are none."""
+    with suppress(OSError):
+        found = sorted(os.listdir(directory))
+        files = (f"{directory}/{name}" for name in found if name.endswith(LIKE_CONFIGURATION))
+        yield from (file for file in files if file not in read and os.path.isfile(file))
 
 
 def check_embedder(settings: EmbedderSettings, environ: Mapping[str, str]) -> Iterable[Check]:

@@ -58,6 +58,18 @@ def statuses(results: Iterable[Check]) -> dict[str, str]:
     return {result.name: result.status for result in results}
 
 
+@pytest.mark.parametrize("name", ["config.toml", "khive.yaml", "khive.yml", "khive .toml"])
+def test_a_file_that_nobody_reads_is_named(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "home/.config/khive"
+    (home / "capabilities").mkdir(parents=True)
+    assert statuses(service.check_configuration(load())) == {"configuration": "ok"}
+    (home / name).write_text("[log]\n")
+    (home / "khive.toml").write_text("[log]\nlevel = 'info'\n")
+    (home / "khive.toml~").write_text("")
+    _, told = service.check_configuration(load())
+    assert (told.status, told.what) == ("warn", f"{home / name} is not read")
+
+
 def test_what_a_check_raises_is_a_result() -> None:
     def refused() -> Iterable[Check]:
         raise StoreRefused("no", hint="do")
