@@ -136,11 +136,15 @@ class ChangeTable(ChangeLog):
     def _put_back(self, before: Mapping[int, str | None]) -> None:
         """Let entries be as they were; those first that die by it, since texts live once only."""
         states = {entry: self._earlier(state) for entry, state in before.items()}
+        lived = {entry.id for entry in self._entries.get([*states]) if entry.live}
         deaths_first = sorted(states, key=lambda entry: states[entry].get("deleted_at") is None)
         for entry in deaths_first:
             self._check_alone(entry, states[entry])
             self._database.update("entries", entry, **states[entry])
             self._entries.reindex(entry)
+        live = {entry.id for entry in self._entries.get([*states]) if entry.live}
+        for what, ids in (("restored", live - lived), ("forgotten", lived - live)):
+            self._entries.tell_of_memories(sorted(ids), what, {"why": "undo"})
 
     def _earlier(self, state: str | None) -> dict[str, Value]:
         """Return the columns of an earlier state; what was not there then is forgotten now."""

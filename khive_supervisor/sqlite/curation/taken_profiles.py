@@ -48,10 +48,21 @@ class _TakenProfiles:
         else:
             number = rows[0][0]
             self._database.rows("DELETE FROM profile_events WHERE profile_id = ?", [number])
+            self._number_events_again()
             self._database.update("profiles", number, **values)
         self._put_weights(number, record["weights"])
         self._origins.came(store, "profile", record["name"], number)
         return Imported(STORED, number)
+
+    def _number_events_again(self) -> None:
+        """Go on numbering events behind the last one, as the store did that they come from.
+
+        Not in a team's store: numbers that are not here may be those of events that are hidden.
+        """
+        self._database.rows(
+            "UPDATE sqlite_sequence SET seq = (SELECT ifnull(max(seq), 0) FROM profile_events) "
+            "WHERE name = 'profile_events' AND NOT EXISTS (SELECT 1 FROM replica)"
+        )
 
     def _put_weights(self, profile: int, weights: Mapping[str, Sequence[float]]) -> None:
         for weight, numbers in weights.items():

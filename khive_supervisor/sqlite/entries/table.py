@@ -245,10 +245,10 @@ class EntryTable(EntryStore):
                 [self._clock(), json.dumps(gone)],
             )
             self.unindex(gone)
-            self._tell_of_memories(gone, "forgotten", {"why": why} if why else {})
+            self.tell_of_memories(gone, "forgotten", {"why": why} if why else {})
         return gone
 
-    def _tell_of_memories(self, ids: Sequence[int], what: str, detail: Mapping[str, Any]) -> None:
+    def tell_of_memories(self, ids: Sequence[int], what: str, detail: Mapping[str, Any]) -> None:
         """Tell the audit chain what happened to those of some entries that are memories."""
         memories = f"SELECT id FROM entries WHERE id IN ({_GIVEN}) AND collection = 'memory'"
         for (one,) in self._database.rows(memories, [json.dumps(ids)]):
@@ -312,7 +312,7 @@ class EntryTable(EntryStore):
             for one in old:
                 self._point(one, new_id)
             self.unindex(old)
-            self._tell_of_memories(old, "superseded", {"by": f"m{new_id}"})
+            self.tell_of_memories(old, "superseded", {"by": f"m{new_id}"})
         return old
 
     def not_holding(self, ids: Iterable[int], moment: float) -> set[int]:

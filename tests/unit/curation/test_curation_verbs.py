@@ -251,6 +251,32 @@ def test_a_change_is_undone(context: Context, verb: str, args: dict[str, Any]) -
     assert context.store.quick_check() == []
 
 
+@pytest.mark.parametrize(
+    ("verb", "args", "told"),
+    [
+        ("memory.remember", {"content": "new"}, [("forgotten", "m3")]),
+        ("memory.forget", {"ids": ["m1", "m2"]}, [("restored", "m1"), ("restored", "m2")]),
+        (
+            "memory.supersede",
+            {"id": "m1", "content": "else"},
+            [("restored", "m1"), ("forgotten", "m3")],
+        ),
+        ("memory.pin", {"ids": ["m2"]}, []),
+    ],
+)
+def test_the_audit_chain_is_told_of_what_an_undo_brings_back_and_takes_out(
+    context: Context, verb: str, args: dict[str, Any], told: list[tuple[str, str]]
+) -> None:
+    remember(context, "first"), remember(context, "second")
+    call(context, verb, **args)
+    before = context.store.audit.head().seq
+    call(context, "memory.undo")
+    entries = context.store.audit.entries(before)
+    assert [(one.kind, one.subject) for one in entries] == [
+        (f"memory.{what}", f"entry/{number}") for what, number in told
+    ]
+
+
 def test_each_undo_goes_one_change_further_back(context: Context) -> None:
     one, two = remember(context, "one"), remember(context, "two")
     call(context, "memory.forget", ids=[one])
