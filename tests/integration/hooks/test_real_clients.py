@@ -165,6 +165,7 @@ def test_after_a_compaction_it_is_still_there(clients: Clients) -> None:
     assert has_all(asked[0])
 
 
+@pytest.mark.long
 def test_the_plugin_is_installed_and_speaks(
     khive: Installation, programs: dict[str, str], endpoint: Endpoint, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_command_that_fails_is_answered_with_the_known_fix(
 # --- OpenCode -------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_opencode_is_told_and_tells(
     khive: Installation, opencode: str, endpoint: Endpoint, tmp_path: Path
 ) -> None:
