@@ -14,7 +14,7 @@ from khive_supervisor.packs import loading
 
 def test_every_command_that_is_named_exists_and_does_a_verb() -> None:
     verbs = {verb.name for verb in loading.load()}
-    assert set(command_names.COMMANDS) <= verbs
+    assert set(command_names.COMMANDS) | command_names.CALLED == verbs
     for words in command_names.COMMANDS.values():
         group: click.Command = cli
         for word in words.split():
@@ -35,6 +35,13 @@ def test_every_command_that_is_named_exists_and_does_a_verb() -> None:
         ("agents.wait tells", "`khive-supervisor call agents.wait` tells"),
         ("index.html and agents.md are files", "index.html and agents.md are files"),
         ("memory.limit is a setting", "memory.limit is a setting"),
+        ("projects.list names all.", "`khive-supervisor projects list` names all."),
+        ('others would: scope = "all" asks them.', "others would: --scope all asks them."),
+        (
+            "the best scores 0.1); floor = 0 shows them.",
+            "the best scores 0.1); --floor 0 shows them.",
+        ),
+        ("floor = 0.25.", "--floor 0.25."),
     ],
 )
 def test_a_verb_is_named_by_its_command(said: str, read: str) -> None:
