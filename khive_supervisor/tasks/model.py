@@ -151,7 +151,8 @@ class Claimant:
     """Who asks for work: a worker process by a name that no other one ever has.
 
     `digest` names the handler and settings that will do it: the record is kept for these.
-    `candidates`: what the role has in the place of one handler.
+    `candidates`: what the role has in the place of one handler. `givers`: whose tasks it does in a
+    team, beside those of its own member; `*`: everybody's.
     """
 
     role: str
@@ -160,6 +161,7 @@ class Claimant:
     digest: str = ""
     lease: float = LEASE
     candidates: tuple[CandidateOffer, ...] = ()
+    givers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

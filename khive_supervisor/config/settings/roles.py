@@ -51,7 +51,7 @@ PRIORITY_LIMIT = 1000
 _LATER = frozenset(
     {
         "handler.agent", "handler.format", "workdir", "vcs", "prompt", "model", "tools",
-        "candidates", "history", "history_tokens",
+        "candidates", "history", "history_tokens", "tasks_from",
     }
 )  # fmt: skip
 
@@ -234,6 +234,17 @@ class Role:
         bounds=(None, 200),
         pattern=_TOOL,
         form="each up to 200 characters that print; it does not begin with -",
+        optional=True,
+    )
+    tasks_from: tuple[str, ...] = users_own(
+        (),
+        "list",
+        "In a team: the members, by their database roles, whose tasks this machine does for the "
+        'role, beside those of the one it connects as itself; `["*"]`: everybody\'s.',
+        applies="rolling",
+        bounds=(None, 100),
+        pattern=r"[^\x00-\x1f\x7f]{1,63}",
+        form="names of database roles, or *",
         optional=True,
     )
     history: int = users_own(

@@ -33,7 +33,8 @@ CHAINS: tuple[str, ...] = (
 
 #: `replica.member`: the database role that this node connects as; `namespaces`: what it had a right
 #: to when the replica was made, as JSON. `entry_members`: by whom the server says that an entry was
-#: written; made of the log by each node, never taken from a change itself.
+#: written; made of the log by each node, never taken from a change itself. `task_members`,
+#: `schedule_members`: the same of who gave a task, and who made a schedule.
 #: `vector_counts` is counted by each node from here on, of what it has.
 #: Keys that keep something from being done twice are each namespace's own: whoever does not see a
 #: namespace cannot know the keys in it.
@@ -47,6 +48,18 @@ MEMBERS: tuple[str, ...] = (
     CREATE TABLE entry_members (
         entry_id INTEGER PRIMARY KEY REFERENCES entries (id) ON DELETE CASCADE,
         member   TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE task_members (
+        task_id INTEGER PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+        member  TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE schedule_members (
+        schedule_id INTEGER PRIMARY KEY REFERENCES schedules (id) ON DELETE CASCADE,
+        member      TEXT NOT NULL
     ) STRICT
     """,
     "INSERT INTO sqlite_sequence SELECT 'profile_events', max(seq) FROM profile_events",

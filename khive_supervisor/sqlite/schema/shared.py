@@ -92,7 +92,7 @@ LOCAL: frozenset[str] = frozenset(
         # Files of this machine's index, and how far its replica has come.
         "generations", "replica",
         # Told by the server with each change, so that no change says it of itself.
-        "entry_members",
+        "entry_members", "task_members", "schedule_members",
         # Whether candidates are available here: another machine has other programs and keys.
         "breakers",
         # What clients on this machine did, and how far their transcripts were read.

@@ -142,6 +142,8 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "node": _OURS, "server": _OURS, "boot": _OURS, "member": _OURS, "namespaces": _OURS,
     },
     "entry_members": {"member": _OURS},
+    "task_members": {"member": _OURS},
+    "schedule_members": {"member": _OURS},
     # What the chain tells is masked before it is hashed (`AuditTable.append`).
     "audit": {"kind": _OURS, "actor": _OURS, "subject": _OURS, "detail": _OURS},
     "audit_of_nodes": {

@@ -47,14 +47,21 @@ from khive_supervisor.tasks.model import (
 )
 from khive_supervisor.text import wellformed
 
-#: Whether a queued task may be claimed at `?2` in the boot `?3` by the node `?4`.
-_DUE = "waiting = 0 AND (not_before <= ?2 OR boot != ?3) AND node IN ('', ?4)"
+#: Whether a queued task may be claimed at `?2` in the boot `?3` by the node `?4`, which does those
+#: of the members `?5` (JSON; null: of everybody). Of older ones nobody knows who gave them.
+_DUE = (
+    "waiting = 0 AND (not_before <= ?2 OR boot != ?3) AND node IN ('', ?4) AND (?5 IS NULL OR "
+    "coalesce((SELECT member FROM task_members WHERE task_id = tasks.id), '') "
+    "IN (SELECT '' UNION ALL SELECT value FROM json_each(?5)))"
+)
 _NEXT = (
     f"SELECT {CLAIMED_COLUMNS} FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} "
     "ORDER BY priority DESC, id LIMIT 1"
 )
 
 
+#: Among the givers: all members of the team.
+EVERYBODY = "*"
 #: Tasks that a claim looks at whose candidates cannot do them now.
 _LOOKS = 20
 _HELD = (
@@ -113,7 +120,8 @@ class ClaimTable(ReleaseTable):
     def claim(self, claimant: Claimant, now: Moment) -> Claim | None:
         # A look first: most wake-ups find nothing, and should not wait for the write lock.
         waiting = f"SELECT 1 FROM tasks WHERE role = ?1 AND state = 'queued' AND {_DUE} LIMIT 1"
-        if not self._database.rows(waiting, [claimant.role, now.at, now.boot, self._node]):
+        asked: list[Value] = [claimant.role, now.at, now.boot, self._node, self._givers(claimant)]
+        if not self._database.rows(waiting, asked):
             return None
         if not may_begin(self._budgets.check(claimant.role, self._clock())):
             return None
@@ -121,6 +129,12 @@ class ClaimTable(ReleaseTable):
             return None
         with self._database.write():
             return self._claim(claimant, now, self._clock())
+
+    def _givers(self, claimant: Claimant) -> str | None:
+        """Return whose tasks somebody does, as JSON; None: everybody's, as on one machine."""
+        if not self._node or EVERYBODY in claimant.givers:
+            return None
+        return json.dumps([self._database.value("SELECT member FROM replica"), *claimant.givers])
 
     def _claim(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
         for _ in range(_LOOKS):
@@ -137,7 +151,9 @@ class ClaimTable(ReleaseTable):
 
     def _next(self, claimant: Claimant, now: Moment, wall: float) -> Claim | None:
         """Return the role's next task, as it will be once claimed; late ones fail on the way."""
-        asked: list[Value] = [claimant.role, now.at, now.boot, self._node]
+        asked: list[Value] = [
+            claimant.role, now.at, now.boot, self._node, self._givers(claimant),
+        ]  # fmt: skip
         while rows := self._database.rows(_NEXT, asked):
             claim = claim_of(rows[0], now.after(claimant.lease))
             if claim.deadline is None or wall < claim.deadline:

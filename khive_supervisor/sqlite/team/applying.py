@@ -97,6 +97,7 @@ class Applier:
             applied.tables |= admitted.tables
             applied.entries |= admitted.entries
             replica.note_member(connection, admitted.written, change.member)
+            replica.note_givers(connection, admitted.changes, change.member)
         if not rights.full:
             _take_marks(connection, change.marks)
 

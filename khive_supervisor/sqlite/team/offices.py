@@ -34,23 +34,26 @@ class OfficeTable(OfficeStore):
     def elected(self) -> bool:
         return self._member() is not None
 
-    def channel(self, name: str) -> str:
-        return f"channel/{self._member() or ''}/{name}"
+    def _named(self, office: str) -> str:
+        """Return how the team knows it: each member's nodes have offices of their own."""
+        return f"{self._member() or ''}/{office}"
 
     def want(self, offices: Collection[str]) -> None:
         known = {office for (office,) in self._database.rows("SELECT office FROM offices")}
-        if not self._node or known == set(offices):
+        wanted = {self._named(office) for office in offices}
+        if not self._node or known == wanted:
             return
         with self._database.write(local=True):
-            for office in known - set(offices):
+            for office in known - wanted:
                 self._database.rows("DELETE FROM offices WHERE office = ?", [office])
-            for office in set(offices) - known:
+            for office in wanted - known:
                 self._database.rows("INSERT INTO offices (office) VALUES (?)", [office])
 
     def holds(self, office: str) -> bool:
         if not self.elected:
             return True
-        return bool(self._database.value("SELECT held FROM offices WHERE office = ?", [office]))
+        sql = "SELECT held FROM offices WHERE office = ?"
+        return bool(self._database.value(sql, [self._named(office)]))
 
     def begin(self, office: str) -> int:
         if not self.elected:
@@ -59,7 +62,7 @@ class OfficeTable(OfficeStore):
             self._database.rows(
                 "INSERT INTO terms (office, term, node, since) VALUES (?1, 1, ?2, ?3) "
                 "ON CONFLICT (office) DO UPDATE SET term = term + 1, node = ?2, since = ?3",
-                [office, self._node, self._clock()],
+                [self._named(office), self._node, self._clock()],
             )
             return self._last(office)
 
@@ -71,5 +74,6 @@ class OfficeTable(OfficeStore):
             )
 
     def _last(self, office: str) -> int:
-        found = self._database.value("SELECT term FROM terms WHERE office = ?", [office])
+        sql = "SELECT term FROM terms WHERE office = ?"
+        found = self._database.value(sql, [self._named(office)])
         return 0 if found is None else int(found)

@@ -98,6 +98,26 @@ def note_member(connection: apsw.Connection, entries: Sequence[int], member: str
         )
 
 
+#: Tables whose rows somebody has given, beside entries, and where it is written down who.
+_GIVEN = {
+    "tasks": ("task_members", "task_id"),
+    "schedules": ("schedule_members", "schedule_id"),
+}
+
+
+def note_givers(connection: apsw.Connection, changes: bytes, member: str) -> None:
+    """Write down which member has given the tasks and made the schedules that changes bring."""
+    if not member or not any(table.encode() + b"\0" in changes for table in _GIVEN):
+        return
+    for row in apsw.Changeset.iter(changes):
+        if row.op == "INSERT" and row.name in _GIVEN and row.new is not None:
+            table, key = _GIVEN[row.name]
+            connection.execute(
+                f"INSERT OR REPLACE INTO {table} ({key}, member) VALUES (?, ?)",  # noqa: S608
+                (int(str(row.new[0])), member),
+            )
+
+
 def heard_file(store_path: str) -> str:
     """Return the file that is touched each time the server was heard of."""
     return store_path + "-heard"

@@ -51,6 +51,7 @@ class SharedTurn(WriteTurn):
             here = self._client.hand_over(change)
             replica.advance(connection, here)
             replica.note_member(connection, splitter.written, self._rights.member)
+            replica.note_givers(connection, changes, self._rights.member)
 
     def _parted(self, splitter: ChangeSplitter, changes: bytes) -> PartedChange:
         assert self._session is not None

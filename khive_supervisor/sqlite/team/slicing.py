@@ -22,7 +22,12 @@ from khive_supervisor.sqlite.schema.shared import BELONGS, Belongs
 from khive_supervisor.team.parts import TEAM
 
 #: Which member wrote an entry goes with the entry, though each node is told it anew.
-_SLICED = {**BELONGS, "entry_members": Belongs((("entry_id", "entries"),))}
+_SLICED = {
+    **BELONGS,
+    "entry_members": Belongs((("entry_id", "entries"),)),
+    "task_members": Belongs((("task_id", "tasks"),)),
+    "schedule_members": Belongs((("schedule_id", "schedules"),)),
+}
 #: The statements that count entries and vectors from their rows.
 _COUNT = COUNTS[1:3]
 #: Entries whose words are written at once.

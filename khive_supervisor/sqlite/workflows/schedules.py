@@ -124,6 +124,17 @@ class ScheduleTable(ScheduleStore):
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM schedules ORDER BY id")
         return [_schedule_of(row) for row in rows]
 
+    def ours(self) -> list[Schedule]:
+        # One that nobody is known to have made is of a time before there were members.
+        sql = (
+            f"SELECT {_COLUMNS} FROM schedules WHERE coalesce((SELECT member FROM schedule_members "
+            "WHERE schedule_id = schedules.id), '') IN ('', (SELECT member FROM replica)) "
+            "ORDER BY id"
+        )
+        if not self._database.shared:
+            return self.all()
+        return [_schedule_of(row) for row in self._database.rows(sql)]
+
     def _existing(self, number: int) -> Schedule:
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM schedules WHERE id = ?", [number])
         if not rows:

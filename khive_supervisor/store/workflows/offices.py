@@ -1,5 +1,7 @@
 """What only one node of a team does at a time, and how one that was replaced notices.
 
+Each member's nodes have offices of their own: nobody acts for another one.
+
 The node that holds the server's lock for an office takes it with a term, one more than the last.
 Whatever is done in an office checks in its own transaction that its term is still the last one: so
 a holder that has not noticed its end does nothing any more. In a store of one machine every office
@@ -19,6 +21,11 @@ from khive_supervisor.errors import StoreUnavailable
 SCHEDULES = "schedules"
 
 
+def channel_office(name: str) -> str:
+    """Return the office of whoever sends what a channel is told."""
+    return f"channel/{name}"
+
+
 class Superseded(StoreUnavailable):
     """Another node has taken the office since: nothing was done."""
 
@@ -29,10 +36,6 @@ class OfficeStore(Protocol):
     @property
     def elected(self) -> bool:
         """Whether offices are held by one node of several: in a team that knows of them."""
-        ...
-
-    def channel(self, name: str) -> str:
-        """Return the office of whoever sends what a channel of this node's user is told."""
         ...
 
     def want(self, offices: Collection[str]) -> None:

@@ -19,6 +19,10 @@ class ScheduleStore(Protocol):
         """Make these the configured ones; one that only changed goes on from where it was."""
         ...
 
+    def ours(self) -> list[Schedule]:
+        """Return those that this node's member has made; in a store of one machine, all."""
+        ...
+
     def all(self) -> list[Schedule]:
         """Return all schedules, oldest first."""
         ...

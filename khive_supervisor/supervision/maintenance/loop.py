@@ -22,7 +22,7 @@ from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import JournalFilter
 from khive_supervisor.store.vectors import Generation, VectorStats
-from khive_supervisor.store.workflows.offices import SCHEDULES
+from khive_supervisor.store.workflows.offices import SCHEDULES, channel_office
 from khive_supervisor.supervision.maintenance.following import TranscriptFollower
 from khive_supervisor.workflows.definitions import as_dict
 from khive_supervisor.workflows.model import NewSchedule
@@ -114,8 +114,7 @@ class Maintenance:
         """Forget channels that are not configured: one that comes back is not told of the past."""
         names = [one.name for one in self._config.channels]
         try:
-            offices = self.store.offices
-            offices.want([SCHEDULES, *(offices.channel(name) for name in names)])
+            self.store.offices.want([SCHEDULES, *map(channel_office, names)])
             self.store.deliveries.keep_only(names)
         except KhiveError as error:  # a full disk keeps nobody from being served
             log.warning("channels.not_kept", error=str(error))

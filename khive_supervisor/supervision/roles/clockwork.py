@@ -33,7 +33,7 @@ def look(store: Store, now: float, office: Office | None = None) -> float | None
     """
     ours = store.server_time()
     now = now if ours is None else ours
-    schedules_there = [one for one in store.schedules.all() if not one.paused]
+    schedules_there = [one for one in store.schedules.ours() if not one.paused]
     if not schedules_there and store.workflows.next_due() is None:
         return None
     office = office or Office(SCHEDULES)

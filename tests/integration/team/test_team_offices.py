@@ -46,10 +46,10 @@ def test_the_next_node_takes_over_and_the_one_before_does_nothing_more(pair: lis
             act(one, held)
         assert not held.held(one.offices)
         rows = other.database.rows("SELECT office, term, node FROM terms")
-        assert rows == [(SCHEDULES, 2, other.node)]
+        assert rows == [(f"postgres/{SCHEDULES}", 2, other.node)]
         stores[1 - first].offices.want([])
-        one.offices.want([SCHEDULES, "channel/x/y"])
-        wait_until(lambda: one.offices.holds(SCHEDULES) and one.offices.holds("channel/x/y"))
+        one.offices.want([SCHEDULES, "channel/y"])
+        wait_until(lambda: one.offices.holds(SCHEDULES) and one.offices.holds("channel/y"))
 
 
 def schedule(name: str) -> NewSchedule:

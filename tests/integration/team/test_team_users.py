@@ -17,7 +17,8 @@ from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.team import errand
-from khive_supervisor.tasks.model import NewTask
+from khive_supervisor.tasks.model import Claimant, NewTask, RoleRow
+from khive_supervisor.workflows.model import NewSchedule
 
 _ROLES = ("khive", "alice", "bob")
 _LOGGED = "INSERT INTO khive.log (number, part, node, schema, nonce, changes, member)"
@@ -176,3 +177,27 @@ def test_nobody_writes_in_anothers_name(team: dict[str, Node]) -> None:
             "(SELECT count(*) FROM khive.rights WHERE member <> 'bob')"
         ).fetchone()
     assert seen == (0, 0, 0)
+
+
+def test_tasks_are_done_by_those_who_chose_their_givers(team: dict[str, Node]) -> None:
+    with team["alice"].open() as hers, team["bob"].open() as his:
+        for store in (hers, his):
+            store.roles.set([RoleRow("r", ("t",), "d", 1, 1, 3, True)])
+        given, _ = his.tasks.assign(NewTask("r", "t", {"n": 1}, namespace="open"))
+        wait_until(lambda: hers.tasks.find(given.id) is not None, "it travels")
+        now = hers.tasks.now()
+        assert hers.tasks.claim(Claimant("r", "w@a:1", 1, "d", givers=("khive",)), now) is None
+        mine, _ = hers.tasks.assign(NewTask("r", "t", {"n": 2}, namespace="open"))
+        claim = hers.tasks.claim(Claimant("r", "w@a:1", 1, "d"), now)
+        assert claim is not None
+        assert claim.id == mine.id
+        claim = hers.tasks.claim(Claimant("r", "w@a:2", 1, "d", givers=("bob",)), now)
+        assert claim is not None
+        assert claim.id == given.id
+        hers.schedules.add(NewSchedule("n", "* * * * *", {}, {}, namespace="open"))
+        wait_until(lambda: his.schedules.all() != [], "it travels")
+        assert his.schedules.ours() == []
+        assert [one.new.name for one in hers.schedules.ours()] == ["n"]
+        hers.roles.set([])
+        served = "SELECT node FROM roles WHERE in_service"
+        wait_until(lambda: his.database.rows(served) == [(his.node,)], "hers is gone, his is not")

@@ -220,7 +220,7 @@ def test_the_digest_is_of_what_needs_new_workers() -> None:
         "handler.agent": ("codex",), "handler.format": "plain", "workdir": "fresh", "vcs": "jj",
         "prompt": "two\nlines", "model": "m", "tools": ("Read",), "capability": "c", "priority": 9,
         "candidates": (RoleCandidate("one"),), "history": 3,
-        "history_tokens": 900,
+        "tasks_from": ("bob",), "history_tokens": 900,
     }  # fmt: skip
     for name, setting in every_key():
         first, _, inner = name.partition(".")

@@ -22,7 +22,7 @@ from khive_supervisor.host.zone import zone_of
 from khive_supervisor.store.channels.deliveries import NewDelivery, Subscription
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.sessions import SessionState
-from khive_supervisor.store.workflows.offices import Office
+from khive_supervisor.store.workflows.offices import Office, channel_office
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Entries of the chain that are looked at in one transaction.
@@ -64,7 +64,7 @@ class Looker:
 
     def office_of(self, channel: Channel) -> Office:
         """Return the office of whoever has a channel told."""
-        name = self.store.offices.channel(channel.name)
+        name = channel_office(channel.name)
         return self._offices.setdefault(name, Office(name))
 
     def _chains(self) -> list[str]:

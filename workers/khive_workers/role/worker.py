@@ -108,7 +108,12 @@ def _serve(
     # With the process, so that the next supervisor sees who of them has died with this one.
     name = f"{request['worker']}:{os.getpid()}"
     claimant = Claimant(
-        role.role, name, request["generation"], request["digest"], candidates=offers(role)
+        role.role,
+        name,
+        request["generation"],
+        request["digest"],
+        candidates=offers(role),
+        givers=role.tasks_from,
     )
     notes = ClaimNotes(claimant, PriceList(config.prices))
     handler = _make_handler(config, role, cwd, memory, selector, notes, make_registry)

@@ -31,6 +31,7 @@ from khive_workers.team.server import TeamServer
 KEPT_LOCALLY = frozenset(
     {
         "changes", "entries_fts", "entries_terms", "entries_occurrences", "entry_members",
+        "task_members", "schedule_members",
         "vector_counts",
     }
 )  # fmt: skip
