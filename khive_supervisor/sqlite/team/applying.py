@@ -15,7 +15,7 @@ from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.admission import PartAdmission
-from khive_supervisor.sqlite.team.splitting import ChangeSplitter
+from khive_supervisor.sqlite.team.splitting import ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange, LogPosition, following
 from khive_supervisor.team.parts import Rights
 
@@ -86,19 +86,24 @@ class Applier:
     def _apply_one(
         self, connection: apsw.Connection, change: LoggedChange, node: str, applied: _Applied
     ) -> None:
-        rights = applied.rights
+        rights, together = applied.rights, builder()
         for part in change.parts:
             if not rights.see(part.name) and change.node != node:
                 continue
             admitted = self._admission.admitted(part, change, rights)
             if admitted.foreign:
                 log.warning("team.foreign_rows", change=change.number, member=change.member)
-            _put(connection, change.number, admitted.changes, lenient=not rights.full)
+            if rights.full:
+                together.add(admitted.changes)
+            else:  # what a part names is looked for among what those before it have brought
+                _put(connection, change.number, admitted.changes, lenient=True)
             applied.tables |= admitted.tables
             applied.entries |= admitted.entries
             replica.note_member(connection, admitted.written, change.member)
             replica.note_givers(connection, admitted.changes, change.member)
-        if not rights.full:
+        if rights.full:
+            _put(connection, change.number, together.output(), lenient=False)
+        else:
             _take_marks(connection, change.marks)
 
     def _count(self, tables: Iterable[str]) -> None:

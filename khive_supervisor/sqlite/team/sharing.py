@@ -17,9 +17,10 @@ from khive_supervisor.team.parts import WHOLE, PartedChange, Rights
 class SharedTurn(WriteTurn):
     """One turn."""
 
-    def __init__(self, client: TurnClient, granted: LogPosition) -> None:
+    def __init__(self, client: TurnClient, granted: LogPosition, splitter: ChangeSplitter) -> None:
         self._client = client
         self._granted = granted
+        self._splitter = splitter
         self._session: apsw.Session | None = None
         self._held = True
         self._rights = Rights()
@@ -45,21 +46,20 @@ class SharedTurn(WriteTurn):
         assert self._session is not None
         changes = self._session.changeset()
         if changes:
-            splitter = ChangeSplitter(connection)
-            change = self._parted(splitter, changes)
+            change = self._parted(changes)
             self._held = False
             here = self._client.hand_over(change)
             replica.advance(connection, here)
-            replica.note_member(connection, splitter.written, self._rights.member)
+            replica.note_member(connection, self._splitter.written, self._rights.member)
             replica.note_givers(connection, changes, self._rights.member)
 
-    def _parted(self, splitter: ChangeSplitter, changes: bytes) -> PartedChange:
+    def _parted(self, changes: bytes) -> PartedChange:
         assert self._session is not None
         if not self._parted_team:
             return whole(changes)
         # What was there before is in a changeset, too: of what is purged it is not to travel.
-        sent = self._session.patchset() if splitter.purges(changes) else b""
-        change = splitter.split(changes, sent)
+        sent = self._session.patchset() if self._splitter.purges(changes) else b""
+        change = self._splitter.split(changes, sent)
         for part in change.parts:
             if part.name != WHOLE and not self._rights.see(part.name):
                 raise Denied(
@@ -84,6 +84,7 @@ class SharedWrites(Sharing):
 
     def __init__(self, client: TurnClient) -> None:
         self._client = client
+        self._splitter: ChangeSplitter | None = None
 
     def take(self, connection: apsw.Connection) -> WriteTurn:
         try:
@@ -97,7 +98,9 @@ class SharedWrites(Sharing):
                 hint=f"The team's owner gives one: khive-supervisor team grant {row.rights.member} "
                 "NAMESPACE. `khive-supervisor leave` uses this machine's own store again.",
             ) from None
-        turn = SharedTurn(self._client, granted)
+        if self._splitter is None or not self._splitter.reads(connection):
+            self._splitter = ChangeSplitter(connection)  # which remembers what columns tables have
+        turn = SharedTurn(self._client, granted, self._splitter)
         # The server has what is written by then; what a power cut takes from here is applied anew.
         connection.execute("PRAGMA synchronous = NORMAL")
         return turn

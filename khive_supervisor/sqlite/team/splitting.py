@@ -44,6 +44,10 @@ class ChangeSplitter:
         #: The entries that got their text by the change that was split last.
         self.written: list[int] = []
 
+    def reads(self, connection: apsw.Connection) -> bool:
+        """Return whether it says it by what this connection has."""
+        return self._connection is connection
+
     def split(self, changes: bytes, sent: bytes = b"") -> PartedChange:
         """Return a change in its parts. A table that is not shared has no part in it.
 
