@@ -74,24 +74,23 @@ class Following:
 
     def expected(self) -> LogPosition:
         """Return how far the replica is, or will be once its writer has committed."""
-        here, own = self.position(), self._accepted
-        if own is not None and own.number > here.number:
-            return own
-        self._accepted = None
-        return here
+        return self._accepted or self.position()
 
     def settle(self, server: TeamServer, newer: list[LoggedChange]) -> LogPosition:
         """Have the replica hold what was expected of its writer, and what is newer.
 
         Applying waits for a writer that is about to commit; one that is gone has left it to us.
         """
-        here = self.position()
-        if self.expected() != here:
+        own, self._accepted = self._accepted, None
+        if own is not None and (here := self.position()) != own:
             newer = server.newer(here.number)
-        return self.apply(newer) if newer else here
+        elif own is not None and not newer:
+            return own
+        return self.apply(newer) if newer else self.position()
 
     def apply(self, changes: list[LoggedChange]) -> LogPosition:
         """Apply changes; return the position that leads to."""
+        self._accepted = None
         here = self._applier.apply(changes)
         self._head = max(self._head, here.number)
         return here

@@ -14,7 +14,9 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -320,20 +322,20 @@ def _rows(node: str, change: LoggedChange) -> Iterator[tuple[bytes, ...]]:
 
 def _changes(rows: Sequence[ResultRow]) -> list[LoggedChange]:
     """Return the changes of rows, of which each is a part; the first of a change has no name."""
-    found: list[LoggedChange] = []
-    for number, schema, nonce, name, data, marks, node, member in rows:
-        part = ChangePart(_text(name), data or b"")
-        if found and found[-1].number == _int(number):
-            found[-1] = replace(found[-1], parts=(*found[-1].parts, part))
-        else:
-            told = json.loads(marks) if marks else {}
-            found.append(
-                LoggedChange(
-                    _int(number), _int(schema), (part,), nonce or b"", told, _text(node),
-                    _text(member),
-                )
-            )  # fmt: skip
-    return found
+    return [_change(list(of_one)) for _, of_one in groupby(rows, key=itemgetter(0))]
+
+
+def _change(rows: Sequence[ResultRow]) -> LoggedChange:
+    number, schema, nonce, _, _, marks, node, member = rows[0]
+    return LoggedChange(
+        _int(number),
+        _int(schema),
+        tuple(ChangePart(_text(row[3]), row[4] or b"") for row in rows),
+        nonce or b"",
+        json.loads(marks) if marks else {},
+        _text(node),
+        _text(member),
+    )
 
 
 def _text(data: bytes | None) -> str:
