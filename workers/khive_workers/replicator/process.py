@@ -61,7 +61,7 @@ LOOK_EVERY = 1.0
 FOLLOW_EVERY = 0.005
 #: Seconds after which a node lets others have the turn although its own writers wait: a turn that
 #: follows another one of the same node costs less than one that changes nodes.
-TURNS_IN_A_ROW = 0.04
+TURNS_IN_A_ROW = 0.1
 #: Seconds after which a server that was not heard of counts as away; and of the first attempt.
 FIRST_ATTEMPT = 4.0
 
