@@ -52,7 +52,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
-from benchmarks.team import moved, newest, shared, tasks
+from benchmarks.team import away, local, moved, newest, shared, tasks
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +133,8 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "before": before.measure,
     "hooks-silent": silent.measure,
     "team": shared.measure,
+    "team-away": away.measure,
+    "team-local": local.measure,
     "team-moves": moved.measure,
     "team-newest": newest.measure,
     "team-tasks": tasks.measure,

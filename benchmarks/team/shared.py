@@ -48,13 +48,13 @@ def driver_is_missing() -> list[Row]:
     return [Row(what="a team's store", target="measured", khive=why)]
 
 
-def _connected(url: str) -> Any:
+def connected(url: str) -> Any:
     """Return a connection to the server, by what is an extra for users."""
     return importlib.import_module("psycopg").connect(url, autocommit=True)
 
 
 def _empty(url: str) -> None:
-    with _connected(url) as connection:
+    with connected(url) as connection:
         connection.execute("DROP SCHEMA IF EXISTS khive CASCADE")
 
 
@@ -82,7 +82,7 @@ def _acknowledged(url: str, directory: Path, count: int) -> Row:
     with (
         nodes(url, 1, _made(directory, "ack")) as (node,),
         node.open() as store,
-        _connected(url) as connection,
+        connected(url) as connection,
     ):
         connection.execute("CREATE TABLE IF NOT EXISTS bare (id bigserial, data bytea)")
         for number in range(count):
@@ -138,7 +138,7 @@ def _many(url: str, directory: Path) -> Row:
     _empty(url)
     with nodes(url, NODES, _made(directory, "many")) as found:
         total, latencies = _write_all(url, found)
-        with _connected(url) as connection:
+        with connected(url) as connection:
             row = connection.execute(
                 "SELECT count(DISTINCT number), max(number) FROM khive.log"
             ).fetchone()

@@ -271,7 +271,7 @@ class TeamServer:
             if self._connection.info.transaction_status is not TransactionStatus.IDLE:
                 self._connection.execute("ROLLBACK")
             if self._in_turn:
-                self._connection.execute("SELECT pg_advisory_unlock_all()")
+                self._connection.execute(_LEAVE[0])
                 self._in_turn = False
         except psycopg.Error:
             self._connection.close()
