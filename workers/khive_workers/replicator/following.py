@@ -50,6 +50,7 @@ class Following:
         self._peers: list[str] = []
         self._heard = replica.heard_file(store.path)
         self._until_peers = 0
+        self._kept = retaking.kept_copies(store.path)
         self._base = 0
         self._to_slice = False
         self._told: int | None = None
@@ -131,6 +132,7 @@ class Following:
         if self._until_peers >= 0:
             return
         self._peers, self._until_peers = nodes.connected(server), 10
+        self._kept = retaking.kept_copies(self._store.path)
         base = bases.newest(server)
         self._base = base.position.number if base is not None else 0
         self._to_slice = (
@@ -184,6 +186,7 @@ class Following:
         row = self._store.replica()
         assert row is not None
         self._row = row
+        self._kept = retaking.kept_copies(self._store.path)
         return found
 
     def numbers(self) -> dict[str, object]:
@@ -196,7 +199,7 @@ class Following:
             "base": self._base,
             "audit": self._heads.problem,
             "clock_ahead_seconds": self._ahead(),
-            "kept": retaking.kept_copies(self._store.path),
+            "kept": self._kept,
         }
 
     def _ahead(self) -> float | None:

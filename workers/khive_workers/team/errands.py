@@ -11,6 +11,7 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team import copies
 from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
 from khive_supervisor.team.order import base_is_due
 from khive_workers.team import bases, heads, joining, members, tables
@@ -64,12 +65,12 @@ def _to_file(server: TeamServer, config: Config, target: str) -> Moved:
 def _leave(server: TeamServer, config: Config, _: str) -> Moved:
     """Have the server know of this node no more; its replica stays."""
     with SqliteStore(config.store.path, guarded=False) as store:
-        row, entries = store.replica(), store.database.value("SELECT count(*) FROM entries")
+        row, entries = store.replica(), copies.count_entries(store.database)
     if row is not None and tables.exist(server):
         server.ask("DELETE FROM khive.nodes WHERE name = %s", (row.node,))
     return Moved(
         server=server.host,
-        entries=int(entries),
+        entries=entries,
         number=row.number if row is not None else 0,
         node=row.node if row is not None else "",
         file=config.store.path,

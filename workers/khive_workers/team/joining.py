@@ -17,24 +17,14 @@ from khive_supervisor.host.durable import sync
 from khive_supervisor.sqlite.engine.backup import copy_to
 from khive_supervisor.sqlite.schema import migrations
 from khive_supervisor.sqlite.schema.migrations import NEWEST
-from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.team import replica, slicing
+from khive_supervisor.sqlite.team import copies, replica, slicing
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.order import forgotten_before
 from khive_supervisor.team.parts import TEAM, Rights
 from khive_workers.team import bases, members, nodes, tables
 from khive_workers.team.bases import Base, Progress
 from khive_workers.team.server import TeamServer
-
-#: Local tables that are kept in a base: the words of its entries, and the counters' rows.
-KEPT_LOCALLY = frozenset(
-    {
-        "changes", "entries_fts", "entries_terms", "entries_occurrences", "entry_members",
-        "task_members", "schedule_members",
-        "vector_counts",
-    }
-)  # fmt: skip
 
 
 def node_name() -> str:
@@ -177,15 +167,8 @@ def _put_slices(server: TeamServer, base: int, copy: str) -> None:
 
 def strip(copy: str) -> Base:
     """Leave only what is shared in a copy; return what it is then."""
-    with closing(apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        position = replica.position(connection)
-        ((entries,),) = connection.execute("SELECT count(*) FROM entries").fetchall()
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-        with connection:
-            for table in sorted(LOCAL - KEPT_LOCALLY):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the schema's own names
-        connection.execute("VACUUM")
-    return Base(position, NEWEST, os.path.getsize(copy), _digest(copy), int(str(entries)))
+    position, entries = copies.strip(copy)
+    return Base(position, NEWEST, os.path.getsize(copy), _digest(copy), entries)
 
 
 def _digest(path: str) -> bytes:

@@ -17,7 +17,7 @@ from khive_supervisor.host.durable import sync
 from khive_supervisor.sqlite.engine.backup import copy_to
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.team import comparing, replica
+from khive_supervisor.sqlite.team import comparing, copies
 from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.moves import Compared, Moved, MoveStep
@@ -27,16 +27,6 @@ from khive_workers.team.server import TeamServer
 
 #: What a store of one machine has other rows in: roles of other nodes are none of its own.
 _OF_ROLES = ("roles", "role_limits")
-#: Statements that make a store of one machine of a replica. Index files stay with the replica.
-_ALONE = (
-    "DELETE FROM roles WHERE node <> (SELECT node FROM replica)",
-    "DELETE FROM role_limits WHERE node <> (SELECT node FROM replica)",
-    "UPDATE roles SET node = ''",
-    "UPDATE role_limits SET node = ''",
-    "UPDATE tasks SET node = '' WHERE node <> ''",
-    "DELETE FROM replica",
-    "DELETE FROM generations",
-)
 #: Seconds in which a replica has to have caught up before it is moved.
 _CATCH_UP = 600.0
 
@@ -61,7 +51,7 @@ class StoreMover:
     def look(self, source: str) -> Moved:
         """Return what would be moved, and what stands in the way."""
         with _opened(source) as store:
-            entries = int(store.database.value("SELECT count(*) FROM entries"))
+            entries = copies.count_entries(store.database)
             size = os.path.getsize(store.path)
         problems = self._problems() if tables.exist(self.server) else []
         return Moved(
@@ -132,10 +122,8 @@ class StoreMover:
     def _settle(self, copy: str, target: str, base: Base) -> None:
         """Make the whole copy this node's replica: with what only this machine has."""
         team = self.server.look(0).team
-        with closing(apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-            connection.execute("DELETE FROM generations")
-            made = Replica(joining.node_name(), team, base.position.number, schema=NEWEST)
-            replica.put(connection, made)
+        made = Replica(joining.node_name(), team, base.position.number, schema=NEWEST)
+        copies.make_replica(copy, made)
         sync(copy)
         os.rename(copy, target)
         sync(os.path.dirname(target))
@@ -158,10 +146,10 @@ class StoreMover:
             self._catch_up(store)
             self.tell(MoveStep("copying", 0, 1))
             copy_to(store.database, copy)
-            number = _leave_team(copy)
+            number = copies.leave_team(copy)
             self.tell(MoveStep("copying", 1, 1))
             compared = _compare(source, copy, _OF_ROLES)
-            entries = int(store.database.value("SELECT count(*) FROM entries"))
+            entries = copies.count_entries(store.database)
             sync(copy)
             os.rename(copy, target)
             sync(os.path.dirname(os.path.abspath(target)))
@@ -182,17 +170,6 @@ class StoreMover:
                     hint="Repeat it when `khive-supervisor status` shows that it keeps up.",
                 )
             applier.apply(self.server.newer(here))
-
-
-def _leave_team(copy: str) -> int:
-    """Make a store of one machine of a copy; return the number that it was at."""
-    with closing(apsw.Connection(copy, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        number = replica.position(connection).number
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-        with connection:
-            for statement in _ALONE:
-                connection.execute(statement)
-    return number
 
 
 def _compare(source: str, made: str, left_out: tuple[str, ...]) -> Compared:

@@ -1,39 +1,28 @@
 """Taking a replica anew from the server, while everybody goes on reading it."""
 
-# ruff: noqa: S608 - statements are put together from the schema's own names
 from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import os
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import apsw
 
 from khive_supervisor.errors import StoreError
 from khive_supervisor.index.vectors.generation import Generations
 from khive_supervisor.sqlite.engine.backup import copy_to
-from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team import copies
 from khive_supervisor.sqlite.team.replica import Replica
-from khive_supervisor.team.parts import TEAM
 from khive_workers.team import bases, joining
 from khive_workers.team.server import TeamServer
 
 #: Copies of what did not fit that are kept; beyond that a node stops, rather than fill the disk.
 MOST_KEPT = 3
-#: What is this machine's own and stays: all but words, counters, index files and the replica's row.
-_OWN = sorted(LOCAL - joining.KEPT_LOCALLY - {"generations", "replica"})
 #: Attempts to empty the log, which readers can hold up, and seconds between two.
 _EMPTYINGS, _PAUSE = 50, 0.1
-_ONLY_THERE = (
-    "SELECT count(*) FROM old.entries AS o WHERE deleted_at IS NULL AND purged_at IS NULL AND "
-    "NOT EXISTS (SELECT 1 FROM main.entries AS m WHERE m.id = o.id AND m.content = o.content)"
-)
 
 
 def kept_copies(store_path: str) -> list[str]:
@@ -63,7 +52,7 @@ def retake(server: TeamServer, store: SqliteStore, *, keep: bool) -> tuple[str, 
     old, part = kept or store.path, store.path + ".part"
     try:
         joining.take(server, base, part, row.node)
-        only_there = _with_our_own(part, old, row)
+        only_there = copies.take_own(part, old, row)
         with (
             closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READONLY)) as origin,
             store.database.raw() as connection,
@@ -77,7 +66,7 @@ def retake(server: TeamServer, store: SqliteStore, *, keep: bool) -> tuple[str, 
     if not kept:
         _forget_pages(store)
     if kept:
-        _make_own(kept)
+        copies.make_own(kept)
     return kept, only_there if kept else 0
 
 
@@ -92,51 +81,6 @@ def _keep(store: SqliteStore, row: Replica) -> str:
     return path
 
 
-def _with_our_own(part: str, old: str, row: Replica) -> int:
-    """Give a new replica what this machine has of its own; return how many entries it has not."""
-    with closing(apsw.Connection(part, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("ATTACH ? AS old", (old,))
-        with connection:
-            for table in _OWN:
-                copied = f"INSERT INTO main.{table} SELECT * FROM old.{table}"
-                connection.execute(copied)
-            # Whatever somebody keeps in memory is counted as changed.
-            connection.execute(
-                "UPDATE main.changes AS m SET count = 1 + coalesce("
-                "(SELECT count FROM old.changes AS o WHERE o.kind = m.kind), m.count)"
-            )
-            made = replica.read(connection)
-            assert made is not None
-            if not made.rights.full:
-                _own_alone(connection, made)
-            made = replace(made, schema=max(made.schema, row.schema), epoch=row.epoch + 1)
-            replica.put(connection, replace(made, boot=row.boot, ahead=row.ahead))
-        ((count,),) = connection.execute(_ONLY_THERE).fetchall()
-    return int(str(count))
-
-
-def _own_alone(connection: apsw.Connection, made: Replica) -> None:
-    """Keep this node's own chain, and nothing local that is about what is hidden now."""
-    connection.execute(
-        "INSERT INTO main.audit_of_nodes SELECT * FROM old.audit_of_nodes WHERE origin = ?",
-        (made.node,),
-    )
-    seen = json.dumps([TEAM, *made.rights.namespaces])
-    for table in _OWN:
-        columns = {str(name) for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
-        if "entry_id" in columns:
-            connection.execute(
-                f"DELETE FROM main.{table} WHERE entry_id NOT IN (SELECT id FROM main.entries)"
-            )
-        if "namespace" in columns:
-            connection.execute(
-                f"DELETE FROM main.{table} WHERE namespace NOT IN (SELECT value FROM json_each(?))",
-                (seen,),
-            )
-
-
 def _forget_pages(store: SqliteStore) -> None:
     """Leave nothing of what was there: in the log, and in files of the index."""
     for _ in range(_EMPTYINGS):
@@ -148,11 +92,3 @@ def _forget_pages(store: SqliteStore) -> None:
         for name in os.listdir(directory):
             if name.partition(".")[0].isdigit():
                 os.unlink(os.path.join(directory, name))
-
-
-def _make_own(kept: str) -> None:
-    """Make a store of one machine of a copy: with a name of its own, so that it can be imported."""
-    with closing(apsw.Connection(kept, flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        connection.execute("DELETE FROM replica")
-        connection.execute("DELETE FROM generations")
-        connection.execute("UPDATE past SET name = randomblob(16)")

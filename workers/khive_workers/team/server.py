@@ -103,9 +103,14 @@ def boottime() -> float:
 
 
 class TeamServer:
-    """One connection to the server; used by one thread."""
+    """One connection to the server; used by one thread.
+
+    Attributes:
+        has_members: whether its tables are known to be those of a release that knows members.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.has_members = False
         self._connection = connection
         self._pipeline = Pipeline(connection)
         self._told = 0

@@ -183,7 +183,10 @@ def exist(server: TeamServer) -> bool:
 
 def have_members(server: TeamServer) -> bool:
     """Return whether the tables are those of a release that knows members."""
-    return server.ask("SELECT to_regclass('khive.rights')")[0][0] is not None
+    if not server.has_members:  # asked each second, and never taken back
+        found = server.ask("SELECT to_regclass('khive.rights')")[0][0]
+        server.has_members = found is not None
+    return server.has_members
 
 
 @contextmanager
