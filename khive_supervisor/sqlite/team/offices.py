@@ -77,3 +77,19 @@ class OfficeTable(OfficeStore):
         sql = "SELECT term FROM terms WHERE office = ?"
         found = self._database.value(sql, [self._named(office)])
         return 0 if found is None else int(found)
+
+
+def wanted(database: Database) -> dict[str, bool]:
+    """Return the offices that this node wants, and whether it is noted as holding each."""
+    rows = database.rows("SELECT office, held FROM offices")
+    return {str(office): bool(held) for office, held in rows}
+
+
+def note_held(database: Database, held: Collection[str]) -> None:
+    """Let this node's processes know which offices it holds."""
+    noted = {office for office, is_held in wanted(database).items() if is_held}
+    if changed := noted ^ set(held):
+        with database.write():
+            for office in changed:
+                sql = "UPDATE offices SET held = ? WHERE office = ?"
+                database.rows(sql, [int(office in held), office])

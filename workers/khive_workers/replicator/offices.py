@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from khive_supervisor import logs
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team import offices
 from khive_workers.team.server import TeamServer
 
 log = logs.get("khive.replicator")
@@ -26,8 +27,7 @@ class OfficeLocks:
         Raises:
             ServerAway, ServerRefuses: nobody knows; what is held ends with the connection.
         """
-        rows = self._store.database.rows("SELECT office FROM offices")
-        wanted = {office for (office,) in rows}
+        wanted = set(offices.wanted(self._store.database))
         if wanted == self._held:
             return
         before = set(self._held)
@@ -50,15 +50,4 @@ class OfficeLocks:
 
     def _note(self) -> None:
         """Let this node's processes know."""
-        database = self._store.database
-        held = {office for office, is_held in _rows(self._store) if is_held}
-        if held == self._held:
-            return
-        with database.write():
-            for office in held ^ self._held:
-                sql = "UPDATE offices SET held = ? WHERE office = ?"
-                database.rows(sql, [int(office in self._held), office])
-
-
-def _rows(store: SqliteStore) -> list[tuple[str, int]]:
-    return store.database.rows("SELECT office, held FROM offices")
+        offices.note_held(self._store.database, self._held)
