@@ -27,6 +27,8 @@ from khive_supervisor.tasks.model import DONE, Claimant, NewTask, Outcome, RoleR
 TASKS, NODES, WORKERS = 10_000, 3, 2
 #: Seconds that a lease lasts, and by which the clocks of the nodes differ.
 LEASE, SKEWS = 10.0, (-1800.0, 0.0, 1800.0)
+#: Seconds between two looks of a worker for claims whose lease is over, as supervisors do it.
+RELEASE_EVERY = 1.0
 #: Seconds between two kills, and of what, in an order that is drawn anew each time.
 EVERY, WHAT = 1.5, ("worker",) * 6 + ("replicator",) * 3 + ("server",)
 #: Seconds that all of it may take.
@@ -177,17 +179,19 @@ def _work(node: Node, skew: float) -> None:
     real = time.time
     time.time = lambda: real() + skew
     claimant = Claimant("spender", f"w{os.getpid()}", 1, "d", lease=LEASE)
-    pause = threading.Event()
+    pause, release_at = threading.Event(), 0.0
     with node.open() as store:
         while True:
             try:
+                if time.monotonic() >= release_at:
+                    store.tasks.release_expired(store.tasks.now())
+                    release_at = time.monotonic() + RELEASE_EVERY
                 _do_one(store, claimant, pause)
             except KhiveError:
                 pause.wait(0.2)
 
 
 def _do_one(store: SqliteStore, claimant: Claimant, pause: threading.Event) -> None:
-    store.tasks.release_expired(store.tasks.now())
     claim = store.tasks.claim(claimant, store.tasks.now())
     if claim is None:
         pause.wait(0.1)
