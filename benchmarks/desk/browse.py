@@ -12,7 +12,8 @@ import json
 import sys
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 #: Milliseconds for any page.
 DEADLINE = 120_000
@@ -44,11 +45,19 @@ def opened(browser: Browser, page: dict[str, Any]) -> tuple[float, float]:
     taken = []
     for _ in range(2):
         tab.goto(page["url"], wait_until="commit", timeout=DEADLINE)
-        tab.wait_for_selector(page["selector"], state="attached", timeout=DEADLINE)
+        _await(tab, page["selector"])
         taken.append(float(tab.evaluate("() => window.khiveShown")))
         tab.wait_for_load_state("load", timeout=DEADLINE)
     context.close()
     return taken[0], taken[1]
+
+
+def _await(tab: Page, selector: str) -> None:
+    """Wait for what a view is there for; what is there instead is told."""
+    try:
+        tab.wait_for_selector(selector, state="attached", timeout=DEADLINE)
+    except PlaywrightError as error:
+        raise PlaywrightError(f"{error}; there is: {tab.inner_text('body')[:400]!r}") from error
 
 
 def main() -> None:
@@ -61,7 +70,10 @@ def main() -> None:
         browser = player.chromium.launch(executable_path=asked["chromium"], args=FLAGS)
         for number in range(asked["rounds"] + 1):
             for page in asked["pages"]:
-                cold, warm = opened(browser, page)
+                try:
+                    cold, warm = opened(browser, page)
+                except PlaywrightError as error:
+                    sys.exit(f"{page['name']} was not shown in round {number}: {error}")
                 if number:
                     found[page["name"]]["cold"].append(cold)
                     found[page["name"]]["warm"].append(warm)

@@ -31,10 +31,18 @@ def filled(context: Context, count: int) -> Iterator[Installation]:
                 numbers = range(first, min(first + _BATCH, count))
                 store.entries.add([entry(number) for number in numbers])
         khive.start()
-        with ControlClient(khive.socket, "verbs", cwd="/", env={}) as client:
-            for number in range(SESSIONS):
-                client.request("hooks.command", told(khive, f"s{number}", f"Look at {number}."))
+        for number in range(SESSIONS):
+            with client_of(khive, f"s{number}") as client:
+                tell(client, khive, f"s{number}", f"Look at {number}.")
+        found = known_sessions(khive)
+        assert found == SESSIONS, f"{found} sessions are known"
         yield khive
+
+
+def known_sessions(khive: Installation) -> int:
+    """How many sessions are known by their hooks."""
+    with khive.verbs() as client:
+        return len(client.request("sessions.list", {"limit": 500})["sessions"])
 
 
 def entry(number: int) -> NewEntry:
@@ -43,8 +51,19 @@ def entry(number: int) -> NewEntry:
     return NewEntry("memory", "default", "semantic", f"decision {number}", text)
 
 
-def told(khive: Installation, session: str, prompt: str) -> dict[str, str]:
-    """What a hook says of a session's new prompt; without one, that it has answered."""
+def client_of(khive: Installation, session: str) -> ControlClient:
+    """A conversation of a session's hooks.
+
+    The session is named by the environment, as its client does: whoever runs this may have no
+    client among its ancestors.
+    """
+    env = {"CLAUDE_CODE_SESSION_ID": session}
+    return ControlClient(khive.socket, "verbs", cwd="/", env=env)
+
+
+def tell(client: ControlClient, khive: Installation, session: str, prompt: str = "") -> None:
+    """Say that a session has a new prompt; without one, that it has answered."""
     said = {"session_id": session, "cwd": str(khive.home), **({"prompt": prompt} if prompt else {})}
     event = "user-prompt-submit" if prompt else "stop"
-    return {"client": "claude-code", "event": event, "said": json.dumps(said)}
+    args = {"client": "claude-code", "event": event, "said": json.dumps(said)}
+    client.request("hooks.command", args)

@@ -9,9 +9,8 @@ from benchmarks.core.context import Context
 from benchmarks.core.installation import Installation
 from benchmarks.core.report import Row, Sample, say
 from benchmarks.core.session import Session
-from benchmarks.desk.fleet import ENTRIES, QUICK_ENTRIES, SESSIONS, filled, told
+from benchmarks.desk.fleet import ENTRIES, QUICK_ENTRIES, SESSIONS, client_of, filled, tell
 from benchmarks.desk.reader import OpenPage, PageReader
-from khive_supervisor.control.client import ControlClient
 
 #: Pages that are measured, and those before them that are not; changes; calls of each kind.
 PAGES, WARM_UP, CHANGES, CALLS = 300, 20, 100, 400
@@ -61,11 +60,11 @@ def _change(context: Context, khive: Installation, reader: PageReader) -> Row:
     """A prompt in a session, until the page that is open has been asked for again and shows it."""
     page, taken = OpenPage(reader), []
     say("changes")
-    with ControlClient(khive.socket, "verbs", cwd="/", env={}) as client:
+    with client_of(khive, "s1") as client:
         for number in range(context.times(CHANGES)):
             page.changed.clear()
             mark = f"Look at change-{number}."
-            client.request("hooks.command", told(khive, "s1", mark))
+            tell(client, khive, "s1", mark)
             began = time.perf_counter()
             while mark.encode() not in page.page:
                 assert time.perf_counter() - began < 30, "the page does not change"

@@ -72,10 +72,11 @@ def tidy(context: Context, args: Arguments) -> Answer:
     """Propose merges and retirements, or do what is proposed."""
     where = forms.entry_filter(context, args, "memory")
     wanted = set(args.get("only", KINDS))
+    named = {forms.entry_id(one) for one in args["ids"]} if "ids" in args else None
     found = [
         one
         for one in proposals(context, context.store.entries.recent(where, MOST))
-        if one.kind in wanted
+        if one.kind in wanted and (named is None or one.entry.id in named)
     ]
     shown = [_shown(one) for one in found[:SHOWN]]
     if not args.get("apply"):
@@ -121,6 +122,7 @@ TIDY = Verb(
         "only": schema.array(
             schema.text(choices=KINDS), "Which proposals: all of them when left out.", most=4
         ),
+        "ids": {**forms.IDS, "description": "Only the proposals that these entries go."},
         "namespace": forms.NAMESPACE,
     },
     description="Said twice, said otherwise since, no longer valid, or faded and never of use. "

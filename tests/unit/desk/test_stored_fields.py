@@ -65,7 +65,8 @@ ANSWERS: dict[str, Any] = {
                      "by_age": {EVIL: 1}, "bytes": {"store": 1}, "entries": {"live": 1}},
     "memory.tags": {"tags": {EVIL: 1}},
     "memory.tidy": {"proposals": [{"id": "m1", "line": EVIL, "kind": "same", "why": EVIL}]},
-    "memory.changes": {"changes": [{"what": EVIL, "by": EVIL}]},
+    "memory.changes": {"changes": [
+        {"change": 1, "what": EVIL, "count": 1, "by": EVIL, "at": AT}]},
     "projects.list": {"projects": [{"name": EVIL}]},
     "graph.neighbors": {"about": [EVIL], "neighbors": [
         {"id": "m2", "link": link, "line": EVIL} for link in (EVIL, "contradicts")]},

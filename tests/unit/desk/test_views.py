@@ -158,6 +158,33 @@ def test_what_was_never_tried_is_no_even_chance() -> None:
     assert page["roles"][0]["records"][0]["plot"] is None
 
 
+def test_draining_and_resuming_say_what_they_will_do() -> None:
+    def told(leased: int, queued: int) -> tuple[str, str]:
+        pool = {"role": "r", "leased": leased, "queued": queued}
+        page = agents.page([{"roles": [pool]}, {}, {}, {}, {}, {}, {}, {}], {}, NOW)
+        return page["roles"][0]["drained"], page["roles"][0]["resumed"]
+
+    assert told(0, 0) == (
+        "Drained, it takes no more.",
+        "Resumed, it takes tasks again; none waits.",
+    )
+    assert told(1, 2) == (
+        "Drained, it finishes 1 task at work and takes no more; 2 tasks wait until it is resumed.",
+        "Resumed, it begins with 2 tasks that waited.",
+    )
+
+
+def test_each_day_has_its_place_also_one_without_anything() -> None:
+    found = plots.by_day({wording.iso(NOW)[:10]: 3.0}, NOW, 30)
+    assert len(found) == 30
+    assert list(found.values()) == [0.0] * 29 + [3.0]
+    assert plots.bars({"one": 1.0})[0].width <= plots.BAR
+
+
+def test_times_in_sentences_are_told_to_the_minute() -> None:
+    assert wording.prose("until 2026-12-07T13:06:20Z.") == "until 2026-12-07 13:06 UTC."
+
+
 def test_what_is_to_come_is_told_as_such() -> None:
     assert wording.ahead(wording.iso(NOW + 200), NOW) == "in 3 min"
     assert wording.ahead(wording.iso(NOW - 200), NOW) == "3 min ago"

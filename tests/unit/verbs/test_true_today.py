@@ -278,6 +278,9 @@ def test_tidy_proposes_and_does_it_when_told_and_is_undone(context: Context, clo
     found = [(one["id"], one["kind"]) for one in answer["proposals"]]
     assert (found, answer["applied"]) == ([("m1", "expired"), ("m2", "faded")], 0)
     assert call(context, "memory.tidy", only=["faded"])["proposed"] == 1
+    proposed = [one["id"] for one in answer["proposals"]]
+    assert call(context, "memory.tidy", ids=proposed[:1])["proposed"] == 1
+    assert call(context, "memory.tidy", ids=["m999"])["proposed"] == 0
     assert call(context, "memory.tidy", apply=True)["applied"] == 2
     assert call(context, "memory.tidy", apply=True) == {
         "proposed": 0, "proposals": [], "applied": 0,

@@ -35,6 +35,12 @@ def _edited(form: Query) -> Wish:
     return Wish("memory.supersede", {**args, "tags": tags})
 
 
+def _tidied(form: Query) -> Wish:
+    """Return the merge of one entry, or of all that are proposed for one reason."""
+    which = {"ids": [form["id"]]} if "id" in form else {"only": [form.get("only", "")]}
+    return Wish("memory.tidy", {"apply": True, **which})
+
+
 def _operation(name: str, *names: str, **more: object) -> Callable[[Query], Wish]:
     def wish(form: Query) -> Wish:
         args = {one: form[one] for one in names if one in form}
@@ -51,10 +57,7 @@ CHANGES: Mapping[str, PageChange] = {
     "restore": PageChange(_of_ids("memory.restore"), "It is back."),
     "purge": PageChange(_of_ids("memory.purge"), "Removed for good."),
     "undo": PageChange(_named("memory.undo"), "Undone."),
-    "tidy": PageChange(
-        lambda form: Wish("memory.tidy", {"apply": True, "only": [form.get("only", "")]}),
-        "Tidied up; undo takes it back.",
-    ),
+    "tidy": PageChange(_tidied, "Tidied up; undo takes it back."),
     "review": PageChange(_named("review.decide", "id", "decision", "text"), "Decided."),
     "feedback": PageChange(_named("brain.feedback", "target", "signal"), "Noted."),
     "cancel": PageChange(_named("agents.cancel", "task"), "Asked to stop."),

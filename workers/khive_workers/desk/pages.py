@@ -61,6 +61,8 @@ class Pages:
             "ago": lambda text: wording.since(str(text), self._wall_clock()),
             "ahead": lambda text: wording.ahead(str(text), self._wall_clock()),
             "age": lambda text: wording.age(str(text), self._wall_clock()),
+            "told": wording.state,
+            "prose": lambda text: wording.prose(str(text)),
             "duration": wording.duration,
             "size": wording.size,
             "json": wording.as_json,

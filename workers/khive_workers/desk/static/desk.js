@@ -35,8 +35,14 @@ function replaceParts(fresh) {
     const copy = document.importNode(other, true);
     part.replaceWith(copy);
     for (const id of open) { const one = document.getElementById(id); if (one) one.open = true; }
+    showEnds(copy);
     if (focused) copy.querySelector(focused)?.focus({ preventScroll: true });
   }
+}
+
+// A log is read at its end.
+function showEnds(place) {
+  for (const one of place.querySelectorAll(".log pre, pre.log")) one.scrollTop = one.scrollHeight;
 }
 
 function busy(part) {
@@ -162,5 +168,6 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("visibilitychange", () => (document.hidden ? leave() : follow()));
 addEventListener("pagehide", leave);
 addEventListener("pageshow", (event) => { if (event.persisted) refresh(); follow(); });
+showEnds(document);
 tellTimes();
 setInterval(tellTimes, 10000);

@@ -8,6 +8,7 @@ from typing import Any
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.views import choices, plots
 from khive_workers.desk.views.wishes import STATUS, Page, Query, Reply, Wish, told
+from khive_workers.desk.views.wording import counted
 
 #: Tasks of a page; days of the learning curve, and attempts that are shown.
 TASKS, DAYS, ATTEMPTS = 50, 30, 20
@@ -85,9 +86,19 @@ def _joined(
             **pool,
             "records": [_record(one) for one in records.get(pool["role"], {}).get("records", [])],
             "account": accounts.get(pool["role"], {}),
+            **_drain(pool.get("leased", 0), pool.get("queued", 0)),
         }
         for pool in pools
     ]
+
+
+def _drain(leased: int, queued: int) -> dict[str, str]:
+    """Return what draining and resuming a role will do, in words."""
+    ends = f"finishes {counted(leased, 'task')} at work and " if leased else ""
+    waits = f"; {counted(queued, 'task')} {'waits' if queued == 1 else 'wait'} until it is resumed"
+    drained = f"Drained, it {ends}takes no more{waits if queued else ''}."
+    begun = f"Resumed, it begins with {counted(queued, 'task')} that waited." if queued else ""
+    return {"drained": drained, "resumed": begun or "Resumed, it takes tasks again; none waits."}
 
 
 def _by_role(rows: Sequence[JsonObject]) -> Mapping[str, JsonObject]:

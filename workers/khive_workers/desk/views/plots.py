@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 #: The drawing's size, in units of its own; a browser makes it as wide as there is room.
 WIDTH, HEIGHT = 300.0, 60.0
+#: The widest that one of a few bars is.
+BAR = 28.0
 #: Points of a curve.
 POINTS = 61
 
@@ -91,6 +94,13 @@ def _height(share: float) -> float:
     return _unit(HEIGHT - min(max(share, 0.0), 1.0) * (HEIGHT - 4))
 
 
+def by_day(counts: Mapping[str, float], now: float, days: int) -> dict[str, float]:
+    """Return a count for each of so many days up to now (UTC), those without any among them."""
+    last = datetime.fromtimestamp(now, UTC).date()
+    names = [(last - timedelta(days=back)).isoformat() for back in range(days - 1, -1, -1)]
+    return {name: counts.get(name, 0.0) for name in names}
+
+
 class Bar(NamedTuple):
     """One bar: its place and height in the drawing's units, and what it stands for."""
 
@@ -105,7 +115,7 @@ def bars(counts: Mapping[str, float]) -> list[Bar]:
     """Return a bar for each count, in the order given, side by side; the highest is full."""
     if not counts:
         return []
-    top, width = max(counts.values()) or 1.0, WIDTH / len(counts)
+    top, width = max(counts.values()) or 1.0, min(BAR, WIDTH / len(counts))
     found = []
     for index, (name, count) in enumerate(counts.items()):
         height = count / top * (HEIGHT - 4)

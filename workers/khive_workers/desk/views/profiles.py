@@ -29,6 +29,7 @@ def wishes(query: Query) -> Sequence[Wish]:
 def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     """Return what the template shows."""
     profiles, one, bindings, days, signals = replies
+    counts = _counts(days, "day")
     chosen = one if isinstance(one, dict) else {}
     return {
         "query": query,
@@ -37,7 +38,7 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "weights": _plotted(chosen.get("weights", {})),
         "targets": [{**target, "plot": _plot(target)} for target in chosen.get("targets", [])],
         "bindings": told(bindings, "bindings"),
-        "days": plots.bars(_counts(days, "day")),
+        "days": plots.bars(plots.by_day(counts, now, DAYS)) if counts else [],
         "signals": _counts(signals, "signal"),
         "span": DAYS,
         "now": now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -52,6 +53,27 @@ def ahead(text: str, now: float) -> str:
 def iso(at: float) -> str:
     """Return unix seconds as a verb would tell them."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+#: How states are told that are named for programs.
+_STATES = {"leased": "at work"}
+#: A time within a sentence.
+_MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d)?Z")
+
+
+def state(name: str) -> str:
+    """Return a state as people say it."""
+    return _STATES.get(name, name)
+
+
+def prose(text: str) -> str:
+    """Return a sentence with the times in it as people read them: `2026-11-30 13:06 UTC`."""
+    return _MOMENT.sub(r"\1 \2 UTC", text)
+
+
+def counted(count: int, one: str) -> str:
+    """Return a number with its word: `1 task`, `3 tasks`."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def size(count: float) -> str:
