@@ -121,6 +121,10 @@ class EntryStore(Protocol):
         """Return who stored entries, by the numbers that these have (`Entry.provenance`)."""
         ...
 
+    def members(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return by entry the member of a team who wrote it, as the server says; none elsewhere."""
+        ...
+
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
         """Return how many live entries each namespace has, of one collection or of all."""
         ...

@@ -137,7 +137,10 @@ class Parts:
         if config.store.url:
             variables = environment_for(config, self.environment.variables)
             policy = RestartPolicy.of(config)
-            self.replicator = ReplicatorChild(policy=policy, environment=variables)
+            build = functools.partial(self.upkeep.builder.build, "something was purged", force=True)
+            self.replicator = ReplicatorChild(
+                policy=policy, environment=variables, build_index=build
+            )
             children.append(self.replicator)
         return {one.name: one for one in children}
 

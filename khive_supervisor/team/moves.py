@@ -31,6 +31,21 @@ class PublishedHeadRow(TypedDict):
     number: int
 
 
+class PurgeOfTeam(TypedDict):
+    """A purge in a team: its change, where and by whom; `server`: whether that has nothing left.
+
+    `confirmed` and `waiting` are nodes whose machines have nothing left, and those that may have.
+    """
+
+    number: int
+    node: str
+    member: str
+    at: str
+    server: bool
+    confirmed: list[str]
+    waiting: list[str]
+
+
 class Moved(TypedDict):
     """What came of a move, a join or a look before one."""
 
@@ -44,6 +59,7 @@ class Moved(TypedDict):
     #: The role that owns the team's tables, and those that have rights.
     owner: NotRequired[str]
     members: NotRequired[list[Member]]
+    purges: NotRequired[list[PurgeOfTeam]]
     #: What stands in the way of a move that is only looked at.
     problems: NotRequired[list[str]]
     #: Heads that nodes have published.

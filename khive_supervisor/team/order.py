@@ -23,6 +23,7 @@ class LoggedChange:
         nonce: drawn by its writer: two changes of one number are told apart by it.
         marks: numbers of rows that it uses, by table, as `PartedChange` has them.
         node, member: which node wrote it, connected as which database role.
+        purges: it removes entries for good; told by its writer alone.
     """
 
     number: int
@@ -32,6 +33,7 @@ class LoggedChange:
     marks: Mapping[str, int] = field(default_factory=dict)
     node: str = ""
     member: str = ""
+    purges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

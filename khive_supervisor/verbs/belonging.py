@@ -87,3 +87,8 @@ def _by(context: Context) -> SaidBy:
     """Return who calls: at a command line that no agent has started, a person."""
     is_person = context.session.kind == "verbs" and context.grant.operator
     return SaidBy.PERSON if is_person else SaidBy.AGENT
+
+
+def as_member(said: str, member: str) -> str:
+    """Return who stored an entry, with the member of the team as whom that was; empty: nobody."""
+    return ", ".join(filter(None, (said, f"as {member} of this team" if member else "")))

@@ -10,6 +10,7 @@ from khive_supervisor.cli.connection.permission import operators_only
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.output import table
 from khive_supervisor.cli.render.terminal import one_line
+from khive_supervisor.cli.render.times import shown
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.supervision.team import errand
@@ -59,6 +60,30 @@ def revoke(run: Invocation, role: str, namespace: str) -> None:
     operators_only(run.config_file, "team")
     done = _errand(run, "revoke", _asked(role, namespace))
     run.emit(done, lambda answer: _revoked_text(answer, role, namespace))
+
+
+@team.command()
+@common_options
+def purges(run: Invocation) -> None:
+    """List what was purged of late, and which nodes have confirmed that nothing of it is left."""
+    run.emit(_errand(run, "purges", ""), _purges_text)
+
+
+def _purges_text(found: Moved) -> str:
+    rows = [
+        (
+            one["number"],
+            shown(one["at"]),
+            f"{one_line(one['node'])} ({one_line(one['member'])})",
+            "nothing left" if one["server"] else "until the next base",
+            ", ".join(map(one_line, one["confirmed"])) or "-",
+            ", ".join(map(one_line, one["waiting"])) or "-",
+        )
+        for one in found.get("purges", [])
+    ]
+    if not rows:
+        return "Nothing was purged in this team."
+    return table(("change", "at", "by", "server", "confirmed", "not yet"), rows)
 
 
 def _asked(role: str, namespace: str) -> str:

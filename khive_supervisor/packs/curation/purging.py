@@ -23,6 +23,10 @@ MOST, SHOWN = 10_000, 20
 _CONDITIONS = tuple(name for name in WHICH if name not in ("in", "scope"))
 #: Places that an answer of `secrets.scan` names.
 NAMED = 200
+_IN_A_TEAM = (
+    "The other machines of the team follow; `khive-supervisor team purges` says which have "
+    "confirmed that nothing is left."
+)
 
 
 def purge(context: Context, args: Arguments) -> Answer:
@@ -30,6 +34,8 @@ def purge(context: Context, args: Arguments) -> Answer:
     entries, notes = _chosen(context, args)
     if args.get("dry_run"):
         return forms.noted({"would_purge": len(entries), "entries": _lines(entries)}, notes)
+    if entries and context.whole_store.unheard() is not None:
+        notes.append(_IN_A_TEAM)
     return forms.noted(_purged(context, entries), notes)
 
 

@@ -151,9 +151,14 @@ def _whole(context: Context, entries: Sequence[Entry]) -> list[forms.WholeEntry]
     numbers = {one.provenance for one in entries if one.provenance is not None}
     known = context.store.entries.provenances(numbers) if numbers else {}
     said = {number: belonging.described(one) for number, one in known.items()}
+    wrote = context.store.entries.members([one.id for one in entries])
     pinned = set(context.store.lists.pinned([one.id for one in entries]))
     shown = [
-        forms.show_whole(one, named.get(one.id), said.get(one.provenance or 0, ""))
+        forms.show_whole(
+            one,
+            named.get(one.id),
+            belonging.as_member(said.get(one.provenance or 0, ""), wrote.get(one.id, "")),
+        )
         for one in entries
     ]
     for one, told in zip(entries, shown, strict=True):

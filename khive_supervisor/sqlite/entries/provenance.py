@@ -57,3 +57,12 @@ class ProvenanceTable:
             [json.dumps(list(numbers))],
         )
         return {number: Provenance(SaidBy(by), How(how), *rest) for number, by, how, *rest in rows}
+
+    def members(self, ids: Iterable[int]) -> dict[int, str]:
+        """Return by entry the member of a team who wrote it."""
+        rows = self._database.rows(
+            "SELECT entry_id, member FROM entry_members "
+            "WHERE entry_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(ids))],
+        )
+        return dict(rows)

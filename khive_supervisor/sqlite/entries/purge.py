@@ -14,6 +14,7 @@ from khive_supervisor.profiles.model import PURGED
 from khive_supervisor.sqlite.audit.table import AuditTable
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.table import EntryTable
+from khive_supervisor.sqlite.schema.shared import LOCAL
 from khive_supervisor.sqlite.schema.texts import TEXTS, Holds
 from khive_supervisor.store.entries import Purged
 from khive_supervisor.store.model import Entry
@@ -69,9 +70,23 @@ class Purging:
             self._delete_references(given)
             self._empty(found, given)
             if found:
-                # Only a merge of all its parts takes the words out of the full-text index.
-                self._database.rows("INSERT INTO entries_fts (entries_fts) VALUES ('optimize')")
+                self._entries.merge_words()
         return Purged(tuple(one.id for one in found), vectors, learned, sources, versions, journal)
+
+    def forget_here(self, found: Sequence[Entry]) -> None:
+        """Remove what only this machine has of entries that another one purges; in a transaction.
+
+        They still say what they said.
+        """
+        given = json.dumps([one.id for one in found])
+        self._forget_journal(found)
+        self._forget_sessions(given)
+        for table, column in self._references():
+            if table in LOCAL:
+                self._database.rows(
+                    f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))",
+                    [given],
+                )
 
     @contextmanager
     def _overwriting(self) -> Iterator[None]:

@@ -216,6 +216,10 @@ class EntryTable(EntryStore):
             if entry.live:
                 self._index(entry.id, as_new(entry))
 
+    def merge_words(self) -> None:
+        """Take the words of what is gone out of full text: only a merge of all its parts does."""
+        self._database.rows("INSERT INTO entries_fts (entries_fts) VALUES ('optimize')")
+
     def known(self, hashes: Iterable[bytes]) -> dict[bytes, int]:
         wanted = json.dumps([one.hex() for one in hashes])
         return dict(
@@ -368,6 +372,9 @@ class EntryTable(EntryStore):
 
     def provenances(self, numbers: Iterable[int]) -> dict[int, Provenance]:
         return self.provenance_table.of(numbers)
+
+    def members(self, ids: Sequence[int]) -> dict[int, str]:
+        return self.provenance_table.members(ids)
 
     def namespaces(self, collection: str | None = None) -> Mapping[str, int]:
         return dict(

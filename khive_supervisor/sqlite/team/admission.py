@@ -21,6 +21,7 @@ class AdmittedPart:
         tables: which tables they are of.
         entries: the entries whose words may be other ones now.
         written: the entries that got their text by it.
+        purged: the entries that it removes for good.
         foreign: how many rows were left out, since they are of another namespace than the part.
     """
 
@@ -28,6 +29,7 @@ class AdmittedPart:
     tables: frozenset[str]
     entries: frozenset[int]
     written: tuple[int, ...]
+    purged: tuple[int, ...] = ()
     foreign: int = 0
 
 
@@ -45,6 +47,7 @@ class PartAdmission:
         """
         kept, foreign, hidden = builder(), 0, 0
         tables, entries, written = set[str](), set[int](), list[int]()
+        purged = list[int]()
         self._splitter.read(part.changes)
         for row in apsw.Changeset.iter(part.changes):
             if change.schema >= PARTED_SINCE and not self._belongs(row, part.name):
@@ -59,8 +62,12 @@ class PartAdmission:
                 entries.add(id_ := int(str(self._splitter.value(row, "id"))))
                 if self._splitter.gives_text(row):
                     written.append(id_)
+                if self._splitter.purged(row):
+                    purged.append(id_)
         changes = kept.output() if foreign or hidden else part.changes
-        return AdmittedPart(changes, frozenset(tables), frozenset(entries), tuple(written), foreign)
+        return AdmittedPart(
+            changes, frozenset(tables), frozenset(entries), tuple(written), tuple(purged), foreign
+        )
 
     def _belongs(self, row: apsw.TableChange, name: str) -> bool:
         return row.name in BELONGS and self._splitter.part_of(row) == name

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import apsw
 
 from khive_supervisor import logs
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.sqlite.entries.purge import Purging
 from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import BELONGS
@@ -33,19 +35,34 @@ class Diverged(StoreError):
     """A change does not fit what is here: this replica is not what the others are."""
 
 
+@dataclass(frozen=True, slots=True)
+class PurgedEntries:
+    """What a change has purged: its number, and the texts that were here until then."""
+
+    number: int
+    texts: tuple[str, ...]
+
+
 class Applier:
     """Applies changes; has a connection of its own, on which neither trigger nor reference acts.
 
     But for the triggers that count entries and vectors, which it has as temporary ones.
     """
 
-    def __init__(self, database: Database, entries: EntryTable) -> None:
+    def __init__(
+        self, database: Database, entries: EntryTable, purging: Purging | None = None
+    ) -> None:
+        #: What the changes that were applied have purged; whoever follows that clears it.
+        self.purged: list[PurgedEntries] = []
         self._database = database
         self._entries = entries
+        self._purging = purging
         with self._database.raw() as connection:
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("PRAGMA synchronous = NORMAL")
+            # What a purge frees is overwritten, in whatever change it comes.
+            connection.execute("PRAGMA secure_delete = ON")
             triggers = connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")
             statements = [str(sql) for (sql,) in triggers.fetchall()]
             _count_by_itself(connection, statements)
@@ -77,10 +94,13 @@ class Applier:
             for change in newer:
                 self._apply_one(connection, change, row.node if row is not None else "", applied)
             self._entries.follow(sorted(applied.entries))
+            if applied.purged:
+                self._entries.merge_words()
             self._count(applied.tables)
             if newer:
                 here = LogPosition(newer[-1].number, newer[-1].nonce)
                 replica.advance(connection, here)
+        self.purged += applied.purged
         return here
 
     def _apply_one(
@@ -93,6 +113,8 @@ class Applier:
             admitted = self._admission.admitted(part, change, rights)
             if admitted.foreign:
                 log.warning("team.foreign_rows", change=change.number, member=change.member)
+            if admitted.purged:
+                applied.purged.append(self._purged(change.number, admitted.purged))
             if rights.full:
                 together.add(admitted.changes)
             else:  # what a part names is looked for among what those before it have brought
@@ -105,6 +127,13 @@ class Applier:
             _put(connection, change.number, together.output(), lenient=False)
         else:
             _take_marks(connection, change.marks)
+
+    def _purged(self, number: int, ids: Sequence[int]) -> PurgedEntries:
+        """Forget what only this machine has of entries that are purged; return what they say."""
+        found = self._entries.get(ids)
+        if self._purging is not None:
+            self._purging.forget_here(found)
+        return PurgedEntries(number, tuple(t for one in found for t in (one.content, one.title)))
 
     def _count(self, tables: Iterable[str]) -> None:
         """Let this machine's processes see that these have changed, as the triggers would."""
@@ -119,6 +148,7 @@ class _Applied:
         self.rights = rights
         self.tables: set[str] = set()
         self.entries: set[int] = set()
+        self.purged: list[PurgedEntries] = []
 
 
 def _count_by_itself(connection: apsw.Connection, statements: Iterable[str]) -> None:

@@ -69,7 +69,7 @@ class ChangeSplitter:
             builders[name].add_change(told)
             if row.op == "INSERT":
                 self._mark(row, marks)
-            purges = purges or self._purged(row)
+            purges = purges or self.purged(row)
             if self.gives_text(row):
                 self.written.append(int(str(self.value(row, "id"))))
         parts = tuple(ChangePart(name, one.output()) for name, one in sorted(builders.items()))
@@ -159,7 +159,7 @@ class ChangeSplitter:
 
     def purges(self, changes: bytes) -> bool:
         """Return whether a change removes entries for good."""
-        return any(self._purged(row) for row in apsw.Changeset.iter(changes))
+        return any(self.purged(row) for row in apsw.Changeset.iter(changes))
 
     def gives_text(self, row: apsw.TableChange) -> bool:
         """Return whether a change gives an entry its text."""
@@ -167,7 +167,8 @@ class ChangeSplitter:
             return False
         return row.new[self.columns("entries").index("content")] not in (apsw.no_change, "")
 
-    def _purged(self, row: apsw.TableChange) -> bool:
+    def purged(self, row: apsw.TableChange) -> bool:
+        """Return whether a change removes an entry for good."""
         if row.name != "entries" or row.op != "UPDATE":
             return False
         at = self.columns("entries").index("purged_at")

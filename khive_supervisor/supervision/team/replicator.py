@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NotRequired, TypedDict, cast
 
@@ -36,6 +36,8 @@ class TeamStatus(TypedDict):
     base: NotRequired[int]
     #: What is wrong with heads of audit chains that nodes have published.
     audit: NotRequired[str]
+    #: How often an index was found to be needed that is without what others have purged.
+    index_builds: NotRequired[int]
     #: Copies of what did not fit and was replaced.
     kept: NotRequired[list[str]]
 
@@ -52,11 +54,15 @@ class ReplicatorChild(Child):
     module: str = errand.MODULE
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     reports: ClassVar[bool] = True
+    #: Has an index built from what is stored now.
+    build_index: Callable[[], object] = bool
     team: TeamStatus = field(default_factory=lambda: TeamStatus(state="starting"))
 
     def reported(self, said: JsonObject) -> None:
         """Show how it stands with the server."""
         before, self.team = self.team, cast("TeamStatus", said)
+        if self.team.get("index_builds", 0) != before.get("index_builds", 0):
+            self.build_index()
         if any(before.get(key) != self.team.get(key) for key in ("state", "problem", "peers")):
             log.info("team.state", team=dict(self.team))
 

@@ -73,6 +73,9 @@ class ConfinedEntries(Wall):
         """Of entries of its own alone: their numbers are known from these."""
         return self._entries.provenances(numbers)
 
+    def members(self, ids: Sequence[int]) -> dict[int, str]:
+        return self._entries.members(self.among(ids))
+
     def forget(self, ids: Sequence[int], why: str = "") -> list[int]:
         return self._entries.forget(self.among(ids), why)
 

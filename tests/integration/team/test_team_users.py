@@ -18,6 +18,7 @@ from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.team import errand
 from khive_supervisor.tasks.model import Claimant, NewTask, RoleRow
+from khive_supervisor.team.moves import PurgeOfTeam
 from khive_supervisor.workflows.model import NewSchedule
 
 _ROLES = ("khive", "alice", "bob")
@@ -201,3 +202,43 @@ def test_tasks_are_done_by_those_who_chose_their_givers(team: dict[str, Node]) -
         hers.roles.set([])
         served = "SELECT node FROM roles WHERE in_service"
         wait_until(lambda: his.database.rows(served) == [(his.node,)], "hers is gone, his is not")
+
+
+def log_of(server: Postgres) -> bytes:
+    """All changes that the server keeps, and how many bases it has that are older than them."""
+    with psycopg.connect(server.url) as connection:
+        rows = connection.execute("SELECT changes FROM khive.log").fetchall()
+    return b"".join(data for (data,) in rows)
+
+
+def test_a_purge_reaches_every_machine_and_says_which_have_confirmed(
+    server: Postgres, team: dict[str, Node]
+) -> None:
+    alice, bob = team["alice"], team["bob"]
+    with alice.open() as hers:
+        one, two = hers.entries.add(
+            [entry("open", "Quetzalcoatl has the key."), entry("closed", "Zanzibar has it.")]
+        )
+        wait_until(lambda: "Quetzalcoatl has the key." in texts(bob), "it travels")
+        assert b"Quetzalcoatl" in log_of(server)
+        hers.purges.purge([one.id, two.id])
+
+        def reported() -> PurgeOfTeam:
+            found = errand.run(bob.config, "purges", variables=bob.environment)
+            return found["purges"][0]
+
+        nodes = set()
+        for node in team.values():
+            with node.plain() as store:
+                row = store.replica()
+                assert row is not None
+                nodes.add(row.node)
+        wait_until(lambda: set(reported()["confirmed"]) == nodes, "all have confirmed", 120)
+        wait_until(lambda: reported()["server"], "so has the server", 120)
+        assert reported()["waiting"] == []
+        assert reported()["member"] == "alice"
+    assert b"Quetzalcoatl" not in log_of(server)
+    for node in team.values():
+        node.stop()
+        assert b"Quetzalcoatl" not in files(node)
+        assert b"quetzalcoatl" not in files(node)

@@ -275,7 +275,8 @@ ALLOWED = {
     "": {"change_token", "data_version", "transaction"},
     "entries": {
         "add", "annotate", "filter_ids", "forget", "get", "known", "live_count", "live_ids",
-        "not_holding", "page", "provenances", "recent", "replace", "restore", "supersede",
+        "members", "not_holding", "page", "provenances", "recent", "replace", "restore",
+        "supersede",
     },
     "batches": {"find", "note"},
     "links": {"add", "along", "end", "history", "of"},

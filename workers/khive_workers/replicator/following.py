@@ -22,6 +22,7 @@ from khive_supervisor.team.order import (
     check_head,
 )
 from khive_workers.replicator.offices import OfficeLocks
+from khive_workers.replicator.scrubbing import PurgeFollower
 from khive_workers.team import bases, members, nodes, retaking, tables
 from khive_workers.team.heads import HeadExchange
 from khive_workers.team.server import TeamServer, boottime
@@ -44,7 +45,8 @@ class Following:
         self._store = store
         self._row = row
         self._boot = boot
-        self._applier = Applier(store.database, store.entries)
+        self._applier = Applier(store.database, store.entries, store.purges)
+        self.purges = PurgeFollower(store, row.node, row.number)
         self._clock = ServerClock(row.ahead if row.boot == boot() else None)
         self._head = row.number
         self._peers: list[str] = []
@@ -52,7 +54,7 @@ class Following:
         self._until_peers = 0
         self._kept = retaking.kept_copies(store.path)
         self._base = 0
-        self._to_slice = False
+        self._to_slice = self._to_forget = False
         self._told: int | None = None
         self._told_at = 0.0
         self._schema = row.schema
@@ -94,6 +96,10 @@ class Following:
         self._accepted = None
         here = self._applier.apply(changes)
         self._head = max(self._head, here.number)
+        if self._applier.purged:
+            self.purges.applied(self._applier.purged)
+            self._applier.purged.clear()
+            self._until_peers = 0
         return here
 
     def look(self, server: TeamServer) -> int:
@@ -116,6 +122,7 @@ class Following:
         if (ahead := self._clock.take(found.sample)) is not None:
             self._note(lambda row: replace(row, boot=self._boot(), ahead=ahead))
         self._look_around(server, here.number)
+        self.purges.step(server)
         _touch(self._heard)
         return found.number
 
@@ -138,10 +145,12 @@ class Following:
         self._to_slice = (
             base is not None and members.need_slices(server) and not bases.sliced(server, base)
         )
+        self._to_forget = nodes.newest_purge(server, here) > self._base
         if self._peers_of is not server:
             tables.complete(server)
             self._peers_of = server
         self._tell(server, here)
+        self.purges.look(server, here)
         if self._schema >= CHAINS_SINCE:
             self._heads.exchange(server, here)
         if (schema := nodes.schema(server)) > self._schema:
@@ -160,10 +169,14 @@ class Following:
         self._offices.lost()
 
     def base_is_due(self) -> bool:
-        """Return whether the log has become long since the last base, or it is to be in slices."""
+        """Return whether a new base is to be made.
+
+        The log has become long since the last one, it is to be in slices, or what it or the log
+        has was purged.
+        """
         if not self._row.rights.full:
             return False
-        return self._to_slice or base_is_due(self.position().number, self._base)
+        return self._to_slice or self._to_forget or base_is_due(self.position().number, self._base)
 
     def check_rights(self, server: TeamServer) -> None:
         """Check that this node may see what its replica was made of.
@@ -199,6 +212,7 @@ class Following:
             "base": self._base,
             "audit": self._heads.problem,
             "clock_ahead_seconds": self._ahead(),
+            "index_builds": self.purges.builds,
             "kept": self._kept,
         }
 

@@ -47,7 +47,7 @@ from khive_workers.embedder.process import listen
 from khive_workers.replicator import reads
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
-from khive_workers.replicator.renewal import Renewal
+from khive_workers.replicator.renewal import PoliteErrand
 from khive_workers.replicator.turn import ServedTurn
 from khive_workers.replicator.writers import Writers
 from khive_workers.team import errands, tables
@@ -96,7 +96,7 @@ class Replicator:
         self._stopping = False
         #: Why the replica is to be taken anew, once there is a server.
         self._misfit: Exception | None = None
-        self._renewal = Renewal()
+        self._renewal = PoliteErrand("base")
         name = f"khive {row.node}"
         self._connector = Connector(lambda: tables.connect(config.store.url, name), self._wake)
 
@@ -139,6 +139,7 @@ class Replicator:
         if self._server is not None:
             self._server.close()
         self._renewal.end()
+        self._following.purges.end()
         self._store.close()
 
     def _wake(self) -> None:

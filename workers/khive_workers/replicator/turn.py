@@ -138,7 +138,9 @@ class ServedTurn:
         try:
             number = self._position.number + 1
             given = self._change
-            change = LoggedChange(number, given.schema, given.parts, self._nonce, given.marks)
+            change = LoggedChange(
+                number, given.schema, given.parts, self._nonce, given.marks, purges=given.purges
+            )
             server.append(self._host.node, change, again=self._host.another_waits())
         except ServerAway as error:
             self._host.failed(error)

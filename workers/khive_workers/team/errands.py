@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 
 from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.errors import InvalidInput
+from khive_supervisor.errors import InvalidInput, StoreUnavailable
+from khive_supervisor.host.byte_search import files_with
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import copies
 from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
 from khive_supervisor.team.order import base_is_due
-from khive_workers.team import bases, heads, joining, members, tables
+from khive_workers.team import bases, heads, joining, members, nodes, tables
 from khive_workers.team.moving import StoreMover
 from khive_workers.team.server import TeamServer
+
+#: Attempts to empty the write-ahead log, and seconds between two.
+_EMPTYINGS, _PAUSE = 20, 0.1
 
 Errand = Callable[[TeamServer, Config, str], Moved]
 
@@ -83,7 +89,7 @@ def _base(server: TeamServer, config: Config, when: str) -> Moved:
         row = store.replica()
         assert row is not None
         number = row.number
-        due = when == "now" or base_is_due(number, _base_number(server))
+        due = when == "now" or _is_due(server, number)
         if due and bases.renewing(server):
             number = joining.put(
                 server, store, config.store.path + ".base", row.node
@@ -132,9 +138,40 @@ def _heads(server: TeamServer, _config: Config, _file: str) -> Moved:
     return Moved(server=server.host, entries=0, number=0, heads=told)
 
 
-def _base_number(server: TeamServer) -> int:
+def _scrub(server: TeamServer, config: Config, _: str) -> Moved:
+    """Get what was purged out of this node's files; pieces of it come on standard input.
+
+    Raises:
+        StoreUnavailable: somebody reads what is to be overwritten; it can be tried again.
+    """
+    pieces: list[str] | None = json.loads(sys.stdin.read())
+    with SqliteStore(config.store.path, guarded=False) as store:
+        if pieces is None or _held(store, [bytes.fromhex(one) for one in pieces]):
+            store.purges.compact()
+        for _attempt in range(_EMPTYINGS):
+            if store.checkpoint(truncate=True).complete:
+                return Moved(server=server.host, entries=0, number=0)
+            time.sleep(_PAUSE)
+    raise StoreUnavailable("Somebody reads the write-ahead log.", hint="It is tried again.")
+
+
+def _held(store: SqliteStore, pieces: list[bytes]) -> bool:
+    """Return whether the file holds a piece that no row accounts for."""
+    found = files_with(pieces, [os.path.dirname(store.path)]).get(store.path, [])
+    return any(not store.purges.holders(pieces[number]) for number in found)
+
+
+def _purges(server: TeamServer, _: Config, __: str) -> Moved:
+    found = nodes.purges(server) if tables.have_members(server) else []
+    return Moved(server=server.host, entries=0, number=server.look(0).number, purges=found)
+
+
+def _is_due(server: TeamServer, number: int) -> bool:
     base = bases.newest(server)
-    return base.position.number if base is not None else 0
+    if base is None or base_is_due(number, base.position.number):
+        return True
+    has_purged = nodes.newest_purge(server, number) > base.position.number
+    return has_purged or (members.need_slices(server) and not bases.sliced(server, base))
 
 
 ERRANDS: dict[str, Errand] = {
@@ -148,6 +185,8 @@ ERRANDS: dict[str, Errand] = {
     "grant": _grant,
     "revoke": _revoke,
     "users": _users,
+    "scrub": _scrub,
+    "purges": _purges,
     "heads": _heads,
 }
 

@@ -146,7 +146,9 @@ def put(server: TeamServer, store: SqliteStore, copy: str, node: str) -> Base:
         there = bases.upload(server, base, node, copy, untold)
         if members.need_slices(server):
             _put_slices(server, there, copy)
-        bases.publish(server, there, forgotten_before(base.position.number))
+        number = base.position.number
+        forget = max(forgotten_before(number), nodes.newest_purge(server, number))
+        bases.publish(server, there, forget)
     finally:
         os.unlink(copy)
     return base

@@ -64,6 +64,7 @@ _LOG = (
     "INSERT INTO khive.log (number, node, schema, nonce, part, changes, marks) "
     "VALUES ($1::bigint, $2::text, $3::integer, $4::uuid, $5::text, $6::bytea, $7::text)"
 )
+_PURGE = "INSERT INTO khive.purges (number, node) VALUES ($1::bigint, $2::text)"
 _COUNT = (
     "WITH counted AS (UPDATE khive.head SET number = $1::bigint) "
     "SELECT pg_notify('khive', $1::bigint::text)"
@@ -260,6 +261,8 @@ class TeamServer:
         """
         with _translated(self):
             logged: list[Step] = [(_LOG, row) for row in _rows(node, change)]
+            if change.purges:
+                logged.append((_PURGE, (_number(change.number), node.encode())))
             counted: Step = (_COUNT, (_number(change.number),))
             if again:
                 self._pipeline.send([*logged, counted, _COMMIT])

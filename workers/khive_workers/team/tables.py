@@ -80,10 +80,11 @@ CREATE POLICY published ON khive.heads FOR ALL USING (
 """,
 }
 
-#: What members are for. `rights`: which database role may see which namespace, `*` being all.
-#: `slices`: a base in parts by namespace, for those who do not see all. `member`: as which role
-#: something was written; the server fills it in, and nobody else can. A role that could read
-#: everything when these were made goes on to.
+#: What members and purges are for. `rights`: which database role may see which namespace, `*`
+#: being all. `slices`: a base in parts by namespace, for those who do not see all. `member`: as
+#: which role something was written; the server fills it in, and nobody else can. A role that could
+#: read everything when these were made goes on to. `purges`: which changes were one, `purged`: up
+#: to which of them a node has nothing left.
 _MEMBERS = """
 BEGIN;
 ALTER TABLE khive.log ADD COLUMN IF NOT EXISTS marks text NOT NULL DEFAULT '';
@@ -103,6 +104,13 @@ INSERT INTO khive.rights (member, namespace)
     SELECT DISTINCT coalesce(r.rolname, 'public'), '*'
     FROM pg_class AS c, aclexplode(c.relacl) AS a LEFT JOIN pg_roles AS r ON r.oid = a.grantee
     WHERE c.oid = 'khive.log'::regclass AND a.grantee <> c.relowner AND a.privilege_type = 'SELECT';
+ALTER TABLE khive.nodes ADD COLUMN IF NOT EXISTS purged bigint NOT NULL DEFAULT 0;
+CREATE TABLE khive.purges (
+    number bigint PRIMARY KEY,
+    node   text NOT NULL,
+    member name NOT NULL DEFAULT current_user,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 CREATE TABLE khive.slices (
     base      bigint NOT NULL REFERENCES khive.base ON DELETE CASCADE,
     namespace text NOT NULL,
@@ -169,6 +177,7 @@ MEMBER_MAY = (
     "GRANT SELECT ON ALL TABLES IN SCHEMA khive TO {0}; "
     "GRANT INSERT (number, part, node, schema, nonce, changes, marks) ON khive.log TO {0}; "
     "GRANT UPDATE (number) ON khive.head TO {0}; "
+    "GRANT INSERT (number, node) ON khive.purges TO {0}; "
     "GRANT INSERT, UPDATE ON khive.heads TO {0}; "
     "GRANT INSERT, UPDATE, DELETE ON khive.nodes TO {0}"
 )
