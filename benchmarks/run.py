@@ -52,7 +52,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
-from benchmarks.team import away, local, moved, newest, shared, tasks
+from benchmarks.team import away, hundred, local, moved, newest, shared, tasks
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +134,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hooks-silent": silent.measure,
     "team": shared.measure,
     "team-away": away.measure,
+    "team-hundred": hundred.measure,
     "team-local": local.measure,
     "team-moves": moved.measure,
     "team-newest": newest.measure,

@@ -64,7 +64,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1"
+        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=300"
         log = str(self.directory / "data" / "log")
         self._run("pg_ctl", "-w", "-l", log, "-o", options, "start")
 

@@ -62,7 +62,7 @@ def _entry(text: str) -> NewEntry:
     return NewEntry("memory", "default", "semantic", "", f"{text} {'lorem ipsum dolor ' * 14}")
 
 
-def _add(store: SqliteStore, text: str) -> float:
+def add(store: SqliteStore, text: str) -> float:
     """Return the seconds that a write took until it was acknowledged."""
     began = time.perf_counter()
     store.entries.add([_entry(text)], [os.urandom(_VECTOR)], "m")
@@ -86,7 +86,7 @@ def _acknowledged(url: str, directory: Path, count: int) -> Row:
     ):
         connection.execute("CREATE TABLE IF NOT EXISTS bare (id bigserial, data bytea)")
         for number in range(count):
-            team.append(_add(store, f"note {number}"))
+            team.append(add(store, f"note {number}"))
             began = time.perf_counter()
             connection.execute("INSERT INTO bare (data) VALUES (%s)", (os.urandom(2000),))
             bare.append(time.perf_counter() - began)
@@ -182,7 +182,7 @@ def _writer(node: Node, number: int, pipe: Connection) -> None:
         pipe.recv()
         end, taken = time.perf_counter() + SECONDS, []
         while time.perf_counter() < end:
-            taken.append(_add(store, f"writer {number} note {len(taken)}"))
+            taken.append(add(store, f"writer {number} note {len(taken)}"))
         pipe.send(taken)
 
 
