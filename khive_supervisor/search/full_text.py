@@ -125,8 +125,10 @@ class LexicalSearch:
         array = np.array(sorted(ids), np.int64)
         newer = array[array > matches.known].tolist()
         having: dict[str, set[int]] = {}
-        for term in (term for term, count in matches.frequencies.items() if count):
-            there = set(self._store.postings.having(term, newer)) if newer else set()
+        for term, count in matches.frequencies.items():
+            if not count:
+                continue
+            there = set(self._store.postings.having(term, newer, count)) if newer else set()
             if term in matches.by_term:
                 there.update(array[member(array, matches.by_term[term][0])].tolist())
             having[term] = there

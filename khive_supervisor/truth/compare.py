@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
@@ -70,22 +70,6 @@ def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Comp
     if same and same.kind == SAME and alone:
         return same
     return same and Comparison(NEAR, "is about the same")
-
-
-def stands_out(cosine: float, others: Sequence[float]) -> bool:
-    """Return True if a text is so much nearer than others that it may be about the same.
-
-    `cosine` is of the nearest one, `others` those of the next: however they are worded, two texts
-    about one thing are nearer to each other than to what else there is.
-    """
-    if len(others) < FEWEST_OTHERS or cosine < LEAST_COSINE:
-        return False
-    return cosine + STANDING * (cosine - sum(others) / len(others)) >= STANDS_OUT
-
-
-#: From so many others on it can be told who stands out; what counts beside the cosine, and the
-#: least that both are together.
-FEWEST_OTHERS, LEAST_COSINE, STANDING, STANDS_OUT = 4, 0.35, 1.0, 0.85
 
 
 def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from khive_supervisor.capture.model import CAPTURED
 from khive_supervisor.embed.base import Vectors
-from khive_supervisor.packs.truth import newer_first
+from khive_supervisor.packs.truth import newer_first, sameness
 from khive_supervisor.packs.truth.newer_first import Cosines
 from khive_supervisor.search.results import Hit, document_of
 from khive_supervisor.store.links import CONTRADICTS
@@ -22,14 +22,13 @@ from khive_supervisor.truth.compare import (
     SAME,
     Comparison,
     compare,
-    stands_out,
 )
 from khive_supervisor.truth.reading import Reading, read
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
 
 #: Results that are compared with each other, and entries that a new one is compared with.
-COMPARED, NEIGHBOURS = 20, 8
+COMPARED, NEIGHBOURS = 20, 16
 #: Earlier entries that each of many is compared with.
 NEAREST = 5
 #: Characters of a new entry that its neighbours are looked for with, and neighbours that are told.
@@ -64,40 +63,38 @@ def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbo
     )  # fmt: skip
     own = document_of(new)
     others = [hit.entry for hit in found.hits if document_of(hit.entry) != own]
-    cosines = _cosines(context, {one.id: (one,) for one in (new, *others)})
-    reading = _read(new)
-    findings = [
-        (other, compare(reading, _read(other), cosines.get((new.id, other.id)))) for other in others
-    ]
-    told = [Neighbour(other, finding) for other, finding in findings if finding]
-    told += _standing_out(new, reading, findings, cosines)
-    return sorted(told, key=lambda one: _ORDER.index(one.finding.kind))[:TOLD]
+    return sorted(
+        (Neighbour(one, finding) for one, finding in _findings(context, new, others)),
+        key=lambda one: _ORDER.index(one.finding.kind),
+    )[:TOLD]
 
 
-def _standing_out(
-    new: Entry,
-    reading: Reading,
-    findings: Sequence[tuple[Entry, Comparison | None]],
-    cosines: Cosines,
-) -> list[Neighbour]:
-    """Return the neighbour that is much nearer than the others, if no rule has found it.
+def _findings(
+    context: Context, new: Entry, others: Sequence[Entry]
+) -> Iterator[tuple[Entry, Comparison]]:
+    """Yield what a new entry is to others, as far as it is told; the likeliest first.
 
-    Of short texts: a longer one is of many things, and near to what shares any of them.
+    What may be about the same is told by a learned scale, where the model is known to it: the words
+    in common alone tell little of it.
     """
-    known = sorted(
-        (
-            (cosines[new.id, one.id], one, found)
-            for one, found in findings
-            if (new.id, one.id) in cosines
-        ),
-        key=lambda row: -row[0],
-    )
-    if not known or reading.long:
-        return []
-    (cosine, nearest, found), *others = known
-    if found or _read(nearest).long or not stands_out(cosine, [row[0] for row in others]):
-        return []
-    return [Neighbour(nearest, Comparison(NEAR, "may be about the same"))]
+    subjects = sameness.subjects_of(context.embedder)
+    rows, vectors = _vectors(context, [*others, new])
+    place = {one: number for number, one in enumerate(rows)}
+    reading, readings = _read(new), [_read(one) for one in others]
+    left: list[tuple[Entry, Reading]] = []
+    for one, earlier in zip(others, readings, strict=True):
+        known = new.id in place and one.id in place
+        cosine = float(vectors[place[new.id]] @ vectors[place[one.id]]) if known else None
+        finding = compare(reading, earlier, cosine)
+        judged = known and subjects is not None
+        if finding and (finding.kind != NEAR or not judged):
+            yield one, finding
+        elif judged and not (earlier.long or reading.long):
+            left.append((one, earlier))
+    if left and subjects is not None:
+        near = vectors[[*(place[one.id] for one, _ in left), place[new.id]]]
+        likely = sameness.likely(reading, [earlier for _, earlier in left], near, subjects)
+        yield from ((left[at][0], Comparison(NEAR, "may be about the same")) for at in likely)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from khive_supervisor.store.full_text import PostingStore
 from khive_supervisor.store.vectors import Fate
 from khive_supervisor.text.analysis import match_expression
 
+#: Entries of a term that are read as quickly as one id is looked up: 0.3 µs each, beside 20.
+_READ_AT_ONCE = 60
+
 
 class PostingTable(PostingStore):
     """`PostingStore` on SQLite's FTS5."""
@@ -28,15 +31,18 @@ class PostingTable(PostingStore):
         )
         return [row[0] for row in rows]
 
-    def having(self, term: str, ids: Sequence[int]) -> set[int]:
+    def having(self, term: str, ids: Sequence[int], entries: int) -> set[int]:
         expression = match_expression([term])
         if not expression or not ids:
             return set()
         # Bound one by one: of a table of them SQLite does not know that they are few.
         places = ",".join("?" * len(ids))
+        # With the sign FTS5 reads the term's entries once, without it looks it up for each id.
+        sign = "+" if entries <= _READ_AT_ONCE * len(ids) else ""
         rows = self._database.rows(
-            f"SELECT rowid FROM entries_fts WHERE entries_fts MATCH ? AND rowid IN ({places})",
-            [expression, *ids],
+            "SELECT rowid FROM entries_fts WHERE entries_fts MATCH ? AND rowid BETWEEN ? AND ?"
+            f" AND {sign}rowid IN ({places})",
+            [expression, min(ids), max(ids), *ids],
         )
         return {row[0] for row in rows}
 

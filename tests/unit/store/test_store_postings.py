@@ -72,12 +72,13 @@ def test_what_has_died_is_in_no_list_until_it_comes_back(store: Store) -> None:
 
 def test_those_of_some_entries_that_have_a_term(store: Store) -> None:
     add(store, "apples here", "pears", "an apple", "max_retries", "retries at max")
-    assert store.postings.having("apple", [1, 2, 99]) == {1}
-    assert store.postings.having("max_retries", [4, 5]) == {4}
-    assert store.postings.having("apple", []) == set()
-    assert store.postings.having("", [1]) == set()
+    for entries in (1, 100_000):
+        assert store.postings.having("apple", [1, 2, 99], entries) == {1}
+        assert store.postings.having("max_retries", [4, 5], entries) == {4}
+        assert store.postings.having("apple", [], entries) == set()
+        assert store.postings.having("", [1], entries) == set()
     store.entries.forget([1])
-    assert store.postings.having("apple", [1, 3]) == {3}
+    assert store.postings.having("apple", [1, 3], 2) == {3}
 
 
 # --- all tokens -----------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from khive_supervisor.truth.compare import (
     Comparison,
     compare,
     rivals,
-    stands_out,
 )
 from khive_supervisor.truth.reading import classed, read, stemmed
 
@@ -208,21 +207,3 @@ SAYING_GONE = st.lists(
 def test_what_is_looked_for_only_with_a_sign_of_it_is_found_all_the_same(text: str) -> None:
     every = [match.span() for match in reading._RETIRED.finditer(text)]
     assert [match.span() for match in reading._retiring(text)] == every
-
-
-@pytest.mark.parametrize(
-    ("cosine", "others", "expected"),
-    [
-        (0.6, [0.2, 0.2, 0.1, 0.1], True),  # 0.6 + 0.45
-        (0.5, [0.15] * 7, True),  # 0.5 + 0.35
-        (0.5, [0.16] * 7, False),
-        (0.7, [0.65, 0.6, 0.6, 0.6], False),  # among many of its kind
-        (0.34, [-0.5] * 7, False),  # near to nothing
-        (0.9, [0.1, 0.1, 0.1], False),  # too few to tell
-        (0.9, [0.1, 0.1, 0.1, 0.1], True),
-    ],
-)
-def test_who_stands_out_is_nearer_than_the_others(
-    cosine: float, others: list[float], expected: bool
-) -> None:
-    assert stands_out(cosine, others) is expected

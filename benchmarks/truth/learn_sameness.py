@@ -1,0 +1,303 @@
+"""Learn the weights of `khive_supervisor/truth/sameness.py`, and say what they are worth unseen.
+
+    python -m benchmarks.truth.learn_sameness --retrieval FILE [--write]
+
+A logistic regression over pairs of a new text and the earlier ones next to it. The material is in
+`notice/`: topics, each said in four ways, mostly with another value; pairs that share words, too;
+pairs that are alike and both hold; and the subjects. Unrelated are all others of these, facts of
+ten projects, abstracts, code, commands and descriptions of packages. What judges is none of it.
+
+What is printed first is honest: each half of the topics is judged by what the other one taught.
+What is printed last goes into `sameness.py`; `--write` puts the vectors of the subjects beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.search.short_facts import PROJECTS
+from benchmarks.search.subjects import docstring_subject, package_subject, retrieval_subjects
+from khive_supervisor.embed.minilm import MiniLM
+from khive_supervisor.packs.truth.sameness import SUBJECTS
+from khive_supervisor.truth import sameness
+from khive_supervisor.truth.compare import NEAR, compare
+from khive_supervisor.truth.reading import read
+
+HERE = Path(__file__).parent / "notice"
+#: Earlier texts that each new one is compared with, as `remember` does, and told of at most.
+CANDIDATES, TOLD = 16, 2
+#: Texts of a real store, and of those, from which one on it is asked what is told.
+REAL, ASKED_FROM = 400, 100
+#: Items of a made store, how many of them each half has, and the seed.
+ITEMS, STORES, SEED = 110, 10, 3
+#: What an unrelated candidate of a real store counts, and how many of each text are learned from;
+#: and what one counts that is only alike.
+REAL_WEIGHT, REAL_CANDIDATES, ALIKE_WEIGHT = 0.3, 2, 2.0
+RIDGE, STEPS = 1.0, 30
+#: The share of unrelated writes at which something may be told, in each of the stores.
+SHOWN = 0.19
+#: Words of a subject's line that stand for it.
+NAMED = 14
+
+Floats = NDArray[np.float64]
+#: A topic and its texts: said again, said again with the same words, or only alike.
+Item = tuple[str, int, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A text that is remembered: its candidates' features, which is the one, what rules tell."""
+
+    kind: str
+    features: Floats
+    earlier: NDArray[np.int64]
+    wanted: int
+    told: Sequence[int]
+    left: NDArray[np.bool_]
+
+
+def lines_of(name: str) -> list[list[str]]:
+    """Return the texts of each line of a table."""
+    text = (HERE / f"{name}.txt").read_text(encoding="utf-8")
+    return [[part.strip() for part in line.split(" | ")] for line in text.splitlines() if line]
+
+
+@cache
+def _model() -> MiniLM:
+    return MiniLM()
+
+
+def embedded(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of texts as a store keeps them."""
+    rows = [_model().embed(texts[at : at + 32]) for at in range(0, len(texts), 32)]
+    return np.vstack(rows).astype("<f2").astype(np.float32)
+
+
+def subject_vectors() -> NDArray[np.float32]:
+    """Return the vectors of the subjects: of each line its name and its first words."""
+    named = []
+    for line in (HERE / "subjects.txt").read_text(encoding="utf-8").splitlines():
+        name, _, rest = line.partition(":")
+        named.append(f"{name}: {', '.join(word.strip() for word in rest.split(',')[:NAMED])}")
+    return embedded(named)
+
+
+def writes(
+    texts: Sequence[str],
+    vectors: NDArray[np.float32],
+    subjects: NDArray[np.float32],
+    wanted: Callable[[int], tuple[str, int]],
+    start: int = 1,
+) -> Iterator[Write]:
+    """Yield what is known of each text when it is remembered after those before it."""
+    readings = [read(text) for text in texts]
+    for place in range(start, len(texts)):
+        if readings[place].long:
+            continue
+        near = vectors[:place] @ vectors[place]
+        first = np.argsort(-near)[:CANDIDATES]
+        kind, one = wanted(place)
+        found = [compare(readings[place], readings[at], float(near[at])) for at in first]
+        ruled = [c is not None and c.kind != NEAR for c in found]
+        long = [readings[at].long for at in first]
+        known = sameness.features(
+            readings[place], [readings[at] for at in first],
+            vectors[[*first, place]], subjects,
+        )  # fmt: skip
+        table = np.array([known[name] for name in NAMES]).T
+        told = [int(at) for at, yes in zip(first, ruled, strict=True) if yes][:TOLD]
+        yield Write(kind, table, first, one, told, ~(np.array(ruled) | np.array(long)))
+
+
+#: The features that are learned from.
+NAMES = (
+    "constant", "cosine", "stands_out", "crowded", "subject", "subject_stands_out",
+    "subject_crowded", "words", "length", "rivals", "first", "subject_word",
+)  # fmt: skip
+
+
+def made_stores(items: Sequence[Item], seed: int) -> Iterator[Sequence[tuple[str, int, str]]]:
+    """Yield stores of some of the items, each by two of its texts, in turns one after another."""
+    draw = random.Random(seed)
+    for number in range(STORES):
+        said = []
+        for kind, which, texts in draw.sample(items, min(ITEMS, len(items))):
+            first = draw.sample(texts, 2) if kind == "topic" else texts
+            said += [(kind, which, text) for text in first]
+        if number % 2:
+            draw.shuffle(said)
+        yield said
+
+
+def of_store(
+    said: Sequence[tuple[str, int, str]],
+    vectors: Mapping[str, NDArray[np.float32]],
+    subjects: NDArray[np.float32],
+) -> list[Write]:
+    """Return the writes of a made store."""
+
+    def wanted(place: int) -> tuple[str, int]:
+        mine = said[place][:2]
+        earlier = next((at for at in range(place) if said[at][:2] == mine), -1)
+        if earlier < 0:
+            return "unrelated", -1
+        return mine[0], -1 if mine[0] == "alike" else earlier
+
+    texts = [text for _, _, text in said]
+    return [*writes(texts, np.stack([vectors[one] for one in texts]), subjects, wanted)]
+
+
+def real_stores(retrieval: Path | None) -> Iterator[tuple[str, list[str]]]:
+    """Yield texts of which none says what another one does: not those that judge."""
+    known = [*retrieval_subjects(retrieval)] if retrieval else []
+    for one in (*known, docstring_subject(), package_subject()):
+        if one is not None:
+            yield one.name, [text for text in one.texts if text.strip()][REAL : 2 * REAL]
+    facts = [fact for project in PROJECTS for fact, _ in project]
+    for seed in range(3):
+        yield f"short facts {seed}", random.Random(seed).sample(facts, len(facts))
+
+
+def learned(made: Sequence[Write], real: Sequence[Write], columns: Sequence[int]) -> Floats:
+    """Return the weights of some features."""
+    rows, hits, weights = [], [], []
+    for number, write in enumerate((*made, *real)):
+        few = len(write.earlier) if number < len(made) else REAL_CANDIDATES
+        kept = np.flatnonzero(write.left[:few])
+        rows.append(write.features[kept][:, columns])
+        hits.append(write.earlier[kept] == write.wanted)
+        alike = ALIKE_WEIGHT if write.kind == "alike" else 1.0
+        weights.append(np.full(len(kept), alike if number < len(made) else REAL_WEIGHT))
+    table, hit, weight = np.vstack(rows), np.concatenate(hits) * 1.0, np.concatenate(weights)
+    scale = table.std(0)
+    scale[scale == 0.0] = 1.0
+    table = table / scale
+    found = np.zeros(table.shape[1])
+    ridge = np.full(table.shape[1], RIDGE)
+    ridge[0] = 1e-6
+    for _ in range(STEPS):
+        guess = 1.0 / (1.0 + np.exp(-table @ found))
+        slope = table.T @ (weight * (hit - guess)) - ridge * found
+        bend = (table.T * (weight * guess * (1.0 - guess))) @ table + np.diag(ridge)
+        found = found + np.linalg.solve(bend, slope)
+    return found / scale
+
+
+def told(write: Write, weights: Floats, columns: Sequence[int], bar: float) -> list[int]:
+    """Return which earlier texts are told of."""
+    found = write.features[:, columns] @ weights
+    more = [
+        int(write.earlier[at]) for at in np.argsort(-found) if write.left[at] and found[at] >= bar
+    ]
+    return [*write.told, *more][:TOLD]
+
+
+def shown(some: Sequence[Write], weights: Floats, columns: Sequence[int], bar: float) -> float:
+    """Return the share of writes at which something is told."""
+    return float(np.mean([bool(told(one, weights, columns, bar)) for one in some]))
+
+
+def found(some: Sequence[Write], weights: Floats, columns: Sequence[int], bar: float) -> float:
+    """Return the share of writes at which the earlier text is told."""
+    return float(np.mean([one.wanted in told(one, weights, columns, bar) for one in some]))
+
+
+def bar_of(stores: Mapping[str, Sequence[Write]], weights: Floats, columns: Sequence[int]) -> float:
+    """Return the lowest bar at which no store shows more than it may."""
+    low, high = -15.0, 15.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        worst = max(shown(some, weights, columns, middle) for some in stores.values())
+        low, high = (low, middle) if worst <= SHOWN else (middle, high)
+    return high
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The writes of both halves of the made stores, and of real ones."""
+
+    halves: tuple[Sequence[Write], Sequence[Write]]
+    real: Mapping[str, Sequence[Write]]
+    subjects: NDArray[np.float32]
+
+
+def gathered(retrieval: Path | None) -> Material:
+    """Return what is learned from."""
+    items: list[Item] = [
+        (kind, number, texts)
+        for kind, table in (("topic", "topics"), ("again", "overlapping"), ("alike", "alike"))
+        for number, texts in enumerate(lines_of(table))
+    ]
+    texts = sorted({text for _, _, some in items for text in some})
+    vectors = dict(zip(texts, embedded(texts), strict=True))
+    subjects = subject_vectors()
+    random.Random(SEED).shuffle(items)
+    halves = [
+        [write for said in made_stores(half, seed) for write in of_store(said, vectors, subjects)]
+        for seed, half in enumerate((items[::2], items[1::2]))
+    ]
+    real = {
+        name: [*writes(some, embedded(some), subjects, lambda _: ("unrelated", -1),
+                       1 if name.startswith("short") else ASKED_FROM)]
+        for name, some in real_stores(retrieval)
+    }  # fmt: skip
+    small = [[fact for fact, _ in project] for project in PROJECTS]
+    real["facts of one project"] = [
+        write
+        for some in small
+        for write in writes(some, embedded(some), subjects, lambda _: ("unrelated", -1))
+    ]
+    return Material((halves[0], halves[1]), real, subjects)
+
+
+def judged(material: Material, columns: Sequence[int]) -> str:
+    """Return what each half makes of the other: found, and shown where nothing was said before."""
+    every = [write for some in material.real.values() for write in some]
+    rows = []
+    for taught, asked in (material.halves, material.halves[::-1]):
+        weights = learned(taught, every, columns)
+        bar = bar_of(material.real, weights, columns)
+        by_kind = {k: [w for w in asked if w.kind == k] for k in sorted({w.kind for w in asked})}
+        rows.append([
+            found(by_kind["topic"], weights, columns, bar),
+            found(by_kind["topic"], weights, columns, -99.0),
+            found(by_kind["again"], weights, columns, bar),
+            shown(by_kind["unrelated"], weights, columns, bar),
+            shown(by_kind["alike"], weights, columns, bar),
+        ])  # fmt: skip
+    names = ("topics", "topics without a bar", "again", "unrelated", "alike")
+    mean = np.mean(rows, 0)
+    return ", ".join(f"{n} {100 * v:.1f} %" for n, v in zip(names, mean, strict=True))
+
+
+def main() -> None:
+    """Learn, and print what it is worth and the weights."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--retrieval", type=Path, metavar="FILE")
+    parser.add_argument("--write", action="store_true", help="write the vectors of the subjects")
+    options = parser.parse_args()
+    material = gathered(options.retrieval)
+    columns = range(len(NAMES))
+    print("told, each half by the other:", judged(material, columns))
+    every = [write for some in material.real.values() for write in some]
+    made = [*material.halves[0], *material.halves[1]]
+    weights = learned(made, every, columns)
+    weights[0] -= bar_of(material.real, weights, columns)
+    for name, some in material.real.items():
+        print(f"{name}: told at {100 * shown(some, weights, columns, 0.0):.1f} %")
+    for name, weight in zip(NAMES, weights, strict=True):
+        print(f'        "{name}": {weight:.3f},')
+    if options.write:
+        np.save(SUBJECTS, material.subjects.astype("<f2"))
+
+
+if __name__ == "__main__":
+    main()
