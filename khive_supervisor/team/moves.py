@@ -62,6 +62,12 @@ class Moved(TypedDict):
     purges: NotRequired[list[PurgeOfTeam]]
     #: What stands in the way of a move that is only looked at.
     problems: NotRequired[list[str]]
+    #: Statements that would allow what is not; tables that only their owner can make.
+    grants: NotRequired[list[str]]
+    missing: NotRequired[list[str]]
+    #: How long a round trip took; connections that there are, and how many there can be.
+    milliseconds: NotRequired[float]
+    connections: NotRequired[list[int]]
     #: Heads that nodes have published.
     heads: NotRequired[list[PublishedHeadRow]]
 

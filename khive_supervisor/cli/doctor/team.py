@@ -11,11 +11,14 @@ from khive_supervisor.cli.doctor.checks import Check
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.supervision.team import errand
 
 #: Changes that a node may be behind before that is reported.
 BEHIND_WARN = 100
 #: Seconds that two clocks may differ before that is reported.
 CLOCK_WARN = 5.0
+#: Milliseconds of a round trip, and the share of all connections in use, that are reported.
+ROUND_TRIP_WARN, CONNECTIONS_WARN = 50.0, 0.9
 
 
 def check_team(config: Config, socket_path: str) -> Iterable[Check]:
@@ -32,6 +35,7 @@ def check_team(config: Config, socket_path: str) -> Iterable[Check]:
             team = status_of(client).get("team", {})
     except (KhiveError, OSError):
         yield Check("team", "ok", "No supervisor runs; it would ask the server")
+        yield from _server(config)
         return
     state, behind = str(team.get("state", "off")), int(team.get("behind", 0))
     problem = str(team.get("problem", ""))
@@ -45,11 +49,48 @@ def check_team(config: Config, socket_path: str) -> Iterable[Check]:
         named = f"{team.get('server')}, change {team.get('number')}, as {team.get('node')}"
         version = f"PostgreSQL {team.get('server_version')}"
         yield Check("team", "ok", f"{named}; {version}; nodes: {', '.join(team.get('peers', []))}")
+    yield from _server(config)
     yield from _clock(team)
     yield from _kept(team)
     if problem := str(team.get("audit", "")):
         fix = "khive-supervisor audit verify says more of each chain; so does docs/audit.md."
         yield Check("team audit", "fail", "Heads of audit chains do not fit", problem, fix)
+
+
+def _server(config: Config) -> Iterable[Check]:
+    """What a new connection may do, how long it takes, and how many more there can be."""
+    try:
+        found = errand.run(config, "check")
+    except KhiveError as error:
+        fix = "pg_hba.conf, the password and `store.url` decide; docs/team.md has more."
+        yield Check("team server", "fail", "No new connection to the server", error.message, fix)
+        return
+    grants, missing = found.get("grants", []), found.get("missing", [])
+    used, most = found.get("connections", [0, 0])
+    if grants:
+        why = "This machine's role at the server lacks what a node needs."
+        fix = (
+            f"`khive-supervisor team grant` on the owner's machine, or by SQL: {'; '.join(grants)};"
+        )
+        yield Check("team rights", "fail", "Permissions are missing", why, fix)
+    elif missing:
+        why = f"The server was set up by an earlier release, without {', '.join(missing)}."
+        fix = "Start a node that connects as the owner of the schema khive once: it makes them."
+        yield Check("team rights", "warn", "The server lacks tables", why, fix)
+    else:
+        yield Check(
+            "team rights", "ok", "The role may do all that a node does; no extension needed"
+        )
+    told = f"{found.get('milliseconds')} ms a round trip; {used} of {most} connections in use"
+    slow = found.get("milliseconds", 0.0) > ROUND_TRIP_WARN
+    if most and used > most * CONNECTIONS_WARN:
+        fix = "Each node has one connection, and sometimes two: raise max_connections."
+        yield Check("team server", "warn", told, "The server takes few more connections.", fix)
+    elif slow:
+        why = "Each write of the team waits for two round trips under its lock."
+        yield Check("team server", "warn", told, why, "Have the server nearer to its nodes.")
+    else:
+        yield Check("team server", "ok", told)
 
 
 def _clock(team: Mapping[str, Any]) -> Iterable[Check]:

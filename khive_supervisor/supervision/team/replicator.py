@@ -38,6 +38,8 @@ class TeamStatus(TypedDict):
     audit: NotRequired[str]
     #: How often an index was found to be needed that is without what others have purged.
     index_builds: NotRequired[int]
+    #: What this node alone does for its member: schedules, channels.
+    offices: NotRequired[list[str]]
     #: Copies of what did not fit and was replaced.
     kept: NotRequired[list[str]]
 

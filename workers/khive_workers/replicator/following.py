@@ -211,6 +211,7 @@ class Following:
             "peers": self._peers,
             "base": self._base,
             "audit": self._heads.problem,
+            "offices": self._offices.held,
             "clock_ahead_seconds": self._ahead(),
             "index_builds": self.purges.builds,
             "kept": self._kept,

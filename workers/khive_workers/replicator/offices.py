@@ -21,6 +21,11 @@ class OfficeLocks:
         self._held: set[str] = set()
         self._note()
 
+    @property
+    def held(self) -> list[str]:
+        """The offices that this node holds."""
+        return sorted(self._held)
+
     def stand(self, server: TeamServer) -> None:
         """Try for those that are wanted and not held, and let go of what is wanted no more.
 

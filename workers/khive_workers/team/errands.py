@@ -166,6 +166,30 @@ def _purges(server: TeamServer, _: Config, __: str) -> Moved:
     return Moved(server=server.host, entries=0, number=server.look(0).number, purges=found)
 
 
+def _check(server: TeamServer, _config: Config, _file: str) -> Moved:
+    """Return how a new connection fares: what is not allowed, how long it takes, what is left."""
+    used, most = server.ask(
+        "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), "
+        "current_setting('max_connections')::int"
+    )[0]
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        server.ask("SELECT 1")
+        took.append((time.perf_counter() - began) * 1000)
+    grants = tables.missing_grants(server)
+    missing = tables.complete(server) if not grants and tables.exist(server) else []
+    return Moved(
+        server=server.host,
+        entries=0,
+        number=0,
+        grants=grants,
+        missing=missing,
+        milliseconds=round(min(took), 1),
+        connections=[int(used), int(most)],
+    )
+
+
 def _is_due(server: TeamServer, number: int) -> bool:
     base = bases.newest(server)
     if base is None or base_is_due(number, base.position.number):
@@ -188,6 +212,7 @@ ERRANDS: dict[str, Errand] = {
     "scrub": _scrub,
     "purges": _purges,
     "heads": _heads,
+    "check": _check,
 }
 
 

@@ -181,8 +181,45 @@ MEMBER_MAY = (
     "GRANT INSERT, UPDATE ON khive.heads TO {0}; "
     "GRANT INSERT, UPDATE, DELETE ON khive.nodes TO {0}"
 )
+#: The same as questions, in the order of `MEMBER_MAY`; the first is of the schema's number.
+_ALLOWED = (
+    "has_schema_privilege(current_user, {oid}, 'USAGE')",
+    (
+        "(SELECT bool_and(has_table_privilege(oid, 'SELECT')) FROM pg_class "
+        "WHERE relnamespace = 'khive'::regnamespace AND relkind = 'r')"
+    ),
+    "has_column_privilege('khive.log', 'changes', 'INSERT')",
+    "has_column_privilege('khive.head', 'number', 'UPDATE')",
+    # A table that is not there yet is made by who owns the others.
+    (
+        "to_regclass('khive.heads') IS NULL OR (has_table_privilege('khive.heads', 'INSERT') "
+        "AND has_table_privilege('khive.heads', 'UPDATE'))"
+    ),
+    (
+        "has_table_privilege('khive.nodes', 'INSERT') "
+        "AND has_table_privilege('khive.nodes', 'UPDATE') "
+        "AND has_table_privilege('khive.nodes', 'DELETE')"
+    ),
+)
+_MAY_MAKE = "has_database_privilege(current_database(), 'CREATE')"
 #: What one without any right keeps, so that its nodes learn that nothing is theirs any more.
 OUTSIDER_MAY = "GRANT SELECT ON khive.rights, khive.nodes, khive.head, khive.base, khive.log TO {0}"
+
+
+def missing_grants(server: TeamServer) -> list[str]:
+    """Return the statements that would give this connection's role what a node needs."""
+    rows = server.ask("SELECT oid FROM pg_namespace WHERE nspname = 'khive'")
+    if not rows:
+        ask = f"SELECT {_MAY_MAKE}, quote_ident(current_database()), quote_ident(current_user)"
+        may, database, role = server.ask(ask)[0]
+        return [] if may else [f"GRANT CREATE ON DATABASE {database} TO {role}"]
+    usage, *others = (one.format(oid=int(rows[0][0])) for one in _ALLOWED)
+    allowed, role = server.ask(f"SELECT {usage}, quote_ident(current_user)")[0]
+    grants = [one.format(role) for one in MEMBER_MAY.split("; ")]
+    if not allowed:  # without it, nothing there can be asked about
+        return grants
+    found = server.ask(f"SELECT {', '.join(others)}")[0]
+    return [grant for yes, grant in zip(found, grants[1:], strict=True) if not yes]
 
 
 def exist(server: TeamServer) -> bool:
