@@ -242,3 +242,23 @@ def test_a_purge_reaches_every_machine_and_says_which_have_confirmed(
         node.stop()
         assert b"Quetzalcoatl" not in files(node)
         assert b"quetzalcoatl" not in files(node)
+
+
+def test_doctor_knows_what_a_role_lacks_and_how_to_give_it(team: dict[str, Node]) -> None:
+    bob = team["bob"]
+
+    def lacks() -> list[str]:
+        found = errand.run(bob.config, "check", variables=bob.environment)
+        assert found["connections"][0] < found["connections"][1]
+        return found["grants"]
+
+    assert lacks() == []
+    with psycopg.connect(team["khive"].url, autocommit=True) as connection:
+        connection.execute("REVOKE INSERT, UPDATE ON khive.heads FROM bob")
+        assert lacks() == ["GRANT INSERT, UPDATE ON khive.heads TO bob"]
+        connection.execute("REVOKE USAGE ON SCHEMA khive FROM bob")
+        given = lacks()
+        assert len(given) == 6
+        for statement in given:
+            connection.execute(statement.encode())
+    assert lacks() == []
