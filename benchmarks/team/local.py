@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.core.context import Context
 from benchmarks.core.installation import Installation
-from benchmarks.core.processes import processes_of, processor_seconds
+from benchmarks.core.processes import command_of, processes_of, processor_seconds
 from benchmarks.core.report import Row, Sample
 from benchmarks.core.session import Session
 from benchmarks.team.nodes import Postgres, postgres
@@ -28,7 +28,7 @@ ENTRIES, QUERIES = 100_000, 1000
 #: What a node may take longer than a plain file, and use of a core at rest.
 SLOWER, LIMIT = 1.05, 0.002
 #: Nodes at rest, the seconds before and while they are measured.
-NODES, SETTLING, MEASURED = 3, 20.0, 60.0
+NODES, SETTLING, MEASURED = 3, 90.0, 60.0
 _WORDS, _BATCH = 20_000, 2000
 
 
@@ -135,13 +135,14 @@ def _rest(server: Postgres, team: list[Installation], seconds: float) -> Row:
             node.start()
         node.settle()
     Event().wait(SETTLING)
-    used = [processor_seconds(processes_of(node.home)) for node in team]
+    before = _used(team)
     log, wal = _server_log(server)
     Event().wait(seconds)
+    after = _used(team)
     shares = [
-        (processor_seconds(processes_of(node.home)) - before) / seconds
-        for node, before in zip(team, used, strict=True)
+        (sum(after[n].values()) - sum(before[n].values())) / seconds for n in range(len(team))
     ]
+    most = {what: 1000 * (used - before[0].get(what, 0.0)) for what, used in after[0].items()}
     log_after, wal_after = _server_log(server)
     idle = _idle_transactions(server)
     return Row(
@@ -150,9 +151,26 @@ def _rest(server: Postgres, team: list[Installation], seconds: float) -> Row:
         khive=f"{', '.join(f'{share:.2%}' for share in shares)}; log {log_after - log:+d} bytes, "
         f"{idle} open transactions",
         met=max(shares) < LIMIT and log_after == log and idle == 0,
-        notes=(f"The server's write-ahead log grew by {wal_after - wal:,} bytes.",),
+        notes=(
+            f"The server's write-ahead log grew by {wal_after - wal:,} bytes.",
+            "The first node, in milliseconds of the processor: "
+            + ", ".join(f"{what} {used:.1f}" for what, used in sorted(most.items())),
+        ),
         data={"shares": shares, "log": log_after - log, "wal": wal_after - wal},
     )
+
+
+def _used(team: list[Installation]) -> list[dict[str, float]]:
+    """Return what the processes of each node have used so far, by their modules."""
+    found: list[dict[str, float]] = []
+    for node in team:
+        used: dict[str, float] = {}
+        for pid in processes_of(node.home):
+            _, _, module = command_of(pid).partition(" -m ")
+            what = module.partition(" ")[0].rpartition(".")[2] or "another"
+            used[what] = used.get(what, 0.0) + processor_seconds([pid])
+        found.append(used)
+    return found
 
 
 def _server_log(server: Postgres) -> tuple[int, int]:

@@ -119,15 +119,19 @@ def note_givers(connection: apsw.Connection, changes: bytes, member: str) -> Non
 
 
 def heard_file(store_path: str) -> str:
-    """Return the file that is touched each time the server was heard of."""
-    return store_path + "-heard"
+    """Return the file that is touched each time the server was heard of.
+
+    Beside the pipe of writers: the store's own directory is watched, and each touch would wake the
+    watch.
+    """
+    return store_path + "-turn/heard"
 
 
 def unheard(store_path: str) -> float:
     """Return the seconds since the server was heard of; infinite if it never was."""
     try:
         return max(0.0, time.time() - os.stat(heard_file(store_path)).st_mtime)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return float("inf")
 
 

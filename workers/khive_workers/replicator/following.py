@@ -229,4 +229,5 @@ def _touch(path: str) -> None:
     try:
         os.utime(path)
     except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
