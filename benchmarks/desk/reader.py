@@ -36,8 +36,13 @@ class PageReader:
 
     def _ask(self, path: str) -> bytes:
         headers = {"Cookie": self.cookie} if self.cookie else {}
-        self._connection.request("GET", path, headers=headers)
-        response = self._connection.getresponse()
+        try:
+            self._connection.request("GET", path, headers=headers)
+            response = self._connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionError):
+            self._connection.close()  # it was idle for long: as a browser, once more
+            self._connection.request("GET", path, headers=headers)
+            response = self._connection.getresponse()
         given = response.getheader("Set-Cookie", "")
         if given:
             self.cookie = given.partition(";")[0]

@@ -20,6 +20,8 @@ KEYS = (
     ("?", "this help"),
     ("q, Ctrl-C", "quit; nothing that runs is ended by it"),
 )
+#: Lines of a task's log that are shown: its end is seen without scrolling.
+LOG_LINES = 8
 #: Keys of facts that say the same as others, or nothing to people.
 _LEFT_OUT = frozenset({"words"})
 
@@ -32,6 +34,8 @@ def more_of(row: OverviewRow) -> Wish | None:
 def row_lines(row: OverviewRow, more: Reply | None, width: int) -> list[Line]:
     """Return all that is known of a row, folded to so many columns."""
     facts = {**row.facts, **more} if isinstance(more, dict) else row.facts
+    if isinstance(log := facts.get("log_tail"), str):
+        facts = {**facts, "log_tail": "\n".join(log.splitlines()[-LOG_LINES:])}
     lines: list[Line] = [(ScreenSpan(f"{row.key.kind} {row.key.name}", "bold"),), ()]
     if isinstance(more, Failed):
         lines += [(ScreenSpan(part, "bad"),) for part in folded(more.why, width)]

@@ -18,6 +18,11 @@ role = "reviewer"
 task_types = ["code-review"]
 handler = { command = ["sleep", "600"] }
 budget = { weekly = 50.0 }
+
+[[roles]]
+role = "builder"
+task_types = ["build"]
+handler = { command = ["sh", "-c", "for i in $(seq 900); do echo step $i >&2; sleep 0.2; done"] }
 """
 EVIL = "mend\x1b]0;owned\x07 the \x1b[2Jledger"
 LEAVES, COMES = b"\x1b[?1049l", b"\x1b[?1049h"
@@ -114,6 +119,19 @@ def test_it_looks_into_a_row_follows_the_log_and_helps(khive: Installation) -> N
         terminal.until("SESSIONS")
         terminal.press("q")
         assert terminal.end() == 0
+
+
+def test_the_log_of_a_task_at_work_is_seen_as_it_grows(khive: Installation) -> None:
+    task = khive.json("assign", "--role", "builder", "site")["task"]
+    with top(khive) as terminal:
+        terminal.until(task)
+        terminal.press("/builder build\r")
+        terminal.until("filter: builder")
+        terminal.press("\r")
+        for step in ("step 12", "step 20"):
+            terminal.until(step)
+        terminal.press("q")
+    khive.run("cancel", task)
 
 
 def test_it_follows_the_size_of_the_terminal(khive: Installation) -> None:
