@@ -183,12 +183,13 @@ def leave(run: Invocation) -> None:
 
 
 def _give_up_roles(config_file: str | None, config: Config) -> None:
-    """Have no role wait for this node: its replicator runs as long as the supervisor does."""
+    """Have no role wait for this node, and no schedule be its own: its replicator runs still."""
     if holder_of(config_file) is None:
         note("No supervisor runs: what roles this machine served stays listed in the team.")
         return
     with open_store(config) as store:
         store.roles.set([])
+        store.schedules.configure([])
 
 
 def _left_text(done: Moved, config: Config) -> str:
