@@ -45,6 +45,8 @@ class Kept:
     #: Claims that were taken back before their lease was over.
     foreign: int = 0
     taken_back: int = 0
+    #: Seconds after which the first of them was.
+    soonest: float = float("inf")
     spent: int = 0
     expected: int = 0
     leases: dict[tuple[int, int], float] = field(default_factory=dict)
@@ -80,7 +82,10 @@ def _row(count: int, kept: Sequence[Kept], kills: dict[str, int], seconds: float
         khive=f"{count - one.done} lost, {one.twice} twice, {one.foreign} foreign, budget "
         f"{'exact' if exact else f'{one.spent} of {one.expected}'}; {seconds:.0f} s",
         met=one.done == count and not one.twice and not one.foreign and exact and alike,
-        notes=(f"Killed: {killed}; {one.taken_back} claims were taken back after their lease.",),
+        notes=(
+            f"Killed: {killed}; {one.taken_back} claims were taken back after their lease.",
+            f"The soonest of these after {one.soonest:.1f} s, of {LEASE:g}.",
+        ),
         data={"seconds": seconds, "kills": kills},
     )
 
@@ -227,4 +232,5 @@ def _take(kept: Kept, event: TaskEvent, ended: set[int]) -> None:
         kept.taken_back += 1
         begun = kept.leases[event.task_id, event.token]
         # The server's clock, as two nodes have measured it: they differ by a part of a second.
+        kept.soonest = min(kept.soonest, event.at - begun)
         kept.foreign += event.at - begun < LEASE - 0.5

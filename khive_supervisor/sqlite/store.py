@@ -102,7 +102,7 @@ class SqliteStore(Store):
         origin: Callable[[], str] = str
         self._member: Callable[[], str | None] = _nobody
         if sharing is not None:
-            team_clock = TeamClock(self.replica)
+            team_clock = TeamClock(self.replica, wall=clock)
             self.node, self._now = self._node(), team_clock.now
             clock, origin = team_clock.wall_clock, team_clock.origin
             self._member = team_clock.member

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from dataclasses import dataclass, field
 
-#: Samples that the offset is the median of, and how far it may drift before it is written down.
+#: Samples of which the quickest one counts, and how far the offset may be from it without being
+#: written down anew, in seconds.
 SAMPLES, DRIFT = 9, 0.02
 
 
@@ -23,6 +23,11 @@ class Sample:
         """How much the server's clock was ahead of ours, taken in the middle of the round trip."""
         return self.server - (self.before + self.after) / 2
 
+    @property
+    def error(self) -> float:
+        """How far that may be from the truth: a busy machine may have waited on one way only."""
+        return (self.after - self.before) / 2
+
 
 @dataclass(slots=True)
 class ServerClock:
@@ -32,10 +37,13 @@ class ServerClock:
     _samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES))
 
     def take(self, sample: Sample) -> float | None:
-        """Take a look into account; return the offset if it is to be written down anew."""
+        """Take a look into account; return the offset if it is to be written down anew.
+
+        What is written stays as long as the best of the last looks does not contradict it.
+        """
         self._samples.append(sample)
-        ahead = statistics.median(one.ahead for one in self._samples)
-        if self.written is not None and abs(ahead - self.written) < DRIFT:
+        best = min(reversed(self._samples), key=lambda one: one.error)
+        if self.written is not None and abs(best.ahead - self.written) < DRIFT + best.error:
             return None
-        self.written = ahead
-        return ahead
+        self.written = best.ahead
+        return best.ahead

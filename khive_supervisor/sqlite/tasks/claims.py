@@ -127,8 +127,12 @@ class ClaimTable(ReleaseTable):
             return None
         if self._routing.all_wait(claimant, now):
             return None
+        asked_at = self._clock()
         with self._database.write():
-            return self._claim(claimant, now, self._clock())
+            wall = self._clock()
+            # A team's turn may have been waited for: the lease begins when the claim is made.
+            waited = wall - asked_at if self._database.shared else 0.0
+            return self._claim(claimant, now.after(max(0.0, waited)), wall)
 
     def _givers(self, claimant: Claimant) -> str | None:
         """Return whose tasks somebody does, as JSON; None: everybody's, as on one machine."""

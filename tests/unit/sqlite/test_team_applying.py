@@ -224,3 +224,26 @@ def test_a_task_of_a_checkout_is_for_its_node_alone(nodes: Nodes) -> None:
     assert claim.id == 1
     assert nodes.writer.tasks.claim(claimant, now) is None
     assert nodes.writer.tasks.due(now) == []
+
+
+@dataclass
+class Busy(Log):
+    """A log whose turn is waited for."""
+
+    time: float = 1000.0
+
+    def take(self) -> LogPosition:
+        self.time += 3.0
+        return super().take()
+
+
+def test_a_lease_begins_when_the_turn_has_come(tmp_path: Path) -> None:
+    with SqliteStore(str(tmp_path / "first" / "khive.db")) as first:
+        one = make_replica(tmp_path / "one", first, "n1")
+    log = Busy()
+    with SqliteStore(one, sharing=SharedWrites(log), clock=lambda: log.time) as store:
+        store.roles.set([RoleRow("echo", ("",), "d", 1, 1, 3, True)])
+        store.tasks.assign(NewTask("echo"))
+        claim = store.tasks.claim(Claimant("echo", "w", 1, "d", lease=10.0), Moment("b", 50.0))
+        assert claim is not None
+        assert claim.lease == Moment("b", 63.0)

@@ -126,6 +126,17 @@ def test_the_servers_clock_is_found_whatever_ours_says(ahead: float, trips: list
     assert [one for one in moved if one is not None]
 
 
+def test_a_look_that_took_long_does_not_move_the_clock() -> None:
+    clock = ServerClock(written=50.0)
+    # Three seconds, all of them on the way back: half of them are an error.
+    assert clock.take(Sample(100.0, 103.0, 150.0)) is None
+    assert clock.take(Sample(104.0, 104.001, 154.0005)) is None
+    assert clock.take(Sample(105.0, 108.0, 158.5)) is None
+    fresh = ServerClock()
+    assert fresh.take(Sample(100.0, 103.0, 150.0)) == pytest.approx(48.5)
+    assert fresh.take(Sample(104.0, 104.001, 154.0005)) == pytest.approx(50.0)
+
+
 # --- a turn's states ------------------------------------------------------------------------------
 
 _OF_SERVER = {
