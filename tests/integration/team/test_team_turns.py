@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
-from khive_workers.team.server import LockedHead, ServerRefuses, TeamServer
+from khive_workers.team import pipeline
+from khive_workers.team.server import LockedHead, ServerAway, ServerRefuses, TeamServer
 from test_team_replication import accepted_changes
 
 from benchmarks.team.nodes import Node, Postgres, wait_until
@@ -66,6 +68,25 @@ def test_a_change_that_fails_lets_go_and_leaves_the_connection_usable(
         assert theirs.lock(number + 1).number == number + 1
         theirs.roll_back()
     assert len(ours.newer(number)) == 1
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    lines: list[TeamServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = lines
+    pid = int(ours.ask("SELECT pg_backend_pid()")[0][0])
+    monkeypatch.setattr(pipeline, "ANSWER_DEADLINE", 0.2)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ServerAway, match="did not answer"):
+            ours.lock(0)
+        with pytest.raises(ServerAway):
+            ours.look(0)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not waits(theirs))
+    assert theirs.lock(0).number == 0
+    theirs.roll_back()
 
 
 def test_letting_go_of_a_turn_keeps_what_else_the_connection_has_locked(

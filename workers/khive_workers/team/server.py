@@ -375,7 +375,8 @@ def _translated(server: TeamServer | None = None) -> Iterator[None]:
         lost = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
         if server is not None:
             lost = lost or server._connection.closed
-            server.roll_back()
+            # One that does not answer is not asked again to let go: its end does that.
+            server.close() if lost else server.roll_back()
         if lost or (error.sqlstate or "").startswith(("57P", "08")):
             raise _away(error) from None
         raise ServerRefuses(_words(error), hint="Try again; the log has more.") from None
