@@ -52,7 +52,7 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
-from benchmarks.team import away, hundred, local, moved, newest, once, shared, tasks
+from benchmarks.team import away, hundred, local, members, moved, newest, once, shared, tasks
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -136,6 +136,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "team-away": away.measure,
     "team-hundred": hundred.measure,
     "team-local": local.measure,
+    "team-members": members.measure,
     "team-moves": moved.measure,
     "team-newest": newest.measure,
     "team-once": once.measure,
