@@ -59,9 +59,13 @@ name = "review"
 role = "reviewer"
 payload = "release 1.4"
 [[workflows.steps]]
+name = "notes"
+role = "reviewer"
+payload = "notes of release 1.4"
+[[workflows.steps]]
 name = "publish"
 role = "deployer"
-payload = "{{steps.review.result}}"
+payload = { review = "{{steps.review.result}}", notes = "{{steps.notes.result}}" }
 approve = "operator"
 """
 #: Each picture: its address, whether it is dark, and the window's width and height.
