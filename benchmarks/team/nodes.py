@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import pwd
@@ -107,8 +108,11 @@ def postgres() -> Iterator[Postgres]:
     try:
         server.make()
         server.start()
-        yield server
-        server.stop()
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(NoPostgres):  # a test may have stopped it
+                server.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
