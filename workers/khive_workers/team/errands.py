@@ -15,8 +15,10 @@ from khive_supervisor.errors import InvalidInput, StoreUnavailable
 from khive_supervisor.host.byte_search import files_with
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import copies
+from khive_supervisor.sqlite.team.splitting import PARTED_SINCE
 from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
 from khive_supervisor.team.order import base_is_due
+from khive_supervisor.team.parts import ALL
 from khive_workers.team import bases, heads, joining, members, nodes, tables
 from khive_workers.team.moving import StoreMover
 from khive_workers.team.server import TeamServer
@@ -100,6 +102,11 @@ def _base(server: TeamServer, config: Config, when: str) -> Moved:
 def _grant(server: TeamServer, config: Config, asked: str) -> Moved:
     """Give a right; where the base is not apart by namespace yet, another one is made that is."""
     member, namespace = json.loads(asked)
+    if namespace != ALL and nodes.schema(server) < PARTED_SINCE:
+        raise InvalidInput(
+            "A node of the team is of a release that does not keep namespaces apart.",
+            hint="Upgrade it first: `khive-supervisor doctor` on each node says its release.",
+        )
     with tables.making(server):
         members.grant(server, member, namespace)
     base = bases.newest(server)
