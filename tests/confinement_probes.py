@@ -82,6 +82,8 @@ PROBES: dict[str, list[Any]] = {
     "limit": [1, 100],
     "floor": [0.0, 0.5, 1.0],
     "max_characters": [100],
+    "contains": [MARK, "own"],
+    "log_lines": [5],
     "priority": [5],
     "deadline": ["30m"],
     "cwd": ["/"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from khive_supervisor.config.settings.values import declare, users_own
+from khive_supervisor.config.settings.values import users_own
 from khive_supervisor.host import paths
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -44,7 +44,7 @@ class StoreSettings:
         optional=True,
         private=True,
     )
-    reads: Literal["replica", "newest"] = declare(
+    reads: Literal["replica", "newest"] = users_own(
         "replica",
         "text",
         "In a team: what a call reads. `replica`: what is on this machine, which is what others "
@@ -53,7 +53,6 @@ class StoreSettings:
         "`busy_timeout` at most, and fails if the server cannot be asked.",
         applies="session",
         choices=("replica", "newest"),
-        trust="project",
     )
     allow_network_filesystem: bool = users_own(
         False,

@@ -44,6 +44,7 @@ NO_JSON = {
     "index",
     "projects",
     "secrets",
+    "team",
     "workflow",
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from khive_workers.desk.views import health, plots
+from khive_workers.desk.drawing import plots
+from khive_workers.desk.views import health
 from khive_workers.desk.views.wording import duration, highlighted, plain, since, size
 
 

@@ -90,6 +90,7 @@ FLOORS = (
     ("__main__",),
     ("khive_workers", "khive_workers.preload"),
     ("khive_workers.common",),
+    ("khive_workers.desk.drawing",),
     ("khive_workers.desk.views", "khive_workers.team"),
     (
         "khive_workers.embedder",

@@ -24,7 +24,9 @@ from khive_supervisor.verbs.coercion import coerce
 from khive_supervisor.verbs.context import SessionInfo
 from khive_supervisor.verbs.registry import Pack, Registry, Verb, load
 
-CONTEXT: Any = SimpleNamespace(registry=None, grant=AGENT, session=SessionInfo())
+CONTEXT: Any = SimpleNamespace(
+    registry=None, grant=AGENT, session=SessionInfo(), catch_up=lambda: None
+)
 CALLS: list[dict[str, Any]] = []
 
 
@@ -260,6 +262,8 @@ def test_the_kinds_of_consumers_of_all_packs_are_known_once() -> None:
 
 
 def test_a_verb_knows_the_kinds_of_consumers_of_its_registry() -> None:
-    context: Any = SimpleNamespace(consumer_kinds=("x",), grant=AGENT, session=SessionInfo())
+    context: Any = SimpleNamespace(
+        consumer_kinds=("x",), grant=AGENT, session=SessionInfo(), catch_up=lambda: None
+    )
     REGISTRY.call(context, "test.note", {"name": "abc"})
     assert context.consumer_kinds == ()

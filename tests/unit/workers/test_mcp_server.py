@@ -98,6 +98,7 @@ def context(grant: Grant = AGENT) -> Any:
         pause=None,
         consumer_kinds=(),
         close=lambda: None,
+        catch_up=lambda: None,
         session=SimpleNamespace(kind="attach"),
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.views import choices, plots
+from khive_workers.desk.drawing import plots
+from khive_workers.desk.views import choices
 from khive_workers.desk.views.wishes import STATUS, Page, Query, Reply, Wish, told
 from khive_workers.desk.views.wording import counted
 

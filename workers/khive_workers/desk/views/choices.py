@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from khive_supervisor.text.plain_json import JsonObject
 
 
-class Compared(NamedTuple):
+class ShownCandidate(NamedTuple):
     """One that was considered: what is believed of it, what it drew, and why it was left out."""
 
     name: str
@@ -24,7 +24,7 @@ class Choice(NamedTuple):
     what: str
     chosen: str
     because: str
-    compared: list[Compared]
+    compared: list[ShownCandidate]
 
 
 def choices(why: object) -> list[Choice]:
@@ -47,13 +47,13 @@ def others(why: object) -> JsonObject:
 def _of_role(why: Mapping[str, Any]) -> Choice:
     selected = str(why["selected"])
     rows = [
-        Compared(
+        ShownCandidate(
             str(one.get("role", "")), one.get("role") == selected, _known(one),
             _number("{:.2f}", one.get("score")), _role_more(one),
         )
         for one in _list(why.get("candidates"))
     ] + [
-        Compared(str(one.get("role", "")), False, "", "", str(one.get("because", "")))
+        ShownCandidate(str(one.get("role", "")), False, "", "", str(one.get("because", "")))
         for one in _list(why.get("skipped"))
     ]  # fmt: skip
     return Choice("role", selected, str(why.get("because", "")), rows)
@@ -62,13 +62,13 @@ def _of_role(why: Mapping[str, Any]) -> Choice:
 def _of_candidate(route: Mapping[str, Any]) -> Choice:
     chosen = str(route.get("candidate", ""))
     rows = [
-        Compared(
+        ShownCandidate(
             str(one.get("candidate", "")), one.get("candidate") == chosen, _known(one),
             _number("{:.2f}", one.get("draw")), _candidate_more(one),
         )
         for one in _list(route.get("considered"))
     ] + [
-        Compared(str(one.get("candidate", "")), False, "", "",
+        ShownCandidate(str(one.get("candidate", "")), False, "", "",
                  f"could not do it: {one.get('because', '')}")
         for one in _list(route.get("failed_over"))
     ]  # fmt: skip

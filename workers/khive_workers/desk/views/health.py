@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from khive_supervisor.control import measured
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.views import plots
+from khive_workers.desk.drawing import plots
 from khive_workers.desk.views.wishes import COUNTERS, DISK, STATUS, Page, Query, Reply, Wish
 
 #: Counts of memory.stats by age that are younger than a week, as it names them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from khive_supervisor.text.plain_json import JsonObject
-from khive_workers.desk.views import plots
+from khive_workers.desk.drawing import plots
 from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
 
 #: Targets that are shown, and days of feedback.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from khive_workers.desk.views import graphs
+from khive_workers.desk.drawing import graphs
 from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
 
 #: Runs of a page, and answered approvals that are shown.

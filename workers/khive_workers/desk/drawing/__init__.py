@@ -1,0 +1,1 @@
+"""Pictures of the page, as SVG that the server draws."""
