@@ -6,13 +6,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from khive_workers.desk.drawing import graphs, plots
 from khive_workers.desk.views import (
     agents,
     choices,
-    graphs,
     health,
     memory,
-    plots,
     wording,
 )
 from khive_workers.desk.views.wishes import Failed
