@@ -26,7 +26,13 @@ from khive_supervisor.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 #: Earlier releases, and the commits that they were; the first knew nothing of upgrades.
-RELEASED = {"0.1.0": "a5729a9", "0.2.0": "97cf81f", "0.3.0": "31b350c", "0.4.0": "4814e84"}
+RELEASED = {
+    "0.1.0": "a5729a9",
+    "0.2.0": "97cf81f",
+    "0.3.0": "31b350c",
+    "0.4.0": "4814e84",
+    "0.5.0": "b03aabb",
+}
 NEXT = "99.0.0"
 SESSIONS = 20
 #: Seconds between two calls of a session, two new sessions, and two tasks.
