@@ -19,8 +19,8 @@ from khive_supervisor.sqlite.audit.table import AuditTable
 
 # A machine that is busy gets its time: an example that is slow is no failure. The same code is
 # tried with the same examples, so that no change is judged by luck; `--hypothesis-profile explore`
-# draws new ones each time.
-hypothesis.settings.register_profile("khive", deadline=None, derandomize=True)
+# draws new ones, and more, each time.
+hypothesis.settings.register_profile("khive", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("khive")
 

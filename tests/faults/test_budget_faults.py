@@ -71,6 +71,7 @@ def until_more_happened(roles: RoleBench) -> None:
     )
 
 
+@pytest.mark.long
 def test_kills_and_reloads_change_nothing_of_what_is_counted(roles: RoleBench) -> None:
     draw = random.Random(14)
     configure(roles, 0)

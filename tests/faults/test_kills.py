@@ -248,7 +248,7 @@ def test_every_acknowledged_write_survives_whatever_is_killed(khive: Installatio
     assert khive.json("index", "status")["vectors"] > 0
 
 
-@pytest.mark.parametrize("how", ["fork", "exec"])
+@pytest.mark.parametrize("how", ["fork", pytest.param("exec", marks=pytest.mark.long)])
 def test_a_worker_killed_again_and_again_is_replaced_each_time(
     khive: Installation, how: str
 ) -> None:

@@ -124,6 +124,7 @@ def test_a_program_that_does_not_exist_leaves_the_others_alone(roles: RoleBench)
     assert roles.role("good")["state"] == "ready"
 
 
+@pytest.mark.long
 def test_a_worker_that_hangs_at_its_start_goes_with_the_supervisor(roles: RoleBench) -> None:
     mark = roles.directory / "mark"
     roles.write(f"import threading\nopen({str(mark)!r}, 'w').close()\nthreading.Event().wait()")

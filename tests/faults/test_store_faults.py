@@ -136,7 +136,7 @@ def test_a_full_disk_refuses_writes_keeps_reads_and_recovers(tmp_path: Path, mea
     directory = tmp_path / "disk"
     prefix = small_disk(directory) if means == "disk" else ()
     directory.mkdir(exist_ok=True)
-    limit = "" if prefix else "1000000"
+    limit = "" if prefix else "1500000"
     process = start("fill", str(directory / "khive.db"), limit, before=prefix)
     output, errors = process.communicate()
     assert (process.returncode, errors) == (0, b"")
@@ -153,6 +153,7 @@ def add(store: SqliteStore, rows: np.ndarray, name: str) -> list[int]:
     return [one.id for one in added]
 
 
+@pytest.mark.long
 def test_readers_during_a_hundred_publishes_are_right_and_survive(tmp_path: Path) -> None:
     """Old files are removed as soon as nobody maps them, while readers go from one to the next."""
     chance = np.random.default_rng(5)

@@ -113,7 +113,7 @@ def note_givers(connection: apsw.Connection, changes: bytes, member: str) -> Non
         if row.op == "INSERT" and row.name in _GIVEN and row.new is not None:
             table, key = _GIVEN[row.name]
             connection.execute(
-                f"INSERT OR REPLACE INTO {table} ({key}, member) VALUES (?, ?)",  # noqa: S608
+                f"INSERT OR REPLACE INTO {table} ({key}, member) VALUES (?, ?)",  # noqa: S608 - ours
                 (int(str(row.new[0])), member),
             )
 

@@ -157,6 +157,7 @@ def test_mail_is_sent(khive: Installation, there: Receiver) -> None:
         assert [one for one in box.letters if "test" in one and "ada@example.com" in one]
 
 
+@pytest.mark.long
 def test_a_channel_that_waits_is_tried_at_once_when_somebody_asks(khive: Installation) -> None:
     """A receiver that wanted to be left alone for an hour is asked by `test` and `retry`."""
     answers = {1: (503, {"Retry-After": "3000"}), 2: (503, {"Retry-After": "3000"})}

@@ -148,6 +148,7 @@ def test_all_that_is_done_is_on_record(roles: RoleBench) -> None:
     assert "must exist" in khive.run("audit", "verify", "--head", "none.txt", code=2).stderr
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_leaves_a_whole_chain(roles: RoleBench) -> None:
     khive = roles.khive
     roles.configure(roles.python("one"))

@@ -213,7 +213,9 @@ def test_files_that_are_no_text_are_problems(khive: Installation) -> None:
     assert {problem["why"].split()[0] for problem in learned["problems"]} == {"no", "a", "not"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
+)
 def test_learn_interrupted_is_resumed_and_nothing_is_doubled(
     khive: Installation, number: signal.Signals
 ) -> None:

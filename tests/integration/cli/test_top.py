@@ -195,6 +195,7 @@ def test_once_prints_and_ends(khive: Installation, tmp_path: Path) -> None:
         assert "No supervisor is running" in done.stderr
 
 
+@pytest.mark.long
 def test_it_says_that_the_supervisor_went_and_goes_on_with_the_next(tmp_path: Path) -> None:
     with installed(tmp_path / "h") as khive, top(khive) as terminal:  # it starts none, and waits
         terminal.until("No supervisor is running")

@@ -115,6 +115,7 @@ def test_a_newer_release_takes_over_between_two_calls(khive: Installation, site:
     assert khive.call("system.status")["store"]["entries"]["memory"] == stored
 
 
+@pytest.mark.long
 def test_a_half_installed_release_breaks_nothing(khive: Installation, site: Site) -> None:
     khive.start()
     pid = khive.status()["pid"]

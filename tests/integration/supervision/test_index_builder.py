@@ -232,6 +232,7 @@ def test_a_refused_store_is_an_error_with_its_code(tmp_path: Path) -> None:
     assert b"newer release" in errors
 
 
+@pytest.mark.long
 def test_killed_at_any_instant_it_does_no_harm(store: SqliteStore) -> None:
     """Kill it after a random time, many times over; then let it end, and look at everything."""
     fill(store, 3000, vectors=True)

@@ -139,6 +139,7 @@ def test_a_child_that_dies_is_seen_in_the_status_and_comes_back(
     assert khive.call("memory.remember", content="all is well")["status"] == "stored"
 
 
+@pytest.mark.long
 def test_a_zygote_that_is_given_up_leaves_nobody_waiting(khive: Installation) -> None:
     khive.configure("[supervisor]\nrestart_backoff = 2\nrestart_limit = 1\n")
     khive.start()

@@ -258,7 +258,7 @@ def test_doctor_knows_what_a_role_lacks_and_how_to_give_it(team: dict[str, Node]
         assert lacks() == ["GRANT INSERT, UPDATE ON khive.heads TO bob"]
         connection.execute("REVOKE USAGE ON SCHEMA khive FROM bob")
         given = lacks()
-        assert len(given) == 6
+        assert len(given) == 7
         for statement in given:
             connection.execute(statement.encode())
     assert lacks() == []

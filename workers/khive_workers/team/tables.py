@@ -171,36 +171,53 @@ CREATE POLICY seen ON khive.rights FOR SELECT USING (
 COMMIT;
 """
 
-#: What a role gets with its first right: everything that a node does, and nothing else.
-MEMBER_MAY = (
-    "GRANT USAGE ON SCHEMA khive TO {0}; "
-    "GRANT SELECT ON ALL TABLES IN SCHEMA khive TO {0}; "
-    "GRANT INSERT (number, part, node, schema, nonce, changes, marks) ON khive.log TO {0}; "
-    "GRANT UPDATE (number) ON khive.head TO {0}; "
-    "GRANT INSERT (number, node) ON khive.purges TO {0}; "
-    "GRANT INSERT, UPDATE ON khive.heads TO {0}; "
-    "GRANT INSERT, UPDATE, DELETE ON khive.nodes TO {0}"
-)
-#: The same as questions, in the order of `MEMBER_MAY`; the first is of the schema's number.
-_ALLOWED = (
-    "has_schema_privilege(current_user, {oid}, 'USAGE')",
+#: What a role gets with its first right: everything that a node does, and nothing else; each with
+#: the question whether it is so. The first one's question is of the schema's number.
+_PERMISSIONS = (
     (
-        "(SELECT bool_and(has_table_privilege(oid, 'SELECT')) FROM pg_class "
-        "WHERE relnamespace = 'khive'::regnamespace AND relkind = 'r')"
+        "GRANT USAGE ON SCHEMA khive TO {0}",
+        "has_schema_privilege(current_user, {oid}, 'USAGE')",
     ),
-    "has_column_privilege('khive.log', 'changes', 'INSERT')",
-    "has_column_privilege('khive.head', 'number', 'UPDATE')",
+    (
+        "GRANT SELECT ON ALL TABLES IN SCHEMA khive TO {0}",
+        (
+            "(SELECT bool_and(has_table_privilege(oid, 'SELECT')) FROM pg_class "
+            "WHERE relnamespace = 'khive'::regnamespace AND relkind = 'r')"
+        ),
+    ),
+    (
+        "GRANT INSERT (number, part, node, schema, nonce, changes, marks) ON khive.log TO {0}",
+        "has_column_privilege('khive.log', 'changes', 'INSERT')",
+    ),
+    (
+        "GRANT UPDATE (number) ON khive.head TO {0}",
+        "has_column_privilege('khive.head', 'number', 'UPDATE')",
+    ),
     # A table that is not there yet is made by who owns the others.
     (
-        "to_regclass('khive.heads') IS NULL OR (has_table_privilege('khive.heads', 'INSERT') "
-        "AND has_table_privilege('khive.heads', 'UPDATE'))"
+        "GRANT INSERT (number, node) ON khive.purges TO {0}",
+        (
+            "to_regclass('khive.purges') IS NULL "
+            "OR has_column_privilege('khive.purges', 'number', 'INSERT')"
+        ),
     ),
     (
-        "has_table_privilege('khive.nodes', 'INSERT') "
-        "AND has_table_privilege('khive.nodes', 'UPDATE') "
-        "AND has_table_privilege('khive.nodes', 'DELETE')"
+        "GRANT INSERT, UPDATE ON khive.heads TO {0}",
+        (
+            "to_regclass('khive.heads') IS NULL OR (has_table_privilege('khive.heads', 'INSERT') "
+            "AND has_table_privilege('khive.heads', 'UPDATE'))"
+        ),
+    ),
+    (
+        "GRANT INSERT, UPDATE, DELETE ON khive.nodes TO {0}",
+        (
+            "has_table_privilege('khive.nodes', 'INSERT') "
+            "AND has_table_privilege('khive.nodes', 'UPDATE') "
+            "AND has_table_privilege('khive.nodes', 'DELETE')"
+        ),
     ),
 )
+MEMBER_MAY = "; ".join(grant for grant, _ in _PERMISSIONS)
 _MAY_MAKE = "has_database_privilege(current_database(), 'CREATE')"
 #: What one without any right keeps, so that its nodes learn that nothing is theirs any more.
 OUTSIDER_MAY = "GRANT SELECT ON khive.rights, khive.nodes, khive.head, khive.base, khive.log TO {0}"
@@ -213,9 +230,9 @@ def missing_grants(server: TeamServer) -> list[str]:
         ask = f"SELECT {_MAY_MAKE}, quote_ident(current_database()), quote_ident(current_user)"
         may, database, role = server.ask(ask)[0]
         return [] if may else [f"GRANT CREATE ON DATABASE {database} TO {role}"]
-    usage, *others = (one.format(oid=int(rows[0][0])) for one in _ALLOWED)
+    usage, *others = (asked.format(oid=int(rows[0][0])) for _, asked in _PERMISSIONS)
     allowed, role = server.ask(f"SELECT {usage}, quote_ident(current_user)")[0]
-    grants = [one.format(role) for one in MEMBER_MAY.split("; ")]
+    grants = [grant.format(role) for grant, _ in _PERMISSIONS]
     if not allowed:  # without it, nothing there can be asked about
         return grants
     found = server.ask(f"SELECT {', '.join(others)}")[0]
