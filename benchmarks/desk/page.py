@@ -18,6 +18,8 @@ PAGES, WARM_UP, CHANGES, CALLS = 300, 20, 100, 400
 P50, P99, CHANGED, WEIGHT = 30.0, 100.0, 300.0, 150_000
 #: How much slower calls may be while pages are open, and how many are.
 SLOWER, OPEN_PAGES = 0.05, 5
+#: Calls of one turn, and the seconds before each: that pages were just opened is over by then.
+TURN, SETTLED = 100, 2.0
 
 
 def measure(context: Context) -> list[Row]:
@@ -83,7 +85,7 @@ def _change(context: Context, khive: Installation, reader: PageReader) -> Row:
 
 
 def _calls(context: Context, khive: Installation) -> Row:
-    """Recalls of one session, in turns of twenty with no page and with five open."""
+    """Recalls of one session, in turns with no page and with five open."""
     say("calls")
     taken: dict[bool, list[float]] = {False: [], True: []}
     with Session(khive.attach()) as session:
@@ -92,7 +94,7 @@ def _calls(context: Context, khive: Installation) -> Row:
             session.search(f"decision {number}")
         with ExitStack() as readers:
             pages = [readers.enter_context(PageReader(khive)) for _ in range(OPEN_PAGES)]
-            for turn in range(max(2, context.times(CALLS) // 20) * 2):
+            for turn in range(max(2, context.times(CALLS) // TURN) * 2):
                 shown = pages if turn % 2 else []
                 taken[bool(shown)] += _turn(session, shown, turn)
     without, beside = (Sample(tuple(taken[one])) for one in (False, True))
@@ -112,4 +114,5 @@ def _turn(session: Session, readers: list[PageReader], turn: int) -> list[float]
             page = OpenPage(reader)
             stack.callback(page.close)
             page.changed.wait(10.0)  # it is loaded before calls are measured
-        return [session.search(f"service {turn * 20 + n} flag")[0] for n in range(20)]
+        time.sleep(SETTLED)
+        return [session.search(f"service {turn * TURN + n} flag")[0] for n in range(TURN)]
