@@ -13,6 +13,8 @@ from support import Installation, alive, kill, wait_until
 
 from khive_supervisor.tasks.model import DONE, FAILED
 
+pytestmark = pytest.mark.long
+
 QUICK = '[supervisor]\nrestart_backoff = "10ms"\nrestart_backoff_max = "20ms"\nrestart_limit = 2'
 TELLING = '[log]\nlevel = "debug"'
 

@@ -21,6 +21,8 @@ import pytest
 from http_support import HttpBench
 from support import DEADLINE, Installation
 
+pytestmark = pytest.mark.long
+
 #: The suite, and a node that it runs on.
 PACKAGES = ("@modelcontextprotocol/conformance@0.1.16", "node@22")
 #: Seconds that installing them may take.

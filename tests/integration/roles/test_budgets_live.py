@@ -13,6 +13,8 @@ from support import Installation, kill, wait_until
 from khive_supervisor import exitcodes
 from khive_supervisor.tasks.model import DONE, FAILED, Usage
 
+pytestmark = pytest.mark.long
+
 SPENDING = (
     HANDLERS
     + '''
