@@ -26,13 +26,12 @@ KIND, SOURCE, NAMESPACE, COLLECTION, AGE = GROUPS = (
 class Listing:
     """Which entries a list is of, and in which order.
 
-    `where` says which, `state` whether they live; `source` is how their source begins, `words` are
-    in their title or content, in any case.
+    `where` says which, `state` whether they live; `words` are in their title or content, in any
+    case.
     """
 
     where: EntryFilter = EVERYTHING
     state: str = LIVE
-    source: str | None = None
     order: str = CREATED
     words: tuple[str, ...] = ()
 

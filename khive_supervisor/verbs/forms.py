@@ -56,6 +56,7 @@ FILTERS: JsonObject = {
     ),
     "until": schema.text("Only entries made before then; same forms."),
     "scope": belonging.SCOPE,
+    "source": schema.text("Only entries whose source begins so.", longest=4096),
 }
 #: Filters by who stored an entry.
 STORED_BY: JsonObject = {
@@ -65,10 +66,7 @@ STORED_BY: JsonObject = {
     "actor": schema.text("Only what this actor has stored.", longest=200),
     "client": schema.text("Only what was stored by this client, such as claude-code.", longest=100),
 }
-BY_ROW: JsonObject = {
-    "source": schema.text("Only entries whose source begins so.", longest=4096),
-    "pinned": schema.flag("Only pinned ones."),
-}
+PINNED = schema.flag("Only pinned ones.")
 LIMIT = schema.whole("How many results at most (10).", least=1, most=100)
 
 
@@ -222,6 +220,8 @@ def entry_filter(context: Context, args: Mapping[str, Any], collection: str | No
         by=SaidBy(args["by"]) if "by" in args else None,
         actor=args.get("actor"),
         client=args.get("client"),
+        source=args.get("source"),
+        pinned=args.get("pinned", False),
     )
 
 

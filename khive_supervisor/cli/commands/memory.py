@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.options.filters import filters, in_option, search_options, which_options
+from khive_supervisor.cli.options.filters import filter_options, filters, in_option, search_options
 from khive_supervisor.cli.options.numbers import Number
 from khive_supervisor.cli.render.answers import EntryShown, Shown
 from khive_supervisor.cli.render.output import style, table
@@ -188,7 +188,7 @@ def _words(value: Any) -> str:
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@which_options
+@filter_options
 @in_option("memory")
 @click.option("--undo", is_flag=True, help="Bring forgotten entries back.")
 @click.option("--yes", is_flag=True, help="Do it: without, a filter only tells what it would.")

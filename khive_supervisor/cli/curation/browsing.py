@@ -9,18 +9,18 @@ import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.cli.options.filters import (
+    filter_options,
     filters,
     in_option,
     limit_option,
     state_option,
-    which_options,
 )
 from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import counted, table
 
 
 @click.command("list")
-@which_options
+@filter_options
 @in_option("memory")
 @state_option("live")
 @click.option(
@@ -64,7 +64,7 @@ def _state(entry: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@which_options
+@filter_options
 @in_option("memory")
 @common_options
 def tags(run: Invocation, **given: Any) -> None:

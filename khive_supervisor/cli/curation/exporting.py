@@ -13,7 +13,7 @@ import click
 
 from khive_supervisor import __version__
 from khive_supervisor.cli.connection.session import Invocation, Verbs, common_options, verbs
-from khive_supervisor.cli.options.filters import filters, in_option, which_options
+from khive_supervisor.cli.options.filters import filter_options, filters, in_option
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.errors import InvalidInput, StoreUnavailable
 from khive_supervisor.exchange import own
@@ -37,7 +37,7 @@ _OF_A_PART = ("project", "entry", "supersession", "link", "reference", "executio
     show_default=True,
     help="jsonl is complete and can be imported; markdown is for people.",
 )
-@which_options
+@filter_options
 @in_option("memory")
 @click.option(
     "--state",

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.options.filters import filters, which_options
+from khive_supervisor.cli.options.filters import filter_options, filters
 from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import counted, table
 from khive_supervisor.cli.render.times import asked
 
 
 @click.command()
-@which_options
+@filter_options
 @click.option(
     "--threshold", type=float, help="What is left of the salience: less than this (0.02)."
 )

@@ -69,13 +69,13 @@ def _renamed(answer: Mapping[str, Any]) -> str:
 @projects.command()
 @click.argument("to")
 @click.argument("ids", nargs=-1)
-@click.option("--from", "source", help="Only entries of this project, or of everywhere.")
+@click.option("--from", "old", help="Only entries of this project, or of everywhere.")
 @property_options
 @click.option("--dry-run", is_flag=True, help="Say how many would move, and move nothing.")
 @common_options
-def move(run: Invocation, to: str, source: str | None, dry_run: bool, **given: Any) -> None:
+def move(run: Invocation, to: str, old: str | None, dry_run: bool, **given: Any) -> None:
     """Move entries TO a project, or to everywhere: those with IDS, or all that pass the filters."""
-    named = {"to": to, "from": source, "dry_run": dry_run or None}
+    named = {"to": to, "from": old, "dry_run": dry_run or None}
     run.show("projects.move", _would_move if dry_run else _moved, **filters(given), **named)
 
 

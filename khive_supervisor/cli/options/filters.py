@@ -18,6 +18,7 @@ _STATES = ("live", "forgotten", "superseded", "pinned", "all")
 def property_options(function: Command) -> Command:
     """What an entry has of its own: what is done to many at once can be told by it."""
     for option in (
+        click.option("--source", help="Only entries whose source begins so."),
         click.option("--client", help="Only what was stored by this client."),
         click.option("--actor", help="Only what this actor has stored."),
         click.option(
@@ -70,14 +71,9 @@ def state_option(default: str) -> Callable[[Command], Command]:
 
 def search_options(function: Command) -> Command:
     """The filters of a search, and how much of what it finds is shown."""
+    pinned = click.option("--pinned", is_flag=True, default=None, help="Only pinned ones.")
     floor = click.option("--floor", type=Number(), help="How well a result must fit, 0 to 1.")
-    return floor(limit_option(filter_options(function)))
-
-
-def which_options(function: Command) -> Command:
-    """The filters of what people look at and change, besides those of every search."""
-    source = click.option("--source", help="Only entries whose source begins so.")
-    return source(filter_options(function))
+    return floor(limit_option(pinned(filter_options(function))))
 
 
 def filters(given: Mapping[str, Any]) -> dict[str, Any]:

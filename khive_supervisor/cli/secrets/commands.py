@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from khive_supervisor.cli.connection.session import Invocation, common_options
-from khive_supervisor.cli.options.filters import filters, in_option, state_option, which_options
+from khive_supervisor.cli.options.filters import filter_options, filters, in_option, state_option
 from khive_supervisor.cli.render.output import counted, note, table
 from khive_supervisor.errors import InvalidInput
 
@@ -28,7 +28,7 @@ def _confirm(question: str) -> None:
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@which_options
+@filter_options
 @in_option("memory")
 @state_option("all")
 @click.option("--dry-run", is_flag=True, help="Say what would be purged, and change nothing.")

@@ -28,7 +28,6 @@ _CURSOR = re.compile(r"([01]):(-?[0-9]{1,12}(?:\.[0-9]{1,12})?):([1-9][0-9]{0,17
 WHICH: JsonObject = {
     "in": schema.text("What to look among (memory).", choices=COLLECTIONS),
     **forms.FILTERS,
-    "source": forms.BY_ROW["source"],
     "project": PROJECT,
     **forms.STORED_BY,
 }
@@ -68,7 +67,6 @@ def listing_of(context: Context, args: Mapping[str, Any]) -> Listing:
     return Listing(
         where,
         args.get("state", curation.LIVE),
-        args.get("source"),
         args.get("order", curation.CREATED),
         tuple(args.get("contains", "").split()),
     )

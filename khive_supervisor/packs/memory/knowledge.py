@@ -161,6 +161,7 @@ PACK = Pack(
                 **forms.FILTERS,
                 "project": PROJECT,
                 **forms.STORED_BY,
+                "pinned": forms.PINNED,
                 "in": schema.text(
                     "What to search (knowledge).", choices=("knowledge", "memory", "all")
                 ),
@@ -183,6 +184,7 @@ PACK = Pack(
                 **forms.FILTERS,
                 "project": PROJECT,
                 **forms.STORED_BY,
+                "pinned": forms.PINNED,
             },
             ("task",),
             description="Memories and documents, as ids and headlines: cheap to ask, at the start "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
@@ -131,7 +130,6 @@ def _added_to(
 def recall(context: Context, args: Arguments) -> Answer:
     """Find memories, or documents, by words and by meaning."""
     where = entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
-    where = replace(where, source=args.get("source"), pinned=args.get("pinned", False))
     kind = serving.RECALL if where.collection == "memory" else serving.SEARCH
     if listed.asks_for_nothing(args) and "as_of" not in args:
         return listed.newest(context, args, where, kind)
@@ -264,7 +262,7 @@ PACK = Pack(
                 **forms.FILTERS,
                 "project": PROJECT,
                 **forms.STORED_BY,
-                **forms.BY_ROW,
+                "pinned": forms.PINNED,
                 **recalling.ARGUMENTS,
             },
             ("query",),
@@ -276,8 +274,19 @@ PACK = Pack(
             quick=True,
             tool=True,
             rare=frozenset(
-                ("floor", "explain", "namespace", "project", "kind", "until", "as_of", "follow")
-            ).union(forms.STORED_BY, forms.BY_ROW),
+                (
+                    "floor",
+                    "explain",
+                    "namespace",
+                    "project",
+                    "source",
+                    "pinned",
+                    "kind",
+                    "until",
+                    "as_of",
+                    "follow",
+                )
+            ).union(forms.STORED_BY),
             audience=Audience.AGENT,
         ),
         Verb(
@@ -321,9 +330,15 @@ PACK = Pack(
             "memory.supersede",
             "Replace a memory that has become wrong by a correct one.",
             supersede,
-            {"id": forms.ID, "content": _CONTENT, "title": _TITLE, "tags": forms.TAGS,
-             "kind": _KIND, "salience": _SALIENCE,
-             "source": _SOURCE},
+            {
+                "id": forms.ID,
+                "content": _CONTENT,
+                "title": _TITLE,
+                "tags": forms.TAGS,
+                "kind": _KIND,
+                "salience": _SALIENCE,
+                "source": _SOURCE,
+            },
             ("id", "content"),
             output=answers.STORED,
             description="Call it when you see that a memory is outdated. The old one is kept, "
@@ -337,4 +352,4 @@ PACK = Pack(
         TIDY,
     ),
     consumer_kinds=("recall",),
-)  # fmt: skip
+)

@@ -171,9 +171,6 @@ def condition(listing: Listing) -> Condition:
     # Words of entries that do not live are in no index, so their tags are looked at one by one.
     sql, bindings = conditions.live(listing.where, many=False)
     sql = _STATES[listing.state] + sql.removeprefix(LIVE)
-    if listing.source is not None:
-        sql += " AND substr(source, 1, length(?)) = ?"
-        bindings = [*bindings, listing.source, listing.source]
     sql += " AND instr(lower(title || ' ' || content), lower(?)) > 0" * len(listing.words)
     return sql, [*bindings, *listing.words]
 

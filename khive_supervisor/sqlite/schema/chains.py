@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from khive_supervisor.sqlite.schema.channels import CHANNELS
+
 #: `audit_of_nodes`: as `audit`, which goes on as the chain of a store of one machine, and of what
 #: was written before each node had one; `origin` is the node. `replica.schema`: the schema that
 #: all nodes of the team know, as the server was last heard to say; it never gets less.
@@ -78,6 +82,9 @@ MEMBERS: tuple[str, ...] = (
 #: The number of an event is not given again where its row is hidden.
 EVENTS = ("seq        INTEGER PRIMARY KEY,", "seq        INTEGER PRIMARY KEY AUTOINCREMENT,")
 
+#: Names of what a machine has for its channels, and of the same for those of a team.
+_OF_A_TEAM = {"channels": "outbox_channels", "deliveries": "outbox", "signals": "outbox_signals"}
+
 #: `offices`: what this node would do for the team, and whether the server's lock for it is its own.
 #: `terms`: how often each office has been taken, and by which node last; whoever acts in one checks
 #: that its term is still the last. `schedule_nodes`: whose configurations name a schedule.
@@ -114,15 +121,10 @@ TERMS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID
     """,
     "INSERT INTO channel_places (channel_id, origin, seq) SELECT id, '', seq FROM channels",
-    """
-    CREATE TABLE outbox_channels (
-        id         INTEGER PRIMARY KEY AUTOINCREMENT,
-        name       TEXT NOT NULL UNIQUE,
-        seq        INTEGER NOT NULL,
-        since      REAL NOT NULL,
-        problem    TEXT NOT NULL DEFAULT ''
-    ) STRICT
-    """,
+    *(
+        re.sub(r"\b(channels|deliveries|signals)(?=\b|_)", lambda name: _OF_A_TEAM[name[1]], one)
+        for one in CHANNELS
+    ),
     """
     CREATE TABLE outbox_places (
         channel_id INTEGER NOT NULL REFERENCES outbox_channels (id) ON DELETE CASCADE,
@@ -130,36 +132,5 @@ TERMS: tuple[str, ...] = (
         seq        INTEGER NOT NULL,
         PRIMARY KEY (channel_id, origin)
     ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE outbox (
-        id         INTEGER PRIMARY KEY AUTOINCREMENT,
-        channel_id INTEGER NOT NULL REFERENCES outbox_channels (id) ON DELETE CASCADE,
-        key        TEXT NOT NULL,
-        kind       TEXT NOT NULL,
-        subject    TEXT NOT NULL,
-        message    TEXT NOT NULL,
-        state      TEXT NOT NULL
-                   CHECK (state IN ('gathering', 'waiting', 'sent', 'dead', 'joined')),
-        made_at    REAL NOT NULL,
-        due_at     REAL NOT NULL,
-        set_at     REAL NOT NULL,
-        attempts   INTEGER NOT NULL DEFAULT 0,
-        ended_at   REAL,
-        error      TEXT NOT NULL DEFAULT '',
-        UNIQUE (channel_id, key)
-    ) STRICT
-    """,
-    "CREATE INDEX outbox_open ON outbox (channel_id, state, id)",
-    """
-    CREATE INDEX outbox_subject ON outbox (channel_id, subject, id)
-        WHERE state = 'waiting'
-    """,
-    """
-    CREATE TABLE outbox_signals (
-        name       TEXT PRIMARY KEY,
-        state      TEXT NOT NULL,
-        at         REAL NOT NULL
-    ) STRICT
     """,
 )

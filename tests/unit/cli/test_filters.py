@@ -13,7 +13,17 @@ from khive_supervisor.packs import loading
 REGISTRY = loading.load()
 #: Of each search, and of each command that lists or changes what a filter lets through.
 PROPERTIES = frozenset(
-    ("--namespace", "--kind", "--tag", "--since", "--until", "--by", "--actor", "--client")
+    (
+        "--namespace",
+        "--kind",
+        "--tag",
+        "--since",
+        "--until",
+        "--by",
+        "--actor",
+        "--client",
+        "--source",
+    )
 )
 SEARCHED = PROPERTIES | {"--scope", "--project"}
 FILTERING = ("list", "tags", "export", "prune", "forget", "purge")
@@ -39,8 +49,7 @@ ALL = dict(commands(cli))
 
 @pytest.mark.parametrize("name", [*SEARCHING, *FILTERING])
 def test_each_command_takes_every_filter(name: str) -> None:
-    wanted = SEARCHED | ({"--source"} if name in FILTERING else set())
-    assert wanted <= options(ALL[name])
+    assert SEARCHED | ({"--pinned"} if name in SEARCHING else set()) <= options(ALL[name])
 
 
 def test_no_other_command_has_a_part_of_them() -> None:
@@ -57,7 +66,7 @@ def test_what_changes_many_at_once_can_be_looked_at_before(name: str) -> None:
 
 
 def test_verbs_with_a_filter_take_all_of_it() -> None:
-    filters = {"namespace", "kind", "tags", "since", "until", "scope"}
+    filters = {"namespace", "kind", "tags", "since", "until", "scope", "source"}
     more = {"project", "by", "actor", "client"}
     wanting = {
         verb.name: sorted(more - set(verb.properties))

@@ -94,9 +94,10 @@ def _pieces(context: Context, wish: Wish) -> Reply:
     (entry,) = forms.existing(context.store, [str(wish.args["id"])])
     if entry.collection != "knowledge" or not entry.source:
         return {"entries": []}
-    where = EntryFilter(collection=entry.collection, namespaces=(entry.namespace,))
-    listing = Listing(where, source=entry.source)
-    found = context.store.entries.get(context.store.lists.ids(listing, MOST_PIECES))
+    where = EntryFilter(
+        collection=entry.collection, namespaces=(entry.namespace,), source=entry.source
+    )
+    found = context.store.entries.get(context.store.lists.ids(Listing(where), MOST_PIECES))
     pieces = [forms.show(one, PIECE_CHARACTERS) for one in found if one.source == entry.source]
     return {"entries": pieces}
 
