@@ -264,16 +264,18 @@ class SessionTable:
     async def end_all(self) -> None:
         """Tell all to end, and end those that do not.
 
-        With their clients' attach, which would give the client to another worker.
+        With their clients' attach, which would give the client to another worker. Whoever is a
+        child as well, as the HTTP worker is, ends as that.
         """
         self._ending = True
         self.tell_all({"hint": "end"})
         for _ in range(END_LOOKS):
-            if not self._by_id:
+            if not any(session.kind in ASKED for session in self):
                 break
             await asyncio.sleep(END_WITHIN / END_LOOKS)
         for session in self:
-            _end_with_client(session, session.info.get("client_pid"))
+            if session.kind in ASKED:
+                _end_with_client(session, session.info.get("client_pid"))
         for begun in self._begun.values():
             _end_with_client(begun, begun.client)
 

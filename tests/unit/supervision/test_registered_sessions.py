@@ -99,3 +99,14 @@ def test_nobody_is_given_to_another_worker_while_all_are_ended(
     table._by_id["a"] = one
     table.look()
     assert looked == ["a"]
+
+
+def test_a_worker_that_is_a_child_too_is_not_ended_as_a_session() -> None:
+    table = SessionTable()
+    ended: list[str] = []
+    for kind in ("session", "verbs", "hooks", "http"):
+        session = Mock(spec=Session, id=kind, kind=kind, reads=False, info={})
+        session.kill = Mock(side_effect=lambda kind=kind: ended.append(kind))
+        table._by_id[kind] = session
+    asyncio.run(table.end_all())
+    assert ended == ["session", "verbs", "hooks"]
