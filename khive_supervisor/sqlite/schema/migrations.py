@@ -19,6 +19,7 @@ from khive_supervisor.sqlite.schema import (
     routing,
     sessions,
     team,
+    undivided,
     workflows,
 )
 from khive_supervisor.sqlite.schema.released import audit as schema_audit
@@ -103,6 +104,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         (*chains.CHAINS, *sessions.SESSIONS, *chains.MEMBERS, *chains.TERMS),
         (SchemaEdit("profile_events", *chains.EVENTS),),
     ),
+    Migration(15, "changes of a team in one part", undivided.UNDIVIDED),
 )
 
 #: The schema that this release reads and writes.

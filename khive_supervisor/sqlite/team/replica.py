@@ -35,6 +35,7 @@ class Replica:
         epoch: how often it was taken anew: what is kept of it in memory is of one epoch.
         schema: the schema that all nodes of the team know.
         rights: what this node might see when the replica was made: it has nothing else.
+        undivided: every member of the team sees everything, as far as this node has come.
     """
 
     node: str
@@ -46,6 +47,7 @@ class Replica:
     epoch: int = 0
     schema: int = 0
     rights: Rights = field(default_factory=Rights)
+    undivided: bool = False
 
     @property
     def position(self) -> LogPosition:
@@ -56,23 +58,24 @@ class Replica:
 def read(connection: apsw.Connection) -> Replica | None:
     """Return a replica's row; None in a store of one machine."""
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT node, server, number, nonce, boot, ahead, epoch, schema, member, namespaces "
-        "FROM replica"
+        "SELECT node, server, number, nonce, boot, ahead, epoch, schema, member, namespaces, "
+        "undivided FROM replica"
     ).fetchall()
     if not rows:
         return None
-    *row, member, namespaces = rows[0]
-    return replace(Replica(*row), rights=Rights(member, tuple(json.loads(namespaces))))
+    *row, member, namespaces, undivided = rows[0]
+    rights = Rights(member, tuple(json.loads(namespaces)))
+    return replace(Replica(*row), rights=rights, undivided=bool(undivided))
 
 
 def put(connection: apsw.Connection, row: Replica) -> None:
     """Write the row, inside or outside of a transaction."""
     connection.execute(
         "INSERT OR REPLACE INTO replica (only, node, server, number, nonce, boot, ahead, epoch, "
-        "schema, member, namespaces) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "schema, member, namespaces, undivided) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             row.node, row.server, row.number, row.nonce, row.boot, row.ahead, row.epoch, row.schema,
-            row.rights.member, json.dumps(row.rights.namespaces),
+            row.rights.member, json.dumps(row.rights.namespaces), row.undivided,
         ),
     )  # fmt: skip
 
