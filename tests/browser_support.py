@@ -36,7 +36,7 @@ FLAGS = (
 )  # fmt: skip
 #: Milliseconds that a page may take for anything; a machine that is busy gets its time.
 PATIENCE = 30_000
-PHONE = {"width": 390, "height": 844}
+PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1100, "height": 800}
 
 FACT = "The flamingo ledger closes at noon."

@@ -24,7 +24,8 @@ def wishes(_query: Query) -> Sequence[Wish]:
     return (
         STATUS,
         Wish("sessions.list", {"limit": 200}),
-        Wish("agents.tasks", {"limit": 60, "log_lines": LOG_LINES}),
+        Wish("agents.tasks", {"state": "leased", "limit": TASKS, "log_lines": LOG_LINES}),
+        Wish("agents.tasks", {"limit": 60}),
         Wish("agents.budget"),
         Wish("review.list", {"scope": "all", "limit": 100}),
         Wish("workflow.approvals"),
@@ -33,7 +34,7 @@ def wishes(_query: Query) -> Sequence[Wish]:
 
 def page(replies: Sequence[Reply], _query: Query, now: float) -> Page:
     """Return what the template shows."""
-    status, sessions, tasks, budget, review, approvals = replies
+    status, sessions, at_work, tasks, budget, review, approvals = replies
     seen = status if isinstance(status, dict) else {}
     shown = [_session(one) for one in told(sessions, "sessions")]
     shown.sort(key=_urgency)
@@ -45,7 +46,7 @@ def page(replies: Sequence[Reply], _query: Query, now: float) -> Page:
         "attached": told(sessions, "without_hooks"),
         "counts": _counts(live),
         "roles": seen.get("roles", []),
-        "tasks": _at_work(told(tasks, "tasks")),
+        "tasks": _at_work([*told(at_work, "tasks"), *told(tasks, "tasks")]),
         "budgets": told(budget, "roles"),
         "children": _processes(seen),
         "candidates": len(told(review, "candidates")),
@@ -72,9 +73,11 @@ def _counts(sessions: Sequence[JsonObject]) -> list[tuple[str, str, int]]:
 
 
 def _at_work(tasks: Sequence[JsonObject]) -> list[JsonObject]:
-    """Return the tasks at work, then those that wait, then the last that ended."""
+    """Return the tasks at work, then those that wait, then the last that ended; each once."""
     order = {"leased": 0, "queued": 1}
-    return sorted(tasks, key=lambda one: order.get(str(one["state"]), 2))[:TASKS]
+    once = {str(one["task"]): one for one in reversed(tasks)}
+    newest = reversed(once.values())
+    return sorted(newest, key=lambda one: order.get(str(one["state"]), 2))[:TASKS]
 
 
 def _processes(status: JsonObject) -> list[JsonObject]:

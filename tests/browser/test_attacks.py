@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from browser_support import Tab, link_of
+from browser_support import PHONE, Tab, link_of
 from support import Installation, installed
 
 pytestmark = pytest.mark.browser
@@ -27,7 +27,7 @@ ADDRESSES = (
     "/agents?plan=1", "/agents?role=fails", "/workflows", "/channels",
     "/audit", "/audit?verify=1", "/health",
 )  # fmt: skip
-NAME = "img-src-x-onerror"
+NAME = "img-src-x-onerror" + "-x" * 22
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,11 @@ def fleet(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[In
         for role in (NAME, "fails"):
             task = khive.call_from(where, "agents.assign", role=role, payload={HOSTILE: HOSTILE})
             khive.call("agents.wait", task=task["task"])
-        said = {"session_id": HOSTILE[:150], "prompt": f"I think our convention is {HOSTILE}"}
+        said = {
+            "session_id": HOSTILE[:150],
+            "cwd": where,
+            "prompt": f"I think our convention is {HOSTILE}",
+        }
         for event in ("user-prompt-submit", "stop"):
             khive.run("hook", event, "--client", HOSTILE[:80], stdin=json.dumps(said))
         khive.call("brain.create_profile", name="hostile-v1", description=HOSTILE[:400])
@@ -65,6 +69,14 @@ def test_no_stored_text_becomes_a_script(tab: Tab, address: str) -> None:
     assert tab.page.evaluate("window.broken") is None
     assert tab.page.locator("main img, main script, main svg:not(.plot)").count() == 0
     assert tab.page.locator("a[href^='javascript:']").count() == 0
+
+
+def test_no_stored_text_is_wider_than_a_phone(tab: Tab) -> None:
+    tab.page.set_viewport_size(PHONE)
+    for address in ADDRESSES:
+        tab.go(address)
+        over = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert over <= 0, address
 
 
 @pytest.mark.parametrize(

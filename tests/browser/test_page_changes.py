@@ -27,20 +27,38 @@ def role(khive: Installation, name: str) -> dict[str, Any]:
 
 
 def test_a_wrong_memory_is_repaired(tab: Tab, fleet: Installation) -> None:
-    wrong = remember(fleet, "The heron archive is kept for four years.", tags=["archive"])
+    told = {"tags": ["archive"], "kind": "episodic", "salience": 0.9, "source": "notes/heron.md"}
+    wrong = remember(fleet, "The heron archive is kept for four years.", **told)
     tab.go("/memory?q=how+long+is+the+heron+archive+kept")
-    tab.page.get_by_role("link", name=wrong, exact=True).click()
-    tab.page.get_by_text("Correct it").click()
+    tab.page.get_by_role("link", name=f"Correct {wrong}", exact=True).click()
     assert tab.page.input_value("textarea[name=content]") == (
         "The heron archive is kept for four years."
     )
     tab.page.fill("textarea[name=content]", "The heron archive is kept for ten years.")
     tab.press("Replace it")
     assert "replaced" in tab.notice()
-    assert "replaced by" in tab.text(), "the old one says what took its place"
     new = entry(fleet, wrong)["superseded_by"]
-    assert entry(fleet, new)["content"] == "The heron archive is kept for ten years."
-    assert entry(fleet, new)["tags"] == ["archive"]
+    assert tab.page.url == f"{tab.base}/memory/{new}"
+    kept = entry(fleet, new)
+    assert kept["content"] == "The heron archive is kept for ten years."
+    assert {name: kept[name] for name in told} == told
+    tab.go(f"/memory/{wrong}")
+    assert f"replaced by {new}" in tab.text(), "the old one says what took its place"
+
+
+def test_what_two_tabs_correct_is_not_lost(tab: Tab, fleet: Installation) -> None:
+    name = remember(fleet, "The plover sleeps in hall four.")
+    tab.go(f"/memory/{name}#correct")
+    tab.page.fill("textarea[name=content]", "The plover sleeps in hall five.")
+    new = fleet.call("memory.supersede", id=name, content="The plover sleeps in hall six.")["id"]
+    tab.press("Replace it")
+    assert "no longer live" in tab.text()
+    assert tab.page.input_value("textarea[name=content]") == "The plover sleeps in hall five."
+    tab.complaints.clear()  # the browser notes that a form was refused
+    tab.press(f"Replace {new}")
+    assert entry(fleet, entry(fleet, new)["superseded_by"])["content"] == (
+        "The plover sleeps in hall five."
+    )
 
 
 def test_what_was_written_is_not_lost_when_it_is_refused(tab: Tab, fleet: Installation) -> None:

@@ -87,6 +87,20 @@ def test_a_page_whose_worker_is_another_one_says_how_to_get_in(
     tab.complaints.clear()  # the browser notes that it was refused
 
 
+def test_what_is_written_is_kept_until_somebody_is_in_again(tab: Tab, fleet: Installation) -> None:
+    name = fleet.call("memory.remember", content="The siskin sings at dawn.")["id"]
+    tab.go(f"/memory/{name}#correct")
+    tab.page.fill("textarea[name=content]", "The siskin sings at dusk.")
+    kill(int(fleet.child("http")["pid"]))
+    tab.page.wait_for_selector("#live:has-text('logged out')")
+    with tab.page.context.expect_page():
+        tab.page.evaluate("address => void open(address)", link_of(fleet))
+    tab.live()
+    tab.press("Replace it")
+    assert "The siskin sings at dusk." in tab.text()
+    tab.complaints.clear()  # the browser notes that it was refused
+
+
 def test_all_views_are_reached_by_keys(tab: Tab) -> None:
     tab.go("/")
     for key, address in (

@@ -101,6 +101,15 @@ def test_lines_are_shared_out(wanted: list[int], room: int) -> None:
         assert got == most or got >= max(given_to) - 1  # who is short has as much as anybody
 
 
+def test_a_task_at_work_is_shown_however_many_wait_behind_it() -> None:
+    asked = [one.args for one in now.wishes({}) if one.verb == "agents.tasks"]
+    assert {"state": "leased", "limit": now.TASKS, "log_lines": now.LOG_LINES} in asked
+    tasks = [task(1, "leased"), *(task(number) for number in range(99, 40, -1))]
+    shown = [one["task"] for one in page([], tasks)["tasks"]]
+    assert shown[:3] == ["t1", "t99", "t98"]
+    assert len(set(shown)) == len(shown) == now.TASKS
+
+
 def test_80_by_24_shows_all_kinds_and_the_keys() -> None:
     lines = text_of(frame(TopScreen(page=page([session(1, "waiting")]), clock="12:00:00"), 80, 24))
     shown = "\n".join(lines)

@@ -69,7 +69,8 @@ def test_what_is_refused_is_said_and_what_was_written_is_kept() -> None:
     "back",
     ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)",
      "", "/tasks",
-     "/memory\r\nSet-Cookie: a=b", "/memory/../../x y", "\\\\evil", "/%0d%0a\n"],
+     "/memory\r\nSet-Cookie: a=b", "/memory/../../x y", "/memory/../..//evil.example",
+     "/memory//evil.example", "\\\\evil", "/%0d%0a\n"],
 )  # fmt: skip
 def test_a_form_leads_nowhere_else(back: str) -> None:
     assert address_after({"back": back}) == "/"

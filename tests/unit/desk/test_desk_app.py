@@ -110,6 +110,13 @@ def test_a_failure_is_told_and_a_bug_is_an_answer() -> None:
     assert browser.ask("GET", "/memory").status == 500
 
 
+def test_what_is_too_much_is_left_out_and_never_a_fault() -> None:
+    browser = desk(backend())
+    browser.login()
+    many = "&".join(f"a{number}=1" for number in range(200))
+    assert browser.ask("GET", f"/health?{many}").status == 200
+
+
 def test_own_files_are_named_by_their_content_and_need_no_login() -> None:
     browser = desk(backend())
     page = browser.ask("GET", "/").text

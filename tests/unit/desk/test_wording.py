@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from khive_workers.desk.drawing import plots
 from khive_workers.desk.views import health
-from khive_workers.desk.views.wording import duration, highlighted, plain, since, size
+from khive_workers.desk.views.wording import (
+    beginning,
+    duration,
+    highlighted,
+    named,
+    plain,
+    since,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +41,22 @@ def test_marking_loses_and_adds_nothing(text: str, query: str) -> None:
 def test_plain_text_is_text(text: str) -> None:
     assert len(plain(text).encode("utf-8")) >= len(text)
     assert "\x00" not in plain(text)
+
+
+def test_no_character_of_a_text_acts() -> None:
+    assert plain("a\x1b[2J\x9b\u202egnp.exe\n\tb") == "a\ufffd[2J\ufffd\ufffdgnp.exe\n\tb"
+
+
+@given(st.text())
+def test_naming_and_beginning_lose_and_add_nothing(text: str) -> None:
+    assert "".join(one.text for one in named(text)) == text
+    assert text.startswith(beginning(text, 3))
+    assert beginning(text, 3).count("\n") < 3
+
+
+def test_ids_of_entries_are_told_apart() -> None:
+    found = [one.text for one in named("m2 says otherwise; k17, m0, am3 and t4 do not") if one.hit]
+    assert found == ["m2", "k17"]
 
 
 def test_times_and_sizes_are_as_people_say_them() -> None:

@@ -184,18 +184,19 @@ class DeskApp:
     async def _do(self, change: PageChange, form: Query, session: PageSession) -> Response:
         """Do it and go back; what was refused is shown where it was asked for."""
         (reply,) = await self._backend.fulfil([change.wish(form)])
-        back = address_after(form)
         if not isinstance(reply, Failed):
             session.notice = change.done
+            back = address_after(form, reply.get(change.shows))
             return Response(status_code=303, headers={"Location": back})
-        path, _, query = back.partition("?")
+        path, _, query = address_after(form).partition("?")
         found = find(path, fields(query)) or (BY_PATH["/"], {})
         return await self._view(*found, session, form, reply.why)
 
 
 def fields(query: str) -> Query:
-    """Return the last value of each name of a query or form that is not empty."""
-    pairs = parse_qsl(query, max_num_fields=MAX_FIELDS, errors="replace")
+    """Return the last value of each name that is not empty, of the first of a query or form."""
+    few = "&".join(query.split("&", MAX_FIELDS)[:MAX_FIELDS])
+    pairs = parse_qsl(few, errors="replace")
     return {name: value for name, value in pairs if value.strip()}
 
 
@@ -208,7 +209,4 @@ async def _form(request: Request) -> Query | None:
         body += part
         if len(body) > MAX_FORM:
             return None
-    try:
-        return fields(body.decode("utf-8", "replace"))
-    except ValueError:
-        return None
+    return fields(body.decode("utf-8", "replace"))

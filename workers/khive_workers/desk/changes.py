@@ -10,15 +10,21 @@ from dataclasses import dataclass
 
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.paths import is_page
+from khive_workers.desk.views.entry import KEPT
 from khive_workers.desk.views.wishes import Query, Wish
 
 
 @dataclass(frozen=True, slots=True)
 class PageChange:
-    """One change: what it makes of a form, and what is said when it is done."""
+    """One change: what it makes of a form, what is said when it is done, and what is shown then.
+
+    Attributes:
+        shows: the key of the answer that names the entry to be shown; empty: what was shown before.
+    """
 
     wish: Callable[[Query], Wish]
     done: str
+    shows: str = ""
 
 
 def _of_ids(verb: str, **more: object) -> Callable[[Query], Wish]:
@@ -30,9 +36,19 @@ def _named(verb: str, *names: str) -> Callable[[Query], Wish]:
 
 
 def _edited(form: Query) -> Wish:
-    args: JsonObject = {n: form[n] for n in ("id", "content", "title", "kind") if n in form}
+    args: JsonObject = {n: form[n] for n in ("id", "content", "title", *KEPT) if n in form}
+    if "salience" in args:
+        args["salience"] = _number(form["salience"])
     tags = [tag.strip() for tag in form.get("tags", "").split(",") if tag.strip()]
     return Wish("memory.supersede", {**args, "tags": tags})
+
+
+def _number(text: str) -> object:
+    """Return a number that a form says; what is none is left for the verb to refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _tidied(form: Query) -> Wish:
@@ -50,7 +66,11 @@ def _operation(name: str, *names: str, **more: object) -> Callable[[Query], Wish
 
 
 CHANGES: Mapping[str, PageChange] = {
-    "edit": PageChange(_edited, "It is replaced; the old one is kept, and no longer found."),
+    "edit": PageChange(
+        _edited,
+        "It is replaced: this holds now; the old one is kept, and no longer found.",
+        shows="id",
+    ),
     "pin": PageChange(_of_ids("memory.pin"), "Pinned."),
     "unpin": PageChange(_of_ids("memory.pin", pinned=False), "No longer pinned."),
     "forget": PageChange(_of_ids("memory.forget"), "Forgotten: no search finds it."),
@@ -85,9 +105,12 @@ CHANGES: Mapping[str, PageChange] = {
 }
 
 
-def address_after(form: Query) -> str:
-    """Return where to go after a change: back to a view of the page, and nowhere else."""
-    back = form.get("back", "/")
+def address_after(form: Query, named: object = None) -> str:
+    """Return where to go after a change: to a view of the page, and nowhere else.
+
+    It is the view of the entry that is `named`, or the one that the form says.
+    """
+    back = f"/memory/{named}" if isinstance(named, str) and named else form.get("back", "/")
     path = back.partition("?")[0]
     plain = all("!" <= letter <= "~" for letter in back) and "\\" not in back
-    return back if plain and is_page(path) and not path.startswith("//") else "/"
+    return back if plain and is_page(path) and "//" not in path and "/." not in path else "/"

@@ -62,6 +62,7 @@ class Pages:
             "ahead": lambda text: wording.ahead(str(text), self._wall_clock()),
             "age": lambda text: wording.age(str(text), self._wall_clock()),
             "told": wording.state,
+            "named": lambda text: wording.named(str(text)),
             "prose": lambda text: wording.prose(str(text)),
             "duration": wording.duration,
             "size": wording.size,

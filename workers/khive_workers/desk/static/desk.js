@@ -25,8 +25,11 @@ function nextTheme() { setTheme(themes[(themes.indexOf(theme()) + 1) % themes.le
 const LEAST = 1000;        // milliseconds between two fetches of one page
 let fetching = false, due = false, last = 0, timer = 0;
 
-// Parts are replaced only where they differ, and never under somebody's hands.
+// Parts are replaced only where they differ, and never under somebody's hands. Forms are sent by
+// the login that is in force, which may be another one than when they were opened.
 function replaceParts(fresh) {
+  const csrf = fresh.querySelector("input[name=csrf]")?.value;
+  if (csrf) for (const one of document.querySelectorAll("input[name=csrf]")) one.value = csrf;
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other || part.isEqualNode(other) || busy(part)) continue;
@@ -59,6 +62,14 @@ function pathOf(element) {
   return target ? `a[href="${CSS.escape(target)}"]` : null;
 }
 
+// What somebody has written is kept; anything else gives way to the page that says how to get in.
+function loggedOut() {
+  const written = [...document.querySelectorAll("main input, main textarea")]
+    .some((one) => one.type !== "hidden" && one.value !== one.defaultValue);
+  if (written) say("you are logged out: run khive-supervisor open, then send what is written here", "off");
+  else location.reload();
+}
+
 async function refresh() {
   if (fetching) { due = true; return; }
   const wait = last + LEAST - performance.now();
@@ -66,7 +77,7 @@ async function refresh() {
   fetching = true; due = false; last = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { "Khive-Part": "1" } });
-    if (answer.status === 401) { location.reload(); return; }
+    if (answer.status === 401) { loggedOut(); return; }
     if (answer.ok) replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch { /* the stream says that the connection is lost */ } finally { fetching = false; }
   if (due) refresh();
@@ -74,7 +85,8 @@ async function refresh() {
 
 // --- the stream -------------------------------------------------------------------------------------
 
-let stream = null, lost = false;
+const LONG = 10000;        // milliseconds after which the server may be another one, elsewhere
+let stream = null, lost = false, lostAt = 0;
 
 function say(text, name) {
   const place = document.getElementById("live");
@@ -88,8 +100,10 @@ function follow() {
   stream.addEventListener("hello", () => { say("live", "on"); if (lost) refresh(); lost = false; });
   stream.addEventListener("changed", refresh);
   stream.onerror = () => {
+    if (!lost) lostAt = performance.now();
     lost = true;
-    say("connection lost; trying again", "off");
+    const long = performance.now() - lostAt > LONG;
+    say("connection lost; trying again" + (long ? "; khive-supervisor open opens a new page" : ""), "off");
     if (stream.readyState !== EventSource.CLOSED) return;
     stream = null;
     setTimeout(follow, 2000);

@@ -8,6 +8,8 @@ from dataclasses import replace
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.views.wishes import CODE, PIECES, Page, Query, Reply, Wish, told
 
+#: What a correction says anew, so that it does not get lost.
+KEPT = ("kind", "salience", "source")
 #: What is shown in a place of its own, and not among the fields.
 _APART = frozenset({"id", "content", "title", "tags", "created_at", "pinned", "notes"})
 
@@ -42,6 +44,7 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "about": linked.get("about", []) if isinstance(linked, dict) else [],
         "code": code.get("code", "") if isinstance(code, dict) else "",
         "pieces": told(pieces, "entries"),
+        "kept": KEPT,
         "events": told(chain, "entries"),
         "now": now,
     }

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
-from khive_workers.desk.views.wording import highlighted
+from khive_workers.desk.views.wording import beginning, highlighted
 
 #: Entries of one page of the timeline, and results of a search.
 PAGE, RESULTS = 40, 30
-#: Characters of a content that a list shows.
-CHARACTERS = 400
+#: Characters and lines of a content that a list shows.
+CHARACTERS, LINES = 400, 12
 #: What both the timeline and a search can be narrowed by, and what the timeline alone can.
 _BOTH = ("in", "kind", "since", "until", "namespace", "by", "client", "actor", "source")
 _TIMELINE = ("project", "state", "order", "cursor")
@@ -92,9 +92,11 @@ def _said(query: Query) -> list[str]:
 
 
 def _entry(one: JsonObject, query: str) -> JsonObject:
-    text = str(one.get("content", ""))
-    title = str(one.get("title", ""))
-    return {**one, "pieces": highlighted(text, query), "titled": highlighted(title, query)}
+    text, title = str(one.get("content", "")), str(one.get("title", ""))
+    shown = beginning(text, LINES)
+    cut = one.get("cut") or shown != text
+    pieces = highlighted(shown, query)
+    return {**one, "cut": cut, "pieces": pieces, "titled": highlighted(title, query)}
 
 
 def _link(query: Query, **more: str) -> str:

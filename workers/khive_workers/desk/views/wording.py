@@ -90,10 +90,14 @@ def as_json(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
+#: Characters that act instead of being read: controls but the ends of lines and tabs, and what
+#: has letters stand in another order than they are stored in.
+_ACTING = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e]")
+
+
 def plain(value: object) -> str:
-    """Return a value as text that is Unicode, with line ends alone of all control characters."""
-    text = wellformed.text(str(value))
-    return "".join(c if c >= " " or c in "\n\t" else "\ufffd" for c in text)
+    """Return a value as text that is Unicode, in which no character acts."""
+    return _ACTING.sub("\ufffd", wellformed.text(str(value)))
 
 
 class Stretch(NamedTuple):
@@ -101,6 +105,24 @@ class Stretch(NamedTuple):
 
     text: str
     hit: bool
+
+
+#: An id of a memory or a piece of a document, within a sentence.
+_ID = re.compile(r"\b[mk][1-9][0-9]{0,17}\b")
+
+
+def named(text: str) -> list[Stretch]:
+    """Return a sentence of ours in pieces: those that are ids of entries are hits."""
+    pieces, start = [], 0
+    for found in _ID.finditer(text):
+        pieces += [Stretch(text[start : found.start()], hit=False), Stretch(found[0], hit=True)]
+        start = found.end()
+    return [*pieces, Stretch(text[start:], hit=False)]
+
+
+def beginning(text: str, lines: int) -> str:
+    """Return the first lines of a text."""
+    return "\n".join(text.split("\n", lines)[:lines])
 
 
 def highlighted(text: str, query: str) -> list[Stretch]:
