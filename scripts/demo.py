@@ -7,6 +7,7 @@ and of the workflow have a directory and a supervisor of their own.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,9 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 COMMAND = [sys.executable, "-P", "-m", "khive_supervisor"]
 FACT = "Releases are cut on Thursdays, because the support desk is fully staffed on Fridays."
 QUESTION = "Which weekday do we ship a new version, and why?"
+#: Seconds between two looks whether the supervisor is still there; a look at /proc costs nothing.
+LOOK_EVERY = 1.0
+LINUX = sys.platform == "linux"
 
 
 def session() -> mcp.Client:
@@ -51,10 +55,7 @@ async def show() -> None:
 def main() -> int:
     """Start it, show the example, and stay until told to stop."""
     background = "--background" in sys.argv[1:]
-    was_running = (
-        subprocess.run([*COMMAND, "status", "--json"], capture_output=True, check=False).returncode
-        == 0
-    )
+    was_running = supervisor() is not None
     started = subprocess.run([*COMMAND, "start", "--background"], check=False).returncode
     if started:
         return started
@@ -69,8 +70,28 @@ def main() -> int:
     return wait()
 
 
+def supervisor() -> int | None:
+    """Return the process of the supervisor that answers; None if there is none."""
+    asked = subprocess.run([*COMMAND, "status", "--json"], capture_output=True, check=False)
+    return int(json.loads(asked.stdout)["pid"]) if asked.returncode == 0 else None
+
+
+def watch(log: subprocess.Popen[bytes]) -> int:
+    """Wait until nobody is at work any more, or the log cannot be followed."""
+    while (pid := supervisor()) is not None:
+        while os.path.exists(f"/proc/{pid}") if LINUX else supervisor() == pid:
+            try:
+                return log.wait(timeout=LOOK_EVERY)
+            except subprocess.TimeoutExpired:
+                continue
+    print("The supervisor was stopped elsewhere; `scripts/start` starts one again.", flush=True)
+    log.terminate()
+    log.wait()
+    return 0
+
+
 def wait() -> int:
-    """Follow the log until Ctrl-C, then stop the supervisor."""
+    """Follow the log until Ctrl-C, then stop the supervisor; or until somebody else stops it."""
     print("Ready. Ctrl-C stops the supervisor; its log follows.")
     print(f"Look at it: {os.path.dirname(sys.executable)}/khive-supervisor open", flush=True)
 
@@ -81,7 +102,7 @@ def wait() -> int:
     signal.signal(signal.SIGHUP, end)
     log = subprocess.Popen([*COMMAND, "logs", "--follow", "-n", "0"], start_new_session=True)
     try:
-        return log.wait()
+        return watch(log)
     except KeyboardInterrupt:
         log.terminate()
         log.wait()

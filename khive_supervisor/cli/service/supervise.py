@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
@@ -125,7 +127,7 @@ def _tail(path: str, count: int, follow: bool) -> Iterator[str]:
     """The last lines of a file, then new ones; survives rotation."""
     file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 - replaced on rotation
     try:
-        yield from [line.rstrip("\n") for line in file][-count:]
+        yield from [line.rstrip("\n") for line in collections.deque(file, min(count, sys.maxsize))]
         while follow:
             line = file.readline()
             if line:

@@ -114,7 +114,8 @@ def test_status_logs_index_and_configuration(shared: Installation) -> None:
     lines = shared.run("logs", "--json", "-n", "5").stdout.splitlines()
     assert len(lines) == 5
     assert all(json.loads(line)["event"] for line in lines)
-    assert "supervisor.started" in shared.run("logs", "-n", "9999").stdout
+    assert "supervisor.started" in shared.run("logs", "-n", str(10**30)).stdout
+    assert shared.run("logs", "-n", "0").stdout == ""
     assert "[supervisor]" in shared.run("config", "show").stdout
 
 

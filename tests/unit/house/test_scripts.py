@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +27,21 @@ def is_there(module: str, name: str) -> bool:
     if hasattr(importlib.import_module(module), name):
         return True
     return importlib.util.find_spec(f"{module}.{name}") is not None
+
+
+def test_the_example_ends_when_its_supervisor_was_stopped_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    demo = importlib.import_module("demo")
+    there = iter([os.getpid(), None, None])
+    monkeypatch.setattr(demo, "LINUX", False)
+    monkeypatch.setattr(demo, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(demo, "supervisor", lambda: next(there))
+    log = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    assert demo.watch(log) == 0
+    assert log.poll() is not None
+    assert "was stopped elsewhere" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("file", list(programs()), ids=lambda file: str(file.relative_to(ROOT)))

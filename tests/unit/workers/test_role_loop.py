@@ -14,7 +14,7 @@ from khive_workers.role import loop as role_loop
 from khive_workers.role.context import TaskContext
 from khive_workers.role.handlers import PythonHandler
 from khive_workers.role.loop import RoleLoop, Waker
-from khive_workers.role.output import Bounded
+from khive_workers.role.output import Bounded, PrintedText
 from support import DEADLINE, wait_until
 
 from khive_supervisor import exitcodes
@@ -43,6 +43,7 @@ class FakeTasks:
         self.outcomes: list[Outcome] = []
         self.renewals = 0
         self.said: list[str] = []
+        self.logs: list[str] = []
         self.holds = True
         self.asked = False
         self.refusals: list[Exception] = []
@@ -70,6 +71,9 @@ class FakeTasks:
         self.said.append(text)
         return True
 
+    def note_log(self, _task: int, _token: int, text: str) -> None:
+        self.logs.append(text)
+
     def finish(
         self, _task: int, _token: int, outcome: Outcome, now: Moment, following: Claimant | None
     ) -> Finished:
@@ -90,7 +94,10 @@ class Bench:
         self._closing = (selector, theirs)
         waker = Waker(selector)
         memory: Any = None
-        handler = PythonHandler("m:f", lambda claim: TaskContext(claim, memory, waker), waker)
+        self.printed = PrintedText()
+        handler = PythonHandler(
+            "m:f", lambda claim: TaskContext(claim, memory, waker), waker, self.printed
+        )
         handler._function = function
         tasks: Any = self.tasks
         claimant = Claimant("py", "w")
@@ -354,6 +361,27 @@ def test_what_is_no_amount_fails_the_attempt(start: Callable[..., Bench]) -> Non
     bench.hear()
     bench.hear()
     assert "What was used cannot be cost = '-1'" in (bench.tasks.outcomes[0].error or "")
+
+
+def test_what_a_function_prints_is_its_log_while_it_works_and_afterwards(
+    start: Callable[..., Bench],
+) -> None:
+    go_on = threading.Event()
+
+    def print_and_fail(_context: TaskContext, _payload: Any) -> None:
+        bench.printed.add(b"half of it\nand so")
+        assert go_on.wait(DEADLINE)
+        bench.printed.add(b" on\nno end")
+        raise ValueError("not this time")
+
+    bench = start(print_and_fail, 1)
+    bench.say("go")
+    wait_until(lambda: bench.tasks.logs == ["half of it\n"], "the log has what was printed")
+    go_on.set()
+    wait_until(lambda: bench.tasks.outcomes, "the task has failed")
+    log = bench.tasks.outcomes[0].log_tail or ""
+    assert log.startswith("half of it\nand so on\nno end\nTraceback")
+    assert log.endswith("ValueError: not this time\n")
 
 
 def test_progress_is_stored(start: Callable[..., Bench]) -> None:

@@ -13,8 +13,8 @@ from support import DEADLINE, ROOT
 
 PROGRAM = """
 import os, sys
-from khive_workers.role import output
-output.print_to_log()
+from khive_workers.role.output import PrintedText
+PrintedText().print_to_log()
 print("a half \\ud83d", "x" * 100_000)
 print("and to stderr", file=sys.stderr)
 os.write(int(sys.argv[1]), b"done")

@@ -35,7 +35,7 @@ from khive_supervisor.tasks.model import (
 )
 from khive_workers.role.handlers import Why, failure, tail_of
 from khive_workers.role.leftovers import reap
-from khive_workers.role.output import Bounded
+from khive_workers.role.output import SHOWN, Bounded
 
 log = logs.get("khive.role")
 
@@ -46,8 +46,6 @@ CHUNK = 1 << 16
 #: Bytes of what a command prints: of its result, beginning and end, and of its errors' end.
 #: As JSON, text may become six times as long.
 HEAD, TAIL = RESULT_LIMIT // 8, RESULT_LIMIT // 32
-#: Bytes of what a command has printed so far that are shown while it works.
-SHOWN = 4096
 #: Lines of the errors that become part of a failure's text.
 ERROR_LINES = 8
 #: Exits with these say "trying again cannot help", and "it could not begin, and changed nothing".

@@ -37,6 +37,7 @@ from khive_supervisor.tasks.model import (
 from khive_supervisor.text import wellformed
 from khive_workers.role.baseline import ProcessBaseline
 from khive_workers.role.context import TaskContext
+from khive_workers.role.output import PrintedText
 
 log = logs.get("khive.role")
 
@@ -170,9 +171,15 @@ class PythonHandler:
     tidies = 0.0
 
     def __init__(
-        self, name: str, make_context: Callable[[Claim], TaskContext], wake: Callable[[], None]
+        self,
+        name: str,
+        make_context: Callable[[Claim], TaskContext],
+        wake: Callable[[], None],
+        printed: PrintedText | None = None,
     ) -> None:
         self._name = name
+        self._printed = printed or PrintedText()
+        self._printed.on_news = wake
         self._make_context = make_context
         self._wake = wake
         self._function: Callable[[TaskContext, Any], Any] | None = None
@@ -207,6 +214,7 @@ class PythonHandler:
         """Give a task to the thread, which starts with the first one."""
         self._outcome = None
         self._task = self._make_context(claim)
+        self._printed.begin()
         self._waiting.put((claim, self._task))
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="handler", daemon=True)
@@ -215,9 +223,15 @@ class PythonHandler:
     def _serve(self) -> None:
         while True:
             _, task = self._waiting.get()
-            self._outcome = replace(self._call(task), usage=task.used)
+            self._outcome = replace(self._with_log(self._call(task)), usage=task.used)
             self._tell_threads(task)
             self._wake()
+
+    def _with_log(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what the function has printed before what it raised."""
+        printed = self._printed.text()
+        between = "" if not printed or printed.endswith("\n") else "\n"
+        return replace(outcome, log_tail=tail_of(printed + between + (outcome.log_tail or "")))
 
     def _tell_threads(self, task: TaskContext) -> None:
         """Log the threads that a task has left: nothing ends them; somebody may look for them."""
@@ -278,8 +292,8 @@ class PythonHandler:
         return self._task.take_progress() if self._task is not None else None
 
     def printed(self) -> str | None:
-        """Return None: what a function prints goes to the supervisor's log."""
-        return None
+        """Return the end of what the function has printed so far, if that is new."""
+        return self._printed.fresh()
 
     def used(self) -> Usage | None:
         """Return what the function said that it used."""

@@ -1,4 +1,4 @@
-"""What a command prints, within bounds: its beginning and its end, and how much was between."""
+"""What handlers print, within bounds: the beginning and the end, and how much was between."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import collections
 import io
 import os
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
+
+from khive_supervisor.tasks.model import LOG_LIMIT
+
+#: Bytes of what was printed so far that are shown while a task is at work.
+SHOWN = 4096
 
 
 class Bounded:
@@ -59,29 +66,84 @@ class Bounded:
         return head + between + tail.decode("utf-8", "replace")
 
 
+class PrintedText:
+    """What the function at work has printed: written by its thread, read by the worker's loop."""
+
+    def __init__(self) -> None:
+        self._kept = Bounded(0, LOG_LIMIT)
+        #: Called when there is something to read, and not again before it was read.
+        self.on_news: Callable[[], None] = lambda: None
+        self._told = True
+        self._lock = threading.Lock()
+        self._files: tuple[io.TextIOWrapper, ...] = ()
+        # A function may fork while the loop reads.
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self._lock, self.on_news = threading.Lock(), lambda: None
+
+    def add(self, data: bytes) -> None:
+        """Keep what was printed next."""
+        with self._lock:
+            self._kept.add(data)
+            news, self._told = self._told, False
+        if news:
+            self.on_news()
+
+    def begin(self) -> None:
+        """Forget what was printed before: another task begins."""
+        self.flush()
+        with self._lock:
+            self._kept, self._told = Bounded(0, LOG_LIMIT), True
+
+    def flush(self) -> None:
+        """Take in lines that have not ended yet."""
+        for file in self._files:
+            file.flush()
+
+    def fresh(self) -> str | None:
+        """Return the end of its whole lines; None: nothing was printed since the last time."""
+        with self._lock:
+            if self._told:
+                return None
+            self._told = True
+            return self._kept.end(SHOWN) or None
+
+    def text(self) -> str:
+        """Return all that is kept of it, with the line that has not ended."""
+        self.flush()
+        with self._lock:
+            return self._kept.text()
+
+    def print_to_log(self) -> None:
+        """Have what a handler prints go where errors go, to the log; no print fails a task.
+
+        Whoever reads it may be gone, and what is printed need not be Unicode.
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(2, 1)
+        self._files = tuple(
+            io.TextIOWrapper(
+                io.BufferedWriter(UnfailingFile(fd, self.add)),
+                encoding="utf-8", errors="backslashreplace", line_buffering=True,
+            )
+            for fd in (1, 2)
+        )  # fmt: skip
+        sys.stdout, sys.stderr = self._files
+
+
 class UnfailingFile(io.FileIO):
     """A file that takes what is written to it although nobody reads it any more."""
 
+    def __init__(self, fd: int, also: Callable[[bytes], None]) -> None:
+        super().__init__(fd, "w", closefd=False)
+        self._also = also
+
     def write(self, data: Any) -> int:
         """Return the number of bytes, whether or not they arrived."""
+        self._also(bytes(data))
         try:
             return super().write(data) or 0
         except OSError:
             return memoryview(data).nbytes
-
-
-def print_to_log() -> None:
-    """Have what a handler prints go where errors go, to the log; no print fails a task.
-
-    Whoever reads it may be gone, and what is printed need not be Unicode.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(2, 1)
-    sys.stdout, sys.stderr = (
-        io.TextIOWrapper(
-            io.BufferedWriter(UnfailingFile(fd, "w", closefd=False)),
-            encoding="utf-8", errors="backslashreplace", line_buffering=True,
-        )
-        for fd in (1, 2)
-    )  # fmt: skip

@@ -36,7 +36,6 @@ from khive_supervisor.store.tasks import TaskStore
 from khive_supervisor.tasks.model import Claim, Claimant
 from khive_supervisor.verbs.registry import Registry
 from khive_workers.common import runtime
-from khive_workers.role import output
 from khive_workers.role.candidates import (
     CandidateHandler,
     FailoverHandler,
@@ -47,6 +46,7 @@ from khive_workers.role.context import Memory, TaskContext
 from khive_workers.role.handlers import PythonHandler, TaskHandler, described
 from khive_workers.role.leftovers import WithoutLeftovers
 from khive_workers.role.loop import RoleLoop, Waker
+from khive_workers.role.output import PrintedText
 
 log = logs.get("khive.role")
 
@@ -101,7 +101,8 @@ def _serve(
     os.environ.update(request["env"])
     os.environ[processes.MARK] = request["worker"]
     processes.become_subreaper()
-    output.print_to_log()
+    printed = PrintedText()
+    printed.print_to_log()
     cwd = _enter(role)
     selector = selectors.DefaultSelector()
     memory = Memory(config, paths.env("KHIVE_SOCKET"), make_registry)
@@ -115,7 +116,7 @@ def _serve(
         candidates=offers(role),
         givers=role.tasks_from,
     )
-    notes = ClaimNotes(claimant, PriceList(config.prices))
+    notes = ClaimNotes(claimant, PriceList(config.prices), printed)
     handler = _make_handler(config, role, cwd, memory, selector, notes, make_registry)
     # It ends itself, too: the one who would kill it may be gone, and this hears of nothing here.
     signal.setitimer(signal.ITIMER_REAL, role.warm_timeout + LATE_GRACE)
@@ -151,13 +152,15 @@ class ClaimNotes:
     Attributes:
         tasks: the store of tasks.
         prices: what tokens cost that they say.
+        printed: what a function prints.
     """
 
     tasks: TaskStore
 
-    def __init__(self, claimant: Claimant, prices: PriceList) -> None:
+    def __init__(self, claimant: Claimant, prices: PriceList, printed: PrintedText) -> None:
         self._claimant = claimant
         self.prices = prices
+        self.printed = printed
 
     def note(self, claim: Claim, session: str, counted: int) -> None:
         """Store an agent's session, and what it had counted, with the claim."""
@@ -257,7 +260,7 @@ def _worker_of(
     def context(claim: Claim) -> TaskContext:
         return TaskContext(claim, memory, waker, notes.prices)
 
-    return PythonHandler(role.handler.python, context, waker)
+    return PythonHandler(role.handler.python, context, waker, notes.printed)
 
 
 def _limit_data(most: int) -> None:
