@@ -101,6 +101,10 @@ class StoreUnavailable(StoreError):
     retryable = True
 
 
+class TeamAway(StoreUnavailable):
+    """The team's server cannot be asked now, and nothing was handed to it: nothing was stored."""
+
+
 class StoreReplaced(StoreError):
     """The database that was open is not the one at its path: deleted, or replaced."""
 

@@ -112,7 +112,7 @@ SECTIONS = {
         "migrate team.commands Move this machine's store to a team's server, or a team's store to a FILE.",
         "join team.commands Join the team whose store is at URL: postgresql://user@host/database.",
         "leave team.commands Leave the team: its server is named no more, and this machine's own store is used again.",
-        "team team.members Who may see what of the team's store, and what each node has done with a purge.",
+        "team team.waiting Who may see what of the team's store, what was purged, and which writes wait here.",
         "audit commands.audit What was done to tasks, profiles and the configuration, as a chain of hashes.",
         "channels channels.commands Who is told what happens: [[channels]] of the configuration, and what was sent.",
         "index commands.index The vector index: its state, a new generation, its checksum.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -50,6 +51,7 @@ from khive_supervisor.sqlite.tasks.table import TaskTable
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.offices import OfficeTable
 from khive_supervisor.sqlite.team.replica import Replica, TeamClock
+from khive_supervisor.sqlite.team.waiting import WaitingTable
 from khive_supervisor.sqlite.vectors.generations import GenerationTable
 from khive_supervisor.sqlite.vectors.table import VectorTable
 from khive_supervisor.sqlite.workflows.runs import WorkflowTable
@@ -100,18 +102,22 @@ class SqliteStore(Store):
         )
         self.node, self._now = "", lease.now
         origin: Callable[[], str] = str
+        pin: Callable[[float | None], None] = _unpinned
         self._member: Callable[[], str | None] = _nobody
         if sharing is not None:
             team_clock = TeamClock(self.replica, wall=clock)
             self.node, self._now = self._node(), team_clock.now
             clock, origin = team_clock.wall_clock, team_clock.origin
             self._member = team_clock.member
+            pin = functools.partial(setattr, team_clock, "pinned")
         self._clock = clock
         self._chain = AuditTable(self.database, clock, actor, enabled=audited, origin=origin)
         self._make_facets(clock, self._chain)
         self.lists = ListingTable(self.database, self.entries, clock)
         self.changes = ChangeTable(self.database, self.entries, clock, actor)
         self.batches = BatchTable(self.database, clock)
+        hold = functools.partial(setattr, self.database, "held_back")
+        self.waiting = WaitingTable(self.database, self.node, clock, pin, hold)
         self.exchange = ExchangeTable(self.database, self.entries, self.vectors, clock)
 
     def _make_facets(self, clock: Callable[[], float], audit: AuditTable) -> None:
@@ -216,6 +222,10 @@ class SqliteStore(Store):
 
 def _nobody() -> str | None:
     return None
+
+
+def _unpinned(_at: float | None) -> None:
+    """Do nothing: a store of one machine has no waiting calls."""
 
 
 def _open(opening: Opening, gate: TextGate, sharing: Sharing | None = None) -> Database:

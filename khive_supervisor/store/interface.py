@@ -35,6 +35,7 @@ from khive_supervisor.store.tasks import (
     RoutingStore,
     TaskStore,
 )
+from khive_supervisor.store.team.waiting import WaitingStore
 from khive_supervisor.store.vectors import GenerationStore, VectorStore
 from khive_supervisor.store.workflows.offices import OfficeStore
 from khive_supervisor.store.workflows.runs import WorkflowStore
@@ -81,6 +82,7 @@ class Store(Protocol):
     injections: InjectionStore
     deliveries: DeliveryStore
     offices: OfficeStore
+    waiting: WaitingStore
     audit: AuditLog
 
     def close(self) -> None:

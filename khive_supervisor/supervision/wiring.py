@@ -49,8 +49,9 @@ from khive_supervisor.supervision.processes.zygote import ForkSpawner
 from khive_supervisor.supervision.reload.reloader import Configurable, Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.status import Status
+from khive_supervisor.supervision.team.applier import ApplierChild
 from khive_supervisor.supervision.team.errand import environment_for
-from khive_supervisor.supervision.team.replicator import NO_TEAM, ReplicatorChild
+from khive_supervisor.supervision.team.replicator import NO_TEAM, ReplicatorChild, TeamStatus
 from khive_supervisor.supervision.upgrade.handover import Upgrader, package_directory, try_out
 from khive_supervisor.supervision.upgrade.inherited import StartOptions, Strangers
 from khive_supervisor.supervision.watch.foothold import Foothold
@@ -105,6 +106,12 @@ class Parts:
         self.spawner = self._spawner(config)
         self.hook_worker = HookWorker(self.spawner, time.monotonic)
         self.replicator: ReplicatorChild | None = None
+        self.applier = ApplierChild(
+            environment=self.environment.variables,
+            connected=lambda: self.replicator is not None and self.replicator.connected,
+            on_exit=self.upkeep.wake,
+        )
+        self.upkeep.on_waiting = self.applier.found
         self.children = self._children(config)
         #: Whether HTTP is served from the start on; otherwise from the first wish for the page.
         self.serves_http = self.start.http or config.http.enabled
@@ -139,10 +146,18 @@ class Parts:
             policy = RestartPolicy.of(config)
             build = functools.partial(self.upkeep.builder.build, "something was purged", force=True)
             self.replicator = ReplicatorChild(
-                policy=policy, environment=variables, build_index=build
+                policy=policy,
+                environment=variables,
+                build_index=build,
+                on_state=self._team_changed,
             )
             children.append(self.replicator)
         return {one.name: one for one in children}
+
+    def _team_changed(self) -> None:
+        """The server is used again, or no more: what waits for it may be applied now."""
+        self.applier.connection_changed()
+        self.upkeep.wake()
 
     def _add_http(self, config: Config, settings: HttpSettings) -> HttpFront:
         """Have an HTTP worker among the children; it is not started yet."""
@@ -342,7 +357,7 @@ class Parts:
             "children": [child.describe() for child in self.wanted_children],
             "builder": self.upkeep.builder.progress_status(),
             "index": self.upkeep.index_state.describe(config.embedder.kind),
-            "team": NO_TEAM if self.replicator is None else self.replicator.team,
+            "team": self._team_status(),
             "freshness": self.watcher.describe(),
             "http": self.http.describe(self.children["http"]) if self.http else HTTP_OFF,
             **self.roles.describe(),
@@ -352,6 +367,17 @@ class Parts:
             "sessions_served": self.sessions.served,
             "sessions_hung": self.sessions.hung,
             "reload": self.reloader.describe(),
+        }
+
+    def _team_status(self) -> TeamStatus:
+        if self.replicator is None:
+            return NO_TEAM
+        found = self.applier.standing
+        return {
+            **self.replicator.team,
+            "waiting": found.waiting,
+            "waiting_seconds": found.age(time.time()),
+            "put_aside": found.aside,
         }
 
     def _overall(self) -> str:
@@ -366,8 +392,8 @@ class Parts:
 
     @property
     def processes(self) -> list[Child]:
-        """All children, the builder and the notifier among them."""
-        return [*self.children.values(), self.notifying, self.upkeep.builder]
+        """All children, the builder, the notifier and the applier among them."""
+        return [*self.children.values(), self.notifying, self.upkeep.builder, self.applier]
 
     @property
     def wanted_children(self) -> list[Child]:

@@ -63,15 +63,19 @@ class TurnMessage:
     def refusal(self) -> TurnRefusal:
         """Why the turn or the changes were refused."""
         said = json.loads(self.body)
-        return TurnRefusal(str(said["why"]), str(said["hint"]))
+        return TurnRefusal(str(said["why"]), str(said["hint"]), bool(said.get("away")))
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRefusal:
-    """Why something was not done, and what to do about it."""
+    """Why something was not done, and what to do about it.
+
+    `away`: nothing was stored, since the server cannot be asked now.
+    """
 
     why: str
     hint: str
+    away: bool = False
 
 
 def numbered(kind: MessageKind, position: LogPosition) -> TurnMessage:
@@ -81,7 +85,8 @@ def numbered(kind: MessageKind, position: LogPosition) -> TurnMessage:
 
 def refused(refusal: TurnRefusal) -> TurnMessage:
     """Return a refusal."""
-    body = json.dumps({"why": refusal.why, "hint": refusal.hint}).encode()
+    said = {"why": refusal.why, "hint": refusal.hint, "away": refusal.away}
+    body = json.dumps(said).encode()
     return TurnMessage(MessageKind.REFUSED, body)
 
 

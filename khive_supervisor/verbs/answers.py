@@ -79,7 +79,9 @@ FOUND: JsonObject = schema.record(
 STORED: JsonObject = schema.record(
     {
         "id": schema.text(),
-        "status": schema.text(choices=("stored", "restored", "already known", "merged")),
+        "status": schema.text(choices=("stored", "restored", "already known", "merged", "waiting")),
+        "waiting": schema.whole("Its number, if it waits for the team's server; it has no id yet."),
+        "note": schema.text(),
         "added": schema.record(description="What a known memory has got by this."),
         "not_taken": schema.record(description="What it keeps as it was."),
         "related": schema.array(
@@ -90,7 +92,7 @@ STORED: JsonObject = schema.record(
             "Earlier memories that may say the same or otherwise.",
         ),
     },
-    ["id", "status"],
+    ["status"],
 )
 
 

@@ -6,6 +6,7 @@ A pack groups verbs. Packs of other distributions register under the entry point
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.metadata
 import json
@@ -21,10 +22,11 @@ from jsonschema import Draft202012Validator
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience, Grant
 from khive_supervisor.control import measured
-from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
+from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound, TeamAway
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
+from khive_supervisor.verbs.away import keeping
 from khive_supervisor.verbs.coercion import ArgumentValidator, coerce
 from khive_supervisor.verbs.context import Context
 
@@ -35,6 +37,8 @@ ENTRY_POINTS = "khive.packs"
 #: A verb's name: its pack and what it does. Every client takes the MCP spelling of such a name.
 NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 NAME_LIMIT = 40
+#: The verb that runs others.
+BATCH = "batch.run"
 #: Characters of an offending value that an error repeats.
 SHOWN = 80
 #: Unknown arguments that an error names.
@@ -81,6 +85,10 @@ class Verb:
     #: Only reads and writes the store, in milliseconds, and searches nothing: it can be one of a
     #: batch, and is rolled back with the others.
     in_batch: bool = False
+    #: Writes what a session has to say of memories, and may do so later: where the user has it so,
+    #: a call that a team's server is away for is kept on this machine (`verbs.away`). It has to be
+    #: `in_batch`, or a batch itself.
+    may_wait: bool = False
     #: Waits for something to happen: other calls of its session go on meanwhile. It waits with
     #: `context.pause`, which ends when nobody waits for the answer any more.
     waits: bool = False
@@ -224,11 +232,20 @@ class Registry:
                 raise an_operators_here(verb.name, why, arguments)
         began = time.perf_counter()
         try:
+            if self._may_wait(verb, arguments) and keeping.waits_if_away(context):
+                return _later_if_away(context, verb, arguments)
             context.catch_up()
             return verb.handler(context, arguments)
         finally:
             surface = SURFACES.get(context.session.kind, context.session.kind)
             measured.took(measured.CALL, f"{verb.name},{surface}", began)
+
+    def _may_wait(self, verb: Verb, arguments: Arguments) -> bool:
+        """Return whether a call may wait: a batch may if each of its calls may, or only reads."""
+        if verb.name != BATCH or not verb.may_wait:
+            return verb.may_wait
+        named = [self._verbs.get(str(one.get("verb"))) for one in arguments["calls"]]
+        return all(one is not None and (one.may_wait or one.read_only) for one in named)
 
     def _check(self, verb: Verb, arguments: Any) -> None:
         problems = [_explain(error) for error in self._validators[verb.name].iter_errors(arguments)]
@@ -249,9 +266,20 @@ class Registry:
                 log.error("pack.warm_failed", pack=pack.name, error=repr(error))
 
 
+def _later_if_away(context: Context, verb: Verb, arguments: Arguments) -> Answer:
+    """Run a verb; if the team's server is away, or earlier calls wait, have the call wait."""
+    with context.whole_store.waiting.behind():
+        try:
+            with contextlib.suppress(TeamAway):  # its own turn brings what is newer, or it waits
+                context.catch_up()
+            return verb.handler(context, arguments)
+        except TeamAway as away:
+            return keeping.keep(context, verb.name, arguments, away)
+
+
 def _alone(verb: Verb) -> str:
     """Return why a verb is not for batches, as the end of a sentence."""
-    if verb.name == "batch.run":
+    if verb.name == BATCH:
         return "it is one"
     if verb.waits:
         return "it waits, and nobody could write meanwhile"

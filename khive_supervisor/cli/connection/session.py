@@ -19,6 +19,7 @@ from khive_supervisor.config.load import LoadedConfig, load
 from khive_supervisor.control.client import ControlClient
 from khive_supervisor.errors import KhiveError, NotRunning
 from khive_supervisor.host import holder, paths
+from khive_supervisor.team.waiting import WAITING
 from khive_supervisor.text.plain_json import JsonObject
 
 T = TypeVar("T")
@@ -58,12 +59,17 @@ class Invocation:
             return session.request(verb, without_none(given))
 
     def emit(self, data: T, render: Callable[[T], str], *, exact: bool = False) -> None:
-        """Print a result as `output.emit` does."""
-        emit(data, self.as_json, render, exact=exact)
+        """Print a result as `output.emit` does; of a write that waits, that it does."""
+        waits = isinstance(data, Mapping) and data.get("status") == WAITING and "note" in data
+        emit(data, self.as_json, _note_of if waits else render, exact=exact)
 
     def show(self, verb: str, render: Callable[[Any], str], **given: Any) -> None:
         """Print what a verb answers."""
         self.emit(self.ask(verb, **given), render)
+
+
+def _note_of(answer: Any) -> str:
+    return str(answer["note"])
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -40,7 +40,8 @@ def check_team(config: Config, socket_path: str) -> Iterable[Check]:
     state, behind = str(team.get("state", "off")), int(team.get("behind", 0))
     problem = str(team.get("problem", ""))
     if state != "connected":
-        fix = "Writes fail until it is back; reading goes on. docs/team.md says what to look at."
+        wait = "wait on this machine" if config.store.away == "wait" else "fail"
+        fix = f"Writes {wait} until it is back; reading goes on. docs/team.md says what to look at."
         yield Check("team", "fail", f"The server is not used: {state}", problem, fix)
     elif behind > BEHIND_WARN:
         why = "The disk or a processor of this machine does not keep up."
@@ -52,6 +53,7 @@ def check_team(config: Config, socket_path: str) -> Iterable[Check]:
     yield from _server(config)
     yield from _clock(team)
     yield from _kept(team)
+    yield from _waiting(team)
     if problem := str(team.get("audit", "")):
         fix = "khive-supervisor audit verify says more of each chain; so does docs/audit.md."
         yield Check("team audit", "fail", "Heads of audit chains do not fit", problem, fix)
@@ -109,3 +111,15 @@ def _kept(team: Mapping[str, Any]) -> Iterable[Check]:
         why = "This copy did not fit what the server has: it may hold what is lost there."
         fix = "docs/team.md says how to look, and to import it; then remove the file."
         yield Check("team copies", "warn", f"{path} is kept", why, fix)
+
+
+def _waiting(team: Mapping[str, Any]) -> Iterable[Check]:
+    """Writes of this machine that the team does not have."""
+    if count := team.get("waiting", 0):
+        why = "They were made while the server was away, and are stored by themselves once it is."
+        fix = "khive-supervisor team waiting lists them."
+        yield Check("team waiting", "warn", f"Writes that wait here: {count}", why, fix)
+    if count := team.get("put_aside", 0):
+        why = "The team's server is back, and they failed for good: nothing else has them."
+        fix = "khive-supervisor team waiting says why; `retry` or `drop` each."
+        yield Check("team waiting", "warn", f"Writes that could not be stored: {count}", why, fix)

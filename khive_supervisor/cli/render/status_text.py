@@ -82,10 +82,30 @@ def _team_lines(team: Shown) -> list[str]:
         if team["state"] == "connected" and isinstance(nodes, list):
             line += f"; nodes: {', '.join(nodes)}"
     lines = [line, *([f"        {team['problem']}"] if team.get("problem") else [])]
+    lines += [f"        {text}" for text in _waiting_words(team)]
     kept = team.get("kept")
     if isinstance(kept, list) and kept:
         lines.append(f"        what did not fit was replaced, and is kept: {', '.join(kept)}")
     return lines
+
+
+def _waiting_words(team: Shown) -> list[str]:
+    """Return what waits on this machine for the server, and what was put aside."""
+    found = []
+    waiting, aside = team.get("waiting"), team.get("put_aside")
+    if isinstance(waiting, int) and waiting:
+        ago = duration(float(str(team.get("waiting_seconds", 0))))
+        what = "waits" if waiting == 1 else "wait"
+        found.append(
+            f"{counted(waiting, 'write')} {what} here for the server, for up to {ago}: "
+            "`khive-supervisor team waiting` lists them"
+        )
+    if isinstance(aside, int) and aside:
+        found.append(
+            f"{counted(aside, 'write')} could not be stored: "
+            "`khive-supervisor team waiting` says why"
+        )
+    return found
 
 
 def _upgrade_lines(upgrade: Shown) -> list[str]:

@@ -27,6 +27,9 @@ _START = "To use it: khive-supervisor stop; khive-supervisor start --background"
 _ADD = "`export` this machine's own memories, and `import` them once you are in."
 
 
+_ANYWAY = "Although writes of this machine wait, which the team does not have yet."
+
+
 @click.command()
 @click.option(
     "--to",
@@ -36,8 +39,9 @@ _ADD = "`export` this machine's own memories, and `import` them once you are in.
     help="postgresql://user@host/database, or a file that does not exist.",
 )
 @click.option("--dry-run", is_flag=True, help="Look at both sides, and change nothing.")
+@click.option("--anyway", is_flag=True, help=_ANYWAY)
 @common_options
-def migrate(run: Invocation, target: str, dry_run: bool) -> None:
+def migrate(run: Invocation, target: str, dry_run: bool, anyway: bool) -> None:
     """Move this machine's store to a team's server, or a team's store to a FILE.
 
     What was moved is compared row by row, and where it was stays as it is. To a server: this
@@ -48,6 +52,7 @@ def migrate(run: Invocation, target: str, dry_run: bool) -> None:
     if "://" in target:
         _to_server(run, target, dry_run)
     else:
+        _refuse_waiting(loaded(run.config_file).config, anyway=anyway or dry_run)
         _to_file(run, os.path.abspath(target), dry_run)
 
 
@@ -161,8 +166,9 @@ def _joined_text(done: Moved, config: Config, file: str) -> str:
 
 
 @click.command()
+@click.option("--anyway", is_flag=True, help=_ANYWAY)
 @common_options
-def leave(run: Invocation) -> None:
+def leave(run: Invocation, anyway: bool) -> None:
     """Leave the team: its server is named no more, and this machine's own store is used again.
 
     The supervisor is stopped. The copy of the team's store stays where it is, to be removed or
@@ -172,6 +178,7 @@ def leave(run: Invocation) -> None:
     found = loaded(run.config_file)
     if not found.config.store.url:
         raise InvalidInput("This machine is in no team.", hint="`join` is how to get into one.")
+    _refuse_waiting(found.config, anyway=anyway)
     _give_up_roles(run.config_file, found.config)
     end_supervisor(run.config_file)
     done = _errand(found.config, "leave", "")
@@ -223,6 +230,21 @@ def _at(config: Config, url: str) -> Config:
     store = replace(config.store, url=address.url, path=replica_path(plain, address.url))
     password = config.password if config.store.url == address.url else ""
     return replace(config, store=store, plain_store=plain, password=password)
+
+
+def _refuse_waiting(config: Config, *, anyway: bool) -> None:
+    """Refuse to go on while writes of this machine wait, which would stay behind."""
+    if anyway or not config.store.url or not os.path.exists(config.store.path):
+        return
+    with open_store(config) as store:
+        found = store.waiting.standing()
+    if found:
+        raise InvalidInput(
+            f"{found.waiting + found.aside} writes of this machine are not with the team yet.",
+            hint="They are stored by themselves once its server is back; `khive-supervisor team "
+            "waiting` lists them, with those that could not be. --anyway leaves them beside "
+            f"{config.store.path}, where `join` finds them again.",
+        )
 
 
 def _refuse_replica(config: Config) -> None:

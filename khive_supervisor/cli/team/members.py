@@ -22,7 +22,7 @@ _ALL = "every namespace, also those to come"
 
 @click.group("team")
 def team() -> None:
-    """Who may see what of the team's store, and what each node has done with a purge."""
+    """Who may see what of the team's store, what was purged, and which writes wait here."""
 
 
 @team.command()
@@ -127,13 +127,11 @@ def _users_text(found: Moved) -> str:
 
 
 def _errand(run: Invocation, what: str, asked: str) -> Moved:
-    return errand.run(_in_a_team(loaded(run.config_file).config), what, file=asked)
+    return errand.run(in_a_team(loaded(run.config_file).config), what, file=asked)
 
 
-def _in_a_team(config: Config) -> Config:
+def in_a_team(config: Config) -> Config:
+    """Return a configuration that names a team's server; raises InvalidInput for another."""
     if not config.store.url:
         raise InvalidInput("This machine is in no team.", hint="`join` is how to get into one.")
     return config
-
-
-COMMANDS = (team,)

@@ -54,6 +54,16 @@ class StoreSettings:
         applies="session",
         choices=("replica", "newest"),
     )
+    away: Literal["refuse", "wait"] = users_own(
+        "refuse",
+        "text",
+        "In a team: what becomes of what sessions write of memories while the server is away. "
+        "`refuse`: it fails at once, and nothing is stored. `wait`: it is kept on this machine, "
+        "and stored in its order once the server is back. Tasks, budgets and schedules never "
+        "wait.",
+        applies="session",
+        choices=("refuse", "wait"),
+    )
     allow_network_filesystem: bool = users_own(
         False,
         "boolean",

@@ -33,6 +33,7 @@ PACK = Pack(
             ("calls",),
             description=f"At most {MOST} calls and {SECONDS:g} seconds. Verbs that search, wait, "
             "or ask anybody but the store are refused. The answers are in `results`.",
+            may_wait=True,
             audience=Audience.AGENT,
         ),
     ),

@@ -39,7 +39,7 @@ class BatchCall(TypedDict):
 def run(context: Context, args: Arguments) -> Answer:
     """Run calls in order; the first that fails has nothing of any of them done."""
     calls = _checked(context, args["calls"])
-    prepared = _Prepared.of(context, calls)
+    prepared = PreparedEmbedder.of(context, calls)
     hints: list[Mapping[str, object]] = []
     with context.within_batch(prepared, hints.append), context.store.transaction():
         known = _known(context, args)
@@ -132,7 +132,7 @@ def _note(context: Context, args: Arguments, answers: Sequence[Mapping[str, Any]
 # --- what is done before and after, so that nobody waits for it with the store locked -----------
 
 
-class _Prepared(Embedder):
+class PreparedEmbedder(Embedder):
     """Vectors of texts that are known before the store is locked; no others can be had."""
 
     def __init__(self, embedder: Embedder, vectors: Mapping[str, Any]) -> None:
@@ -142,13 +142,16 @@ class _Prepared(Embedder):
 
     @property
     def model_id(self) -> str:
+        """Return the model of the embedder whose vectors these are."""
         return self._model_id
 
     @property
     def dimensions(self) -> int:
+        """Return how many numbers a vector has."""
         return self._dimensions
 
     def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return vectors of texts that were embedded before; raises EmbedderUnavailable."""
         try:
             rows = [self._vectors[text] for text in texts]
         except KeyError:

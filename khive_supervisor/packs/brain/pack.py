@@ -22,13 +22,14 @@ _LABEL: JsonObject = schema.text(shortest=1, longest=200)
 _PROFILES_FOUND = schema.record({"profiles": schema.array(schema.record())}, ["profiles"])
 _RECORDED = schema.record(
     {
-        "status": schema.text(choices=("recorded", "duplicate")),
+        "status": schema.text(choices=("recorded", "duplicate", "waiting")),
+        "waiting": schema.whole("Its number, if it waits for the team's server."),
         "profile": schema.text(),
         "weight": schema.number(),
         "counted": schema.number(),
         "note": schema.text(),
     },
-    ["status", "profile", "weight", "counted"],
+    ["status"],
 )
 _CREATED = schema.record({"name": schema.text(), "weights": schema.record()}, ["name", "weights"])
 
@@ -61,6 +62,7 @@ PACK = Pack(
             with_roles=False,
             rare=frozenset(("profile", "scorer_run", "serve")),
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(

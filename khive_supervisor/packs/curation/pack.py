@@ -53,6 +53,7 @@ PACK = Pack(
             description="Pins do not change how a search ranks.",
             idempotent=True,
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(

@@ -23,6 +23,7 @@ PACK = Pack(
             "are named. supersedes takes the second out of every search.",
             idempotent=True,
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -32,6 +33,7 @@ PACK = Pack(
             linking.ENDS,
             ("from", "kind", "to"),
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(

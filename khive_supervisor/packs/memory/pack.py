@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from khive_supervisor.access.grant import Audience
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.memory import listed
+from khive_supervisor.packs.memory import listed, waiting
 from khive_supervisor.packs.memory.history import LEARN_COMMITS
 from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
 from khive_supervisor.packs.truth import changing, recalling
@@ -132,8 +132,10 @@ def recall(context: Context, args: Arguments) -> Answer:
     where = entry_filter(context, args, COLLECTIONS[args.get("in", "memory")])
     kind = serving.RECALL if where.collection == "memory" else serving.SEARCH
     if listed.asks_for_nothing(args) and "as_of" not in args:
-        return listed.newest(context, args, where, kind)
-    return recalling.search(context, args, where, kind)
+        found = listed.newest(context, args, where, kind)
+    else:
+        found = recalling.search(context, args, where, kind)
+    return waiting.with_waiting(context, args, where, found)
 
 
 def get(context: Context, args: Arguments) -> Answer:
@@ -250,6 +252,7 @@ PACK = Pack(
                 ("salience", "decay", "source", "namespace", "valid_from", "valid_until")
             ),
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -314,6 +317,7 @@ PACK = Pack(
             idempotent=True,
             tool=True,
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -324,6 +328,7 @@ PACK = Pack(
             ("ids",),
             idempotent=True,
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         Verb(
@@ -346,6 +351,7 @@ PACK = Pack(
             tool=True,
             rare=frozenset(("kind", "salience", "source")),
             in_batch=True,
+            may_wait=True,
             audience=Audience.AGENT,
         ),
         LEARN_COMMITS,

@@ -32,4 +32,6 @@ class BatchTable(BatchLog):
                 "batches", namespace=gate.said(namespace, "namespace"), key=gate.said(key, "key"),
                 digest=digest, at=self._clock(), ids=json.dumps(list(ids)),
             )  # fmt: skip
-            self._database.rows("DELETE FROM batches WHERE id <= ?", [number - KEPT])
+            # One of no namespace says which waiting call of a node was applied last.
+            sql = "DELETE FROM batches WHERE id <= ? AND namespace <> ''"
+            self._database.rows(sql, [number - KEPT])

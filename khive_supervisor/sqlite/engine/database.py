@@ -13,7 +13,13 @@ from typing import Any
 import apsw
 
 from khive_supervisor.control import measured
-from khive_supervisor.errors import InvalidInput, StoreError, StoreReplaced, StoreUnavailable
+from khive_supervisor.errors import (
+    InvalidInput,
+    StoreError,
+    StoreReplaced,
+    StoreUnavailable,
+    TeamAway,
+)
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, gone, replaced
@@ -54,6 +60,8 @@ class Database:
         self._sharing = sharing
         #: The transaction that is open may change what is shared.
         self._shares = False
+        #: Why nothing that is shared may be changed now; empty: it may.
+        self.held_back = ""
         #: What every text passes that is to be kept.
         self.gate = gate or TextGate()
         self._guard = TextGuard(self.gate)
@@ -194,7 +202,11 @@ class Database:
             assert local or self._shares, "a transaction of local tables changes a shared one"
             return None
         self._shares = not local
-        return None if local else sharing.take(connection)
+        if local:
+            return None
+        if self.held_back:
+            raise TeamAway(f"Nothing was written: {self.held_back}.", hint="Try again later.")
+        return sharing.take(connection)
 
     @contextmanager
     def roomy(self) -> Iterator[None]:

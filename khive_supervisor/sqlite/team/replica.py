@@ -152,6 +152,8 @@ class TeamClock:
         self._wall = wall
         self._row: Replica | None = None
         self._read_at = -_CLOCK_AGE
+        #: When what is written now counts as written; None: when it is.
+        self.pinned: float | None = None
 
     def now(self) -> Moment:
         """Return the moment by the server's clock; its boot is the team's.
@@ -168,7 +170,9 @@ class TeamClock:
         return Moment(f"team:{row.server}", own.at + row.ahead)
 
     def wall_clock(self) -> float:
-        """Return unix seconds: the server's, else this machine's."""
+        """Return unix seconds: the server's, else this machine's, unless they are pinned."""
+        if self.pinned is not None:
+            return self.pinned
         row, own = self._current()
         return own.at + row.ahead if row is not None and row.boot == own.boot else self._wall()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from khive_supervisor.errors import Denied, StoreUnavailable
+from khive_supervisor.errors import Denied, StoreUnavailable, TeamAway
 from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, SHARED
 from khive_supervisor.sqlite.team import replica
@@ -110,7 +110,7 @@ class SharedWrites(Sharing):
             self._client.catch_up()
         except StoreUnavailable as error:
             why = error.message.removeprefix("Nothing was written: ")
-            raise StoreUnavailable(
+            raise TeamAway(
                 f"This node cannot be brought up to date now, and `store.reads` is newest: {why}",
                 hint='Try again, or read what is here: `store.reads = "replica"`.',
             ) from None

@@ -8,7 +8,7 @@ import socket
 import time
 
 from khive_supervisor.control.client import check_peer
-from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.errors import StoreUnavailable, TeamAway
 from khive_supervisor.host import paths
 from khive_supervisor.team.messages import (
     Garbled,
@@ -44,7 +44,7 @@ class TurnClient:
         """Wait for the turn; return how far the replica has come.
 
         Raises:
-            StoreUnavailable: it is not to be had now.
+            TeamAway: it is not to be had now.
         """
         kept = self._sock is not None
         try:
@@ -64,7 +64,7 @@ class TurnClient:
         """Wait until the replica holds the newest change that the server had when this was asked.
 
         Raises:
-            StoreUnavailable: that is not to be had now.
+            TeamAway: that is not to be had now.
         """
         for attempt in (1, 2):
             try:
@@ -82,7 +82,8 @@ class TurnClient:
         """Have a change accepted; return its number and nonce. The turn is over then.
 
         Raises:
-            StoreUnavailable: it was not accepted, or nobody knows; the message says which.
+            TeamAway: it was not accepted, since the server was lost.
+            StoreUnavailable: it was refused, or nobody knows; the message says which.
         """
         try:
             answer = self._exchange(TurnMessage(MessageKind.CHANGES, change.encode()))
@@ -111,7 +112,8 @@ class TurnClient:
 
     def _position(self, answer: TurnMessage, expected: MessageKind) -> LogPosition:
         if answer.kind is MessageKind.REFUSED:
-            raise StoreUnavailable(answer.refusal.why, hint=answer.refusal.hint)
+            kind = TeamAway if answer.refusal.away else StoreUnavailable
+            raise kind(answer.refusal.why, hint=answer.refusal.hint)
         if answer.kind is not expected:
             self.close()
             raise _away(f"the replicator answered {answer.kind.name}")
@@ -149,7 +151,7 @@ class TurnClient:
         return sock
 
 
-def _away(why: str) -> StoreUnavailable:
-    return StoreUnavailable(
+def _away(why: str) -> TeamAway:
+    return TeamAway(
         f"Nothing was written: the team's server cannot be asked now ({why}).", hint=_HINT
     )

@@ -24,6 +24,7 @@ from khive_supervisor.store.journal.model import JournalFilter
 from khive_supervisor.store.vectors import Generation, VectorStats
 from khive_supervisor.store.workflows.offices import SCHEDULES, channel_office
 from khive_supervisor.supervision.maintenance.following import TranscriptFollower
+from khive_supervisor.team.waiting import Standing
 from khive_supervisor.workflows.definitions import as_dict
 from khive_supervisor.workflows.model import NewSchedule
 
@@ -152,6 +153,10 @@ class Maintenance:
         self._settled = quiet
         found = os.stat(self._wal)
         self._wal_seen = (found.st_size, found.st_mtime_ns)
+
+    def waiting_writes(self) -> Standing:
+        """Return how many writes wait on this machine for its team's server."""
+        return self.store.waiting.standing()
 
     def forget_tasks(self) -> None:
         """Delete some of the tasks that ended long ago; the others at the next calls."""

@@ -17,6 +17,7 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance
 from khive_supervisor.supervision.processes.builder import Builder
+from khive_supervisor.team.waiting import Standing
 
 log = logs.get("khive.supervisor")
 _T = TypeVar("_T")
@@ -37,6 +38,8 @@ class Upkeep:
         self.model_id = model_id
         self.index_state = IndexStatus()
         self.builder = Builder(environment=environment, on_exit=self.check_again, clock=clock)
+        #: Is told what waits for a team's server, at each look.
+        self.on_waiting: Callable[[Standing], object] = bool
         self._config = config
         self._can_build = can_build
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
@@ -71,6 +74,7 @@ class Upkeep:
 
     async def look(self) -> IndexStatus:
         """The state of the index as of now."""
+        await self._look_at_waiting()
         self.index_state = await self._in_thread(Maintenance.look)
         return self.index_state
 
@@ -100,7 +104,13 @@ class Upkeep:
                 log.warning("maintenance.failed", error=str(error))
             await self._pause()
 
+    async def _look_at_waiting(self) -> None:
+        """Look at what waits for a team's server; a store of one machine has nothing such."""
+        if self._config.store.url:
+            self.on_waiting(await self._in_thread(Maintenance.waiting_writes))
+
     async def _tend(self) -> None:
+        await self._look_at_waiting()  # what follows may need the server
         await self._in_thread(Maintenance.checkpoint)
         await self._in_thread(Maintenance.forget_tasks)
         await self._in_thread(Maintenance.forget_executions)

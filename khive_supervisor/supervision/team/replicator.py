@@ -42,6 +42,10 @@ class TeamStatus(TypedDict):
     offices: NotRequired[list[str]]
     #: Copies of what did not fit and was replaced.
     kept: NotRequired[list[str]]
+    #: Writes that wait on this machine, for how long the first does, and those put aside.
+    waiting: NotRequired[int]
+    waiting_seconds: NotRequired[float]
+    put_aside: NotRequired[int]
 
 
 #: The store is this machine's own.
@@ -58,6 +62,8 @@ class ReplicatorChild(Child):
     reports: ClassVar[bool] = True
     #: Has an index built from what is stored now.
     build_index: Callable[[], object] = bool
+    #: Is told when the server is used again, or no more.
+    on_state: Callable[[], object] = bool
     team: TeamStatus = field(default_factory=lambda: TeamStatus(state="starting"))
 
     def reported(self, said: JsonObject) -> None:
@@ -67,6 +73,13 @@ class ReplicatorChild(Child):
             self.build_index()
         if any(before.get(key) != self.team.get(key) for key in ("state", "problem", "peers")):
             log.info("team.state", team=dict(self.team))
+        if before["state"] != self.team["state"]:
+            self.on_state()
+
+    @property
+    def connected(self) -> bool:
+        """Return whether the server is used now."""
+        return self.running and self.team["state"] == "connected"
 
 
 def join(config: Config, variables: Mapping[str, str]) -> None:

@@ -88,6 +88,8 @@ class ServedTurn:
         self._change = PartedChange(())
         self._nonce = uuid.uuid4().bytes
         self._why = ""
+        #: Whether it was looked whether the server has the changes, since it was lost.
+        self._looked = False
         self._acts: dict[TurnAction, Callable[[], TurnEvent | None]] = {
             TurnAction.LOCK: self._lock,
             TurnAction.GRANT: self._grant,
@@ -96,7 +98,7 @@ class ServedTurn:
             TurnAction.TELL_ACCEPTED: self._tell_accepted,
             TurnAction.REFUSE_AWAY: self._refuse_away,
             TurnAction.REFUSE_LATE: self._refuse_late,
-            TurnAction.REFUSE_LOST: self._refuse_away,
+            TurnAction.REFUSE_LOST: self._refuse_lost,
             TurnAction.REFUSE_UNKNOWN: self._refuse_unknown,
         }
 
@@ -162,7 +164,7 @@ class ServedTurn:
             self._host.failed(error)
             return TurnEvent.UNKNOWN
         if found is None:
-            self._why = "its connection was lost"
+            self._why, self._looked = "its connection was lost", True
             return TurnEvent.MISSING
         self._position = LogPosition(found, self._nonce)
         return TurnEvent.FOUND
@@ -192,8 +194,15 @@ class ServedTurn:
         self._writer.send(numbered(MessageKind.ACCEPTED, self._position))
 
     def _refuse_away(self) -> None:
+        self._refuse_unwritten(away=True)
+
+    def _refuse_lost(self) -> None:
+        # What the server itself refuses it would refuse later, too.
+        self._refuse_unwritten(away=self._looked)
+
+    def _refuse_unwritten(self, *, away: bool) -> None:
         why = f"The team's server cannot be written to now: {self._why or 'it is away'}"
-        self._refuse(f"{why.rstrip('.?')}.", _TRY_AGAIN)
+        self._refuse(f"{why.rstrip('.?')}.", _TRY_AGAIN, away=away)
 
     def _refuse_late(self) -> None:
         self._refuse(
@@ -207,5 +216,5 @@ class ServedTurn:
             "Look, once it is connected again, before you repeat it.",
         )
 
-    def _refuse(self, why: str, hint: str) -> None:
-        self._writer.send(refused(TurnRefusal(why, hint)))
+    def _refuse(self, why: str, hint: str, *, away: bool = False) -> None:
+        self._writer.send(refused(TurnRefusal(why, hint, away)))

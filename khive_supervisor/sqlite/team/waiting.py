@@ -1,0 +1,290 @@
+"""Waiting calls in a small SQLite file beside the replica, which nothing else writes to.
+
+A file of its own: a replica that is taken anew is put together of what the server has, and a step
+of the shared schema waits for the last node of a team.
+"""
+
+# ruff: noqa: S608 - statements name this module's own columns; values are bound
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import apsw
+
+from khive_supervisor.errors import NotFound, StoreError, StoreUnavailable
+from khive_supervisor.sqlite.engine.database import Database
+from khive_supervisor.sqlite.engine.errors import translated
+from khive_supervisor.store.team.waiting import WaitingStore
+from khive_supervisor.tasks import lease
+from khive_supervisor.team.waiting import (
+    MOST,
+    MOST_BYTES,
+    CallerData,
+    CallTime,
+    NewWaitingCall,
+    Standing,
+    WaitingCall,
+)
+
+#: The file's name in the replica's directory.
+FILE = "waiting.db"
+#: Milliseconds that one process waits for another's transaction, which is a few rows.
+_BUSY = 5000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  key BLOB NOT NULL UNIQUE,
+  wall REAL NOT NULL,
+  boot TEXT NOT NULL,
+  since_boot REAL NOT NULL,
+  verb TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  arguments TEXT NOT NULL,
+  caller TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT ''
+) STRICT
+"""
+_COLUMNS = (
+    "number, key, wall, boot, since_boot, verb, namespace, arguments, caller, attempts, error"
+)
+_FIRST = f"SELECT {_COLUMNS} FROM calls WHERE error = '' ORDER BY number LIMIT 1"
+_SIZE = "SELECT count(*), coalesce(sum(length(arguments) + length(caller)), 0) FROM calls"
+_STANDING = (
+    "SELECT count(*) FILTER (WHERE error = ''), min(wall) FILTER (WHERE error = ''), "
+    "count(*) FILTER (WHERE error <> '') FROM calls"
+)
+
+
+def waiting_file(store_path: str) -> str:
+    """Return the file with the calls that wait beside a replica."""
+    return os.path.join(os.path.dirname(store_path), FILE)
+
+
+class WaitingTable(WaitingStore):
+    """`WaitingStore` on SQLite; a connection for each use, so that none outlives a fork.
+
+    Args:
+        database: the replica.
+        node: this node's name; empty: the store is this machine's own.
+        clock: unix seconds, by the team's server where its clock is known.
+        pin: has what is written count as written at a moment; None: when it is.
+        hold: has writes raise TeamAway for a reason; empty: has them go on.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        node: str,
+        clock: Callable[[], float],
+        pin: Callable[[float | None], None],
+        hold: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._node = node
+        self._clock = clock
+        self._pin = pin
+        self._hold = hold
+        self._path = waiting_file(database.path)
+
+    # --- the file -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opened(self) -> Iterator[apsw.Connection]:
+        """Give a connection in a transaction that takes the file's lock."""
+        try:
+            if not os.path.exists(self._path):
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            flags = apsw.SQLITE_OPEN_READWRITE
+            with closing(apsw.Connection(self._path, flags=flags)) as connection:
+                connection.set_busy_timeout(_BUSY)
+                # What was dropped or applied is not to be found in the file, and what was
+                # acknowledged survives a power cut.
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    connection.execute(_SCHEMA)
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        except apsw.Error as error:
+            raise self._error(error) from error
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._path} cannot be used: {error.strerror}.",
+                hint="Nothing was kept. Make its directory writable, and try again.",
+            ) from error
+
+    def _rows(self, sql: str, bindings: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return rows of the file; none where it is not there."""
+        if not self._node or not os.path.exists(self._path):
+            return []
+        try:
+            flags = apsw.SQLITE_OPEN_READWRITE  # a journal that a killed process left is put back
+            with closing(apsw.Connection(self._path, flags=flags)) as connection:
+                connection.set_busy_timeout(_BUSY)
+                if not connection.table_exists(None, "calls"):
+                    return []
+                return connection.execute(sql, bindings).fetchall()
+        except apsw.Error as error:
+            raise self._error(error) from error
+
+    def _error(self, error: apsw.Error) -> StoreError:
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.CantOpenError):
+            return StoreError(
+                f"The file with the writes that wait for the team's server cannot be used: "
+                f"{self._path}: {error}.",
+                hint="Move it away to go on without what it holds; nothing was stored.",
+            )
+        return translated(error, self._path)
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def keep(self, call: NewWaitingCall) -> int:
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        caller = json.dumps(call.caller, ensure_ascii=False)
+        with self._opened() as connection:
+            sizes: list[tuple[Any, ...]] = connection.execute(_SIZE).fetchall()
+            count, size = sizes[0]
+            if count >= MOST or size + len(arguments) + len(caller) > MOST_BYTES:
+                raise StoreUnavailable(
+                    f"The team's server is away, and {count} writes ({size >> 20} MiB) wait on "
+                    "this machine already: no more are kept. Nothing was stored.",
+                    hint="Try again once the server is back. `khive-supervisor team waiting` "
+                    "shows what waits.",
+                )
+            connection.execute(
+                "INSERT INTO calls (key, wall, boot, since_boot, verb, namespace, arguments, "
+                "caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    call.key, call.time.wall, call.time.boot, call.time.since_boot, call.verb,
+                    call.namespace, arguments, caller,
+                ),
+            )  # fmt: skip
+            return connection.last_insert_rowid()
+
+    def standing(self) -> Standing:
+        rows = self._rows(_STANDING)
+        return Standing(*rows[0]) if rows else Standing()
+
+    def all(self) -> list[WaitingCall]:
+        return [_call(row) for row in self._rows(f"SELECT {_COLUMNS} FROM calls ORDER BY number")]
+
+    def last(self, limit: int) -> list[WaitingCall]:
+        sql = f"SELECT {_COLUMNS} FROM calls ORDER BY number DESC LIMIT ?"
+        return [_call(row) for row in self._rows(sql, [limit])][::-1]
+
+    def first(self, done: int | None = None) -> WaitingCall | None:
+        if not self._rows(_FIRST):
+            return None
+        with self._opened() as connection:
+            if done is not None:
+                connection.execute("DELETE FROM calls WHERE number = ?", (done,))
+            rows = connection.execute(_FIRST).fetchall()
+            if not rows:
+                return None
+            found = _call(rows[0])
+            _count_attempt(connection, found.number, 1)
+            return replace(found, attempts=found.attempts + 1)
+
+    def put_back(self, number: int) -> None:
+        with self._opened() as connection:
+            _count_attempt(connection, number, -1)
+
+    def put_aside(self, number: int, error: str) -> None:
+        with self._opened() as connection:
+            sql = "UPDATE calls SET error = ? WHERE number = ?"
+            connection.execute(sql, (error or "It failed.", number))
+
+    def retry(self, number: int) -> None:
+        self._named(number)
+        with self._opened() as connection:
+            sql = "UPDATE calls SET error = '', attempts = 0 WHERE number = ?"
+            connection.execute(sql, (number,))
+
+    def drop(self, number: int) -> WaitingCall:
+        found = self._named(number)
+        with self._opened() as connection:
+            connection.execute("DELETE FROM calls WHERE number = ?", (number,))
+        return found
+
+    def _named(self, number: int) -> WaitingCall:
+        rows = self._rows(f"SELECT {_COLUMNS} FROM calls WHERE number = ?", [number])
+        if not rows:
+            raise NotFound(
+                f"No write {number} waits here: it was stored, or dropped.",
+                hint="`khive-supervisor team waiting` lists those that do.",
+            )
+        return _call(rows[0])
+
+    # --- the replica ----------------------------------------------------------------------------
+
+    @contextmanager
+    def behind(self) -> Iterator[None]:
+        count = self.standing().waiting if self._node else 0
+        self._hold(f"{count} earlier writes of this machine wait for it" if count else "")
+        try:
+            yield
+        finally:
+            self._hold("")
+
+    @contextmanager
+    def applying(self, call: WaitingCall) -> Iterator[float | None]:
+        now, boot = self._clock(), lease.now()
+        made_at = call.said.time.seen_at(now, boot.boot, boot.at)
+        self._pin(made_at)
+        try:
+            with self._database.write():
+                known = self._database.value(
+                    "SELECT digest FROM batches WHERE namespace = '' AND key = ?", [self._mark]
+                )
+                applied = known is not None and bytes(known) == call.said.key
+                if not applied:
+                    self._note(call.said.key, now)
+                yield None if applied else made_at
+        finally:
+            self._pin(None)
+
+    @property
+    def _mark(self) -> str:
+        return f"waiting:{self._node}"
+
+    def _note(self, key: bytes, now: float) -> None:
+        """Note as whose last waiting call this one was applied, in its own transaction.
+
+        In the row of a batch that is of no namespace, which all members have: one for each node.
+        """
+        sql = "UPDATE batches SET digest = ?, at = ? WHERE namespace = '' AND key = ?"
+        if not self._database.changed(sql, [key, now, self._mark]):
+            self._database.insert(
+                "batches", namespace="", key=self._mark, digest=key, at=now, ids="[]"
+            )
+
+
+def _count_attempt(connection: apsw.Connection, number: int, more: int) -> None:
+    sql = "UPDATE calls SET attempts = max(0, attempts + ?) WHERE number = ?"
+    connection.execute(sql, (more, number))
+
+
+def _call(row: Sequence[Any]) -> WaitingCall:
+    number, key, wall, boot, since_boot, verb, namespace, arguments, caller, attempts, error = row
+    try:
+        said = NewWaitingCall(
+            bytes(key), CallTime(wall, boot, since_boot), verb, namespace,
+            json.loads(arguments), cast("CallerData", json.loads(caller)),
+        )  # fmt: skip
+    except ValueError as problem:
+        raise StoreError(
+            f"Waiting write {number} cannot be read: {problem}.",
+            hint=f"`khive-supervisor team waiting drop {number}` forgets it.",
+        ) from problem
+    return WaitingCall(number, said, attempts, error)

@@ -1,0 +1,1 @@
+"""What of a store is about its team."""

@@ -1,0 +1,1 @@
+"""Calls that may wait while a team's server is away."""
