@@ -82,6 +82,9 @@ def test_a_memory_is_found_and_why(shown: Tab) -> None:
     assert shown.page.locator("mark").count() > 0
     shown.page.locator("details.why summary").first.click()
     assert shown.page.locator("details.why dl").first.is_visible()
+    why = shown.page.inner_text("details.why >> nth=0")
+    assert "share words with the question" in why
+    assert "mean something like it; the likeness is 0." in why
 
 
 def test_reading_needs_no_script(browser: Any, fleet: Installation) -> None:

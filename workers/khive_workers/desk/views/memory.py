@@ -96,7 +96,23 @@ def _entry(one: JsonObject, query: str) -> JsonObject:
     shown = beginning(text, LINES)
     cut = one.get("cut") or shown != text
     pieces = highlighted(shown, query)
-    return {**one, "cut": cut, "pieces": pieces, "titled": highlighted(title, query)}
+    titled, reasons = highlighted(title, query), _reasons(one)
+    return {**one, "cut": cut, "pieces": pieces, "titled": titled, "reasons": reasons}
+
+
+def _reasons(one: JsonObject) -> list[str]:
+    """Return why a search has found an entry, in sentences."""
+    ranking = one.get("ranking", {})
+    words, meaning = ranking.get("words_rank"), ranking.get("meaning_rank")
+    found = []
+    if "as written" in str(one.get("why", "")):
+        found.append("It has a name of the question just as it is written there.")
+    if words:
+        found.append(f"It is number {words} of those that share words with the question.")
+    if meaning:
+        alike = f"; the likeness is {ranking.get('meaning_cosine', 0):.2f} of 1"
+        found.append(f"It is number {meaning} of those that mean something like it{alike}.")
+    return found
 
 
 def _link(query: Query, **more: str) -> str:
