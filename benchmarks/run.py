@@ -52,7 +52,18 @@ from benchmarks.search import (
     silence,
 )
 from benchmarks.secrets import secrets
-from benchmarks.team import away, hundred, local, members, moved, newest, once, shared, tasks
+from benchmarks.team import (
+    away,
+    hundred,
+    local,
+    members,
+    moved,
+    newest,
+    once,
+    shared,
+    tasks,
+    waiting,
+)
 from benchmarks.truth import contradictions, staleness
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +152,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "team-newest": newest.measure,
     "team-once": once.measure,
     "team-tasks": tasks.measure,
+    "team-waiting": waiting.measure,
 }
 ALL = {**MEASUREMENTS, **ROLES}
 

@@ -49,7 +49,8 @@ def measure(context: Context) -> list[Row]:
     ):
         load = Load()
         threads = _begin(found, load)
-        stopped, back = _be_away(server, away)
+        time.sleep(_LOAD)
+        stopped, back = stop_for(server, away)
         caught_up = _caught_up(found, load, back)
         time.sleep(_LOAD)
         load.end.set()
@@ -121,9 +122,8 @@ def _read(node: Node, load: Load) -> None:
             load.reads.append((began, (time.perf_counter() - began) * 1000))
 
 
-def _be_away(server: Postgres, seconds: float) -> tuple[float, float]:
+def stop_for(server: Postgres, seconds: float) -> tuple[float, float]:
     """Stop the server for so long; return when it was stopped, and when it answered again."""
-    time.sleep(_LOAD)
     server.stop()
     stopped = time.perf_counter()
     time.sleep(seconds)

@@ -58,12 +58,10 @@ class NewWaitingCall:
     """A call that is to wait.
 
     Attributes:
-        key: what it is known by where it was applied.
         namespace: the one that it is about, for those who may see others only.
         arguments: as they may be kept.
     """
 
-    key: bytes
     time: CallTime
     verb: str
     namespace: str
@@ -127,6 +125,16 @@ def fate(attempts: int, *, retryable: bool, away: bool) -> CallFate:
     return CallFate.ASIDE
 
 
+def together(calls: Sequence[WaitingCall]) -> Sequence[WaitingCall]:
+    """Return those of the first calls that are made together.
+
+    One that was begun before is made alone: it may be the one that nobody survives, or that has
+    all others refused.
+    """
+    begun = next((at for at, one in enumerate(calls) if one.attempts), len(calls))
+    return calls[: max(1, begun)]
+
+
 def gist(arguments: Mapping[str, object]) -> str:
     """Return what a call says in a few words."""
     said = arguments.get("content") or arguments.get("ids") or arguments.get("id")
@@ -172,13 +180,13 @@ def _text(arguments: Mapping[str, object]) -> str:
     return f"{arguments.get('title', '')} {arguments.get('content', '')}".lower()
 
 
-def told(number: int, standing: Standing) -> str:
-    """Return what whoever made a call that waits is told."""
+def told(number: int, standing: Standing, why: str) -> str:
+    """Return what whoever made a call that waits is told; `why` it was not stored at once."""
     before = standing.waiting - 1
     behind = f", behind {before} more" if before > 0 else ""
     return (
-        f"The team's server is away. This is kept on this machine as waiting write {number}"
-        f"{behind}; it is not with the team yet, and has no id. It is stored by itself, in its "
-        "order, once the server is back: do not repeat it. `khive-supervisor team waiting` shows "
-        "what waits."
+        f"{why.removeprefix('Nothing was written: ')} This is kept on this machine as waiting "
+        f"write {number}{behind}; it is not with the team yet, and has no id. It is stored by "
+        "itself, in its order, once the server is back: do not repeat it. "
+        "`khive-supervisor team waiting` shows what waits."
     )

@@ -164,6 +164,10 @@ class Context:
             )
         return self._store
 
+    def use(self, store: Store) -> None:
+        """Work with a store that is open already, and that others work with, too."""
+        self._store = store
+
     def catch_up(self) -> None:
         """Wait for what other nodes of a team have written, if this session reads the newest.
 

@@ -39,7 +39,7 @@ def waiting(run: Invocation) -> None:
     """List the writes that wait on this machine until the team's server is back.
 
     They are stored by themselves, in their order. One that failed for good was put aside with its
-    error: `team retry` has it tried again at its place, `team drop` forgets it.
+    error: `team retry` has it tried again behind the others, `team drop` forgets it.
     """
     not_confined(run.config_file, "team waiting")
     with _waiting(loaded(run.config_file).config) as calls:
@@ -55,8 +55,8 @@ def retry(run: Invocation, number: int) -> None:
     operators_only(run.config_file, "team retry")
     with _waiting(loaded(run.config_file).config, make=True) as calls:
         assert calls is not None
-        calls.retry(number)
-    run.emit({"number": number}, lambda _: f"Write {number} waits again.")
+        again = calls.retry(number)
+    run.emit({"number": again}, lambda _: f"It waits again, as write {again}, behind the others.")
 
 
 @team.command()

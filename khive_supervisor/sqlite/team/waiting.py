@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
 import apsw
 
-from khive_supervisor.errors import NotFound, StoreError, StoreUnavailable
+from khive_supervisor.errors import InvalidInput, NotFound, StoreError, StoreUnavailable
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.store.team.waiting import WaitingStore
@@ -29,6 +29,7 @@ from khive_supervisor.team.waiting import (
     NewWaitingCall,
     Standing,
     WaitingCall,
+    together,
 )
 
 #: The file's name in the replica's directory.
@@ -38,7 +39,6 @@ _BUSY = 5000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
-  key BLOB NOT NULL UNIQUE,
   wall REAL NOT NULL,
   boot TEXT NOT NULL,
   since_boot REAL NOT NULL,
@@ -48,12 +48,13 @@ CREATE TABLE IF NOT EXISTS calls (
   caller TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
   error TEXT NOT NULL DEFAULT ''
-) STRICT
+) STRICT;
+CREATE TABLE IF NOT EXISTS file (only INTEGER PRIMARY KEY CHECK (only = 1), name BLOB) STRICT;
+INSERT OR IGNORE INTO file VALUES (1, randomblob(16));
 """
-_COLUMNS = (
-    "number, key, wall, boot, since_boot, verb, namespace, arguments, caller, attempts, error"
-)
-_FIRST = f"SELECT {_COLUMNS} FROM calls WHERE error = '' ORDER BY number LIMIT 1"
+_SAID = "wall, boot, since_boot, verb, namespace, arguments, caller"
+_COLUMNS = f"number, {_SAID}, attempts, error"
+_FIRST = f"SELECT {_COLUMNS} FROM calls WHERE error = '' ORDER BY number LIMIT ?"
 _SIZE = "SELECT count(*), coalesce(sum(length(arguments) + length(caller)), 0) FROM calls"
 _STANDING = (
     "SELECT count(*) FILTER (WHERE error = ''), min(wall) FILTER (WHERE error = ''), "
@@ -163,10 +164,9 @@ class WaitingTable(WaitingStore):
                     "shows what waits.",
                 )
             connection.execute(
-                "INSERT INTO calls (key, wall, boot, since_boot, verb, namespace, arguments, "
-                "caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO calls ({_SAID}) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    call.key, call.time.wall, call.time.boot, call.time.since_boot, call.verb,
+                    call.time.wall, call.time.boot, call.time.since_boot, call.verb,
                     call.namespace, arguments, caller,
                 ),
             )  # fmt: skip
@@ -183,33 +183,38 @@ class WaitingTable(WaitingStore):
         sql = f"SELECT {_COLUMNS} FROM calls ORDER BY number DESC LIMIT ?"
         return [_call(row) for row in self._rows(sql, [limit])][::-1]
 
-    def first(self, done: int | None = None) -> WaitingCall | None:
-        if not self._rows(_FIRST):
-            return None
+    def begin(self, limit: int, done: Collection[int] = ()) -> list[WaitingCall]:
+        if not self._rows(_FIRST, [1]):
+            return []
         with self._opened() as connection:
-            if done is not None:
-                connection.execute("DELETE FROM calls WHERE number = ?", (done,))
-            rows = connection.execute(_FIRST).fetchall()
-            if not rows:
-                return None
-            found = _call(rows[0])
-            _count_attempt(connection, found.number, 1)
-            return replace(found, attempts=found.attempts + 1)
+            connection.executemany("DELETE FROM calls WHERE number = ?", [(n,) for n in done])
+            found = [_call(row) for row in connection.execute(_FIRST, (limit,)).fetchall()]
+            begun = together(found) if found else []
+            _count_attempts(connection, [one.number for one in begun], 1)
+            return [replace(one, attempts=one.attempts + 1) for one in begun]
 
-    def put_back(self, number: int) -> None:
+    def put_back(self, numbers: Collection[int]) -> None:
         with self._opened() as connection:
-            _count_attempt(connection, number, -1)
+            _count_attempts(connection, numbers, -1)
 
     def put_aside(self, number: int, error: str) -> None:
         with self._opened() as connection:
             sql = "UPDATE calls SET error = ? WHERE number = ?"
             connection.execute(sql, (error or "It failed.", number))
 
-    def retry(self, number: int) -> None:
-        self._named(number)
+    def retry(self, number: int) -> int:
+        if not self._named(number).error:
+            raise InvalidInput(
+                f"Write {number} was not put aside: it waits, and is tried by itself.",
+                hint="`khive-supervisor status` says how the team's server is.",
+            )
         with self._opened() as connection:
-            sql = "UPDATE calls SET error = '', attempts = 0 WHERE number = ?"
-            connection.execute(sql, (number,))
+            connection.execute(
+                f"INSERT INTO calls ({_SAID}) SELECT {_SAID} FROM calls WHERE number = ?", (number,)
+            )
+            again = connection.last_insert_rowid()
+            connection.execute("DELETE FROM calls WHERE number = ?", (number,))
+            return again
 
     def drop(self, number: int) -> WaitingCall:
         found = self._named(number)
@@ -231,55 +236,65 @@ class WaitingTable(WaitingStore):
     @contextmanager
     def behind(self) -> Iterator[None]:
         count = self.standing().waiting if self._node else 0
-        self._hold(f"{count} earlier writes of this machine wait for it" if count else "")
+        before = "an earlier write" if count == 1 else f"{count} earlier writes"
+        self._hold(f"{before} of this machine come first" if count else "")
         try:
             yield
         finally:
             self._hold("")
 
     @contextmanager
-    def applying(self, call: WaitingCall) -> Iterator[float | None]:
+    def applying(self, calls: Sequence[WaitingCall]) -> Iterator[Collection[int]]:
+        last = calls[-1].number
+        ((file,),) = self._rows("SELECT name FROM file")
+        with self._database.write():
+            before = self._applied_to(bytes(file))
+            if before < last:
+                self._note(bytes(file), last)
+            yield {one.number for one in calls if one.number <= before}
+
+    @contextmanager
+    def making(self, call: WaitingCall) -> Iterator[float]:
         now, boot = self._clock(), lease.now()
         made_at = call.said.time.seen_at(now, boot.boot, boot.at)
         self._pin(made_at)
         try:
             with self._database.write():
-                known = self._database.value(
-                    "SELECT digest FROM batches WHERE namespace = '' AND key = ?", [self._mark]
-                )
-                applied = known is not None and bytes(known) == call.said.key
-                if not applied:
-                    self._note(call.said.key, now)
-                yield None if applied else made_at
+                yield made_at
         finally:
             self._pin(None)
+
+    # Up to which number calls of this file are over stands in a row of this node's, of a batch
+    # that is of no namespace: all members have it, and so has each release with teams.
 
     @property
     def _mark(self) -> str:
         return f"waiting:{self._node}"
 
-    def _note(self, key: bytes, now: float) -> None:
-        """Note as whose last waiting call this one was applied, in its own transaction.
+    def _applied_to(self, file: bytes) -> int:
+        sql = "SELECT digest FROM batches WHERE namespace = '' AND key = ?"
+        found = bytes(self._database.value(sql, [self._mark]) or b"")
+        return int.from_bytes(found[len(file) :]) if found.startswith(file) else 0
 
-        In the row of a batch that is of no namespace, which all members have: one for each node.
-        """
+    def _note(self, file: bytes, number: int) -> None:
+        digest, now = file + number.to_bytes(8), self._clock()
         sql = "UPDATE batches SET digest = ?, at = ? WHERE namespace = '' AND key = ?"
-        if not self._database.changed(sql, [key, now, self._mark]):
+        if not self._database.changed(sql, [digest, now, self._mark]):
             self._database.insert(
-                "batches", namespace="", key=self._mark, digest=key, at=now, ids="[]"
+                "batches", namespace="", key=self._mark, digest=digest, at=now, ids="[]"
             )
 
 
-def _count_attempt(connection: apsw.Connection, number: int, more: int) -> None:
+def _count_attempts(connection: apsw.Connection, numbers: Collection[int], more: int) -> None:
     sql = "UPDATE calls SET attempts = max(0, attempts + ?) WHERE number = ?"
-    connection.execute(sql, (more, number))
+    connection.executemany(sql, [(more, number) for number in numbers])
 
 
 def _call(row: Sequence[Any]) -> WaitingCall:
-    number, key, wall, boot, since_boot, verb, namespace, arguments, caller, attempts, error = row
+    number, wall, boot, since_boot, verb, namespace, arguments, caller, attempts, error = row
     try:
         said = NewWaitingCall(
-            bytes(key), CallTime(wall, boot, since_boot), verb, namespace,
+            CallTime(wall, boot, since_boot), verb, namespace,
             json.loads(arguments), cast("CallerData", json.loads(caller)),
         )  # fmt: skip
     except ValueError as problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -34,23 +35,29 @@ class WaitingStore(Protocol):
         """Return the last calls, in their order."""
         ...
 
-    def first(self, done: int | None = None) -> WaitingCall | None:
-        """Return the first that waits, counted as begun once more; None: none does.
+    def begin(self, limit: int, done: Collection[int] = ()) -> list[WaitingCall]:
+        """Return the first that wait, each counted as begun once more; none: none does.
 
-        With `done`, that one is over first, in the same transaction.
+        One that was begun before is returned alone: it may be the one that nobody survives.
+        With `done`, those are over first, in the same transaction.
         """
         ...
 
-    def put_back(self, number: int) -> None:
-        """Count the attempt at a call that has begun as none: it was not to be had."""
+    def put_back(self, numbers: Collection[int]) -> None:
+        """Count the attempt at calls that have begun as none: the server was not to be had."""
         ...
 
     def put_aside(self, number: int, error: str) -> None:
-        """Put a call aside that has failed for good."""
+        """Put a call aside that has failed for good; durable when this returns."""
         ...
 
-    def retry(self, number: int) -> None:
-        """Have a call that was put aside wait again, at its place; raises NotFound."""
+    def retry(self, number: int) -> int:
+        """Have a call that was put aside wait again, behind the others; return its new number.
+
+        Raises:
+            NotFound: there is none of this number.
+            InvalidInput: it waits anyway.
+        """
         ...
 
     def drop(self, number: int) -> WaitingCall:
@@ -61,10 +68,16 @@ class WaitingStore(Protocol):
         """Within, writes of this store wait as well, if any call does: they raise TeamAway."""
         ...
 
-    def applying(self, call: WaitingCall) -> AbstractContextManager[float | None]:
-        """Give when a call was made, in unix seconds; what is written within applies it.
+    def applying(self, calls: Sequence[WaitingCall]) -> AbstractContextManager[Collection[int]]:
+        """Give the numbers of those that were applied before; the others are applied within.
 
-        All within is one transaction, and counts as written then. None: it was applied already,
-        and nothing is to be done.
+        All within is one transaction, which also notes that all of them are over.
+        """
+        ...
+
+    def making(self, call: WaitingCall) -> AbstractContextManager[float]:
+        """Within `applying`, give when a call was made, in unix seconds.
+
+        What is written within counts as written then; all of it fails alone.
         """
         ...

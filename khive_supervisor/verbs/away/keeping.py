@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
@@ -117,7 +116,6 @@ def keep(
     here, wall = lease.now(), store.server_time()
     namespace = str(kept.get("namespace") or context.default_namespace)
     call = NewWaitingCall(
-        key=uuid.uuid4().bytes,
         time=CallTime(context.now() if wall is None else wall, here.boot, here.at),
         verb=verb,
         namespace=namespace,
@@ -131,7 +129,8 @@ def keep(
             f"{why.message} It could not be kept on this machine either: {error.message}",
             hint=error.hint,
         ) from error
-    return {"status": WAITING, "waiting": number, "note": told(number, store.waiting.standing())}
+    note = told(number, store.waiting.standing(), why.message)
+    return {"status": WAITING, "waiting": number, "note": note}
 
 
 def caller(context: CallingContext) -> CallerData:

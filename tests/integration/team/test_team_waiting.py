@@ -12,13 +12,14 @@ from typing import Any
 
 import apsw
 import pytest
-from khive_workers.waiting.applying import CallApplier, CallerContexts, caller_context
+from khive_workers.waiting.applying import CallApplier, CallerContexts
 
 from benchmarks.team.nodes import Node, Postgres, nodes, wait_until
 from khive_supervisor.access.grant import AGENT, Grant, confined_to
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import (
     Denied,
+    InvalidInput,
     NotFound,
     SecretFound,
     StoreError,
@@ -64,12 +65,11 @@ def call(context: Context, verb: str, **arguments: object) -> Mapping[str, Any]:
 
 @contextmanager
 def applier(node: Node) -> Iterator[CallApplier]:
-    contexts = CallerContexts(lambda caller: caller_context(configured(node), caller, AWAY))
-    with node.open() as store:
-        try:
-            yield CallApplier(store.waiting, REGISTRY, contexts, lambda *_: None)
-        finally:
-            contexts.close()
+    contexts = CallerContexts(configured(node), AWAY)
+    try:
+        yield CallApplier(contexts, REGISTRY, lambda *_: None)
+    finally:
+        contexts.close()
 
 
 def contents(node: Node, word: str) -> list[str]:
@@ -212,9 +212,11 @@ def test_conflicts_are_decided_as_for_two_sessions(here: Node, team: list[Node])
         assert aside.said.verb == "memory.supersede"
         assert "no longer live" in aside.error
         assert contents(here, "fact") == ["fact of mine 1", "fact of mine 2"]
-        one.whole_store.waiting.retry(aside.number)
+        again = one.whole_store.waiting.retry(aside.number)
+        with pytest.raises(InvalidInput, match="was not put aside"):
+            one.whole_store.waiting.retry(again)
         assert apply_all(here) == (0, 1)
-        assert one.whole_store.waiting.drop(aside.number).said == aside.said
+        assert one.whole_store.waiting.drop(again).said == aside.said
         assert not one.whole_store.waiting.standing()
 
 
@@ -223,14 +225,18 @@ def test_a_call_that_was_applied_is_not_applied_again(away: Node) -> None:
     with session(away) as one:
         for number in range(2):
             call(one, "memory.remember", content=f"once {number}")
-    back(away)
-    with applier(away) as found:
-        kept = found._waiting.first()
-        assert kept is not None
-        found._make(kept)
-    assert apply_all(away) == (2, 0)
-    assert contents(away, "once") == ["once 0", "once 1"]
+        call(one, "brain.feedback", target="m1", signal="explicit_positive")
+        with away.plain() as store:
+            events = store.database.value("SELECT count(*) FROM profile_events")
+        back(away)
+        with applier(away) as found:
+            found._apply(found._waiting.begin(3))
+            call(one, "memory.remember", content="once 2")
+        assert one.whole_store.waiting.standing().waiting == 4
+    assert apply_all(away) == (4, 0)
+    assert contents(away, "once") == ["once 0", "once 1", "once 2"]
     with away.plain() as store:
+        assert store.database.value("SELECT count(*) FROM profile_events") == events + 1
         marks = store.database.rows("SELECT key FROM batches WHERE namespace = ''")
         assert len(marks) == 1
 
@@ -242,8 +248,7 @@ def test_one_that_ends_its_process_is_put_aside_in_the_end(away: Node) -> None:
     back(away)
     with away.open() as store:
         for _ in range(waiting.MOST_ATTEMPTS):
-            begun = store.waiting.first()
-            assert begun is not None
+            assert store.waiting.begin(9)[0].said.arguments == {"content": "deadly"}
     assert apply_all(away) == (1, 1)
     assert contents(away, "deadly") == ["deadly not"]
 

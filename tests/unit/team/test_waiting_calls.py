@@ -27,7 +27,7 @@ seconds = st.floats(0, 1e9, allow_nan=False)
 
 def waiting(number: int, content: str, namespace: str = "default") -> WaitingCall:
     said = NewWaitingCall(
-        b"", CallTime(0, "", 0), "memory.remember", namespace, {"content": content}, CALLER
+        CallTime(0, "", 0), "memory.remember", namespace, {"content": content}, CALLER
     )
     return WaitingCall(number, said)
 
@@ -76,8 +76,10 @@ def test_a_call_is_told_of_in_a_few_words() -> None:
     assert gist({"content": "x" * 200}).endswith("...")
     assert gist({"ids": ["m1", "m2"]}) == "m1, m2"
     assert gist({"target": "m1", "signal": "useful"}) == "target=m1 signal=useful"
-    assert "behind" not in told(1, Standing(1, 0.0))
-    assert "behind 4 more" in told(7, Standing(5, 0.0))
+    why = "Nothing was written: it is away."
+    assert told(1, Standing(1, 0.0), why).startswith("it is away. This is kept")
+    assert "behind" not in told(1, Standing(1, 0.0), why)
+    assert "behind 4 more" in told(7, Standing(5, 0.0), why)
 
 
 def test_only_what_sessions_write_of_memories_may_wait_and_all_of_it_can_be_undone() -> None:

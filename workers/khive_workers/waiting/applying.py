@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
 from khive_supervisor import logs
+from khive_supervisor.audit import actors
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.requests import SessionRequest
-from khive_supervisor.errors import KhiveError, TeamAway
+from khive_supervisor.embed.base import Embedder
+from khive_supervisor.errors import KhiveError, StoreUnavailable, TeamAway
 from khive_supervisor.packs.batch.running import BatchCall, PreparedEmbedder
-from khive_supervisor.store.team.waiting import WaitingStore
+from khive_supervisor.sqlite.opening import open_store
+from khive_supervisor.store.interface import Store
 from khive_supervisor.team.waiting import (
     MOST_ATTEMPTS,
     CallerData,
@@ -25,121 +28,145 @@ from khive_workers.common.link import make_context
 
 log = logs.get("khive.waiting")
 
-#: Callers whose connections to the store are kept open.
-_CONTEXTS = 4
+#: Calls that are made in one transaction: the whole team waits for it meanwhile.
+TOGETHER = 20
+#: Callers whose contexts are kept.
+_CONTEXTS = 32
 
 
 class CallerContexts:
-    """What calls are made with: a context for each caller, the last few of them open."""
+    """What calls are made with: a context for each of the last callers, all with one store."""
 
-    def __init__(self, make: Callable[[CallerData], Context]) -> None:
-        self._make = make
-        self._open: list[tuple[CallerData, Context]] = []
+    def __init__(self, config: Config, socket_path: str | None) -> None:
+        self._config = config
+        self._socket_path = socket_path
+        self._known: list[tuple[CallerData, Context]] = []
+        self._actor = ""
+        self.store: Store = open_store(config, guarded=False, actor=lambda: self._actor)
 
     def of(self, caller: CallerData) -> Context:
-        """Return the context of a caller."""
-        for known, context in self._open:
-            if known == caller:
-                return context
-        if len(self._open) >= _CONTEXTS:
-            self._open.pop(0)[1].close()
-        context = self._make(caller)
-        self._open.append((caller, context))
+        """Return the context of a caller, with the rights, the names and the project of then."""
+        found = next((one for known, one in self._known if known == caller), None)
+        if found is None:
+            del self._known[: 1 - _CONTEXTS]
+            found = self._made(caller)
+            self._known.append((caller, found))
+        self._actor = actors.session(found.session.id, found.session.actor)
+        return found
+
+    def _made(self, caller: CallerData) -> Context:
+        request = cast("SessionRequest", caller["request"])
+        context = make_context(self._config, request, self._socket_path)
+        context.use(self.store)
+        context.client = (caller["client"][0], caller["client"][1])
+        context.session = replace(context.session, project_name=caller["project_name"])
         return context
 
     def close(self) -> None:
-        """Close all of them."""
-        while self._open:
-            self._open.pop()[1].close()
-
-
-def caller_context(config: Config, caller: CallerData, socket_path: str | None) -> Context:
-    """Return the context of who made a call: with the rights, the names and the project of then."""
-    request = cast("SessionRequest", caller["request"])
-    context = make_context(config, request, socket_path)
-    context.client = (caller["client"][0], caller["client"][1])
-    context.session = replace(context.session, project_name=caller["project_name"])
-    return context
+        """Close the store."""
+        self.store.close()
 
 
 class CallApplier:
     """Applies what waits.
 
     Args:
-        waiting: where the calls are.
+        contexts: gives the context of a caller, and has the store.
         registry: the verbs.
-        contexts: gives the context of a caller.
         tell: is told how many were applied and put aside so far.
     """
 
     def __init__(
-        self,
-        waiting: WaitingStore,
-        registry: Registry,
-        contexts: CallerContexts,
-        tell: Callable[[int, int], None],
+        self, contexts: CallerContexts, registry: Registry, tell: Callable[[int, int], None]
     ) -> None:
-        self._waiting = waiting
-        self._registry = registry
         self._contexts = contexts
+        self._waiting = contexts.store.waiting
+        self._registry = registry
         self._tell = tell
         self.applied = self.put_aside = 0
+        #: Why the last attempt that is to be repeated failed.
+        self.problem = ""
 
     def run(self) -> bool:
         """Apply calls until none waits, or one is to be tried later; return False then."""
-        done: int | None = None
-        while (call := self._waiting.first(done)) is not None:
-            done = None
-            match self._tried(call):
-                case CallFate.DONE:
-                    done = call.number
-                    self.applied += 1
-                case CallFate.ASIDE:
-                    self.put_aside += 1
-                case CallFate.LATER:
+        done: list[int] = []
+        while calls := self._waiting.begin(TOGETHER, done):
+            done = []
+            try:
+                done = self._apply(calls)
+            except KhiveError as error:
+                if not self._failed(calls, error):
+                    self.problem = str(error)
                     return False
+            self.applied += len(done)
             self._tell(self.applied, self.put_aside)
         return True
 
-    def _tried(self, call: WaitingCall) -> CallFate:
-        """Make a call; what becomes of it is written down, but for the end of one that is done."""
-        if call.attempts > MOST_ATTEMPTS:
+    def _apply(self, calls: Sequence[WaitingCall]) -> list[int]:
+        """Make calls in one transaction; return the numbers of those that are done.
+
+        Raises:
+            KhiveError: none was made.
+        """
+        if calls[0].attempts > MOST_ATTEMPTS:
             why = f"Each of {MOST_ATTEMPTS} attempts ended the process that made it."
-            self._write_down(call, CallFate.ASIDE, why)
-            return CallFate.ASIDE
+            self._set_aside(calls[0], why)
+            return []
+        prepared = [self._embedded(call) for call in calls]
+        with self._waiting.applying(calls) as before:
+            made = [
+                call.number in before or self._make(call, embedder)
+                for call, embedder in zip(calls, prepared, strict=True)
+            ]
+        return [call.number for call, done in zip(calls, made, strict=True) if done]
+
+    def _embedded(self, call: WaitingCall) -> Embedder | None:
+        """Return an embedder that has the vectors of a call's texts: none is made with the lock."""
+        context = self._contexts.of(call.said.caller)
+        return PreparedEmbedder.of(context, _parts(call.said.verb, call.said.arguments))
+
+    def _make(self, call: WaitingCall, embedder: Embedder | None) -> bool:
+        """Make a call; return False if it was put aside.
+
+        Raises:
+            StoreUnavailable: none of the transaction can be done now.
+        """
+        said, context = call.said, self._contexts.of(call.said.caller)
         try:
-            self._make(call)
-        except KhiveError as error:
-            away = isinstance(error, TeamAway)
-            found = fate(call.attempts, retryable=error.retryable, away=away)
-            log.info("waiting.failed", number=call.number, verb=call.said.verb, error=str(error))
-            self._write_down(call, found, str(error), away=away)
-            return found
-        except Exception as error:  # noqa: BLE001 - a verb's defect must not stop those behind it
-            log.error("waiting.crashed", number=call.number, error=repr(error))
-            self._write_down(call, CallFate.ASIDE, f"It failed unexpectedly: {error!r}.")
-            return CallFate.ASIDE
-        return CallFate.DONE
-
-    def _write_down(
-        self, call: WaitingCall, found: CallFate, error: str, *, away: bool = False
-    ) -> None:
-        if found is CallFate.ASIDE:
-            self._waiting.put_aside(call.number, error)
-        elif away:
-            self._waiting.put_back(call.number)
-
-    def _make(self, call: WaitingCall) -> None:
-        """Make a call in a transaction that notes it as made; nothing is done if it was before."""
-        said = call.said
-        context = self._contexts.of(said.caller)
-        calls = _parts(said.verb, said.arguments)
-        prepared = PreparedEmbedder.of(context, calls)
-        waiting = context.whole_store.waiting
-        with context.within_batch(prepared, _unheard), waiting.applying(call) as made_at:
-            if made_at is not None:
+            with self._waiting.making(call) as made_at, context.within_batch(embedder, _unheard):
                 context.now = lambda: made_at
                 self._registry.call(context, said.verb, said.arguments)
+        except StoreUnavailable:
+            raise
+        except KhiveError as error:
+            self._set_aside(call, str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - a verb's defect must not stop those behind it
+            self._set_aside(call, f"It failed unexpectedly: {error!r}.")
+            return False
+        return True
+
+    def _failed(self, calls: Sequence[WaitingCall], error: KhiveError) -> bool:
+        """Note that none of some calls could be made; return whether to go on.
+
+        What several are refused together is tried for each alone.
+        """
+        away = isinstance(error, TeamAway)
+        if away:
+            self._waiting.put_back([call.number for call in calls])
+        if len(calls) > 1:
+            return not away
+        (call,) = calls
+        if fate(call.attempts, retryable=error.retryable, away=away) is CallFate.LATER:
+            return False
+        self._set_aside(call, str(error))
+        return True
+
+    def _set_aside(self, call: WaitingCall, error: str) -> None:
+        """Before the transaction ends that says that the call is over."""
+        log.warning("waiting.put_aside", number=call.number, verb=call.said.verb, error=error)
+        self._waiting.put_aside(call.number, error)
+        self.put_aside += 1
 
 
 def _parts(verb: str, arguments: dict[str, object]) -> list[BatchCall]:

@@ -23,9 +23,8 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.host import paths
 from khive_supervisor.packs import loading
-from khive_supervisor.sqlite.opening import open_store
 from khive_workers.common import runtime
-from khive_workers.waiting.applying import CallApplier, CallerContexts, caller_context
+from khive_workers.waiting.applying import CallApplier, CallerContexts
 
 
 def report(applied: int, put_aside: int) -> None:
@@ -52,13 +51,16 @@ def _alone(store_path: str) -> Iterator[bool]:
 
 def run(config: Config, socket_path: str | None) -> int:
     """Apply what waits; return an exit code. Raises KhiveError."""
-    contexts = CallerContexts(lambda caller: caller_context(config, caller, socket_path))
-    with _alone(config.store.path) as alone, open_store(config, guarded=False) as store:
+    with _alone(config.store.path) as alone:
         if not alone:
             return exitcodes.TEMPORARY
+        contexts = CallerContexts(config, socket_path)
         try:
-            applier = CallApplier(store.waiting, loading.load(), contexts, report)
-            return exitcodes.OK if applier.run() else exitcodes.TEMPORARY
+            applier = CallApplier(contexts, loading.load(), report)
+            if applier.run():
+                return exitcodes.OK
+            sys.stderr.write(f"{applier.problem}\n")
+            return exitcodes.TEMPORARY
         finally:
             contexts.close()
 
