@@ -1,7 +1,8 @@
 """A change in parts: what every member of a team may see, and what is of one namespace (pure).
 
 A part is named by its namespace. One has no name: rows that are of none. `WHOLE` names what is for
-those who see everything, and for its writer: its audit chain. No namespace can be called so.
+those who see everything, and for its writer: its audit chain. While all members see everything, a
+change is one part, `UNDIVIDED`, which only they can write and read. No namespace can be called so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 #: The parts that are of no namespace.
-TEAM, WHOLE = "", "*whole"
+TEAM, WHOLE, UNDIVIDED = "", "*whole", "*all"
 #: The right to all namespaces.
 ALL = "*"
 
@@ -29,17 +30,20 @@ class PartedChange:
     """A change as its writer hands it over.
 
     Attributes:
-        parts: each name once; the one without a name is always there, and the first.
+        parts: each name once; the one without a name is always there, and the first, unless all
+            of it is undivided.
         marks: by table, the highest number that the change gave to a row: who does not see the row
             gives the number to no other.
         purges: it removes entries for good.
         schema: the one that a node has to know to apply it.
+        nonce: drawn by the writer, who notes it before the answer comes; empty: by the replicator.
     """
 
     parts: tuple[ChangePart, ...]
     marks: Mapping[str, int] = field(default_factory=dict)
     purges: bool = False
     schema: int = 0
+    nonce: bytes = b""
 
     def encode(self) -> bytes:
         """Return it as bytes."""
@@ -48,6 +52,7 @@ class PartedChange:
             "marks": dict(self.marks),
             "purges": self.purges,
             "schema": self.schema,
+            "nonce": self.nonce.hex(),
         }
         head = json.dumps(told).encode()
         return b"%d\n%s" % (len(head), head) + b"".join(part.changes for part in self.parts)
@@ -70,7 +75,8 @@ class PartedChange:
         if at != len(rest):
             raise ValueError(f"a change of {len(rest)} bytes, of which {at} are in parts")
         purges, schema = bool(told["purges"]), int(told["schema"])
-        return PartedChange(tuple(parts), told["marks"], purges, schema)
+        nonce = bytes.fromhex(told.get("nonce", ""))
+        return PartedChange(tuple(parts), told["marks"], purges, schema, nonce)
 
 
 @dataclass(frozen=True, slots=True)

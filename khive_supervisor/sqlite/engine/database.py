@@ -180,7 +180,7 @@ class Database:
                         self._queue.pass_on()
             finally:
                 if turn is not None:
-                    turn.end(connection)
+                    turn.end()
 
     def catch_up(self) -> None:
         """Wait until what is read next has all that was written anywhere before this was asked.
@@ -203,6 +203,7 @@ class Database:
             return None
         self._shares = not local
         if local:
+            sharing.local(connection)
             return None
         if self.held_back:
             raise TeamAway(f"Nothing was written: {self.held_back}.", hint="Try again later.")

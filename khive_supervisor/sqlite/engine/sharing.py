@@ -21,7 +21,7 @@ class WriteTurn(Protocol):
         """
         ...
 
-    def end(self, connection: apsw.Connection) -> None:
+    def end(self) -> None:
         """Give the turn back, however the transaction ended; never raises."""
         ...
 
@@ -35,6 +35,10 @@ class Sharing(Protocol):
         Raises:
             StoreUnavailable: it is not to be had now; nothing was written.
         """
+        ...
+
+    def local(self, connection: apsw.Connection) -> None:
+        """Make ready for a transaction of this machine's own tables, which begins next."""
         ...
 
     def catch_up(self) -> None:

@@ -76,16 +76,30 @@ class EntryTable(EntryStore):
         return kept, [data if was is now else None for was, now, data in pairs]
 
     def _add_one(self, entry: NewEntry) -> Added:
-        hashes = (entry.content_hash, *entry.former_hashes)
+        own = entry.content_hash
+        hashes = (own, *entry.former_hashes)
         # What is said for the user as a whole is said in each project.
-        found = next(filter(None, map(self.live_id, (*hashes, *entry.wider_hashes))), None)
-        if found is not None:
+        known = self._of_hashes((*hashes, *entry.wider_hashes))
+        live = (known.get((one, True)) for one in (*hashes, *entry.wider_hashes))
+        if (found := next(filter(None, live), None)) is not None:
             return Added(found, created=False, restored=False)
-        found = next(filter(None, map(self.deleted_id, hashes)), None)
-        if found is not None:
+        deleted = (known.get((one, False)) for one in hashes)
+        if (found := next(filter(None, deleted), None)) is not None:
             self.revive(found)
             return Added(found, created=False, restored=True)
-        return Added(self.insert(entry), created=True, restored=False)
+        return Added(self.insert(entry, content_hash=own), created=True, restored=False)
+
+    def _of_hashes(self, hashes: Sequence[bytes]) -> dict[tuple[bytes, bool], int]:
+        """Return by hash `live_id`, with True, and `deleted_id`, with False, where there is one."""
+        places = ", ".join("?" * len(hashes))
+        rows = self._database.rows(
+            f"SELECT content_hash, TRUE, id FROM entries WHERE content_hash IN ({places}) "
+            f"AND {LIVE} UNION ALL SELECT content_hash, FALSE, max(id) FROM entries "
+            f"WHERE content_hash IN ({places}) AND deleted_at IS NOT NULL "
+            "AND superseded_by IS NULL GROUP BY content_hash",
+            [*hashes, *hashes],
+        )
+        return {(hashed, bool(live)): id_ for hashed, live, id_ in rows}
 
     def live_id(self, content_hash: bytes) -> int | None:
         """Return the live entry that says this."""

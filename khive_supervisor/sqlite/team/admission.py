@@ -9,7 +9,7 @@ import apsw
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team.splitting import PARTED_SINCE, ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange
-from khive_supervisor.team.parts import ChangePart, Rights
+from khive_supervisor.team.parts import UNDIVIDED, ChangePart, Rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +43,25 @@ class PartAdmission:
         """Return what of a part is applied.
 
         Who may write to one namespace only could put rows of another one into its part: they are
-        left out everywhere. Where something is hidden, what names it is left out.
+        left out everywhere. Where something is hidden, what names it is left out. What is undivided
+        was written by somebody who sees everything: the server lets nobody else.
         """
-        kept, foreign, hidden = builder(), 0, 0
-        tables, entries, written = set[str](), set[int](), list[int]()
-        purged = list[int]()
+        found, kept, foreign, hidden = _Admitted(self._splitter), builder(), 0, 0
+        if part.name == UNDIVIDED:
+            for row in apsw.Changeset.iter(part.changes):
+                found.take(row)
+            return found.part(part.changes)
         self._splitter.read(part.changes)
         for row in apsw.Changeset.iter(part.changes):
             if change.schema >= PARTED_SINCE and not self._belongs(row, part.name):
                 foreign += 1
-                continue
-            if not rights.full and self._names_hidden(row):
+            elif not rights.full and self._names_hidden(row):
                 hidden += 1
-                continue
-            kept.add_change(row)
-            tables.add(row.name)
-            if row.name == "entries":
-                entries.add(id_ := int(str(self._splitter.value(row, "id"))))
-                if self._splitter.gives_text(row):
-                    written.append(id_)
-                if self._splitter.purged(row):
-                    purged.append(id_)
+            else:
+                kept.add_change(row)
+                found.take(row)
         changes = kept.output() if foreign or hidden else part.changes
-        return AdmittedPart(
-            changes, frozenset(tables), frozenset(entries), tuple(written), tuple(purged), foreign
-        )
+        return found.part(changes, foreign)
 
     def _belongs(self, row: apsw.TableChange, name: str) -> bool:
         return row.name in BELONGS and self._splitter.part_of(row) == name
@@ -77,3 +71,29 @@ class PartAdmission:
         if row.op != "INSERT" or len(BELONGS[row.name].names) < 2:
             return False
         return not all(self._splitter.has(*named) for named in self._splitter.named(row))
+
+
+class _Admitted:
+    """What is seen of the rows that are applied, as they are gone through."""
+
+    def __init__(self, splitter: ChangeSplitter) -> None:
+        self._splitter = splitter
+        self._tables, self._entries = set[str](), set[int]()
+        self._written, self._purged = list[int](), list[int]()
+
+    def take(self, row: apsw.TableChange) -> None:
+        """Note one row."""
+        self._tables.add(row.name)
+        if row.name == "entries":
+            self._entries.add(id_ := self._splitter.entry(row))
+            if self._splitter.gives_text(row):
+                self._written.append(id_)
+            if self._splitter.purged(row):
+                self._purged.append(id_)
+
+    def part(self, changes: bytes, foreign: int = 0) -> AdmittedPart:
+        """Return all that was noted."""
+        return AdmittedPart(
+            changes, frozenset(self._tables), frozenset(self._entries), tuple(self._written),
+            tuple(self._purged), foreign,
+        )  # fmt: skip

@@ -106,7 +106,7 @@ class Applier:
     def _apply_one(
         self, connection: apsw.Connection, change: LoggedChange, node: str, applied: _Applied
     ) -> None:
-        rights, together = applied.rights, builder()
+        rights, together = applied.rights, list[bytes]()
         for part in change.parts:
             if not rights.see(part.name) and change.node != node:
                 continue
@@ -116,7 +116,7 @@ class Applier:
             if admitted.purged:
                 applied.purged.append(self._purged(change.number, admitted.purged))
             if rights.full:
-                together.add(admitted.changes)
+                together.append(admitted.changes)
             else:  # what a part names is looked for among what those before it have brought
                 _put(connection, change.number, admitted.changes, lenient=True)
             applied.tables |= admitted.tables
@@ -124,7 +124,7 @@ class Applier:
             replica.note_member(connection, admitted.written, change.member)
             replica.note_givers(connection, admitted.changes, change.member)
         if rights.full:
-            _put(connection, change.number, together.output(), lenient=False)
+            _put(connection, change.number, _together(together), lenient=False)
         else:
             _take_marks(connection, change.marks)
 
@@ -139,6 +139,15 @@ class Applier:
         """Let this machine's processes see that these have changed, as the triggers would."""
         for kind in {self._counted[table] for table in tables if table in self._counted}:
             self._database.rows("UPDATE changes SET count = count + 1 WHERE kind = ?", [kind])
+
+
+def _together(parts: Sequence[bytes]) -> bytes:
+    if len(parts) == 1:
+        return parts[0]
+    made = builder()
+    for changes in parts:
+        made.add(changes)
+    return made.output()
 
 
 class _Applied:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+
 import apsw
 
 from khive_supervisor.errors import Denied, StoreUnavailable, TeamAway
 from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, SHARED
 from khive_supervisor.sqlite.team import replica
-from khive_supervisor.sqlite.team.splitting import PARTED_SINCE, ChangeSplitter, whole
+from khive_supervisor.sqlite.team.splitting import (
+    PARTED_SINCE,
+    UNDIVIDED_SINCE,
+    ChangeSplitter,
+    whole,
+)
 from khive_supervisor.sqlite.team.turn_client import TurnClient
 from khive_supervisor.team.order import LogPosition
 from khive_supervisor.team.parts import WHOLE, PartedChange, Rights
+
+_NONCE_BYTES = 16
 
 
 class SharedTurn(WriteTurn):
@@ -25,12 +35,14 @@ class SharedTurn(WriteTurn):
         self._held = True
         self._rights = Rights()
         self._parted_team = True
+        self._undivided = False
 
     def begin(self, connection: apsw.Connection) -> None:
         row = replica.read(connection)
         have = row.position if row is not None else LogPosition(0)
         self._rights = row.rights if row is not None else Rights()
         self._parted_team = row is not None and row.schema >= PARTED_SINCE
+        self._undivided = row is not None and row.undivided and row.schema >= UNDIVIDED_SINCE
         if have != self._granted:
             raise StoreUnavailable(
                 f"The replica has come to change {have.number} and not {self._granted.number}; "
@@ -46,17 +58,32 @@ class SharedTurn(WriteTurn):
         assert self._session is not None
         changes = self._session.changeset()
         if changes:
-            change = self._parted(changes)
+            nonce = os.urandom(_NONCE_BYTES)
+            change = dataclasses.replace(self._parted(changes), nonce=nonce)
             self._held = False
-            here = self._client.hand_over(change)
-            replica.advance(connection, here)
-            replica.note_member(connection, self._splitter.written, self._rights.member)
-            replica.note_givers(connection, changes, self._rights.member)
+            self._client.hand_over(change)
+            expected = LogPosition(self._granted.number + 1, nonce)
+            try:  # while the server commits it
+                self._note(connection, changes, expected)
+                here = self._client.accepted()
+            except BaseException:
+                self._client.close()  # an answer that comes yet is of this turn
+                raise
+            if here != expected:  # a replicator of an earlier release draws the nonce itself
+                replica.advance(connection, here)
+
+    def _note(self, connection: apsw.Connection, changes: bytes, here: LogPosition) -> None:
+        """Write down what the change leads to, and who has written it."""
+        replica.advance(connection, here)
+        replica.note_member(connection, self._splitter.written, self._rights.member)
+        replica.note_givers(connection, changes, self._rights.member)
 
     def _parted(self, changes: bytes) -> PartedChange:
         assert self._session is not None
         if not self._parted_team:
             return whole(changes)
+        if self._undivided:
+            return self._splitter.undivided(changes, self._session.patchset)
         # What was there before is in a changeset, too: of what is purged it is not to travel.
         sent = self._session.patchset() if self._splitter.purges(changes) else b""
         change = self._splitter.split(changes, sent)
@@ -70,13 +97,11 @@ class SharedTurn(WriteTurn):
                 )
         return change
 
-    def end(self, connection: apsw.Connection) -> None:
+    def end(self) -> None:
         if self._session is not None:
             self._session.close()
         if self._held:
             self._client.give_back()
-        if not connection.in_transaction:
-            connection.execute("PRAGMA synchronous = FULL")
 
 
 class SharedWrites(Sharing):
@@ -85,6 +110,8 @@ class SharedWrites(Sharing):
     def __init__(self, client: TurnClient) -> None:
         self._client = client
         self._splitter: ChangeSplitter | None = None
+        #: The connection whose commits do not wait for the disk.
+        self._relaxed: apsw.Connection | None = None
 
     def take(self, connection: apsw.Connection) -> WriteTurn:
         try:
@@ -101,9 +128,16 @@ class SharedWrites(Sharing):
         if self._splitter is None or not self._splitter.reads(connection):
             self._splitter = ChangeSplitter(connection)  # which remembers what columns tables have
         turn = SharedTurn(self._client, granted, self._splitter)
-        # The server has what is written by then; what a power cut takes from here is applied anew.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        if self._relaxed is not connection:
+            # The server has what is written; what a power cut takes from here is applied anew.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._relaxed = connection
         return turn
+
+    def local(self, connection: apsw.Connection) -> None:
+        if self._relaxed is connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            self._relaxed = None
 
     def catch_up(self) -> None:
         try:

@@ -3,15 +3,19 @@
 # ruff: noqa: S608 - statements are put together from the schema's own names; values are bound
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import apsw
 
 from khive_supervisor.sqlite.schema.shared import BELONGS, Belongs, needed
-from khive_supervisor.team.parts import TEAM, WHOLE, ChangePart, PartedChange
+from khive_supervisor.team.parts import TEAM, UNDIVIDED, WHOLE, ChangePart, PartedChange
 
 #: The schema from which on changes are in parts; before, all was in one.
 PARTED_SINCE = 14
+#: The schema from which on a change may be in one part again, where all members see everything.
+UNDIVIDED_SINCE = 15
+#: What a changeset has of a table's name before the rows of entries.
+_ENTRIES = b"entries\0"
 #: What a namespace's column has where the row is of none; `*` is that of bindings for all.
 _NO_NAMESPACE = ("", "*", None)
 #: Tables whose rows others name: they say what namespace those are of.
@@ -71,9 +75,28 @@ class ChangeSplitter:
                 self._mark(row, marks)
             purges = purges or self.purged(row)
             if self.gives_text(row):
-                self.written.append(int(str(self.value(row, "id"))))
+                self.written.append(self.entry(row))
         parts = tuple(ChangePart(name, one.output()) for name, one in sorted(builders.items()))
         return PartedChange(parts, marks, purges, max(PARTED_SINCE, needed(changes)))
+
+    def undivided(self, changes: bytes, told: Callable[[], bytes]) -> PartedChange:
+        """Return a change in one part, for a team whose members all see everything.
+
+        Args:
+            changes: what was changed, with what was there before.
+            told: gives the same without what was there before; asked if that is not to travel.
+        """
+        purges, self.written = False, []
+        for row in apsw.Changeset.iter(changes) if _ENTRIES in changes else ():
+            if self.gives_text(row):
+                self.written.append(self.entry(row))
+            purges = purges or self.purged(row)
+        part = ChangePart(UNDIVIDED, told() if purges else changes)
+        return PartedChange((part,), {}, purges, max(UNDIVIDED_SINCE, needed(changes)))
+
+    def entry(self, row: apsw.TableChange) -> int:
+        """Return which entry a change of the entries is of."""
+        return int(str(self.value(row, "id")))
 
     def read(self, changes: bytes) -> None:
         """Note of what part the rows are that a change brings or removes, and others may name."""

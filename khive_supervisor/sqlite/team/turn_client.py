@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Iterator
 
 from khive_supervisor.control.client import check_peer
 from khive_supervisor.errors import StoreUnavailable, TeamAway
@@ -78,22 +79,36 @@ class TurnClient:
             else:
                 return
 
-    def hand_over(self, change: PartedChange) -> LogPosition:
-        """Have a change accepted; return its number and nonce. The turn is over then.
+    def hand_over(self, change: PartedChange) -> None:
+        """Have a change accepted: `accepted` has to follow. The turn is over then.
+
+        Raises:
+            StoreUnavailable: as `accepted`.
+        """
+        with self._unknown_if_lost():
+            self._send(TurnMessage(MessageKind.CHANGES, change.encode()))
+
+    def accepted(self) -> LogPosition:
+        """Return the number and the nonce of what was handed over.
 
         Raises:
             TeamAway: it was not accepted, since the server was lost.
             StoreUnavailable: it was refused, or nobody knows; the message says which.
         """
+        with self._unknown_if_lost():
+            answer = self._received()
+        return self._position(answer, MessageKind.ACCEPTED)
+
+    @contextlib.contextmanager
+    def _unknown_if_lost(self) -> Iterator[None]:
         try:
-            answer = self._exchange(TurnMessage(MessageKind.CHANGES, change.encode()))
-        except ConnectionError:
+            yield
+        except (ConnectionError, TimeoutError):
             self.close()
             raise StoreUnavailable(
                 "The replicator ended while this was written: it may or may not have been stored.",
                 hint="Look before you repeat it.",
             ) from None
-        return self._position(answer, MessageKind.ACCEPTED)
 
     def give_back(self) -> None:
         """Let others have the turn; nothing was changed. Never raises."""
@@ -121,22 +136,33 @@ class TurnClient:
 
     def _exchange(self, message: TurnMessage) -> TurnMessage:
         """Send a message and return its answer; ConnectionError at the other side's end."""
-        sock = self._sock or self._connect()
-        until = time.monotonic() + self._deadline
         try:
+            self._send(message)
+            return self._received()
+        except TimeoutError:
+            self.close()
+            raise _away(f"the replicator did not answer for {self._deadline:g} s") from None
+
+    def _send(self, message: TurnMessage) -> None:
+        """Send a message; raises ConnectionError, TimeoutError."""
+        sock = self._sock or self._connect()
+        with _lost_or_late():
+            sock.settimeout(self._deadline)
             sock.sendall(message.encode())
+
+    def _received(self) -> TurnMessage:
+        """Return the answer to what was sent; raises ConnectionError, TimeoutError."""
+        sock, until = self._sock, time.monotonic() + self._deadline
+        if sock is None:
+            raise ConnectionResetError
+        with _lost_or_late():
             while True:
-                sock.settimeout(max(0.001, until - time.monotonic()))
                 data = sock.recv(_RECEIVE_BYTES)
                 if not data:
                     raise ConnectionResetError
                 if found := self._reader.feed(data):
                     return found[0]
-        except TimeoutError:
-            self.close()
-            raise _away(f"the replicator did not answer for {self._deadline:g} s") from None
-        except (Garbled, OSError) as error:
-            raise ConnectionResetError(str(error)) from None
+                sock.settimeout(max(0.001, until - time.monotonic()))
 
     def _connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -149,6 +175,16 @@ class TurnClient:
             raise ConnectionRefusedError(str(error)) from None
         self._sock = sock
         return sock
+
+
+@contextlib.contextmanager
+def _lost_or_late() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except (Garbled, OSError) as error:
+        raise ConnectionResetError(str(error)) from None
 
 
 def _away(why: str) -> TeamAway:

@@ -103,6 +103,7 @@ def die_holding(client: TurnClient) -> None:
 def die_after_acceptance(client: TurnClient) -> None:
     client.take()
     client.hand_over(PartedChange((ChangePart(TEAM, accepted_changes()),)))
+    client.accepted()
     client.close()
 
 

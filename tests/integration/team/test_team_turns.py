@@ -105,6 +105,7 @@ def test_what_a_dead_writer_left_is_there_before_the_next_turn_in_a_row(pair: li
     asked = threading.Thread(target=two.take)
     asked.start()
     one.hand_over(PartedChange((ChangePart(TEAM, accepted_changes()),)))
+    one.accepted()
     one.close()
     asked.join(20)
     rows = "SELECT count(*) FROM source_runs WHERE run = 77"

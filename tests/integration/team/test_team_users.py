@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from khive_workers.team.tables import MEMBER_MAY
 from support import wait_until
 
 from benchmarks.team.nodes import Node, Postgres
@@ -27,6 +29,7 @@ _LOGGED = "INSERT INTO khive.log (number, part, node, schema, nonce, changes, me
 _FORBIDDEN = (
     f"{_LOGGED} VALUES (99, '', 'x', 14, gen_random_uuid(), '', 'alice')",
     f"{_LOGGED.replace(', member', '')} VALUES (99, 'closed', 'x', 14, gen_random_uuid(), '')",
+    f"{_LOGGED.replace(', member', '')} VALUES (99, '*all', 'x', 15, gen_random_uuid(), '')",
     f"{_LOGGED.replace(', member', '')} VALUES (99, '', 'x', 13, gen_random_uuid(), '')",
     "UPDATE khive.log SET member = 'alice'",
     "INSERT INTO khive.rights (member, namespace) VALUES ('bob', '*')",
@@ -38,8 +41,8 @@ _FORBIDDEN = (
 
 
 @pytest.fixture
-def team(server: Postgres, short: Path) -> Iterator[dict[str, Node]]:
-    """A team of its owner, alice who sees all, and bob who sees only `open`."""
+def owned(server: Postgres, short: Path) -> Iterator[dict[str, Node]]:
+    """A team that only its owner's node is in; nodes of alice and bob, who have no rights yet."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS khive CASCADE")
         for role in _ROLES:
@@ -55,10 +58,16 @@ def team(server: Postgres, short: Path) -> Iterator[dict[str, Node]]:
             found[role] = node
             stack.callback(node.stop)
         begin(found["khive"])
-        for role, namespace in (("alice", "*"), ("bob", "open")):
-            give(found["khive"], role, namespace)
-            begin(found[role])
         yield found
+
+
+@pytest.fixture
+def team(owned: dict[str, Node]) -> dict[str, Node]:
+    """A team of its owner, alice who sees all, and bob who sees only `open`."""
+    for role, namespace in (("alice", "*"), ("bob", "open")):
+        give(owned["khive"], role, namespace)
+        begin(owned[role])
+    return owned
 
 
 def known(connection: psycopg.Connection[tuple[object, ...]], role: str) -> bool:
@@ -82,7 +91,7 @@ def entry(namespace: str, text: str) -> NewEntry:
 
 def texts(node: Node) -> set[str]:
     with node.plain() as store:
-        return {one.content for one in store.entries.recent(limit=1000)}
+        return {one.content for one in store.entries.recent(limit=100_000)}
 
 
 def files(node: Node) -> bytes:
@@ -115,6 +124,55 @@ def test_who_has_no_right_gets_nothing_and_disturbs_nobody(team: dict[str, Node]
     bob.stop()
     assert b"Zanzibar" not in files(bob)
     assert b"Zanzibar" in files(alice)
+
+
+@contextmanager
+def writing(node: Node) -> Iterator[list[str]]:
+    """Give what is written all the time to one namespace; something else goes to another."""
+    stop, written = threading.Event(), list[str]()
+
+    def write() -> None:
+        with node.open() as store:
+            while not stop.is_set():
+                text = f"{len(written)} is open."
+                store.entries.add([entry("open", text), entry("closed", f"Zanzibar {text}")])
+                written.append(text)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield written
+    finally:
+        stop.set()
+        writer.join(20)
+
+
+def more(written: list[str]) -> None:
+    enough = len(written) + 5
+    wait_until(lambda: len(written) > enough, "it goes on")
+
+
+def test_changes_are_divided_from_the_first_right_to_some_of_it(owned: dict[str, Node]) -> None:
+    owner, alice, bob = owned["khive"], owned["alice"], owned["bob"]
+    give(owner, "alice", "*")
+    begin(alice)
+    with writing(owner) as written:
+        more(written)
+        # As an operator would by SQL: whoever writes meanwhile is told by the server alone.
+        with psycopg.connect(owner.url, autocommit=True) as connection:
+            connection.execute(MEMBER_MAY.format("bob"))
+            connection.execute("INSERT INTO khive.rights VALUES ('bob', 'open')")
+            more(written)
+            parts = connection.execute("SELECT number, part FROM khive.log ORDER BY 1").fetchall()
+            since = connection.execute("SELECT divided_since FROM khive.head").fetchone()
+        errand.run(owner.config, "base", file="now", variables=owner.environment)
+        begin(bob)
+    assert since is not None
+    assert {number for number, part in parts if part == "*all"} >= {since[0]}
+    after = {part for number, part in parts if number > since[0]}
+    assert after == {"", "*whole", "open", "closed"}
+    wait_until(lambda: texts(bob) == set(written), "all that is open, from before and after")
+    wait_until(lambda: len(texts(alice)) == 2 * len(written), "she has all of it")
 
 
 def shown(node: Node) -> dict[str, list[tuple[object, ...]]]:

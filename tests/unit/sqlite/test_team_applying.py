@@ -24,7 +24,7 @@ from khive_supervisor.store.model import NewEntry
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import Claimant, NewTask, Outcome, RoleRow
 from khive_supervisor.team.order import LoggedChange, LogPosition, OutOfOrder
-from khive_supervisor.team.parts import PartedChange
+from khive_supervisor.team.parts import UNDIVIDED, WHOLE, PartedChange
 
 
 @dataclass
@@ -34,6 +34,8 @@ class Log(TurnClient):
     changes: list[LoggedChange] = field(default_factory=list)
     away: bool = False
     turns: int = 0
+    #: As a replicator of an earlier release, which takes no nonce from who writes.
+    draws: bool = False
 
     def take(self) -> LogPosition:
         if self.away:
@@ -41,12 +43,15 @@ class Log(TurnClient):
         self.turns += 1
         return self.position
 
-    def hand_over(self, change: PartedChange) -> LogPosition:
+    def hand_over(self, change: PartedChange) -> None:
         number = len(self.changes) + 1
+        nonce = b"n%d" % number if self.draws else change.nonce
         logged = LoggedChange(
-            number, change.schema, change.parts, b"n%d" % number, change.marks, "n1", "somebody"
+            number, change.schema, change.parts, nonce, change.marks, "n1", "somebody"
         )
         self.changes.append(logged)
+
+    def accepted(self) -> LogPosition:
         return self.position
 
     @property
@@ -82,20 +87,21 @@ class Nodes:
         return found
 
 
-def make_replica(path: Path, source: SqliteStore, node: str) -> str:
+def make_replica(path: Path, source: SqliteStore, node: str, *, undivided: bool = False) -> str:
     path.mkdir()
     copy_to(source.database, str(path / "khive.db"))
     connection = apsw.Connection(str(path / "khive.db"))
-    replica.put(connection, Replica(node, "s", 0, schema=NEWEST))
+    replica.put(connection, Replica(node, "s", 0, schema=NEWEST, undivided=undivided))
     connection.close()
     return str(path / "khive.db")
 
 
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[Nodes]:
+@pytest.fixture(params=["divided", "undivided"])
+def nodes(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Nodes]:
+    undivided = request.param == "undivided"
     with SqliteStore(str(tmp_path / "first" / "khive.db")) as first:
-        one = make_replica(tmp_path / "one", first, "n1")
-        two = make_replica(tmp_path / "two", first, "n2")
+        one = make_replica(tmp_path / "one", first, "n1", undivided=undivided)
+        two = make_replica(tmp_path / "two", first, "n2", undivided=undivided)
     log = Log()
     with SqliteStore(one, sharing=SharedWrites(log)) as writer, SqliteStore(two) as other:
         yield Nodes(log, writer, other, Applier(other.database, other.entries))
@@ -148,6 +154,33 @@ def test_what_one_node_does_is_so_on_the_other(
     assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
     assert nodes.other.quick_check() == []
     assert nodes.applier.position() == nodes.log.position
+
+
+def test_a_change_is_one_part_only_where_all_see_everything(nodes: Nodes) -> None:
+    remember(nodes.writer)
+    row = nodes.writer.replica()
+    assert row is not None
+    names = [part.name for part in nodes.log.changes[0].parts]
+    assert names == ([UNDIVIDED] if row.undivided else ["", WHOLE, "default"])
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_a_replica_knows_the_change_that_it_made(nodes: Nodes, draws: bool) -> None:
+    nodes.log.draws = draws
+    remember(nodes.writer)
+    row = nodes.writer.replica()
+    assert row is not None
+    assert row.position == nodes.log.position
+
+
+def test_what_only_this_machine_has_is_durable_here(nodes: Nodes) -> None:
+    remember(nodes.writer)
+    synchronous = "PRAGMA synchronous"
+    assert nodes.writer.database.value(synchronous) == 1  # the server has what is shared
+    with nodes.writer.database.write(local=True):
+        assert nodes.writer.database.value(synchronous) == 2
+    remember(nodes.writer)
+    assert nodes.writer.database.value(synchronous) == 1
 
 
 def test_other_processes_see_that_kinds_of_things_have_changed(nodes: Nodes) -> None:

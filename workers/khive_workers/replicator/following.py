@@ -21,6 +21,7 @@ from khive_supervisor.team.order import (
     base_is_due,
     check_head,
 )
+from khive_supervisor.team.parts import Rights
 from khive_workers.replicator.offices import OfficeLocks
 from khive_workers.replicator.scrubbing import PurgeFollower
 from khive_workers.team import bases, members, nodes, retaking, tables
@@ -58,6 +59,7 @@ class Following:
         self._told: int | None = None
         self._told_at = 0.0
         self._schema = row.schema
+        self._undivided = row.undivided
         self._peers_of: TeamServer | None = None
         self._offices = OfficeLocks(store)
         self._heads = HeadExchange(store.audit, row.node)
@@ -102,14 +104,23 @@ class Following:
             self._until_peers = 0
         return here
 
+    def note_undivided(self, undivided: bool) -> None:
+        """Have this node's writers know whether changes may be in one part, before they write."""
+        if undivided != self._undivided:
+            self._note(lambda row: replace(row, undivided=undivided))
+            self._undivided = undivided
+
     def look(self, server: TeamServer) -> int:
         """Look at the server's head and clock; return the newest number.
 
         Raises:
+            RightsChanged: this node may see more than its replica was made of, or less.
+            StoreRefused: it may see nothing, and its replica has nothing.
             StoreError: it is another team's, or has lost what this node has seen.
         """
         here = self.position()
         found = server.look(here.number)
+        self._check_rights(found.rights)
         if found.team != self._row.server:
             raise StoreError(
                 "The server holds another team's store than this replica is of.",
@@ -143,9 +154,13 @@ class Following:
         base = bases.newest(server)
         self._base = base.position.number if base is not None else 0
         self._to_slice = (
-            base is not None and members.need_slices(server) and not bases.sliced(server, base)
+            base is not None
+            and members.need_slices(server)
+            and not bases.sliced(server, base)
+            and here >= server.divided_since()
         )
         self._to_forget = nodes.newest_purge(server, here) > self._base
+        tables.have_members(server)
         if self._peers_of is not server:
             tables.complete(server)
             self._peers_of = server
@@ -178,14 +193,7 @@ class Following:
             return False
         return self._to_slice or self._to_forget or base_is_due(self.position().number, self._base)
 
-    def check_rights(self, server: TeamServer) -> None:
-        """Check that this node may see what its replica was made of.
-
-        Raises:
-            RightsChanged: it may see more, or less.
-            StoreRefused: it may see nothing, and its replica has nothing.
-        """
-        now = members.rights(server)
+    def _check_rights(self, now: Rights) -> None:
         if now.namespaces != self._row.rights.namespaces:
             raise RightsChanged(
                 f"The rights of {now.member} are other ones now: {', '.join(now.namespaces) or '-'}"
@@ -199,6 +207,7 @@ class Following:
         row = self._store.replica()
         assert row is not None
         self._row = row
+        self._undivided = row.undivided
         self._kept = retaking.kept_copies(self._store.path)
         return found
 

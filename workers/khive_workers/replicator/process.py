@@ -62,6 +62,9 @@ FOLLOW_EVERY = 0.005
 #: Seconds after which a node lets others have the turn although its own writers wait: a turn that
 #: follows another one of the same node costs less than one that changes nodes.
 TURNS_IN_A_ROW = 0.1
+#: Seconds for which the turn is kept for the next write of one that is in the middle of several:
+#: longer than such a one takes to ask again, and shorter than others notice.
+LINGERING = 0.003
 #: Seconds after which a server that was not heard of counts as away; and of the first attempt.
 FIRST_ATTEMPT = 4.0
 
@@ -83,8 +86,11 @@ class Replicator:
         self._following = Following(self._store, row)
         self._report = report
         self._said: dict[str, object] = {}
-        #: When this node's turns in a row began.
+        #: When this node's turns in a row began, and when the last turn ended.
         self._row_began = 0.0
+        self._turn_ended = 0.0
+        #: Turns follow each other without a pause: another one will be asked for at once.
+        self._in_series = False
         #: The highest number that was told of, and when changes may be applied next.
         self._told_of = 0
         self._follow_at = 0.0
@@ -201,7 +207,6 @@ class Replicator:
         try:
             if server is not None:
                 self._mend(server)
-                self._following.check_rights(server)
                 head = self._following.look(server)
                 if head != self._following.position().number:
                     self._follow(server)
@@ -272,6 +277,10 @@ class Replicator:
         assert self._server is not None
         return self._following.settle(self._server, newer)
 
+    def note_undivided(self, undivided: bool) -> None:
+        """Have writers know whether their changes may be in one part."""
+        self._following.note_undivided(undivided)
+
     def accepted(self, position: LogPosition) -> None:
         """Note that a writer is about to commit a change that the server has."""
         self._following.accepted(position)
@@ -281,7 +290,7 @@ class Replicator:
         if time.monotonic() - self._row_began > TURNS_IN_A_ROW:
             return False
         self._writers.take_arrived()
-        return bool(self._writers.asking)
+        return self._in_series or bool(self._writers.asking)
 
     def failed(self, error: Exception) -> None:
         """Note why the server or the replica cannot be used now."""
@@ -306,10 +315,22 @@ class Replicator:
     def _serve_asking(self) -> None:
         """Serve those that have asked, each a turn."""
         self._row_began = time.monotonic()
-        while self._writers.asking:
+        while self._writers.asking or self._lingers():
             writer = self._writers.asking.popleft()
+            self._in_series = time.monotonic() - self._turn_ended < LINGERING
             # What came with its last word in this turn may ask for the next one.
             self._writers.take(writer, alive=ServedTurn(self, writer).serve())
+            self._turn_ended = time.monotonic()
+
+    def _lingers(self) -> bool:
+        """Wait for a writer in a series, if its turn is held already; let go of it otherwise."""
+        server = self._server
+        if server is None or not server.in_turn:
+            return False
+        if self._writers.wait(LINGERING):
+            return True
+        server.roll_back()
+        return False
 
     def _catch_readers_up(self) -> None:
         """Answer those that wait for the newest change: one look serves all that have asked."""

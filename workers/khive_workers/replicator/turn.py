@@ -61,6 +61,10 @@ class ReplicaHost(Protocol):
         """
         ...
 
+    def note_undivided(self, undivided: bool) -> None:
+        """Have writers know whether their changes may be in one part."""
+        ...
+
     def accepted(self, position: LogPosition) -> None:
         """Note that a writer is about to commit a change that the server has."""
         ...
@@ -128,6 +132,7 @@ class ServedTurn:
             check_head(here, head.number, head.there)
             self._position = self._host.settle(head.newer)
             check_caught_up(self._position.number, head.number)
+            self._host.note_undivided(head.undivided)
         except (KhiveError, OutOfOrder, SchemaAhead) as error:
             self._why = str(error).partition("\n")[0]
             self._host.failed(error)
@@ -188,6 +193,7 @@ class ServedTurn:
         if message.kind is not MessageKind.CHANGES:
             return TurnEvent.GIVEN_BACK
         self._change = PartedChange.decode(message.body)
+        self._nonce = self._change.nonce or self._nonce
         return TurnEvent.CHANGES
 
     def _tell_accepted(self) -> None:

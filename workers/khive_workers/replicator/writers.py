@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import socket
+import time
 from collections import deque
 
 from khive_supervisor import logs
@@ -65,6 +67,17 @@ class Writers:
         for key, _ in self._selector.select(0):
             if key.fileobj in self._connected:
                 key.data()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until somebody asks for a turn; return whether anybody does."""
+        until = time.monotonic() + seconds
+        while not self.asking and (left := until - time.monotonic()) > 0:
+            poll = select.poll()
+            for writer in self._connected:
+                poll.register(writer, select.POLLIN)
+            poll.poll(left * 1000)
+            self.take_arrived()
+        return bool(self.asking)
 
     def close(self) -> None:
         """Close all connections."""

@@ -44,9 +44,10 @@ def newest(server: TeamServer) -> Base | None:
 
 
 def sliced(server: TeamServer, base: Base) -> bool:
-    """Return whether a base is there in slices, too."""
+    """Return whether a base is there in slices, too, and every change after it is in parts."""
     sql = "SELECT EXISTS (SELECT FROM khive.slices WHERE base = %s AND namespace = '')"
-    return bool(server.ask(sql, (base.id,))[0][0])
+    is_there = bool(server.ask(sql, (base.id,))[0][0])
+    return is_there and base.position.number >= server.divided_since()
 
 
 def upload_slice(server: TeamServer, base: int, name: str, path: str) -> None:

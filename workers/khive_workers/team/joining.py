@@ -144,7 +144,8 @@ def put(server: TeamServer, store: SqliteStore, copy: str, node: str) -> Base:
     try:
         base = strip(copy)
         there = bases.upload(server, base, node, copy, untold)
-        if members.need_slices(server):
+        # Who does not see everything has no use for a base that undivided changes follow.
+        if members.need_slices(server) and base.position.number >= server.divided_since():
             _put_slices(server, there, copy)
         number = base.position.number
         forget = max(forgotten_before(number), nodes.newest_purge(server, number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from khive_supervisor.errors import InvalidInput, StoreRefused
 from khive_supervisor.team.moves import Member
-from khive_supervisor.team.parts import ALL, Rights
+from khive_supervisor.team.parts import Rights
 from khive_workers.team import tables
 from khive_workers.team.server import ServerRefuses, TeamServer
 
@@ -14,8 +14,7 @@ def rights(server: TeamServer) -> Rights:
     """Return what the role of a connection may see; all, where the server knows no members yet."""
     if not tables.have_members(server):
         return Rights()
-    member, found = server.ask("SELECT current_user::text, khive.rights_of(current_user)")[0]
-    return Rights(member, (ALL,) if ALL in found else tuple(found))
+    return server.look(0).rights
 
 
 def check_any(found: Rights) -> None:

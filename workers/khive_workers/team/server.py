@@ -27,7 +27,7 @@ from psycopg.pq import TransactionStatus
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.team.clock import Sample
 from khive_supervisor.team.order import BATCH, LoggedChange
-from khive_supervisor.team.parts import ChangePart
+from khive_supervisor.team.parts import ALL, ChangePart, Rights
 from khive_workers.team import trust
 from khive_workers.team.pipeline import Pipeline, ResultRow, Step
 
@@ -47,9 +47,12 @@ _BEGIN: Step = ("BEGIN", ())
 _COMMIT: Step = ("COMMIT", ())
 _QUEUE: Step = (f"SELECT pg_advisory_lock({_TURN_KEY})", ())
 _LEAVE: Step = (f"SELECT pg_advisory_unlock({_TURN_KEY})", ())
+#: By its text, so that a server without that column says nothing; in the row itself, so that it is
+#: what it is once the row is locked.
+_DIVIDED_SINCE = "(to_jsonb(head) ->> 'divided_since')::bigint"
 _HEAD = (
-    "SELECT number, (SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1) "
-    "FROM khive.head FOR UPDATE"
+    "SELECT number, (SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1), "
+    f"coalesce({_DIVIDED_SINCE} > number, false) FROM khive.head AS head FOR UPDATE"
 )
 #: The next changes after a number; parts that this member may not see are not among the rows.
 _NEWER = (
@@ -60,6 +63,11 @@ _ALL_NEWER = _NEWER.format("")
 _BATCH_NEWER = _NEWER.format(
     f"AND number < (SELECT min(number) FROM khive.log WHERE number > $1::bigint) + {BATCH} "
 )
+_LOOK = (
+    "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8, "
+    "(SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1) FROM khive.head"
+)
+_RIGHTS = "SELECT current_user::text, array_to_json(khive.rights_of(current_user))::text"
 _LOG = (
     "INSERT INTO khive.log (number, node, schema, nonce, part, changes, marks) "
     "VALUES ($1::bigint, $2::text, $3::integer, $4::uuid, $5::text, $6::bytea, $7::text)"
@@ -81,21 +89,33 @@ class ServerRefuses(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class ServerLook:
-    """What a look at the server showed; `there`: the nonce of the change that was asked for."""
+    """What a look at the server showed.
+
+    Attributes:
+        number, team: of the head.
+        sample: the server's time.
+        there: the nonce of the change that was asked for.
+        rights: what this connection's role may see; all, where the server knows no members yet.
+    """
 
     number: int
     team: str
     sample: Sample
     there: bytes | None
+    rights: Rights
 
 
 @dataclass(frozen=True, slots=True)
 class LockedHead:
-    """The head that is held: its number, the nonce of the change asked for, and what is newer."""
+    """The head that is held: its number, the nonce of the change asked for, and what is newer.
+
+    `undivided`: all members see everything now, so that the next change may be in one part.
+    """
 
     number: int
     there: bytes | None
     newer: list[LoggedChange]
+    undivided: bool = False
 
 
 def boottime() -> float:
@@ -212,17 +232,26 @@ class TeamServer:
 
     def look(self, position: int) -> ServerLook:
         """Return the newest number, whose it is, the nonce of a change, and the server's time."""
-        with _translated():
+        with _translated(self):
             before = boottime()
-            cursor = self._connection.execute(
-                "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8, "
-                f"{_nonce_of(position)} FROM khive.head"
-            )
-            row = cursor.fetchone()
+            asked = [(_RIGHTS, ())] if self.has_members else []
+            rows, *rights = self._exchange((_LOOK, (_number(position),)), *asked)
             after = boottime()
-        if row is None:
+        if not rows:
             raise ServerRefuses("The server holds no team's store.", hint="Join it anew.")
-        return ServerLook(row[0], row[1], Sample(before, after, row[2]), _nonce(row[3]))
+        number, team, at, there = rows[0]
+        (seconds,) = struct.unpack(">d", at or b"")
+        sample = Sample(before, after, seconds)
+        return ServerLook(_int(number), _text(team), sample, there, _rights_of(rights))
+
+    def divided_since(self) -> int:
+        """Return the number after which every change is in parts; one beyond all: none has to be.
+
+        Raises:
+            ServerAway, ServerRefuses: it could not be asked.
+        """
+        found = self.ask(f"SELECT coalesce({_DIVIDED_SINCE}, 0) FROM khive.head AS head")
+        return int(found[0][0]) if found else 0
 
     def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
@@ -240,8 +269,13 @@ class TeamServer:
             if not self._pipeline.waiting:
                 self._send_lock(position)
             *_, head, newer = self._pipeline.receive()
-            number, there = head[0] if head else (_number(0), None)
-            return LockedHead(_int(number), there, _changes(newer))
+            number, there, undivided = head[0] if head else (_number(0), None, None)
+            return LockedHead(_int(number), there, _changes(newer), undivided == b"\x01")
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether nobody else may write, since this connection has the turn or has asked for it."""
+        return self._in_turn
 
     def _send_lock(self, position: int) -> None:
         first: list[Step] = [] if self._in_turn else [_QUEUE]
@@ -358,12 +392,12 @@ def _int(data: bytes | None) -> int:
     return int.from_bytes(data or b"", "big")
 
 
-def _nonce_of(position: int) -> str:
-    return f"(SELECT nonce FROM khive.log WHERE number = {int(position)} LIMIT 1)"
-
-
-def _nonce(found: uuid.UUID | None) -> bytes | None:
-    return None if found is None else found.bytes
+def _rights_of(found: Sequence[Sequence[ResultRow]]) -> Rights:
+    """Return the rights that `_RIGHTS` was answered with, if it was asked."""
+    for ((member, namespaces),) in found:
+        known = tuple(json.loads(namespaces or b"[]"))
+        return Rights(_text(member), (ALL,) if ALL in known else known)
+    return Rights()
 
 
 @contextmanager

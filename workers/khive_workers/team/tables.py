@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from khive_supervisor.errors import StoreUnavailable
 from khive_workers.team.server import ServerRefuses, TeamServer
@@ -59,10 +60,21 @@ CREATE TABLE IF NOT EXISTS khive.nodes (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
-#: What came later, each by a table that a server without it does not have. `heads`: the end of each
-#: node's audit chain, as it said on each day, at a change of the log.
-_LATER = {
-    "khive.heads": """
+#: A number beyond all.
+_NEVER = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """What came later than the first tables: how to see that it is there, and how it is made."""
+
+    name: str
+    there: str
+    made_by: str
+
+
+#: `heads`: the end of each node's audit chain, as it said on each day, at a change of the log.
+_HEADS = """
 CREATE TABLE IF NOT EXISTS khive.heads (
     origin text NOT NULL,
     day    date NOT NULL DEFAULT current_date,
@@ -77,8 +89,34 @@ CREATE POLICY seen ON khive.heads FOR SELECT USING (true);
 CREATE POLICY published ON khive.heads FOR ALL USING (
     (SELECT khive.sees_all(current_user))
     OR origin IN (SELECT name FROM khive.nodes WHERE member = current_user));
-""",
-}
+"""
+#: `divided_since`: the change after which all are in parts by namespace: the last one when a role
+#: was first given a right to some namespaces only. The head's row has it, so that who holds that
+#: row knows of each right that was given before.
+_DIVIDED = f"""
+BEGIN;
+ALTER TABLE khive.head ADD COLUMN divided_since bigint NOT NULL DEFAULT {_NEVER};
+UPDATE khive.head SET divided_since = number
+    WHERE EXISTS (SELECT FROM khive.rights WHERE namespace <> '*');
+CREATE FUNCTION khive.divide() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    BEGIN
+        UPDATE khive.head SET divided_since = number WHERE divided_since = {_NEVER};
+        RETURN NULL;
+    END $$;
+CREATE TRIGGER divide AFTER INSERT OR UPDATE ON khive.rights
+    FOR EACH ROW WHEN (NEW.namespace <> '*') EXECUTE FUNCTION khive.divide();
+COMMIT;
+"""  # noqa: S608 - a number of ours
+_LATER = (
+    _Later("khive.heads", "to_regclass('khive.heads') IS NOT NULL", _HEADS),
+    _Later(
+        "khive.head.divided_since",
+        "EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'khive.head'::regclass "
+        "AND attname = 'divided_since' AND NOT attisdropped)",
+        _DIVIDED,
+    ),
+)
 
 #: What members and purges are for. `rights`: which database role may see which namespace, `*`
 #: being all. `slices`: a base in parts by namespace, for those who do not see all. `member`: as
@@ -274,16 +312,14 @@ def complete(server: TeamServer) -> list[str]:
 
     Only who owns the schema may: an operator has that one connect once, or runs `doctor`'s words.
     """
-    missing = [
-        name for name in _LATER if server.ask("SELECT to_regclass(%s)", (name,)) == [(None,)]
-    ]
-    for name in list(missing):
+    missing = [one for one in _LATER if not server.ask(f"SELECT {one.there}")[0][0]]
+    for one in list(missing):
         try:
-            server.ask(_LATER[name])
+            server.ask(one.made_by)
         except ServerRefuses:
             continue
-        missing.remove(name)
-    return missing
+        missing.remove(one)
+    return [one.name for one in missing]
 
 
 def connect(url: str, name: str) -> TeamServer:
