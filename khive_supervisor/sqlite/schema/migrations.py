@@ -12,21 +12,21 @@ from dataclasses import dataclass
 import apsw
 
 from khive_supervisor.sqlite.schema import (
-    chains,
-    channels,
     executions,
     graph,
     routing,
-    sessions,
     team,
     undivided,
     workflows,
 )
 from khive_supervisor.sqlite.schema.released import audit as schema_audit
 from khive_supervisor.sqlite.schema.released import (
+    chains,
+    channels,
     curation,
     journal,
     projects,
+    sessions,
     sources,
     tasks,
     truth,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from khive_supervisor.sqlite.schema.channels import CHANNELS
+from khive_supervisor.sqlite.schema.released.channels import CHANNELS
 
 #: `audit_of_nodes`: as `audit`, which goes on as the chain of a store of one machine, and of what
 #: was written before each node had one; `origin` is the node. `replica.schema`: the schema that
