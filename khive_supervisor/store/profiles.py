@@ -63,10 +63,14 @@ class ProfileStore(Protocol):
         until: float | None = None,
         group: str = "kind",
         actor: str | None = None,
+        *,
+        feedback: bool = False,
     ) -> list[EventCount]:
         """Return how many events there were by kind, signal, profile, day (UTC) or actor.
 
-        Times are unix seconds, `since <= at < until`. `InvalidInput` for another group.
+        Times are unix seconds, `since <= at < until`; of one actor, if it is said, and
+        what taught them something alone, if `feedback` is asked for.
+        `InvalidInput` for another group.
         """
         ...  # fmt: skip
 

@@ -125,7 +125,9 @@ def event_counts(context: Context, args: Arguments) -> Answer:
     since = forms.moment(args["since"], now)
     until = forms.moment(args["until"], now) if "until" in args else None
     actor = shapes.text(args, "actor") if "actor" in args else None
-    counts = context.store.profiles.event_counts(since, until, group, actor)
+    counts = context.store.profiles.event_counts(
+        since, until, group, actor, feedback=args.get("feedback", False)
+    )
     return {
         "since": forms.timestamp(since),
         "until": forms.timestamp(now if until is None else until),

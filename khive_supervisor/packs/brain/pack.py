@@ -219,6 +219,7 @@ PACK = Pack(
                     "By what they are counted (kind); days are those of UTC.", choices=EVENT_GROUPS
                 ),
                 "actor": {**shapes.ACTOR, "description": "Only this actor's; all by default."},
+                "feedback": schema.flag("Only feedback: no making, no reset."),
             },
             ("since",),
             read_only=True,

@@ -11,6 +11,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.profiles import names, signals
 from khive_supervisor.profiles.model import (
+    COUNTED_KINDS,
     CREATED,
     LIFECYCLE,
     RESET,
@@ -155,6 +156,8 @@ class ProfileTable(ProfileStore):
         until: float | None = None,
         group: str = "kind",
         actor: str | None = None,
+        *,
+        feedback: bool = False,
     ) -> list[EventCount]:
         if group not in _GROUPS:
             raise InvalidInput(
@@ -164,8 +167,9 @@ class ProfileTable(ProfileStore):
             f"SELECT {_GROUPS[group]} AS what, count(*), total(e.counted) FROM profile_events e "
             "JOIN profiles p ON p.id = e.profile_id WHERE e.at >= ?1 "
             "AND (?2 IS NULL OR e.at < ?2) AND e.actor = ifnull(?3, e.actor) "
+            "AND (NOT ?4 OR e.kind IN (SELECT value FROM json_each(?5))) "
             "GROUP BY what ORDER BY what",
-            [since, until, actor],
+            [since, until, actor, feedback, json.dumps(COUNTED_KINDS)],
         )
         return [EventCount(*row) for row in rows]
 

@@ -259,6 +259,8 @@ def test_events_are_counted_by(
     # The first profile's own event is of the real clock, when the store was made.
     assert {one.group: one.events for one in counts} == expected
     assert sum(one.counted for one in counts) == 3.0
+    taught = store.profiles.event_counts(START, None, group, feedback=True)
+    assert sum(one.events for one in taught) == 4, "that a profile was made is no feedback"
     mine = store.profiles.event_counts(START, START + 1, group, "bob")
     assert sum(one.events for one in mine) == 1
 

@@ -12,6 +12,7 @@ from khive_workers.desk.views.wishes import Page, Query, Reply, Wish, told
 TARGETS, DAYS = 20, 30
 #: The profile that serves whatever no binding names.
 USUAL = "balanced-recall-v1"
+_FEEDBACK = {"since": f"{DAYS}d", "feedback": True}
 
 
 def wishes(query: Query) -> Sequence[Wish]:
@@ -21,8 +22,8 @@ def wishes(query: Query) -> Sequence[Wish]:
         Wish("brain.profiles"),
         Wish("brain.profile", {"name": name, "targets": TARGETS}),
         Wish("brain.bindings"),
-        Wish("brain.event_counts", {"since": f"{DAYS}d", "group": "day"}),
-        Wish("brain.event_counts", {"since": f"{DAYS}d", "group": "signal"}),
+        Wish("brain.event_counts", {**_FEEDBACK, "group": "day"}),
+        Wish("brain.event_counts", {**_FEEDBACK, "group": "signal"}),
     )
 
 
