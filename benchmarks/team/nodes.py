@@ -47,6 +47,8 @@ class Postgres:
 
     directory: Path
     port: int = field(default_factory=free_port)
+    #: More settings of it, as `-c name=value`.
+    settings: str = ""
 
     @property
     def url(self) -> str:
@@ -58,14 +60,26 @@ class Postgres:
         data = self.directory / "data"
         data.mkdir(mode=0o700)
         self.directory.chmod(0o755)
+        self._give(data)
+        self._run("initdb", "-U", _USER, "-A", "trust")
+
+    def put(self, name: str, text: str) -> None:
+        """Write a file of its directory, such as its certificate; only it may read that."""
+        path = self.directory / "data" / name
+        path.write_text(text, encoding="ascii")
+        path.chmod(0o600)
+        self._give(path)
+
+    def _give(self, path: Path) -> None:
+        """Make it the server's own, which runs as another user if we are root."""
         if os.getuid() == 0:
             owner = pwd.getpwnam(_USER)
-            os.chown(data, owner.pw_uid, owner.pw_gid)
-        self._run("initdb", "-U", _USER, "-A", "trust")
+            os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c max_connections=300"
+        options += f" {self.settings}"
         log = str(self.directory / "data" / "log")
         self._run("pg_ctl", "-w", "-l", log, "-o", options, "start")
 
