@@ -11,9 +11,17 @@ import threading
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 
+from khive_supervisor import errors
 from khive_supervisor.config import snapshot
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.errors import ConfigError, KhiveError, StoreUnavailable
+from khive_supervisor.errors import (
+    ConfigError,
+    Denied,
+    InvalidInput,
+    KhiveError,
+    NotFound,
+    StoreUnavailable,
+)
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.team.moves import Moved, MoveStep, parse
 
@@ -65,6 +73,7 @@ def run(
 
     Raises:
         ConfigError: the driver is not installed.
+        InvalidInput, NotFound, Denied: it is about what is not there, or not for this user.
         ErrandFailed: it could not be done.
     """
     check_driver()
@@ -105,6 +114,9 @@ def _failure(text: str, code: int) -> KhiveError:
     last = text.strip().rpartition("\n")[2]
     try:
         said = json.loads(last)
+        found = errors.from_dict(said)
+        if isinstance(found, InvalidInput | NotFound | Denied):  # trying again is of no use
+            return found
         return ErrandFailed(str(said["message"]), hint=str(said["hint"]))
     except (ValueError, TypeError, KeyError):
         return ErrandFailed(

@@ -14,7 +14,7 @@ from khive_workers.team.tables import MEMBER_MAY
 from support import wait_until
 
 from benchmarks.team.nodes import Node, Postgres
-from khive_supervisor.errors import Denied
+from khive_supervisor.errors import Denied, InvalidInput
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
@@ -320,3 +320,9 @@ def test_doctor_knows_what_a_role_lacks_and_how_to_give_it(team: dict[str, Node]
         for statement in given:
             connection.execute(statement.encode())
     assert lacks() == []
+
+
+def test_a_role_that_there_is_not_is_the_callers_mistake(owned: dict[str, Node]) -> None:
+    for what, role in (("grant", "nobody"), ("revoke", "bob")):
+        with pytest.raises(InvalidInput, match=role):
+            give(owned["khive"], role, "open", what)
