@@ -37,7 +37,7 @@ def test_functions_and_commands_do_tasks(roles: RoleBench, settings: str) -> Non
         settings=settings,
     )
     roles.khive.start()
-    assert roles.role("py")["workers_ready"] == 2
+    wait_until(lambda: roles.role("py")["workers_ready"] == 2, "there are two")
     one = {"deep": [1, "two"]}
     wanted = ("py", one), ("memory", 8080), ("odd", 1), ("fails", 1), ("sh", 1)
     numbers = {role: roles.assign(role, payload, attempts=1) for role, payload in wanted}
