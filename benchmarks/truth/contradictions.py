@@ -28,7 +28,7 @@ REGISTRY = loading.load()
 STORED, ASKED = 400, 60
 
 
-class _Memory:
+class Memory:
     """A store of memories, with the model, as a session calls it; dates grow by an hour."""
 
     def __init__(self, place: Path, model: MiniLM) -> None:
@@ -63,15 +63,15 @@ def measure(context: Context) -> list[Row]:
     model = MiniLM()
     place = context.work / "truth"
     rows = [
-        _contradictions(_Memory(place / "pairs", model), "contradicting", "in ten styles"),
-        _contradictions(_Memory(place / "more", model), "changed", "in twelve styles"),
-        _contradictions(_Memory(place / "words", model), "other_words", "in quite other words"),
+        _contradictions(Memory(place / "pairs", model), "contradicting", "in ten styles"),
+        _contradictions(Memory(place / "more", model), "changed", "in twelve styles"),
+        _contradictions(Memory(place / "words", model), "other_words", "in quite other words"),
         _same(place, model),
     ]
-    rows.append(_both_hold(_Memory(place / "both", model)))
-    rows.append(_asked_apart(_Memory(place / "asked", model)))
+    rows.append(_both_hold(Memory(place / "both", model)))
+    rows.append(_asked_apart(Memory(place / "asked", model)))
     for name, texts in _real(context):
-        rows.append(_real_store(name, _Memory(place / "real", model), texts))
+        rows.append(_real_store(name, Memory(place / "real", model), texts))
     if context.chats is not None:
         rows.append(_amended(context.chats, place, model))
     return rows
@@ -86,7 +86,7 @@ def _settled(results: Sequence[dict[str, Any]], old: str, new: str) -> bool:
     return newer_first or "older" in results[order.index(old)]
 
 
-def _contradictions(memory: _Memory, name: str, how: str) -> Row:
+def _contradictions(memory: Memory, name: str, how: str) -> Row:
     pairs = rows_of(name)
     told, times = 0, []
     for _, old, new, _ in pairs:
@@ -110,7 +110,7 @@ def _contradictions(memory: _Memory, name: str, how: str) -> Row:
 
 
 def _same(place: Path, model: MiniLM) -> Row:
-    memory, pairs = _Memory(place / "same", model), rows_of("same")
+    memory, pairs = Memory(place / "same", model), rows_of("same")
     told = 0
     for old, new in pairs:
         memory.remember(old)
@@ -125,7 +125,7 @@ def _same(place: Path, model: MiniLM) -> Row:
     )
 
 
-def _both_hold(memory: _Memory) -> Row:
+def _both_hold(memory: Memory) -> Row:
     pairs = rows_of("both_hold")
     told = marked = 0
     for old, new in pairs:
@@ -143,7 +143,7 @@ def _both_hold(memory: _Memory) -> Row:
     )
 
 
-def _asked_apart(memory: _Memory) -> Row:
+def _asked_apart(memory: Memory) -> Row:
     """What is alike and holds, of which each is asked for: its own comes first, and unmarked."""
     pairs = rows_of("both_hold_asked")
     for one, other, _, _ in pairs:
@@ -181,7 +181,7 @@ def _real(context: Context) -> Iterator[tuple[str, list[str]]]:
         )
 
 
-def _real_store(name: str, memory: _Memory, texts: Sequence[str]) -> Row:
+def _real_store(name: str, memory: Memory, texts: Sequence[str]) -> Row:
     texts = [text for text in texts if text.strip() and not detection.find(text)][:STORED]
     # Until there is something to be like, nothing could be told.
     told = [("related" in memory.remember(text)) for text in texts][len(texts) // 4 :]
@@ -214,7 +214,7 @@ def _amended(place: Path, work: Path, model: MiniLM) -> Row:
     chats = _chats(place)
     lines = (place / "tasks.jsonl").read_text(encoding="utf-8").splitlines()
     tasks = [one for one in map(json.loads, lines) if one["source"] == "conversation-amended"]
-    memory = _Memory(work / "chats", model)
+    memory = Memory(work / "chats", model)
     for text in chats.values():
         memory.remember(text)
     settled = 0

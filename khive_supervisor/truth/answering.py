@@ -1,50 +1,116 @@
-"""Whether a newer statement answers a question as well as an older one about the same; pure."""
+"""How likely it is that a newer statement has taken the place of one that answers a query; pure.
+
+Two short statements that answer the same question, and are nearer to each other than to the other
+answers, are likely to be about one thing, of which the newer one is the likelier to hold. A
+logistic function weighs what is known of both,
+
+    logit = constant + sum of weight * feature
+
+and the newer one may stand first where it is above 0. The weights were learned from pairs of facts
+that judge nothing, by `python -m benchmarks.truth.learn_answering`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from khive_supervisor.truth.compare import rivals
 from khive_supervisor.truth.reading import Reading
 
-#: How near two statements are that may be about the same: the cosine of their vectors.
-ALIKE = 0.5
-#: What the newer one may have less of: of the query's words, of their weight, and of its cosine.
-LESS_COVERAGE, LESS_COSINE, LESS_FIT = 0.06, 0.15, 0.2
+#: The other answers that a statement is compared with, and how near such are where there are fewer.
+BESIDE, USUAL = 3, 0.25
+#: Characters of a statement, at most: a longer text is of many things.
+LONGEST = 300
+
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "constant": -0.770,
+        "older_stands_out": 7.781,
+        "newer_stands_out": 4.926,
+        "coverage": 2.450,
+        "more_coverage": -0.622,
+        "further": -0.537,
+        "words": -4.575,
+        "changes": 1.842,
+        "read": -1.443,
+        "rivals": -3.542,
+        "first": -2.651,
+        "named": 1.528,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Answering:
     """How one statement answers a query.
 
-    `fit` is what it is shown with, `coverage` the share of the query's words by their weight,
-    `names` that of its names, `cosine` its nearness in meaning, None where that is not known, and
-    `learned_boost` what was learned of it, 1 where nothing was.
+    `coverage` is the share of the query's words by their weight, `names` that of its names;
+    `near` how near the other answers are to it (cosines), `learned_boost` what was learned of it, 1
+    where nothing was.
     """
 
-    fit: float
+    reading: Reading
     coverage: float
     names: float
-    cosine: float | None
+    near: Sequence[float]
     learned_boost: float = 1.0
 
 
-def tells_of_a_change(newer: Reading, older: Reading) -> bool:
-    """Return True if the newer text says that what the older one is about is not as it was."""
-    subjects = {statement.order[0] for statement in older.statements}
-    return any(one.event and subjects & one.said.keys() for one in newer.statements)
-
-
-def answers_as_well(older: Answering, newer: Answering, alike: float, *, changed: bool) -> bool:
-    """Return True if the newer of two short statements may take the older one's place before it.
-
-    `alike` is the cosine of both. Nothing says that they disagree: of two that answer equally well
-    and are about the same, the newer is the likelier to hold. One that tells of a `changed` subject
-    need not have the words of what that was before.
-    """
-    if alike < ALIKE or newer.names < older.names or newer.fit < older.fit - LESS_FIT:
-        return False
-    return changed or (
-        newer.learned_boost >= older.learned_boost
-        and newer.coverage >= older.coverage - LESS_COVERAGE
-        and (newer.cosine or 0.0) >= (older.cosine or 0.0) - LESS_COSINE
+def may_stand_before(newer: Answering, older: Answering) -> bool:
+    """Return False where something says that the older one is what was asked for."""
+    return (
+        newer.names >= older.names
+        and newer.learned_boost >= older.learned_boost
+        and not any(
+            len(one.reading.text) > LONGEST or one.reading.is_code for one in (newer, older)
+        )
     )
+
+
+def logit(newer: Answering, older: Answering, alike: float, further: int) -> float:
+    """Return how likely it is that the newer one has taken the older one's place: above 0.
+
+    `alike` is the cosine of both, `further` how many places the newer one is further down.
+    """
+    known = features(newer, older, alike, further)
+    return sum(weight * known[name] for name, weight in WEIGHTS.items())
+
+
+def features(newer: Answering, older: Answering, alike: float, further: int) -> Mapping[str, float]:
+    """Return the features that the weights are for, by name."""
+    new, old = newer.reading, older.reading
+    return {
+        "constant": 1.0,
+        "older_stands_out": alike - _beside(older.near, alike),
+        "newer_stands_out": alike - _beside(newer.near, alike),
+        "coverage": newer.coverage,
+        "more_coverage": newer.coverage - older.coverage,
+        "further": float(further),
+        "words": len(new.said & old.said) / max(1, len(new.said), len(old.said)),
+        "changes": float(any(one.changes for one in new.statements)),
+        **_of_statements(new, old),
+    }
+
+
+def _beside(near: Sequence[float], alike: float) -> float:
+    """Return how near the nearest others are, without the one that is as near as `alike`."""
+    others = sorted((one for one in near if one != alike), reverse=True)[:BESIDE]
+    return (sum(others) + USUAL * (BESIDE - len(others))) / BESIDE
+
+
+def _of_statements(new: Reading, old: Reading) -> Mapping[str, float]:
+    read = bool(new.statements and old.statements)
+    first = named = rival = False
+    if read:
+        one, other = new.statements[0], old.statements[0]
+        first = one.order[0] == other.order[0]
+        named = one.order[0] in other.said or other.order[0] in one.said
+        rival = rivals(new, old) or rivals(old, new)
+    return {
+        "read": float(read),
+        "rivals": float(rival),
+        "first": float(first),
+        "named": float(named),
+    }

@@ -137,6 +137,11 @@ class Reading:
         """Return the stems of all its words; most readings are never asked for them."""
         return _stems_of(self.text)
 
+    @property
+    def is_code(self) -> bool:
+        """Return True for a text with more signs of code than prose has."""
+        return len(_CODE.findall(self.text)) > MOST_SIGNS
+
 
 def read(text: str) -> Reading:
     """Return how the rules read a text; of a long one its beginning and its end."""

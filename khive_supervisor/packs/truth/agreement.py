@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -128,15 +129,14 @@ def arranged(
     """Return results with newer ones first among those that disagree, and marks of the older ones.
 
     Who has more of the names in the query, as they are written, stays before the others: it is what
-    was asked for. So does the newer of two that answer equally well; nothing else changes its
-    place. A mark is a field and its text, by entry id.
+    was asked for. A newer one that is likely to have taken the first one's place stands before it;
+    nothing else changes its place. A mark is a field and its text, by entry id.
     Pieces of one document are read together, and do not disagree with each other.
     """
-    compared = [_Said.by(hit) for hit in hits if hit.entry.collection == "memory"][:COMPARED]
-    cosines = _cosines(context, {one.best.id: one.pieces for one in compared})
-    readings = _Readings(compared)
-    newer_of = _disagreeing(context, compared, cosines, readings)
-    ordered = newer_first.newer_before(hits, cosines, readings)
+    compared, cosines, readings = known_of(context, hits)
+    linked = _linked(context, [piece.id for one in compared for piece in one.pieces])
+    newer_of = _disagreeing(compared, cosines, readings, linked)
+    ordered = newer_first.newer_before(hits, cosines, readings, linked.settled)
     ordered = _newest_first(ordered, _of_best(compared, newer_of))
     # Ids grow: of several newer ones, the highest was stored last.
     marks = {
@@ -144,6 +144,15 @@ def arranged(
         for older, newers in newer_of.items()
     }
     return ordered, marks
+
+
+def known_of(
+    context: Context, hits: Sequence[Hit]
+) -> tuple[Sequence[_Said], Cosines, Mapping[int, Reading]]:
+    """Return the results that are compared, and by their ids their cosines and readings."""
+    compared = [_Said.by(hit) for hit in hits if hit.entry.collection == "memory"][:COMPARED]
+    cosines = _cosines(context, {one.best.id: one.pieces for one in compared})
+    return compared, cosines, _Readings(compared)
 
 
 class _Readings(Mapping[int, Reading]):
@@ -188,21 +197,21 @@ def _of_best(results: Sequence[_Said], newer_of: Mapping[int, set[int]]) -> dict
 
 
 def _disagreeing(
-    context: Context, results: Sequence[_Said], cosines: Cosines, readings: Mapping[int, Reading]
+    results: Sequence[_Said],
+    cosines: Cosines,
+    readings: Mapping[int, Reading],
+    linked: _Linked,
 ) -> dict[int, set[int]]:
     """Return the newer results that say otherwise, by the older one's id."""
     newer_of: dict[int, set[int]] = {}
-    if not results:
-        return newer_of
     of = {piece.id: one.best.id for one in results for piece in one.pieces}
-    linked, settled = _linked(context, [*of])
-    for new, old in linked:
+    for new, old in linked.holding:
         if of.get(new) != of[old]:
             newer_of.setdefault(old, set()).add(new)
     ordered = sorted((one for one in results if _is_compared(one.best)), key=lambda one: one.newest)
     for older, newer in combinations([one.best.id for one in ordered], 2):
         cosine = cosines.get((newer, older))
-        if (newer, older) in settled or (newer, older) in linked or _far(cosine):
+        if (newer, older) in linked.settled or (newer, older) in linked.holding or _far(cosine):
             continue
         found = compare(readings[newer], readings[older], cosine)
         if found and found.kind == OTHERWISE:
@@ -210,16 +219,24 @@ def _disagreeing(
     return newer_of
 
 
-def _linked(
-    context: Context, ids: Sequence[int]
-) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-    """Return the pairs that are linked as contradicting, newer first, and those no longer so."""
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """Pairs that are linked as contradicting, newer first, and those that are no longer so."""
+
+    holding: AbstractSet[tuple[int, int]]
+    settled: AbstractSet[tuple[int, int]]
+
+
+def _linked(context: Context, ids: Sequence[int]) -> _Linked:
+    if not ids:
+        return _Linked(frozenset(), frozenset())
     links = [one for one in context.store.links.history(ids) if one.kind == CONTRADICTS]
     holding = {(one.from_id, one.to_id) for one in links if one.ended_at is None}
     ended = {(one.from_id, one.to_id) for one in links} - holding
     ends = {one for pair in holding for one in pair} - set(ids)
     live = {one.id for one in context.store.entries.get(list(ends)) if one.live} | set(ids)
-    return {pair for pair in holding if pair[0] in live and pair[1] in ids}, ended
+    shown = {pair for pair in holding if pair[0] in live and pair[1] in ids}
+    return _Linked(shown, ended)
 
 
 def pairs(context: Context, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry, Comparison]]:

@@ -1,68 +1,79 @@
-"""Of short results that answer equally well, the newer one before the older one; pure."""
+"""The newer one of two short results, before the older one whose place it is likely to have taken.
+
+Nothing says that they disagree: neither is marked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from khive_supervisor.search.results import Hit
-from khive_supervisor.truth.answering import (
-    ALIKE,
-    Answering,
-    answers_as_well,
-    tells_of_a_change,
-)
-from khive_supervisor.truth.compare import rivals
+from khive_supervisor.truth import answering
+from khive_supervisor.truth.answering import Answering
 from khive_supervisor.truth.reading import Reading
 
 Cosines = Mapping[tuple[int, int], float]
 Readings = Mapping[int, Reading]
 
+#: Results that are known when one is compared, and those behind the first that are compared.
+KNOWN, COMPARED = 10, 3
 
-def newer_before(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> list[Hit]:
-    """Return the results with newer ones before older ones that they answer as well as.
 
-    Both say a few statements on the same (`readings` and `cosines` by the results' ids), and the
-    newer one stands right behind the older one or tells of a change. Nothing else moves.
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A newer result, where it stands, and what it and the first one are to the query."""
+
+    place: int
+    newer: Answering
+    older: Answering
+    alike: float
+
+
+def newer_before(
+    hits: Sequence[Hit],
+    cosines: Cosines,
+    readings: Readings,
+    settled: Collection[tuple[int, int]] = (),
+) -> list[Hit]:
+    """Return the results with the likeliest newer one before the first, if there is one.
+
+    `settled` are the ids of those that are known both to hold, newer first. Nothing else moves.
     """
-    first: dict[int, int] = {}
-    for older, newer in _alike(hits, cosines, readings):
-        first.setdefault(newer, older)
-    order = sorted(range(len(hits)), key=lambda n: (first.get(n, n), n not in first, -n))
-    return [hits[n] for n in order]
-
-
-def _alike(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> list[tuple[int, int]]:
-    """Return pairs of places, older and newer, of which the newer one is further down."""
-    compared = [place for place, hit in enumerate(hits) if hit.entry.id in readings]
-    return [
-        (one, other)
-        for one, other in combinations(compared, 2)
-        if _age(hits[one]) < _age(hits[other])
-        and cosines.get((hits[one].entry.id, hits[other].entry.id), 0.0) >= ALIKE
-        and _answers(hits[one], hits[other], other - one == 1, cosines, readings)
+    found = [
+        (answering.logit(one.newer, one.older, one.alike, one.place), one.place)
+        for one in candidates(hits, cosines, readings)
+        if (hits[one.place].entry.id, hits[0].entry.id) not in settled
     ]
+    likeliest, place = max(found, default=(0.0, 0))
+    if likeliest <= 0.0:
+        return list(hits)
+    return [hits[place], *hits[:place], *hits[place + 1 :]]
 
 
-def _answers(
-    older: Hit, newer: Hit, next_to_it: bool, cosines: Cosines, readings: Readings
-) -> bool:
-    ids = (older.entry.id, newer.entry.id)
-    old, new = (readings[one] for one in ids)
-    if not (old.statements and new.statements):
-        return False
-    changed = tells_of_a_change(new, old)
-    return (
-        (changed or next_to_it)
-        and answers_as_well(_answer(older), _answer(newer), cosines.get(ids, 0.0), changed=changed)
-        and not rivals(new, old)
-    )
+def candidates(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> Iterator[Newer]:
+    """Yield the newer results behind the first that may stand before it."""
+    known = [place for place, hit in enumerate(hits[:KNOWN]) if hit.entry.id in readings]
+    if 0 not in known:
+        return
+    for place in known[1:]:
+        pair = (hits[place].entry.id, hits[0].entry.id)
+        if place > COMPARED or pair not in cosines or _age(hits[place]) <= _age(hits[0]):
+            continue
+        newer, older = (_answering(hits, at, known, cosines, readings) for at in (place, 0))
+        if answering.may_stand_before(newer, older):
+            yield Newer(place, newer, older, cosines[pair])
+
+
+def _answering(
+    hits: Sequence[Hit], place: int, known: Sequence[int], cosines: Cosines, readings: Readings
+) -> Answering:
+    hit = hits[place]
+    ids = [hits[one].entry.id for one in known if one != place]
+    near = [cosines.get((hit.entry.id, one), 0.0) for one in ids]
+    facts, learned_boost = hit.judged.facts, hit.judged.ranked.learned_boost
+    return Answering(readings[hit.entry.id], facts.coverage, facts.names, near, learned_boost)
 
 
 def _age(hit: Hit) -> tuple[float, int]:
     return hit.entry.created_at, hit.entry.id
-
-
-def _answer(hit: Hit) -> Answering:
-    facts, learned_boost = hit.judged.facts, hit.judged.ranked.learned_boost
-    return Answering(hit.score, facts.coverage, facts.names, facts.cosine, learned_boost)
