@@ -4,8 +4,8 @@
 
 A logistic regression over pairs of the first result and a newer one just behind it. The material is
 in `notice/`: pairs of which the newer one says otherwise, and a question (`otherwise.txt`); pairs
-that are alike and both hold, and a question for the older one (`compatible.txt`); and facts of ten
-projects, each with a question. What judges is none of it.
+that are alike and both hold, and a question for the older one (`compatible.txt`, `alike.txt`); and
+facts of ten projects, each with a question. What judges is none of it.
 
 What is printed first is honest: each half of the pairs is judged by what the other one taught. What
 is printed last goes into `answering.py`.
@@ -122,8 +122,8 @@ def half_of(half: int) -> tuple[list[Asked], list[Asked]]:
     changed = [
         Asked("otherwise", old, new, query) for _, old, new, query in lines_of("otherwise")[half::2]
     ]
-    both = [Asked("both hold", one, other, query) for one, other, query in lines_of("compatible")]
-    return changed, both[half::2]
+    alike = [*lines_of("compatible"), *lines_of("alike")][half::2]
+    return changed, [Asked("both hold", one, other, query) for one, other, query in alike]
 
 
 def gathered(half: int, model: MiniLM) -> list[Answer]:

@@ -232,8 +232,12 @@ class Material:
 def gathered(retrieval: Path | None) -> Material:
     """Return what is learned from."""
     items: list[Item] = [
-        (kind, number, texts)
-        for kind, table in (("topic", "topics"), ("again", "overlapping"), ("alike", "alike"))
+        (kind, number, texts[:most])
+        for kind, table, most in (
+            ("topic", "topics", 4),
+            ("again", "overlapping", 2),
+            ("alike", "alike", 2),
+        )
         for number, texts in enumerate(lines_of(table))
     ]
     texts = sorted({text for _, _, some in items for text in some})

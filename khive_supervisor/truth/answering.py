@@ -26,18 +26,18 @@ LONGEST = 300
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -0.770,
-        "older_stands_out": 7.781,
-        "newer_stands_out": 4.926,
-        "coverage": 2.450,
-        "more_coverage": -0.622,
-        "further": -0.537,
-        "words": -4.575,
-        "changes": 1.842,
-        "read": -1.443,
-        "rivals": -3.542,
-        "first": -2.651,
-        "named": 1.528,
+        "constant": -0.852,
+        "older_stands_out": 8.488,
+        "newer_stands_out": 4.932,
+        "coverage": 3.076,
+        "more_coverage": -0.376,
+        "further": -0.509,
+        "words": -5.277,
+        "changes": 1.570,
+        "read": -1.417,
+        "rivals": -3.284,
+        "first": -2.297,
+        "named": 0.982,
     }
 )
 

@@ -83,10 +83,10 @@ def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
 def rivals(newer: Reading, older: Reading) -> bool:
     """Return True if two texts are about different things of one kind, by their form."""
     return any(
-        _rivals(_pair(new, old, None))
+        _parallel(new, old)
+        or (not new.scopes.keys().isdisjoint(old.scopes) and _rivals(_pair(new, old, None)))
         for new in newer.statements
         for old in older.statements
-        if not new.scopes.keys().isdisjoint(old.scopes)
     )
 
 
@@ -138,9 +138,33 @@ def _rivals(pair: _Pair) -> bool:
     """Return True if the two are about different things of one kind: two services, two clients."""
     for word, theirs in pair.old.scopes.items():
         ours = pair.new.scopes.get(word, frozenset())
-        if ours & pair.rest_new and theirs & pair.rest_old and not ours & theirs:
+        new, old = ours & pair.rest_new, theirs & pair.rest_old
+        if new and old and (not ours & theirs or (_named(new, pair.new) and _named(old, pair.old))):
             return True
     return False
+
+
+def _named(some: Iterable[str], of: Sentence) -> bool:
+    """Return True if one of the words is a name by its signs: "flag fast_sort"."""
+    return any(not of.said[one].isalpha() and one not in of.values for one in some)
+
+
+def _parallel(newer: Sentence, older: Sentence) -> bool:
+    """Return True if both say something of their own of a thing of their own, in equal words.
+
+    "Ada wants tabs" and "Bob wants blanks"; "node 3 has 8 cores" and "node 4 has 16 cores".
+    """
+    if len(newer.order) != len(older.order):
+        return False
+    apart = [(a, b) for a, b in zip(newer.order, older.order, strict=True) if a != b]
+    first = newer.order.index(apart[0][0]) if apart else 0
+    if len(apart) < 2 or first > 1 or newer.order[first + 1 : first + 2] == apart[1][:1]:
+        return False
+    new, old = apart[0]
+    if new in older.said or old in newer.said:
+        return False
+    classes = (newer.values.get(new), older.values.get(old))
+    return classes == ((None, None) if first == 0 else ("number", "number"))
 
 
 def _otherwise(pair: _Pair) -> str:
@@ -202,6 +226,8 @@ def _value(pair: _Pair) -> str:
     if not kinds or not _one_subject(pair, most=4) or not pair.near(OTHERWISE_COSINE):
         return ""
     equal = not pair.rest_new and not pair.rest_old
+    if not equal and bool(pair.only_new & _UNITS) != bool(pair.only_old & _UNITS):
+        return ""  # an amount of another thing: "takes 18 minutes", "needs Xcode 15"
     if pair.weight < (1.0 if pair.new.changes or equal else 1.5):
         return ""
     old = [one for one in pair.only_old if pair.old.values.get(one) in kinds]
@@ -299,7 +325,8 @@ def _gone(pair: _Pair) -> str:
     rest = sum(0.5 if one in _WEAK else 1.0 for one in pair.shared - gone)
     if rest >= 1.0 and pair.cover >= 0.4:
         return f"no longer {_written(pair.old, gone)}"
-    if pair.old.order[0] in gone or any(_is_name(pair.new.said.get(one, "")) for one in gone):
+    named = {pair.old.order[0], *(pair.old.slots & {pair.old.order[-1]})}
+    if named & gone or any(_is_name(pair.new.said.get(one, "")) for one in gone):
         return f"no longer {_written(pair.old, gone)}"
     return ""
 

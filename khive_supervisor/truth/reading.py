@@ -46,8 +46,13 @@ _BEFORE = (
     r"|superseded|merged\sinto|swapped\s(?:for|out)|moved to another"
     r"|(?:called|known as|exported as|named)"
     r"(?=[^.;]*\b(?:now|these days|from now)))\b"
+    r"(?!\s(?:after|every|each|when(?:ever)?|once|if|daily|hourly|nightly|weekly|automatically)\b)"
+    r"|(?P<turned>[\w-]*[./_-][\w./-]*)\s+became\b"
+    r"|(?P<ended>[\w./-]{2,40})\s+"
+    r"(?:(?:does|do)(?: not|n't) exist|exists? no|(?:was|were) torn down)\b"
     r"|(?:^|[.;,]\s)(?P<who>[A-Z]\w+) (?:left|quit|moved to another|has moved to another)\b"
 )
+_NAMED_BEFORE = ("before", "turned", "ended", "who")
 _RETIRED_AFTER = re.compile(_AFTER, re.IGNORECASE)
 _RETIRED = re.compile(f"{_AFTER}|{_BEFORE}", re.IGNORECASE)
 #: Without one of these there is nothing to find, which the expressions take long to say.
@@ -60,7 +65,7 @@ _SIGNS_BEFORE = (
     "gone", "switched", "turned", "phased", "shut", "deprecated", "dropped", "removed", "retired",
     "replaced", "renamed", "obsolete", "dead", "discontinued", "decommissioned", "ended", "expired",
     "left", "superseded", "merged", "swapped", "moved to", "called", "known", "exported", "named",
-    "quit",
+    "quit", "became", "exist", "torn",
 )  # fmt: skip
 _AMENDS = re.compile(
     r"\b(?:amend(?:s|ed|ing|ment)?|supersed\w+|"
@@ -262,7 +267,7 @@ def _retired(text: str) -> frozenset[str]:
     found: set[str] = set()
     for match in _retiring(text):
         by_name = match.groupdict()
-        part = by_name["after"] or by_name.get("before") or by_name.get("who") or ""
+        part = by_name["after"] or next(filter(None, map(by_name.get, _NAMED_BEFORE)), "")
         tokens = [token.lower().rstrip(".:-") for token in _TOKEN.findall(part)]
         kept = [token for token in tokens if token not in words.FUNCTION_WORDS]
         found.update(classed(token)[0] for token in (kept[:3] if by_name["after"] else kept[-3:]))

@@ -63,6 +63,7 @@ def test_changes_of_many_kinds_are_found() -> None:
         ("The command is {}.", "The command {} is called acme push these days."),
         ("{} is still available.", "{} has been shut down."),
         ("Sessions are kept in {}.", "We got rid of {}, sessions are signed cookies."),
+        ("{} offers a lock.", "{} does not exist any more."),
     ],
 )
 @pytest.mark.parametrize("name", ["RabbitMQ", "acme-sync", "parse_ts", "Maria"])
@@ -80,11 +81,38 @@ def test_a_name_that_is_said_to_be_gone_makes_the_older_doubtful(
         ("Bucket acme-raw is kept 30 days.", "Bucket acme-hot is now kept 90 days."),
         ("The quota for keys is 10.", "The quota for webhooks was raised to 50."),
         ("The Python SDK is at 2.8.", "The Go SDK was bumped to 3.0."),
+        ("Feature flag new_cart is on.", "Feature flag new_search is off."),
+        ("Version 3 is supported until 2026.", "Version 4 is supported until 2028."),
+        ("Clara prefers dark themes.", "Tim prefers light themes."),
+        ("The read timeout is 5 seconds.", "The connect timeout is 1 second."),
     ],
 )
 def test_different_things_of_one_kind_are_no_contradiction(one: str, other: str) -> None:
     assert rivals(read(other), read(one))
     assert kind(one, other, 0.7) != OTHERWISE
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The mobile build takes 18 minutes.", "The mobile build needs Xcode 15."),
+        ("Temporary files go to /tmp/app.", "Temporary files are removed after an hour."),
+    ],
+)
+def test_another_thing_that_is_said_of_the_same_is_no_contradiction(one: str, other: str) -> None:
+    assert kind(one, other, 0.75) != OTHERWISE
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("The main table is called orders.", "orders was renamed to purchase."),
+        ("The repository is acme/website.", "acme/website became acme/portal."),
+        ("The lab has a print server.", "The print server of the lab was torn down."),
+    ],
+)
+def test_what_something_is_called_may_be_its_name_no_more(old: str, new: str) -> None:
+    assert kind(old, new, 0.55) == OTHERWISE
 
 
 def test_the_same_in_other_words_is_noticed() -> None:

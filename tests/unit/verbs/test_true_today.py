@@ -104,6 +104,27 @@ def test_who_says_it_in_quite_other_words_is_told_so(tmp_path: Path, model: Mini
     context.close()
 
 
+def test_who_is_likely_to_have_taken_the_place_of_the_first_stands_before_it(
+    tmp_path: Path, model: MiniLM, clock: Clock
+) -> None:
+    config = from_dict({"store": {"path": str(tmp_path / "khive.db")}})
+    context = Context(
+        config, SessionInfo(id="s"), socket_path=None, make_embedder=lambda: model, grant=OPERATOR,
+        wall_clock=clock,
+    )  # fmt: skip
+    older, newer = "Lint everything: tox -e lint.", "nox -s lint lints everything."
+    for text in ("The office coffee is paid by the team.", older, newer):
+        remember(context, text)
+        clock.now += 3600
+    query = "command to lint everything"
+    first, second = recalled(context, query)[:2]
+    assert (first["id"], second["id"]) == ("m3", "m2")
+    assert "older" not in second
+    remember(context, newer, both_hold=["m2"])
+    assert ids(recalled(context, query))[:2] == ["m2", "m3"]
+    context.close()
+
+
 def test_what_has_nothing_to_do_with_it_is_not_told(context: Context) -> None:
     remember(context, OLD)
     assert "related" not in remember(context, "The staging cluster is called orca.")
