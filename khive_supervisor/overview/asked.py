@@ -21,6 +21,7 @@ class Wish:
     Attributes:
         project: the project that is asked in, by its name; empty: in none.
         supervisor: whether the name is an operation of the supervisor itself.
+        lasts: whether an answer that is a moment old will do.
         verb: its name; empty: nothing is asked, which fails without a word.
     """
 
@@ -28,6 +29,7 @@ class Wish:
     args: JsonObject = field(default_factory=dict)
     project: str = ""
     supervisor: bool = False
+    lasts: bool = False
 
 
 STATUS = Wish("status", supervisor=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries import conditions
@@ -44,6 +45,9 @@ _AND_USES = """
 #: What is left of an entry's salience at a moment, as `search.ranking` has it.
 _LEFT = "salience * exp(-decay * max(? - created_at, 0) / 86400.0)"
 _MOMENTS = {curation.CREATED: "created_at", curation.UPDATED: "updated_at", curation.USED: _USED}
+#: Few are pinned, and an index has them.
+_PINNED = "id IN (SELECT id FROM entries WHERE pinned_at IS NOT NULL)"
+_UNPINNED = "pinned_at IS NULL"
 _DAY = 86400
 _GROUPS = {
     curation.KIND: "kind",
@@ -71,19 +75,27 @@ class ListingTable(EntryList):
     def page(
         self, listing: Listing, limit: int = 50, after: Position | None = None
     ) -> list[ListedEntry]:
-        sql, bindings = condition(listing)
-        moment = _MOMENTS[listing.order]
-        place = f"(pinned_at IS NOT NULL, {moment}, id)"
-        if after is not None:
-            sql += f" AND {place} < (?, ?, ?)"
-            bindings += [after.pinned, after.moment, after.id]
-        rows = self._database.rows(
-            f"SELECT id, pinned_at, {moment}, {_USED} FROM {_AND_USES} WHERE {sql} "
-            f"ORDER BY pinned_at IS NOT NULL DESC, {moment} DESC, id DESC LIMIT ?",
-            [*bindings, limit],
-        )
+        rows = [] if after and not after.pinned else self._part(listing, _PINNED, limit, after)
+        if len(rows) < limit:
+            place = None if after and after.pinned else after
+            rows += self._part(listing, _UNPINNED, limit - len(rows), place)
         entries = {entry.id: entry for entry in self._entries.get([row[0] for row in rows])}
         return [_listed(entries[row[0]], *row[1:]) for row in rows]
+
+    def _part(
+        self, listing: Listing, which: str, limit: int, after: Position | None
+    ) -> list[tuple[Any, ...]]:
+        """Return the pinned ones or the others: each in an order that an index may have."""
+        sql, bindings = condition(listing)
+        moment = _MOMENTS[listing.order]
+        if after is not None:
+            sql += f" AND ({moment}, id) < (?, ?)"
+            bindings += [after.moment, after.id]
+        return self._database.rows(
+            f"SELECT id, pinned_at, {moment}, {_USED} FROM {_AND_USES} WHERE {sql} AND {which} "
+            f"ORDER BY {moment} DESC, id DESC LIMIT ?",
+            [*bindings, limit],
+        )
 
     def count(self, listing: Listing) -> int:
         sql, bindings = condition(listing)

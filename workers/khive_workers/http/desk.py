@@ -19,6 +19,7 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.kept import Served
+from khive_workers.desk.lasting import LastingReplies
 from khive_workers.desk.views.wishes import CODE, DISK, PIECES, VERIFY, Failed, Reply, Wish
 from khive_workers.http.service import Lane, Service
 
@@ -34,6 +35,8 @@ class Desk:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lane = Lane(service.context(PAGE, OPERATOR))
+        #: Used only from the lane's thread.
+        self._kept = LastingReplies(time.monotonic)
 
     async def fulfil(self, wishes: Sequence[Wish]) -> list[Reply]:
         """Return what came of each, in order; verbs in one go of the thread."""
@@ -48,7 +51,14 @@ class Desk:
             return Failed(_words(error))
 
     def _run(self, context: Context, wishes: Sequence[Wish]) -> list[Reply]:
-        return [self._one(context, wish) for wish in wishes]
+        return [
+            self._lasting(context, wish) if wish.lasts else self._one(context, wish)
+            for wish in wishes
+        ]
+
+    def _lasting(self, context: Context, wish: Wish) -> Reply:
+        token = context.versions.token()
+        return self._kept.given(wish, token, lambda: self._one(context, wish))
 
     def _one(self, context: Context, wish: Wish) -> Reply:
         # Looking is no feedback: nothing that was shown here counts as served to somebody.

@@ -23,7 +23,7 @@ class Growth(NamedTuple):
 
 def wishes(_query: Query) -> Sequence[Wish]:
     """Return what is asked for."""
-    return (STATUS, Wish("memory.stats"), COUNTERS, DISK)
+    return (STATUS, Wish("memory.stats", lasts=True), COUNTERS, DISK)
 
 
 def page(replies: Sequence[Reply], query: Query, now: float) -> Page:

@@ -26,9 +26,9 @@ def wishes(query: Query) -> Sequence[Wish]:
     of = {"namespace": query["namespace"]} if "namespace" in query else {}
     return (
         _found(query),
-        Wish("memory.stats", of),
-        Wish("projects.list", of),
-        Wish("memory.tags", {**of, "limit": 60, "in": "all"}),
+        Wish("memory.stats", of, lasts=True),
+        Wish("projects.list", of, lasts=True),
+        Wish("memory.tags", {**of, "limit": 60, "in": "all"}, lasts=True),
         Wish("review.list", {"scope": "all", "limit": 100}),
     )
 
