@@ -66,6 +66,27 @@ def test_what_is_refused_is_said_and_what_was_written_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "answer", "why"),
+    [
+        ("reload", {"state": "failed", "errors": ["the plan p was asked for"]}, "plan p was asked"),
+        ("reload", {"state": "rolled_back", "errors": ["it fails"]}, "taken back: it fails"),
+        ("forget", {"forgotten": [], "not_live": ["m1"]}, "Nothing was changed"),
+        ("restore", {"restored": [], "unchanged": ["m1"]}, "Nothing was changed"),
+        ("tidy", {"applied": 0}, "Nothing was changed"),
+        ("cancel", {"state": "done", "note": "It has ended already"}, "ended already"),
+    ],
+)
+def test_what_was_not_done_is_not_said_to_be(
+    name: str, answer: dict[str, object], why: str
+) -> None:
+    browser, fake, csrf = logged_in({})
+    fake.answers[CHANGES[name].wish(FORM).verb] = answer
+    said = browser.ask("POST", f"/desk/do/{name}", {**FORM, "csrf": csrf, "back": "/health"})
+    assert (said.status, why in said.text) == (400, True)
+    assert CHANGES[name].done not in browser.ask("GET", "/health").text
+
+
+@pytest.mark.parametrize(
     "back",
     ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)",
      "", "/tasks",

@@ -184,13 +184,14 @@ class DeskApp:
     async def _do(self, change: PageChange, form: Query, session: PageSession) -> Response:
         """Do it and go back; what was refused is shown where it was asked for."""
         (reply,) = await self._backend.fulfil([change.wish(form)])
-        if not isinstance(reply, Failed):
+        why = reply.why if isinstance(reply, Failed) else change.undone(reply)
+        if not why and not isinstance(reply, Failed):
             session.notice = change.done
             back = address_after(form, reply.get(change.shows))
             return Response(status_code=303, headers={"Location": back})
         path, _, query = address_after(form).partition("?")
         found = find(path, fields(query)) or (BY_PATH["/"], {})
-        return await self._view(*found, session, form, reply.why)
+        return await self._view(*found, session, form, why)
 
 
 def fields(query: str) -> Query:

@@ -20,11 +20,13 @@ class PageChange:
 
     Attributes:
         shows: the key of the answer that names the entry to be shown; empty: what was shown before.
+        undone: returns why an answer says that nothing was done; empty: it was.
     """
 
     wish: Callable[[Query], Wish]
     done: str
     shows: str = ""
+    undone: Callable[[JsonObject], str] = lambda _reply: ""
 
 
 def _of_ids(verb: str, **more: object) -> Callable[[Query], Wish]:
@@ -65,6 +67,24 @@ def _operation(name: str, *names: str, **more: object) -> Callable[[Query], Wish
     return wish
 
 
+def _none(name: str) -> Callable[[JsonObject], str]:
+    """Return what finds an answer whose list, or number, of what was changed is empty."""
+    text = "Nothing was changed: it is no longer as the page had shown it."
+    return lambda reply: text if name in reply and not reply[name] else ""
+
+
+def _not_reloaded(reply: JsonObject) -> str:
+    if reply.get("state") not in ("failed", "rolled_back"):
+        return ""
+    what = "Nothing was changed" if reply["state"] == "failed" else "It was taken back"
+    return f"{what}: {'; '.join(map(str, reply.get('errors', [])))}"
+
+
+def _not_cancelled(reply: JsonObject) -> str:
+    asked = reply.get("cancel_asked") or reply.get("state") == "cancelled"
+    return "" if asked else str(reply.get("note", ""))
+
+
 CHANGES: Mapping[str, PageChange] = {
     "edit": PageChange(
         _edited,
@@ -73,14 +93,16 @@ CHANGES: Mapping[str, PageChange] = {
     ),
     "pin": PageChange(_of_ids("memory.pin"), "Pinned."),
     "unpin": PageChange(_of_ids("memory.pin", pinned=False), "No longer pinned."),
-    "forget": PageChange(_of_ids("memory.forget"), "Forgotten: no search finds it."),
-    "restore": PageChange(_of_ids("memory.restore"), "It is back."),
+    "forget": PageChange(
+        _of_ids("memory.forget"), "Forgotten: no search finds it.", undone=_none("forgotten")
+    ),
+    "restore": PageChange(_of_ids("memory.restore"), "It is back.", undone=_none("restored")),
     "purge": PageChange(_of_ids("memory.purge"), "Removed for good."),
     "undo": PageChange(_named("memory.undo"), "Undone."),
-    "tidy": PageChange(_tidied, "Tidied up; undo takes it back."),
+    "tidy": PageChange(_tidied, "Tidied up; undo takes it back.", undone=_none("applied")),
     "review": PageChange(_named("review.decide", "id", "decision", "text"), "Decided."),
     "feedback": PageChange(_named("brain.feedback", "target", "signal"), "Noted."),
-    "cancel": PageChange(_named("agents.cancel", "task"), "Asked to stop."),
+    "cancel": PageChange(_named("agents.cancel", "task"), "Asked to stop.", undone=_not_cancelled),
     "retry": PageChange(_named("agents.retry", "task"), "Queued again."),
     "approve": PageChange(
         _named("workflow.approve", "approval", "note"), "Approved: the task goes on."
@@ -101,7 +123,9 @@ CHANGES: Mapping[str, PageChange] = {
         _operation("roles.drain", "role", reload=True), "Its workers are replaced."
     ),
     "resume": PageChange(_operation("roles.resume", "role"), "It serves again."),
-    "reload": PageChange(_operation("reload", "digest"), "The configuration was read again."),
+    "reload": PageChange(
+        _operation("reload", "digest"), "The configuration was read again.", undone=_not_reloaded
+    ),
 }
 
 
