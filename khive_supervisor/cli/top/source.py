@@ -59,7 +59,10 @@ class OverviewSource:
             found = self._fulfil(wish)
         except KhiveError as error:
             return f"{error.message} {error.hint}".strip()
-        return found.why if isinstance(found, Failed) else ""
+        if isinstance(found, Failed):
+            return found.why
+        ended = "ended_at" in found and found.get("state") != "cancelled"
+        return str(found.get("note", "")) if ended else ""
 
     def _fulfil(self, wish: Wish) -> Reply:
         try:

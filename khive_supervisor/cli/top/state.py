@@ -15,6 +15,10 @@ TopView = Literal["now", "row", "log", "help"]
 PAGE = 10
 
 
+#: States of tasks that can be cancelled.
+_OPEN = ("queued", "leased", "waiting")
+
+
 @dataclass(frozen=True, slots=True)
 class AskedChange:
     """Something that is done when the question is answered with y."""
@@ -160,12 +164,14 @@ def _resume(state: TopState, row: OverviewRow | None) -> TopState:
 def _cancel(state: TopState, row: OverviewRow | None) -> TopState:
     if row is None or row.key.kind != "task":
         return replace(state, notice="Choose a task first, with the arrow keys.")
-    if row.state not in ("queued", "leased"):
+    if row.state not in _OPEN:
         return replace(state, notice=f"{row.key.name} has ended: it is {row.state}.")
-    asks = "It is being done, and is asked to stop." if row.state == "leased" else "It waits."
+    works = row.state == "leased"
+    asks = "It is being done, and is asked to stop." if works else "It waits."
+    done = "is asked to stop." if works else "is cancelled."
     wish = Wish("agents.cancel", {"task": row.key.name})
     question = f"Cancel {row.key.name}? {asks}"
-    return replace(state, asked=AskedChange(wish, question, f"{row.key.name} is cancelled."))
+    return replace(state, asked=AskedChange(wish, question, f"{row.key.name} {done}"))
 
 
 _KEYS: Mapping[str, Callable[[TopState, OverviewRow | None], TopState]] = {

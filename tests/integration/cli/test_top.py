@@ -77,7 +77,7 @@ def test_a_change_is_seen_and_a_role_drained_and_resumed(khive: Installation) ->
         terminal.press("c")
         terminal.until(f"Cancel {task}?")
         terminal.press("y")
-        terminal.until("is cancelled")
+        terminal.until("cancelled")
         terminal.press("\x1b")
         terminal.until("reviewer")
         terminal.press("/zygote\r")

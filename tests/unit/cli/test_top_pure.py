@@ -237,6 +237,17 @@ def test_changes_are_asked_for_first(hands: Hands) -> None:
         hands.done.clear()
 
 
+def test_what_waits_can_be_cancelled() -> None:
+    tasks = [task(1, "leased"), task(2, "waiting"), task(3)]
+    hands = Hands(rows_of(TopScreen(page=page([session(1)], tasks))))
+    for name, said in (("t1", "asked to stop"), ("t2", "cancelled"), ("t3", "cancelled")):
+        hands.choose("task", name)
+        asked = hands.press("c").asked
+        assert asked is not None
+        assert said in asked.done
+        hands.press("n")
+
+
 def test_keys_of_another_kind_of_row_say_what_to_choose(hands: Hands) -> None:
     for key, kind in (("d", "role"), ("r", "role"), ("c", "task")):
         hands.choose("session", "s1")
