@@ -42,6 +42,7 @@ class Writes:
     kept: int = 0
     kept_in: list[float] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def measure(context: Context) -> list[Row]:
             _begin(node, server.url)
         writes = Writes()
         threads = [
-            threading.Thread(target=_write, args=(node, writes, f"w{n}{one}"))
+            threading.Thread(target=_write, args=(node, writes, f"w{n}{one}"), daemon=True)
             for n, node in enumerate(found)
             for one in range(SESSIONS)
         ]
@@ -112,6 +113,7 @@ def _row(
         notes=(
             f"Who applied was killed {killed} times meanwhile.",
             f"Sessions went on writing for {written_until:.1f} s after the server was back.",
+            f"Of {len(writes.unclear)} nobody could say at once whether they were stored.",
             *writes.refused[:1],
         ),
         data={"caught_up": caught_up, "lost": lost, "kept": writes.kept},
@@ -144,7 +146,8 @@ def _write(node: Installation, writes: Writes, name: str) -> None:
                     said = session.request("brain.feedback", judged)
                     writes.feedback += 1
             except KhiveError as error:
-                writes.refused.append(str(error))
+                unclear = "may or may not" in error.message
+                (writes.unclear if unclear else writes.refused).append(str(error))
                 continue
             if said["status"] == "waiting":
                 writes.kept += 1

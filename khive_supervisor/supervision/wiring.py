@@ -378,6 +378,7 @@ class Parts:
             "waiting": found.waiting,
             "waiting_seconds": found.age(time.time()),
             "put_aside": found.aside,
+            "waiting_problem": self.applier.problem,
         }
 
     def _overall(self) -> str:

@@ -180,13 +180,13 @@ def _text(arguments: Mapping[str, object]) -> str:
     return f"{arguments.get('title', '')} {arguments.get('content', '')}".lower()
 
 
-def told(number: int, standing: Standing, why: str) -> str:
-    """Return what whoever made a call that waits is told; `why` it was not stored at once."""
+def told(number: int, standing: Standing) -> str:
+    """Return what whoever made a call that waits is told."""
     before = standing.waiting - 1
-    behind = f", behind {before} more" if before > 0 else ""
+    earlier = "an earlier one" if before == 1 else f"{before} earlier ones"
+    why = f"behind {earlier}" if before > 0 else "since the team's server is away"
     return (
-        f"{why.removeprefix('Nothing was written: ')} This is kept on this machine as waiting "
-        f"write {number}{behind}; it is not with the team yet, and has no id. It is stored by "
-        "itself, in its order, once the server is back: do not repeat it. "
-        "`khive-supervisor team waiting` shows what waits."
+        f"It is kept on this machine as waiting write {number}, {why}: it is not with the team "
+        "yet, and has no id. It is stored by itself, in its order, once the server is back; do "
+        "not repeat it."
     )

@@ -100,6 +100,7 @@ def _waiting_words(team: Shown) -> list[str]:
             f"{counted(waiting, 'write')} {what} here for the server, for up to {ago}: "
             "`khive-supervisor team waiting` lists them"
         )
+        found += [str(team["waiting_problem"])] if team.get("waiting_problem") else []
     if isinstance(aside, int) and aside:
         found.append(
             f"{counted(aside, 'write')} could not be stored: "

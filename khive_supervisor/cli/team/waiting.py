@@ -110,8 +110,8 @@ def _text(calls: list[ShownCall]) -> str:
     lines += [f"{one['number']} could not be stored: {one_line(one['error'])}" for one in aside]
     count = len(calls) - len(aside)
     if count:
-        what = "waits" if count == 1 else "wait"
-        lines.append(f"{counted(count, 'write')} {what} for the server, and follow by themselves.")
+        what = "waits for the server; it is" if count == 1 else "wait for the server; they are"
+        lines.append(f"{counted(count, 'write')} {what} stored without more ado.")
     return "\n".join(lines)
 
 

@@ -41,12 +41,19 @@ class ApplierChild(Child):
     failures: int = 0
     _not_before: float = 0.0
 
+    @property
+    def problem(self) -> str:
+        """Return why what waits could not be applied; empty if it was, or is being."""
+        failed = self.failures and self.standing.waiting
+        return self.last_words or self.last_exit if failed else ""
+
     def found(self, standing: Standing) -> None:
         """Take a look at what waits into account: start, if anything can be applied now."""
         self.standing = standing
         due = self.clock() >= self._not_before
         if standing.waiting and due and not self.running and self.connected():
             self._cancel_timer()
+            self.last_words = ""
             self.start()
 
     def connection_changed(self) -> None:

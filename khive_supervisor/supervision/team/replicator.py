@@ -46,6 +46,8 @@ class TeamStatus(TypedDict):
     waiting: NotRequired[int]
     waiting_seconds: NotRequired[float]
     put_aside: NotRequired[int]
+    #: Why they could not be applied when that was last tried.
+    waiting_problem: NotRequired[str]
 
 
 #: The store is this machine's own.

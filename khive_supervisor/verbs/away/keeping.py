@@ -129,7 +129,7 @@ def keep(
             f"{why.message} It could not be kept on this machine either: {error.message}",
             hint=error.hint,
         ) from error
-    note = told(number, store.waiting.standing(), why.message)
+    note = told(number, store.waiting.standing())
     return {"status": WAITING, "waiting": number, "note": note}
 
 

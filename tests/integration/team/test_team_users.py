@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from khive_workers.team.tables import MEMBER_MAY
 from support import wait_until
+from test_team_waiting import apply_all, call, session
 
 from benchmarks.team.nodes import Node, Postgres
 from khive_supervisor.errors import Denied, InvalidInput
@@ -326,3 +328,32 @@ def test_a_role_that_there_is_not_is_the_callers_mistake(owned: dict[str, Node])
     for what, role in (("grant", "nobody"), ("revoke", "bob")):
         with pytest.raises(InvalidInput, match=role):
             give(owned["khive"], role, "open", what)
+
+
+@pytest.mark.long
+def test_a_write_that_waits_is_put_aside_if_its_right_was_taken_meanwhile(
+    team: dict[str, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = team["bob"]
+    give(team["khive"], "bob", "extra")
+    with bob.open() as his:
+        wait_until(lambda: "extra" in rights_of(his), "bob may see more")
+    bob.stop()
+    monkeypatch.setenv("HOME", str(bob.home))
+    with session(bob) as his_own:
+        for number, namespace in enumerate(("open", "extra", "open")):
+            said = call(his_own, "memory.remember", content=f"w {number}", namespace=namespace)
+            assert said["status"] == "waiting"
+        give(team["khive"], "bob", "extra", "revoke")
+        bob.start()
+        wait_until(lambda: "extra" not in rights_of(his_own.whole_store), "the right is gone")
+        assert apply_all(bob) == (2, 1)
+        (aside,) = his_own.whole_store.waiting.all()
+        assert "no right to the namespace" in aside.error
+    wait_until(lambda: {"w 0", "w 2"} <= texts(team["alice"]), "the others are the team's")
+    assert "w 1" not in texts(team["khive"])
+
+
+def rights_of(store: Any) -> tuple[str, ...]:
+    row = store.replica()
+    return row.rights.namespaces if row is not None else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,10 @@ from khive_supervisor.errors import (
 from khive_supervisor.packs import loading
 from khive_supervisor.sqlite.team import waiting as table
 from khive_supervisor.sqlite.team.turn_client import TurnClient
+from khive_supervisor.store.model import NewEntry
 from khive_supervisor.team import waiting
+from khive_supervisor.team.order import LogPosition
+from khive_supervisor.team.parts import PartedChange
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 REGISTRY = loading.load()
@@ -88,9 +91,11 @@ def apply_all(node: Node) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def team(server: Postgres) -> Iterator[list[Node]]:
-    """Two nodes of a team, which the tests of this file share."""
+    """Two nodes of a team with a memory, which the tests of this file share."""
     directory = TemporaryDirectory(prefix="k", dir="/tmp")
     with directory as name, nodes(server.url, 2, Path(name)) as found:
+        with found[0].open() as store:
+            store.entries.add([NewEntry("memory", "default", "semantic", "", "the first of all")])
         yield found
 
 
@@ -132,7 +137,9 @@ def test_writes_wait_and_are_stored_in_order_when_the_server_is_back(
             assert (said["status"], said["waiting"]) == ("waiting", 1)
             assert "do not repeat it" in said["note"]
             call(two, "memory.remember", content="order 2", tags=["b"])
-            assert "behind 2 more" in call(one, "memory.remember", content="order 3")["note"]
+            assert (
+                "behind 2 earlier ones" in call(one, "memory.remember", content="order 3")["note"]
+            )
             with applier(here) as found:
                 assert not found.run(), "the server is away still"
             standing = one.whole_store.waiting.standing()
@@ -340,3 +347,50 @@ def test_a_session_finds_what_waits_within_its_walls(away: Node) -> None:
         notes = call(other, "memory.recall", query="ferry")["notes"]
         assert "The ferry inside." in notes[-2]
         assert notes[-1].startswith("1 write waits")
+
+
+class Killed(BaseException):
+    """Whoever applied what waits was killed here."""
+
+
+@pytest.mark.parametrize("at", ["before the server", "after the server", "after the commit"])
+def test_whoever_applies_may_be_killed_at_any_moment(
+    away: Node, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    word = at.replace(" ", "-")
+    with session(away, at) as one, session(away, f"{at} two") as two:
+        for number in range(2):
+            call(one, "memory.remember", content=f"{word} {number} of one")
+            call(two, "memory.remember", content=f"{word} {number} of two")
+            call(two, "brain.feedback", target="m1", signal="explicit_positive")
+    events = "SELECT count(*) FROM profile_events WHERE session = ?"
+    back(away)
+    with monkeypatch.context() as patched, applier(away) as found:
+        killed_at(patched, at)
+        with pytest.raises(Killed):
+            found.run()
+    assert apply_all(away) == (6, 0)
+    assert contents(away, word) == [
+        f"{word} {n} of {who}" for n in (0, 1) for who in ("one", "two")
+    ]
+    with away.plain() as store:
+        assert store.database.value(events, [f"{at} two"]) == 2
+
+
+def killed_at(patched: pytest.MonkeyPatch, at: str) -> None:
+    hand_over, begin = TurnClient.hand_over, table.WaitingTable.begin
+
+    def handed(self: TurnClient, change: PartedChange) -> LogPosition:
+        if at == "after the server":
+            hand_over(self, change)
+        raise Killed
+
+    def begun(self: table.WaitingTable, limit: int, done: Collection[int] = ()) -> list[Any]:
+        if done:
+            raise Killed
+        return begin(self, limit, done)
+
+    if at == "after the commit":
+        patched.setattr(table.WaitingTable, "begin", begun)
+    else:
+        patched.setattr(TurnClient, "hand_over", handed)

@@ -76,10 +76,9 @@ def test_a_call_is_told_of_in_a_few_words() -> None:
     assert gist({"content": "x" * 200}).endswith("...")
     assert gist({"ids": ["m1", "m2"]}) == "m1, m2"
     assert gist({"target": "m1", "signal": "useful"}) == "target=m1 signal=useful"
-    why = "Nothing was written: it is away."
-    assert told(1, Standing(1, 0.0), why).startswith("it is away. This is kept")
-    assert "behind" not in told(1, Standing(1, 0.0), why)
-    assert "behind 4 more" in told(7, Standing(5, 0.0), why)
+    assert "write 1, since the team's server is away" in told(1, Standing(1, 0.0))
+    assert "write 2, behind an earlier one" in told(2, Standing(2, 0.0))
+    assert "write 7, behind 4 earlier ones" in told(7, Standing(5, 0.0))
 
 
 def test_only_what_sessions_write_of_memories_may_wait_and_all_of_it_can_be_undone() -> None:

@@ -40,6 +40,8 @@ WELL = {
     'khive_store_lock_wait_seconds_bucket{le="0.01"}': "0+10x150",
     'khive_store_lock_wait_seconds_bucket{le="+Inf"}': "0+10x150",
     'khive_size_bytes{file="wal"}': "1000x150",
+    "khive_team_waiting_seconds": "5x150",
+    "khive_team_put_aside_writes": "0x150",
     'khive_http_refused_total{reason="host"}': "0x150",
 }
 #: Of each alert what it sees instead.
@@ -65,6 +67,8 @@ TROUBLE = {
         'khive_store_lock_wait_seconds_bucket{le="5.0"}': "0+10x150",
     },
     "KhiveWalGrows": {'khive_size_bytes{file="wal"}': "2000000000x150"},
+    "KhiveWritesWait": {"khive_team_waiting_seconds": "4000x150"},
+    "KhiveWritesPutAside": {"khive_team_put_aside_writes": "2x150"},
     "KhiveStrangers": {'khive_http_refused_total{reason="host"}': "0+50x150"},
 }
 

@@ -62,6 +62,10 @@ ALERTS = (
           "One transaction in a hundred waits more than a second for the store's lock."),
     Alert("KhiveWalGrows", 'khive_size_bytes{file="wal"} > 1e9', "30m", "ticket",
           "The write-ahead log has more than 1 GB: something reads and does not end."),
+    Alert("KhiveWritesWait", "khive_team_waiting_seconds > 3600", "5m", "ticket",
+          "Writes of this machine wait for more than an hour for the team's server."),
+    Alert("KhiveWritesPutAside", "khive_team_put_aside_writes > 0", "5m", "ticket",
+          "{{ $value }} writes that waited could not be stored."),
     Alert("KhiveStrangers", "increase(khive_http_refused_total[5m]) > 100", "0m", "ticket",
           "Many requests are refused ({{ $labels.reason }})."),
 )  # fmt: skip
