@@ -72,6 +72,8 @@ def test_it_fits_a_phone(shown: Tab, address: str) -> None:
     )
     assert wide == []
     assert shown.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    here = shown.page.locator("nav a[aria-current]").bounding_box()
+    assert 0 <= here["x"] <= here["x"] + here["width"] <= PHONE["width"], "one sees where one is"
     shown.clean()
 
 

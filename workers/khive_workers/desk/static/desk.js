@@ -169,6 +169,7 @@ function onKey(event) {
 // --- the start --------------------------------------------------------------------------------------
 
 setTheme(theme());
+document.querySelector("nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const [id, act] of [["theme", nextTheme], ["keys", () => document.getElementById("help").showModal()]]) {
   const button = document.getElementById(id);
   if (button) { button.hidden = false; button.addEventListener("click", act); }
