@@ -55,6 +55,28 @@ def test_what_is_printed_arrives_where_errors_go() -> None:
     assert text.endswith("and to stderr\n")
 
 
+LOGGING = """
+import logging, sys
+from khive_workers.role.output import PrintedText
+printed = PrintedText()
+printed.print_to_log()
+logging.getLogger("mine").warning("a lone %s", "\\ud83d")
+logging.getLogger("khive.role").warning("not of the task")
+logging.getLogger("mine").warning("%d", "no number")
+print("and a print", end="")
+sys.exit(0 if printed.text().startswith("WARNING mine: a lone \\\\ud83d\\n") else 3)
+"""
+
+
+def test_what_is_logged_is_in_the_task_s_log() -> None:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workers'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING],
+        env=env, timeout=DEADLINE, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 @given(st.lists(st.binary(max_size=40)), st.integers(0, 20), st.integers(1, 30), st.integers(1, 60))
 def test_the_end_of_what_was_printed_has_whole_lines_alone(
     parts: list[bytes], head: int, tail: int, most: int

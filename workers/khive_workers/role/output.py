@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
+import logging
 import os
 import sys
 import threading
@@ -131,6 +132,25 @@ class PrintedText:
             for fd in (1, 2)
         )  # fmt: skip
         sys.stdout, sys.stderr = self._files
+        logging.getLogger().addHandler(TaskLogHandler(self))
+
+
+class TaskLogHandler(logging.Handler):
+    """Has what a function logs be in its task's log; this program's own lines are not."""
+
+    def __init__(self, printed: PrintedText) -> None:
+        super().__init__()
+        self._printed = printed
+        self.addFilter(lambda record: not record.name.startswith("khive"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line; what cannot be formatted is told as logging does."""
+        try:
+            line = f"{record.levelname} {record.name}: {self.format(record)}\n"
+        except Exception:  # noqa: BLE001 - whatever a record's arguments do when they are shown
+            self.handleError(record)
+            return
+        self._printed.add(line.encode("utf-8", "backslashreplace"))
 
 
 class UnfailingFile(io.FileIO):
