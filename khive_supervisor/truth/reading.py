@@ -41,7 +41,7 @@ _AFTER = (
 _BEFORE = (
     r"(?P<before>[\w./ -]{2,40}?)\s+(?:(?:is|are|was|were|has|have|had|got|gets)\s+)"
     r"(?:been\s+|now\s+|finally\s+|fully\s+)*"
-    r"(?:gone|(?:switched|turned|phased)\s(?:off|out)|shut\sdown|deprecated|dropped|removed|retired"
+    r"(?:gone|no\smore(?=[,.;]|$)|(?:switched|turned|phased)\s(?:off|out)|shut\sdown|deprecated|dropped|removed|retired"
     r"|replaced|renamed|obsolete|dead|discontinued|decommissioned|ended|expired|left"
     r"|superseded|merged\sinto|swapped\s(?:for|out)|moved to another"
     r"|(?:called|known as|exported as|named)"
@@ -65,7 +65,7 @@ _SIGNS_BEFORE = (
     "gone", "switched", "turned", "phased", "shut", "deprecated", "dropped", "removed", "retired",
     "replaced", "renamed", "obsolete", "dead", "discontinued", "decommissioned", "ended", "expired",
     "left", "superseded", "merged", "swapped", "moved to", "called", "known", "exported", "named",
-    "quit", "became", "exist", "torn",
+    "quit", "became", "exist", "torn", "no more",
 )  # fmt: skip
 _AMENDS = re.compile(
     r"\b(?:amend(?:s|ed|ing|ment)?|supersed\w+|"

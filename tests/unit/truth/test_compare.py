@@ -108,6 +108,7 @@ def test_another_thing_that_is_said_of_the_same_is_no_contradiction(one: str, ot
     [
         ("The main table is called orders.", "orders was renamed to purchase."),
         ("The repository is acme/website.", "acme/website became acme/portal."),
+        ("The CLI is called acme.", "Type acmectl, acme is no more."),
         ("The lab has a print server.", "The print server of the lab was torn down."),
     ],
 )
