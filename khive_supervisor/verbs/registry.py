@@ -273,8 +273,8 @@ def _later_if_away(context: Context, verb: Verb, arguments: Arguments) -> Answer
             with contextlib.suppress(TeamAway):  # its own turn brings what is newer, or it waits
                 context.catch_up()
             return verb.handler(context, arguments)
-        except TeamAway as away:
-            return keeping.keep(context, verb.name, arguments, away)
+        except TeamAway:
+            return keeping.keep(context, verb.name, arguments)
 
 
 def _alone(verb: Verb) -> str:

@@ -12,7 +12,7 @@ from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Arguments
 
 #: Writes that are looked through, the newest; texts that are shown, and characters of each.
-_LOOKED_AT, _SHOWN, _CHARACTERS = 500, 3, 300
+_LOOKED_AT, _SHOWN, _CHARACTERS = 200, 3, 300
 
 
 def with_waiting(context: Context, args: Arguments, where: EntryFilter, found: Found) -> Found:

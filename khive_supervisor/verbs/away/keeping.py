@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from khive_supervisor.access.grant import Grant
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.errors import StoreUnavailable, TeamAway
+from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.store.interface import Store
@@ -102,9 +102,7 @@ def waits_if_away(context: CallingContext) -> bool:
     return bool(store.url) and store.away == "wait" and not context.in_batch
 
 
-def keep(
-    context: CallingContext, verb: str, arguments: Mapping[str, object], why: TeamAway
-) -> JsonObject:
+def keep(context: CallingContext, verb: str, arguments: Mapping[str, object]) -> JsonObject:
     """Keep a call until the server is back; return what its caller is told.
 
     Raises:
@@ -126,7 +124,7 @@ def keep(
         number = store.waiting.keep(call)
     except StoreUnavailable as error:
         raise StoreUnavailable(
-            f"{why.message} It could not be kept on this machine either: {error.message}",
+            f"This could not be kept to wait for the team's server: {error.message}",
             hint=error.hint,
         ) from error
     note = told(number, store.waiting.standing())
