@@ -68,7 +68,14 @@ def foreign_home() -> "str | None":
 
     Root with the HOME of another user (`sudo` keeps it) would leave files there that their owner
     cannot touch. Where XDG's variables lead elsewhere, those directories are judged by themselves.
+    A relative path would be another directory for each process that works in another one.
     """
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        if not (env(name) or "/").startswith("/"):
+            return (
+                f"{name} is {env(name)!r}, which is relative: each process would have its own "
+                "files by it. Use an absolute path."
+            )
     own = home()
     if geteuid() or not any(p.startswith(own + "/") for p in (data_home(), state_home())):
         return None

@@ -134,3 +134,16 @@ def test_root_stays_out_of_the_homes_of_others(
     assert (text is not None) is refused
     if text is not None:
         assert "sudo -H" in text
+
+
+@pytest.mark.parametrize("name", ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"])
+def test_a_relative_place_is_refused_by_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    places = {b"HOME": str(tmp_path).encode()}
+    monkeypatch.setattr(paths, "environ", places)
+    assert paths.foreign_home() is None
+    monkeypatch.setattr(paths, "environ", {**places, name.encode(): b"h1"})
+    text = paths.foreign_home()
+    assert text is not None
+    assert text.startswith(f"{name} is 'h1', which is relative")
