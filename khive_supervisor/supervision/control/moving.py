@@ -24,6 +24,9 @@ JOURNAL = 8
 APART = 0.02
 #: Seconds after which a worker that had a call at work is looked at again: at first, and at most.
 LOOK_AGAIN, LOOK_AGAIN_MAX = 0.05, 5.0
+#: Glances at its journal in one look, and seconds between them: a client that calls without a pause
+#: owes nothing for some tenths of a millisecond only.
+GLANCES, GLANCE = 50, 0.001
 #: Looks until a process that was told to has stopped, a millisecond apart: it has to be scheduled.
 STOPPED_WITHIN = 50
 #: Bytes of a journal that are read; one with more has calls at work.
@@ -51,7 +54,7 @@ class Mover:
             if session.moves:
                 session.tell({"hint": "move"})
                 log.info("session.moves", session=session.id, release=session.release)
-            elif session.pid is not None and moved(session.pid, session.info.get("client_pid")):
+            elif await moved(session.pid, session.info.get("client_pid")):
                 log.info("session.moved", session=session.id, release=session.release)
             else:
                 loop = asyncio.get_running_loop()
@@ -60,9 +63,9 @@ class Mover:
             await asyncio.sleep(APART)
 
 
-def moved(worker: int, client: object) -> bool:
+async def moved(worker: int | None, client: object) -> bool:
     """End a worker between two calls of its client; False if it is at work, or cannot be seen."""
-    if not isinstance(client, int):
+    if worker is None or not isinstance(client, int):
         return False
     try:
         journal = os.open(f"/proc/{client}/fd/{JOURNAL}", os.O_RDONLY | os.O_CLOEXEC)
@@ -71,11 +74,15 @@ def moved(worker: int, client: object) -> bool:
     try:
         if "khive-session" not in os.readlink(f"/proc/{client}/fd/{JOURNAL}"):
             return False
-        return _end_if_idle(worker, journal)
+        for _ in range(GLANCES):
+            if not owes(os.pread(journal, _JOURNAL_LIMIT, 0)) and _end_if_idle(worker, journal):
+                return True
+            await asyncio.sleep(GLANCE)
     except OSError:
-        return False
+        pass  # one of the two has ended, or is another user's
     finally:
         os.close(journal)
+    return False
 
 
 def _end_if_idle(worker: int, journal: int) -> bool:
