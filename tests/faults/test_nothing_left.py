@@ -83,6 +83,7 @@ def test_a_stop_leaves_the_store_and_the_log_and_nothing_else(watched: Installat
     check_nothing_is_left(watched)
 
 
+@pytest.mark.long
 def test_a_supervisor_that_was_killed_is_cleaned_up_by_the_next(watched: Installation) -> None:
     work(watched)
     for _ in range(2):

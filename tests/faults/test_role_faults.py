@@ -68,6 +68,7 @@ def test_what_died_with_the_supervisor_is_queued_at_the_next_start(roles: RoleBe
     assert roles.what_happened(number) == ["enqueued", "leased", "requeued", "leased", "done"]
 
 
+@pytest.mark.long
 def test_kills_under_load_lose_nothing(roles: RoleBench) -> None:
     settings = QUICK + "\nrestart_limit = 100"
     roles.configure(roles.python("py", workers=2), settings=settings)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import apsw
 
@@ -16,10 +17,10 @@ from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team import replica
-from khive_supervisor.sqlite.team.admission import PartAdmission
+from khive_supervisor.sqlite.team.admission import AdmittedPart, PartAdmission
 from khive_supervisor.sqlite.team.splitting import ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange, LogPosition, following
-from khive_supervisor.team.parts import Rights
+from khive_supervisor.team.parts import UNDIVIDED, Rights
 
 log = logs.get("khive.team")
 
@@ -91,8 +92,11 @@ class Applier:
             here = row.position if row is not None else LogPosition(0)
             newer = following(here.number, changes, NEWEST)
             applied = _Applied(row.rights if row is not None else Rights())
-            for change in newer:
-                self._apply_one(connection, change, row.node if row is not None else "", applied)
+            node = row.node if row is not None else ""
+            for together in _series(newer):
+                if len(together) == 1 or not self._apply_series(connection, together, applied):
+                    for change in together:
+                        self._apply_one(connection, change, node, applied)
             self._entries.follow(sorted(applied.entries))
             if applied.purged:
                 self._entries.merge_words()
@@ -102,6 +106,48 @@ class Applier:
                 replica.advance(connection, here)
         self.purged += applied.purged
         return here
+
+    def _apply_series(
+        self, connection: apsw.Connection, changes: Sequence[LoggedChange], applied: _Applied
+    ) -> bool:
+        """Apply undivided changes as one, which costs less; False: nothing was done.
+
+        One that purges is applied by itself; so are all, if what they come to does not fit.
+        """
+        parts = [change.parts[0] for change in changes]
+        found = [
+            self._admission.admitted(part, change, applied.rights)
+            for part, change in zip(parts, changes, strict=True)
+        ]
+        if any(one.purged for one in found):
+            return False
+        connection.execute("SAVEPOINT series")
+        try:
+            _put(
+                connection, changes[0].number, _together([part.changes for part in parts]),
+                lenient=False,
+            )  # fmt: skip
+        except Diverged:
+            connection.execute("ROLLBACK TO series")
+            return False
+        finally:
+            connection.execute("RELEASE series")
+        for change, admitted in zip(changes, found, strict=True):
+            self._note(connection, change, admitted, applied)
+        return True
+
+    def _note(
+        self,
+        connection: apsw.Connection,
+        change: LoggedChange,
+        admitted: AdmittedPart,
+        applied: _Applied,
+    ) -> None:
+        """Write down who has written what was applied, and what it touches."""
+        applied.tables |= admitted.tables
+        applied.entries |= admitted.entries
+        replica.note_member(connection, admitted.written, change.member)
+        replica.note_givers(connection, admitted.changes, change.member)
 
     def _apply_one(
         self, connection: apsw.Connection, change: LoggedChange, node: str, applied: _Applied
@@ -119,10 +165,7 @@ class Applier:
                 together.append(admitted.changes)
             else:  # what a part names is looked for among what those before it have brought
                 _put(connection, change.number, admitted.changes, lenient=True)
-            applied.tables |= admitted.tables
-            applied.entries |= admitted.entries
-            replica.note_member(connection, admitted.written, change.member)
-            replica.note_givers(connection, admitted.changes, change.member)
+            self._note(connection, change, admitted, applied)
         if rights.full:
             _put(connection, change.number, _together(together), lenient=False)
         else:
@@ -139,6 +182,17 @@ class Applier:
         """Let this machine's processes see that these have changed, as the triggers would."""
         for kind in {self._counted[table] for table in tables if table in self._counted}:
             self._database.rows("UPDATE changes SET count = count + 1 WHERE kind = ?", [kind])
+
+
+def _series(changes: Sequence[LoggedChange]) -> Iterator[list[LoggedChange]]:
+    """Give changes in their order: those that follow each other and are undivided as one."""
+
+    def undivided(change: LoggedChange) -> bool:
+        return [part.name for part in change.parts] == [UNDIVIDED]
+
+    for alike, found in groupby(changes, key=undivided):
+        those = [*found]
+        yield from [those] if alike else [[one] for one in those]
 
 
 def _together(parts: Sequence[bytes]) -> bytes:

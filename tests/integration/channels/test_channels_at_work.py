@@ -66,6 +66,7 @@ def test_what_happens_is_told_signed_and_no_secret_is_anywhere(
     assert khive.child("notifier")["state"] == "ready"
 
 
+@pytest.mark.long
 def test_a_receiver_that_hangs_and_fails_gets_each_in_order_though_the_notifier_is_killed(
     khive: Installation,
 ) -> None:

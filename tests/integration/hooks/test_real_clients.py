@@ -205,6 +205,7 @@ def failed_with(clients: Clients, agent: str) -> None:
     assert {one["kind"] for one in found} >= {"command", "error"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agent", ["claude", "codex"])
 def test_a_command_that_fails_is_answered_with_the_known_fix(
     khive: Installation,

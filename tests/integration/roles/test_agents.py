@@ -124,6 +124,7 @@ def test_an_agent_is_cancelled_and_its_work_kept(agents: AgentBench) -> None:
     assert not alive(int(began.read_text()))
 
 
+@pytest.mark.long
 def test_worktrees_are_listed_and_only_clean_ones_removed(agents: AgentBench) -> None:
     agents.roles.configure(agents.fake("claude", workdir="worktree"))
     agents.roles.khive.start()

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from benchmarks.team.nodes import Node, Postgres
+from khive_supervisor.errors import InvalidInput
 from khive_supervisor.sqlite.schema.shared import SHARED
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.team import errand
-from khive_supervisor.supervision.team.errand import ErrandFailed
 from khive_supervisor.tasks.lease import Moment
 from khive_supervisor.tasks.model import Claimant, NewTask, Outcome, RoleRow
 from khive_supervisor.team.moves import Moved, MoveStep
@@ -118,10 +118,10 @@ def test_what_cannot_be_moved_is_refused_in_words(node: Node, short: Path) -> No
     with SqliteStore(str(alone)) as store:
         store.entries.add([NewEntry("memory", "default", "semantic", "", "Another store now.")])
     Path(node.config.store.path).unlink()
-    with pytest.raises(ErrandFailed, match="holds a team's store already"):
+    with pytest.raises(InvalidInput, match="holds a team's store already"):
         do(node, "to-server", alone)
     assert do(node, "look", alone).get("problems") != []
-    with pytest.raises(ErrandFailed, match="no store at"):
+    with pytest.raises(InvalidInput, match="no store at"):
         do(node, "to-server", short / "nothing.db")
 
 
@@ -132,5 +132,5 @@ def test_a_replica_that_is_behind_is_caught_up_before_it_is_moved(
     with pair[0].open() as store:
         store.entries.add([NewEntry("memory", "default", "semantic", "", "Elsewhere.")])
     assert do(pair[1], "to-file", short / "out.db")["entries"] == 1
-    with pytest.raises(ErrandFailed, match="exists"):
+    with pytest.raises(InvalidInput, match="exists"):
         do(pair[1], "to-file", short / "out.db")

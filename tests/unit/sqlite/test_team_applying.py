@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -154,6 +155,45 @@ def test_what_one_node_does_is_so_on_the_other(
     assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
     assert nodes.other.quick_check() == []
     assert nodes.applier.position() == nodes.log.position
+
+
+def test_many_changes_at_once_come_to_the_same(nodes: Nodes) -> None:
+    """What is said, taken back, said again and purged, all applied together."""
+    texts = ("The cat sat.", "The dog ran.", "Else.")
+    draw = random.Random(75)
+    for _ in range(4):
+        for _ in range(25):
+            text = draw.choice(texts)
+            (added,) = nodes.writer.entries.add([entry(text)], [b"ab"], "m")
+            act = draw.choice(["leave", "forget", "supersede", "annotate", "purge", "link"])
+            if act == "forget":
+                nodes.writer.entries.forget([added.id])
+            elif act == "supersede":
+                nodes.writer.entries.supersede(added.id, entry(draw.choice(texts), tags=("b",)))
+            elif act == "annotate":
+                nodes.writer.entries.annotate(added.id, [draw.choice("abc")])
+            elif act == "purge" and not draw.randrange(4):
+                nodes.writer.purges.purge([added.id])
+            elif act == "link":
+                one, *others = nodes.writer.entries.recent()
+                for other in others[:1]:
+                    nodes.writer.links.add(one.id, other.id, "about")
+        nodes.catch_up()
+        assert nodes.contents(nodes.other) == nodes.contents(nodes.writer)
+    assert nodes.other.quick_check() == []
+
+
+def test_which_change_does_not_fit_is_told_among_many(nodes: Nodes) -> None:
+    remember(nodes.writer)
+    nodes.catch_up()
+    nodes.writer.entries.add([entry("One.")])
+    (added,) = nodes.writer.entries.add([entry("Two.")])
+    nodes.writer.entries.add([entry("Three.")])
+    nodes.other.database.rows("UPDATE entries SET id = ? WHERE id = 1", [added.id])
+    before = nodes.contents(nodes.other)
+    with pytest.raises(Diverged, match="Change 3 does not fit"):
+        nodes.catch_up()
+    assert nodes.contents(nodes.other) == before
 
 
 def test_a_change_is_one_part_only_where_all_see_everything(nodes: Nodes) -> None:
