@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from khive_workers.desk.lasting import MOST_KEPT, LastingReplies
-from khive_workers.desk.views.wishes import Reply, Wish
+from khive_workers.desk.views.wishes import Failed, Reply, Wish
 from support import Clock
 
 
@@ -41,3 +41,20 @@ def test_each_question_has_an_answer_of_its_own_and_few_are_kept() -> None:
         assert replies.given(wish, 1, store) == {"number": number + 1}
     first = Wish("memory.stats", {"namespace": "n0"}, lasts=True)
     assert replies.given(first, 1, store) == {"number": MOST_KEPT + 2}
+
+
+def test_one_question_in_two_projects_is_two_questions() -> None:
+    store = Store(clock := Clock(0.0))
+    replies = LastingReplies(clock)
+    for number, project in enumerate(("one", "two"), 1):
+        wish = Wish("memory.stats", project=project, lasts=True)
+        assert replies.given(wish, 1, store) == {"number": number}
+
+
+def test_what_failed_is_asked_again() -> None:
+    store = Store(clock := Clock(0.0))
+    replies, wish = LastingReplies(clock), Wish("memory.stats", lasts=True)
+    assert replies.given(wish, 1, lambda: Failed("The store is busy.")) == Failed(
+        "The store is busy."
+    )
+    assert replies.given(wish, 1, store) == {"number": 1}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from khive_workers.desk.views.wishes import Reply, Wish
+from khive_workers.desk.views.wishes import Failed, Reply, Wish
 
 #: How many times as long as an answer took it is good for, whatever is stored meanwhile.
 SHOWN_AGAIN = 10
@@ -32,11 +32,13 @@ class LastingReplies:
 
     def given(self, wish: Wish, token: object, ask: Callable[[], Reply]) -> Reply:
         """Return what came of a wish now or before; `token` changes with the store."""
-        name = f"{wish.verb} {json.dumps(wish.args, sort_keys=True)}"
+        name = json.dumps([wish.verb, wish.args, wish.project], sort_keys=True)
         kept, began = self._kept.get(name), self._clock()
         if kept is not None and (kept.token == token or began < kept.until):
             return kept.reply
         reply, ended = ask(), self._clock()
+        if isinstance(reply, Failed):  # the next one may well be answered
+            return reply
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[name] = KeptReply(reply, token, ended + SHOWN_AGAIN * (ended - began))
