@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.search.short_facts import PROJECTS
 from benchmarks.search.subjects import retrieval_subjects
+from benchmarks.truth import logistic
 from benchmarks.truth.contradictions import Memory
 from benchmarks.truth.learn_sameness import lines_of
 from khive_supervisor.embed.minilm import MiniLM
@@ -160,18 +161,9 @@ def learned(some: Sequence[Answer]) -> Floats:
             rows.append(row)
             hits.append(float(right))
             counts.append(1.0 if right or first in pair else ELSEWHERE)
-    table, hit, weight = np.array(rows), np.array(hits), np.array(counts)
-    scale = table.std(0)
-    scale[scale == 0.0] = 1.0
-    table, found = table / scale, np.zeros(table.shape[1])
-    ridge = np.full(table.shape[1], RIDGE)
-    ridge[0] = 1e-6
-    for _ in range(STEPS):
-        guess = 1.0 / (1.0 + np.exp(-table @ found))
-        slope = table.T @ (weight * (hit - guess)) - ridge * found
-        bend = (table.T * (weight * guess * (1.0 - guess))) @ table + np.diag(ridge)
-        found = found + np.linalg.solve(bend, slope)
-    weights = np.asarray(found / scale, np.float64)
+    weights = logistic.learned(
+        np.array(rows), np.array(hits), np.array(counts), ridge=RIDGE, steps=STEPS
+    )
     weights[0] += BOLDER
     return weights
 

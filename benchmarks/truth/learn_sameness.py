@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.search.short_facts import PROJECTS
 from benchmarks.search.subjects import docstring_subject, package_subject, retrieval_subjects
+from benchmarks.truth import logistic
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.packs.truth.sameness import SUBJECTS
 from khive_supervisor.truth import sameness
@@ -176,19 +177,8 @@ def learned(made: Sequence[Write], real: Sequence[Write], columns: Sequence[int]
         hits.append(write.earlier[kept] == write.wanted)
         alike = ALIKE_WEIGHT if write.kind == "alike" else 1.0
         weights.append(np.full(len(kept), alike if number < len(made) else REAL_WEIGHT))
-    table, hit, weight = np.vstack(rows), np.concatenate(hits) * 1.0, np.concatenate(weights)
-    scale = table.std(0)
-    scale[scale == 0.0] = 1.0
-    table = table / scale
-    found = np.zeros(table.shape[1])
-    ridge = np.full(table.shape[1], RIDGE)
-    ridge[0] = 1e-6
-    for _ in range(STEPS):
-        guess = 1.0 / (1.0 + np.exp(-table @ found))
-        slope = table.T @ (weight * (hit - guess)) - ridge * found
-        bend = (table.T * (weight * guess * (1.0 - guess))) @ table + np.diag(ridge)
-        found = found + np.linalg.solve(bend, slope)
-    return found / scale
+    hit, counts = np.concatenate(hits) * 1.0, np.concatenate(weights)
+    return logistic.learned(np.vstack(rows), hit, counts, ridge=RIDGE, steps=STEPS)
 
 
 def told(write: Write, weights: Floats, columns: Sequence[int], bar: float) -> list[int]:
