@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from khive_supervisor.capture import amendments
 from khive_supervisor.capture.facts import CapturedFact, learned
@@ -12,7 +12,15 @@ from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.journal.model import Candidate, JournalEvent, Speaker
 from khive_supervisor.store.links import CONTRADICTS, DERIVED_FROM
-from khive_supervisor.store.model import Added, EntryFilter, How, NewEntry, Provenance, SaidBy
+from khive_supervisor.store.model import (
+    Added,
+    Entry,
+    EntryFilter,
+    How,
+    NewEntry,
+    Provenance,
+    SaidBy,
+)
 
 #: Who links by these rules.
 BY_RULE = "rule"
@@ -101,7 +109,10 @@ class _Step:
     def _put(self, part: str, entry: NewEntry, vector: bytes | None, model: str | None) -> Added:
         known = self._captured.get(part)
         if known is not None:
-            return self._store.entries.supersede(known, entry, vector, model)
+            (before,) = self._store.entries.get([known])
+            added = self._store.entries.supersede(known, _annotated(entry, before), vector, model)
+            self._store.references.add(added.id, self._store.references.of([known]).get(known, ()))
+            return added
         vectors = [vector] if model else None
         return self._store.entries.add([entry], vectors, model)[0]
 
@@ -164,3 +175,16 @@ class _Step:
             for one in found
             if one.id not in own
         }
+
+
+def _annotated(entry: NewEntry, before: Entry) -> NewEntry:
+    """Return what a part says by now, with what somebody has said of it since it was stored."""
+    return replace(
+        entry,
+        kind=before.kind,
+        tags=tuple(dict.fromkeys([*entry.tags, *before.tags])),
+        salience=before.salience,
+        decay=before.decay,
+        valid_from=before.valid_from,
+        valid_until=before.valid_until,
+    )

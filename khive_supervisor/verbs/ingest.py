@@ -152,7 +152,7 @@ def add(
     vectors_of_model = vectors if model_id else None
     if not change:
         return context.store.entries.add(entries, vectors_of_model, model_id)
-    with context.store.changes.recorded(change, instead_of, entries):
+    with context.store.changes.recorded(change, [*instead_of, *known.values()], entries):
         added = context.store.entries.add(entries, vectors_of_model, model_id)
         if instead_of:
             context.store.entries.replace(instead_of, added[0].id)

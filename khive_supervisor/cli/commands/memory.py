@@ -245,11 +245,12 @@ def _changed_text(answer: Mapping[str, Any]) -> str:
 def supersede(run: Invocation, entry: str, content: str | None, title: str | None) -> None:
     """Replace the memory ENTRY by CONTENT, or standard input."""
     given = {"id": entry, "content": text_of(content), "title": title}
-    run.show(
-        "memory.supersede",
-        lambda a: "\n".join([f"{a['id']} supersedes {a['supersedes']}", *_notes(a)]),
-        **given,
-    )
+    run.show("memory.supersede", superseded_text, **given)
+
+
+def superseded_text(answer: Mapping[str, Any]) -> str:
+    """What took the place of what, in words."""
+    return "\n".join([f"{answer['id']} supersedes {answer['supersedes']}", *_notes(answer)])
 
 
 COMMANDS = (remember, recall, search, suggest, get, forget, supersede)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import click
 
+from khive_supervisor.cli.commands.memory import superseded_text
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.errors import InvalidInput, KhiveError
 
@@ -28,9 +29,7 @@ def edit(run: Invocation, entry: str) -> None:
     if not text.strip() or text.strip() == found["content"].strip():
         run.emit({"id": entry, "status": "unchanged"}, lambda _: f"{entry} stays as it is.")
         return
-    kept = {name: found[name] for name in ("title", "kind", "salience", "source") if name in found}
-    given = {"id": entry, "content": text.strip("\n"), "tags": found.get("tags"), **kept}
-    run.show("memory.supersede", lambda a: f"{a['id']} supersedes {a['supersedes']}", **given)
+    run.show("memory.supersede", superseded_text, id=entry, content=text.strip("\n"))
 
 
 def edited(text: str, environment: Mapping[str, str]) -> str:

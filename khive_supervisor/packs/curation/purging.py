@@ -12,7 +12,7 @@ from khive_supervisor.packs.memory import erasing
 from khive_supervisor.redaction.gate import Mode, TextGate
 from khive_supervisor.store.curation import ALL, STATES
 from khive_supervisor.store.entries import FoundSecret, gated
-from khive_supervisor.store.model import Entry, NewEntry
+from khive_supervisor.store.model import Entry, NewEntry, Provenance
 from khive_supervisor.verbs import forms, ingest, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
@@ -132,7 +132,8 @@ def _masked(context: Context, old: Entry) -> tuple[str, str] | None:
     """Put an entry's masked text in its place; return both ids, or None if nothing is left."""
     new = NewEntry(
         old.collection, old.namespace, old.kind, old.title, old.content, old.tags, old.salience,
-        old.decay, old.source, old.created_at,
+        old.decay, old.source, old.created_at, old.project, old.branch, old.commit,
+        _provenance(context, old), old.valid_from, old.valid_until,
     )  # fmt: skip
     try:
         new = gated(TextGate(Mode.MASK), new)
@@ -141,8 +142,14 @@ def _masked(context: Context, old: Entry) -> tuple[str, str] | None:
     (vector,) = ingest.embed(context, [new])
     model_id = context.embedder.model_id if vector and context.embedder else None
     added = context.store.entries.supersede(old.id, new, vector, model_id)
+    context.store.references.add(added.id, context.store.references.of([old.id]).get(old.id, ()))
     context.store.purges.take_place(old.id, added.id)
     return forms.show_id(old.collection, old.id), forms.show_id(old.collection, added.id)
+
+
+def _provenance(context: Context, entry: Entry) -> Provenance | None:
+    number = entry.provenance
+    return None if number is None else context.store.entries.provenances([number]).get(number)
 
 
 _LEFT: Any = schema.array(schema.record(), "Where something is left of it, and why.")

@@ -72,7 +72,7 @@ def _supersede(context: Context, new: Entry, old: Entry) -> bool:
                 f"{_name(new)} cannot take the place of {_name(old)}: {_name(one)} is not live.",
                 hint="memory.get shows what became of it; name its successor.",
             )
-    with context.store.changes.recorded("supersede", [old.id]):
+    with context.store.changes.recorded("supersede", [old.id, new.id]):
         return bool(context.store.entries.replace([old.id], new.id))
 
 

@@ -9,7 +9,7 @@ from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.memory import listed, waiting
 from khive_supervisor.packs.memory.history import LEARN_COMMITS
 from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
-from khive_supervisor.packs.truth import changing, recalling
+from khive_supervisor.packs.truth import changing, recalling, succession
 from khive_supervisor.packs.truth.tidy import TIDY
 from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, Entry, How, NewEntry
@@ -30,6 +30,10 @@ from khive_supervisor.verbs.registry import Answer, Arguments, Pack, Verb
 #: happened) fades within months, a semantic memory (what holds) within a year or so.
 KINDS = {"episodic": (0.3, 0.02), "semantic": (0.5, 0.005)}
 
+#: What is told of what a correction keeps, or does not keep, of the memory that was wrong.
+_TITLE_GONE = "The title said what is not in the text any more, and was left out; give another one."
+_OVER = "It held until {}, as what it replaces, and is not found any more: give valid_until."
+
 _CONTENT = schema.text(
     "One self-contained fact in plain words; its reader knows nothing of this conversation."
 )
@@ -37,6 +41,9 @@ _TITLE = schema.text("A short headline.", longest=300)
 _SALIENCE = schema.number(
     "How much it matters, 0 to 1; it breaks near ties in recall.", least=0, most=1
 )
+_DECAY = schema.number("How fast its salience fades, per day.", least=0, most=10)
+#: What a correction may say of the memory beside its text, as remember does.
+_CORRECTED = ("about", "valid_from", "valid_until")
 _KIND = schema.text(
     "semantic (what holds; the default), episodic (what happened), or a word of your own.",
     pattern=forms.KIND_PATTERN,
@@ -49,40 +56,55 @@ _IN = schema.text(
 )
 
 
-def _new_entry(context: Context, args: Arguments, namespace: str, project: int | None) -> NewEntry:
+def _new_entry(
+    context: Context, args: Arguments, where: succession.Place, old: Sequence[Entry] = ()
+) -> NewEntry:
+    """Return the memory of a call, with what it keeps of those that it replaces."""
     kind = args.get("kind", "semantic")
     salience, decay = KINDS.get(kind, KINDS["semantic"])
-    branch, commit = belonging.checked_out(context, project)
+    branch, commit = belonging.checked_out(context, where.project)
     entry = NewEntry(
         collection="memory",
-        namespace=namespace,
+        namespace=where.namespace,
         kind=kind,
         title=ingest.check_text(args.get("title", ""), "title"),
         content=ingest.check_content(context, args["content"]),
         tags=tuple(ingest.check_text(tag, "a tag") for tag in args.get("tags", ())),
         salience=float(args.get("salience", salience)),
         decay=float(args.get("decay", decay)),
-        source=ingest.check_text(args["source"], "source") if "source" in args else None,
-        project=project,
+        source=ingest.check_text(args["source"], "source") if args.get("source") else None,
+        project=where.project,
         branch=branch,
         commit=commit,
         provenance=belonging.provenance(context, How.SAID),
         **changing.validity(context, args),
     )
+    entry = succession.continued(entry, old, args.keys())
+    changing.check_validity(entry)
     return gated(context.gate, entry)
 
 
-def _notes(args: Arguments, entry: NewEntry) -> list[str]:
+def _notes(
+    context: Context, args: Arguments, entry: NewEntry, old: Sequence[Entry] = ()
+) -> list[str]:
     """Return what there is to say of an entry that was stored."""
-    return ingest.left_out((args["content"], args.get("title", "")), entry)
+    notes = ingest.left_out((args["content"], args.get("title", entry.title)), entry)
+    titles = {one.title for one in old} - {"", entry.title}
+    if titles and "title" not in args:
+        notes.append(_TITLE_GONE)
+    if old and entry.valid_until is not None and entry.valid_until <= context.now():
+        notes.append(_OVER.format(forms.timestamp(entry.valid_until)))
+    return notes
 
 
 def remember(context: Context, args: Arguments) -> Answer:
     """Store a memory; the same content in the same namespace is recognised, and added to."""
     namespace = context.namespace(args.get("namespace"))
     ingest.check_content(context, args["content"])
-    entry = _new_entry(context, args, namespace, belonging.to_store(context, args))
+    here = succession.Place(namespace, belonging.to_store(context, args))
     asked = changing.asked(context, args)
+    where = succession.place(asked.replaced, args, here)
+    entry = _new_entry(context, args, where, asked.replaced)
     change = "supersede" if asked.ids else "remember"
     (added,) = ingest.add(context, [entry], asked.ids, change)
     usage.used(context, [] if added.created else [added.id], "remembered again")
@@ -90,7 +112,7 @@ def remember(context: Context, args: Arguments) -> Answer:
     more = {} if added.created else _added_to(context, added.id, entry, args)
     answer = {**_stored(added), "namespace": entry.namespace, **more}
     answer |= changing.settled(context, added, asked, args)
-    return forms.noted(answer, _notes(args, entry))
+    return forms.noted(answer, _notes(context, args, entry, asked.replaced))
 
 
 def _stored(added: Added) -> Answer:
@@ -121,8 +143,8 @@ def _added_to(
         left["tags"] = tags
     left |= {
         name: args[name]
-        for name, kept in (("decay", after.decay), ("source", after.source))
-        if name in args and args[name] != kept
+        for name in ("decay", "source", "valid_from", "valid_until")
+        if name in args and getattr(given, name) != getattr(after, name)
     }
     return {n: v for n, v in (("added", taken), ("not_taken", left)) if v}
 
@@ -212,14 +234,18 @@ def _replaceable(context: Context, args: Arguments) -> Entry:
 def supersede(context: Context, args: Arguments) -> Answer:
     """Put a corrected memory in the place of one that has become wrong."""
     old = _replaceable(context, args)
-    entry = _new_entry(context, {"tags": list(old.tags), **args}, old.namespace, old.project)
+    place = succession.Place(old.namespace, old.project)
+    entry = _new_entry(context, args, place, [old])
+    asked = changing.asked(context, {"about": args.get("about", ())})
     (vector,) = ingest.embed(context, [entry])
     model_id = context.embedder.model_id if vector and context.embedder else None
     with context.store.changes.recorded("supersede", [old.id], [entry]):
         added = context.store.entries.supersede(old.id, entry, vector, model_id)
+        about = changing.about(context, added, [old], asked.about, args)
     usage.corrected(context, old.id, added.id)
     usage.used(context, usage.cited(entry.content), "cited")
-    return forms.noted({**_stored(added), "supersedes": args["id"]}, _notes(args, entry))
+    answer = {**_stored(added), "supersedes": args["id"], **about}
+    return forms.noted(answer, _notes(context, args, entry, [old]))
 
 
 PACK = Pack(
@@ -236,7 +262,7 @@ PACK = Pack(
                 "tags": forms.TAGS,
                 "kind": _KIND,
                 "salience": _SALIENCE,
-                "decay": schema.number("How fast its salience fades, per day.", least=0, most=10),
+                "decay": _DECAY,
                 "source": _SOURCE,
                 "namespace": forms.NAMESPACE,
                 "everywhere": belonging.EVERYWHERE,
@@ -342,14 +368,17 @@ PACK = Pack(
                 "tags": forms.TAGS,
                 "kind": _KIND,
                 "salience": _SALIENCE,
+                "decay": _DECAY,
                 "source": _SOURCE,
+                **{name: changing.ARGUMENTS[name] for name in _CORRECTED},
             },
             ("id", "content"),
             output=answers.STORED,
-            description="Call it when you see that a memory is outdated. The old one is kept, "
-            "points to its successor, and is no longer found; memory.undo takes that back.",
+            description="Call it when you see that a memory is outdated. What you do not mention "
+            "stays. The old one is kept, points to its successor, and is no longer found; "
+            "memory.undo takes that back.",
             tool=True,
-            rare=frozenset(("kind", "salience", "source")),
+            rare=frozenset(("kind", "salience", "decay", "source", *_CORRECTED)),
             in_batch=True,
             may_wait=True,
             audience=Audience.AGENT,

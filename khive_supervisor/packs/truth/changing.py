@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from khive_supervisor.errors import InvalidInput
-from khive_supervisor.packs.truth import agreement, code
+from khive_supervisor.packs.truth import agreement, code, succession
 from khive_supervisor.store.links import CONTRADICTS, SAME_AS, CodeReference
-from khive_supervisor.store.model import Added, Entry
+from khive_supervisor.store.model import Added, Entry, NewEntry
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.truth.about import About
 from khive_supervisor.truth.compare import OTHERWISE
@@ -31,7 +31,9 @@ ARGUMENTS: JsonObject = {
         most=20,
     ),
     "valid_from": schema.text(f"It holds from then: {_TIME}."),
-    "valid_until": schema.text(f"It holds until then, and is not found after: {_TIME}."),
+    "valid_until": schema.text(
+        f"It holds until then, and is not found after: {_TIME}; empty: no end."
+    ),
 }
 #: What an agent can do about related memories.
 NEXT = (
@@ -54,12 +56,23 @@ def validity(context: Context, args: Arguments) -> Validity:
         InvalidInput: not a time, or an end before the beginning.
     """
     first, last = (
-        forms.moment(args[name], context.now()) if name in args else None
+        forms.moment(args[name], context.now()) if args.get(name) else None
         for name in ("valid_from", "valid_until")
     )
-    if first is not None and last is not None and first >= last:
-        raise InvalidInput("valid_until is not after valid_from.", hint="Exchange them.")
+    _check_order(first, last, "Exchange them.")
     return {"valid_from": first, "valid_until": last}
+
+
+def check_validity(entry: NewEntry) -> None:
+    """Raise InvalidInput if an entry ends before it begins, by what it keeps of another one."""
+    _check_order(
+        entry.valid_from, entry.valid_until, "What it replaces has the other one: give both."
+    )
+
+
+def _check_order(first: float | None, last: float | None, hint: str) -> None:
+    if first is not None and last is not None and first >= last:
+        raise InvalidInput("valid_until is not after valid_from.", hint=hint)
 
 
 def asked(context: Context, args: Arguments) -> Asked:
@@ -108,10 +121,7 @@ class Asked:
 
 def settled(context: Context, added: Added, asked: Asked, args: Arguments) -> Answer:
     """Do what a call says of earlier memories, and return what there is to say of them."""
-    answer: dict[str, object] = {}
-    if asked.about:
-        context.store.references.add(added.id, asked.about)
-        answer["about"] = [str(About(one.path, one.name, one.value)) for one in asked.about]
+    answer = about(context, added, asked.replaced, asked.about, args)
     gone = [one.id for one in asked.replaced if one.id != added.id]
     if gone:
         answer["supersedes"] = [forms.show_id("memory", one) for one in gone]
@@ -126,6 +136,25 @@ def settled(context: Context, added: Added, asked: Asked, args: Arguments) -> An
     if added.created and not context.in_batch:
         answer |= related(context, added.id, {*beside, *gone})
     return answer
+
+
+def about(
+    context: Context,
+    added: Added,
+    replaced: Sequence[Entry],
+    said: Sequence[CodeReference],
+    args: Arguments,
+) -> dict[str, object]:
+    """Keep which code a memory is about: what its call says, else what it was of those it replaces.
+
+    Return what there is to say of that.
+    """
+    if said:
+        context.store.references.add(added.id, said)
+    elif "about" not in args:
+        others = [one for one in replaced if one.id != added.id]
+        succession.take_references(context, others, added.id, args["content"])
+    return {"about": [str(About(one.path, one.name, one.value)) for one in said]} if said else {}
 
 
 def _merged(context: Context, added: Added, kept: int) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.host.small_file import read_regular
@@ -130,6 +130,19 @@ def references(context: Context, texts: Sequence[str]) -> list[CodeReference]:
     identity = context.session.project
     commit = identity.commit if identity is not None else ""
     return [_reference(tree, text, commit) for text in texts]
+
+
+def looked_at(context: Context, kept: Sequence[CodeReference]) -> list[CodeReference]:
+    """Return what a memory is about with what its files hold now, those of the session's tree."""
+    tree = Tree(root_of(context.session.cwd), lambda: 0.0)
+    identity = context.session.project
+    commit = identity.commit if identity is not None else ""
+    found = []
+    for one in kept:
+        data = tree.read(one.path) if one.root == tree.root else None
+        at = one if data is None else replace(one, blob=blob_id(data), commit_id=commit or None)
+        found.append(at)
+    return found
 
 
 def _reference(tree: Tree, text: str, commit: str) -> CodeReference:

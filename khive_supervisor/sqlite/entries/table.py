@@ -310,14 +310,18 @@ class EntryTable(EntryStore):
             self.unindex([old.id])
             added = self.add([new], [vector], model_id)[0]
             self._point(old.id, added.id)
-            self._database.rows(
-                "UPDATE entries SET pinned_at = ifnull(pinned_at, (SELECT pinned_at FROM entries "
-                "WHERE id = ?)) WHERE id = ?",
-                [old.id, added.id],
-            )
+            self._pin_as(old.id, added.id)
             if old.collection == "memory":
                 self._tell(old.id, "superseded", {"by": f"m{added.id}"})
         return added
+
+    def _pin_as(self, old_id: int, new_id: int) -> None:
+        """Let what takes the place of a pinned entry be pinned."""
+        self._database.rows(
+            "UPDATE entries SET pinned_at = ifnull(pinned_at, (SELECT pinned_at FROM entries "
+            "WHERE id = ?)) WHERE id = ?",
+            [old_id, new_id],
+        )
 
     def _point(self, old_id: int, new_id: int) -> None:
         self._database.update("entries", old_id, superseded_by=new_id, updated_at=self._clock())
@@ -329,6 +333,7 @@ class EntryTable(EntryStore):
             old = [one for one in self._live_among(ids) if one != new_id]
             for one in old:
                 self._point(one, new_id)
+                self._pin_as(one, new_id)
             self.unindex(old)
             self.tell_of_memories(old, "superseded", {"by": f"m{new_id}"})
         return old
@@ -409,6 +414,7 @@ def _named(model_id: str | None) -> str:
 def _says_the_same(old: Entry, new: NewEntry) -> bool:
     if (old.title, old.content) != (new.title, new.content):  # white space is put right
         return False
-    return (old.content_hash, old.kind, old.tags, old.salience, old.decay, old.source) == (
-        new.content_hash, new.kind, new.tags, new.salience, new.decay, new.source
-    )  # fmt: skip
+    beside = ("kind", "tags", "salience", "decay", "source", "valid_from", "valid_until")
+    return old.content_hash == new.content_hash and all(
+        getattr(old, name) == getattr(new, name) for name in beside
+    )
