@@ -105,6 +105,24 @@ class TeamAway(StoreUnavailable):
     """The team's server cannot be asked now, and nothing was handed to it: nothing was stored."""
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """Whoever was to store this was lost meanwhile: it was stored, or not; a look will tell.
+
+    Attributes:
+        number, nonce: of the change in the team's log that it is, if it was stored.
+    """
+
+    code = "outcome_unknown"
+    exit_code = exitcodes.FAILURE
+    retryable = False
+
+    def __init__(
+        self, message: str, *, hint: str = "", number: int = 0, nonce: bytes = b""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.number, self.nonce = number, nonce
+
+
 class StoreReplaced(StoreError):
     """The database that was open is not the one at its path: deleted, or replaced."""
 

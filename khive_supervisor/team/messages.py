@@ -5,7 +5,8 @@ writer asks for the turn, and then either hands its changes over or gives the tu
 replicator answers the first with the number that the replica has come to, the second with the
 number that the changes have got and their nonce; either with a refusal. Whoever closes the
 connection has given the turn back. A reader that wants what all nodes have written asks for that,
-and is answered once the replica holds it.
+and is answered once the replica holds it; one that does not know whether a change was accepted
+asks whether the log has it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import enum
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from khive_supervisor.team.order import LogPosition
 
@@ -31,11 +32,14 @@ class MessageKind(enum.IntEnum):
     GIVE_BACK = 3
     #: From a reader: the replica is to have the newest change; the body is empty.
     CATCH_UP = 4
-    #: From the replicator: the body is a number, a number, a refusal, a number.
+    #: Whether the log has a change: the body is its number.
+    FIND = 5
+    #: From the replicator: the body is a number, a number, a refusal, a number, a number (0: no).
     GRANTED = 17
     ACCEPTED = 18
     REFUSED = 19
     CAUGHT_UP = 20
+    FOUND = 21
 
 
 class Garbled(ValueError):
@@ -55,7 +59,7 @@ class TurnMessage:
 
     @property
     def position(self) -> LogPosition:
-        """The number that a grant or an acceptance carries, and the nonce of that change."""
+        """The number that a message carries, and the nonce of that change; raises ValueError."""
         number, _, nonce = self.body.partition(b" ")
         return LogPosition(int(number), bytes.fromhex(nonce.decode("ascii")))
 
@@ -63,30 +67,32 @@ class TurnMessage:
     def refusal(self) -> TurnRefusal:
         """Why the turn or the changes were refused."""
         said = json.loads(self.body)
-        return TurnRefusal(str(said["why"]), str(said["hint"]), bool(said.get("away")))
+        away, unknown = bool(said.get("away")), bool(said.get("unknown"))
+        return TurnRefusal(str(said["why"]), str(said["hint"]), away, unknown)
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRefusal:
     """Why something was not done, and what to do about it.
 
-    `away`: nothing was stored, since the server cannot be asked now.
+    `away`: nothing was stored, since the server cannot be asked now. `unknown`: nobody can say
+    whether it was stored.
     """
 
     why: str
     hint: str
     away: bool = False
+    unknown: bool = False
 
 
 def numbered(kind: MessageKind, position: LogPosition) -> TurnMessage:
-    """Return a grant or an acceptance."""
+    """Return a message whose body is a position in the log."""
     return TurnMessage(kind, b"%d %s" % (position.number, position.nonce.hex().encode("ascii")))
 
 
 def refused(refusal: TurnRefusal) -> TurnMessage:
     """Return a refusal."""
-    said = {"why": refusal.why, "hint": refusal.hint, "away": refusal.away}
-    body = json.dumps(said).encode()
+    body = json.dumps(asdict(refusal)).encode()
     return TurnMessage(MessageKind.REFUSED, body)
 
 

@@ -110,6 +110,19 @@ def check_head(here: LogPosition, head: int, there: bytes | None) -> None:
         )
 
 
+def has_change(change: LogPosition, head: int, there: bytes | None) -> bool | None:
+    """Return whether a log has a change; None: it has forgotten what was there.
+
+    Args:
+        change: its number, if it was accepted, and its nonce.
+        head: the log's newest number, while nobody else can write.
+        there: the nonce of the log's change of that number; None: it keeps none.
+    """
+    if head < change.number:
+        return False
+    return None if there is None else there == change.nonce
+
+
 def check_caught_up(position: int, head: int) -> None:
     """Check that following the log has led to a head that was there before.
 

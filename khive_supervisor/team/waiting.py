@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypedDict
 
+from khive_supervisor.team.order import LogPosition
 from khive_supervisor.text.plain_json import JsonObject
 
 #: Calls that wait at most, those put aside among them, and bytes of all of them together.
@@ -60,6 +61,7 @@ class NewWaitingCall:
     Attributes:
         namespace: the one that it is about, for those who may see others only.
         arguments: as they may be kept.
+        unclear: the change of the log that it is, if the server had it before it was lost.
     """
 
     time: CallTime
@@ -67,6 +69,7 @@ class NewWaitingCall:
     namespace: str
     arguments: JsonObject
     caller: CallerData
+    unclear: LogPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,10 @@ def together(calls: Sequence[WaitingCall]) -> Sequence[WaitingCall]:
     """Return those of the first calls that are made together.
 
     One that was begun before is made alone: it may be the one that nobody survives, or that has
-    all others refused.
+    all others refused. So is one of which it has to be asked first whether it is stored.
     """
-    begun = next((at for at, one in enumerate(calls) if one.attempts), len(calls))
-    return calls[: max(1, begun)]
+    alone = (at for at, one in enumerate(calls) if one.attempts or one.said.unclear)
+    return calls[: max(1, next(alone, len(calls)))]
 
 
 def gist(arguments: Mapping[str, object]) -> str:
@@ -180,8 +183,17 @@ def _text(arguments: Mapping[str, object]) -> str:
     return f"{arguments.get('title', '')} {arguments.get('content', '')}".lower()
 
 
-def told(number: int, standing: Standing) -> str:
-    """Return what whoever made a call that waits is told."""
+def told(number: int, standing: Standing, *, unclear: bool = False) -> str:
+    """Return what whoever made a call that waits is told.
+
+    `unclear`: it may be stored already.
+    """
+    if unclear:
+        return (
+            f"The team's server was lost while this was stored, so it is kept on this machine as "
+            f"waiting write {number}, too. Once the server is back it is asked whether it has it, "
+            "and has it stored if not; do not repeat it."
+        )
     before = standing.waiting - 1
     earlier = "an earlier one" if before == 1 else f"{before} earlier ones"
     why = f"behind {earlier}" if before > 0 else "since the team's server is away"

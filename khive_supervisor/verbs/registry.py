@@ -22,7 +22,14 @@ from jsonschema import Draft202012Validator
 from khive_supervisor import logs
 from khive_supervisor.access.grant import Audience, Grant
 from khive_supervisor.control import measured
-from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound, TeamAway
+from khive_supervisor.errors import (
+    Denied,
+    InvalidInput,
+    KhiveError,
+    NotFound,
+    OutcomeUnknown,
+    TeamAway,
+)
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import schema
@@ -267,7 +274,10 @@ class Registry:
 
 
 def _later_if_away(context: Context, verb: Verb, arguments: Arguments) -> Answer:
-    """Run a verb; if the team's server is away, or earlier calls wait, have the call wait."""
+    """Run a verb; if the team's server is away, or earlier calls wait, have the call wait.
+
+    One that the server was lost with waits as well: whether it is stored is asked then.
+    """
     with context.whole_store.waiting.behind():
         try:
             with contextlib.suppress(TeamAway):  # its own turn brings what is newer, or it waits
@@ -275,6 +285,8 @@ def _later_if_away(context: Context, verb: Verb, arguments: Arguments) -> Answer
             return verb.handler(context, arguments)
         except TeamAway:
             return keeping.keep(context, verb.name, arguments)
+        except OutcomeUnknown as error:
+            return keeping.keep(context, verb.name, arguments, error)
 
 
 def _alone(verb: Verb) -> str:

@@ -26,6 +26,7 @@ from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, go
 from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.engine.text_guard import TextGuard, Value
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
+from khive_supervisor.team.order import LogPosition
 
 __all__ = ["Database", "Value"]
 
@@ -193,6 +194,16 @@ class Database:
         with self._lock:
             if self._sharing is not None and not self._current().in_transaction:
                 self._sharing.catch_up()
+
+    def has(self, change: LogPosition) -> bool:
+        """Return whether a team's log has a change of which nobody knew that.
+
+        Raises:
+            TeamAway: that cannot be asked now.
+            StoreError: nobody knows any more.
+        """
+        with self._lock:
+            return self._sharing is not None and self._sharing.has(change)
 
     def _turn(
         self, sharing: Sharing, connection: apsw.Connection, *, nested: bool, local: bool

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import apsw
 
+from khive_supervisor.team.order import LogPosition
+
 
 class WriteTurn(Protocol):
     """The right to make the next change of a team's store, for one transaction."""
@@ -46,6 +48,15 @@ class Sharing(Protocol):
 
         Raises:
             StoreUnavailable: that cannot be had now.
+        """
+        ...
+
+    def has(self, change: LogPosition) -> bool:
+        """Return whether the team has a change that nobody knew to be accepted.
+
+        Raises:
+            TeamAway: that cannot be asked now.
+            StoreError: nobody knows any more.
         """
         ...
 

@@ -7,7 +7,7 @@ import os
 
 import apsw
 
-from khive_supervisor.errors import Denied, StoreUnavailable, TeamAway
+from khive_supervisor.errors import Denied, OutcomeUnknown, StoreUnavailable, TeamAway
 from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, SHARED
 from khive_supervisor.sqlite.team import replica
@@ -66,6 +66,10 @@ class SharedTurn(WriteTurn):
             try:  # while the server commits it
                 self._note(connection, changes, expected)
                 here = self._client.accepted()
+            except OutcomeUnknown as error:
+                self._client.close()
+                error.number, error.nonce = expected.number, expected.nonce
+                raise
             except BaseException:
                 self._client.close()  # an answer that comes yet is of this turn
                 raise
@@ -148,6 +152,9 @@ class SharedWrites(Sharing):
                 f"This node cannot be brought up to date now, and `store.reads` is newest: {why}",
                 hint='Try again, or read what is here: `store.reads = "replica"`.',
             ) from None
+
+    def has(self, change: LogPosition) -> bool:
+        return self._client.has(change)
 
     def close(self) -> None:
         self._client.close()

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 
 from khive_supervisor.control.client import check_peer
-from khive_supervisor.errors import StoreUnavailable, TeamAway
+from khive_supervisor.errors import OutcomeUnknown, StoreError, StoreUnavailable, TeamAway
 from khive_supervisor.host import paths
 from khive_supervisor.team.messages import (
     Garbled,
     MessageKind,
     MessageReader,
     TurnMessage,
+    TurnRefusal,
+    numbered,
 )
 from khive_supervisor.team.order import LogPosition
 from khive_supervisor.team.parts import PartedChange
@@ -67,48 +69,70 @@ class TurnClient:
         Raises:
             TeamAway: that is not to be had now.
         """
-        for attempt in (1, 2):
+        self._asked_again(TurnMessage(MessageKind.CATCH_UP), MessageKind.CAUGHT_UP)
+
+    def has(self, change: LogPosition) -> bool:
+        """Return whether the team's log has a change that nobody knew to be accepted.
+
+        What it has not it will never have.
+
+        Raises:
+            TeamAway: that cannot be asked now.
+            StoreError: the log does not go back so far.
+        """
+        try:
+            found = self._asked_again(numbered(MessageKind.FIND, change), MessageKind.FOUND)
+        except OutcomeUnknown as error:
+            raise StoreError(error.message, hint=error.hint) from None
+        return found.number > 0
+
+    def _asked_again(self, message: TurnMessage, expected: MessageKind) -> LogPosition:
+        """Ask what may be asked twice, if the replicator ends before it answers."""
+        for _ in range(2):
             try:
-                self._position(
-                    self._exchange(TurnMessage(MessageKind.CATCH_UP)), MessageKind.CAUGHT_UP
-                )
+                return self._position(self._exchange(message), expected)
             except ConnectionError:
                 self.close()
-                if attempt == 2:
-                    raise _away("no replicator is running") from None
-            else:
-                return
+        raise _away("no replicator is running")
 
     def hand_over(self, change: PartedChange) -> None:
         """Have a change accepted: `accepted` has to follow. The turn is over then.
 
         Raises:
-            StoreUnavailable: as `accepted`.
+            TeamAway: the replicator has ended before it had all of it.
+            StoreUnavailable: the turn was over already.
         """
-        with self._unknown_if_lost():
+        try:
             self._send(TurnMessage(MessageKind.CHANGES, change.encode()))
+        except TimeoutError:
+            self.close()
+            raise _away("the replicator does not read") from None
+        except ConnectionError:
+            try:  # it may have said why before it has closed the connection
+                self._position(self._received(), MessageKind.ACCEPTED)
+            except (ConnectionError, TimeoutError):
+                pass
+            finally:
+                self.close()
+            raise _away("the replicator has ended") from None
 
     def accepted(self) -> LogPosition:
         """Return the number and the nonce of what was handed over.
 
         Raises:
             TeamAway: it was not accepted, since the server was lost.
-            StoreUnavailable: it was refused, or nobody knows; the message says which.
+            OutcomeUnknown: nobody knows whether it was.
+            StoreUnavailable: it was refused.
         """
-        with self._unknown_if_lost():
-            answer = self._received()
-        return self._position(answer, MessageKind.ACCEPTED)
-
-    @contextlib.contextmanager
-    def _unknown_if_lost(self) -> Iterator[None]:
         try:
-            yield
+            answer = self._received()
         except (ConnectionError, TimeoutError):
             self.close()
-            raise StoreUnavailable(
+            raise OutcomeUnknown(
                 "The replicator ended while this was written: it may or may not have been stored.",
                 hint="Look before you repeat it.",
             ) from None
+        return self._position(answer, MessageKind.ACCEPTED)
 
     def give_back(self) -> None:
         """Let others have the turn; nothing was changed. Never raises."""
@@ -127,8 +151,7 @@ class TurnClient:
 
     def _position(self, answer: TurnMessage, expected: MessageKind) -> LogPosition:
         if answer.kind is MessageKind.REFUSED:
-            kind = TeamAway if answer.refusal.away else StoreUnavailable
-            raise kind(answer.refusal.why, hint=answer.refusal.hint)
+            raise _refused(answer.refusal)
         if answer.kind is not expected:
             self.close()
             raise _away(f"the replicator answered {answer.kind.name}")
@@ -185,6 +208,12 @@ def _lost_or_late() -> Iterator[None]:
         raise
     except (Garbled, OSError) as error:
         raise ConnectionResetError(str(error)) from None
+
+
+def _refused(said: TurnRefusal) -> StoreUnavailable:
+    if said.unknown:
+        return OutcomeUnknown(said.why, hint=said.hint)
+    return (TeamAway if said.away else StoreUnavailable)(said.why, hint=said.hint)
 
 
 def _away(why: str) -> TeamAway:

@@ -21,6 +21,7 @@ from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.engine.errors import translated
 from khive_supervisor.store.team.waiting import WaitingStore
 from khive_supervisor.tasks import lease
+from khive_supervisor.team.order import LogPosition
 from khive_supervisor.team.waiting import (
     MOST,
     MOST_BYTES,
@@ -54,9 +55,17 @@ CREATE INDEX IF NOT EXISTS calls_counted ON calls (error, wall, size);
 CREATE TABLE IF NOT EXISTS file (only INTEGER PRIMARY KEY CHECK (only = 1), name BLOB) STRICT;
 INSERT OR IGNORE INTO file VALUES (1, randomblob(16));
 """
+#: Steps that a file of an earlier release lacks, by what it says in `user_version`.
+_STEPS = (
+    """
+ALTER TABLE calls ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE calls ADD COLUMN nonce BLOB NOT NULL DEFAULT x'';
+PRAGMA user_version = 1;
+""",
+)
 #: What is said of a call, and how many characters that has.
 _SAID = "wall, boot, since_boot, verb, namespace, arguments, caller, size"
-_COLUMNS = f"number, {_SAID}, attempts, error"
+_COLUMNS = f"number, {_SAID}, change, nonce, attempts, error"
 _FIRST = f"SELECT {_COLUMNS} FROM calls WHERE error = '' ORDER BY number LIMIT ?"
 _SIZE = "SELECT count(*), coalesce(sum(size), 0) FROM calls"
 _STANDING = (
@@ -116,6 +125,8 @@ class WaitingTable(WaitingStore):
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     connection.execute(_SCHEMA)
+                    for step in _STEPS[connection.pragma("user_version") :]:
+                        connection.execute(step)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
@@ -138,8 +149,9 @@ class WaitingTable(WaitingStore):
             flags = apsw.SQLITE_OPEN_READWRITE  # a journal that a killed process left is put back
             with closing(apsw.Connection(self._path, flags=flags)) as connection:
                 connection.set_busy_timeout(_BUSY)
-                if not connection.table_exists(None, "calls"):
-                    return []
+                if connection.pragma("user_version") >= len(_STEPS):
+                    return connection.execute(sql, bindings).fetchall()
+            with self._opened() as connection:  # made by an earlier release, or not to its end
                 return connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
             raise self._error(error) from error
@@ -170,10 +182,12 @@ class WaitingTable(WaitingStore):
                     "shows what waits.",
                 )
             connection.execute(
-                f"INSERT INTO calls ({_SAID}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO calls ({_SAID}, change, nonce) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     call.time.wall, call.time.boot, call.time.since_boot, call.verb,
                     call.namespace, arguments, caller, more,
+                    call.unclear.number if call.unclear else 0,
+                    call.unclear.nonce if call.unclear else b"",
                 ),
             )  # fmt: skip
             return connection.last_insert_rowid()
@@ -214,7 +228,7 @@ class WaitingTable(WaitingStore):
                 f"Write {number} was not put aside: it waits, and is tried by itself.",
                 hint="`khive-supervisor status` says how the team's server is.",
             )
-        with self._opened() as connection:
+        with self._opened() as connection:  # whether it was stored is not asked again
             connection.execute(
                 f"INSERT INTO calls ({_SAID}) SELECT {_SAID} FROM calls WHERE number = ?", (number,)
             )
@@ -238,6 +252,9 @@ class WaitingTable(WaitingStore):
         return _call(rows[0])
 
     # --- the replica ----------------------------------------------------------------------------
+
+    def stored(self, call: WaitingCall) -> bool:
+        return call.said.unclear is not None and self._database.has(call.said.unclear)
 
     @contextmanager
     def behind(self) -> Iterator[None]:
@@ -297,15 +314,17 @@ def _count_attempts(connection: apsw.Connection, numbers: Collection[int], more:
 
 
 def _call(row: Sequence[Any]) -> WaitingCall:
-    number, wall, boot, since_boot, verb, namespace, arguments, caller, _, attempts, error = row
+    number, wall, boot, since_boot, verb, namespace, arguments, caller, _, *rest = row
+    change, nonce, attempts, error = rest
     try:
         said = NewWaitingCall(
             CallTime(wall, boot, since_boot), verb, namespace,
             json.loads(arguments), cast("CallerData", json.loads(caller)),
+            LogPosition(change, nonce) if nonce else None,
         )  # fmt: skip
     except ValueError as problem:
         raise StoreError(
             f"Waiting write {number} cannot be read: {problem}.",
-            hint=f"`khive-supervisor team waiting drop {number}` forgets it.",
+            hint=f"Move {FILE} beside the replica away to go on without what it holds.",
         ) from problem
     return WaitingCall(number, said, attempts, error)

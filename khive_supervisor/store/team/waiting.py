@@ -38,7 +38,7 @@ class WaitingStore(Protocol):
     def begin(self, limit: int, done: Collection[int] = ()) -> list[WaitingCall]:
         """Return the first that wait, each counted as begun once more; none: none does.
 
-        One that was begun before is returned alone: it may be the one that nobody survives.
+        One that was begun before, or may be stored, is returned alone: see `together`.
         With `done`, those are over first, in the same transaction.
         """
         ...
@@ -66,6 +66,15 @@ class WaitingStore(Protocol):
 
     def behind(self) -> AbstractContextManager[None]:
         """Within, writes of this store wait as well, if any call does: they raise TeamAway."""
+        ...
+
+    def stored(self, call: WaitingCall) -> bool:
+        """Return whether the team has a call of which that was not known when it was kept.
+
+        Raises:
+            TeamAway: that cannot be asked now.
+            StoreError: nobody knows any more.
+        """
         ...
 
     def applying(self, calls: Sequence[WaitingCall]) -> AbstractContextManager[Collection[int]]:

@@ -7,11 +7,12 @@ from typing import Protocol, cast
 
 from khive_supervisor.access.grant import Grant
 from khive_supervisor.config.settings.model import Config
-from khive_supervisor.errors import StoreUnavailable
+from khive_supervisor.errors import OutcomeUnknown, StoreUnavailable
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.store.interface import Store
 from khive_supervisor.tasks import lease
+from khive_supervisor.team.order import LogPosition
 from khive_supervisor.team.waiting import (
     WAITING,
     CallerData,
@@ -102,12 +103,20 @@ def waits_if_away(context: CallingContext) -> bool:
     return bool(store.url) and store.away == "wait" and not context.in_batch
 
 
-def keep(context: CallingContext, verb: str, arguments: Mapping[str, object]) -> JsonObject:
+def keep(
+    context: CallingContext,
+    verb: str,
+    arguments: Mapping[str, object],
+    unclear: OutcomeUnknown | None = None,
+) -> JsonObject:
     """Keep a call until the server is back; return what its caller is told.
+
+    `unclear`: it may be stored already.
 
     Raises:
         SecretFound: its arguments hold what must not be kept.
         StoreUnavailable: it cannot be kept; nothing was stored.
+        OutcomeUnknown: it cannot be kept either.
     """
     kept = cast("JsonObject", context.gate.said_data(dict(arguments), verb))
     store = context.whole_store
@@ -119,15 +128,18 @@ def keep(context: CallingContext, verb: str, arguments: Mapping[str, object]) ->
         namespace=namespace,
         arguments=kept,
         caller=caller(context),
+        unclear=LogPosition(unclear.number, unclear.nonce) if unclear is not None else None,
     )
     try:
         number = store.waiting.keep(call)
     except StoreUnavailable as error:
+        if unclear is not None:
+            raise unclear from error
         raise StoreUnavailable(
             f"This could not be kept to wait for the team's server: {error.message}",
             hint=error.hint,
         ) from error
-    note = told(number, store.waiting.standing())
+    note = told(number, store.waiting.standing(), unclear=unclear is not None)
     return {"status": WAITING, "waiting": number, "note": note}
 
 

@@ -15,7 +15,7 @@ from test_team_replication import accepted_changes
 from benchmarks.team.nodes import Node, Postgres, wait_until
 from khive_supervisor.sqlite.team.turn_client import TurnClient
 from khive_supervisor.store.model import NewEntry
-from khive_supervisor.team.order import LoggedChange
+from khive_supervisor.team.order import LoggedChange, LogPosition
 from khive_supervisor.team.parts import TEAM, ChangePart, PartedChange
 
 
@@ -87,6 +87,33 @@ def test_a_server_that_does_not_answer_is_given_up(
     wait_until(lambda: not waits(theirs))
     assert theirs.lock(0).number == 0
     theirs.roll_back()
+
+
+def test_a_connection_that_was_lost_is_seen_before_a_change_is_sent(
+    lines: list[TeamServer],
+) -> None:
+    ours, theirs = lines
+    ours.lock(0)
+    ours.check()
+    pid = int(ours.ask("SELECT pg_backend_pid()")[0][0])
+    theirs.ask("SELECT pg_terminate_backend(%s, 20000)", (pid,))
+    with pytest.raises(ServerAway):
+        ours.check()
+
+
+def test_a_change_of_which_nobody_knows_is_looked_for(lines: list[TeamServer]) -> None:
+    ours, theirs = lines
+    number = ours.lock(0).number
+    sent = change(number + 1)
+    asked = LogPosition(number + 1, sent.nonce)
+    ours.roll_back()
+    assert theirs.has(asked) is False
+    ours.lock(number)
+    ours.append("n1", sent)
+    assert theirs.has(asked) is True
+    assert theirs.has(LogPosition(number + 1, os.urandom(16))) is False
+    ours.ask("DELETE FROM khive.log WHERE number = %s", (number + 1,))
+    assert theirs.has(asked) is None
 
 
 def test_letting_go_of_a_turn_keeps_what_else_the_connection_has_locked(

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
+import psycopg
 import pytest
 from khive_workers.waiting.applying import CallApplier, CallerContexts
 
@@ -21,6 +22,7 @@ from khive_supervisor.errors import (
     Denied,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     SecretFound,
     StoreError,
     StoreUnavailable,
@@ -349,6 +351,75 @@ def test_a_session_finds_what_waits_within_its_walls(away: Node) -> None:
         assert notes[-1].startswith("1 write waits")
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_what_the_server_was_lost_with_waits_and_is_stored_once(
+    here: Node, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    text = f"unclear {stored}"
+    with session(here) as one, lost_while_storing(monkeypatch, stored):
+        said = call(one, "memory.remember", content=text)
+        assert (said["status"], said["waiting"]) == ("waiting", 1)
+        assert "was lost while this was stored" in said["note"]
+        assert call(one, "memory.remember", content=f"{text} after")["waiting"] == 2
+    assert apply_all(here) == (2, 0)
+    assert contents(here, text) == [text, f"{text} after"]
+    with here.plain() as store:
+        sql = "SELECT count(*) FROM entries WHERE content = ?"
+        assert store.database.value(sql, [text]) == 1
+
+
+def test_what_nobody_knows_any_more_is_put_aside_and_may_be_tried_again(
+    server: Postgres, here: Node, team: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(here) as one:
+        with lost_while_storing(monkeypatch, stored=True):
+            call(one, "memory.remember", content="forgotten by the log")
+        with team[1].open() as other:
+            other.entries.add([NewEntry("memory", "default", "semantic", "", "after it")])
+        wait_until(lambda: contents(here, "after it"))
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(
+                "DELETE FROM khive.log WHERE number < (SELECT number FROM khive.head)"
+            )
+        assert apply_all(here) == (0, 1)
+        (aside,) = one.whole_store.waiting.all()
+        assert "It may be stored" in aside.error
+        one.whole_store.waiting.retry(aside.number)
+        assert apply_all(here) == (1, 0)
+    assert contents(here, "forgotten") == ["forgotten by the log"]
+
+
+def test_without_the_setting_one_hears_that_nobody_knows(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(here, away="refuse") as one, lost_while_storing(monkeypatch, stored=False):
+        with pytest.raises(OutcomeUnknown, match="may or may not") as said:
+            call(one, "memory.remember", content="heard of")
+        assert not said.value.retryable
+
+
+@contextmanager
+def lost_while_storing(patched: pytest.MonkeyPatch, stored: bool) -> Iterator[None]:
+    """Have the answer to the next change be lost, or the change itself."""
+    hand_over, received = TurnClient.hand_over, TurnClient._received
+
+    def handed(self: TurnClient, change: PartedChange) -> None:
+        if stored:
+            hand_over(self, change)
+            received(self)
+        else:
+            self.close()
+        within.setattr(TurnClient, "_received", lost)
+
+    def lost(self: TurnClient) -> Any:
+        within.undo()
+        raise ConnectionResetError
+
+    with patched.context() as within:
+        within.setattr(TurnClient, "hand_over", handed)
+        yield
+
+
 class Killed(BaseException):
     """Whoever applied what waits was killed here."""
 
@@ -394,3 +465,18 @@ def killed_at(patched: pytest.MonkeyPatch, at: str) -> None:
         patched.setattr(table.WaitingTable, "begin", begun)
     else:
         patched.setattr(TurnClient, "hand_over", handed)
+
+
+def test_a_file_of_an_earlier_release_is_read_and_written(away: Node) -> None:
+    with session(away) as one:
+        call(one, "memory.remember", content="earlier 1")
+        with apsw.Connection(str(waiting_file(away))) as connection:
+            connection.execute(
+                "ALTER TABLE calls DROP COLUMN change; ALTER TABLE calls DROP COLUMN nonce; "
+                "PRAGMA user_version = 0"
+            )
+        assert [found.said.arguments["content"] for found in one.whole_store.waiting.all()]
+        call(one, "memory.remember", content="earlier 2")
+    back(away)
+    assert apply_all(away) == (2, 0)
+    assert contents(away, "earlier") == ["earlier 1", "earlier 2"]

@@ -32,6 +32,7 @@ from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team.applying import Diverged
 from khive_supervisor.sqlite.team.turn_client import turn_socket
+from khive_supervisor.team.messages import MessageKind
 from khive_supervisor.team.order import (
     BATCH,
     LogCut,
@@ -127,7 +128,7 @@ class Replicator:
                 key.data()
             self._serve_asking()
             self._follow_told()
-            self._catch_readers_up()
+            self._answer_readers()
 
     def _patience(self, next_look: float) -> float:
         """Return the seconds until something is to be done that nobody tells of."""
@@ -332,13 +333,17 @@ class Replicator:
         server.roll_back()
         return False
 
-    def _catch_readers_up(self) -> None:
-        """Answer those that wait for the newest change: one look serves all that have asked."""
-        readers, self._writers.readers = self._writers.readers, []
-        if readers:
+    def _answer_readers(self) -> None:
+        """Answer those that ask for the newest change, all by one look, or for a change."""
+        asked, self._writers.readers = self._writers.readers, []
+        behind = [one for one, message in asked if message.kind is MessageKind.CATCH_UP]
+        if behind:
             answer = reads.caught_up(self, self._follow)
-            for reader in readers:
+            for reader in behind:
                 reader.send(answer)
+        for reader, message in asked:
+            if message.kind is MessageKind.FIND:
+                reader.send(reads.found(self, message))
 
 
 def _answer_supervisor(parent: int, stop: Callable[[], None]) -> None:

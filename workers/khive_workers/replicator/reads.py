@@ -1,4 +1,4 @@
-"""What a reader is told that wants all that the server has."""
+"""What a reader is told that wants all that the server has, or whether it has a change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from khive_supervisor.team.messages import (
     numbered,
     refused,
 )
-from khive_supervisor.team.order import OutOfOrder, SchemaAhead, check_caught_up
+from khive_supervisor.team.order import LogPosition, OutOfOrder, SchemaAhead, check_caught_up
 from khive_workers.replicator.turn import ReplicaHost
 from khive_workers.team.server import TeamServer
 
@@ -38,6 +38,24 @@ def caught_up(host: ReplicaHost, follow: Callable[[TeamServer], None]) -> TurnMe
     return numbered(MessageKind.CAUGHT_UP, host.position())
 
 
+def found(host: ReplicaHost, message: TurnMessage) -> TurnMessage:
+    """Return the answer to whether the server has a change: its position, or none."""
+    server = host.server()
+    if server is None:
+        return _refusal(host.problem() or "it is away")
+    try:
+        change = message.position
+        has = server.has(change)
+    except (KhiveError, ValueError) as error:
+        if isinstance(error, KhiveError):
+            host.failed(error)
+        return _refusal(str(error).partition("\n")[0])
+    if has is None:
+        why = f"It may be stored: the team's log does not go back to change {change.number}."
+        return refused(TurnRefusal(why, "Look before you have it stored again.", unknown=True))
+    return numbered(MessageKind.FOUND, change if has else LogPosition(0))
+
+
 def _refusal(why: str) -> TurnMessage:
     why = f"The team's server cannot be asked now: {why.rstrip('.?')}."
-    return refused(TurnRefusal(why, _HINT))
+    return refused(TurnRefusal(why, _HINT, away=True))

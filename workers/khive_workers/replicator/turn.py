@@ -92,8 +92,8 @@ class ServedTurn:
         self._change = PartedChange(())
         self._nonce = uuid.uuid4().bytes
         self._why = ""
-        #: Whether it was looked whether the server has the changes, since it was lost.
-        self._looked = False
+        #: The server was lost, and is known not to have the changes.
+        self._missing = False
         self._acts: dict[TurnAction, Callable[[], TurnEvent | None]] = {
             TurnAction.LOCK: self._lock,
             TurnAction.GRANT: self._grant,
@@ -143,11 +143,19 @@ class ServedTurn:
         server = self._host.server()
         assert server is not None
         try:
-            number = self._position.number + 1
-            given = self._change
-            change = LoggedChange(
-                number, given.schema, given.parts, self._nonce, given.marks, purges=given.purges
-            )
+            server.check()
+        except ServerAway as error:  # nothing of the change was sent
+            self._why, self._missing = "its connection was lost", True
+            self._host.failed(error)
+            return TurnEvent.UNAVAILABLE
+        return self._append(server)
+
+    def _append(self, server: TeamServer) -> TurnEvent:
+        number, given = self._position.number + 1, self._change
+        change = LoggedChange(
+            number, given.schema, given.parts, self._nonce, given.marks, purges=given.purges
+        )
+        try:
             server.append(self._host.node, change, again=self._host.another_waits())
         except ServerAway as error:
             self._host.failed(error)
@@ -164,14 +172,17 @@ class ServedTurn:
         if server is None:
             return TurnEvent.UNKNOWN
         try:
-            found = server.find(self._nonce)
+            change = LogPosition(self._position.number + 1, self._nonce)
+            found = server.has(change)
         except KhiveError as error:
             self._host.failed(error)
             return TurnEvent.UNKNOWN
         if found is None:
-            self._why, self._looked = "its connection was lost", True
+            return TurnEvent.UNKNOWN
+        if not found:
+            self._why, self._missing = "its connection was lost", True
             return TurnEvent.MISSING
-        self._position = LogPosition(found, self._nonce)
+        self._position = change
         return TurnEvent.FOUND
 
     # --- the writer -----------------------------------------------------------------------------
@@ -204,7 +215,7 @@ class ServedTurn:
 
     def _refuse_lost(self) -> None:
         # What the server itself refuses it would refuse later, too.
-        self._refuse_unwritten(away=self._looked)
+        self._refuse_unwritten(away=self._missing)
 
     def _refuse_unwritten(self, *, away: bool) -> None:
         why = f"The team's server cannot be written to now: {self._why or 'it is away'}"
@@ -220,7 +231,8 @@ class ServedTurn:
         self._refuse(
             "The team's server was lost while this was written: it may or may not be stored.",
             "Look, once it is connected again, before you repeat it.",
+            unknown=True,
         )
 
-    def _refuse(self, why: str, hint: str, *, away: bool = False) -> None:
-        self._writer.send(refused(TurnRefusal(why, hint, away)))
+    def _refuse(self, why: str, hint: str, *, away: bool = False, unknown: bool = False) -> None:
+        self._writer.send(refused(TurnRefusal(why, hint, away, unknown)))

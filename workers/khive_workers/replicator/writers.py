@@ -1,4 +1,4 @@
-"""The connections of this node's processes: who asks for a turn, and who for the newest change."""
+"""The connections of this node's processes: who asks for a turn, and who something of the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections import deque
 
 from khive_supervisor import logs
 from khive_supervisor.control.client import peer
-from khive_supervisor.team.messages import MessageKind
+from khive_supervisor.team.messages import MessageKind, TurnMessage
 from khive_workers.replicator.client import WriterConnection
 
 log = logs.get("khive.replicator")
@@ -22,12 +22,12 @@ class Writers:
 
     Attributes:
         asking: those whose turn is to be served.
-        readers: those that wait for the newest change.
+        readers: those that want to know something of the log, and what.
     """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self.asking: deque[WriterConnection] = deque()
-        self.readers: list[WriterConnection] = []
+        self.readers: list[tuple[WriterConnection, TurnMessage]] = []
         self._selector = selector
         self._connected: set[WriterConnection] = set()
 
@@ -55,8 +55,8 @@ class Writers:
         while (message := writer.next()) is not None:
             if message.kind is MessageKind.TAKE:
                 self.asking.append(writer)
-            elif message.kind is MessageKind.CATCH_UP:
-                self.readers.append(writer)
+            elif message.kind in (MessageKind.CATCH_UP, MessageKind.FIND):
+                self.readers.append((writer, message))
             elif message.kind is not MessageKind.GIVE_BACK:  # of a turn that was over already
                 alive = False
         if not alive:
@@ -88,6 +88,6 @@ class Writers:
         if writer in self._connected:
             self._connected.discard(writer)
             self.asking = deque(one for one in self.asking if one is not writer)
-            self.readers = [one for one in self.readers if one is not writer]
+            self.readers = [one for one in self.readers if one[0] is not writer]
             self._selector.unregister(writer)
             writer.close()

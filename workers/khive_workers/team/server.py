@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import struct
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from psycopg.pq import TransactionStatus
 
 from khive_supervisor.errors import StoreUnavailable
 from khive_supervisor.team.clock import Sample
-from khive_supervisor.team.order import BATCH, LoggedChange
+from khive_supervisor.team.order import BATCH, LoggedChange, LogPosition, has_change
 from khive_supervisor.team.parts import ALL, ChangePart, Rights
 from khive_workers.team import trust
 from khive_workers.team.pipeline import Pipeline, ResultRow, Step
@@ -45,6 +45,7 @@ _ANY = 1 << 62
 _TURN_KEY = 7_310_552_003
 _BEGIN: Step = ("BEGIN", ())
 _COMMIT: Step = ("COMMIT", ())
+_ROLLBACK: Step = ("ROLLBACK", ())
 _QUEUE: Step = (f"SELECT pg_advisory_lock({_TURN_KEY})", ())
 _LEAVE: Step = (f"SELECT pg_advisory_unlock({_TURN_KEY})", ())
 #: By its text, so that a server without that column says nothing; in the row itself, so that it is
@@ -318,22 +319,27 @@ class TeamServer:
         except psycopg.Error:
             self._connection.close()
 
-    def find(self, nonce: bytes) -> int | None:
-        """Return the number of a change of which nobody knows whether it was written.
+    def has(self, change: LogPosition) -> bool | None:
+        """Return whether the log has a change of which nobody knows whether it was written.
 
-        The head is waited for: whoever was writing it has come to an end then.
+        The head is waited for: whoever was writing it has come to an end then. None: the log does
+        not go back so far.
+
+        Raises:
+            ServerAway, ServerRefuses: it could not be asked.
         """
         with _translated(self):
-            cursor = self._connection.execute(
-                "BEGIN; SELECT FROM khive.head FOR UPDATE; "
-                "SELECT number FROM khive.log WHERE nonce = %s LIMIT 1; ",
-                (uuid.UUID(bytes=nonce),),
-            )
-            cursor.nextset()
-            cursor.nextset()
-            row = cursor.fetchone()
-            self._connection.execute("ROLLBACK")
-        return row[0] if row else None
+            asked: Step = (_HEAD, (_number(change.number),))
+            _, ((number, there, _),), _ = self._exchange(_BEGIN, asked, _ROLLBACK)
+        return has_change(change, _int(number), there)
+
+    def check(self) -> None:
+        """See whether the connection is there still; never waits. Raises ServerAway."""
+        with _translated(self):
+            raw, poll = self._connection.pgconn, select.poll()
+            poll.register(raw.socket, select.POLLIN)
+            while poll.poll(0):
+                raw.consume_input()
 
     def _exchange(self, *steps: Step) -> list[list[ResultRow]]:
         self._pipeline.send(steps)

@@ -11,7 +11,7 @@ from khive_supervisor.audit import actors
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.control.requests import SessionRequest
 from khive_supervisor.embed.base import Embedder
-from khive_supervisor.errors import KhiveError, StoreUnavailable, TeamAway
+from khive_supervisor.errors import KhiveError, OutcomeUnknown, StoreUnavailable, TeamAway
 from khive_supervisor.packs.batch.running import BatchCall, PreparedEmbedder
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.interface import Store
@@ -112,6 +112,8 @@ class CallApplier:
             why = f"Each of {MOST_ATTEMPTS} attempts ended the process that made it."
             self._set_aside(calls[0], why)
             return []
+        if calls[0].said.unclear and self._waiting.stored(calls[0]):
+            return [calls[0].number]
         prepared = [self._embedded(call) for call in calls]
         with self._waiting.applying(calls) as before:
             made = [
@@ -151,7 +153,8 @@ class CallApplier:
 
         What several are refused together is tried for each alone.
         """
-        away = isinstance(error, TeamAway)
+        # What the server was lost with is known to be over, if it is, when it is back.
+        away = isinstance(error, TeamAway | OutcomeUnknown)
         if away:
             self._waiting.put_back([call.number for call in calls])
         if len(calls) > 1:
