@@ -17,7 +17,7 @@ from khive_supervisor.config.guarded import guarded
 from khive_supervisor.host import holder, ownership, processes
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.engine import upgrading
-from khive_supervisor.supervision.processes.liveness import TICK
+from khive_supervisor.supervision.processes.liveness import TICK, until_due
 from khive_supervisor.supervision.processes.states import ProcessState
 from khive_supervisor.supervision.team import replicator
 from khive_supervisor.supervision.upgrade.handover import Successor
@@ -161,8 +161,9 @@ class Supervisor:
 
     async def _make_rounds(self) -> None:
         """Make all looks in their order at each tick."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(until_due(loop.time(), TICK))
             for look in self.parts.looks:
                 try:
                     look()

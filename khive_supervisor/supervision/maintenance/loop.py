@@ -74,6 +74,14 @@ class IndexStatus:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class StoreLook:
+    """What was found: the writes that wait, and the index; None: it could not be looked at."""
+
+    waiting: Standing
+    index: IndexStatus | None
+
+
 class Maintenance:
     """Checkpoints and the state of the index; every method runs in the maintenance thread."""
 
@@ -154,9 +162,32 @@ class Maintenance:
         found = os.stat(self._wal)
         self._wal_seen = (found.st_size, found.st_mtime_ns)
 
+    def tend(self) -> StoreLook:
+        """Do all that is due, and look; what fails is done at the next call, with all after it.
+
+        In one go, since this is called all the time: a way to this thread and back costs more than
+        what is to be done at rest.
+        """
+        waiting = self.waiting_writes()  # what follows may need the server
+        try:
+            self.checkpoint()
+            self.forget_tasks()
+            self.forget_executions()
+            self.forget_journal()
+            self.follow_transcripts()
+            return StoreLook(waiting, self.look())
+        except (KhiveError, OSError) as error:  # busy, full, damaged: the next may do better
+            log.warning("maintenance.failed", error=str(error))
+            return StoreLook(waiting, None)
+
+    def look_at_all(self) -> StoreLook:
+        """Look at what waits for a team's server and at the index, and do nothing else."""
+        return StoreLook(self.waiting_writes(), self.look())
+
     def waiting_writes(self) -> Standing:
         """Return how many writes wait on this machine for its team's server."""
-        return self.store.waiting.standing()
+        # A store of one machine has nothing such.
+        return self.store.waiting.standing() if self._config.store.url else Standing()
 
     def forget_tasks(self) -> None:
         """Delete some of the tasks that ended long ago; the others at the next calls."""

@@ -15,8 +15,9 @@ from khive_supervisor import logs
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.interface import Store
-from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance
+from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance, StoreLook
 from khive_supervisor.supervision.processes.builder import Builder
+from khive_supervisor.supervision.processes.liveness import until_due
 from khive_supervisor.team.waiting import Standing
 
 log = logs.get("khive.supervisor")
@@ -42,6 +43,7 @@ class Upkeep:
         self.on_waiting: Callable[[Standing], object] = bool
         self._config = config
         self._can_build = can_build
+        self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
         self._maintenance: Maintenance | None = None
         self._wanted = asyncio.Event()
@@ -74,8 +76,7 @@ class Upkeep:
 
     async def look(self) -> IndexStatus:
         """The state of the index as of now."""
-        await self._look_at_waiting()
-        self.index_state = await self._in_thread(Maintenance.look)
+        self._found(await self._in_thread(Maintenance.look_at_all))
         return self.index_state
 
     async def _in_thread(self, work: Callable[[Maintenance], _T]) -> _T:
@@ -104,26 +105,22 @@ class Upkeep:
                 log.warning("maintenance.failed", error=str(error))
             await self._pause()
 
-    async def _look_at_waiting(self) -> None:
-        """Look at what waits for a team's server; a store of one machine has nothing such."""
-        if self._config.store.url:
-            self.on_waiting(await self._in_thread(Maintenance.waiting_writes))
-
     async def _tend(self) -> None:
-        await self._look_at_waiting()  # what follows may need the server
-        await self._in_thread(Maintenance.checkpoint)
-        await self._in_thread(Maintenance.forget_tasks)
-        await self._in_thread(Maintenance.forget_executions)
-        await self._in_thread(Maintenance.forget_journal)
-        await self._in_thread(Maintenance.follow_transcripts)
-        state = await self.look()
-        if state.reason is not None and self._can_build():
+        state = self._found(await self._in_thread(Maintenance.tend))
+        if state is not None and state.reason is not None and self._can_build():
             self.builder.build(state.reason.value)
 
+    def _found(self, look: StoreLook) -> IndexStatus | None:
+        """Take in what a look has found; return the state of the index, if it was seen."""
+        self.index_state = look.index or self.index_state
+        self.on_waiting(look.waiting)
+        return look.index
+
     async def _pause(self) -> None:
+        interval = self._config.supervisor.checkpoint_interval
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.
         try:
-            async with asyncio.timeout(self._config.supervisor.checkpoint_interval):
+            async with asyncio.timeout(until_due(self._clock(), interval)):
                 await self._wanted.wait()
         except TimeoutError:
             return

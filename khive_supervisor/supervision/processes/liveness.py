@@ -14,6 +14,19 @@ from dataclasses import dataclass, replace
 
 #: Seconds between two looks at a process.
 TICK = 1.0
+
+
+def until_due(now: float, interval: float) -> float:
+    """Return the seconds until what is done each `interval` is to be done again.
+
+    What takes whole ticks is due with a tick, so that all of it costs one wake-up: the first time
+    sooner than after the interval, and then in step.
+    """
+    if interval % TICK:
+        return interval
+    return (now // TICK) * TICK + interval - now
+
+
 #: Seconds between two looks after which nothing is known of the time in between: one and a half
 #: ticks more than planned. A look that is a little late counts no more than this.
 LATE = 2.5

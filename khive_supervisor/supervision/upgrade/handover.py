@@ -20,6 +20,7 @@ from typing import Any, TypedDict
 import khive_supervisor
 from khive_supervisor import __version__, logs
 from khive_supervisor.errors import BootFailure, InvalidInput
+from khive_supervisor.supervision.processes.liveness import until_due
 from khive_supervisor.supervision.upgrade import states as upgrade
 from khive_supervisor.supervision.upgrade.inherited import Inherited
 from khive_supervisor.supervision.upgrade.states import Upgrade, UpgradePhase
@@ -33,7 +34,7 @@ LOOK_EVERY = 5.0
 TRIAL_DEADLINE = 60.0
 #: Bytes of a trial's answer, and of its last words, that are read.
 _ANSWER_LIMIT = 1 << 20
-_VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
+_VERSION = re.compile(rb'^__version__ = "([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,14 @@ def release_in(directory: str) -> str | None:
     """Return the release that lies in a directory now; None while there is none."""
     try:
         path = os.path.join(directory, "__init__.py")
-        with open(path, encoding="utf-8", errors="replace") as file:
-            found = _VERSION.search(file.read(4096))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = _VERSION.search(os.read(descriptor, 4096))
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
-    return found[1] if found else None
+    return found[1].decode("utf-8", "replace") if found else None
 
 
 # --- the trial ------------------------------------------------------------------------------------
@@ -202,7 +206,7 @@ class Upgrader:
         while self.state.phase is not UpgradePhase.HANDING_OVER:
             await self._turn()
             try:
-                async with asyncio.timeout(LOOK_EVERY):
+                async with asyncio.timeout(until_due(self.clock(), LOOK_EVERY)):
                     await self._look.wait()
             except TimeoutError:
                 continue

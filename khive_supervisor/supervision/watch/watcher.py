@@ -21,6 +21,7 @@ from khive_supervisor.freshness import BINDINGS, GENERATIONS, POSTERIORS, PROFIL
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import ChangeCounts
 from khive_supervisor.supervision.control.sessions import SERVING, SessionTable
+from khive_supervisor.supervision.processes.liveness import until_due
 from khive_supervisor.supervision.watch.health import (
     INOTIFY,
     Identity,
@@ -170,7 +171,7 @@ class Watcher:
         """Watch and poll until cancelled; `stop` has to follow."""
         while True:
             await self._tick()
-            await asyncio.sleep(self._health.interval)
+            await asyncio.sleep(until_due(self.clock(), self._health.interval))
 
     async def stop(self) -> None:
         """End every thread and timer; again is harmless."""

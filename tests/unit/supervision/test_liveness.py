@@ -15,6 +15,7 @@ from khive_supervisor.supervision.processes.liveness import (
     LifeVerdict,
     after_look,
     of_store_users,
+    until_due,
 )
 
 LIMITS = HangLimits()
@@ -157,3 +158,22 @@ def test_a_process_is_unheard_for_the_longer_of_owing_and_being_stopped() -> Non
     assert Life(0.0).unheard == 0.0
     assert Life(0.0, owing=3.0, stopped=2.0).unheard == 3.0
     assert Life(0.0, owing=1.0, stopped=2.0).unheard == 2.0
+
+
+# --- when looks are due ---------------------------------------------------------------------------
+
+
+@given(
+    now=st.floats(min_value=0.0, max_value=1e8),
+    interval=st.floats(min_value=0.01, max_value=3600.0),
+)
+def test_nothing_is_due_later_than_after_its_interval(now: float, interval: float) -> None:
+    assert 0 <= until_due(now, interval) <= interval
+
+
+@given(now=st.floats(min_value=0.0, max_value=1e6), ticks=st.integers(1, 3600))
+def test_what_takes_whole_ticks_is_due_with_a_tick_and_then_in_step(now: float, ticks: int) -> None:
+    due = now + until_due(now, ticks * TICK)
+    assert abs(due - round(due)) < 1e-6
+    late = round(due) + 0.001
+    assert abs(late + until_due(late, ticks * TICK) - round(due) - ticks) < 1e-6

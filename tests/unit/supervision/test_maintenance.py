@@ -12,8 +12,9 @@ from khive_supervisor.config.settings.service import JournalSettings, StoreSetti
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.journal.model import JournalEvent
 from khive_supervisor.supervision.maintenance import loop as maintenance
-from khive_supervisor.supervision.maintenance.loop import FORGET_EVERY, Maintenance
+from khive_supervisor.supervision.maintenance.loop import FORGET_EVERY, Maintenance, StoreLook
 from khive_supervisor.tasks.model import NewTask
+from khive_supervisor.team.waiting import Standing
 
 DAY = 86400.0
 
@@ -62,3 +63,20 @@ def test_old_events_of_journals_are_deleted(tmp_path: Path) -> None:
             assert store.journal.count() == 0
         finally:
             keeper.close()
+
+
+def test_what_fails_when_the_store_is_tended_leaves_what_was_seen_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "khive.db")
+    keeper = Maintenance(replace(Config(), store=StoreSettings(path=path)), None)
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    try:
+        assert keeper.tend() == keeper.look_at_all()
+        monkeypatch.setattr(keeper, "forget_tasks", full)
+        assert keeper.tend() == StoreLook(Standing(), None)
+    finally:
+        keeper.close()
