@@ -19,6 +19,7 @@ from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.host import descriptors, processes
 from khive_supervisor.supervision.processes.liveness import (
     SUSPECT,
+    TICK,
     HangLimits,
     Life,
     LifeSigns,
@@ -205,7 +206,8 @@ class SupervisedProcess:
             self.kill()
             return True
         # Again, too, while an answer is owed: one may have been lost when nobody read here.
-        if self.asks and not owes and now - self._asked_at >= self.every:
+        # Looks come with the ticks, a few milliseconds sooner or later.
+        if self.asks and not owes and now - self._asked_at > self.every - TICK / 2:
             self._asked_at, self._owes = now, True
             self.ask()
         return False
