@@ -85,6 +85,15 @@ def wanted(database: Database) -> dict[str, bool]:
     return {str(office): bool(held) for office, held in rows}
 
 
+def follow_member(database: Database, before: str, now: str) -> None:
+    """Want as one member what was wanted as another one; nothing of it is held."""
+    database.rows(
+        "UPDATE OR REPLACE offices SET office = ?1 || substr(office, length(?2) + 1), held = 0 "
+        "WHERE substr(office, 1, length(?2) + 1) = ?2 || '/'",
+        [now, before],
+    )
+
+
 def note_held(database: Database, held: Collection[str]) -> None:
     """Let this node's processes know which offices it holds."""
     noted = {office for office, is_held in wanted(database).items() if is_held}

@@ -78,6 +78,10 @@ def test_there_and_back_nothing_is_lost(node: Node, short: Path) -> None:
     with SqliteStore(str(alone)) as store:
         assert contents(store) == before, "what was moved stays as it was"
     node.start()
+    with node.plain() as store:
+        row = store.replica()
+        assert row is not None
+        assert row.rights.member == "postgres", "its offices are those of its member"
     with node.open() as store:
         assert contents(store) == before
         assert store.entries.add([NewEntry("memory", "default", "semantic", "", "More.")])

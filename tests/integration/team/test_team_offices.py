@@ -52,6 +52,21 @@ def test_the_next_node_takes_over_and_the_one_before_does_nothing_more(pair: lis
         wait_until(lambda: one.offices.holds(SCHEDULES) and one.offices.holds("channel/y"))
 
 
+def test_a_node_that_had_noted_no_member_has_the_offices_of_the_one_it_connects_as(
+    pair: list[Node],
+) -> None:
+    one = pair[0]
+    one.stop()
+    with one.plain() as store:
+        store.database.rows("UPDATE replica SET member = ''")
+        store.database.rows("INSERT INTO offices (office, held) VALUES (?, 1)", [f"/{SCHEDULES}"])
+    one.start()
+    with one.open() as store:
+        wait_until(lambda: store.offices.holds(SCHEDULES))
+        rows = store.database.rows("SELECT office, held FROM offices")
+        assert rows == [(f"postgres/{SCHEDULES}", 1)]
+
+
 def schedule(name: str) -> NewSchedule:
     definition = {"name": name, "steps": [{"name": "a", "role": "echo"}]}
     return NewSchedule(name, "* * * * *", definition, {}, "UTC", "none", configured=True)

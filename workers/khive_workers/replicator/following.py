@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from khive_supervisor.errors import StoreError
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.team import replica
+from khive_supervisor.sqlite.team import offices, replica
 from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import CHAINS_SINCE, Replica
 from khive_supervisor.tasks import lease
@@ -128,6 +128,7 @@ class Following:
             )
         check_head(here, found.number, found.there)
         self._head = found.number
+        self._follow_member(found.rights)
         if self._schema >= CHAINS_SINCE and self._row.rights.full:
             self._offices.stand(server)
         if (ahead := self._clock.take(found.sample)) is not None:
@@ -143,6 +144,16 @@ class Following:
             row = replica.read(connection)
             assert row is not None
             replica.put(connection, what(row))
+
+    def _follow_member(self, now: Rights) -> None:
+        """Note as whom this node connects: it may be somebody else with the same rights by now."""
+        before = self._row.rights
+        if now.member in ("", before.member):
+            return
+        with self._store.database.write():
+            self._note(lambda row: replace(row, rights=now))
+            offices.follow_member(self._store.database, before.member, now.member)
+        self._row = replace(self._row, rights=now)
 
     def _look_around(self, server: TeamServer, here: int) -> None:
         """Now and then: who else is there, where the base is; say how far this node has come."""

@@ -21,7 +21,7 @@ from khive_supervisor.sqlite.team import comparing, copies
 from khive_supervisor.sqlite.team.applying import Applier
 from khive_supervisor.sqlite.team.replica import Replica
 from khive_supervisor.team.moves import Compared, Moved, MoveStep
-from khive_workers.team import bases, joining, tables
+from khive_workers.team import bases, joining, members, tables
 from khive_workers.team.bases import Base
 from khive_workers.team.server import TeamServer
 
@@ -122,7 +122,10 @@ class StoreMover:
     def _settle(self, copy: str, target: str, base: Base) -> None:
         """Make the whole copy this node's replica: with what only this machine has."""
         team = self.server.look(0).team
-        made = Replica(joining.node_name(), team, base.position.number, schema=NEWEST)
+        made = Replica(
+            joining.node_name(), team, base.position.number, schema=NEWEST,
+            rights=members.rights(self.server),
+        )  # fmt: skip
         copies.make_replica(copy, made)
         sync(copy)
         os.rename(copy, target)
