@@ -24,6 +24,7 @@ class LoggedChange:
         marks: numbers of rows that it uses, by table, as `PartedChange` has them.
         node, member: which node wrote it, connected as which database role.
         purges: it removes entries for good; told by its writer alone.
+        partial: its writer sees some namespaces only; the server says so.
     """
 
     number: int
@@ -34,6 +35,7 @@ class LoggedChange:
     node: str = ""
     member: str = ""
     purges: bool = False
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,11 @@ import apsw
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team.splitting import PARTED_SINCE, ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange
-from khive_supervisor.team.parts import UNDIVIDED, ChangePart, Rights
+from khive_supervisor.team.parts import UNDIVIDED, WHOLE, ChangePart, Rights
+
+#: By how much the number of a new row may be higher than the last one that was given, where its
+#: writer sees some namespaces only: they could use all numbers up that there are.
+FARTHEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,9 @@ class PartAdmission:
         """Return what of a part is applied.
 
         Who may write to one namespace only could put rows of another one into its part: they are
-        left out everywhere. Where something is hidden, what names it is left out. What is undivided
-        was written by somebody who sees everything: the server lets nobody else.
+        left out everywhere; so are rows of others' audit chains and messages, and numbers that are
+        far away. Where something is hidden, what names it is left out. What is undivided was
+        written by somebody who sees everything: the server lets nobody else.
         """
         found, kept, foreign, hidden = _Admitted(self._splitter), builder(), 0, 0
         if part.name == UNDIVIDED:
@@ -53,7 +58,7 @@ class PartAdmission:
             return found.part(part.changes)
         self._splitter.read(part.changes)
         for row in apsw.Changeset.iter(part.changes):
-            if change.schema >= PARTED_SINCE and not self._belongs(row, part.name):
+            if not self._may_be(row, part.name, change):
                 foreign += 1
             elif not rights.full and self._names_hidden(row):
                 hidden += 1
@@ -63,8 +68,29 @@ class PartAdmission:
         changes = kept.output() if foreign or hidden else part.changes
         return found.part(changes, foreign)
 
+    def _may_be(self, row: apsw.TableChange, name: str, change: LoggedChange) -> bool:
+        """Return whether a row may be in a part, by who has written it."""
+        if change.schema >= PARTED_SINCE and not self._belongs(row, name):
+            return False
+        return not change.partial or self._own(row, name, change.node)
+
     def _belongs(self, row: apsw.TableChange, name: str) -> bool:
         return row.name in BELONGS and self._splitter.part_of(row) == name
+
+    def _own(self, row: apsw.TableChange, name: str, node: str) -> bool:
+        """Return whether a row is one that somebody may write who sees some namespaces only.
+
+        What is here already counts, and not what the change says of it.
+        """
+        if name == WHOLE and BELONGS[row.name].audit:
+            return row.name == "audit_of_nodes" and self._splitter.value(row, "origin") == node
+        if row.op != "INSERT":
+            return self._splitter.part_there(row) in (None, name)
+        for table, id_ in list(self._splitter.named(row))[:1]:
+            if self._splitter.part_of_there(table, id_) not in (None, name):
+                return False
+        at = self._splitter.value(row, "id")
+        return not isinstance(at, int) or at <= self._splitter.last(row.name) + FARTHEST
 
     def _names_hidden(self, row: apsw.TableChange) -> bool:
         """Return whether a new row names one that is not here."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,7 +18,7 @@ from khive_supervisor.sqlite.entries.table import EntryTable
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team import replica
-from khive_supervisor.sqlite.team.admission import AdmittedPart, PartAdmission
+from khive_supervisor.sqlite.team.admission import FARTHEST, AdmittedPart, PartAdmission
 from khive_supervisor.sqlite.team.splitting import ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange, LogPosition, following
 from khive_supervisor.team.parts import UNDIVIDED, Rights
@@ -32,8 +33,27 @@ _COUNTER = re.compile(
 _COUNTS = re.compile(r"CREATE TRIGGER (\w+)(.*?) ON (\w+)(.*vector_counts.*)", re.DOTALL)
 
 
+class Fit(enum.Enum):
+    """What of a part has to fit what is here."""
+
+    ALL = "all"
+    #: What it changes may be hidden from this node, and is left out; of its chain, which it keeps
+    #: when all else is taken anew, this node may have what comes again.
+    WHAT_IS_HERE = "what is here"
+    #: What does not fit is left out, on each node alike.
+    WHAT_CAN = "what can"
+
+
 class Diverged(StoreError):
     """A change does not fit what is here: this replica is not what the others are."""
+
+
+#: What applying a change raises that was not made by a node.
+UNFIT = (
+    ValueError, TypeError, LookupError, AttributeError, AssertionError, Diverged,
+    apsw.CorruptError, apsw.ConstraintError, apsw.MismatchError, apsw.SchemaChangeError,
+    apsw.SQLError, apsw.MisuseError, apsw.RangeError, apsw.TooBigError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +144,8 @@ class Applier:
         connection.execute("SAVEPOINT series")
         try:
             _put(
-                connection, changes[0].number, _together([part.changes for part in parts]),
-                lenient=False,
-            )  # fmt: skip
+                connection, changes[0].number, _together([part.changes for part in parts]), Fit.ALL
+            )
         except Diverged:
             connection.execute("ROLLBACK TO series")
             return False
@@ -152,7 +171,30 @@ class Applier:
     def _apply_one(
         self, connection: apsw.Connection, change: LoggedChange, node: str, applied: _Applied
     ) -> None:
+        """Apply a change; of one whose writer sees some namespaces only, what can be applied.
+
+        Such a writer may have made it so that it fits nowhere: no node stops for that.
+        """
+        if not change.partial:
+            self._apply_parts(connection, change, node, applied)
+            return
+        before = len(applied.purged)
+        connection.execute("SAVEPOINT partial")
+        try:
+            self._apply_parts(connection, change, node, applied)
+        except UNFIT as error:
+            connection.execute("ROLLBACK TO partial")
+            del applied.purged[before:]
+            why = repr(error)
+            log.warning("team.unfit", change=change.number, member=change.member, error=why)
+        finally:
+            connection.execute("RELEASE partial")
+
+    def _apply_parts(
+        self, connection: apsw.Connection, change: LoggedChange, node: str, applied: _Applied
+    ) -> None:
         rights, together = applied.rights, list[bytes]()
+        fit = Fit.WHAT_CAN if change.partial else Fit.ALL if rights.full else Fit.WHAT_IS_HERE
         for part in change.parts:
             if not rights.see(part.name) and change.node != node:
                 continue
@@ -164,12 +206,12 @@ class Applier:
             if rights.full:
                 together.append(admitted.changes)
             else:  # what a part names is looked for among what those before it have brought
-                _put(connection, change.number, admitted.changes, lenient=True)
+                _put(connection, change.number, admitted.changes, fit)
             self._note(connection, change, admitted, applied)
         if rights.full:
-            _put(connection, change.number, _together(together), lenient=False)
+            _put(connection, change.number, _together(together), fit)
         else:
-            _take_marks(connection, change.marks)
+            _take_marks(connection, change)
 
     def _purged(self, number: int, ids: Sequence[int]) -> PurgedEntries:
         """Forget what only this machine has of entries that are purged; return what they say."""
@@ -223,16 +265,13 @@ def _count_by_itself(connection: apsw.Connection, statements: Iterable[str]) -> 
             )
 
 
-def _put(connection: apsw.Connection, number: int, changes: bytes, *, lenient: bool) -> None:
-    """Apply a part.
-
-    `lenient`: what it changes may be hidden from this node, and is left out; of its chain, which
-    it keeps when all else is taken anew, this node may have what comes again.
-    """
+def _put(connection: apsw.Connection, number: int, changes: bytes, fit: Fit) -> None:
+    """Apply a part; raises Diverged."""
     clashes: list[str] = []
 
     def conflict(reason: int, row: apsw.TableChange) -> int:
-        if lenient and (reason == apsw.SQLITE_CHANGESET_NOTFOUND or BELONGS[row.name].audit):
+        here = reason == apsw.SQLITE_CHANGESET_NOTFOUND or BELONGS[row.name].audit
+        if fit is Fit.WHAT_CAN or (fit is Fit.WHAT_IS_HERE and here):
             return apsw.SQLITE_CHANGESET_OMIT
         why = apsw.mapping_session_conflict.get(reason, reason)
         clashes.append(f"{row.op} of {row.name}: {why}")
@@ -247,9 +286,11 @@ def _put(connection: apsw.Connection, number: int, changes: bytes, *, lenient: b
         ) from None
 
 
-def _take_marks(connection: apsw.Connection, marks: Mapping[str, int]) -> None:
+def _take_marks(connection: apsw.Connection, change: LoggedChange) -> None:
     """Give no number again that a row has which is hidden from this node."""
-    for table, mark in marks.items():
+    for table, mark in change.marks.items():
+        if change.partial and mark > ChangeSplitter(connection).last(table) + FARTHEST:
+            continue
         if table in BELONGS:
             connection.execute(
                 "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (mark, table)

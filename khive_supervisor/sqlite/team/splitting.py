@@ -180,6 +180,37 @@ class ChangeSplitter:
         if len(key) == 1 and isinstance(at := self._told(row, columns.index(key[0])), int):
             marks[row.name] = max(at, marks.get(row.name, 0))
 
+    def part_there(self, row: apsw.TableChange) -> str | None:
+        """Return of what part the row is that a change is of, as it is here; None: it is not."""
+        belongs, columns = BELONGS[row.name], self.columns(row.name)
+        if belongs.audit:
+            return WHOLE
+        key = self._keys[row.name]
+        where = " AND ".join(f"{name} IS ?" for name in key)
+        values = tuple(self._told(row, columns.index(name)) for name in key)
+        found = self._rows(f"SELECT * FROM {row.name} WHERE {where}", values)
+        if not found:
+            return None
+        here = dict(zip(columns, found[0], strict=True))
+        if belongs.only is None or here[belongs.only[0]] == belongs.only[1]:
+            for column, table in belongs.names:
+                if here[column]:
+                    return self.part_of_there(table, here[column])
+        own = here[belongs.namespace] if belongs.namespace else TEAM
+        return TEAM if own in _NO_NAMESPACE else str(own)
+
+    def part_of_there(self, table: str, id_: object) -> str | None:
+        """Return of what part a row is that others name, as it is here; None: it is not."""
+        found = self._rows(f"SELECT {BELONGS[table].namespace} FROM {table} WHERE id = ?", (id_,))
+        if not found:
+            return None
+        return TEAM if found[0][0] in _NO_NAMESPACE else str(found[0][0])
+
+    def last(self, table: str) -> int:
+        """Return the highest number that a table has given to a row."""
+        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))
+        return int(str(rows[0][0])) if rows else 0
+
     def purges(self, changes: bytes) -> bool:
         """Return whether a change removes entries for good."""
         return any(self.purged(row) for row in apsw.Changeset.iter(changes))

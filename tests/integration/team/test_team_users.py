@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from khive_workers.team.tables import MEMBER_MAY
+from member_support import CHANGE, NEXT, begin, entry, files, give, shown, texts
 from support import wait_until
 from test_team_waiting import apply_all, call, session
 
 from benchmarks.team.nodes import Node, Postgres
 from khive_supervisor.errors import Denied, InvalidInput
-from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.store.model import NewEntry
 from khive_supervisor.supervision.team import errand
 from khive_supervisor.tasks.model import Claimant, NewTask, RoleRow
 from khive_supervisor.team.moves import PurgeOfTeam
 from khive_supervisor.workflows.model import NewSchedule
 
-_ROLES = ("khive", "alice", "bob")
-_LOGGED = "INSERT INTO khive.log (number, part, node, schema, nonce, changes, member)"
 #: What a member with a right to one namespace cannot do by statements of their own.
 _FORBIDDEN = (
-    f"{_LOGGED} VALUES (99, '', 'x', 14, gen_random_uuid(), '', 'alice')",
-    f"{_LOGGED.replace(', member', '')} VALUES (99, 'closed', 'x', 14, gen_random_uuid(), '')",
-    f"{_LOGGED.replace(', member', '')} VALUES (99, '*all', 'x', 15, gen_random_uuid(), '')",
-    f"{_LOGGED.replace(', member', '')} VALUES (99, '', 'x', 13, gen_random_uuid(), '')",
+    (
+        f"INSERT INTO khive.log (number, part, node, schema, nonce, changes, member) "
+        f"VALUES ({NEXT}, '', 'x', 14, gen_random_uuid(), '', 'alice')"
+    ),
+    f"{CHANGE} VALUES ({NEXT}, 'closed', 'x', 14, gen_random_uuid(), '')",
+    f"{CHANGE} VALUES ({NEXT}, '*all', 'x', 15, gen_random_uuid(), '')",
+    f"{CHANGE} VALUES ({NEXT}, '', 'x', 13, gen_random_uuid(), '')",
     "UPDATE khive.log SET member = 'alice'",
     "INSERT INTO khive.rights (member, namespace) VALUES ('bob', '*')",
     "UPDATE khive.head SET team = gen_random_uuid()",
@@ -40,64 +38,6 @@ _FORBIDDEN = (
     "DELETE FROM khive.base",
     "SELECT * FROM khive.base_parts FOR UPDATE",
 )
-
-
-@pytest.fixture
-def owned(server: Postgres, short: Path) -> Iterator[dict[str, Node]]:
-    """A team that only its owner's node is in; nodes of alice and bob, who have no rights yet."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS khive CASCADE")
-        for role in _ROLES:
-            connection.execute(f"DROP OWNED BY {role}") if known(connection, role) else None
-            connection.execute(f"DROP ROLE IF EXISTS {role}")
-            connection.execute(f"CREATE ROLE {role} LOGIN")
-        connection.execute("GRANT CREATE ON DATABASE postgres TO khive")
-    with ExitStack() as stack:
-        found: dict[str, Node] = {}
-        for role in _ROLES:
-            node = Node(short / role, server.url.replace("//postgres@", f"//{role}@"))
-            node.home.mkdir()
-            found[role] = node
-            stack.callback(node.stop)
-        begin(found["khive"])
-        yield found
-
-
-@pytest.fixture
-def team(owned: dict[str, Node]) -> dict[str, Node]:
-    """A team of its owner, alice who sees all, and bob who sees only `open`."""
-    for role, namespace in (("alice", "*"), ("bob", "open")):
-        give(owned["khive"], role, namespace)
-        begin(owned[role])
-    return owned
-
-
-def known(connection: psycopg.Connection[tuple[object, ...]], role: str) -> bool:
-    rows = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchall()
-    return bool(rows)
-
-
-def begin(node: Node) -> None:
-    node.join()
-    node.start()
-
-
-def give(node: Node, role: str, namespace: str, what: str = "grant") -> None:
-    asked = json.dumps([role, namespace])
-    errand.run(node.config, what, file=asked, variables=node.environment)
-
-
-def entry(namespace: str, text: str) -> NewEntry:
-    return NewEntry("memory", namespace, "semantic", "", text)
-
-
-def texts(node: Node) -> set[str]:
-    with node.plain() as store:
-        return {one.content for one in store.entries.recent(limit=100_000)}
-
-
-def files(node: Node) -> bytes:
-    return b"".join(path.read_bytes() for path in node.home.rglob("*") if path.is_file())
 
 
 def sound(store: SqliteStore) -> bool:
@@ -175,18 +115,6 @@ def test_changes_are_divided_from_the_first_right_to_some_of_it(owned: dict[str,
     assert after == {"", "*whole", "open", "closed"}
     wait_until(lambda: texts(bob) == set(written), "all that is open, from before and after")
     wait_until(lambda: len(texts(alice)) == 2 * len(written), "she has all of it")
-
-
-def shown(node: Node) -> dict[str, list[tuple[object, ...]]]:
-    """All that is shared in a replica, but for chains: each node may have more of its own."""
-    with node.plain() as store:
-        found = {
-            table: sorted(store.database.rows(f"SELECT * FROM {table}"), key=repr)
-            for table in sorted({*BELONGS, "vector_counts", "entry_members"})
-            if table not in BELONGS or not BELONGS[table].audit
-        }
-        words = "SELECT term, doc, col, offset FROM entries_occurrences ORDER BY 1, 2, 3, 4"
-        return {**found, "words": store.database.rows(words)}
 
 
 def test_rights_come_and_go_with_what_they_are_to(team: dict[str, Node]) -> None:

@@ -175,6 +175,7 @@ class Following:
         if self._peers_of is not server:
             tables.complete(server)
             self._peers_of = server
+        tables.have_guards(server)
         self._tell(server, here)
         self.purges.look(server, here)
         if self._schema >= CHAINS_SINCE:

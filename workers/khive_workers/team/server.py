@@ -40,6 +40,7 @@ CONNECT_TIMEOUT, LOCK_TIMEOUT, IDLE_TIMEOUT = 3, 8, 20
 _ACKNOWLEDGED = 5000
 #: Told with the number of a change; one without a number may be any.
 _ANY = 1 << 62
+_DIGITS = 18
 #: The key of the advisory lock of whoever writes: unlike that of a row, it is given in the order in
 #: which it was asked for, and may be kept from one transaction to the next.
 _TURN_KEY = 7_310_552_003
@@ -57,13 +58,10 @@ _HEAD = (
 )
 #: The next changes after a number; parts that this member may not see are not among the rows.
 _NEWER = (
-    "SELECT number, schema, nonce, part, changes, marks, node, member FROM khive.log "
+    "SELECT number, schema, nonce, part, changes, marks, node, member, {} FROM khive.log "
     "WHERE number > $1::bigint {}ORDER BY number, part"
 )
-_ALL_NEWER = _NEWER.format("")
-_BATCH_NEWER = _NEWER.format(
-    f"AND number < (SELECT min(number) FROM khive.log WHERE number > $1::bigint) + {BATCH} "
-)
+_BATCHED = f"AND number < (SELECT min(number) FROM khive.log WHERE number > $1::bigint) + {BATCH} "
 _LOOK = (
     "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8, "
     "(SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1) FROM khive.head"
@@ -129,10 +127,11 @@ class TeamServer:
 
     Attributes:
         has_members: whether its tables are known to be those of a release that knows members.
+        has_guards: whether it is known to mark what was written by who sees some namespaces only.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.has_members = False
+        self.has_members = self.has_guards = False
         self._connection = connection
         self._pipeline = Pipeline(connection)
         self._told = 0
@@ -208,7 +207,9 @@ class TeamServer:
     def _note(self, notify: psycopg.Notify | pq.PGnotify) -> None:
         """Note what the server tells while something else is asked of it."""
         said = notify.payload if isinstance(notify, psycopg.Notify) else notify.extra.decode()
-        self._told = max(self._told, int(said) if said.isdecimal() else _ANY)
+        # Whoever may connect may tell: more digits than a number has are none.
+        known = said.isdecimal() and len(said) <= _DIGITS
+        self._told = max(self._told, int(said) if known else _ANY)
 
     def told(self) -> int:
         """Return the highest number that the server has told of since the last call; never waits.
@@ -257,8 +258,11 @@ class TeamServer:
     def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
         with _translated(self):
-            (rows,) = self._exchange((_BATCH_NEWER, (_number(position),)))
+            (rows,) = self._exchange((self._newer(_BATCHED), (_number(position),)))
             return _changes(rows)
+
+    def _newer(self, only: str = "") -> str:
+        return _NEWER.format("partial" if self.has_guards else "false", only)
 
     def lock(self, position: int) -> LockedHead:
         """Hold the head of the log; return its number, and the changes after a position.
@@ -282,7 +286,7 @@ class TeamServer:
         first: list[Step] = [] if self._in_turn else [_QUEUE]
         self._in_turn = True
         where = (_number(position),)
-        self._pipeline.send([*first, _BEGIN, (_HEAD, where), (_ALL_NEWER, where)])
+        self._pipeline.send([*first, _BEGIN, (_HEAD, where), (self._newer(), where)])
 
     def append(self, node: str, change: LoggedChange, *, again: bool = False) -> None:
         """Write the next change, tell all nodes, and let go of the head.
@@ -374,16 +378,27 @@ def _changes(rows: Sequence[ResultRow]) -> list[LoggedChange]:
 
 
 def _change(rows: Sequence[ResultRow]) -> LoggedChange:
-    number, schema, nonce, _, _, marks, node, member = rows[0]
+    number, schema, nonce, _, _, marks, node, member, partial = rows[0]
     return LoggedChange(
         _int(number),
         _int(schema),
         tuple(ChangePart(_text(row[3]), row[4] or b"") for row in rows),
         nonce or b"",
-        json.loads(marks) if marks else {},
+        _marks(marks),
         _text(node),
         _text(member),
+        partial=partial == b"\x01",
     )
+
+
+def _marks(said: bytes | None) -> dict[str, int]:
+    """Return the marks of a change; what its writer has not written as such is none."""
+    try:
+        found = json.loads(said or b"{}")
+    except ValueError:
+        return {}
+    numbers = found.items() if isinstance(found, dict) else ()
+    return {name: at for name, at in numbers if isinstance(at, int) and 0 < at < _ANY}
 
 
 def _text(data: bytes | None) -> str:

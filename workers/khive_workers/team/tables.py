@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from khive_supervisor.errors import StoreUnavailable
+from khive_workers.team import guards
 from khive_workers.team.server import ServerRefuses, TeamServer
 
 #: The key of the advisory lock of whoever makes the tables, or the first base.
@@ -108,6 +109,8 @@ CREATE TRIGGER divide AFTER INSERT OR UPDATE ON khive.rights
     FOR EACH ROW WHEN (NEW.namespace <> '*') EXECUTE FUNCTION khive.divide();
 COMMIT;
 """  # noqa: S608 - a number of ours
+#: Whether the server holds members to what they may write.
+_GUARDED = "to_regprocedure('khive.next_change()') IS NOT NULL"
 _LATER = (
     _Later("khive.heads", "to_regclass('khive.heads') IS NOT NULL", _HEADS),
     _Later(
@@ -116,6 +119,7 @@ _LATER = (
         "AND attname = 'divided_since' AND NOT attisdropped)",
         _DIVIDED,
     ),
+    _Later("khive.next_change", _GUARDED, guards.GUARDS),
 )
 
 #: What members and purges are for. `rights`: which database role may see which namespace, `*`
@@ -290,6 +294,13 @@ def have_members(server: TeamServer) -> bool:
     return server.has_members
 
 
+def have_guards(server: TeamServer) -> bool:
+    """Return whether the server marks what was written by who sees some namespaces only."""
+    if not server.has_guards:
+        server.has_guards = bool(server.ask(f"SELECT {_GUARDED}")[0][0])
+    return server.has_guards
+
+
 @contextmanager
 def making(server: TeamServer) -> Iterator[None]:
     """Be the only one that makes tables or a first base; the tables are there within.
@@ -317,6 +328,7 @@ def complete(server: TeamServer) -> list[str]:
         try:
             server.ask(one.made_by)
         except ServerRefuses:
+            server.roll_back()
             continue
         missing.remove(one)
     return [one.name for one in missing]
@@ -332,7 +344,8 @@ def connect(url: str, name: str) -> TeamServer:
     try:
         if exist(server) and not have_members(server):
             with making(server):
-                return server
+                pass
+        have_guards(server)
     except StoreUnavailable:
         server.close()
         raise
