@@ -1,10 +1,12 @@
 """How good is what is found: full text, vectors and both fused, as nDCG@10 in percent.
 
-    scripts/bench_quality --retrieval FILE [FILE ...] [--sessions DIR] [--cache DIR]
+    scripts/bench_quality --retrieval FILE [FILE ...] [--sessions DIR] [--commits REPOSITORY ...]
+        [--cache DIR]
 
 A retrieval file is JSON, or JSON in gzip: {name: [{"ids": [...], "docs": [...], "queries":
 [{"id", "text", "rel": {document id: grade}}]}]}. Several stores of one name are one set, each
-searched by itself. The sessions directory has tasks.jsonl: id, repo, problem, files a line.
+searched by itself. The sessions directory has tasks.jsonl: id, repo, problem, files a line. Commits
+of a repository are taken for such tasks, too: the message is the problem.
 
 The text goes through a real store, the real choice of words, the bundled model and the real
 fusion; vectors are compared exactly, so what an approximate index loses is not in these numbers.
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.search.commit_tasks import stores_of
 from khive_supervisor.embed.minilm import MiniLM
 from khive_supervisor.index.inverted.collect import collect
 from khive_supervisor.index.inverted.postings_file import PostingsFile, write
@@ -292,12 +295,30 @@ def measure_sessions(
     embedded = vectors.of([left_by(task) for task in tasks])
     asked = vectors.of([embedded_part(task["problem"]) for task in tasks])
     rows = list(earlier_tasks(tasks, embedded, asked, within=within))
+    return len(rows), _hits(rows)
+
+
+def _hits(rows: Sequence[Found]) -> dict[str, tuple[float, float]]:
+    """Return hit@10 and MRR of each arm and of both fused."""
     found = {}
     for arm in ("words", "meaning", "fused"):
         places = [first_hit(getattr(row, arm), row.relevant) for row in rows]
         hits = np.mean([place is not None and place <= CUT for place in places])
         found[arm] = (float(hits), float(np.mean([1 / p if p else 0.0 for p in places])))
-    return len(rows), found
+    return found
+
+
+def show_commits(repository: Path, vectors: Vectors) -> None:
+    """The numbers of a repository's commits: earlier ones that touched the same source file."""
+    rows: list[Found] = []
+    for tasks in stores_of(repository):
+        embedded = vectors.of([left_by(task) for task in tasks])
+        asked = vectors.of([embedded_part(task["problem"]) for task in tasks])
+        rows += earlier_tasks(tasks, embedded, asked, within=True)
+    print(f"\ncommits of {repository}: {len(rows)} queries with an answer")
+    for arm, (hits, reciprocal) in _hits(rows).items():
+        gained = np.mean([ndcg(getattr(row, arm), row.relevant) for row in rows])
+        print(f"  {arm:8} nDCG@10 {100 * gained:.1f}  hit@10 {hits:.3f}  MRR {reciprocal:.3f}")
 
 
 def show_sessions(directory: Path, vectors: Vectors) -> None:
@@ -338,15 +359,18 @@ def main() -> None:
     )
     parser.add_argument("--retrieval", type=Path, nargs="+", default=[], metavar="FILE")
     parser.add_argument("--sessions", type=Path, metavar="DIR")
+    parser.add_argument("--commits", type=Path, nargs="+", default=[], metavar="REPOSITORY")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embeddings here")
     given = parser.parse_args()
-    if not given.retrieval and given.sessions is None:
-        parser.error("nothing to measure: give --retrieval or --sessions")
+    if not (given.retrieval or given.commits or given.sessions):
+        parser.error("nothing to measure: give --retrieval, --sessions or --commits")
     vectors = Vectors(given.cache)
     if given.retrieval:
         show_sets(given.retrieval, vectors)
     if given.sessions is not None:
         show_sessions(given.sessions, vectors)
+    for repository in given.commits:
+        show_commits(repository, vectors)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ class Times:
         if not self.spans:
             return terms
         kept = read_query(self.rest)
-        return Query({term: count for term, count in terms.items() if term in kept}, terms.names)
+        counts = {term: count for term, count in terms.items() if term in kept}
+        return Query(counts, terms.names, terms.headline)
 
 
 def times(query: str, now: datetime) -> Times:

@@ -36,6 +36,8 @@ _COMMON = 100
 _MANY = 12
 #: Common terms that a cache holds before it starts anew; about 2 MB.
 _CACHED_TERMS = 20_000
+#: How often a word of a query's headline counts.
+HEADLINE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,18 @@ class TermSelection:
 
     `postings`: entries that have a required word, counted once for each such word. `names`: the
     share of names (`text.Query`) in the idf of all the query's words that some entry has, 0..1.
+    `headline`: words that count twice (docs/adr/0037-search-levers.md).
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
     postings: int
     names: float
+    headline: frozenset[str] = frozenset()
+
+    def times(self, term: str) -> int:
+        """Return how often a word counts."""
+        return HEADLINE if term in self.headline else 1
 
 
 def worth_looking_up(query: Query, budget: QueryCost = DEFAULT_BUDGET) -> list[str]:
@@ -105,7 +113,7 @@ def select(
             optional.append(term)
     named = sum(idf[term] for term in known if term in query.names)
     names = named / sum(idf.values()) if known else 0.0
-    return TermSelection(tuple(required), tuple(optional), postings, names)
+    return TermSelection(tuple(required), tuple(optional), postings, names, query.headline)
 
 
 class FrequencyCache:
@@ -152,12 +160,15 @@ def retrieve(
 
     Asks the index once or twice. `match` answers an expression of `text.match_expression`.
     """
-    alone = match_expression(selection.required)
+    required, optional = (
+        _told(selection, some) for some in (selection.required, selection.optional)
+    )
+    alone = match_expression(required)
     if not alone:
         return []
-    if not selection.optional:
+    if not optional:
         return match(alone, limit)
-    both = match(match_expression(selection.required, also=selection.optional), limit)
+    both = match(match_expression(required, also=optional), limit)
     # A single required word that is everywhere, or many of them: entries with a second word are
     # enough of them.
     everywhere = selection.postings > budget.postings
@@ -167,3 +178,8 @@ def retrieve(
     for entry, score in both:
         best[entry] = max(score, best.get(entry, score))
     return sorted(best.items(), key=lambda found: (-found[1], -found[0]))[:limit]
+
+
+def _told(selection: TermSelection, terms: Sequence[str]) -> list[str]:
+    """Return terms as often as each counts: FTS5 adds up what an expression names."""
+    return [term for term in terms for _ in range(selection.times(term))]

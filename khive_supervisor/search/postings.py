@@ -37,22 +37,25 @@ def retrieve(
     `by_term`: the entries of each term and its impact on them (a term without one is in none);
     `entries`: how many there are in all.
     """
-    required = [by_term[term] for term in selection.required if term in by_term]
+    known = [term for term in selection.required if term in by_term]
+    required = [by_term[term] for term in known]
     if not required or limit <= 0:
         return []
-    weights = [_idf(one, entries) for one in required]
+    weights = [_worth(term, by_term[term], selection, entries) for term in known]
     # A damaged file may hold anything: what is no number is worth nothing.
     with np.errstate(all="ignore"):
         ids, scores = _brought_in(required, weights)
         for term in selection.optional:
             if term in by_term:
-                _add(ids, scores, by_term[term], _idf(by_term[term], entries))
+                worth = _worth(term, by_term[term], selection, entries)
+                _add(ids, scores, by_term[term], worth)
     scores = np.nan_to_num(scores, nan=0.0, posinf=0.0, neginf=0.0)
     return _best(ids, scores, passing, limit)
 
 
-def _idf(postings: Postings, entries: int) -> np.float32:
-    return np.float32(inverse_frequency(len(postings[0]), entries))
+def _worth(term: str, postings: Postings, selection: TermSelection, entries: int) -> np.float32:
+    """Return what a word's impact on an entry is worth: its idf, as often as it counts."""
+    return np.float32(selection.times(term) * inverse_frequency(len(postings[0]), entries))
 
 
 def _brought_in(

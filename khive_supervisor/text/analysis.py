@@ -76,18 +76,27 @@ def index_text(text: str) -> str:
     return _spaced(folded(_with_parts(text)))
 
 
+#: Words that a headline has, and characters at most: one word says too little, and who pastes a
+#: page without line breaks has none.
+HEADLINE_WORDS, MOST_OF_HEADLINE = (3, 25), 300
+
+
 class Query(dict[str, int]):
     """A query as terms: how often each occurs, in order; `names` says which of them are names.
 
     Terms are folded and distinct; words come first, then the compound names (`max_retries`), which
     are found as phrases. `names` has those, camelCase words, and words of letters and digits.
+    `headline` has the terms of a first line that says what the others are about.
     """
 
-    __slots__ = ("names",)
+    __slots__ = ("headline", "names")
 
-    def __init__(self, counts: Mapping[str, int], names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, counts: Mapping[str, int], names: Iterable[str] = (), headline: Iterable[str] = ()
+    ) -> None:
         super().__init__(counts)
         self.names = frozenset(names)
+        self.headline = frozenset(headline)
 
 
 def read_query(text: str) -> Query:
@@ -96,6 +105,21 @@ def read_query(text: str) -> Query:
     A text of nothing but stop words keeps them all ("The Who"). A run of a script without spaces
     becomes its overlapping pairs of characters, each a term. No word at all: no terms.
     """
+    counts, names = _counted(text)
+    headline = _headline(text)
+    return Query(counts, names, _counted(headline)[0].keys() & counts.keys() if headline else ())
+
+
+def _headline(text: str) -> str:
+    """Return the first line of a text that has more, if it is as long as a headline; else ""."""
+    first, _, rest = text.strip().partition("\n")
+    fewest, most = HEADLINE_WORDS
+    is_one = len(first) <= MOST_OF_HEADLINE and fewest <= len(first.split()) <= most
+    return first if is_one and rest.strip() else ""
+
+
+def _counted(text: str) -> tuple[dict[str, int], set[str]]:
+    """Return how often each term occurs in a text, and which of them are names."""
     whole = folded(_with_parts(text))
     words = Counter(_terms(whole))
     counts = {term: n for term, n in words.items() if term not in STOP_WORDS} or dict(words)
@@ -107,7 +131,7 @@ def read_query(text: str) -> Query:
     names = {
         term for term in counts if term in compounds or term in camel or _LETTERS_DIGITS.match(term)
     }
-    return Query(counts, names)
+    return counts, names
 
 
 def match_expression(

@@ -273,3 +273,23 @@ def test_a_cache_that_is_full_starts_anew(monkeypatch: pytest.MonkeyPatch) -> No
     for words in (["a", "b"], ["a", "b"], ["c"], ["a"]):
         cache(words)
     assert asked == [["a", "b"], [], ["c"], ["a"]]
+
+
+# --- headlines ------------------------------------------------------------------------------------
+
+
+def test_words_of_a_headline_count_twice() -> None:
+    index = Index(["apple pie here", "pear pie here", *(["plum"] * 9)])
+    asked = read_query("How the apple fell\nA pear did, too.")
+    chosen = select(asked, index.frequencies(asked), index.size)
+    assert lexical.retrieve(chosen, index.match, 10)[0][0] == 1
+    first, other = lexical.retrieve(chosen, index.match, 10)
+    assert first[1] == pytest.approx(2 * other[1])
+
+
+def test_optional_words_of_a_headline_count_twice_too() -> None:
+    index = Index(["rare apple", "rare pear", *(["apple pear"] * 9), *(["plum"] * 20)])
+    asked = read_query("What the apple is\npear rare")
+    chosen = select(asked, index.frequencies(asked), index.size, QueryCost(postings=5))
+    assert (chosen.required, set(chosen.optional)) == (("rare",), {"apple", "pear"})
+    assert [entry for entry, _ in lexical.retrieve(chosen, index.match, 10)] == [1, 2]

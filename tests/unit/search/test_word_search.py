@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,17 @@ def test_optional_words_add_and_bring_in_nobody() -> None:
     assert found[1][1] == pytest.approx(inverse_frequency(2, 100), rel=1e-3)
     both = inverse_frequency(2, 100) + inverse_frequency(3, 100)
     assert found[0][1] == pytest.approx(both, rel=1e-3)
+
+
+def test_words_of_a_headline_count_twice() -> None:
+    required, optional = lists([3, 9], [3])
+    known = {"rare": required, "common": optional}
+    alone = TermSelection(("rare",), ("common",), 2, 0.0)
+    twice = replace(alone, headline=frozenset(known))
+    once, more = (
+        postings.retrieve(one, known, 100, lambda ids: ids > 0, 9) for one in (alone, twice)
+    )
+    assert [(one, pytest.approx(2 * score)) for one, score in once] == more
 
 
 def test_as_many_are_asked_about_as_it_takes() -> None:

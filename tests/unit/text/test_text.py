@@ -184,3 +184,30 @@ def test_a_compound_has_a_length_from_which_on_it_is_a_name(
 ) -> None:
     assert read_query(query).names == compounds
     assert {term for term in read_query(query) if not term.isalnum()} == compounds
+
+
+# --- headlines ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "headline"),
+    [
+        ("The login page hangs\nSince today nobody gets in.", {"login", "page", "hangs"}),
+        ("  \n The login page hangs\n\nSince today.", {"login", "page", "hangs"}),
+        ("The login page hangs", set()),
+        ("The login page hangs\n  \n", set()),
+        ("Title\nThe login page hangs.", set()),
+        (" ".join(["word"] * 26) + "\nmore", set()),
+        ("x" * 400 + " y z\nmore", set()),
+        ("Was ist der\nwas ist der", {"ist", "der"}),
+        ("", set()),
+    ],
+)
+def test_a_first_line_before_others_is_a_headline(text: str, headline: set[str]) -> None:
+    assert read_query(text).headline == headline
+
+
+@given(st.text())
+def test_a_headline_has_terms_of_the_query_alone(text: str) -> None:
+    query = read_query(text)
+    assert query.headline <= query.keys()
