@@ -7,6 +7,10 @@ number that the changes have got and their nonce; either with a refusal. Whoever
 connection has given the turn back. A reader that wants what all nodes have written asks for that,
 and is answered once the replica holds it; one that does not know whether a change was accepted
 asks whether the log has it.
+
+A writer in the middle of several writes may be given the next turn ahead, with the answer to its
+changes. It takes that one by a mark (`TakenMark`) before a moment of the machine's clock, without a
+word, and hands its changes over or gives the turn back as usual.
 """
 
 from __future__ import annotations
@@ -40,6 +44,8 @@ class MessageKind(enum.IntEnum):
     REFUSED = 19
     CAUGHT_UP = 20
     FOUND = 21
+    #: As accepted, and the next turn is given ahead: the body is a number and a moment.
+    ACCEPTED_AHEAD = 22
 
 
 class Garbled(ValueError):
@@ -60,8 +66,13 @@ class TurnMessage:
     @property
     def position(self) -> LogPosition:
         """The number that a message carries, and the nonce of that change; raises ValueError."""
-        number, _, nonce = self.body.partition(b" ")
+        number, nonce, *_ = self.body.split(b" ")
         return LogPosition(int(number), bytes.fromhex(nonce.decode("ascii")))
+
+    @property
+    def ahead_until(self) -> float:
+        """Until when the turn may be taken that was given ahead, by the clock of `monotonic`."""
+        return int(self.body.split(b" ")[2]) / 1e9
 
     @property
     def refusal(self) -> TurnRefusal:
@@ -88,6 +99,12 @@ class TurnRefusal:
 def numbered(kind: MessageKind, position: LogPosition) -> TurnMessage:
     """Return a message whose body is a position in the log."""
     return TurnMessage(kind, b"%d %s" % (position.number, position.nonce.hex().encode("ascii")))
+
+
+def accepted_ahead(position: LogPosition, until: float) -> TurnMessage:
+    """Return an acceptance with which the next turn is given, to be taken before a moment."""
+    body = numbered(MessageKind.ACCEPTED, position).body
+    return TurnMessage(MessageKind.ACCEPTED_AHEAD, b"%s %d" % (body, until * 1e9))
 
 
 def refused(refusal: TurnRefusal) -> TurnMessage:

@@ -37,6 +37,7 @@ class PartedChange:
         purges: it removes entries for good.
         schema: the one that a node has to know to apply it.
         nonce: drawn by the writer, who notes it before the answer comes; empty: by the replicator.
+        ahead: its writer knows what to do with a turn that is given ahead.
     """
 
     parts: tuple[ChangePart, ...]
@@ -44,6 +45,7 @@ class PartedChange:
     purges: bool = False
     schema: int = 0
     nonce: bytes = b""
+    ahead: bool = False
 
     def encode(self) -> bytes:
         """Return it as bytes."""
@@ -53,6 +55,7 @@ class PartedChange:
             "purges": self.purges,
             "schema": self.schema,
             "nonce": self.nonce.hex(),
+            "ahead": self.ahead,
         }
         head = json.dumps(told).encode()
         return b"%d\n%s" % (len(head), head) + b"".join(part.changes for part in self.parts)
@@ -76,7 +79,8 @@ class PartedChange:
             raise ValueError(f"a change of {len(rest)} bytes, of which {at} are in parts")
         purges, schema = bool(told["purges"]), int(told["schema"])
         nonce = bytes.fromhex(told.get("nonce", ""))
-        return PartedChange(tuple(parts), told["marks"], purges, schema, nonce)
+        ahead = bool(told.get("ahead", False))
+        return PartedChange(tuple(parts), told["marks"], purges, schema, nonce, ahead)
 
 
 @dataclass(frozen=True, slots=True)

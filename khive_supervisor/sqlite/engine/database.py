@@ -37,6 +37,8 @@ _STATEMENTS = 100
 _ROOMY_KIB = 32 * 1024
 
 _DATA_VERSION = "PRAGMA data_version"
+#: What a statement about full text has in it.
+_WORDS = "entries_fts"
 
 
 def _to_disk(descriptor: int) -> None:
@@ -61,6 +63,8 @@ class Database:
         self._sharing = sharing
         #: The transaction that is open may change what is shared.
         self._shares = False
+        #: What is left to do in the transaction that is open, as `later` says.
+        self._left: list[Callable[[], None]] = []
         #: Why nothing that is shared may be changed now; empty: it may.
         self.held_back = ""
         #: What every text passes that is to be kept.
@@ -80,6 +84,8 @@ class Database:
     def rows(self, sql: str, bindings: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a statement; it is finished when this returns."""
         with self._lock:
+            if self._left and _WORDS in sql:
+                self._do_left()
             try:
                 return self._current().execute(sql, self._guard(sql, bindings)).fetchall()
             except apsw.Error as error:
@@ -138,6 +144,29 @@ class Database:
             except apsw.Error as error:
                 raise translated(error, self.path) from error
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Do in the transaction what only this machine needs of a change, as its full text.
+
+        That is at once; in a transaction that a team has to accept while its server does so, and
+        in any case before a statement about full text.
+        """
+        if self._shares and self._current().in_transaction:
+            self._left.append(work)
+        else:
+            work()
+
+    def _do_left(self) -> None:
+        left, self._left = self._left, []
+        for work in left:
+            work()
+
+    def _finish(self) -> None:
+        """Do what is left, and have full text write it down: it would when this is committed."""
+        if self._left:
+            self._do_left()
+            self.rows("SAVEPOINT finished")
+            self.rows("RELEASE finished")
+
     @property
     def shared(self) -> bool:
         """Whether what is written here is shared with other machines."""
@@ -154,6 +183,7 @@ class Database:
         with self._lock:
             connection = self._current(writes=True)
             nested = connection.in_transaction
+            left = list(self._left)
             turn = None
             if self._sharing is not None:
                 turn = self._turn(self._sharing, connection, nested=nested, local=local)
@@ -167,12 +197,13 @@ class Database:
                         turn.begin(connection)
                     yield
                     if turn is not None:
-                        turn.accept(connection)
+                        turn.accept(connection, self._finish)
                     self.rows("RELEASE part" if nested else "COMMIT")
                     if not nested:
                         measured.took(measured.WRITE, "", began)
                         self._still_there()
                 except BaseException:
+                    self._left = left
                     self._undo(connection, nested=nested)
                     raise
                 finally:

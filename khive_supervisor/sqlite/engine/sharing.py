@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import apsw
@@ -16,10 +17,11 @@ class WriteTurn(Protocol):
         """Record what is changed from now on; the transaction has begun."""
         ...
 
-    def accept(self, connection: apsw.Connection) -> None:
+    def accept(self, connection: apsw.Connection, meanwhile: Callable[[], None]) -> None:
         """Have what was changed accepted for the whole team, before the transaction commits.
 
-        What it raises rolls the transaction back.
+        `meanwhile` does, in the transaction, what of it is of this machine alone. What this raises
+        rolls the transaction back.
         """
         ...
 

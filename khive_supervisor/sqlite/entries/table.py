@@ -200,6 +200,9 @@ class EntryTable(EntryStore):
         return True
 
     def _index(self, entry_id: int, entry: NewEntry) -> None:
+        self._database.later(lambda: self._index_now(entry_id, entry))
+
+    def _index_now(self, entry_id: int, entry: NewEntry) -> None:
         derived = self._database.gate.derived
         self._database.insert(
             "entries_fts", rowid=entry_id, scope=scope_text(entry),
@@ -281,6 +284,9 @@ class EntryTable(EntryStore):
 
     def unindex(self, ids: Sequence[int]) -> None:
         """Take entries out of the full-text index, in a transaction."""
+        self._database.later(lambda: self._unindex_now(ids))
+
+    def _unindex_now(self, ids: Sequence[int]) -> None:
         for one in ids:
             self._database.rows("DELETE FROM entries_fts WHERE rowid = ?", [one])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import apsw
 
@@ -54,16 +55,18 @@ class SharedTurn(WriteTurn):
         self._session.table_filter(shared.__contains__)
         self._session.attach()
 
-    def accept(self, connection: apsw.Connection) -> None:
+    def accept(self, connection: apsw.Connection, meanwhile: Callable[[], None]) -> None:
         assert self._session is not None
         changes = self._session.changeset()
         if changes:
             nonce = os.urandom(_NONCE_BYTES)
             change = dataclasses.replace(self._parted(changes), nonce=nonce)
+            change = dataclasses.replace(change, ahead=self._client.takes_ahead)
             self._held = False
             self._client.hand_over(change)
             expected = LogPosition(self._granted.number + 1, nonce)
             try:  # while the server commits it
+                meanwhile()
                 self._note(connection, changes, expected)
                 here = self._client.accepted()
             except OutcomeUnknown as error:
@@ -75,6 +78,8 @@ class SharedTurn(WriteTurn):
                 raise
             if here != expected:  # a replicator of an earlier release draws the nonce itself
                 replica.advance(connection, here)
+        else:
+            meanwhile()
 
     def _note(self, connection: apsw.Connection, changes: bytes, here: LogPosition) -> None:
         """Write down what the change leads to, and who has written it."""

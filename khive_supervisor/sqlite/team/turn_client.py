@@ -7,10 +7,13 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from khive_supervisor.control.client import check_peer
 from khive_supervisor.errors import OutcomeUnknown, StoreError, StoreUnavailable, TeamAway
 from khive_supervisor.host import paths
+from khive_supervisor.sqlite.team import taken_mark
+from khive_supervisor.sqlite.team.taken_mark import TakenMark
 from khive_supervisor.team.messages import (
     Garbled,
     MessageKind,
@@ -34,6 +37,14 @@ def turn_socket(store_path: str) -> str:
     return f"{paths.state_home()}/run/{paths.digest(named)}.team"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The turn that was given ahead: how far the replica is then, and until when to take it."""
+
+    position: LogPosition
+    until: float
+
+
 class TurnClient:
     """Takes turns; used by one thread at a time."""
 
@@ -42,13 +53,19 @@ class TurnClient:
         self._deadline = patience + ANSWER_GRACE
         self._sock: socket.socket | None = None
         self._reader = MessageReader()
+        self._mark: TakenMark | None = None
+        self._ahead: _Ahead | None = None
 
     def take(self) -> LogPosition:
-        """Wait for the turn; return how far the replica has come.
+        """Take the turn; return how far the replica has come.
+
+        It is waited for, unless it was given ahead with the change before.
 
         Raises:
             TeamAway: it is not to be had now.
         """
+        if (position := self._taken_ahead()) is not None:
+            return position
         kept = self._sock is not None
         try:
             return self._asked()
@@ -58,6 +75,22 @@ class TurnClient:
                 with contextlib.suppress(ConnectionError):
                     return self._asked()
             raise _away("no replicator is running") from None
+
+    def _taken_ahead(self) -> LogPosition | None:
+        """Take the turn that was given ahead, if that is in time; return how far the replica is.
+
+        The replicator looks for the mark when that time is over: what was marked before is there.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or self._mark is None or time.monotonic() >= ahead.until:
+            return None
+        self._mark.set(ahead.position.number)
+        return ahead.position if time.monotonic() < ahead.until else None
+
+    @property
+    def takes_ahead(self) -> bool:
+        """Whether a turn may be given ahead: there is a mark to take it by."""
+        return self._mark is not None
 
     def _asked(self) -> LogPosition:
         answer = self._exchange(TurnMessage(MessageKind.TAKE))
@@ -114,7 +147,7 @@ class TurnClient:
                 pass
             finally:
                 self.close()
-            raise _away("the replicator has ended") from None
+            raise _away("the replicator has ended, or has let go of the turn") from None
 
     def accepted(self) -> LogPosition:
         """Return the number and the nonce of what was handed over.
@@ -132,6 +165,9 @@ class TurnClient:
                 "The replicator ended while this was written: it may or may not have been stored.",
                 hint="Look before you repeat it.",
             ) from None
+        if answer.kind is MessageKind.ACCEPTED_AHEAD:
+            self._ahead = _Ahead(answer.position, answer.ahead_until)
+            return answer.position
         return self._position(answer, MessageKind.ACCEPTED)
 
     def give_back(self) -> None:
@@ -148,6 +184,9 @@ class TurnClient:
             self._sock.close()
             self._sock = None
             self._reader = MessageReader()
+        if self._mark is not None:
+            self._mark.close()
+        self._mark = self._ahead = None
 
     def _position(self, answer: TurnMessage, expected: MessageKind) -> LogPosition:
         if answer.kind is MessageKind.REFUSED:
@@ -197,6 +236,7 @@ class TurnClient:
             sock.close()
             raise ConnectionRefusedError(str(error)) from None
         self._sock = sock
+        self._mark = taken_mark.opened(taken_mark.taken_file(self._path))
         return sock
 
 

@@ -14,11 +14,16 @@ _SEND_DEADLINE = 2.0
 
 
 class WriterConnection:
-    """Reads and writes whole messages; None and False stand for the other side's end."""
+    """Reads and writes whole messages; None and False stand for the other side's end.
+
+    Attributes:
+        ahead: the turn that it is served is one that it was given ahead, and has taken so.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
+        self.ahead = False
         self._reader = MessageReader()
         self._waiting: list[TurnMessage] = []
 
@@ -43,6 +48,10 @@ class WriterConnection:
     def next(self) -> TurnMessage | None:
         """Return the next message that is there, if any."""
         return self._waiting.pop(0) if self._waiting else None
+
+    def put_back(self, message: TurnMessage) -> None:
+        """Have a message be the next one again."""
+        self._waiting.insert(0, message)
 
     def wait(self, seconds: float) -> TurnMessage | None:
         """Return the next message, waiting for it.

@@ -104,6 +104,11 @@ class Following:
             self._until_peers = 0
         return here
 
+    @property
+    def undivided(self) -> bool:
+        """Whether all members see everything, as far as this node has come."""
+        return self._undivided
+
     def note_undivided(self, undivided: bool) -> None:
         """Have this node's writers know whether changes may be in one part, before they write."""
         if undivided != self._undivided:

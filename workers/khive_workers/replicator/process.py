@@ -31,6 +31,7 @@ from khive_supervisor.errors import KhiveError, StoreError
 from khive_supervisor.host.paths import make_private_directory
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team.applying import Diverged
+from khive_supervisor.sqlite.team.taken_mark import TakenMark, taken_file
 from khive_supervisor.sqlite.team.turn_client import turn_socket
 from khive_supervisor.team.messages import MessageKind
 from khive_supervisor.team.order import (
@@ -46,6 +47,7 @@ from khive_supervisor.team.order import (
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
 from khive_workers.replicator import reads
+from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
 from khive_workers.replicator.renewal import PoliteErrand
@@ -66,6 +68,8 @@ TURNS_IN_A_ROW = 0.1
 #: Seconds for which the turn is kept for the next write of one that is in the middle of several:
 #: longer than such a one takes to ask again, and shorter than others notice.
 LINGERING = 0.003
+#: Seconds within which who was given the next turn ahead has to take it.
+AHEAD_FOR = 0.0025
 #: Seconds after which a server that was not heard of counts as away; and of the first attempt.
 FIRST_ATTEMPT = 4.0
 
@@ -73,7 +77,9 @@ FIRST_ATTEMPT = 4.0
 class Replicator:
     """A node's replicator; `ReplicaHost` for its turns."""
 
-    def __init__(self, config: Config, report: Callable[[dict[str, object]], None]) -> None:
+    def __init__(
+        self, config: Config, mark: TakenMark, report: Callable[[dict[str, object]], None]
+    ) -> None:
         self._store = SqliteStore(
             config.store.path, busy_timeout=config.store.busy_timeout, guarded=False
         )
@@ -86,12 +92,16 @@ class Replicator:
         self.node = row.node
         self._following = Following(self._store, row)
         self._report = report
+        self._mark = mark
         self._said: dict[str, object] = {}
         #: When this node's turns in a row began, and when the last turn ended.
         self._row_began = 0.0
         self._turn_ended = 0.0
         #: Turns follow each other without a pause: another one will be asked for at once.
         self._in_series = False
+        #: Who was given the next turn ahead, the number that it begins with, and until when.
+        self._promised: tuple[WriterConnection, int, float] | None = None
+        self._last_writer: WriterConnection | None = None
         #: The highest number that was told of, and when changes may be applied next.
         self._told_of = 0
         self._follow_at = 0.0
@@ -293,6 +303,20 @@ class Replicator:
         self._writers.take_arrived()
         return self._in_series or bool(self._writers.asking)
 
+    def give_ahead(self, writer: WriterConnection, position: LogPosition) -> float | None:
+        """Keep the next turn for a writer; return until when it may take it. None: it is not.
+
+        It is where nothing can be newer at the next turn than what this writer commits: the turn
+        is held, and all members see everything, so that all nodes stand in line for it.
+        """
+        held = self._server is not None and self._server.in_turn
+        again, self._last_writer = self._in_series and self._last_writer is writer, writer
+        if not (held and again and self._following.undivided) or self._writers.asking:
+            return None
+        until = time.monotonic() + AHEAD_FOR
+        self._promised = (writer, position.number, until)
+        return until
+
     def failed(self, error: Exception) -> None:
         """Note why the server or the replica cannot be used now."""
         text = str(error).partition("\n")[0]
@@ -322,13 +346,25 @@ class Replicator:
             # What came with its last word in this turn may ask for the next one.
             self._writers.take(writer, alive=ServedTurn(self, writer).serve())
             self._turn_ended = time.monotonic()
+            self._keep_promise()
+
+    def _keep_promise(self) -> None:
+        """Let who was given the next turn ahead have it, if it is taken."""
+        promised, self._promised = self._promised, None
+        if promised is not None and self._server is not None:
+            writer, number, until = promised
+            try:
+                self._server.receive_lock()
+            except KhiveError as error:
+                self.failed(error)
+            self._writers.keep_for(writer, until, lambda: self._mark.get() == number)
 
     def _lingers(self) -> bool:
         """Wait for a writer in a series, if its turn is held already; let go of it otherwise."""
         server = self._server
         if server is None or not server.in_turn:
             return False
-        if self._writers.wait(LINGERING):
+        if self._writers.wait(self._turn_ended + LINGERING):
             return True
         server.roll_back()
         return False
@@ -368,7 +404,8 @@ def _serve(config: Config, parent: int | None) -> int:
     path = turn_socket(config.store.path)
     make_private_directory(os.path.dirname(path))
     listening = listen(path)
-    replicator = Replicator(config, _print)
+    mark = TakenMark(taken_file(path), make=True)
+    replicator = Replicator(config, mark, _print)
 
     def ready() -> None:
         if parent is not None:
@@ -383,7 +420,9 @@ def _serve(config: Config, parent: int | None) -> int:
     finally:
         replicator.close()
         listening.close()
-        os.unlink(path)
+        mark.close()
+        for one in (path, taken_file(path)):
+            os.unlink(one)
     return exitcodes.OK
 
 

@@ -12,6 +12,7 @@ from khive_supervisor.team.messages import (
     MessageKind,
     TurnMessage,
     TurnRefusal,
+    accepted_ahead,
     numbered,
     refused,
 )
@@ -26,7 +27,7 @@ from khive_supervisor.team.order import (
 from khive_supervisor.team.parts import PartedChange
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
 from khive_workers.replicator.client import WriterConnection
-from khive_workers.team.server import ServerAway, TeamServer
+from khive_workers.team.server import LockedHead, ServerAway, TeamServer
 
 #: Seconds that a server is waited for whose last answer was lost.
 PATIENCE = 5.0
@@ -73,6 +74,10 @@ class ReplicaHost(Protocol):
         """Return whether another writer's turn follows this one, in the same breath."""
         ...
 
+    def give_ahead(self, writer: WriterConnection, position: LogPosition) -> float | None:
+        """Keep the next turn for a writer; return until when it may take it. None: it is not."""
+        ...
+
     def failed(self, error: Exception) -> None:
         """Note why the server or the replica cannot be used now."""
         ...
@@ -83,7 +88,11 @@ class ReplicaHost(Protocol):
 
 
 class ServedTurn:
-    """A turn from asking to its end."""
+    """A turn from asking to its end.
+
+    A writer that has taken it ahead has begun, and has the replica's write lock: nothing can be
+    written down here before it has come to an end.
+    """
 
     def __init__(self, host: ReplicaHost, writer: WriterConnection) -> None:
         self._host = host
@@ -130,6 +139,8 @@ class ServedTurn:
             here = self._host.expected()
             head = server.lock(here.number)
             check_head(here, head.number, head.there)
+            if self._writer.ahead:
+                return self._locked_ahead(here, head)
             self._position = self._host.settle(head.newer)
             check_caught_up(self._position.number, head.number)
             self._host.note_undivided(head.undivided)
@@ -137,6 +148,14 @@ class ServedTurn:
             self._why = str(error).partition("\n")[0]
             self._host.failed(error)
             return TurnEvent.UNAVAILABLE
+        return TurnEvent.LOCKED
+
+    def _locked_ahead(self, here: LogPosition, head: LockedHead) -> TurnEvent:
+        """Let a turn go on that was taken ahead: its writer has begun at what was expected."""
+        if head.newer or not head.undivided:
+            self._why = "others have written to it meanwhile, or its rights have changed"
+            return TurnEvent.UNAVAILABLE
+        self._position = here
         return TurnEvent.LOCKED
 
     def _commit(self) -> TurnEvent:
@@ -188,7 +207,8 @@ class ServedTurn:
     # --- the writer -----------------------------------------------------------------------------
 
     def _grant(self) -> TurnEvent:
-        if not self._writer.send(numbered(MessageKind.GRANTED, self._position)):
+        granted = numbered(MessageKind.GRANTED, self._position)
+        if not self._writer.ahead and not self._writer.send(granted):
             return TurnEvent.GONE
         try:
             message = self._writer.wait(LONGEST_TURN)
@@ -208,7 +228,12 @@ class ServedTurn:
         return TurnEvent.CHANGES
 
     def _tell_accepted(self) -> None:
-        self._writer.send(numbered(MessageKind.ACCEPTED, self._position))
+        given = self._change.ahead
+        until = self._host.give_ahead(self._writer, self._position) if given else None
+        if until is None:
+            self._writer.send(numbered(MessageKind.ACCEPTED, self._position))
+        else:
+            self._writer.send(accepted_ahead(self._position, until))
 
     def _refuse_away(self) -> None:
         self._refuse_unwritten(away=True)

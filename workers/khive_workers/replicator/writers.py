@@ -8,10 +8,12 @@ import selectors
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 
 from khive_supervisor import logs
 from khive_supervisor.control.client import peer
 from khive_supervisor.team.messages import MessageKind, TurnMessage
+from khive_supervisor.team.turns import LONGEST_TURN
 from khive_workers.replicator.client import WriterConnection
 
 log = logs.get("khive.replicator")
@@ -23,11 +25,13 @@ class Writers:
     Attributes:
         asking: those whose turn is to be served.
         readers: those that want to know something of the log, and what.
+        promised: who was given the next turn ahead: what it says may be of that turn.
     """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self.asking: deque[WriterConnection] = deque()
         self.readers: list[tuple[WriterConnection, TurnMessage]] = []
+        self.promised: WriterConnection | None = None
         self._selector = selector
         self._connected: set[WriterConnection] = set()
 
@@ -54,9 +58,15 @@ class Writers:
         """Take what a writer has said outside of a turn; not `alive`: it will say nothing more."""
         while (message := writer.next()) is not None:
             if message.kind is MessageKind.TAKE:
+                writer.ahead = False
                 self.asking.append(writer)
             elif message.kind in (MessageKind.CATCH_UP, MessageKind.FIND):
                 self.readers.append((writer, message))
+            elif writer is self.promised:
+                writer.ahead = True
+                writer.put_back(message)
+                self.asking.append(writer)
+                break
             elif message.kind is not MessageKind.GIVE_BACK:  # of a turn that was over already
                 alive = False
         if not alive:
@@ -68,16 +78,38 @@ class Writers:
             if key.fileobj in self._connected:
                 key.data()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until somebody asks for a turn; return whether anybody does."""
-        until = time.monotonic() + seconds
-        while not self.asking and (left := until - time.monotonic()) > 0:
+    def wait(self, until: float) -> bool:
+        """Wait until somebody asks for a turn, or a moment; return whether anybody does."""
+        self._wait(lambda: bool(self.asking), until)
+        return bool(self.asking)
+
+    def keep_for(self, writer: WriterConnection, until: float, taken: Callable[[], bool]) -> None:
+        """Wait for a writer that was given the turn ahead; it has it before all others then.
+
+        It has to have taken it at the moment `until`, of which `taken` tells.
+        """
+        self.promised = writer
+        self._wait(lambda: self._has_come(writer), until)
+        if not self._has_come(writer) and taken():
+            self._wait(lambda: self._has_come(writer), until + LONGEST_TURN)
+            if not self._has_come(writer):
+                self._drop(writer)  # whatever it hands over is nothing then
+        self.promised = None
+        if writer in self.asking:
+            self.asking.remove(writer)
+            self.asking.appendleft(writer)
+
+    def _has_come(self, writer: WriterConnection) -> bool:
+        return writer in self.asking or writer not in self._connected
+
+    def _wait(self, done: Callable[[], bool], until: float) -> None:
+        self.take_arrived()
+        while not done() and (left := until - time.monotonic()) > 0:
             poll = select.poll()
             for writer in self._connected:
                 poll.register(writer, select.POLLIN)
             poll.poll(left * 1000)
             self.take_arrived()
-        return bool(self.asking)
 
     def close(self) -> None:
         """Close all connections."""

@@ -137,6 +137,7 @@ class TeamServer:
         self._told = 0
         #: Nobody else may write: from asking for the head to letting go of it.
         self._in_turn = False
+        self._locked: LockedHead | None = None
         connection.add_notify_handler(self._note)
 
     @classmethod
@@ -271,11 +272,25 @@ class TeamServer:
             ServerAway, ServerRefuses: it is not held.
         """
         with _translated(self):
-            if not self._pipeline.waiting:
+            if self._locked is None and not self._pipeline.waiting:
                 self._send_lock(position)
-            *_, head, newer = self._pipeline.receive()
-            number, there, undivided = head[0] if head else (_number(0), None, None)
-            return LockedHead(_int(number), there, _changes(newer), undivided == b"\x01")
+            self.receive_lock()
+            locked, self._locked = self._locked, None
+            assert locked is not None, "the head was asked for"
+            return locked
+
+    def receive_lock(self) -> None:
+        """Have the next `lock` not wait, if the head was asked for with the last change.
+
+        Raises:
+            ServerAway, ServerRefuses: it is not held.
+        """
+        with _translated(self):
+            if self._pipeline.waiting:
+                *_, head, newer = self._pipeline.receive()
+                number, there, undivided = head[0] if head else (_number(0), None, None)
+                newest = _changes(newer)
+                self._locked = LockedHead(_int(number), there, newest, undivided == b"\x01")
 
     @property
     def in_turn(self) -> bool:
@@ -313,6 +328,7 @@ class TeamServer:
 
     def roll_back(self) -> None:
         """Let go of the head, if it is held; never raises."""
+        self._locked = None
         try:
             self._pipeline.settle()
             if self._connection.info.transaction_status is not TransactionStatus.IDLE:
