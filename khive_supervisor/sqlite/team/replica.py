@@ -6,7 +6,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -63,9 +64,15 @@ def read(connection: apsw.Connection) -> Replica | None:
     ).fetchall()
     if not rows:
         return None
-    *row, member, namespaces, undivided = rows[0]
-    rights = Rights(member, tuple(json.loads(namespaces)))
-    return replace(Replica(*row), rights=rights, undivided=bool(undivided))
+    node, server, number, nonce, boot, ahead, epoch, schema, *of_team = rows[0]
+    member, namespaces, undivided = of_team
+    rights = _rights(member, namespaces)
+    return Replica(node, server, number, nonce, boot, ahead, epoch, schema, rights, bool(undivided))
+
+
+@lru_cache(maxsize=8)
+def _rights(member: str, namespaces: str) -> Rights:
+    return Rights(member, tuple(json.loads(namespaces)))
 
 
 def put(connection: apsw.Connection, row: Replica) -> None:

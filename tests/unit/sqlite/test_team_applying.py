@@ -38,6 +38,10 @@ class Log(TurnClient):
     #: As a replicator of an earlier release, which takes no nonce from who writes.
     draws: bool = False
 
+    @property
+    def takes_ahead(self) -> bool:
+        return False
+
     def take(self) -> LogPosition:
         if self.away:
             raise StoreUnavailable("It is away.")

@@ -47,11 +47,10 @@ from khive_supervisor.team.order import (
 from khive_workers.common import runtime
 from khive_workers.embedder.process import listen
 from khive_workers.replicator import reads
-from khive_workers.replicator.client import WriterConnection
 from khive_workers.replicator.connecting import Connector
 from khive_workers.replicator.following import Following
 from khive_workers.replicator.renewal import PoliteErrand
-from khive_workers.replicator.turn import ServedTurn
+from khive_workers.replicator.serving import TurnServer
 from khive_workers.replicator.writers import Writers
 from khive_workers.team import errands, tables
 from khive_workers.team.server import ServerAway, TeamServer
@@ -62,14 +61,6 @@ log = logs.get("khive.replicator")
 LOOK_EVERY = 1.0
 #: Seconds between two times that changes are applied: while many are written, several at once.
 FOLLOW_EVERY = 0.005
-#: Seconds after which a node lets others have the turn although its own writers wait: a turn that
-#: follows another one of the same node costs less than one that changes nodes.
-TURNS_IN_A_ROW = 0.1
-#: Seconds for which the turn is kept for the next write of one that is in the middle of several:
-#: longer than such a one takes to ask again, and shorter than others notice.
-LINGERING = 0.003
-#: Seconds within which who was given the next turn ahead has to take it.
-AHEAD_FOR = 0.0025
 #: Seconds after which a server that was not heard of counts as away; and of the first attempt.
 FIRST_ATTEMPT = 4.0
 
@@ -92,21 +83,13 @@ class Replicator:
         self.node = row.node
         self._following = Following(self._store, row)
         self._report = report
-        self._mark = mark
         self._said: dict[str, object] = {}
-        #: When this node's turns in a row began, and when the last turn ended.
-        self._row_began = 0.0
-        self._turn_ended = 0.0
-        #: Turns follow each other without a pause: another one will be asked for at once.
-        self._in_series = False
-        #: Who was given the next turn ahead, the number that it begins with, and until when.
-        self._promised: tuple[WriterConnection, int, float] | None = None
-        self._last_writer: WriterConnection | None = None
         #: The highest number that was told of, and when changes may be applied next.
         self._told_of = 0
         self._follow_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._writers = Writers(self._selector)
+        self._turns = TurnServer(self, self._writers, mark)
         self._wake_read, self._wake_write = os.pipe()
         self._server: TeamServer | None = None
         self._server_fd = -1
@@ -136,7 +119,7 @@ class Replicator:
                 next_look = now + LOOK_EVERY
             for key, _ in self._selector.select(self._patience(next_look)):
                 key.data()
-            self._serve_asking()
+            self._turns.serve()
             self._follow_told()
             self._answer_readers()
 
@@ -288,6 +271,11 @@ class Replicator:
         assert self._server is not None
         return self._following.settle(self._server, newer)
 
+    @property
+    def undivided(self) -> bool:
+        """Whether all members see everything, as far as this node has come."""
+        return self._following.undivided
+
     def note_undivided(self, undivided: bool) -> None:
         """Have writers know whether their changes may be in one part."""
         self._following.note_undivided(undivided)
@@ -295,27 +283,6 @@ class Replicator:
     def accepted(self, position: LogPosition) -> None:
         """Note that a writer is about to commit a change that the server has."""
         self._following.accepted(position)
-
-    def another_waits(self) -> bool:
-        """Return whether another turn follows in the same breath: it is served next, then."""
-        if time.monotonic() - self._row_began > TURNS_IN_A_ROW:
-            return False
-        self._writers.take_arrived()
-        return self._in_series or bool(self._writers.asking)
-
-    def give_ahead(self, writer: WriterConnection, position: LogPosition) -> float | None:
-        """Keep the next turn for a writer; return until when it may take it. None: it is not.
-
-        It is where nothing can be newer at the next turn than what this writer commits: the turn
-        is held, and all members see everything, so that all nodes stand in line for it.
-        """
-        held = self._server is not None and self._server.in_turn
-        again, self._last_writer = self._in_series and self._last_writer is writer, writer
-        if not (held and again and self._following.undivided) or self._writers.asking:
-            return None
-        until = time.monotonic() + AHEAD_FOR
-        self._promised = (writer, position.number, until)
-        return until
 
     def failed(self, error: Exception) -> None:
         """Note why the server or the replica cannot be used now."""
@@ -336,38 +303,6 @@ class Replicator:
         return self._following.problem or self._connector.problem
 
     # --- writers and readers --------------------------------------------------------------------
-
-    def _serve_asking(self) -> None:
-        """Serve those that have asked, each a turn."""
-        self._row_began = time.monotonic()
-        while self._writers.asking or self._lingers():
-            writer = self._writers.asking.popleft()
-            self._in_series = time.monotonic() - self._turn_ended < LINGERING
-            # What came with its last word in this turn may ask for the next one.
-            self._writers.take(writer, alive=ServedTurn(self, writer).serve())
-            self._turn_ended = time.monotonic()
-            self._keep_promise()
-
-    def _keep_promise(self) -> None:
-        """Let who was given the next turn ahead have it, if it is taken."""
-        promised, self._promised = self._promised, None
-        if promised is not None and self._server is not None:
-            writer, number, until = promised
-            try:
-                self._server.receive_lock()
-            except KhiveError as error:
-                self.failed(error)
-            self._writers.keep_for(writer, until, lambda: self._mark.get() == number)
-
-    def _lingers(self) -> bool:
-        """Wait for a writer in a series, if its turn is held already; let go of it otherwise."""
-        server = self._server
-        if server is None or not server.in_turn:
-            return False
-        if self._writers.wait(self._turn_ended + LINGERING):
-            return True
-        server.roll_back()
-        return False
 
     def _answer_readers(self) -> None:
         """Answer those that ask for the newest change, all by one look, or for a change."""

@@ -26,7 +26,7 @@ from khive_supervisor.team.order import (
 )
 from khive_supervisor.team.parts import PartedChange
 from khive_supervisor.team.turns import LONGEST_TURN, TurnAction, TurnEvent, TurnState
-from khive_workers.replicator.client import WriterConnection
+from khive_workers.replicator.writers import WriterConnection
 from khive_workers.team.server import LockedHead, ServerAway, TeamServer
 
 #: Seconds that a server is waited for whose last answer was lost.
@@ -62,20 +62,17 @@ class ReplicaHost(Protocol):
         """
         ...
 
+    @property
+    def undivided(self) -> bool:
+        """Whether all members see everything, as far as this node has come."""
+        ...
+
     def note_undivided(self, undivided: bool) -> None:
         """Have writers know whether their changes may be in one part."""
         ...
 
     def accepted(self, position: LogPosition) -> None:
         """Note that a writer is about to commit a change that the server has."""
-        ...
-
-    def another_waits(self) -> bool:
-        """Return whether another writer's turn follows this one, in the same breath."""
-        ...
-
-    def give_ahead(self, writer: WriterConnection, position: LogPosition) -> float | None:
-        """Keep the next turn for a writer; return until when it may take it. None: it is not."""
         ...
 
     def failed(self, error: Exception) -> None:
@@ -87,6 +84,18 @@ class ReplicaHost(Protocol):
         ...
 
 
+class TurnSeries(Protocol):
+    """What a turn needs of those that follow it."""
+
+    def another_waits(self) -> bool:
+        """Return whether another writer's turn follows this one, in the same breath."""
+        ...
+
+    def give_ahead(self, writer: WriterConnection, position: LogPosition) -> float | None:
+        """Keep the next turn for a writer; return until when it may take it. None: it is not."""
+        ...
+
+
 class ServedTurn:
     """A turn from asking to its end.
 
@@ -94,8 +103,9 @@ class ServedTurn:
     written down here before it has come to an end.
     """
 
-    def __init__(self, host: ReplicaHost, writer: WriterConnection) -> None:
+    def __init__(self, host: ReplicaHost, series: TurnSeries, writer: WriterConnection) -> None:
         self._host = host
+        self._series = series
         self._writer = writer
         self._position = LogPosition(0)
         self._change = PartedChange(())
@@ -175,7 +185,7 @@ class ServedTurn:
             number, given.schema, given.parts, self._nonce, given.marks, purges=given.purges
         )
         try:
-            server.append(self._host.node, change, again=self._host.another_waits())
+            server.append(self._host.node, change, again=self._series.another_waits())
         except ServerAway as error:
             self._host.failed(error)
             return TurnEvent.LOST
@@ -229,7 +239,7 @@ class ServedTurn:
 
     def _tell_accepted(self) -> None:
         given = self._change.ahead
-        until = self._host.give_ahead(self._writer, self._position) if given else None
+        until = self._series.give_ahead(self._writer, self._position) if given else None
         if until is None:
             self._writer.send(numbered(MessageKind.ACCEPTED, self._position))
         else:
