@@ -7,6 +7,7 @@ good is put aside with its error, until somebody has it tried again or drops it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -23,6 +24,7 @@ MOST_ATTEMPTS = 5
 GIST = 80
 #: The answer's status of a call that waits.
 WAITING = "waiting"
+_HANDLE = re.compile(r"waiting:([1-9][0-9]{0,17})")
 
 
 class CallerData(TypedDict):
@@ -138,6 +140,17 @@ def together(calls: Sequence[WaitingCall]) -> Sequence[WaitingCall]:
     return calls[: max(1, next(alone, len(calls)))]
 
 
+def handle(number: int) -> str:
+    """Return by what a call that waits is named, where ids of entries are."""
+    return f"waiting:{number}"
+
+
+def handled(text: str) -> int | None:
+    """Return the number of the call that a handle names; None: it is no handle."""
+    found = _HANDLE.fullmatch(text.strip())
+    return int(found[1]) if found is not None else None
+
+
 def gist(arguments: Mapping[str, object]) -> str:
     """Return what a call says in a few words."""
     said = arguments.get("content") or arguments.get("ids") or arguments.get("id")
@@ -199,6 +212,6 @@ def told(number: int, standing: Standing, *, unclear: bool = False) -> str:
     why = f"behind {earlier}" if before > 0 else "since the team's server is away"
     return (
         f"It is kept on this machine as waiting write {number}, {why}: it is not with the team "
-        "yet, and has no id. It is stored by itself, in its order, once the server is back; do "
-        "not repeat it."
+        f"yet, and has no id; get reads it as {handle(number)}. It is stored by itself, in its "
+        "order, once the server is back; do not repeat it."
     )

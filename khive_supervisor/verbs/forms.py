@@ -10,6 +10,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import Entry, EntryFilter, SaidBy
+from khive_supervisor.team.waiting import handled
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import belonging, schema
 from khive_supervisor.verbs.context import Context
@@ -77,6 +78,12 @@ def entry_id(text: str) -> int:
         InvalidInput: not an id.
     """
     found = _ID.fullmatch(text.strip())
+    if found is None and (number := handled(text)) is not None:
+        raise InvalidInput(
+            f"{text.strip()} is a write that waits for the team's server, and has no id yet.",
+            hint="It can be read, and nothing else be done with it, before it is stored. A person "
+            f"can have it forgotten: khive-supervisor team drop {number}.",
+        )
     if found is None:
         raise InvalidInput(
             f"{text[:80]!r} is not an id.",

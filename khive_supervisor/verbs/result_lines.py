@@ -49,7 +49,20 @@ def listed_text(answer: Answer) -> str:
     entries = cast("list[Mapping[str, object]]", answer["entries"])
     lines = [_line(_as_result(entry)) for entry in entries] or ["Nothing."]
     more = [f"cursor of the next page: {answer['next']}"] if "next" in answer else []
-    return "\n".join([*lines, f"{len(entries)} of {answer['total']}", *more])
+    return "\n".join(
+        [*lines, f"{len(entries)} of {answer['total']}", *more, *waiting_lines(answer)]
+    )
+
+
+def waiting_lines(answer: Answer) -> list[str]:
+    """Return a line for each write of an answer that waits for the team's server."""
+    waits = cast("list[Mapping[str, object]]", answer.get("waiting", []))
+    return [
+        f"{one['id']} {one['made_at']} [{one.get('error') or 'not with the team yet'}] "
+        + (f"{one['title']}: " if "title" in one else "")
+        + str(one["content"])
+        for one in waits
+    ]
 
 
 def _as_result(entry: Mapping[str, object]) -> ShownResult:
@@ -63,7 +76,8 @@ def entries_text(answer: Answer) -> str:
     """Return whole entries: a line of what is known of each, and its content below."""
     entries = cast("list[WholeEntry]", answer["entries"])
     notes = cast("list[str]", answer.get("notes", []))
-    return "\n\n".join([*map(_whole, entries), *(f"note: {note}" for note in notes)])
+    told = [*waiting_lines(answer), *(f"note: {note}" for note in notes)]
+    return "\n\n".join([*map(_whole, entries), *told])
 
 
 def _whole(entry: WholeEntry) -> str:

@@ -173,7 +173,8 @@ def get(run: Invocation, ids: tuple[str, ...]) -> None:
 
 
 def _entries_text(answer: Mapping[str, Any]) -> str:
-    return "\n\n".join([*map(_entry_text, answer["entries"]), *_notes(answer)])
+    shown = [*answer["entries"], *answer.get("waiting", ())]
+    return "\n\n".join([*map(_entry_text, shown), *_notes(answer)])
 
 
 def _entry_text(entry: Shown) -> str:

@@ -17,6 +17,8 @@ from khive_supervisor.cli.options.filters import (
 )
 from khive_supervisor.cli.options.numbers import WholeNumber
 from khive_supervisor.cli.render.output import counted, table
+from khive_supervisor.cli.render.terminal import one_line
+from khive_supervisor.verbs.result_lines import waiting_lines
 
 
 @click.command("list")
@@ -39,13 +41,15 @@ def list_entries(run: Invocation, **given: Any) -> None:
 
 def _page_text(answer: Mapping[str, Any]) -> str:
     rows = [_row(entry) for entry in answer["entries"]]
+    waits = [one_line(line) for line in waiting_lines(answer)]
     if not rows:
-        return "There are no such entries."
+        return "\n".join(["There are no such entries.", *waits])
     last = f"{counted(answer['total'], 'such entry')}." if answer["total"] == 1 else ""
     last = last or f"{answer['total']} such entries."
     if "next" in answer:
         last += f" Go on with --cursor {answer['next']}"
-    return table(("id", "made", "kind", "state", "tags", "what"), rows) + "\n" + last
+    shown = table(("id", "made", "kind", "state", "tags", "what"), rows)
+    return "\n".join([shown, last, *waits])
 
 
 def _row(entry: Mapping[str, Any]) -> Sequence[object]:

@@ -13,6 +13,7 @@ import click
 from khive_supervisor.cli.commands.memory import superseded_text
 from khive_supervisor.cli.connection.session import Invocation, common_options
 from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.verbs.forms import entry_id
 
 #: Asked one after another, as git and others do.
 _EDITORS = ("VISUAL", "EDITOR")
@@ -24,7 +25,10 @@ _FALLBACK = "vi"
 @common_options
 def edit(run: Invocation, entry: str) -> None:
     """Correct the memory ENTRY in $VISUAL or $EDITOR; what you save supersedes it."""
-    (found,) = run.ask("memory.get", ids=[entry])["entries"]
+    entries = run.ask("memory.get", ids=[entry])["entries"]
+    if not entries:
+        entry_id(entry)  # which says why it cannot be corrected yet
+    (found,) = entries
     text = edited(found["content"], os.environ)
     if not text.strip() or text.strip() == found["content"].strip():
         run.emit({"id": entry, "status": "unchanged"}, lambda _: f"{entry} stays as it is.")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, cast
 
 from khive_supervisor.errors import InvalidInput
+from khive_supervisor.packs.memory import waiting
 from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
 from khive_supervisor.store import curation
 from khive_supervisor.store.curation import ListedEntry, Listing, Position
@@ -22,6 +23,8 @@ COLLECTIONS = {"memory": "memory", "knowledge": "knowledge", "all": None}
 DEFAULT_LIMIT, DEFAULT_CHARACTERS = 20, 300
 #: Values of a group that `stats` names; the others are counted together.
 NAMED = 20
+#: What is asked for of entries and not known of those that wait for a team's server.
+_NOT_OF_WAITING = {"cursor", "tags", "kind", "since", "until", "pinned", *forms.STORED_BY}
 _CURSOR = re.compile(r"([01]):(-?[0-9]{1,12}(?:\.[0-9]{1,12})?):([1-9][0-9]{0,17})")
 
 #: Which entries: the arguments of each verb that takes a filter.
@@ -85,6 +88,9 @@ def page(context: Context, args: Arguments) -> Answer:
     }
     if len(found) > limit:
         answer["next"] = _cursor(found[limit - 1].position)
+    if not args.keys() & _NOT_OF_WAITING and listing.state in (curation.LIVE, curation.ALL):
+        waits = waiting.listed(context, listing.where, listing.words, limit, characters)
+        answer |= {"waiting": waits} if waits else {}
     return answer
 
 

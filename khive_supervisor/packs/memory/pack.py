@@ -162,9 +162,11 @@ def recall(context: Context, args: Arguments) -> Answer:
 
 def get(context: Context, args: Arguments) -> Answer:
     """Entries in full, forgotten and superseded ones too; a note says which are not there."""
-    entries, notes = forms.those(context, args["ids"])
+    ids, numbers = waiting.split(args["ids"])
+    waits = {"waiting": waiting.named(context, numbers)} if numbers else {}
+    entries, notes = forms.those(context, ids) if ids else ([], [])
     usage.used(context, (entry.id for entry in entries), "read")
-    return forms.noted({"entries": _whole(context, entries)}, notes)
+    return forms.noted({"entries": _whole(context, entries), **waits}, notes)
 
 
 def _whole(context: Context, entries: Sequence[Entry]) -> list[forms.WholeEntry]:

@@ -223,7 +223,7 @@ class WaitingTable(WaitingStore):
             connection.execute(sql, (error or "It failed.", number))
 
     def retry(self, number: int) -> int:
-        if not self._named(number).error:
+        if not self.named(number).error:
             raise InvalidInput(
                 f"Write {number} was not put aside: it waits, and is tried by itself.",
                 hint="`khive-supervisor status` says how the team's server is.",
@@ -237,12 +237,12 @@ class WaitingTable(WaitingStore):
             return again
 
     def drop(self, number: int) -> WaitingCall:
-        found = self._named(number)
+        found = self.named(number)
         with self._opened() as connection:
             connection.execute("DELETE FROM calls WHERE number = ?", (number,))
         return found
 
-    def _named(self, number: int) -> WaitingCall:
+    def named(self, number: int) -> WaitingCall:
         rows = self._rows(f"SELECT {_COLUMNS} FROM calls WHERE number = ?", [number])
         if not rows:
             raise NotFound(

@@ -35,6 +35,10 @@ class WaitingStore(Protocol):
         """Return the last calls, in their order."""
         ...
 
+    def named(self, number: int) -> WaitingCall:
+        """Return a call; raises NotFound."""
+        ...
+
     def begin(self, limit: int, done: Collection[int] = ()) -> list[WaitingCall]:
         """Return the first that wait, each counted as begun once more; none: none does.
 

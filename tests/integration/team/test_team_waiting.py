@@ -420,6 +420,35 @@ def lost_while_storing(patched: pytest.MonkeyPatch, stored: bool) -> Iterator[No
         yield
 
 
+def test_what_waits_is_listed_and_read_within_its_walls(away: Node) -> None:
+    with session(away) as one, session(away, "shut in", grant=confined_to("inner")) as other:
+        call(one, "memory.remember", content="The tram is late.", title="Tram")
+        call(one, "memory.forget", ids=["m1"])
+        listed = call(one, "memory.list")["waiting"]
+        assert [(w["id"], w["title"], w["content"]) for w in listed] == [
+            ("waiting:1", "Tram", "The tram is late.")
+        ]
+        assert "waiting" not in call(one, "memory.list", contains="ferry")
+        assert "waiting" not in call(one, "memory.list", tags=["late"])
+        assert "waiting" not in call(other, "memory.list")
+        read = call(one, "memory.get", ids=["waiting:1", "waiting:2", "m1"])
+        assert [w["verb"] for w in read["waiting"]] == ["memory.remember", "memory.forget"]
+        assert [entry["id"] for entry in read["entries"]] == ["m1"]
+        text = REGISTRY.get("memory.get").as_text
+        assert text is not None
+        assert "not with the team yet" in text(read)
+        for reader, name in ((other, "waiting:1"), (one, "waiting:9")):
+            with pytest.raises(NotFound, match="waits here"):
+                call(reader, "memory.get", ids=[name])
+        for verb, args in (
+            ("memory.forget", {"ids": ["waiting:1"]}),
+            ("memory.supersede", {"id": "waiting:1", "content": "The tram is early."}),
+        ):
+            with pytest.raises(InvalidInput, match="has no id yet") as said:
+                call(one, verb, **args)
+            assert "team drop 1" in said.value.hint
+
+
 class Killed(BaseException):
     """Whoever applied what waits was killed here."""
 

@@ -22,9 +22,10 @@ from khive_supervisor.team.order import (
     check_head,
 )
 from khive_supervisor.team.parts import Rights
+from khive_workers.replicator import retaking
 from khive_workers.replicator.offices import OfficeLocks
 from khive_workers.replicator.scrubbing import PurgeFollower
-from khive_workers.team import bases, members, nodes, retaking, tables
+from khive_workers.team import bases, members, nodes, tables
 from khive_workers.team.heads import HeadExchange
 from khive_workers.team.server import TeamServer, boottime
 
