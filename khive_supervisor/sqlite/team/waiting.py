@@ -66,7 +66,8 @@ PRAGMA user_version = 1;
 #: What is said of a call, and how many characters that has.
 _SAID = "wall, boot, since_boot, verb, namespace, arguments, caller, size"
 _COLUMNS = f"number, {_SAID}, change, nonce, attempts, error"
-_FIRST = f"SELECT {_COLUMNS} FROM calls WHERE error = '' ORDER BY number LIMIT ?"
+#: In the order of their numbers, and not by the index, which would have all of them sorted.
+_FIRST = f"SELECT {_COLUMNS} FROM calls WHERE +error = '' ORDER BY number LIMIT ?"
 _SIZE = "SELECT count(*), coalesce(sum(size), 0) FROM calls"
 _STANDING = (
     "SELECT count(*) FILTER (WHERE error = ''), min(wall) FILTER (WHERE error = ''), "

@@ -61,7 +61,8 @@ class ApplierChild(Child):
         self.failures, self._not_before = 0, 0.0
 
     def reported(self, said: JsonObject) -> None:
-        """Log how far it is."""
+        """Log how far it is; what is applied was worth the attempt, however it ends."""
+        self.failures = 0
         log.debug("waiting.progress", step=said)
 
     def _died(self, pid: int, code: int) -> None:

@@ -9,7 +9,7 @@ from desk_support import HOST, FakeBackend, desk
 from khive_workers.desk import guard
 from khive_workers.desk.live import settled
 from khive_workers.desk.table import BY_PATH
-from khive_workers.desk.views.wishes import Failed
+from khive_workers.desk.views.wishes import STATUS, Failed
 
 SECRET = "the flamingo ledger"
 ENTRY = {"id": "m1", "content": SECRET, "kind": "semantic", "created_at": "2026-11-30T00:00:00Z"}
@@ -136,6 +136,20 @@ def test_no_page_names_another_server() -> None:
         text = browser.ask("GET", path).text
         assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', text)
         assert not re.findall(r"<script(?! src=)|\sstyle=|\son\w+=", text)
+
+
+def test_health_shows_how_it_stands_with_a_team_where_there_is_one() -> None:
+    team = {
+        "state": "away", "problem": "Connection <refused>.", "node": "n1", "number": 7, "behind": 0,
+        "waiting": 3, "waiting_seconds": 61, "put_aside": 1,
+    }  # fmt: skip
+    for status, there in (({"team": team}, True), ({"team": {"state": "off"}}, False), ({}, False)):
+        browser = desk(FakeBackend({STATUS.verb: status}))
+        browser.login()
+        text = browser.ask("GET", "/health").text
+        assert ("Connection &lt;refused&gt;." in text) is there
+        assert ("3, for up to 1 min" in text) is there
+        assert ('id="team-title"' in text) is there
 
 
 def test_a_page_that_asks_by_itself_does_not_take_what_is_said_of_a_change() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.sqlite.store import SqliteStore
+from khive_supervisor.sqlite.team import waiting
 from khive_supervisor.sqlite.team.waiting import WaitingTable
 from khive_supervisor.team.waiting import CallerData, CallTime, NewWaitingCall
 
@@ -110,6 +112,15 @@ class WaitingCalls(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.store.close()
         self.directory.cleanup()
+
+
+def test_the_first_calls_are_found_without_a_look_at_all_others(tmp_path: Path) -> None:
+    with SqliteStore(str(tmp_path / "khive.db")) as store:
+        opened = WaitingTable(store.database, "n1", lambda: 0.0, lambda _: None, lambda _: None)
+        opened.keep(NewWaitingCall(CallTime(1, "b", 2), "v", "n", {}, CALLER))
+    with apsw.Connection(waiting.waiting_file(str(tmp_path / "khive.db"))) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {waiting._FIRST}", (20,)).fetchall()
+    assert [step for *_, step in plan] == ["SCAN calls"]
 
 
 WaitingCalls.TestCase.settings = settings(

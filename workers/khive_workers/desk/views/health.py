@@ -32,6 +32,7 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     return {
         "query": query,
         "status": status,
+        "team": _team(status.get("team")),
         "sizes": stats.get("bytes", {}),
         "entries": stats.get("entries", {}),
         "kinds": stats.get("by_kind", {}),
@@ -44,6 +45,12 @@ def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
         "reloads": counters.get("reloads", {}),
         "now": now,
     }
+
+
+def _team(found: object) -> JsonObject:
+    """Return how it stands with a team's server; nothing where the store is this machine's own."""
+    team = found if isinstance(found, dict) else {}
+    return {} if team.get("state", "off") == "off" else team
 
 
 class Latency(NamedTuple):
