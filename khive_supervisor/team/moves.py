@@ -68,6 +68,8 @@ class Moved(TypedDict):
     #: How long a round trip took; connections that there are, and how many there can be.
     milliseconds: NotRequired[float]
     connections: NotRequired[list[int]]
+    #: The role and the process at the server that keep the turn to write; none: nobody does.
+    turn_held_by: NotRequired[list[str]]
     #: Heads that nodes have published.
     heads: NotRequired[list[PublishedHeadRow]]
 

@@ -83,6 +83,16 @@ def _server(config: Config) -> Iterable[Check]:
         yield Check(
             "team rights", "ok", "The role may do all that a node does; no extension needed"
         )
+    if held := found.get("turn_held_by"):
+        role, process = held
+        why = (
+            f"The role {role} holds it (the server's process {process}): no other member can write."
+        )
+        fix = (
+            f"If that goes on, in psql: SELECT pg_terminate_backend({process}); and where it is no "
+            f"accident: khive-supervisor team revoke {role} '*'"
+        )
+        yield Check("team turn", "fail", "The turn to write is kept from all", why, fix)
     told = f"{found.get('milliseconds')} ms a round trip; {used} of {most} connections in use"
     slow = found.get("milliseconds", 0.0) > ROUND_TRIP_WARN
     if most and used > most * CONNECTIONS_WARN:

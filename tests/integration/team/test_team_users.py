@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from khive_workers.team.server import TURN_KEY
 from khive_workers.team.tables import MEMBER_MAY
 from member_support import CHANGE, NEXT, begin, entry, files, give, shown, texts
 from support import wait_until
@@ -250,6 +251,23 @@ def test_doctor_knows_what_a_role_lacks_and_how_to_give_it(team: dict[str, Node]
         for statement in given:
             connection.execute(statement.encode())
     assert lacks() == []
+
+
+@pytest.mark.long
+def test_doctor_says_who_keeps_the_turn_from_all_others(team: dict[str, Node]) -> None:
+    def held() -> list[str]:
+        found = errand.run(team["khive"].config, "check", variables=team["khive"].environment)
+        return found["turn_held_by"]
+
+    assert held() == []
+    for statement in (
+        f"SELECT pg_advisory_lock({TURN_KEY})",
+        "SELECT FROM khive.head FOR UPDATE",
+    ):
+        with psycopg.connect(team["bob"].url) as connection:
+            connection.execute(statement.encode())
+            pid = connection.info.backend_pid
+            assert held() == ["bob", str(pid)]
 
 
 def test_a_role_that_there_is_not_is_the_callers_mistake(owned: dict[str, Node]) -> None:

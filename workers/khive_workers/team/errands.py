@@ -185,7 +185,9 @@ def _check(server: TeamServer, _config: Config, _file: str) -> Moved:
         server.ask("SELECT 1")
         took.append((time.perf_counter() - began) * 1000)
     grants = tables.missing_grants(server)
-    missing = tables.complete(server) if not grants and tables.exist(server) else []
+    there = not grants and tables.exist(server)
+    missing = tables.complete(server) if there else []
+    holder = nodes.turn_holder(server) if there else None
     return Moved(
         server=server.host,
         entries=0,
@@ -194,6 +196,7 @@ def _check(server: TeamServer, _config: Config, _file: str) -> Moved:
         missing=missing,
         milliseconds=round(min(took), 1),
         connections=[int(used), int(most)],
+        turn_held_by=[holder.role, str(holder.process)] if holder is not None else [],
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from khive_supervisor import __version__
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.team.moves import PurgeOfTeam
-from khive_workers.team.server import TeamServer
+from khive_workers.team.server import TURN_KEY, ServerRefuses, TeamServer
 
 #: What a node's connection is called at the server, before its name.
 PREFIX = "khive "
@@ -23,6 +23,42 @@ class TeamNode:
     number: int
     release: str
     seconds: float
+
+
+#: How long `doctor` waits for the turn to write: longer than turns that follow each other take.
+_TURN_WITHIN = "3s"
+#: Who has the turn, or the head of the log, and waits for nothing.
+_HOLDERS = f"""
+    SELECT a.usename::text, a.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.granted AND a.datname = current_database() AND a.pid <> pg_backend_pid()
+        AND NOT EXISTS (SELECT FROM pg_locks AS w WHERE w.pid = l.pid AND NOT w.granted)
+        AND (l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid::bigint = {TURN_KEY >> 32}
+                AND l.objid::bigint = {TURN_KEY & 0xFFFFFFFF}
+            OR l.locktype = 'relation' AND l.relation = 'khive.head'::regclass
+                AND l.mode IN ('RowShareLock', 'RowExclusiveLock'))
+    LIMIT 1"""  # noqa: S608 - numbers of ours
+
+
+@dataclass(frozen=True, slots=True)
+class TurnHolder:
+    """Who has kept the turn to write from all others for seconds."""
+
+    role: str
+    process: int
+
+
+def turn_holder(server: TeamServer) -> TurnHolder | None:
+    """Return who keeps the turn for longer than a write takes; None: nobody does."""
+    server.ask(f"SET lock_timeout = '{_TURN_WITHIN}'")
+    try:
+        server.ask(
+            f"BEGIN; SELECT pg_advisory_xact_lock({TURN_KEY}); SELECT FROM khive.head FOR UPDATE; "  # noqa: S608 - a number of ours
+            "ROLLBACK"
+        )
+    except ServerRefuses:
+        rows = server.ask(_HOLDERS)
+        return TurnHolder(str(rows[0][0]), int(rows[0][1])) if rows else None
+    return None
 
 
 def connected(server: TeamServer) -> list[str]:

@@ -41,14 +41,18 @@ _ACKNOWLEDGED = 5000
 #: Told with the number of a change; one without a number may be any.
 _ANY = 1 << 62
 _DIGITS = 18
+_CONNECTING = (
+    "Look at the address in `store.url`, at the password (~/.pgpass, which nobody else may read) "
+    "and at the server's pg_hba.conf. A node that has joined tries again by itself."
+)
 #: The key of the advisory lock of whoever writes: unlike that of a row, it is given in the order in
 #: which it was asked for, and may be kept from one transaction to the next.
-_TURN_KEY = 7_310_552_003
+TURN_KEY = 7_310_552_003
 _BEGIN: Step = ("BEGIN", ())
 _COMMIT: Step = ("COMMIT", ())
 _ROLLBACK: Step = ("ROLLBACK", ())
-_QUEUE: Step = (f"SELECT pg_advisory_lock({_TURN_KEY})", ())
-_LEAVE: Step = (f"SELECT pg_advisory_unlock({_TURN_KEY})", ())
+_QUEUE: Step = (f"SELECT pg_advisory_lock({TURN_KEY})", ())
+_LEAVE: Step = (f"SELECT pg_advisory_unlock({TURN_KEY})", ())
 #: By its text, so that a server without that column says nothing; in the row itself, so that it is
 #: what it is once the row is locked.
 _DIVIDED_SINCE = "(to_jsonb(head) ->> 'divided_since')::bigint"
@@ -174,7 +178,7 @@ class TeamServer:
         except psycopg.Error as error:
             if trust.is_about(str(error)):
                 raise ServerRefuses(_words(error), hint=trust.HINT) from None
-            raise _away(error) from None
+            raise ServerAway(_words(error), hint=_CONNECTING) from None
         if found.info.server_version < OLDEST * 10000:
             found.close()
             raise ServerRefuses(
@@ -450,6 +454,10 @@ def _translated(server: TeamServer | None = None) -> Iterator[None]:
             server.close() if lost else server.roll_back()
         if lost or (error.sqlstate or "").startswith(("57P", "08")):
             raise _away(error) from None
+        if isinstance(error, psycopg.errors.InsufficientPrivilege) and server is not None:
+            user = server._connection.info.user
+            hint = f"The team's owner gives rights: khive-supervisor team grant {user} NAMESPACE."
+            raise ServerRefuses(_words(error), hint=hint) from None
         raise ServerRefuses(_words(error), hint="Try again; the log has more.") from None
 
 
