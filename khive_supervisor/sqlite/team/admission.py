@@ -86,6 +86,8 @@ class PartAdmission:
             return row.name == "audit_of_nodes" and self._splitter.value(row, "origin") == node
         if row.op != "INSERT":
             return self._splitter.part_there(row) in (None, name)
+        if self._splitter.part_there(row) is not None:
+            return False  # and whose it is stays as it was
         for table, id_ in list(self._splitter.named(row))[:1]:
             if self._splitter.part_of_there(table, id_) not in (None, name):
                 return False

@@ -145,9 +145,12 @@ def test_a_change_of_a_members_own_making_stops_and_opens_nothing(team: dict[str
             changes = made(alice, statements)
             assert changes
             logged(bob, his.node, {"": b"", part: changes})
+        taken = made(bob, _COPIED.format(hidden.id))  # where that number is not known to be taken
+        logged(bob, his.node, {"": b"", "open": taken})
         logged(bob, his.node, {"": b"no changeset"})
         hers.catch_up()
         assert hers.entries.get([hidden.id])[0].namespace == "closed"
+        assert hers.entries.members([hidden.id]) == {hidden.id: "alice"}
         assert {name: shown(alice)[name] for name in before} == before
         assert hers.database.value("SELECT count(*) FROM audit_of_nodes WHERE seq = 99") == 0
         assert hers.database.value("SELECT count(*) FROM outbox_channels") == 0
