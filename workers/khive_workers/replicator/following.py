@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from khive_supervisor.errors import StoreError
+from khive_supervisor.freshness import Token
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import offices, replica
 from khive_supervisor.sqlite.team.applying import Applier
@@ -25,7 +26,7 @@ from khive_supervisor.team.parts import Rights
 from khive_workers.replicator import retaking
 from khive_workers.replicator.offices import OfficeLocks
 from khive_workers.replicator.scrubbing import PurgeFollower
-from khive_workers.team import bases, members, nodes, tables
+from khive_workers.team import members, nodes, tables
 from khive_workers.team.heads import HeadExchange
 from khive_workers.team.server import TeamServer, boottime
 
@@ -38,12 +39,14 @@ class Following:
 
     Attributes:
         problem: why it cannot go on; empty while it can.
+        here: how far the replica was at the last look, or is since changes were applied.
     """
 
     def __init__(
         self, store: SqliteStore, row: Replica, boot: Callable[[], str] = lease.boot_id
     ) -> None:
         self.problem = ""
+        self.here = row.position
         self._store = store
         self._row = row
         self._boot = boot
@@ -64,6 +67,9 @@ class Following:
         self._peers_of: TeamServer | None = None
         self._offices = OfficeLocks(store)
         self._heads = HeadExchange(store.audit, row.node)
+        #: What was committed to the replica when it was last read, and what that found.
+        self._token: Token | None = None
+        self._wanted: Collection[str] = ()
         #: The last change that a writer of this node was told to commit.
         self._accepted: LogPosition | None = None
 
@@ -97,7 +103,7 @@ class Following:
     def apply(self, changes: list[LoggedChange]) -> LogPosition:
         """Apply changes; return the position that leads to."""
         self._accepted = None
-        here = self._applier.apply(changes)
+        self.here = here = self._applier.apply(changes)
         self._head = max(self._head, here.number)
         if self._applier.purged:
             self.purges.applied(self._applier.purged)
@@ -124,8 +130,14 @@ class Following:
             StoreRefused: it may see nothing, and its replica has nothing.
             StoreError: it is another team's, or has lost what this node has seen.
         """
-        here = self.position()
-        found = server.look(here.number)
+        here, wanted = self._own()
+        stands = self._schema >= CHAINS_SINCE and self._row.rights.full
+        # Not while anything is wrong here: another node is to have them then.
+        tries = self._offices.tries(wanted) if stands and not self.problem else {}
+        found = server.look(here.number, *tries.values())
+        tried = dict(zip(tries, found.more, strict=True))
+        if stands:
+            self._offices.stand(server, wanted, tried)
         self._check_rights(found.rights)
         if found.team != self._row.server:
             raise StoreError(
@@ -135,14 +147,20 @@ class Following:
         check_head(here, found.number, found.there)
         self._head = found.number
         self._follow_member(found.rights)
-        if self._schema >= CHAINS_SINCE and self._row.rights.full:
-            self._offices.stand(server)
         if (ahead := self._clock.take(found.sample)) is not None:
             self._note(lambda row: replace(row, boot=self._boot(), ahead=ahead))
         self._look_around(server, here.number)
         self.purges.step(server)
         _touch(self._heard)
         return found.number
+
+    def _own(self) -> tuple[LogPosition, Collection[str]]:
+        """Return how far the replica is, and which offices are wanted, read if it was written."""
+        token = self._store.change_token()
+        if token is None or token != self._token:
+            self.here, self._wanted = self.position(), offices.wanted(self._store.database)
+            self._token = token
+        return self.here, self._wanted
 
     def _note(self, what: Callable[[Replica], Replica]) -> None:
         """Write something down in the replica's row."""
@@ -166,29 +184,23 @@ class Following:
         self._until_peers -= 1
         if self._until_peers >= 0:
             return
-        self._peers, self._until_peers = nodes.connected(server), 10
+        self._until_peers = 10
         self._kept = retaking.kept_copies(self._store.path)
-        base = bases.newest(server)
-        self._base = base.position.number if base is not None else 0
-        self._to_slice = (
-            base is not None
-            and members.need_slices(server)
-            and not bases.sliced(server, base)
-            and here >= server.divided_since()
-        )
-        self._to_forget = nodes.newest_purge(server, here) > self._base
         tables.have_members(server)
         if self._peers_of is not server:
             tables.complete(server)
             self._peers_of = server
         tables.have_guards(server)
         self._tell(server, here)
-        self.purges.look(server, here)
+        view = nodes.view(server, self._row.node, here)
+        self._peers, self._base = view.peers, view.base
+        self._to_slice, self._to_forget = view.to_slice, view.purged > view.base
+        self.purges.look(view.waiting)
         if self._schema >= CHAINS_SINCE:
             self._heads.exchange(server, here)
-        if (schema := nodes.schema(server)) > self._schema:
-            self._note(lambda row: replace(row, schema=schema))
-            self._schema = schema
+        if view.schema > self._schema:
+            self._note(lambda row: replace(row, schema=view.schema))
+            self._schema = view.schema
 
     def _tell(self, server: TeamServer, here: int) -> None:
         """Say how far this node has come, and now and then that it is there at all."""
@@ -209,7 +221,7 @@ class Following:
         """
         if not self._row.rights.full:
             return False
-        return self._to_slice or self._to_forget or base_is_due(self.position().number, self._base)
+        return self._to_slice or self._to_forget or base_is_due(self.here.number, self._base)
 
     def _check_rights(self, now: Rights) -> None:
         if now.namespaces != self._row.rights.namespaces:
@@ -224,14 +236,14 @@ class Following:
         found = retaking.retake(server, self._store, keep=keep)
         row = self._store.replica()
         assert row is not None
-        self._row = row
+        self._row, self.here = row, row.position
         self._undivided = row.undivided
         self._kept = retaking.kept_copies(self._store.path)
         return found
 
     def numbers(self) -> dict[str, object]:
         """Return what is told of it: numbers and the nodes that are connected."""
-        here = self.position().number
+        here = self.here.number
         return {
             "number": here,
             "behind": max(0, self._head - here),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from khive_supervisor import logs
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import offices
+from khive_workers.team.pipeline import ResultRow, Step
 from khive_workers.team.server import TeamServer
 
 log = logs.get("khive.replicator")
 
 #: The first of the two keys of such a lock; the other one is made of the office's name.
 _CLASS = 731_055_203
+_TRY = f"SELECT pg_try_advisory_lock({_CLASS}, hashtext($1::text))"
 
 
 class OfficeLocks:
@@ -26,26 +30,28 @@ class OfficeLocks:
         """The offices that this node holds."""
         return sorted(self._held)
 
-    def stand(self, server: TeamServer) -> None:
-        """Try for those that are wanted and not held, and let go of what is wanted no more.
+    def tries(self, wanted: Collection[str]) -> dict[str, Step]:
+        """Return what is to be asked for each office that is wanted and not held."""
+        return {one: (_TRY, (one.encode(),)) for one in sorted(set(wanted) - self._held)}
+
+    def stand(
+        self, server: TeamServer, wanted: Collection[str], tried: Mapping[str, list[ResultRow]]
+    ) -> None:
+        """Take those in whose try has succeeded, and let go of what is wanted no more.
 
         Raises:
             ServerAway, ServerRefuses: nobody knows; what is held ends with the connection.
         """
-        wanted = set(offices.wanted(self._store.database))
-        if wanted == self._held:
+        got = {office for office, rows in tried.items() if rows[0][0] == b"\x01"}
+        over = self._held - set(wanted)
+        if not got and not over:
             return
-        before = set(self._held)
-        for office in self._held - wanted:
+        self._held |= got
+        for office in over:
             server.ask("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_CLASS, office))
             self._held.discard(office)
-        for office in sorted(wanted - self._held):
-            ask = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
-            if server.ask(ask, (_CLASS, office))[0][0]:
-                self._held.add(office)
-        if self._held != before:
-            log.info("team.offices", held=sorted(self._held))
-            self._note()
+        log.info("team.offices", held=sorted(self._held))
+        self._note()
 
     def lost(self) -> None:
         """The connection has ended, and all locks with it."""

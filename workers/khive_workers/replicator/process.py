@@ -202,9 +202,9 @@ class Replicator:
             if server is not None:
                 self._mend(server)
                 head = self._following.look(server)
-                if head != self._following.position().number:
+                if head != self._following.here.number:
                     self._follow(server)
-                check_caught_up(self._following.position().number, head)
+                    check_caught_up(self._following.position().number, head)
                 self._following.problem = ""
                 if self._following.base_is_due():
                     self._renewal.begin()

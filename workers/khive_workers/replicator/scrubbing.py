@@ -15,6 +15,7 @@ from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team.applying import PurgedEntries
 from khive_workers.replicator.renewal import PoliteErrand
 from khive_workers.team import nodes
+from khive_workers.team.nodes import WaitingPurge
 from khive_workers.team.server import TeamServer
 
 #: Bytes of a piece of a text that is looked for, and pieces in all.
@@ -59,9 +60,8 @@ class PurgeFollower:
         for one in purged:
             self._pieces.setdefault(one.number, []).extend(_pieces_of(one.texts))
 
-    def look(self, server: TeamServer, here: int) -> None:
-        """Find out what is to be done; raises what the server does."""
-        found = nodes.waiting_purges(server, self._node, here)
+    def look(self, found: Sequence[WaitingPurge]) -> None:
+        """Find out what is to be done about the purges that are not confirmed."""
         if not found or (self._pending is not None and self._pending.number == found[-1].number):
             return
         known = all(one.number > self._begun_at or one.node == self._node for one in found)

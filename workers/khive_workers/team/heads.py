@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from khive_supervisor import logs
 from khive_supervisor.audit.chain import Head
 from khive_supervisor.audit.several import PublishedHead
@@ -9,6 +11,12 @@ from khive_supervisor.store.audit import AuditLog
 from khive_workers.team.server import ServerRefuses, TeamServer
 
 log = logs.get("khive.replicator")
+
+_NEWEST = """
+    SELECT coalesce(json_agg(json_build_array(origin, seq, hash, number)), '[]')::text
+    FROM (SELECT DISTINCT ON (origin) origin, seq, encode(hash, 'hex') AS hash, number
+          FROM khive.heads ORDER BY origin, day DESC) AS newest
+"""
 
 
 def publish(server: TeamServer, head: Head, number: int) -> None:
@@ -24,14 +32,23 @@ def publish(server: TeamServer, head: Head, number: int) -> None:
     )
 
 
-def published(server: TeamServer, *, newest: bool = False) -> list[PublishedHead]:
-    """Return the heads that the server holds; `newest`: only the last one of each chain."""
-    only = "DISTINCT ON (origin)" if newest else ""
-    rows = server.ask(
-        f"SELECT {only} origin, seq, hash, number FROM khive.heads "  # noqa: S608 - our own words
-        "ORDER BY origin, day DESC"
-    )
-    return [PublishedHead(Head(seq, bytes(found), o), number) for o, seq, found, number in rows]
+def published(server: TeamServer) -> list[PublishedHead]:
+    """Return the heads that the server holds."""
+    return [
+        PublishedHead(Head(seq, bytes(found), origin), number)
+        for origin, seq, found, number in server.ask(
+            "SELECT origin, seq, hash, number FROM khive.heads ORDER BY origin, day DESC"
+        )
+    ]
+
+
+def newest(server: TeamServer) -> list[PublishedHead]:
+    """Return the last head of each chain that the server holds."""
+    (((found,),),) = server.exchange((_NEWEST, ()))
+    return [
+        PublishedHead(Head(seq, bytes.fromhex(hashed), origin), number)
+        for origin, seq, hashed, number in json.loads(found or b"[]")
+    ]
 
 
 class HeadExchange:
@@ -65,7 +82,7 @@ class HeadExchange:
             publish(server, own, here)
             self._said = own
         problems = []
-        for one in published(server, newest=True):
+        for one in newest(server):
             if one.number > here or self._looked.get(one.head.origin) == one:
                 continue
             if problem := _misfit(self._chains, one.head):

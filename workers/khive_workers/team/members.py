@@ -26,16 +26,18 @@ def check_any(found: Rights) -> None:
         )
 
 
+#: Whether anybody may see some namespaces, but not all.
+SOME_ALONE = (
+    "EXISTS (SELECT FROM khive.rights AS r WHERE namespace <> '*' AND NOT EXISTS "
+    "(SELECT FROM khive.rights WHERE member = r.member AND namespace = '*'))"
+)
+
+
 def need_slices(server: TeamServer) -> bool:
     """Return whether anybody may see some namespaces, but not all."""
     if not tables.have_members(server):
         return False
-    return bool(
-        server.ask(
-            "SELECT EXISTS (SELECT FROM khive.rights AS r WHERE namespace <> '*' AND NOT EXISTS "
-            "(SELECT FROM khive.rights WHERE member = r.member AND namespace = '*'))"
-        )[0][0]
-    )
+    return bool(server.ask(f"SELECT {SOME_ALONE}")[0][0])
 
 
 def grant(server: TeamServer, member: str, namespace: str) -> None:

@@ -1,18 +1,49 @@
 """The nodes of a team as the server knows them: how far each has come, what each has confirmed."""
 
+# ruff: noqa: S608 - statements are put together from this module's constants
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from khive_supervisor import __version__
 from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.team.moves import PurgeOfTeam
-from khive_workers.team.server import TURN_KEY, ServerRefuses, TeamServer
+from khive_workers.team.members import SOME_ALONE
+from khive_workers.team.server import DIVIDED_SINCE, TURN_KEY, ServerRefuses, TeamServer
 
 #: What a node's connection is called at the server, before its name.
 PREFIX = "khive "
 #: Days after which nobody waits for a node that has not been heard of to be upgraded.
 MISSED_AFTER = 7
+
+
+_WITH_CONNECTED = (
+    f"WITH connected AS (SELECT DISTINCT substr(application_name, {len(PREFIX) + 1}) AS name "
+    f"FROM pg_stat_activity WHERE starts_with(application_name, '{PREFIX}') "
+    "AND datname = current_database())"
+)
+_OLDEST_SCHEMA = (
+    "(SELECT min(schema) FROM khive.nodes WHERE "
+    f"at > clock_timestamp() - {MISSED_AFTER} * interval '1 day' "
+    "OR name IN (SELECT name FROM connected))"
+)
+_VIEW = f"""
+    {_WITH_CONNECTED}, base AS
+        (SELECT id, number FROM khive.base WHERE ready ORDER BY id DESC LIMIT 1)
+    SELECT json_build_array(
+        (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM connected),
+        {_OLDEST_SCHEMA},
+        (SELECT number FROM base),
+        EXISTS (SELECT FROM khive.slices WHERE base = (SELECT id FROM base) AND namespace = ''),
+        {SOME_ALONE},
+        (SELECT coalesce({DIVIDED_SINCE}, 0) FROM khive.head AS head),
+        (SELECT max(number) FROM khive.purges WHERE number <= $2::bigint),
+        (SELECT coalesce(json_agg(json_build_array(p.number, p.node) ORDER BY p.number), '[]')
+            FROM khive.purges AS p JOIN khive.nodes AS n ON n.name = $1::text
+            WHERE p.number > n.purged AND p.number <= $2::bigint)
+    )::text
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +67,7 @@ _HOLDERS = f"""
                 AND l.objid::bigint = {TURN_KEY & 0xFFFFFFFF}
             OR l.locktype = 'relation' AND l.relation = 'khive.head'::regclass
                 AND l.mode IN ('RowShareLock', 'RowExclusiveLock'))
-    LIMIT 1"""  # noqa: S608 - numbers of ours
+    LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +83,7 @@ def turn_holder(server: TeamServer) -> TurnHolder | None:
     server.ask(f"SET lock_timeout = '{_TURN_WITHIN}'")
     try:
         server.ask(
-            f"BEGIN; SELECT pg_advisory_xact_lock({TURN_KEY}); SELECT FROM khive.head FOR UPDATE; "  # noqa: S608 - a number of ours
+            f"BEGIN; SELECT pg_advisory_xact_lock({TURN_KEY}); SELECT FROM khive.head FOR UPDATE; "
             "ROLLBACK"
         )
     except ServerRefuses:
@@ -61,26 +92,45 @@ def turn_holder(server: TeamServer) -> TurnHolder | None:
     return None
 
 
-def connected(server: TeamServer) -> list[str]:
-    """Return the names of the nodes that are connected."""
-    rows = server.ask(
-        "SELECT DISTINCT substr(application_name, 7) FROM pg_stat_activity "
-        "WHERE application_name LIKE 'khive %%' AND datname = current_database() ORDER BY 1",
-        (),
-    )
-    return [name for (name,) in rows]
-
-
 def schema(server: TeamServer) -> int:
     """Return the newest schema that all nodes know which are there, or were in the last days."""
-    rows = server.ask(
-        "SELECT coalesce(min(schema), %s) FROM khive.nodes WHERE at > clock_timestamp() - "
-        "%s * interval '1 day' OR name IN (SELECT substr(application_name, 7) FROM "
-        "pg_stat_activity WHERE application_name LIKE 'khive %%' "
-        "AND datname = current_database())",
-        (NEWEST, MISSED_AFTER),
+    return int(server.ask(f"{_WITH_CONNECTED} SELECT {_OLDEST_SCHEMA}")[0][0] or NEWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamView:
+    """What a node sees of its team, now and then.
+
+    Attributes:
+        peers: the nodes that are connected.
+        schema: as `schema` returns it.
+        base: the number of the newest base; 0: there is none.
+        to_slice: somebody needs that base in slices, and it is not there in them.
+        purged: the last purge up to what the node has; 0: there was none.
+        waiting: the purges that it has not confirmed, in their order.
+    """
+
+    peers: list[str]
+    schema: int
+    base: int
+    to_slice: bool
+    purged: int
+    waiting: list[WaitingPurge]
+
+
+def view(server: TeamServer, node: str, here: int) -> TeamView:
+    """Return what a node sees that has come to a change, all of it by one statement."""
+    (((found,),),) = server.exchange((_VIEW, (node.encode(), here.to_bytes(8, "big"))))
+    peers, oldest, base, sliced, some_alone, divided, purged, waiting = json.loads(found or b"[]")
+    sliced = base is None or (sliced and base >= divided)
+    return TeamView(
+        peers=peers,
+        schema=oldest or NEWEST,
+        base=base or 0,
+        to_slice=some_alone and not sliced and here >= divided,
+        purged=purged or 0,
+        waiting=[WaitingPurge(*one) for one in waiting],
     )
-    return int(rows[0][0])
 
 
 def tell(server: TeamServer, node: str, number: int) -> None:
@@ -111,16 +161,6 @@ class WaitingPurge:
 
     number: int
     node: str
-
-
-def waiting_purges(server: TeamServer, node: str, here: int) -> list[WaitingPurge]:
-    """Return the purges up to a change that a node has not confirmed, in their order."""
-    rows = server.ask(
-        "SELECT p.number, p.node FROM khive.purges AS p JOIN khive.nodes AS n ON n.name = %s "
-        "WHERE p.number > n.purged AND p.number <= %s ORDER BY p.number",
-        (node, here),
-    )
-    return [WaitingPurge(*row) for row in rows]
 
 
 def confirm_purge(server: TeamServer, node: str, number: int) -> None:

@@ -55,10 +55,10 @@ _QUEUE: Step = (f"SELECT pg_advisory_lock({TURN_KEY})", ())
 _LEAVE: Step = (f"SELECT pg_advisory_unlock({TURN_KEY})", ())
 #: By its text, so that a server without that column says nothing; in the row itself, so that it is
 #: what it is once the row is locked.
-_DIVIDED_SINCE = "(to_jsonb(head) ->> 'divided_since')::bigint"
+DIVIDED_SINCE = "(to_jsonb(head) ->> 'divided_since')::bigint"
 _HEAD = (
     "SELECT number, (SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1), "
-    f"coalesce({_DIVIDED_SINCE} > number, false) FROM khive.head AS head FOR UPDATE"
+    f"coalesce({DIVIDED_SINCE} > number, false) FROM khive.head AS head FOR UPDATE"
 )
 #: The next changes after a number; parts that this member may not see are not among the rows.
 _NEWER = (
@@ -66,11 +66,13 @@ _NEWER = (
     "WHERE number > $1::bigint {}ORDER BY number, part"
 )
 _BATCHED = f"AND number < (SELECT min(number) FROM khive.log WHERE number > $1::bigint) + {BATCH} "
+#: With rights, where the server knows members.
 _LOOK = (
     "SELECT number, team::text, extract(epoch FROM clock_timestamp())::float8, "
-    "(SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1) FROM khive.head"
+    "(SELECT nonce FROM khive.log WHERE number = $1::bigint LIMIT 1){} FROM khive.head"
 )
-_RIGHTS = "SELECT current_user::text, array_to_json(khive.rights_of(current_user))::text"
+_RIGHTS = ", current_user::text, array_to_json(khive.rights_of(current_user))::text"
+_LOOK_ALONE, _LOOK_WITH_RIGHTS = _LOOK.format(""), _LOOK.format(_RIGHTS)
 _LOG = (
     "INSERT INTO khive.log (number, node, schema, nonce, part, changes, marks) "
     "VALUES ($1::bigint, $2::text, $3::integer, $4::uuid, $5::text, $6::bytea, $7::text)"
@@ -99,6 +101,7 @@ class ServerLook:
         sample: the server's time.
         there: the nonce of the change that was asked for.
         rights: what this connection's role may see; all, where the server knows no members yet.
+        more: the rows of each other statement that was asked.
     """
 
     number: int
@@ -106,6 +109,7 @@ class ServerLook:
     sample: Sample
     there: bytes | None
     rights: Rights
+    more: tuple[list[ResultRow], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,19 +241,27 @@ class TeamServer:
                 self._note(notify)
         return self._told
 
-    def look(self, position: int) -> ServerLook:
-        """Return the newest number, whose it is, the nonce of a change, and the server's time."""
-        with _translated(self):
-            before = boottime()
-            asked = [(_RIGHTS, ())] if self.has_members else []
-            rows, *rights = self._exchange((_LOOK, (_number(position),)), *asked)
-            after = boottime()
+    def look(self, position: int, *more: Step) -> ServerLook:
+        """Return the newest number, whose it is, the nonce of a change, and the server's time.
+
+        `more` is asked in the same breath.
+        """
+        sql = _LOOK_WITH_RIGHTS if self.has_members else _LOOK_ALONE
+        before = boottime()
+        rows, *others = self.exchange((sql, (_number(position),)), *more)
+        after = boottime()
         if not rows:
             raise ServerRefuses("The server holds no team's store.", hint="Join it anew.")
-        number, team, at, there = rows[0]
+        number, team, at, there, *rights = rows[0]
         (seconds,) = struct.unpack(">d", at or b"")
-        sample = Sample(before, after, seconds)
-        return ServerLook(_int(number), _text(team), sample, there, _rights_of(rights))
+        return ServerLook(
+            _int(number),
+            _text(team),
+            Sample(before, after, seconds),
+            there,
+            _rights_of(*rights) if rights else Rights(),
+            tuple(others),
+        )
 
     def divided_since(self) -> int:
         """Return the number after which every change is in parts; one beyond all: none has to be.
@@ -257,13 +269,13 @@ class TeamServer:
         Raises:
             ServerAway, ServerRefuses: it could not be asked.
         """
-        found = self.ask(f"SELECT coalesce({_DIVIDED_SINCE}, 0) FROM khive.head AS head")
+        found = self.ask(f"SELECT coalesce({DIVIDED_SINCE}, 0) FROM khive.head AS head")
         return int(found[0][0]) if found else 0
 
     def newer(self, position: int) -> list[LoggedChange]:
         """Return the next changes after a number, a batch at most."""
         with _translated(self):
-            (rows,) = self._exchange((self._newer(_BATCHED), (_number(position),)))
+            (rows,) = self.exchange((self._newer(_BATCHED), (_number(position),)))
             return _changes(rows)
 
     def _newer(self, only: str = "") -> str:
@@ -354,7 +366,7 @@ class TeamServer:
         """
         with _translated(self):
             asked: Step = (_HEAD, (_number(change.number),))
-            _, ((number, there, _),), _ = self._exchange(_BEGIN, asked, _ROLLBACK)
+            _, ((number, there, _),), _ = self.exchange(_BEGIN, asked, _ROLLBACK)
         return has_change(change, _int(number), there)
 
     def check(self) -> None:
@@ -365,11 +377,17 @@ class TeamServer:
             while poll.poll(0):
                 raw.consume_input()
 
-    def _exchange(self, *steps: Step) -> list[list[ResultRow]]:
-        self._pipeline.send(steps)
-        return self._pipeline.receive()
-
     # --- anything else --------------------------------------------------------------------------
+
+    def exchange(self, *steps: Step) -> list[list[ResultRow]]:
+        """Return the rows of each statement: for what is asked all the time.
+
+        Raises:
+            ServerAway, ServerRefuses: as `ask`.
+        """
+        with _translated(self):
+            self._pipeline.send(steps)
+            return self._pipeline.receive()
 
     def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a statement of somebody else: bases, nodes; none if it has none.
@@ -433,12 +451,9 @@ def _int(data: bytes | None) -> int:
     return int.from_bytes(data or b"", "big")
 
 
-def _rights_of(found: Sequence[Sequence[ResultRow]]) -> Rights:
-    """Return the rights that `_RIGHTS` was answered with, if it was asked."""
-    for ((member, namespaces),) in found:
-        known = tuple(json.loads(namespaces or b"[]"))
-        return Rights(_text(member), (ALL,) if ALL in known else known)
-    return Rights()
+def _rights_of(member: bytes | None, namespaces: bytes | None) -> Rights:
+    known = tuple(json.loads(namespaces or b"[]"))
+    return Rights(_text(member), (ALL,) if ALL in known else known)
 
 
 @contextmanager
