@@ -66,10 +66,13 @@ def measure(context: Context) -> list[Row]:
         _contradictions(Memory(place / "pairs", model), "contradicting", "in ten styles"),
         _contradictions(Memory(place / "more", model), "changed", "in twelve styles"),
         _contradictions(Memory(place / "words", model), "other_words", "in quite other words"),
-        _same(place, model),
+        _contradictions(Memory(place / "daily", model), "everyday", "as day by day brings them"),
+        _same(Memory(place / "same", model), "same"),
+        _same(Memory(place / "again", model), "everyday_same"),
     ]
     rows.append(_both_hold(Memory(place / "both", model)))
-    rows.append(_asked_apart(Memory(place / "asked", model)))
+    rows.append(_asked_apart(Memory(place / "asked", model), "both_hold_asked"))
+    rows.append(_asked_apart(Memory(place / "apart", model), "everyday_both_hold"))
     for name, texts in _real(context):
         rows.append(_real_store(name, Memory(place / "real", model), texts))
     if context.chats is not None:
@@ -109,8 +112,8 @@ def _contradictions(memory: Memory, name: str, how: str) -> Row:
     )
 
 
-def _same(place: Path, model: MiniLM) -> Row:
-    memory, pairs = Memory(place / "same", model), rows_of("same")
+def _same(memory: Memory, name: str) -> Row:
+    pairs = rows_of(name)
     told = 0
     for old, new in pairs:
         memory.remember(old)
@@ -143,9 +146,9 @@ def _both_hold(memory: Memory) -> Row:
     )
 
 
-def _asked_apart(memory: Memory) -> Row:
+def _asked_apart(memory: Memory, name: str) -> Row:
     """What is alike and holds, of which each is asked for: its own comes first, and unmarked."""
-    pairs = rows_of("both_hold_asked")
+    pairs = rows_of(name)
     for one, other, _, _ in pairs:
         memory.remember(one)
         memory.remember(other)

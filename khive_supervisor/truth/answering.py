@@ -26,18 +26,18 @@ LONGEST = 300
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -0.852,
-        "older_stands_out": 8.488,
-        "newer_stands_out": 4.932,
-        "coverage": 3.076,
-        "more_coverage": -0.376,
-        "further": -0.509,
-        "words": -5.277,
-        "changes": 1.570,
-        "read": -1.417,
-        "rivals": -3.284,
-        "first": -2.297,
-        "named": 0.982,
+        "constant": -0.822,
+        "older_stands_out": 8.235,
+        "newer_stands_out": 5.086,
+        "coverage": 3.015,
+        "more_coverage": -0.380,
+        "further": -0.537,
+        "words": -5.129,
+        "changes": 1.548,
+        "read": -1.409,
+        "rivals": -3.304,
+        "first": -2.339,
+        "named": 1.020,
     }
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
@@ -158,13 +159,21 @@ def _parallel(newer: Sentence, older: Sentence) -> bool:
         return False
     apart = [(a, b) for a, b in zip(newer.order, older.order, strict=True) if a != b]
     first = newer.order.index(apart[0][0]) if apart else 0
-    if len(apart) < 2 or first > 1 or newer.order[first + 1 : first + 2] == apart[1][:1]:
+    turned = newer.negations % 2 != older.negations % 2
+    if len(apart) + turned < 2 or first > 1:
         return False
     new, old = apart[0]
     if new in older.said or old in newer.said:
         return False
     classes = (newer.values.get(new), older.values.get(old))
-    return classes == ((None, None) if first == 0 else ("number", "number"))
+    if len(apart) == 1:  # "GET calls are retried", "PUT calls are never retried"
+        return first == 0 and classes == (None, None)
+    if len(apart) == 2 and first == 1 and tuple(sorted(apart[1])) in _TURNED:
+        return classes == (None, None)  # "the name is required", "the phone is optional"
+    if newer.order[first + 1 : first + 2] == apart[1][:1]:
+        return False
+    named = first == 0 or (_is_name(newer.said[new]) and _is_name(older.said[old]))
+    return (named and classes == (None, None)) or (first == 1 and classes == ("number", "number"))
 
 
 def _otherwise(pair: _Pair) -> str:
@@ -252,11 +261,22 @@ def _word(pair: _Pair) -> str:
         return ""
     if pair.new.negations % 2 != pair.old.negations % 2:
         return ""
-    if not (pair.rest_new & pair.new.slots and pair.rest_old & pair.old.slots):
+    new = {pair.new.slots[one] for one in pair.rest_new & pair.new.slots.keys()}
+    old = {pair.old.slots[one] for one in pair.rest_old & pair.old.slots.keys()}
+    if not new or not old or _says_what(new, old) or _says_what(old, new):
         return ""
     if not (_last(pair) or (_first(pair) and _names(pair))):
         return ""
     return _change(pair, pair.rest_old, pair.rest_new)
+
+
+def _says_what(some: AbstractSet[str], others: AbstractSet[str]) -> bool:
+    """Return True if only the first says what something is: "is static", "is served by Netlify"."""
+    return some <= _COPULAS and others <= _PREPOSITIONS
+
+
+_COPULAS = frozenset(("is", "are", "was", "were"))
+_PREPOSITIONS = frozenset(("with", "by", "in", "on", "at", "to", "as", "from", "of", "through"))
 
 
 def _both_values(pair: _Pair) -> bool:
@@ -304,6 +324,7 @@ _OPPOSITES = [
     for a, b in [(classed(pair[0])[0], classed(pair[1])[0])]
     if a != b
 ]
+_TURNED = frozenset(tuple(sorted(pair)) for pair in _OPPOSITES)
 
 
 def _negated(pair: _Pair) -> str:
@@ -325,7 +346,7 @@ def _gone(pair: _Pair) -> str:
     rest = sum(0.5 if one in _WEAK else 1.0 for one in pair.shared - gone)
     if rest >= 1.0 and pair.cover >= 0.4:
         return f"no longer {_written(pair.old, gone)}"
-    named = {pair.old.order[0], *(pair.old.slots & {pair.old.order[-1]})}
+    named = {pair.old.order[0], *(pair.old.slots.keys() & {pair.old.order[-1]})}
     if named & gone or any(_is_name(pair.new.said.get(one, "")) for one in gone):
         return f"no longer {_written(pair.old, gone)}"
     return ""
@@ -344,7 +365,7 @@ def _state(pair: _Pair) -> str:
         return ""
     if _values_differ(pair) or not (pair.rest_new and pair.rest_old):
         return ""
-    if len(pair.rest_old) > 2 or not pair.rest_old & pair.old.slots:
+    if len(pair.rest_old) > 2 or not pair.rest_old & pair.old.slots.keys():
         return ""
     return _change(pair, pair.rest_old, pair.rest_new)
 

@@ -47,12 +47,14 @@ _BEFORE = (
     r"|(?:called|known as|exported as|named)"
     r"(?=[^.;]*\b(?:now|these days|from now)))\b"
     r"(?!\s(?:after|every|each|when(?:ever)?|once|if|daily|hourly|nightly|weekly|automatically)\b)"
+    r"|(?P<renamed>[\w./-]{2,40})\s+(?:is|are)\s+now\s+(?:simply\s+|just\s+)?"
+    r"(?:called|named|known as)\b"
     r"|(?P<turned>[\w-]*[./_-][\w./-]*)\s+became\b"
     r"|(?P<ended>[\w./-]{2,40})\s+"
     r"(?:(?:does|do)(?: not|n't) exist|exists? no|(?:was|were) torn down)\b"
     r"|(?:^|[.;,]\s)(?P<who>[A-Z]\w+) (?:left|quit|moved to another|has moved to another)\b"
 )
-_NAMED_BEFORE = ("before", "turned", "ended", "who")
+_NAMED_BEFORE = ("before", "renamed", "turned", "ended", "who")
 _RETIRED_AFTER = re.compile(_AFTER, re.IGNORECASE)
 _RETIRED = re.compile(f"{_AFTER}|{_BEFORE}", re.IGNORECASE)
 #: Without one of these there is nothing to find, which the expressions take long to say.
@@ -95,6 +97,8 @@ _COMPARED = re.compile(
 )
 #: The language, where it is no verb.
 _GO = re.compile(r"(?<=[\w,:] )Go\b")
+#: Letters of a function word that is a name where it is written in capitals.
+_LENGTHS_OF_NAMES = (2, 3)
 #: What leads to something that narrows; and of these, what leads to whose or what for it is.
 _PLACES, _WHOSE = ("for", "of", "in", "on", "at", "with"), ("for", "of")
 _SWITCHED = ("turned", "switched", "set", "is", "are", "was", "were", "be")
@@ -112,8 +116,8 @@ class Sentence:
     `said` are its words' stems and its values, by the way they were written; `values` those of them
     that stand for an amount, a date or a place, by their class. `changes` is set by any sign of a
     change, `event` only by one that says that it has happened. `slots` are words that fill a place
-    ("is called x", "with x"). `scopes` are what narrows a word: which service, whose. `retired` are
-    the words that it says not to hold any more.
+    ("is called x", "with x"), each with what leads to it. `scopes` are what narrows a word: which
+    service, whose. `retired` are the words that it says not to hold any more.
     """
 
     said: dict[str, str]
@@ -121,7 +125,7 @@ class Sentence:
     negations: int
     changes: bool
     event: bool
-    slots: frozenset[str]
+    slots: Mapping[str, str]
     retired: frozenset[str]
     order: tuple[str, ...]
     scopes: Mapping[str, frozenset[str]]
@@ -169,7 +173,14 @@ def _stems_of(text: str) -> frozenset[str]:
     return frozenset(
         stem
         for token in _TOKEN.findall(_named(text))
-        if (stem := stemmed(token.lower())) and token.lower() not in words.FUNCTION_WORDS
+        if (stem := stemmed(token.lower())) and not _is_function_word(token)
+    )
+
+
+def _is_function_word(token: str, low: str = "") -> bool:
+    """Return True for a word without a meaning of its own; "GET", "US" and "IT" are names."""
+    return (low or token.lower()) in words.FUNCTION_WORDS and not (
+        token.isupper() and len(token) in _LENGTHS_OF_NAMES
     )
 
 
@@ -192,7 +203,7 @@ def _named(text: str) -> str:
 def _statement(text: str, retired: frozenset[str]) -> Sentence:
     said: dict[str, str] = {}
     values: dict[str, str] = {}
-    slots: set[str] = set()
+    slots: dict[str, str] = {}
     order: list[str] = []
     negations, changes, before, leads = 0, bool(retired), "", ""
     event = changes
@@ -206,17 +217,17 @@ def _statement(text: str, retired: frozenset[str]) -> Sentence:
         elif low in ("on", "off") and before in _SWITCHED:
             said[f"switched-{low}"] = low
             order.append(f"switched-{low}")
-        elif low and low not in words.FUNCTION_WORDS:
+        elif low and not _is_function_word(token, low):
             stem, kind = classed(low)
             said[stem] = token
             order.append(stem)
             if kind:
                 values[stem] = kind
             if _SLOT.search(before) or number == 0 or (token[0].isupper() and number):
-                slots.add(stem)
+                slots[stem] = before
         before, leads = low, before
     return Sentence(
-        said, values, negations, changes, event, frozenset(slots), retired, tuple(order),
+        said, values, negations, changes, event, slots, retired, tuple(order),
         _scopes(text), _compared(text),
     )  # fmt: skip
 
@@ -231,7 +242,8 @@ def _scopes(text: str) -> dict[str, frozenset[str]]:
     before, inside, leads = "", True, ""
     for token in _TOKEN.findall(text):
         low = token.lower().rstrip(".:-")
-        if low in words.FUNCTION_WORDS or low in words.NEGATIONS or low in words.CHANGES:
+        passing = _is_function_word(token, low)
+        if passing or low in words.NEGATIONS or low in words.CHANGES:
             inside = low in _PLACES or (inside and low in words.ARTICLES)
             leads = low if low in _WHOSE else leads if low in words.ARTICLES else ""
             before = ""

@@ -33,18 +33,18 @@ STEEPNESS = 20.0
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -2.769,
-        "cosine": 3.723,
-        "stands_out": 7.449,
-        "crowded": -6.335,
-        "subject": 4.436,
-        "subject_stands_out": 1.652,
-        "subject_crowded": -0.824,
-        "words": -4.463,
-        "length": -0.145,
-        "rivals": -3.161,
-        "first": -1.784,
-        "subject_word": 1.120,
+        "constant": -2.606,
+        "cosine": 3.771,
+        "stands_out": 7.428,
+        "crowded": -6.282,
+        "subject": 4.409,
+        "subject_stands_out": 1.723,
+        "subject_crowded": -0.933,
+        "words": -4.163,
+        "length": -0.168,
+        "rivals": -3.512,
+        "first": -1.615,
+        "subject_word": 1.017,
     }
 )
 
