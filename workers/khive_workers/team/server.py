@@ -469,7 +469,8 @@ def _translated(server: TeamServer | None = None) -> Iterator[None]:
             server.close() if lost else server.roll_back()
         if lost or (error.sqlstate or "").startswith(("57P", "08")):
             raise _away(error) from None
-        if isinstance(error, psycopg.errors.InsufficientPrivilege) and server is not None:
+        # What triggers refuse has the same state, and says what it is about.
+        if str(error).startswith("permission denied") and server is not None:
             user = server._connection.info.user
             hint = f"The team's owner gives rights: khive-supervisor team grant {user} NAMESPACE."
             raise ServerRefuses(_words(error), hint=hint) from None
