@@ -242,10 +242,17 @@ def _changed_text(answer: Mapping[str, Any]) -> str:
 @click.argument("entry")
 @click.argument("content", required=False)
 @click.option("--title", help="A short headline.")
+@click.option("--tag", "tags", multiple=True, help="A label to filter by; repeatable.")
+@click.option("--kind", help="semantic (default), episodic, or a word of your own.")
+@click.option("--salience", type=Number(), help="How much it matters, 0 to 1.")
+@click.option("--about", multiple=True, help="What it is about: path[::name[=value]]; repeatable.")
+@click.option("--valid-from", help="It holds from then (a local time); empty: no beginning.")
+@click.option("--valid-until", help="It holds until then, and is not found after; empty: no end.")
 @common_options
-def supersede(run: Invocation, entry: str, content: str | None, title: str | None) -> None:
+def supersede(run: Invocation, entry: str, content: str | None, **args: Any) -> None:
     """Replace the memory ENTRY by CONTENT, or standard input."""
-    given = {"id": entry, "content": text_of(content), "title": title}
+    times = {name: asked(args[name]) for name in ("valid_from", "valid_until")}
+    given = {"id": entry, "content": text_of(content), **args, **times}
     run.show("memory.supersede", superseded_text, **given)
 
 

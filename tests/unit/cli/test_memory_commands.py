@@ -35,6 +35,15 @@ def test_a_memory_s_life_on_the_command_line(khive: Khive) -> None:
     assert khive("forget", "m2", "--undo").output == "Restored: nothing. Unchanged: m2.\n"
 
 
+def test_a_correction_says_what_changes_beside_the_text(khive: Khive) -> None:
+    khive("remember", "the kettle is upstairs", "--tag", "a", "--valid-until", "2100-01-01")
+    khive("supersede", "m1", "the kettle is in the cellar", "--kind", "rule", "--valid-until", "")
+    whole = khive("get", "m2").output
+    assert "kind: rule\n" in whole
+    assert "tags: a\n" in whole
+    assert "valid_until" not in whole
+
+
 def test_what_is_known_already_says_what_was_added(khive: Khive) -> None:
     khive("remember", "the kettle is upstairs")
     lines = khive("remember", "the kettle is upstairs", "--tag", "a", "--tag", "b").output
