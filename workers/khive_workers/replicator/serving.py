@@ -51,6 +51,7 @@ class TurnServer:
             # What came with its last word in this turn may ask for the next one.
             self._writers.take(writer, alive=ServedTurn(self._host, self, writer).serve())
             self._turn_ended = time.monotonic()
+            self._ask_ahead()
             self._keep_promise()
 
     def another_waits(self) -> bool:
@@ -74,6 +75,15 @@ class TurnServer:
         until = time.monotonic() + AHEAD_FOR
         self._promised = (writer, position.number, until)
         return until
+
+    def _ask_ahead(self) -> None:
+        """Ask for the head that the next turn begins with, if the turn is kept."""
+        server = self._host.server()
+        if server is not None and server.in_turn:
+            try:
+                server.ask_for_lock(self._host.expected().number)
+            except KhiveError as error:
+                self._host.failed(error)
 
     def _keep_promise(self) -> None:
         """Let who was given the next turn ahead have it, if it is taken."""

@@ -295,8 +295,17 @@ class TeamServer:
             assert locked is not None, "the head was asked for"
             return locked
 
+    def ask_for_lock(self, position: int) -> None:
+        """Have the next `lock`, which is of the same position, wait less. Raises ServerAway.
+
+        That is after a change was accepted and not together with it: the server would do this
+        before its answer is read, where both get the same processor.
+        """
+        with _translated(self):
+            self._send_lock(position)
+
     def receive_lock(self) -> None:
-        """Have the next `lock` not wait, if the head was asked for with the last change.
+        """Have the next `lock` not wait, if the head was asked for.
 
         Raises:
             ServerAway, ServerRefuses: it is not held.
@@ -322,8 +331,7 @@ class TeamServer:
     def append(self, node: str, change: LoggedChange, *, again: bool = False) -> None:
         """Write the next change, tell all nodes, and let go of the head.
 
-        `again`: ask for the head after this change in the same breath; `lock` has to follow, and
-        waits for it.
+        `again`: nobody else may write before the next turn: `ask_for_lock` or `lock` has to follow.
 
         Raises:
             ServerAway: it is not known whether that was done.
@@ -334,11 +342,7 @@ class TeamServer:
             if change.purges:
                 logged.append((_PURGE, (_number(change.number), node.encode())))
             counted: Step = (_COUNT, (_number(change.number),))
-            if again:
-                self._pipeline.send([*logged, counted, _COMMIT])
-                self._send_lock(change.number)
-            else:
-                self._pipeline.send([*logged, counted, _COMMIT, _LEAVE])
+            self._pipeline.send([*logged, counted, _COMMIT, *([] if again else [_LEAVE])])
             self._pipeline.receive()
             self._in_turn = again
 
