@@ -59,7 +59,7 @@ class EntryTable(EntryStore):
             added = [self._add_one(entry) for entry in kept]
             pairs = [(one.id, data) for one, data in zip(added, given, strict=True) if data]
             if pairs:
-                self._vectors.put(_named(model_id), pairs)
+                self._vectors.add(_named(model_id), pairs)
         return added
 
     def admitted(

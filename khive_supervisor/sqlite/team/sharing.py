@@ -60,8 +60,8 @@ class SharedTurn(WriteTurn):
         changes = self._session.changeset()
         if changes:
             nonce = os.urandom(_NONCE_BYTES)
-            change = dataclasses.replace(self._parted(changes), nonce=nonce)
-            change = dataclasses.replace(change, ahead=self._client.takes_ahead)
+            parted, ahead = self._parted(changes), self._client.takes_ahead
+            change = dataclasses.replace(parted, nonce=nonce, ahead=ahead)
             self._held = False
             self._client.hand_over(change)
             expected = LogPosition(self._granted.number + 1, nonce)

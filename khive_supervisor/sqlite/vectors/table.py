@@ -30,15 +30,19 @@ class VectorTable(VectorStore):
         if not vectors:
             return 0
         with self._database.write():
-            self._check_lengths(model_id, {len(data) for _, data in vectors})
-            return sum(
-                self._database.changed(
-                    "INSERT INTO vectors (entry_id, model_id, data) SELECT id, ?, ? FROM entries "
-                    "WHERE id = ? ON CONFLICT (entry_id, model_id) DO NOTHING",
-                    [model_id, data, entry_id],
-                )
-                for entry_id, data in vectors
+            return self.add(model_id, vectors)
+
+    def add(self, model_id: str, vectors: Sequence[tuple[int, bytes]]) -> int:
+        """Do what `put` does, in a transaction that fails or succeeds with it."""
+        self._check_lengths(model_id, {len(data) for _, data in vectors})
+        return sum(
+            self._database.changed(
+                "INSERT INTO vectors (entry_id, model_id, data) SELECT id, ?, ? FROM entries "
+                "WHERE id = ? ON CONFLICT (entry_id, model_id) DO NOTHING",
+                [model_id, data, entry_id],
             )
+            for entry_id, data in vectors
+        )
 
     def _check_lengths(self, model_id: str, lengths: set[int]) -> None:
         """All vectors of a model have one length: that of its first one."""

@@ -17,7 +17,7 @@ from khive_supervisor.team.turns import LONGEST_TURN
 
 log = logs.get("khive.replicator")
 
-_RECEIVE_BYTES = 1 << 20
+_RECEIVE_BYTES = 1 << 16
 #: Seconds that a writer may take to read its answer.
 _SEND_DEADLINE = 2.0
 
@@ -80,13 +80,22 @@ class WriterConnection:
 
     def send(self, message: TurnMessage) -> bool:
         """Send a message; return False if nobody reads it."""
+        data = message.encode()
         try:
-            self.sock.settimeout(_SEND_DEADLINE)
-            self.sock.sendall(message.encode())
-            self.sock.setblocking(False)
+            if (sent := self._sent(data)) < len(data):
+                self.sock.settimeout(_SEND_DEADLINE)
+                self.sock.sendall(data[sent:])
+                self.sock.setblocking(False)
         except OSError:
             return False
         return True
+
+    def _sent(self, data: bytes) -> int:
+        """Send what can be sent without waiting; return how much that is."""
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
 
     def close(self) -> None:
         """Close it."""
