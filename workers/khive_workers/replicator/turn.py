@@ -217,9 +217,10 @@ class ServedTurn:
     # --- the writer -----------------------------------------------------------------------------
 
     def _grant(self) -> TurnEvent:
-        granted = numbered(MessageKind.GRANTED, self._position)
-        if not self._writer.ahead and not self._writer.send(granted):
-            return TurnEvent.GONE
+        if not self._writer.ahead:
+            granted = numbered(MessageKind.GRANTED, self._position)
+            if not self._writer.send(granted):
+                return TurnEvent.GONE
         try:
             message = self._writer.wait(LONGEST_TURN)
         except TimeoutError:
