@@ -46,6 +46,9 @@ class MessageKind(enum.IntEnum):
     FOUND = 21
     #: As accepted, and the next turn is given ahead: the body is a number and a moment.
     ACCEPTED_AHEAD = 22
+    #: The changes are to be handed over in parts: the team's rights are others since the turn was
+    #: given ahead; the body is empty.
+    DIVIDE = 23
 
 
 class Garbled(ValueError):

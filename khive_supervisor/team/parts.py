@@ -47,6 +47,11 @@ class PartedChange:
     nonce: bytes = b""
     ahead: bool = False
 
+    @property
+    def undivided(self) -> bool:
+        """Whether it is in one part."""
+        return self.parts[0].name == UNDIVIDED
+
     def encode(self) -> bytes:
         """Return it as bytes."""
         told = {

@@ -60,15 +60,14 @@ class SharedTurn(WriteTurn):
         changes = self._session.changeset()
         if changes:
             nonce = os.urandom(_NONCE_BYTES)
-            parted, ahead = self._parted(changes), self._client.takes_ahead
-            change = dataclasses.replace(parted, nonce=nonce, ahead=ahead)
+            change = self._handed(changes, nonce)
             self._held = False
             self._client.hand_over(change)
             expected = LogPosition(self._granted.number + 1, nonce)
             try:  # while the server commits it
                 meanwhile()
                 self._note(connection, changes, expected)
-                here = self._client.accepted()
+                here = self._client.accepted(lambda: self._divided(changes, nonce))
             except OutcomeUnknown as error:
                 self._client.close()
                 error.number, error.nonce = expected.number, expected.nonce
@@ -86,6 +85,14 @@ class SharedTurn(WriteTurn):
         replica.advance(connection, here)
         replica.note_member(connection, self._splitter.written, self._rights.member)
         replica.note_givers(connection, changes, self._rights.member)
+
+    def _handed(self, changes: bytes, nonce: bytes) -> PartedChange:
+        parted, ahead = self._parted(changes), self._client.takes_ahead
+        return dataclasses.replace(parted, nonce=nonce, ahead=ahead)
+
+    def _divided(self, changes: bytes, nonce: bytes) -> PartedChange:
+        self._undivided = False
+        return self._handed(changes, nonce)
 
     def _parted(self, changes: bytes) -> PartedChange:
         assert self._session is not None

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from khive_supervisor.control.client import check_peer
@@ -149,26 +149,34 @@ class TurnClient:
                 self.close()
             raise _away("the replicator has ended, or has let go of the turn") from None
 
-    def accepted(self) -> LogPosition:
+    def accepted(self, divided: Callable[[], PartedChange] | None = None) -> LogPosition:
         """Return the number and the nonce of what was handed over.
+
+        `divided` gives it in parts: a turn that was given ahead may have come to need them.
 
         Raises:
             TeamAway: it was not accepted, since the server was lost.
             OutcomeUnknown: nobody knows whether it was.
             StoreUnavailable: it was refused.
         """
+        answer = self._answer()
+        if answer.kind is MessageKind.DIVIDE and divided is not None:
+            self.hand_over(divided())
+            answer = self._answer()
+        if answer.kind is MessageKind.ACCEPTED_AHEAD:
+            self._ahead = _Ahead(answer.position, answer.ahead_until)
+            return answer.position
+        return self._position(answer, MessageKind.ACCEPTED)
+
+    def _answer(self) -> TurnMessage:
         try:
-            answer = self._received()
+            return self._received()
         except (ConnectionError, TimeoutError):
             self.close()
             raise OutcomeUnknown(
                 "The replicator ended while this was written: it may or may not have been stored.",
                 hint="Look before you repeat it.",
             ) from None
-        if answer.kind is MessageKind.ACCEPTED_AHEAD:
-            self._ahead = _Ahead(answer.position, answer.ahead_until)
-            return answer.position
-        return self._position(answer, MessageKind.ACCEPTED)
 
     def give_back(self) -> None:
         """Let others have the turn; nothing was changed. Never raises."""

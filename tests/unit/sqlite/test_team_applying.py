@@ -56,7 +56,7 @@ class Log(TurnClient):
         )
         self.changes.append(logged)
 
-    def accepted(self) -> LogPosition:
+    def accepted(self, divided: Callable[[], PartedChange] | None = None) -> LogPosition:
         return self.position
 
     @property

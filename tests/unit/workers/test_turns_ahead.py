@@ -28,7 +28,7 @@ from khive_supervisor.team.messages import (
     numbered,
 )
 from khive_supervisor.team.order import LoggedChange, LogPosition
-from khive_supervisor.team.parts import UNDIVIDED, ChangePart, PartedChange
+from khive_supervisor.team.parts import TEAM, UNDIVIDED, ChangePart, PartedChange
 
 FAR = 60.0
 CHANGE = PartedChange((ChangePart(UNDIVIDED, b"rows"),), nonce=b"n" * 16, schema=15, ahead=True)
@@ -250,11 +250,15 @@ def test_a_writer_that_has_it_for_too_long_loses_it(
     assert promised.sock.recv(1) == b""
 
 
-def serve(node: Node, session: Session) -> list[MessageKind]:
+PARTED = PartedChange((ChangePart(TEAM, b"rows"),), nonce=b"n" * 16, schema=15, ahead=True)
+
+
+def serve(node: Node, session: Session, *handed: PartedChange) -> list[MessageKind]:
     """Serve a turn that was taken ahead; return what its writer is told."""
     connection = session.connection
     connection.ahead = True
-    session.say(MessageKind.CHANGES, CHANGE.encode())
+    for change in handed or (CHANGE,):
+        session.say(MessageKind.CHANGES, change.encode())
     ServedTurn(node.host, node.host, connection).serve()  # type: ignore[arg-type]  # what is asked of it
     return [message.kind for message in session.heard()]
 
@@ -269,10 +273,9 @@ def test_a_turn_that_was_taken_ahead_is_not_granted_again(node: Node) -> None:
     "server",
     [
         Server(newer=[LoggedChange(8, 15, ())]),
-        Server(undivided=False),
         Server(lost=True),
     ],
-    ids=["others have written", "rights have changed", "the server is away"],
+    ids=["others have written", "the server is away"],
 )
 def test_a_turn_that_was_taken_ahead_is_refused_when_it_is_not_what_was_given(
     node: Node, server: Server
@@ -282,6 +285,14 @@ def test_a_turn_that_was_taken_ahead_is_refused_when_it_is_not_what_was_given(
     assert not server.appended
     assert server.rolled_back == 1
     assert node.host.settled == 0
+
+
+def test_what_is_undivided_is_asked_for_in_parts_when_rights_have_changed(node: Node) -> None:
+    node.host.found.undivided = False
+    told = serve(node, node.session(), CHANGE, PARTED)
+    assert told == [MessageKind.DIVIDE, MessageKind.ACCEPTED]
+    assert [change.parts for change in node.host.found.appended] == [PARTED.parts]
+    assert serve(node, node.session(), PARTED) == [MessageKind.ACCEPTED]
 
 
 def give(node: Node, session: Session) -> float | None:
@@ -299,7 +310,9 @@ def test_it_is_given_in_a_series_of_one_writer_only(node: Node) -> None:
     node.writers.take_arrived()
     assert give(node, two) is None
     node.writers.asking.clear()
-    node.host.undivided = False
+    node.host.found.undivided = False
+    assert give(node, two) is None
+    node.host.found.undivided, node.host.undivided = True, False
     assert give(node, two) is None
     node.host.undivided, node.host.found.in_turn = True, False
     assert give(node, two) is None
@@ -401,6 +414,20 @@ def test_nobody_knows_when_it_ends_after_the_changes(replicator: Replicator) -> 
     replicator.hang_up()
     with pytest.raises(OutcomeUnknown, match="may or may not"):
         client.accepted()
+    client.close()
+
+
+def test_a_client_hands_over_in_parts_what_it_is_asked_for_so(replicator: Replicator) -> None:
+    client = written_once(replicator, ahead=FAR)
+    client.take()
+    client.hand_over(CHANGE)
+    replicator.answer(TurnMessage(MessageKind.DIVIDE))
+
+    def divided() -> PartedChange:
+        replicator.answer(numbered(MessageKind.ACCEPTED, LogPosition(9, b"nine")))
+        return PARTED
+
+    assert client.accepted(divided) == LogPosition(9, b"nine")
     client.close()
 
 

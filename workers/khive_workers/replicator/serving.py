@@ -68,7 +68,7 @@ class TurnServer:
         is held, and all members see everything, so that all nodes stand in line for it.
         """
         server = self._host.server()
-        held = server is not None and server.in_turn and self._host.undivided
+        held = server is not None and server.in_turn and server.undivided and self._host.undivided
         again, self._last_writer = self._in_series and self._last_writer is writer, writer
         if not (held and again) or self._writers.asking:
             return None

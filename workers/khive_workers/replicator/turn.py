@@ -110,6 +110,8 @@ class ServedTurn:
         self._position = LogPosition(0)
         self._change = PartedChange(())
         self._nonce = uuid.uuid4().bytes
+        #: The turn was taken ahead, by who takes all members to see everything: they do not now.
+        self._to_divide = False
         self._why = ""
         #: The server was lost, and is known not to have the changes.
         self._missing = False
@@ -162,10 +164,10 @@ class ServedTurn:
 
     def _locked_ahead(self, here: LogPosition, head: LockedHead) -> TurnEvent:
         """Let a turn go on that was taken ahead: its writer has begun at what was expected."""
-        if head.newer or not head.undivided:
-            self._why = "others have written to it meanwhile, or its rights have changed"
+        if head.newer:
+            self._why = "others have written to it meanwhile"
             return TurnEvent.UNAVAILABLE
-        self._position = here
+        self._position, self._to_divide = here, not head.undivided
         return TurnEvent.LOCKED
 
     def _commit(self) -> TurnEvent:
@@ -221,6 +223,9 @@ class ServedTurn:
             granted = numbered(MessageKind.GRANTED, self._position)
             if not self._writer.send(granted):
                 return TurnEvent.GONE
+        return self._heard()
+
+    def _heard(self) -> TurnEvent:
         try:
             message = self._writer.wait(LONGEST_TURN)
         except TimeoutError:
@@ -236,6 +241,10 @@ class ServedTurn:
             return TurnEvent.GIVEN_BACK
         self._change = PartedChange.decode(message.body)
         self._nonce = self._change.nonce or self._nonce
+        if self._to_divide and self._change.undivided:
+            self._to_divide = False
+            divides = self._writer.send(TurnMessage(MessageKind.DIVIDE))
+            return self._heard() if divides else TurnEvent.GONE
         return TurnEvent.CHANGES
 
     def _tell_accepted(self) -> None:

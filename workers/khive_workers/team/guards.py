@@ -3,12 +3,18 @@
 A member may write the next change of the log and count it; nothing else of the log, its head or its
 purges, and not in the name of another member's node. What one has written who sees some namespaces
 only is marked so: nodes apply it with care.
+
+While all members see everything, nobody is held to anything: each of them may write all there is,
+and a write pays for none of this. `*all` is written by such members alone (row-level security).
 """
 
+# ruff: noqa: S608 - statements of this module alone
 from __future__ import annotations
 
+#: A number beyond all.
+NEVER = (1 << 63) - 1
 #: Makes all of it; only the owner of the tables may.
-GUARDS = """
+GUARDS = f"""
 BEGIN;
 -- Temporary tables are looked for last: a member could have one called as a table of the catalogue.
 -- Whose rights are asked for by somebody else is none of theirs.
@@ -59,7 +65,7 @@ CREATE FUNCTION khive.next_change() RETURNS trigger
         RETURN NEW;
     END $$;
 CREATE TRIGGER next_change BEFORE INSERT ON khive.log
-    FOR EACH ROW EXECUTE FUNCTION khive.next_change();
+    FOR EACH ROW WHEN (NEW.part <> '*all') EXECUTE FUNCTION khive.next_change();
 CREATE FUNCTION khive.change_counted() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
     BEGIN
@@ -70,7 +76,8 @@ CREATE FUNCTION khive.change_counted() RETURNS trigger
         RETURN NULL;
     END $$;
 CREATE CONSTRAINT TRIGGER change_counted AFTER INSERT ON khive.log
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION khive.change_counted();
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.part <> '*all')
+    EXECUTE FUNCTION khive.change_counted();
 CREATE FUNCTION khive.count_change() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
     BEGIN
@@ -84,7 +91,7 @@ CREATE FUNCTION khive.count_change() RETURNS trigger
         RETURN NEW;
     END $$;
 CREATE TRIGGER count_change BEFORE UPDATE OF number ON khive.head
-    FOR EACH ROW EXECUTE FUNCTION khive.count_change();
+    FOR EACH ROW WHEN (OLD.divided_since < {NEVER}) EXECUTE FUNCTION khive.count_change();
 ALTER TABLE khive.purges ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON khive.purges FOR SELECT USING (true);
 CREATE POLICY told ON khive.purges FOR INSERT WITH CHECK (

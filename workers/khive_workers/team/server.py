@@ -136,10 +136,11 @@ class TeamServer:
     Attributes:
         has_members: whether its tables are known to be those of a release that knows members.
         has_guards: whether it is known to mark what was written by who sees some namespaces only.
+        undivided: whether all members saw everything when the head was held last.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.has_members = self.has_guards = False
+        self.has_members = self.has_guards = self.undivided = False
         self._connection = connection
         self._pipeline = Pipeline(connection)
         self._told = 0
@@ -316,6 +317,7 @@ class TeamServer:
                 number, there, undivided = head[0] if head else (_number(0), None, None)
                 newest = _changes(newer)
                 self._locked = LockedHead(_int(number), there, newest, undivided == b"\x01")
+                self.undivided = self._locked.undivided
 
     @property
     def in_turn(self) -> bool:

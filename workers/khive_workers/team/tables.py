@@ -61,8 +61,6 @@ CREATE TABLE IF NOT EXISTS khive.nodes (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 """
-#: A number beyond all.
-_NEVER = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +94,13 @@ CREATE POLICY published ON khive.heads FOR ALL USING (
 #: row knows of each right that was given before.
 _DIVIDED = f"""
 BEGIN;
-ALTER TABLE khive.head ADD COLUMN divided_since bigint NOT NULL DEFAULT {_NEVER};
+ALTER TABLE khive.head ADD COLUMN divided_since bigint NOT NULL DEFAULT {guards.NEVER};
 UPDATE khive.head SET divided_since = number
     WHERE EXISTS (SELECT FROM khive.rights WHERE namespace <> '*');
 CREATE FUNCTION khive.divide() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
     BEGIN
-        UPDATE khive.head SET divided_since = number WHERE divided_since = {_NEVER};
+        UPDATE khive.head SET divided_since = number WHERE divided_since = {guards.NEVER};
         RETURN NULL;
     END $$;
 CREATE TRIGGER divide AFTER INSERT OR UPDATE ON khive.rights
