@@ -19,7 +19,6 @@ from khive_supervisor.control.protocol import MAX_FDS
 from khive_supervisor.host import descriptors, processes
 from khive_supervisor.supervision.processes.liveness import (
     SUSPECT,
-    TICK,
     HangLimits,
     Life,
     LifeSigns,
@@ -117,7 +116,7 @@ class SupervisedProcess:
 
     Attributes:
         pid: its number, as soon as that is known and until it has ended.
-        every: seconds from one question to the next.
+        every: seconds from one question to the next, at most.
         asks: false for one that cannot be asked; that it is stopped is seen all the same.
         hung: how many processes were ended here because they did not answer.
         signs: the state and the processor time of a process, by its number.
@@ -206,8 +205,8 @@ class SupervisedProcess:
             self.kill()
             return True
         # Again, too, while an answer is owed: one may have been lost when nobody read here.
-        # Looks come with the ticks, a few milliseconds sooner or later.
-        if self.asks and not owes and now - self._asked_at > self.every - TICK / 2:
+        # All at the same moments, so that their answers wake us together.
+        if self.asks and not owes and now // self.every > self._asked_at // self.every:
             self._asked_at, self._owes = now, True
             self.ask()
         return False
