@@ -77,10 +77,10 @@ class EntryTable(EntryStore):
 
     def _add_one(self, entry: NewEntry) -> Added:
         own = entry.content_hash
-        hashes = (own, *entry.former_hashes)
+        hashes, wider = (own, *entry.former_hashes), entry.wider_hashes
         # What is said for the user as a whole is said in each project.
-        known = self._of_hashes((*hashes, *entry.wider_hashes))
-        live = (known.get((one, True)) for one in (*hashes, *entry.wider_hashes))
+        known = self._of_hashes((*hashes, *wider))
+        live = (known.get((one, True)) for one in (*hashes, *wider))
         if (found := next(filter(None, live), None)) is not None:
             return Added(found, created=False, restored=False)
         deleted = (known.get((one, False)) for one in hashes)

@@ -109,7 +109,7 @@ class ServedTurn:
         self._writer = writer
         self._position = LogPosition(0)
         self._change = PartedChange(())
-        self._nonce = uuid.uuid4().bytes
+        self._nonce = b""
         #: The turn was taken ahead, by who takes all members to see everything: they do not now.
         self._to_divide = False
         self._why = ""
@@ -240,7 +240,7 @@ class ServedTurn:
         if message.kind is not MessageKind.CHANGES:
             return TurnEvent.GIVEN_BACK
         self._change = PartedChange.decode(message.body)
-        self._nonce = self._change.nonce or self._nonce
+        self._nonce = self._change.nonce or uuid.uuid4().bytes
         if self._to_divide and self._change.undivided:
             self._to_divide = False
             divides = self._writer.send(TurnMessage(MessageKind.DIVIDE))

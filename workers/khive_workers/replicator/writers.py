@@ -188,11 +188,12 @@ class Writers:
     def _wait(self, done: Callable[[], bool], until: float) -> None:
         self.take_arrived()
         while not done() and (left := until - time.monotonic()) > 0:
-            poll = select.poll()
-            for writer in self._connected:
-                poll.register(writer, select.POLLIN)
-            poll.poll(left * 1000)
-            self.take_arrived()
+            poll, by_number = select.poll(), {one.fileno(): one for one in self._connected}
+            for number in by_number:
+                poll.register(number, select.POLLIN)
+            for number, _ in poll.poll(left * 1000):
+                writer = by_number[number]
+                self.take(writer, alive=writer.read())
 
     def close(self) -> None:
         """Close all connections."""
