@@ -57,11 +57,12 @@ def measure(context: Context) -> list[Row]:
             for number, query in enumerate(asked):
                 for which in (number % 2, 1 - number % 2):
                     taken[which].append(pair[which].search(query)[0])
+    count = len(material.texts)
     mine, other = (Sample(tuple(one[WARM_UP:])) for one in taken)
     more = mine.p50 - other.p50
     return [
         Row(
-            what=f"hybrid search of {limit:,} entries in a session, beside {context.before.name}",
+            what=f"hybrid search of {count:,} entries in a session, beside {context.before.name}",
             target=f"p50 at most {MORE} ms more",
             khive=f"{mine.show('ms', 50, 99)}; before: {other.show('ms', 50, 99)}; {more:+.2f} ms",
             met=more <= MORE,
