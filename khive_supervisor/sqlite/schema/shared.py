@@ -7,6 +7,7 @@ speaks of one machine's processes, files and cursors is local.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -81,6 +82,11 @@ def needed(changes: bytes) -> int:
     """
     found = (n for table, n in SINCE.items() if table.encode() + b"\0" in changes)
     return max(found, default=_FIRST)
+
+
+def needed_of(tables: Iterable[str]) -> int:
+    """Return the schema that a node has to know to apply changes of tables."""
+    return max((SINCE.get(table, _FIRST) for table in tables), default=_FIRST)
 
 
 LOCAL: frozenset[str] = frozenset(

@@ -83,7 +83,7 @@ class SharedTurn(WriteTurn):
     def _note(self, connection: apsw.Connection, changes: bytes, here: LogPosition) -> None:
         """Write down what the change leads to, and who has written it."""
         replica.advance(connection, here)
-        replica.note_member(connection, self._splitter.written, self._rights.member)
+        replica.note_member(connection, self._splitter.given_text(changes), self._rights.member)
         replica.note_givers(connection, changes, self._rights.member)
 
     def _handed(self, changes: bytes, nonce: bytes) -> PartedChange:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import apsw
 
-from khive_supervisor.sqlite.schema.shared import BELONGS, Belongs, needed
+from khive_supervisor.sqlite.schema.shared import BELONGS, Belongs, needed, needed_of
 from khive_supervisor.team.parts import TEAM, UNDIVIDED, WHOLE, ChangePart, PartedChange
 
 #: The schema from which on changes are in parts; before, all was in one.
@@ -45,8 +45,6 @@ class ChangeSplitter:
         self._keys: dict[str, list[str]] = {}
         #: By table and id, of what part a row is that others may name.
         self._known: dict[tuple[str, object], str] = {}
-        #: The entries that got their text by the change that was split last.
-        self.written: list[int] = []
 
     def reads(self, connection: apsw.Connection) -> bool:
         """Return whether it says it by what this connection has."""
@@ -62,7 +60,7 @@ class ChangeSplitter:
         self.read(changes)
         builders = {TEAM: builder()}
         marks: dict[str, int] = {}
-        purges, self.written = False, []
+        purges = False
         pairs = zip(apsw.Changeset.iter(changes), apsw.Changeset.iter(sent or changes), strict=True)
         for row, told in pairs:
             if row.name not in BELONGS:
@@ -74,8 +72,6 @@ class ChangeSplitter:
             if row.op == "INSERT":
                 self._mark(row, marks)
             purges = purges or self.purged(row)
-            if self.gives_text(row):
-                self.written.append(self.entry(row))
         parts = tuple(ChangePart(name, one.output()) for name, one in sorted(builders.items()))
         return PartedChange(parts, marks, purges, max(PARTED_SINCE, needed(changes)))
 
@@ -86,13 +82,17 @@ class ChangeSplitter:
             changes: what was changed, with what was there before.
             told: gives the same without what was there before; asked if that is not to travel.
         """
-        purges, self.written = False, []
-        for row in apsw.Changeset.iter(changes) if _ENTRIES in changes else ():
-            if self.gives_text(row):
-                self.written.append(self.entry(row))
+        tables, purges = set[str](), False
+        for row in apsw.Changeset.iter(changes):
+            tables.add(row.name)
             purges = purges or self.purged(row)
         part = ChangePart(UNDIVIDED, told() if purges else changes)
-        return PartedChange((part,), {}, purges, max(UNDIVIDED_SINCE, needed(changes)))
+        return PartedChange((part,), {}, purges, max(UNDIVIDED_SINCE, needed_of(tables)))
+
+    def given_text(self, changes: bytes) -> list[int]:
+        """Return the entries that get their text by a change."""
+        rows = apsw.Changeset.iter(changes) if _ENTRIES in changes else ()
+        return [self.entry(row) for row in rows if self.gives_text(row)]
 
     def entry(self, row: apsw.TableChange) -> int:
         """Return which entry a change of the entries is of."""
