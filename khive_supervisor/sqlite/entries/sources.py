@@ -126,7 +126,7 @@ class SourceTable(SourceStore):
     def begin_run(self) -> int:
         with self._database.write():
             # One row is enough: AUTOINCREMENT never gives a number twice.
-            self._database.rows("DELETE FROM source_runs")
+            self._database.rows("DELETE FROM source_runs WHERE true")
             return self._database.inserted(
                 "INSERT INTO source_runs (begun_at) VALUES (?)", [self._clock()]
             )

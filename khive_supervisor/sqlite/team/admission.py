@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import apsw
 
+from khive_supervisor.sqlite.changes.splitting import PARTED_SINCE, ChangeSplitter, builder
 from khive_supervisor.sqlite.schema.shared import BELONGS
-from khive_supervisor.sqlite.team.splitting import PARTED_SINCE, ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange
 from khive_supervisor.team.parts import UNDIVIDED, WHOLE, ChangePart, Rights
 

@@ -12,6 +12,7 @@ import apsw
 
 from khive_supervisor import logs
 from khive_supervisor.errors import StoreError
+from khive_supervisor.sqlite.changes.splitting import ChangeSplitter, builder
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.purge import Purging
 from khive_supervisor.sqlite.entries.table import EntryTable
@@ -19,7 +20,6 @@ from khive_supervisor.sqlite.schema.migrations import NEWEST
 from khive_supervisor.sqlite.schema.shared import BELONGS
 from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.admission import FARTHEST, AdmittedPart, PartAdmission
-from khive_supervisor.sqlite.team.splitting import ChangeSplitter, builder
 from khive_supervisor.team.order import LoggedChange, LogPosition, following
 from khive_supervisor.team.parts import UNDIVIDED, Rights
 

@@ -9,15 +9,16 @@ from collections.abc import Callable
 import apsw
 
 from khive_supervisor.errors import Denied, OutcomeUnknown, StoreUnavailable, TeamAway
-from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
-from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, SHARED
-from khive_supervisor.sqlite.team import replica
-from khive_supervisor.sqlite.team.splitting import (
+from khive_supervisor.sqlite.changes.recording import ChangeRecorder
+from khive_supervisor.sqlite.changes.splitting import (
     PARTED_SINCE,
     UNDIVIDED_SINCE,
     ChangeSplitter,
     whole,
 )
+from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
+from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, SHARED
+from khive_supervisor.sqlite.team import replica
 from khive_supervisor.sqlite.team.turn_client import TurnClient
 from khive_supervisor.team.order import LogPosition
 from khive_supervisor.team.parts import WHOLE, PartedChange, Rights
@@ -32,7 +33,7 @@ class SharedTurn(WriteTurn):
         self._client = client
         self._granted = granted
         self._splitter = splitter
-        self._session: apsw.Session | None = None
+        self._recorder: ChangeRecorder | None = None
         self._held = True
         self._rights = Rights()
         self._parted_team = True
@@ -50,14 +51,14 @@ class SharedTurn(WriteTurn):
                 "nothing was written.",
                 hint="Try again.",
             )
-        self._session = apsw.Session(connection, "main")
         shared = SHARED if self._parted_team else SHARED | COUNTED_TOGETHER
-        self._session.table_filter(shared.__contains__)
-        self._session.attach()
+        self._recorder = ChangeRecorder(connection, self._splitter.shapes, shared)
+        self._recorder.attach()
 
     def accept(self, connection: apsw.Connection, meanwhile: Callable[[], None]) -> None:
-        assert self._session is not None
-        changes = self._session.changeset()
+        assert self._recorder is not None
+        self._recorder.detach()
+        changes = self._recorder.changeset()
         if changes:
             nonce = os.urandom(_NONCE_BYTES)
             change = self._handed(changes, nonce)
@@ -95,13 +96,13 @@ class SharedTurn(WriteTurn):
         return self._handed(changes, nonce)
 
     def _parted(self, changes: bytes) -> PartedChange:
-        assert self._session is not None
+        assert self._recorder is not None
         if not self._parted_team:
             return whole(changes)
         if self._undivided:
-            return self._splitter.undivided(changes, self._session.patchset)
+            return self._splitter.undivided(changes, self._recorder.patchset)
         # What was there before is in a changeset, too: of what is purged it is not to travel.
-        sent = self._session.patchset() if self._splitter.purges(changes) else b""
+        sent = self._recorder.patchset() if self._splitter.purges(changes) else b""
         change = self._splitter.split(changes, sent)
         for part in change.parts:
             if part.name != WHOLE and not self._rights.see(part.name):
@@ -114,8 +115,8 @@ class SharedTurn(WriteTurn):
         return change
 
     def end(self) -> None:
-        if self._session is not None:
-            self._session.close()
+        if self._recorder is not None:
+            self._recorder.detach()
         if self._held:
             self._client.give_back()
 

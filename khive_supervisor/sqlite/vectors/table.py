@@ -137,7 +137,7 @@ class VectorTable(VectorStore):
             true, wrong = counted_anew(self._database), counted(self._database)
             if true == wrong:
                 return False
-            self._database.rows("DELETE FROM vector_counts")
+            self._database.rows("DELETE FROM vector_counts WHERE true")
             for name, one in true.items():
                 self._database.insert(
                     "vector_counts", model_id=name, stored=one.stored, live=one.live

@@ -39,7 +39,7 @@ FLOORS = (
     ("capture", "transcripts", "channels"),
     ("freshness", "sqlite.engine"),
     ("sqlite.audit", "sqlite.vectors"),
-    ("sqlite.entries", "sqlite.flow"),
+    ("sqlite.entries", "sqlite.flow", "sqlite.changes"),
     (
         "sqlite.profiles",
         "sqlite.projects",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from khive_supervisor.sqlite.schema.shared import LOCAL, SHARED
+import khive_supervisor.sqlite as package
+from khive_supervisor.sqlite.schema.shared import COUNTED_TOGETHER, LOCAL, SHARED
 from khive_supervisor.sqlite.store import SqliteStore
 
 
@@ -23,3 +25,11 @@ def test_every_table_is_declared_shared_or_local(tmp_path: Path) -> None:
     assert {name for (name,) in rows} == SHARED | LOCAL, hint
     # A change of a row travels with its primary key; without one, it would not travel at all.
     assert {name for (name,) in keyed} >= SHARED
+
+
+def test_no_shared_table_is_emptied_at_a_stroke() -> None:
+    """A DELETE without a condition that was prepared unrecorded removes rows without a word."""
+    bare = re.compile(r'"DELETE FROM (\w+)"')
+    sources = (path.read_text() for path in Path(package.__file__).parent.rglob("*.py"))
+    emptied = {table for source in sources for table in bare.findall(source)}
+    assert not emptied & (SHARED | COUNTED_TOGETHER), 'add "WHERE true"'

@@ -13,9 +13,9 @@ from khive_supervisor import exitcodes
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import InvalidInput, StoreUnavailable
 from khive_supervisor.host.byte_search import files_with
+from khive_supervisor.sqlite.changes.splitting import PARTED_SINCE
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.sqlite.team import copies
-from khive_supervisor.sqlite.team.splitting import PARTED_SINCE
 from khive_supervisor.team.moves import Moved, MoveStep, PublishedHeadRow, line_of
 from khive_supervisor.team.order import base_is_due
 from khive_supervisor.team.parts import ALL

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from khive_supervisor.sqlite.changes.splitting import ChangeSplitter
 from khive_supervisor.sqlite.schema.shared import SHARED
 from khive_supervisor.sqlite.store import SqliteStore
-from khive_supervisor.sqlite.team.splitting import ChangeSplitter
 from khive_supervisor.store.model import NewEntry
 from khive_supervisor.tasks.model import NewTask
 from khive_supervisor.team.parts import TEAM, WHOLE, ChangePart, PartedChange, Rights

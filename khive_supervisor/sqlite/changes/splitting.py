@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import apsw
 
+from khive_supervisor.sqlite.changes.recording import TableShapes
 from khive_supervisor.sqlite.schema.shared import BELONGS, Belongs, needed, needed_of
 from khive_supervisor.team.parts import TEAM, UNDIVIDED, WHOLE, ChangePart, PartedChange
 
@@ -41,8 +42,7 @@ class ChangeSplitter:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._columns: dict[str, list[str]] = {}
-        self._keys: dict[str, list[str]] = {}
+        self.shapes = TableShapes(connection)
         #: By table and id, of what part a row is that others may name.
         self._known: dict[tuple[str, object], str] = {}
 
@@ -146,18 +146,21 @@ class ChangeSplitter:
 
     def value(self, row: apsw.TableChange, column: str) -> object:
         """Return what a column has after a change, or had before the row was removed."""
-        columns = self.columns(row.name)
+        columns = self.shapes.of(row.name).columns
         if column not in columns:
             return None
-        at = columns.index(column)
-        found = self._told(row, at)
+        found = self._told(row, columns.index(column))
         if found is not apsw.no_change:
             return found
-        key = self._keys[row.name]
-        where = " AND ".join(f"{name} IS ?" for name in key)
-        values = tuple(self._told(row, columns.index(name)) for name in key)
-        rows = self._rows(f"SELECT {column} FROM {row.name} WHERE {where}", values)
+        rows = self._here(row, column)
         return rows[0][0] if rows else None
+
+    def _here(self, row: apsw.TableChange, column: str) -> list[tuple[object, ...]]:
+        """Return what is here of the row that a change is of."""
+        shape = self.shapes.of(row.name)
+        where = " AND ".join(f"{shape.columns[at]} IS ?" for at in shape.key_at)
+        values = tuple(self._told(row, at) for at in shape.key_at)
+        return self._rows(f"SELECT {column} FROM {row.name} WHERE {where}", values)
 
     def _told(self, row: apsw.TableChange, at: int) -> object:
         """Return what a change itself says of a column."""
@@ -166,32 +169,20 @@ class ChangeSplitter:
                 return values[at]
         return apsw.no_change
 
-    def columns(self, table: str) -> list[str]:
-        """Return a table's columns in their order; what is no table has none."""
-        if table not in self._columns:
-            info = self._rows(f"PRAGMA table_info({table})", ())
-            self._columns[table] = [str(name) for _, name, *_ in info]
-            key = sorted((int(str(place)), str(name)) for _, name, _, _, _, place in info if place)
-            self._keys[table] = [name for _, name in key]
-        return self._columns[table]
-
     def _mark(self, row: apsw.TableChange, marks: dict[str, int]) -> None:
-        columns, key = self.columns(row.name), self._keys[row.name]
-        if len(key) == 1 and isinstance(at := self._told(row, columns.index(key[0])), int):
+        key = self.shapes.of(row.name).key_at
+        if len(key) == 1 and isinstance(at := self._told(row, key[0]), int):
             marks[row.name] = max(at, marks.get(row.name, 0))
 
     def part_there(self, row: apsw.TableChange) -> str | None:
         """Return of what part the row is that a change is of, as it is here; None: it is not."""
-        belongs, columns = BELONGS[row.name], self.columns(row.name)
+        belongs = BELONGS[row.name]
         if belongs.audit:
             return WHOLE
-        key = self._keys[row.name]
-        where = " AND ".join(f"{name} IS ?" for name in key)
-        values = tuple(self._told(row, columns.index(name)) for name in key)
-        found = self._rows(f"SELECT * FROM {row.name} WHERE {where}", values)
+        found = self._here(row, "*")
         if not found:
             return None
-        here = dict(zip(columns, found[0], strict=True))
+        here = dict(zip(self.shapes.of(row.name).columns, found[0], strict=True))
         if belongs.only is None or here[belongs.only[0]] == belongs.only[1]:
             for column, table in belongs.names:
                 if here[column]:
@@ -219,14 +210,17 @@ class ChangeSplitter:
         """Return whether a change gives an entry its text."""
         if row.name != "entries" or row.new is None:
             return False
-        return row.new[self.columns("entries").index("content")] not in (apsw.no_change, "")
+        return row.new[self._at("content")] not in (apsw.no_change, "")
 
     def purged(self, row: apsw.TableChange) -> bool:
         """Return whether a change removes an entry for good."""
         if row.name != "entries" or row.op != "UPDATE":
             return False
-        at = self.columns("entries").index("purged_at")
-        return row.new is not None and row.new[at] not in (apsw.no_change, None)
+        return row.new is not None and row.new[self._at("purged_at")] not in (apsw.no_change, None)
+
+    def _at(self, column: str) -> int:
+        """Return where a column of the entries is."""
+        return self.shapes.of("entries").columns.index(column)
 
     def _rows(self, sql: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
         found: list[tuple[object, ...]] = self._connection.execute(sql, values).fetchall()
