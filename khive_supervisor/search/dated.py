@@ -59,6 +59,11 @@ def times(query: str, now: datetime) -> Times:
     return Times(spans, rest if about else query)
 
 
+def is_of_its_time(factor: float) -> bool:
+    """Return True for the factor of what was made within a span that the query names."""
+    return factor >= 1.0 + BOOST
+
+
 def prefer(
     fused: Sequence[Fused], wanted: Times, created: Mapping[int, float]
 ) -> tuple[list[Fused], Mapping[int, float]]:

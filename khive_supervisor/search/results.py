@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from khive_supervisor.search import fusion
+from khive_supervisor.search import dated, fusion
 from khive_supervisor.search.evidence import Judged
 from khive_supervisor.search.exact_names import Written
 from khive_supervisor.search.ranking import Ranked
@@ -30,6 +30,7 @@ class Hit:
 
     Attributes:
         pieces: further pieces of the same document, best first.
+        asked_time: it was made at a time that the query names.
         unshown: pieces of it that fit, and are neither of these.
     """
 
@@ -40,6 +41,7 @@ class Hit:
     judged: Judged
     pieces: tuple[Hit, ...] = ()
     unshown: int = 0
+    asked_time: bool = False
 
     @property
     def every(self) -> tuple[Hit, ...]:
@@ -119,7 +121,12 @@ def hits_of(
 
     def hit(one: Judged) -> Hit:
         return Hit(
-            entries[one.id], one.fit, _why(one.ranked.fused, written), _details(one, written), one
+            entries[one.id],
+            one.fit,
+            _why(one.ranked.fused, written),
+            _details(one, written),
+            one,
+            asked_time=dated.is_of_its_time(written.dated.get(one.id, 1.0)),
         )
 
     known = [document_of(entries[one.id]) if by_document else one.id for one in judged]

@@ -24,6 +24,8 @@ _NUMBERS = {
 #: The first month of each season, on the northern half of the world.
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 _DAY, _WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
+#: Years between two 29ths of February, at most.
+_LEAP_YEARS = 8
 
 _MONTH = (
     r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
@@ -91,14 +93,14 @@ def _found(
 
 
 def _midnight(day: dt.datetime) -> dt.datetime:
-    return day.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
-def _day(day: dt.datetime) -> _Ends:
+def _day(day: dt.datetime) -> _Between:
     return _midnight(day), _midnight(day) + _DAY
 
 
-def _months(now: dt.datetime, year: int, month: int, count: int = 1) -> _Ends:
+def _months(now: dt.datetime, year: int, month: int, count: int = 1) -> _Between:
     """Return some months from the first of one; the 13th is in the next year, the 0th before."""
     return _first(now, year, month), _first(now, year, month + count)
 
@@ -120,7 +122,8 @@ def _ago(match: re.Match[str], now: dt.datetime) -> _Ends:
         middle = _midnight(now) - number * _WEEK
         return middle - 3 * _DAY, middle + 4 * _DAY
     if unit == "month":
-        middle = _first(now, now.year, now.month - number) + (now.day - 1) * _DAY
+        first, after = _months(now, now.year, now.month - number)
+        middle = min(first + (now.day - 1) * _DAY, after - _DAY)  # few months have a 31st
         return middle - 15 * _DAY, middle + 16 * _DAY
     return _first(now, now.year - number, 1), _first(now, now.year - number + 1, 1)
 
@@ -178,9 +181,15 @@ def _season(match: re.Match[str], now: dt.datetime) -> _Ends:
 
 def _date(match: re.Match[str], now: dt.datetime) -> _Ends:
     """12 March, with a year or the latest one."""
-    year, month = match["year"], _named_month(match)
-    day = _midnight(now).replace(year=int(year or now.year), month=month, day=int(match["day"]))
-    return _day(day if year or day <= now else day.replace(year=now.year - 1))
+    month, day = _named_month(match), int(match["day"])
+    if match["year"]:
+        return _day(_first(now, int(match["year"]), month).replace(day=day))
+    for year in range(now.year, now.year - _LEAP_YEARS - 1, -1):
+        first, after = _months(now, year, month)
+        found = first + (day - 1) * _DAY
+        if day and found < after and found <= now:
+            return _day(found)
+    return None
 
 
 def _quarter(match: re.Match[str], now: dt.datetime) -> _Ends:

@@ -129,8 +129,9 @@ def arranged(
     """Return results with newer ones first among those that disagree, and marks of the older ones.
 
     Who has more of the names in the query, as they are written, stays before the others: it is what
-    was asked for. A newer one that is likely to have taken the first one's place stands before it;
-    nothing else changes its place. A mark is a field and its text, by entry id.
+    was asked for; so does who was made at a time that the query names. A newer one that is likely
+    to have taken the first one's place stands before it; nothing else changes its place. A mark is
+    a field and its text, by entry id.
     Pieces of one document are read together, and do not disagree with each other.
     """
     compared, cosines, readings = known_of(context, hits)
@@ -277,7 +278,8 @@ def _newest_first(hits: Sequence[Hit], newer_of: Mapping[int, set[int]]) -> list
         there = sorted(places[one] for one in members)
         newest = sorted(
             (hits[place] for place in there),
-            key=lambda hit: (-hit.judged.facts.names, -hit.entry.created_at, -hit.entry.id),
+            key=lambda hit: (hit.judged.facts.names, *newer_first.age(hit)),
+            reverse=True,
         )
         for place, hit in zip(there, newest, strict=True):
             result[place] = hit

@@ -58,7 +58,7 @@ def candidates(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> Ite
         return
     for place in known[1:]:
         pair = (hits[place].entry.id, hits[0].entry.id)
-        if place > COMPARED or pair not in cosines or _age(hits[place]) <= _age(hits[0]):
+        if place > COMPARED or pair not in cosines or age(hits[place]) <= age(hits[0]):
             continue
         newer, older = (_answering(hits, at, known, cosines, readings) for at in (place, 0))
         if answering.may_stand_before(newer, older):
@@ -75,5 +75,6 @@ def _answering(
     return Answering(readings[hit.entry.id], facts.coverage, facts.names, near, learned_boost)
 
 
-def _age(hit: Hit) -> tuple[float, int]:
-    return hit.entry.created_at, hit.entry.id
+def age(hit: Hit) -> tuple[bool, float, int]:
+    """Return what orders results by their dates: those of the time that was asked for are last."""
+    return hit.asked_time, hit.entry.created_at, hit.entry.id

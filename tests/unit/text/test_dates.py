@@ -152,3 +152,64 @@ def test_the_latest_one_is_meant(now: str, text: str, since: str) -> None:
 def test_a_rest_is_left_of_a_query_with_several_times() -> None:
     text = "what changed since last March and yesterday in tests"
     assert without(text, spans(text, NOW)) == "what changed since and in tests"
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "since", "until"),
+    [
+        # A month without that day: its last one is in the middle.
+        ("2026-12-31", "a month ago", "2026-11-15", "2026-12-16"),
+        ("2026-03-31", "a month ago", "2026-02-13", "2026-03-16"),
+        ("2024-03-31", "a month ago", "2024-02-14", "2024-03-16"),
+        ("2026-11-30", "nine months ago", "2026-02-13", "2026-03-16"),
+        ("2026-11-30", "last month", "2026-10-01", "2026-11-01"),
+        # The 29th of February is in few years.
+        ("2026-11-30", "on 29 February", "2024-02-29", "2024-03-01"),
+        ("2024-02-28", "February 29", "2020-02-29", "2020-03-01"),
+        ("2024-02-29", "February 29", "2024-02-29", "2024-03-01"),
+        ("1904-02-28", "February 29", "1896-02-29", "1896-03-01"),
+    ],
+)
+def test_months_end_on_different_days(now: str, text: str, since: str, until: str) -> None:
+    clock = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
+    assert dated(text, clock) == (since, until)
+
+
+#: Clocks that are changed in the middle of the day, at midnight, and never.
+ZONES = ("UTC", "America/Los_Angeles", "America/Havana", "Asia/Kathmandu", "Pacific/Auckland")
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_on_every_day_of_four_years_a_time_is_where_the_calendar_has_it(zone: str) -> None:
+    first = dt.datetime(2024, 1, 1, 0, 30, tzinfo=ZoneInfo(zone))
+    hour = 0
+    for number in range(ZONES.index(zone), 4 * 365 + 1, len(ZONES)):
+        hour = (hour + 7) % 24
+        now = (first + dt.timedelta(days=number)).replace(hour=hour)
+        day = now.date()
+        assert dated("today", now)[0] == day.isoformat()
+        assert dated("yesterday", now) == (str(day - dt.timedelta(days=1)), str(day))
+        assert dated("last month", now)[1] == dated("this month", now)[0] == str(day)[:8] + "01"
+        assert dated("last week", now)[1] == dated("this week", now)[0] <= str(day)
+        assert dated("last year", now)[1] == dated("this year", now)[0] == f"{day.year}-01-01"
+        assert dated("last March", now)[0][5:] == "03-01" <= dated("last March", now)[1][5:]
+        assert str(day.year - 1) <= dated("last March", now)[0] < str(day)[:8] + "01"
+        assert dated(f"on {day.day} {day:%B}", now)[0] == str(day)
+        for months in (1, 5, 12):
+            since, until = dated(f"{months} months ago", now)
+            assert since[:7] <= _month_before(day, months) <= until[:7]
+            assert since < _month_before(day, months) + "-31"
+
+
+def _month_before(day: dt.date, months: int) -> str:
+    count = day.year * 12 + day.month - 1 - months
+    return f"{count // 12}-{count % 12 + 1:02}"
+
+
+def test_a_midnight_that_is_twice_is_the_first_one() -> None:
+    # Havana's clocks go from one o'clock back to midnight on this day.
+    clock = dt.datetime(2026, 11, 1, 0, 30, tzinfo=ZoneInfo("America/Havana"), fold=1)
+    (found,) = spans("today", clock)
+    assert found.since.astimezone(dt.UTC) == dt.datetime(2026, 11, 1, 4, tzinfo=dt.UTC)
+    assert found.until - found.since == dt.timedelta(days=1)
+    assert found.until.astimezone(dt.UTC) == dt.datetime(2026, 11, 2, 5, tzinfo=dt.UTC)

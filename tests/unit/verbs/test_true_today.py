@@ -139,6 +139,19 @@ def test_what_disagrees_is_shown_newer_first_and_the_older_is_marked(context: Co
     assert "older" not in newer
 
 
+def test_what_was_said_at_the_time_that_is_asked_for_stays_before_a_newer_one(
+    context: Context, clock: Clock
+) -> None:
+    for said in (OLD, NEW):
+        remember(context, said)
+        clock.now += 40 * 86_400
+    now, before = recalled(context, "billing service port")
+    assert (now["id"], before["id"]) == ("m2", "m1")
+    then, after = recalled(context, "billing service port 80 days ago")
+    assert (then["id"], after["id"]) == ("m1", "m2")
+    assert then["older"] == "may be outdated; m2 says otherwise"
+
+
 def test_both_may_hold(context: Context) -> None:
     remember(context, OLD)
     remember(context, NEW)
