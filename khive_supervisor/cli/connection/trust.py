@@ -23,8 +23,17 @@ def ignored(config_file: str | None) -> list[tuple[str, str]]:
     for name, value in found:
         if (name, value) not in _TOLD:
             _TOLD.add((name, value))
-            note(f"{name} {value} was not taken: it leads into the project of this directory.")
+            note(f"{name} was not taken: {_why(name, value)}")
     return found
+
+
+def _why(name: str, value: str) -> str:
+    if name == repository.URL:
+        return (
+            "in a project's directory it may be the project that names the server. `store.url` in "
+            "your own configuration counts everywhere, as the variable does outside of projects."
+        )
+    return f"{value} leads into the project of this directory."
 
 
 def users_file(config_file: str | None) -> str:
