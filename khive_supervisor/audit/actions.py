@@ -134,6 +134,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("desk.login", "user/NAME", "a browser was let in to the page"),
     Action("index.build", "index", "somebody asked for a new index"),
     *_of(
+        "waiting",
+        "waiting/NUMBER",
+        retried="a write that could not be stored waits again; its verb, who made it when, its "
+        "new number",
+        dropped="a write that waited for the team's server, or could not be stored, was forgotten",
+    ),
+    *_of(
         "link",
         "entry/ID",
         added="it was linked with another entry, or with code; the kind and what it leads to",

@@ -55,3 +55,8 @@ def run(number: int) -> str:
 def schedule(number: int) -> str:
     """A schedule: `schedule/s3`."""
     return f"schedule/s{number}"
+
+
+def waiting(number: int) -> str:
+    """A write that waits for a team's server: `waiting/7`."""
+    return f"waiting/{number}"

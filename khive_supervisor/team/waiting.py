@@ -8,6 +8,7 @@ good is put aside with its error, until somebody has it tried again or drops it.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -106,6 +107,17 @@ class Standing:
         return bool(self.waiting or self.aside)
 
 
+class ShownCall(TypedDict):
+    """A call that waits, as people and programs see it; without an error it waits."""
+
+    number: int
+    at: str
+    by: str
+    verb: str
+    gist: str
+    error: str
+
+
 class CallFate(Enum):
     """What becomes of a call after an attempt."""
 
@@ -160,6 +172,22 @@ def gist(arguments: Mapping[str, object]) -> str:
         said = ", ".join(map(str, said))
     text = " ".join(str(said).split())
     return text if len(text) <= GIST else text[: GIST - 3] + "..."
+
+
+def shown(call: WaitingCall) -> ShownCall:
+    """Return a call as lists of them have it: who made it when, and what it says in a few words."""
+    said = call.said
+    request = said.caller["request"]
+    who = str(dict(request["env"] or {}).get("KHIVE_ACTOR") or request["session"] or "a command")
+    client = " ".join(filter(None, said.caller["client"]))
+    return {
+        "number": call.number,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(said.time.wall)),
+        "by": f"{who} ({client})" if client else who,
+        "verb": said.verb,
+        "gist": gist(said.arguments),
+        "error": call.error,
+    }
 
 
 def within(calls: Iterable[WaitingCall], namespaces: Collection[str] | None) -> list[WaitingCall]:

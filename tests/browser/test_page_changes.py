@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
-from browser_support import Tab, candidates
-from support import Installation, wait_until
+from browser_support import PHONE, Tab, candidates, let_in
+from support import Installation, installed, wait_until
 
+from benchmarks.team.nodes import postgres
 from khive_supervisor.errors import KhiveError
+from khive_supervisor.sqlite.team.waiting import waiting_file
 
 pytestmark = pytest.mark.browser
 
@@ -220,3 +224,34 @@ def test_a_channel_is_tried_out(tab: Tab, fleet: Installation) -> None:
     assert "given to it" in tab.notice()
     tab.page.wait_for_selector("#messages .state.sent")
     assert "ops" in tab.page.inner_text("#messages")
+
+
+def test_a_write_that_waits_is_tried_again_and_dropped(browser: Any, tmp_path: Path) -> None:
+    with postgres() as server, installed(tmp_path / "h") as khive:
+        khive.configure(
+            f'[embedder]\nkind = "none"\n[store]\nurl = "{server.url}"\naway = "wait"\n'
+        )
+        khive.start()
+        server.stop()
+        for word in ("gull", "tern", "skua"):
+            khive.call("memory.remember", content=f"The {word} came back.")
+        with apsw.Connection(waiting_file(khive.status()["store"])) as connection:
+            connection.execute("UPDATE calls SET error = 'It is refused.' WHERE number < 3")
+        with let_in(browser, khive) as tab:
+            tab.page.set_viewport_size(PHONE)
+            tab.go("/health")
+            assert "It could not be stored: It is refused." in tab.text()
+            tab.press("Try again: write 1")
+            assert tab.notice() == "It waits again, behind the others."
+            tab.page.once("dialog", lambda asked: asked.dismiss())
+            tab.page.get_by_role("button", name="Drop: write 2").click()
+            assert len(khive.json("team", "waiting")["writes"]) == 3, "no is no"
+            tab.page.once("dialog", lambda asked: asked.accept())
+            tab.page.get_by_role("button", name="Drop: write 2").focus()
+            with tab.page.expect_navigation():
+                tab.page.keyboard.press("Enter")
+            assert tab.notice() == "Forgotten: it will not be stored."
+            wide = "document.documentElement.scrollWidth > innerWidth"
+            assert not tab.page.evaluate(wide), "it fits a phone"
+        left = [(one["number"], one["error"]) for one in khive.json("team", "waiting")["writes"]]
+        assert left == [(3, ""), (4, "")]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypedDict
 
 import click
 
-from khive_supervisor.cli.connection.permission import not_confined, operators_only
+from khive_supervisor.cli.connection.finding import control
+from khive_supervisor.cli.connection.permission import not_confined
 from khive_supervisor.cli.connection.session import Invocation, common_options, loaded
 from khive_supervisor.cli.render.output import counted, table
 from khive_supervisor.cli.render.terminal import one_line
@@ -19,18 +18,9 @@ from khive_supervisor.cli.team.members import in_a_team, team
 from khive_supervisor.config.settings.model import Config
 from khive_supervisor.sqlite.opening import open_store
 from khive_supervisor.store.team.waiting import WaitingStore
-from khive_supervisor.team.waiting import WaitingCall, gist
-
-
-class ShownCall(TypedDict):
-    """A call that waits, as people and programs see it; without an error it waits."""
-
-    number: int
-    at: str
-    by: str
-    verb: str
-    gist: str
-    error: str
+from khive_supervisor.team.waiting import ShownCall
+from khive_supervisor.team.waiting import shown as as_shown
+from khive_supervisor.text.plain_json import JsonObject
 
 
 @team.command()
@@ -43,7 +33,7 @@ def waiting(run: Invocation) -> None:
     """
     not_confined(run.config_file, "team waiting")
     with _waiting(loaded(run.config_file).config) as calls:
-        found = [_shown(one) for one in calls.all()] if calls is not None else []
+        found = [as_shown(one) for one in calls.all()] if calls is not None else []
     run.emit({"writes": found}, lambda answer: _text(answer["writes"]))
 
 
@@ -52,11 +42,8 @@ def waiting(run: Invocation) -> None:
 @common_options
 def retry(run: Invocation, number: int) -> None:
     """Have write NUMBER, which could not be stored, tried again."""
-    operators_only(run.config_file, "team retry")
-    with _waiting(loaded(run.config_file).config, make=True) as calls:
-        assert calls is not None
-        again = calls.retry(number)
-    run.emit({"number": again}, lambda _: f"It waits again, as write {again}, behind the others.")
+    answer = _asked(run, "team.retry", number)
+    run.emit(answer, lambda one: f"It waits again, as write {one['number']}, behind the others.")
 
 
 @team.command()
@@ -64,38 +51,28 @@ def retry(run: Invocation, number: int) -> None:
 @common_options
 def drop(run: Invocation, number: int) -> None:
     """Forget write NUMBER: it will not be stored."""
-    operators_only(run.config_file, "team drop")
-    with _waiting(loaded(run.config_file).config, make=True) as calls:
-        assert calls is not None
-        found = _shown(calls.drop(number))
-    run.emit(found, lambda one: f"Forgotten: {one['verb']} by {one['by']}: {one_line(one['gist'])}")
+    answer = _asked(run, "team.drop", number)
+    run.emit(
+        answer, lambda one: f"Forgotten: {one['verb']} by {one['by']}: {one_line(one['gist'])}"
+    )
+
+
+def _asked(run: Invocation, operation: str, number: int) -> JsonObject:
+    """Ask the supervisor, which has the audit chain told of it when the team's server is there."""
+    in_a_team(loaded(run.config_file).config)
+    with control(run.config_file) as client:
+        return client.request(operation, {"number": number})
 
 
 @contextmanager
-def _waiting(config: Config, *, make: bool = False) -> Iterator[WaitingStore | None]:
+def _waiting(config: Config) -> Iterator[WaitingStore | None]:
     """Give what waits beside this machine's replica; None: there is no replica yet."""
     in_a_team(config)
-    if not make and not os.path.exists(config.store.path):
+    if not os.path.exists(config.store.path):
         yield None
         return
     with open_store(config) as store:
         yield store.waiting
-
-
-def _shown(call: WaitingCall) -> ShownCall:
-    said = call.said
-    request = said.caller["request"]
-    who = str(dict(request["env"] or {}).get("KHIVE_ACTOR") or request["session"] or "a command")
-    client = " ".join(filter(None, said.caller["client"]))
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(said.time.wall))
-    return {
-        "number": call.number,
-        "at": moment,
-        "by": f"{who} ({client})" if client else who,
-        "verb": said.verb,
-        "gist": gist(said.arguments),
-        "error": call.error,
-    }
 
 
 def _text(calls: list[ShownCall]) -> str:

@@ -68,6 +68,7 @@ _SAID = "wall, boot, since_boot, verb, namespace, arguments, caller, size"
 _COLUMNS = f"number, {_SAID}, change, nonce, attempts, error"
 #: In the order of their numbers, and not by the index, which would have all of them sorted.
 _FIRST = f"SELECT {_COLUMNS} FROM calls WHERE +error = '' ORDER BY number LIMIT ?"
+_ASIDE = f"SELECT {_COLUMNS} FROM calls WHERE error <> '' ORDER BY number LIMIT ?"
 _SIZE = "SELECT count(*), coalesce(sum(size), 0) FROM calls"
 _STANDING = (
     "SELECT count(*) FILTER (WHERE error = ''), min(wall) FILTER (WHERE error = ''), "
@@ -199,6 +200,10 @@ class WaitingTable(WaitingStore):
 
     def all(self) -> list[WaitingCall]:
         return [_call(row) for row in self._rows(f"SELECT {_COLUMNS} FROM calls ORDER BY number")]
+
+    def some(self, limit: int) -> list[WaitingCall]:
+        found = [_call(row) for sql in (_ASIDE, _FIRST) for row in self._rows(sql, [limit])]
+        return sorted(found, key=lambda one: one.number)
 
     def last(self, limit: int) -> list[WaitingCall]:
         sql = f"SELECT {_COLUMNS} FROM calls ORDER BY number DESC LIMIT ?"

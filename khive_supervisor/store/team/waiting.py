@@ -31,6 +31,10 @@ class WaitingStore(Protocol):
         """Return the calls in their order, those put aside among them."""
         ...
 
+    def some(self, limit: int) -> list[WaitingCall]:
+        """Return those put aside, and the first that wait: at most `limit` each, in their order."""
+        ...
+
     def last(self, limit: int) -> list[WaitingCall]:
         """Return the last calls, in their order."""
         ...

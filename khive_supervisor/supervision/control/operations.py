@@ -28,12 +28,16 @@ from khive_supervisor.supervision.reload.reloader import Reloader
 from khive_supervisor.supervision.roles.manager import Roles
 from khive_supervisor.supervision.roles.status import ServiceAnswer
 from khive_supervisor.supervision.upgrade.handover import Upgrader
+from khive_supervisor.team import waiting
+from khive_supervisor.team.waiting import WaitingCall
 
 log = logs.get("khive.supervisor")
 
 #: What an operation is given, and what it answers: plain data that JSON can carry.
 Arguments = Mapping[str, Any]
 Answer = Mapping[str, object]
+#: Digits of a number that the store can have.
+_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,30 @@ class Operations:
         await self.records.outbox.flush()
         return answer
 
+    # --- writes that wait for a team's server ---------------------------------------------------
+
+    async def _team_retry(self, asker: Arrival, args: Arguments) -> Answer:
+        number = _number_of(args)
+        call, again = await self.upkeep.with_store(functools.partial(_retried, number))
+        self._note_write("retried", call, {"again": again}, asker)
+        return {"number": again}
+
+    async def _team_drop(self, asker: Arrival, args: Arguments) -> Answer:
+        number = _number_of(args)
+        call = await self.upkeep.with_store(lambda store: store.waiting.drop(number))
+        self._note_write("dropped", call, {}, asker)
+        return {**waiting.shown(call)}
+
+    def _note_write(
+        self, done: str, call: WaitingCall, more: Mapping[str, object], asker: Arrival
+    ) -> None:
+        """Record what was done with a write: in the log now, since the chain may have to wait."""
+        told = waiting.shown(call)
+        detail = {"verb": told["verb"], "by": told["by"], "at": told["at"], **more}
+        who, subject = self._who(asker), actors.waiting(call.number)
+        log.warning(f"waiting.{done}", write=call.number, asked_by=who, **detail)
+        self.records.note(f"waiting.{done}", subject, detail, actor=who)
+
 
 Operation = Callable[[Operations, Arrival, Arguments], Awaitable[Answer]]
 
@@ -192,6 +220,8 @@ OF_OPERATORS: Mapping[str, Operation] = {
     "reload": Operations._reload,
     "roles.drain": Operations._roles_drain,
     "roles.resume": Operations._roles_resume,
+    "team.retry": Operations._team_retry,
+    "team.drop": Operations._team_drop,
 }
 
 
@@ -206,3 +236,16 @@ def _role_of(args: Arguments) -> str:
     if not isinstance(role, str) or not role:
         raise InvalidInput("A role is needed, by its name.")
     return role
+
+
+def _number_of(args: Arguments) -> int:
+    """Return which write is meant; a page's form says it as text."""
+    text = str(args.get("number", ""))
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) <= _DIGITS):
+        raise InvalidInput("A write is needed, by its number.")
+    return int(text)
+
+
+def _retried(number: int, store: Store) -> tuple[WaitingCall, int]:
+    call = store.waiting.named(number)
+    return call, store.waiting.retry(number)

@@ -28,6 +28,11 @@ def test_what_is_said_while_the_server_is_away_is_stored_by_itself(
             said = khive.run("remember", "The otter slept on the bank.").stdout
             assert "waiting write 1" in said
             khive.run("forget", "m1")
+            khive.run("remember", "The toad has gone.")
+            assert (
+                "Forgotten: memory.remember by a command" in khive.run("team", "drop", "3").stdout
+            )
+            assert "waits, and is tried by itself" in khive.run("team", "retry", "2", code=2).stderr
             listed = khive.json("team", "waiting")["writes"]
             assert [one["verb"] for one in listed] == ["memory.remember", "memory.forget"]
             kill(khive.status()["pid"], signal.SIGKILL)

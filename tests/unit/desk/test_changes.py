@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from desk_support import FakeBackend, FakeBrowser, desk
 from khive_workers.desk.changes import CHANGES, address_after
-from khive_workers.desk.views.wishes import Failed, Wish
+from khive_workers.desk.views.wishes import WAITING, Failed, Wish
 
 from khive_supervisor.packs import loading
 
 FORM = {"id": "m1", "role": "r", "task": "t1", "target": "m1", "signal": "useful", "only": "same",
         "content": "x", "tags": "a, b", "decision": "drop", "digest": "d", "text": "",
         "approval": "a1", "run": "w1", "workflow": "w", "schedule": "s1",
-        "channel": "c"}  # fmt: skip
+        "channel": "c", "number": "7"}  # fmt: skip
 
 
 def logged_in(answers: dict[str, Any]) -> tuple[FakeBrowser, FakeBackend, str]:
@@ -100,6 +100,26 @@ def test_a_form_leads_nowhere_else(back: str) -> None:
 @pytest.mark.parametrize("back", ["/", "/memory?q=a", "/memory/m1", "/agents?task=t1"])
 def test_a_form_leads_back(back: str) -> None:
     assert address_after({"back": back}) == back
+
+
+def test_a_write_that_was_put_aside_can_be_tried_again_and_each_be_dropped() -> None:
+    write = {"at": "2026-11-30T00:00:00Z", "by": "ada", "verb": "memory.pin", "gist": "m1"}
+    browser, fake, _ = logged_in({})
+    fake.answers["status"] = {
+        "team": {"state": "away", "waiting": 1, "put_aside": 1, "waiting_seconds": 9.0}
+    }
+    fake.answers[WAITING.verb] = {
+        "writes": [
+            {**write, "number": 3, "error": "It is gone."},
+            {**write, "number": 4, "error": ""},
+        ]
+    }
+    text = browser.ask("GET", "/health").text
+    assert 'aria-label="Try again: write 3"' in text
+    assert "It could not be stored: It is gone." in text
+    assert 'aria-label="Try again: write 4"' not in text, "it is tried by itself"
+    for number in (3, 4):
+        assert f'data-ask="Forget write {number}? It will not be stored."' in text
 
 
 def test_a_wish_is_not_made_of_what_is_not_there() -> None:

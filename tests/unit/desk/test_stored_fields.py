@@ -44,6 +44,8 @@ ANSWERS: dict[str, Any] = {
         "state": "degraded", "children": [CHILD], "roles": [ROLE], "unserved": {EVIL: 2},
         "store_problem": EVIL, "index": {"state": EVIL, "vectors": 1, "model": EVIL},
         "builder": {"running": False}, "reload": {"generation": 1}, "uptime_seconds": 1.0,
+        "team": {"state": EVIL, "server": EVIL, "node": EVIL, "number": 1, "peers": [EVIL],
+                 "waiting": 1, "waiting_seconds": 1.0, "put_aside": 1, "waiting_problem": EVIL},
     },
     "sessions.list": {
         "sessions": [{
@@ -107,6 +109,8 @@ ANSWERS: dict[str, Any] = {
                                     "sent": 1, "waiting": 0, "gathering": 0, "dead": 1}]},
     "channels.log": {"messages": [{"made_at": AT, "channel": EVIL, "state": EVIL, "title": EVIL,
                                    "attempts": 1, "error": EVIL}]},
+    "(waiting)": {"writes": [{"number": 7, "at": AT, "by": EVIL, "verb": EVIL, "gist": EVIL,
+                              "error": error} for error in (EVIL, "")]},
     "(code)": {"code": EVIL},
     "(pieces)": {"entries": [{**ENTRY, "id": f"k{n}"} for n in (1, 2)]},
     "(verify)": {"intact": False, "problem": {"seq": 1, "text": EVIL}},

@@ -123,6 +123,12 @@ CHANGES: Mapping[str, PageChange] = {
         _operation("roles.drain", "role", reload=True), "Its workers are replaced."
     ),
     "resume": PageChange(_operation("roles.resume", "role"), "It serves again."),
+    "retry-write": PageChange(
+        _operation("team.retry", "number"), "It waits again, behind the others."
+    ),
+    "drop-write": PageChange(
+        _operation("team.drop", "number"), "Forgotten: it will not be stored."
+    ),
     "reload": PageChange(
         _operation("reload", "digest"), "The configuration was read again.", undone=_not_reloaded
     ),

@@ -14,17 +14,29 @@ from khive_supervisor.errors import KhiveError
 from khive_supervisor.packs.truth.code import freshness
 from khive_supervisor.store.curation import Listing
 from khive_supervisor.store.model import EntryFilter
+from khive_supervisor.team.waiting import shown
 from khive_supervisor.text import wellformed
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context, SessionInfo
 from khive_supervisor.verbs.kept import Served
 from khive_workers.desk.lasting import LastingReplies
-from khive_workers.desk.views.wishes import CODE, DISK, PIECES, VERIFY, Failed, Reply, Wish
+from khive_workers.desk.views.wishes import (
+    CODE,
+    DISK,
+    PIECES,
+    VERIFY,
+    WAITING,
+    Failed,
+    Reply,
+    Wish,
+)
 from khive_workers.http.service import Lane, Service
 
 #: Pieces of a document that are shown, and characters of each.
 MOST_PIECES, PIECE_CHARACTERS = 200, 200
+#: Writes that wait, and such that were put aside, that are shown.
+MOST_WRITES = 50
 #: Whoever has logged in is the user, and not one of their agents.
 PAGE = SessionInfo(actor="desk", kind="verbs", cwd="")
 
@@ -120,12 +132,18 @@ def _disk(context: Context, _wish: Wish) -> Reply:
     return found
 
 
+def _waiting(context: Context, _wish: Wish) -> Reply:
+    """Return writes that a team does not have yet; there are none in a store of one machine."""
+    return {"writes": [{**shown(one)} for one in context.whole_store.waiting.some(MOST_WRITES)]}
+
+
 _FACTS: Mapping[str, Callable[[Context, Wish], Reply]] = {
     "": _nothing,
     VERIFY.verb: _verified,
     DISK.verb: _disk,
     CODE.verb: _code,
     PIECES.verb: _pieces,
+    WAITING.verb: _waiting,
 }
 
 

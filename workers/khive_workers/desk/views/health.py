@@ -8,7 +8,16 @@ from typing import NamedTuple
 from khive_supervisor.control import measured
 from khive_supervisor.text.plain_json import JsonObject
 from khive_workers.desk.drawing import plots
-from khive_workers.desk.views.wishes import COUNTERS, DISK, STATUS, Page, Query, Reply, Wish
+from khive_workers.desk.views.wishes import (
+    COUNTERS,
+    DISK,
+    STATUS,
+    WAITING,
+    Page,
+    Query,
+    Reply,
+    Wish,
+)
 
 #: Counts of memory.stats by age that are younger than a week, as it names them.
 _YOUNG = ("today", "this week")
@@ -23,16 +32,17 @@ class Growth(NamedTuple):
 
 def wishes(_query: Query) -> Sequence[Wish]:
     """Return what is asked for."""
-    return (STATUS, Wish("memory.stats", lasts=True), COUNTERS, DISK)
+    return (STATUS, Wish("memory.stats", lasts=True), COUNTERS, DISK, WAITING)
 
 
 def page(replies: Sequence[Reply], query: Query, now: float) -> Page:
     """Return what the template shows."""
-    status, stats, counters, disk = (one if isinstance(one, dict) else {} for one in replies)
+    status, stats, counters, disk, waits = (one if isinstance(one, dict) else {} for one in replies)
     return {
         "query": query,
         "status": status,
         "team": _team(status.get("team")),
+        "writes": waits.get("writes", []),
         "sizes": stats.get("bytes", {}),
         "entries": stats.get("entries", {}),
         "kinds": stats.get("by_kind", {}),

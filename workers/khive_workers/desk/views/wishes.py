@@ -7,13 +7,15 @@ from typing import Protocol
 
 from khive_supervisor.overview.asked import STATUS, Failed, Page, Query, Reply, Wish, told
 
-__all__ = ["CODE", "COUNTERS", "DISK", "PIECES", "STATUS", "VERIFY", "DeskBackend", "Failed",
-           "Page", "Query", "Reply", "Wish", "problems", "told"]  # fmt: skip
+__all__ = ["CODE", "COUNTERS", "DISK", "PIECES", "STATUS", "VERIFY", "WAITING", "DeskBackend",
+           "Failed", "Page", "Query", "Reply", "Wish", "problems", "told"]  # fmt: skip
 
 COUNTERS = Wish("counters", supervisor=True)
 #: Questions that are no verbs: is the audit chain whole, how full is the store's disk, what has
-#: become of the code that the entry `id` is about, and which pieces has its document?
+#: become of the code that the entry `id` is about, which pieces has its document, and which writes
+#: wait for a team's server?
 VERIFY, DISK, CODE, PIECES = Wish("(verify)"), Wish("(disk)"), Wish("(code)"), Wish("(pieces)")
+WAITING = Wish("(waiting)")
 
 
 class DeskBackend(Protocol):
