@@ -8,14 +8,17 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from khive_supervisor.redaction import values
+from khive_supervisor.redaction import columns, identifiers, values
 from khive_supervisor.redaction.forms import TYPED, Form, possible
 from khive_supervisor.redaction.labels import STEMS, Label, Tells, labels, told_by
 
 #: The rules of what is found by the words beside it.
 ASSIGNED, BESIDE = "assigned-secret", "secret-beside-its-name"
+#: The rule of a text in base64 with a secret in it.
+ENCODED = "encoded-secret"
 #: What every mask begins with; nothing that does is found again.
 MASK = "[masked "
 
@@ -33,10 +36,15 @@ _SEPARATOR = re.compile(
 #: The same in sentences: what leads from a label to its value.
 _SAID = re.compile(
     r"""["'`)]?(?:\s(?:for|of|to|on|in|at|from)\s[^\n:=]{1,60}?)?
-        (?:\s(?:is|was|are|be|now|set|changed|became|becomes|still|reset|to|as|equals|using|with
+        (?:(?:\s(?:is|was|are|be|now|set|changed|became|becomes|still|reset|to|as|equals|using|with
             |reads|lautet|ist|es)){1,4}
-        (?:\s(?:now|set|still|to|currently))?\s?:?\s+["'`*(]{0,3}""",
+        (?:\s(?:now|set|still|to|currently))?\s?:?
+        |(?<=[^\s:=])\s?[:=])\s+["'`*(]{0,3}""",
     re.VERBOSE | re.IGNORECASE,
+)
+#: A name and its password after what lets in: "the login is ada / X".
+_PAIR = re.compile(
+    r"[^\n/]{0,40}?(?:\s(?:is|are|was|now|with)|[:=])\s+[\w.@+-]{2,40}\s?/\s?(?P<value>[^\s/,;]{8,80})"
 )
 #: A label that its value follows as the next word: `--password X`, `login ada password X`.
 _NEXT = re.compile(r"""[:]?[ \t]+["'`(]?""")
@@ -50,7 +58,9 @@ _QUOTES = "\"'`"
 _QUOTED = re.compile(r"[^\"'`\n\\<>]{1,4000}")
 _BARE = re.compile(r"[^\s\"'`,;<>()\[\]{}|\\]{1,4000}")
 #: Words that may be random, and only then secrets.
-_CANDIDATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+/_.~%!@#$^&*-]{14,}={0,2}")
+_CANDIDATE = re.compile(
+    r"(?:(?<=\\)[nrt])?(?P<value>[A-Za-z0-9][A-Za-z0-9+/_.~%!@#$^&*-]{14,}={0,2})"
+)
 #: What makes a number in hexadecimal digits one that everybody may know.
 _DIGESTS = re.compile(
     r"sha-?\d|sha\b|sha_|md5|digest|checksum|commit|hash|integrity|etag|fingerprint|revision|\brev\b"
@@ -70,6 +80,20 @@ _BEFORE = re.compile(
 _TEMPLATE = re.compile(
     r"^[$%{<\[(*]|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$", re.IGNORECASE
 )
+#: How objects of JSON and keys in PEM's armour begin in base64.
+_ENCODED_WORDS = ("eyJ", "eyI", "ewo", "ewk", "ewog", "LS0tLS1CRUdJ")
+_ENCODED = re.compile(
+    r"(?<![A-Za-z0-9+/])(?:ey[IJ]|ew[ko]|LS0tLS1CRUdJ)[A-Za-z0-9+/]{37,32768}={0,2}(?![\w.+/-])"
+)
+#: What a private key in base64 has, and a remark in its place has not.
+_KEY_TEXT = re.compile(r"(?=[a-z0-9+/=]*[A-Z])[A-Za-z0-9+/=]{12}")
+#: Names of UUIDs that let in whoever has them.
+_UUID_SECRETS = {
+    Tells.LITTLE: re.compile(r"secret[ _-]?id\W{0,6}$"),
+    Tells.SECRET: re.compile(
+        r"key|secret|(?:access|auth|api|bearer|refresh|personal|bot|deploy)[ _-]?token|bearer"
+    ),
+}
 #: Characters of a value by which it is judged.
 _JUDGED = 128
 #: Labels of so many characters that are looked at: who writes more of them means none.
@@ -101,6 +125,8 @@ def find(text: str) -> list[Finding]:
 def find_value(name: str, value: str) -> list[Finding]:
     """Return the secrets of a field's value, which is one as a whole if the name says so."""
     tells = told_by(name)
+    if tells is Tells.LITTLE and identifiers.is_named_so(name):
+        tells = None
     if tells is not None and _is_secret(value, tells, bare=False, near=name.lower()):
         return [Finding(0, len(value), ASSIGNED)]
     return find(value)
@@ -135,13 +161,25 @@ def _apart(found: list[Finding]) -> list[Finding]:
 def _by_form(text: str) -> Iterator[Finding]:
     for form in possible(text):
         yield from _of_form(form, text)
+    if any(word in text for word in _ENCODED_WORDS):
+        yield from _encoded(text)
+
+
+def _encoded(text: str) -> Iterator[Finding]:
+    """Return objects and keys in base64 that have a secret in them."""
+    for found in _ENCODED.finditer(text):
+        with suppress(ValueError):
+            whole = found[0].rstrip("=")
+            decoded = binascii.a2b_base64(whole[: len(whole) // 4 * 4]).decode()
+            if find(decoded):
+                yield Finding(*found.span(), ENCODED)
 
 
 def _of_form(form: Form, text: str) -> Iterator[Finding]:
     for found in form.pattern.finditer(text):
         start, end = found.span("secret" if "secret" in form.pattern.groupindex else 0)
         value = text[start:end]
-        if value.startswith(MASK) or not value.strip():
+        if value.startswith(MASK) or not value.strip() or identifiers.is_published(value):
             continue
         if form.rule == "private-key":
             if _is_key_text(value):
@@ -151,8 +189,10 @@ def _of_form(form: Form, text: str) -> Iterator[Finding]:
 
 
 def _is_key_text(value: str) -> bool:
-    """Return True for something in base64; not for three dots."""
-    return len(re.findall(r"[A-Za-z0-9+/=]", value)) >= 12 and "..." not in value
+    """Return True for something in base64; not for three dots, a remark, code, an example."""
+    if "..." in value or "EXAMPLE" in value or len(re.findall(r"[A-Za-z0-9+/=]", value)) < 12:
+        return False
+    return _KEY_TEXT.search(value) is not None or not re.search(r"[a-z] [a-z]|\(", value)
 
 
 def _is_told(form: Form, value: str) -> bool:
@@ -183,17 +223,35 @@ def _is_basic(value: str) -> bool:
 
 
 def _by_label(text: str, lowered: str) -> Iterator[Finding]:
+    blocks = identifiers.public_blocks(text)
+    for label in _apart_labels(lowered):
+        around = identifiers.base64_around(text, label.start, label.end)
+        if around and values.is_random(around):
+            continue
+        for one in _of_label(text, lowered, label):
+            if not any(start <= one.start < end for start, end in blocks):
+                yield one
+
+
+def _apart_labels(lowered: str) -> Iterator[Label]:
+    """Return the labels, but of many within a few characters only some."""
     starts = [-_AMONG] * _LABELS
     for number, label in enumerate(labels(lowered)):
-        if label.start - starts[number % _LABELS] < _AMONG:
-            continue
-        starts[number % _LABELS] = label.start
-        direct = _direct(text, lowered, label)
-        if direct is not None:
-            yield direct
-        elif label.tells is Tells.PASSWORD:
-            yield from _before(text, label)
-        yield from _beside(text, lowered, label)
+        if label.start - starts[number % _LABELS] >= _AMONG:
+            starts[number % _LABELS] = label.start
+            yield label
+
+
+def _of_label(text: str, lowered: str, label: Label) -> Iterator[Finding]:
+    direct = _direct(text, lowered, label)
+    if direct is not None:
+        yield direct
+    elif label.tells is Tells.PASSWORD:
+        yield from _before(text, label)
+        yield from _in_column(text, label)
+    elif lowered.startswith(("login", "credential"), label.start):
+        yield from _in_pair(text, label)
+    yield from _beside(text, lowered, label)
 
 
 def _line_around(text: str, label: Label) -> tuple[int, int]:
@@ -214,6 +272,26 @@ def _before(text: str, label: Label) -> Iterator[Finding]:
             yield Finding(begin + start, begin + end, BESIDE)
 
 
+def _in_column(text: str, label: Label) -> Iterator[Finding]:
+    """Return the passwords of a table that are below what says that they are."""
+    for start, end in columns.below(text, label.start, label.end):
+        value = text[start:end]
+        if values.is_password(value) and not _is_said(value):
+            yield Finding(start, end, BESIDE)
+
+
+def _in_pair(text: str, label: Label) -> Iterator[Finding]:
+    """Return a password that stands behind a name, after what lets in both."""
+    found = _PAIR.match(text, label.end)
+    if found is not None and values.is_strong(found["value"]) and not _is_said(found["value"]):
+        yield Finding(*found.span("value"), BESIDE)
+
+
+def _is_said(value: str) -> bool:
+    """Return True for words and what stands in the place of something."""
+    return " " in value or values.is_placeholder(value) or values.is_named(value)
+
+
 def _direct(text: str, lowered: str, label: Label) -> Finding | None:
     """Return the value that a label is given, if it is a secret."""
     for separator in (_SEPARATOR, _SAID, _NEXT, _BELOW):
@@ -221,6 +299,8 @@ def _direct(text: str, lowered: str, label: Label) -> Finding | None:
         found = None if led is None else _value(text, led)
         if led is None or found is None:
             continue
+        if separator is _NEXT and text.startswith("--", found[0]):
+            continue  # another option
         assigned = separator is _SEPARATOR
         quoted = text[led.end() - 1] in _QUOTES
         # A line of an environment's file, a connection string: nothing in it is an expression.
@@ -231,9 +311,11 @@ def _direct(text: str, lowered: str, label: Label) -> Finding | None:
         start, end = found
         near = lowered[max(0, label.start - _LEFT) : start].rpartition("\n")[2]
         value = text[start : min(end, start + _JUDGED)]
+        little = label.tells is Tells.LITTLE
+        known = identifiers.is_identifier if little else identifiers.is_part
         if _is_secret(
             value, label.tells, bare=not quoted and not env, near=near, said=not assigned
-        ):
+        ) and not known(text, start, end):
             return Finding(start, end, ASSIGNED)
     return None
 
@@ -256,10 +338,12 @@ def _is_secret(value: str, tells: Tells, *, bare: bool, near: str, said: bool = 
         return False
     if values.is_reference(value, bare=bare and not said) or (bare and values.is_named(value)):
         return False
+    if values.is_url(value):
+        return any(_is_beside(part, tells, near) for part in values.parts_of_url(value))
+    if values.is_uuid(value):
+        return tells is Tells.PASSWORD or _UUID_SECRETS[tells].search(near) is not None
     if tells is Tells.LITTLE:
         return _is_beside(value, tells, near)
-    if values.is_uuid(value):
-        return "key" in near or "secret" in near
     if values.is_random(value):
         return not values.is_hex(value) or not _DIGESTS.search(near)
     if bare and _NAME.fullmatch(value) and not (tells is Tells.PASSWORD and value[-1].isdigit()):
@@ -279,17 +363,24 @@ def _beside(text: str, lowered: str, label: Label) -> Iterator[Finding]:
     """Return what is random in the line of a label, near to it."""
     begin, end = _line_around(text, label)
     for found in _CANDIDATE.finditer(text, begin, end):
-        value = found[0].rstrip(".,")
+        start, last = found.span("value")
+        value = found["value"].rstrip(".,")
+        if text[last : last + 1].isalnum():  # an assignment, and no padding
+            value = value.rstrip("=")
         # Whole words only: a piece of a longer one is no value of its own.
-        cut = found.end() == end < len(text) and text[end : end + 1].isalnum()
-        overlaps = found.start() < label.end and found.end() > label.start
-        if cut or overlaps or (begin == found.start() and begin and text[begin - 1].isalnum()):
+        cut = last == end < len(text) and text[end : end + 1].isalnum()
+        overlaps = start < label.end and last > label.start
+        within = 0 < begin == start and (text[begin - 1].isalnum() or text[begin - 1] in "-_./+~")
+        if cut or overlaps or within:
             continue
-        if "/" in text[found.start() - 2 : found.start()] or text.startswith("...", found.end()):
+        if "/" in text[start - 2 : start] or text.startswith("...", last):
             continue  # a part of an address, or only the beginning of something
-        near = lowered[max(begin, found.start() - _LEFT) : min(end, found.end() + 20)]
-        if _is_beside(value, label.tells, near):
-            yield Finding(found.start(), found.start() + len(value), BESIDE)
+        near = lowered[max(begin, start - _LEFT) : min(end, last + 20)]
+        last = start + len(value)
+        if _is_beside(value, label.tells, near) and not identifiers.is_identifier(
+            text, start, last
+        ):
+            yield Finding(start, last, BESIDE)
 
 
 def _is_beside(value: str, tells: Tells, near: str) -> bool:

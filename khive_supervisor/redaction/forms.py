@@ -186,14 +186,27 @@ FORMS: tuple[Form, ...] = (
     ),
     _form(
         "command-password",
-        "curl wget http mysql mariadb sshpass docker podman redis-cli -passin -passout",
+        "curl wget http mysql mariadb sshpass docker podman redis-cli -passin -passout /user:",
         r"(?:\b(?:curl|wget|https?)\b[^\n|;]{0,160}?\s(?:-u|--user|-a|--auth)[ =]?['\"]?[^\s:'\"/]{1,60}:"
         r"|\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,120}?\s-p['\"]?"
         r"|\bsshpass\s+-p\s?['\"]?"
         r"|\b(?:docker|podman)\s+login\b[^\n|;]{0,120}?\s-p[ =]?['\"]?"
+        r"|\bnet\s+use\b[^\n|;]{0,120}?\s/user:\S{1,60}\s+['\"]?"
         r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+['\"]?"
         r"|-pass(?:in|out)\s+['\"]?pass:)(?P<secret>[^\s'\"]{3,200})",
         exact=False,
+    ),
+    _form(
+        "command-password",
+        "-stdin --with-token chpasswd sudo",
+        r"\b(?:echo|printf|printf\s+%s)\s+(?:-\w+\s+)?['\"]?(?:[\w.-]{1,40}:)?(?P<secret>[^\s'\"|:]{6,200})['\"]?"
+        r"\s*\|\s*[^\n|;]{0,120}?(?:--(?:password-)?stdin|--with-token|\bchpasswd|\bsudo\s+-S)",
+        exact=False,
+    ),
+    _form(
+        "one-time-secret",
+        "otpauth://",
+        r"otpauth://[^\s\"']{0,200}?[?&]secret=(?P<secret>[A-Za-z2-7]{16,}=*)",
     ),
     _form(
         "authorization-header",

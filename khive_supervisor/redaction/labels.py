@@ -21,11 +21,11 @@ class Tells(enum.IntEnum):
 STEMS = (
     "passw", "passphrase", "passcode", "pwd", "secret", "token", "key", "credential", "auth",
     "bearer", "pass", "cookie", "session", "kennwort", "contrase", "webhook", "dsn", "login",
-    "pw",
+    "pw", "psk",
 )  # fmt: skip
 _STEM = re.compile("|".join(STEMS))
 _PASSWORDS = re.compile(
-    r"pass(?:w(?:or[dt]s?|d)|phrase|code)|[^a-z]pass(?:$|[^a-z])|pwd|(?:^|[^a-z])pw(?:$|[^a-z])|kennwort|contrase[nñ]a"
+    r"pass(?:w(?:or[dt]s?|d)|phrase|code)|[^a-z]pass(?:$|[^a-z])|pwd|(?:^|[^a-z])pw(?:$|[^a-z])|(?:^|[^a-z])psk$|kennwort|contrase[nñ]a"
 )
 _SECRETS = re.compile(
     r"secret|token|credential|bearer|webhook"
@@ -46,8 +46,13 @@ _OTHER = re.compile(
     r"|author(?!i[sz])|passe[ds]|passing|passag|passiv|compass|bypass|keyframe|hotkey|keypress"
     r"|keydown|keyup|keycode|sqlite_"
 )
+#: What stands before the name of a type of resources: `AWS::AppSync::ApiKey`.
+_TYPE = re.compile(r"\baws::\w{1,30}::$")
 #: Words that tell of what is no secret.
-_OPEN = re.compile(r"public[ _-]?key|pubkey|(?:next|page|continuation)[ _-]?token")
+_OPEN = re.compile(
+    r"public[ _-]?key|pubkey|idempotency[ _-]?key"
+    r"|(?:next|page|pagination|continuation|starting|change|idempotency|request)[ _-]?token"
+)
 _WORD_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-ñ")
 #: Characters of a label to each side of its stem.
 _REACH = 40
@@ -70,6 +75,8 @@ def labels(lowered: str) -> Iterator[Label]:
             continue
         start, end = _extent(lowered, stem.start(), stem.end())
         if _OTHER.search(lowered, start, end) or _OPEN.search(lowered, max(0, start - 12), end):
+            continue
+        if lowered.endswith("::", 0, start) and _TYPE.search(lowered, max(0, start - 40), start):
             continue
         yield Label(start, end, _tells(lowered, start, end))
 

@@ -14,15 +14,12 @@ _EXAMPLES = re.compile(
     r"|\*\*\*|\.\.\.|…|<[^<>]*>|0123456789|1234567890abcdef|abcdefghijkl|ABCDEFGHIJKL"
     r"|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
 )
-#: The same beside a form that is proof enough: there a row of letters may well be a key. Those who
-#: document a form write an example of it in the form, so EXAMPLE in capitals says nothing.
+#: The same beside a form that is proof enough: there a row of letters may well be a key.
 _BLANKS = re.compile(
     r"(?i:placeholder|changeme|change[-_]me|redacted|masked|censored|your[-_ ]"
     r"|my[-_](?:secret|key|token|api)|[-_]here\b|replace|dummy|xxxx|not[-_]?(?:a|so)[-_]?(?:real|secret))"
-    r"|example|sample|\*\*\*|\.\.\.|…|<[^<>]*>|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
+    r"|example|EXAMPLE|sample|\*\*\*|\.\.\.|…|<[^<>]*>|(?P<sign>[A-Za-z0-9])(?P=sign){6}"
 )
-#: How a vendor marks a key of its manuals, at the end of what looks like one.
-_MARK = re.compile(r"(?<=\S{13})EXAMPLE(?:KEY)?$")
 #: What makes a value one that has no form of its own.
 _WEAK_EXAMPLES = re.compile(
     r"(?<![a-z])(?:removed|hidden|insert|todo|fake)(?![a-z])|abcdefgh|12345678|98765432|qwertyui|00000000|11111111"
@@ -37,9 +34,14 @@ _REFERENCE = re.compile(
 )
 #: A name in another one, as code writes it.
 _DOTTED = re.compile(r"[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*")
-#: A release, an issue of a repository, the name of a file.
+#: A release, an issue of a repository, the name of a file, a pattern or path of such, of a zone,
+#: an address within another one, and code.
 _NAMED = re.compile(
-    r"v?\d+(?:[.:]\d+)+.*|[\w./-]*#\d.*|[\w./+-]*[/_-][\w./+-]*\.[a-z]{1,4}", re.DOTALL
+    r"v?\d+(?:[.:]\d+)+.*|[\w./-]*#\d.*|[\w./+-]*[/_-][\w./+-]*\.(?:[a-z]{1,4}|bz2|mp[34])|\*\.\w{1,8}"
+    r"|[A-Z][a-z]+(?:/[A-Z][A-Za-z_]+)+"
+    r"|https?%3[aA].*|.*(?:&&|\.length\b).*"
+    r"|/(?:usr|etc|var|opt|home|lib\d*|s?bin|tmp|root|srv|mnt|run|Users|Library)/.*",
+    re.DOTALL,
 )
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+")
@@ -50,7 +52,13 @@ _CHANGES = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])
 #: Words of one case with lines between them, as code names things.
 _IDENTIFIER = re.compile(
     r"_*(?:[a-z0-9]{0,14}_+)+[a-z0-9]{0,14}|_*(?:[A-Z0-9]{0,14}_+)+[A-Z0-9]{0,14}"
+    r"|[a-z]{1,9}(?:-(?:[a-z]{1,9}|\d{1,4})){3,}"
 )
+#: Letters in which each word begins with a capital, as code names things, too.
+_CAMEL = re.compile(r"[A-Za-z][a-z]+(?:[A-Z][a-z]+)+")
+#: Characters of a word in it, at least, on the average.
+_CAMEL_WORD = 3
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://")
 _VOWELS = re.compile(r"[aeiouyAEIOUY]")
 #: What no word of a language has.
 _UNSPOKEN = re.compile(
@@ -79,7 +87,7 @@ def is_placeholder(value: str) -> bool:
 
 def is_example(value: str) -> bool:
     """Return True for what says of itself that it is none, or has less than four signs in all."""
-    return _EXAMPLES.search(_MARK.sub("", value)) is not None or len(set(value)) < 4
+    return _EXAMPLES.search(value) is not None or len(set(value)) < 4
 
 
 def is_blank(value: str) -> bool:
@@ -100,6 +108,16 @@ def is_named(value: str) -> bool:
 def is_uuid(value: str) -> bool:
     """Return True for a UUID."""
     return _UUID.fullmatch(value) is not None
+
+
+def is_url(value: str) -> bool:
+    """Return True for an address with its scheme."""
+    return _URL.match(value) is not None
+
+
+def parts_of_url(value: str) -> list[str]:
+    """Return the parts of an address behind its host."""
+    return re.split(r"[/?&=#;]+", value)[2:]
 
 
 def is_hex(value: str) -> bool:
@@ -136,10 +154,17 @@ def _is_read(value: str) -> bool:
     if _IDENTIFIER.fullmatch(value):
         return True
     turns, changes = len(_TURNS.findall(value)), len(_CHANGES.findall(value))
-    if (turns >= _MANY_TURNS and turns * 5 >= len(value)) or changes * 2 >= len(value):
+    if (turns >= _MANY_TURNS and turns * 5 >= len(value)) or (
+        changes * 2 >= len(value) and not _is_camel(value)
+    ):
         return False
     signs = sum(map(str.isalnum, value))
     return sum(len(part) for part in _PARTS.findall(value) if _is_wordlike(part)) * 20 >= signs * 9
+
+
+def _is_camel(value: str) -> bool:
+    words = len(_RISES.findall(value)) + 1
+    return _CAMEL.fullmatch(value) is not None and len(value) >= _CAMEL_WORD * words
 
 
 def _is_wordlike(part: str) -> bool:
@@ -158,10 +183,15 @@ def is_password(value: str) -> bool:
         return False
     digits = any(map(str.isdigit, value))
     letters = any(map(str.isalpha, value))
-    kinds = (
-        any(map(str.islower, value)),
-        any(map(str.isupper, value)),
-        digits,
-        not value.isalnum(),
-    )
-    return letters and (sum(kinds) >= 3 or (digits and not _METHODS.fullmatch(value)))
+    return letters and (_kinds(value) >= 3 or (digits and not _METHODS.fullmatch(value)))
+
+
+def is_strong(value: str) -> bool:
+    """Return True for a password that no name is: three kinds of signs at least, and a digit."""
+    return any(map(str.isdigit, value)) and _kinds(value) >= 3 and is_password(value)
+
+
+def _kinds(value: str) -> int:
+    """Return how many kinds of signs a value has: small and capital letters, digits, others."""
+    has = (any(map(kind, value)) for kind in (str.islower, str.isupper, str.isdigit))
+    return sum(has) + (not value.isalnum())
