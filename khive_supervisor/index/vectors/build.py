@@ -22,7 +22,7 @@ from khive_supervisor.index.vectors.layout import METRIC, checksum, fingerprint,
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.vectors import DENSE, Generation, VectorStats
 
-#: Trees when the configuration does not say; see `reader.SEARCH_K` for what they find. More add
+#: Trees when the configuration does not say; see `hits.SEARCH_K` for what they find. More add
 #: little: 80 trees find 0.5 % more and take 55 MB more for 100,000 vectors.
 TREES = 50
 #: Vectors read from the store at once: 0.8 MB at 384 dimensions, in a transaction of 10 ms.

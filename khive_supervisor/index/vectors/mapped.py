@@ -76,14 +76,26 @@ class MappedGeneration:
         """Return True if `scan` can be asked."""
         return self._sketch is not None and self._nodes is not None
 
-    def scan(self, vector: NDArray[np.float32], count: int) -> tuple[list[tuple[int, float]], bool]:
-        """Like `nearest`, by the sketch; and whether these are all that there are."""
+    def places(self, ids: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return where the sketch has those of some entries that it has, for `scan`."""
+        assert self._sketch is not None
+        slots = ids if self._slots is None else self._slots.slots(ids)
+        return self._sketch.places(slots[(slots >= 0) & (slots < self.row.slots)], self.row.slots)
+
+    def scan(
+        self, vector: NDArray[np.float32], count: int, within: NDArray[np.int32] | None = None
+    ) -> tuple[list[tuple[int, float]], bool]:
+        """Like `nearest`, by the sketch; and whether these are all that there are.
+
+        `within`: only the entries of these `places`.
+        """
         assert self._sketch is not None
         wanted = max(round(count * _RESCORED), _RESCORED_AT_LEAST)
-        slots, cosines = self._at(vector, self._sketch.candidates(vector, wanted))
+        slots, cosines = self._at(vector, self._sketch.candidates(vector, wanted, within))
         order = np.argsort(-cosines, kind="stable")[:count]
         hits = list(zip(self._ids(slots[order]), cosines[order].tolist(), strict=True))
-        return hits, wanted >= self.row.slots and len(hits) == len(slots)
+        there = self.row.slots if within is None else len(within)
+        return hits, wanted >= there and len(hits) == len(slots)
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, search_k: int

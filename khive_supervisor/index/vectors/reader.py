@@ -6,31 +6,37 @@ that is missing or damaged never fails a search: what is left of it answers, and
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from khive_supervisor.errors import IndexFileError, InvalidInput
+from khive_supervisor.errors import IndexFileError
 from khive_supervisor.freshness import FATES, GENERATIONS, Fresh, Versions
 from khive_supervisor.index.inverted.scope import PostingsView, Scope, member
 from khive_supervisor.index.vectors.delta import DELTA_LIMIT, Delta
 from khive_supervisor.index.vectors.generation import Generations
+from khive_supervisor.index.vectors.hits import (
+    HitList,
+    best,
+    best_first,
+    certain,
+    first_passing,
+    search_k_for,
+    unit,
+)
 from khive_supervisor.index.vectors.mapped import MappedGeneration, map_current
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import EVERYTHING, VECTOR_COMPONENT_BYTES, EntryFilter
 from khive_supervisor.store.vectors import Fate
 
-#: A filter that lets no more entries through than this is searched exactly, entry by entry: 3 ms,
-#: when looking past all others would take as long and find less.
+#: A filter that lets no more entries through than this is searched entry by entry, where there is
+#: no sketch: 3 ms, when looking past all others would take as long and find less.
 EXACT_LIMIT = 8192
-#: Nodes that Annoy inspects, when the configuration does not say, for so many items or fewer.
-#: Measured with 50 trees on 100,000 real texts: recall@10 0.95 for questions that people typed,
-#: which are far from most texts (18,000 nodes: 0.88), and 0.99 for titles, which are near.
-SEARCH_K, SEARCH_K_ITEMS = 64_000, 100_000
+#: Up to so many of them that is as quick as a look at their sketch.
+_EXACT_BESIDE_SKETCH = 4096
 #: Candidates for each wanted result, because some of them may be dead, or not pass the filter: most
 #: filters (a namespace that holds nearly everything) leave enough of these.
 _OVERFETCH = 2
@@ -96,6 +102,8 @@ class VectorIndex:
         self._token: tuple[int, int] | None = None
         self._past = b""
         self._scopes: dict[EntryFilter, Scope] = {}
+        #: By filter, where the sketch has what passes.
+        self._places: dict[EntryFilter, NDArray[np.int32]] = {}
         self._lock = threading.RLock()
 
     def state(self) -> IndexState:
@@ -169,8 +177,9 @@ class VectorIndex:
     ) -> list[tuple[int, float]]:
         """Return the live entries nearest to a vector, best first, with their cosines (-1 to 1).
 
-        Exact when the filter lets at most EXACT_LIMIT entries through, and for what is newer than
-        the generation; else approximate. A vector of zeros is near to nothing.
+        Exact when the filter lets few entries through (EXACT_LIMIT, half of it where there is a
+        sketch), and for what is newer than the generation; else approximate. A vector of zeros is
+        near to nothing.
 
         Raises InvalidInput for a vector of another shape, or that is not finite.
         """
@@ -181,6 +190,7 @@ class VectorIndex:
         with self._lock:
             if self.refresh():
                 self._scopes.clear()
+                self._places.clear()
             known = self._scopes.get(where)
             if known is None:
                 known = self._look(where)
@@ -220,20 +230,39 @@ class VectorIndex:
         self, scope: Scope, vector: NDArray[np.float32], limit: int
     ) -> list[tuple[int, float]]:
         """Like `search`, in a scope that was seen a moment ago."""
-        query = _unit(vector, self.dimensions)
+        query = unit(vector, self.dimensions)
         if query is None or limit <= 0:
             return []
         with self._lock:
-            if scope.few is not None:
+            if scope.few is not None and not self._by_sketch(scope, len(scope.few)):
                 return self._search_among(query, limit, scope.few)
             return self._search_all(query, limit, scope)
+
+    def _by_sketch(self, scope: Scope, count: int) -> bool:
+        """Return True if looking for a scope's entries in the sketch is quicker than at each."""
+        return count > _EXACT_BESIDE_SKETCH and self._within(scope) is not None
+
+    def _sketched(self, mapped: MappedGeneration) -> bool:
+        return mapped.has_sketch and not self._search_k
+
+    def _within(self, scope: Scope) -> NDArray[np.int32] | None:
+        """Return where the sketch has what passes a filter, or may; None: look at all."""
+        mapped, view = self._mapped, scope.view
+        if mapped is None or view is None or scope.mask is None or not self._sketched(mapped):
+            return None
+        if scope.where not in self._places:
+            if len(self._places) >= _FILTERS:
+                self._places.clear()
+            passing = np.union1d(np.flatnonzero(scope.mask), view.changed)
+            self._places[scope.where] = mapped.places(passing)
+        return self._places[scope.where]
 
     def cosines(self, vector: NDArray[np.float32], ids: Sequence[int]) -> dict[int, float]:
         """Return how near some entries are to a vector, by id; those without a vector are left out.
 
         In what the last `scope` has seen.
         """
-        query = _unit(vector, self.dimensions)
+        query = unit(vector, self.dimensions)
         if query is None or not ids:
             return {}
         with self._lock:
@@ -268,7 +297,7 @@ class VectorIndex:
         parts.append(self._from_store(query, rest.tolist()))
         found = np.concatenate([part[0] for part in parts])
         cosines = np.concatenate([part[1] for part in parts])
-        return _best(found, cosines, limit)
+        return best(found, cosines, limit)
 
     def _from_store(
         self, query: NDArray[np.float32], ids: list[int]
@@ -289,13 +318,15 @@ class VectorIndex:
         if not self._delta.whole:
             rest, cosines = self._delta.left_out(query)
             ids, newer = np.append(rest, ids), np.append(cosines, newer)
-        count, nodes = round(limit * max(_OVERFETCH, scope.candidates_each())), self._nodes()
+        within = self._within(scope)
+        each = _OVERFETCH if within is not None else max(_OVERFETCH, scope.candidates_each())
+        count, nodes = round(limit * each), self._nodes()
         while True:
-            delta = HitList(_best(ids, newer, count), exhausted=count >= len(newer))
-            index = self._nearest(query, count, nodes)
+            delta = HitList(best(ids, newer, count), exhausted=count >= len(newer))
+            index = self._nearest(query, count, nodes, within)
             # Item by item the newer vector counts.
             merged = dict(index.hits) | dict(delta.hits)
-            hits = _first_passing(sorted(merged.items(), key=_best_first), limit, scope)
+            hits = first_passing(sorted(merged.items(), key=best_first), limit, scope)
             if certain(hits, (delta, index)) >= limit or (delta.exhausted and index.exhausted):
                 return hits[:limit]
             count, nodes = count * _MORE_CANDIDATES, nodes * _MORE_NODES
@@ -304,12 +335,18 @@ class VectorIndex:
         """Return how many nodes of the generation a search inspects at first."""
         return self._search_k or search_k_for(self._mapped.row.items if self._mapped else 0)
 
-    def _nearest(self, query: NDArray[np.float32], count: int, nodes: int) -> HitList:
+    def _nearest(
+        self,
+        query: NDArray[np.float32],
+        count: int,
+        nodes: int,
+        within: NDArray[np.int32] | None,
+    ) -> HitList:
         if self._mapped is None:
             return HitList([], exhausted=True)
         row = self._mapped.row
-        if self._mapped.has_sketch and not self._search_k:
-            hits, exhausted = self._mapped.scan(query, count)
+        if self._sketched(self._mapped):
+            hits, exhausted = self._mapped.scan(query, count, within)
             return HitList(hits, exhausted=exhausted)
         if count >= row.items:
             # Every tree has every item: so many nodes are all of them.
@@ -323,68 +360,3 @@ class VectorIndex:
         with self._lock:
             self._let_go("")
             self._token = None
-
-
-@dataclass(frozen=True, slots=True)
-class HitList:
-    """The best hits of one source, best first; `exhausted`: it has no further ones."""
-
-    hits: Sequence[tuple[int, float]]
-    exhausted: bool
-
-
-def certain(hits: Sequence[tuple[int, float]], arms: Iterable[HitList]) -> int:
-    """Return how many of the merged and filtered hits, best first, nothing unseen can outrank.
-
-    What an arm has not shown is at most as good as the last that it has: hits below that may have
-    to make room for it.
-    """
-    bar = max(
-        (arm.hits[-1][1] for arm in arms if not arm.exhausted and arm.hits), default=-math.inf
-    )
-    return sum(cosine >= bar for _, cosine in hits)
-
-
-def search_k_for(items: int) -> int:
-    """Return how many nodes to inspect for a recall that does not depend on the number of items."""
-    return round(SEARCH_K * math.sqrt(max(items / SEARCH_K_ITEMS, 1.0)))
-
-
-def _first_passing(
-    ordered: list[tuple[int, float]], limit: int, scope: Scope
-) -> list[tuple[int, float]]:
-    """Return the first hits that live and pass the filter; asks for no more than needed."""
-    hits: list[tuple[int, float]] = []
-    for start in range(0, len(ordered), limit):
-        some = ordered[start : start + limit]
-        passed = scope.passing(np.array([entry for entry, _ in some], np.int64)).tolist()
-        hits += [hit for hit, here in zip(some, passed, strict=True) if here]
-        if len(hits) >= limit:
-            break
-    return hits
-
-
-def _best(
-    ids: NDArray[np.int64], cosines: NDArray[np.float32], count: int
-) -> list[tuple[int, float]]:
-    """Return the `count` best of ids and cosines in parallel, best first."""
-    if count < len(ids):
-        kept = np.argpartition(-cosines, count)[:count]
-        ids, cosines = ids[kept], cosines[kept]
-    return sorted(zip(ids.tolist(), cosines.tolist(), strict=True), key=_best_first)
-
-
-def _best_first(hit: tuple[int, float]) -> tuple[float, int]:
-    """Return what orders hits: the cosine; of equals, the newer entry comes first."""
-    return -hit[1], -hit[0]
-
-
-def _unit(vector: NDArray[np.float32], dimensions: int) -> NDArray[np.float32] | None:
-    """Return the vector at length one, or None if it has no direction."""
-    query = np.asarray(vector, np.float32)
-    if query.shape != (dimensions,):
-        raise InvalidInput(f"A vector of shape {query.shape} was given instead of ({dimensions},).")
-    length = float(np.linalg.norm(query))
-    if not math.isfinite(length):
-        raise InvalidInput("A vector was given that is not finite.")
-    return query / np.float32(length) if length > 0 else None

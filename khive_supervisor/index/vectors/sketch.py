@@ -192,21 +192,50 @@ class Sketch:
         """Return True if every byte is as it was written."""
         return sha256(self._map().data).digest() == self._checksum
 
-    def candidates(self, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Return the slots that look nearest to a unit vector, about `count`, in no order."""
+    def places(self, slots: NDArray[np.int64], most: int) -> NDArray[np.int32]:
+        """Return where those of some slots are that have an item, ascending; none is above `most`.
+
+        It is what `candidates` takes as `within`.
+        """
+        assert self._parts is not None, "a closed sketch is not asked"
+        wanted = np.zeros(most, np.bool_)
+        wanted[slots] = True
+        return np.flatnonzero(wanted[self._parts.ids]).astype(np.int32)
+
+    def candidates(
+        self, vector: NDArray[np.float32], count: int, within: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int64]:
+        """Return the slots that look nearest to a unit vector, about `count`, in no order.
+
+        `within`: the places among which they are; None: all.
+        """
         assert self._parts is not None, "a closed sketch is not asked"
         ids = self._parts.ids
-        if count < len(ids):
-            ids = ids[self._look(self._parts, vector, count)]
+        if count < (len(ids) if within is None else len(within)):
+            ids = ids[self._look(self._parts, vector, count, within)]
+        elif within is not None:
+            ids = ids[within]
         return ids.astype(np.int64)
 
-    def _look(self, parts: _Parts, vector: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    def _look(
+        self,
+        parts: _Parts,
+        vector: NDArray[np.float32],
+        count: int,
+        within: NDArray[np.int32] | None,
+    ) -> NDArray[np.integer[Any]]:
         """Return the places of the items that look nearest."""
         along = parts.axes @ vector
         query = _bits(along - parts.offset)
         differing = self._differing(parts.words, query)
-        places = _least(differing, max(len(differing) // _SHARE_2, count * _EACH_2), _SAMPLED)
+        if within is not None:
+            differing = differing[within]
+        places: NDArray[np.integer[Any]] = _least(
+            differing, max(len(differing) // _SHARE_2, count * _EACH_2), _SAMPLED
+        )
         finer = differing[places].astype(np.uint16)
+        if within is not None:
+            places = within[places]
         finer *= _FIRST_COUNTS
         for word in range(_FIRST_WORDS, _WORDS):
             finer += np.bitwise_count(parts.words[word][places] ^ query[word])
@@ -249,7 +278,7 @@ def _least(differing: NDArray[Any], count: int, sampled: int) -> NDArray[np.int6
 
 
 def _far(
-    numbers: NDArray[np.int8], places: NDArray[np.int64], query: NDArray[np.float32]
+    numbers: NDArray[np.int8], places: NDArray[np.integer[Any]], query: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return how far the items at these places look; less is nearer."""
     far = np.empty(len(places), np.float32)

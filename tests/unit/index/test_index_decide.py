@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from khive_supervisor.index.vectors.build import BuildReason, decide
 from khive_supervisor.index.vectors.delta import DELTA_LIMIT
-from khive_supervisor.index.vectors.reader import SEARCH_K, HitList, certain, search_k_for
+from khive_supervisor.index.vectors.hits import SEARCH_K, HitList, certain, search_k_for
 from khive_supervisor.store.vectors import Generation, VectorStats
 
 
