@@ -230,6 +230,9 @@ class Supervisor:
     def _let_go(self) -> None:
         """Let go of the store; with a successor, the lock and the sockets are its."""
         parts = self.parts
+        if self.successor is None and not parts.control.rendezvous.missing():
+            for child in parts.processes:  # before another supervisor can be at this socket
+                child.clear()
         if self.successor is None and parts.control.rendezvous.remove():
             parts.allow_list.remove()
         parts.upkeep.close()

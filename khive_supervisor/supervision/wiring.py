@@ -18,6 +18,7 @@ from khive_supervisor.embed.names import embedder_socket, model_id_of
 from khive_supervisor.errors import AlreadyRunning
 from khive_supervisor.host import holder, paths, processes
 from khive_supervisor.host.holder import Holder
+from khive_supervisor.sqlite.team.turn_client import turn_files
 from khive_supervisor.supervision import systemd
 from khive_supervisor.supervision.control.arrivals import Arrivals, WorkerArrivals
 from khive_supervisor.supervision.control.belonging import Belonging
@@ -137,10 +138,9 @@ class Parts:
         if config.embedder.kind == "minilm":
             # Workers wait for it, and are told when it does not answer.
             hint = functools.partial(self.sessions.tell_all, {"hint": "embedder"}, kinds=SERVING)
-            wake = self.upkeep.wake
-            children.append(
-                child("embedder", "khive_workers.embedder", on_ready=wake, on_silence=hint)
-            )
+            wake, files = self.upkeep.wake, (embedder_socket(self.socket_path),)
+            module = "khive_workers.embedder"
+            children.append(child("embedder", module, files=files, on_ready=wake, on_silence=hint))
         if config.store.url:
             variables = environment_for(config, self.environment.variables)
             policy = RestartPolicy.of(config)
@@ -148,6 +148,7 @@ class Parts:
             self.replicator = ReplicatorChild(
                 policy=policy,
                 environment=variables,
+                files=turn_files(config.store.path),
                 build_index=build,
                 on_state=self._team_changed,
             )

@@ -37,6 +37,12 @@ def turn_socket(store_path: str) -> str:
     return f"{paths.state_home()}/run/{paths.digest(named)}.team"
 
 
+def turn_files(store_path: str) -> tuple[str, str]:
+    """Return the files of a replica's replicator: its socket, and the mark beside that."""
+    path = turn_socket(store_path)
+    return path, taken_mark.taken_file(path)
+
+
 @dataclass(frozen=True, slots=True)
 class _Ahead:
     """The turn that was given ahead: how far the replica is then, and until when to take it."""

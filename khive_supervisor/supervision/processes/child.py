@@ -7,6 +7,7 @@ whether it lives; its end tells the child that the supervisor is gone, however t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -70,6 +71,7 @@ class Child(SupervisedProcess):
         starting: how long it may take until it is ready; it owes that word.
         last_words: why it could not be started, or the last line that it said outside of the log.
         reports: whether it says on its stdout how far it is.
+        files: what it makes where others look for it, and removes at its end unless it is killed.
     """
 
     reports: ClassVar[bool] = False
@@ -78,6 +80,7 @@ class Child(SupervisedProcess):
     policy: RestartPolicy
     environment: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    files: Sequence[str] = ()
     channels: Callable[[], dict[str, socket.socket]] = dict
     on_ready: Callable[[], None] = lambda: None
     on_exit: Callable[[], None] = lambda: None
@@ -251,6 +254,12 @@ class Child(SupervisedProcess):
             return
         self._close_link()
         self._process.terminate()
+
+    def clear(self) -> None:
+        """Remove the files that it has left; it has ended, and nobody else may have made them."""
+        for path in self.files:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def _cancel_timer(self) -> None:
         if self._timer:

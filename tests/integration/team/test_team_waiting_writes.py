@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import psycopg
-from support import installed, kill, wait_until
+from support import Installation, installed, kill, wait_until
 
 from benchmarks.team.nodes import Postgres
+
+
+def was_killed_at_the_end(khive: Installation, name: str) -> None:
+    """Stop a supervisor, one of whose processes is killed at that moment: nothing of it is left."""
+    status, runs = khive.status(), khive.home / ".local/state/khive/run"
+    (child,) = [one["pid"] for one in status["children"] if one["name"] == name]
+    assert [*runs.glob("*.team-taken")]
+    os.kill(status["pid"], signal.SIGSTOP)  # so that it does not start another one
+    kill(child, signal.SIGKILL)
+    os.kill(status["pid"], signal.SIGTERM)
+    os.kill(status["pid"], signal.SIGCONT)
+    wait_until(lambda: "No supervisor" in khive.run("stop", code=None).stdout, "it has ended")
+    assert [*runs.iterdir()] == []
 
 
 def test_what_is_said_while_the_server_is_away_is_stored_by_itself(
@@ -42,6 +56,8 @@ def test_what_is_said_while_the_server_is_away_is_stored_by_itself(
         finally:
             server.start()
         wait_until(lambda: khive.status()["team"].get("waiting") == 0, "all are stored")
+        was_killed_at_the_end(khive, "replicator")
+        khive.start()
         assert "otter" in khive.run("recall", "otter").stdout
         assert "heron" not in khive.run("recall", "heron").stdout
         assert "Nothing waits" in khive.run("team", "waiting").stdout
