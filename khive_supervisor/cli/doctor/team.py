@@ -89,8 +89,9 @@ def _server(config: Config) -> Iterable[Check]:
             f"The role {role} holds it (the server's process {process}): no other member can write."
         )
         fix = (
-            f"If that goes on, in psql: SELECT pg_terminate_backend({process}); and where it is no "
-            f"accident: khive-supervisor team revoke {role} '*'"
+            f"If that goes on, in psql: SELECT pg_terminate_backend({process}); so that the server "
+            f"ends such by itself: ALTER ROLE {role} SET idle_in_transaction_session_timeout = "
+            f"'60s'; and where it is no accident: khive-supervisor team revoke {role} '*'"
         )
         yield Check("team turn", "fail", "The turn to write is kept from all", why, fix)
     told = f"{found.get('milliseconds')} ms a round trip; {used} of {most} connections in use"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 import pytest
-from khive_workers.team.server import TURN_KEY
+from khive_workers.team import members
+from khive_workers.team.server import TURN_KEY, TeamServer
 from khive_workers.team.tables import MEMBER_MAY
 from member_support import CHANGE, NEXT, begin, entry, files, give, shown, texts
 from support import wait_until
@@ -268,6 +269,27 @@ def test_doctor_says_who_keeps_the_turn_from_all_others(team: dict[str, Node]) -
             connection.execute(statement.encode())
             pid = connection.info.backend_pid
             assert held() == ["bob", str(pid)]
+
+
+def test_the_server_ends_what_a_member_leaves_in_the_turn(
+    server: Postgres, team: dict[str, Node]
+) -> None:
+    with closing(TeamServer.connect(server.url, "owner")) as owner:
+        members.grant(owner, "bob", "open")  # by a role that may change roles
+        with psycopg.connect(team["bob"].url) as connection:
+            (said,) = connection.execute("SHOW idle_in_transaction_session_timeout").fetchall()
+            assert said == ("1min",)
+        owner.ask(
+            "ALTER ROLE bob IN DATABASE postgres SET idle_in_transaction_session_timeout = 500"
+        )
+        members.grant(owner, "bob", "other")
+        with psycopg.connect(team["bob"].url) as connection:
+            connection.execute("SELECT FROM khive.head FOR UPDATE")
+            number = owner.look(0).number
+            assert owner.lock(number).number == number
+            owner.roll_back()
+            with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+                connection.execute("SELECT 1")
 
 
 def test_a_role_that_there_is_not_is_the_callers_mistake(owned: dict[str, Node]) -> None:

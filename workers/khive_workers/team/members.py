@@ -3,11 +3,23 @@
 # ruff: noqa: S608 - names of roles are quoted by the server
 from __future__ import annotations
 
+from khive_supervisor import logs
 from khive_supervisor.errors import InvalidInput, StoreRefused
 from khive_supervisor.team.moves import Member
 from khive_supervisor.team.parts import Rights
 from khive_workers.team import tables
 from khive_workers.team.server import ServerRefuses, TeamServer
+
+log = logs.get("khive.team")
+
+#: What bounds a transaction that does nothing, and the seconds that it gives a member's.
+IDLE_SETTING, IDLE = "idle_in_transaction_session_timeout", 60
+#: Whether a role has a bound of its own in this database, or in all.
+_IS_BOUND = f"""
+    SELECT 1 FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole,
+        unnest(s.setconfig) AS said
+    WHERE r.rolname = %s AND starts_with(said, '{IDLE_SETTING}=') AND s.setdatabase IN
+        (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 
 
 def rights(server: TeamServer) -> Rights:
@@ -61,6 +73,22 @@ def grant(server: TeamServer, member: str, namespace: str) -> None:
         "COMMIT",
         (member, namespace),
     )
+    _bound(server, member, quoted)
+
+
+def _bound(server: TeamServer, member: str, quoted: str) -> None:
+    """Have the server end transactions of a role's that do nothing, unless it has such a bound.
+
+    Nodes bound their own. A client of the member's that is left in the middle of a transaction has
+    the turn to write, if that has locked the head, and all of the team waits for it.
+    """
+    if server.ask(_IS_BOUND, (member,)):
+        return
+    database = server.ask("SELECT quote_ident(current_database())")[0][0]
+    try:
+        server.ask(f"ALTER ROLE {quoted} IN DATABASE {database} SET {IDLE_SETTING} = '{IDLE}s'")
+    except ServerRefuses as error:  # which only who may change roles may do
+        log.info("team.not_bound", member=member, error=error.message)
 
 
 def revoke(server: TeamServer, member: str, namespace: str) -> int:
