@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
 from member_support import ROLES, begin, give, known
+from waiting_support import (
+    back,
+    waiting_file,
+)
 
 from benchmarks.team.nodes import Node, Postgres, nodes, postgres
+from khive_supervisor.store.model import NewEntry
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +63,31 @@ def team(owned: dict[str, Node]) -> dict[str, Node]:
         give(owned["khive"], role, namespace)
         begin(owned[role])
     return owned
+
+
+@pytest.fixture(scope="module")
+def both(server: Postgres) -> Iterator[list[Node]]:
+    """Two nodes of a team with a memory, which the tests of this file share."""
+    directory = TemporaryDirectory(prefix="k", dir="/tmp")
+    with directory as name, nodes(server.url, 2, Path(name)) as found:
+        with found[0].open() as store:
+            store.entries.add([NewEntry("memory", "default", "semantic", "", "the first of all")])
+        yield found
+
+
+@pytest.fixture
+def here(both: list[Node], monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    """The first node; this process is one of its own."""
+    monkeypatch.setenv("HOME", str(both[0].home))
+    for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    yield both[0]
+    waiting_file(both[0]).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def away(here: Node) -> Iterator[Node]:
+    """A node that cannot reach its server until `back`, or the end of the test."""
+    here.stop()
+    yield here
+    back(here)

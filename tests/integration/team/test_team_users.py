@@ -14,7 +14,7 @@ from khive_workers.team.server import TURN_KEY, TeamServer
 from khive_workers.team.tables import MEMBER_MAY
 from member_support import CHANGE, NEXT, begin, entry, files, give, shown, texts
 from support import wait_until
-from test_team_waiting import apply_all, call, session
+from waiting_support import apply_all, call, session
 
 from benchmarks.team.nodes import Node, Postgres
 from khive_supervisor.errors import Denied, InvalidInput
