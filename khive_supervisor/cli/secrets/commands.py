@@ -99,7 +99,8 @@ def _scan_text(answer: Answer) -> str:
     if not answer["found"]:
         return "No secrets were found."
     rows = [(one["id"], one["field"], one["place"]) for one in answer["places"]]
-    lines = [table(("id", "field", "place"), rows), counted(answer["found"], "place") + "."]
+    more = f"; the first {len(rows)} are named" if answer["found"] > len(rows) else ""
+    lines = [table(("id", "field", "place"), rows), f"{counted(answer['found'], 'place')}{more}."]
     if "left" in answer:
         lines += [*answer["masked"], f"Purged: {', '.join(answer['purged']) or 'nothing'}."]
         lines += [f"Masked elsewhere: {answer['masked_elsewhere']}.", *_left_lines(answer)]
