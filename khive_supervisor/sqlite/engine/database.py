@@ -13,25 +13,16 @@ from typing import Any
 import apsw
 
 from khive_supervisor.control import measured
-from khive_supervisor.errors import (
-    InvalidInput,
-    StoreError,
-    StoreReplaced,
-    StoreUnavailable,
-    TeamAway,
-)
+from khive_supervisor.errors import InvalidInput, StoreUnavailable, TeamAway
 from khive_supervisor.redaction.gate import TextGate
 from khive_supervisor.sqlite.engine.errors import translated
-from khive_supervisor.sqlite.engine.file_identity import OpenFiles, files_at, gone, replaced
+from khive_supervisor.sqlite.engine.followed import FollowedConnection
 from khive_supervisor.sqlite.engine.sharing import Sharing, WriteTurn
 from khive_supervisor.sqlite.engine.text_guard import TextGuard, Value
 from khive_supervisor.sqlite.engine.write_queue import WriteQueue
 from khive_supervisor.team.order import LogPosition
 
 __all__ = ["Database", "Value"]
-
-#: Statements kept prepared; more than the store has.
-_STATEMENTS = 100
 
 #: KiB of pages that a connection caches while it writes thousands of rows.
 _ROOMY_KIB = 32 * 1024
@@ -46,7 +37,7 @@ def _to_disk(descriptor: int) -> None:
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
-class Database:
+class Database(FollowedConnection):
     """The tables' way to SQLite: whole results, whole transactions, our errors."""
 
     def __init__(
@@ -58,7 +49,7 @@ class Database:
         gate: TextGate | None = None,
         sharing: Sharing | None = None,
     ) -> None:
-        self.path = path
+        super().__init__(connection, path, reopen)
         #: Whom changes are told before they are committed; None: they are this machine's own.
         self._sharing = sharing
         #: The transaction that is open may change what is shared.
@@ -70,16 +61,8 @@ class Database:
         #: What every text passes that is to be kept.
         self.gate = gate or TextGate()
         self._guard = TextGuard(self.gate)
-        #: Looked at before each use, if another connection could be made.
-        self._place = OpenFiles(path) if reopen is not None else None
-        self._reopen = reopen
-        #: The file is another one, and who writes has not been told.
-        self._untold = False
         self._queue = queue
-        self._connection: apsw.Connection | None = connection
         self._lock = threading.RLock()
-        self._process = os.getpid()
-        self._own_commits = 0
 
     def rows(self, sql: str, bindings: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a statement; it is finished when this returns."""
@@ -372,104 +355,8 @@ class Database:
         After a fork the child only forgets it: closing would end the locks of the parent.
         """
         with self._lock:
-            connection, self._connection = self._connection, None
             if self._queue is not None:
                 self._queue.close()
             if self._sharing is not None:
                 self._sharing.close()
-            if connection is not None and os.getpid() == self._process:
-                try:
-                    self._close(connection)
-                except apsw.Error as error:
-                    raise translated(error, self.path) from error
-
-    def _close(self, connection: apsw.Connection) -> None:
-        """Close it; one of other files than those in their places leaves these alone.
-
-        The last connection to close copies the log back and removes it, by its name.
-        """
-        place = self._place
-        try:
-            lost = place is not None and (place.replaced() or place.log_lost())
-        except StoreUnavailable:
-            lost = True
-        if lost:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.close()
-
-    # --- the files ------------------------------------------------------------------------------
-
-    def _current(self, *, writes: bool = False) -> apsw.Connection:
-        """Return the connection to what is at the path now.
-
-        Raises:
-            StoreReplaced: there is nothing, or what cannot be used; or another file, and this is
-                the first that `writes` to it: what is to be written may make no sense there.
-        """
-        connection, place = self._open(), self._place
-        if place is None or connection.in_transaction:
-            return connection
-        if place.replaced():
-            self._follow(place)
-            self._untold = True
-        elif place.log_lost():
-            self._save_log(connection, place)
-        if writes and self._untold:
-            self._untold = False
-            raise replaced(self.path)
-        return self._open()
-
-    def _follow(self, place: OpenFiles) -> None:
-        """Open what is at the path instead of what was there."""
-        try:
-            if not os.stat(self.path).st_size:
-                raise replaced(self.path, "it is empty.")
-        except FileNotFoundError:
-            raise gone(self.path) from None
-        self._swap(place)
-
-    def _swap(self, place: OpenFiles) -> None:
-        assert self._reopen is not None
-        try:
-            connection = self._reopen()
-        except StoreError as error:
-            raise replaced(self.path, str(error)) from error
-        old, self._connection = self._connection, connection
-        place.take()
-        self._own_commits += 1
-        if old is not None:
-            old.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            old.close()
-
-    def _save_log(self, connection: apsw.Connection, place: OpenFiles) -> None:
-        """The log was removed while it is open: bring what is in it home, and begin another.
-
-        All that had it open share it still, so the first to see this saves it for all. If another
-        is in its place already, that has been done.
-        """
-        if files_at(self.path).log is None:
-            try:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
-            except apsw.Error as error:
-                raise translated(error, self.path) from error
-        self._swap(place)
-
-    def _still_there(self) -> None:
-        """What was committed is where it is looked for; raises StoreReplaced."""
-        place = self._place
-        if place is not None and (place.replaced() or place.log_lost()):
-            raise StoreReplaced(
-                f"The files of the database {self.path} were removed or replaced while this was "
-                "written: it may be lost with them.",
-                hint="Look before you repeat it.",
-            )
-
-    def _open(self) -> apsw.Connection:
-        if self._connection is None:
-            raise StoreError(f"The store {self.path} is closed.", hint="Open it again.")
-        if os.getpid() != self._process:
-            raise StoreError(
-                f"The store {self.path} was opened before a fork, by process {self._process}.",
-                hint="A process opens its own store; this is a defect, report it.",
-            )
-        return self._connection
+            self._close()
