@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from khive_supervisor.supervision.control.sessions import SessionStatus
 from khive_supervisor.supervision.maintenance.loop import IndexReport
-from khive_supervisor.supervision.processes.builder import BuilderStatus
 from khive_supervisor.supervision.processes.child import ChildStatus
 from khive_supervisor.supervision.processes.http_listener import HttpStatus
+from khive_supervisor.supervision.processes.jobs import BuilderStatus
 from khive_supervisor.supervision.reload.reloader import ReloadStatus
 from khive_supervisor.supervision.roles.status import RolesStatus
 from khive_supervisor.supervision.team.replicator import TeamStatus

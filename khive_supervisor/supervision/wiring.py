@@ -157,7 +157,7 @@ class Parts:
 
     def _team_changed(self) -> None:
         """The server is used again, or no more: what waits for it may be applied now."""
-        self.applier.connection_changed()
+        self.applier.forgive()
         self.upkeep.wake()
 
     def _add_http(self, config: Config, settings: HttpSettings) -> HttpFront:

@@ -16,7 +16,7 @@ from khive_supervisor.config.settings.model import Config
 from khive_supervisor.errors import KhiveError
 from khive_supervisor.store.interface import Store
 from khive_supervisor.supervision.maintenance.loop import IndexStatus, Maintenance, StoreLook
-from khive_supervisor.supervision.processes.builder import Builder
+from khive_supervisor.supervision.processes.jobs import Builder
 from khive_supervisor.supervision.processes.liveness import until_due
 from khive_supervisor.team.waiting import Standing
 

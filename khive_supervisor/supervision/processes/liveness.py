@@ -44,9 +44,8 @@ _AT_WORK = frozenset("RDt")
 class LifeVerdict(enum.Enum):
     """What is thought of a process."""
 
+    #: It owes nothing, or it works.
     ALIVE = "alive"
-    #: It owes an answer, and works.
-    SLOW = "slow"
     #: It owes an answer, and does nothing; not yet for so long that it is replaced.
     SILENT = "silent"
     #: To be replaced.
@@ -143,4 +142,4 @@ def _judge(life: Life, limits: HangLimits, *, blind: bool) -> LifeVerdict:
         return LifeVerdict.HUNG
     if life.halted or life.still >= limits.suspect:
         return LifeVerdict.SILENT
-    return LifeVerdict.SLOW if life.owing >= SUSPECT else LifeVerdict.ALIVE
+    return LifeVerdict.ALIVE

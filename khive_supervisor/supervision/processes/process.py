@@ -172,7 +172,7 @@ class SupervisedProcess:
     @property
     def well(self) -> bool:
         """Return false while it is overdue with an answer; what does not run owes none."""
-        return self._verdict in (LifeVerdict.ALIVE, LifeVerdict.SLOW)
+        return self._verdict is LifeVerdict.ALIVE
 
     @property
     def unheard(self) -> float:
