@@ -34,8 +34,6 @@ _TOOLS = {
 _GOES_ON = frozenset(("run", "exec", "x"))
 #: Words of tools that are about no project of its own.
 _NOT_OURS = frozenset(("help", "version", "init", "new", "login", "publish", "info", "list", "env"))
-#: Modules that python runs for a project.
-_MODULES = frozenset(("pytest", "unittest", "tox", "nox", "mypy"))
 _PYTHON = re.compile(r"^(?:\S*/)?python[\d.]*$")
 _ASSIGNED = re.compile(r"^[A-Za-z_]\w*=")
 #: Programs in front of others.

@@ -23,7 +23,6 @@ from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.workflows import definitions
 from khive_supervisor.workflows.definitions import Definition
 
-SettingClass = Literal["live", "session", "restart"]
 RoleClass = Literal["added", "removed", "rolling", "live", "unchanged"]
 
 #: Characters of a value that people are shown; a prompt has more, and JSON has all of it.
@@ -91,11 +90,6 @@ class ConfigDiff:
     def empty(self) -> bool:
         """Return True if nothing differs."""
         return not self.settings and not any(self.changed_roles)
-
-    @property
-    def applies_nothing(self) -> bool:
-        """Return True if nothing can be done now: what differs, if anything, waits for a start."""
-        return len(self.waits_for_restart) == len(self.settings) and not any(self.changed_roles)
 
     @property
     def changed_roles(self) -> tuple[RoleChange, ...]:

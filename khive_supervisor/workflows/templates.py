@@ -86,12 +86,6 @@ def steps_of(data: Any) -> frozenset[str]:
     return frozenset(name for text in _texts(data) for name in _STEP.findall(text))
 
 
-def tasks_of(data: Any) -> frozenset[int]:
-    """Return the numbers of the tasks that texts in plain data refer to."""
-    heads = (path.partition(".")[0] for path in references(data))
-    return frozenset(int(found[1]) for head in heads if (found := _TASK.fullmatch(head)))
-
-
 def renamed(data: Any, numbers: Mapping[str, int]) -> Any:
     """Return plain data with references to steps made references to their tasks."""
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 from khive_supervisor.errors import InvalidInput, KhiveError
 from khive_supervisor.exchange.fields import fault
@@ -59,16 +59,6 @@ IMPORT: JsonObject = {
     ),
     "dry_run": schema.flag("Store nothing; only entries are looked at."),
 }
-
-
-class ImportAnswer(TypedDict):
-    """What became of records: counts, and each that was refused by its place among them."""
-
-    stored: int
-    known: int
-    left_out: dict[str, int]
-    refused: list[Mapping[str, object]]
-    masked: NotRequired[int]
 
 
 def export_records(context: Context, args: Arguments) -> Answer:

@@ -92,11 +92,6 @@ def _learn(context: Context, session: ClientSession, *, ended: bool) -> None:
     _tried("feedback", lambda: learning.judge(context, session, ended=ended))
 
 
-def _known_project(context: Context) -> int | None:
-    family = context.project
-    return family.ids[0] if family is not None else None
-
-
 def _tried(what: str, work: Callable[[], _T]) -> _T | None:
     """Return what work comes to; None if it fails, which is logged."""
     try:

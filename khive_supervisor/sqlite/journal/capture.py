@@ -50,9 +50,6 @@ class CaptureTable(CaptureStore):
             ],
         )  # fmt: skip
 
-    def drop_cursor(self, path: str) -> None:
-        self._database.rows("DELETE FROM transcripts WHERE path = ?", [path])
-
     def cursors(self) -> list[TranscriptCursor]:
         rows = self._database.rows(f"SELECT {_CURSOR} FROM transcripts ORDER BY path")
         return [TranscriptCursor(*row) for row in rows]

@@ -78,10 +78,6 @@ class CaptureStore(Protocol):
         """Note how far a transcript was read; in the transaction of what was read."""
         ...
 
-    def drop_cursor(self, path: str) -> None:
-        """Forget a transcript that is not there any more."""
-        ...
-
     def cursors(self) -> list[TranscriptCursor]:
         """Return all cursors by path."""
         ...

@@ -27,7 +27,7 @@ FORCE = "--force"
 
 
 @dataclass(slots=True, eq=False)
-class Job(Child):
+class JobChild(Child):
     """Such a child; used only from the supervisor's loop.
 
     Attributes:
@@ -82,7 +82,7 @@ class BuilderStatus(TypedDict):
 
 
 @dataclass(slots=True, eq=False)
-class Builder(Job):
+class Builder(JobChild):
     """Runs the builder; used only from the supervisor's loop."""
 
     name: str = "builder"

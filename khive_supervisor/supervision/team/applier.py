@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from khive_supervisor import logs
-from khive_supervisor.supervision.processes.jobs import Job
+from khive_supervisor.supervision.processes.jobs import JobChild
 from khive_supervisor.team.waiting import Standing
 from khive_supervisor.text.plain_json import JsonObject
 
@@ -15,7 +15,7 @@ log = logs.get("khive.waiting")
 
 
 @dataclass(slots=True, eq=False)
-class ApplierChild(Job):
+class ApplierChild(JobChild):
     """Runs `khive_workers.waiting`; used only from the supervisor's loop.
 
     Attributes:

@@ -122,15 +122,13 @@ def test_roles_that_were_rolled_back_keep_their_old_form() -> None:
     assert keep_roles(Config(roles=(A,)), Config(roles=(new,)), set()).roles == (new,)
 
 
-def test_what_only_waits_for_a_start_applies_nothing() -> None:
+def test_what_only_waits_for_a_start_is_a_difference() -> None:
     old = Config(roles=(A,))
     waits = diff(old, dataclasses.replace(config(store={"path": "/x.db"}), roles=(A,)))
-    assert waits.applies_nothing
+    assert waits.waits_for_restart == ("store.path",)
     assert not waits.empty
-    now = diff(old, dataclasses.replace(config(log={"level": "debug"}), roles=(A,)))
-    assert not now.applies_nothing
-    assert diff(old, old).applies_nothing
-    assert not diff(old, Config(roles=(A, B))).applies_nothing
+    assert diff(old, old).empty
+    assert not diff(old, Config(roles=(A, B))).empty
 
 
 def test_a_plan_is_plain_data() -> None:

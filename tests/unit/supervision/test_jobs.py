@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from support import Clock, wait_until
 
-from khive_supervisor.supervision.processes.jobs import Builder, Job
+from khive_supervisor.supervision.processes.jobs import Builder, JobChild
 from khive_supervisor.supervision.team.applier import ApplierChild
 from khive_supervisor.team.waiting import Standing
 
@@ -17,7 +17,7 @@ from khive_supervisor.team.waiting import Standing
 DONE, FAILS = "this", "no_such_module"
 
 
-def end(job: Job) -> None:
+def end(job: JobChild) -> None:
     def over() -> bool:
         job.reap()
         return not job.running

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -166,9 +166,6 @@ def _user(namespace: str | None) -> AuthenticatedUser:
 async def _unused(_request: Request) -> Response:
     """Patterns only find a path; `Application` answers."""
     raise AssertionError("never called")
-
-
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def numbers_of(refused: Counter[str], connections: Connections) -> Callable[[], Answer]:
