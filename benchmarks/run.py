@@ -54,6 +54,7 @@ from benchmarks.search import (
 from benchmarks.secrets import secrets
 from benchmarks.team import (
     away,
+    draining,
     hundred,
     local,
     members,
@@ -145,6 +146,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "hooks-silent": silent.measure,
     "team": shared.measure,
     "team-away": away.measure,
+    "team-drain": draining.measure,
     "team-hundred": hundred.measure,
     "team-local": local.measure,
     "team-members": members.measure,

@@ -7,6 +7,7 @@ good is put aside with its error, until somebody has it tried again or drops it.
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -142,14 +143,25 @@ def fate(attempts: int, *, retryable: bool, away: bool) -> CallFate:
     return CallFate.ASIDE
 
 
-def together(calls: Sequence[WaitingCall]) -> Sequence[WaitingCall]:
-    """Return those of the first calls that are made together.
+def together(calls: Sequence[WaitingCall], most: int) -> Sequence[WaitingCall]:
+    """Return those of the first calls that are made together: `most` writes, or one call.
 
-    One that was begun before is made alone: it may be the one that nobody survives, or that has
-    all others refused. So is one of which it has to be asked first whether it is stored.
+    A batch is as many writes as it has calls. One that was begun before is made alone: it may be
+    the one that nobody survives, or that has all others refused. So is one of which it has to be
+    asked first whether it is stored.
     """
-    alone = (at for at, one in enumerate(calls) if one.attempts or one.said.unclear)
+    sizes = itertools.accumulate(_size(one) for one in calls)
+    alone = (
+        at
+        for at, (one, size) in enumerate(zip(calls, sizes, strict=True))
+        if one.attempts or one.said.unclear or size > most
+    )
     return calls[: max(1, next(alone, len(calls)))]
+
+
+def _size(call: WaitingCall) -> int:
+    made = call.said.arguments.get("calls")
+    return len(made) if isinstance(made, list) else 1
 
 
 def handle(number: int) -> str:

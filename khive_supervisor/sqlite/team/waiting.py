@@ -215,7 +215,7 @@ class WaitingTable(WaitingStore):
         with self._opened() as connection:
             connection.executemany("DELETE FROM calls WHERE number = ?", [(n,) for n in done])
             found = [_call(row) for row in connection.execute(_FIRST, (limit,)).fetchall()]
-            begun = together(found) if found else []
+            begun = together(found, limit) if found else []
             _count_attempts(connection, [one.number for one in begun], 1)
             return [replace(one, attempts=one.attempts + 1) for one in begun]
 

@@ -46,7 +46,8 @@ class WaitingStore(Protocol):
     def begin(self, limit: int, done: Collection[int] = ()) -> list[WaitingCall]:
         """Return the first that wait, each counted as begun once more; none: none does.
 
-        One that was begun before, or may be stored, is returned alone: see `together`.
+        They are `limit` writes at most, and one that was begun before, or may be stored, is
+        returned alone: see `together`.
         With `done`, those are over first, in the same transaction.
         """
         ...

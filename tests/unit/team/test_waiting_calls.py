@@ -17,6 +17,7 @@ from khive_supervisor.team.waiting import (
     fate,
     gist,
     matching,
+    together,
     told,
     within,
 )
@@ -93,3 +94,18 @@ def test_only_what_sessions_write_of_memories_may_wait_and_all_of_it_can_be_undo
             assert not verb.read_only
             assert not verb.shared
             assert not verb.audience or verb.audience.value == "agent"
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 12))
+def test_a_batch_counts_as_the_writes_that_it_has(sizes: list[int], most: int) -> None:
+    calls = [
+        WaitingCall(
+            number,
+            NewWaitingCall(CallTime(0, "", 0), "batch.run", "", {"calls": [{}] * size}, CALLER),
+        )
+        for number, size in enumerate(sizes)
+    ]
+    found = together(calls, most)
+    assert list(found) == calls[: len(found)]
+    assert len(found) == 1 or sum(sizes[: len(found)]) <= most
+    assert len(found) == len(calls) or sum(sizes[: len(found) + 1]) > most, "no fewer than fit"

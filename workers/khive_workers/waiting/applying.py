@@ -28,8 +28,8 @@ from khive_workers.common.link import make_context
 
 log = logs.get("khive.waiting")
 
-#: Calls that are made in one transaction: the whole team waits for it meanwhile.
-TOGETHER = 20
+#: Writes that are made in one transaction: the whole team waits for it meanwhile.
+TOGETHER = 50
 #: Callers whose contexts are kept.
 _CONTEXTS = 32
 
