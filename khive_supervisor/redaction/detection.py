@@ -35,7 +35,7 @@ _SEPARATOR = re.compile(
 )
 #: The same in sentences: what leads from a label to its value.
 _SAID = re.compile(
-    r"""["'`)]?(?:\s(?:for|of|to|on|in|at|from)\s[^\n:=]{1,60}?)?
+    r"""["'`)]?(?:\s(?:for|of|to|on|in|at|from|für|von|zum|zur|del?|para|pour)\s[^\n:=]{1,60}?)?
         (?:(?:\s(?:is|was|are|be|now|set|changed|became|becomes|still|reset|to|as|equals|using|with
             |reads|lautet|ist|es)){1,4}
         (?:\s(?:now|set|still|to|currently))?\s?:?
@@ -78,7 +78,8 @@ _BEFORE = re.compile(
 )
 #: A part of an address that something else is put in the place of.
 _TEMPLATE = re.compile(
-    r"^[$%{<\[(*]|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$", re.IGNORECASE
+    r"^[$%{<\[(*]|^fileb?://|[}>\])]$|^(?:pass(?:word)?|passwd|pwd|pw|secret|token)\d?$",
+    re.IGNORECASE,
 )
 #: How objects of JSON and keys in PEM's armour begin in base64.
 _ENCODED_WORDS = ("eyJ", "eyI", "ewo", "ewk", "ewog", "LS0tLS1CRUdJ")

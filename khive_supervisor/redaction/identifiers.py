@@ -34,6 +34,7 @@ _RESOURCE = re.compile(
     r"|A(?:IDA|ROA|GPA|IPA|NPA|NVA|PKA|SCA|CCA)[A-Z0-9]{12,17}"
     r"|AAAA[BCEG][0-9A-Za-z]Nz[\w+/=]*|AAAAE2Vj[\w+/=]*|.*\.apps\.googleusercontent\.com"
 )
+_CODE = re.compile(r"&&|\.length\b")
 _CALLED = re.compile(r"[A-Za-z_][\w.]*")
 _ANCHOR = re.compile(r"(?:href=[\"']?|\]\()[^\s\"'()]*#$")
 #: Keys and other things in PEM's armour that are made to be shown, and a manual's key.
@@ -85,7 +86,7 @@ def is_identifier(text: str, start: int, end: int) -> bool:
     if is_part(text, start, end):
         return True
     value, before = text[start:end], text[max(0, start - _BEFORE) : start].rpartition("\n")[2]
-    if _RESOURCE.fullmatch(value):
+    if _RESOURCE.fullmatch(value) or _CODE.search(value):
         return True
     if text[end : end + 1] == "(" and _CALLED.fullmatch(value):
         return True

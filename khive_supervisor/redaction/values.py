@@ -35,11 +35,12 @@ _REFERENCE = re.compile(
 #: A name in another one, as code writes it.
 _DOTTED = re.compile(r"[A-Za-z_]\w*\.\w{1,30}(?:\.\w{1,30})*")
 #: A release, an issue of a repository, the name of a file, a pattern or path of such, of a zone,
-#: an address within another one, and code.
+#: an address within another one.
 _NAMED = re.compile(
     r"v?\d+(?:[.:]\d+)+.*|[\w./-]*#\d.*|[\w./+-]*[/_-][\w./+-]*\.(?:[a-z]{1,4}|bz2|mp[34])|\*\.\w{1,8}"
-    r"|[A-Z][a-z]+(?:/[A-Z][A-Za-z_]+)+"
-    r"|https?%3[aA].*|.*(?:&&|\.length\b).*"
+    r"|(?:Africa|America|Antarctica|A(?:rc|tlan)tic|Asia|Australia|Etc|Europe|Indian|Pacific)"
+    r"(?:/[A-Z][A-Za-z_+-]+)+"
+    r"|https?%3[aA].*"
     r"|/(?:usr|etc|var|opt|home|lib\d*|s?bin|tmp|root|srv|mnt|run|Users|Library)/.*",
     re.DOTALL,
 )

@@ -72,7 +72,12 @@ INNOCENT = [
     '--tag-keys "my-eks-cluster-test-1" "my-eks-cluster-dev-1"',
     "response_type=token&redirect_uri=https%3A%2F%2Fa.b%2Fcallback",
     "PW|Pacific/Palau",
+    "if(!token&&pressedKeys.length===keyBindKeys[keyBindKeys.length-1]){}",
     "1password (*.1pif) files",
+    "aws ssm put-parameter --name /db/main --value file://v1.json --type SecureString",
+    "aws ssm put-parameter --name /region --value eu-west-1 --type String",
+    "aws secretsmanager create-secret --name db --secret-string file://secret2.json",
+    "CREATE USER shop IDENTIFIED BY '${PASSWORD}'",
 ]
 
 
@@ -130,11 +135,18 @@ def test_a_uuid_that_lets_in_is_one(text: str) -> None:
     "text",
     [
         "btw the pw for grafana: {}",
+        "password: {}&&x",
         "password for the reporting user = {}",
         "the login for staging is admin / {} , it changes on Friday",
         "net use Z: \\\\fs01\\share /user:acme\\ada {}",
         "echo {} | docker login -u ci --password-stdin registry.internal",
         "echo ada:{} | sudo chpasswd",
+        "htpasswd -b .htpasswd ada {}",
+        "openssl enc -aes-256-cbc -k {} -in x",
+        "CREATE USER shop IDENTIFIED BY '{}';",
+        "aws secretsmanager create-secret --name db --secret-string {}",
+        "aws ssm put-parameter --name /db/main --value {} --type SecureString",
+        "Das Passwort für den Server lautet {}",
         'network={{\n  ssid="office"\n  psk="{}"\n}}',
         "| user | password |\n|---|---|\n| admin | {} |\n",
         "user,password,mail\nada,{},ada@example.org\n",
