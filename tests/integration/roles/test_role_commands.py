@@ -202,7 +202,7 @@ def test_a_killed_worker_leaves_no_command(tmp_path: Path) -> None:
     source = WORKER.format(tests=here, directory=str(tmp_path), script=GRANDCHILD)
     path = os.pathsep.join([*sys.path, str(Path(here).parent)])
     worker = subprocess.Popen(
-        [sys.executable, "-c", source], env={"PYTHONPATH": path, **os.environ}
+        [sys.executable, "-c", source], env={**os.environ, "PYTHONPATH": path}
     )
     try:
         pid = grandchild(tmp_path)
