@@ -32,6 +32,8 @@ class AuditEvents:
     def __init__(self, in_thread: InThread, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._in_thread = in_thread
         self._wall_clock = wall_clock
+        #: Why the last attempt failed; empty: it did not.
+        self._why_not = ""
         self._notes: deque[Callable[[AuditLog], object]] = deque()
         self.outbox = Outbox(self._write_notes, self._not_written)
 
@@ -59,9 +61,13 @@ class AuditEvents:
             write = self._notes[0]
             await self._in_thread(lambda store: write(store.audit))  # noqa: B023 - awaited
             self._notes.popleft()
+            self._why_not = ""
 
     def _not_written(self, error: Exception) -> None:
-        log.warning("audit.not_written", waiting=len(self._notes), error=str(error))
+        if str(error) == self._why_not:
+            return  # it is tried each second, and a team's server may be away for hours
+        self._why_not = str(error)
+        log.warning("audit.not_written", waiting=len(self._notes), error=self._why_not)
 
     def started(self, config: Config, file: str | None) -> None:
         """Note that a supervisor begins to serve, by this configuration."""

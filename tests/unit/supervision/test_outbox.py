@@ -74,3 +74,24 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(
         disk.store.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_one_reason_is_told_once_until_something_was_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> int:
+        return sum(one.getMessage().startswith("audit.not_written") for one in caplog.records)
+
+    async def main() -> None:
+        disk = Disk(tmp_path)
+        for times in (1, 2):
+            disk.full = True
+            disk.audit.note("index.build", "index", {})
+            for _ in range(3):
+                assert not await disk.audit.outbox.flush()
+            assert told() == times
+            disk.full = False
+            assert await disk.audit.outbox.flush()
+        disk.store.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
