@@ -186,19 +186,23 @@ FORMS: tuple[Form, ...] = (
     ),
     _form(
         "command-password",
-        "curl wget http mysql mariadb sshpass docker podman redis-cli -passin -passout /user: htpasswd openssl"
-        " IDENTIFIED identified --secret-string put-parameter",
+        "curl wget http mysql mariadb sshpass docker podman redis-cli -passin -passout /user:",
         r"(?:\b(?:curl|wget|https?)\b[^\n|;]{0,160}?\s(?:-u|--user|-a|--auth)[ =]?['\"]?[^\s:'\"/]{1,60}:"
         r"|\b(?:mysql|mysqldump|mysqladmin|mariadb)\b[^\n|;]{0,120}?\s-p['\"]?"
         r"|\bsshpass\s+-p\s?['\"]?"
         r"|\b(?:docker|podman)\s+login\b[^\n|;]{0,120}?\s-p[ =]?['\"]?"
         r"|\bnet\s+use\b[^\n|;]{0,120}?\s/user:\S{1,60}\s+['\"]?"
-        r"|\bhtpasswd\s+(?:-\w+\s+){0,3}-\w*b\w*\s+\S{1,80}\s+\S{1,60}\s+['\"]?"
-        r"|\bopenssl\s+enc\b[^\n|;]{0,120}?\s-k\s+['\"]?"
-        r"|\b(?i:identified\s+(?:with\s+\S{1,40}\s+)?by)\s+['\"]"
-        r"|\s--secret-string[ =]['\"]?|\bput-parameter\b(?=[^\n]{0,300}SecureString)[^\n|;]{0,120}?\s--value[ =]['\"]?"
         r"|\bredis-cli\b[^\n|;]{0,80}?\s-a\s+['\"]?"
         r"|-pass(?:in|out)\s+['\"]?pass:)(?P<secret>[^\s'\"]{3,200})",
+        exact=False,
+    ),
+    _form(
+        "command-password",
+        "htpasswd openssl IDENTIFIED identified --secret-string put-parameter",
+        r"(?:\bhtpasswd\s+(?:-\w+\s+){0,3}-\w*b\w*\s+\S{1,80}\s+\S{1,60}\s+['\"]?"
+        r"|\bopenssl\s+enc\b[^\n|;]{0,120}?\s-k\s+['\"]?"
+        r"|\b(?i:identified\s+(?:with\s+\S{1,40}\s+)?by)\s+['\"]"
+        r"|\s--secret-string[ =]['\"]?|\bput-parameter\b(?=[^\n]{0,300}SecureString)[^\n|;]{0,120}?\s--value[ =]['\"]?)(?P<secret>[^\s'\"]{3,200})",
         exact=False,
     ),
     _form(
