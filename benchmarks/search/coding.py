@@ -166,7 +166,7 @@ def measure(context: Context) -> list[Row]:
     memory = Memory(context.work / "coding", known)
     for chat, turns in decisions.chats.items():
         memory.remember(chat, turns)
-    found, plain, settled = Places(), Places(), 0
+    found, plain, settled, shown, wrong = Places(), Places(), 0, 0, 0
     for task in decisions.tasks:
         without = decisions.siblings(task)
         results = memory.recall(task["bug_report"], without)
@@ -175,7 +175,10 @@ def measure(context: Context) -> list[Row]:
         plain.add(task["source"], _place(plain_order(decisions, task, without), task["gold"][-1]))
         if len(task["gold"]) > 1:
             settled += _settled(results, *task["gold"])
-    return [_decided(decisions, found, plain), _amended(decisions, plain, settled)]
+        shown += len(results)
+        wrong += _wrongly_marked(results, decisions)
+    amended = _amended(decisions, plain, settled)
+    return [_decided(decisions, found, plain), amended, _marked(shown, wrong)]
 
 
 def _embedded(decisions: Decisions) -> Iterator[str]:
@@ -200,6 +203,13 @@ def _settled(results: Sequence[Mapping[str, Any]], old: str, new: str) -> bool:
         return True
     at = order.index(old)
     return new in order[:at] or "older" in results[at]
+
+
+def _wrongly_marked(results: Sequence[Mapping[str, Any]], decisions: Decisions) -> int:
+    """Return how many chats are marked that no later one amends."""
+    amended = {task["gold"][0] for task in decisions.tasks if len(task["gold"]) > 1}
+    marked = _chats([str(one["source"]) for one in results if "older" in one])
+    return sum(chat not in amended for chat in marked)
 
 
 def plain_order(decisions: Decisions, task: Task, without: set[str]) -> list[str]:
@@ -240,4 +250,14 @@ def _amended(decisions: Decisions, plain: Places, settled: int) -> Row:
         khive=f"{settled} of {count}",
         peers=(f"FTS5 over whole chats: the newer first {plain.within(kind, FIRST)}",),
         met=settled == count,
+    )
+
+
+def _marked(shown: int, wrong: int) -> Row:
+    return Row(
+        what=f"chats that nothing amends among {shown} results: marked as older",
+        target="at most 2 %",
+        khive=f"{wrong}",
+        peers=(),
+        met=wrong <= 0.02 * shown,
     )

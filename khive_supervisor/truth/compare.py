@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
+from khive_supervisor.truth.amending import Worth, amends, evenly
 from khive_supervisor.truth.reading import Reading, Sentence, classed, stemmed
 
 #: What a comparison finds.
@@ -54,8 +55,12 @@ _WEAK = _PASSING | frozenset(map(stemmed, words.COMMON))
 _UNITS = frozenset(map(stemmed, words.UNITS))
 
 
-def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Comparison | None:
+def compare(
+    newer: Reading, older: Reading, cosine: float | None = None, worth: Worth = evenly
+) -> Comparison | None:
     """Return what a newer text is to an older one; `cosine` is of their vectors, if there are any.
+
+    `worth` tells what words are worth that both have, where one amends what was said before.
 
     None: nothing that these rules could tell. Long texts are only compared as a whole.
     """
@@ -65,20 +70,12 @@ def compare(newer: Reading, older: Reading, cosine: float | None = None) -> Comp
         if why and not rivals(newer, older):
             return Comparison(OTHERWISE, f"may say otherwise: {why}")
         same = same or _alike(pair)
-    if _amends(newer, older, cosine):
+    if amends(newer, older, cosine, worth):
         return Comparison(OTHERWISE, "may say otherwise: it amends what was said before")
     alone = len(newer.statements) == len(older.statements) == 1
     if same and same.kind == SAME and alone:
         return same
     return same and Comparison(NEAR, "is about the same")
-
-
-def _amends(newer: Reading, older: Reading, cosine: float | None) -> bool:
-    if not newer.amends or (cosine is not None and cosine < AMENDS_COSINE):
-        return False
-    shared = newer.said & older.said
-    smaller = min(len(newer.said), len(older.said))
-    return len(shared) >= AMENDS_SHARED and len(shared) >= AMENDS_PART * smaller
 
 
 def rivals(newer: Reading, older: Reading) -> bool:
@@ -89,9 +86,6 @@ def rivals(newer: Reading, older: Reading) -> bool:
         for new in newer.statements
         for old in older.statements
     )
-
-
-AMENDS_COSINE, AMENDS_SHARED, AMENDS_PART = 0.55, 5, 0.22
 
 
 def _pairs(newer: Reading, older: Reading, cosine: float | None) -> Iterator[_Pair]:

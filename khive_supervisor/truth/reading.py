@@ -74,12 +74,16 @@ _AMENDS = re.compile(
     r"(?:updates?|changes?|revisions?|corrections?) to (?:the|our) (?:[\w-]+ ){0,3}"
     r"(?:policy|policies|decisions?|rules?|agreement|convention)|"
     r"(?:changed|revised|reversed|overruled|corrected) (?:the|our) (?:[\w-]+ ){0,3}"
-    r"(?:policy|decisions?|rules?|convention))\b",
+    r"(?:policy|decisions?|rules?|convention)|"
+    r"(?:policy|decision|rule|convention) (?:is|was|has been) (?:changed|revised|different)|"
+    r"from now on|henceforth|going forward|changed (?:our|my|their) minds?|overruled?|"
+    r"as of (?:v?\d[\d.]*|version|release|migration|" + "|".join(words.SEASONS) + r"))\b",
     re.IGNORECASE,
 )
 #: Without one of these a text amends nothing, which the expression takes long to say.
 _SIGNS_AMENDING = (
-    "amend", "supersed", "updat", "chang", "revis", "correct", "revers", "overrul",
+    "amend", "supersed", "updat", "chang", "revis", "correct", "revers", "overrul", "different",
+    "now on", "henceforth", "forward", "as of",
 )  # fmt: skip
 #: A statement without a subject of its own, or about what somebody does just now.
 _PASSING = re.compile(
@@ -147,6 +151,11 @@ class Reading:
         return _stems_of(self.text)
 
     @property
+    def tokens(self) -> Mapping[str, str]:
+        """Return a word for each of these stems, in lower case, as it is written there."""
+        return _tokens_of(self.text)
+
+    @property
     def is_code(self) -> bool:
         """Return True for a text with more signs of code than prose has."""
         return len(_CODE.findall(self.text)) > MOST_SIGNS
@@ -175,6 +184,15 @@ def _stems_of(text: str) -> frozenset[str]:
         for token in _TOKEN.findall(_named(text))
         if (stem := stemmed(token.lower())) and not _is_function_word(token)
     )
+
+
+@lru_cache(maxsize=REMEMBERED_TEXTS)
+def _tokens_of(text: str) -> Mapping[str, str]:
+    return {
+        stemmed(token.lower()): token.lower()
+        for token in _TOKEN.findall(_named(text))
+        if not _is_function_word(token)
+    }
 
 
 def _is_function_word(token: str, low: str = "") -> bool:

@@ -68,6 +68,8 @@ _MONTHS = """
     january february march april june july august september october november december
 """
 MONTHS = frozenset(_MONTHS.split())
+#: What a change begins with: "as of June", "as of autumn".
+SEASONS = (*sorted(MONTHS), "spring", "summer", "autumn", "winter")
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
 NUMBER_WORDS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())}
 #: Forms that no ending tells, and nouns that look like forms.

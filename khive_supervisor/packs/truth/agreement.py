@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +16,7 @@ from khive_supervisor.packs.truth.newer_first import Cosines
 from khive_supervisor.search.results import Hit, document_of
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
+from khive_supervisor.truth.amending import Worth
 from khive_supervisor.truth.compare import (
     NEAR,
     OTHERWISE,
@@ -32,7 +33,7 @@ from khive_supervisor.verbs.context import Context
 COMPARED, NEIGHBOURS = 20, 16
 #: Earlier entries that each of many is compared with.
 NEAREST = 5
-#: Characters of a new entry that its neighbours are looked for with, and neighbours that are told.
+#: Characters of a new entry that its neighbours are looked for with, and documents that are told.
 ASKED_CHARACTERS, TOLD = 1000, 2
 _SMALLEST_LENGTH = 1e-9
 #: Lines of what was captured from which on it is of many things.
@@ -53,7 +54,9 @@ class Neighbour:
 def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbour]:
     """Return the earlier entries that say nearly the same as a new one, or otherwise.
 
-    The most telling first, `TOLD` at most. Pieces of its own document are none of them.
+    The most telling first, those of `TOLD` documents at most, each with all its pieces: exchanges
+    of one chat do not take the places of what another one says. Pieces of its own document are none
+    of them.
     """
     asked = f"{new.title}\n{new.content}".strip()[:ASKED_CHARACTERS]
     # The rules say what is related, and not how well it answers: no floor.
@@ -64,10 +67,20 @@ def neighbours(context: Context, new: Entry, where: EntryFilter) -> list[Neighbo
     )  # fmt: skip
     own = document_of(new)
     others = [hit.entry for hit in found.hits if document_of(hit.entry) != own]
-    return sorted(
+    told = sorted(
         (Neighbour(one, finding) for one, finding in _findings(context, new, others)),
         key=lambda one: _ORDER.index(one.finding.kind),
-    )[:TOLD]
+    )
+    documents = [*dict.fromkeys(document_of(one.entry) for one in told)][:TOLD]
+    return [one for one in told if document_of(one.entry) in documents]
+
+
+def first_of_each(found: Sequence[Neighbour]) -> list[Neighbour]:
+    """Return the first, which is the most telling one, of each document."""
+    first: dict[Hashable, Neighbour] = {}
+    for one in found:
+        first.setdefault(document_of(one.entry), one)
+    return [*first.values()]
 
 
 def _findings(
@@ -82,11 +95,12 @@ def _findings(
     rows, vectors = _vectors(context, [*others, new])
     place = {one: number for number, one in enumerate(rows)}
     reading, readings = _read(new), [_read(one) for one in others]
+    worth = sameness.worth_here(context)
     left: list[tuple[Entry, Reading]] = []
     for one, earlier in zip(others, readings, strict=True):
         known = new.id in place and one.id in place
         cosine = float(vectors[place[new.id]] @ vectors[place[one.id]]) if known else None
-        finding = compare(reading, earlier, cosine)
+        finding = compare(reading, earlier, cosine, worth)
         judged = known and subjects is not None
         if finding and (finding.kind != NEAR or not judged):
             yield one, finding
@@ -136,7 +150,8 @@ def arranged(
     """
     compared, cosines, readings = known_of(context, hits)
     linked = _linked(context, [piece.id for one in compared for piece in one.pieces])
-    newer_of = _disagreeing(compared, cosines, readings, linked)
+    newer_of = _disagreeing(compared, cosines, readings, linked, sameness.worth_here(context))
+    newer_of |= _of_whole(compared, newer_of)
     ordered = newer_first.newer_before(hits, cosines, readings, linked.settled)
     ordered = _newest_first(ordered, _of_best(compared, newer_of))
     # Ids grow: of several newer ones, the highest was stored last.
@@ -188,6 +203,15 @@ def _is_compared(entry: Entry) -> bool:
     return CAPTURED not in entry.tags or entry.content.count("\n") < MANY_LINES
 
 
+def _of_whole(results: Sequence[_Said], newer_of: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    """Return who is newer than any piece that is shown of a result, by its best one's id."""
+    found = {
+        one.best.id: {newer for piece in one.pieces for newer in newer_of.get(piece.id, ())}
+        for one in results
+    }
+    return {best: newers for best, newers in found.items() if newers}
+
+
 def _of_best(results: Sequence[_Said], newer_of: Mapping[int, set[int]]) -> dict[int, set[int]]:
     """Return which results are newer than which, whatever piece of theirs says so."""
     best = {piece.id: one.best.id for one in results for piece in one.pieces}
@@ -202,6 +226,7 @@ def _disagreeing(
     cosines: Cosines,
     readings: Mapping[int, Reading],
     linked: _Linked,
+    worth: Worth,
 ) -> dict[int, set[int]]:
     """Return the newer results that say otherwise, by the older one's id."""
     newer_of: dict[int, set[int]] = {}
@@ -214,7 +239,7 @@ def _disagreeing(
         cosine = cosines.get((newer, older))
         if (newer, older) in linked.settled or (newer, older) in linked.holding or _far(cosine):
             continue
-        found = compare(readings[newer], readings[older], cosine)
+        found = compare(readings[newer], readings[older], cosine, worth)
         if found and found.kind == OTHERWISE:
             newer_of.setdefault(older, set()).add(newer)
     return newer_of
@@ -249,13 +274,15 @@ def pairs(context: Context, entries: Sequence[Entry]) -> Iterator[tuple[Entry, E
     rows, vectors = _vectors(context, ordered)
     place = {one: number for number, one in enumerate(rows)}
     readings = {one.id: _read(one) for one in ordered}
+    worth = sameness.worth_here(context)
     for number, newer in enumerate(ordered):
         earlier = [one for one in ordered[:number] if one.id in place]
         if newer.id not in place or not earlier:
             continue
         cosines = vectors[[place[one.id] for one in earlier]] @ vectors[place[newer.id]]
         for one in np.argsort(-cosines)[:NEAREST]:
-            found = compare(readings[newer.id], readings[earlier[one].id], float(cosines[one]))
+            of = readings[earlier[one].id]
+            found = compare(readings[newer.id], of, float(cosines[one]), worth)
             if found:
                 yield newer, earlier[one], found
 

@@ -185,7 +185,8 @@ def _hold_both(context: Context, new: int, old: int) -> None:
 def related(context: Context, new: int, known: Collection[int] = ()) -> Answer:
     """Return the earlier entries that a new one may have to do with, other than known ones.
 
-    Those that say otherwise are linked. It searches, so it is not for inside a transaction.
+    Of each document it is the most telling one. All that say otherwise are linked. It searches, so
+    it is not for inside a transaction.
     """
     (entry,) = context.store.entries.get([new])
     where = forms.entry_filter(context, {"namespace": entry.namespace}, "memory")
@@ -203,6 +204,6 @@ def related(context: Context, new: int, known: Collection[int] = ()) -> Answer:
             "line": forms.line(one.entry),
             "why": one.finding.why,
         }
-        for one in found
+        for one in agreement.first_of_each(found)
     ]
     return {"related": told, "next": NEXT} if told else {}

@@ -115,3 +115,27 @@ def test_a_conversation_that_says_otherwise_marks_the_earlier_one(context: Conte
     newer, older = call(context, "memory.recall", query="gateway port", floor=0)["results"]
     assert (newer["source"], older["source"]) == ("chat:1", "chat:0")
     assert "older" in older
+
+
+def _say(context: Context, chat: str, *exchanges: str) -> list[dict[str, Any]]:
+    return [
+        call(context, "memory.remember", content=one, title=exchanges[0], source=f"chat:{chat}")
+        for one in exchanges
+    ]
+
+
+def test_exchanges_of_one_chat_take_one_place_of_what_is_told(context: Context) -> None:
+    rules = ("Refunds of vouchers need a manager", "Refunds of vouchers are paid by the till")
+    _say(context, "first", *rules, "Refunds of vouchers end after a year")
+    _say(context, "second", "Refunds of vouchers are paid in cash by the till")
+    *_, answer = _say(
+        context,
+        "third",
+        "Amendment to the refunds of vouchers: a manager is not needed, the till pays in cash "
+        "after a year",
+    )
+    assert {one["id"] for one in answer["related"]} >= {"m4"}
+    assert len(answer["related"]) == 2
+    results = call(context, "memory.recall", query="refunds of vouchers")["results"]
+    marked = [one["source"] for one in results if "older" in one]
+    assert sorted(marked) == ["chat:first", "chat:second"]
