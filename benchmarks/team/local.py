@@ -24,7 +24,7 @@ from khive_supervisor.embed.bundled import model_files
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.store.model import NewEntry
 
-ENTRIES, QUERIES = 100_000, 1000
+ENTRIES, QUERIES = 100_000, 5000
 #: What a node may take longer than a plain file, and use of a core at rest.
 SLOWER, LIMIT = 1.05, 0.002
 #: Nodes at rest, the seconds before and while they are measured.
