@@ -7,7 +7,7 @@ sqlite3session.c). Functions of rows alone.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: What a column can have.
@@ -53,56 +53,43 @@ class RowChange:
 
 def changeset(table: TableShape, rows: Sequence[RowChange]) -> bytes:
     """Return the changes of a table's rows with what was there before; b"" without any."""
-    return _table(table, rows, _WHOLE, _update)
+    return _table(table, rows, _WHOLE)
 
 
 def patchset(table: TableShape, rows: Sequence[RowChange]) -> bytes:
     """Return the changes of a table's rows without what was there before; b"" without any."""
-    return _table(table, rows, _PATCH, _update_alone)
+    return _table(table, rows, _PATCH)
 
 
-def _table(
-    table: TableShape,
-    rows: Sequence[RowChange],
-    form: bytes,
-    update: Callable[[TableShape, Values, Values], bytes],
-) -> bytes:
-    told = [_row(table, row, form, update) for row in rows]
-    return table.head(form) + found if (found := b"".join(told)) else b""
+def _table(table: TableShape, rows: Sequence[RowChange], form: bytes) -> bytes:
+    told = b"".join([_row(table, row, form) for row in rows])
+    return table.head(form) + told if told else b""
 
 
-def _row(
-    table: TableShape,
-    row: RowChange,
-    form: bytes,
-    update: Callable[[TableShape, Values, Values], bytes],
-) -> bytes:
-    if row.after is None:
-        if row.before is None:
-            return b""
-        told = row.before if form is _WHOLE else [row.before[at] for at in table.key_at]
-        return _head(_DELETE) + b"".join(map(_value, told))
-    if row.before is None:
-        return _head(_INSERT) + b"".join(map(_value, row.after))
-    return update(table, row.before, row.after)
+def _row(table: TableShape, row: RowChange, form: bytes) -> bytes:
+    before, after = row.before, row.after
+    if before is not None and after is not None:
+        return _update(table, before, after, form)
+    if after is not None:
+        return _head(_INSERT) + b"".join(map(_value, after))
+    if before is None:
+        return b""
+    told = before if form is _WHOLE else [before[at] for at in table.key_at]
+    return _head(_DELETE) + b"".join(map(_value, told))
 
 
-def _update(table: TableShape, before: Values, after: Values) -> bytes:
-    """Return the key and what has changed, as it was; then what has changed, as it is."""
+def _update(table: TableShape, before: Values, after: Values, form: bytes) -> bytes:
+    """Return the key with what has changed, as it was; then what has changed, as it is.
+
+    A patch has what has changed alone, with the key.
+    """
     changed = [not _same(old, new) for old, new in zip(before, after, strict=True)]
     if not any(changed):
         return b""
-    old = _some(before, [is_new or key > 0 for is_new, key in zip(changed, table.key, strict=True)])
-    return _head(_UPDATE) + old + _some(after, changed)
-
-
-def _update_alone(table: TableShape, before: Values, after: Values) -> bytes:
-    """Return the key and what has changed, as it is."""
-    changed = [not _same(old, new) for old, new in zip(before, after, strict=True)]
-    if not any(changed):
-        return b""
-    told = [is_new or key > 0 for is_new, key in zip(changed, table.key, strict=True)]
-    return _head(_UPDATE) + _some(after, told)
+    found = [is_new or key > 0 for is_new, key in zip(changed, table.key, strict=True)]
+    if form is _PATCH:
+        return _head(_UPDATE) + _some(after, found)
+    return _head(_UPDATE) + _some(before, found) + _some(after, changed)
 
 
 def _head(operation: int) -> bytes:
