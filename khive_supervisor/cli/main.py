@@ -45,9 +45,9 @@ def main() -> None:
     guard()
     try:
         _check_home(sys.argv[1:])
-        distrust()
+        distrusted = distrust()
         # Named so that completion works however the command was started.
-        cli.main(prog_name="khive-supervisor")
+        cli.main(prog_name="khive-supervisor", obj=distrusted)
     except KhiveError as error:
         fail(error, as_json="--json" in sys.argv)
     except KeyboardInterrupt:

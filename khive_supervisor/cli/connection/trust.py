@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+import click
+
 from khive_supervisor.cli.render.output import note
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.host import paths, repository
 
-#: (name, value) of what `distrust` took out of the environment when this process began.
-_IGNORED: list[tuple[str, str]] = []
-#: What the user has been told of already.
-_TOLD: set[tuple[str, str]] = set()
+
+@dataclass(slots=True)
+class Distrusted:
+    """What one command was not to take from its environment; the object of its context.
+
+    Attributes:
+        taken_out: (name, value) of what left the environment when the process began.
+        told: what the user has been told of already.
+    """
+
+    taken_out: list[tuple[str, str]] = field(default_factory=list)
+    told: set[tuple[str, str]] = field(default_factory=set)
 
 
-def distrust() -> None:
+def distrust() -> Distrusted:
     """Take what this directory's project says out of the environment, before anything reads it."""
-    _IGNORED[:] = paths.distrust(None, paths.working_directory())
+    return Distrusted(paths.distrust(None, paths.working_directory()))
 
 
 def ignored(config_file: str | None) -> list[tuple[str, str]]:
-    """Return (name, value) of what this command does not take, and tell the user once."""
-    found = [*_IGNORED, *paths.distrust(config_file, paths.working_directory())]
+    """Return (name, value) of what the running command does not take, and tell the user once."""
+    command = click.get_current_context().find_root().ensure_object(Distrusted)
+    found = [*command.taken_out, *paths.distrust(config_file, paths.working_directory())]
     for name, value in found:
-        if (name, value) not in _TOLD:
-            _TOLD.add((name, value))
+        if (name, value) not in command.told:
+            command.told.add((name, value))
             note(f"{name} was not taken: {_why(name, value)}")
     return found
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from khive_supervisor.cli.connection import trust
+from khive_supervisor.cli.main import cli
 from khive_supervisor.host import repository
 
 
@@ -30,13 +32,11 @@ def test_it_says_why_a_setting_was_not_taken(
     values = {repository.URL: "postgresql://user:hidden@db/khive"}
     monkeypatch.setenv(name, values.get(name, str(project / "khive.toml")))
     monkeypatch.chdir(project)
-    monkeypatch.setattr(trust, "_TOLD", set())
-    trust.distrust()
-    try:
+    command = click.Context(cli, obj=trust.distrust())
+    with command:
+        assert [said for said, _ in trust.ignored(None)] == [name]
         trust.ignored(None)
-    finally:
-        monkeypatch.setattr(trust, "_IGNORED", [])
     told = capsys.readouterr().err
-    assert f"{name} was not taken: " in told
+    assert told.count(f"{name} was not taken: ") == 1, "told once"
     assert said in told
     assert "hidden" not in told
