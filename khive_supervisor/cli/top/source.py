@@ -32,11 +32,13 @@ class OverviewAnswer:
 
 
 class OverviewSource:
-    """Asks; used by one thread at a time."""
+    """Asks; made by the command's own thread, used by one thread at a time."""
 
     def __init__(self, config_file: str | None, clock: Callable[[], float] = time.time) -> None:
         self._config_file = config_file
         self._clock = clock
+        # A command knows what it was not to take only in the thread that it began in.
+        self._hello = command_hello(config_file)
         self._clients: dict[bool, ControlClient] = {}
 
     def look(self, more: Wish | None = None) -> OverviewAnswer:
@@ -80,7 +82,7 @@ class OverviewSource:
             if supervisor:
                 client = ControlClient(path)
             else:
-                client = ControlClient(path, "verbs", **command_hello(self._config_file))
+                client = ControlClient(path, "verbs", **self._hello)
             self._clients[supervisor] = client
         return client
 
@@ -127,9 +129,9 @@ class OverviewWatcher:
 
 def in_background(config_file: str | None, wish: Wish, done: Callable[[str], None]) -> None:
     """Do something that may take long, on connections of its own; `done` is told why it failed."""
+    source = OverviewSource(config_file)
 
     def run() -> None:
-        source = OverviewSource(config_file)
         done(source.do(wish))
         source.close()
 

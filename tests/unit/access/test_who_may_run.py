@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -63,7 +64,8 @@ def test_nobody_else_is_refused(words: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_a_supervisor_the_environment_counts(
     name: str, value: str, confined: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert permission.grant_here(None).operator
-    monkeypatch.setenv(name, value)
-    found = permission.grant_here(None)
+    with click.Context(cli):
+        assert permission.grant_here(None).operator
+        monkeypatch.setenv(name, value)
+        found = permission.grant_here(None)
     assert (found.operator, found.confined) == (False, confined)
