@@ -53,12 +53,6 @@ def blob_id(data: bytes) -> str:
     return sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def found_value(data: bytes, about: About) -> str | None:
-    """Return what a name has for a value in a file, as it is compared; None if it is not there."""
-    found = _values(data, about)
-    return code_values.canonical(found[0]) if found else None
-
-
 def _values(data: bytes, about: About) -> list[str]:
     if about.name is None:
         return []

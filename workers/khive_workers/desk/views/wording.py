@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -48,11 +47,6 @@ def ahead(text: str, now: float) -> str:
     """Return in how long a time is, or how long ago it was; what is none stays as it is."""
     at = moment(text)
     return f"in {duration(at - now)}" if at is not None and at > now else since(text, now)
-
-
-def iso(at: float) -> str:
-    """Return unix seconds as a verb would tell them."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 #: How states are told that are named for programs.
