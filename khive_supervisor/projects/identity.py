@@ -81,6 +81,13 @@ def base_of(mark: str) -> tuple[str, str]:
     return base, name
 
 
+def folder_of(mark: str) -> str:
+    """Return the mark that a repository's folder had before there was one in it; empty for none."""
+    path = mark.removeprefix("git:")
+    top, _, name = path.rpartition("/")
+    return f"folder:{top}" if path != mark and top and name.startswith(".") else ""
+
+
 def from_dict(data: Mapping[str, object] | None) -> ProjectIdentity | None:
     """Return the identity that plain data stands for; None for none, or for what is not one."""
     if not data:

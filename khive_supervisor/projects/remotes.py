@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 #: user@host:path, as scp has it; a single letter before the colon is a drive of Windows.
@@ -14,14 +15,16 @@ _LONGEST = 2000
 
 
 def normalised(address: str) -> str:
-    """Return host and path of a remote's address, in small letters; empty for what names no host.
+    """Return host and path of a remote's address, in small letters; or its path, on this machine.
 
     Scheme, user, password, a usual port, `.git` and slashes at the end do not count: the same
-    repository is cloned over ssh and https.
+    repository is cloned over ssh and https. Empty for what is neither, such as a relative path.
     """
     text = address.strip()
     if not text or len(text) > _LONGEST or "\0" in text or "\n" in text:
         return ""
+    if text.startswith(("/", "file:///", "file://localhost/")):
+        return _local(text)
     if url := _URL.fullmatch(text):
         scheme, host, path = url[1].lower(), url[2].lower(), url[3]
         host = host.removesuffix(f":{_USUAL_PORTS.get(scheme, '')}")
@@ -31,3 +34,9 @@ def normalised(address: str) -> str:
         return ""
     path = re.sub("/+", "/", path).strip("/").removesuffix(".git").strip("/").lower()
     return f"{host}/{path}" if host and path else ""
+
+
+def _local(text: str) -> str:
+    """Return the path of a repository on this machine, as its other clones have it."""
+    path = os.path.normpath("/" + re.sub("^file://(localhost)?", "", text).lstrip("/"))
+    return path.removesuffix("/.git").removesuffix(".git").rstrip("/")

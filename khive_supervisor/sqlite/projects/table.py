@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from khive_supervisor.errors import NotFound
-from khive_supervisor.projects.identity import ProjectIdentity, base_of
+from khive_supervisor.projects.identity import ProjectIdentity, base_of, folder_of
 from khive_supervisor.sqlite.engine.database import Database
 from khive_supervisor.sqlite.entries.conditions import live
 from khive_supervisor.sqlite.entries.rows import as_new
@@ -47,11 +47,15 @@ class ProjectTable(ProjectStore):
         return found
 
     def _marked(self, mark: str, node: str) -> int | None:
-        """Return the project of a mark; None as well if another repository has taken its place."""
+        """Return the project of a mark; None as well if another repository has taken its place.
+
+        A folder that has become a repository stays the project that it was.
+        """
         found: int | None = self._database.value(
-            f"SELECT {_ROOT} FROM projects WHERE id = "
-            "(SELECT project_id FROM project_marks WHERE mark = ? AND node = ?)",
-            [mark, node],
+            f"SELECT {_ROOT} FROM projects WHERE id = (SELECT project_id FROM project_marks "
+            "WHERE (mark = ?1 AND node = ?2) OR (mark = ?3 AND NOT EXISTS "
+            "(SELECT 1 FROM project_marks WHERE mark = ?1)))",
+            [mark, node, folder_of(mark)],
         )
         return found
 
@@ -117,17 +121,33 @@ class ProjectTable(ProjectStore):
 
     def ensure(self, identity: ProjectIdentity) -> int:
         found = self._number(identity)
-        if found is not None:
+        if found is not None and not self._is_unmarked(identity.base):
             return found
         with self._database.write():
             found = self._number(identity)  # another process may have been quicker
-            if found is None:
+            if found is not None:
+                self._mark_repository(identity)
+            else:
                 if identity.own != identity.base:
                     self._ensure_whole(identity)
                 found = self._insert(identity.own, identity.node, identity.name)
                 if identity.own == identity.base:
                     self._note_candidates(found, identity)
             return found
+
+    def _is_unmarked(self, mark: str) -> bool:
+        """Return True for a repository that was a folder when something was stored for it."""
+        if not folder_of(mark):
+            return False
+        sql = "SELECT 1 FROM project_marks WHERE mark = ?"
+        return self._database.value(sql, [mark]) is None
+
+    def _mark_repository(self, identity: ProjectIdentity) -> None:
+        """Give the project of a folder the mark of the repository that is in it now."""
+        whole = self._marked(identity.base, identity.node)
+        if whole is not None and self._is_unmarked(identity.base):
+            self._mark(identity.base, identity.node, whole)
+            self._note_candidates(whole, identity)
 
     def _ensure_whole(self, identity: ProjectIdentity) -> None:
         if self._marked(identity.base, identity.node) is None:
@@ -241,6 +261,7 @@ class ProjectTable(ProjectStore):
             if own is None:
                 self._mark(identity.base, identity.node, kept)
             elif own != kept:
+                self._mark_repository(identity)
                 self.merge(kept, own)
             self._note_candidates(kept, identity)
             self._join_parts(kept, identity.base)

@@ -36,9 +36,19 @@ def test_one_repository_has_one_address(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "/srv/alpha.git", "../alpha", "file:///srv/alpha", "C:/alpha", "x" * 5000, "a\0b"],
+    [
+        "/srv/alpha", "/srv/alpha.git", "/srv/x/../alpha/.git/", "//srv/alpha.git/",
+        "file:///srv/alpha", "file://localhost/srv/alpha.git",
+    ],
+)  # fmt: skip
+def test_a_repository_on_this_machine_has_its_path(address: str) -> None:
+    assert normalised(address) == "/srv/alpha"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "/", ".git", "/.git", "../alpha", "alpha", "C:/alpha", "x" * 5000, "a\0b"]
 )
-def test_what_names_no_host_is_no_address(address: str) -> None:
+def test_what_names_neither_a_host_nor_a_path_is_no_address(address: str) -> None:
     assert normalised(address) == ""
 
 

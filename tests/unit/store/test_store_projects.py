@@ -46,6 +46,11 @@ def remember(store: Store, content: str, project: int | None, **more: Any) -> in
     return added.id
 
 
+def ids(store: Store, identity: ProjectIdentity) -> tuple[int, ...]:
+    family = store.projects.find(identity)
+    return () if family is None else family.ids
+
+
 def found(store: Store, *projects: int | None) -> set[int]:
     where = EntryFilter(projects=projects)
     by_words = {i for i, _ in store.full_text.match(match_expression(["port"]), 10, where)}
@@ -86,6 +91,41 @@ def test_another_repository_at_the_same_path_is_another_project(store: Store) ->
     family = store.projects.find(follower)
     assert family is not None
     assert family.ids == (first, second)
+
+
+@pytest.mark.parametrize("inside", [".git", ".bare"])
+def test_a_folder_that_becomes_a_repository_stays_the_project_that_it_was(
+    store: Store, inside: str
+) -> None:
+    folder = ProjectIdentity("a", "folder:/a", "folder:/a")
+    number, part = store.projects.ensure(folder), store.projects.ensure(folder.narrowed("web"))
+    became = replace(A, own=f"git:/a/{inside}", base=f"git:/a/{inside}")
+    assert ids(store, became) == (number,)  # also before anything is stored from it
+    assert ids(store, became.narrowed("web")) == (part,)
+    assert store.projects.ensure(became) == number
+    assert became.own in next(row.marks for row in store.projects.all() if row.id == number)
+    # From then on another repository at this path is another project, and a moved one joins it.
+    assert ids(store, replace(became, candidates=("node:9:77",))) == ()
+    store.projects.note_roots(number, ["r"])
+    assert [one for one, _ in store.projects.joinable(B)] == [number]
+    assert ids(store, folder) == (number,)
+
+
+@pytest.mark.parametrize("mark", ["git:/a/b/.git", "git:/a/x.git", "git:/a/.git/modules/b"])
+def test_another_folder_than_the_repositorys_own_is_another_project(
+    store: Store, mark: str
+) -> None:
+    for path in ("/a", "/a/x", "/a/.git", "/a/.git/modules"):
+        store.projects.ensure(ProjectIdentity("f", f"folder:{path}", f"folder:{path}"))
+    assert ids(store, replace(A, own=mark, base=mark)) == ()
+
+
+def test_a_repository_that_was_a_folder_joins_its_clone(store: Store) -> None:
+    number = store.projects.ensure(ProjectIdentity("a", "folder:/a", "folder:/a"))
+    clone = store.projects.ensure(B)
+    store.projects.join(A, clone)
+    assert ids(store, A) == (clone, number)
+    assert ids(store, replace(A, candidates=("node:9:77",))) == ()
 
 
 def test_parts_are_projects_of_their_own(store: Store) -> None:
