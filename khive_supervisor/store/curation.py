@@ -83,11 +83,16 @@ class FadedEntry:
     kept: str
 
 
+#: What the storing of a memory is called among the changes.
+REMEMBER = "remember"
+
+
 @dataclass(frozen=True, slots=True)
 class EntryChange:
     """Something that was done to entries: what, by whom (as the audit names them), to how many.
 
-    Times are unix seconds; `undone_at` is None while it holds.
+    Times are unix seconds; `undone_at` is None while it holds. `projects` are those whose names or
+    families it changed.
     """
 
     id: int
@@ -96,6 +101,7 @@ class EntryChange:
     actor: str
     undone_at: float | None
     entries: tuple[int, ...]
+    projects: tuple[int, ...] = ()
 
 
 class EntryList(Protocol):
@@ -140,13 +146,18 @@ class ChangeLog(Protocol):
     """What was done to entries, so that it can be undone; the newest 200 changes are kept."""
 
     def recorded(
-        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = ()
+        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = (), onto: str = ""
     ) -> AbstractContextManager[None]:
         """Note what is done inside to these entries, and which come by it, as one change.
 
         All is one transaction. `new` is what is going to be added: a deleted twin of it that comes
-        back is noted, too. Nothing is noted if nothing has changed.
+        back is noted, too. Nothing is noted if nothing has changed. With `onto` it becomes a part
+        of the newest change of whoever acts, if that is called so and was not undone.
         """
+        ...
+
+    def recorded_projects(self, what: str, ids: Sequence[int]) -> AbstractContextManager[None]:
+        """Note what is done inside to the names and families of projects, as one change."""
         ...
 
     def recent(self, limit: int = 20, actor: str | None = None) -> list[EntryChange]:
@@ -156,8 +167,9 @@ class ChangeLog(Protocol):
     def undo(self, change_id: int) -> EntryChange:
         """Put all entries of a change back as they were before it, or none.
 
-        Entries that came by it are forgotten. `NotFound` if there is no such change,
-        `InvalidInput` if it was undone already, or its entries were changed again since.
+        Entries that came by it are forgotten. So it is with projects. `NotFound` if there is no
+        such change, `InvalidInput` if it was undone already, or what it changed was changed again
+        since.
         """
         ...
 

@@ -133,7 +133,11 @@ def _pinned_text(answer: Mapping[str, Any]) -> str:
 @click.option("--limit", "-n", type=WholeNumber(1, 200), help="How many changes to list (20).")
 @common_options
 def undo(run: Invocation, dry_run: bool, listed: bool, limit: int | None) -> None:
-    """Undo the last change: what was stored, forgotten, superseded, pinned or moved."""
+    """Undo the last change: what was stored, forgotten, superseded, pinned or moved.
+
+    So it is with an import, and with the merging and renaming of projects. What was learned from
+    documents stays.
+    """
     if listed:
         run.show("memory.changes", _changes_text, limit=limit)
     else:
@@ -152,7 +156,8 @@ def _undone_text(answer: Mapping[str, Any]) -> str:
     word, change = next(iter(answer.items()))
     names = ", ".join(change["entries"]) + (", ..." if change["count"] > 10 else "")
     label = "Undone" if word == "undone" else "Would be undone"
-    return f"{label}: {change['what']} of {change['at']} by {change['by']}, {names}."
+    whose = f"{change['what']} of {change['at']} by {change['by']}"
+    return f"{label}: {', '.join(filter(None, (whose, names)))}."
 
 
 COMMANDS = (list_entries, tags, stats, pin, unpin, undo)

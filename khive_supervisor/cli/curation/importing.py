@@ -120,7 +120,7 @@ def _send(
                 projects += [one for one in whole if one.record["type"] == "project"]
                 batch = [*projects, *(one for one in whole if one.record["type"] == "entry")]
             records = [_placed(one.record, namespace) for one in batch]
-            args = {**shared, "store": found.store, "records": records}
+            args = {**shared, "store": found.store, "records": records, "continues": done > 0}
             try:
                 answer = session.request("memory.import_records", args)
             except KhiveError as error:

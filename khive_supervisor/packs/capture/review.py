@@ -9,6 +9,7 @@ from khive_supervisor.access.grant import Audience
 from khive_supervisor.capture import prose
 from khive_supervisor.capture.model import CAPTURED
 from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.store.curation import REMEMBER
 from khive_supervisor.store.journal.model import Candidate, CandidateState, JournalFilter
 from khive_supervisor.store.model import How, NewEntry
 from khive_supervisor.verbs import belonging, forms, ingest, schema
@@ -81,7 +82,7 @@ def decide(context: Context, args: Arguments) -> Answer:
         return {"id": f"c{found.id}", "state": CandidateState.DROPPED}
     entry = _entry(context, found, args.get("text", found.text))
     with context.store.transaction():
-        (added,) = ingest.add(context, [entry], (), "remember")
+        (added,) = ingest.add(context, [entry], (), REMEMBER)
         context.store.capture.decide(found.id, _STATES[decision], added.id)
     entry_id = forms.show_id("memory", added.id)
     return {"id": f"c{found.id}", "state": _STATES[decision], "entry": entry_id}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from khive_supervisor.audit import actors
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.packs.curation.listing import WHICH, listing_of
-from khive_supervisor.store.curation import EntryChange
+from khive_supervisor.store.curation import REMEMBER, EntryChange
 from khive_supervisor.store.model import Entry
 from khive_supervisor.verbs import forms
 from khive_supervisor.verbs.context import Context
@@ -92,7 +92,7 @@ def _held(change: EntryChange, own: str) -> bool:
     Sessions store things all the time: what another one has stored since is not what a person
     takes back who asks to undo the last change.
     """
-    return change.undone_at is None and (change.what != "remember" or change.actor == own)
+    return change.undone_at is None and (change.what != REMEMBER or change.actor == own)
 
 
 def _shown(context: Context, change: EntryChange) -> Answer:

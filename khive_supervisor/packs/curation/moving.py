@@ -27,6 +27,8 @@ MOST, ANSWER_CHARACTERS = 1000, 2_000_000
 #: What becomes of a memory's salience and its loss a day, if its record does not say.
 SALIENCE, DECAY = 0.5, 0.005
 
+#: What an import is called among the changes that can be undone.
+_CHANGE = "import"
 #: The project of the session.
 HERE = "here"
 _WHO = ("actor", "client", "client_version", "session", "task", "role")
@@ -57,6 +59,7 @@ IMPORT: JsonObject = {
         "projects); without it, each one's own.",
         longest=NAME_LIMIT,
     ),
+    "continues": schema.flag("They go on with those of the call before: all are undone as one."),
     "dry_run": schema.flag("Store nothing; only entries are looked at."),
 }
 
@@ -197,7 +200,9 @@ def _taken(
             found = take()
             raise _NotForGoodError
         return found
-    found = take()
+    onto = _CHANGE if args.get("continues") else ""
+    with context.store.changes.recorded(_CHANGE, [], [*entries.values()], onto):
+        found = take()
     context.profiles.changed()
     return found
 

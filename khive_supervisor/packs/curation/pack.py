@@ -83,8 +83,9 @@ PACK = Pack(
             changing.undo,
             {"dry_run": _DRY_RUN},
             description="An agent undoes what its own session did; a person what anybody changed, "
-            "but of what was stored only their own. It is refused when something was done to the "
-            "same entries since.",
+            "but of what was stored only their own. Imports are changes, too, and so are merging "
+            "and renaming projects; what was learned from documents stays. It is refused when "
+            "something was done to the same entries since.",
             destructive=True,
             audience=Audience.AGENT,
         ),

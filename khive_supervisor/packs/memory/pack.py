@@ -11,6 +11,7 @@ from khive_supervisor.packs.memory.history import LEARN_COMMITS
 from khive_supervisor.packs.memory.projects import PROJECT, entry_filter
 from khive_supervisor.packs.truth import changing, recalling, succession
 from khive_supervisor.packs.truth.tidy import TIDY
+from khive_supervisor.store.curation import REMEMBER
 from khive_supervisor.store.entries import gated
 from khive_supervisor.store.model import Added, Entry, How, NewEntry
 from khive_supervisor.verbs import (
@@ -105,7 +106,7 @@ def remember(context: Context, args: Arguments) -> Answer:
     asked = changing.asked(context, args)
     where = succession.place(asked.replaced, args, here)
     entry = _new_entry(context, args, where, asked.replaced)
-    change = "supersede" if asked.ids else "remember"
+    change = "supersede" if asked.ids else REMEMBER
     (added,) = ingest.add(context, [entry], asked.ids, change)
     usage.used(context, [] if added.created else [added.id], "remembered again")
     usage.used(context, usage.cited(entry.content), "cited")

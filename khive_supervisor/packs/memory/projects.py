@@ -135,7 +135,8 @@ def merge(context: Context, args: Arguments) -> Answer:
     into, other = family_of(store, args["into"]), family_of(store, args["project"])
     if into.ids[0] == other.ids[0]:
         raise InvalidInput(f"{args['into']} and {args['project']} are one project already.")
-    store.projects.merge(into.ids[0], other.ids[0])
+    with store.changes.recorded_projects("merge", other.ids):
+        store.projects.merge(into.ids[0], other.ids[0])
     return {"project": f"p{into.ids[0]}", "name": into.name, "merged": other.name}
 
 
@@ -146,7 +147,8 @@ def rename(context: Context, args: Arguments) -> Answer:
     name = " ".join(ingest.check_text(args["name"], "name").split())
     if not name or _NUMBER.fullmatch(name) or name == EVERYWHERE:
         raise InvalidInput(f"{args['name']!r} is no name for a project.", hint="Use a few words.")
-    store.projects.rename(family.ids[0], name)
+    with store.changes.recorded_projects("rename", family.ids[:1]):
+        store.projects.rename(family.ids[0], name)
     return {"project": f"p{family.ids[0]}", "name": name, "was": family.name}
 
 

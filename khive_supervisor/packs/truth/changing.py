@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs.truth import agreement, code, succession
+from khive_supervisor.store.curation import REMEMBER
 from khive_supervisor.store.links import CONTRADICTS, SAME_AS, CodeReference
 from khive_supervisor.store.model import Added, Entry, NewEntry
 from khive_supervisor.text.plain_json import JsonObject
@@ -162,7 +163,7 @@ def _merged(context: Context, added: Added, kept: int) -> Answer:
         return {}
     store = context.store
     (entry,) = store.entries.get([added.id])
-    with store.changes.recorded("merge", [added.id, kept]):
+    with store.changes.recorded("merge", [added.id, kept], onto=REMEMBER if added.created else ""):
         store.links.add(added.id, kept, SAME_AS, context.session.actor)
         store.entries.replace([added.id], kept)
         store.entries.annotate(kept, entry.tags)

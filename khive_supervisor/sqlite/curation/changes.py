@@ -29,6 +29,12 @@ _COLUMNS = (
 _SELECTED = ", ".join(f"hex({c})" if c == "content_hash" else c for c in _COLUMNS)
 _GIVEN = "SELECT value FROM json_each(?)"
 
+#: What stands between the name of a change of projects and, as JSON, how they were and are.
+_PROJECTS = " of projects "
+
+#: By their numbers, the names of projects, and what they are a part of.
+ProjectStates = dict[str, list[str | int | None]]
+
 #: How an entry is, as JSON of the columns above.
 States = Mapping[int, str]
 
@@ -50,7 +56,7 @@ class ChangeTable(ChangeLog):
 
     @contextmanager
     def recorded(
-        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = ()
+        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = (), onto: str = ""
     ) -> Iterator[None]:
         with self._database.write():
             highest = self._entries.highest_id()
@@ -60,7 +66,7 @@ class ChangeTable(ChangeLog):
             after = {**self._states(before), **self._states_above(highest)}
             changed = {one: state for one, state in after.items() if state != before.get(one)}
             if changed:
-                self._note(what, before, changed)
+                self._note(what, before, changed, onto)
 
     def _states(self, ids: Iterable[int]) -> dict[int, str]:
         return self._found(f"id IN ({_GIVEN})", json.dumps(list(ids)))
@@ -74,20 +80,52 @@ class ChangeTable(ChangeLog):
         )
         return {row[0]: json.dumps(dict(zip(_COLUMNS, row[1:], strict=True))) for row in rows}
 
-    def _note(self, what: str, before: States, changed: States) -> None:
+    def _note(self, what: str, before: States, changed: States, onto: str) -> None:
+        change = self._going_on(onto, what) if onto else None
+        if change is None:
+            change = self._new_change(what)
+        for entry, state in changed.items():
+            self._database.rows(
+                "INSERT INTO entry_states VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (change_id, entry_id) DO UPDATE SET after = excluded.after",
+                [change, entry, before.get(entry), state],
+            )
+
+    def _going_on(self, onto: str, what: str) -> int | None:
+        """Return the change that another one becomes a part of; it has the name of both then."""
+        newest = next(iter(self.recent(1, self._actor())), None)
+        if newest is None or newest.what != onto or newest.undone_at is not None:
+            return None
+        self._database.update("change_log", newest.id, what=what)
+        return newest.id
+
+    def _new_change(self, what: str) -> int:
         change = self._database.insert(
             "change_log", at=self._clock(), what=what, actor=self._actor()
         )
-        for entry, state in changed.items():
-            self._database.insert(
-                "entry_states", change_id=change, entry_id=entry,
-                before=before.get(entry), after=state,
-            )  # fmt: skip
         for sql in (
             "DELETE FROM entry_states WHERE change_id <= ?",
             "DELETE FROM change_log WHERE id <= ?",
         ):
             self._database.rows(sql, [change - KEPT])
+        return change
+
+    @contextmanager
+    def recorded_projects(self, what: str, ids: Sequence[int]) -> Iterator[None]:
+        with self._database.write():
+            before = self._projects(ids)
+            yield
+            after = self._projects(ids)
+            changed = {one: [before[one], after[one]] for one in after if after[one] != before[one]}
+            if changed:
+                self._new_change(f"{what}{_PROJECTS}{json.dumps(changed, ensure_ascii=False)}")
+
+    def _projects(self, ids: Iterable[int]) -> ProjectStates:
+        rows = self._database.rows(
+            f"SELECT id, name, merged_into FROM projects WHERE id IN ({_GIVEN})",
+            [json.dumps(list(ids))],
+        )
+        return {str(number): [name, merged_into] for number, name, merged_into in rows}
 
     def recent(self, limit: int = 20, actor: str | None = None) -> list[EntryChange]:
         return self._changes("actor = ifnull(?, actor) ORDER BY id DESC LIMIT ?", [actor, limit])
@@ -99,9 +137,12 @@ class ChangeTable(ChangeLog):
             bindings,
         )
         return [
-            EntryChange(number, at, what, actor, undone, tuple(json.loads(entries)))
+            EntryChange(
+                number, at, _name(what), actor, undone, tuple(json.loads(entries)),
+                tuple(int(one) for one in _of_projects(what)),
+            )
             for number, at, what, actor, undone, entries in rows
-        ]
+        ]  # fmt: skip
 
     def undo(self, change_id: int) -> EntryChange:
         with self._database.write():
@@ -115,8 +156,28 @@ class ChangeTable(ChangeLog):
             )
             self._check_untouched({entry: after for entry, _, after in rows})
             self._put_back({entry: before for entry, before, _ in rows})
+            self._part_from_origins([entry for entry, before, _ in rows if before is None])
+            self._put_back_projects(change_id)
             self._database.update("change_log", change_id, undone_at=self._clock())
             return next(iter(self._changes("id = ?", [change_id])))
+
+    def _part_from_origins(self, gone: Sequence[int]) -> None:
+        """Forget where entries came from that are not here any more: they may be imported again."""
+        self._database.rows(
+            f"DELETE FROM origins WHERE kind = 'entry' AND here IN ({_GIVEN})", [json.dumps(gone)]
+        )
+
+    def _put_back_projects(self, change_id: int) -> None:
+        sql = "SELECT what FROM change_log WHERE id = ?"
+        changed = _of_projects(self._database.value(sql, [change_id]))
+        now = self._projects(int(one) for one in changed)
+        if any(now.get(one) != after for one, (_, after) in changed.items()):
+            raise InvalidInput(
+                "It cannot be undone: the projects changed again since then.",
+                hint="Undo what came after first, or name them with `projects rename`.",
+            )
+        for one, ((name, merged_into), _) in changed.items():
+            self._database.update("projects", int(one), name=name, merged_into=merged_into)
 
     def _check_untouched(self, left: States) -> None:
         """Refuse to overwrite what was done after a change."""
@@ -166,3 +227,14 @@ class ChangeTable(ChangeLog):
                 f"It cannot be undone: what {self._named([entry])} says was stored anew.",
                 hint="Forget the new one first.",
             )
+
+
+def _name(what: str) -> str:
+    name, separator, _ = what.partition(_PROJECTS)
+    return (name + separator).rstrip()
+
+
+def _of_projects(what: str) -> dict[str, list[list[Value]]]:
+    """Return how the projects of a change were and are; none for a change of entries."""
+    found: dict[str, list[list[Value]]] = json.loads(what.partition(_PROJECTS)[2] or "{}")
+    return found

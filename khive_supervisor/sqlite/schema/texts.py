@@ -88,7 +88,7 @@ TEXTS: dict[str, dict[str, Holds]] = {
         "state": _OURS,
     },
     "changes": {"kind": _OURS},
-    "change_log": {"what": _OURS, "actor": _OURS},
+    "change_log": {"what": _WRITTEN, "actor": _WRITTEN},
     # Tags and kinds of entries, which have passed there.
     "entry_states": {"before": _SAID, "after": _SAID},
     "batches": {"namespace": _SAID, "key": _SAID, "ids": _OURS},

@@ -92,12 +92,15 @@ class ConfinedChanges(Wall):
         self._entries = entries
 
     def _own(self, change: EntryChange) -> bool:
-        return len(self._entries.get(change.entries)) == len(change.entries)
+        return not change.projects and len(self._entries.get(change.entries)) == len(change.entries)
 
     def recorded(
-        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = ()
+        self, what: str, ids: Sequence[int], new: Sequence[NewEntry] = (), onto: str = ""
     ) -> AbstractContextManager[None]:
-        return self._changes.recorded(what, self._entries.among(ids), new)
+        return self._changes.recorded(what, self._entries.among(ids), new, onto)
+
+    def recorded_projects(self, what: str, ids: Sequence[int]) -> AbstractContextManager[None]:
+        return self._changes.recorded_projects(what, ids)
 
     def recent(self, limit: int = 20, actor: str | None = None) -> list[EntryChange]:
         found = self._changes.recent(CHANGES, actor)

@@ -12,6 +12,7 @@ from khive_supervisor.access.grant import AGENT, OPERATOR, Grant
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import InvalidInput, NotFound
 from khive_supervisor.packs import loading
+from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.verbs.context import Context, SessionInfo
 
 REGISTRY = loading.load()
@@ -365,3 +366,75 @@ def test_old_changes_are_dropped(context: Context) -> None:
         call(context, "memory.pin", ids=[one])
         call(context, "memory.pin", ids=[one], pinned=False)
     assert len(call(context, "memory.changes", limit=200)["changes"]) == 200
+
+
+def test_a_memory_that_is_merged_at_once_is_one_change(context: Context) -> None:
+    kept = remember(context, "Deploys are on Tuesdays.", tags=["plan"])
+    before = whole(context)
+    remember(context, "We deploy each Tuesday.", same_as=kept, tags=["day"])
+    assert call(context, "memory.undo")["undone"]["what"] == "merge"
+    assert whole(context)[: len(before)] == before
+    assert listed(context) == [kept]
+
+
+def records(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"type": "entry", "id": 100 + at, "collection": "memory", "kind": "semantic",
+         "content": f"Note number {at}."}
+        for at in range(first, first + count)
+    ]  # fmt: skip
+
+
+def test_an_import_is_one_change_whatever_its_batches(context: Context) -> None:
+    mine = remember(context, "The port is 8080.")
+    for turn in range(2):  # what was undone can be imported again, and that be undone
+        call(context, "memory.import_records", store="x", records=records(3))
+        call(
+            context, "memory.import_records", store="x", records=records(3, 3), continues=True
+        )  # fmt: skip
+        assert len(listed(context)) == 7, turn
+        undone = call(context, "memory.undo")["undone"]
+        assert (undone["what"], undone["count"]) == ("import", 6)
+        assert listed(context) == [mine]
+    call(context, "memory.import_records", store="x", records=records(1), continues=True)
+    assert call(context, "memory.undo")["undone"]["count"] == 1
+
+
+def test_an_import_that_brought_nothing_is_no_change(context: Context) -> None:
+    call(context, "memory.import_records", store="x", records=records(2))
+    call(context, "memory.import_records", store="x", records=records(2), dry_run=True)
+    call(context, "memory.import_records", store="x", records=records(2))
+    assert call(context, "memory.undo")["undone"]["count"] == 2
+
+
+def named(context: Context) -> list[tuple[str, int | None]]:
+    return [(row.name, row.merged_into) for row in context.store.projects.all()]
+
+
+def test_merging_and_renaming_of_projects_are_undone(context: Context) -> None:
+    for name in ("shop", "blog", "old blog"):
+        context.store.projects.ensure(ProjectIdentity(name, f"folder:/{name}", f"folder:/{name}"))
+    remember(context, "The port is 8080.")
+    states = []
+    steps: list[tuple[str, dict[str, str]]] = [
+        ("projects.merge", {"into": "p2", "project": "p3"}),
+        ("projects.rename", {"project": "p2", "name": "the \u201cblog\u201d of projects {x}"}),
+        ("projects.merge", {"into": "p1", "project": "p2"}),
+    ]
+    for verb, args in steps:
+        states.append(named(context))
+        call(context, verb, **args)
+    for what in ("merge of projects", "rename of projects", "merge of projects"):
+        undone = call(context, "memory.undo")["undone"]
+        assert (undone["what"], undone["entries"]) == (what, [])
+        assert named(context) == states.pop()
+    assert listed(context) == ["m1"]
+
+
+def test_projects_that_changed_since_are_not_put_back(context: Context) -> None:
+    context.store.projects.ensure(ProjectIdentity("shop", "folder:/shop", "folder:/shop"))
+    call(context, "projects.rename", project="p1", name="store")
+    context.store.projects.rename(1, "market")
+    with pytest.raises(InvalidInput, match="the projects changed again"):
+        call(context, "memory.undo")
+    assert named(context) == [("market", None)]
