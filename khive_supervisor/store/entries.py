@@ -134,7 +134,8 @@ def gated(gate: TextGate, entry: NewEntry) -> NewEntry:
     """Return an entry as it may be kept: the same one if there is nothing to leave out.
 
     Raises:
-        SecretFound: a memory holds a secret, and is to be refused.
+        SecretFound: a memory holds a secret, or the name of its namespace or kind does, and is to
+            be refused.
         InvalidInput: nothing is left of its content.
     """
     said = entry.collection == "memory"
@@ -145,12 +146,15 @@ def gated(gate: TextGate, entry: NewEntry) -> NewEntry:
     title, content = through(entry.title, "title"), through(entry.content, "content")
     tags = tuple([through(tag, "a tag") for tag in entry.tags])
     source = None if entry.source is None else through(entry.source, "source")
+    # Whoever gives these chooses them, also for what a program writes: masked, they name another.
+    namespace, kind = gate.said(entry.namespace, "namespace"), gate.said(entry.kind, "kind")
     if entry.content.strip() and not content.strip():
         raise InvalidInput("All of content is private; there is nothing to store.")
-    before = (entry.title, entry.content, entry.tags, entry.source)
-    if (title, content, tags, source) == before:
-        return entry
-    return replace(entry, title=title, content=content, tags=tags, source=source)
+    kept = replace(
+        entry, title=title, content=content, tags=tags, source=source, namespace=namespace,
+        kind=kind,
+    )  # fmt: skip
+    return entry if kept == entry else kept
 
 
 def all_gated(gate: TextGate, entries: Sequence[NewEntry]) -> list[NewEntry]:

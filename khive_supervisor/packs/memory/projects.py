@@ -144,7 +144,7 @@ def rename(context: Context, args: Arguments) -> Answer:
     """Give a project another name."""
     store = context.store
     family = family_of(store, args["project"])
-    name = " ".join(ingest.check_text(args["name"], "name").split())
+    name = " ".join(context.gate.said(ingest.check_text(args["name"], "name"), "name").split())
     if not name or _NUMBER.fullmatch(name) or name == EVERYWHERE:
         raise InvalidInput(f"{args['name']!r} is no name for a project.", hint="Use a few words.")
     with store.changes.recorded_projects("rename", family.ids[:1]):

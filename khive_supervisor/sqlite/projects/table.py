@@ -168,10 +168,14 @@ class ProjectTable(ProjectStore):
 
     def _note_candidates(self, project_id: int, identity: ProjectIdentity) -> None:
         """Note what other projects may have, too: also the path, where another one may follow."""
-        for candidate in (identity.base, *identity.candidates):
+        for candidate in self._candidates(identity):
             self._database.rows(
                 "INSERT OR IGNORE INTO project_candidates VALUES (?, ?)", [candidate, project_id]
             )
+
+    def _candidates(self, identity: ProjectIdentity) -> list[str]:
+        through = self._database.gate.written  # the address of a remote may have a token in it
+        return [through(one) for one in (identity.base, *identity.candidates)]
 
     def rename(self, project_id: int, name: str) -> None:
         with self._database.write():
@@ -246,7 +250,7 @@ class ProjectTable(ProjectStore):
             "JOIN projects ON projects.id = candidate.project_id "
             "JOIN project_roots AS roots ON roots.project_id = projects.id "
             f"WHERE candidate.mark IN ({_GIVEN}) ORDER BY 1",
-            [json.dumps([identity.base, *identity.candidates])],
+            [json.dumps(self._candidates(identity))],
         )
         found: dict[int, set[str]] = {}
         for number, root in rows:

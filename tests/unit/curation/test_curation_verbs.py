@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from secret_texts import SECRET
 
 from khive_supervisor.access.grant import AGENT, OPERATOR, Grant
 from khive_supervisor.config.load import from_dict
-from khive_supervisor.errors import InvalidInput, NotFound
+from khive_supervisor.errors import InvalidInput, NotFound, SecretFound
 from khive_supervisor.packs import loading
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.verbs.context import Context, SessionInfo
@@ -429,6 +430,13 @@ def test_merging_and_renaming_of_projects_are_undone(context: Context) -> None:
         assert (undone["what"], undone["entries"]) == (what, [])
         assert named(context) == states.pop()
     assert listed(context) == ["m1"]
+
+
+def test_a_projects_name_with_a_secret_is_refused(context: Context) -> None:
+    context.store.projects.ensure(ProjectIdentity("shop", "folder:/shop", "folder:/shop"))
+    with pytest.raises(SecretFound, match="name, line 1"):
+        call(context, "projects.rename", project="p1", name=f"shop {SECRET}")
+    assert named(context) == [("shop", None)]
 
 
 def test_projects_that_changed_since_are_not_put_back(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from secret_texts import SECRET
 
 from khive_supervisor.errors import SecretFound
 from khive_supervisor.profiles.model import DEFAULT, FEEDBACK, NewEvent
+from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.store.interface import Store
 from khive_supervisor.store.model import NewEntry, Piece, SourceText
 from khive_supervisor.tasks.lease import Moment
@@ -31,8 +33,12 @@ def bytes_of(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"content": TEXT}, {"title": TEXT}, {"tags": (SECRET,)}, {"source": TEXT}]
-)
+    "changes",
+    [
+        {"content": TEXT}, {"title": TEXT}, {"tags": (SECRET,)}, {"source": TEXT},
+        {"namespace": SECRET}, {"kind": SECRET},
+    ],
+)  # fmt: skip
 def test_a_memory_with_a_secret_is_refused_whole(
     engine: Engine, tmp_path: Path, changes: dict[str, object]
 ) -> None:
@@ -51,6 +57,15 @@ def test_a_memory_with_a_secret_is_refused_whole(
 
 def everything(store: Store) -> None:
     """Give each facet a secret in whatever it takes from programs."""
+    # A path is a mark that is compared as a whole; what is beside it is not.
+    other = ProjectIdentity(TEXT, "git:/a", "git:/a", (f"remote:h/{SECRET}",), SECRET)
+    number = store.projects.ensure(other)
+    store.projects.note_roots(number, ["r"])
+    clone = replace(other, own="git:/b", base="git:/b")
+    assert [one for one, _ in store.projects.joinable(clone)] == [number]
+    with store.changes.recorded_projects("rename", [number]):
+        store.projects.rename(number, f"new {TEXT}")
+    store.changes.undo(store.changes.recent(1)[0].id)
     piece = Piece(memory(collection="knowledge", content=TEXT, title=TEXT), TEXT)
     run = store.sources.begin_run()
     name = f"https://ada:{SECRET}@example.org/x"
