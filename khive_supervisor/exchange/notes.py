@@ -25,13 +25,15 @@ Split = Callable[[str, str, Counter[str]], Iterator[FoundRecord]]
 
 
 def files(path: str) -> list[str]:
-    """Return the Markdown files of a folder, or the file itself; links out of it are not followed.
+    """Return the Markdown files of a folder, links too, or the file itself.
+
+    A path that is a link stands for what it leads to, since somebody has named it.
 
     Raises:
         OSError: it cannot be read.
     """
     if not os.path.isdir(path):
-        return [path]
+        return [os.path.realpath(path)]
     found: list[str] = []
     for folder, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -61,6 +63,9 @@ def read_each(path: str, store: str, split: Split) -> ReadFile:
 
     def found() -> Iterator[FoundRecord]:
         for file in files(path):
+            if os.path.islink(file):
+                lost["links to other files"] += 1
+                continue
             text, why = read_text(file)
             if why:
                 yield FoundRecord(file, problem=why)

@@ -88,4 +88,4 @@ def _of_folder(path: str) -> str:
 def _of_markdown(path: str) -> str:
     if os.path.basename(path).lower() in _CLAUDE:
         return "claude"
-    return "basic-memory" if basic_memory.is_one_of_its([path]) else "markdown"
+    return "basic-memory" if basic_memory.is_one_of_its(notes.files(path)) else "markdown"

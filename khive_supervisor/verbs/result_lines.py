@@ -49,8 +49,9 @@ def listed_text(answer: Answer) -> str:
     entries = cast("list[Mapping[str, object]]", answer["entries"])
     lines = [_line(_as_result(entry)) for entry in entries] or ["Nothing."]
     more = [f"cursor of the next page: {answer['next']}"] if "next" in answer else []
+    notes = [f"note: {note}" for note in cast("list[str]", answer.get("notes", []))]
     return "\n".join(
-        [*lines, f"{len(entries)} of {answer['total']}", *more, *waiting_lines(answer)]
+        [*lines, f"{len(entries)} of {answer['total']}", *more, *notes, *waiting_lines(answer)]
     )
 
 

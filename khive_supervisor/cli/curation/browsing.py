@@ -16,6 +16,7 @@ from khive_supervisor.cli.options.filters import (
     state_option,
 )
 from khive_supervisor.cli.options.numbers import WholeNumber
+from khive_supervisor.cli.render.command_names import in_commands
 from khive_supervisor.cli.render.output import counted, table
 from khive_supervisor.cli.render.terminal import one_line
 from khive_supervisor.verbs.result_lines import waiting_lines
@@ -41,19 +42,29 @@ def list_entries(run: Invocation, **given: Any) -> None:
 
 def _page_text(answer: Mapping[str, Any]) -> str:
     rows = [_row(entry) for entry in answer["entries"]]
-    waits = [one_line(line) for line in waiting_lines(answer)]
+    waits = [one_line(line) for line in (*_notes(answer), *waiting_lines(answer))]
     if not rows:
         return "\n".join(["There are no such entries.", *waits])
     last = f"{counted(answer['total'], 'such entry')}." if answer["total"] == 1 else ""
     last = last or f"{answer['total']} such entries."
     if "next" in answer:
         last += f" Go on with --cursor {answer['next']}"
-    shown = table(("id", "made", "kind", "state", "tags", "what"), rows)
-    return "\n".join([shown, last, *waits])
+    names = [entry.get("project", "") for entry in answer["entries"]]
+    heads = ["id", "made", "kind", "state", "tags", "what"]
+    if any(names):
+        heads.insert(2, "project")
+        rows = [[*row[:2], name, *row[2:]] for row, name in zip(rows, names, strict=True)]
+    return "\n".join([table(heads, rows), last, *waits])
+
+
+def _notes(answer: Mapping[str, Any]) -> list[str]:
+    return [f"note: {in_commands(note)}" for note in answer.get("notes", ())]
 
 
 def _row(entry: Mapping[str, Any]) -> Sequence[object]:
-    line = entry.get("title") or " ".join(entry["content"].split())
+    content = " ".join(entry["content"].split())
+    title = entry.get("title", "")
+    line = content if content.startswith(title) else f"{title}: {content}"
     tags = ", ".join(entry.get("tags", ()))
     made = entry["created_at"][:10]
     return (entry["id"], made, entry["kind"], _state(entry), tags, line)
@@ -78,7 +89,8 @@ def tags(run: Invocation, **given: Any) -> None:
 
 def _tags_text(answer: Mapping[str, Any]) -> str:
     rows = [(count, tag) for tag, count in answer["tags"].items()]
-    return table(("entries", "tag"), rows) if rows else "There are no tags."
+    shown = table(("entries", "tag"), rows) if rows else "There are no tags."
+    return "\n".join([shown, *_notes(answer)])
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NotRequired, cast
 
 from khive_supervisor.errors import InvalidInput
@@ -14,7 +15,7 @@ from khive_supervisor.store import curation
 from khive_supervisor.store.curation import ListedEntry, Listing, Position
 from khive_supervisor.store.model import EntryFilter
 from khive_supervisor.text.plain_json import JsonObject
-from khive_supervisor.verbs import forms, schema
+from khive_supervisor.verbs import belonging, forms, schema
 from khive_supervisor.verbs.context import Context
 from khive_supervisor.verbs.registry import Answer, Arguments
 
@@ -82,10 +83,13 @@ def page(context: Context, args: Arguments) -> Answer:
     after = _position(args["cursor"]) if "cursor" in args else None
     found = context.store.lists.page(listing, limit + 1, after)
     characters = args.get("max_characters", DEFAULT_CHARACTERS)
+    named = belonging.labels(context, (one.entry for one in found[:limit]), args)
     answer: dict[str, object] = {
-        "entries": [_shown(one, characters) for one in found[:limit]],
+        "entries": [_shown(one, characters, named.get(one.entry.id)) for one in found[:limit]],
         "total": context.store.lists.count(listing),
     }
+    if not answer["total"]:
+        answer |= _elsewhere(context, listing)
     if len(found) > limit:
         answer["next"] = _cursor(found[limit - 1].position)
     if not args.keys() & _NOT_OF_WAITING and listing.state in (curation.LIVE, curation.ALL):
@@ -94,10 +98,20 @@ def page(context: Context, args: Arguments) -> Answer:
     return answer
 
 
-def _shown(listed: ListedEntry, characters: int) -> ShownListed:
+def _elsewhere(context: Context, listing: Listing) -> Answer:
+    """Return a note of how many entries an empty list would have of all projects, if any."""
+    if listing.where.projects is None:
+        return {}
+    anywhere = replace(listing, where=replace(listing.where, projects=None))
+    count = context.store.lists.count(anywhere)
+    said = f'Nothing here; {count} of other projects: scope = "all" lists them.'
+    return {"notes": [said]} if count else {}
+
+
+def _shown(listed: ListedEntry, characters: int, project: str | None) -> ShownListed:
     entry = listed.entry
-    told = {**forms.show(entry, characters), "updated_at": forms.timestamp(entry.updated_at)}
-    shown = cast("ShownListed", told)
+    shown = cast("ShownListed", forms.show(entry, characters, project))
+    shown["updated_at"] = forms.timestamp(entry.updated_at)
     if listed.pinned_at is not None:
         shown["pinned"] = True
     if listed.used_at is not None:
@@ -123,6 +137,10 @@ def tags(context: Context, args: Arguments) -> Answer:
     found = context.store.lists.tags(listing_of(context, args).where)
     limit = args.get("limit", 500)
     answer: dict[str, object] = {"tags": dict(list(found.items())[:limit]), "total": len(found)}
+    if not found and (where := listing_of(context, args).where).projects is not None:
+        count = len(context.store.lists.tags(replace(where, projects=None)))
+        said = f'Nothing here; {count} of other projects: scope = "all" lists them.'
+        answer |= {"notes": [said]} if count else {}
     return answer
 
 

@@ -113,7 +113,8 @@ def import_records(context: Context, args: Arguments) -> Answer:
         try:
             entry = _entry(context, record, project)
         except KhiveError as error:
-            refused.append({"place": place, "why": error.message})
+            why = error.message.removesuffix(" Nothing was stored.")  # the others are
+            refused.append({"place": place, "why": why})
             continue
         if entry is not None:
             entries[len(kept)] = entry

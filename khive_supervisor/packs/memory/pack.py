@@ -33,6 +33,7 @@ KINDS = {"episodic": (0.3, 0.02), "semantic": (0.5, 0.005)}
 
 #: What is told of what a correction keeps, or does not keep, of the memory that was wrong.
 _TITLE_GONE = "The title said what is not in the text any more, and was left out; give another one."
+_PAST = "It held until {}, which is past, so it is not found: an age such as 7d counts backwards."
 _OVER = "It held until {}, as what it replaces, and is not found any more: give valid_until."
 
 _CONTENT = schema.text(
@@ -93,8 +94,9 @@ def _notes(
     titles = {one.title for one in old} - {"", entry.title}
     if titles and "title" not in args:
         notes.append(_TITLE_GONE)
-    if old and entry.valid_until is not None and entry.valid_until <= context.now():
-        notes.append(_OVER.format(forms.timestamp(entry.valid_until)))
+    if entry.valid_until is not None and entry.valid_until <= context.now():
+        over = _OVER if old and "valid_until" not in args else _PAST
+        notes.append(over.format(forms.timestamp(entry.valid_until)))
     return notes
 
 

@@ -369,6 +369,29 @@ def test_old_changes_are_dropped(context: Context) -> None:
     assert len(call(context, "memory.changes", limit=200)["changes"]) == 200
 
 
+def test_a_list_says_whose_an_entry_is_and_what_others_have(context: Context) -> None:
+    project = context.store.projects.ensure(ProjectIdentity("shop", "folder:/s", "folder:/s"))
+    port = remember(context, "The port is 8080.", tags=["net"])
+    mine = remember(context, "I prefer tabs.")
+    call(context, "projects.move", to=f"p{project}", ids=[port])
+    assert listed(context) == [mine]
+    shown = call(context, "memory.list", scope="all")["entries"]
+    assert [(one["id"], one.get("project")) for one in shown] == [(mine, None), (port, "shop")]
+    for verb, args in (("memory.list", {"tags": ["net"]}), ("memory.tags", {})):
+        answer = call(context, verb, **args)
+        assert answer["notes"] == ['Nothing here; 1 of other projects: scope = "all" lists them.']
+        assert "notes" not in call(context, verb, **args, scope="all")
+    assert "notes" not in call(context, "memory.list", tags=["nowhere"])
+
+
+def test_a_memory_that_is_over_before_it_begins_says_so(context: Context) -> None:
+    answer = call(context, "memory.remember", content="No deploys.", valid_until="7d")
+    assert answer["notes"][0].startswith("It held until 2027-01-08T08:00:00Z, which is past")
+    assert "notes" not in call(
+        context, "memory.remember", content="No merges.", valid_until="2027-02-01"
+    )
+
+
 def test_a_memory_that_is_merged_at_once_is_one_change(context: Context) -> None:
     kept = remember(context, "Deploys are on Tuesdays.", tags=["plan"])
     before = whole(context)

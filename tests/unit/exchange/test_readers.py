@@ -183,9 +183,22 @@ def test_markdown_and_what_a_folder_links_to(tmp_path: Path) -> None:
     (folder / "a.md").write_text("# A\n\ntext\n")
     (folder / "link.md").symlink_to(outside)
     (folder / "up").symlink_to(tmp_path)
-    known, records, _ = read(folder)
+    known, records, lost = read(folder)
     assert (known, contents(records)) == ("markdown", ["text"])
-    assert len(problems(records)) == 1
+    assert problems(records) == []
+    assert lost == {"links to other files": 1}
+
+
+@pytest.mark.parametrize("name", ["CLAUDE.md", "note.md", "link"])
+def test_a_path_that_is_a_link_is_what_it_leads_to(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "AGENTS.md").write_text("---\npermalink: x\n---\n# Build\n\nUse make.\n")
+    (tmp_path / name).symlink_to(folder if name == "link" else folder / "AGENTS.md")
+    known, records, _ = read(tmp_path / name)
+    assert known == ("basic-memory" if name == "note.md" else "claude")
+    assert any("Use make." in one for one in contents(records))
+    assert problems(records) == []
 
 
 @pytest.fixture
