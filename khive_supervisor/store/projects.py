@@ -100,6 +100,10 @@ class ProjectStore(Protocol):
         """Return the project of a whole that is stored without roots; None if it has some."""
         ...
 
+    def note_candidates(self, identity: ProjectIdentity) -> None:
+        """Note what a stored project has got since, such as a remote; nothing of any other."""
+        ...
+
     def joinable(self, identity: ProjectIdentity) -> list[tuple[int, frozenset[str]]]:
         """Return other families with a candidate mark in common that have roots, and these."""
         ...

@@ -243,6 +243,19 @@ class ProjectTable(ProjectStore):
             return None
         return own
 
+    def note_candidates(self, identity: ProjectIdentity) -> None:
+        own = self._marked(identity.base, identity.node)
+        if own is None:
+            return
+        known = self._database.value(
+            f"SELECT count(DISTINCT mark) FROM project_candidates WHERE mark IN ({_GIVEN}) "
+            f"AND project_id IN (SELECT id FROM projects WHERE {_ROOT} = ?)",
+            [json.dumps(candidates := self._candidates(identity)), own],
+        )
+        if known < len(candidates):
+            with self._database.write():
+                self._note_candidates(own, identity)
+
     def joinable(self, identity: ProjectIdentity) -> list[tuple[int, frozenset[str]]]:
         own = self._marked(identity.base, identity.node)
         rows = self._database.rows(

@@ -86,6 +86,7 @@ class Confirmation:
         """Join a project to those with the same candidates whose history it has."""
         own = await self._with_store(lambda store: store.projects.without_roots(identity))
         claimed = await self._aside.run(lambda: with_fetched(identity))
+        await self._with_store(lambda store: store.projects.note_candidates(claimed))
         others = await self._with_store(lambda store: store.projects.joinable(claimed))
         look = (identity, own, *sorted(number for number, _ in others))
         if (own is None and not others) or look in self._in_vain:

@@ -95,6 +95,20 @@ def test_a_clone_is_merged_with_what_was_stored_in_it(store: Store, tmp_path: Pa
     assert same(store, of(alpha), of(cloned))
 
 
+@pytest.mark.parametrize("remote", [ADDRESS, "/srv/git/alpha.git"])
+def test_a_remote_that_came_later_joins_clones(store: Store, tmp_path: Path, remote: str) -> None:
+    alpha = repository(tmp_path / "alpha", remote="")
+    store.projects.ensure(of(alpha))
+    cloned = clone(alpha, tmp_path / "elsewhere")
+    git(cloned, "remote", "set-url", "origin", remote)
+    git(alpha, "remote", "add", "origin", remote)
+    assert confirm(store, of(alpha), of(cloned)) == ["alpha"]
+    assert not same(store, of(alpha), of(cloned))  # nothing has gone to it, or come from it yet
+    git(alpha, "update-ref", "refs/remotes/origin/main", "HEAD")
+    assert confirm(store, of(alpha), of(cloned)) == ["alpha"]
+    assert same(store, of(alpha), of(cloned))
+
+
 def test_a_repository_that_was_moved_stays_the_project(store: Store, tmp_path: Path) -> None:
     alpha = repository(tmp_path / "alpha", remote="")
     store.projects.ensure(of(alpha))
