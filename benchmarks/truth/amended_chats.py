@@ -1,4 +1,4 @@
-"""Decisions that a later chat amends, each exchange of a chat a memory: settled, and wrong marks.
+"""Decisions that a later chat amends, each exchange or each chat a memory: settled, wrong marks.
 
 The chats are in `chats/`: exchanges divided by " // ", of which each is what was asked and, after
 " >> ", what was answered.
@@ -69,35 +69,34 @@ def amended_chats(name: str) -> list[Amended]:
 
 
 def measure(context: Context) -> list[Row]:
-    """The row of decisions that are amended, all in one store; amendments come last."""
-    return rows(context.work / "amended", MiniLM())
+    """The rows of decisions that are amended, all in one store; amendments come last."""
+    model = MiniLM()
+    return [row(context.work / "amended", model, whole=whole) for whole in (False, True)]
 
 
-def rows(place: Path, model: MiniLM) -> list[Row]:
-    """Return what becomes of those that judge."""
+def row(place: Path, model: MiniLM, *, whole: bool) -> Row:
+    """Return what becomes of those that judge; `whole`: each chat is one memory."""
     memory, some = Memory(place, model), amended_chats("judged_amended")
     for chat in (*(one.beside for one in some), *(one.older for one in some)):
-        _remember(memory, chat)
+        _remember(memory, chat, whole)
     for one in some:
-        _remember(memory, one.newer)
+        _remember(memory, one.newer, whole)
     answers = [memory.recall(one.question) for one in some]
     settled = sum(map(_is_settled, some, answers))
     amended = {one.older.title for one in some}
     wrong = sum(_wrong(results, amended) for results in answers)
-    shown = sum(map(len, answers))
-    return [
-        Row(
-            what=f"decisions that a later chat amends, each exchange a memory: {len(some)}",
-            target="newer first or older marked 95 %; false marks at most 2 %",
-            khive=f"{settled} settled; {wrong} of {shown} marked wrongly",
-            peers=(),
-            met=settled >= 0.95 * len(some) and wrong <= 0.02 * shown,
-        )
-    ]
+    shown, each = sum(map(len, answers)), "chat" if whole else "exchange"
+    return Row(
+        what=f"decisions that a later chat amends, each {each} a memory: {len(some)}",
+        target="newer first or older marked 95 %; false marks at most 2 %",
+        khive=f"{settled} settled; {wrong} of {shown} marked wrongly",
+        peers=(),
+        met=settled >= 0.95 * len(some) and wrong <= 0.02 * shown,
+    )
 
 
-def _remember(memory: Memory, chat: Chat) -> None:
-    for text in chat.exchanges:
+def _remember(memory: Memory, chat: Chat, whole: bool) -> None:
+    for text in ["\n".join(chat.exchanges)] if whole else chat.exchanges:
         memory.now += 60.0
         said = {"content": text, "title": chat.title, "source": f"chat:{chat.title}"}
         REGISTRY.call(memory.context, "memory.remember", said)

@@ -34,6 +34,9 @@ UNKNOWN = 0.5
 LEAST_SHARED = 4
 #: Words that are read of what is said to be changed.
 MOST_NAMED = 4
+#: Numbers that a text must have to be known to say only what another one said already.
+LEAST_NUMBERS = 2
+_NUMBERS = re.compile(r"\d+(?:[.:]\d+)*")
 #: What leads to what is changed, and what may stand before it.
 _LEADING = re.compile(
     r"\b(?:amend(?:s|ed|ing)?|amendments? to|(?:updates?|corrections?) to|revisions? (?:of|to)"
@@ -60,24 +63,37 @@ def amends(newer: Reading, older: Reading, cosine: float | None, worth: Worth = 
     """
     if not newer.amends or len(newer.said & older.said) < LEAST_SHARED:
         return False
+    if says_already(older.text, newer.text):
+        return False
     known = features(newer, older, cosine, worth)
     return sum(weight * known[name] for name, weight in WEIGHTS.items()) > 0.0
+
+
+def says_already(older: str, newer: str) -> bool:
+    """Return True if an older text has every number of a newer one: that amends another text."""
+    numbers = {*_NUMBERS.findall(newer)}
+    return len(numbers) >= LEAST_NUMBERS and numbers <= {*_NUMBERS.findall(older)}
 
 
 def features(
     newer: Reading, older: Reading, cosine: float | None, worth: Worth = evenly
 ) -> Mapping[str, float]:
     """Return the features that the weights are for, by name."""
+    return {
+        "constant": 1.0,
+        "cosine": UNKNOWN if cosine is None else cosine,
+        "shared": share_of_words(newer, older, worth),
+        "named": _share(frozenset(_named(newer.text)), older),
+    }
+
+
+def share_of_words(newer: Reading, older: Reading, worth: Worth = evenly) -> float:
+    """Return which share of their words two texts have in common, by what these are worth."""
     ours, theirs = newer.tokens, older.tokens
     known = worth({*ours.values(), *theirs.values()})
     both = _sum(known, {stem: ours[stem] for stem in ours.keys() & theirs.keys()})
     apart = math.sqrt(_sum(known, ours) * _sum(known, theirs))
-    return {
-        "constant": 1.0,
-        "cosine": UNKNOWN if cosine is None else cosine,
-        "shared": both / apart if apart else 0.0,
-        "named": _share(frozenset(_named(newer.text)), older),
-    }
+    return both / apart if apart else 0.0
 
 
 def _sum(known: Mapping[str, float], tokens: Mapping[str, str]) -> float:

@@ -83,8 +83,8 @@ def features(newer: Answering, older: Answering, alike: float, further: int) -> 
     new, old = newer.reading, older.reading
     return {
         "constant": 1.0,
-        "older_stands_out": alike - _beside(older.near, alike),
-        "newer_stands_out": alike - _beside(newer.near, alike),
+        "older_stands_out": alike - nearest_beside(older.near, alike),
+        "newer_stands_out": alike - nearest_beside(newer.near, alike),
         "coverage": newer.coverage,
         "more_coverage": newer.coverage - older.coverage,
         "further": float(further),
@@ -94,7 +94,7 @@ def features(newer: Answering, older: Answering, alike: float, further: int) -> 
     }
 
 
-def _beside(near: Sequence[float], alike: float) -> float:
+def nearest_beside(near: Sequence[float], alike: float) -> float:
     """Return how near the nearest others are, without the one that is as near as `alike`."""
     others = sorted((one for one in near if one != alike), reverse=True)[:BESIDE]
     return (sum(others) + USUAL * (BESIDE - len(others))) / BESIDE

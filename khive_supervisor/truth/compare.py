@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from khive_supervisor.truth import words
-from khive_supervisor.truth.amending import Worth, amends, evenly
+from khive_supervisor.truth.amending import Worth, amends, evenly, share_of_words
 from khive_supervisor.truth.reading import Reading, Sentence, classed, stemmed
 
 #: What a comparison finds.
@@ -49,6 +49,8 @@ class _Pair:
 
 #: Texts that are known to be further apart than that do not say otherwise, by any rule.
 OTHERWISE_COSINE = 0.45
+#: Conversations that share less of their words are not about one thing, whatever two sentences say.
+ONE_THING = 0.2
 
 _PASSING = frozenset(map(stemmed, words.WEAK)) | {"us"}
 _WEAK = _PASSING | frozenset(map(stemmed, words.COMMON))
@@ -67,7 +69,7 @@ def compare(
     same: Comparison | None = None
     for pair in _pairs(newer, older, cosine):
         why = _otherwise(pair)
-        if why and not rivals(newer, older):
+        if why and not rivals(newer, older) and _about_one_thing(newer, older, worth):
             return Comparison(OTHERWISE, f"may say otherwise: {why}")
         same = same or _alike(pair)
     if amends(newer, older, cosine, worth):
@@ -76,6 +78,13 @@ def compare(
     if same and same.kind == SAME and alone:
         return same
     return same and Comparison(NEAR, "is about the same")
+
+
+def _about_one_thing(newer: Reading, older: Reading, worth: Worth) -> bool:
+    """Return False for conversations of which only single sentences are alike."""
+    if not (newer.spoken and older.spoken):
+        return True
+    return share_of_words(newer, older, worth) >= ONE_THING
 
 
 def rivals(newer: Reading, older: Reading) -> bool:

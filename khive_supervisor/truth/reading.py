@@ -95,6 +95,9 @@ _CODE = re.compile(r"[(){}\[\]=<>|\\\"`$]")
 #: Signs of code that prose may have, and words of a statement that is compared.
 MOST_SIGNS, MOST_WORDS = 5, 18
 
+#: Who speaks, at the beginning of a line of a conversation.
+_SPEAKERS = re.compile(r"^(?:user|assistant|human|agent|ai): ", re.IGNORECASE | re.MULTILINE)
+
 #: One thing put before another one.
 _COMPARED = re.compile(
     r"(?=\b([\w-]+)\s+(?:before|over|rather than|instead of|not|than|to)\s+([\w-]+))", re.IGNORECASE
@@ -154,6 +157,11 @@ class Reading:
     def tokens(self) -> Mapping[str, str]:
         """Return a word for each of these stems, in lower case, as it is written there."""
         return _tokens_of(self.text)
+
+    @property
+    def spoken(self) -> bool:
+        """Return True for a conversation of somebody with an agent."""
+        return _SPEAKERS.search(self.text) is not None
 
     @property
     def is_code(self) -> bool:

@@ -16,7 +16,7 @@ from khive_supervisor.packs.truth.newer_first import Cosines
 from khive_supervisor.search.results import Hit, document_of
 from khive_supervisor.store.links import CONTRADICTS
 from khive_supervisor.store.model import Entry, EntryFilter
-from khive_supervisor.truth.amending import Worth
+from khive_supervisor.truth.amending import Worth, says_already
 from khive_supervisor.truth.compare import (
     NEAR,
     OTHERWISE,
@@ -96,11 +96,14 @@ def _findings(
     place = {one: number for number, one in enumerate(rows)}
     reading, readings = _read(new), [_read(one) for one in others]
     worth = sameness.worth_here(context)
+    whole = _whole_of(others)
     left: list[tuple[Entry, Reading]] = []
     for one, earlier in zip(others, readings, strict=True):
         known = new.id in place and one.id in place
         cosine = float(vectors[place[new.id]] @ vectors[place[one.id]]) if known else None
         finding = compare(reading, earlier, cosine, worth)
+        if reading.spoken and says_already(whole[document_of(one)], reading.text):
+            finding = None
         judged = known and subjects is not None
         if finding and (finding.kind != NEAR or not judged):
             yield one, finding
@@ -110,6 +113,15 @@ def _findings(
         near = vectors[[*(place[one.id] for one, _ in left), place[new.id]]]
         likely = sameness.likely(reading, [earlier for _, earlier in left], near, subjects)
         yield from ((left[at][0], Comparison(NEAR, "may be about the same")) for at in likely)
+
+
+def _whole_of(entries: Sequence[Entry]) -> Mapping[Hashable, str]:
+    """Return what is known of each document of which there are pieces."""
+    found: dict[Hashable, str] = {}
+    for one in entries:
+        document = document_of(one)
+        found[document] = f"{found.get(document, '')}\n{one.title}\n{one.content}"
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +162,10 @@ def arranged(
     """
     compared, cosines, readings = known_of(context, hits)
     linked = _linked(context, [piece.id for one in compared for piece in one.pieces])
-    newer_of = _disagreeing(compared, cosines, readings, linked, sameness.worth_here(context))
+    worth = sameness.worth_here(context)
+    newer_of = _disagreeing(compared, cosines, readings, linked, worth)
     newer_of |= _of_whole(compared, newer_of)
-    ordered = newer_first.newer_before(hits, cosines, readings, linked.settled)
+    ordered = newer_first.newer_before(hits, cosines, readings, linked.settled, worth)
     ordered = _newest_first(ordered, _of_best(compared, newer_of))
     # Ids grow: of several newer ones, the highest was stored last.
     marks = {

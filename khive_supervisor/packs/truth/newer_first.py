@@ -1,6 +1,7 @@
-"""The newer one of two short results, before the older one whose place it is likely to have taken.
+"""The newer one of two results, before the older one whose place it is likely to have taken.
 
-Nothing says that they disagree: neither is marked.
+Two are compared that are short, or that are conversations. Nothing says that they disagree: neither
+is marked.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from khive_supervisor.search.results import Hit
-from khive_supervisor.truth import answering
+from khive_supervisor.truth import answering, deciding
+from khive_supervisor.truth.amending import Worth, evenly
 from khive_supervisor.truth.answering import Answering
 from khive_supervisor.truth.reading import Reading
 
@@ -29,19 +31,32 @@ class Newer:
     older: Answering
     alike: float
 
+    @property
+    def spoken(self) -> bool:
+        """Return True for conversations that may be about one decision."""
+        return deciding.may_decide_anew(self.newer, self.older, self.alike)
+
+    def logit(self, worth: Worth) -> float:
+        """Return how likely it is that the newer one has taken the older one's place: above 0."""
+        if self.spoken:
+            return deciding.logit(self.newer, self.older, self.alike, worth)
+        return answering.logit(self.newer, self.older, self.alike, self.place)
+
 
 def newer_before(
     hits: Sequence[Hit],
     cosines: Cosines,
     readings: Readings,
     settled: Collection[tuple[int, int]] = (),
+    worth: Worth = evenly,
 ) -> list[Hit]:
     """Return the results with the likeliest newer one before the first, if there is one.
 
-    `settled` are the ids of those that are known both to hold, newer first. Nothing else moves.
+    `settled` are the ids of those that are known both to hold, newer first; `worth` tells what
+    words are worth that both have. Nothing else moves.
     """
     found = [
-        (answering.logit(one.newer, one.older, one.alike, one.place), one.place)
+        (one.logit(worth), one.place)
         for one in candidates(hits, cosines, readings)
         if (hits[one.place].entry.id, hits[0].entry.id) not in settled
     ]
@@ -61,8 +76,9 @@ def candidates(hits: Sequence[Hit], cosines: Cosines, readings: Readings) -> Ite
         if place > COMPARED or pair not in cosines or age(hits[place]) <= age(hits[0]):
             continue
         newer, older = (_answering(hits, at, known, cosines, readings) for at in (place, 0))
-        if answering.may_stand_before(newer, older):
-            yield Newer(place, newer, older, cosines[pair])
+        found = Newer(place, newer, older, cosines[pair])
+        if answering.may_stand_before(newer, older) or found.spoken:
+            yield found
 
 
 def _answering(

@@ -104,6 +104,36 @@ def test_who_says_it_in_quite_other_words_is_told_so(tmp_path: Path, model: Mini
     context.close()
 
 
+@pytest.mark.parametrize("title", ["", "crawler"])
+def test_a_newer_conversation_about_the_same_decision_stands_before_the_first(
+    tmp_path: Path, model: MiniLM, clock: Clock, title: str
+) -> None:
+    config = from_dict({"store": {"path": str(tmp_path / "khive.db")}})
+    context = Context(
+        config, SessionInfo(id="s"), socket_path=None, make_embedder=lambda: model, grant=OPERATOR,
+        wall_clock=clock,
+    )  # fmt: skip
+    older = (
+        "user: How long does the crawler of the price pages wait for a shop?\n"
+        "assistant: SHOP_TIMEOUT in crawler/fetch.py is 4 seconds, then the shop is skipped."
+    )
+    newer = (
+        "user: The crawler of the price pages skips slow shops every night, they are missing.\n"
+        "assistant: They need 9 seconds. SHOP_TIMEOUT in crawler/fetch.py is 12 seconds."
+    )
+    other = "user: Who waters the plants?\nassistant: Whoever comes first in the morning."
+    said: dict[str, Any] = {}
+    for place, text in enumerate((other, older, newer)):
+        said = {"title": title, "source": f"chat:{place}"} if title else {}
+        remember(context, text, **said)
+        clock.now += 3600
+    query = "How long does the crawler wait for a shop?"
+    assert ids(recalled(context, query))[:2] == ["m3", "m2"]
+    remember(context, newer, both_hold=["m2"], **said)
+    assert ids(recalled(context, query))[:2] == ["m2", "m3"]
+    context.close()
+
+
 def test_who_is_likely_to_have_taken_the_place_of_the_first_stands_before_it(
     tmp_path: Path, model: MiniLM, clock: Clock
 ) -> None:
