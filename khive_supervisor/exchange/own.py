@@ -12,6 +12,9 @@ from khive_supervisor.exchange.fields import END, FORMAT, HEADER, fault
 from khive_supervisor.exchange.model import LINE_LIMIT, FoundRecord, ReadFile
 from khive_supervisor.text.plain_json import JsonObject
 
+#: Projects that are parts of others, and kept until all others were read.
+_MOST_PARTS = 100_000
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -63,7 +66,22 @@ def read(path: str, *, checked: bool = True) -> ReadFile:
 
 def _records(path: str, checked: bool) -> Iterator[FoundRecord]:
     with open(path, "rb") as file:
-        yield from _counted(enumerate(lines(file), 1), fault if checked else _unseen)
+        yield from _wholes_first(_counted(enumerate(lines(file), 1), fault if checked else _unseen))
+
+
+def _wholes_first(found: Iterable[FoundRecord]) -> Iterator[FoundRecord]:
+    """Return projects that are parts of others after these; earlier releases wrote them mixed."""
+    parts: list[FoundRecord] = []
+    for one in found:
+        is_project = one.record.get("type") == "project"
+        if not is_project or len(parts) == _MOST_PARTS:
+            yield from parts
+            parts = []
+        if is_project and one.record.get("merged_into") is not None:
+            parts.append(one)
+        else:
+            yield one
+    yield from parts
 
 
 def _unseen(record: object) -> str:

@@ -132,6 +132,10 @@ def _notes(answer: Mapping[str, Any]) -> list[str]:
     return [style("note: ", "yellow") + note for note in answer.get("notes", ())]
 
 
+#: What is told of a result beside what it says; `older` stands before them, in another colour.
+_MARKS = frozenset(("branch", "since", "valid_from", "valid_until", "code", "via"))
+
+
 def _result_text(result: EntryShown) -> str:
     labels = [result["created_at"], *(result[n] for n in ("kind", "why") if n in result)]
     head = "  ".join([f"{result['score']:.2f}", *labels, *result.get("tags", ())])
@@ -139,9 +143,7 @@ def _result_text(result: EntryShown) -> str:
     lines = [f"{style(result['id'], 'green')}  {head}"]
     if "older" in result:
         lines.append("    " + style(f"older: {result['older']}", "yellow"))
-    lines += [f"    since: {result['since']}"] if "since" in result else []
-    lines += [f"    code: {result['code']}"] if "code" in result else []
-    lines += [f"    via: {result['via']}"] if "via" in result else []
+    lines += [f"    {name}: {said}" for name, said in result.items() if name in _MARKS]
     if "title" in result:
         lines.append("    " + result["title"])
     lines += ["    " + line for line in result["content"].splitlines()[:8]]

@@ -49,7 +49,8 @@ _NAME = "(SELECT name FROM profiles WHERE profiles.id = profile_id)"
 Section = tuple[str, dict[str, str], str]
 _OTHERS: dict[str, Section] = {
     "project": (
-        "id",
+        # Those that are parts of others stand after these.
+        f"iif(merged_into IS NULL, id, id + {1 << 40})",
         {
             "id": "id", "name": "name", "merged_into": "merged_into", "created_at": "created_at",
             "roots_at": "roots_at",

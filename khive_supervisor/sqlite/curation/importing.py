@@ -260,7 +260,7 @@ class ExchangeTable(Exchange):
         if found is None:
             found = self._database.insert(
                 "projects", name=record["name"], created_at=record["created_at"],
-                roots_at=record.get("roots_at"),
+                roots_at=record.get("roots_at"), **self._free_number(record["id"]),
             )  # fmt: skip
             self._put_marks(found, record)
         self._origins.came(store, "project", record["id"], found)
@@ -269,6 +269,11 @@ class ExchangeTable(Exchange):
         if whole not in (None, found) and outcome == STORED:
             self._database.update("projects", found, merged_into=whole)
         return Imported(outcome, found)
+
+    def _free_number(self, number: int) -> dict[str, Value]:
+        """Return the number of a project as its column, unless another one has it here."""
+        taken = self._database.value("SELECT 1 FROM projects WHERE id = ?", [number])
+        return {} if taken or number > _LARGEST_ID else {"id": number}
 
     def _marked(self, marks: Sequence[Sequence[str]]) -> int | None:
         for mark, node in marks:

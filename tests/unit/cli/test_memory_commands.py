@@ -12,6 +12,7 @@ from click.testing import Result
 from khive_supervisor import exitcodes
 from khive_supervisor.cli.connection.session import Invocation
 from khive_supervisor.errors import InvalidInput, KhiveError
+from khive_supervisor.verbs.answers import ShownResult
 
 Khive = Callable[..., Result]
 
@@ -186,6 +187,16 @@ def test_a_result_shows_what_it_has(answered: Callable[..., list[str]]) -> None:
         "    from /tea.md",
         "    words=1  weight=0.5",
     ]
+
+
+def test_each_mark_of_a_result_has_a_line(answered: Callable[..., list[str]]) -> None:
+    elsewhere = {*RESULT, "title", "tags", "source", "project", "why", "ranking", "cut"}
+    beside = {"before", "after", "pieces", "more_pieces"}
+    marks = ShownResult.__annotations__.keys() - elsewhere - beside
+    whole = {**RESULT, **{name: f"<{name}>" for name in marks}}
+    told = answered({"results": [whole]}, "recall", "x")
+    assert "branch" in marks
+    assert [f"    {name}: <{name}>" for name in sorted(marks)] == sorted(told[1:-1])
 
 
 def test_notes_and_how_was_searched_come_last(answered: Callable[..., list[str]]) -> None:

@@ -107,6 +107,18 @@ def test_a_store_that_is_taken_in_is_the_same(old: Context, new: Context) -> Non
     assert [one["content"] for one in found] == ["the port is 9090"]
 
 
+def test_projects_stay_parts_of_others_whichever_was_first(old: Context, new: Context) -> None:
+    for name in ("b", "c", "d"):
+        old.store.projects.ensure(ProjectIdentity(name, f"folder:/{name}", f"folder:/{name}"))
+    for into, part in ((3, 1), (3, 2), (3, 4)):
+        old.store.projects.merge(into, part)
+    records = exported(old)
+    assert [one["id"] for one in records if one["type"] == "project"] == [3, 1, 2, 4]
+    taken(new, old, records)
+    assert exported(new) == records
+    assert new.store.projects.all() == old.store.projects.all()
+
+
 def test_links_are_taken_in_with_when_they_hold_and_wrong_ones_are_left_out(
     old: Context, new: Context
 ) -> None:

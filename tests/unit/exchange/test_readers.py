@@ -258,3 +258,18 @@ def test_what_nobody_knows_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "x.txt")
     with pytest.raises(InvalidInput, match="There is no"):
         read(tmp_path / "nothing")
+
+
+def test_projects_that_are_parts_come_after_what_they_are_parts_of(tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    projects = [
+        {"type": "project", "id": number, "name": "p", "created_at": 1.0, "marks": [],
+         "candidates": [], "roots": [], **({} if number == 3 else {"merged_into": 3})}
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    entry = {"type": "entry", "collection": "memory", "kind": "semantic", "content": "x"}
+    head = own.header("ab", "0.9.0", "2026-11-29T00:00:00Z", complete=True)
+    path.write_bytes(b"".join(map(own.line, [head, *projects, entry, own.end(4)])))
+    _, records, _ = read(path)
+    assert problems(records) == []
+    assert [one.record.get("id") for one in records] == [3, 1, 2, None]
