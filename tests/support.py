@@ -230,6 +230,8 @@ class Installation:
 
     def clean_up(self) -> None:
         """Stop everything, and fail if something stays behind."""
+        if self.gone():
+            return
         self.stop()
         try:
             wait_until(self.gone, "every process of the installation is gone", 20)

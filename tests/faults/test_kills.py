@@ -21,8 +21,8 @@ from khive_supervisor.sqlite.store import SqliteStore
 SEED = 20261121
 #: Acknowledgements between two kills, at most.
 GAP = 6
-#: How often each kind of process is killed.
-ROUNDS = 4
+#: How often each kind of process is killed, and how often before a release.
+ROUNDS = (2, pytest.param(4, marks=pytest.mark.long))
 CONFIGURATION = """
 [supervisor]
 restart_backoff = 0.05
@@ -208,7 +208,10 @@ def check(khive: Installation, ledger: Ledger) -> None:
     assert set(stored) - set(ledger.acknowledged) <= ledger.unanswered
 
 
-def test_every_acknowledged_write_survives_whatever_is_killed(khive: Installation) -> None:
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_every_acknowledged_write_survives_whatever_is_killed(
+    khive: Installation, rounds: int
+) -> None:
     seed = int(os.environ.get("KHIVE_TEST_SEED", SEED))
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -218,7 +221,7 @@ def test_every_acknowledged_write_survives_whatever_is_killed(khive: Installatio
     killed: Counter[str] = Counter()
     with writing(khive, ledger) as writers:
         find = victims(khive, writers, chance)
-        order = list(find) * ROUNDS
+        order = list(find) * rounds
         chance.shuffle(order)
         for kind in order:
             goal = len(ledger) + chance.randint(1, GAP)
@@ -232,9 +235,9 @@ def test_every_acknowledged_write_survives_whatever_is_killed(khive: Installatio
             wait_until(khive.status_or_none, "the supervisor answers")
         goal = len(ledger) + 30
         wait_until(lambda: len(ledger) >= goal, "everybody writes on")
-    assert killed == dict.fromkeys(find, ROUNDS)
+    assert killed == dict.fromkeys(find, rounds)
     # Only its own attach ends a session; whatever else dies, it goes on.
-    assert (len(writers[0].ends), writers[1].ends) == (ROUNDS, []), writers[0].ends
+    assert (len(writers[0].ends), writers[1].ends) == (rounds, []), writers[0].ends
     check(khive, ledger)
     # And all of it is found, by words and by meaning, by who comes next.
     wait_until(lambda: khive.status()["state"] == "ready", "everything is ready again")

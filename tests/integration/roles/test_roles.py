@@ -16,6 +16,9 @@ from support import Installation, alive, kill, wait_until
 from khive_supervisor.sqlite.store import SqliteStore
 from khive_supervisor.tasks.model import CANCELLED, DONE, FAILED, NewTask
 
+#: How many tasks are queued while reloads go on, and how many reloads; each takes seconds.
+TASKS, RELOADS = 120, 3
+
 
 @pytest.fixture
 def roles(khive: Installation) -> Iterator[RoleBench]:
@@ -81,31 +84,32 @@ def test_reloads_under_load_lose_nothing_and_leave_no_gap(roles: RoleBench) -> N
 
     def feed() -> None:
         store = SqliteStore(str(roles.khive.store), guarded=False)
-        while len(numbers) < 300:
+        while len(numbers) < TASKS:
             numbers.append(store.tasks.assign(NewTask("py", payload=len(numbers)))[0].id)
-            if len(numbers) % 50 == 0:
+            if len(numbers) % (TASKS // RELOADS) == 0:
                 go_on.wait(60)
                 go_on.clear()
         store.close()
 
     feeding = threading.Thread(target=feed)
     feeding.start()
-    for number in range(1, 6):
-        wait_until(lambda: len(numbers) >= 50 * number, "the next fifty are queued")  # noqa: B023 - called here
+    for number in range(1, RELOADS + 1):
+        queued = number * TASKS // RELOADS
+        wait_until(lambda: len(numbers) >= queued, "the next are queued")  # noqa: B023 - called here
         configure(number)
         go_on.set()
         roles.khive.run("reload")
     go_on.set()
-    wait_until(lambda: len(numbers) == 300, "all are queued")
+    wait_until(lambda: len(numbers) == TASKS, "all are queued")
     feeding.join()
     ended = [roles.ended(number) for number in numbers]
-    assert [task.result for task in ended] == list(range(300))
+    assert [task.result for task in ended] == list(range(TASKS))
     assert {task.state for task in ended} == {DONE}
     counts = collections.Counter(e.what for e in roles.store.tasks.events(limit=10_000))
-    assert counts == {"enqueued": 300, "leased": 300, "done": 300}
+    assert counts == {"enqueued": TASKS, "leased": TASKS, "done": TASKS}
     ready = roles.ready_counts("py")
     assert min(ready[ready.index(2) :]) == 2
-    assert roles.role("py")["generation"] == 6
+    assert roles.role("py")["generation"] == RELOADS + 1
 
 
 def test_a_generation_that_fails_its_first_tasks_is_rolled_back(roles: RoleBench) -> None:

@@ -119,7 +119,7 @@ def test_a_path_that_is_too_long_is_said_before_anything_is_made(
     assert not os.path.exists(os.path.dirname(path))
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o775, 0o720])
+@pytest.mark.parametrize("mode", [0o775, 0o720, pytest.param(0o777, marks=pytest.mark.long)])
 def test_a_directory_that_others_can_write_is_refused_and_left_as_it_is(
     khive: Installation, short: Path, mode: int
 ) -> None:

@@ -31,8 +31,17 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("moment", MOMENTS)
+#: Each moment once, each signal twice; all of both before a release.
+ENDS = [
+    (moment, number)
+    if (turn + number) % 2
+    else pytest.param(moment, number, marks=pytest.mark.long)
+    for turn, moment in enumerate(MOMENTS)
+    for number in (signal.SIGTERM, signal.SIGINT)
+]
+
+
+@pytest.mark.parametrize(("moment", "number"), ENDS)
 def test_a_signal_ends_it_at_any_moment_and_leaves_nothing(
     khive: Installation, moment: str, number: signal.Signals
 ) -> None:

@@ -196,15 +196,12 @@ def test_what_nobody_knows_any_more_is_put_aside_and_may_be_tried_again(
         with both[1].open() as other:
             other.entries.add([NewEntry("memory", "default", "semantic", "", "after it")])
         wait_until(lambda: contents(here, "after it"))
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(
-                "DELETE FROM khive.log WHERE number < (SELECT number FROM khive.head)"
-            )
-        assert apply_all(here) == (0, 1)
-        (aside,) = one.whole_store.waiting.all()
-        assert "It may be stored" in aside.error
-        one.whole_store.waiting.retry(aside.number)
-        assert apply_all(here) == (1, 0)
+        with log_forgotten(server):
+            assert apply_all(here) == (0, 1)
+            (aside,) = one.whole_store.waiting.all()
+            assert "It may be stored" in aside.error
+            one.whole_store.waiting.retry(aside.number)
+            assert apply_all(here) == (1, 0)
     assert contents(here, "forgotten") == ["forgotten by the log"]
 
 
@@ -215,6 +212,20 @@ def test_without_the_setting_one_hears_that_nobody_knows(
         with pytest.raises(OutcomeUnknown, match="may or may not") as said:
             call(one, "memory.remember", content="heard of")
         assert not said.value.retryable
+
+
+@contextmanager
+def log_forgotten(server: Postgres) -> Iterator[None]:
+    """Have the server have no log before its newest change; whoever joins later needs all of it."""
+    before = "FROM khive.log WHERE number < (SELECT number FROM khive.head)"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE kept AS SELECT * {before}")
+        connection.execute(f"DELETE {before}")
+        try:
+            yield
+        finally:
+            connection.execute("INSERT INTO khive.log SELECT * FROM kept")
+            connection.execute("DROP TABLE kept")
 
 
 @contextmanager
