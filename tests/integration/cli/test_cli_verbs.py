@@ -221,7 +221,7 @@ def test_learn_interrupted_is_resumed_and_nothing_is_doubled(
     khive: Installation, number: signal.Signals
 ) -> None:
     khive.start()
-    count = 500
+    count = 250
     file = khive.home / "many.jsonl"
     words = " ".join(["the service is restarted after the deployment"] * 6)
     lines = [json.dumps({"content": f"entry {n}: {words}"}) for n in range(count)]

@@ -32,7 +32,7 @@ def test_a_correction_in_an_editor(shared: Installation) -> None:
 
 def test_forgetting_by_a_filter(shared: Installation) -> None:
     for number in range(3):
-        shared.run("remember", f"scratch {number}", "--tag", "scratch")
+        shared.call("memory.remember", content=f"scratch {number}", tags=["scratch"])
     told = shared.run("forget", "--tag", "scratch").stdout
     assert told.startswith("Would be forgotten: 3. --yes does it.")
     assert len(listed(shared, "--tag", "scratch")) == 3
@@ -45,7 +45,7 @@ def test_out_of_one_store_and_into_another(
     shared: Installation, khive: Installation, tmp_path: Path
 ) -> None:
     for number in range(3):
-        shared.run("remember", f"travels {number}", "--tag", "travels")
+        shared.call("memory.remember", content=f"travels {number}", tags=["travels"])
     file = tmp_path / "out.jsonl"
     shared.run("export", str(file))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

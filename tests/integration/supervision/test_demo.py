@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import DEADLINE, ROOT, Installation, wait_until
 
 
@@ -23,12 +24,13 @@ def shown(khive: Installation, scratch: Path, script: str, *words: str) -> str:
     return done.stdout
 
 
-def test_the_demo_works_twice_and_takes_its_example_with_it(
-    khive: Installation, tmp_path: Path
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_the_demo_works_each_time_and_takes_its_example_with_it(
+    khive: Installation, tmp_path: Path, times: int
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    for _ in range(2):
+    for _ in range(times):
         told = shown(khive, scratch, "demo.py", "--background")
         assert "session 2 is told:   Releases are cut on Thursdays" in told
         assert "generation 1 did:" in told
