@@ -306,8 +306,9 @@ class EntryFilter:
 
     `namespaces` and `kinds` name alternatives (an empty tuple matches nothing); an entry has all
     of `tags`; `since <= created_at < until`, in unix seconds. `projects` are alternatives, too;
-    None among them is the user as a whole. `by`, `actor` and `client` are those of the entry's
-    `Provenance`; `source` is how its source begins, `pinned` lets pinned ones through alone.
+    None among them is the user as a whole. `by`, `how`, `actor`, `client`, `session`, `task` and
+    `role` are those of the entry's `Provenance`; `source` is how its source begins, `pinned` lets
+    pinned ones through alone.
     """
 
     collection: str | None = None
@@ -320,6 +321,10 @@ class EntryFilter:
     by: SaidBy | None = None
     actor: str | None = None
     client: str | None = None
+    how: How | None = None
+    session: str | None = None
+    task: str | None = None
+    role: str | None = None
     source: str | None = None
     pinned: bool = False
 
@@ -332,7 +337,10 @@ class EntryFilter:
     @property
     def said(self) -> dict[str, str]:
         """Return what is asked of who stored an entry, by the provenance's columns."""
-        asked = {"said_by": self.by, "actor": self.actor, "client": self.client}
+        asked = {
+            "said_by": self.by, "how": self.how, "actor": self.actor, "client": self.client,
+            "session": self.session, "task": self.task, "role": self.role,
+        }  # fmt: skip
         return {name: str(value) for name, value in asked.items() if value is not None}
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 from khive_supervisor.errors import Denied, InvalidInput, KhiveError, NotFound
 from khive_supervisor.store.interface import Store
-from khive_supervisor.store.model import Entry, EntryFilter, SaidBy
+from khive_supervisor.store.model import Entry, EntryFilter, How, SaidBy
 from khive_supervisor.team.waiting import handled
 from khive_supervisor.text.plain_json import JsonObject
 from khive_supervisor.verbs import belonging, schema
@@ -66,6 +66,10 @@ STORED_BY: JsonObject = {
     ),
     "actor": schema.text("Only what this actor has stored.", longest=200),
     "client": schema.text("Only what was stored by this client, such as claude-code.", longest=100),
+    "how": schema.text("Only what came so.", choices=[one.value for one in How]),
+    "session": schema.text("Only what this session has stored.", longest=200),
+    "from_task": schema.text("Only what was stored in this task, such as t3.", longest=40),
+    "role": schema.text("Only what workers of this role have stored.", longest=200),
 }
 PINNED = schema.flag("Only pinned ones.")
 LIMIT = schema.whole("How many results at most (10).", least=1, most=100)
@@ -227,6 +231,10 @@ def entry_filter(context: Context, args: Mapping[str, Any], collection: str | No
         by=SaidBy(args["by"]) if "by" in args else None,
         actor=args.get("actor"),
         client=args.get("client"),
+        how=How(args["how"]) if "how" in args else None,
+        session=args.get("session"),
+        task=args.get("from_task"),
+        role=args.get("role"),
         source=args.get("source"),
         pinned=args.get("pinned", False),
     )

@@ -12,6 +12,7 @@ from khive_supervisor.cli.render.times import asked
 
 Command = Callable[..., Any]
 _COLLECTIONS = ("memory", "knowledge", "all")
+_HOW = ("said", "captured", "learned", "imported")
 _STATES = ("live", "forgotten", "superseded", "pinned", "all")
 
 
@@ -19,6 +20,10 @@ def property_options(function: Command) -> Command:
     """What an entry has of its own: what is done to many at once can be told by it."""
     for option in (
         click.option("--source", help="Only entries whose source begins so."),
+        click.option("--role", help="Only what workers of this role have stored."),
+        click.option("--from-task", help="Only what was stored in this task, such as t3."),
+        click.option("--session", help="Only what this session has stored."),
+        click.option("--how", type=click.Choice(_HOW), help="Only what came so."),
         click.option("--client", help="Only what was stored by this client."),
         click.option("--actor", help="Only what this actor has stored."),
         click.option(

@@ -32,18 +32,7 @@ _CHANGE = "import"
 #: The project of the session.
 HERE = "here"
 _WHO = ("actor", "client", "client_version", "session", "task", "role")
-_FILTERS = (
-    "in",
-    "kind",
-    "tags",
-    "since",
-    "until",
-    "source",
-    "state",
-    "namespace",
-    "scope",
-    "project",
-)
+_FILTERS = (*listing.WHICH, "state")
 EXPORT: JsonObject = {
     "section": schema.text("What to return records of.", choices=curation.SECTIONS),
     "after": schema.whole("Go on above this place: `next` of the page before.", least=0),

@@ -13,6 +13,7 @@ from khive_supervisor.access.grant import OPERATOR
 from khive_supervisor.config.load import from_dict
 from khive_supervisor.errors import InvalidInput
 from khive_supervisor.packs import loading
+from khive_supervisor.packs.curation import listing
 from khive_supervisor.projects.identity import ProjectIdentity
 from khive_supervisor.store.curation import SECTIONS
 from khive_supervisor.store.links import DEPENDS_ON, DERIVED_FROM
@@ -178,6 +179,20 @@ def test_a_part_is_what_a_filter_lets_through(old: Context, new: Context) -> Non
     assert contents == ["the port is 8080", "the port is 9090"]
     records = [one for one in records if one["type"] in ("project", "entry", "supersession")]
     assert taken(new, old, records)["left_out"] == {}
+
+
+@pytest.mark.parametrize("name", sorted({*listing.WHICH, "state"} - {"in", "scope", "namespace"}))
+def test_each_filter_makes_an_export_a_part(old: Context, name: str) -> None:
+    """One that is not known as a filter would have the whole store told instead."""
+    nobodys = {
+        "kind": "other", "tags": ["other"], "since": "2099-01-01", "until": "1999-01-01",
+        "by": "tool", "how": "captured", "state": "pinned", "project": "here",
+    }  # fmt: skip
+    value = nobodys.get(name, "nobody")
+    told = [one for one in exported(old, **{name: value}) if one["type"] == "entry"]
+    every = [one for one in exported(old) if one["type"] == "entry"]
+    assert len(told) < len(every)
+    assert all(one in every for one in told)
 
 
 def test_a_secret_is_refused_and_the_rest_is_taken(new: Context) -> None:

@@ -205,6 +205,9 @@ def test_what_others_stored_is_told_apart_from_what_one_said(make: Make) -> None
     assert listed(by="person") == listed(actor="ada") == {"port of person"}
     assert listed(by="agent") == listed(client="claude-code") == {"port of agent"}
     assert listed(by="tool") == listed(by="agent", actor="ada") == set()
+    assert listed(how="said") == listed(session=agent.session.id) == listed()
+    assert listed(how="captured") == listed(session="x") == listed(from_task="t1") == set()
+    assert listed(role="writer") == set()
     found = call(agent, "memory.recall", query="which port?", client="claude-code", floor=0)
     assert [one["content"] for one in found["results"]] == ["port of agent"]
     where = EntryFilter(by=SaidBy.PERSON)
