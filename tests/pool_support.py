@@ -18,7 +18,7 @@ from khive_supervisor.supervision.roles.pool import RolePool
 from khive_supervisor.supervision.roles.worker import RoleWorker
 
 ROLE = Role("py", ("work",), Handler(python="m:f"), workers=2)
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class FakeWorker:

@@ -234,7 +234,7 @@ class Installation:
             return
         self.stop()
         try:
-            wait_until(self.gone, "every process of the installation is gone", 20)
+            wait_until(self.gone, "every process of the installation is gone")
         finally:
             for pid in self.processes():
                 kill(pid)

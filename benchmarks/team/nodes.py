@@ -232,7 +232,7 @@ def nodes(url: str, count: int, directory: Path) -> Iterator[list[Node]]:
         yield found
 
 
-def wait_until(true: object, seconds: float = 20.0) -> None:
+def wait_until(true: object, seconds: float = 60.0) -> None:
     """Wait until what is called returns something true; raises TimeoutError."""
     assert callable(true)
     end = time.monotonic() + seconds

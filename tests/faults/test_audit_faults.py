@@ -68,7 +68,7 @@ def test_two_processes_at_once_never_fork_the_chain(tmp_path: Path) -> None:
     check(path, acknowledged)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_writers_that_are_killed_leave_a_chain_that_can_be_checked(
     tmp_path: Path, seed: int
 ) -> None:

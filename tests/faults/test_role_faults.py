@@ -64,7 +64,7 @@ def test_what_died_with_the_supervisor_is_queued_at_the_next_start(roles: RoleBe
     roles.open(gate)
     roles.khive.start()
     # Long before its lease is over.
-    wait_until(lambda: roles.task(number).ended, "it is done again", 20)
+    wait_until(lambda: roles.task(number).ended, "it is done again")
     assert roles.what_happened(number) == ["enqueued", "leased", "requeued", "leased", "done"]
 
 

@@ -105,7 +105,7 @@ def _number(file: Path) -> int:
 
 
 def _gone(pid: int) -> bool:
-    return bool(wait_until(lambda: not alive(pid), f"process {pid} has ended", 20.0))
+    return bool(wait_until(lambda: not alive(pid), f"process {pid} has ended"))
 
 
 def _program(roles: RoleBench) -> str:

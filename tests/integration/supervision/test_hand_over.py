@@ -75,7 +75,7 @@ class Caller(threading.Thread):
 
     def end(self) -> int:
         self._over.set()
-        self.join(30)
+        self.join(60)
         return self.session.close()
 
 

@@ -173,7 +173,7 @@ def test_a_server_that_is_killed_under_writers_loses_no_acknowledged_write(
     try:
         for kills in (False, True):
             count = len(acknowledged)
-            wait_until(lambda count=count: len(acknowledged) >= count + 20, 30)
+            wait_until(lambda count=count: len(acknowledged) >= count + 20)
             if kills:
                 os.kill(server.pid, signal.SIGKILL)
             else:
@@ -182,7 +182,7 @@ def test_a_server_that_is_killed_under_writers_loses_no_acknowledged_write(
                 assert texts(store), "reading goes on"
             start_again(server)
         count = len(acknowledged)
-        wait_until(lambda: len(acknowledged) >= count + 20, 30)
+        wait_until(lambda: len(acknowledged) >= count + 20)
     finally:
         done.set()
         for writer in writers:
@@ -208,4 +208,4 @@ def start_again(server: Postgres) -> None:
             return False
         return True
 
-    wait_until(started, 30)
+    wait_until(started)

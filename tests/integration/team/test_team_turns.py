@@ -49,7 +49,7 @@ def test_a_row_of_turns_is_kept_from_others_until_it_is_over(lines: list[TeamSer
     assert ours.lock(number + 1).number == number + 1
     assert not given
     ours.append("n1", change(number + 2))
-    other.join(20)
+    other.join(60)
     assert [one.number for one in given[0].newer] == [number + 1, number + 2]
     theirs.roll_back()
     assert ours.told() == number + 2
@@ -134,7 +134,7 @@ def test_what_a_dead_writer_left_is_there_before_the_next_turn_in_a_row(pair: li
     one.hand_over(PartedChange((ChangePart(TEAM, accepted_changes()),)))
     one.accepted()
     one.close()
-    asked.join(20)
+    asked.join(60)
     rows = "SELECT count(*) FROM source_runs WHERE run = 77"
     with pair[0].plain() as store:
         row = store.replica()

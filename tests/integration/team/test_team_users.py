@@ -88,7 +88,7 @@ def writing(node: Node) -> Iterator[list[str]]:
         yield written
     finally:
         stop.set()
-        writer.join(20)
+        writer.join(60)
 
 
 def more(written: list[str]) -> None:

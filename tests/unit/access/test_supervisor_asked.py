@@ -98,7 +98,7 @@ def answers(grant: Grant, records: MagicMock | None = None) -> dict[str, dict[st
         arrival.close()
         return found
 
-    return asyncio.run(asyncio.wait_for(ask(), 30))
+    return asyncio.run(asyncio.wait_for(ask(), 60))
 
 
 @pytest.mark.parametrize("grant", [AGENT, confined_to("acme"), Grant(namespaces=())])

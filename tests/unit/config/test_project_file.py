@@ -270,6 +270,6 @@ def test_many_threads_may_read_at_once(home: Path, root: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert names == ["shop"] * 8
     assert overlay(Config(), {}) == Config()

@@ -57,7 +57,7 @@ def test_what_cannot_be_written_is_written_later_in_order(
         await asyncio.gather(running, return_exceptions=True)
         disk.store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_a_disk_that_stays_full_does_not_fill_the_memory(
@@ -73,7 +73,7 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(
         assert [kind for kind, _ in disk.told()] == ["test.one", "test.two"]
         disk.store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_one_reason_is_told_once_until_something_was_written(
@@ -94,4 +94,4 @@ def test_one_reason_is_told_once_until_something_was_written(
             assert await disk.audit.outbox.flush()
         disk.store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 60))

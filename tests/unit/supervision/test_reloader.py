@@ -142,7 +142,7 @@ def on_bench(tmp_path: Path, test: Callable[[Bench], Awaitable[None]], text: str
     async def main() -> Bench:
         bench = Bench(tmp_path, text)
         work = asyncio.create_task(bench.reloader.run())
-        await asyncio.wait_for(test(bench), 30)
+        await asyncio.wait_for(test(bench), 60)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         return bench
@@ -261,7 +261,7 @@ def test_a_request_from_before_the_work_began_is_served(tmp_path: Path) -> None:
         answer = bench.reloader.ask("early")
         work = asyncio.create_task(bench.reloader.run())
         try:
-            return await asyncio.wait_for(answer, 30)
+            return await asyncio.wait_for(answer, 60)
         finally:
             work.cancel()
 

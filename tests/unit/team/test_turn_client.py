@@ -51,7 +51,7 @@ class Replicator:
 
     def ended(self) -> None:
         """Wait until it has closed its connection."""
-        self._thread.join(20)
+        self._thread.join(60)
         self._listening.close()
 
 

@@ -39,7 +39,7 @@ class Session:
 
     def __init__(self, writers: Writers, selector: selectors.BaseSelector) -> None:
         self.sock, theirs = socket.socketpair()
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.connection = WriterConnection(theirs)
         connection = self.connection
         writers._connected.add(connection)
@@ -339,7 +339,7 @@ class Replicator:
     def heard(self) -> list[MessageKind]:
         """What has been said by now, after a first word."""
         assert self._sock is not None
-        self._sock.settimeout(20)
+        self._sock.settimeout(60)
         return [one.kind for one in self._reader.feed(self._sock.recv(1 << 16))]
 
     def hang_up(self) -> None:
