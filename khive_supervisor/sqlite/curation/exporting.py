@@ -154,6 +154,10 @@ _NAMING = {
     "supersession": ("id", "superseded_by"), "link": ("from_id", "to_id"),
     "reference": ("entry_id",), "execution": ("entry_id",),
 }  # fmt: skip
+_PROJECTS_OF = (
+    " AND ifnull(merged_into, id) IN (SELECT ifnull(merged_into, id) FROM projects "
+    "WHERE id IN (SELECT project_id FROM entries WHERE {}))"
+)
 
 
 def records(
@@ -173,11 +177,16 @@ def records(
 
 
 def _among(section: str, where: ExportFilter) -> tuple[str, list[Value]]:
-    """Return the condition that the entries which a record names are exported."""
+    """Return the condition that the entries which a record names are exported.
+
+    A project names none: it is told with its family if an entry of it is.
+    """
     columns = _NAMING.get(section, ())
-    if where.listing is None or not columns:
+    if where.listing is None or not (columns or section == "project"):
         return "", []
     sql, bindings = condition(where.listing)
+    if section == "project":
+        return _PROJECTS_OF.format(sql), bindings
     ids = f"(SELECT id FROM entries WHERE {sql})"
     return "".join(f" AND {name} IN {ids}" for name in columns), bindings * len(columns)
 

@@ -181,6 +181,23 @@ def test_a_part_is_what_a_filter_lets_through(old: Context, new: Context) -> Non
     assert taken(new, old, records)["left_out"] == {}
 
 
+def test_a_part_has_the_projects_of_its_entries_and_no_other(old: Context, new: Context) -> None:
+    shop, web = (
+        old.store.projects.ensure(ProjectIdentity(name, f"folder:/{name}", f"folder:/{name}"))
+        for name in ("shop", "web")
+    )
+    old.store.projects.merge(shop, web)
+    old.store.projects.ensure(ProjectIdentity("private", "folder:/private", "folder:/private"))
+    entry = call(old, "memory.remember", content="the till is closed", tags=["till"])["id"]
+    call(old, "projects.move", to="shop", ids=[entry])
+    records = exported(old, tags=["till"])
+    assert [one["name"] for one in records if one["type"] == "project"] == ["shop", "web"]
+    assert "private" not in str(records)
+    taken(new, old, records)
+    assert call(new, "memory.list", scope="all")["entries"][0]["project"] == "shop"
+    assert "project" not in {one["type"] for one in exported(old, kind="nothing")}
+
+
 @pytest.mark.parametrize("name", sorted({*listing.WHICH, "state"} - {"in", "scope", "namespace"}))
 def test_each_filter_makes_an_export_a_part(old: Context, name: str) -> None:
     """One that is not known as a filter would have the whole store told instead."""
