@@ -10,12 +10,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 from khive_workers.metrics.declared import METRICS, HistogramMetricFamily
-from support import ROOT, Installation, installed, run, wait_until
+from support import DEADLINE, ROOT, Installation, installed, run, wait_until
 
 PROMETHEUS = shutil.which("prometheus")
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="there is no prometheus")
@@ -62,13 +63,15 @@ class Prometheus:
         )  # fmt: skip
 
     def get(self, path: str, **asked: str) -> Any:
-        """Ask it; None while it does not answer."""
+        """Ask it; None while it does not answer, or is not ready."""
         address = f"{self._base}{path}?{urllib.parse.urlencode(asked)}"
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
+            with urllib.request.urlopen(address, timeout=DEADLINE) as answer:
                 return json.load(answer)["data"]
-        except urllib.error.HTTPError:
-            raise
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return None
         except OSError:
             return None
 
