@@ -23,11 +23,15 @@ def told(printed: str) -> str:
     return str(json.loads(printed)["hookSpecificOutput"]["additionalContext"]) if printed else ""
 
 
-@pytest.fixture
-def started(khive: Installation) -> Installation:
-    khive.start()
-    khive.call("memory.remember", content=PORT)
-    return khive
+@pytest.fixture(scope="module")
+def started(shared: Installation) -> Installation:
+    """A supervisor that all share: each test has sessions of its own names."""
+    shared.call("memory.remember", content=PORT)
+    return shared
+
+
+def sessions(khive: Installation) -> list[str]:
+    return [one["session"] for one in khive.json("sessions")["sessions"]]
 
 
 def test_a_session_of_codex_from_its_start_to_its_end(started: Installation) -> None:
@@ -51,19 +55,19 @@ def test_a_session_of_codex_from_its_start_to_its_end(started: Installation) -> 
 
 
 def test_claude_code_reads_plain_text_at_its_start(started: Installation) -> None:
-    assert hook(started, "session-start", "claude-code", session_id="a").startswith("Memory")
+    assert hook(started, "session-start", "claude-code", session_id="plain").startswith("Memory")
 
 
 def test_a_hook_may_be_called_as_clients_call_its_event(started: Installation) -> None:
-    assert PORT in hook(started, "SessionStart", "claude-code", session_id="a")
+    assert PORT in hook(started, "SessionStart", "claude-code", session_id="named")
 
 
 def test_a_prompt_on_the_sessions_own_pipe(started: Installation) -> None:
-    with RawSession(started, CLAUDE_CODE_SESSION_ID="s1") as session:
+    with RawSession(started, CLAUDE_CODE_SESSION_ID="piped") as session:
         session.initialize()
         tools = session.request("tools/list", {})["result"]["tools"]
         assert not [tool for tool in tools if "hooks" in tool["name"]]
-        event = {"event": "UserPromptSubmit", "session_id": "s1", "prompt": ASKED}
+        event = {"event": "UserPromptSubmit", "session_id": "piped", "prompt": ASKED}
         answer = session.tool("hooks_event", **event)
         assert PORT in answer["content"][0]["text"]
         assert json.loads(answer["content"][0]["text"])["hookSpecificOutput"]
@@ -76,11 +80,11 @@ def test_a_prompt_on_the_sessions_own_pipe(started: Installation) -> None:
 
 
 def test_another_sessions_events_are_passed_over(started: Installation) -> None:
-    said = {"session_id": "b", "prompt": ASKED}
+    said = {"session_id": "another", "prompt": ASKED}
     done = started.run("hook", "user-prompt-submit", "--client", "claude-code",
-                       stdin=json.dumps(said), CLAUDE_CODE_SESSION_ID="a")  # fmt: skip
+                       stdin=json.dumps(said), CLAUDE_CODE_SESSION_ID="own")  # fmt: skip
     assert done.stdout == ""
-    assert started.json("sessions")["sessions"] == []
+    assert not {"another", "own"} & set(sessions(started))
 
 
 def test_without_a_supervisor_one_is_started_for_the_next_time(khive: Installation) -> None:
@@ -99,7 +103,7 @@ def test_ten_sessions_at_once_in_one_project(started: Installation) -> None:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"session_id": f"s{number}", "prompt": ASKED}))
+        process.stdin.write(json.dumps({"session_id": f"one of ten {number}", "prompt": ASKED}))
         process.stdin.close()
         process.stdin = None
         return process
@@ -109,12 +113,12 @@ def test_ten_sessions_at_once_in_one_project(started: Installation) -> None:
     assert [process.returncode for process in processes] == [0] * 10
     assert {errors for _, errors in ends} == {""}
     assert all(PORT in told(printed) for printed, _ in ends if printed)
-    assert len(started.json("sessions")["sessions"]) >= 8
+    assert len([name for name in sessions(started) if name.startswith("one of ten")]) >= 8
 
 
 def test_a_huge_prompt_and_binary_output_are_taken(started: Installation) -> None:
-    assert hook(started, "user-prompt-submit", session_id="c", prompt="word " * 200_000) == ""
+    assert hook(started, "user-prompt-submit", session_id="huge", prompt="word " * 200_000) == ""
     output = {"stdout": "\x00\x01\ufffd" * 10_000, "metadata": {"exit_code": 1}}
-    hook(started, "post-tool-use", session_id="c", tool_name="Bash",
+    hook(started, "post-tool-use", session_id="huge", tool_name="Bash",
          tool_input={"command": "cat /bin/ls"}, tool_response=output)  # fmt: skip
-    assert [one["session"] for one in started.json("sessions")["sessions"]] == ["c"]
+    assert "huge" in sessions(started)
