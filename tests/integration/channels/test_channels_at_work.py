@@ -136,15 +136,23 @@ events = ["memory.*"]
     assert os.fsdecode(khive.home) in told.with_suffix(".env").read_text()
 
 
-@pytest.mark.parametrize("url", ["xml://{}/a", "form://{}/a", "ntfy://{}/topic", "jsons"])
-def test_services_of_apprise_are_reached(khive: Installation, there: Receiver, url: str) -> None:
+def test_services_of_apprise_are_reached(khive: Installation, there: Receiver) -> None:
     where = f"127.0.0.1:{there.port}"
-    target = f"json://user:pass@{where}/a" if url == "jsons" else url.format(where)
-    more = f'[[channels]]\nname = "service"\nkind = "apprise"\nurl = "{target}"\n'
+    urls = {
+        "xml": f"xml://{where}/xml",
+        "form": f"form://{where}/form",
+        "ntfy": f"ntfy://{where}/topic",
+        "json": f"json://user:pass@{where}/json",
+    }
+    more = "".join(
+        f'[[channels]]\nname = "{name}"\nkind = "apprise"\nurl = "{url}"\n'
+        for name, url in urls.items()
+    )
     begin(khive, there, more)
-    answer = khive.json("channels", "test", "service")
-    assert answer["state"] == "sent"
-    assert [one for one in there.taken if b"test" in one["raw"]]
+    for name in urls:
+        before = len(there.taken)
+        assert khive.json("channels", "test", name)["state"] == "sent"
+        assert [one for one in there.taken[before:] if b"test" in one["raw"]], name
 
 
 def test_mail_is_sent(khive: Installation, there: Receiver) -> None:
