@@ -111,6 +111,7 @@ PROBES: dict[str, list[Any]] = {
     "only": [["same"], ["faded", "expired"]],
     "everywhere": [True],
     "by": ["person", "agent"],
+    "how": ["said", "learned"],
     "client": [f"{MARK}-client", "own"],
     "scope": ["project", "user", "all"],
     "dry_run": [True, False],

@@ -286,7 +286,7 @@ ALLOWED = {
     },
     "projects": {"counts"},
     "lists": {"count", "counts", "faded", "ids", "page", "pin", "pinned", "tags"},
-    "changes": {"recent", "recorded", "undo"},
+    "changes": {"recent", "recorded", "recorded_projects", "undo"},
     "journal": {
         "append", "captured", "count", "learned", "note_learned", "of_session", "search",
         "sessions",
