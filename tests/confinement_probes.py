@@ -112,6 +112,8 @@ PROBES: dict[str, list[Any]] = {
     "everywhere": [True],
     "by": ["person", "agent"],
     "how": ["said", "learned"],
+    "session": [f"{MARK}-session", "own"],
+    "from_task": ["t1", "t2", "t99"],
     "client": [f"{MARK}-client", "own"],
     "scope": ["project", "user", "all"],
     "dry_run": [True, False],
