@@ -65,7 +65,7 @@ from benchmarks.team import (
     tasks,
     waiting,
 )
-from benchmarks.truth import amended_chats, contradictions, staleness
+from benchmarks.truth import amended_chats, contradictions, noted, staleness
 
 ROOT = Path(__file__).parents[1]
 #: Entries of the whole run, and of a quick one.
@@ -139,6 +139,7 @@ ROLES: dict[str, Callable[[Context], list[Row]]] = {
     "export": export.measure,
     "projects": projects.measure,
     "truth": contradictions.measure,
+    "noted": noted.measure,
     "amended-chats": amended_chats.measure,
     "staleness": staleness.measure,
     "hooks": hooks.measure,

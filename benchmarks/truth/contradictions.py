@@ -80,7 +80,7 @@ def measure(context: Context) -> list[Row]:
     return rows
 
 
-def _settled(results: Sequence[dict[str, Any]], old: str, new: str) -> bool:
+def is_settled(results: Sequence[dict[str, Any]], old: str, new: str) -> bool:
     """Return True if the newer one is first, or the older one marked, or not shown at all."""
     order = [one["content"] for one in results]
     if old not in order:
@@ -99,7 +99,7 @@ def _contradictions(memory: Memory, name: str, how: str) -> Row:
         times.append((time.perf_counter() - began) * 1000)
         told += any(one["line"] == old for one in answer.get("related", ()))
     missed = [
-        style for style, old, new, query in pairs if not _settled(memory.recall(query), old, new)
+        style for style, old, new, query in pairs if not is_settled(memory.recall(query), old, new)
     ]
     shown = len(pairs) - len(missed)
     return Row(
@@ -223,7 +223,7 @@ def _amended(place: Path, work: Path, model: MiniLM) -> Row:
     settled = 0
     for task in tasks:
         old, new = (chats[name][:1500] for name in task["gold"])
-        settled += _settled(memory.recall(task["bug_report"]), old, new)
+        settled += is_settled(memory.recall(task["bug_report"]), old, new)
     return Row(
         what=f"amended decisions of chats: {len(tasks)} among {len(chats)}",
         target="newer first or older marked: all",

@@ -3,9 +3,11 @@
     python -m benchmarks.truth.learn_sameness --retrieval FILE [--write]
 
 A logistic regression over pairs of a new text and the earlier ones next to it. The material is in
-`notice/`: topics, each said in four ways, mostly with another value; pairs that share words, too;
-pairs that are alike and both hold; and the subjects. Unrelated are all others of these, facts of
-ten projects, abstracts, code, commands and descriptions of packages. What judges is none of it.
+`notice/`: notes as people and agents leave them, said again or with another value by somebody who
+does not look at the first (`notes_*.txt`); topics, each said in four ways that share few words;
+pairs that share words; pairs that are alike and both hold; and the subjects. Unrelated are all
+others of these, facts of ten projects, abstracts, code, commands and descriptions of packages. What
+judges is none of it.
 
 What is printed first is honest: each half of the topics is judged by what the other one taught.
 What is printed last goes into `sameness.py`; `--write` puts the vectors of the subjects beside it.
@@ -41,10 +43,12 @@ REAL, ASKED_FROM = 400, 100
 ITEMS, STORES, SEED = 110, 10, 3
 #: What an unrelated candidate of a real store counts, and how many of each text are learned from;
 #: and what one counts that is only alike.
-REAL_WEIGHT, REAL_CANDIDATES, ALIKE_WEIGHT = 0.3, 2, 2.0
+REAL_WEIGHT, REAL_CANDIDATES, ALIKE_WEIGHT = 0.3, 2, 1.0
+#: What a text of the topics counts: their wording is rarer than that of notes.
+TOPIC_WEIGHT = 0.2
 RIDGE, STEPS = 1.0, 30
 #: The share of unrelated writes at which something may be told, in each of the stores.
-SHOWN = 0.19
+SHOWN = 0.17
 #: Words of a subject's line that stand for it.
 NAMED = 14
 
@@ -121,7 +125,8 @@ def writes(
 #: The features that are learned from.
 NAMES = (
     "constant", "cosine", "stands_out", "crowded", "subject", "subject_stands_out",
-    "subject_crowded", "words", "length", "rivals", "first", "subject_word",
+    "subject_crowded", "gap", "level", "words", "length", "new_length", "rivals", "first",
+    "subject_word", "rare", "rare_sum",
 )  # fmt: skip
 
 
@@ -167,16 +172,22 @@ def real_stores(retrieval: Path | None) -> Iterator[tuple[str, list[str]]]:
         yield f"short facts {seed}", random.Random(seed).sample(facts, len(facts))
 
 
-def learned(made: Sequence[Write], real: Sequence[Write], columns: Sequence[int]) -> Floats:
+def learned(
+    made: Sequence[Write], noted: Sequence[Write], real: Sequence[Write], columns: Sequence[int]
+) -> Floats:
     """Return the weights of some features."""
     rows, hits, weights = [], [], []
-    for number, write in enumerate((*made, *real)):
-        few = len(write.earlier) if number < len(made) else REAL_CANDIDATES
-        kept = np.flatnonzero(write.left[:few])
-        rows.append(write.features[kept][:, columns])
-        hits.append(write.earlier[kept] == write.wanted)
-        alike = ALIKE_WEIGHT if write.kind == "alike" else 1.0
-        weights.append(np.full(len(kept), alike if number < len(made) else REAL_WEIGHT))
+    for some, counted, most in (
+        (made, TOPIC_WEIGHT, CANDIDATES),
+        (noted, 1.0, CANDIDATES),
+        (real, REAL_WEIGHT, REAL_CANDIDATES),
+    ):
+        for write in some:
+            kept = np.flatnonzero(write.left[:most])
+            rows.append(write.features[kept][:, columns])
+            hits.append(write.earlier[kept] == write.wanted)
+            alike = ALIKE_WEIGHT if write.kind == "alike" else 1.0
+            weights.append(np.full(len(kept), alike * counted))
     hit, counts = np.concatenate(hits) * 1.0, np.concatenate(weights)
     return logistic.learned(np.vstack(rows), hit, counts, ridge=RIDGE, steps=STEPS)
 
@@ -210,11 +221,39 @@ def bar_of(stores: Mapping[str, Sequence[Write]], weights: Floats, columns: Sequ
     return high
 
 
+def notes(half: int, subjects: NDArray[np.float32]) -> list[Write]:
+    """Return the writes of every other one of the notes: the first of each pair, then the others.
+
+    Nothing is told of the first of them: until there is something to be like, nothing can be.
+    """
+    first: list[tuple[str, int, str]] = []
+    later: list[tuple[str, int, str]] = []
+    for kind in ("restated", "changed", "alike"):
+        for number, (one, other, *_) in enumerate(lines_of(f"notes_{kind}")[half::2]):
+            first.append((kind, number, one))
+            later.append((kind, number, other))
+    first += [("single", at, text) for at, (text,) in enumerate(lines_of("notes_single")[half::2])]
+    draw = random.Random(SEED + half)
+    draw.shuffle(first)
+    draw.shuffle(later)
+    said = [*first, *later]
+    known = [one[:2] for one in said]
+
+    def wanted(place: int) -> tuple[str, int]:
+        if place < len(first):
+            return "unrelated", -1
+        return known[place][0], -1 if known[place][0] == "alike" else known.index(known[place])
+
+    texts = [text for _, _, text in said]
+    return [*writes(texts, embedded(texts), subjects, wanted, len(first) // 4)]
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The writes of both halves of the made stores, and of real ones."""
+    """The writes of both halves of the made stores, of both halves of the notes, and real ones."""
 
     halves: tuple[Sequence[Write], Sequence[Write]]
+    noted: tuple[Sequence[Write], Sequence[Write]]
     real: Mapping[str, Sequence[Write]]
     subjects: NDArray[np.float32]
 
@@ -249,27 +288,38 @@ def gathered(retrieval: Path | None) -> Material:
         for some in small
         for write in writes(some, embedded(some), subjects, lambda _: ("unrelated", -1))
     ]
-    return Material((halves[0], halves[1]), real, subjects)
+    noted = notes(0, subjects), notes(1, subjects)
+    return Material((halves[0], halves[1]), noted, real, subjects)
 
 
 def judged(material: Material, columns: Sequence[int]) -> str:
     """Return what each half makes of the other: found, and shown where nothing was said before."""
     every = [write for some in material.real.values() for write in some]
     rows = []
-    for taught, asked in (material.halves, material.halves[::-1]):
-        weights = learned(taught, every, columns)
-        bar = bar_of(material.real, weights, columns)
-        by_kind = {k: [w for w in asked if w.kind == k] for k in sorted({w.kind for w in asked})}
+    for taught in (0, 1):
+        noted = material.noted[taught]
+        weights = learned(material.halves[taught], noted, every, columns)
+        bar = bar_of(stores_of(material, noted), weights, columns)
         rows.append([
-            found(by_kind["topic"], weights, columns, bar),
-            found(by_kind["topic"], weights, columns, -99.0),
-            found(by_kind["again"], weights, columns, bar),
-            shown(by_kind["unrelated"], weights, columns, bar),
-            shown(by_kind["alike"], weights, columns, bar),
+            (found if kind in FOUND else shown)(
+                [one for one in (*material.noted[1 - taught], *material.halves[1 - taught])
+                 if one.kind == kind], weights, columns, bar,
+            )
+            for kind in KINDS
         ])  # fmt: skip
-    names = ("topics", "topics without a bar", "again", "unrelated", "alike")
     mean = np.mean(rows, 0)
-    return ", ".join(f"{n} {100 * v:.1f} %" for n, v in zip(names, mean, strict=True))
+    return ", ".join(f"{n} {100 * v:.1f} %" for n, v in zip(KINDS, mean, strict=True))
+
+
+#: What writes are: of these the earlier text is to be found; of the others, what is told is shown.
+FOUND = ("restated", "changed", "topic", "again")
+KINDS = (*FOUND, "unrelated", "alike")
+
+
+def stores_of(material: Material, noted: Sequence[Write]) -> Mapping[str, Sequence[Write]]:
+    """Return the stores in which nothing was said before, those of notes among them."""
+    first = [one for one in noted if one.kind == "unrelated"]
+    return {**material.real, "notes": first}
 
 
 def main() -> None:
@@ -283,9 +333,11 @@ def main() -> None:
     print("told, each half by the other:", judged(material, columns))
     every = [write for some in material.real.values() for write in some]
     made = [*material.halves[0], *material.halves[1]]
-    weights = learned(made, every, columns)
-    weights[0] -= bar_of(material.real, weights, columns)
-    for name, some in material.real.items():
+    noted = [*material.noted[0], *material.noted[1]]
+    weights = learned(made, noted, every, columns)
+    stores = stores_of(material, noted)
+    weights[0] -= bar_of(stores, weights, columns)
+    for name, some in stores.items():
         print(f"{name}: told at {100 * shown(some, weights, columns, 0.0):.1f} %")
     for name, weight in zip(NAMES, weights, strict=True):
         print(f'        "{name}": {weight:.3f},')

@@ -48,7 +48,8 @@ _LEADING = re.compile(
 )
 _PARTS = re.compile(r"\w+")
 _COMPOUNDS = re.compile(r"\w+(?:-\w+)+")
-_PASSING = frozenset(map(stemmed, words.WEAK | words.COMMON))
+#: Stems of words that say little of what a text is about.
+PASSING = frozenset(map(stemmed, words.WEAK | words.COMMON))
 
 
 def evenly(some: Collection[str]) -> Mapping[str, float]:
@@ -98,7 +99,7 @@ def share_of_words(newer: Reading, older: Reading, worth: Worth = evenly) -> flo
 
 def _sum(known: Mapping[str, float], tokens: Mapping[str, str]) -> float:
     """Return what words are worth together; common verbs and nouns count half."""
-    return sum(known[one] * (0.5 if stem in _PASSING else 1.0) for stem, one in tokens.items())
+    return sum(known[one] * (0.5 if stem in PASSING else 1.0) for stem, one in tokens.items())
 
 
 def _named(text: str) -> Iterator[str]:
