@@ -350,7 +350,8 @@ def _is_secret(value: str, tells: Tells, *, bare: bool, near: str, said: bool = 
     if bare and _NAME.fullmatch(value) and not (tells is Tells.PASSWORD and value[-1].isdigit()):
         return False
     if tells is Tells.PASSWORD:
-        return values.is_password(value) and " " not in value
+        said_so = said and values.is_compound(value)
+        return values.is_password(value) and " " not in value and not said_so
     return not said and _is_mixed(value)
 
 

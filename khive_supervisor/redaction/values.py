@@ -78,6 +78,12 @@ _METHODS = re.compile(
 RANDOM_LENGTH, PASSWORD_LENGTH = 16, 6
 #: Turns from letters to digits and back that no name has.
 _MANY_TURNS = 5
+#: What stands before a hyphen in words that are no names: what follows may be an abbreviation.
+_COMPOUND = re.compile(
+    r"(?:non|pre|post|multi|semi|anti|self|sub|inter|cross|mid|case|special|upper|lower|mixed|plain"
+    r"|double|single|high|low|long|short|e)-(?:[A-Za-z]{2,20}|[A-Za-z0-9]{2,4})(?:-[A-Za-z]{2,20})?",
+    re.IGNORECASE,
+)
 
 
 def is_placeholder(value: str) -> bool:
@@ -176,6 +182,11 @@ def _is_wordlike(part: str) -> bool:
         return False
     share = len(_VOWELS.findall(part)) / len(part)
     return 0.2 <= share <= 0.7 and not _UNSPOKEN.search(part.lower())
+
+
+def is_compound(value: str) -> bool:
+    """Return True for a word with a prefix, as prose has them: "non-ASCII", "pre-2FA"."""
+    return _COMPOUND.fullmatch(value) is not None
 
 
 def is_password(value: str) -> bool:

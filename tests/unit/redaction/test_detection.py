@@ -349,3 +349,28 @@ def test_of_two_that_begin_together_the_longer_one_stays() -> None:
     short, long = detection.Finding(0, 4, "a"), detection.Finding(0, 9, "b")
     after = detection.Finding(9, 12, "c")
     assert detection._apart([short, after, long]) == [long, after]
+
+
+@pytest.mark.parametrize(
+    "said", ["passwords {}", "passwords with {} characters", "a password is {}"]
+)
+@pytest.mark.parametrize(
+    "word",
+    [
+        "non-ASCII",
+        "non-Latin",
+        "special-Char",
+        "case-Sensitive",
+        "pre-2FA",
+        "e-mail-Adress",
+        "multi-UTF8",
+    ],
+)
+def test_a_word_with_a_prefix_is_no_password_where_it_is_said(said: str, word: str) -> None:
+    assert not detection.find(said.format(word))
+    assert detection.find(f"password={word}x9!Q"), "what is assigned is judged as ever"
+
+
+@pytest.mark.parametrize("word", ["Hunter2-x", "non-Q7!vLm2x", "Kettle-Drum9"])
+def test_a_password_with_a_hyphen_is_one_where_it_is_said(word: str) -> None:
+    assert detection.find(f"the password is {word}")
