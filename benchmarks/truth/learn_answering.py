@@ -170,13 +170,10 @@ def learned(some: Sequence[Answer]) -> Floats:
 
 def counted(some: Sequence[Answer], weights: Floats) -> Mapping[str, Counter[str]]:
     """Return by kind how many are asked, and right before and after."""
-    found: dict[str, Counter[str]] = {}
-    for one in some:
-        known = found.setdefault(one.asked.kind, Counter())
-        known["asked"] += 1
-        known["before"] += one.is_right(one.texts)
-        known["after"] += one.is_right(one.ordered(weights))
-    return found
+    return logistic.tallied(
+        (one.asked.kind, one.is_right(one.texts), one.is_right(one.ordered(weights)))
+        for one in some
+    )
 
 
 def real(file: Path, model: MiniLM) -> Iterator[tuple[str, list[Answer]]]:

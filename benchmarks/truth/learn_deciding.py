@@ -152,13 +152,7 @@ def learned(some: Sequence[Asked]) -> Floats:
 
 def counted(some: Sequence[Asked], weights: Floats) -> Mapping[str, Counter[str]]:
     """Return by kind how many are asked, and right before and after."""
-    found: dict[str, Counter[str]] = {}
-    for one in some:
-        known = found.setdefault(one.of.kind, Counter())
-        known["asked"] += 1
-        known["before"] += one.is_right(None)
-        known["after"] += one.is_right(weights)
-    return found
+    return logistic.tallied((a.of.kind, a.is_right(None), a.is_right(weights)) for a in some)
 
 
 def main() -> None:

@@ -1,6 +1,9 @@
-"""A logistic regression with weights that are held back, by which both scales are learned."""
+"""A logistic regression with held-back weights, by which the scales of truth are learned."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +34,11 @@ def learned(table: Floats, hit: Floats, counts: Floats, *, ridge: float, steps: 
         bend = (table.T * (counts * guess * (1.0 - guess))) @ table + np.diag(held)
         found = found + np.linalg.solve(bend, slope)
     return np.asarray(found / spread, np.float64)
+
+
+def tallied(cases: Iterable[tuple[str, bool, bool]]) -> Mapping[str, Counter[str]]:
+    """Return by kind how many are asked, and right before and after, of (kind, before, after)."""
+    found: dict[str, Counter[str]] = {}
+    for kind, before, after in cases:
+        found.setdefault(kind, Counter()).update(asked=1, before=int(before), after=int(after))
+    return found
